@@ -10,6 +10,7 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace.router.v1 import predict_pb2
+from headrace.webhook.v1.webhook_pb2 import Webhook
 from headrace_client.errors import PreconditionFailed
 from headrace_servicekit.testing import eventually, patience
 
@@ -46,7 +47,7 @@ async def rollouts(served: Served) -> AsyncIterator[Rollouts]:
 async def test_a_big_bang_moves_all_traffic_promotes_the_version_and_tells_webhooks(rollouts: Rollouts, served: Served):
     async with Receiver.started(host=RECEIVERS) as receiver:
         name = "rolloutWebhooks/big-bang"
-        hook = pb.RolloutWebhook(name=name, url=receiver.url(), secret=SECRET, model=MODEL)
+        hook = Webhook(name=name, url=receiver.url(), secret=SECRET, model=MODEL)
         await rollouts.call("PutRolloutWebhook", pb.PutRolloutWebhookRequest(webhook=hook))
         started = await rollouts.start("v2", {"strategy": "STRATEGY_BIG_BANG"}, reason="first")
         over = await rollouts.over(started.name)

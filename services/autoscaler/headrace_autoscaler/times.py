@@ -7,8 +7,7 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
-
-from headrace_autoscaler.names import invalid
+from headrace_servicekit.resource_names import invalid
 
 
 def time_of(message: Any, name: str, within: str = "") -> datetime | None:

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from google.protobuf import timestamp_pb2
 from headrace.monitor.v1 import monitor_pb2
-
-from headrace_monitor.names import invalid
+from headrace_servicekit.resource_names import invalid
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -7,9 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from headrace.rollout.v1 import rollout_pb2 as pb
-from headrace_servicekit.outbox.destinations import shown
-from headrace_servicekit.outbox.events import Format
-from headrace_servicekit.outbox.webhooks import Webhook
 
 from headrace_rollout.decisions import planning
 from headrace_rollout.decisions.policies import Policy, Shadow, Step, Strategy, percent
@@ -114,20 +111,6 @@ def to_plan(draft: Draft) -> pb.PlanRolloutResponse:
             one.extra_online_per_second = planned.extra_online_rps
             if planned.detectable_rate is not None:
                 one.detectable_rate = planned.detectable_rate
-    return message
-
-
-def to_webhook(webhook: Webhook) -> pb.RolloutWebhook:
-    """Return a webhook without its secret; the path of a Slack URL is one."""
-    message = pb.RolloutWebhook(
-        name=f"rolloutWebhooks/{webhook.name}",
-        url=shown(webhook.url) if webhook.format is Format.SLACK else webhook.url,
-        format=getattr(pb.RolloutWebhook, f"FORMAT_{webhook.format.name}"),
-        model=webhook.model,
-        waiting=webhook.waiting,
-        last_error=webhook.last_error,
-    )
-    set_time(message, "last_success_time", webhook.last_success_time)
     return message
 
 

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from headrace.rollout.v1 import rollout_pb2 as pb
-from headrace_servicekit.errors import FieldViolation, ServiceError, refusal, refuse
+from headrace_servicekit.errors import FieldViolation, refuse
 from headrace_servicekit.identity import identity
-from headrace_servicekit.outbox.events import Format
-from headrace_servicekit.outbox.webhooks import Webhook
+from headrace_servicekit.request_fields import MAX_REQUEST_ID_CHARS, fingerprint, kept_text, optional_id
+from headrace_servicekit.resource_names import ids, invalid
 
 from headrace_rollout.decisions import policies
 from headrace_rollout.decisions.policies import DEFAULT_STEPS, Policy, Shadow, Step, Strategy
 from headrace_rollout.starting import Wanted
 from headrace_rollout.store import Request
 
-MAX_REASON_CHARS = 1000
-MAX_REQUEST_ID_CHARS = 128
-DEFAULT_PAGE, MAX_PAGE = 50, 1000
-_WORDS = r"[a-z0-9]+(?:-[a-z0-9]+)*"
-_MODEL = re.compile(rf"models/({_WORDS})")
-_ROLLOUT = re.compile(rf"models/({_WORDS})/rollouts/([0-9]{{1,18}})")
-_EXPERIMENT = re.compile(rf"models/({_WORDS})/experiments/({_WORDS})")
-_WEBHOOK = re.compile(rf"rolloutWebhooks/({_WORDS})")
-_NAME = re.compile(_WORDS)
-_MAX_NAME_CHARS = 63
 _MAX_DURATION_S = 315_576_000_000
 
 _STRATEGIES = {
@@ -40,66 +29,16 @@ _STRATEGIES = {
     pb.RolloutPolicy.STRATEGY_SHADOW: Strategy.SHADOW,
 }
 
-_FORMATS = {
-    pb.RolloutWebhook.FORMAT_UNSPECIFIED: Format.CLOUD_EVENT,
-    pb.RolloutWebhook.FORMAT_CLOUD_EVENT: Format.CLOUD_EVENT,
-    pb.RolloutWebhook.FORMAT_SLACK: Format.SLACK,
-    pb.RolloutWebhook.FORMAT_PAGERDUTY: Format.PAGERDUTY,
-}
-
-
-def invalid(field: str, description: str) -> ServiceError:
-    """Return the refusal of a field."""
-    return refusal([FieldViolation(field, description)])
-
 
 def model_of(text: str, field: str = "parent") -> str:
     """Return the model of `models/{model}`."""
-    match = _MODEL.fullmatch(text)
-    if match is None or len(match[1]) > _MAX_NAME_CHARS:
-        told = "is not models/{model} with a model of lower-case words joined by hyphens"
-        raise invalid(field, f"'{text[:80]}' {told}")
-    return match[1]
+    return ids(text, field, "models/{model}")[0]
 
 
 def rollout_of(text: str, field: str = "name") -> tuple[str, int]:
-    """Return the model and the id of `models/{model}/rollouts/{id}`."""
-    match = _ROLLOUT.fullmatch(text)
-    if match is None or len(match[1]) > _MAX_NAME_CHARS:
-        raise invalid(field, f"'{text[:80]}' is not models/{{model}}/rollouts/{{id}}")
-    return match[1], int(match[2])
-
-
-def text(value: str, field: str, longest: int = MAX_REASON_CHARS) -> str:
-    """Return a text that can be kept."""
-    if len(value) > longest:
-        raise invalid(field, f"{len(value)} characters; at most {longest} are allowed")
-    if "\0" in value:
-        raise invalid(field, "has a NUL character, which cannot be kept")
-    return value
-
-
-def page_size(value: int) -> int:
-    """Return how many a page has."""
-    if value < 0:
-        raise invalid("page_size", f"{value} is negative; 0 means {DEFAULT_PAGE}")
-    return min(value or DEFAULT_PAGE, MAX_PAGE)
-
-
-def page_token(value: str) -> int:
-    """Return the number that a page begins below."""
-    if not value:
-        return 2**62
-    if not value.isascii() or not value.isdecimal() or len(value) > 18:
-        raise invalid("page_token", "is not a token of this list; begin again with an empty one")
-    return int(value)
-
-
-def name(value: str, field: str) -> str:
-    """Return the id of a model, version or variant; empty for none."""
-    if value and (_NAME.fullmatch(value) is None or len(value) > _MAX_NAME_CHARS):
-        raise invalid(field, f"'{value[:80]}' is no name: lower-case words joined by single hyphens")
-    return value
+    """Return the model and the number of `models/{model}/rollouts/{number}`."""
+    model, number = ids(text, field, "models/{model}/rollouts/{number}")
+    return model, int(number)
 
 
 def wanted_of(request: Any) -> Wanted:
@@ -108,57 +47,30 @@ def wanted_of(request: Any) -> Wanted:
     if not request.version:
         raise invalid("version", "must not be empty: it is the version to roll out")
     for field in ("version", "variant"):
-        name(getattr(request, field), field)
+        optional_id(getattr(request, field), field)
     policy = policy_of(request.policy) if request.HasField("policy") else None
-    reason = text(request.reason, "reason") if isinstance(request, pb.StartRolloutRequest) else ""
+    reason = kept_text(request.reason, "reason") if isinstance(request, pb.StartRolloutRequest) else ""
     return Wanted(model, request.version, request.variant, policy, identity().client, reason)
 
 
 def promotion_of(request: pb.ConcludeExperimentRequest) -> Wanted:
     """Return the rollout that follows an experiment, without what the route says."""
-    match = _EXPERIMENT.fullmatch(request.name)
-    if match is None or max(map(len, match.groups())) > _MAX_NAME_CHARS:
-        raise invalid("name", f"'{request.name[:80]}' is not models/{{model}}/experiments/{{experiment}}")
-    name(request.promote, "promote")
+    model, _ = ids(request.name, "name", "models/{model}/experiments/{experiment}")
+    optional_id(request.promote, "promote")
     policy = policy_of(request.policy) if request.HasField("policy") else None
-    return Wanted(match[1], "", "", policy, identity().client, text(request.reason, "reason"))
-
-
-def webhook_name(text_given: str, field: str) -> str:
-    """Return the webhook of `rolloutWebhooks/{webhook}`."""
-    match = _WEBHOOK.fullmatch(text_given)
-    if match is None or len(match[1]) > _MAX_NAME_CHARS:
-        told = "is not rolloutWebhooks/{webhook} with lower-case words joined by hyphens"
-        raise invalid(field, f"'{text_given[:80]}' {told}")
-    return match[1]
-
-
-def webhook_of(message: pb.RolloutWebhook) -> Webhook:
-    """Return the webhook of a message."""
-    if message.format not in _FORMATS:
-        raise invalid("webhook.format", f"{message.format} is not a format")
-    return Webhook(
-        name=webhook_name(message.name, "webhook.name"),
-        url=message.url,
-        secret=message.secret,
-        format=_FORMATS[message.format],
-        model=name(message.model, "webhook.model"),
-    )
+    return Wanted(model, "", "", policy, identity().client, kept_text(request.reason, "reason"))
 
 
 def request_of(request: pb.StartRolloutRequest) -> Request:
     """Return what makes a start repeatable."""
-    content = pb.StartRolloutRequest()
-    content.CopyFrom(request)
-    content.ClearField("request_id")
-    fingerprint = sha256(content.SerializeToString(deterministic=True)).digest()
-    return Request(identity().client, text(request.request_id, "request_id", MAX_REQUEST_ID_CHARS), fingerprint)
+    request_id = kept_text(request.request_id, "request_id", MAX_REQUEST_ID_CHARS)
+    return Request(identity().client, request_id, fingerprint(request))
 
 
 def conclusion_of(request: pb.ConcludeExperimentRequest) -> Request:
     """Return what makes the rollout that follows an experiment repeatable: the experiment has one end."""
-    fingerprint = sha256(f"{request.name} {request.promote}".encode()).digest()
-    return Request(identity().client, f"end of {sha256(request.name.encode()).hexdigest()}", fingerprint)
+    asked = sha256(f"{request.name} {request.promote}".encode()).digest()
+    return Request(identity().client, f"end of {sha256(request.name.encode()).hexdigest()}", asked)
 
 
 def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:

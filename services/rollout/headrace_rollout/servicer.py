@@ -13,7 +13,10 @@ from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import Aborted, NotFound, Unavailable
 from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
+from headrace_servicekit.outbox.messages import to_webhook, webhook_id, webhook_of
 from headrace_servicekit.outbox.webhooks import Webhooks
+from headrace_servicekit.request_fields import kept_text, optional_id, page_size, page_token
+from headrace_servicekit.resource_names import invalid
 
 from headrace_rollout import answers, convert
 from headrace_rollout.concluding import Concluding
@@ -26,6 +29,8 @@ from headrace_rollout.store import Changed, Decide, Store
 _TRIES = 20
 # Of those a caller may not see, how many pages are read to fill one.
 _SCAN = 200
+
+_WEBHOOKS = "rolloutWebhooks"
 
 
 class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
@@ -56,8 +61,8 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         return pb.GetRolloutResponse(rollout=answers.to_rollout(await self._rollout(request.name)))
 
     async def ListRollouts(self, request: pb.ListRolloutsRequest, context: Any) -> pb.ListRolloutsResponse:
-        size, before = convert.page_size(request.page_size), convert.page_token(request.page_token)
-        model = convert.name(request.model, "model")
+        size, before = page_size(request.page_size), page_token(request.page_token)
+        model = optional_id(request.model, "model")
         found: list[Rollout] = []
         while len(found) <= size:
             page = await self._store.rollouts(before=before, model=model, running=request.running, limit=_SCAN)
@@ -70,25 +75,25 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         return pb.ListRolloutsResponse(rollouts=shown, next_page_token=token)
 
     async def PauseRollout(self, request: pb.PauseRolloutRequest, context: Any) -> pb.PauseRolloutResponse:
-        client, reason = identity().client, convert.text(request.reason, "reason")
+        client, reason = identity().client, kept_text(request.reason, "reason")
         changed = await self._change(request.name, lambda one, _: progress.pause(one, client, reason))
         return pb.PauseRolloutResponse(rollout=changed)
 
     async def ResumeRollout(self, request: pb.ResumeRolloutRequest, context: Any) -> pb.ResumeRolloutResponse:
-        client, reason = identity().client, convert.text(request.reason, "reason")
+        client, reason = identity().client, kept_text(request.reason, "reason")
         changed = await self._change(request.name, lambda one, _: progress.resume(one, client, reason))
         return pb.ResumeRolloutResponse(rollout=changed)
 
     async def PromoteRollout(self, request: pb.PromoteRolloutRequest, context: Any) -> pb.PromoteRolloutResponse:
-        client, reason = identity().client, convert.text(request.reason, "reason")
+        client, reason = identity().client, kept_text(request.reason, "reason")
         if not reason:
-            raise convert.invalid("reason", "must not be empty: whoever skips a judgement says why")
+            raise invalid("reason", "must not be empty: whoever skips a judgement says why")
         step = request.step if request.HasField("step") else None
         changed = await self._change(request.name, lambda one, _: progress.skip(one, client, reason, step))
         return pb.PromoteRolloutResponse(rollout=changed)
 
     async def AbortRollout(self, request: pb.AbortRolloutRequest, context: Any) -> pb.AbortRolloutResponse:
-        client, reason = identity().client, convert.text(request.reason, "reason")
+        client, reason = identity().client, kept_text(request.reason, "reason")
         changed = await self._change(request.name, lambda one, now: progress.abort(one, client, reason, now))
         return pb.AbortRolloutResponse(rollout=changed)
 
@@ -109,7 +114,7 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
     async def ListRolloutEvents(
         self, request: pb.ListRolloutEventsRequest, context: Any
     ) -> pb.ListRolloutEventsResponse:
-        size, before = convert.page_size(request.page_size), convert.page_token(request.page_token)
+        size, before = page_size(request.page_size), page_token(request.page_token)
         rollout = await self._rollout(request.parent, "parent")
         found = await self._store.events(rollout.id, before=before, limit=size + 1)
         token = str(found[size - 1].number) if len(found) > size else ""
@@ -155,19 +160,19 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
     async def PutRolloutWebhook(
         self, request: pb.PutRolloutWebhookRequest, context: Any
     ) -> pb.PutRolloutWebhookResponse:
-        kept = await self._webhooks.put(convert.webhook_of(request.webhook), identity())
-        return pb.PutRolloutWebhookResponse(webhook=answers.to_webhook(kept))
+        kept = await self._webhooks.put(webhook_of(request.webhook, _WEBHOOKS), identity())
+        return pb.PutRolloutWebhookResponse(webhook=to_webhook(kept, _WEBHOOKS))
 
     async def ListRolloutWebhooks(
         self, request: pb.ListRolloutWebhooksRequest, context: Any
     ) -> pb.ListRolloutWebhooksResponse:
         found = await self._webhooks.list(identity())
-        return pb.ListRolloutWebhooksResponse(webhooks=[answers.to_webhook(one) for one in found])
+        return pb.ListRolloutWebhooksResponse(webhooks=[to_webhook(one, _WEBHOOKS) for one in found])
 
     async def DeleteRolloutWebhook(
         self, request: pb.DeleteRolloutWebhookRequest, context: Any
     ) -> pb.DeleteRolloutWebhookResponse:
-        await self._webhooks.delete(convert.webhook_name(request.name, "name"), identity())
+        await self._webhooks.delete(webhook_id(request.name, "name", _WEBHOOKS), identity())
         return pb.DeleteRolloutWebhookResponse()
 
     async def _rollout(self, name: str, field: str = "name") -> Rollout:

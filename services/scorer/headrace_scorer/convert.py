@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import timedelta
-from hashlib import sha256
 
 from headrace.scorer.v1 import scorer_pb2 as pb
-from headrace_servicekit.errors import FieldViolation, ServiceError, refusal, refuse
+from headrace_servicekit.errors import FieldViolation, refuse
 from headrace_servicekit.identity import identity
+from headrace_servicekit.request_fields import MAX_REQUEST_ID_CHARS, fingerprint, kept_text, optional_id
+from headrace_servicekit.resource_names import ids
 
 from headrace_scorer.answers import FORMATS
 from headrace_scorer.decisions import specs
@@ -17,79 +17,25 @@ from headrace_scorer.decisions.specs import ColumnExpression, Location, Options,
 from headrace_scorer.publish_specs import publish_spec, time_of
 from headrace_scorer.store import Request
 
-MAX_REASON_CHARS = 1000
-MAX_REQUEST_ID_CHARS = 128
 MAX_COLUMN_CHARS, MAX_EXPRESSION_CHARS, MAX_COLUMNS = 255, 4000, 2000
-DEFAULT_PAGE, MAX_PAGE = 50, 1000
-_WORDS = r"[a-z0-9]+(?:-[a-z0-9]+)*"
-_MODEL = re.compile(rf"models/({_WORDS})")
-_JOB = re.compile(rf"models/({_WORDS})/scoringJobs/([0-9]{{1,18}})")
-_NAME = re.compile(_WORDS)
-_MAX_NAME_CHARS = 63
 _FORMATS = {value: format_ for format_, value in FORMATS.items()}
-
-
-def invalid(field: str, description: str) -> ServiceError:
-    """Return the refusal of a field."""
-    return refusal([FieldViolation(field, description)])
 
 
 def model_of(text: str, field: str = "parent") -> str:
     """Return the model of `models/{model}`."""
-    match = _MODEL.fullmatch(text)
-    if match is None or len(match[1]) > _MAX_NAME_CHARS:
-        told = "is not models/{model} with a model of lower-case words joined by hyphens"
-        raise invalid(field, f"'{text[:80]}' {told}")
-    return match[1]
+    return ids(text, field, "models/{model}")[0]
 
 
 def job_of(text: str, field: str = "name") -> tuple[str, int]:
-    """Return the model and the id of `models/{model}/scoringJobs/{id}`."""
-    match = _JOB.fullmatch(text)
-    if match is None or len(match[1]) > _MAX_NAME_CHARS:
-        raise invalid(field, f"'{text[:80]}' is not models/{{model}}/scoringJobs/{{id}}")
-    return match[1], int(match[2])
-
-
-def text(value: str, field: str, longest: int = MAX_REASON_CHARS) -> str:
-    """Return a text that can be kept."""
-    if len(value) > longest:
-        raise invalid(field, f"{len(value)} characters; at most {longest} are allowed")
-    if "\0" in value:
-        raise invalid(field, "has a NUL character, which cannot be kept")
-    return value
-
-
-def name(value: str, field: str) -> str:
-    """Return the id of a model, version or alias; empty for none."""
-    if value and (_NAME.fullmatch(value) is None or len(value) > _MAX_NAME_CHARS):
-        raise invalid(field, f"'{value[:80]}' is no name: lower-case words joined by single hyphens")
-    return value
-
-
-def page_size(value: int) -> int:
-    """Return how many a page has."""
-    if value < 0:
-        raise invalid("page_size", f"{value} is negative; 0 means {DEFAULT_PAGE}")
-    return min(value or DEFAULT_PAGE, MAX_PAGE)
-
-
-def page_token(value: str) -> int:
-    """Return the number that a page begins below."""
-    if not value:
-        return 2**62
-    if not value.isascii() or not value.isdecimal() or len(value) > 18:
-        raise invalid("page_token", "is not a token of this list; begin again with an empty one")
-    return int(value)
+    """Return the model and the number of `models/{model}/scoringJobs/{number}`."""
+    model, number = ids(text, field, "models/{model}/scoringJobs/{number}")
+    return model, int(number)
 
 
 def request_of(request: pb.CreateScoringJobRequest) -> Request:
     """Return what makes a creation repeatable."""
-    content = pb.CreateScoringJobRequest()
-    content.CopyFrom(request)
-    content.ClearField("request_id")
-    fingerprint = sha256(content.SerializeToString(deterministic=True)).digest()
-    return Request(identity().client, text(request.request_id, "request_id", MAX_REQUEST_ID_CHARS), fingerprint)
+    request_id = kept_text(request.request_id, "request_id", MAX_REQUEST_ID_CHARS)
+    return Request(identity().client, request_id, fingerprint(request))
 
 
 def spec_of(message: pb.ScoringSpec, field: str = "spec") -> Spec:
@@ -98,7 +44,7 @@ def spec_of(message: pb.ScoringSpec, field: str = "spec") -> Spec:
     if message.version and message.alias:
         wrong.append(FieldViolation(f"{field}.alias", "give a version or an alias"))
     for each in ("version", "alias"):
-        name(getattr(message, each), f"{field}.{each}")
+        optional_id(getattr(message, each), f"{field}.{each}")
     if message.input.format not in _FORMATS:
         wrong.append(FieldViolation(f"{field}.input.format", f"{message.input.format} is not a format"))
     spec = Spec(
@@ -127,7 +73,7 @@ def spec_of(message: pb.ScoringSpec, field: str = "spec") -> Spec:
 
 
 def _location(uri: str, field: str, wrong: list[FieldViolation]) -> Location:
-    found = specs.location_of(text(uri, field))
+    found = specs.location_of(kept_text(uri, field))
     if found is None:
         wrong.append(FieldViolation(field, f"'{uri[:200]}' is not s3://{{bucket}}/{{prefix}}"))
         return Location("", "")

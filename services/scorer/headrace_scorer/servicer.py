@@ -13,6 +13,8 @@ from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
+from headrace_servicekit.request_fields import kept_text, optional_id, page_size, page_token
+from headrace_servicekit.resource_names import invalid
 
 from headrace_scorer import answers, convert
 from headrace_scorer.creating import Creating
@@ -58,11 +60,11 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
         return pb.GetScoringJobResponse(job=answers.to_job(await self._job(request.name)))
 
     async def ListScoringJobs(self, request: pb.ListScoringJobsRequest, context: Any) -> pb.ListScoringJobsResponse:
-        size, before = convert.page_size(request.page_size), convert.page_token(request.page_token)
-        model = convert.name(request.model, "model")
-        version = convert.name(request.version, "version")
+        size, before = page_size(request.page_size), page_token(request.page_token)
+        model = optional_id(request.model, "model")
+        version = optional_id(request.version, "version")
         if version and not model:
-            raise convert.invalid("model", "is needed beside a version, which is one of a model")
+            raise invalid("model", "is needed beside a version, which is one of a model")
         found: list[Job] = []
         while len(found) <= size:
             page = await self._store.jobs(before=before, model=model, running=request.running, limit=_SCAN)
@@ -95,29 +97,29 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
         raise Unavailable("the service is stopping: watch again", reason="STOPPING", retry_after_s=0.1)
 
     async def PauseScoringJob(self, request: pb.PauseScoringJobRequest, context: Any) -> pb.PauseScoringJobResponse:
-        client, reason = identity().client, convert.text(request.reason, "reason")
+        client, reason = identity().client, kept_text(request.reason, "reason")
         changed = await self._change(request.name, lambda one, _: jobs.pause(one, client, reason))
         return pb.PauseScoringJobResponse(job=changed)
 
     async def ResumeScoringJob(self, request: pb.ResumeScoringJobRequest, context: Any) -> pb.ResumeScoringJobResponse:
-        client, reason = identity().client, convert.text(request.reason, "reason")
+        client, reason = identity().client, kept_text(request.reason, "reason")
         changed = await self._change(request.name, lambda one, _: jobs.resume(one, client, reason))
         return pb.ResumeScoringJobResponse(job=changed)
 
     async def CancelScoringJob(self, request: pb.CancelScoringJobRequest, context: Any) -> pb.CancelScoringJobResponse:
-        client, reason = identity().client, convert.text(request.reason, "reason")
+        client, reason = identity().client, kept_text(request.reason, "reason")
         changed = await self._change(request.name, lambda one, _: jobs.cancel(one, client, reason))
         return pb.CancelScoringJobResponse(job=changed)
 
     async def RetryScoringJob(self, request: pb.RetryScoringJobRequest, context: Any) -> pb.RetryScoringJobResponse:
-        client, reason = identity().client, convert.text(request.reason, "reason")
+        client, reason = identity().client, kept_text(request.reason, "reason")
         changed = await self._change(request.name, lambda one, _: jobs.retry(one, client, reason))
         return pb.RetryScoringJobResponse(job=changed)
 
     async def ListScoringJobEvents(
         self, request: pb.ListScoringJobEventsRequest, context: Any
     ) -> pb.ListScoringJobEventsResponse:
-        size, before = convert.page_size(request.page_size), convert.page_token(request.page_token)
+        size, before = page_size(request.page_size), page_token(request.page_token)
         job = await self._job(request.parent, "parent")
         found = await self._store.events(job.id, before=before, limit=size + 1)
         token = str(found[size - 1].number) if len(found) > size else ""

@@ -3,6 +3,7 @@
 import grpc.aio
 from headrace.registry.v1 import approval_pb2 as pb
 from headrace.registry.v1 import approval_pb2_grpc, registry_pb2, webhook_pb2, webhook_pb2_grpc
+from headrace.webhook.v1.webhook_pb2 import Webhook
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
@@ -21,7 +22,7 @@ async def test_they_are_told_who_asked_who_refused_and_of_broken_glass_in_order(
         webhooks = webhook_pb2_grpc.RegistryWebhookServiceStub(channel)
         approvals = approval_pb2_grpc.ApprovalServiceStub(channel)
         await registry.register("digits", "v1", metadata=caller("ann"))
-        hook = webhook_pb2.RegistryWebhook(name="registryWebhooks/team", url=receiver.url(), secret=SECRET)
+        hook = Webhook(name="registryWebhooks/team", url=receiver.url(), secret=SECRET)
         hook.model = "digits"
         kept = await webhooks.PutRegistryWebhook(webhook_pb2.PutRegistryWebhookRequest(webhook=hook), timeout=20)
         assert kept.webhook.secret == ""
@@ -64,7 +65,7 @@ async def test_a_webhook_is_told_only_of_models_that_its_maker_may_see(postgres_
         grpc.aio.insecure_channel(registry.target) as channel,
     ):
         stub = webhook_pb2_grpc.RegistryWebhookServiceStub(channel)
-        hook = webhook_pb2.RegistryWebhook(name="registryWebhooks/x", url="https://example.com/x", secret=SECRET)
+        hook = Webhook(name="registryWebhooks/x", url="https://example.com/x", secret=SECRET)
         request = webhook_pb2.PutRegistryWebhookRequest(webhook=hook)
         error = await refused(stub.PutRegistryWebhook(request, timeout=20, metadata=caller("ann", "digits")))
         assert error.code is Code.NOT_FOUND

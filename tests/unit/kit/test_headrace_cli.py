@@ -1,7 +1,7 @@
 """Tests that share a stack have models of their own."""
 
 import pytest
-from headrace_registry.decisions.names import is_id
+from headrace_servicekit.resource_names import is_id
 
 from tests.kit.headrace_cli import own_model
 

@@ -106,11 +106,3 @@ def test_no_bytes_lead_to_anything_but_a_policy_or_a_refusal(data: bytes):
 def test_names_that_are_none_are_refused(name: str):
     with pytest.raises(InvalidArgument):
         convert.rollout_of(name)
-
-
-@pytest.mark.parametrize("name", ["A", "a b", "a\0", "-", "a" * 64])
-def test_ids_that_are_none_are_refused(name: str):
-    with pytest.raises(InvalidArgument):
-        convert.name(name, "model")
-    with pytest.raises(InvalidArgument):
-        convert.wanted_of(pb.StartRolloutRequest(parent="models/digits", version=name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 import click
-from headrace.registry.v1 import registry_pb2, webhook_pb2
+from headrace.registry.v1 import registry_pb2
 
 from headrace_client.cli.approving import (
     approval_policy,
@@ -64,7 +64,6 @@ for command in webhook_commands(
         "models",
         "what happens to models",
         "registryWebhooks",
-        webhook_pb2.RegistryWebhook,
         Client.put_registry_webhook,
         Client.list_registry_webhooks,
         Client.delete_registry_webhook,

@@ -57,7 +57,6 @@ for command in webhook_commands(
         "rollouts",
         "rollouts",
         "rolloutWebhooks",
-        pb.RolloutWebhook,
         Client.put_rollout_webhook,
         Client.list_rollout_webhooks,
         Client.delete_rollout_webhook,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
+from headrace.webhook.v1.webhook_pb2 import Webhook
 
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, last, message_json, shown, when
@@ -21,15 +21,14 @@ _FORMATS = ("cloud-event", "slack", "pagerduty")
 class WebhookKind:
     """What webhooks of one service are. group: of commands. about: what they are told of. collection: of their names.
 
-    message: its class. put, list, delete: the client's methods.
+    put, list, delete: the client's methods.
     """
 
     group: str
     about: str
     collection: str
-    message: Any
-    put: Callable[[Client, Any], Any]
-    list: Callable[[Client], Sequence[Any]]
+    put: Callable[[Client, Webhook], Webhook]
+    list: Callable[[Client], Sequence[Webhook]]
     delete: Callable[[Client, str], None]
 
 
@@ -59,10 +58,10 @@ def _putting(kind: WebhookKind) -> click.Command:
         client: Client, output: Output, webhook: str, url: str, form: str, secret_file: Path | None, model: str
     ) -> None:
         name = f"FORMAT_{form.upper().replace('-', '_')}"
-        wanted = kind.message(
+        wanted = Webhook(
             name=f"{kind.collection}/{webhook.removeprefix(f'{kind.collection}/')}",
             url=url,
-            format=kind.message.Format.Value(name),
+            format=name,
             model=model,
         )
         if secret_file is not None:
@@ -104,7 +103,7 @@ def _deleting(kind: WebhookKind) -> click.Command:
     return click.command("delete-webhook", help=f"{told}  headrace {kind.group} delete-webhook team")(command)
 
 
-def _line(one: Any) -> tuple[str, ...]:
+def _line(one: Webhook) -> tuple[str, ...]:
     return (
         shown(last(one.name)),
         shown(one.url),

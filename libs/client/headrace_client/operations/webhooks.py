@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from headrace.registry.v1 import webhook_pb2
+from headrace.registry.v1 import webhook_pb2 as registry_webhook_pb2
 from headrace.rollout.v1 import rollout_pb2
+from headrace.webhook.v1.webhook_pb2 import Webhook
 
 from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
@@ -11,38 +12,34 @@ from headrace_client.operations.models import DEFAULT_TIMEOUT_S
 
 
 def put_registry_webhook(
-    session: Session, webhook: webhook_pb2.RegistryWebhook, *, timeout: float = DEFAULT_TIMEOUT_S
-) -> Operation[webhook_pb2.RegistryWebhook]:
+    session: Session, webhook: Webhook, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[Webhook]:
     """Make a webhook that is told of models, or replace the one of its name. Without a secret the old one stays."""
-    request = webhook_pb2.PutRegistryWebhookRequest(webhook=webhook)
+    request = registry_webhook_pb2.PutRegistryWebhookRequest(webhook=webhook)
     return (yield from invoke(session, methods.PUT_REGISTRY_WEBHOOK, request, timeout_s=timeout)).webhook
 
 
-def list_registry_webhooks(
-    session: Session, *, timeout: float = DEFAULT_TIMEOUT_S
-) -> Operation[list[webhook_pb2.RegistryWebhook]]:
+def list_registry_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[Webhook]]:
     """Return who is told of models, and how deliveries go."""
-    request = webhook_pb2.ListRegistryWebhooksRequest()
+    request = registry_webhook_pb2.ListRegistryWebhooksRequest()
     return list((yield from invoke(session, methods.LIST_REGISTRY_WEBHOOKS, request, timeout_s=timeout)).webhooks)
 
 
 def delete_registry_webhook(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
     """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
-    request = webhook_pb2.DeleteRegistryWebhookRequest(name=f"registryWebhooks/{name}")
+    request = registry_webhook_pb2.DeleteRegistryWebhookRequest(name=f"registryWebhooks/{name}")
     yield from invoke(session, methods.DELETE_REGISTRY_WEBHOOK, request, timeout_s=timeout)
 
 
 def put_rollout_webhook(
-    session: Session, webhook: rollout_pb2.RolloutWebhook, *, timeout: float = DEFAULT_TIMEOUT_S
-) -> Operation[rollout_pb2.RolloutWebhook]:
+    session: Session, webhook: Webhook, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[Webhook]:
     """Make a webhook that is told of rollouts, or replace the one of its name. Without a secret the old one stays."""
     request = rollout_pb2.PutRolloutWebhookRequest(webhook=webhook)
     return (yield from invoke(session, methods.PUT_ROLLOUT_WEBHOOK, request, timeout_s=timeout)).webhook
 
 
-def list_rollout_webhooks(
-    session: Session, *, timeout: float = DEFAULT_TIMEOUT_S
-) -> Operation[list[rollout_pb2.RolloutWebhook]]:
+def list_rollout_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[Webhook]]:
     """Return who is told of rollouts, and how deliveries go."""
     request = rollout_pb2.ListRolloutWebhooksRequest()
     return list((yield from invoke(session, methods.LIST_ROLLOUT_WEBHOOKS, request, timeout_s=timeout)).webhooks)

@@ -7,7 +7,7 @@ import binascii
 import json
 from collections.abc import Sequence
 
-from headrace_autoscaler.names import invalid
+from headrace_servicekit.resource_names import invalid
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000

@@ -16,9 +16,10 @@ from headrace_scaling.simulation.traces import Trace
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.loops import until
+from headrace_servicekit.resource_names import invalid
 
 from headrace_autoscaler import times
-from headrace_autoscaler.names import invalid, pool_of
+from headrace_autoscaler.names import pool_of
 from headrace_autoscaler.planning import answers, requests
 from headrace_autoscaler.planning.jobs import Answer, Job, PackedTrace, Result
 from headrace_autoscaler.planning.running import Planner

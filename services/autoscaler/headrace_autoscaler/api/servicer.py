@@ -13,12 +13,13 @@ from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
+from headrace_servicekit.resource_names import invalid, is_id
 
 from headrace_autoscaler import times
 from headrace_autoscaler.api import convert, paging
 from headrace_autoscaler.api.dry_run import DryRuns
 from headrace_autoscaler.decisions.counting import start_s
-from headrace_autoscaler.names import decision_of, invalid, is_id, pool_of
+from headrace_autoscaler.names import decision_of, pool_of
 from headrace_autoscaler.policies.convert import policy_of, to_message
 from headrace_autoscaler.policies.declared import declared
 from headrace_autoscaler.storage.decisions import Decisions

@@ -15,10 +15,10 @@ from typing import Any
 import grpc
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.resource_names import invalid, is_id
 from headrace_servicekit.server import Server
 
 from headrace_autoscaler.keda import messages
-from headrace_autoscaler.names import invalid, is_id
 from headrace_autoscaler.storage.decisions import Decisions
 from headrace_autoscaler.storage.pools import Pools
 from headrace_autoscaler.storage.values import DecisionRow

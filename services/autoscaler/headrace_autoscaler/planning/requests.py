@@ -14,8 +14,8 @@ from headrace_scaling.simulation import traces
 from headrace_scaling.simulation.service_curves import ServiceCurve
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import MOST_SECONDS, Trace
+from headrace_servicekit.resource_names import invalid
 
-from headrace_autoscaler.names import invalid
 from headrace_autoscaler.planning.jobs import NamedPolicy
 from headrace_autoscaler.policies.convert import policy_of
 from headrace_autoscaler.storage.values import DemandMinute

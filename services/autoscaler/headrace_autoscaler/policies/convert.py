@@ -27,8 +27,9 @@ from headrace_scaling.decisions.policies import (
     violations,
 )
 from headrace_servicekit.errors import FieldViolation, refuse
+from headrace_servicekit.resource_names import is_id
 
-from headrace_autoscaler.names import is_id, pool_of
+from headrace_autoscaler.names import pool_of
 from headrace_autoscaler.policies.declared import DeclaredPolicy
 from headrace_autoscaler.times import duration
 

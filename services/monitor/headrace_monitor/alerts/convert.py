@@ -9,11 +9,11 @@ from headrace.monitor.v1 import alert_pb2
 from headrace_servicekit.errors import FieldViolation, refuse
 from headrace_servicekit.outbox.destinations import shown as shown_url
 from headrace_servicekit.outbox.events import Format
+from headrace_servicekit.resource_names import ids, invalid, is_id, shown
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.decisions.values import AlertView, Rule, Silence, Webhook, WebhookStatus
 from headrace_monitor.alerts.observations import EVERY_MODEL
-from headrace_monitor.names import ids, invalid, is_id, shown
 
 _FORMATS = {
     alert_pb2.Webhook.FORMAT_UNSPECIFIED: Format.CLOUD_EVENT,
@@ -31,20 +31,17 @@ _OPEN = {
 
 def rule_name(name: str, field: str) -> str:
     """Return the rule in `alertRules/{rule}`. Raises InvalidArgument."""
-    return ids(name, field, ("alertRules", "rule"))[0]
+    return ids(name, field, "alertRules/{rule}")[0]
 
 
 def webhook_name(name: str, field: str) -> str:
     """Return the webhook in `webhooks/{webhook}`. Raises InvalidArgument."""
-    return ids(name, field, ("webhooks", "webhook"))[0]
+    return ids(name, field, "webhooks/{webhook}")[0]
 
 
-def number(name: str, field: str, collection: str, one: str) -> int:
+def number(name: str, field: str, collection: str) -> int:
     """Return the number in `{collection}/{number}`. Raises InvalidArgument."""
-    text = ids(name, field, (collection, one))[0]
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise invalid(field, f"'{text}' is not the number of an {one}")
-    return int(text)
+    return int(ids(name, field, f"{collection}/{{number}}")[0])
 
 
 def about(model: str) -> str:

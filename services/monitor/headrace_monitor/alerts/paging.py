@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.monitor.v1 import alert_pb2
+from headrace_servicekit.resource_names import invalid
 
 from headrace_monitor.alerts.decisions.values import AlertView
-from headrace_monitor.names import invalid
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000

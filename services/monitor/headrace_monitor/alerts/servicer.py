@@ -45,7 +45,7 @@ class AlertServicer(alert_pb2_grpc.AlertServiceServicer):
         )
 
     async def ResolveAlert(self, request, context):
-        number = convert.number(request.name, "name", "alerts", "alert")
+        number = convert.number(request.name, "name", "alerts")
         alert = await self._alerting.resolve(number, identity())
         return alert_pb2.ResolveAlertResponse(alert=convert.to_alert(alert))
 
@@ -58,7 +58,7 @@ class AlertServicer(alert_pb2_grpc.AlertServiceServicer):
         return alert_pb2.ListSilencesResponse(silences=map(convert.to_silence, silences))
 
     async def DeleteSilence(self, request, context):
-        await self._alerting.end_silence(convert.number(request.name, "name", "silences", "silence"), identity())
+        await self._alerting.end_silence(convert.number(request.name, "name", "silences"), identity())
         return alert_pb2.DeleteSilenceResponse()
 
     async def PutWebhook(self, request, context):

@@ -12,6 +12,7 @@ import numpy as np
 from headrace.monitor.v1 import ingest_pb2, monitor_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.errors import Code, FieldViolation, refuse
+from headrace_servicekit.resource_names import shown
 from headrace_statistics.sketches import distinct
 from headrace_statistics.sketches.distinct import Distinct
 from headrace_statistics.sketches.durations import BUCKETS, NONE, Durations, durations
@@ -20,7 +21,6 @@ from headrace_monitor.counters.decisions.changes import MAX_DROP_REASONS, MAX_SE
 from headrace_monitor.counters.decisions.differences import SeriesKey, VariantKey
 from headrace_monitor.counters.decisions.tallies import Tally
 from headrace_monitor.counters.reading import TrafficSummary
-from headrace_monitor.names import shown
 
 MAX_NAME_CHARS = 128
 MAX_DATA_PLANE_CHARS = 253

@@ -9,12 +9,12 @@ from datetime import timedelta
 from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.errors import FieldViolation, refuse
+from headrace_servicekit.resource_names import shown
 
 from headrace_monitor.counters.convert import MAX_NAME_CHARS
 from headrace_monitor.counters.decisions import cursors
 from headrace_monitor.counters.decisions.cursors import Cursor
 from headrace_monitor.counters.evidence import EvidenceReader, EvidenceSnapshot
-from headrace_monitor.names import shown
 
 _NO_TIME = timedelta(0)
 

@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import monitor_pb2
+from headrace_servicekit.resource_names import invalid
 from headrace_statistics.drift.reports import DriftReport
 from headrace_statistics.references import Source
 
 from headrace_monitor.alerts.convert import to_severity
 from headrace_monitor.drift.decisions.evaluation import DriftEvaluation
 from headrace_monitor.drift.decisions.tolerances import Detectable
-from headrace_monitor.names import invalid
 from headrace_monitor.references.store import StoredReference
 from headrace_monitor.times import span_of
 

@@ -9,6 +9,7 @@ from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, PreconditionFailed, Unavailable
 from headrace_servicekit.identity import identity
+from headrace_servicekit.resource_names import invalid
 
 from headrace_monitor import names
 from headrace_monitor.drift import convert
@@ -94,11 +95,11 @@ class DriftRpcs:
         """Set what is tolerated. Raises InvalidArgument, and whatever DriftTolerances.put raises."""
         model = names.model_id(request.parent, "parent")
         if len(request.column) > MAX_COLUMN_CHARS or "\0" in request.column:
-            raise names.invalid("column", f"is no name of at most {MAX_COLUMN_CHARS} characters")
+            raise invalid("column", f"is no name of at most {MAX_COLUMN_CHARS} characters")
         tolerance = request.tolerance if request.HasField("tolerance") else None
         wrong = tolerances.problem(request.test, tolerance)
         if wrong:
-            raise names.invalid("tolerance" if request.test in tolerances.TESTS else "test", wrong)
+            raise invalid("tolerance" if request.test in tolerances.TESTS else "test", wrong)
         await self._tolerances.put(model, request.column, request.test, tolerance)
         return monitor_pb2.SetDriftToleranceResponse()
 

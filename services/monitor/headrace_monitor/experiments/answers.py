@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headrace.monitor.v1 import experiment_pb2
+from headrace_servicekit.resource_names import invalid
 from headrace_statistics.experiments.analysis import Finding, State, VariantResult
 from headrace_statistics.experiments.effects import Effect
 from headrace_statistics.experiments.planning import (
@@ -16,7 +17,6 @@ from headrace_statistics.experiments.planning import (
 
 from headrace_monitor.experiments.convert import INVALID, TO_ROLES, finite
 from headrace_monitor.experiments.decisions.verdicts import Verdict, sentence, single_look_p
-from headrace_monitor.names import invalid
 
 _VERDICTS = {state: number for number, state in enumerate(State, 1)}
 _FINDINGS = {

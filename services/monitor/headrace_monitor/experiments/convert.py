@@ -10,6 +10,7 @@ from typing import Any
 
 from headrace.monitor.v1 import experiment_pb2
 from headrace_servicekit.errors import FieldViolation, refuse
+from headrace_servicekit.resource_names import ids, invalid, shown
 from headrace_statistics.experiments.design import Kind, Role
 
 from headrace_monitor.experiments.decisions.definitions import (
@@ -20,7 +21,6 @@ from headrace_monitor.experiments.decisions.definitions import (
     violations,
     weight_violations,
 )
-from headrace_monitor.names import ids, invalid, shown
 
 INVALID = "EXPERIMENT_INVALID"
 
@@ -35,7 +35,7 @@ _TO_STATES = {State.DRAFT: 1, State.RUNNING: 2, State.ENDED: 3}
 
 def experiment_ids(name: str, field: str) -> tuple[str, str]:
     """Return model and experiment in `models/{model}/experiments/{experiment}`. Raises InvalidArgument."""
-    model, id_ = ids(name, field, ("models", "model"), ("experiments", "experiment"))
+    model, id_ = ids(name, field, "models/{model}/experiments/{experiment}")
     return model, id_
 
 

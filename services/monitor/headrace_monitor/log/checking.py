@@ -11,8 +11,8 @@ from uuid import UUID
 import numpy as np
 from headrace.monitor.v1 import ingest_pb2
 from headrace_servicekit.errors import FieldViolation, refuse
+from headrace_servicekit.resource_names import is_id, shown
 
-from headrace_monitor import names
 from headrace_monitor.log.raw_values import DATATYPES, size_of
 
 MAX_PREDICTIONS = 100_000
@@ -52,7 +52,7 @@ def _header(request: ingest_pb2.ReportPredictionsRequest) -> tuple[UUID, list[Fi
     except ValueError:
         pass
     if str(process) != request.process or process.int == 0:
-        wrong.append(FieldViolation("process", f"{names.shown(request.process)} is not a UUID in its usual form"))
+        wrong.append(FieldViolation("process", f"{shown(request.process)} is not a UUID in its usual form"))
     if not 0 < request.sequence <= MAX_SEQUENCE:
         wrong.append(FieldViolation("sequence", f"is {request.sequence}; batches are numbered from 1"))
     if not 0 < len(request.data_plane) <= MAX_TEXT_CHARS or "\0" in request.data_plane:
@@ -101,8 +101,8 @@ def _groups(groups: Sequence[ingest_pb2.PredictionGroup]) -> Iterator[FieldViola
     for index, group in enumerate(groups):
         place = f"batch.groups[{index}]"
         for name, text in (("model", group.model), ("version", group.version)):
-            if not names.is_id(text) and not (name == "version" and not text):
-                yield FieldViolation(f"{place}.{name}", f"{names.shown(text)} is not the id of a {name}")
+            if not is_id(text) and not (name == "version" and not text):
+                yield FieldViolation(f"{place}.{name}", f"{shown(text)} is not the id of a {name}")
         for name in ("digest", "variant", "rule", "fallback_step"):
             if len(getattr(group, name)) > MAX_TEXT_CHARS:
                 yield FieldViolation(f"{place}.{name}", f"more than {MAX_TEXT_CHARS} characters")
@@ -119,9 +119,7 @@ def _layout(one: ingest_pb2.PredictionGroup.InputLayout, place: str) -> Iterator
     if not 0 < len(one.name) <= MAX_TEXT_CHARS:
         yield FieldViolation(f"{place}.name", f"1 to {MAX_TEXT_CHARS} characters are needed")
     if one.datatype not in DATATYPES:
-        yield FieldViolation(
-            f"{place}.datatype", f"{names.shown(one.datatype)} is none of {', '.join(sorted(DATATYPES))}"
-        )
+        yield FieldViolation(f"{place}.datatype", f"{shown(one.datatype)} is none of {', '.join(sorted(DATATYPES))}")
     if len(one.shape) > MAX_DIMENSIONS or any(size < 0 for size in one.shape) or math.prod(one.shape) >= 2**31:
         yield FieldViolation(f"{place}.shape", f"{list(one.shape)[:MAX_DIMENSIONS]} is not the shape of a row")
 

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from headrace.monitor.v1 import outcome_pb2
 from headrace_servicekit.errors import FieldViolation
+from headrace_servicekit.resource_names import invalid, shown
 
 from headrace_monitor import names
-from headrace_monitor.names import invalid, shown
 from headrace_monitor.outcomes.decisions.merging import (
     EntityKey,
     Outcome,

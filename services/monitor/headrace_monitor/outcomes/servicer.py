@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headrace.monitor.v1 import outcome_pb2, outcome_pb2_grpc
 from headrace_servicekit.identity import identity
+from headrace_servicekit.resource_names import invalid
 
 from headrace_monitor import names
 from headrace_monitor.outcomes import convert
@@ -22,7 +23,7 @@ class OutcomeServicer(outcome_pb2_grpc.OutcomeServiceServicer):
             description = (
                 f"{len(request.outcomes)} outcomes; at most {convert.MAX_OUTCOMES} are taken: send several requests"
             )
-            raise names.invalid("outcomes", description)
+            raise invalid("outcomes", description)
         results, rejections = await self._outcomes.record(model, request.outcomes, reach, identity().client)
         return convert.to_response(results, rejections)
 

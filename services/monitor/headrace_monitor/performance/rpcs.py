@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.resource_names import invalid, is_id, shown
 from headrace_statistics.slices import Explanation
 
 from headrace_monitor import names
@@ -57,13 +58,13 @@ class PerformanceRpcs:
 
     def _question(self, request: monitor_pb2.GetPerformanceRequest) -> PerformanceQuery:
         model = names.model_id(request.parent, "parent")
-        if request.version and not names.is_id(request.version):
-            raise names.invalid("version", f"{names.shown(request.version)} is not the id of a version")
+        if request.version and not is_id(request.version):
+            raise invalid("version", f"{shown(request.version)} is not the id of a version")
         if len(request.slice_by) > MAX_SLICE_BY:
-            raise names.invalid("slice_by", f"has {len(request.slice_by)} characters; at most {MAX_SLICE_BY}")
+            raise invalid("slice_by", f"has {len(request.slice_by)} characters; at most {MAX_SLICE_BY}")
         threshold = request.threshold if request.HasField("threshold") else None
         if threshold is not None and not math.isfinite(threshold):
-            raise names.invalid("threshold", f"{threshold} is not a finite number")
+            raise invalid("threshold", f"{threshold} is not a finite number")
         span = span_of(request.range, "range", self._clock.now())
         return PerformanceQuery(model, span.start, span.end, request.version, request.slice_by, threshold)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from headrace.monitor.v1 import monitor_pb2
+from headrace_servicekit.resource_names import invalid
 
-from headrace_monitor.names import invalid
 from headrace_monitor.query.answering import LogQuery, QueryInput
 from headrace_monitor.query.process import QueryEnd
 from headrace_monitor.times import time_of

@@ -9,9 +9,9 @@ from headrace.monitor.v1 import ingest_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import FieldViolation, refuse
+from headrace_servicekit.resource_names import shown
 
 from headrace_monitor.log.contracts import ContractSource
-from headrace_monitor.names import shown
 from headrace_monitor.shadow.decisions.comparing import compare
 from headrace_monitor.shadow.decisions.comparisons import Comparison
 from headrace_monitor.shadow.store import Comparisons, VersionPair

@@ -9,6 +9,7 @@ from headrace.registry.v1 import approval_pb2 as pb
 from headrace.registry.v1 import registry_pb2
 from headrace.rollout.v1 import rollout_pb2
 from headrace_servicekit.errors import FieldViolation, refuse
+from headrace_servicekit.resource_names import invalid, is_id
 
 from headrace_registry.api import answers, convert
 from headrace_registry.api.enums import STAGE_NUMBERS, STAGES
@@ -57,14 +58,14 @@ def wanted_of(message: pb.RequestPromotionRequest) -> RequestedPromotion:
     target, policy = target_of(message), ""
     if message.HasField("rollout_policy"):
         if target is not Stage.PRODUCTION:
-            raise names.invalid("rollout_policy", "rollouts lead to production only")
+            raise invalid("rollout_policy", "rollouts lead to production only")
         if message.rollout_policy.ByteSize() > MAX_POLICY_BYTES:
-            raise names.invalid("rollout_policy", f"has more than {MAX_POLICY_BYTES} bytes")
+            raise invalid("rollout_policy", f"has more than {MAX_POLICY_BYTES} bytes")
         policy = _policy_json(message.rollout_policy)
     elif message.variant:
-        raise names.invalid("variant", "is of a rollout: set `rollout_policy`, or leave it out")
-    if message.variant and not names.is_id(message.variant):
-        raise names.invalid("variant", "is not the name of a variant")
+        raise invalid("variant", "is of a rollout: set `rollout_policy`, or leave it out")
+    if message.variant and not is_id(message.variant):
+        raise invalid("variant", "is not the name of a variant")
     return RequestedPromotion(
         ref=names.version_ref(message.name, "name"),
         target=target,
@@ -87,14 +88,14 @@ def filters_of(message: pb.ListPromotionRequestsRequest) -> tuple[str, RequestSt
     if message.state == pb.PromotionRequest.STATE_UNSPECIFIED:
         return model, None
     if message.state not in _BY_NUMBER:
-        raise names.invalid("state", f"{message.state} is not a state")
+        raise invalid("state", f"{message.state} is not a state")
     return model, _BY_NUMBER[message.state]
 
 
 def rollout_of(message: pb.ClaimPromotionRequestRequest) -> str:
     """Return the rollout that claims a request. Raises InvalidArgument."""
     if not message.rollout.startswith(ROLLOUTS) or len(message.rollout) > _MAX_ROLLOUT_CHARS:
-        raise names.invalid("rollout", "is not of the form rollouts/{id}")
+        raise invalid("rollout", "is not of the form rollouts/{id}")
     return message.rollout
 
 
@@ -165,4 +166,4 @@ def _policy_json(policy: Any) -> str:
     try:
         return json_format.MessageToJson(policy, preserving_proto_field_name=True, indent=None)
     except (json_format.Error, ValueError, OverflowError):
-        raise names.invalid("rollout_policy", "has a duration or a number that is none") from None
+        raise invalid("rollout_policy", "has a duration or a number that is none") from None

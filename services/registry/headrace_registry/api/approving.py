@@ -6,6 +6,7 @@ from headrace.registry.v1 import approval_pb2 as pb
 from headrace.registry.v1 import approval_pb2_grpc
 from headrace_servicekit.errors import PermissionDenied
 from headrace_servicekit.identity import identity
+from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.api import answers, approval_messages
 from headrace_registry.api.requests import write_of
@@ -104,5 +105,5 @@ def _of_a_person(method: str, request) -> Write:
 
 def _reasoned(write: Write, told: str) -> Write:
     if not write.reason.strip():
-        raise names.invalid("reason", f"must not be empty: {told}")
+        raise invalid("reason", f"must not be empty: {told}")
     return write

@@ -10,6 +10,7 @@ from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, PermissionDenied, PreconditionFailed, refuse
+from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.api import pipelines
 from headrace_registry.api.enums import DEVICES, FORMATS, KINDS, SOURCES, STAGES, TASKS, TYPES, E
@@ -47,7 +48,7 @@ def target_stage(number: int) -> Stage:
     stage = STAGES.get(number)
     if stage is None:
         known = ", ".join(f"STAGE_{member.name}" for member in (Stage.STAGING, Stage.PRODUCTION, Stage.ARCHIVED))
-        raise names.invalid("target_stage", f"{number} is not a stage to move to; choose one of {known}")
+        raise invalid("target_stage", f"{number} is not a stage to move to; choose one of {known}")
     return stage
 
 
@@ -60,7 +61,7 @@ def rollout_rule(request: registry_pb2.PromoteModelVersionRequest, *, internal: 
     number = 0
     if request.promotion_request:
         if not internal or not request.validate_only:
-            raise names.invalid("promotion_request", "is for checks by other services: leave it out")
+            raise invalid("promotion_request", "is for checks by other services: leave it out")
         _, number = names.promotion_request(request.promotion_request, "promotion_request")
     return RolloutRule(own=request.rollout, end=request.end_rollout, request=number)
 
@@ -70,7 +71,7 @@ def stage_filter(number: int) -> Stage | None:
     if number == registry_pb2.ModelVersion.STAGE_UNSPECIFIED:
         return None
     if number not in STAGES:
-        raise names.invalid("stage", f"{number} is not a stage")
+        raise invalid("stage", f"{number} is not a stage")
     return STAGES[number]
 
 
@@ -94,7 +95,7 @@ def declared_version(message: registry_pb2.ModelVersion, *, may_measure: bool) -
     may_measure: whether the caller's metrics may be MEASURED, which only Headrace's own services may say.
     """
     if message.ByteSize() > MAX_VERSION_BYTES:
-        raise names.invalid(
+        raise invalid(
             "version", f"{message.ByteSize()} bytes; at most {MAX_VERSION_BYTES}: put long lists into an artifact"
         )
     _refuse_long(
@@ -153,11 +154,11 @@ def measured(messages: Iterable[registry_pb2.Metric]) -> tuple[Metric, ...]:
 def time(message: Any, field: str) -> datetime:
     """Return the time in a field. Raises InvalidArgument when it is not set, or no time."""
     if not message.HasField(field):
-        raise names.invalid(field, "is not set")
+        raise invalid(field, "is not set")
     try:
         return getattr(message, field).ToDatetime(UTC)
     except (ValueError, OverflowError):
-        raise names.invalid(field, "is not a time between the years 1 and 9999") from None
+        raise invalid(field, "is not a time between the years 1 and 9999") from None
 
 
 def duration(message: duration_pb2.Duration, field: str) -> timedelta:
@@ -165,13 +166,13 @@ def duration(message: duration_pb2.Duration, field: str) -> timedelta:
     try:
         return message.ToTimedelta()
     except (ValueError, OverflowError):
-        raise names.invalid(field, "is not a duration") from None
+        raise invalid(field, "is not a duration") from None
 
 
 def upload_header(message: registry_pb2.UploadArtifactRequest | None) -> Header:
     """Return the header in the first message of an upload, None when there was none. Raises InvalidArgument."""
     if message is None or message.WhichOneof("part") != "header":
-        raise names.invalid("header", "the first message of an upload is its header")
+        raise invalid("header", "the first message of an upload is its header")
     return _header(message.header, "header.")
 
 
@@ -203,15 +204,15 @@ def _header(
 ) -> Header:
     if proto.type not in TYPES:
         known = ", ".join(f"TYPE_{member.name}" for member in ArtifactType)
-        raise names.invalid(
+        raise invalid(
             f"{prefix}type", f"{proto.type} is not a type that is taken: {known}", reason="ARTIFACT_TYPE_REFUSED"
         )
     if proto.sha256 and not names.is_sha256(proto.sha256):
-        raise names.invalid(f"{prefix}sha256", "is not 64 lower-case hexadecimal digits")
+        raise invalid(f"{prefix}sha256", "is not 64 lower-case hexadecimal digits")
     if isinstance(proto, registry_pb2.UploadCodeRequest):
         return Header(TYPES[proto.type], proto.sha256, len(proto.content))
     if proto.size_bytes < 0:
-        raise names.invalid(f"{prefix}size_bytes", f"{proto.size_bytes} is negative")
+        raise invalid(f"{prefix}size_bytes", f"{proto.size_bytes} is negative")
     return Header(TYPES[proto.type], proto.sha256, proto.size_bytes)
 
 

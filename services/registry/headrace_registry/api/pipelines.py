@@ -17,8 +17,9 @@ from headrace_runtime.pipelines.graph import (
     Step,
 )
 from headrace_servicekit.errors import FieldViolation, refuse
+from headrace_servicekit.resource_names import invalid
 
-from headrace_registry.decisions import compositions, names
+from headrace_registry.decisions import compositions
 from headrace_registry.decisions.models import Composition
 
 _Combiner = pipeline_pb2.Combiner
@@ -69,13 +70,13 @@ def _runs(message: pipeline_pb2.PipelineStep, field: str) -> ModelStep | GraphSt
             kind = KINDS.get(told.kind)
             if kind is None:
                 known = ", ".join(f"KIND_{kind.name}" for kind in Kind)
-                raise names.invalid(
+                raise invalid(
                     f"{field}.combiner.kind", f"{told.kind} is not one of {known}", reason=compositions.REASON
                 )
             cases = dict(told.cases)
             return Combiner(kind, tuple(told.weights), told.quorum, told.attribute, cases, told.default_input)
         case _:
-            raise names.invalid(f"{field}.runs", "set one of model, graph and combiner", reason=compositions.REASON)
+            raise invalid(f"{field}.runs", "set one of model, graph and combiner", reason=compositions.REASON)
 
 
 def _source(message: pipeline_pb2.TensorSource) -> Source:

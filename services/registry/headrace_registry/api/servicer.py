@@ -12,6 +12,7 @@ from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
+from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.api import answers, convert
 from headrace_registry.api.requests import write_of
@@ -258,5 +259,5 @@ async def _pieces(content: bytes) -> AsyncIterator[bytes]:
 async def _chunks(messages) -> AsyncIterator[bytes]:
     async for message in messages:
         if message.WhichOneof("part") != "chunk":
-            raise names.invalid("chunk", "every message after the first carries a chunk")
+            raise invalid("chunk", "every message after the first carries a chunk")
         yield message.chunk

@@ -14,13 +14,13 @@ import structlog
 from headrace_servicekit.confined import AnswerTooLargeError, run_confined
 from headrace_servicekit.errors import InvalidArgument, Unavailable
 from headrace_servicekit.fair_share import FairTurns
+from headrace_servicekit.resource_names import invalid
 from pydantic import TypeAdapter
 
 from headrace_registry.artifacts import format_check, onnx_check, trial, trial_check
 from headrace_registry.artifacts.refusals import RefusedError
 from headrace_registry.artifacts.trial_check import REQUEST, Request
 from headrace_registry.decisions.files import ArtifactType, ModelFile, Trial
-from headrace_registry.decisions.names import invalid
 
 log = structlog.get_logger()
 

@@ -7,12 +7,12 @@ from collections.abc import Collection
 
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed, refuse
+from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.artifacts.blobs import Blobs, recorded
 from headrace_registry.decisions import formats
 from headrace_registry.decisions.files import ArtifactType
 from headrace_registry.decisions.models import Format, Version
-from headrace_registry.decisions.names import invalid
 from headrace_registry.storage.store import Store
 
 CODE = frozenset({ArtifactType.PYTHON, ArtifactType.REQUIREMENTS, ArtifactType.PT2})

@@ -15,11 +15,11 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, PreconditionFailed
 from headrace_servicekit.fair_share import Pool
 from headrace_servicekit.identity import Identity
+from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.uploads import Header, Uploads
 from headrace_registry.decisions.files import Blob, Upload
-from headrace_registry.decisions.names import invalid
 from headrace_registry.storage.store import Store
 
 # For the PUT of the largest file over a slow line, and for completing it.

@@ -20,12 +20,12 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import DeadlineExceeded, OutOfRange, ResourceExhausted, Unavailable
 from headrace_servicekit.fair_share import FairShare, Pool
 from headrace_servicekit.identity import identity
+from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.pace import Pace, make_room
 from headrace_registry.decisions.files import ArtifactType, Blob, ModelFile, Upload
-from headrace_registry.decisions.names import invalid
 from headrace_registry.storage.store import Store
 
 T = TypeVar("T")

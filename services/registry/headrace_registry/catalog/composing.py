@@ -17,12 +17,13 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Aborted, FieldViolation, NotFound, refuse
 from headrace_servicekit.fair_share import FairTurns
 from headrace_servicekit.identity import model_not_found
+from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.artifacts.blobs import Blobs, recorded
 from headrace_registry.artifacts.fusion import Fuse, FusionRequest
 from headrace_registry.artifacts.uploads import Uploads, room
 from headrace_registry.catalog import writes
-from headrace_registry.decisions import compositions, lifecycle, names, validation
+from headrace_registry.decisions import compositions, lifecycle, validation
 from headrace_registry.decisions.files import Artifact, ArtifactType
 from headrace_registry.decisions.models import Composition, Hold, Member, Model, Version, VersionRef
 from headrace_registry.storage.store import Store, Transaction
@@ -148,7 +149,7 @@ class Composing:
                 try:
                     await self._fuse(request, size_bytes)
                 except NotFusible as error:
-                    raise names.invalid(f"{field}.fuse", str(error), reason=reason) from None
+                    raise invalid(f"{field}.fuse", str(error), reason=reason) from None
                 blob = await self._uploads.keep_made(request.made)
         trial = None if blob.model_file is None else blob.model_file.trial
         if trial is not None and trial.problem and not skip_trial:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import PreconditionFailed, refuse
+from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.catalog import writes
 from headrace_registry.decisions import validation
 from headrace_registry.decisions.models import Measurement, Metric, Version, VersionRef
-from headrace_registry.decisions.names import invalid
 from headrace_registry.storage.store import Store
 
 MAX_AT_ONCE = 64

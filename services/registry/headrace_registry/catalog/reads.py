@@ -9,13 +9,13 @@ from typing import TypeVar
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.feeds import BATCH, ChangeFeed
 from headrace_servicekit.identity import model_not_found
+from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.catalog.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page, PageRequest
 from headrace_registry.catalog.writes import version_not_found
 from headrace_registry.decisions import approvals, tokens
 from headrace_registry.decisions.approvals import PromotionRequest, RequestState
 from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
-from headrace_registry.decisions.names import invalid
 from headrace_registry.decisions.past import Past, past
 from headrace_registry.storage.store import Store
 

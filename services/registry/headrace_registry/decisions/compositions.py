@@ -9,6 +9,7 @@ from headrace_runtime.pipelines import fusing, structure
 from headrace_runtime.pipelines.flow import Flow, Port, Signature, Unfit, flow
 from headrace_runtime.pipelines.graph import OUTPUT, REQUEST, Combiner, GraphStep, Kind, ModelStep, Pipeline, Source
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, refusal, refuse
+from headrace_servicekit.resource_names import is_id
 
 from headrace_registry.decisions import contract, serving
 from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile, ModelPort, Trial
@@ -25,7 +26,6 @@ from headrace_registry.decisions.models import (
     Version,
     VersionRef,
 )
-from headrace_registry.decisions.names import is_id
 
 REASON = "PIPELINE_INVALID"
 GENERATED = ".combiner.onnx"

@@ -5,22 +5,12 @@ from __future__ import annotations
 import re
 from uuid import UUID
 
-from headrace_servicekit.errors import FieldViolation, InvalidArgument
+from headrace_servicekit.resource_names import ID_RULE, ids, invalid, is_id, shown
 
 from headrace_registry.decisions.models import Stage, VersionRef
 
-MAX_CHARS = 63
-
-_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_ID_RULE = f"lower-case letters and digits in words joined by single hyphens, at most {MAX_CHARS} characters"
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-def is_id(text: str) -> bool:
-    """Return whether text can be the id of a model, version or alias."""
-    return len(text) <= MAX_CHARS and _ID.fullmatch(text) is not None
 
 
 def is_file_name(text: str) -> bool:
@@ -35,26 +25,24 @@ def is_sha256(text: str) -> bool:
 
 def model_id(name: str, field: str) -> str:
     """Return the model in `models/{model}`. Raises InvalidArgument that names `field`."""
-    (model,) = _ids(name, field, "models")
+    (model,) = ids(name, field, "models/{model}")
     return model
 
 
 def version_ref(name: str, field: str) -> VersionRef:
     """Return the ids in `models/{model}/versions/{version}`. Raises InvalidArgument that names `field`."""
-    return VersionRef(*_ids(name, field, "models", "versions"))
+    return VersionRef(*ids(name, field, "models/{model}/versions/{version}"))
 
 
 def promotion_request(name: str, field: str) -> tuple[str, int]:
     """Return model and number in `models/{model}/promotionRequests/{number}`. Raises InvalidArgument."""
-    head, _, number = name.rpartition("/")
-    if not head.endswith("/promotionRequests") or not _NUMBER.fullmatch(number):
-        raise invalid(field, f"{_shown(name)} is not of the form models/{{model}}/promotionRequests/{{number}}")
-    return model_id(head.removesuffix("/promotionRequests"), field), int(number)
+    model, number = ids(name, field, "models/{model}/promotionRequests/{number}")
+    return model, int(number)
 
 
 def alias_ref(name: str, field: str) -> tuple[str, str]:
     """Return model and alias in `models/{model}/aliases/{alias}`. Raises InvalidArgument that names `field`."""
-    model, alias = _ids(name, field, "models", "aliases")
+    model, alias = ids(name, field, "models/{model}/aliases/{alias}")
     if alias in set(Stage):
         raise invalid(field, f"'{alias}' is the name of a stage; choose another alias")
     return model, alias
@@ -68,13 +56,7 @@ def upload_id(name: str, field: str) -> UUID:
             return UUID(text)
     except ValueError:
         pass
-    raise invalid(field, f"{_shown(name)} is not of the form uploads/{{upload}}")
-
-
-def webhook_id(name: str, field: str) -> str:
-    """Return the webhook in `registryWebhooks/{webhook}`. Raises InvalidArgument that names `field`."""
-    (webhook,) = _ids(name, field, "registryWebhooks")
-    return webhook
+    raise invalid(field, f"{shown(name)} is not of the form uploads/{{upload}}")
 
 
 def upload_name(upload: UUID) -> str:
@@ -85,7 +67,7 @@ def upload_name(upload: UUID) -> str:
 def version_id(text: str, field: str) -> str:
     """Return text if it can be a version's id. Raises InvalidArgument that names `field`."""
     if not is_id(text):
-        raise invalid(field, f"{_shown(text)} is not the id of a version: {_ID_RULE}")
+        raise invalid(field, f"{shown(text)} is not the id of a version: {ID_RULE}")
     return text
 
 
@@ -97,27 +79,3 @@ def model_name(model: str) -> str:
 def version_name(ref: VersionRef) -> str:
     """Return the resource name of a version."""
     return f"models/{ref.model}/versions/{ref.version}"
-
-
-def invalid(field: str, description: str, *, reason: str = "") -> InvalidArgument:
-    """Return the error for one wrong field."""
-    return InvalidArgument(f"{field}: {description}", violations=[FieldViolation(field, description)], reason=reason)
-
-
-def _ids(name: str, field: str, *collections: str) -> list[str]:
-    parts = name.split("/")
-    pattern = "/".join(f"{collection}/{{{_SINGULAR[collection]}}}" for collection in collections)
-    if len(parts) != 2 * len(collections) or tuple(parts[::2]) != collections:
-        raise invalid(field, f"{_shown(name)} is not of the form {pattern}")
-    for collection, part in zip(collections, parts[1::2], strict=True):
-        if not is_id(part):
-            raise invalid(field, f"{_shown(part)} is not the id of a {_SINGULAR[collection]}: {_ID_RULE}")
-    return parts[1::2]
-
-
-_SINGULAR = {"models": "model", "versions": "version", "aliases": "alias", "registryWebhooks": "webhook"}
-
-
-def _shown(text: str) -> str:
-    """Return text for a message: quoted, escaped, and cut where it is absurdly long."""
-    return repr(text if len(text) <= 100 else text[:100] + "…")

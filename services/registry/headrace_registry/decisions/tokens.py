@@ -11,9 +11,9 @@ from uuid import UUID
 
 from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.errors import Aborted
+from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.decisions.models import Model
-from headrace_registry.decisions.names import invalid
 
 _MAX_TOKEN_CHARS = 1024
 

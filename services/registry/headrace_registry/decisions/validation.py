@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 
 from headrace_servicekit.errors import FieldViolation
+from headrace_servicekit.resource_names import is_id
 
 from headrace_registry.decisions import compositions, formats, serving
 from headrace_registry.decisions.files import Artifact
 from headrace_registry.decisions.gates import RATIOS
 from headrace_registry.decisions.models import Bound, Gate, Lineage, Metric, Model, Version
-from headrace_registry.decisions.names import is_file_name, is_id, is_sha256
+from headrace_registry.decisions.names import is_file_name, is_sha256
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 

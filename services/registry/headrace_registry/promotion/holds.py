@@ -9,11 +9,11 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import refuse
 from headrace_servicekit.fair_share import Pool
 from headrace_servicekit.identity import Identity
+from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.catalog import writes
 from headrace_registry.decisions import lifecycle, validation
 from headrace_registry.decisions.models import Hold, VersionRef
-from headrace_registry.decisions.names import invalid
 from headrace_registry.storage.store import Store
 
 MIN_TTL = timedelta(seconds=1)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from headrace.scorer.v1 import publications_pb2 as pb
+from headrace_servicekit.resource_names import ids
 
-from headrace_scorer.convert import invalid, job_of
 from headrace_scorer.decisions.comparisons import Drifted, Parity
 from headrace_scorer.decisions.publications import Publication, State
 from headrace_scorer.publish_specs import to_publishing
 
-_NAME = re.compile(r"(models/[^/]+/scoringJobs/[0-9]+)/publication")
 _STATES = {
     State.CHECKING: pb.ScoringPublication.STATE_CHECKING,
     State.HELD: pb.ScoringPublication.STATE_HELD,
@@ -25,10 +22,8 @@ _STATES = {
 
 def publication_of(text: str) -> tuple[str, int]:
     """Return model and job of a publication's name. Raises InvalidArgument."""
-    match = _NAME.fullmatch(text)
-    if match is None:
-        raise invalid("name", f"'{text[:80]}' is not models/{{model}}/scoringJobs/{{id}}/publication")
-    return job_of(match[1])
+    model, number = ids(text, "name", "models/{model}/scoringJobs/{number}/publication")
+    return model, int(number)
 
 
 def to_publication(publication: Publication) -> pb.ScoringPublication:

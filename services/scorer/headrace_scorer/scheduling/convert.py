@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from headrace.scorer.v1 import schedules_pb2 as pb
 from headrace_servicekit.errors import FieldViolation
+from headrace_servicekit.request_fields import optional_id
+from headrace_servicekit.resource_names import ids
 
 from headrace_scorer.answers import to_spec
-from headrace_scorer.convert import invalid, name, spec_of
+from headrace_scorer.convert import spec_of
 from headrace_scorer.decisions import cron
 from headrace_scorer.decisions.schedules import Schedule
 from headrace_scorer.scheduling.store import Decision
 
 LONGEST_START = timedelta(days=7)
 DEFAULT_START = timedelta(hours=1)
-_WORDS = r"[a-z0-9]+(?:-[a-z0-9]+)*"
-_NAME = re.compile(rf"models/({_WORDS})/scoringSchedules/({_WORDS})")
 
 
 def schedule_name(text: str, field: str) -> tuple[str, str]:
     """Return model and id of a schedule's name. Raises InvalidArgument."""
-    match = _NAME.fullmatch(text)
-    if match is None or max(map(len, match.groups())) > 63:
-        raise invalid(field, f"'{text[:80]}' is not models/{{model}}/scoringSchedules/{{id}} of lower-case words")
-    return match[1], match[2]
+    of_model, id_ = ids(text, field, "models/{model}/scoringSchedules/{schedule}")
+    return of_model, id_
 
 
 def model(text: str) -> str:
     """Return the id of a model; empty for every one. Raises InvalidArgument."""
-    return name(text.removeprefix("models/"), "model")
+    return optional_id(text.removeprefix("models/"), "model")
 
 
 def schedule(proto: pb.ScoringSchedule, client: str, wrong: list[FieldViolation]) -> Schedule:

@@ -23,11 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
-from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_access__pb2
+from headrace.webhook.v1 import webhook_pb2 as headrace_dot_webhook_dot_v1_dot_webhook__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"headrace/registry/v1/webhook.proto\x12\x14headrace.registry.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\"\xc7\x02\n\x0fRegistryWebhook\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x0e\n\x06secret\x18\x03 \x01(\t\x12<\n\x06\x66ormat\x18\x04 \x01(\x0e\x32,.headrace.registry.v1.RegistryWebhook.Format\x12\r\n\x05model\x18\x05 \x01(\t\x12\x0f\n\x07waiting\x18\x06 \x01(\x03\x12\x12\n\nlast_error\x18\x07 \x01(\t\x12\x35\n\x11last_success_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46ORMAT_CLOUD_EVENT\x10\x01\x12\x10\n\x0c\x46ORMAT_SLACK\x10\x02\x12\x14\n\x10\x46ORMAT_PAGERDUTY\x10\x03\"S\n\x19PutRegistryWebhookRequest\x12\x36\n\x07webhook\x18\x01 \x01(\x0b\x32%.headrace.registry.v1.RegistryWebhook\"T\n\x1aPutRegistryWebhookResponse\x12\x36\n\x07webhook\x18\x01 \x01(\x0b\x32%.headrace.registry.v1.RegistryWebhook\"\x1d\n\x1bListRegistryWebhooksRequest\"W\n\x1cListRegistryWebhooksResponse\x12\x37\n\x08webhooks\x18\x01 \x03(\x0b\x32%.headrace.registry.v1.RegistryWebhook\",\n\x1c\x44\x65leteRegistryWebhookRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1f\n\x1d\x44\x65leteRegistryWebhookResponse2\xcd\x04\n\x16RegistryWebhookService\x12\xc3\x01\n\x12PutRegistryWebhook\x12/.headrace.registry.v1.PutRegistryWebhookRequest\x1a\x30.headrace.registry.v1.PutRegistryWebhookResponse\"J\xca\xc1\x18\x10\n\x0eregistry.write\x82\xd3\xe4\x93\x02\x30\x1a%/v1/{webhook.name=registryWebhooks/*}:\x07webhook\x12\xae\x01\n\x14ListRegistryWebhooks\x12\x31.headrace.registry.v1.ListRegistryWebhooksRequest\x1a\x32.headrace.registry.v1.ListRegistryWebhooksResponse\"/\xca\xc1\x18\x0f\n\rregistry.read\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/registryWebhooks\x12\xbb\x01\n\x15\x44\x65leteRegistryWebhook\x12\x32.headrace.registry.v1.DeleteRegistryWebhookRequest\x1a\x33.headrace.registry.v1.DeleteRegistryWebhookResponse\"9\xca\xc1\x18\x10\n\x0eregistry.write\x82\xd3\xe4\x93\x02\x1f*\x1d/v1/{name=registryWebhooks/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"headrace/registry/v1/webhook.proto\x12\x14headrace.registry.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fheadrace/access/v1/access.proto\x1a!headrace/webhook/v1/webhook.proto\"J\n\x19PutRegistryWebhookRequest\x12-\n\x07webhook\x18\x01 \x01(\x0b\x32\x1c.headrace.webhook.v1.Webhook\"K\n\x1aPutRegistryWebhookResponse\x12-\n\x07webhook\x18\x01 \x01(\x0b\x32\x1c.headrace.webhook.v1.Webhook\"\x1d\n\x1bListRegistryWebhooksRequest\"N\n\x1cListRegistryWebhooksResponse\x12.\n\x08webhooks\x18\x01 \x03(\x0b\x32\x1c.headrace.webhook.v1.Webhook\",\n\x1c\x44\x65leteRegistryWebhookRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1f\n\x1d\x44\x65leteRegistryWebhookResponse2\xcd\x04\n\x16RegistryWebhookService\x12\xc3\x01\n\x12PutRegistryWebhook\x12/.headrace.registry.v1.PutRegistryWebhookRequest\x1a\x30.headrace.registry.v1.PutRegistryWebhookResponse\"J\xca\xc1\x18\x10\n\x0eregistry.write\x82\xd3\xe4\x93\x02\x30\x1a%/v1/{webhook.name=registryWebhooks/*}:\x07webhook\x12\xae\x01\n\x14ListRegistryWebhooks\x12\x31.headrace.registry.v1.ListRegistryWebhooksRequest\x1a\x32.headrace.registry.v1.ListRegistryWebhooksResponse\"/\xca\xc1\x18\x0f\n\rregistry.read\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/registryWebhooks\x12\xbb\x01\n\x15\x44\x65leteRegistryWebhook\x12\x32.headrace.registry.v1.DeleteRegistryWebhookRequest\x1a\x33.headrace.registry.v1.DeleteRegistryWebhookResponse\"9\xca\xc1\x18\x10\n\x0eregistry.write\x82\xd3\xe4\x93\x02\x1f*\x1d/v1/{name=registryWebhooks/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,22 +40,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTRYWEBHOOKSERVICE'].methods_by_name['ListRegistryWebhooks']._serialized_options = b'\312\301\030\017\n\rregistry.read\202\323\344\223\002\026\022\024/v1/registryWebhooks'
   _globals['_REGISTRYWEBHOOKSERVICE'].methods_by_name['DeleteRegistryWebhook']._loaded_options = None
   _globals['_REGISTRYWEBHOOKSERVICE'].methods_by_name['DeleteRegistryWebhook']._serialized_options = b'\312\301\030\020\n\016registry.write\202\323\344\223\002\037*\035/v1/{name=registryWebhooks/*}'
-  _globals['_REGISTRYWEBHOOK']._serialized_start=157
-  _globals['_REGISTRYWEBHOOK']._serialized_end=484
-  _globals['_REGISTRYWEBHOOK_FORMAT']._serialized_start=388
-  _globals['_REGISTRYWEBHOOK_FORMAT']._serialized_end=484
-  _globals['_PUTREGISTRYWEBHOOKREQUEST']._serialized_start=486
-  _globals['_PUTREGISTRYWEBHOOKREQUEST']._serialized_end=569
-  _globals['_PUTREGISTRYWEBHOOKRESPONSE']._serialized_start=571
-  _globals['_PUTREGISTRYWEBHOOKRESPONSE']._serialized_end=655
-  _globals['_LISTREGISTRYWEBHOOKSREQUEST']._serialized_start=657
-  _globals['_LISTREGISTRYWEBHOOKSREQUEST']._serialized_end=686
-  _globals['_LISTREGISTRYWEBHOOKSRESPONSE']._serialized_start=688
-  _globals['_LISTREGISTRYWEBHOOKSRESPONSE']._serialized_end=775
-  _globals['_DELETEREGISTRYWEBHOOKREQUEST']._serialized_start=777
-  _globals['_DELETEREGISTRYWEBHOOKREQUEST']._serialized_end=821
-  _globals['_DELETEREGISTRYWEBHOOKRESPONSE']._serialized_start=823
-  _globals['_DELETEREGISTRYWEBHOOKRESPONSE']._serialized_end=854
-  _globals['_REGISTRYWEBHOOKSERVICE']._serialized_start=857
-  _globals['_REGISTRYWEBHOOKSERVICE']._serialized_end=1446
+  _globals['_PUTREGISTRYWEBHOOKREQUEST']._serialized_start=158
+  _globals['_PUTREGISTRYWEBHOOKREQUEST']._serialized_end=232
+  _globals['_PUTREGISTRYWEBHOOKRESPONSE']._serialized_start=234
+  _globals['_PUTREGISTRYWEBHOOKRESPONSE']._serialized_end=309
+  _globals['_LISTREGISTRYWEBHOOKSREQUEST']._serialized_start=311
+  _globals['_LISTREGISTRYWEBHOOKSREQUEST']._serialized_end=340
+  _globals['_LISTREGISTRYWEBHOOKSRESPONSE']._serialized_start=342
+  _globals['_LISTREGISTRYWEBHOOKSRESPONSE']._serialized_end=420
+  _globals['_DELETEREGISTRYWEBHOOKREQUEST']._serialized_start=422
+  _globals['_DELETEREGISTRYWEBHOOKREQUEST']._serialized_end=466
+  _globals['_DELETEREGISTRYWEBHOOKRESPONSE']._serialized_start=468
+  _globals['_DELETEREGISTRYWEBHOOKRESPONSE']._serialized_end=499
+  _globals['_REGISTRYWEBHOOKSERVICE']._serialized_start=502
+  _globals['_REGISTRYWEBHOOKSERVICE']._serialized_end=1091
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
+from headrace.webhook.v1 import webhook_pb2 as _webhook_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -442,47 +443,17 @@ class PutRolloutTemplateResponse(_message.Message):
     policy: RolloutPolicy
     def __init__(self, policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ...) -> None: ...
 
-class RolloutWebhook(_message.Message):
-    __slots__ = ("name", "url", "secret", "format", "model", "waiting", "last_error", "last_success_time")
-    class Format(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-        __slots__ = ()
-        FORMAT_UNSPECIFIED: _ClassVar[RolloutWebhook.Format]
-        FORMAT_CLOUD_EVENT: _ClassVar[RolloutWebhook.Format]
-        FORMAT_SLACK: _ClassVar[RolloutWebhook.Format]
-        FORMAT_PAGERDUTY: _ClassVar[RolloutWebhook.Format]
-    FORMAT_UNSPECIFIED: RolloutWebhook.Format
-    FORMAT_CLOUD_EVENT: RolloutWebhook.Format
-    FORMAT_SLACK: RolloutWebhook.Format
-    FORMAT_PAGERDUTY: RolloutWebhook.Format
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    URL_FIELD_NUMBER: _ClassVar[int]
-    SECRET_FIELD_NUMBER: _ClassVar[int]
-    FORMAT_FIELD_NUMBER: _ClassVar[int]
-    MODEL_FIELD_NUMBER: _ClassVar[int]
-    WAITING_FIELD_NUMBER: _ClassVar[int]
-    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
-    LAST_SUCCESS_TIME_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    url: str
-    secret: str
-    format: RolloutWebhook.Format
-    model: str
-    waiting: int
-    last_error: str
-    last_success_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., url: _Optional[str] = ..., secret: _Optional[str] = ..., format: _Optional[_Union[RolloutWebhook.Format, str]] = ..., model: _Optional[str] = ..., waiting: _Optional[int] = ..., last_error: _Optional[str] = ..., last_success_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
-
 class PutRolloutWebhookRequest(_message.Message):
     __slots__ = ("webhook",)
     WEBHOOK_FIELD_NUMBER: _ClassVar[int]
-    webhook: RolloutWebhook
-    def __init__(self, webhook: _Optional[_Union[RolloutWebhook, _Mapping]] = ...) -> None: ...
+    webhook: _webhook_pb2.Webhook
+    def __init__(self, webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ...) -> None: ...
 
 class PutRolloutWebhookResponse(_message.Message):
     __slots__ = ("webhook",)
     WEBHOOK_FIELD_NUMBER: _ClassVar[int]
-    webhook: RolloutWebhook
-    def __init__(self, webhook: _Optional[_Union[RolloutWebhook, _Mapping]] = ...) -> None: ...
+    webhook: _webhook_pb2.Webhook
+    def __init__(self, webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ...) -> None: ...
 
 class ListRolloutWebhooksRequest(_message.Message):
     __slots__ = ()
@@ -491,8 +462,8 @@ class ListRolloutWebhooksRequest(_message.Message):
 class ListRolloutWebhooksResponse(_message.Message):
     __slots__ = ("webhooks",)
     WEBHOOKS_FIELD_NUMBER: _ClassVar[int]
-    webhooks: _containers.RepeatedCompositeFieldContainer[RolloutWebhook]
-    def __init__(self, webhooks: _Optional[_Iterable[_Union[RolloutWebhook, _Mapping]]] = ...) -> None: ...
+    webhooks: _containers.RepeatedCompositeFieldContainer[_webhook_pb2.Webhook]
+    def __init__(self, webhooks: _Optional[_Iterable[_Union[_webhook_pb2.Webhook, _Mapping]]] = ...) -> None: ...
 
 class DeleteRolloutWebhookRequest(_message.Message):
     __slots__ = ("name",)

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from headrace_servicekit.errors import FieldViolation
 from headrace_servicekit.outbox.events import Format
 from headrace_servicekit.outbox.secrets import secret_violations
+from headrace_servicekit.resource_names import is_id, shown
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.decisions.signals import GRADED, SIGNALS
 from headrace_monitor.alerts.decisions.values import Rule, Silence, Webhook
 from headrace_monitor.alerts.observations import EVERY_MODEL
-from headrace_monitor.names import is_id, shown
 
 MAX_RULES = 1_000
 MAX_WEBHOOKS = 100

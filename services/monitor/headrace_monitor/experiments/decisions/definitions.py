@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed, refuse
+from headrace_servicekit.resource_names import is_id, shown
 from headrace_statistics.experiments.design import Design, Kind, Role
 from headrace_statistics.experiments.design import Metric as MetricDesign
-
-from headrace_monitor.names import is_id, shown
 
 MAX_VARIANTS, MAX_METRICS, MAX_PHASES = 8, 20, 100
 MAX_TEXT, MAX_REASON = 2_000, 500
