@@ -1,5 +1,5 @@
 """What a rollout is made with, in memory, so that a test can stop it at every call: the control plane and the registry
-as they promise to be (etags, request ids, managers), and a judge that says what the test says.
+as they promise to be (etags, request ids, managers), and a judge and head-room that say what the test says.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from headrace.router.v1 import route_pb2
+from headrace_rollout.decisions.headroom import Room
 from headrace_rollout.decisions.rollouts import Decision, Rollout, Verdict
 from headrace_rollout.peers import Written
 from headrace_rollout.runner import Judged
@@ -70,7 +71,8 @@ class World:
 
     written: every route that was in force, the first one too. production: in the registry. away: whether the control
     plane is. registered, routed: whether the registry and the control plane know the model. kept: whether the registry
-    has the files of the version that is rolled out. claimed: the rollout that has the request for promotion.
+    has the files of the version that is rolled out. room: what there is for a larger share, each time that
+    it is asked. claimed: the rollout that has the request for promotion.
     """
 
     def __init__(self, route: route_pb2.Route, *, etag: str, verdicts: dict[int, Decision] | None = None) -> None:
@@ -78,6 +80,7 @@ class World:
         self.managed_by, self.production = "", "v1"
         self.claimed = ""
         self.promotions = 0
+        self.room = Room()
         self.away, self.registered, self.routed, self.kept = False, True, True, True
         self._etag, self._numbers = etag, itertools.count(1)
         self._requests: dict[str, tuple[bytes, Written]] = {}
@@ -180,6 +183,11 @@ class World:
     async def judge(self, rollout: Rollout, now: datetime) -> Judged:
         decision = self._verdicts.get(rollout.step, Decision.ADVANCE)
         return Judged(rollout.evidence, Verdict(decision, f"the judge says {decision}", (), now), None)
+
+    # Head-room.
+
+    async def of(self, rollout: Rollout) -> Room | None:
+        return self.room
 
     def alerts(self, model: str) -> tuple[str, ...]:
         return ()

@@ -30,6 +30,7 @@ def to_policy(policy: Policy) -> pb.RolloutPolicy:
         manual_rollback=policy.manual_rollback,
         ignore_alerts=policy.ignore_alerts,
         margin_percent=percent(policy.margin),
+        max_utilisation_percent=percent(policy.max_utilisation),
     )
     if policy.slow_after is not None:
         message.slow_after.FromTimedelta(policy.slow_after)
@@ -107,8 +108,14 @@ def to_plan(draft: Draft) -> pb.PlanRolloutResponse:
     if traffic is not None:
         message.requests_per_second = traffic.requests / traffic.seconds
         message.online_per_second = (traffic.online + traffic.bad) / traffic.seconds
-        for one, planned in zip(message.steps, planning.planned(policy, traffic), strict=False):
+        message.kept_share = draft.room.kept_share
+        if draft.room.pool is not None:
+            message.pool_utilisation = draft.room.pool.utilisation
+            message.room_per_second = draft.room.pool.room_rps(policy.max_utilisation)
+        for one, planned in zip(message.steps, planning.planned(policy, traffic, draft.room), strict=False):
             one.extra_online_per_second = planned.extra_online_rps
+            if planned.fitting_share is not None:
+                one.fitting_percent = percent(planned.fitting_share)
             if planned.detectable_rate is not None:
                 one.detectable_rate = planned.detectable_rate
     return message

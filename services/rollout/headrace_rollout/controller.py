@@ -16,7 +16,7 @@ from headrace_servicekit.loops import delay_s
 
 from headrace_rollout.decisions.rollouts import Rollout
 from headrace_rollout.peers import Registry, Routes
-from headrace_rollout.runner import Judging, Runner
+from headrace_rollout.runner import Judging, Rooms, Runner
 from headrace_rollout.store import Store
 
 log = structlog.get_logger()
@@ -32,10 +32,17 @@ class Controller:
     """
 
     def __init__(
-        self, store: Store, lease: LeaderLease, routes: Routes, registry: Registry, judging: Judging, clock: Clock
+        self,
+        store: Store,
+        lease: LeaderLease,
+        routes: Routes,
+        registry: Registry,
+        judging: Judging,
+        rooms: Rooms,
+        clock: Clock,
     ) -> None:
         self._store, self._lease, self._routes, self._registry = store, lease, routes, registry
-        self._judging, self._clock = judging, clock
+        self._judging, self._rooms, self._clock = judging, rooms, clock
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._wakeups: dict[int, Wakeup] = {}
 
@@ -70,7 +77,7 @@ class Controller:
 
     async def _drive(self, rollout: Rollout) -> None:
         """Take turns until the rollout is over, or another process leads."""
-        runner = Runner(self._store, self._lease, self._routes, self._registry, self._judging, self._clock)
+        runner = Runner(self._store, self._lease, self._routes, self._registry, self._judging, self._rooms, self._clock)
         failures, reason = 0, ""
         while not rollout.state.over:
             try:

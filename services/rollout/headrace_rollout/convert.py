@@ -99,6 +99,7 @@ def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
         margin=message.margin_percent / 100 or policies.DEFAULT.margin,
         slow_after=_time(message, "slow_after", timedelta(), field, wrong) if message.HasField("slow_after") else None,
         shadow=shadow,
+        max_utilisation=message.max_utilisation_percent / 100 or policies.DEFAULT.max_utilisation,
     )
     refuse([*wrong, *policies.violations(policy, field)], reason="POLICY_INVALID")
     return policy

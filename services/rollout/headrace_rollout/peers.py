@@ -10,10 +10,18 @@ from typing import Any, TypeVar
 import grpc.aio
 from google.protobuf import duration_pb2, json_format
 from headrace.registry.v1 import approval_pb2, approval_pb2_grpc, registry_pb2, registry_pb2_grpc
-from headrace.router.v1 import control_pb2, control_pb2_grpc, route_pb2, route_pb2_grpc
+from headrace.router.v1 import (
+    control_pb2,
+    control_pb2_grpc,
+    precomputed_pb2,
+    precomputed_pb2_grpc,
+    route_pb2,
+    route_pb2_grpc,
+)
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import PreconditionFailed
 
+from headrace_rollout.decisions.headroom import Look, Report, Work
 from headrace_rollout.decisions.rollouts import Rollout
 
 T = TypeVar("T")
@@ -43,6 +51,7 @@ class Routes:
     def __init__(self, channel: Any) -> None:
         self._routes = route_pb2_grpc.RouteServiceStub(channel)
         self._control = control_pb2_grpc.ControlServiceStub(channel)
+        self._precomputed = precomputed_pb2_grpc.PrecomputedServiceStub(channel)
 
     async def route(self, model: str) -> tuple[route_pb2.Route, route_pb2.RouteStatus]:
         """Return the route of a model, and what is in force."""
@@ -94,6 +103,29 @@ class Routes:
             model=rollout.model, version=version, pool=rollout.pool, holder=rollout.manager
         )
         await answered(self._control.LeaseVersion(request, timeout=CALL_S))
+
+    async def look(self, pool: str) -> Look:
+        """Return what each batcher of a pool has done that goes on taking requests."""
+        found: dict[str, Report] = {}
+        request = route_pb2.ListBatchersRequest(pool=pool, page_size=1000)
+        while True:
+            answer = await answered(self._routes.ListBatchers(request, timeout=CALL_S))
+            found |= {one.process: _report(one) for one in answer.batchers if not one.draining}
+            if not answer.next_page_token:
+                return found
+            request.page_token = answer.next_page_token
+
+    async def coverage(self, rollout: Rollout) -> float:
+        """Return of how many entities, beside those of the version before, there are precomputed answers; at most 1.
+
+        As many entities are taken for the same ones.
+        """
+        request = precomputed_pb2.ListPrecomputedRequest(parent=f"models/{rollout.model}")
+        answers = (await answered(self._precomputed.ListPrecomputed(request, timeout=CALL_S))).answers
+        present = precomputed_pb2.PrecomputedAnswers.CONDITION_PRESENT
+        entities = {one.version: one.active.entity_count for one in answers if one.condition == present}
+        before = entities.get(rollout.baseline, 0)
+        return min(1.0, entities.get(rollout.version, 0) / before) if before else 0.0
 
 
 class Registry:
@@ -200,6 +232,16 @@ def _named(model: registry_pb2.Model, rollout: Rollout) -> str:
     if rollout.reference == "follow_alias":
         return model.aliases.get(rollout.alias, "")
     return model.production_version
+
+
+def _report(batcher: route_pb2.Batcher) -> Report:
+    work = {
+        one.digest: Work(
+            one.model, one.version, one.load.answered_requests, one.load.compute.ToTimedelta().total_seconds()
+        )
+        for one in batcher.versions
+    }
+    return Report(batcher.report_time.ToDatetime().timestamp(), work)
 
 
 def lack_of(readiness: route_pb2.VersionReadiness) -> str:

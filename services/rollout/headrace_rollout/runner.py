@@ -15,8 +15,9 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Code, ServiceError, Unavailable
 from headrace_servicekit.postgres.connections import Transactions
 
-from headrace_rollout.decisions import progress, routing
-from headrace_rollout.decisions.progress import Observation
+from headrace_rollout.decisions import growth, progress, routing
+from headrace_rollout.decisions.headroom import Room
+from headrace_rollout.decisions.observation import Observation
 from headrace_rollout.decisions.rollouts import Rollout, State, Transition, Verdict
 from headrace_rollout.peers import Registry, Routes, Written, lack_of, route_of
 from headrace_rollout.store import Decide, Store
@@ -57,6 +58,14 @@ class Judging(Protocol):
         ...
 
 
+class Rooms(Protocol):
+    """The head-room of pools, as a turn needs it."""
+
+    async def of(self, rollout: Rollout) -> Room | None:
+        """Return what there is room for; None while that is being measured. Raises nothing."""
+        ...
+
+
 class Runner:
     """Takes turns of one rollout. leader: the lease on which it writes."""
 
@@ -67,10 +76,11 @@ class Runner:
         routes: Routes,
         registry: Registry,
         judging: Judging,
+        rooms: Rooms,
         clock: Clock,
     ) -> None:
         self._store, self._leader, self._routes, self._registry = store, leader, routes, registry
-        self._judging, self._clock = judging, clock
+        self._judging, self._rooms, self._clock = judging, rooms, clock
         self._renewed_at = -math.inf
         self._read_at, self._now_then = 0.0, datetime.fromtimestamp(0, UTC)
 
@@ -114,7 +124,8 @@ class Runner:
             return await self._keep(rollout, lambda one, now: then(one, told, now))
         self._renewed_at = self._clock.monotonic()
         lack = next((lack for one in readiness if (lack := lack_of(one))), "")
-        return await self._keep(rollout, lambda one, now: progress.prepared(one, lack, now))
+        room = None if lack or rollout.policy.shadow is not None else await self._rooms.of(rollout)
+        return await self._keep(rollout, lambda one, now: progress.prepared(one, lack, now, room))
 
     async def _move(self, rollout: Rollout) -> Rollout:
         await self._renew(rollout)
@@ -144,6 +155,8 @@ class Runner:
             named = None
         judged = await self._judging.judge(rollout, self._now())
         seen = Observation(route.managed_by, named, self._judging.alerts(rollout.model), judged.verdict)
+        if growth.wants_room(rollout, seen, self._now()):
+            seen = replace(seen, room=await self._rooms.of(rollout))
 
         def decide(one: Rollout, now: datetime) -> Transition:
             one = replace(one, evidence=judged.evidence, bad_from=judged.bad_from)

@@ -23,6 +23,7 @@ from headrace_rollout.concluding import Concluding
 from headrace_rollout.controller import Controller
 from headrace_rollout.documents import event_in
 from headrace_rollout.experiments import Experiments
+from headrace_rollout.headroom import HeadRoom
 from headrace_rollout.judging import Judge
 from headrace_rollout.metrics import RolloutMetrics
 from headrace_rollout.peers import Registry, Routes
@@ -46,9 +47,11 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     monitor = await runtime.enter(channel(settings.monitor_target, tls=tls))
     alerts = FreezeAlerts(monitor, clock)
     lease = LeaderLease(connections, "rollouts", clock)
-    controller = Controller(store, lease, routes, registry, Judge(monitor, alerts), clock)
+    traffic = TrafficReader(monitor, clock)
+    headroom = HeadRoom(routes, traffic, clock)
+    controller = Controller(store, lease, routes, registry, Judge(monitor, alerts), headroom, clock)
     feed = ChangeFeed(store, _nothing, clock, owner="rollout service", max_watches=settings.max_watches)
-    starting = Starting(store, routes, registry, TrafficReader(monitor, clock))
+    starting = Starting(store, routes, registry, traffic, headroom)
     approved = ApprovedRollouts(registry, starting)
     concluding = Concluding(Experiments(monitor), routes, starting)
     experiments = LeaderLease(connections, "experiments", clock)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from headrace.router.v1 import route_pb2
 from headrace_servicekit.errors import PreconditionFailed, ServiceError
 
 from headrace_rollout.decisions import policies, progress, routing
-from headrace_rollout.decisions.planning import VariantTraffic
+from headrace_rollout.decisions.headroom import Room, VariantTraffic
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Event, Rollout, Transition
+from headrace_rollout.headroom import HeadRoom
 from headrace_rollout.peers import Registry, Routes, route_of, route_text
 from headrace_rollout.store import Request, Store
 from headrace_rollout.traffic import TrafficReader
@@ -39,7 +40,7 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A rollout that could begin. obstacles: why it could not, each an error that a start would raise. traffic: of the
-    variant, None where nobody asked or knows.
+    variant, None where nobody asked or knows. room: what the pool has for it, as far as it is known.
     """
 
     rollout: Rollout
@@ -49,13 +50,17 @@ class Draft:
     traffic: VariantTraffic | None
     ready_batchers: int
     batchers: int
+    room: Room = field(default_factory=Room)
 
 
 class Starting:
     """The use cases behind PlanRollout and StartRollout."""
 
-    def __init__(self, store: Store, routes: Routes, registry: Registry, traffic: TrafficReader) -> None:
-        self._store, self._routes, self._registry, self._traffic = store, routes, registry, traffic
+    def __init__(
+        self, store: Store, routes: Routes, registry: Registry, traffic: TrafficReader, headroom: HeadRoom
+    ) -> None:
+        self._store, self._routes, self._registry = store, routes, registry
+        self._traffic, self._headroom = traffic, headroom
 
     async def start(self, wanted: Wanted, request: Request) -> Rollout:
         """Begin a rollout, or return the one that the request began before. Raises what stands in the way."""
@@ -77,7 +82,9 @@ class Starting:
     async def plan(self, wanted: Wanted) -> Draft:
         """Return the rollout that is asked for, with the traffic of late. Raises as `draft`."""
         draft = await self.draft(wanted)
-        return replace(draft, traffic=await self._traffic.of(wanted.model, draft.rollout.variant))
+        traffic = await self._traffic.of(wanted.model, draft.rollout.variant)
+        room = await self._headroom.measured(draft.rollout) if traffic is not None else Room()
+        return replace(draft, traffic=traffic, room=room)
 
     async def draft(self, wanted: Wanted) -> Draft:
         """Return the rollout that is asked for, with what stands in its way.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +12,10 @@ from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.clock import Clock
 
+from headrace_rollout.decisions import routing
+from headrace_rollout.decisions.headroom import VariantTraffic
 from headrace_rollout.decisions.judgement import is_fault
-from headrace_rollout.decisions.planning import VariantTraffic
+from headrace_rollout.decisions.rollouts import Rollout
 
 log = structlog.get_logger()
 
@@ -20,6 +23,7 @@ READ_S = 3.0
 # Counted by the minute: the present one is not over.
 MINUTES = 5
 _ONLINE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE
+_PRECOMPUTED = predict_pb2.PredictResponse.SERVED_FROM_PRECOMPUTED
 
 
 class TrafficReader:
@@ -31,19 +35,36 @@ class TrafficReader:
 
     async def of(self, model: str, variant: str) -> VariantTraffic | None:
         """Return the traffic of a variant; None while the monitor does not say."""
+        traffic = await self._read(model)
+        return None if traffic is None else _sum(one for one in traffic if one.variant == variant)
+
+    async def arms(self, rollout: Rollout) -> tuple[VariantTraffic, VariantTraffic] | None:
+        """Return the traffic of the version before and of the new one; None while the monitor does not say."""
+        traffic = await self._read(rollout.model)
+        if traffic is None:
+            return None
+        baseline = _sum(one for one in traffic if one.variant == rollout.variant)
+        return baseline, _sum(
+            one for one in traffic if (one.variant, one.version) == (routing.VARIANT, rollout.version)
+        )
+
+    async def _read(self, model: str) -> Sequence[monitor_pb2.GetTrafficResponse.Traffic] | None:
         end = self._clock.now().replace(second=0, microsecond=0)
         request = monitor_pb2.GetTrafficRequest(parent=f"models/{model}")
         request.range.start_time.FromDatetime(end - timedelta(minutes=MINUTES))
         request.range.end_time.FromDatetime(end)
         try:
-            response = await self._stub.GetTraffic(request, timeout=READ_S)
+            return (await self._stub.GetTraffic(request, timeout=READ_S)).traffic
         except grpc.aio.AioRpcError as error:
             log.warning("traffic unknown", model=model, reason=error.details())
             return None
-        found = [one for one in response.traffic if one.variant == variant]
-        return VariantTraffic(
-            seconds=60.0 * MINUTES,
-            requests=sum(one.count for one in found),
-            online=sum(one.count for one in found if one.code == 0 and one.served_from == _ONLINE),
-            bad=sum(one.count for one in found if is_fault(one.code)),
-        )
+
+
+def _sum(found: Iterable[monitor_pb2.GetTrafficResponse.Traffic]) -> VariantTraffic:
+    requests = online = bad = precomputed = 0
+    for one in found:
+        requests += one.count
+        online += one.count if one.code == 0 and one.served_from == _ONLINE else 0
+        bad += one.count if is_fault(one.code) else 0
+        precomputed += one.count if one.served_from == _PRECOMPUTED else 0
+    return VariantTraffic(60.0 * MINUTES, requests, online, bad, precomputed)

@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from headrace_rollout.decisions import progress
+from headrace_rollout.decisions import growth, progress
+from headrace_rollout.decisions.headroom import PoolLoad, Room
 from headrace_rollout.decisions.policies import Policy, Shadow, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Event, Rollout, State, Transition
 from headrace_rollout.runner import Runner
@@ -68,6 +69,32 @@ async def test_killed_at_every_call_a_rollout_ends_in_the_same_way(connections: 
         assert (world.managed_by, world.in_force.HasField("shadowing")) == ("", False), told
         assert_shadow_answers_nobody(world, told, ends_as_shadow=-1 in verdicts or not policy.steps)
         assert world.promotions <= 1, told
+    raise AssertionError("there is no end of calls")
+
+
+async def test_killed_at_every_call_a_rollout_that_is_slowed_grows_to_the_same_shares(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(growth, "SETTLE", NOW)
+
+    def slow() -> World:
+        world = World(IMPLICIT, etag="e0")
+        # Half of the traffic each time.
+        world.room = Room(1000.0, extra_share=1.0, pool=PoolLoad(1, 0.3, 0.001))
+        return world
+
+    undisturbed = slow()
+    policy = replace(POLICY, steps=(Step(0.3, NOW), Step(1.0, NOW)))
+    _, told, _ = await ended(connections, undisturbed, None, policy)
+    assert told.count("step") == 3, "30, 80 and 100 %"
+    for at in range(MOST):
+        world = slow()
+        over, events, killed = await ended(connections, world, at, policy)
+        if not killed:
+            return
+        assert (over.state, events) == (State.SUCCEEDED, told), f"killed at call {at}"
+        assert world.written == undisturbed.written, f"killed at call {at}"
+        assert_consistent(world, f"killed at call {at}")
     raise AssertionError("there is no end of calls")
 
 
@@ -143,7 +170,7 @@ async def test_a_route_that_a_person_takes_is_left_alone(connections: Connection
     began = await started(store)
     lease = await leading(connections)
     outside: Any = world
-    runner = Runner(store, lease, outside, outside, outside, SystemClock())
+    runner = Runner(store, lease, outside, outside, outside, outside, SystemClock())
     while (one := await store.rollout_and_time(began.id))[0].verdict is None:
         await runner.turn(*one)
     world.take()
@@ -192,7 +219,7 @@ async def driven(
     """Take turns until the rollout is over. Raises what a turn raises."""
     outside: Any = Through(world, points)
     through: Any = Through(store, points)
-    runner = Runner(through, lease, outside, outside, outside, clock or SystemClock())
+    runner = Runner(through, lease, outside, outside, outside, outside, clock or SystemClock())
     while True:
         one, now = await store.rollout_and_time(id_)
         if one.state.over:

@@ -43,7 +43,8 @@ async def test_a_hundred_rollouts_at_once_each_come_to_their_end(postgres_url: s
             await store.start(_began(model), Request("ana", "", b""))
         outside: Any = worlds
         lease = LeaderLease(opened, "rollouts", clock)
-        running = asyncio.create_task(Controller(store, lease, outside, outside, outside, clock).run())
+        controller = Controller(store, lease, outside, outside, outside, outside, clock)
+        running = asyncio.create_task(controller.run())
         try:
 
             async def over() -> bool:

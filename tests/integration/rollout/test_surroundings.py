@@ -101,7 +101,7 @@ async def test_a_control_plane_that_stays_away_before_anything_moved_fails_the_r
     gone(world)
     began = await started(store, replace(POLICY, ready_timeout=timedelta()))
     outside: Any = world
-    runner = Runner(store, await leading(connections), outside, outside, outside, SystemClock())
+    runner = Runner(store, await leading(connections), outside, outside, outside, outside, SystemClock())
     over = await runner.turn(*await store.rollout_and_time(began.id))
     assert (over.state, world.managed_by, len(world.written)) == (State.FAILED, "", 1)
     assert over.reason.endswith("control plane: nobody listens there")
@@ -132,7 +132,7 @@ async def disturbed(
 
         points = Checkpoints(at, act)
         outside: Any = Through(world, points)
-        runner = Runner(store, await leading(connections), outside, outside, outside, SystemClock())
+        runner = Runner(store, await leading(connections), outside, outside, outside, outside, SystemClock())
         one, away = await started(store, policy), 0
         for _ in range(TURNS):
             one, now = await store.rollout_and_time(one.id)

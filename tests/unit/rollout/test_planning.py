@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from headrace_rollout.decisions.planning import VariantTraffic, planned
-from headrace_rollout.decisions.policies import Strategy
+from headrace_rollout.decisions import planning
+from headrace_rollout.decisions.headroom import PoolLoad, VariantTraffic, room_of
+from headrace_rollout.decisions.policies import Policy, Strategy
 
 from tests.kit.rollouts import CANARY
 
 MINUTE_S = 60.0
+NOTHING = VariantTraffic(MINUTE_S, 0, 0, 0)
 
 
 def traffic(rps: float, *, cached: float = 0.0, errors: float = 0.001) -> VariantTraffic:
@@ -18,6 +20,11 @@ def traffic(rps: float, *, cached: float = 0.0, errors: float = 0.001) -> Varian
     requests = round(rps * MINUTE_S)
     online = round(requests * (1 - cached))
     return VariantTraffic(MINUTE_S, requests, online - round(online * errors), round(online * errors))
+
+
+def planned(policy: Policy, variant: VariantTraffic, *, coverage: float = 0.0, pool: PoolLoad | None = None):
+    """Return what each step would do for a version that answered nothing yet."""
+    return planning.planned(policy, variant, room_of(variant, NOTHING, coverage, pool))
 
 
 def test_a_cold_cache_costs_what_the_old_version_had_from_it():
@@ -34,9 +41,24 @@ def test_the_more_traffic_the_smaller_the_effect_that_is_found():
 
 
 def test_without_traffic_nothing_would_be_found():
-    assert planned(CANARY, VariantTraffic(MINUTE_S, 0, 0, 0))[0].detectable_rate is None
+    assert planned(CANARY, NOTHING)[0].detectable_rate is None
 
 
 def test_what_is_not_judged_finds_nothing():
     steps = planned(replace(CANARY, strategy=Strategy.ROLLING), traffic(1000))
     assert {step.detectable_rate for step in steps} == {None}
+
+
+def test_a_step_says_how_much_of_it_the_pool_has_room_for():
+    busy = PoolLoad(batchers=2, busy=1.2, request_s=0.002)
+    first, middle, last = planned(CANARY, traffic(1000, cached=0.8), pool=busy)
+    # 0.4 s of each second are free below 80 %: 200 requests/s more, where each percent costs 8.
+    assert (first.fitting_share, middle.fitting_share, last.fitting_share) == (None, 0.25, 0.25)
+
+
+def test_what_is_precomputed_for_the_version_is_not_computed():
+    precomputed = VariantTraffic(MINUTE_S, 60_000, 12_000, 0, precomputed=30_000)
+    whole, half, none = (
+        planned(CANARY, precomputed, coverage=coverage)[-1].extra_online_rps for coverage in (1.0, 0.5, 0.0)
+    )
+    assert (whole, half, none) == (pytest.approx(300), pytest.approx(550), pytest.approx(800))

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 from headrace_rollout.decisions import progress
+from headrace_rollout.decisions.headroom import Room
+from headrace_rollout.decisions.observation import Observation
 from headrace_rollout.decisions.policies import Policy, Step, Strategy
-from headrace_rollout.decisions.progress import Observation
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Transition, Verdict
 from headrace_servicekit.errors import Aborted, PreconditionFailed
 
@@ -34,7 +35,7 @@ def shadowing(**how) -> Rollout:
 def seen(decision: Decision | None = Decision.HOLD, **how) -> Observation:
     """Return an observation in which nobody has interfered."""
     verdict = None if decision is None else Verdict(decision, "so it is", (), NOW)
-    return Observation(**{"managed_by": "rollouts/7", "named": "v1", "verdict": verdict, **how})
+    return Observation(**{"managed_by": "rollouts/7", "named": "v1", "verdict": verdict, "room": Room(), **how})
 
 
 def types(transition: Transition) -> list[str]:
@@ -42,7 +43,7 @@ def types(transition: Transition) -> list[str]:
 
 
 def test_a_version_that_is_ready_gets_the_first_share():
-    ready = progress.prepared(rollout(), "", NOW).rollout
+    ready = progress.prepared(rollout(), "", NOW, Room()).rollout
     assert (ready.state, ready.step, ready.moving, ready.share) == (State.RUNNING, 0, True, 0)
     moved = progress.moved(ready, "e1", NOW)
     assert (moved.rollout.share, moved.rollout.moving, moved.rollout.etag) == (0.05, False, "e1")
@@ -57,7 +58,7 @@ def test_a_version_that_does_not_become_ready_ends_the_rollout_and_says_why():
 
 
 def test_a_paused_rollout_moves_nothing_when_the_version_is_ready():
-    assert progress.prepared(rollout(paused=True), "", NOW).rollout.state is State.PREPARING
+    assert progress.prepared(rollout(paused=True), "", NOW, Room()).rollout.state is State.PREPARING
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_times_are_told_in_units_that_people_use():
 
 
 def test_a_version_that_is_ready_becomes_a_shadow_before_the_first_step_and_answers_nobody():
-    ready = progress.prepared(rollout(SHADOW), "", NOW).rollout
+    ready = progress.prepared(rollout(SHADOW), "", NOW, Room()).rollout
     assert (ready.state, ready.step, ready.moving) == (State.SHADOWING, -1, True)
     moved = progress.moved(ready, "e1", NOW)
     assert (moved.rollout.state, moved.rollout.share, moved.rollout.step_time) == (State.SHADOWING, 0.0, NOW)

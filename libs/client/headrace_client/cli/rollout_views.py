@@ -120,17 +120,19 @@ def show_plan(output: Output, plan: pb.PlanRolloutResponse, version: str) -> Non
             ("shadow", shadow_text(policy)),
             ("ready", f"{plan.ready_batchers} of {plan.batchers} batchers" if plan.batchers else "not loaded yet"),
             ("traffic", _traffic(plan)),
+            ("head-room", _headroom(plan)),
         ]
     )
     steps = zip(policy.steps, plan.steps, strict=False)
     output.table(
-        ("share", "dwell", "moves", "computed besides", "found within a minute"),
+        ("share", "dwell", "moves", "computed besides", "fits now", "found within a minute"),
         [
             (
                 f"{step.percent:g} %",
                 duration_text(step.dwell.ToTimedelta()),
                 f"{100 * planned.moved_share:.4g} % of requests",
                 f"{planned.extra_online_per_second:.4g}/s" if planned.HasField("extra_online_per_second") else "?",
+                _fitting(planned),
                 f"a rate of {100 * planned.detectable_rate:.2g} %" if planned.HasField("detectable_rate") else "?",
             )
             for step, planned in steps
@@ -219,8 +221,24 @@ def _bad_time(rollout: pb.Rollout) -> str:
     return f"for {rollout.bad_time.ToTimedelta().total_seconds():.1f} s, from the first one to the last"
 
 
+def _fitting(step: pb.PlanRolloutResponse.PlannedStep) -> str:
+    if not step.HasField("fitting_percent"):
+        return "all" if step.HasField("extra_online_per_second") else "?"
+    return f"[yellow]{step.fitting_percent:g} %[/]" if step.fitting_percent else "[bold red]nothing[/]"
+
+
+def _headroom(plan: pb.PlanRolloutResponse) -> str:
+    if not plan.HasField("room_per_second"):
+        return ""
+    return (
+        f"{plan.room_per_second:.4g} requests/s can be computed besides: batchers are busy for "
+        f"{plan.pool_utilisation:.0%} of the time, and may be for {plan.policy.max_utilisation_percent:g} %"
+    )
+
+
 def _traffic(plan: pb.PlanRolloutResponse) -> str:
     if not plan.HasField("requests_per_second"):
         return "unknown: the monitor does not say"
     online = f", {plan.online_per_second:.4g}/s of them computed" if plan.HasField("online_per_second") else ""
-    return f"{plan.requests_per_second:.4g} requests/s{online}"
+    kept = f"; the new version has answers for {plan.kept_share:.0%}" if plan.HasField("kept_share") else ""
+    return f"{plan.requests_per_second:.4g} requests/s{online}{kept}"

@@ -8,38 +8,33 @@ from headrace_statistics.canary import betting
 from headrace_statistics.canary.counts import Metric
 from headrace_statistics.canary.detectable import detectable_rate
 
+from headrace_rollout.decisions.headroom import Room, VariantTraffic
 from headrace_rollout.decisions.judgement import judgement_of
 from headrace_rollout.decisions.policies import Policy
 
 
 @dataclass(frozen=True, slots=True)
-class VariantTraffic:
-    """Answers and faults of a variant in so many seconds. online: computed for their request; bad: faults."""
-
-    seconds: float
-    requests: int
-    online: int
-    bad: int
-
-
-@dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """extra_online_rps: computed more than before while the new version's cache is empty. detectable_rate: smallest
-    rate of errors that would be found within a minute; None when none would, or nothing is judged.
+    """extra_online_rps: computed more than before the first step, with a cache as it is now. detectable_rate: smallest
+    rate of errors that would be found within a minute; None when none would, or nothing is judged. fitting_share: what
+    the pool has room for now, None when that is all of the step.
     """
 
     extra_online_rps: float
     detectable_rate: float | None
+    fitting_share: float | None = None
 
 
-def planned(policy: Policy, traffic: VariantTraffic) -> tuple[PlannedStep, ...]:
+def planned(policy: Policy, traffic: VariantTraffic, room: Room) -> tuple[PlannedStep, ...]:
     """Return what each step would do at the traffic of late."""
     rps = traffic.requests / traffic.seconds
-    computed = (traffic.online + traffic.bad) / traffic.requests if traffic.requests else 0.0
-    return tuple(
-        PlannedStep(rps * step.share * (1 - computed), _detectable(policy, traffic, step.share, rps, computed))
-        for step in policy.steps
-    )
+    steps = []
+    for step in policy.steps:
+        fit = room.fit(0.0, step.share, policy.max_utilisation, whole=policy.strategy.whole)
+        fitting = fit.share if fit.share < step.share else None
+        found = _detectable(policy, traffic, step.share, rps, traffic.computed_share)
+        steps.append(PlannedStep(room.extra_rps(step.share), found, fitting))
+    return tuple(steps)
 
 
 def _detectable(policy: Policy, traffic: VariantTraffic, share: float, rps: float, computed: float) -> float | None:

@@ -14,6 +14,8 @@ from headrace_servicekit.errors import FieldViolation
 MAX_STEPS = 50
 MAX_TIME = timedelta(days=30)
 MIN_NO_DATA = timedelta(seconds=5)
+# A pool whose batchers execute in parallel is busy for more than all of the time.
+MAX_UTILISATION = 100.0
 # Of a route's million buckets.
 MIN_SHARE = 1e-6
 MAX_PAIRS = 1_000_000_000
@@ -32,6 +34,11 @@ class Strategy(enum.StrEnum):
     def judged(self) -> bool:
         """Whether evidence decides; readiness always does."""
         return self in (Strategy.CANARY, Strategy.BLUE_GREEN, Strategy.SHADOW)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the traffic moves at once, and never a part of it."""
+        return self in (Strategy.BLUE_GREEN, Strategy.BIG_BANG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,7 @@ class Policy:
     margin: float = 0.005
     slow_after: timedelta | None = None
     shadow: Shadow | None = None
+    max_utilisation: float = 0.8
 
     @property
     def shortest(self) -> timedelta:
@@ -117,6 +125,9 @@ def violations(policy: Policy, field: str = "policy") -> Iterator[FieldViolation
         yield FieldViolation(f"{field}.false_rollback_rate", told)
     if not 0 < policy.margin <= 1:
         yield FieldViolation(f"{field}.margin_percent", f"{policy.margin * 100:g} must be above 0 and at most 100")
+    if not 0 < policy.max_utilisation <= MAX_UTILISATION:
+        told = f"{policy.max_utilisation * 100:g} must be above 0 and at most {MAX_UTILISATION * 100:g}"
+        yield FieldViolation(f"{field}.max_utilisation_percent", told)
     if policy.slow_after is not None:
         yield from _time_violations(policy.slow_after, timedelta(milliseconds=1), f"{field}.slow_after")
     for name, least in (("no_data_timeout", MIN_NO_DATA), ("ready_timeout", timedelta(seconds=1))):
@@ -137,7 +148,7 @@ def _step_violations(policy: Policy, field: str) -> Iterator[FieldViolation]:
             yield FieldViolation(f"{field}[{position}].percent", told)
     if steps[-1].share != 1:
         yield FieldViolation(f"{field}[{len(steps) - 1}].percent", "the last step must have 100")
-    if policy.strategy in (Strategy.BLUE_GREEN, Strategy.BIG_BANG) and len(steps) > 1:
+    if policy.strategy.whole and len(steps) > 1:
         yield FieldViolation(field, f"{policy.strategy.replace('_', '-')} has one step, of 100 percent")
 
 

@@ -80,10 +80,11 @@ class Rollout:
     is known to have happened made it; a write never carries one that was not kept first, so a controller that was
     paused and comes back writes nothing. writes: number of the next write; with the id it is the write's request id.
     step: -1 before the first. moving: the route is to be written for `stage` and was not acknowledged yet. share:
-    acknowledged. skip: a person asked to leave the present step. ends_as: what a rollback ends as. reference, alias:
-    how the variant names its version. evidence: of the judge, at the present stage. bad_from, bad_until: seconds in
-    which bad answers of a version that was taken back were counted, first and last. promotion_request: of the
-    registry, whose effect it is; empty for none.
+    acknowledged. limited_to: what the pool has room for of the present step's share; None for all of it. skip: a person
+    asked to leave the present step. ends_as: what a rollback ends as. reference, alias: how the variant names its
+    version. evidence: of the judge, at the present stage. bad_from, bad_until: seconds in which bad answers of a
+    version that was taken back were counted, first and last. promotion_request: of the registry, whose effect it is;
+    empty for none.
     """
 
     id: int
@@ -106,6 +107,7 @@ class Rollout:
     step: int = -1
     moving: bool = False
     share: float = 0.0
+    limited_to: float | None = None
     paused: bool = False
     frozen: str = ""
     skip: bool = False
@@ -143,6 +145,11 @@ class Rollout:
             return self.policy.steps[self.step]
         assert self.policy.shadow is not None, "only a policy with a shadow leads there"
         return self.policy.shadow
+
+    @property
+    def stage_share(self) -> float:
+        """The share that the version is to have at the present stage, as far as there is room for it."""
+        return self.stage.share if self.limited_to is None else self.limited_to
 
     @property
     def last_step(self) -> bool:

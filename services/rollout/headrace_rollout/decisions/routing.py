@@ -62,7 +62,7 @@ def check_shadowing(route: Route) -> None:
 
 def staged(original: Route, rollout: Rollout) -> Route:
     """Return the route of the stage that a rollout is at."""
-    variant, baseline, version, share = rollout.variant, rollout.baseline, rollout.version, rollout.stage.share
+    variant, baseline, version, share = rollout.variant, rollout.baseline, rollout.version, rollout.stage_share
     if rollout.state is State.SHADOWING:
         return shadowed(original, variant, baseline=baseline, version=version, share=share)
     sticky = rollout.policy.sticky

@@ -15,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RolloutPolicy(_message.Message):
-    __slots__ = ("strategy", "steps", "sticky", "tolerated_ratio", "false_rollback_rate", "no_data_timeout", "manual_rollback", "ignore_alerts", "ready_timeout", "margin_percent", "slow_after", "shadow")
+    __slots__ = ("strategy", "steps", "sticky", "tolerated_ratio", "false_rollback_rate", "no_data_timeout", "manual_rollback", "ignore_alerts", "ready_timeout", "margin_percent", "slow_after", "shadow", "max_utilisation_percent")
     class Strategy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STRATEGY_UNSPECIFIED: _ClassVar[RolloutPolicy.Strategy]
@@ -76,6 +76,7 @@ class RolloutPolicy(_message.Message):
     MARGIN_PERCENT_FIELD_NUMBER: _ClassVar[int]
     SLOW_AFTER_FIELD_NUMBER: _ClassVar[int]
     SHADOW_FIELD_NUMBER: _ClassVar[int]
+    MAX_UTILISATION_PERCENT_FIELD_NUMBER: _ClassVar[int]
     strategy: RolloutPolicy.Strategy
     steps: _containers.RepeatedCompositeFieldContainer[RolloutPolicy.Step]
     sticky: bool
@@ -88,7 +89,8 @@ class RolloutPolicy(_message.Message):
     margin_percent: float
     slow_after: _duration_pb2.Duration
     shadow: RolloutPolicy.Shadow
-    def __init__(self, strategy: _Optional[_Union[RolloutPolicy.Strategy, str]] = ..., steps: _Optional[_Iterable[_Union[RolloutPolicy.Step, _Mapping]]] = ..., sticky: _Optional[bool] = ..., tolerated_ratio: _Optional[float] = ..., false_rollback_rate: _Optional[float] = ..., no_data_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., manual_rollback: _Optional[bool] = ..., ignore_alerts: _Optional[bool] = ..., ready_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., margin_percent: _Optional[float] = ..., slow_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., shadow: _Optional[_Union[RolloutPolicy.Shadow, _Mapping]] = ...) -> None: ...
+    max_utilisation_percent: float
+    def __init__(self, strategy: _Optional[_Union[RolloutPolicy.Strategy, str]] = ..., steps: _Optional[_Iterable[_Union[RolloutPolicy.Step, _Mapping]]] = ..., sticky: _Optional[bool] = ..., tolerated_ratio: _Optional[float] = ..., false_rollback_rate: _Optional[float] = ..., no_data_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., manual_rollback: _Optional[bool] = ..., ignore_alerts: _Optional[bool] = ..., ready_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., margin_percent: _Optional[float] = ..., slow_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., shadow: _Optional[_Union[RolloutPolicy.Shadow, _Mapping]] = ..., max_utilisation_percent: _Optional[float] = ...) -> None: ...
 
 class Rollout(_message.Message):
     __slots__ = ("name", "version", "baseline_version", "variant", "policy", "state", "reason", "step", "percent", "paused", "frozen", "verdict", "create_time", "step_time", "end_time", "client", "start_reason", "bad_time", "revision")
@@ -241,18 +243,20 @@ class PlanRolloutRequest(_message.Message):
     def __init__(self, parent: _Optional[str] = ..., version: _Optional[str] = ..., variant: _Optional[str] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ...) -> None: ...
 
 class PlanRolloutResponse(_message.Message):
-    __slots__ = ("baseline_version", "variant", "policy", "steps", "obstacles", "shortest_duration", "requests_per_second", "online_per_second", "ready_batchers", "batchers")
+    __slots__ = ("baseline_version", "variant", "policy", "steps", "obstacles", "shortest_duration", "requests_per_second", "online_per_second", "ready_batchers", "batchers", "kept_share", "pool_utilisation", "room_per_second")
     class PlannedStep(_message.Message):
-        __slots__ = ("percent", "moved_share", "extra_online_per_second", "detectable_rate")
+        __slots__ = ("percent", "moved_share", "extra_online_per_second", "detectable_rate", "fitting_percent")
         PERCENT_FIELD_NUMBER: _ClassVar[int]
         MOVED_SHARE_FIELD_NUMBER: _ClassVar[int]
         EXTRA_ONLINE_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
         DETECTABLE_RATE_FIELD_NUMBER: _ClassVar[int]
+        FITTING_PERCENT_FIELD_NUMBER: _ClassVar[int]
         percent: float
         moved_share: float
         extra_online_per_second: float
         detectable_rate: float
-        def __init__(self, percent: _Optional[float] = ..., moved_share: _Optional[float] = ..., extra_online_per_second: _Optional[float] = ..., detectable_rate: _Optional[float] = ...) -> None: ...
+        fitting_percent: float
+        def __init__(self, percent: _Optional[float] = ..., moved_share: _Optional[float] = ..., extra_online_per_second: _Optional[float] = ..., detectable_rate: _Optional[float] = ..., fitting_percent: _Optional[float] = ...) -> None: ...
     BASELINE_VERSION_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
@@ -263,6 +267,9 @@ class PlanRolloutResponse(_message.Message):
     ONLINE_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     READY_BATCHERS_FIELD_NUMBER: _ClassVar[int]
     BATCHERS_FIELD_NUMBER: _ClassVar[int]
+    KEPT_SHARE_FIELD_NUMBER: _ClassVar[int]
+    POOL_UTILISATION_FIELD_NUMBER: _ClassVar[int]
+    ROOM_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     baseline_version: str
     variant: str
     policy: RolloutPolicy
@@ -273,7 +280,10 @@ class PlanRolloutResponse(_message.Message):
     online_per_second: float
     ready_batchers: int
     batchers: int
-    def __init__(self, baseline_version: _Optional[str] = ..., variant: _Optional[str] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[PlanRolloutResponse.PlannedStep, _Mapping]]] = ..., obstacles: _Optional[_Iterable[str]] = ..., shortest_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., requests_per_second: _Optional[float] = ..., online_per_second: _Optional[float] = ..., ready_batchers: _Optional[int] = ..., batchers: _Optional[int] = ...) -> None: ...
+    kept_share: float
+    pool_utilisation: float
+    room_per_second: float
+    def __init__(self, baseline_version: _Optional[str] = ..., variant: _Optional[str] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[PlanRolloutResponse.PlannedStep, _Mapping]]] = ..., obstacles: _Optional[_Iterable[str]] = ..., shortest_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., requests_per_second: _Optional[float] = ..., online_per_second: _Optional[float] = ..., ready_batchers: _Optional[int] = ..., batchers: _Optional[int] = ..., kept_share: _Optional[float] = ..., pool_utilisation: _Optional[float] = ..., room_per_second: _Optional[float] = ...) -> None: ...
 
 class StartRolloutRequest(_message.Message):
     __slots__ = ("parent", "version", "variant", "policy", "reason", "request_id")

@@ -1,0 +1,74 @@
+"""Whether a rollout goes on: what keeps it back, and how much of the next share there is room for. Pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from headrace_rollout.decisions import transitions
+from headrace_rollout.decisions.headroom import Fit, Room
+from headrace_rollout.decisions.observation import Observation
+from headrace_rollout.decisions.rollouts import Decision, Rollout, Transition
+
+# After a step that was slowed, until what it costs is seen.
+SETTLE = timedelta(seconds=10)
+PAUSED = "paused"
+
+
+def wants_room(rollout: Rollout, seen: Observation, now: datetime) -> bool:
+    """Return whether the version is to have a larger share now, if there is room for it."""
+    if rollout.skip or _kept_back(rollout, seen):
+        return False
+    decision = seen.verdict.decision if seen.verdict is not None else Decision.ADVANCE
+    if rollout.limited_to is not None:
+        settled = rollout.step_time is not None and now - rollout.step_time >= SETTLE
+        return settled and decision in (Decision.ADVANCE, Decision.HOLD)
+    return not rollout.last_step and transitions.dwelt(rollout, now) and decision is Decision.ADVANCE
+
+
+def grown(rollout: Rollout, seen: Observation, why: str, now: datetime) -> Transition | None:
+    """Return what follows where something keeps the rollout, or it goes on; None where it stays as it is."""
+    kept = _kept_back(rollout, seen)
+    if kept:
+        paused = Transition(replace(rollout, frozen="", reason=kept))
+        return paused if kept == PAUSED else transitions.frozen(rollout, kept)
+    if rollout.limited_to is not None or not rollout.last_step:
+        return _grown_into(rollout, seen.room, why) if wants_room(rollout, seen, now) else None
+    decision = seen.verdict.decision if seen.verdict is not None else Decision.ADVANCE
+    if not transitions.dwelt(rollout, now) or decision is not Decision.ADVANCE:
+        return None
+    thawed = transitions.thawed(rollout)
+    onward = transitions.onward(thawed.rollout, why)
+    return replace(onward, events=(*thawed.events, *onward.events))
+
+
+def _grown_into(rollout: Rollout, room: Room | None, why: str) -> Transition:
+    """Leave a step for the next one, or for more of its own share, as far as there is room."""
+    step = rollout.step if rollout.limited_to is not None else rollout.step + 1
+    fitting = fit(rollout, step, room)
+    if fitting.share <= rollout.share:
+        if room is None or rollout.limited_to is not None:
+            return Transition(replace(rollout, reason=fitting.reason))
+        return transitions.frozen(rollout, f"no head-room: {fitting.reason}")
+    thawed = transitions.thawed(rollout)
+    if step == rollout.step:
+        onward = transitions.moving(thawed.rollout, step, why, fitting)
+    else:
+        onward = transitions.onward(thawed.rollout, why, fitting)
+    return replace(onward, events=(*thawed.events, *onward.events))
+
+
+def fit(rollout: Rollout, step: int, room: Room | None) -> Fit:
+    """Return the share of a step that there is room for."""
+    if room is None:
+        return Fit(rollout.share, "the load of the pool is being measured")
+    policy = rollout.policy
+    wanted = policy.steps[step].share
+    return room.fit(rollout.share, wanted, policy.max_utilisation, whole=policy.strategy.whole)
+
+
+def _kept_back(rollout: Rollout, seen: Observation) -> str:
+    """Return why the rollout does not grow, whatever the evidence; empty when nothing keeps it."""
+    if seen.alerts and not rollout.policy.ignore_alerts:
+        return f"alert: {seen.alerts[0]}"
+    return PAUSED if rollout.paused else ""

@@ -1,0 +1,22 @@
+"""What a decision about a rollout is made from, besides its state and the time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace_rollout.decisions.headroom import Room
+from headrace_rollout.decisions.rollouts import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What is known of a rollout's surroundings. managed_by: of its route. named: the version that the registry has
+    where the variant looks, None while it is away. alerts: those that ask for a freeze. verdict: None while nothing is
+    judged. room: what the pool has for a larger share; None while that is not known, or nobody asks for one.
+    """
+
+    managed_by: str
+    named: str | None = None
+    alerts: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+    room: Room | None = None
