@@ -123,6 +123,7 @@ class Client(_Connection):
     predict = _blocking(prediction.predict)
     explain = _blocking(explaining.explain)
     list_models = _blocking(models.list_models)
+    models_page = _blocking(models.models_page)
     get_model = _blocking(models.get_model)
     create_model = _blocking(models.create_model)
     list_versions = _blocking(models.list_versions)
@@ -143,6 +144,7 @@ class Client(_Connection):
     request_promotion = _blocking(approving.request_promotion)
     get_promotion_request = _blocking(approving.get_promotion_request)
     list_promotion_requests = _blocking(approving.list_promotion_requests)
+    review_promotion = _blocking(approving.review_promotion)
     approve_promotion = _blocking(approving.approve_promotion)
     reject_promotion = _blocking(approving.reject_promotion)
     withdraw_promotion = _blocking(approving.withdraw_promotion)
@@ -185,6 +187,7 @@ class Client(_Connection):
     drift_tolerances = _blocking(monitoring.drift_tolerances)
     drift = _blocking(monitoring.drift)
     list_drifts = _blocking(monitoring.list_drifts)
+    distributions = _blocking(monitoring.distributions)
     performance = _blocking(monitoring.performance)
     render_report = _blocking(monitoring.render_report)
     shadow_report = _blocking(monitoring.shadow_report)
@@ -261,6 +264,7 @@ class Client(_Connection):
     watch_pool = _blocking(scaling.watch_pool)
     list_decisions = _blocking(scaling.list_decisions)
     explain_decision = _blocking(scaling.explain_decision)
+    replay_pool = _blocking(scaling.replay_pool)
     health = _blocking(health.health)
 
     @functools.cached_property
@@ -290,6 +294,7 @@ class AsyncClient(_Connection):
     predict = _awaited(prediction.predict)
     explain = _awaited(explaining.explain)
     list_models = _awaited(models.list_models)
+    models_page = _awaited(models.models_page)
     get_model = _awaited(models.get_model)
     create_model = _awaited(models.create_model)
     list_versions = _awaited(models.list_versions)
@@ -310,6 +315,7 @@ class AsyncClient(_Connection):
     request_promotion = _awaited(approving.request_promotion)
     get_promotion_request = _awaited(approving.get_promotion_request)
     list_promotion_requests = _awaited(approving.list_promotion_requests)
+    review_promotion = _awaited(approving.review_promotion)
     approve_promotion = _awaited(approving.approve_promotion)
     reject_promotion = _awaited(approving.reject_promotion)
     withdraw_promotion = _awaited(approving.withdraw_promotion)
@@ -352,6 +358,7 @@ class AsyncClient(_Connection):
     drift_tolerances = _awaited(monitoring.drift_tolerances)
     drift = _awaited(monitoring.drift)
     list_drifts = _awaited(monitoring.list_drifts)
+    distributions = _awaited(monitoring.distributions)
     performance = _awaited(monitoring.performance)
     render_report = _awaited(monitoring.render_report)
     shadow_report = _awaited(monitoring.shadow_report)
@@ -428,6 +435,7 @@ class AsyncClient(_Connection):
     watch_pool = _awaited(scaling.watch_pool)
     list_decisions = _awaited(scaling.list_decisions)
     explain_decision = _awaited(scaling.explain_decision)
+    replay_pool = _awaited(scaling.replay_pool)
     health = _awaited(health.health)
 
     @functools.cached_property

@@ -117,6 +117,9 @@ GET_TRAFFIC = Method(_MONITOR + "GetTraffic", monitor.GetTrafficRequest, monitor
 FREEZE_REFERENCE = Method(_MONITOR + "FreezeReference", monitor.FreezeReferenceRequest, monitor.FreezeReferenceResponse)
 GET_REFERENCE = Method(_MONITOR + "GetReference", monitor.GetReferenceRequest, monitor.GetReferenceResponse)
 GET_DRIFT = Method(_MONITOR + "GetDrift", monitor.GetDriftRequest, monitor.GetDriftResponse)
+GET_DISTRIBUTIONS = Method(
+    _MONITOR + "GetDistributions", monitor.GetDistributionsRequest, monitor.GetDistributionsResponse
+)
 LIST_DRIFT = Method(_MONITOR + "ListDrift", monitor.ListDriftRequest, monitor.ListDriftResponse)
 SET_DRIFT_TOLERANCE = Method(
     _MONITOR + "SetDriftTolerance", monitor.SetDriftToleranceRequest, monitor.SetDriftToleranceResponse
@@ -185,6 +188,9 @@ GET_PROMOTION_REQUEST = Method(
 )
 LIST_PROMOTION_REQUESTS = Method(
     _APPROVALS + "ListPromotionRequests", approval.ListPromotionRequestsRequest, approval.ListPromotionRequestsResponse
+)
+REVIEW_PROMOTION = Method(
+    _APPROVALS + "ReviewPromotion", approval.ReviewPromotionRequest, approval.ReviewPromotionResponse
 )
 APPROVE_PROMOTION = Method(
     _APPROVALS + "ApprovePromotion", approval.ApprovePromotionRequest, approval.ApprovePromotionResponse
@@ -257,6 +263,7 @@ LIST_DECISIONS = Method(
 EXPLAIN_DECISION = Method(
     _AUTOSCALER + "ExplainDecision", autoscaler.ExplainDecisionRequest, autoscaler.ExplainDecisionResponse
 )
+REPLAY_POOL = Method(_AUTOSCALER + "Replay", autoscaler.ReplayRequest, autoscaler.ReplayResponse, server_stream=True)
 WATCH_POOL = Method(
     _AUTOSCALER + "WatchPool", autoscaler.WatchPoolRequest, autoscaler.WatchPoolResponse, server_stream=True
 )

@@ -83,6 +83,13 @@ def show_request(
     if over:
         return
     output.say("")
+    show_review(output, review)
+    _show_route(client, output, model, request)
+    output.note(f"others: headrace models approve {model} {last(request.name)}")
+
+
+def show_review(output: Output, review: pb.PromotionReview) -> None:
+    """Print what a promotion would be asked now, and what it would be refused for."""
     output.table(
         ("gate", "now"),
         [
@@ -94,10 +101,8 @@ def show_request(
         output.say(f"[yellow]breaks[/] {shown(one)}")
     for one in review.signature_additions:
         output.say(f"adds {shown(one)}")
-    _show_route(client, output, model, request)
     for one in review.obstacles:
         output.say(f"[red]would be refused now[/]: {shown(one)}")
-    output.note(f"others: headrace models approve {model} {last(request.name)}")
 
 
 def _show_route(client: Client, output: Output, model: str, request: pb.PromotionRequest) -> None:

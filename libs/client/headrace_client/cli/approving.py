@@ -11,7 +11,7 @@ import click
 from headrace.registry.v1 import approval_pb2 as pb
 from headrace.rollout.v1 import rollout_pb2
 
-from headrace_client.cli.approval_views import show_policy, show_request, show_requests, state_of
+from headrace_client.cli.approval_views import show_policy, show_request, show_requests, show_review, state_of
 from headrace_client.cli.options import connected, model_argument, reason_option, request_id_option, version_argument
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.parsing import Duration
@@ -229,6 +229,26 @@ def withdraw(client: Client, output: Output, model: str, number: int, reason: st
       headrace models withdraw digits 17
     """
     _ended(output, model, client.withdraw_promotion(model, number, reason=reason, request_id=request_id))
+
+
+@click.command()
+@model_argument
+@version_argument
+@_to_option
+@connected
+def review(client: Client, output: Output, model: str, version: str, target: str) -> None:
+    """Show what a promotion of VERSION of MODEL would be asked now, without asking for it.
+
+    \b
+    Examples:
+      headrace models review digits v2
+      headrace models review digits v2 --to staging
+    """
+    found = client.review_promotion(model, version, stage=STAGES[target])
+    if output.as_json:
+        output.document(message_json(found))
+    else:
+        show_review(output, found)
 
 
 @click.command("break-glass")

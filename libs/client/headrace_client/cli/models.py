@@ -14,6 +14,7 @@ from headrace_client.cli.approving import (
     break_glass,
     reject,
     request,
+    review,
     withdraw,
 )
 from headrace_client.cli.graphs import graph
@@ -57,7 +58,7 @@ models.add_command(typed_client)
 models.add_command(optimise)
 models.add_command(promote)
 models.add_command(rollback)
-for command in (approval_policy, request, approvals, approve, reject, withdraw, break_glass):
+for command in (approval_policy, review, request, approvals, approve, reject, withdraw, break_glass):
     models.add_command(command)
 for command in webhook_commands(
     WebhookKind(
@@ -79,16 +80,20 @@ models.add_command(delete)
 
 
 @models.command("list")
+@click.option("--contains", default="", metavar="TEXT", help="Only those whose id or description contains it.")
+@click.option("--latest-first", is_flag=True, help="By their last change instead of by name.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many; default all.")
 @connected
-def list_models(client: Client, output: Output) -> None:
+def list_models(client: Client, output: Output, contains: str, latest_first: bool, limit: int | None) -> None:
     """List the models that your token may see.
 
     \b
     Examples:
       headrace models list
+      headrace models list --contains fraud --latest-first --limit 20
       headrace models list --json
     """
-    found = client.list_models()
+    found = client.list_models(contains=contains, latest_first=latest_first, limit=limit)
     if output.as_json:
         output.document({"models": [message_json(model) for model in found]})
         return
@@ -105,7 +110,7 @@ def list_models(client: Client, output: Output) -> None:
             for model in found
         ],
     )
-    if not found:
+    if not found and not contains:
         output.note("no models yet: headrace models register NAME VERSION model.onnx")
 
 

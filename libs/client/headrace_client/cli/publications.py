@@ -26,6 +26,7 @@ _STATES = {
     Publication.STATE_REVERTED: "reverted",
 }
 _job_argument = click.argument("job", metavar="MODEL[/ID]")
+_reason_option = click.option("--reason", default="", help="Why, for the history of the job.")
 
 
 @click.command()
@@ -37,6 +38,7 @@ _job_argument = click.argument("job", metavar="MODEL[/ID]")
 @click.option("--parity-rows", type=click.IntRange(0, 10_000), help="Rows that are asked online before; default 200.")
 @click.option("--tolerance", type=click.FloatRange(0, 1), help="Relative difference that is none; default 1e-4.")
 @click.option("--drift", type=click.FloatRange(0, 100), help="Stability index that is no change; 0 does not look.")
+@_reason_option
 @click.option("--no-wait", is_flag=True, help="Do not wait until it is published.")
 @connected
 def publish(
@@ -50,6 +52,7 @@ def publish(
     parity_rows: int | None,
     tolerance: float | None,
     drift: float | None,
+    reason: str,
     no_wait: bool,
 ) -> None:
     """Publish the results of a job as one generation of precomputed answers, or try again.
@@ -74,7 +77,7 @@ def publish(
                 getattr(publishing, field).FromTimedelta(value)
     elif keep or any(one is not None for one in (ttl, keep_for, *how.values())):
         raise click.UsageError("say how with --entity, or nothing at all to publish as the job says")
-    made = client.publish_scoring_job(name, publishing=publishing)
+    made = client.publish_scoring_job(name, publishing=publishing, reason=reason)
     if not no_wait:
         with output.waiting("checking and publishing"):
             made = client.await_scoring_publication(name)
@@ -85,8 +88,9 @@ def publish(
 
 @click.command()
 @_job_argument
+@_reason_option
 @connected
-def approve(client: Client, output: Output, job: str) -> None:
+def approve(client: Client, output: Output, job: str, reason: str) -> None:
     """Let a publication through that is held, and wait until it is published.
 
     \b
@@ -94,7 +98,7 @@ def approve(client: Client, output: Output, job: str) -> None:
       headrace jobs approve fraud/7
     """
     name = client.get_scoring_job(job).name
-    client.approve_scoring_publication(name)
+    client.approve_scoring_publication(name, reason=reason)
     with output.waiting("publishing"):
         made = client.await_scoring_publication(name)
     _say(output, made)
@@ -104,15 +108,16 @@ def approve(client: Client, output: Output, job: str) -> None:
 
 @click.command()
 @_job_argument
+@_reason_option
 @connected
-def revert(client: Client, output: Output, job: str) -> None:
+def revert(client: Client, output: Output, job: str, reason: str) -> None:
     """Make the answers before those of a job count again, or none when there were none.
 
     \b
     Examples:
-      headrace jobs revert fraud/7
+      headrace jobs revert fraud/7 --reason "scores of a wrong day"
     """
-    _say(output, client.revert_scoring_publication(client.get_scoring_job(job).name))
+    _say(output, client.revert_scoring_publication(client.get_scoring_job(job).name, reason=reason))
 
 
 @click.command()

@@ -77,6 +77,14 @@ def get_promotion_request(
     return (yield from invoke(session, methods.GET_PROMOTION_REQUEST, request, timeout_s=timeout))
 
 
+def review_promotion(
+    session: Session, model: str, version: str, *, stage: Stage = _PRODUCTION, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[approval_pb2.PromotionReview]:
+    """Return what a promotion of a version would be asked now: gates, signature, approvals, and why it is refused."""
+    request = approval_pb2.ReviewPromotionRequest(name=f"models/{model}/versions/{version}", target_stage=stage)
+    return (yield from invoke(session, methods.REVIEW_PROMOTION, request, timeout_s=timeout)).review
+
+
 def list_promotion_requests(
     session: Session,
     *,

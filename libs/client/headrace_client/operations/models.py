@@ -16,11 +16,35 @@ DEFAULT_TIMEOUT_S = 30.0
 Stage = registry_pb2.ModelVersion.Stage
 
 
-def list_models(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[registry_pb2.Model]]:
-    """Return every model that the token may see, by name."""
-    return (
-        yield from list_all(session, methods.LIST_MODELS, registry_pb2.ListModelsRequest(), "models", timeout_s=timeout)
-    )
+def list_models(
+    session: Session,
+    *,
+    contains: str = "",
+    latest_first: bool = False,
+    limit: int | None = None,
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[list[registry_pb2.Model]]:
+    """Return the models that the token may see, by name, at most `limit` of them.
+
+    contains: only those whose id or description has it. latest_first: those that changed last come first.
+    """
+    request = _models_request(contains, latest_first)
+    return (yield from list_all(session, methods.LIST_MODELS, request, "models", timeout_s=timeout, limit=limit))
+
+
+def models_page(
+    session: Session,
+    *,
+    contains: str = "",
+    latest_first: bool = False,
+    size: int = 50,
+    token: str = "",
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[registry_pb2.ListModelsResponse]:
+    """Return one page of the same, with the token of the next. token: of the page before; empty for the first."""
+    request = _models_request(contains, latest_first)
+    request.page_size, request.page_token = size, token
+    return (yield from invoke(session, methods.LIST_MODELS, request, timeout_s=timeout))
 
 
 def get_model(session: Session, model: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[registry_pb2.Model]:
@@ -191,6 +215,11 @@ def history(
     """Return the newest `limit` events of a model, newest first; None returns all."""
     request = registry_pb2.ListModelEventsRequest(parent=f"models/{model}")
     return (yield from list_all(session, methods.LIST_EVENTS, request, "events", timeout_s=timeout, limit=limit))
+
+
+def _models_request(contains: str, latest_first: bool) -> registry_pb2.ListModelsRequest:
+    order = registry_pb2.ListModelsRequest.ORDER_LATEST_CHANGE if latest_first else None
+    return registry_pb2.ListModelsRequest(contains=contains, order=order)
 
 
 def _id(given: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -128,6 +128,27 @@ def list_drifts(
     """Return the last scheduled drift evaluations, the latest first."""
     request = monitor_pb2.ListDriftRequest(parent=f"models/{model}/versions/{version}")
     return (yield from list_all(session, methods.LIST_DRIFT, request, "drifts", timeout_s=timeout, limit=limit))
+
+
+def distributions(
+    session: Session,
+    model: str,
+    version: str,
+    *,
+    columns: Sequence[str] = (),
+    start: datetime | None = None,
+    end: datetime | None = None,
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[list[monitor_pb2.Distribution]]:
+    """Return how columns are distributed in the reference and in a time, a day before its end without a begin.
+
+    columns: at most 20; the first 20 without any.
+    """
+    request = monitor_pb2.GetDistributionsRequest(name=f"models/{model}/versions/{version}", columns=columns)
+    if start is not None or end is not None:
+        request.range.CopyFrom(span(start, end))
+    answer = yield from invoke(session, methods.GET_DISTRIBUTIONS, request, timeout_s=timeout)
+    return list(answer.distributions)
 
 
 def set_drift_tolerance(

@@ -141,5 +141,35 @@ def explain_decision(
     return (yield from invoke(session, methods.EXPLAIN_DECISION, request, timeout_s=timeout))
 
 
+def replay_pool(
+    session: Session,
+    pool: str,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    policy: policy_pb2.ScalingPolicy | None = None,
+    limit: int = 10_000,
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[list[autoscaler_pb2.ReplayResponse]]:
+    """Return recorded decisions on a pool, each beside what would be decided now of what was observed then.
+
+    policy: in the place of those that were in force. start, end: an hour until now by default. limit: the first ones.
+    Raises NotFound, reason NO_DECISIONS, and InvalidArgument for a policy.
+    """
+    request = autoscaler_pb2.ReplayRequest(name=_pool(pool), policy=policy)
+    if start is not None:
+        request.start_time.FromDatetime(start)
+    if end is not None:
+        request.end_time.FromDatetime(end)
+    found: list[autoscaler_pb2.ReplayResponse] = []
+
+    def listen() -> Callable[[Any], None]:
+        found.clear()
+        return lambda one: found.append(one) if len(found) < limit else None
+
+    yield from invoke(session, methods.REPLAY_POOL, request, timeout_s=timeout, listen=listen)
+    return found
+
+
 def _pool(pool: str) -> str:
     return f"pools/{pool.removeprefix('pools/')}"

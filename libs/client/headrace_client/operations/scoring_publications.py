@@ -20,6 +20,7 @@ def publish_scoring_job(
     job: str,
     *,
     publishing: scorer_pb2.Publishing | None = None,
+    reason: str = "",
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Operation[pb.ScoringPublication]:
     """Publish the results of a job, or try again. publishing: None for what the job's spec says.
@@ -27,7 +28,7 @@ def publish_scoring_job(
     job: models/{model}/scoringJobs/{id}. Raises PreconditionFailed, reason SCORING_JOB_NOT_SUCCEEDED or
     PUBLICATION_ACTIVE.
     """
-    request = pb.PublishScoringJobRequest(name=job, publishing=publishing)
+    request = pb.PublishScoringJobRequest(name=job, publishing=publishing, reason=reason)
     answer = yield from invoke(session, methods.PUBLISH_SCORING_JOB, request, timeout_s=timeout, idempotent=False)
     return answer.publication
 
@@ -58,19 +59,19 @@ def await_scoring_publication(
 
 
 def approve_scoring_publication(
-    session: Session, job: str, *, timeout: float = DEFAULT_TIMEOUT_S
+    session: Session, job: str, *, reason: str = "", timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[pb.ScoringPublication]:
     """Let a held publication through. Raises PreconditionFailed, reason PUBLICATION_NOT_HELD."""
-    request = pb.ApproveScoringPublicationRequest(name=f"{job}/publication")
+    request = pb.ApproveScoringPublicationRequest(name=f"{job}/publication", reason=reason)
     return (yield from invoke(session, methods.APPROVE_SCORING_PUBLICATION, request, timeout_s=timeout)).publication
 
 
 def revert_scoring_publication(
-    session: Session, job: str, *, timeout: float = REVERT_TIMEOUT_S
+    session: Session, job: str, *, reason: str = "", timeout: float = REVERT_TIMEOUT_S
 ) -> Operation[pb.ScoringPublication]:
     """Make the answers before those of a job count again.
 
     Raises PreconditionFailed, and Aborted when others count by now.
     """
-    request = pb.RevertScoringPublicationRequest(name=f"{job}/publication")
+    request = pb.RevertScoringPublicationRequest(name=f"{job}/publication", reason=reason)
     return (yield from invoke(session, methods.REVERT_SCORING_PUBLICATION, request, timeout_s=timeout)).publication

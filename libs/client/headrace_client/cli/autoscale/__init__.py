@@ -8,6 +8,7 @@ from headrace_client.cli.autoscale.advising import advise_command
 from headrace_client.cli.autoscale.deciding import decisions, explain
 from headrace_client.cli.autoscale.policies import policy
 from headrace_client.cli.autoscale.pools import pause, resume, status, watch
+from headrace_client.cli.autoscale.replaying import replay
 from headrace_client.cli.autoscale.simulating import simulate
 
 
@@ -27,5 +28,5 @@ def autoscale() -> None:
 
 autoscale.add_command(simulate)
 autoscale.add_command(advise_command)
-for command in (status, policy, decisions, explain, pause, resume, watch):
+for command in (status, policy, decisions, explain, replay, pause, resume, watch):
     autoscale.add_command(command)

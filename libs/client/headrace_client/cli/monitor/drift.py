@@ -42,6 +42,46 @@ def drift() -> None:
     """
 
 
+@drift.command("distributions")
+@model_argument
+@version_argument
+@click.option("--column", "columns", multiple=True, help="Only this one; repeat, at most 20. Default the first 20.")
+@span_options("a day before the end")
+@connected
+def show_distributions(
+    client: Client,
+    output: Output,
+    model: str,
+    version: str,
+    columns: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+) -> None:
+    """Show how columns of VERSION of MODEL are distributed, in its reference and now, in the same bins.
+
+    \b
+    Examples:
+      headrace monitor drift distributions digits v2 --column pixels.12
+    """
+    found = client.distributions(model, version, columns=columns, start=since, end=until)
+    if output.as_json:
+        output.document({"distributions": [message_json(one) for one in found]})
+        return
+    output.table(
+        ("column", "bin", "reference", "now"),
+        [
+            (
+                shown(one.column) if at == 0 else "",
+                shown(each.label),
+                f"{each.reference_share:.1%}",
+                f"{each.window_share:.1%}",
+            )
+            for one in found
+            for at, each in enumerate(one.bins)
+        ],
+    )
+
+
 @drift.command()
 @model_argument
 @version_argument

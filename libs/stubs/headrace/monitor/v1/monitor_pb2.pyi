@@ -332,6 +332,39 @@ class GetDriftResponse(_message.Message):
     drift: Drift
     def __init__(self, drift: _Optional[_Union[Drift, _Mapping]] = ...) -> None: ...
 
+class GetDistributionsRequest(_message.Message):
+    __slots__ = ("name", "range", "columns")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    range: TimeRange
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ..., columns: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetDistributionsResponse(_message.Message):
+    __slots__ = ("distributions",)
+    DISTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    distributions: _containers.RepeatedCompositeFieldContainer[Distribution]
+    def __init__(self, distributions: _Optional[_Iterable[_Union[Distribution, _Mapping]]] = ...) -> None: ...
+
+class Distribution(_message.Message):
+    __slots__ = ("column", "bins")
+    class Bin(_message.Message):
+        __slots__ = ("label", "reference_share", "window_share")
+        LABEL_FIELD_NUMBER: _ClassVar[int]
+        REFERENCE_SHARE_FIELD_NUMBER: _ClassVar[int]
+        WINDOW_SHARE_FIELD_NUMBER: _ClassVar[int]
+        label: str
+        reference_share: float
+        window_share: float
+        def __init__(self, label: _Optional[str] = ..., reference_share: _Optional[float] = ..., window_share: _Optional[float] = ...) -> None: ...
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    BINS_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    bins: _containers.RepeatedCompositeFieldContainer[Distribution.Bin]
+    def __init__(self, column: _Optional[str] = ..., bins: _Optional[_Iterable[_Union[Distribution.Bin, _Mapping]]] = ...) -> None: ...
+
 class SetDriftToleranceRequest(_message.Message):
     __slots__ = ("parent", "column", "test", "tolerance")
     PARENT_FIELD_NUMBER: _ClassVar[int]
@@ -419,7 +452,20 @@ class GetPerformanceResponse(_message.Message):
     def __init__(self, performance: _Optional[_Iterable[_Union[Performance, _Mapping]]] = ...) -> None: ...
 
 class Performance(_message.Message):
-    __slots__ = ("version", "variant", "slice", "predictions", "labelled", "maturity", "measures", "slices", "concept_drift")
+    __slots__ = ("version", "variant", "slice", "predictions", "labelled", "maturity", "measures", "slices", "concept_drift", "score_groups")
+    class ScoreGroup(_message.Message):
+        __slots__ = ("mean_score", "share", "lower", "upper", "rows")
+        MEAN_SCORE_FIELD_NUMBER: _ClassVar[int]
+        SHARE_FIELD_NUMBER: _ClassVar[int]
+        LOWER_FIELD_NUMBER: _ClassVar[int]
+        UPPER_FIELD_NUMBER: _ClassVar[int]
+        ROWS_FIELD_NUMBER: _ClassVar[int]
+        mean_score: float
+        share: float
+        lower: float
+        upper: float
+        rows: int
+        def __init__(self, mean_score: _Optional[float] = ..., share: _Optional[float] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ..., rows: _Optional[int] = ...) -> None: ...
     class ConceptDrift(_message.Message):
         __slots__ = ("summary", "rise", "severity", "update_time")
         SUMMARY_FIELD_NUMBER: _ClassVar[int]
@@ -455,6 +501,7 @@ class Performance(_message.Message):
     MEASURES_FIELD_NUMBER: _ClassVar[int]
     SLICES_FIELD_NUMBER: _ClassVar[int]
     CONCEPT_DRIFT_FIELD_NUMBER: _ClassVar[int]
+    SCORE_GROUPS_FIELD_NUMBER: _ClassVar[int]
     version: str
     variant: str
     slice: str
@@ -464,7 +511,8 @@ class Performance(_message.Message):
     measures: _containers.RepeatedCompositeFieldContainer[Performance.Measure]
     slices: _containers.RepeatedCompositeFieldContainer[Slice]
     concept_drift: Performance.ConceptDrift
-    def __init__(self, version: _Optional[str] = ..., variant: _Optional[str] = ..., slice: _Optional[str] = ..., predictions: _Optional[int] = ..., labelled: _Optional[int] = ..., maturity: _Optional[float] = ..., measures: _Optional[_Iterable[_Union[Performance.Measure, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., concept_drift: _Optional[_Union[Performance.ConceptDrift, _Mapping]] = ...) -> None: ...
+    score_groups: _containers.RepeatedCompositeFieldContainer[Performance.ScoreGroup]
+    def __init__(self, version: _Optional[str] = ..., variant: _Optional[str] = ..., slice: _Optional[str] = ..., predictions: _Optional[int] = ..., labelled: _Optional[int] = ..., maturity: _Optional[float] = ..., measures: _Optional[_Iterable[_Union[Performance.Measure, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., concept_drift: _Optional[_Union[Performance.ConceptDrift, _Mapping]] = ..., score_groups: _Optional[_Iterable[_Union[Performance.ScoreGroup, _Mapping]]] = ...) -> None: ...
 
 class QueryPredictionsRequest(_message.Message):
     __slots__ = ("sql", "max_rows", "range")

@@ -60,6 +60,11 @@ class MonitorServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftResponse.FromString,
                 _registered_method=True)
+        self.GetDistributions = channel.unary_unary(
+                '/headrace.monitor.v1.MonitorService/GetDistributions',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetDistributionsRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetDistributionsResponse.FromString,
+                _registered_method=True)
         self.SetDriftTolerance = channel.unary_unary(
                 '/headrace.monitor.v1.MonitorService/SetDriftTolerance',
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.SetDriftToleranceRequest.SerializeToString,
@@ -139,6 +144,16 @@ class MonitorServiceServicer:
 
     def ListDrift(self, request, context):
         """ListDrift lists the scheduled drift evaluations, the latest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDistributions(self, request, context):
+        """GetDistributions says how the values of columns are distributed in a version's reference and in a time, in the same bins:
+        those that drift is judged by. Columns that have none, such as embeddings, are left out.
+
+        Fails with NOT_FOUND, reason REFERENCE_NOT_FOUND, or VERSION_NOT_FOUND for a version that is not registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -225,6 +240,11 @@ def add_MonitorServiceServicer_to_server(servicer, server):
                     servicer.ListDrift,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftResponse.SerializeToString,
+            ),
+            'GetDistributions': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDistributions,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetDistributionsRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetDistributionsResponse.SerializeToString,
             ),
             'SetDriftTolerance': grpc.unary_unary_rpc_method_handler(
                     servicer.SetDriftTolerance,
@@ -393,6 +413,33 @@ class MonitorService:
             '/headrace.monitor.v1.MonitorService/ListDrift',
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDistributions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.MonitorService/GetDistributions',
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetDistributionsRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetDistributionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -214,6 +214,20 @@ class ListPromotionRequestsResponse(_message.Message):
     next_page_token: str
     def __init__(self, requests: _Optional[_Iterable[_Union[PromotionRequest, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class ReviewPromotionRequest(_message.Message):
+    __slots__ = ("name", "target_stage")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TARGET_STAGE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    target_stage: _registry_pb2.ModelVersion.Stage
+    def __init__(self, name: _Optional[str] = ..., target_stage: _Optional[_Union[_registry_pb2.ModelVersion.Stage, str]] = ...) -> None: ...
+
+class ReviewPromotionResponse(_message.Message):
+    __slots__ = ("review",)
+    REVIEW_FIELD_NUMBER: _ClassVar[int]
+    review: PromotionReview
+    def __init__(self, review: _Optional[_Union[PromotionReview, _Mapping]] = ...) -> None: ...
+
 class ApprovePromotionRequest(_message.Message):
     __slots__ = ("name", "reason", "request_id")
     NAME_FIELD_NUMBER: _ClassVar[int]

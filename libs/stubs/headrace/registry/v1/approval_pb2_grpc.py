@@ -64,6 +64,11 @@ class ApprovalServiceStub:
                 request_serializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ListPromotionRequestsRequest.SerializeToString,
                 response_deserializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ListPromotionRequestsResponse.FromString,
                 _registered_method=True)
+        self.ReviewPromotion = channel.unary_unary(
+                '/headrace.registry.v1.ApprovalService/ReviewPromotion',
+                request_serializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ReviewPromotionRequest.SerializeToString,
+                response_deserializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ReviewPromotionResponse.FromString,
+                _registered_method=True)
         self.ApprovePromotion = channel.unary_unary(
                 '/headrace.registry.v1.ApprovalService/ApprovePromotion',
                 request_serializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ApprovePromotionRequest.SerializeToString,
@@ -138,6 +143,16 @@ class ApprovalServiceServicer:
 
     def ListPromotionRequests(self, request, context):
         """ListPromotionRequests returns requests of the models that the caller may see, by model, the latest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReviewPromotion(self, request, context):
+        """ReviewPromotion says what a promotion of a version would be asked now, without asking for it: every gate and whether it is
+        met, differences to the signature in production, approvals, and what it would be refused for.
+
+        Fails with NOT_FOUND, reason VERSION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -219,6 +234,11 @@ def add_ApprovalServiceServicer_to_server(servicer, server):
                     servicer.ListPromotionRequests,
                     request_deserializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ListPromotionRequestsRequest.FromString,
                     response_serializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ListPromotionRequestsResponse.SerializeToString,
+            ),
+            'ReviewPromotion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviewPromotion,
+                    request_deserializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ReviewPromotionRequest.FromString,
+                    response_serializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ReviewPromotionResponse.SerializeToString,
             ),
             'ApprovePromotion': grpc.unary_unary_rpc_method_handler(
                     servicer.ApprovePromotion,
@@ -386,6 +406,33 @@ class ApprovalService:
             '/headrace.registry.v1.ApprovalService/ListPromotionRequests',
             headrace_dot_registry_dot_v1_dot_approval__pb2.ListPromotionRequestsRequest.SerializeToString,
             headrace_dot_registry_dot_v1_dot_approval__pb2.ListPromotionRequestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviewPromotion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.registry.v1.ApprovalService/ReviewPromotion',
+            headrace_dot_registry_dot_v1_dot_approval__pb2.ReviewPromotionRequest.SerializeToString,
+            headrace_dot_registry_dot_v1_dot_approval__pb2.ReviewPromotionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -379,12 +379,24 @@ class GetModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token")
+    __slots__ = ("page_size", "page_token", "contains", "order")
+    class Order(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ORDER_UNSPECIFIED: _ClassVar[ListModelsRequest.Order]
+        ORDER_NAME: _ClassVar[ListModelsRequest.Order]
+        ORDER_LATEST_CHANGE: _ClassVar[ListModelsRequest.Order]
+    ORDER_UNSPECIFIED: ListModelsRequest.Order
+    ORDER_NAME: ListModelsRequest.Order
+    ORDER_LATEST_CHANGE: ListModelsRequest.Order
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CONTAINS_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    contains: str
+    order: ListModelsRequest.Order
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., contains: _Optional[str] = ..., order: _Optional[_Union[ListModelsRequest.Order, str]] = ...) -> None: ...
 
 class ListModelsResponse(_message.Message):
     __slots__ = ("models", "next_page_token")

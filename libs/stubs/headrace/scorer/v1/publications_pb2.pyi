@@ -101,12 +101,14 @@ class ScoringPublication(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ScoringPublication.State, str]] = ..., reason: _Optional[str] = ..., failure: _Optional[str] = ..., publishing: _Optional[_Union[_scorer_pb2.Publishing, _Mapping]] = ..., publish: _Optional[str] = ..., entities: _Optional[int] = ..., kept_entities: _Optional[int] = ..., parity: _Optional[_Union[ScoringPublication.Parity, _Mapping]] = ..., drift: _Optional[_Iterable[_Union[ScoringPublication.Drift, _Mapping]]] = ..., compared_with: _Optional[str] = ..., client: _Optional[str] = ..., approved_by: _Optional[str] = ..., publish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class PublishScoringJobRequest(_message.Message):
-    __slots__ = ("name", "publishing")
+    __slots__ = ("name", "publishing", "reason")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PUBLISHING_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     name: str
     publishing: _scorer_pb2.Publishing
-    def __init__(self, name: _Optional[str] = ..., publishing: _Optional[_Union[_scorer_pb2.Publishing, _Mapping]] = ...) -> None: ...
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., publishing: _Optional[_Union[_scorer_pb2.Publishing, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class PublishScoringJobResponse(_message.Message):
     __slots__ = ("publication",)
@@ -115,10 +117,12 @@ class PublishScoringJobResponse(_message.Message):
     def __init__(self, publication: _Optional[_Union[ScoringPublication, _Mapping]] = ...) -> None: ...
 
 class ApproveScoringPublicationRequest(_message.Message):
-    __slots__ = ("name",)
+    __slots__ = ("name", "reason")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ApproveScoringPublicationResponse(_message.Message):
     __slots__ = ("publication",)
@@ -127,10 +131,12 @@ class ApproveScoringPublicationResponse(_message.Message):
     def __init__(self, publication: _Optional[_Union[ScoringPublication, _Mapping]] = ...) -> None: ...
 
 class RevertScoringPublicationRequest(_message.Message):
-    __slots__ = ("name",)
+    __slots__ = ("name", "reason")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RevertScoringPublicationResponse(_message.Message):
     __slots__ = ("publication",)
