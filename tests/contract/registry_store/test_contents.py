@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from headrace_registry.decisions.files import ArtifactType
+from headrace_registry.decisions.listing import EVERY_MODEL, ModelQuery, place_of
 from headrace_registry.decisions.models import (
     Action,
     Composition,
@@ -148,8 +149,21 @@ async def test_what_does_not_exist_is_none(store):
 async def test_models_come_by_name_and_page(store):
     for name in ("b", "a-b", "a", "a1", "c"):
         await make_model(store, name)
-    assert [model.name for model in await store.models(after="", limit=10)] == ["a", "a-b", "a1", "b", "c"]
-    assert [model.name for model in await store.models(after="a-b", limit=2)] == ["a1", "b"]
+    listed = await store.models(EVERY_MODEL, after=None, limit=10)
+    assert [model.name for model in listed] == ["a", "a-b", "a1", "b", "c"]
+    behind = await store.models(EVERY_MODEL, after=place_of(listed[1]), limit=2)
+    assert [model.name for model in behind] == ["a1", "b"]
+
+
+async def test_models_are_found_by_what_they_are_called_or_are_about_the_latest_first(store):
+    for number, (name, about) in enumerate([("fraud-eu", ""), ("churn", "leaving; not FRAUD"), ("digits", "")]):
+        await make_model(store, name, description=about, update_time=NOW + timedelta(seconds=number))
+    asked = ModelQuery("fraud", latest_first=True)
+    listed = await store.models(asked, after=None, limit=10)
+    assert [model.name for model in listed] == ["churn", "fraud-eu"]
+    behind = await store.models(asked, after=place_of(listed[0]), limit=10)
+    assert [model.name for model in behind] == ["fraud-eu"]
+    assert await store.models(ModelQuery("%"), after=None, limit=10) == []
 
 
 async def test_versions_come_newest_first_by_page_and_stage(store):

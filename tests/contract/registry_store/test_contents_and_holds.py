@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.decisions.listing import EVERY_MODEL
 from headrace_registry.decisions.models import Action, Format, Hold, PoolFormats, VersionRef
 from headrace_registry.storage.store import Store
 
@@ -54,7 +55,7 @@ async def test_a_deleted_model_is_gone_but_for_its_history_and_its_place_in_the_
     before = await store.position()
     await delete(store)
     assert await store.model("digits") is None
-    assert [model.name for model in await store.models(after="", limit=9)] == ["other"]
+    assert [model.name for model in await store.models(EVERY_MODEL, after=None, limit=9)] == ["other"]
     assert [state.model.name for state in await store.states(after="", limit=9)] == ["other"]
     assert await store.version(VersionRef("digits", "v1")) is None
     assert await store.versions("digits", before=None, limit=9, stage=None) == []

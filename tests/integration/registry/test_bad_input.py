@@ -71,7 +71,14 @@ CASES = [
     ("GetModelVersion", registry_pb2.GetModelVersionRequest(name="models/digits"), "name"),
     ("ListModels", registry_pb2.ListModelsRequest(page_size=-1), "page_size"),
     ("ListModels", registry_pb2.ListModelsRequest(page_token="nonsense"), "page_token"),
-    ("ListModels", registry_pb2.ListModelsRequest(page_token=forged(["models"], ["\ud800"])), "page_token"),
+    (
+        "ListModels",
+        registry_pb2.ListModelsRequest(page_token=forged(["models", "", "name"], [1, "\ud800"])),
+        "page_token",
+    ),
+    ("ListModels", registry_pb2.ListModelsRequest(contains="nul\x00"), "contains"),
+    ("ListModels", registry_pb2.ListModelsRequest(contains="x" * 201), "contains"),
+    ("ListModels", registry_pb2.ListModelsRequest(order=9), "order"),  # type: ignore[arg-type]
     ("ListModelVersions", registry_pb2.ListModelVersionsRequest(parent="digits"), "parent"),
     ("ListModelVersions", registry_pb2.ListModelVersionsRequest(parent="models/digits", stage=99), "stage"),  # type: ignore[arg-type]
     ("ListModelEvents", registry_pb2.ListModelEventsRequest(parent="models/digits", page_token="ü"), "page_token"),

@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 import pytest
 from headrace_registry.catalog.pages import MAX_PAGE_BYTES, MAX_PAGE_SIZE, Page, PageRequest, fit
 from headrace_registry.catalog.reads import Catalog, page_size
+from headrace_registry.decisions import listing
+from headrace_registry.decisions.listing import ModelQuery
 from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import InvalidArgument
+from hypothesis import given
+from hypothesis import strategies as st
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -43,6 +47,21 @@ async def test_pages_hold_only_what_the_caller_may_see(size):
     catalog = await catalog_of("a1", "a2", "b1", "a3", "b2")
     assert await names_of(catalog, size, lambda name: name.startswith("b")) == ["b1", "b2"]
     assert await names_of(catalog, size, lambda _: False) == []
+
+
+async def test_the_latest_come_first_and_a_token_is_of_one_query_alone():
+    catalog, page = await catalog_of("a", "b", "c"), PageRequest(2)
+    latest = await catalog.models(page, lambda _: True, ModelQuery(latest_first=True))
+    assert [model.name for model in latest.items] == ["c", "b"]
+    rest = await catalog.models(PageRequest(2, latest.tokens[-1]), lambda _: True, ModelQuery(latest_first=True))
+    assert [model.name for model in rest.items] == ["a"]
+    with pytest.raises(InvalidArgument):
+        await catalog.models(PageRequest(2, latest.tokens[-1]), lambda _: True)
+
+
+@given(micros=st.integers(0, 2**63 - 1), name=st.text(max_size=5))
+def test_a_token_that_somebody_made_up_is_a_place_all_the_same(micros: int, name: str):
+    assert listing.place_at([micros, name])[1] == name
 
 
 def test_page_sizes():

@@ -75,7 +75,7 @@ def wanted_of(message: pb.RequestPromotionRequest) -> RequestedPromotion:
     )
 
 
-def target_of(message: pb.RequestPromotionRequest | pb.BreakGlassRequest) -> Stage:
+def target_of(message: pb.RequestPromotionRequest | pb.ReviewPromotionRequest | pb.BreakGlassRequest) -> Stage:
     """Return the stage to move to, production where none is named. Raises InvalidArgument."""
     if message.target_stage == registry_pb2.ModelVersion.STAGE_UNSPECIFIED:
         return Stage.PRODUCTION

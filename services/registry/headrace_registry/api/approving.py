@@ -58,6 +58,10 @@ class ApprovalServicer(approval_pb2_grpc.ApprovalServiceServicer):
         found, token = fit(page, approval_messages.to_request)
         return pb.ListPromotionRequestsResponse(requests=found, next_page_token=token)
 
+    async def ReviewPromotion(self, request, context):
+        ref, target = names.version_ref(request.name, "name"), approval_messages.target_of(request)
+        return pb.ReviewPromotionResponse(review=approval_messages.to_review(await self._approvals.review(ref, target)))
+
     async def ApprovePromotion(self, request, context):
         model, number = names.promotion_request(request.name, "name")
         outcome = await self._approvals.approve(model, number, _of_a_person("ApprovePromotion", request))

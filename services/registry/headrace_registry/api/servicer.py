@@ -15,7 +15,7 @@ from headrace_servicekit.loops import until
 from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.api import answers, convert
-from headrace_registry.api.requests import write_of
+from headrace_registry.api.requests import model_query, write_of
 from headrace_registry.artifacts.downloads import Downloads
 from headrace_registry.artifacts.format_policy import FormatPolicy
 from headrace_registry.artifacts.staging import StagedUploads
@@ -75,7 +75,9 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         return registry_pb2.GetModelResponse(model=answers.to_model(model))
 
     async def ListModels(self, request, context):
-        page = await self._catalog.models(PageRequest(request.page_size, request.page_token), identity().sees)
+        page = await self._catalog.models(
+            PageRequest(request.page_size, request.page_token), identity().sees, model_query(request)
+        )
         models, token = fit(page, answers.to_model)
         return registry_pb2.ListModelsResponse(models=models, next_page_token=token)
 

@@ -13,8 +13,9 @@ from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.catalog.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page, PageRequest
 from headrace_registry.catalog.writes import version_not_found
-from headrace_registry.decisions import approvals, tokens
+from headrace_registry.decisions import approvals, listing, tokens
 from headrace_registry.decisions.approvals import PromotionRequest, RequestState
+from headrace_registry.decisions.listing import EVERY_MODEL, ModelQuery
 from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
 from headrace_registry.decisions.past import Past, past
 from headrace_registry.storage.store import Store
@@ -43,19 +44,22 @@ class Catalog:
             raise version_not_found(ref)
         return version
 
-    async def models(self, request: PageRequest, sees: Callable[[str], bool]) -> Page[Model]:
-        """Return a page, by name, of the models whose names `sees` accepts."""
-        query, size = ["models"], page_size(request)
-        cursor = tokens.page_cursor(request.token, query, [str], "page_token")
-        after = "" if cursor is None else cursor[0]
-        found: list[Model] = []
+    async def models(
+        self, request: PageRequest, sees: Callable[[str], bool], query: ModelQuery = EVERY_MODEL
+    ) -> Page[Model]:
+        """Return a page of the models whose names `sees` accepts."""
+        size = page_size(request)
+        cursor = tokens.page_cursor(request.token, query.words, [int, str], "page_token")
+        after = None if cursor is None else listing.place_at(cursor)
+        # Who sees every model is answered by one read, of no more than the answer has.
+        found, limit = list[Model](), size + 1
         while len(found) <= size:
-            models = await self._store.models(after=after, limit=MAX_PAGE_SIZE)
+            models = await self._store.models(query, after=after, limit=limit)
             found += [model for model in models if sees(model.name)]
-            if len(models) < MAX_PAGE_SIZE:
+            if len(models) < limit:
                 break
-            after = models[-1].name
-        return _page(found, size, lambda model: tokens.page_token(query, [model.name]))
+            after, limit = listing.place_of(models[-1]), MAX_PAGE_SIZE
+        return _page(found, size, lambda model: tokens.page_token(query.words, listing.cursor_of(model)))
 
     async def versions(self, model: str, stage: Stage | None, request: PageRequest) -> Page[Version]:
         """Return a page of a model's versions, newest first. Raises NotFound."""

@@ -216,6 +216,14 @@ class Approvals:
             current = approvals.as_of(request, await transaction.now())
             return current, None if current.state.over else await self._review(transaction, model, current, version)
 
+    async def review(self, ref: VersionRef, target: Stage) -> Review:
+        """Return what a promotion would be asked now. Raises NotFound."""
+        async with self._store.transaction() as transaction:
+            model, now = await writes.locked(transaction, ref.model), await transaction.now()
+            version = await writes.existing(transaction, ref)
+            nobodys = PromotionRequest(ref, 0, target, author="", reason="", create_time=now, expire_time=now)
+            return await self._review(transaction, model, nobodys, version)
+
     async def sweep(self) -> None:
         """Expire, unless the store is away: then the next pass does it."""
         with suppress(Unavailable):

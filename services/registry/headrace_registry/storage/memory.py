@@ -16,6 +16,7 @@ from headrace_servicekit.coordination.wakeup import Wakeup
 
 from headrace_registry.decisions.approvals import PromotionRequest, RequestState
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.decisions.listing import ModelQuery, Place, place_of
 from headrace_registry.decisions.models import (
     Event,
     Hold,
@@ -57,10 +58,12 @@ class MemoryStore:
     async def model(self, name: str) -> Model | None:
         return self._tables.model(name, self.incarnation) if self._tables.live(name) else None
 
-    async def models(self, *, after: str, limit: int) -> list[Model]:
-        tables = self._tables
-        names = sorted(name for name in tables.models if name > after and tables.live(name))[:limit]
-        return [model for name in names if (model := tables.model(name, self.incarnation)) is not None]
+    async def models(self, query: ModelQuery, *, after: Place | None, limit: int) -> list[Model]:
+        live = [name for name in sorted(self._tables.models) if self._tables.live(name)]
+        found = [model for name in live if (model := self._tables.model(name, self.incarnation)) is not None]
+        if query.latest_first:
+            found.sort(key=place_of, reverse=True)
+        return [one for one in found if query.accepts(one) and (after is None or query.is_behind(one, after))][:limit]
 
     async def version(self, ref: VersionRef) -> Version | None:
         return self._tables.version(ref)

@@ -17,6 +17,7 @@ from headrace_servicekit.postgres.sql import load_migrations, load_queries
 
 from headrace_registry.decisions.approvals import PromotionRequest, RequestState
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.decisions.listing import ModelQuery, Place
 from headrace_registry.decisions.models import (
     Event,
     Hold,
@@ -62,8 +63,12 @@ class PostgresStore:
         row = await self._row("model", name)
         return None if row is None or row["delete_time"] is not None else rows.model(row)
 
-    async def models(self, *, after: str, limit: int) -> list[Model]:
-        return [rows.model(row) for row in await self._rows("models", after, limit)]
+    async def models(self, query: ModelQuery, *, after: Place | None, limit: int) -> list[Model]:
+        if query.latest_first:
+            found = await self._rows("latest_models", *(after or (None, None)), limit, query.containing)
+        else:
+            found = await self._rows("models", "" if after is None else after[1], limit, query.containing)
+        return [rows.model(row) for row in found]
 
     async def version(self, ref: VersionRef) -> Version | None:
         return rows.version(await self._row("version", ref.model, ref.version))
@@ -153,7 +158,7 @@ class PostgresStore:
         return row["begin_time"]
 
     async def states(self, *, after: str, limit: int) -> list[ModelState]:
-        return await self._states("models", after, limit)
+        return await self._states("models", after, limit, "")
 
     async def changed_since(self, sequence: int, *, limit: int) -> list[ModelState]:
         return await self._states("models_changed_since", sequence, limit)

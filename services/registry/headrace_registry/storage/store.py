@@ -13,6 +13,7 @@ from headrace_servicekit.coordination.feeds import Position
 
 from headrace_registry.decisions.approvals import PromotionRequest, RequestState
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.decisions.listing import ModelQuery, Place
 from headrace_registry.decisions.models import (
     Event,
     Hold,
@@ -177,8 +178,8 @@ class Store(Protocol):
         """Return a model."""
         ...
 
-    async def models(self, *, after: str, limit: int) -> list[Model]:
-        """Return models by name, those whose name comes after `after`; deleted ones are never among them."""
+    async def models(self, query: ModelQuery, *, after: Place | None, limit: int) -> list[Model]:
+        """Return models in the order of a query, those behind `after`; deleted ones are never among them."""
         ...
 
     async def version(self, ref: VersionRef) -> Version | None:

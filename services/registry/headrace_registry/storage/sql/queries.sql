@@ -43,7 +43,19 @@ select models.*, store.incarnation,
        (select coalesce(jsonb_object_agg(alias, version), '{}') from aliases where model = models.name) as aliases
 from models cross join store
 where models.name > $1 and models.delete_time is null
+  and (position($3 in lower(models.name)) > 0 or position($3 in lower(models.description)) > 0)
 order by models.name limit $2;
+
+-- name: latest_models
+-- A page of the same, those that changed last first.
+select models.*, store.incarnation,
+       coalesce((select version from versions where model = models.name and stage = 'production'), '') as production,
+       (select coalesce(jsonb_object_agg(alias, version), '{}') from aliases where model = models.name) as aliases
+from models cross join store
+where models.delete_time is null
+  and ($1::timestamptz is null or (models.update_time, models.name) < ($1, $2))
+  and (position($4 in lower(models.name)) > 0 or position($4 in lower(models.description)) > 0)
+order by models.update_time desc, models.name desc limit $3;
 
 -- name: models_changed_since
 -- In the order in which the changes became visible.
