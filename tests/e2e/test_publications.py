@@ -82,14 +82,18 @@ def test_a_table_in_s3_is_scored_published_found_online_and_reverted(headrace: H
         held = over(client, third["name"])
         assert (held.state, held.failure) == (Publication.STATE_HELD, "DRIFT"), held.reason
         assert served(headrace, "u2000") == tuesday
-        client.approve_scoring_publication(third["name"])
+        client.approve_scoring_publication(third["name"], reason="odd as planned")
         assert over(client, third["name"]).state == Publication.STATE_PUBLISHED
         assert served(headrace, "u2000") != tuesday
 
         # One call takes it back, and repeating it changes nothing.
         for _ in range(2):
-            assert client.revert_scoring_publication(third["name"]).state == Publication.STATE_REVERTED
+            reverted = client.revert_scoring_publication(third["name"], reason="scores of a wrong day")
+            assert reverted.state == Publication.STATE_REVERTED
         assert (served(headrace, "u2000"), served(headrace, "u7")) == (tuesday, ("precomputed", monday))
+        history = client.scoring_job_history(f"{headrace.model}/{third['name'].rsplit('/', 1)[-1]}")
+        told = [(event.type, event.reason) for event in history if event.type.startswith("publication")]
+        assert told == [("publication_reverted", "scores of a wrong day"), ("publication_approved", "odd as planned")]
 
 
 @pytest.mark.faults

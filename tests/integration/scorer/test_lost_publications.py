@@ -1,8 +1,9 @@
-"""A publication whose process is lost each time is given up, and says why."""
+"""A publication whose process is lost each time is given up, and says why; what people decide is kept."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -71,3 +72,23 @@ async def test_a_publication_whose_process_is_lost_each_time_is_given_up(postgre
         assert found.failure == "PROCESS_LOST"
         assert "5 times (exit code -9)" in found.reason
         assert engine.begun == publications.MAX_LOSSES
+
+
+async def test_who_published_what_and_why_stands_in_the_history_of_the_job(postgres_url: str):
+    async with database(Address(postgres_url), 4) as connections:
+        await connections.migrate()
+        jobs, store = Store(connections, max_waiting=10), PublicationStore(connections)
+        id_ = await jobs.next_id()
+        version = Version("v1", "d1", "sha", 1, "")
+        job = Job(id_, "fraud", Spec(Location("t", "in")), version, Location("t", "out"), "ada", BEGIN)
+        await jobs.create(job, Request("ada", "", b""), Event("created", ""))
+        begun = Publication(id_, "fraud", "v1", PublishSpec("user"), "ada")
+        for _ in range(2):  # whoever comes second finds one, and has published nothing
+            await store.begin(begun, "d1", Event("publishing", "for Monday", "ada"))
+        held = replace(begun, state=State.HELD)
+        await store.change(id_, lambda one, _: replace(held, revision=one.revision))
+        told = Event("publication_approved", "as planned", "grace")
+        for _ in range(2):
+            await store.change(id_, lambda one, _: publications.approved(one, "grace"), told=told)
+        history = [past.event for past in await jobs.events(id_, before=2**62, limit=9)]
+        assert history == [told, Event("publishing", "for Monday", "ada"), Event("created", "")]

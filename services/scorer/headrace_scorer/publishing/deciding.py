@@ -13,7 +13,7 @@ from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
 
 from headrace_scorer.creating import outputs_of
 from headrace_scorer.decisions import publications
-from headrace_scorer.decisions.jobs import Job, State
+from headrace_scorer.decisions.jobs import Event, Job, State
 from headrace_scorer.decisions.publications import Publication
 from headrace_scorer.decisions.publish_specs import PublishSpec
 from headrace_scorer.decisions.publishable import unpublishable
@@ -32,8 +32,11 @@ class Deciding:
         self._jobs, self._store, self._wake = jobs, store, wake
         self._precomputed = precomputed_pb2_grpc.PrecomputedServiceStub(control)
 
-    async def publish(self, model: str, job_id: int, spec: PublishSpec | None, client: str) -> Publication:
+    async def publish(
+        self, model: str, job_id: int, spec: PublishSpec | None, client: str, reason: str = ""
+    ) -> Publication:
         """Publish a job, or try again. Raises what PublishScoringJob says."""
+        told = Event("publishing", reason, client)
         job = await self._job(model, job_id)
         if job.state is not State.SUCCEEDED:
             raise PreconditionFailed(
@@ -53,21 +56,24 @@ class Deciding:
                 raise InvalidArgument(
                     f"publishing: {told}", reason="PUBLISHING_MISSING", violations=violations
                 ) from None
-            await self._store.begin(publications.begun(job, wanted, client), job.version.digest)
+            await self._store.begin(publications.begun(job, wanted, client), job.version.digest, told)
             publication = await self._store.publication(job.id)
         else:
-            publication = await self._store.change(job.id, lambda one, _: publications.again(one, spec, client))
+            publication = await self._store.change(
+                job.id, lambda one, _: publications.again(one, spec, client), told=told
+            )
         self._wake()
         return publication
 
-    async def approve(self, model: str, job_id: int, client: str) -> Publication:
+    async def approve(self, model: str, job_id: int, client: str, reason: str = "") -> Publication:
         """Let a held publication through. Raises PreconditionFailed, reason PUBLICATION_NOT_HELD."""
         await self._job(model, job_id)
-        publication = await self._store.change(job_id, lambda one, _: publications.approved(one, client))
+        told = Event("publication_approved", reason, client)
+        publication = await self._store.change(job_id, lambda one, _: publications.approved(one, client), told=told)
         self._wake()
         return publication
 
-    async def revert(self, model: str, job_id: int, client: str) -> Publication:
+    async def revert(self, model: str, job_id: int, client: str, reason: str = "") -> Publication:
         """Make the answers before these count again. Raises what RevertScoringPublication says."""
         job = await self._job(model, job_id)
         publication = await self._store.publication(job_id)
@@ -80,7 +86,8 @@ class Deciding:
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None
         log.info("publication reverted", publication=publication.name, publish=publication.publish)
-        return await self._store.change(job_id, lambda one, _: publications.reverted(one, client))
+        told = Event("publication_reverted", reason, client)
+        return await self._store.change(job_id, lambda one, _: publications.reverted(one, client), told=told)
 
     async def publication(self, model: str, job_id: int) -> Publication:
         """Return a publication; of a job that is to be published and is not over, as it will begin. Raises NotFound."""

@@ -12,6 +12,7 @@ from headrace_servicekit.postgres.connections import Connections, Transactions
 from headrace_servicekit.postgres.sql import load_queries
 from pydantic import TypeAdapter
 
+from headrace_scorer.decisions.jobs import Event
 from headrace_scorer.decisions.publications import Publication
 
 _QUERIES = load_queries("headrace_scorer.publishing.sql")
@@ -36,11 +37,12 @@ class PublicationStore:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def begin(self, publication: Publication, version_digest: str) -> None:
-        """Keep a new publication, unless the job has one."""
+    async def begin(self, publication: Publication, version_digest: str, told: Event | None = None) -> None:
+        """Keep a new publication, unless the job has one. told: for the job's history."""
         arguments = (publication.job, publication.model, version_digest, publication.state.value, _json(publication))
         async with self._connections.transaction() as connection:
-            await connection.execute(_QUERIES["insert"], *arguments)
+            if await connection.fetchval(_QUERIES["insert"], *arguments) is not None:
+                await _tell(connection, publication.job, told)
 
     async def publication(self, job: int) -> Publication:
         """Return the publication of a job. Raises NotFound, reason PUBLICATION_NOT_FOUND."""
@@ -48,12 +50,19 @@ class PublicationStore:
         return _existing(found[0] if found else None, job)
 
     async def change(
-        self, job: int, decide: Decide, *, frozen: str | None = None, by: Transactions | None = None
+        self,
+        job: int,
+        decide: Decide,
+        *,
+        told: Event | None = None,
+        frozen: str | None = None,
+        by: Transactions | None = None,
     ) -> Publication:
         """Decide on a publication as it is, and keep what comes of it.
 
-        frozen: of its answers, None leaves what there is. by: the lease of who works on it, whose changes are refused
-        once another one does. Raises NotFound, and what `decide` raises.
+        told: for the job's history, where that changes anything. frozen: of its answers, None leaves what there is.
+        by: the lease of who works on it, whose changes are refused once another one does. Raises NotFound, and what
+        `decide` raises.
         """
         for attempt in range(1, _TRIES + 1):
             try:
@@ -66,6 +75,7 @@ class PublicationStore:
                     arguments = (after.state.value, _json(after), frozen, after.publish_time)
                     if await connection.fetchval(_QUERIES["update"], job, before.revision, *arguments) is None:
                         raise Aborted(f"{before.name} changed meanwhile", reason="PUBLICATION_CHANGED")
+                    await _tell(connection, job, told)
                     return replace(after, revision=before.revision + 1)
             except Aborted as error:
                 if error.reason != "PUBLICATION_CHANGED" or attempt == _TRIES:
@@ -87,6 +97,12 @@ class PublicationStore:
 
     async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
         return await self._connections.repeatable(lambda connection: connection.fetch(_QUERIES[query], *arguments))
+
+
+async def _tell(connection: Any, job: int, told: Event | None) -> None:
+    if told is not None:
+        await connection.execute(_QUERIES["lock_job"], job)
+        await connection.execute(_QUERIES["tell"], job, told.type, told.reason, told.client)
 
 
 def _json(publication: Publication) -> str:

@@ -3,7 +3,15 @@
 -- name: insert
 -- Nothing when there is one already.
 insert into publications (job, model, version_digest, state, document) values ($1, $2, $3, $4, $5)
-on conflict do nothing;
+on conflict do nothing returning job;
+
+-- name: lock_job
+-- The history of a job has one writer at a time.
+select from scoring_jobs where id = $1 for update;
+
+-- name: tell
+insert into scoring_job_events (job, number, create_time, type, reason, client)
+select $1, coalesce(max(number), 0) + 1, clock_timestamp(), $2, $3, $4 from scoring_job_events where job = $1;
 
 -- name: publication
 select *, clock_timestamp() as read_time from publications where job = $1;
