@@ -15,6 +15,7 @@ from headrace_monitor.log.wiring import open_log
 from headrace_monitor.outcomes.wiring import open_outcomes
 from headrace_monitor.performance.wiring import open_performance
 from headrace_monitor.query.wiring import open_queries
+from headrace_monitor.report.distribution_rpcs import DistributionRpcs
 from headrace_monitor.report.drift_source import LoadedDrift, WindowHistograms
 from headrace_monitor.report.gathering import Sources
 from headrace_monitor.report.rpcs import ReportRpcs
@@ -46,12 +47,14 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     evidence = EvidenceServicer(counters.evidence, experiments.guarded)
     evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(evidence, server)
     alerting = await start_alerts(runtime, server, database)
-    sources = Sources(counters.reading, alerting, LoadedDrift(drift), WindowHistograms(database), performances)
+    loaded, histograms = LoadedDrift(drift), WindowHistograms(database)
+    sources = Sources(counters.reading, alerting, loaded, histograms, performances)
     monitor = MonitorServicer(
         clock=runtime.clock,
         counters=counters.reading,
         queries=queries,
         drift=drift,
+        distributions=DistributionRpcs(loaded, histograms, runtime.clock),
         performances=performances,
         reports=ReportRpcs(sources, runtime.clock),
         shadows=shadows.rpcs,

@@ -15,6 +15,7 @@ from headrace_monitor.log.ingestion import Ingestion
 from headrace_monitor.performance.rpcs import PerformanceRpcs
 from headrace_monitor.query import convert as query_convert
 from headrace_monitor.query.answering import Queries
+from headrace_monitor.report.distribution_rpcs import DistributionRpcs
 from headrace_monitor.report.rpcs import ReportRpcs
 from headrace_monitor.shadow.rpcs import ShadowRpcs
 from headrace_monitor.shadow.taking import PairIntake
@@ -31,6 +32,7 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         counters: TrafficReader,
         queries: Queries,
         drift: Drift,
+        distributions: DistributionRpcs,
         reports: ReportRpcs,
         performances: PerformanceRpcs,
         shadows: ShadowRpcs,
@@ -39,6 +41,7 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         self._counters = counters
         self._queries = queries
         self._drift = drift
+        self._distributions = distributions
         self._reports = reports
         self._performances = performances
         self._shadows = shadows
@@ -64,6 +67,9 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
 
     async def ListDrift(self, request, context):
         return await self._drift.rpcs.list_drift(request)
+
+    async def GetDistributions(self, request, context):
+        return await self._distributions.get(request)
 
     async def SetDriftTolerance(self, request, context):
         return await self._drift.rpcs.set_tolerance(request)

@@ -18,7 +18,8 @@ from headrace_monitor.performance.decisions import error_slices
 from headrace_monitor.performance.decisions.error_rate import ErrorRateDetector
 from headrace_monitor.performance.decisions.hours import HourlyPerformance
 from headrace_monitor.performance.decisions.joining import Group
-from headrace_monitor.performance.decisions.measures import Measure, measures
+from headrace_monitor.performance.decisions.measures import Measure, measures, score_groups
+from headrace_monitor.performance.decisions.reliability import ScoreGroup
 from headrace_monitor.performance.decisions.summaries import Summary
 from headrace_monitor.performance.store import PerformanceStore
 from headrace_monitor.times import earlier, span_of
@@ -96,10 +97,17 @@ def _performance(
     )
     for measure in said:
         message.measures.append(_measure(measure))
+    message.score_groups.extend(map(_score_group, score_groups(summary)))
     for one in blamed:
         name = f"{one.slice.column}={one.slice.value}"
         message.slices.add(name=name, rows=one.rows, effect=one.now - one.before, share=one.explained)
     return message
+
+
+def _score_group(group: ScoreGroup) -> monitor_pb2.Performance.ScoreGroup:
+    return monitor_pb2.Performance.ScoreGroup(
+        mean_score=group.score, share=group.share, lower=group.low, upper=group.high, rows=round(group.rows)
+    )
 
 
 def _error_watch(watch: ErrorRateDetector, update_time: datetime) -> monitor_pb2.Performance.ConceptDrift:

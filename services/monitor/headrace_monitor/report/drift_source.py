@@ -29,10 +29,13 @@ class _Loaded:
 
 
 class LoadedDrift:
-    """Drift evaluations. Every method raises Unavailable until drift is loaded."""
+    """References and drift evaluations. Every method raises Unavailable until drift is loaded."""
 
     def __init__(self, drift: Drift) -> None:
         self._drift = drift
+
+    async def get_reference(self, request: monitor_pb2.GetReferenceRequest) -> monitor_pb2.GetReferenceResponse:
+        return await self._drift.rpcs.get_reference(request)
 
     async def list_drift(self, request: monitor_pb2.ListDriftRequest) -> monitor_pb2.ListDriftResponse:
         return await self._drift.rpcs.list_drift(request)

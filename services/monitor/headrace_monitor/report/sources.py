@@ -35,6 +35,14 @@ class DriftSource(Protocol):
         ...
 
 
+class ReferenceSource(Protocol):
+    """References."""
+
+    async def get_reference(self, request: monitor_pb2.GetReferenceRequest) -> monitor_pb2.GetReferenceResponse:
+        """Return the current reference of a version."""
+        ...
+
+
 class HistogramSource(Protocol):
     """References and windows, as bins."""
 

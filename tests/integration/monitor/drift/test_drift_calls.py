@@ -147,6 +147,13 @@ async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postg
         assert len(told.labels) == len(told.reference) == 10
         assert sum(told.window) == pytest.approx(1)
 
+        wanted = monitor_pb2.GetDistributionsRequest(name=NAME, range=seen)
+        (*every,) = (await monitor.GetDistributions(wanted, timeout=5)).distributions
+        assert {one.column for one in every} >= {f"features.{index}" for index in range(4)}
+        one = next(one for one in every if one.column == "features.0")
+        assert tuple(each.window_share for each in one.bins) == told.window
+        assert tuple(each.reference_share for each in one.bins) == told.reference
+
         # A version without an artifact is held against a time of its own.
         asked = monitor_pb2.FreezeReferenceRequest(name=BARE, range=around(now))
         frozen = (await monitor.FreezeReference(asked, timeout=30)).reference

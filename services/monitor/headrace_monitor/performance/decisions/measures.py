@@ -16,6 +16,7 @@ from headrace_statistics.sketches.scores import ScoreBins, ScoreCounts, area, au
 
 from headrace_monitor.performance.decisions.means import Mean
 from headrace_monitor.performance.decisions.probabilities import ClassSummary
+from headrace_monitor.performance.decisions.reliability import ScoreGroup, reliability
 from headrace_monitor.performance.decisions.summaries import DEFAULT_THRESHOLD, Summary, scaled
 
 _Z = 1.959963984540054
@@ -83,6 +84,13 @@ def _of_scores(summary: Summary, threshold: float | None) -> Iterator[Measure]:
             else Measure("log_loss", None, rows=rows, note=_NO_PROBABILITIES)
         )
     yield _result("calibration_error", result.calibration, rows, "" if probable else _NO_PROBABILITIES)
+
+
+def score_groups(summary: Summary) -> tuple[ScoreGroup, ...]:
+    """Return what was observed of answers with like scores; nothing where scores are no probabilities."""
+    if summary.scores is None or not summary.loss.weight or not _are_probabilities(summary):
+        return ()
+    return reliability(summary.scores, rows_each=summary.loss.squares / summary.loss.weight)
 
 
 def _are_probabilities(summary: Summary) -> bool:

@@ -1,0 +1,44 @@
+"""The RPC GetDistributions of MonitorService."""
+
+from __future__ import annotations
+
+from headrace.monitor.v1 import monitor_pb2
+from headrace_servicekit.clock import Clock
+
+from headrace_monitor import names
+from headrace_monitor.report.content import Histogram
+from headrace_monitor.report.sources import HistogramSource, ReferenceSource
+from headrace_monitor.times import DAY, span_of
+
+MAX_COLUMNS = 20
+MAX_COLUMN_CHARS = 256
+
+
+class DistributionRpcs:
+    """Implements GetDistributions."""
+
+    def __init__(self, references: ReferenceSource, histograms: HistogramSource, clock: Clock) -> None:
+        self._references, self._histograms, self._clock = references, histograms, clock
+
+    async def get(self, request: monitor_pb2.GetDistributionsRequest) -> monitor_pb2.GetDistributionsResponse:
+        """Return how columns are distributed. Raises InvalidArgument, and NotFound as GetReference does."""
+        model, version = names.version_ref(request.name, "name")
+        span = span_of(request.range, "range", self._clock.now(), unset=DAY)
+        if len(request.columns) > MAX_COLUMNS:
+            raise names.invalid("columns", f"{len(request.columns)} columns; at most {MAX_COLUMNS} are told at once")
+        if any(len(column) > MAX_COLUMN_CHARS for column in request.columns):
+            raise names.invalid("columns", f"has a name of more than {MAX_COLUMN_CHARS} characters")
+        asked = monitor_pb2.GetReferenceRequest(name=request.name)
+        known = (await self._references.get_reference(asked)).reference
+        wanted = list(request.columns) or [column.name for column in known.columns[:MAX_COLUMNS]]
+        found = await self._histograms.histograms(model, version, span.start, span.end, wanted)
+        return monitor_pb2.GetDistributionsResponse(distributions=map(_message, found))
+
+
+def _message(histogram: Histogram) -> monitor_pb2.Distribution:
+    rows = zip(histogram.labels, histogram.reference, histogram.window, strict=True)
+    bins = [
+        monitor_pb2.Distribution.Bin(label=label, reference_share=before, window_share=now)
+        for label, before, now in rows
+    ]
+    return monitor_pb2.Distribution(column=histogram.column, bins=bins)
