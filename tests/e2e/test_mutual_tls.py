@@ -113,6 +113,12 @@ async def test_the_console_shows_itself_to_the_front_door_alone_and_calls_it_by_
         assert signed_in.status_code == 303, signed_in.text
         page = await person.get("/console/")
     assert page.status_code == 200
+    # Who came by https stays there: the cookie, where it leads, and what browsers are told.
+    flags = {part.strip().lower() for part in signed_in.headers["set-cookie"].split(";")[1:]}
+    assert {"secure", "httponly", "samesite=lax", "path=/console"} <= flags
+    assert signed_in.headers["location"] == "/console/"
+    assert "max-age=" in signed_in.headers["strict-transport-security"]
+    assert "http://" not in page.text.replace("http://www.w3.org", "")
     assert "The registry" not in page.text  # it would be a line that says why there is none
 
 

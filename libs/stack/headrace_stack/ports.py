@@ -1,8 +1,9 @@
 """Every port of the stack: offsets from one base port for first replicas, whatever is free for further ones."""
 
+import os
 import random
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -86,6 +87,11 @@ class Ports:
     @property
     def front_door(self) -> Port:
         return self.of("front-door", "http", "front door: gRPC, REST, gRPC-Web")
+
+    def front_door_url(self, environ: Mapping[str, str] = os.environ) -> str:
+        """Return where callers reach the front door: by https when it is told to show a certificate."""
+        scheme = "https" if environ.get("FRONT_DOOR_TLS_CERT") else "http"
+        return f"{scheme}://{self.front_door.address}"
 
     @property
     def envoy_metrics(self) -> Port:

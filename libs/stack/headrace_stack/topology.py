@@ -117,7 +117,7 @@ def _told_besides(settings: StackSettings, name: str) -> Mapping[str, object]:
         # What scales: us, on our control socket.
         return {"ACTUATOR": "local", "CONTROL_SOCKET": settings.control_socket}
     if name == CONSOLE:
-        return {"URL": f"http://{settings.ports.front_door.address}", "DEVELOPMENT_ISSUER": settings.identity}
+        return {"URL": settings.ports.front_door_url(), "DEVELOPMENT_ISSUER": settings.identity}
     return {}
 
 

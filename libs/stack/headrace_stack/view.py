@@ -97,10 +97,10 @@ class Progress:
 
 def addresses(ports: Ports) -> str:
     """Where to call the stack, to be printed under a stack that is ready."""
-    port = ports.front_door.address
+    url = ports.front_door_url()
     return (
-        f"front door  http://{port}  gRPC, REST and gRPC-Web\n"
-        f"console     http://{port}/console/  signed in: .venv/bin/headrace console\n"
+        f"front door  {url}  gRPC, REST and gRPC-Web\n"
+        f"console     {url}/console/  signed in: .venv/bin/headrace console\n"
         f"token       .venv/bin/headrace token\n"
         f"stop        make down"
     )
