@@ -1,21 +1,17 @@
-"""The console in a real browser, over the whole stack: what people do there, and what no page does."""
+"""The console in a real browser, over the whole stack: what every page has, and what none does."""
 
 from __future__ import annotations
 
-import subprocess
-import urllib.parse
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 from headrace_client import Client
-from headrace_client.issuer import DevelopmentIssuer
 
-from tests.kit import onnx_models
-from tests.kit.browsers import Watched, browser, chromium
+from tests.kit.axe import axe, serious
+from tests.kit.browsers import Watched, chromium
+from tests.kit.console_browser import link, two_versions, watched_page
 from tests.kit.stack import RunningStack
 
 pytestmark = [
@@ -24,6 +20,14 @@ pytestmark = [
 ]
 
 MODEL = "console-demo"
+# What has the focus, and the line around it.
+FOCUSED = """() => {
+  const at = document.activeElement;
+  return {
+    what: at.tagName === "BODY" ? "" : (at.getAttribute("aria-label") || at.textContent || at.name || "").trim(),
+    outline: at.tagName === "BODY" ? "body" : getComputedStyle(at).outlineStyle,
+  };
+}"""
 PAGES = [
     "",
     f"models/{MODEL}",
@@ -39,6 +43,7 @@ PAGES = [
     "predictions",
     "pools",
     "pools/default",
+    "pools/default/replay",
     "alerts",
     "jobs",
     "audit",
@@ -46,89 +51,57 @@ PAGES = [
 ]
 
 
-def link(stack: RunningStack, then: str = "/console/", subject: str = "console-tests") -> str:
-    issuer = DevelopmentIssuer(stack.settings.identity)
-    asked = {"link": issuer.console_link(subject=subject, now=datetime.now(UTC)), "then": then}
-    return f"{stack.url}/console/sign-in/link?{urllib.parse.urlencode(asked)}"
-
-
 @pytest.fixture(scope="module")
 def model(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    """Two versions, the first in production, and an answer of it that is explained."""
-    client = Client(stack.address, token=stack.token("console-tests"))
-    folder = tmp_path_factory.mktemp("models")
-    for number, version in enumerate(("v1", "v2")):
-        path = folder / f"{version}.onnx"
-        path.write_bytes(onnx_models.linear(seed=number).content)
-        metrics = {"accuracy": 0.95, "latency_p99_ms": 2.0}
-        client.register_version(MODEL, version, path, metrics=metrics)
-    promoted = client.promote(MODEL, "v1", reason="the first one")
-    client.await_epoch(MODEL, promoted.model.epoch, timeout=120)
-    return client
+    return two_versions(stack, MODEL, tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")
 def watched(stack: RunningStack, model: Client) -> Iterator[Watched]:
-    """A browser, signed in by a link."""
-    with browser() as running:
-        page = running.new_context(viewport={"width": 1280, "height": 800}).new_page()
-        seen = Watched(page, stack.address)
-        page.goto(link(stack))
-        assert page.title() == "Home · Headrace"
+    with watched_page(stack) as seen:
         yield seen
 
 
-def test_every_page_has_a_title_asks_nobody_else_and_axe_finds_nothing_serious(stack: RunningStack, watched: Watched):
-    page, found = watched.page, []
-    axe = _axe()
+def test_every_page_has_a_title_and_asks_nobody_else(stack: RunningStack, watched: Watched):
+    page = watched.page
     for path in PAGES:
         answer = page.goto(f"{stack.url}/console/{path}")
         assert answer is not None
         assert answer.status == 200, path
         assert page.title().endswith(" · Headrace")
-        if axe is not None:
-            # The content policy keeps scripts of others out of the page itself: this one is Playwright's.
-            page.evaluate(axe)
-            results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-            found += [
-                (path, one["id"], [node["html"][:120] for node in one["nodes"][:2]])
-                for one in results["violations"]
-                if one["impact"] in ("serious", "critical")
-            ]
+        assert page.locator("h1").count() == 1, path
+    assert watched.errors == []
+
+
+def test_axe_finds_nothing_serious_in_any_page_light_or_dark(stack: RunningStack, watched: Watched):
+    page, script = watched.page, axe()
+    found = []
+    for path in PAGES:
+        page.goto(f"{stack.url}/console/{path}")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found += [(path, scheme, *one) for one in serious(page, script)]
+    page.emulate_media(color_scheme="light")
     assert found == []
-    assert watched.errors == []
 
 
-def test_a_promotion_and_a_rollback_by_their_forms_and_a_route_that_somebody_else_changed(
-    stack: RunningStack, watched: Watched, model: Client
-):
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(stack: RunningStack, watched: Watched):
     page = watched.page
-    page.goto(f"{stack.url}/console/models/{MODEL}")
-    promote = page.locator("form[action$='/promote']")
-    promote.locator("select[name=version]").select_option("v2")
-    promote.locator("input[name=reason]").fill("better <b>on</b> sevens")
-    promote.get_by_role("button", name="Promote").click()
-    page.get_by_role("status").wait_for()
-    assert model.get_model(MODEL).production_version == "v2"
-    assert "better <b>on</b> sevens" in page.locator("#events + ul").inner_text()
-
-    back = page.locator("form[action$='/roll-back']")
-    back.locator("input[name=reason]").fill("worse on ones")
-    back.get_by_role("button", name="Roll back").click()
-    page.get_by_role("status").wait_for()
-    assert model.get_model(MODEL).production_version == "v1"
-
-    page.goto(f"{stack.url}/console/models/{MODEL}/route")
-    page.locator("select[name=add_version]").select_option("v2")
-    page.locator("input[name=add_share]").fill("1")
-    page.get_by_role("button", name="Who would move?").click()
-    assert "Nothing has changed. With this, 50 %" in page.locator("section", has=page.locator("#change")).inner_text()
-    model.set_rules(MODEL, ["country=DE -> production"], reason="somebody else")
-    page.get_by_role("button", name="Put into force").click()
-    refused = page.get_by_role("alert")
-    refused.wait_for()
-    assert "etag" in refused.inner_text().lower()
-    assert watched.errors == []
+    for path in ("", f"models/{MODEL}", f"models/{MODEL}/route"):
+        page.goto(f"{stack.url}/console/{path}")
+        reached: list[str] = []
+        for _ in range(page.locator("a, button, input:not([type=hidden]), select, textarea, [tabindex='0']").count()):
+            page.keyboard.press("Tab")
+            at = page.evaluate(FOCUSED)
+            assert at["outline"] != "none", (path, at)
+            reached.append(at["what"])
+        assert reached[0] == "Skip to the page"
+        assert {"Headrace", "Home", "Sign out"} <= set(reached), path
+        assert len(reached) > 15
+    page.goto(f"{stack.url}/console/")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main")
 
 
 def test_a_pool_is_followed_and_slash_leads_to_the_search_box(stack: RunningStack, watched: Watched):
@@ -156,6 +129,7 @@ def test_pages_fit_a_telephone_and_are_read_without_scripts(stack: RunningStack,
         box = page.locator("main").bounding_box()
         assert box is not None
         assert box["width"] <= 360, path
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
     context.close()
 
 
@@ -179,17 +153,3 @@ def test_at_the_front_door_it_needs_no_token_and_takes_no_large_body(stack: Runn
             assert client.get(path).status_code in (400, 401, 404)
         forged = client.get("/console/", headers={"x-headrace-client": "admin", "authorization": "Bearer x"})
         assert forged.headers["location"].startswith("/console/sign-in")
-
-
-def _axe() -> str | None:
-    """Return axe-core, which npm brings; None where it cannot."""
-    folder = Path(__file__).parents[2] / ".headrace" / "npm"
-    script = folder / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
-        folder.mkdir(exist_ok=True)
-        command = ["npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", str(folder), "axe-core@4.14.1"]
-        try:
-            subprocess.run(command, check=True, timeout=60, capture_output=True)
-        except (OSError, subprocess.SubprocessError):
-            return None
-    return script.read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ from tests.kit.trouble import in_use, whole
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
-ONE_OF_EACH = ("registry", "router-control", "router-data", "batcher-default")
+ONE_OF_EACH = ("registry", "router-control", "router-data", "batcher-default", "console")
 STORES = ("postgres", "s3", "valkey")
 
 

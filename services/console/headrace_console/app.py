@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from headrace_console.console import ROOT, Console
 from headrace_console.pages import (
     alerts,
+    approvals,
     audit,
     data,
     experiments,
@@ -28,10 +29,12 @@ from headrace_console.pages import (
     model,
     pools,
     predictions,
+    replays,
     rollouts,
     route,
     search,
     shadow,
+    versions,
 )
 from headrace_console.pages.rendering import STATIC, asset
 from headrace_console.pages.visits import failure
@@ -58,8 +61,9 @@ def pages() -> list[Route]:
         _read(of_model, model.model),
         _write(f"{of_model}/promote", model.promote),
         _write(f"{of_model}/roll-back", model.roll_back),
-        _write(f"{of_model}/approvals/{{request}}", model.answer),
-        _read(f"{of_model}/versions/{{version}}", model.version),
+        _write(f"{of_model}/approvals", approvals.ask),
+        _write(f"{of_model}/approvals/{{request}}", approvals.answer),
+        _read(f"{of_model}/versions/{{version}}", versions.version),
         _read(f"{of_model}/route", route.route),
         _write(f"{of_model}/route", route.change),
         _read(f"{of_model}/rollouts", rollouts.rollouts),
@@ -67,7 +71,8 @@ def pages() -> list[Route]:
         _read(f"{of_model}/shadow", shadow.shadow),
         _read(f"{of_model}/experiments", experiments.experiments),
         _read(f"{of_model}/experiments/{{experiment}}", experiments.experiment),
-        _write(f"{of_model}/experiments/{{experiment}}/end", experiments.conclude),
+        _write(f"{of_model}/experiments/{{experiment}}/conclude", experiments.conclude),
+        _write(f"{of_model}/experiments/{{experiment}}/end", experiments.end),
         _read(f"{of_model}/data", data.data),
         _read(f"{of_model}/audit", audit.audit),
         _read("/rollouts", rollouts.rollouts),
@@ -78,6 +83,7 @@ def pages() -> list[Route]:
         _read("/predictions", predictions.predictions),
         _read("/pools", pools.pools),
         _read("/pools/{pool}", pools.pool),
+        _read("/pools/{pool}/replay", replays.replay),
         _read("/live/pools/{pool}", pools.follow),
         _read("/alerts", alerts.alerts),
         _write("/alerts/silence", alerts.silence),
@@ -86,6 +92,7 @@ def pages() -> list[Route]:
         _read("/jobs", jobs.jobs),
         _read("/jobs/{model}/{job}", jobs.job),
         _write("/jobs/{model}/{job}", jobs.act),
+        _write("/jobs/{model}/{job}/publication", jobs.publish),
         _read("/live/jobs/{model}/{job}", jobs.follow),
         _read("/audit", audit.audit),
     ]

@@ -28,42 +28,6 @@ class Line:
     kind: str = "one"
 
 
-def bar(share: float, kind: str = "", label: str = "") -> Markup:
-    """Return a share of one as a filled bar. label: what a screen reader says."""
-    width = round(100 * min(1.0, max(0.0, share if math.isfinite(share) else 0.0)), 1)
-    return Markup(
-        '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{}">'
-        '<rect class="track" width="100" height="8" rx="2"/><rect class="fill {}" width="{}" height="8" rx="2"/></svg>'
-    ).format(label or f"{width:g} %", kind, width)
-
-
-def stacked(parts: Sequence[tuple[str, float]], label: str) -> Markup:
-    """Return shares of a whole side by side."""
-    total = sum(value for _, value in parts) or 1.0
-    drawn, at = Markup(""), 0.0
-    for number, (name, value) in enumerate(parts):
-        width = 100 * value / total
-        drawn += Markup('<rect class="part p{}" x="{}" width="{}" height="8"><title>{}: {}</title></rect>').format(
-            number % 6, round(at, 2), round(width, 2), name, f"{100 * value / total:.3g} %"
-        )
-        at += width
-    return Markup(
-        '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
-    ).format(label, drawn)
-
-
-def evidence(worse: float, worse_needed: float, fine: float, fine_needed: float) -> Markup:
-    """Return what fills towards either verdict: to the left "worse", to the right "not worse"."""
-    left, right = 50 * _part(worse, worse_needed), 50 * _part(fine, fine_needed)
-    said = f"{_part(worse, worse_needed):.0%} of what says worse, {_part(fine, fine_needed):.0%} of what says not worse"
-    return Markup(
-        '<svg class="bar evidence" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{}">'
-        '<rect class="track" width="100" height="8"/><rect class="fill bad" x="{}" width="{}" height="8"/>'
-        '<rect class="fill good" x="50" width="{}" height="8"/>'
-        '<rect class="axis" x="49.7" width="0.6" height="8"/></svg>'
-    ).format(said, round(50 - left, 2), round(left, 2), round(right, 2))
-
-
 def lines(
     drawn: Sequence[Line],
     places: Sequence[str],
@@ -185,10 +149,6 @@ def waterfall(spans: Sequence[tuple[str, float, float, str]], total: float, *, l
     )
 
 
-def _part(value: float, needed: float) -> float:
-    return min(1.0, max(0.0, value / needed)) if needed > 0 and math.isfinite(value) else 0.0
-
-
 def _is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
@@ -218,4 +178,40 @@ def _places(places: Sequence[str], x: Callable[[int], float]) -> Markup:
     return Markup("").join(
         Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(x(at), HEIGHT - 6, places[at])
         for at in range(0, len(places), step)
+    )
+
+
+def reliability(groups: Sequence[tuple[float, float, float, float]], *, label: str) -> Markup:
+    """Return what was observed over what was expected: (expected share, observed share, low, high) of each group.
+
+    Where scores are probabilities the points lie on the diagonal.
+    """
+    if not groups:
+        return Markup('<p class="empty">Nothing to draw yet.</p>')
+    side, left, top = 240, 44, 8
+
+    def x(share: float) -> float:
+        return round(left + side * min(1.0, max(0.0, share)), 1)
+
+    def y(share: float) -> float:
+        return round(top + side * (1 - min(1.0, max(0.0, share))), 1)
+
+    text = Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>')
+    parts = [
+        Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(x(0), x(1), y(share), y(share))
+        + text.format(left - 6, y(share) + 4, "end", f"{share:.0%}")
+        + text.format(x(share), top + side + 16, "middle", f"{share:.0%}")
+        for share in (0.0, 0.5, 1.0)
+    ]
+    parts.append(Markup('<line class="rule" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(x(0), x(1), y(0), y(1)))
+    for expected, observed, low, high in groups:
+        told = f"expected {expected:.3g}, observed {observed:.3g} ({low:.3g} to {high:.3g})"
+        parts.append(
+            Markup(
+                '<g><title>{}</title><line class="line" x1="{}" x2="{}" y1="{}" y2="{}"/>'
+                '<circle class="dot" cx="{}" cy="{}" r="3.5"/></g>'
+            ).format(told, x(expected), x(expected), y(low), y(high), x(expected), y(observed))
+        )
+    return Markup('<svg class="chart square" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        left + side + 20, top + side + 24, label, Markup("").join(parts)
     )

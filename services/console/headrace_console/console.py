@@ -9,6 +9,7 @@ from headrace_client import AsyncClient
 from headrace_servicekit.denials import Denials
 
 from headrace_console.metrics import ConsoleMetrics
+from headrace_console.sessions.open_pages import OpenPages
 from headrace_console.sessions.sessions import Sessions
 from headrace_console.signing_in.development import DevelopmentSignIn
 from headrace_console.signing_in.limits import SignInLimit
@@ -32,6 +33,7 @@ class Console:
     """
 
     sessions: Sessions
+    open_pages: OpenPages
     client: AsyncClient
     sign_in: OpenIdSignIn | DevelopmentSignIn | None
     limit: SignInLimit

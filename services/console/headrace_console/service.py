@@ -17,6 +17,7 @@ from headrace_console.console import SIGN_IN, Console
 from headrace_console.http_server import HttpServer
 from headrace_console.live import LiveFeeds
 from headrace_console.metrics import ConsoleMetrics
+from headrace_console.sessions.open_pages import LOOK_EVERY_S, OpenPages
 from headrace_console.sessions.sessions import Sessions
 from headrace_console.sessions.store import SessionStore, database
 from headrace_console.settings import ConsoleSettings
@@ -45,6 +46,7 @@ async def start(runtime: Runtime[ConsoleSettings]) -> None:
         retry=_RETRY,
         server_name=settings.front_door_name,
     )
+    open_pages = OpenPages(store.going_on)
     live = LiveFeeds(settings.max_watches, every_s=settings.poll_s, stopping=runtime.stopping, clock=clock)
     metrics = ConsoleMetrics(runtime.metrics, lambda: live.open)
     console = Console(
@@ -54,6 +56,7 @@ async def start(runtime: Runtime[ConsoleSettings]) -> None:
             timedelta(seconds=settings.session_lifetime_s),
             is_denied=runtime.denials.is_denied,
         ),
+        open_pages=open_pages,
         client=await runtime.enter(client),
         sign_in=way_in,
         limit=SignInLimit(settings.sign_ins_per_minute, clock.monotonic),
@@ -72,7 +75,12 @@ async def start(runtime: Runtime[ConsoleSettings]) -> None:
         await migrated.wait()
         await periodic("expiry", store.expire, every_s=60, clock=clock)
 
+    async def end_pages() -> None:
+        await migrated.wait()
+        await periodic("open pages", open_pages.look, every_s=LOOK_EVERY_S, max_backoff_s=LOOK_EVERY_S, clock=clock)
+
     runtime.loop("expiry", expire)
+    runtime.loop("open pages", end_pages)
 
 
 def _way_in(

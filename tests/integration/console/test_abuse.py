@@ -144,6 +144,8 @@ async def test_a_form_that_says_what_cannot_be_does_nothing_else_instead(console
         ("alerts/silence", {"model": "digits", "comment": "c", "hours": "100000"}, "hours"),
         ("alerts/silence", {"model": " ", "comment": "c", "hours": "2"}, "model"),
         ("models/digits/approvals/17", {"action": "agree"}, "action"),
+        ("models/digits/approvals", {"version": "v2", "reason": "r", "stage": "prodution"}, "stage"),
+        ("jobs/digits/1/publication", {"action": "unpublish", "reason": "r"}, "action"),
         ("rollouts/digits/1", {"action": "", "reason": "r"}, "action"),
         ("jobs/digits/1", {"action": "explode"}, "action"),
     ]

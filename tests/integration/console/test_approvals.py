@@ -3,6 +3,7 @@
 from typing import Any
 
 import grpc
+from headrace.rollout.v1 import rollout_pb2
 
 from tests.kit.console import ConsoleUnderTest
 from tests.kit.methods import path_of
@@ -21,7 +22,8 @@ async def test_a_request_is_shown_with_what_stands_in_its_way_and_is_answered_wi
     page = (await console.browser.get(PAGE)).text
     assert "waits for approval" in page
     assert "would be refused now" in page
-    for action, method in (("approve", "ApprovePromotion"), ("reject", "RejectPromotion")):
+    answers = {"approve": "ApprovePromotion", "reject": "RejectPromotion", "withdraw": "WithdrawPromotion"}
+    for action, method in answers.items():
         form = {"form_token": form_token, "action": action, "reason": "looked at the slices", "request_id": action}
         answer = await console.browser.post(f"{PAGE}/approvals/17", data=form)
         assert answer.headers["location"] == f"{PAGE}?done={action}"
@@ -48,3 +50,31 @@ async def test_requests_that_cannot_be_read_are_a_line_of_the_page(console: Cons
     assert answer.status_code == 200
     assert "The registry does not answer: away." in answer.text
     assert "waits for approval" not in answer.text
+
+
+async def test_others_are_asked_for_a_promotion_and_it_says_how_it_takes_effect(console: ConsoleUnderTest):
+    form_token = await console.sign_in()
+    form = {"form_token": form_token, "version": "v2", "stage": "production", "reason": "better on sevens"}
+    answer = await console.browser.post(f"{PAGE}/approvals", data={**form, "how": "shadow", "request_id": "r"})
+    assert answer.headers["location"] == f"{PAGE}?done=asked"
+    (message,) = sent(console, "RequestPromotion")
+    assert (message.name, message.reason) == ("models/digits/versions/v2", "better on sevens")
+    assert message.rollout_policy.strategy == rollout_pb2.RolloutPolicy.STRATEGY_SHADOW
+    for wrong in ({"how": "linear"}, {"stage": "prodution"}):
+        answer = await console.browser.post(f"{PAGE}/approvals", data={**form, **wrong})
+        assert answer.status_code == 400
+        assert f"<code>{next(iter(wrong))}</code>" in answer.text
+    assert len(sent(console, "RequestPromotion")) == 1
+
+
+async def test_who_asked_may_take_it_back_and_nobody_else_is_offered_that(console: ConsoleUnderTest):
+    for subject, offered in (("plain", True), ("ada", False)):
+        await console.sign_in(subject)
+        assert ("Take it back" in (await console.browser.get(PAGE)).text) is offered
+
+
+async def test_the_page_of_a_version_says_which_gates_it_meets(console: ConsoleUnderTest):
+    await console.sign_in()
+    page = (await console.browser.get(f"{PAGE}/versions/v1")).text
+    assert "If it were promoted to production now" in page
+    assert "not met" in page

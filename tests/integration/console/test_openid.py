@@ -2,6 +2,7 @@
 
 import urllib.parse
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,18 @@ class World:
         return await self.console.browser.get("/console/sign-in/callback", params=answer)
 
 
+@asynccontextmanager
+async def world_of(postgres_url: str, tmp_path: Path, **settings: Any) -> AsyncIterator[World]:
+    async with openid_server() as provider:
+        told = {"oidc_issuer": provider.issuer, "audience": AUDIENCE, **settings}
+        async with console_under_test(postgres_url, tmp_path / "identity", **told) as console:
+            yield World(console, provider)
+
+
 @pytest_asyncio.fixture
 async def world(postgres_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    async with (
-        openid_server() as provider,
-        console_under_test(
-            postgres_url, tmp_path / "identity", oidc_issuer=provider.issuer, audience=AUDIENCE
-        ) as console,
-    ):
-        yield World(console, provider)
+    async with world_of(postgres_url, tmp_path) as made:
+        yield made
 
 
 async def test_a_person_signs_in_and_gets_where_they_wanted_to(world: World):
@@ -116,6 +120,16 @@ async def test_a_token_is_renewed_before_it_ends_and_a_refusal_ends_the_session(
     world.provider.refuses_refresh = True
     assert (await world.console.browser.get("/console/")).headers["location"].startswith("/console/sign-in")
     assert (await world.console.browser.get("/console/")).status_code == 303
+
+
+async def test_behind_tls_the_provider_answers_to_https_and_the_cookie_of_a_sign_in_is_secure(
+    postgres_url: str, tmp_path: Path
+):
+    async with world_of(postgres_url, tmp_path, url="https://headrace.example.com") as encrypted:
+        started = await encrypted.console.browser.get("/console/sign-in/start")
+        asked = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(started.headers["location"]).query))
+        assert asked["redirect_uri"] == "https://headrace.example.com/console/sign-in/callback"
+        assert {"secure", "httponly"} <= {part.strip().lower() for part in started.headers["set-cookie"].split(";")}
 
 
 async def test_signing_out_offers_to_sign_out_at_the_provider(world: World):

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import grpc
 from headrace.monitor.v1 import alert_pb2
+from headrace.registry.v1 import registry_pb2
 
 from tests.kit.console import ConsoleUnderTest
 from tests.kit.methods import path_of
@@ -27,3 +29,57 @@ async def test_of_hundreds_of_alerts_that_fire_none_is_left_out(console: Console
         requests = await asked(console, page, "ListAlerts")
         firing = [request for request in requests if request.state == alert_pb2.Alert.STATE_OPEN]
         assert [request.page_size for request in firing] == [200], "a whole page of the API"
+
+
+async def test_the_first_page_asks_for_as_many_models_as_it_shows_and_filters_at_the_registry(
+    console: ConsoleUnderTest,
+):
+    await console.sign_in()
+    shown, recent = await asked(console, "/console/?q=Fraud&sort=-changed&after=token", "ListModels")
+    latest = registry_pb2.ListModelsRequest.ORDER_LATEST_CHANGE
+    assert (shown.page_size, shown.page_token, shown.contains, shown.order) == (25, "token", "Fraud", latest)
+    assert (recent.page_size, recent.order) == (8, latest)
+    for page in ("/console/audit", "/console/experiments"):
+        (request,) = await asked(console, page, "ListModels")
+        assert (request.page_size, request.order) == (25, latest)
+
+
+async def test_jobs_are_found_by_their_name_their_files_and_who_made_them(console: ConsoleUnderTest):
+    await console.sign_in()
+    assert len(await asked(console, "/console/search?q=plain", "ListScoringJobs")) == 1
+    page = (await console.browser.get("/console/search?q=plain")).text
+    assert '<h2 id="jobs">Jobs</h2>\n<p class="empty">' not in page
+    assert "/console/jobs/" in page
+
+
+async def test_what_is_changed_of_a_policy_is_replayed_and_the_rest_is_as_in_force(console: ConsoleUnderTest):
+    await console.sign_in()
+    (plain,) = await asked(console, "/console/pools/default/replay", "Replay")
+    assert not plain.HasField("policy")
+    (changed,) = await asked(console, "/console/pools/default/replay?hours=6&min=3&target=0.5", "Replay")
+    assert (changed.policy.min_replicas, changed.policy.max_replicas, changed.policy.targets[0].value) == (3, 2, 0.5)
+    assert await asked(console, "/console/pools/default/replay?min=many", "Replay") == []
+
+
+async def test_results_of_a_job_are_published_let_through_and_taken_back_with_a_reason(console: ConsoleUnderTest):
+    form_token = await console.sign_in()
+    acts = {
+        "publish": "PublishScoringJob",
+        "approve": "ApproveScoringPublication",
+        "revert": "RevertScoringPublication",
+    }
+    for action, method in acts.items():
+        form = {"form_token": form_token, "action": action, "reason": "as planned", "entity": "user"}
+        answer = await console.browser.post("/console/jobs/digits/7/publication", data=form)
+        assert answer.headers["location"] == f"/console/jobs/digits/7?done={action}"
+        message: Any
+        (message,) = [message for path, message, _ in console.api.asked if path == path_of(method)]
+        assert message.name.startswith("models/digits/scoringJobs/7")
+        assert message.reason == "as planned"
+
+
+async def test_a_job_whose_results_are_nowhere_yet_says_what_publishing_is(console: ConsoleUnderTest):
+    await console.sign_in()
+    console.api.refusal[path_of("GetScoringPublication")] = (grpc.StatusCode.NOT_FOUND, "none")
+    page = (await console.browser.get("/console/jobs/digits/7")).text
+    assert "Once it has succeeded, its results can be published" in page

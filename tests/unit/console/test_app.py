@@ -22,6 +22,7 @@ def browser(registry: CollectorRegistry) -> httpx.AsyncClient:
     sessions: Any = BrokenSessions()
     console = Console(
         sessions=sessions,
+        open_pages=unused,
         client=unused,
         sign_in=None,
         limit=unused,

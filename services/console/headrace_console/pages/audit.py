@@ -45,9 +45,9 @@ async def audit(visit: Visit) -> Response:
     problems: list[str] = []
     names = [model]
     if not model:
-        found = await visit.part("registry", client.list_models(timeout=READ_S))
-        recent = sorted(found.value or [], key=lambda one: one.update_time.ToDatetime(), reverse=True)
-        names = [last(one.name) for one in recent[:_MOST_MODELS]]
+        recent = client.list_models(latest_first=True, limit=_MOST_MODELS, timeout=READ_S)
+        found = await visit.part("registry", recent)
+        names = [last(one.name) for one in found.value or ()]
         problems += [found.problem] if found.problem else []
     limit = _EVENTS if model else _EVENTS // 4
     histories = await asyncio.gather(*(_of_model(visit, name, limit) for name in names))

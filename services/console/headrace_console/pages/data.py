@@ -1,24 +1,25 @@
-"""What a model gets and how good it is: drift over time and by column, performance with labels."""
+"""What a model gets and how good it is: drift, distributions beside the reference, performance, calibration."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from shlex import quote
-from typing import TypeVar
 
 from headrace.monitor.v1 import monitor_pb2
-from headrace_client.errors import NotFound
 from markupsafe import Markup
 from starlette.responses import Response
 
 from headrace_console import charts
 from headrace_console.pages.rendering import last
 from headrace_console.pages.tables import listed
-from headrace_console.pages.visits import READ_S, Visit, signed_in
-
-T = TypeVar("T")
+from headrace_console.pages.visits import READ_S, Part, Visit, known, signed_in
 
 _EVALUATIONS = 48
+_MOST_COLUMNS = 6
+# Performance reads the log of that time.
+_HOURS = (24, 1, 168)
+_PERFORMANCE_S = 20.0
 _COLUMNS = {
     "column": lambda report: report.column,
     "test": lambda report: report.test,
@@ -35,16 +36,34 @@ async def data(visit: Visit) -> Response:
     versions = await visit.part("registry", client.list_versions(model, timeout=READ_S))
     names = [last(version.name) for version in versions.value or ()]
     version = visit.query.get("version") or found.production_version or (names[0] if names else "")
+    hours = next((one for one in _HOURS if str(one) == visit.query.get("hours")), _HOURS[0])
+    slice_by, now = visit.query.get("by", "").strip(), datetime.now(UTC)
+    performance = client.performance(
+        model, start=now - timedelta(hours=hours), end=now, slice_by=slice_by, timeout=_PERFORMANCE_S
+    )
     parts = await visit.parts(
-        drifts=("monitor", _known(client.list_drifts(model, version, limit=_EVALUATIONS, timeout=READ_S))),
-        reference=("monitor", _known(client.get_reference(model, version, timeout=READ_S))),
-        performance=("monitor", _known(client.performance(model, timeout=READ_S))),
+        drifts=("monitor", known(client.list_drifts(model, version, limit=_EVALUATIONS, timeout=READ_S))),
+        reference=("monitor", known(client.get_reference(model, version, timeout=READ_S))),
+        performance=("monitor", known(performance)),
     )
     evaluations: Sequence[monitor_pb2.Drift] = parts["drifts"].value or []
     latest = evaluations[0] if evaluations else None
     table = listed(latest.reports if latest else [], _COLUMNS, visit.query, visit.request.url.path, sort="-severity")
     worst = (table.rows[0].column, table.rows[0].test) if table.rows else ("", "")
     column, test = (visit.query.get("column") or worst[0], visit.query.get("test") or worst[1])
+    shown = columns_of(latest.reports, column) if latest is not None else []
+    distributions: Part[list[monitor_pb2.Distribution] | None] = Part()
+    if latest is not None and shown:
+        seen = latest.range
+        reading = client.distributions(
+            model,
+            version,
+            columns=shown,
+            start=seen.start_time.ToDatetime(UTC),
+            end=seen.end_time.ToDatetime(UTC),
+            timeout=READ_S,
+        )
+        distributions = await visit.part("monitor", known(reading))
     return visit.page(
         "data.html",
         f"Data of {model}",
@@ -57,18 +76,35 @@ async def data(visit: Visit) -> Response:
         column=column,
         test=test,
         over_time=over_time(evaluations, column, test),
+        distributions=distributions,
+        histogram=histogram,
         performance=parts["performance"],
+        calibration=calibration,
+        hours=hours,
+        choices=_HOURS,
+        slice_by=slice_by,
         drifts=parts["drifts"],
         reference=parts["reference"],
     )
 
 
-async def _known(reading: Awaitable[T]) -> T | None:
-    """Return what was read; None for what does not exist yet."""
-    try:
-        return await reading
-    except NotFound:
-        return None
+def columns_of(reports: Sequence[monitor_pb2.DriftReport], chosen: str) -> list[str]:
+    """Return the columns whose values are shown: the chosen one, and those that changed most."""
+    worst = sorted(reports, key=_COLUMNS["severity"], reverse=True)
+    names = dict.fromkeys(filter(None, [chosen, *(report.column for report in worst)]))
+    return list(names)[:_MOST_COLUMNS]
+
+
+def histogram(one: monitor_pb2.Distribution) -> Markup:
+    """Return the values of a column in the reference and in the window."""
+    bins = [(each.label, each.reference_share, each.window_share) for each in one.bins]
+    return charts.columns(bins, label=f"values of {one.column}: shares in the reference and now")
+
+
+def calibration(one: monitor_pb2.Performance) -> Markup:
+    """Return what was observed of predictions with like scores."""
+    groups = [(group.mean_score, group.share, group.lower, group.upper) for group in one.score_groups]
+    return charts.reliability(groups, label=f"calibration of {one.version}: observed share over mean score")
 
 
 def over_time(evaluations: Sequence[monitor_pb2.Drift], column: str, test: str) -> Markup:

@@ -13,6 +13,8 @@ from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, WRITE_S, Part, Visit, signed_in
 
 _ANALYSIS_S = 30.0
+# The data are looked at, and a route is written.
+_CONCLUSION_S = 120.0
 # The API lists those of one model; of all models, those that changed last are asked.
 _MOST_MODELS = 25
 _COLUMNS = {
@@ -29,9 +31,9 @@ async def experiments(visit: Visit) -> Response:
     names = [model]
     problems: list[str] = []
     if not model:
-        models = await visit.part("registry", visit.client.list_models(timeout=READ_S))
-        recent = sorted(models.value or [], key=lambda one: one.update_time.ToDatetime(), reverse=True)
-        names = [last(one.name) for one in recent[:_MOST_MODELS]]
+        recent = visit.client.list_models(latest_first=True, limit=_MOST_MODELS, timeout=READ_S)
+        models = await visit.part("registry", recent)
+        names = [last(one.name) for one in models.value or ()]
         problems += [models.problem] if models.problem else []
     found = await asyncio.gather(
         *(visit.part("monitor", visit.client.list_experiments(name, timeout=READ_S)) for name in names)
@@ -58,12 +60,31 @@ async def _experiment(visit: Visit) -> Response:
         analysing = visit.client.analyse_experiment(model, name, timeout=_ANALYSIS_S)
         said = await visit.part("monitor", analysing)
     command = f"headrace experiments analyse {quote(model)} {quote(name)}"
-    return visit.page("experiment.html", f"Experiment {name}", command, model=model, experiment=found, said=said)
+    return visit.page(
+        "experiment.html", f"Experiment {name}", command, model=model, experiment=found, said=said, form=visit.form
+    )
 
 
 @signed_in
 async def conclude(visit: Visit) -> Response:
-    """End an experiment."""
+    """End an experiment: its traffic goes back to the control, and a variant is rolled out if that is wanted."""
+    model, name, form = visit.argument("model"), visit.argument("experiment"), visit.form
+    concluding = visit.client.conclude_experiment(
+        model,
+        name,
+        promote=form.get("promote", ""),
+        anyway=form.get("anyway") == "yes",
+        reason=form.get("reason", ""),
+        timeout=_CONCLUSION_S,
+    )
+    if await visit.tried(concluding):
+        return visit.go_to(f"/console/models/{model}/experiments/{name}", done="concluded")
+    return await _experiment(visit)
+
+
+@signed_in
+async def end(visit: Visit) -> Response:
+    """End an experiment, and leave its traffic as it is."""
     model, name = visit.argument("model"), visit.argument("experiment")
     ending = visit.client.end_experiment(model, name, reason=visit.form.get("reason", ""), timeout=WRITE_S)
     if await visit.tried(ending):

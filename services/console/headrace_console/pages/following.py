@@ -13,18 +13,22 @@ from headrace_console.pages.visits import Visit, failure
 
 
 def followed(visit: Visit, page: Hashable, look: Look) -> Response:
-    """Return the stream of a page's part; it ends when the person is denied, and when their token does.
+    """Return the stream of a page's part; it ends when the person is denied or signs out, and when their token does.
 
     The browser then comes back, with a session that has a new token or none. page: what is looked at.
     """
-    live, login = visit.console.live, visit.session.login
+    console, login = visit.console, visit.session.login
+    live = console.live
     if live.full:
         return failure(429, "too many pages follow what changes", "TOO_MANY_STREAMS")
     events = live.follow((page, visit.session.rights), look)
 
     async def believed() -> AsyncIterator[str]:
         try:
-            async with visit.console.denials.while_believed(Identity(login.subject), login.expire_s):
+            async with (
+                console.denials.while_believed(Identity(login.subject), login.expire_s),
+                console.open_pages.during(visit.session.secret),
+            ):
                 async for event in events:
                     yield event
         except ServiceError:

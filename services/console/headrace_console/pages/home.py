@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 from typing import Any
 
 from headrace.monitor.v1 import alert_pb2
@@ -13,7 +14,7 @@ from starlette.responses import Response
 
 from headrace_console.pages.alerts import MOST_ALERTS
 from headrace_console.pages.rendering import last, moment
-from headrace_console.pages.tables import listed
+from headrace_console.pages.tables import ROWS, Fetched
 from headrace_console.pages.traffic import Traffic, summed
 from headrace_console.pages.visits import READ_S, Part, Visit, signed_in
 
@@ -21,41 +22,54 @@ _TODAY = timedelta(days=1)
 # Models whose history is read: those that changed last.
 _MOST_HISTORIES = 8
 _EVENTS = 12
-_COLUMNS = {
-    "model": lambda model: model.name,
-    "production": lambda model: model.production_version,
-    "changed": lambda model: model.update_time.ToDatetime(),
-}
+_MOST_WANTED = 200
 
 
 @signed_in
 async def home(visit: Visit) -> Response:
     """Show the installation at a glance."""
-    client = visit.client
+    client, wanted = visit.client, visit.query.get("q", "").strip()[:_MOST_WANTED]
+    by_change = visit.query.get("sort") == "-changed"
     found = await visit.parts(
-        models=("registry", client.list_models(timeout=READ_S)),
+        models=(
+            "registry",
+            client.models_page(
+                contains=wanted,
+                latest_first=by_change,
+                size=ROWS,
+                token=visit.query.get("after", ""),
+                timeout=READ_S,
+            ),
+        ),
+        recent=("registry", client.list_models(latest_first=True, limit=_MOST_HISTORIES, timeout=READ_S)),
         alerts=("monitor", client.list_alerts(state=alert_pb2.Alert.STATE_OPEN, limit=MOST_ALERTS, timeout=READ_S)),
         pools=("autoscaler", client.list_pools(timeout=READ_S)),
         batchers=("control plane", client.list_batchers(timeout=READ_S)),
     )
-    every: Sequence[registry_pb2.Model] = found["models"].value or []
-    wanted = visit.query.get("q", "").strip().lower()
-    chosen = [model for model in every if wanted in model.name.lower() or wanted in model.description.lower()]
-    table = listed(chosen, _COLUMNS, visit.query, visit.request.url.path, sort="model")
-    traffic, changes = await asyncio.gather(_traffic(visit, table.rows), _changes(visit, every))
+    page: registry_pb2.ListModelsResponse = found["models"].value or registry_pb2.ListModelsResponse()
+    table = Fetched(
+        page.models,
+        page.next_page_token,
+        "-changed" if by_change else "model",
+        not visit.query.get("after"),
+        visit.request.url.path,
+        visit.query,
+    )
+    traffic, changes = await asyncio.gather(_traffic(visit, table.rows), _changes(visit, found["recent"].value or []))
+    command = "headrace models list" + (f" --contains {quote(wanted)}" if wanted else "")
     alerts: dict[str, int] = {}
     for alert in found["alerts"].value or ():
         alerts[last(alert.model)] = alerts.get(last(alert.model), 0) + 1
     return visit.page(
         "home.html",
         "Home",
-        "headrace models list",
+        command + (" --latest-first" if by_change else ""),
         table=table,
         traffic=traffic,
         alerts_of=alerts,
         changes=changes,
-        wanted=visit.query.get("q", ""),
-        nothing_yet=not every,
+        wanted=wanted,
+        nothing_yet=not found["recent"].value,
         **found,
     )
 
@@ -71,12 +85,10 @@ async def _traffic(visit: Visit, models: Sequence[registry_pb2.Model]) -> dict[s
     return dict(zip(names, parts, strict=True))
 
 
-async def _changes(visit: Visit, models: Sequence[registry_pb2.Model]) -> list[dict[str, Any]]:
-    """Return what happened to models in the last day, the latest first."""
+async def _changes(visit: Visit, recent: Sequence[registry_pb2.Model]) -> list[dict[str, Any]]:
+    """Return what happened in the last day to the models that changed last, the latest first."""
     since = datetime.now(UTC) - _TODAY
-    recent = [model for model in models if (moment(model.update_time) or since) > since]
-    recent.sort(key=lambda model: model.update_time.ToDatetime(), reverse=True)
-    names = [last(model.name) for model in recent[:_MOST_HISTORIES]]
+    names = [last(model.name) for model in recent if (moment(model.update_time) or since) > since]
     histories = await asyncio.gather(
         *(visit.part("registry", visit.client.history(name, limit=_EVENTS, timeout=READ_S)) for name in names)
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from shlex import quote
 
-from headrace.scorer.v1 import scorer_pb2
+from headrace.scorer.v1 import publications_pb2, scorer_pb2
 from starlette.responses import Response
 
 from headrace_console.pages.following import followed
 from headrace_console.pages.tables import listed
-from headrace_console.pages.visits import READ_S, WRITE_S, Visit, signed_in
+from headrace_console.pages.visits import READ_S, WRITE_S, Visit, known, signed_in
 
-_MOST = 200
+_MOST, _EVENTS = 200, 40
 _COLUMNS = {
     "job": lambda one: one.name,
     "state": lambda one: one.state,
@@ -37,7 +37,11 @@ async def job(visit: Visit) -> Response:
 async def _job(visit: Visit) -> Response:
     name = _name(visit)
     found = await visit.client.get_scoring_job(name, timeout=READ_S)
-    history = await visit.part("scorer", visit.client.scoring_job_history(name, limit=40, timeout=READ_S))
+    client = visit.client
+    parts = await visit.parts(
+        history=("scorer", client.scoring_job_history(name, limit=_EVENTS, timeout=READ_S)),
+        publication=("scorer", known(client.get_scoring_publication(found.name, timeout=READ_S))),
+    )
     return visit.page(
         "job.html",
         f"Job {name}",
@@ -46,7 +50,8 @@ async def _job(visit: Visit) -> Response:
         number=visit.argument("job"),
         job=found,
         runs=not found.HasField("end_time"),
-        history=history,
+        form=visit.form,
+        **parts,
     )
 
 
@@ -76,6 +81,28 @@ async def act(visit: Visit) -> Response:
         visit.refuse("action", f"is none of {', '.join(acts)}")
     elif await visit.tried(acts[action]()):
         return visit.go_to(f"/console/jobs/{name}", done=action)
+    return await _job(visit)
+
+
+@signed_in
+async def publish(visit: Visit) -> Response:
+    """Publish the results of a job, let a held publication through, or take it back."""
+    name, form, client = (
+        f"models/{visit.argument('model')}/scoringJobs/{visit.argument('job')}",
+        visit.form,
+        visit.client,
+    )
+    reason, entity, action = form.get("reason", ""), form.get("entity", "").strip(), form.get("action", "")
+    how = scorer_pb2.Publishing(entity_column=entity) if entity else None
+    acts: dict[str, Callable[[], Awaitable[publications_pb2.ScoringPublication]]] = {
+        "publish": lambda: client.publish_scoring_job(name, publishing=how, reason=reason, timeout=WRITE_S),
+        "approve": lambda: client.approve_scoring_publication(name, reason=reason, timeout=WRITE_S),
+        "revert": lambda: client.revert_scoring_publication(name, reason=reason, timeout=WRITE_S),
+    }
+    if action not in acts:
+        visit.refuse("action", f"is none of {', '.join(acts)}")
+    elif await visit.tried(acts[action]()):
+        return visit.go_to(f"/console/jobs/{_name(visit)}", done=action)
     return await _job(visit)
 
 

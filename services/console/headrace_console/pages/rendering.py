@@ -16,7 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from headrace_console import charts
+from headrace_console import bars, charts
 
 STATIC = Path(__file__).parents[1] / "static"
 
@@ -48,7 +48,7 @@ def environment() -> Environment:
         "time": time,
         "word": word,
     }
-    made.globals |= {"asset": asset, "charts": charts}
+    made.globals |= {"asset": asset, "bars": bars, "charts": charts}
     return made
 
 
@@ -65,14 +65,14 @@ def moment(stamp: Timestamp | datetime | None) -> datetime | None:
     return stamp
 
 
-def time(stamp: Timestamp | datetime | None) -> Markup:
-    """Return a time in UTC, which a script turns into the reader's zone; a dash for none."""
+def time(stamp: Timestamp | datetime | None, *, seconds: bool = False) -> Markup:
+    """Return a time in UTC, to the minute or second, which a script turns into the reader's zone; a dash for none."""
     at = moment(stamp)
     if at is None:
         return Markup('<span class="none">–</span>')
     utc = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return Markup('<time datetime="{}Z" title="{} UTC">{}<span class="zone"> UTC</span></time>').format(
-        utc.replace(" ", "T"), utc, utc[:16]
+    return Markup('<time datetime="{}Z" title="{} UTC"{}>{}<span class="zone"> UTC</span></time>').format(
+        utc.replace(" ", "T"), utc, Markup(" data-seconds") if seconds else "", utc if seconds else utc[:16]
     )
 
 

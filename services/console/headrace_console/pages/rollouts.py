@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable
 from shlex import quote
 
 from headrace.rollout.v1 import rollout_pb2
+from headrace_client.errors import HeadraceError
 from starlette.responses import Response
 
 from headrace_console.pages.following import followed
+from headrace_console.pages.strategies import STRATEGIES, policy_of
 from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, WRITE_S, Visit, signed_in
 
@@ -26,7 +28,7 @@ async def rollouts(visit: Visit) -> Response:
     return await _rollouts(visit)
 
 
-async def _rollouts(visit: Visit) -> Response:
+async def _rollouts(visit: Visit, plan: rollout_pb2.PlanRolloutResponse | None = None) -> Response:
     model = visit.request.path_params.get("model", "")
     parts = await visit.parts(
         rollouts=("rollout service", visit.client.list_rollouts(model=model, limit=_MOST, timeout=READ_S)),
@@ -35,7 +37,17 @@ async def _rollouts(visit: Visit) -> Response:
     table = listed(parts["rollouts"].value or [], _COLUMNS, visit.query, visit.request.url.path, sort="-started")
     title = f"Rollouts of {model}" if model else "Rollouts"
     command = f"headrace rollouts list --model {quote(model)}" if model else "headrace rollouts list"
-    return visit.page("rollouts.html", title, command, model=model, table=table, form=visit.form, **parts)
+    return visit.page(
+        "rollouts.html",
+        title,
+        command,
+        model=model,
+        table=table,
+        plan=plan,
+        strategies=STRATEGIES,
+        form=visit.form,
+        **parts,
+    )
 
 
 async def _nothing() -> list[object]:
@@ -44,11 +56,23 @@ async def _nothing() -> list[object]:
 
 @signed_in
 async def begin(visit: Visit) -> Response:
-    """Start a rollout, by the model's template."""
-    model, form = visit.argument("model"), visit.form
-    starting = visit.client.start_rollout(
+    """Say what a rollout would do, or start it."""
+    model, form, client = visit.argument("model"), visit.form, visit.client
+    version, strategy = form.get("version", ""), form.get("strategy", "")
+    if strategy and strategy not in STRATEGIES:
+        visit.refuse("strategy", f"is none of {', '.join(STRATEGIES)}")
+        return await _rollouts(visit)
+    if form.get("action") != "start":
+        try:
+            plan = await client.plan_rollout(model, version, policy=policy_of(strategy), timeout=READ_S)
+        except HeadraceError as error:
+            visit.problem = error
+            return await _rollouts(visit)
+        return await _rollouts(visit, plan)
+    starting = client.start_rollout(
         model,
-        form.get("version", ""),
+        version,
+        policy=policy_of(strategy),
         reason=form.get("reason", ""),
         request_id=form.get("request_id", ""),
         timeout=WRITE_S,

@@ -26,8 +26,7 @@ class Listed(Generic[T]):
 
     def at(self, **changed: object) -> str:
         """Return the address of the same table with something changed."""
-        kept = {name: value for name, value in self.query.items() if name not in ("done",)}
-        return f"{self.path}?{urllib.parse.urlencode({**kept, **{k: str(v) for k, v in changed.items()}})}"
+        return _address(self.path, self.query, changed)
 
     def by(self, column: str) -> str:
         """Return the address that sorts by a column, or the other way round when it already does."""
@@ -36,6 +35,38 @@ class Listed(Generic[T]):
     def order(self, column: str) -> str:
         """Return how a screen reader tells the order of a column."""
         return {column: "ascending", f"-{column}": "descending"}.get(self.sort, "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched(Generic[T]):
+    """A page of rows that the API keeps in order. token: of the page that follows; empty at the end.
+
+    sort: as in Listed. first: whether nothing comes before it.
+    """
+
+    rows: Sequence[T]
+    token: str
+    sort: str
+    first: bool
+    path: str
+    query: Mapping[str, str]
+
+    def at(self, **changed: object) -> str:
+        """Return the address of the same table with something changed."""
+        return _address(self.path, self.query, changed)
+
+    def by(self, column: str) -> str:
+        """Return the address that sorts by a column, from its begin."""
+        return self.at(sort=column, after="")
+
+    def order(self, column: str) -> str:
+        """Return how a screen reader tells the order of a column."""
+        return {column: "ascending", f"-{column}": "descending"}.get(self.sort, "none")
+
+
+def _address(path: str, query: Mapping[str, str], changed: Mapping[str, object]) -> str:
+    wanted = {**{name: value for name, value in query.items() if name != "done"}, **changed}
+    return f"{path}?{urllib.parse.urlencode({name: str(value) for name, value in wanted.items() if value != ''})}"
 
 
 def listed(

@@ -121,7 +121,8 @@ class Visit:
         except HeadraceError as error:
             if error.reason in ("METHOD_UNKNOWN", "SERVICE_UNAVAILABLE"):
                 return Part(problem=f"The {service} is not installed here, or is down.")
-            return Part(problem=f"The {service} does not answer: {error.message}.")
+            how = "refuses this" if isinstance(error, InvalidArgument) else "does not answer"
+            return Part(problem=f"The {service} {how}: {error.message}.")
 
     async def parts(self, **readings: tuple[str, Awaitable[Any]]) -> dict[str, Part[Any]]:
         """Return several parts, read at the same time; each by the service that knows it."""
@@ -146,6 +147,14 @@ class Visit:
     def go_to(self, path: str, **query: str) -> Response:
         """Return a redirection after something was done; going back does it no second time."""
         return RedirectResponse(path + (f"?{urllib.parse.urlencode(query)}" if query else ""), 303)
+
+
+async def known(reading: Awaitable[T]) -> T | None:
+    """Return what was read; None for what does not exist yet."""
+    try:
+        return await reading
+    except NotFound:
+        return None
 
 
 Handler = Callable[[Visit], Awaitable[Response]]

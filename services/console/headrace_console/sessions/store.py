@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Literal
@@ -54,6 +54,11 @@ class SessionStore:
         return await self._connections.repeatable(
             lambda connection: connection.fetchval(_QUERIES["find"], digest, "session")
         )
+
+    async def going_on(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Return which of these sessions have not ended."""
+        rows = await self._connections.repeatable(lambda connection: connection.fetch(_QUERIES["going_on"], digests))
+        return {bytes(row["digest"]) for row in rows}
 
     @asynccontextmanager
     async def locked(self, digest: bytes) -> AsyncIterator[LockedSession | None]:

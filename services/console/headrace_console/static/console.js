@@ -6,7 +6,8 @@ function localise(root) {
   for (const time of root.querySelectorAll("time[datetime]:not([data-ago])")) {
     const at = new Date(time.dateTime);
     const two = (n) => String(n).padStart(2, "0");
-    time.textContent = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
+    const seconds = "seconds" in time.dataset ? `:${two(at.getSeconds())}` : "";
+    time.textContent = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}${seconds}`;
   }
 }
 

@@ -9,6 +9,10 @@ insert into sessions (digest, kind, sealed, expire_time) values ($1, $2, $3, now
 -- name: find
 select sealed from sessions where digest = $1 and kind = $2 and expire_time > now();
 
+-- name: going_on
+-- Of the sessions that pages are open for, those that have not ended.
+select digest from sessions where digest = any($1::bytea[]) and kind = 'session' and expire_time > now();
+
 -- name: lock
 -- The same, and nobody else changes it until the end of the transaction: a token is renewed once.
 select sealed from sessions where digest = $1 and kind = 'session' and expire_time > now() for update;
