@@ -16,6 +16,7 @@ from tests.kit.registry import Registry, caller
 
 State = pb.PromotionRequest
 PRODUCTION = registry_pb2.ModelVersion.STAGE_PRODUCTION
+STAGING = registry_pb2.ModelVersion.STAGE_STAGING
 CANARY = rollout_pb2.RolloutPolicy(strategy=rollout_pb2.RolloutPolicy.STRATEGY_CANARY, tolerated_ratio=2.0)
 
 
@@ -267,3 +268,21 @@ async def test_of_two_last_approvals_at_once_one_promotes(real):
         assert len(promoted) == 1
         events = [event for event in await real.events("digits") if event.promotion_request]
         assert len(events) == 3
+
+
+async def test_a_version_is_reviewed_without_asking_anybody_for_anything(registry, approvals):
+    async def reviewed(name: str, **fields) -> pb.PromotionReview:
+        request = pb.ReviewPromotionRequest(name=f"models/digits/versions/{name}", **fields)
+        return (await approvals.ReviewPromotion(request, timeout=20, metadata=caller("eve"))).review
+
+    events = await registry.events("digits")
+    found = await reviewed("v2")
+    assert (found.missing_approvals, found.production_version, list(found.obstacles)) == (2, "v1", [])
+    assert [(one.gate.metric, one.problem) for one in found.gates] == [("accuracy", ""), ("latency_p99_ms", "")]
+    await registry.register("digits", "v3", metrics={"accuracy": 0.2, "latency_p99_ms": 1.0})
+    worse = await reviewed("v3")
+    assert "accuracy is 0.2" in worse.gates[0].problem
+    assert "accuracy is 0.2" in worse.obstacles[0]
+    assert [one.problem for one in (await reviewed("v3", target_stage=STAGING)).gates] == []
+    assert (await refused(reviewed("v9"))).reason == "VERSION_NOT_FOUND"
+    assert len(await registry.events("digits")) == len(events) + 1, "the new version alone"
