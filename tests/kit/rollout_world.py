@@ -72,7 +72,8 @@ class World:
     written: every route that was in force, the first one too. production: in the registry. away: whether the control
     plane is. registered, routed: whether the registry and the control plane know the model. kept: whether the registry
     has the files of the version that is rolled out. room: what there is for a larger share, each time that
-    it is asked. claimed: the rollout that has the request for promotion.
+    it is asked. drifts: alerts of a drift. answer: of those who approved and are asked anew, None while there is none,
+    empty when they agree. claimed: the rollout that has the request for promotion.
     """
 
     def __init__(self, route: route_pb2.Route, *, etag: str, verdicts: dict[int, Decision] | None = None) -> None:
@@ -81,6 +82,9 @@ class World:
         self.claimed = ""
         self.promotions = 0
         self.room = Room()
+        self.drifts: tuple[str, ...] = ()
+        self.answer: str | None = None
+        self.asked = 0
         self.away, self.registered, self.routed, self.kept = False, True, True, True
         self._etag, self._numbers = etag, itertools.count(1)
         self._requests: dict[str, tuple[bytes, Written]] = {}
@@ -158,6 +162,15 @@ class World:
             raise PreconditionFailed("another rollout has the request", reason="PROMOTION_REQUEST_CLOSED")
         self.claimed = rollout.manager if rollout.promotion_request else ""
 
+    async def ask_again(self, rollout: Rollout) -> bool:
+        self._check_registry(rollout.model)
+        self.asked += 1
+        if self.answer is None:
+            return False
+        if self.answer:
+            raise PreconditionFailed(self.answer, reason="PROMOTION_REQUEST_CLOSED")
+        return True
+
     async def hold(self, rollout: Rollout) -> None:
         self._check_registry(rollout.model)
         self._check_kept(rollout.version)
@@ -190,4 +203,7 @@ class World:
         return self.room
 
     def alerts(self, model: str) -> tuple[str, ...]:
-        return ()
+        return self.drifts
+
+    def drift(self, model: str) -> tuple[str, ...]:
+        return self.drifts

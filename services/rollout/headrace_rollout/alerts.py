@@ -21,9 +21,10 @@ class FreezeAlerts:
         self._clock = clock
         self._open: dict[str, alert_pb2.Alert] = {}
 
-    def of(self, model: str) -> tuple[str, ...]:
-        """Return what is said of a model, each in a sentence, in the order of their names."""
+    def of(self, model: str, *, signal: str = "") -> tuple[str, ...]:
+        """Return what is said of a model, each in a sentence, in the order of their names. signal: of that alone."""
         found = [alert for _, alert in sorted(self._open.items()) if alert.model in (model, "*")]
+        found = [alert for alert in found if signal in ("", alert.signal)]
         return tuple(f"{alert.rule.removeprefix('alertRules/')}: {alert.summary}" for alert in found)
 
     async def run(self) -> NoReturn:

@@ -9,7 +9,7 @@ from typing import Any
 from headrace.rollout.v1 import rollout_pb2 as pb
 
 from headrace_rollout.decisions import planning
-from headrace_rollout.decisions.policies import Policy, Shadow, Step, Strategy, percent
+from headrace_rollout.decisions.policies import OnDrift, Policy, Shadow, Step, Strategy, percent
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Rollout, State, Verdict
 from headrace_rollout.starting import Draft
 from headrace_rollout.store import PastEvent
@@ -17,6 +17,7 @@ from headrace_rollout.store import PastEvent
 _STRATEGIES = {strategy: getattr(pb.RolloutPolicy, f"STRATEGY_{strategy.name}") for strategy in Strategy}
 _STATES = {state: getattr(pb.Rollout, f"STATE_{state.name}") for state in State}
 _DECISIONS = {decision: getattr(pb.Verdict, f"DECISION_{decision.name}") for decision in Decision}
+_ON_DRIFT = {action: getattr(pb.RolloutPolicy, f"DRIFT_{action.name}") for action in OnDrift}
 _UNKNOWN = ("ratio", "ratio_low", "ratio_high", "detectable_rate")
 
 
@@ -31,6 +32,7 @@ def to_policy(policy: Policy) -> pb.RolloutPolicy:
         ignore_alerts=policy.ignore_alerts,
         margin_percent=percent(policy.margin),
         max_utilisation_percent=percent(policy.max_utilisation),
+        on_drift=_ON_DRIFT[policy.on_drift],
     )
     if policy.slow_after is not None:
         message.slow_after.FromTimedelta(policy.slow_after)
@@ -60,6 +62,7 @@ def to_rollout(rollout: Rollout) -> pb.Rollout:
         percent=percent(rollout.share),
         paused=rollout.paused,
         frozen=rollout.frozen,
+        asks=rollout.asks,
         client=rollout.client,
         start_reason=rollout.start_reason,
         revision=rollout.revision,

@@ -9,7 +9,7 @@ from headrace.registry.v1 import approval_pb2
 from headrace_servicekit.errors import ServiceError
 
 from headrace_rollout import convert
-from headrace_rollout.peers import Registry
+from headrace_rollout.registry import Registry
 from headrace_rollout.starting import Starting, Wanted
 from headrace_rollout.store import Request
 
@@ -35,7 +35,8 @@ class ApprovedRollouts:
             log.debug("approved rollouts unknown", reason=error.public_message)
             return
         self._told = {name: told for name, told in self._told.items() if name in {one.name for one in waiting}}
-        for request in waiting:
+        # One that has a rollout is for that one to go on with.
+        for request in (one for one in waiting if not one.rollout):
             try:
                 rollout = await self._starting.start(wanted_of(request), request_of(request))
             except ServiceError as error:
@@ -60,5 +61,6 @@ def wanted_of(request: approval_pb2.PromotionRequest) -> Wanted:
 
 
 def request_of(request: approval_pb2.PromotionRequest) -> Request:
-    """Return what makes the start repeatable."""
-    return Request(_CLIENT, request.name, sha256(request.name.encode()).digest())
+    """Return what makes the start repeatable: a request that went back to wait for approvals begins another rollout."""
+    name = f"{request.name}/{request.rounds}" if request.rounds else request.name
+    return Request(_CLIENT, name, sha256(name.encode()).digest())

@@ -14,7 +14,7 @@ from headrace_servicekit.request_fields import MAX_REQUEST_ID_CHARS, fingerprint
 from headrace_servicekit.resource_names import ids, invalid
 
 from headrace_rollout.decisions import policies
-from headrace_rollout.decisions.policies import DEFAULT_STEPS, Policy, Shadow, Step, Strategy
+from headrace_rollout.decisions.policies import DEFAULT_STEPS, OnDrift, Policy, Shadow, Step, Strategy
 from headrace_rollout.starting import Wanted
 from headrace_rollout.store import Request
 
@@ -27,6 +27,12 @@ _STRATEGIES = {
     pb.RolloutPolicy.STRATEGY_ROLLING: Strategy.ROLLING,
     pb.RolloutPolicy.STRATEGY_BIG_BANG: Strategy.BIG_BANG,
     pb.RolloutPolicy.STRATEGY_SHADOW: Strategy.SHADOW,
+}
+_ON_DRIFT = {
+    pb.RolloutPolicy.DRIFT_UNSPECIFIED: OnDrift.HOLD,
+    pb.RolloutPolicy.DRIFT_HOLD: OnDrift.HOLD,
+    pb.RolloutPolicy.DRIFT_ASK: OnDrift.ASK,
+    pb.RolloutPolicy.DRIFT_ROLLBACK: OnDrift.ROLLBACK,
 }
 
 
@@ -78,6 +84,8 @@ def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
     strategy = _STRATEGIES.get(message.strategy)
     if strategy is None:
         raise invalid(f"{field}.strategy", f"{message.strategy} is not a strategy")
+    if message.on_drift not in _ON_DRIFT:
+        raise invalid(f"{field}.on_drift", f"{message.on_drift} is none of hold, ask and rollback")
     wrong: list[FieldViolation] = []
     steps = tuple(_step(step, f"{field}.steps[{at}]", wrong) for at, step in enumerate(message.steps))
     shadow = _shadow(message.shadow, f"{field}.shadow", wrong) if strategy is Strategy.SHADOW else None
@@ -100,6 +108,7 @@ def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
         slow_after=_time(message, "slow_after", timedelta(), field, wrong) if message.HasField("slow_after") else None,
         shadow=shadow,
         max_utilisation=message.max_utilisation_percent / 100 or policies.DEFAULT.max_utilisation,
+        on_drift=_ON_DRIFT[message.on_drift],
     )
     refuse([*wrong, *policies.violations(policy, field)], reason="POLICY_INVALID")
     return policy

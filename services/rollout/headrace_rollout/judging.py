@@ -83,6 +83,10 @@ class Judge:
         """Return what asks for a freeze of a model's rollouts."""
         return self._alerts.of(model)
 
+    def drift(self, model: str) -> tuple[str, ...]:
+        """Return those of them that are of a drift."""
+        return self._alerts.of(model, signal="drift")
+
     async def _read(self, rollout: Rollout, cursor: bytes) -> evidence_pb2.ReadCountsResponse:
         request = evidence_pb2.ReadCountsRequest(model=rollout.model, cursor=cursor)
         try:

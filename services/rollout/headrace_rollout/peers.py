@@ -1,4 +1,4 @@
-"""The services that a rollout is made with: the router's control plane and the registry, as a rollout needs them."""
+"""The router's control plane as a rollout needs it, and how other services are called."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import grpc.aio
 from google.protobuf import duration_pb2, json_format
-from headrace.registry.v1 import approval_pb2, approval_pb2_grpc, registry_pb2, registry_pb2_grpc
 from headrace.router.v1 import (
     control_pb2,
     control_pb2_grpc,
@@ -19,7 +18,6 @@ from headrace.router.v1 import (
     route_pb2_grpc,
 )
 from headrace_servicekit.error_details import from_rpc_error
-from headrace_servicekit.errors import PreconditionFailed
 
 from headrace_rollout.decisions.headroom import Look, Report, Work
 from headrace_rollout.decisions.rollouts import Rollout
@@ -30,8 +28,6 @@ CALL_S = 5.0
 # A write waits until data planes acknowledge it; its versions are ready before.
 WRITE_S = 15.0
 LEASE = timedelta(seconds=90)
-# Renewed long before; it keeps promotions by hand away, so it must not outlive a rollout for long.
-HOLD = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +89,7 @@ class Routes:
     async def lease(self, rollout: Rollout, version: str) -> route_pb2.VersionReadiness:
         """Keep a version loaded for a while, and return how far its pool is with it."""
         request = control_pb2.LeaseVersionRequest(
-            model=rollout.model, version=version, pool=rollout.pool, holder=rollout.manager, ttl=_duration(LEASE)
+            model=rollout.model, version=version, pool=rollout.pool, holder=rollout.manager, ttl=duration_of(LEASE)
         )
         return (await answered(self._control.LeaseVersion(request, timeout=CALL_S))).readiness
 
@@ -126,112 +122,6 @@ class Routes:
         entities = {one.version: one.active.entity_count for one in answers if one.condition == present}
         before = entities.get(rollout.baseline, 0)
         return min(1.0, entities.get(rollout.version, 0) / before) if before else 0.0
-
-
-class Registry:
-    """The registry. Every method raises the typed error that it answers."""
-
-    def __init__(self, channel: Any) -> None:
-        self._stub = registry_pb2_grpc.RegistryServiceStub(channel)
-        self._approvals = approval_pb2_grpc.ApprovalServiceStub(channel)
-
-    async def model(self, model: str) -> registry_pb2.Model:
-        """Return a model."""
-        request = registry_pb2.GetModelRequest(name=f"models/{model}")
-        return (await answered(self._stub.GetModel(request, timeout=CALL_S))).model
-
-    async def version(self, model: str, version: str) -> registry_pb2.ModelVersion:
-        """Return a version."""
-        request = registry_pb2.GetModelVersionRequest(name=f"models/{model}/versions/{version}")
-        return (await answered(self._stub.GetModelVersion(request, timeout=CALL_S))).version
-
-    async def hold(self, rollout: Rollout) -> None:
-        """Keep the version of a rollout from being removed."""
-        request = registry_pb2.HoldVersionRequest(
-            name=f"models/{rollout.model}/versions/{rollout.version}",
-            holder=rollout.manager,
-            ttl=_duration(HOLD),
-            reason=f"rolled out by {rollout.client or 'somebody'}",
-        )
-        await answered(self._stub.HoldVersion(request, timeout=CALL_S))
-
-    async def release(self, rollout: Rollout) -> None:
-        """End that."""
-        request = registry_pb2.ReleaseHoldRequest(
-            name=f"models/{rollout.model}/versions/{rollout.version}", holder=rollout.manager
-        )
-        await answered(self._stub.ReleaseHold(request, timeout=CALL_S))
-
-    async def promote(self, rollout: Rollout) -> None:
-        """Have the registry name the version where the variant looks, unless it does.
-
-        Raises PreconditionFailed, reason MOVED_BY_HAND, when it names another one than before the rollout, and Aborted
-        when the model changed meanwhile.
-        """
-        model = await self.model(rollout.model)
-        named = _named(model, rollout)
-        if named == rollout.version:
-            return
-        if named != rollout.baseline:
-            raise PreconditionFailed(f"version {named} was put there by hand", reason="MOVED_BY_HAND")
-        reason = f"{rollout.name}: {rollout.reason}"[:1000]
-        if rollout.reference == "follow_alias":
-            alias = registry_pb2.SetAliasRequest(
-                name=f"models/{rollout.model}/aliases/{rollout.alias}",
-                version=rollout.version,
-                reason=reason,
-                etag=model.etag,
-            )
-            await answered(self._stub.SetAlias(alias, timeout=CALL_S))
-            return
-        request = registry_pb2.PromoteModelVersionRequest(
-            name=f"models/{rollout.model}/versions/{rollout.version}",
-            target_stage=registry_pb2.ModelVersion.STAGE_PRODUCTION,
-            reason=reason,
-            etag=model.etag,
-            rollout=rollout.manager,
-        )
-        await answered(self._stub.PromoteModelVersion(request, timeout=CALL_S))
-
-    async def check_promotion(self, rollout: Rollout) -> None:
-        """Raise what the registry would say if the version were promoted now."""
-        if rollout.reference != "follow_production":
-            return
-        request = registry_pb2.PromoteModelVersionRequest(
-            name=f"models/{rollout.model}/versions/{rollout.version}",
-            target_stage=registry_pb2.ModelVersion.STAGE_PRODUCTION,
-            rollout=rollout.manager,
-            promotion_request=rollout.promotion_request,
-            validate_only=True,
-        )
-        await answered(self._stub.PromoteModelVersion(request, timeout=CALL_S))
-
-    async def approved(self) -> list[approval_pb2.PromotionRequest]:
-        """Return the requests for promotion that wait for their rollout."""
-        found: list[approval_pb2.PromotionRequest] = []
-        request = approval_pb2.ListPromotionRequestsRequest(state=approval_pb2.PromotionRequest.STATE_APPROVED)
-        while True:
-            answer = await answered(self._approvals.ListPromotionRequests(request, timeout=CALL_S))
-            found += answer.requests
-            if not answer.next_page_token:
-                return found
-            request.page_token = answer.next_page_token
-
-    async def claim(self, rollout: Rollout) -> None:
-        """Have the request for promotion, that a rollout is the effect of, be this rollout's."""
-        if rollout.promotion_request:
-            request = approval_pb2.ClaimPromotionRequestRequest(name=rollout.promotion_request, rollout=rollout.manager)
-            await answered(self._approvals.ClaimPromotionRequest(request, timeout=CALL_S))
-
-    async def named(self, rollout: Rollout) -> str:
-        """Return the version that the registry has where the variant looks: in production, or behind its alias."""
-        return _named(await self.model(rollout.model), rollout)
-
-
-def _named(model: registry_pb2.Model, rollout: Rollout) -> str:
-    if rollout.reference == "follow_alias":
-        return model.aliases.get(rollout.alias, "")
-    return model.production_version
 
 
 def _report(batcher: route_pb2.Batcher) -> Report:
@@ -279,7 +169,8 @@ async def answered(call: Awaitable[T]) -> T:
         raise from_rpc_error(error) from None
 
 
-def _duration(value: timedelta) -> duration_pb2.Duration:
+def duration_of(value: timedelta) -> duration_pb2.Duration:
+    """Return a time as messages have it."""
     duration = duration_pb2.Duration()
     duration.FromTimedelta(value)
     return duration

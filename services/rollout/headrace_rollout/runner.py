@@ -17,9 +17,10 @@ from headrace_servicekit.postgres.connections import Transactions
 
 from headrace_rollout.decisions import growth, progress, routing
 from headrace_rollout.decisions.headroom import Room
-from headrace_rollout.decisions.observation import Observation
+from headrace_rollout.decisions.observation import Consent, Observation
 from headrace_rollout.decisions.rollouts import Rollout, State, Transition, Verdict
-from headrace_rollout.peers import Registry, Routes, Written, lack_of, route_of
+from headrace_rollout.peers import Routes, Written, lack_of, route_of
+from headrace_rollout.registry import Registry
 from headrace_rollout.store import Decide, Store
 
 log = structlog.get_logger()
@@ -55,6 +56,10 @@ class Judging(Protocol):
 
     def alerts(self, model: str) -> tuple[str, ...]:
         """Return what asks for a freeze of a model's rollouts."""
+        ...
+
+    def drift(self, model: str) -> tuple[str, ...]:
+        """Return those of them that are of a drift."""
         ...
 
 
@@ -154,7 +159,14 @@ class Runner:
                 return await self._keep(rollout, progress.model_deleted)
             named = None
         judged = await self._judging.judge(rollout, self._now())
-        seen = Observation(route.managed_by, named, self._judging.alerts(rollout.model), judged.verdict)
+        seen = Observation(
+            route.managed_by,
+            named,
+            self._judging.alerts(rollout.model),
+            judged.verdict,
+            drift=self._judging.drift(rollout.model),
+            consent=await self._consent(rollout),
+        )
         if growth.wants_room(rollout, seen, self._now()):
             seen = replace(seen, room=await self._rooms.of(rollout))
 
@@ -163,6 +175,15 @@ class Runner:
             return progress.observed(one, seen, now)
 
         return await self._keep(rollout, decide)
+
+    async def _consent(self, rollout: Rollout) -> Consent | None:
+        """Return what those say whom a rollout asks; None while they do not, or somebody else is asked."""
+        if not rollout.asks or not rollout.promotion_request:
+            return None
+        try:
+            return Consent() if await self._registry.ask_again(rollout) else None
+        except ServiceError as error:
+            return None if error.code in _LATER else Consent(error.public_message)
 
     async def _take_back(self, rollout: Rollout) -> Rollout:
         try:

@@ -26,7 +26,8 @@ from headrace_rollout.experiments import Experiments
 from headrace_rollout.headroom import HeadRoom
 from headrace_rollout.judging import Judge
 from headrace_rollout.metrics import RolloutMetrics
-from headrace_rollout.peers import Registry, Routes
+from headrace_rollout.peers import Routes
+from headrace_rollout.registry import Registry
 from headrace_rollout.servicer import RolloutServicer
 from headrace_rollout.settings import RolloutSettings
 from headrace_rollout.starting import Starting

@@ -13,7 +13,8 @@ from headrace_rollout.decisions.headroom import Room, VariantTraffic
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Event, Rollout, Transition
 from headrace_rollout.headroom import HeadRoom
-from headrace_rollout.peers import Registry, Routes, route_of, route_text
+from headrace_rollout.peers import Routes, route_of, route_text
+from headrace_rollout.registry import Registry
 from headrace_rollout.store import Request, Store
 from headrace_rollout.traffic import TrafficReader
 

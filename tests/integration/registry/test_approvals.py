@@ -222,8 +222,54 @@ async def test_a_request_that_lacks_approvals_by_a_new_policy_waits_for_them_aga
     assert await reason_of(approvals.ClaimPromotionRequest(claim, timeout=20)) == "PROMOTION_REQUEST_CLOSED"
     found = await approvals.GetPromotionRequest(pb.GetPromotionRequestRequest(name=name), timeout=20)
     assert (found.request.state, found.review.missing_approvals) == (State.STATE_PENDING, 1)
+    # Its rollout is another one than what might have begun before.
+    assert (approved.rounds, found.request.rounds) == (0, 1)
     assert (await approve(approvals, name, "eve")).request.state == State.STATE_APPROVED
     await approvals.ClaimPromotionRequest(claim, timeout=20)
+
+
+async def rolling_out(registry: Registry, stub, rollout: str = "rollouts/7") -> str:
+    """Have a request approved that a rollout claims, which holds the version; return its name."""
+    name = (await ask(stub, rollout_policy=CANARY, variant="main")).request.name
+    for who in ("cid", "dora"):
+        await approve(stub, name, who)
+    hold = registry_pb2.HoldVersionRequest(name="models/digits/versions/v2", holder=rollout)
+    hold.ttl.FromSeconds(600)
+    await registry.stub.HoldVersion(hold, timeout=20)
+    await stub.ClaimPromotionRequest(pb.ClaimPromotionRequestRequest(name=name, rollout=rollout), timeout=20)
+    return name
+
+
+async def test_a_rollout_that_stops_asks_once_for_all_approvals_anew(registry, approvals):
+    name = await rolling_out(registry, approvals)
+    again = pb.ReopenPromotionRequestRequest(name=name, rollout="rollouts/7", reason="drift of amount")
+    for _ in range(2):
+        waits = (await approvals.ReopenPromotionRequest(again, timeout=20)).request
+        assert (waits.state, waits.approvals, waits.rollout) == (State.STATE_PENDING, [], "rollouts/7")
+    assert (await registry.events("digits"))[0].reason == "drift of amount"
+    assert await reason_of(registry.promote("digits", "v2", rollout="rollouts/7")) == "APPROVAL_REQUIRED"
+    assert (await approve(approvals, name, "cid")).request.state == State.STATE_PENDING
+    # The rollout that holds the version is the one that asks.
+    assert (await approve(approvals, name, "eve")).request.state == State.STATE_APPROVED
+    other = pb.ClaimPromotionRequestRequest(name=name, rollout="rollouts/8")
+    assert await reason_of(approvals.ClaimPromotionRequest(other, timeout=20)) == "PROMOTION_REQUEST_CLOSED"
+    other.rollout = "rollouts/7"
+    await approvals.ClaimPromotionRequest(other, timeout=20)
+    agreed = (await approvals.ReopenPromotionRequest(again, timeout=20)).request
+    assert (agreed.state, agreed.rounds) == (State.STATE_ROLLING_OUT, 1)
+    assert (await registry.promote("digits", "v2", rollout="rollouts/7")).model.production_version == "v2"
+
+
+async def test_a_rollout_that_asks_anew_hears_of_a_rejection(registry, approvals):
+    name = await rolling_out(registry, approvals)
+    again = pb.ReopenPromotionRequestRequest(name=name, rollout="rollouts/7", reason="drift of amount")
+    await approvals.ReopenPromotionRequest(again, timeout=20)
+    reject = pb.RejectPromotionRequest(name=name, reason="not with that drift")
+    await approvals.RejectPromotion(reject, timeout=20, metadata=caller("cid"))
+    refusal = await refused(approvals.ReopenPromotionRequest(again, timeout=20))
+    assert (refusal.reason, "not with that drift" in refusal.public_message) == ("PROMOTION_REQUEST_CLOSED", True)
+    again.rollout, again.reason = "rollouts/8", ""
+    assert await reason_of(approvals.ReopenPromotionRequest(again, timeout=20)) == "INVALID_ARGUMENT"
 
 
 async def test_requests_are_listed_by_state_and_only_those_that_a_caller_may_see(registry, approvals):

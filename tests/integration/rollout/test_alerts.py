@@ -27,6 +27,8 @@ async def test_an_alert_with_freeze_is_known_until_it_is_over(postgres_url: str)
                 await alerts.observe(*found)
                 await eventually(lambda: freezing.of("fraud"), within=20)
                 assert freezing.of("fraud")[0].startswith("stop: ")
+                assert freezing.of("fraud", signal="drift") == freezing.of("fraud")
+                assert freezing.of("fraud", signal="error_rate") == ()
                 assert freezing.of("calm") == ()
                 (one,) = [one for one in await alerts.alerts() if one.model == "fraud" and one.freeze]
                 await alerts.stub.ResolveAlert(alert_pb2.ResolveAlertRequest(name=one.name), timeout=10)

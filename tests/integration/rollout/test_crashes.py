@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from headrace_rollout.decisions import growth, progress
 from headrace_rollout.decisions.headroom import PoolLoad, Room
-from headrace_rollout.decisions.policies import Policy, Shadow, Step, Strategy
+from headrace_rollout.decisions.policies import OnDrift, Policy, Shadow, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Event, Rollout, State, Transition
 from headrace_rollout.runner import Runner
 from headrace_rollout.store import Request, Store, database
@@ -138,6 +138,27 @@ async def test_a_leader_that_was_paused_at_any_call_moves_nothing_when_it_comes_
     raise AssertionError("there is no end of calls")
 
 
+@pytest.mark.parametrize("answer", ["", "rejected by cid"])
+async def test_killed_at_every_call_a_rollout_that_asks_for_approvals_anew_hears_the_same_answer(
+    connections: Connections, answer: str
+):
+    policy = replace(POLICY, steps=POLICY.steps[1:], on_drift=OnDrift.ASK)
+    for at in range(MOST):
+        world = World(IMPLICIT, etag="e0")
+        world.drifts, world.answer = ("amount has drifted",), answer
+        over, events, killed = await ended(
+            connections, world, at, policy, promotion_request="models/digits/promotionRequests/7"
+        )
+        told = (at, over.reason, events)
+        assert over.state is (State.ROLLED_BACK if answer else State.SUCCEEDED), told
+        assert [one for one in events if one in ("asked", "agreed")] == ["asked", "agreed"][: 1 if answer else 2], told
+        assert world.asked > 0
+        assert_consistent(world, f"killed at call {at}")
+        if not killed:
+            return
+    raise AssertionError("there is no end of calls")
+
+
 async def test_a_rollout_whose_approval_another_one_has_moves_nothing(connections: Connections):
     world = World(IMPLICIT, etag="e0")
     world.claimed = "rollouts/1000000"
@@ -180,11 +201,11 @@ async def test_a_route_that_a_person_takes_is_left_alone(connections: Connection
 
 
 async def ended(
-    connections: Connections, world: World, killed_at: int | None, policy: Policy
+    connections: Connections, world: World, killed_at: int | None, policy: Policy, **how: Any
 ) -> tuple[Rollout, list[str], bool]:
     """Run a rollout, killed once; return it, the types of its events, and whether it was killed at all."""
     store = Store(connections)
-    began = await started(store, policy)
+    began = await started(store, policy, **how)
     points = Checkpoints(killed_at, kill)
     killed = False
     try:

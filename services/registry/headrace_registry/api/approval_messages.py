@@ -92,8 +92,8 @@ def filters_of(message: pb.ListPromotionRequestsRequest) -> tuple[str, RequestSt
     return model, _BY_NUMBER[message.state]
 
 
-def rollout_of(message: pb.ClaimPromotionRequestRequest) -> str:
-    """Return the rollout that claims a request. Raises InvalidArgument."""
+def rollout_of(message: pb.ClaimPromotionRequestRequest | pb.ReopenPromotionRequestRequest) -> str:
+    """Return the rollout whose request it is. Raises InvalidArgument."""
     if not message.rollout.startswith(ROLLOUTS) or len(message.rollout) > _MAX_ROLLOUT_CHARS:
         raise invalid("rollout", "is not of the form rollouts/{id}")
     return message.rollout
@@ -131,6 +131,7 @@ def to_request(request: PromotionRequest) -> pb.PromotionRequest:
         expire_time=answers.timestamp(request.expire_time),
         end_client=request.end_client,
         end_reason=request.end_reason,
+        rounds=request.rounds,
     )
     if request.rollout_policy:
         message.rollout_policy.CopyFrom(json_format.Parse(request.rollout_policy, rollout_pb2.RolloutPolicy()))

@@ -6,6 +6,7 @@ from headrace.registry.v1 import approval_pb2 as pb
 from headrace.registry.v1 import approval_pb2_grpc
 from headrace_servicekit.errors import PermissionDenied
 from headrace_servicekit.identity import identity
+from headrace_servicekit.request_fields import kept_text
 from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.api import answers, approval_messages
@@ -98,6 +99,12 @@ class ApprovalServicer(approval_pb2_grpc.ApprovalServiceServicer):
         model, number = names.promotion_request(request.name, "name")
         claimed = await self._approvals.claim(model, number, approval_messages.rollout_of(request))
         return pb.ClaimPromotionRequestResponse(request=approval_messages.to_request(claimed))
+
+    async def ReopenPromotionRequest(self, request, context):
+        model, number = names.promotion_request(request.name, "name")
+        write = _reasoned(Write(identity().client, kept_text(request.reason, "reason")), "whoever asks anew says why")
+        reopened = await self._approvals.reopen(model, number, approval_messages.rollout_of(request), write)
+        return pb.ReopenPromotionRequestResponse(request=approval_messages.to_request(reopened))
 
 
 def _of_a_person(method: str, request) -> Write:

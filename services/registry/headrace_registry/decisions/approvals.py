@@ -70,7 +70,8 @@ class PromotionRequest:
     """A request for promotion. number: the epoch of the model that it made.
 
     signature_breaks: those that are allowed, where `allow_incompatible`. rollout_policy: JSON of the policy of a
-    rollout that takes effect, empty for a promotion at once. rollout: the one that did.
+    rollout that takes effect, empty for a promotion at once. rollout: the one that did. asked_again: the rollout that
+    sent it back for approvals after it had begun. rounds: how often it went back to wait for approvals.
     """
 
     ref: VersionRef
@@ -90,6 +91,8 @@ class PromotionRequest:
     end_time: datetime | None = None
     end_client: str = ""
     end_reason: str = ""
+    asked_again: str = ""
+    rounds: int = 0
 
     @property
     def name(self) -> str:
@@ -177,8 +180,27 @@ def judged_anew(request: PromotionRequest, policy: ApprovalPolicy | None, regist
     """Return a request as a new policy has it: one that waits for its rollout and lacks approvals by now waits for
     those again. A rollout that has begun goes on."""
     if request.state is RequestState.APPROVED and policy is not None and missing(request, policy, registrant):
-        return replace(request, state=RequestState.PENDING)
+        return replace(request, state=RequestState.PENDING, rounds=request.rounds + 1)
     return request
+
+
+def reopened(request: PromotionRequest, rollout: str, policy: ApprovalPolicy, now: datetime) -> PromotionRequest:
+    """Return the request of a rollout that stops until everybody has agreed anew: once in its life. Raises
+    PreconditionFailed, reason PROMOTION_REQUEST_CLOSED or _EXPIRED, for one that is over, or another rollout's.
+    """
+    current = as_of(request, now)
+    if current.state.over or current.rollout != rollout:
+        raise closed(current)
+    if current.asked_again == rollout:
+        return current
+    return replace(
+        current,
+        state=RequestState.PENDING,
+        approvals=(),
+        expire_time=now + policy.expire_after,
+        asked_again=rollout,
+        rounds=current.rounds + 1,
+    )
 
 
 def check_voter(client: str, request: PromotionRequest, policy: ApprovalPolicy, registrant: str) -> None:
@@ -219,7 +241,7 @@ def claimed(request: PromotionRequest, rollout: str, now: datetime) -> Promotion
     current = as_of(request, now)
     if current.state is RequestState.ROLLING_OUT and current.rollout == rollout:
         return current
-    if current.state is not RequestState.APPROVED:
+    if current.state is not RequestState.APPROVED or current.rollout not in ("", rollout):
         raise closed(current)
     return replace(current, state=RequestState.ROLLING_OUT, rollout=rollout)
 

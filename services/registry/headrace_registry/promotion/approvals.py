@@ -141,7 +141,7 @@ class Approvals:
                     mandate,
                 )
             plan = await self._promotions.planned(
-                transaction, model, after.ref, after.target, after.allow_incompatible, RolloutRule()
+                transaction, model, after.ref, after.target, after.allow_incompatible, RolloutRule(own=after.rollout)
             )
             approvals.check_breaks(after, plan.breaks)
             return await self._keep(transaction, model, replace(after, state=RequestState.APPROVED), write, entry)
@@ -209,6 +209,18 @@ class Approvals:
                 await transaction.put_promotion_request(after)
             return after
 
+    async def reopen(self, name: str, number: int, rollout: str, write: Write) -> PromotionRequest:
+        """Ask for all approvals anew, of a rollout that has begun. Raises as `claim`."""
+        async with self._store.transaction() as transaction:
+            model, request, _ = await self._opened(transaction, name, number)
+            policy = approvals.asked(model, request.target)
+            if policy is None:
+                raise approvals.not_required(model, request.target)
+            after = approvals.reopened(request, rollout, policy, await transaction.now())
+            if after != request:
+                await self._keep(transaction, model, after, write, _entry(Action.PROMOTION_REQUESTED, after))
+            return after
+
     async def read(self, name: str, number: int) -> tuple[PromotionRequest, Review | None]:
         """Return a request with what stands in its way; None when it is over. Raises NotFound."""
         async with self._store.transaction() as transaction:
@@ -238,7 +250,7 @@ class Approvals:
             after = ("", 0)
             while found := await self._store.promotion_requests("", state, after=after, limit=_PAGE):
                 for request in found:
-                    if state is RequestState.ROLLING_OUT or approvals.as_of(request, now).state.over:
+                    if request.rollout or approvals.as_of(request, now).state.over:
                         count += await self._expire_one(request)
                 after = (found[-1].ref.model, found[-1].number)
         return count
@@ -249,7 +261,7 @@ class Approvals:
                 model, current, _ = await self._opened(transaction, request.ref.model, request.number)
                 now = await transaction.now()
                 after = approvals.as_of(current, now)
-                if current.state is RequestState.ROLLING_OUT:
+                if current.rollout and not after.state.over:
                     held = await transaction.holds(request.ref.model, datetime.min.replace(tzinfo=now.tzinfo))
                     if not any(hold.holder == current.rollout for hold in held):
                         told = f"{current.rollout} ended without a promotion"

@@ -16,8 +16,8 @@ SOURCE = "/headrace/rollout"
 
 # What somebody should be woken for, and what ends that.
 _LEVELS = {"rolling_back": "critical", "rolled_back": "critical", "failed": "error", "displaced": "warning"}
-_LEVELS |= {"frozen": "warning", "held": "warning"}
-_ENDS = frozenset({"thawed", "succeeded", "shadowed", "aborted"})
+_LEVELS |= {"frozen": "warning", "held": "warning", "asked": "warning"}
+_ENDS = frozenset({"thawed", "agreed", "succeeded", "shadowed", "aborted"})
 
 
 def event_of(delivery: UUID, event: Event, rollout: Rollout, time: datetime) -> events.Event:

@@ -69,6 +69,9 @@ def fit(rollout: Rollout, step: int, room: Room | None) -> Fit:
 
 def _kept_back(rollout: Rollout, seen: Observation) -> str:
     """Return why the rollout does not grow, whatever the evidence; empty when nothing keeps it."""
-    if seen.alerts and not rollout.policy.ignore_alerts:
-        return f"alert: {seen.alerts[0]}"
+    if rollout.asks:
+        return f"somebody has to agree that it goes on: {rollout.asks}"
+    alerts = seen.other_alerts if rollout.drift_accepted else seen.alerts
+    if alerts and not rollout.policy.ignore_alerts:
+        return f"alert: {alerts[0]}"
     return PAUSED if rollout.paused else ""

@@ -9,10 +9,19 @@ from headrace_rollout.decisions.rollouts import Verdict
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """What those said whom a rollout asks whether it goes on. refusal: why not; empty when they agree."""
+
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What is known of a rollout's surroundings. managed_by: of its route. named: the version that the registry has
     where the variant looks, None while it is away. alerts: those that ask for a freeze. verdict: None while nothing is
     judged. room: what the pool has for a larger share; None while that is not known, or nobody asks for one.
+    drift: those of the alerts that are of a drift. consent: of those whom a rollout asks; None while there is none, and
+    where nobody is asked.
     """
 
     managed_by: str
@@ -20,3 +29,10 @@ class Observation:
     alerts: tuple[str, ...] = ()
     verdict: Verdict | None = None
     room: Room | None = None
+    drift: tuple[str, ...] = ()
+    consent: Consent | None = None
+
+    @property
+    def other_alerts(self) -> tuple[str, ...]:
+        """The alerts that are of no drift."""
+        return tuple(one for one in self.alerts if one not in self.drift)

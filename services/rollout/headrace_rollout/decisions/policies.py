@@ -41,6 +41,14 @@ class Strategy(enum.StrEnum):
         return self in (Strategy.BLUE_GREEN, Strategy.BIG_BANG)
 
 
+class OnDrift(enum.StrEnum):
+    """What a drift of the model does; rollout.proto says what each means."""
+
+    HOLD = "hold"
+    ASK = "ask"
+    ROLLBACK = "rollback"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """share: of the variant's traffic, above 0 and at most 1. dwell: shortest time there. limit: time after which a
@@ -86,6 +94,7 @@ class Policy:
     slow_after: timedelta | None = None
     shadow: Shadow | None = None
     max_utilisation: float = 0.8
+    on_drift: OnDrift = OnDrift.HOLD
 
     @property
     def shortest(self) -> timedelta:

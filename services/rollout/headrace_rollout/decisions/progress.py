@@ -12,7 +12,7 @@ from datetime import datetime
 
 from headrace_servicekit.errors import Aborted, PreconditionFailed
 
-from headrace_rollout.decisions import growth, transitions
+from headrace_rollout.decisions import consent, growth, transitions
 from headrace_rollout.decisions.headroom import Room
 from headrace_rollout.decisions.observation import Observation
 from headrace_rollout.decisions.rollouts import Decision, Event, Rollout, State, Transition, Verdict
@@ -113,6 +113,16 @@ def observed(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
         where = f"behind {rollout.alias}" if rollout.alias else "into production"
         told = f"version {seen.named} was put {where} by hand"
         return transitions.roll_back(rollout, State.DISPLACED, told, now)
+    drift = consent.drifted(rollout, seen, now)
+    if drift is None:
+        return _decided(rollout, seen, now)
+    if drift.rollout.state is State.ROLLING_BACK:
+        return drift
+    decided = _decided(drift.rollout, seen, now)
+    return replace(decided, events=(*drift.events, *decided.events))
+
+
+def _decided(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
     if rollout.skip:
         return transitions.onward(replace(rollout, skip=False), "somebody skipped the step")
     if not rollout.policy.strategy.judged:
@@ -161,23 +171,28 @@ def pause(rollout: Rollout, client: str, reason: str) -> Transition:
 
 
 def resume(rollout: Rollout, client: str, reason: str) -> Transition:
-    """End a pause. Raises as `pause`."""
+    """End a pause, and agree to what is asked. Raises as `pause`, and PreconditionFailed, reason APPROVAL_REQUIRED."""
     _check_going(rollout)
+    consent.check_answerable(rollout)
+    said = consent.agreed(rollout, reason, client) if rollout.asks else Transition(rollout)
     if not rollout.paused:
-        return Transition(rollout)
-    return Transition(replace(rollout, paused=False), (Event("resumed", reason, client),))
+        return said
+    return Transition(replace(said.rollout, paused=False), (*said.events, Event("resumed", reason, client)))
 
 
 def skip(rollout: Rollout, client: str, reason: str, step: int | None) -> Transition:
-    """Leave the present step, whatever the evidence. Raises PreconditionFailed, reason ROLLOUT_OVER or
-    STEP_NOT_REACHED, and Aborted, reason STEP_CHANGED.
+    """Leave the present step, whatever the evidence, and agree to what is asked. Raises PreconditionFailed, reason
+    ROLLOUT_OVER, STEP_NOT_REACHED or APPROVAL_REQUIRED, and Aborted, reason STEP_CHANGED.
     """
     _check_going(rollout)
+    consent.check_answerable(rollout)
     if rollout.state not in (State.RUNNING, State.SHADOWING) or rollout.moving:
         raise PreconditionFailed("the rollout is on its way to a step: ask again there", reason="STEP_NOT_REACHED")
     if step is not None and step != rollout.step:
         raise Aborted(f"the rollout is at step {rollout.step}, not {step}", reason="STEP_CHANGED")
-    return Transition(replace(rollout, skip=True, paused=False), (Event("skipped", reason, client),))
+    said = consent.agreed(rollout, reason, client) if rollout.asks else Transition(rollout)
+    after = replace(said.rollout, skip=True, paused=False)
+    return Transition(after, (*said.events, Event("skipped", reason, client)))
 
 
 def abort(rollout: Rollout, client: str, reason: str, now: datetime) -> Transition:

@@ -84,7 +84,8 @@ class Rollout:
     asked to leave the present step. ends_as: what a rollback ends as. reference, alias: how the variant names its
     version. evidence: of the judge, at the present stage. bad_from, bad_until: seconds in which bad answers of a
     version that was taken back were counted, first and last. promotion_request: of the registry, whose effect it is;
-    empty for none.
+    empty for none. asks: why it waits for somebody to agree that it goes on. drift_accepted: somebody has agreed, once
+    for all.
     """
 
     id: int
@@ -122,6 +123,8 @@ class Rollout:
     end_time: datetime | None = None
     revision: int = 0
     promotion_request: str = ""
+    asks: str = ""
+    drift_accepted: bool = False
 
     @property
     def name(self) -> str:

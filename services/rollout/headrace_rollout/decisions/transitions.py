@@ -59,13 +59,20 @@ def restoring(rollout: Rollout, ends_as: State, reason: str) -> Rollout:
     # Whether the write that is on its way happens is unknown: what restores the route is another one.
     writes = rollout.writes + 1
     return replace(
-        rollout, state=State.ROLLING_BACK, ends_as=ends_as, reason=reason, moving=False, frozen="", writes=writes
+        rollout,
+        state=State.ROLLING_BACK,
+        ends_as=ends_as,
+        reason=reason,
+        moving=False,
+        frozen="",
+        asks="",
+        writes=writes,
     )
 
 
 def over(rollout: Rollout, state: State, reason: str, now: datetime, client: str = "") -> Transition:
     """End a rollout, and tell so."""
-    after = replace(rollout, state=state, reason=reason, end_time=now, frozen="", paused=False, moving=False)
+    after = replace(rollout, state=state, reason=reason, end_time=now, frozen="", asks="", paused=False, moving=False)
     return Transition(after, (Event(state.value, reason, client),))
 
 

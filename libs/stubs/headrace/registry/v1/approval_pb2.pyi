@@ -30,7 +30,7 @@ class ApprovalPolicy(_message.Message):
     def __init__(self, approvals: _Optional[int] = ..., approvers: _Optional[_Iterable[str]] = ..., stages: _Optional[_Iterable[_Union[_registry_pb2.ModelVersion.Stage, str]]] = ..., expire_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., forbid_break_glass: _Optional[bool] = ...) -> None: ...
 
 class PromotionRequest(_message.Message):
-    __slots__ = ("name", "version", "target_stage", "state", "author", "reason", "approvals", "allow_incompatible_signature", "signature_breaks", "rollout_policy", "variant", "rollout", "create_time", "expire_time", "end_time", "end_client", "end_reason")
+    __slots__ = ("name", "version", "target_stage", "state", "author", "reason", "approvals", "allow_incompatible_signature", "signature_breaks", "rollout_policy", "variant", "rollout", "create_time", "expire_time", "end_time", "end_client", "end_reason", "rounds")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[PromotionRequest.State]
@@ -68,6 +68,7 @@ class PromotionRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     END_CLIENT_FIELD_NUMBER: _ClassVar[int]
     END_REASON_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     target_stage: _registry_pb2.ModelVersion.Stage
@@ -85,7 +86,8 @@ class PromotionRequest(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     end_client: str
     end_reason: str
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., target_stage: _Optional[_Union[_registry_pb2.ModelVersion.Stage, str]] = ..., state: _Optional[_Union[PromotionRequest.State, str]] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., approvals: _Optional[_Iterable[_Union[Approval, _Mapping]]] = ..., allow_incompatible_signature: _Optional[bool] = ..., signature_breaks: _Optional[_Iterable[str]] = ..., rollout_policy: _Optional[_Union[_rollout_pb2.RolloutPolicy, _Mapping]] = ..., variant: _Optional[str] = ..., rollout: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_client: _Optional[str] = ..., end_reason: _Optional[str] = ...) -> None: ...
+    rounds: int
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., target_stage: _Optional[_Union[_registry_pb2.ModelVersion.Stage, str]] = ..., state: _Optional[_Union[PromotionRequest.State, str]] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., approvals: _Optional[_Iterable[_Union[Approval, _Mapping]]] = ..., allow_incompatible_signature: _Optional[bool] = ..., signature_breaks: _Optional[_Iterable[str]] = ..., rollout_policy: _Optional[_Union[_rollout_pb2.RolloutPolicy, _Mapping]] = ..., variant: _Optional[str] = ..., rollout: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_client: _Optional[str] = ..., end_reason: _Optional[str] = ..., rounds: _Optional[int] = ...) -> None: ...
 
 class Approval(_message.Message):
     __slots__ = ("client", "comment", "create_time")
@@ -313,6 +315,22 @@ class ClaimPromotionRequestRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., rollout: _Optional[str] = ...) -> None: ...
 
 class ClaimPromotionRequestResponse(_message.Message):
+    __slots__ = ("request",)
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    request: PromotionRequest
+    def __init__(self, request: _Optional[_Union[PromotionRequest, _Mapping]] = ...) -> None: ...
+
+class ReopenPromotionRequestRequest(_message.Message):
+    __slots__ = ("name", "rollout", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    rollout: str
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., rollout: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ReopenPromotionRequestResponse(_message.Message):
     __slots__ = ("request",)
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     request: PromotionRequest

@@ -94,6 +94,11 @@ class ApprovalServiceStub:
                 request_serializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ClaimPromotionRequestRequest.SerializeToString,
                 response_deserializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ClaimPromotionRequestResponse.FromString,
                 _registered_method=True)
+        self.ReopenPromotionRequest = channel.unary_unary(
+                '/headrace.registry.v1.ApprovalService/ReopenPromotionRequest',
+                request_serializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ReopenPromotionRequestRequest.SerializeToString,
+                response_deserializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ReopenPromotionRequestResponse.FromString,
+                _registered_method=True)
 
 
 class ApprovalServiceServicer:
@@ -207,6 +212,17 @@ class ApprovalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReopenPromotionRequest(self, request, context):
+        """ReopenPromotionRequest has a request whose rollout has begun wait for all of its approvals anew, until it is claimed again
+        by that rollout. A rollout does so once; again it returns the request as it is.
+
+        Fails with FAILED_PRECONDITION, reason PROMOTION_REQUEST_CLOSED or PROMOTION_REQUEST_EXPIRED, or APPROVAL_NOT_REQUIRED when
+        the model asks for none any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ApprovalServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -264,6 +280,11 @@ def add_ApprovalServiceServicer_to_server(servicer, server):
                     servicer.ClaimPromotionRequest,
                     request_deserializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ClaimPromotionRequestRequest.FromString,
                     response_serializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ClaimPromotionRequestResponse.SerializeToString,
+            ),
+            'ReopenPromotionRequest': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReopenPromotionRequest,
+                    request_deserializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ReopenPromotionRequestRequest.FromString,
+                    response_serializer=headrace_dot_registry_dot_v1_dot_approval__pb2.ReopenPromotionRequestResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -568,6 +589,33 @@ class ApprovalService:
             '/headrace.registry.v1.ApprovalService/ClaimPromotionRequest',
             headrace_dot_registry_dot_v1_dot_approval__pb2.ClaimPromotionRequestRequest.SerializeToString,
             headrace_dot_registry_dot_v1_dot_approval__pb2.ClaimPromotionRequestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReopenPromotionRequest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.registry.v1.ApprovalService/ReopenPromotionRequest',
+            headrace_dot_registry_dot_v1_dot_approval__pb2.ReopenPromotionRequestRequest.SerializeToString,
+            headrace_dot_registry_dot_v1_dot_approval__pb2.ReopenPromotionRequestResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -15,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RolloutPolicy(_message.Message):
-    __slots__ = ("strategy", "steps", "sticky", "tolerated_ratio", "false_rollback_rate", "no_data_timeout", "manual_rollback", "ignore_alerts", "ready_timeout", "margin_percent", "slow_after", "shadow", "max_utilisation_percent")
+    __slots__ = ("strategy", "steps", "sticky", "tolerated_ratio", "false_rollback_rate", "no_data_timeout", "manual_rollback", "ignore_alerts", "ready_timeout", "margin_percent", "slow_after", "shadow", "max_utilisation_percent", "on_drift")
     class Strategy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STRATEGY_UNSPECIFIED: _ClassVar[RolloutPolicy.Strategy]
@@ -30,6 +30,16 @@ class RolloutPolicy(_message.Message):
     STRATEGY_ROLLING: RolloutPolicy.Strategy
     STRATEGY_BIG_BANG: RolloutPolicy.Strategy
     STRATEGY_SHADOW: RolloutPolicy.Strategy
+    class Drift(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        DRIFT_UNSPECIFIED: _ClassVar[RolloutPolicy.Drift]
+        DRIFT_HOLD: _ClassVar[RolloutPolicy.Drift]
+        DRIFT_ASK: _ClassVar[RolloutPolicy.Drift]
+        DRIFT_ROLLBACK: _ClassVar[RolloutPolicy.Drift]
+    DRIFT_UNSPECIFIED: RolloutPolicy.Drift
+    DRIFT_HOLD: RolloutPolicy.Drift
+    DRIFT_ASK: RolloutPolicy.Drift
+    DRIFT_ROLLBACK: RolloutPolicy.Drift
     class Shadow(_message.Message):
         __slots__ = ("percent", "dwell", "limit", "min_pairs", "max_flips_percent", "max_slice_flips_percent", "then")
         class Then(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -77,6 +87,7 @@ class RolloutPolicy(_message.Message):
     SLOW_AFTER_FIELD_NUMBER: _ClassVar[int]
     SHADOW_FIELD_NUMBER: _ClassVar[int]
     MAX_UTILISATION_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    ON_DRIFT_FIELD_NUMBER: _ClassVar[int]
     strategy: RolloutPolicy.Strategy
     steps: _containers.RepeatedCompositeFieldContainer[RolloutPolicy.Step]
     sticky: bool
@@ -90,10 +101,11 @@ class RolloutPolicy(_message.Message):
     slow_after: _duration_pb2.Duration
     shadow: RolloutPolicy.Shadow
     max_utilisation_percent: float
-    def __init__(self, strategy: _Optional[_Union[RolloutPolicy.Strategy, str]] = ..., steps: _Optional[_Iterable[_Union[RolloutPolicy.Step, _Mapping]]] = ..., sticky: _Optional[bool] = ..., tolerated_ratio: _Optional[float] = ..., false_rollback_rate: _Optional[float] = ..., no_data_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., manual_rollback: _Optional[bool] = ..., ignore_alerts: _Optional[bool] = ..., ready_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., margin_percent: _Optional[float] = ..., slow_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., shadow: _Optional[_Union[RolloutPolicy.Shadow, _Mapping]] = ..., max_utilisation_percent: _Optional[float] = ...) -> None: ...
+    on_drift: RolloutPolicy.Drift
+    def __init__(self, strategy: _Optional[_Union[RolloutPolicy.Strategy, str]] = ..., steps: _Optional[_Iterable[_Union[RolloutPolicy.Step, _Mapping]]] = ..., sticky: _Optional[bool] = ..., tolerated_ratio: _Optional[float] = ..., false_rollback_rate: _Optional[float] = ..., no_data_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., manual_rollback: _Optional[bool] = ..., ignore_alerts: _Optional[bool] = ..., ready_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., margin_percent: _Optional[float] = ..., slow_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., shadow: _Optional[_Union[RolloutPolicy.Shadow, _Mapping]] = ..., max_utilisation_percent: _Optional[float] = ..., on_drift: _Optional[_Union[RolloutPolicy.Drift, str]] = ...) -> None: ...
 
 class Rollout(_message.Message):
-    __slots__ = ("name", "version", "baseline_version", "variant", "policy", "state", "reason", "step", "percent", "paused", "frozen", "verdict", "create_time", "step_time", "end_time", "client", "start_reason", "bad_time", "revision")
+    __slots__ = ("name", "version", "baseline_version", "variant", "policy", "state", "reason", "step", "percent", "paused", "frozen", "verdict", "create_time", "step_time", "end_time", "client", "start_reason", "bad_time", "revision", "asks")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Rollout.State]
@@ -139,6 +151,7 @@ class Rollout(_message.Message):
     START_REASON_FIELD_NUMBER: _ClassVar[int]
     BAD_TIME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    ASKS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     baseline_version: str
@@ -158,7 +171,8 @@ class Rollout(_message.Message):
     start_reason: str
     bad_time: _duration_pb2.Duration
     revision: int
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., baseline_version: _Optional[str] = ..., variant: _Optional[str] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ..., state: _Optional[_Union[Rollout.State, str]] = ..., reason: _Optional[str] = ..., step: _Optional[int] = ..., percent: _Optional[float] = ..., paused: _Optional[bool] = ..., frozen: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., start_reason: _Optional[str] = ..., bad_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+    asks: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., baseline_version: _Optional[str] = ..., variant: _Optional[str] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ..., state: _Optional[_Union[Rollout.State, str]] = ..., reason: _Optional[str] = ..., step: _Optional[int] = ..., percent: _Optional[float] = ..., paused: _Optional[bool] = ..., frozen: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., start_reason: _Optional[str] = ..., bad_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., revision: _Optional[int] = ..., asks: _Optional[str] = ...) -> None: ...
 
 class Verdict(_message.Message):
     __slots__ = ("decision", "reason", "metrics", "judge_time")

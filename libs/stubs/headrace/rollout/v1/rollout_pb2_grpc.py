@@ -175,7 +175,8 @@ class RolloutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeRollout(self, request, context):
-        """ResumeRollout ends a pause.
+        """ResumeRollout ends a pause, and agrees to go on where a rollout asks. Fails with FAILED_PRECONDITION, reason
+        APPROVAL_REQUIRED, where it asks those who approved it; so does PromoteRollout.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
