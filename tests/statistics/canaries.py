@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from headrace_statistics.canary.betting import FIRST_STAKE, RESTART_EVERY_S, restart_stake
+from headrace_statistics.canary.betting import FIRST_STAKE, HIGHEST_TOLERATED, RESTART_EVERY_S, restart_stake
+from headrace_statistics.canary.intervals import rate_bounds
 from headrace_statistics.canary.policy import Policy
-from headrace_statistics.canary.wealth import RISE_LOG_WEIGHTS, RISES, mixture, rise_gains
+from headrace_statistics.canary.wealth import RISE_LOG_WEIGHTS, RISES, alone_gains, mixture, rise_gains
 from scipy import stats
 
-from tests.statistics.figures import Figure, Table
+from tests.statistics.figures import NOTHING, Figure, Table
 
 POLICY = Policy()
 THRESHOLD = math.log(1 / POLICY.alpha)
@@ -206,6 +207,89 @@ def sticky(rng: np.random.Generator, runs: int, seconds: int) -> Table:
         f"errors counted: {_percent(np.isfinite(rolled_back['errors']))}",
     )
     return Table(f"Rolled back without cause, sticky assignment, distinct units, within {seconds:,} s", (figure,))
+
+
+# A fifth of what is asked may be one caller's mistakes; what is beyond counts as errors. As the rollout service has it.
+SPARE_REFUSALS = 0.2
+
+
+def alone(rng: np.random.Generator, runs: int) -> Table:
+    """A version that serves with nothing beside it, held against the worst five minutes of the hour before.
+
+    Twenty callers send shares of the traffic as in Zipf's law, the first 28 % of it. Now and then one sends what
+    every version refuses, for half an hour on average. How often is a version that is as good as the one before taken
+    back within five minutes, and how soon one that is worse?
+    """
+    figures = []
+    week, day = 7 * 86_400.0, 86_400.0
+    for what, every_s, barred in (("a week", week, True), ("a day", day, False)):
+        found = _rollbacks_alone(rng, runs, every_s, 0.0, 300)
+        count = int(np.isfinite(found).sum())
+        half = int(np.isfinite(_rollbacks_alone(rng, runs, every_s, 0.0, 300, spare=None)).sum())
+        held = not barred or bool(stats.binom.sf(count - 1, runs, POLICY.alpha) >= 0.01)
+        bar = "≤ .1 %" if barred else NOTHING
+        figures.append(
+            Figure(f"equal, each caller errs once {what}", f"{count} of {runs:,}", bar, held, f"beyond half: {half}")
+        )
+    for refused in (0.25, 1 / 3, 0.5):
+        found = _rollbacks_alone(rng, min(runs, 200), week, refused, 300)
+        half = _rollbacks_alone(rng, min(runs, 200), week, refused, 300, spare=None)
+        median = float(np.median(found))
+        figures.append(
+            Figure(
+                f"refuses {_share(refused)}", _seconds(found), "< 60 s", median < 60, f"beyond half: {_seconds(half)}"
+            )
+        )
+    return Table("A version that serves alone and refuses: rolled back within 300 s at 200/s", tuple(figures))
+
+
+def _rollbacks_alone(
+    rng: np.random.Generator,
+    runs: int,
+    every_s: float,
+    refused: float,
+    seconds: int,
+    spare: float | None = SPARE_REFUSALS,
+) -> np.ndarray:
+    """Return when each run is rolled back. every_s: mean time between a caller's mistakes. refused: of what the version
+    before took. spare: None for what is beyond half of the traffic.
+    """
+    shares = 1 / np.arange(1, 21)
+    shares /= shares.sum()
+    lasting_s, base, rps = 1800.0, 0.001, 200
+    blocks = 12
+    # Of each caller and run, when it last began to err, and for how long it does, from long before the hour.
+    began = -rng.exponential(every_s, (runs, 20)) + 300 * blocks + seconds
+    until = began + rng.exponential(lasting_s, (runs, 20))
+
+    def erring(at: float) -> np.ndarray:
+        return (((began <= at) & (until > at)) * shares).sum(axis=1)
+
+    worst_refused, worst_errors = np.zeros(runs), np.zeros(runs)
+    for block in range(blocks):
+        share = erring(300.0 * block + 150)
+        worst_refused = np.maximum(worst_refused, share)
+        worst_errors = np.maximum(worst_errors, rng.binomial(300 * rps, base * (1 - share)))
+    tolerated = np.full(runs, 0.5) if spare is None else np.minimum(0.5, worst_refused + spare)
+    highest = {errors: rate_bounds(int(errors), 300 * rps, POLICY.alpha / 10)[1] for errors in np.unique(worst_errors)}
+    high = np.array([highest[errors] for errors in worst_errors])
+    past = np.minimum(HIGHEST_TOLERATED, POLICY.tolerated_ratio * high + POLICY.margin_rate)
+    rate = past if spare is not None else np.full(runs, HIGHEST_TOLERATED)
+    log_wealth, found = np.full((runs, RISES.size), math.log(FIRST_STAKE)), np.full(runs, np.inf)
+    for second in range(1, seconds + 1):
+        share = erring(300.0 * blocks + second)
+        asked = rng.poisson(rps, runs)
+        bad = rng.binomial(asked, share + (1 - share) * refused)
+        counted = np.maximum(0, bad - np.floor(tolerated * asked))
+        errors = rng.binomial(asked - bad, base) + counted
+        requests = asked - bad + counted
+        log_wealth += alone_gains(requests, errors, rate)
+        wealth = mixture(log_wealth, RISE_LOG_WEIGHTS)
+        # Of four metrics.
+        found = np.where((wealth >= THRESHOLD + math.log(4)) & np.isinf(found), second, found)
+        if np.isfinite(found).all():
+            break
+    return found
 
 
 def first_rollbacks(rng: np.random.Generator, streams: Streams, seconds: int, *, metrics: int = 1) -> np.ndarray:

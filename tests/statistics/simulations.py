@@ -61,6 +61,7 @@ WHOLE: dict[str, Simulation] = {
 CANARIES: dict[str, Simulation] = {
     "false rollbacks": partial(canaries.false_rollbacks, runs=300, looks=100_000),
     "sticky canaries": partial(canaries.sticky, runs=1_000, seconds=3_600),
+    "versions alone": partial(canaries.alone, runs=20_000),
     "worse canaries": partial(canaries.detection, runs=300),
     "late breakage": partial(canaries.late_breakage, runs=200),
     "odd baselines": canaries.degenerate,
@@ -96,6 +97,7 @@ SMALL: dict[str, Simulation] = {
     "durations": partial(durations.quantiles, rows=50_000, orders=2),
     "false rollbacks": partial(canaries.false_rollbacks, runs=40, looks=600),
     "sticky canaries": partial(canaries.sticky, runs=40, seconds=300),
+    "versions alone": partial(canaries.alone, runs=2_000),
     "late breakage": partial(canaries.late_breakage, runs=20),
     "surges": partial(scaling.on_surges, days=4),
     "shapes": scaling.on_shapes,

@@ -20,6 +20,7 @@ from headrace_rollout.decisions.rollouts import Rollout, State
 from headrace_rollout.documents import record_json, record_of, shadow_record_json, shadow_record_of
 from headrace_rollout.runner import Judged
 from headrace_rollout.shadow_reports import ShadowReports
+from headrace_rollout.traffic import TrafficReader
 
 log = structlog.get_logger()
 
@@ -30,10 +31,10 @@ _ONLINE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE
 class Judge:
     """Judges rollouts on what the monitor tells."""
 
-    def __init__(self, channel: Any, alerts: FreezeAlerts) -> None:
+    def __init__(self, channel: Any, alerts: FreezeAlerts, traffic: TrafficReader) -> None:
         self._stub = evidence_pb2_grpc.EvidenceServiceStub(channel)
         self._reports = ShadowReports(channel)
-        self._alerts = alerts
+        self._alerts, self._traffic = alerts, traffic
 
     async def begin(self, rollout: Rollout, now: datetime) -> str:
         """Return the evidence before the first request of the version. Raises what the monitor answers."""
@@ -42,7 +43,8 @@ class Judge:
         if rollout.state is State.SHADOWING:
             return shadow_record_json(shadowing.begin(await self._reports.pairs(rollout, now), now))
         response = await self._read(rollout, b"")
-        return record_json(judgement.begin(rollout.policy, _text(response.cursor), now))
+        blocks = await self._traffic.history(rollout)
+        return record_json(judgement.begin(rollout.policy, _text(response.cursor), now, blocks))
 
     async def judge(self, rollout: Rollout, now: datetime) -> Judged:
         """Take in what was answered since."""

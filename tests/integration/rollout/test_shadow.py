@@ -14,6 +14,7 @@ from headrace_rollout.decisions.rollouts import Decision, Rollout, State
 from headrace_rollout.decisions.shadowing import READ_EVERY
 from headrace_rollout.judging import Judge
 from headrace_rollout.runner import Judged
+from headrace_rollout.traffic import TrafficReader
 from headrace_servicekit import client
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.postgres.connections import Address
@@ -56,6 +57,12 @@ class Shadowed:
         return rollout(SHADOW, state=State.SHADOWING, step_time=self._rollout.step_time, evidence=evidence)
 
 
+def judge_of(channel: Any) -> Judge:
+    """Return the judge that asks a monitor."""
+    clock = SystemClock()
+    return Judge(channel, FreezeAlerts(channel, clock), TrafficReader(channel, clock))
+
+
 async def test_a_shadow_is_judged_by_the_monitors_report_of_pairs_since_it_began(postgres_url, s3, tmp_path):
     async with (
         memory_registry() as registry,
@@ -64,7 +71,7 @@ async def test_a_shadow_is_judged_by_the_monitors_report_of_pairs_since_it_began
         client.channel(f"127.0.0.1:{free_port()}") as nowhere,
     ):
         await database.migrate()
-        judge = Judge(monitor.channel, FreezeAlerts(monitor.channel, SystemClock()))
+        judge = judge_of(monitor.channel)
         shadowed = Shadowed(database, SystemClock().now())
         # Of a shadow of the same versions an hour's part ago, which was bad.
         await shadowed.compared(500, flips=250)
@@ -85,7 +92,7 @@ async def test_a_shadow_is_judged_by_the_monitors_report_of_pairs_since_it_began
         assert passed.verdict is not None
         assert (passed.verdict.decision, "200 pairs" in passed.verdict.reason) == (Decision.ADVANCE, True)
 
-        silent = await shadowed.judged(Judge(nowhere, FreezeAlerts(nowhere, SystemClock())))
+        silent = await shadowed.judged(judge_of(nowhere))
         assert silent.verdict is not None
         assert (silent.verdict.decision, silent.evidence) == (Decision.NO_DATA, passed.evidence)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from headrace_rollout.decisions import judgement
+from headrace_rollout.decisions.history import Block
 from headrace_rollout.decisions.judgement import Arms, Count, Counts, Record
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Decision, Verdict
@@ -32,10 +34,17 @@ def errors(arm: tuple[str, str], count: int, code: Code = Code.INTERNAL) -> Coun
 
 
 def judged(
-    *ticks: tuple[Count, ...], policy: Policy = CANARY, arms: Arms = ARMS, step: int = 0, silent_s: int = 0
+    *ticks: tuple[Count, ...],
+    policy: Policy = CANARY,
+    arms: Arms = ARMS,
+    step: int = 0,
+    silent_s: int = 0,
+    blocks: Sequence[Block] = (),
 ) -> tuple[Verdict, Record]:
-    """Return what a tick each second leads to, and what is kept. silent_s: without any counts after them."""
-    record = judgement.begin(policy, "", NOW)
+    """Return what a tick each second leads to, and what is kept. silent_s: without any counts after them. blocks: of
+    the hour before.
+    """
+    record = judgement.begin(policy, "", NOW, blocks)
     now = NOW
     for counts in ticks:
         now += SECOND
@@ -158,3 +167,42 @@ def test_alone_at_the_end_a_version_is_compared_with_what_the_one_before_had():
         counts = Counts(now, SECOND, (answers(NEW, 100), errors(NEW, 100)))
         record = judgement.taken(record, CANARY, alone, counts, "", 2, now)
     assert judgement.verdict(record, CANARY, 2, NOW, now).decision is Decision.ROLL_BACK
+
+
+QUIET_HOUR = (Block(asked=60_000, refused=600, errors=30),) * 12
+
+
+@pytest.mark.parametrize(
+    ("bad", "blocks", "seconds"),
+    [
+        pytest.param(errors(NEW, 67, Code.INVALID_ARGUMENT), QUIET_HOUR, 10, id="a third refused"),
+        pytest.param(errors(NEW, 10), QUIET_HOUR, 10, id="a twentieth failed"),
+        pytest.param(errors(NEW, 10, Code.DEADLINE_EXCEEDED), QUIET_HOUR, 10, id="a twentieth too late"),
+    ],
+)
+def test_a_version_that_serves_alone_is_held_against_the_hour_before(bad: Count, blocks, seconds: int):
+    alone = replace(ARMS, alone=True)
+    ticks = [(answers(NEW, 200 - bad.count), bad)] * seconds
+    verdict, _ = judged(*ticks, arms=alone, blocks=blocks)
+    assert verdict.decision is Decision.ROLL_BACK
+    # Of which nothing is known by itself.
+    assert judged(*ticks, arms=alone)[0].decision is not Decision.ROLL_BACK
+
+
+@pytest.mark.parametrize(
+    ("bad", "blocks"),
+    [
+        pytest.param(errors(NEW, 40, Code.INVALID_ARGUMENT), QUIET_HOUR, id="one caller's mistakes"),
+        pytest.param(
+            errors(NEW, 80, Code.INVALID_ARGUMENT),
+            (*QUIET_HOUR[:11], Block(asked=60_000, refused=15_000)),
+            id="as before",
+        ),
+        pytest.param(errors(NEW, 12), (*QUIET_HOUR[:11], Block(asked=60_000, errors=3000)), id="the worst minutes"),
+        pytest.param(errors(NEW, 67, Code.INVALID_ARGUMENT), QUIET_HOUR[:1] * 0, id="nothing known"),
+        pytest.param(errors(NEW, 67, Code.INVALID_ARGUMENT), (Block(asked=99, refused=0),) * 12, id="too little known"),
+    ],
+)
+def test_what_the_hour_before_explains_takes_no_version_back(bad: Count, blocks):
+    ticks = [(answers(NEW, 200 - bad.count), bad)] * 300
+    assert judged(*ticks, arms=replace(ARMS, alone=True), blocks=blocks)[0].decision is not Decision.ROLL_BACK

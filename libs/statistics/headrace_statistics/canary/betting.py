@@ -11,7 +11,7 @@ from headrace_statistics.canary import state as states
 from headrace_statistics.canary.counts import ArmCounts, Metric, Tick
 from headrace_statistics.canary.intervals import rate_bounds
 from headrace_statistics.canary.policy import Policy
-from headrace_statistics.canary.state import NO_COUNTS, JudgementState, MetricState
+from headrace_statistics.canary.state import NO_COUNTS, NO_PAST, JudgementState, MetricState, Past
 from headrace_statistics.canary.wealth import (
     FALL_LOG_WEIGHTS,
     RISE_LOG_WEIGHTS,
@@ -34,9 +34,9 @@ RECENT_S = 30.0
 HIGHEST_TOLERATED = 0.5
 
 
-def begin(policy: Policy, now: float) -> JudgementState:
-    """Return the state before the first tick."""
-    return states.begin(policy, math.log(FIRST_STAKE), now)
+def begin(policy: Policy, now: float, past: Past = NO_PAST) -> JudgementState:
+    """Return the state before the first tick. past: what a canary is held against that has no baseline beside it."""
+    return states.begin(policy, math.log(FIRST_STAKE), now, past)
 
 
 def bet(policy: Policy, state: JudgementState, tick: Tick) -> JudgementState:
@@ -86,10 +86,17 @@ def restart_stake(count: int) -> float:
     return math.log((1 - FIRST_STAKE) / _ZETA) - 1.1 * math.log(count)
 
 
-def tolerated_alone(policy: Policy, baseline_bad: int, baseline_requests: int) -> float:
-    """Return the rate that is tolerated when no baseline serves any more: of what it may have had while it did."""
-    _, high = rate_bounds(baseline_bad, baseline_requests, policy.alpha / 10)
-    return min(policy.tolerated_ratio * high + policy.tolerated_rate, HIGHEST_TOLERATED)
+def tolerated_alone(policy: Policy, state: JudgementState, one: MetricState) -> float:
+    """Return the rate that is tolerated when no baseline serves any more: of what it may have had while it did.
+
+    Where it never served beside the canary it is what it may have had in the worst time of its past, and the margin
+    besides: other times have other callers.
+    """
+    bad, requests, margin = one.baseline_bad, state.baseline_requests, 0.0
+    if not requests:
+        bad, requests, margin = one.prior_bad, one.prior_requests, policy.margin_rate
+    _, high = rate_bounds(bad, requests, policy.alpha / 10)
+    return min(policy.tolerated_ratio * high + policy.tolerated_rate + margin, HIGHEST_TOLERATED)
 
 
 def _gained(
@@ -101,7 +108,7 @@ def _gained(
     if m:
         rise = rise_gains(n, c, m, b, policy.tolerated_ratio, policy.tolerated_rate)
     else:
-        rise = alone_gains(n, c, tolerated_alone(policy, before.baseline_bad, state.baseline_requests))
+        rise = alone_gains(n, c, tolerated_alone(policy, state, before))
     fall = np.asarray(before.fall) + fall_gains(n, c, m, b, policy.margin_ratio, policy.margin_rate)
     excess = max(0.0, float(mixture(fall, FALL_LOG_WEIGHTS)) - (math.log(1 / policy.promotion_alpha) + SPARE_NATS))
     return MetricState(
@@ -111,6 +118,8 @@ def _gained(
         baseline_bad=before.baseline_bad + b,
         expected=before.expected + ((c + b) * n / (n + m) if m else 0.0),
         alone_bad=before.alone_bad + (0 if m else c),
+        prior_bad=before.prior_bad,
+        prior_requests=before.prior_requests,
     )
 
 

@@ -31,7 +31,7 @@ def detectable_rate(policy: Policy, state: JudgementState, metric: Metric, withi
     if n < 1 or (m < 1 and not state.alone):
         return None
     if state.alone:
-        tolerated = tolerated_alone(policy, one.baseline_bad, state.baseline_requests)
+        tolerated = tolerated_alone(policy, state, one)
         baseline_bad = 0.0
         cost, per_baseline_bad = alone_gains(n, 0, tolerated), np.zeros(1)
         per_bad = alone_gains(n, 1, tolerated) - cost

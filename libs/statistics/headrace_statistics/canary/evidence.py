@@ -21,9 +21,9 @@ class Evidence:
 
     against, in_favour: log wealth of the bets that the canary is worse, and that it is not; needed_against,
     needed_in_favour: what each must reach to decide alone. requests, bad: of the canary; baseline_requests,
-    baseline_bad: of the baseline. ratio: of their rates, nan where none is known, with an interval that holds at every
-    moment at once. detectable: the smallest rate of the canary that is seen within 60 s at the traffic of late, None
-    where none is.
+    baseline_bad: of the baseline, or of its past where it never served beside the canary. ratio: of their rates, nan
+    where none is known, with an interval that holds at every moment at once. detectable: the smallest rate of the
+    canary that is seen within 60 s at the traffic of late, None where none is.
     """
 
     metric: Metric
@@ -64,6 +64,9 @@ def evidence_of(policy: Policy, state: JudgementState, metric: Metric) -> Eviden
         ratio = odds * (1 - expected_share) / expected_share
     if state.alone and state.alone_requests:
         requests, bad = state.alone_requests, one.alone_bad
+    baseline_requests, baseline_bad = state.baseline_requests, one.baseline_bad
+    if state.alone and not baseline_requests:
+        baseline_requests, baseline_bad = one.prior_requests, one.prior_bad
     return Evidence(
         metric=metric,
         against=rise_wealth(one),
@@ -72,8 +75,8 @@ def evidence_of(policy: Policy, state: JudgementState, metric: Metric) -> Eviden
         needed_in_favour=math.log(1 / policy.promotion_alpha),
         requests=requests,
         bad=bad,
-        baseline_requests=state.baseline_requests,
-        baseline_bad=one.baseline_bad,
+        baseline_requests=baseline_requests,
+        baseline_bad=baseline_bad,
         ratio=ratio,
         ratio_low=low,
         ratio_high=high,

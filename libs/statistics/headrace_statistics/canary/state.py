@@ -11,6 +11,9 @@ from headrace_statistics.canary.policy import Policy
 from headrace_statistics.canary.wealth import FALLS, RISES
 
 NO_COUNTS = ArmCounts(0)
+Past = Mapping[Metric, tuple[int, int]]
+"""Bad answers of the baseline, and its requests, in the worst time of its past, by metric."""
+NO_PAST: Past = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,8 @@ class MetricState:
     """Evidence on one metric. rise, fall: log wealth of each bet that the canary is worse, and that it is not.
 
     canary_bad, baseline_bad: bad answers while both arms served. expected: of the canary, had both the same rate in
-    every tick. alone_bad: of the canary, without a baseline beside it.
+    every tick. alone_bad: of the canary, without a baseline beside it. prior_bad, prior_requests: of the baseline in
+    the worst time of its past, for a canary that has none beside it; no requests where nothing is known.
     """
 
     rise: tuple[float, ...]
@@ -27,6 +31,8 @@ class MetricState:
     baseline_bad: int = 0
     expected: float = 0.0
     alone_bad: int = 0
+    prior_bad: int = 0
+    prior_requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +71,13 @@ class JudgementState:
     version: int = field(default=1)
 
 
-def begin(policy: Policy, first_bet: float, now: float) -> JudgementState:
+def begin(policy: Policy, first_bet: float, now: float, past: Past = NO_PAST) -> JudgementState:
     """Return the state before the first tick. first_bet: log wealth that each bet begins with."""
-    metrics = {metric: MetricState(rise=(first_bet,) * RISES.size) for metric in policy.judged}
+    rise = (first_bet,) * RISES.size
+    metrics = {}
+    for metric in policy.judged:
+        bad, requests = past.get(metric, (0, 0))
+        metrics[metric] = MetricState(rise=rise, prior_bad=bad, prior_requests=requests)
     return JudgementState(metrics, now, now, now, now, now)
 
 

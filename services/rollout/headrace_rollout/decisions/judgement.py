@@ -7,7 +7,7 @@ new one has no cache yet.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -18,6 +18,8 @@ from headrace_statistics.canary.evidence import Evidence
 from headrace_statistics.canary.policy import Policy as Judgement
 from headrace_statistics.canary.verdicts import Action
 
+from headrace_rollout.decisions import history
+from headrace_rollout.decisions.history import Block
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Verdict
 
@@ -25,8 +27,8 @@ from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Verdic
 _FAULTS = frozenset((Code.UNKNOWN, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS))
 # Which are the caller's, or a version's that takes less than the one before, or of whose inputs some are in quarantine.
 # Beside another version that makes no difference: callers' mistakes meet both alike. Alone, it does: then only what is
-# beyond halfway from the share that the version before refused to everything counts. One caller's mistakes do not get
-# there, but of one who sends most of the traffic.
+# beyond the worst minutes of the hour before, and one caller's mistakes besides, counts; where nothing is known of that
+# hour, what is beyond halfway from the share that the version before refused to everything.
 _REFUSALS = frozenset((Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE))
 # Of the baseline, before its slowest hundredth counts as known.
 ENOUGH_DURATIONS = 200
@@ -76,7 +78,8 @@ class Record:
     counts, in base64. step: that the judgement is at. begin_time: before the first request of the version. durations:
     of the baseline, by bucket, until enough are known. slow_bucket: answers from that bucket on are slow. bad_from:
     by metric, when the first bad answer of the version was given, at the earliest. baseline_asked, baseline_refused:
-    of the version before, what it was asked to compute and refused.
+    of the version before, what it was asked to compute and refused. history_refusals: the share of refusals of a
+    version alone that its callers' mistakes explain, by the hour before; None where too little is known of that.
     """
 
     judgement: str
@@ -88,11 +91,13 @@ class Record:
     bad_from: dict[str, datetime] = field(default_factory=dict)
     baseline_asked: int = 0
     baseline_refused: int = 0
+    history_refusals: float | None = None
 
     @property
     def tolerated_refusals(self) -> float:
         """The share of refusals above which they count of a version alone."""
-        return 0.5 + self.baseline_refused / (2 * self.baseline_asked) if self.baseline_asked else 0.5
+        halfway = 0.5 + self.baseline_refused / (2 * self.baseline_asked) if self.baseline_asked else 0.5
+        return halfway if self.history_refusals is None else min(halfway, self.history_refusals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +114,18 @@ def is_fault(code: int) -> bool:
     return code in _FAULTS or code == Code.DEADLINE_EXCEEDED
 
 
-def begin(policy: Policy, cursor: str, now: datetime) -> Record:
-    """Return the evidence before the first request of the version."""
+def is_refusal(code: int) -> bool:
+    """Return whether a gRPC code may be a caller's fault, or a version's that takes less."""
+    return code in _REFUSALS
+
+
+def begin(policy: Policy, cursor: str, now: datetime, blocks: Sequence[Block] = ()) -> Record:
+    """Return the evidence before the first request of the version. blocks: of the version before, in its last hour."""
     slow = None if policy.slow_after is None else bucket_of(policy.slow_after.total_seconds())
-    first = betting.begin(judgement_of(policy, timedelta()), now.timestamp())
-    return Record(state.to_json(first), cursor, 0, now, slow_bucket=slow)
+    judged = judgement_of(policy, timedelta())
+    first = betting.begin(judged, now.timestamp(), history.past(blocks, judged.alpha))
+    refusals = history.tolerated_refusals(blocks)
+    return Record(state.to_json(first), cursor, 0, now, slow_bucket=slow, history_refusals=refusals)
 
 
 def taken(record: Record, policy: Policy, arms: Arms, counts: Counts, cursor: str, step: int, now: datetime) -> Record:
