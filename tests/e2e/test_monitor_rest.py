@@ -125,6 +125,7 @@ WRONG = {
         ("POST", f"{MODEL}/experiments", {**TRIAL, "variants": VARIANTS[:1]}, "experiment.variants"),
         ("POST", f"{MODEL}/experiments", {**TRIAL, "metrics": []}, "experiment.metrics"),
         ("POST", f"{MODEL}/experiments", {**TRIAL, "alpha": 2}, "experiment.alpha"),
+        ("POST", f"{MODEL}/experiments", {**TRIAL, "stratify_by": "a b"}, "experiment.stratify_by"),
     ],
     "GetExperiment": [("GET", f"{MODEL}/experiments/UP", None, "name")],
     "ListExperiments": [("GET", "/v1/models/UP/experiments", None, "parent")],
@@ -132,6 +133,8 @@ WRONG = {
     "ChangeShares": [("POST", f"{MODEL}/experiments/UP:changeShares", {}, "name")],
     "EndExperiment": [("POST", f"{MODEL}/experiments/UP:end", {}, "name")],
     "AnalyseExperiment": [("GET", f"{MODEL}/experiments/UP:analyse", None, "name")],
+    "GetExperimentHistory": [("GET", f"{MODEL}/experiments/UP:history", None, "name")],
+    "RenderExperimentReport": [("GET", f"{MODEL}/experiments/UP:report", None, "name")],
     "PlanExperiment": [
         ("POST", f"{MODEL}/experiments:plan", {}, "mean"),
         ("POST", f"{MODEL}/experiments:plan", {"mean": 0.05, "alpha": 3}, "alpha"),
@@ -145,7 +148,11 @@ OF_THE_MONITOR = [
 
 def test_each_call_of_the_monitor_is_asked_wrongly_below():
     assert set(WRONG) == {name for name in OF_THE_MONITOR if name in BY_REST}
-    assert {name for name in OF_THE_MONITOR if name not in BY_REST} == {"QueryPredictions", "WatchAlerts"}
+    assert {name for name in OF_THE_MONITOR if name not in BY_REST} == {
+        "QueryPredictions",
+        "WatchAlerts",
+        "ExportExperimentUnits",
+    }
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from aiohttp import web
 from headrace.monitor.v1 import alert_pb2, alert_pb2_grpc
 from headrace_monitor.alerts.observations import Observation, Observations
 from headrace_monitor.alerts.wiring import start_alerts
+from headrace_monitor.experiments.notifying import event_in as experiment_event
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
@@ -174,7 +175,7 @@ async def alerting(postgres_url: str, **settings: Any) -> AsyncIterator[Alerts]:
 
         runtime.migrated(database)
         runtime.check("postgres", lambda: schema.check(database))
-        await start_alerts(runtime, runtime.server(), database)
+        await start_alerts(runtime, runtime.server(), database, experiment_event)
 
     async with running("monitor", made, start) as runtime:
         target = runtime.servers[0].address

@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 from headrace_statistics.experiments import labels, sample_ratio, sequences
+from headrace_statistics.experiments.comparisons import compare_quantiles
+from headrace_statistics.experiments.design import Kind, Metric
 from headrace_statistics.experiments.effects import Effect, effect
 from headrace_statistics.experiments.moments import of_units
 from headrace_statistics.experiments.planning import fixed_units, of_rate
+from headrace_statistics.experiments.quantiles import QuantilePhase, curve
 
 from tests.statistics.figures import NOTHING, Figure, Table, share
 
@@ -110,6 +113,30 @@ def adjustment(rng: np.random.Generator, runs: int) -> Table:
         held = bool(np.mean(missed) <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / runs))
         figures.append(Figure(f"{name}: interval ever without the true difference", share(missed), "≤ 5 %", held))
     return Table("Intervals and adjustment for the time before", tuple(figures))
+
+
+def quantile_intervals(rng: np.random.Generator, runs: int) -> Table:
+    """Medians and ninety-fifth percentiles of lognormal values, looked at 60 times up to 6,000 units of each arm."""
+    figures = []
+    metric, looks = {q: Metric("value", Kind.QUANTILE, quantile=q) for q in (0.5, 0.95)}, range(100, 6_001, 100)
+    held_to = ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / runs)
+    for q, shift in ((0.5, 0.0), (0.5, 0.1), (0.95, 0.0), (0.95, 0.1)):
+        missed, alarms = [], []
+        true = np.exp(1.6448536 * (q == 0.95)) * (np.exp(shift) - 1)
+        for _ in range(runs):
+            control, variant = rng.lognormal(0, 1, 6_000), rng.lognormal(shift, 1, 6_000)
+            found = []
+            for units in looks:
+                phase = QuantilePhase(curve(control[:units], q), curve(variant[:units], q), 0.5)
+                found.append(compare_quantiles(metric[q], [phase], alpha=ALPHA, tuned_units=20_000))
+            missed.append(any(not one.low <= true <= one.high for one in found))
+            alarms.append(any(one.p <= ALPHA for one in found))
+        what = f"quantile {q}, {100 * shift:.0f} % more: interval ever without the true difference"
+        figures.append(Figure(what, share(missed), "≤ 5 %", bool(np.mean(missed) <= held_to)))
+        if not shift:
+            what = f"quantile {q}, A/A: ever significant"
+            figures.append(Figure(what, share(alarms), "≤ 5 %", bool(np.mean(alarms) <= held_to)))
+    return Table("Quantiles of units, exact intervals, 60 looks", tuple(figures))
 
 
 _LAWS: dict[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarray]] = {

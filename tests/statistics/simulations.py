@@ -55,6 +55,7 @@ WHOLE: dict[str, Simulation] = {
     "experiments, repeated units": partial(experiments.repeated_units, runs=1_000, users=10_000),
     "experiments, sample ratio": partial(experiments.shares, runs=2_000),
     "experiments, adjustment": partial(experiments.adjustment, runs=1_000),
+    "experiments, quantiles": partial(experiments.quantile_intervals, runs=200),
 }
 
 # Of docs/canaries.md.
@@ -106,6 +107,7 @@ SMALL: dict[str, Simulation] = {
     "experiments, repeated units": partial(experiments.repeated_units, runs=60, users=2_000),
     "experiments, sample ratio": partial(experiments.shares, runs=100),
     "experiments, adjustment": partial(experiments.adjustment, runs=40),
+    "experiments, quantiles": partial(experiments.quantile_intervals, runs=8),
 }
 
 

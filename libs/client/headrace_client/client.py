@@ -212,6 +212,9 @@ class Client(_Connection):
     delete_scoring_schedule = _blocking(scoring_schedules.delete_scoring_schedule)
 
     conclude_experiment = _blocking(rollouts.conclude_experiment)
+    get_experiment_history = _blocking(experiments.get_experiment_history)
+    render_experiment_report = _blocking(experiments.render_experiment_report)
+    export_experiment_units = _blocking(experiments.export_experiment_units)
     plan_experiment = _blocking(experiments.plan_experiment)
     put_registry_webhook = _blocking(webhooks.put_registry_webhook)
     list_registry_webhooks = _blocking(webhooks.list_registry_webhooks)
@@ -383,6 +386,9 @@ class AsyncClient(_Connection):
     delete_scoring_schedule = _awaited(scoring_schedules.delete_scoring_schedule)
 
     conclude_experiment = _awaited(rollouts.conclude_experiment)
+    get_experiment_history = _awaited(experiments.get_experiment_history)
+    render_experiment_report = _awaited(experiments.render_experiment_report)
+    export_experiment_units = _awaited(experiments.export_experiment_units)
     plan_experiment = _awaited(experiments.plan_experiment)
     put_registry_webhook = _awaited(webhooks.put_registry_webhook)
     list_registry_webhooks = _awaited(webhooks.list_registry_webhooks)

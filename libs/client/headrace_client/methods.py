@@ -170,6 +170,22 @@ END_EXPERIMENT = Method(
 ANALYSE_EXPERIMENT = Method(
     _EXPERIMENTS + "AnalyseExperiment", experiment.AnalyseExperimentRequest, experiment.AnalyseExperimentResponse
 )
+GET_EXPERIMENT_HISTORY = Method(
+    _EXPERIMENTS + "GetExperimentHistory",
+    experiment.GetExperimentHistoryRequest,
+    experiment.GetExperimentHistoryResponse,
+)
+RENDER_EXPERIMENT_REPORT = Method(
+    _EXPERIMENTS + "RenderExperimentReport",
+    experiment.RenderExperimentReportRequest,
+    experiment.RenderExperimentReportResponse,
+)
+EXPORT_EXPERIMENT_UNITS = Method(
+    _EXPERIMENTS + "ExportExperimentUnits",
+    experiment.ExportExperimentUnitsRequest,
+    experiment.ExportExperimentUnitsResponse,
+    server_stream=True,
+)
 PLAN_EXPERIMENT = Method(
     _EXPERIMENTS + "PlanExperiment", experiment.PlanExperimentRequest, experiment.PlanExperimentResponse
 )

@@ -10,6 +10,7 @@ from headrace_monitor.alerts.wiring import start_alerts
 from headrace_monitor.counters.evidence_rpcs import EvidenceServicer
 from headrace_monitor.counters.wiring import open_counters
 from headrace_monitor.drift.wiring import open_drift
+from headrace_monitor.experiments.notifying import event_in as experiment_event
 from headrace_monitor.experiments.wiring import open_experiments
 from headrace_monitor.log.wiring import open_log
 from headrace_monitor.outcomes.wiring import open_outcomes
@@ -46,7 +47,7 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     experiments = open_experiments(runtime, server, database, queries)
     evidence = EvidenceServicer(counters.evidence, experiments.guarded)
     evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(evidence, server)
-    alerting = await start_alerts(runtime, server, database)
+    alerting = await start_alerts(runtime, server, database, experiment_event)
     loaded, histograms = LoadedDrift(drift), WindowHistograms(database)
     sources = Sources(counters.reading, alerting, loaded, histograms, performances)
     monitor = MonitorServicer(

@@ -58,6 +58,12 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
     )
     query_threads: int = Field(default=2, ge=1, le=64, description="Threads of one query.")
     query_timeout_s: float = Field(default=60.0, gt=0, le=3600, description="Seconds that one query may take.")
+    experiments_every_s: float = Field(
+        default=300.0,
+        ge=1,
+        le=86_400,
+        description="Seconds after which a running experiment is analysed for alarms, also while nobody looks.",
+    )
     query_dir: Path | None = Field(
         default=None,
         description="Folder for copies of log files that queries read; unset means the system's temporary one.",

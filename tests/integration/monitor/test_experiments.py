@@ -9,11 +9,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc.aio
+import pyarrow
 import pytest
-from headrace.monitor.v1 import experiment_pb2, experiment_pb2_grpc, outcome_pb2, outcome_pb2_grpc
+from headrace.monitor.v1 import (
+    alert_pb2,
+    alert_pb2_grpc,
+    experiment_pb2,
+    experiment_pb2_grpc,
+    outcome_pb2,
+    outcome_pb2_grpc,
+)
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import AlreadyExists, InvalidArgument, NotFound, PreconditionFailed, ServiceError
+from headrace_servicekit.testing import eventually
 
+from tests.kit.alerting import ALLOWED, SECRET, Receiver
 from tests.kit.logged import Logged, prediction_ids, records
 from tests.kit.monitor import Monitor, real_monitor
 from tests.kit.registry import memory_registry
@@ -30,10 +40,10 @@ def experiment(name: str = NAME, **changes: Any) -> experiment_pb2.Experiment:
 
 
 @asynccontextmanager
-async def asked(postgres_url: str, s3: Any, folder: Any) -> AsyncIterator[tuple[Monitor, Any]]:
+async def asked(postgres_url: str, s3: Any, folder: Any, **settings: Any) -> AsyncIterator[tuple[Monitor, Any]]:
     async with (
         memory_registry() as registry,
-        real_monitor(postgres_url, s3, folder, registry=registry.target, query_dir=folder) as monitor,
+        real_monitor(postgres_url, s3, folder, registry=registry.target, query_dir=folder, **settings) as monitor,
     ):
         yield monitor, experiment_pb2_grpc.ExperimentServiceStub(monitor.channel)
 
@@ -97,6 +107,62 @@ async def test_the_better_variant_is_found_in_the_log(postgres_url, s3, tmp_path
         ended = (await act(stub, "EndExperiment", reason="new is better")).experiment
         assert (ended.state, ended.end_reason) == (experiment_pb2.Experiment.STATE_ENDED, "new is better")
         assert (await act(stub, "AnalyseExperiment")).verdict == Analysis.VERDICT_BETTER
+
+
+async def test_what_came_of_it_is_had_over_time_as_a_page_and_as_units(postgres_url, s3, tmp_path):
+    async with asked(postgres_url, s3, tmp_path) as (monitor, stub):
+        often = {"name": "often_p95", "kind": 4, "quantile": 0.95, "outcome": "conversion", "role": 3}
+        await create(stub, experiment(metrics=[{"name": "conversion"}, often], stratify_by="country"))
+        start = (await act(stub, "StartExperiment")).experiment.start_time.ToDatetime(UTC)
+        await answered(monitor, Logged(postgres_url, s3, tmp_path), start, {"control": 0.05, "new": 0.12})
+        found = await act(stub, "AnalyseExperiment")
+        assert [(one.metric, one.exact) for one in found.results] == [("conversion", True), ("often_p95", True)]
+        points = (await act(stub, "GetExperimentHistory")).points
+        assert [one.results for one in points[-1:]] == [found.results]
+        assert [sum(one.units for one in point.assigned) for point in points] == [2 * UNITS] * len(points)
+        html = (await act(stub, "RenderExperimentReport")).html
+        assert "new is better, and harms no guardrail so far" in html
+        units = await exported(stub)
+        assert units.num_rows == len(set(units["unit"].to_pylist())) == 2 * UNITS
+        assert set(units["stratum"].to_pylist()) == {"AT", "DE"}
+        parts = [await exported(stub, parts=2, part=part) for part in (0, 1)]
+        assert sum(part.num_rows for part in parts) == 2 * UNITS
+        converted = [value for part in parts for value in part["metric.conversion"].to_pylist()]
+        assert sum(converted) == sum(units["metric.conversion"].to_pylist()) > 0
+        with pytest.raises(InvalidArgument) as refused:
+            await exported(stub, parts=2, part=2)
+        assert [one.field for one in refused.value.violations] == ["part"]
+
+
+async def test_webhooks_are_told_of_start_harm_and_stop_once_each_while_nobody_looks(postgres_url, s3, tmp_path):
+    settings = {"experiments_every_s": 1, "webhook_allow": ALLOWED}
+    async with asked(postgres_url, s3, tmp_path, **settings) as (monitor, stub), Receiver.started() as receiver:
+        alerts = alert_pb2_grpc.AlertServiceStub(monitor.channel)
+        webhook = alert_pb2.Webhook(name="webhooks/hook", url=receiver.url(), secret=SECRET)
+        await call(alerts.PutWebhook, alert_pb2.PutWebhookRequest(webhook=webhook))  # pyright: ignore[reportAttributeAccessIssue]
+        harm = {"name": "refunds", "outcome": "conversion", "role": 2, "lower_is_better": True, "margin": 0.1}
+        await create(stub, experiment(metrics=[{"name": "clicks"}, harm]))
+        start = (await act(stub, "StartExperiment")).experiment.start_time.ToDatetime(UTC)
+        await answered(monitor, Logged(postgres_url, s3, tmp_path), start, {"control": 0.05, "new": 0.15})
+        told = [f"headrace.experiment.{what}" for what in ("started", "guardrail_harmed", "stopped")]
+        await eventually(lambda: receiver.types == told[:2], within=30)
+        assert (await act(stub, "AnalyseExperiment")).verdict == Analysis.VERDICT_GUARDRAIL_HARMED
+        ended = (await act(stub, "EndExperiment", reason="it harms", stopped=True)).experiment
+        assert ended.stopped
+        assert (await act(stub, "EndExperiment", reason="again")).experiment == ended
+        await eventually(lambda: receiver.types == told, within=30)
+        started, harmed, stopped = [one.json for one in receiver.received]
+        assert {one["subject"] for one in (started, harmed, stopped)} == {NAME}
+        assert (harmed["data"]["variant"], stopped["data"]["reason"]) == ("new", "it harms")
+
+
+async def exported(stub: Any, **fields: int) -> pyarrow.Table:
+    request = experiment_pb2.ExportExperimentUnitsRequest(name=NAME, **fields)
+    try:
+        pieces = [piece.arrow async for piece in stub.ExportExperimentUnits(request, timeout=30)]
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error) from None
+    return pyarrow.ipc.open_stream(b"".join(pieces)).read_all()
 
 
 async def test_units_that_are_lost_are_found_before_any_effect_is_believed(postgres_url, s3, tmp_path):

@@ -10,7 +10,7 @@ from headrace_statistics.experiments.analysis import Counts, Finding, State, ana
 from headrace_statistics.experiments.comparisons import Phase, compare
 from headrace_statistics.experiments.design import Design, Kind, Metric, Role
 from headrace_statistics.experiments.effects import Effect, effect
-from headrace_statistics.experiments.moments import UnitMoments, of_units
+from headrace_statistics.experiments.moments import UnitMoments, merged, of_units
 from headrace_statistics.experiments.planning import UnitVariance, fixed_units, of_rate, power_at, sequential_units
 from headrace_statistics.inconclusive import Constant, NotEnoughData, NotFinite
 from hypothesis import given
@@ -133,6 +133,25 @@ def test_looking_at_any_time_costs_units_at_the_end_and_saves_them_on_average():
     assert power_at(fixed, metric, 0.1, 0.05, tuned_units=fixed) > 0.4
     cuped = UnitVariance(metric.mean, metric.variance, correlation=0.7)
     assert fixed_units(cuped, 0.1, 0.05, 0.8) == pytest.approx(fixed * 0.51, rel=1e-4)
+
+
+@given(st.lists(st.lists(st.floats(-1e6, 1e6), max_size=9), min_size=1, max_size=5))
+def test_moments_of_parts_are_those_of_all_units(parts: list[list[float]]):
+    whole, added = of_units([value for part in parts for value in part]), merged(of_units(part) for part in parts)
+    assert added.units == whole.units
+    np.testing.assert_allclose(added.means, whole.means, atol=1e-6)
+    np.testing.assert_allclose(added.comoments, whole.comoments, rtol=1e-6, atol=1e-3)
+
+
+def test_strata_take_away_what_lies_between_them():
+    draw = np.random.default_rng(1)
+    arms = [(draw.normal(level, 1, 1_000), draw.normal(level + 0.1, 1, 1_000)) for level in (0, 9)]
+    within = effect([(of_units(control), of_units(variant)) for control, variant in arms])
+    control, variant = (of_units(np.concatenate(both)) for both in zip(*arms, strict=True))
+    pooled = effect([(control, variant)])
+    assert isinstance(within, Effect)
+    assert isinstance(pooled, Effect)
+    assert within.standard_error < pooled.standard_error / 4
 
 
 @given(st.integers(1, 10), st.floats(0.05, 0.95), st.floats(0.05, 1))

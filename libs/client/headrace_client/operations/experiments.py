@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
 
 from headrace.monitor.v1 import experiment_pb2
 
@@ -77,6 +78,46 @@ def analyse_experiment(
     return (yield from invoke(session, methods.ANALYSE_EXPERIMENT, request, timeout_s=timeout))
 
 
+def get_experiment_history(
+    session: Session, model: str, experiment: str, *, timeout: float = ANALYSIS_TIMEOUT_S
+) -> Operation[experiment_pb2.GetExperimentHistoryResponse]:
+    """Return what the units say that came by each of up to 30 times; the last one says what they say now."""
+    request = experiment_pb2.GetExperimentHistoryRequest(name=_named(model, experiment))
+    return (yield from invoke(session, methods.GET_EXPERIMENT_HISTORY, request, timeout_s=timeout))
+
+
+def render_experiment_report(
+    session: Session, model: str, experiment: str, *, timeout: float = ANALYSIS_TIMEOUT_S
+) -> Operation[str]:
+    """Return an HTML page that needs nothing else."""
+    request = experiment_pb2.RenderExperimentReportRequest(name=_named(model, experiment))
+    return (yield from invoke(session, methods.RENDER_EXPERIMENT_REPORT, request, timeout_s=timeout)).html
+
+
+def export_experiment_units(
+    session: Session,
+    model: str,
+    experiment: str,
+    file: BinaryIO,
+    *,
+    parts: int = 1,
+    part: int = 0,
+    timeout: float = ANALYSIS_TIMEOUT_S,
+) -> Operation[None]:
+    """Write one row for each unit, as an Arrow IPC stream, to a file that can be begun anew. parts, part: only every
+    so-many-th part of the units.
+    """
+    request = experiment_pb2.ExportExperimentUnitsRequest(name=_named(model, experiment), parts=parts, part=part)
+    begin = file.tell()
+
+    def listen() -> Callable[[Any], None]:
+        file.seek(begin)
+        file.truncate()
+        return lambda piece: _written(file, piece.arrow)
+
+    yield from invoke(session, methods.EXPORT_EXPERIMENT_UNITS, request, timeout_s=timeout, listen=listen)
+
+
 def plan_experiment(
     session: Session, request: experiment_pb2.PlanExperimentRequest, *, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[experiment_pb2.PlanExperimentResponse]:
@@ -86,3 +127,7 @@ def plan_experiment(
 
 def _named(model: str, experiment: str) -> str:
     return f"models/{model}/experiments/{experiment}"
+
+
+def _written(file: BinaryIO, content: bytes) -> None:
+    file.write(content)

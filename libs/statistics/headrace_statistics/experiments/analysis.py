@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from headrace_statistics.experiments import sample_ratio
-from headrace_statistics.experiments.comparisons import Comparison, Phase, compare
-from headrace_statistics.experiments.design import Design, Metric, Role
+from headrace_statistics.experiments.comparisons import Comparison, Phase, compare, compare_quantiles
+from headrace_statistics.experiments.design import Design, Kind, Metric, Role
 from headrace_statistics.experiments.effects import Effect
 from headrace_statistics.experiments.moments import UnitMoments
+from headrace_statistics.experiments.quantiles import QuantileCurve, QuantilePhase
 from headrace_statistics.multiplicity import benjamini_hochberg, holm
+
+_Of = TypeVar("_Of", UnitMoments, QuantileCurve)
 
 
 class State(StrEnum):
@@ -41,11 +45,15 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Units that were assigned while the shares were these, by variant; and their moments by metric and variant."""
+    """Units that were assigned while the shares were these, by variant; and their moments by metric and variant, or of
+    metrics that are quantiles their curves. strata: the same moments by stratum, where they are compared within strata.
+    """
 
     shares: Mapping[str, float]
     units: Mapping[str, int]
     moments: Mapping[str, Mapping[str, UnitMoments]]
+    curves: Mapping[str, Mapping[str, QuantileCurve]] = field(default_factory=dict)
+    strata: Sequence[Mapping[str, Mapping[str, UnitMoments]]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +179,26 @@ def _gain(one: Comparison) -> tuple[float, float, float] | None:
 
 
 def _compare(design: Design, phases: Sequence[Counts], variant: str, metric: Metric, alpha: float) -> Comparison:
-    both = []
+    compared: list[Phase] = []
+    ranked: list[QuantilePhase] = []
     for phase in phases:
         shares = phase.shares.get(variant, 0.0), phase.shares.get(design.control, 0.0)
-        moments = phase.moments.get(metric.name, {})
-        if sum(shares) > 0 and variant in moments and design.control in moments:
-            both.append(Phase(moments[design.control], moments[variant], shares[0] / sum(shares)))
-    return compare(metric, both, alpha=alpha, tuned_units=design.tuned_units, least_units=design.least_units)
+        if sum(shares) <= 0:
+            continue
+        share = shares[0] / sum(shares)
+        if pair := _pair(phase.curves, metric, variant, design.control):
+            ranked.append(QuantilePhase(*pair, share))
+        if pair := _pair(phase.moments, metric, variant, design.control):
+            strata = [_pair(stratum, metric, variant, design.control) for stratum in phase.strata]
+            compared.append(Phase(*pair, share, tuple(each for each in strata if each)))
+    if metric.kind is Kind.QUANTILE:
+        return compare_quantiles(metric, ranked, alpha=alpha, tuned_units=design.tuned_units)
+    return compare(metric, compared, alpha=alpha, tuned_units=design.tuned_units, least_units=design.least_units)
+
+
+def _pair(known: Mapping[str, Mapping[str, _Of]], metric: Metric, variant: str, control: str) -> tuple[_Of, _Of] | None:
+    by_variant = known.get(metric.name, {})
+    return (by_variant[control], by_variant[variant]) if {control, variant} <= by_variant.keys() else None
 
 
 def _state(design: Design, ratio_p: float, results: Sequence[VariantResult]) -> tuple[State, str | None]:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headrace_statistics.experiments import labels, sequences
+from headrace_statistics.experiments import labels, quantiles, sequences
 from headrace_statistics.experiments.design import Kind, Metric
 from headrace_statistics.experiments.effects import Effect, effect, relative_to
 from headrace_statistics.experiments.moments import UnitMoments
+from headrace_statistics.experiments.quantiles import QuantilePhase
 from headrace_statistics.inconclusive import Inconclusive, NotEnoughData
 
 # Up to this share of units with an event, their labels say nearly all; beyond it the difference of means says more.
@@ -19,12 +20,14 @@ _RARE = 0.1
 @dataclass(frozen=True, slots=True)
 class Phase:
     """A time of constant shares. control, variant: moments of the units that were assigned in it. share: the variant's
-    declared share of the two.
+    declared share of the two. strata: the same moments by stratum, which are compared each within itself
+    (post-stratification); empty for one stratum.
     """
 
     control: UnitMoments
     variant: UnitMoments
     share: float
+    strata: tuple[tuple[UnitMoments, UnitMoments], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def compare(
     metric: Metric, phases: Sequence[Phase], *, alpha: float, tuned_units: float, least_units: int
 ) -> Comparison:
     """Return what can be said of a metric at this look, and at every other one."""
-    found = effect([(phase.control, phase.variant) for phase in phases])
+    found = effect([pair for phase in phases for pair in phase.strata or ((phase.control, phase.variant),)])
     rare = metric.kind is Kind.BINARY and _rate(phases) <= _RARE
     log_evidence = _of_labels(metric, phases) if rare else 0.0
     smaller = min(sum(phase.control.units for phase in phases), sum(phase.variant.units for phase in phases))
@@ -74,6 +77,18 @@ def compare(
     detectable = math.inf if found.control == 0 else reach / abs(found.control)
     low, high = found.difference - reach, found.difference + reach
     return Comparison(metric, found, low, high, _p(log_evidence), rare, detectable)
+
+
+def compare_quantiles(
+    metric: Metric, phases: Sequence[QuantilePhase], *, alpha: float, tuned_units: float
+) -> Comparison:
+    """Return what can be said of a quantile at this look, and at every other one; exact with any number of units."""
+    found = quantiles.effect(metric.quantile, phases)
+    if not isinstance(found, Effect):
+        return Comparison(metric, found, -math.inf, math.inf, 1.0, True, math.inf)
+    known = quantiles.interval(metric.quantile, phases, alpha=alpha, tuned_units=tuned_units)
+    detectable = math.inf if found.control == 0 else (known.high - known.low) / 2 / abs(found.control)
+    return Comparison(metric, found, known.low, known.high, _p(known.log_evidence), True, detectable)
 
 
 def _p(log_evidence: float) -> float:

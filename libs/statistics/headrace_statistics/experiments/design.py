@@ -8,11 +8,14 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """How a unit's value is read. BINARY: 0 or 1. MEAN: a number. RATIO: a sum over a sum, as revenue per order."""
+    """How a unit's value is read. BINARY: 0 or 1. MEAN: a number. RATIO: a sum over a sum, as revenue per order.
+    QUANTILE: a number, of which a quantile over the units is compared.
+    """
 
     BINARY = "binary"
     MEAN = "mean"
     RATIO = "ratio"
+    QUANTILE = "quantile"
 
 
 class Role(StrEnum):
@@ -26,7 +29,7 @@ class Role(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Metric:
     """relative_effect: smallest effect worth finding, as a share of the control's value. margin: how much worse, as
-    such a share, a guardrail may get. higher_is_better: of which direction "better" is.
+    such a share, a guardrail may get. higher_is_better: of which direction "better" is. quantile: of the kind QUANTILE.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Metric:
     relative_effect: float = 0.1
     margin: float = 0.02
     higher_is_better: bool = True
+    quantile: float = 0.5
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -42,6 +46,8 @@ class Metric:
         for name in ("relative_effect", "margin"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"metric {self.name}: {name} is {getattr(self, name)}: choose a number above 0")
+        if not 0 < self.quantile < 1:
+            raise ValueError(f"metric {self.name}: quantile is {self.quantile}: choose a share between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,3 +42,22 @@ def of_units(y: ArrayLike, x: ArrayLike | None = None, c: ArrayLike | None = Non
         means = columns.mean(axis=1)
         away = columns - means[:, None]
         return UnitMoments(values.size, floats(means), floats(away @ away.T))
+
+
+def merged(parts: Iterable[UnitMoments]) -> UnitMoments:
+    """Return the moments of all units together (Chan, Golub, LeVeque, The American Statistician 37, 1983).
+
+    >>> merged([of_units([1, 2]), of_units([6])]).means[0], merged([of_units([1, 2]), of_units([6])]).comoments[0, 0]
+    (np.float64(3.0), np.float64(14.0))
+    """
+    units, means, comoments = 0, np.zeros(3), np.zeros((3, 3))
+    for part in parts:
+        if not part.units:
+            continue
+        total = units + part.units
+        with np.errstate(invalid="ignore", over="ignore"):
+            away = part.means - means
+            means = means + away * (part.units / total)
+            comoments = comoments + part.comoments + np.outer(away, away) * (units * part.units / total)
+        units = total
+    return UnitMoments(units, floats(means), floats(comoments))

@@ -9,6 +9,8 @@ import scipy
 
 from headrace_statistics.experiments import sequences
 
+_MOST_LOG_UNITS = math.log(1e20)
+
 
 @dataclass(frozen=True, slots=True)
 class UnitVariance:
@@ -66,13 +68,27 @@ def sequential_units(
     with the power. Half of the experiments stop sooner than a single look would be due: `make test-statistics`.
     """
     fixed = fixed_units(metric, relative_effect, alpha, power, share)
+    drift = metric.size(relative_effect) / math.sqrt(_spread(share))
+    return units_until_found(drift, alpha, power, tuned_units=fixed) or fixed * 64
+
+
+def units_until_found(drift: float, alpha: float, power: float, *, tuned_units: float) -> int | None:
+    """Return the units by which the always-valid interval excludes 0 with the power; None for more than can be counted.
+
+    drift: the effect in standard errors of an estimate from one unit; from n units it is sqrt(n) times as much.
+
+    >>> units_until_found(0.02, 0.05, 0.8, tuned_units=20_000)
+    38016
+    """
 
     def lacking(log_units: float) -> float:
-        return power_at(math.exp(log_units), metric, relative_effect, alpha, tuned_units=fixed, share=share) - power
+        return _any_look_power(math.exp(log_units), drift, alpha, tuned_units) - power
 
     if lacking(0.0) >= 0:
         return 1
-    return math.ceil(math.exp(float(scipy.optimize.brentq(lacking, 0.0, math.log(fixed * 64)))))  # pyright: ignore[reportArgumentType]
+    if not lacking(_MOST_LOG_UNITS) >= 0:
+        return None
+    return math.ceil(math.exp(float(scipy.optimize.brentq(lacking, 0.0, _MOST_LOG_UNITS))))  # pyright: ignore[reportArgumentType]
 
 
 def power_at(
@@ -82,8 +98,7 @@ def power_at(
 
     Looks before it add to the chance, so that it is a lower bound of what an experiment finds by then.
     """
-    reach = float(sequences.half_width(1.0, units, sequences.precision(tuned_units, alpha), alpha))
-    return float(scipy.stats.norm.sf(reach - metric.size(relative_effect) * math.sqrt(units / _spread(share))))
+    return _any_look_power(units, metric.size(relative_effect) / math.sqrt(_spread(share)), alpha, tuned_units)
 
 
 def fixed_power_at(
@@ -92,6 +107,11 @@ def fixed_power_at(
     """Return the chance that a single look at that number of units finds the effect."""
     expected = metric.size(relative_effect) * math.sqrt(units / _spread(share))
     return float(scipy.stats.norm.sf(scipy.stats.norm.isf(alpha / 2) - expected))
+
+
+def _any_look_power(units: float, drift: float, alpha: float, tuned_units: float) -> float:
+    reach = float(sequences.half_width(1.0, units, sequences.precision(tuned_units, alpha), alpha))
+    return float(scipy.stats.norm.sf(reach - drift * math.sqrt(units)))
 
 
 def _spread(share: float) -> float:

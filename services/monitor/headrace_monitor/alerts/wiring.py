@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from headrace.monitor.v1 import alert_pb2_grpc
 from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.loops import periodic
+from headrace_servicekit.outbox.events import Event
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.wiring import start_deliveries
 from headrace_servicekit.postgres.connections import Connections
@@ -27,13 +30,22 @@ SHOW_S = 5.0
 EXPIRE_S = 3600.0
 
 
-async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connections: Connections) -> Alerting:
-    """Serve AlertService, evaluate rules, notify webhooks; return the use cases of alerts. Raises StartError."""
+async def start_alerts(
+    runtime: Runtime[MonitorSettings], server: Server, connections: Connections, other_event: Callable[[Any], Event]
+) -> Alerting:
+    """Serve AlertService, evaluate rules, notify webhooks; return the use cases of alerts. Raises StartError.
+
+    other_event: reads a delivery that is not of an alert.
+    """
     settings, clock = runtime.settings, runtime.clock
     metrics = AlertMetrics(runtime.metrics)
     store = AlertStore(connections, metrics)
     feed = ChangeFeed(store, store.open, clock, owner="monitor", max_watches=settings.max_alert_watches)
-    outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
+
+    def event(row: Any) -> Event:
+        return other_event(row) if row["alert"] is None else event_in(row)
+
+    outbox = Outbox(connections, event, hold=settings.webhook_hold)
     guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
     alerting = Alerting(store, guard)
     servicer = AlertServicer(alerting, feed, runtime.stopping)

@@ -1,11 +1,10 @@
-"""Run the query of an experiment, and say what it found."""
+"""Run the queries of an experiment, and say what they found."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from headrace_servicekit.clock import Clock
@@ -13,14 +12,18 @@ from headrace_servicekit.errors import ResourceExhausted
 from headrace_servicekit.identity import INTERNAL
 
 from headrace_monitor.experiments.decisions import definitions, selection
-from headrace_monitor.experiments.decisions.definitions import Experiment
-from headrace_monitor.experiments.decisions.verdicts import MomentRow, Verdict, slices, verdict
+from headrace_monitor.experiments.decisions.definitions import Experiment, State
+from headrace_monitor.experiments.decisions.events import ALARMS
+from headrace_monitor.experiments.decisions.moments import moments_sql, steps_of
+from headrace_monitor.experiments.decisions.tally import MomentRow
+from headrace_monitor.experiments.decisions.verdicts import Verdict, history, slices, verdict
 from headrace_monitor.experiments.store import ExperimentStore
 from headrace_monitor.query.answering import LogQuery, Queries, QueryInput
 from headrace_monitor.query.process import QueryEnd
 
-# Slices times phases times variants times metrics.
-_MAX_ROWS = 100_000
+# Slices times steps times phases times variants times metrics.
+_MAX_ROWS = 200_000
+_MAX_UNITS = 10**9
 
 
 class Analyst:
@@ -34,20 +37,49 @@ class Analyst:
 
         Raises NotFound, PreconditionFailed, ResourceExhausted, DeadlineExceeded.
         """
-        experiment = await self._store.get(model, id_)
-        definitions.check_ran(experiment)
-        now = self._clock.now()
-        rows = await self._rows(experiment, now, "")
-        parts = await self._rows(experiment, now, slice_by) if slice_by else []
+        experiment, now = await self._ran(model, id_), self._clock.now()
+        rows = await self._rows(experiment, moments_sql(experiment, now))
+        parts = await self._rows(experiment, moments_sql(experiment, now, slice_by)) if slice_by else []
 
         def said() -> Verdict:
             of_parts = tuple(slices(experiment, parts))
             return replace(verdict(experiment, rows, now), slices=of_parts)
 
-        return await asyncio.to_thread(said)
+        found = await asyncio.to_thread(said)
+        await self._tell(experiment, found)
+        return found
 
-    async def _rows(self, experiment: Experiment, now: datetime, slice_by: str) -> Sequence[MomentRow]:
-        start, end = selection.read_range(experiment, now)
+    async def history(self, model: str, id_: str) -> tuple[Experiment, list[Verdict]]:
+        """Return what units say by the time of their first answer, the last of which is what they say now.
+
+        Raises as `analyse`.
+        """
+        experiment, now = await self._ran(model, id_), self._clock.now()
+        steps = steps_of(experiment, now)
+        rows = await self._rows(experiment, moments_sql(experiment, now, steps=steps))
+        return experiment, await asyncio.to_thread(history, experiment, rows, steps, now)
+
+    async def units(self, model: str, id_: str, parts: int, part: int, send: Callable[[bytes], Awaitable[Any]]) -> None:
+        """Send the units of an experiment, or a part of them, as an Arrow IPC stream. Raises as `analyse`."""
+        experiment, now = await self._ran(model, id_), self._clock.now()
+
+        async def take(piece: QueryInput | bytes | QueryEnd) -> None:
+            if isinstance(piece, bytes):
+                await send(piece)
+
+        await self._ask(experiment, selection.units_sql(experiment, now, parts=parts, part=part), _MAX_UNITS, take)
+
+    async def _tell(self, experiment: Experiment, found: Verdict) -> None:
+        kind = ALARMS.get(found.analysis.state)
+        if kind is not None and experiment.state is State.RUNNING and kind not in experiment.reported:
+            await self._store.report(experiment, kind, found.summary, found.analysis.variant or "")
+
+    async def _ran(self, model: str, id_: str) -> Experiment:
+        experiment = await self._store.get(model, id_)
+        definitions.check_ran(experiment)
+        return experiment
+
+    async def _rows(self, experiment: Experiment, sql: str) -> Sequence[MomentRow]:
         arrow: list[bytes] = []
 
         async def take(part: QueryInput | bytes | QueryEnd) -> None:
@@ -56,10 +88,13 @@ class Analyst:
             elif isinstance(part, QueryEnd) and part.truncated:
                 raise ResourceExhausted("the experiment has more phases than can be read", reason="QUERY_TOO_LARGE")
 
-        # Outcomes of its own model only: the caller was let in by the model.
-        query = LogQuery(selection.moments_sql(experiment, now, slice_by), _MAX_ROWS, start, end)
-        await self._queries.answer(query, INTERNAL, take)
+        await self._ask(experiment, sql, _MAX_ROWS, take)
         return await asyncio.to_thread(_moment_rows, b"".join(arrow))
+
+    async def _ask(self, experiment: Experiment, sql: str, max_rows: int, take: Any) -> None:
+        start, end = selection.read_range(experiment, self._clock.now())
+        # Outcomes of its own model only: the caller was let in by the model.
+        await self._queries.answer(LogQuery(sql, max_rows, start, end), INTERNAL, take)
 
 
 def _moment_rows(arrow: bytes) -> Sequence[MomentRow]:
@@ -69,8 +104,9 @@ def _moment_rows(arrow: bytes) -> Sequence[MomentRow]:
     columns: list[list[Any]] = [column.to_pylist() for column in table.columns]
     return [
         MomentRow(
-            *(value, metric, phase, variant, units, crossed),
-            None if metric is None else tuple(float(n) for n in numbers),
+            *(value, step, metric, phase, variant, units, crossed),
+            None if metric is None or curve is not None else tuple(float(n) for n in numbers),
+            None if curve is None else tuple(curve),
         )
-        for value, metric, phase, variant, units, crossed, *numbers in zip(*columns, strict=True)
+        for value, step, metric, phase, variant, units, crossed, *numbers, curve in zip(*columns, strict=True)
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headrace.monitor.v1 import experiment_pb2
 from headrace_servicekit.resource_names import invalid
 from headrace_statistics.experiments.analysis import Finding, State, VariantResult
@@ -36,13 +38,23 @@ def to_analysis(verdict: Verdict) -> experiment_pb2.AnalyseExperimentResponse:
         summary=verdict.summary,
         sample_ratio_p=analysis.sample_ratio_p,
         crossed_units=verdict.crossed,
-        results=map(_result, analysis.results),
+        results=_results(verdict),
+        assigned=_assigned(verdict),
     )
-    for name, units in verdict.assigned.items():
-        message.assigned.add(variant=name, units=units, expected=verdict.expected[name])
     for one in verdict.slices:
         message.slices.add(value=one.value, units=one.units, results=map(_result, one.results))
     message.time.FromDatetime(verdict.time)
+    return message
+
+
+def to_history(verdicts: Sequence[Verdict]) -> experiment_pb2.GetExperimentHistoryResponse:
+    """Return the message of verdicts over time."""
+    message = experiment_pb2.GetExperimentHistoryResponse()
+    for each in verdicts:
+        point = message.points.add(
+            assigned=_assigned(each), sample_ratio_p=each.analysis.sample_ratio_p, results=_results(each)
+        )
+        point.time.FromDatetime(each.time)
     return message
 
 
@@ -89,19 +101,34 @@ def _variance(request: experiment_pb2.PlanExperimentRequest, effect: float) -> U
         raise invalid(str(error).split(maxsplit=1)[0], str(error), reason=INVALID) from None
 
 
-def _result(result: VariantResult) -> experiment_pb2.AnalyseExperimentResponse.Result:
+def _assigned(verdict: Verdict) -> list[experiment_pb2.AnalyseExperimentResponse.Assigned]:
+    return [
+        experiment_pb2.AnalyseExperimentResponse.Assigned(variant=name, units=units, expected=verdict.expected[name])
+        for name, units in verdict.assigned.items()
+    ]
+
+
+def _results(verdict: Verdict) -> list[experiment_pb2.AnalyseExperimentResponse.Result]:
+    return [
+        _result(result, verdict.days_to_go.get((result.variant, result.comparison.metric.name)))
+        for result in verdict.analysis.results
+    ]
+
+
+def _result(result: VariantResult, days: float | None = None) -> experiment_pb2.AnalyseExperimentResponse.Result:
     one, found = result.comparison, result.comparison.effect
     message = experiment_pb2.AnalyseExperimentResponse.Result(
         variant=result.variant,
         metric=one.metric.name,
         role=TO_ROLES[one.metric.role],  # pyright: ignore[reportArgumentType] - a number of an enum
         finding=_FINDINGS[result.finding],
-        summary=sentence(result),
+        summary=sentence(result, days),
         p=one.p,
         adjusted_p=result.adjusted_p,
         single_look_p=single_look_p(result),
         exact=one.exact,
         detectable=finite(one.detectable),
+        days_to_go=days,
     )
     if isinstance(found, Effect):
         message.control_value, message.variant_value = found.control, found.variant

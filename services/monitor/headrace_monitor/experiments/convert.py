@@ -23,11 +23,12 @@ from headrace_monitor.experiments.decisions.definitions import (
 )
 
 INVALID = "EXPERIMENT_INVALID"
+MAX_PARTS = 1_000
 
 _ATTRIBUTE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
-_KINDS = {0: Kind.BINARY, 1: Kind.BINARY, 2: Kind.MEAN, 3: Kind.RATIO}
-_TO_KINDS = {Kind.BINARY: 1, Kind.MEAN: 2, Kind.RATIO: 3}
+_KINDS = {0: Kind.BINARY, 1: Kind.BINARY, 2: Kind.MEAN, 3: Kind.RATIO, 4: Kind.QUANTILE}
+_TO_KINDS = {Kind.BINARY: 1, Kind.MEAN: 2, Kind.RATIO: 3, Kind.QUANTILE: 4}
 _ROLES = {0: Role.SUCCESS, 1: Role.SUCCESS, 2: Role.GUARDRAIL, 3: Role.QUALITY}
 TO_ROLES = {Role.SUCCESS: 1, Role.GUARDRAIL: 2, Role.QUALITY: 3}
 _TO_STATES = {State.DRAFT: 1, State.RUNNING: 2, State.ENDED: 3}
@@ -44,6 +45,16 @@ def attribute(name: str, field: str) -> str:
     if name and _ATTRIBUTE.fullmatch(name) is None:
         raise invalid(field, f"{shown(name)} is not the name of an attribute: letters, digits, _, . and -, at most 64")
     return name
+
+
+def parts(request: experiment_pb2.ExportExperimentUnitsRequest) -> tuple[int, int]:
+    """Return into how many parts units are divided, and which one is asked for. Raises InvalidArgument."""
+    if not 0 <= request.parts <= MAX_PARTS:
+        raise invalid("parts", f"{request.parts} is not a number from 0 to {MAX_PARTS}")
+    count = request.parts or 1
+    if not 0 <= request.part < count:
+        raise invalid("part", f"{request.part} is not one of {count} parts, that are numbered from 0 on")
+    return count, request.part
 
 
 def draft(model: str, message: experiment_pb2.Experiment, owner: str, now: datetime) -> Experiment:
@@ -64,6 +75,8 @@ def draft(model: str, message: experiment_pb2.Experiment, owner: str, now: datet
         _duration(message, "covariate_window", unset.covariate_window, found),
         message.planned_units or unset.planned_units,
         message.stop_on_harm,
+        attribute(message.stratify_by, "experiment.stratify_by"),
+        message.exclude_crossed,
     )
     if definition.planned_units < 0:
         found.append(FieldViolation("experiment.planned_units", f"{definition.planned_units} is not a number of units"))
@@ -111,6 +124,9 @@ def to_experiment(experiment: Experiment) -> experiment_pb2.Experiment:
         power=definition.power,
         planned_units=definition.planned_units,
         stop_on_harm=definition.stop_on_harm,
+        stratify_by=definition.stratify_by,
+        exclude_crossed=definition.exclude_crossed,
+        stopped=experiment.stopped,
         state=_TO_STATES[experiment.state],  # pyright: ignore[reportArgumentType] - a number of an enum
         owner=experiment.owner,
         end_reason=experiment.end_reason,
@@ -157,6 +173,7 @@ def _metric(message: experiment_pb2.Experiment.Metric, field: str, found: list[F
         message.margin or 0.02,
         not message.lower_is_better,
         message.cap,
+        message.quantile or 0.5,
     )
 
 
@@ -171,6 +188,7 @@ def _to_metric(metric: Metric) -> experiment_pb2.Experiment.Metric:
         margin=metric.margin,
         lower_is_better=not metric.higher_is_better,
         cap=metric.cap,
+        quantile=metric.quantile if metric.kind is Kind.QUANTILE else 0.0,
     )
 
 

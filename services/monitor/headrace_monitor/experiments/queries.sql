@@ -26,4 +26,15 @@ select model, id from experiments where state = 'running' and (definition ->> 's
 insert into experiments (model, id, definition, owner, create_time, state, phases) values ($1, $2, $3, $4, $5, 'draft', '[]');
 
 -- name: update_experiment
-update experiments set state = $3, phases = $4, end_time = $5, end_reason = $6 where model = $1 and id = $2;
+update experiments set state = $3, phases = $4, end_time = $5, end_reason = $6, stopped = $7 where model = $1 and id = $2;
+
+-- name: reported
+update experiments set reported = array_append(reported, $3) where model = $1 and id = $2;
+
+-- name: claim_due
+-- The one that nobody has looked at for longest, whichever replica asks.
+update experiments set look_time = now() where (model, id) = (
+    select model, id from experiments
+    where state = 'running' and (look_time is null or look_time < now() - $1::interval)
+    order by look_time nulls first, model, id limit 1 for update skip locked
+) returning model, id;

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 from headrace.monitor.v1 import experiment_pb2, experiment_pb2_grpc
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.identity import identity
@@ -11,6 +14,8 @@ from headrace_monitor.experiments import answers, convert
 from headrace_monitor.experiments.analysing import Analyst
 from headrace_monitor.experiments.decisions import definitions
 from headrace_monitor.experiments.decisions.definitions import Experiment
+from headrace_monitor.experiments.decisions.verdicts import Verdict
+from headrace_monitor.experiments.page import render
 from headrace_monitor.experiments.store import ExperimentStore
 
 
@@ -50,7 +55,11 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
 
     async def EndExperiment(self, request, context):
         now = self._clock.now()
-        one = await self._change(request, lambda experiment: definitions.ended(experiment, request.reason, now))
+
+        def change(experiment: Experiment) -> Experiment:
+            return definitions.ended(experiment, request.reason, now, stopped=request.stopped)
+
+        one = await self._change(request, change)
         return experiment_pb2.EndExperimentResponse(experiment=convert.to_experiment(one))
 
     async def AnalyseExperiment(self, request, context):
@@ -58,9 +67,27 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
         verdict = await self._analyst.analyse(*ids, slice_by)
         return answers.to_analysis(verdict)
 
+    async def GetExperimentHistory(self, request, context):
+        _, verdicts = await self._analyst.history(*convert.experiment_ids(request.name, "name"))
+        return answers.to_history(verdicts)
+
+    async def RenderExperimentReport(self, request, context):
+        experiment, verdicts = await self._analyst.history(*convert.experiment_ids(request.name, "name"))
+        html = await asyncio.to_thread(_page, convert.to_experiment(experiment), verdicts)
+        return experiment_pb2.RenderExperimentReportResponse(html=html)
+
+    async def ExportExperimentUnits(self, request, context):
+        ids, parts = convert.experiment_ids(request.name, "name"), convert.parts(request)
+        send = experiment_pb2.ExportExperimentUnitsResponse
+        await self._analyst.units(*ids, *parts, lambda piece: context.write(send(arrow=piece)))
+
     async def PlanExperiment(self, request, context):
         names.model_id(request.parent, "parent")
         return answers.plan(request)
 
     async def _change(self, request, change):
         return await self._store.change(*convert.experiment_ids(request.name, "name"), change)
+
+
+def _page(experiment: experiment_pb2.Experiment, verdicts: Sequence[Verdict]) -> str:
+    return render(experiment, answers.to_history(verdicts), answers.to_analysis(verdicts[-1]))

@@ -14,6 +14,9 @@ from headrace_servicekit.postgres.sql import load_queries
 from headrace_statistics.experiments.design import Kind, Role
 
 from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric, Phase, State
+from headrace_monitor.experiments.decisions.events import Kind as EventKind
+from headrace_monitor.experiments.decisions.events import happened
+from headrace_monitor.experiments.notifying import notify
 
 MAX_EXPERIMENTS = 1_000
 
@@ -88,9 +91,32 @@ class ExperimentStore:
                 [{"start_time": p.start_time.isoformat(), "weights": [*p.weights.items()]} for p in after.phases]
             )
             await connection.execute(
-                SQL["update_experiment"], model, id_, after.state, phases, after.end_time, after.end_reason
+                SQL["update_experiment"],
+                model,
+                id_,
+                after.state,
+                phases,
+                after.end_time,
+                after.end_reason,
+                after.stopped,
             )
+            if (kind := happened(before, after)) is not None:
+                await notify(connection, after, kind, after.end_reason)
         return after
+
+    async def claim_due(self, every: timedelta) -> tuple[str, str] | None:
+        """Take the running experiment that nobody has looked at for longest, and for so long; None without one."""
+        async with self._connections.transaction() as connection:
+            row = await connection.fetchrow(SQL["claim_due"], every)
+        return None if row is None else (row["model"], row["id"])
+
+    async def report(self, experiment: Experiment, kind: EventKind, summary: str, variant: str) -> None:
+        """Tell webhooks of an alarm, once."""
+        async with self._connections.transaction() as connection:
+            row = await connection.fetchrow(SQL["lock_experiment"], experiment.model, experiment.id)
+            if row is not None and kind not in row["reported"]:
+                await connection.execute(SQL["reported"], experiment.model, experiment.id, kind.value)
+                await notify(connection, _experiment(row), kind, summary, variant)
 
 
 def _found(row: Mapping[str, Any] | None, model: str, id_: str) -> Experiment:
@@ -113,6 +139,8 @@ def _experiment(row: Mapping[str, Any]) -> Experiment:
         ),
         row["end_time"],
         row["end_reason"],
+        row["stopped"],
+        frozenset(row["reported"]),
     )
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import duckdb
+import pyarrow
 import pytest
 from headrace_monitor.experiments.decisions import definitions
 from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric, started
-from headrace_monitor.experiments.decisions.selection import moments_sql, read_range
-from headrace_monitor.experiments.decisions.verdicts import MomentRow, sentence, slices, verdict
+from headrace_monitor.experiments.decisions.moments import Steps, moments_sql, steps_of
+from headrace_monitor.experiments.decisions.selection import read_range, units_sql
+from headrace_monitor.experiments.decisions.tally import MomentRow
+from headrace_monitor.experiments.decisions.verdicts import history, sentence, slices, verdict
 from headrace_statistics.experiments.analysis import Finding
 from headrace_statistics.experiments.design import Kind, Role
 from headrace_statistics.experiments.effects import Effect
@@ -32,28 +36,48 @@ Answer = tuple[str, str, float] | tuple[str, str, float, str]
 Fact = tuple[str, float, str, float, float]
 
 
-def rows(
-    answers: Sequence[Answer], facts: Sequence[Fact] = (), experiment: Experiment = RUNNING, slice_by: str = ""
-) -> list[MomentRow]:
+def asked(sql: str, answers: Sequence[Answer], facts: Sequence[Fact] = ()) -> list[tuple[Any, ...]]:
+    """Return what a SELECT finds in a log of these answers and outcomes."""
+    time, word = pyarrow.timestamp("us", "UTC"), pyarrow.string()
+    predictions = pyarrow.table(
+        {
+            "model": pyarrow.array(["shop"] * len(answers), word),
+            "unit": pyarrow.array([unit for unit, *_ in answers], word),
+            "variant": pyarrow.array([each[1] for each in answers], word),
+            "answer_time": pyarrow.array([START + each[2] * DAY for each in answers], time),
+            "attributes": pyarrow.array(
+                [[("country", each[3])] if len(each) > 3 else None for each in answers], pyarrow.map_(word, word)
+            ),
+        }
+    )
+    labelled = pyarrow.table(
+        {
+            "model": pyarrow.array(["shop"] * len(facts), word),
+            "unit": pyarrow.array([unit for unit, *_ in facts], word),
+            "outcome_kind": pyarrow.array([each[2] for each in facts], word),
+            "outcome_number": pyarrow.array([each[3] for each in facts], pyarrow.float64()),
+            "outcome_time": pyarrow.array([START + each[4] * DAY for each in facts], time),
+        }
+    )
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
-        connection.execute(
-            "create table predictions (model varchar, unit varchar, variant varchar, answer_time timestamptz, "
-            "attributes map(varchar, varchar))"
-        )
-        connection.execute(
-            "create table labelled (model varchar, unit varchar, outcome_kind varchar, outcome_number double, "
-            "outcome_time timestamptz)"
-        )
-        for unit, variant, days, *country in answers:
-            attributes = {"country": country[0]} if country else None
-            values = ["shop", unit, variant, START + days * DAY, attributes]
-            connection.execute("insert into predictions values (?, ?, ?, ?, ?)", values)
-        for unit, _, kind, number, days in facts:
-            values = ["shop", unit, kind, number, START + days * DAY]
-            connection.execute("insert into labelled values (?, ?, ?, ?, ?)", values)
-        found = connection.execute(moments_sql(experiment, NOW, slice_by)).fetchall()
-    return [MomentRow(*row[:6], numbers=None if row[1] is None else tuple(row[6:])) for row in found]
+        connection.register("predictions", predictions)
+        connection.register("labelled", labelled)
+        columns = connection.execute(sql).to_arrow_table().columns
+    return list(zip(*(column.to_pylist() for column in columns), strict=True))
+
+
+def rows(
+    answers: Sequence[Answer],
+    facts: Sequence[Fact] = (),
+    experiment: Experiment = RUNNING,
+    slice_by: str = "",
+    steps: Steps | None = None,
+) -> list[MomentRow]:
+    return [
+        MomentRow(*row[:7], numbers=None if row[2] is None or row[-1] else tuple(row[7:-1]), curve=row[-1])
+        for row in asked(moments_sql(experiment, NOW, slice_by, steps), answers, facts)
+    ]
 
 
 def units(found: Sequence[MomentRow]) -> dict[tuple[int, str], int]:
@@ -174,3 +198,118 @@ def test_a_unit_is_in_the_slice_of_its_first_answer_and_the_largest_come_first()
 def test_at_most_twenty_slices_are_told():
     answers = [(f"u{n}-{at}", "new", 1, f"c{n:02}") for n in range(25) for at in range(1 + (n < 20))]
     assert {one.value for one in slices(RUNNING, rows(answers, slice_by="country"))} == {f"c{n:02}" for n in range(20)}
+
+
+MEDIAN = Metric("median", Kind.QUANTILE, Role.QUALITY, "reward", quantile=0.5)
+
+
+def test_a_quantile_is_of_the_units_and_exact():
+    experiment = replace(RUNNING, definition=replace(DEFINITION, metrics=(CLICK, MEDIAN)))
+    answers = [(f"{variant}{at}", variant, 1) for variant in DEFINITION.weights for at in range(999)]
+    facts = [(f"{variant}{at}", 1, "reward", float(at), 2) for variant in DEFINITION.weights for at in range(999)]
+    _, median = verdict(experiment, rows(answers, facts, experiment), NOW).analysis.results
+    assert isinstance(median.comparison.effect, Effect)
+    assert (median.comparison.effect.control, median.comparison.effect.difference) == (499.0, 0.0)
+    assert median.comparison.exact
+    assert -0.3 < median.comparison.relative_low < 0 < median.comparison.relative_high < 0.3
+
+
+def test_units_are_compared_within_their_stratum_and_rare_values_are_one_stratum():
+    """Simpson: of AT few units convert and most have met the variant; of DE most convert and few have."""
+    experiment = replace(RUNNING, definition=replace(DEFINITION, metrics=(CLICK,), stratify_by="country"))
+    sizes = {("AT", "control"): 300, ("AT", "new"): 900, ("DE", "control"): 900, ("DE", "new"): 300}
+    answers = [(f"{c}{v}{at}", v, 1, c) for (c, v), size in sizes.items() for at in range(size)]
+    facts = [
+        (f"{c}{v}{at}", 1, "click", 1.0, 2)
+        for (c, v), size in sizes.items()
+        for at in range(size // (10 if c == "AT" else 2))
+    ]
+    (within,) = verdict(experiment, rows(answers, facts, experiment), NOW).analysis.results
+    assert isinstance(within.comparison.effect, Effect)
+    assert within.comparison.effect.difference == pytest.approx(0.0)
+    (pooled,) = verdict(RUNNING, rows(answers, facts), NOW).analysis.results[:1]
+    assert isinstance(pooled.comparison.effect, Effect)
+    assert pooled.comparison.effect.difference == pytest.approx(-0.2)
+    rare = [*answers, *[(f"rare{n}", "new", 1, f"c{n:03}") for n in range(60)]]
+    found = rows(rare, facts, experiment)
+    assert len({row.slice_value for row in found}) == 21, "twenty values, and one for all others"
+    assert sum(units(found).values()) <= len(rare)
+    assert sum(verdict(experiment, found, NOW).assigned.values()) == len(rare)
+
+
+def test_units_that_met_two_variants_are_counted_and_left_out_as_declared():
+    answers = [("u1", "new", 1), ("u1", "control", 2), ("u2", "new", 1), ("u3", "control", 1)]
+    facts = [("u1", 1, "click", 1, 2)]
+    kept = rows(answers, facts)
+    assert mean(kept, 0) == 0.5
+    excluding = replace(RUNNING, definition=replace(DEFINITION, exclude_crossed=True))
+    left = rows(answers, facts, excluding)
+    assert mean(left, 0) == 0
+    assert (units(left), sum(row.crossed for row in left)) == (units(kept), 1)
+
+
+def test_a_cap_bounds_both_ends():
+    facts = [("u", 1, "reward", -1e12, 2), ("v", 1, "reward", 1e12, 2)]
+    assert mean(rows([("u", "new", 1), ("v", "new", 1), ("w", "new", 1)], facts), 1) == 0
+
+
+def test_the_last_point_of_the_history_is_what_the_analysis_says():
+    metrics = (CLICK, REVENUE, MEDIAN)
+    experiment = replace(RUNNING, definition=replace(DEFINITION, metrics=metrics, stratify_by="country"))
+    experiment = definitions.reweighted(experiment, {"control": 1.0, "new": 3.0}, START + 4 * DAY)
+    answers = [(f"{v}{at}", v, at % 10, ("AT", "DE")[at % 3 == 0]) for v in DEFINITION.weights for at in range(600)]
+    facts = [
+        fact
+        for v in DEFINITION.weights
+        for at in range(600)
+        for fact in (
+            (f"{v}{at}", 1, "click", float(at % 7 == 0), 10.0),
+            (f"{v}{at}", 1, "reward", float(at % 97), 10.0),
+        )
+    ]
+    steps = steps_of(experiment, NOW)
+    points = history(experiment, rows(answers, facts, experiment, steps=steps), steps, NOW)
+    said = verdict(experiment, rows(answers, facts, experiment), NOW)
+    assert len(points) == steps.count == 20
+    assert (points[0].assigned["new"], points[-1].assigned["new"]) == (60, 600)
+    assert [each.time for each in points[-2:]] == [NOW - DAY / 2, NOW]
+    for ours, theirs in zip(points[-1].analysis.results, said.analysis.results, strict=True):
+        assert ours.comparison.effect == pytest.approx(theirs.comparison.effect) or ours.finding == theirs.finding
+        assert (ours.comparison.low, ours.comparison.p) == pytest.approx((theirs.comparison.low, theirs.comparison.p))
+    assert points[-1].analysis.sample_ratio_p == pytest.approx(said.analysis.sample_ratio_p)
+
+
+@pytest.mark.parametrize(
+    ("ran", "width", "count"),
+    [(0, 1, 1), (20, 1, 20), (90, 5, 18), (3600, 300, 12), (86_400, 3600, 24), (10**9, 10**9 / 30, 30)],
+)
+def test_a_history_has_at_most_thirty_points(ran: float, width: float, count: int):
+    steps = steps_of(RUNNING, START + timedelta(seconds=ran))
+    assert (steps.width.total_seconds(), steps.count) == (pytest.approx(width, rel=1e-3), count)
+
+
+def test_the_units_themselves_can_be_had_in_parts():
+    answers = [(f"u{n}", "new", 1) for n in range(100)]
+    whole = asked(units_sql(RUNNING, NOW), answers, [("u1", 1, "reward", 3.0, 2)])
+    parts = [asked(units_sql(RUNNING, NOW, parts=3, part=part), answers) for part in range(3)]
+    assert all(parts)
+    assert (
+        sorted(row[0] for part in parts for row in part)
+        == sorted(row[0] for row in whole)
+        == sorted(u for u, *_ in answers)
+    )
+    (one,) = [row for row in whole if row[0] == "u1"]
+    assert one[1:6] == ("new", START + DAY, 0, "", 1)
+    assert 3.0 in one
+
+
+def test_days_to_go_are_those_until_the_effect_worth_finding_is_found():
+    answers = [(f"{variant}{at}", variant, at % 10) for variant in DEFINITION.weights for at in range(1000)]
+    facts = [
+        (f"{variant}{at}", 1, "click", 1.0, at % 10 + 0.5) for variant in DEFINITION.weights for at in range(0, 1000, 5)
+    ]
+    said = verdict(RUNNING, rows(answers, facts), NOW)
+    # A rate of .2 needs 12,500 units of both for a single look, and twice as many for any; 200 come a day.
+    assert said.days_to_go == {("new", "click"): pytest.approx(115, rel=0.1)}
+    assert "takes about" in sentence(said.analysis.results[0], said.days_to_go["new", "click"])
+    assert not verdict(definitions.ended(RUNNING, "", NOW), rows(answers, facts), NOW).days_to_go

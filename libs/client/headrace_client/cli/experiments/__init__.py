@@ -10,6 +10,8 @@ from headrace.monitor.v1 import experiment_pb2 as pb
 from rich.live import Live
 
 from headrace_client.cli.experiments.concluding import conclude, experiment_argument
+from headrace_client.cli.experiments.exporting import export
+from headrace_client.cli.experiments.history import history, report
 from headrace_client.cli.experiments.metrics import MetricText
 from headrace_client.cli.experiments.planning import plan
 from headrace_client.cli.experiments.views import panel, row_of, show_analysis, units_line, verdict_line
@@ -37,6 +39,9 @@ def experiments() -> None:
 
 experiments.add_command(plan)
 experiments.add_command(conclude)
+experiments.add_command(export)
+experiments.add_command(history)
+experiments.add_command(report)
 
 
 @experiments.command()
@@ -56,6 +61,9 @@ experiments.add_command(conclude)
 @click.option("--units", type=click.IntRange(0), default=0, help="Planned; intervals are tightest there.")
 @click.option("--window", type=Duration(), help="Outcomes count so long after a unit's first answer; default 7d.")
 @click.option("--before", type=Duration(), help="Outcomes of so long before adjust a unit's values (CUPED).")
+@click.option("--cap", type=NumberPair(), multiple=True, help="METRIC=NUMBER: a unit counts from -NUMBER to NUMBER.")
+@click.option("--stratify-by", metavar="ATTRIBUTE", default="", help="Compare units within its frequent values.")
+@click.option("--exclude-crossed", is_flag=True, help="Leave units that met two variants out of the metrics.")
 @click.option("--hypothesis", default="", help="What you expect, and why.")
 @click.option(
     "--stop-on-harm", is_flag=True, help="A harmed guardrail or wrong shares give all traffic to the control."
@@ -76,6 +84,9 @@ def create(
     units: int,
     window: timedelta | None,
     before: timedelta | None,
+    cap: tuple[tuple[str, float], ...],
+    stratify_by: str,
+    exclude_crossed: bool,
     hypothesis: str,
     stop_on_harm: bool,
 ) -> None:
@@ -92,6 +103,8 @@ def create(
         alpha=alpha,
         planned_units=units,
         stop_on_harm=stop_on_harm,
+        stratify_by=stratify_by,
+        exclude_crossed=exclude_crossed,
     )
     weights = variant or tuple((one.name, one.weight) for one in client.get_route(model).route.variants if one.weight)
     wanted.variants.extend(pb.Experiment.Variant(name=name, weight=weight) for name, weight in weights)
@@ -99,6 +112,7 @@ def create(
     for given, role in roles:
         for metric in given:
             wanted.metrics.add(relative_effect=effect, margin=margin, role=role).MergeFrom(metric)
+    _bound(wanted, dict(cap))
     for duration, field in ((window, wanted.attribution_window), (before, wanted.covariate_window)):
         if duration is not None:
             field.FromTimedelta(duration)
@@ -230,6 +244,13 @@ def end(client: Client, output: Output, model: str, experiment: str, reason: str
       headrace experiments end shop ranking --reason "new is better"
     """
     _tell(output, client.end_experiment(model, experiment, reason=reason), "has ended; the route is as it was")
+
+
+def _bound(wanted: pb.Experiment, caps: dict[str, float]) -> None:
+    for metric in wanted.metrics:
+        metric.cap = caps.pop(metric.name, 0.0)
+    if caps:
+        raise click.UsageError(f"--cap: the experiment has no metric {', '.join(caps)}")
 
 
 def _tell(output: Output, experiment: pb.Experiment, what: str) -> None:

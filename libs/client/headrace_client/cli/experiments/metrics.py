@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
 from headrace.monitor.v1 import experiment_pb2 as pb
 
+_QUANTILE = re.compile(r"p(\d{2,3})")
 KINDS = {"binary": pb.Experiment.KIND_BINARY, "mean": pb.Experiment.KIND_MEAN, "ratio": pb.Experiment.KIND_RATIO}
 
 
 class MetricText(click.ParamType):
-    """`conversion`, `reward:mean`, `reward:ratio/predictions`; with `-` in front where less is better."""
+    """`conversion`, `reward:mean`, `reward:ratio/predictions`, `reward:p95`; with `-` in front where less is better."""
 
     name = "metric"
 
@@ -22,8 +24,16 @@ class MetricText(click.ParamType):
         lower, text = text.startswith("-"), text.removeprefix("-")
         name, _, kind = text.partition(":")
         kind, _, denominator = kind.partition("/")
+        quantile = _QUANTILE.fullmatch(kind)
+        if quantile is not None:
+            # The metric's own name: the same outcome may have a mean and several quantiles.
+            share = float(f"0.{quantile[1]}")
+            named = f"{name}_{kind}"
+            return pb.Experiment.Metric(
+                name=named, outcome=name, kind=pb.Experiment.KIND_QUANTILE, quantile=share, lower_is_better=lower
+            )
         if not name or kind not in ("", *KINDS):
-            self.fail(f"'{value}' is not NAME[:binary|mean|ratio/DENOMINATOR], such as reward:mean", param, ctx)
+            self.fail(f"'{value}' is not NAME[:binary|mean|ratio/DENOMINATOR|p95], such as reward:mean", param, ctx)
         return pb.Experiment.Metric(
             name=name, kind=KINDS.get(kind or "binary"), denominator=denominator, lower_is_better=lower
         )

@@ -64,7 +64,7 @@ def interval_bar(one: pb.AnalyseExperimentResponse.Result, width: int = WIDTH) -
     """
     cells = ["·"] * width
     middle = width // 2
-    if one.HasField("relative_low"):
+    if one.HasField("relative_low") and one.HasField("relative_high"):
         low, high, at = (_cell(value, width) for value in (one.relative_low, one.relative_high, one.relative))
         cells[low : high + 1] = "─" * (high + 1 - low)
         cells[middle] = "│"
@@ -115,7 +115,8 @@ def _row(one: pb.AnalyseExperimentResponse.Result) -> tuple[str, ...]:
     finding = pb.AnalyseExperimentResponse.Finding.Name(one.finding).removeprefix("FINDING_").lower()
     if not one.HasField("control_value"):
         return shown(one.metric), shown(one.variant), "", "", "", "", f"{one.p:.3g}", finding
-    between = f"{one.relative_low:+.1%} to {one.relative_high:+.1%}" if one.HasField("relative_low") else ""
+    bounded = one.HasField("relative_low") and one.HasField("relative_high")
+    between = f"{one.relative_low:+.1%} to {one.relative_high:+.1%}" if bounded else ""
     effect = f"{one.relative:+.1%}" if one.HasField("relative") else ""
     values = f"{one.control_value:.4g}", f"{one.variant_value:.4g}"
     return shown(one.metric), shown(one.variant), *values, effect, between, f"{one.adjusted_p:.3g}", finding

@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Experiment(_message.Message):
-    __slots__ = ("name", "hypothesis", "variants", "metrics", "alpha", "power", "attribution_window", "covariate_window", "planned_units", "state", "owner", "create_time", "start_time", "end_time", "end_reason", "phases", "stop_on_harm")
+    __slots__ = ("name", "hypothesis", "variants", "metrics", "alpha", "power", "attribution_window", "covariate_window", "planned_units", "state", "owner", "create_time", "start_time", "end_time", "end_reason", "phases", "stop_on_harm", "stratify_by", "exclude_crossed", "stopped")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Experiment.State]
@@ -31,10 +31,12 @@ class Experiment(_message.Message):
         KIND_BINARY: _ClassVar[Experiment.Kind]
         KIND_MEAN: _ClassVar[Experiment.Kind]
         KIND_RATIO: _ClassVar[Experiment.Kind]
+        KIND_QUANTILE: _ClassVar[Experiment.Kind]
     KIND_UNSPECIFIED: Experiment.Kind
     KIND_BINARY: Experiment.Kind
     KIND_MEAN: Experiment.Kind
     KIND_RATIO: Experiment.Kind
+    KIND_QUANTILE: Experiment.Kind
     class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ROLE_UNSPECIFIED: _ClassVar[Experiment.Role]
@@ -60,7 +62,7 @@ class Experiment(_message.Message):
         variants: _containers.RepeatedCompositeFieldContainer[Experiment.Variant]
         def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., variants: _Optional[_Iterable[_Union[Experiment.Variant, _Mapping]]] = ...) -> None: ...
     class Metric(_message.Message):
-        __slots__ = ("name", "kind", "role", "outcome", "denominator", "relative_effect", "margin", "lower_is_better", "cap")
+        __slots__ = ("name", "kind", "role", "outcome", "denominator", "relative_effect", "margin", "lower_is_better", "cap", "quantile")
         NAME_FIELD_NUMBER: _ClassVar[int]
         KIND_FIELD_NUMBER: _ClassVar[int]
         ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +72,7 @@ class Experiment(_message.Message):
         MARGIN_FIELD_NUMBER: _ClassVar[int]
         LOWER_IS_BETTER_FIELD_NUMBER: _ClassVar[int]
         CAP_FIELD_NUMBER: _ClassVar[int]
+        QUANTILE_FIELD_NUMBER: _ClassVar[int]
         name: str
         kind: Experiment.Kind
         role: Experiment.Role
@@ -79,7 +82,8 @@ class Experiment(_message.Message):
         margin: float
         lower_is_better: bool
         cap: float
-        def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[Experiment.Kind, str]] = ..., role: _Optional[_Union[Experiment.Role, str]] = ..., outcome: _Optional[str] = ..., denominator: _Optional[str] = ..., relative_effect: _Optional[float] = ..., margin: _Optional[float] = ..., lower_is_better: _Optional[bool] = ..., cap: _Optional[float] = ...) -> None: ...
+        quantile: float
+        def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[Experiment.Kind, str]] = ..., role: _Optional[_Union[Experiment.Role, str]] = ..., outcome: _Optional[str] = ..., denominator: _Optional[str] = ..., relative_effect: _Optional[float] = ..., margin: _Optional[float] = ..., lower_is_better: _Optional[bool] = ..., cap: _Optional[float] = ..., quantile: _Optional[float] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     HYPOTHESIS_FIELD_NUMBER: _ClassVar[int]
     VARIANTS_FIELD_NUMBER: _ClassVar[int]
@@ -97,6 +101,9 @@ class Experiment(_message.Message):
     END_REASON_FIELD_NUMBER: _ClassVar[int]
     PHASES_FIELD_NUMBER: _ClassVar[int]
     STOP_ON_HARM_FIELD_NUMBER: _ClassVar[int]
+    STRATIFY_BY_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_CROSSED_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
     name: str
     hypothesis: str
     variants: _containers.RepeatedCompositeFieldContainer[Experiment.Variant]
@@ -114,7 +121,10 @@ class Experiment(_message.Message):
     end_reason: str
     phases: _containers.RepeatedCompositeFieldContainer[Experiment.Phase]
     stop_on_harm: bool
-    def __init__(self, name: _Optional[str] = ..., hypothesis: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Experiment.Variant, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[Experiment.Metric, _Mapping]]] = ..., alpha: _Optional[float] = ..., power: _Optional[float] = ..., attribution_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., covariate_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., planned_units: _Optional[int] = ..., state: _Optional[_Union[Experiment.State, str]] = ..., owner: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_reason: _Optional[str] = ..., phases: _Optional[_Iterable[_Union[Experiment.Phase, _Mapping]]] = ..., stop_on_harm: _Optional[bool] = ...) -> None: ...
+    stratify_by: str
+    exclude_crossed: bool
+    stopped: bool
+    def __init__(self, name: _Optional[str] = ..., hypothesis: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Experiment.Variant, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[Experiment.Metric, _Mapping]]] = ..., alpha: _Optional[float] = ..., power: _Optional[float] = ..., attribution_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., covariate_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., planned_units: _Optional[int] = ..., state: _Optional[_Union[Experiment.State, str]] = ..., owner: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_reason: _Optional[str] = ..., phases: _Optional[_Iterable[_Union[Experiment.Phase, _Mapping]]] = ..., stop_on_harm: _Optional[bool] = ..., stratify_by: _Optional[str] = ..., exclude_crossed: _Optional[bool] = ..., stopped: _Optional[bool] = ...) -> None: ...
 
 class CreateExperimentRequest(_message.Message):
     __slots__ = ("parent", "experiment")
@@ -181,12 +191,14 @@ class ChangeSharesResponse(_message.Message):
     def __init__(self, experiment: _Optional[_Union[Experiment, _Mapping]] = ...) -> None: ...
 
 class EndExperimentRequest(_message.Message):
-    __slots__ = ("name", "reason")
+    __slots__ = ("name", "reason", "stopped")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
     name: str
     reason: str
-    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    stopped: bool
+    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ..., stopped: _Optional[bool] = ...) -> None: ...
 
 class EndExperimentResponse(_message.Message):
     __slots__ = ("experiment",)
@@ -255,7 +267,7 @@ class AnalyseExperimentResponse(_message.Message):
         expected: float
         def __init__(self, variant: _Optional[str] = ..., units: _Optional[int] = ..., expected: _Optional[float] = ...) -> None: ...
     class Result(_message.Message):
-        __slots__ = ("variant", "metric", "role", "finding", "summary", "control_value", "variant_value", "relative", "relative_low", "relative_high", "p", "adjusted_p", "single_look_p", "detectable", "variance_reduction", "exact")
+        __slots__ = ("variant", "metric", "role", "finding", "summary", "control_value", "variant_value", "relative", "relative_low", "relative_high", "p", "adjusted_p", "single_look_p", "detectable", "variance_reduction", "exact", "days_to_go")
         VARIANT_FIELD_NUMBER: _ClassVar[int]
         METRIC_FIELD_NUMBER: _ClassVar[int]
         ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -272,6 +284,7 @@ class AnalyseExperimentResponse(_message.Message):
         DETECTABLE_FIELD_NUMBER: _ClassVar[int]
         VARIANCE_REDUCTION_FIELD_NUMBER: _ClassVar[int]
         EXACT_FIELD_NUMBER: _ClassVar[int]
+        DAYS_TO_GO_FIELD_NUMBER: _ClassVar[int]
         variant: str
         metric: str
         role: Experiment.Role
@@ -288,7 +301,8 @@ class AnalyseExperimentResponse(_message.Message):
         detectable: float
         variance_reduction: float
         exact: bool
-        def __init__(self, variant: _Optional[str] = ..., metric: _Optional[str] = ..., role: _Optional[_Union[Experiment.Role, str]] = ..., finding: _Optional[_Union[AnalyseExperimentResponse.Finding, str]] = ..., summary: _Optional[str] = ..., control_value: _Optional[float] = ..., variant_value: _Optional[float] = ..., relative: _Optional[float] = ..., relative_low: _Optional[float] = ..., relative_high: _Optional[float] = ..., p: _Optional[float] = ..., adjusted_p: _Optional[float] = ..., single_look_p: _Optional[float] = ..., detectable: _Optional[float] = ..., variance_reduction: _Optional[float] = ..., exact: _Optional[bool] = ...) -> None: ...
+        days_to_go: float
+        def __init__(self, variant: _Optional[str] = ..., metric: _Optional[str] = ..., role: _Optional[_Union[Experiment.Role, str]] = ..., finding: _Optional[_Union[AnalyseExperimentResponse.Finding, str]] = ..., summary: _Optional[str] = ..., control_value: _Optional[float] = ..., variant_value: _Optional[float] = ..., relative: _Optional[float] = ..., relative_low: _Optional[float] = ..., relative_high: _Optional[float] = ..., p: _Optional[float] = ..., adjusted_p: _Optional[float] = ..., single_look_p: _Optional[float] = ..., detectable: _Optional[float] = ..., variance_reduction: _Optional[float] = ..., exact: _Optional[bool] = ..., days_to_go: _Optional[float] = ...) -> None: ...
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
@@ -308,6 +322,57 @@ class AnalyseExperimentResponse(_message.Message):
     time: _timestamp_pb2.Timestamp
     slices: _containers.RepeatedCompositeFieldContainer[AnalyseExperimentResponse.Slice]
     def __init__(self, verdict: _Optional[_Union[AnalyseExperimentResponse.Verdict, str]] = ..., variant: _Optional[str] = ..., summary: _Optional[str] = ..., sample_ratio_p: _Optional[float] = ..., assigned: _Optional[_Iterable[_Union[AnalyseExperimentResponse.Assigned, _Mapping]]] = ..., crossed_units: _Optional[int] = ..., results: _Optional[_Iterable[_Union[AnalyseExperimentResponse.Result, _Mapping]]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[AnalyseExperimentResponse.Slice, _Mapping]]] = ...) -> None: ...
+
+class GetExperimentHistoryRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetExperimentHistoryResponse(_message.Message):
+    __slots__ = ("points",)
+    class Point(_message.Message):
+        __slots__ = ("time", "assigned", "sample_ratio_p", "results")
+        TIME_FIELD_NUMBER: _ClassVar[int]
+        ASSIGNED_FIELD_NUMBER: _ClassVar[int]
+        SAMPLE_RATIO_P_FIELD_NUMBER: _ClassVar[int]
+        RESULTS_FIELD_NUMBER: _ClassVar[int]
+        time: _timestamp_pb2.Timestamp
+        assigned: _containers.RepeatedCompositeFieldContainer[AnalyseExperimentResponse.Assigned]
+        sample_ratio_p: float
+        results: _containers.RepeatedCompositeFieldContainer[AnalyseExperimentResponse.Result]
+        def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., assigned: _Optional[_Iterable[_Union[AnalyseExperimentResponse.Assigned, _Mapping]]] = ..., sample_ratio_p: _Optional[float] = ..., results: _Optional[_Iterable[_Union[AnalyseExperimentResponse.Result, _Mapping]]] = ...) -> None: ...
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[GetExperimentHistoryResponse.Point]
+    def __init__(self, points: _Optional[_Iterable[_Union[GetExperimentHistoryResponse.Point, _Mapping]]] = ...) -> None: ...
+
+class RenderExperimentReportRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class RenderExperimentReportResponse(_message.Message):
+    __slots__ = ("html",)
+    HTML_FIELD_NUMBER: _ClassVar[int]
+    html: str
+    def __init__(self, html: _Optional[str] = ...) -> None: ...
+
+class ExportExperimentUnitsRequest(_message.Message):
+    __slots__ = ("name", "parts", "part")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    parts: int
+    part: int
+    def __init__(self, name: _Optional[str] = ..., parts: _Optional[int] = ..., part: _Optional[int] = ...) -> None: ...
+
+class ExportExperimentUnitsResponse(_message.Message):
+    __slots__ = ("arrow",)
+    ARROW_FIELD_NUMBER: _ClassVar[int]
+    arrow: bytes
+    def __init__(self, arrow: _Optional[bytes] = ...) -> None: ...
 
 class PlanExperimentRequest(_message.Message):
     __slots__ = ("parent", "mean", "variance", "correlation", "relative_effect", "alpha", "power", "share", "units_per_day")

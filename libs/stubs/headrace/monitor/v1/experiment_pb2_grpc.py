@@ -71,6 +71,21 @@ class ExperimentServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.AnalyseExperimentRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.AnalyseExperimentResponse.FromString,
                 _registered_method=True)
+        self.GetExperimentHistory = channel.unary_unary(
+                '/headrace.monitor.v1.ExperimentService/GetExperimentHistory',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.GetExperimentHistoryRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.GetExperimentHistoryResponse.FromString,
+                _registered_method=True)
+        self.RenderExperimentReport = channel.unary_unary(
+                '/headrace.monitor.v1.ExperimentService/RenderExperimentReport',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.RenderExperimentReportRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.RenderExperimentReportResponse.FromString,
+                _registered_method=True)
+        self.ExportExperimentUnits = channel.unary_stream(
+                '/headrace.monitor.v1.ExperimentService/ExportExperimentUnits',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.ExportExperimentUnitsRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.ExportExperimentUnitsResponse.FromString,
+                _registered_method=True)
         self.PlanExperiment = channel.unary_unary(
                 '/headrace.monitor.v1.ExperimentService/PlanExperiment',
                 request_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.PlanExperimentRequest.SerializeToString,
@@ -140,6 +155,32 @@ class ExperimentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetExperimentHistory(self, request, context):
+        """GetExperimentHistory says how the effect has come about: at up to 30 times from the start until now, what the units say that
+        were assigned by then, with all of their outcomes that are known now. The last one says what AnalyseExperiment says. Fails
+        as AnalyseExperiment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenderExperimentReport(self, request, context):
+        """RenderExperimentReport renders an experiment as one HTML page that needs nothing else: effects over time, units by variant,
+        and every metric of every variant. Fails as AnalyseExperiment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportExperimentUnits(self, request, context):
+        """ExportExperimentUnits returns one row for each unit: `unit`, `variant`, `first_exposure`, `phase`, `stratum`, `variants` (how
+        many answered it) and of each metric `metric.NAME`, `metric.NAME.before` (of the covariate window) and `metric.NAME.denominator`
+        (of a ratio). Fails as AnalyseExperiment, and with INVALID_ARGUMENT for a part that is not there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PlanExperiment(self, request, context):
         """PlanExperiment says how many units an experiment needs, with one look at the end and with a look at any time.
         """
@@ -184,6 +225,21 @@ def add_ExperimentServiceServicer_to_server(servicer, server):
                     servicer.AnalyseExperiment,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.AnalyseExperimentRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.AnalyseExperimentResponse.SerializeToString,
+            ),
+            'GetExperimentHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExperimentHistory,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.GetExperimentHistoryRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.GetExperimentHistoryResponse.SerializeToString,
+            ),
+            'RenderExperimentReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenderExperimentReport,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.RenderExperimentReportRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.RenderExperimentReportResponse.SerializeToString,
+            ),
+            'ExportExperimentUnits': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportExperimentUnits,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.ExportExperimentUnitsRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.ExportExperimentUnitsResponse.SerializeToString,
             ),
             'PlanExperiment': grpc.unary_unary_rpc_method_handler(
                     servicer.PlanExperiment,
@@ -382,6 +438,87 @@ class ExperimentService:
             '/headrace.monitor.v1.ExperimentService/AnalyseExperiment',
             headrace_dot_monitor_dot_v1_dot_experiment__pb2.AnalyseExperimentRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_experiment__pb2.AnalyseExperimentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExperimentHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.ExperimentService/GetExperimentHistory',
+            headrace_dot_monitor_dot_v1_dot_experiment__pb2.GetExperimentHistoryRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_experiment__pb2.GetExperimentHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenderExperimentReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.ExperimentService/RenderExperimentReport',
+            headrace_dot_monitor_dot_v1_dot_experiment__pb2.RenderExperimentReportRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_experiment__pb2.RenderExperimentReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportExperimentUnits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/headrace.monitor.v1.ExperimentService/ExportExperimentUnits',
+            headrace_dot_monitor_dot_v1_dot_experiment__pb2.ExportExperimentUnitsRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_experiment__pb2.ExportExperimentUnitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

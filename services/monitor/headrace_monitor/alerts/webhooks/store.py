@@ -26,6 +26,11 @@ async def webhook(connection: Any, name: str) -> Webhook | None:
     return None if row is None else rows.webhook(row)
 
 
+async def webhooks(connection: Any) -> list[Webhook]:
+    """Return all of them, by name."""
+    return [rows.webhook(row) for row in await connection.fetch(_SQL["webhooks"])]
+
+
 async def count_webhooks(connection: Any, client: str) -> tuple[int, int]:
     """Return how many webhooks there are: in all, and made by one client."""
     return tuple(await connection.fetchrow(_SQL["count_webhooks"], client))
@@ -45,12 +50,12 @@ async def delete_webhook(connection: Any, name: str) -> None:
 
 async def notify(connection: Any, alerts: Sequence[Alert], silences: Sequence[Silence], now: datetime) -> int:
     """Write what webhooks have to be sent of these alerts and were not; safe to repeat. Return what found no room."""
-    webhooks = [rows.webhook(row) for row in await connection.fetch(_SQL["webhooks"])]
-    if not webhooks or not alerts:
+    receivers = await webhooks(connection)
+    if not receivers or not alerts:
         return 0
     by_id = {alert.id: alert for alert in alerts}
     sent = [_notification(row) for row in await connection.fetch(_SQL["told"], list(by_id))]
-    news = missing_notifications(alerts, webhooks, silences, sent, now)
+    news = missing_notifications(alerts, receivers, silences, sent, now)
     return await enqueue(
         connection,
         [

@@ -18,6 +18,7 @@ MAX_VARIANTS, MAX_METRICS, MAX_PHASES = 8, 20, 100
 MAX_TEXT, MAX_REASON = 2_000, 500
 MAX_WINDOW = timedelta(days=90)
 PREDICTIONS = "predictions"
+LEAST_QUANTILE = 0.001
 
 _OUTCOME = re.compile(r"[a-z0-9_]{1,63}")
 
@@ -31,7 +32,7 @@ class State(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Metric:
     """outcome: kind of outcome that is summed for each unit. denominator: of a ratio, likewise, or `predictions`. cap:
-    a unit's value counts up to this; 0 means any.
+    a unit's value counts from -cap to cap; 0 means any. quantile: of the kind QUANTILE.
     """
 
     name: str
@@ -43,11 +44,14 @@ class Metric:
     margin: float = 0.02
     higher_is_better: bool = True
     cap: float = 0.0
+    quantile: float = 0.5
 
     @property
     def design(self) -> MetricDesign:
         return MetricDesign(
-            self.name, self.kind, self.role, self.relative_effect, self.margin, higher_is_better=self.higher_is_better
+            *(self.name, self.kind, self.role, self.relative_effect, self.margin),
+            higher_is_better=self.higher_is_better,
+            quantile=self.quantile,
         )
 
 
@@ -62,7 +66,8 @@ class Phase:
 @dataclass(frozen=True, slots=True)
 class Definition:
     """What is decided before the start. weights: of the variants; the first one is the control. stop_on_harm: the
-    rollout service ends it when a guardrail is harmed, or the shares are wrong.
+    rollout service ends it when a guardrail is harmed, or the shares are wrong. stratify_by: attribute of requests
+    within whose values units are compared. exclude_crossed: metrics leave out units that several variants answered.
     """
 
     hypothesis: str
@@ -74,6 +79,8 @@ class Definition:
     covariate_window: timedelta = timedelta(0)
     planned_units: int = 20_000
     stop_on_harm: bool = False
+    stratify_by: str = ""
+    exclude_crossed: bool = False
 
     @property
     def design(self) -> Design:
@@ -93,7 +100,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """An experiment of a model."""
+    """An experiment of a model. stopped: it ended since it did harm. reported: alarms that webhooks were told of."""
 
     model: str
     id: str
@@ -104,6 +111,8 @@ class Experiment:
     phases: tuple[Phase, ...] = field(default_factory=tuple)
     end_time: datetime | None = None
     end_reason: str = ""
+    stopped: bool = False
+    reported: frozenset[str] = frozenset()
 
     @property
     def start_time(self) -> datetime | None:
@@ -157,6 +166,10 @@ def _of_metric(metric: Metric, name: str) -> Iterator[FieldViolation]:
         yield FieldViolation(f"{name}.denominator", f"{shown(metric.denominator)} is not a kind of outcome")
     if not 0 <= metric.cap < math.inf:
         yield FieldViolation(f"{name}.cap", f"{metric.cap} is not a number from 0 on")
+    if not LEAST_QUANTILE <= metric.quantile <= 1 - LEAST_QUANTILE:
+        yield FieldViolation(
+            f"{name}.quantile", f"{metric.quantile} is not between {LEAST_QUANTILE} and {1 - LEAST_QUANTILE}"
+        )
 
 
 def started(experiment: Experiment, now: datetime) -> Experiment:
@@ -185,14 +198,14 @@ def reweighted(experiment: Experiment, weights: Mapping[str, float], now: dateti
     return replace(experiment, phases=(*experiment.phases, Phase(now, weights)))
 
 
-def ended(experiment: Experiment, reason: str, now: datetime) -> Experiment:
-    """Return it ended. Raises InvalidArgument, PreconditionFailed."""
+def ended(experiment: Experiment, reason: str, now: datetime, *, stopped: bool = False) -> Experiment:
+    """Return it ended. stopped: since it does harm. Raises InvalidArgument, PreconditionFailed."""
     refuse([*text_violations(reason, MAX_REASON, "reason")], reason="EXPERIMENT_INVALID")
     if experiment.state is State.ENDED:
         return experiment
     if experiment.state is State.DRAFT:
         raise _not_running(experiment)
-    return replace(experiment, state=State.ENDED, end_time=now, end_reason=reason)
+    return replace(experiment, state=State.ENDED, end_time=now, end_reason=reason, stopped=stopped)
 
 
 def check_ran(experiment: Experiment) -> None:

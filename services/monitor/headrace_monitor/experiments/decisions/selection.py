@@ -1,4 +1,4 @@
-"""The SELECT that turns the log and the outcomes into moments by phase, variant and metric. Pure.
+"""The SELECT that turns the log and the outcomes into one row for each unit. Pure.
 
 A unit is assigned by its first answer in the experiment's time: late, repeated and reordered records change nothing.
 Its outcomes count while they became true within the attribution window after that. Everything is recomputed from the
@@ -16,9 +16,6 @@ from headrace_monitor.experiments.decisions.definitions import PREDICTIONS, Expe
 from headrace_monitor.query.decisions.views import name, text
 from headrace_monitor.times import earlier, later
 
-# Of an attribute; smaller ones say nothing.
-MAX_SLICES = 20
-
 
 def read_range(experiment: Experiment, now: datetime) -> tuple[datetime, datetime]:
     """Return the time of the answers that are read."""
@@ -28,23 +25,23 @@ def read_range(experiment: Experiment, now: datetime) -> tuple[datetime, datetim
     return earlier(start, definition.covariate_window), later(end, definition.attribution_window)
 
 
-def moments_sql(experiment: Experiment, now: datetime, slice_by: str = "") -> str:
-    """Return one SELECT. Its rows: slice, metric (null: the units themselves), phase, variant, units, crossed, and the
-    means and co-moments of y, x and c.
+def units_cte(experiment: Experiment, now: datetime, attribute: str = "", *, parts: int = 1, part: int = 0) -> str:
+    """Return the WITH of `per_unit`: unit, first_time, phase, variant, variants, slice_value, and y, x and c of each
+    metric by its number.
 
-    slice_by: attribute whose value at a unit's first answer is its slice; the slices that most units have.
+    attribute: its value at a unit's first answer is the slice_value. parts, part: every so-many-th part of the units.
     """
     definition = experiment.definition
     metrics = definition.metrics
-    selects = [_counts(), *(_moments(index, metric) for index, metric in enumerate(metrics))]
+    these = f"and hash(unit) % {parts} = {part}" if parts > 1 else ""
     return f"""with answers as (
-    select unit, variant, answer_time, {_slice(slice_by)} as slice_value from predictions
-    where model = {text(experiment.model)} and unit is not null and unit <> ''
+    select unit, variant, answer_time, {_slice(attribute)} as slice_value from predictions
+    where model = {text(experiment.model)} and unit is not null and unit <> '' {these}
 ), units as (
     select unit, min_by(variant, answer_time) as variant, min(answer_time) as first_time,
         min_by(slice_value, answer_time) as slice_value, count(distinct variant) as variants
     from answers
-    where answer_time >= {_time(experiment.start_time or now)} and answer_time < {_time(experiment.end_time or now)}
+    where answer_time >= {instant(experiment.start_time or now)} and answer_time < {instant(experiment.end_time or now)}
         and variant in ({", ".join(text(each) for each in definition.weights)})
     group by unit
 ), assigned as (
@@ -64,13 +61,27 @@ def moments_sql(experiment: Experiment, now: datetime, slice_by: str = "") -> st
             and answer_time >= first_time - {_interval(definition.covariate_window.total_seconds())}) as answered_before
     from answers join assigned on assigned.unit = answers.unit group by answers.unit
 ), per_unit as (
-    select assigned.slice_value, assigned.phase, assigned.variant, assigned.variants, {", ".join(_values(metrics))}
+    select assigned.*, {", ".join(_values(metrics))}
     from assigned left join sums on sums.unit = assigned.unit left join served on served.unit = assigned.unit
-    where assigned.slice_value in (
-        select slice_value from assigned group by slice_value order by count(*) desc, slice_value limit {MAX_SLICES}
-    )
-)
-{" union all ".join(selects)}"""
+)"""
+
+
+def units_sql(experiment: Experiment, now: datetime, *, parts: int = 1, part: int = 0) -> str:
+    """Return the SELECT of one row for each unit."""
+    columns = ["unit", "variant", "first_time as first_exposure", "phase", "slice_value as stratum", "variants"]
+    for index, metric in enumerate(experiment.definition.metrics):
+        columns.append(f"y{index} as {name(f'metric.{metric.name}')}")
+        if experiment.definition.covariate_window:
+            columns.append(f"c{index} as {name(f'metric.{metric.name}.before')}")
+        if metric.kind is Kind.RATIO:
+            columns.append(f"x{index} as {name(f'metric.{metric.name}.denominator')}")
+    cte = units_cte(experiment, now, experiment.definition.stratify_by, parts=parts, part=part)
+    return f"{cte}\nselect {', '.join(columns)} from per_unit"
+
+
+def instant(time: datetime) -> str:
+    """Return a time as SQL."""
+    return f"timestamptz {text(time.isoformat())}"
 
 
 def _slice(attribute: str) -> str:
@@ -80,7 +91,7 @@ def _slice(attribute: str) -> str:
 
 def _phase(experiment: Experiment) -> str:
     cases = [
-        f"when first_time >= {_time(phase.start_time)} then {index}"
+        f"when first_time >= {instant(phase.start_time)} then {index}"
         for index, phase in reversed(list(enumerate(experiment.phases)))
     ]
     return f"case {' '.join(cases)} else 0 end"
@@ -118,7 +129,7 @@ def _numerator(metric: Metric, suffix: str) -> str:
     if metric.kind is Kind.BINARY:
         return f"case when {_column('most', metric.outcome, suffix)} > 0 then 1.0 else 0.0 end"
     total = f"coalesce({_column('sum', metric.outcome, suffix)}, 0.0)"
-    return f"least({total}, {metric.cap!r}::double)" if metric.cap else total
+    return f"greatest(least({total}, {metric.cap!r}::double), -{metric.cap!r}::double)" if metric.cap else total
 
 
 def _denominator(metric: Metric) -> str:
@@ -132,29 +143,6 @@ def _denominator(metric: Metric) -> str:
 def _column(what: str, kind: str, suffix: str = "") -> str:
     """Return the name of a column. A kind is any word, also `unit`: with a space it is like no column of the views."""
     return name(f"{what} {kind}{suffix}")
-
-
-def _counts() -> str:
-    empty = ", ".join(["null::double"] * 9)
-    return (
-        "select slice_value, null::integer as metric, phase, variant, count(*) as units, "
-        f"count(*) filter (where variants > 1) as crossed, {empty} from per_unit group by slice_value, phase, variant"
-    )
-
-
-def _moments(index: int, metric: Metric) -> str:
-    y, x, c = f"y{index}", f"x{index}", f"c{index}"
-    means = [f"avg({each})" for each in (y, x, c)]
-    pairs = [(y, y), (y, x), (y, c), (x, x), (x, c), (c, c)]
-    comoments = [f"covar_pop({a}, {b}) * count(*)" for a, b in pairs]
-    return (
-        f"select slice_value, {index} as metric, phase, variant, count(*) as units, 0 as crossed, "
-        f"{', '.join(means + comoments)} from per_unit group by slice_value, phase, variant"
-    )
-
-
-def _time(time: datetime) -> str:
-    return f"timestamptz {text(time.isoformat())}"
 
 
 def _interval(seconds: float) -> str:

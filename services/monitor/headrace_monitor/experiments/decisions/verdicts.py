@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
 
-import numpy as np
-from headrace_statistics.arrays import floats
 from headrace_statistics.experiments import fixed_horizon
-from headrace_statistics.experiments.analysis import Analysis, Counts, Finding, State, VariantResult, analyse, explore
+from headrace_statistics.experiments.analysis import Analysis, Finding, State, VariantResult, analyse, explore
 from headrace_statistics.experiments.effects import Effect
-from headrace_statistics.experiments.moments import UnitMoments
 
 from headrace_monitor.experiments.decisions.definitions import Experiment
-
-
-class MomentRow(NamedTuple):
-    """A row of `selection.moments_sql`. numbers: three means and six co-moments; None for the units themselves."""
-
-    slice_value: str
-    metric: int | None
-    phase: int
-    variant: str
-    units: int
-    crossed: int
-    numbers: tuple[float, ...] | None
+from headrace_monitor.experiments.decisions.moments import Steps
+from headrace_monitor.experiments.decisions.outlook import days_to_go
+from headrace_monitor.experiments.decisions.tally import MomentRow, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +29,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an experiment says at a time."""
+    """What an experiment says at a time. days_to_go: by variant and metric, where one can say it."""
 
     analysis: Analysis
     summary: str
@@ -49,24 +37,24 @@ class Verdict:
     expected: dict[str, float]
     crossed: int
     time: datetime
+    days_to_go: Mapping[tuple[str, str], float] = field(default_factory=dict)
     slices: tuple[Slice, ...] = ()
 
 
 def verdict(experiment: Experiment, rows: Sequence[MomentRow], now: datetime) -> Verdict:
     """Return what the rows say."""
-    analysis = analyse(experiment.definition.design, _phases(experiment, rows))
-    counted = [row for row in rows if row.metric is None]
-    assigned = dict.fromkeys(experiment.definition.weights, 0)
-    expected = dict.fromkeys(experiment.definition.weights, 0.0)
-    for row in counted:
-        assigned[row.variant] += row.units
-    for index, phase in enumerate(experiment.phases):
-        units = sum(row.units for row in counted if row.phase == index)
-        for name, weight in phase.weights.items():
-            expected[name] += units * weight / sum(phase.weights.values())
-    return Verdict(
-        analysis, _summary(experiment, analysis), assigned, expected, sum(row.crossed for row in counted), now
-    )
+    return _verdict(experiment, Tally(experiment, rows), now)
+
+
+def history(experiment: Experiment, rows: Sequence[MomentRow], steps: Steps, now: datetime) -> list[Verdict]:
+    """Return what the units up to the end of each step say, the last of which is all of them."""
+    tally, verdicts = Tally(experiment), []
+    until = experiment.end_time or now
+    for at, end in enumerate(steps.ends):
+        tally.add(row for row in rows if row.step == at)
+        time = until if at == steps.count - 1 else end
+        verdicts.append(_verdict(experiment, tally, time))
+    return verdicts
 
 
 def slices(experiment: Experiment, rows: Sequence[MomentRow]) -> list[Slice]:
@@ -74,9 +62,9 @@ def slices(experiment: Experiment, rows: Sequence[MomentRow]) -> list[Slice]:
     units = Counter[str]()
     for row in rows:
         if row.metric is None:
-            units[row.slice_value] += row.units
+            units[row.slice_value or ""] += row.units
     ordered = sorted(units, key=lambda value: (-units[value], value))
-    counts = {value: _phases(experiment, [row for row in rows if row.slice_value == value]) for value in ordered}
+    counts = {value: Tally(experiment, [row for row in rows if row.slice_value == value]).counts() for value in ordered}
     found = explore(experiment.definition.design, counts)
     return [Slice(value, units[value], found[value]) for value in ordered]
 
@@ -84,10 +72,10 @@ def slices(experiment: Experiment, rows: Sequence[MomentRow]) -> list[Slice]:
 def single_look_p(result: VariantResult) -> float | None:
     """Return the p-value if nobody looked before."""
     found = result.comparison.effect
-    return fixed_horizon.p_value(found) if isinstance(found, Effect) else None
+    return fixed_horizon.p_value(found) if isinstance(found, Effect) and found.standard_error > 0 else None
 
 
-def sentence(result: VariantResult) -> str:
+def sentence(result: VariantResult, days: float | None = None) -> str:
     """Return one metric of one variant in words that claim no probability of being right."""
     one, found = result.comparison, result.comparison.effect
     name = f"{one.metric.name} of {result.variant}"
@@ -101,6 +89,8 @@ def sentence(result: VariantResult) -> str:
         change = f"{found.difference:+.4g}"
         between = f"between {one.low:+.4g} and {one.high:+.4g} is compatible with the data"
         significant = f"{(one.high - one.low) / 2:.4g}"
+    if not (math.isfinite(one.low) and math.isfinite(one.high)):
+        return f"{name}: {change} (any value is compatible with the data): undecided"
     ends = {
         Finding.BETTER: "better than the control",
         Finding.WORSE: "worse than the control",
@@ -109,10 +99,26 @@ def sentence(result: VariantResult) -> str:
         Finding.FUTILE: f"less than the {one.metric.relative_effect:.1%} that is worth finding",
         Finding.UNDECIDED: f"undecided; an effect of {significant} would be significant now",
     }
-    return f"{name}: {change} ({between}): {ends[result.finding]}"
+    after = "" if days is None else f", and one of {one.metric.relative_effect:.1%} takes about {_days(days)} more"
+    return f"{name}: {change} ({between}): {ends[result.finding]}{after}"
 
 
-def _summary(experiment: Experiment, analysis: Analysis) -> str:
+def _days(days: float) -> str:
+    return f"{days:,.0f} days" if days >= 3 else f"{days * 24:,.0f} hours" if days * 24 >= 3 else "a few hours"
+
+
+def _verdict(experiment: Experiment, tally: Tally, now: datetime) -> Verdict:
+    analysis = analyse(experiment.definition.design, tally.counts())
+    days = {
+        (result.variant, result.comparison.metric.name): left
+        for result in analysis.results
+        if (left := days_to_go(experiment, result, tally, now)) is not None
+    }
+    summary = _summary(analysis)
+    return Verdict(analysis, summary, tally.units(), tally.expected(), tally.crossed, now, days)
+
+
+def _summary(analysis: Analysis) -> str:
     sentences = {
         State.SHARES_WRONG: "units are not assigned in the declared shares: find what loses them before you believe "
         "anything here",
@@ -123,25 +129,3 @@ def _summary(experiment: Experiment, analysis: Analysis) -> str:
         State.UNDECIDED: "undecided: the data are compatible with no difference",
     }
     return sentences[analysis.state]
-
-
-def _phases(experiment: Experiment, rows: Iterable[MomentRow]) -> list[Counts]:
-    names = [metric.name for metric in experiment.definition.metrics]
-    counts: list[tuple[dict[str, int], dict[str, dict[str, UnitMoments]]]] = [
-        ({}, {name: {} for name in names}) for _ in experiment.phases
-    ]
-    for row in rows:
-        units, moments = counts[row.phase]
-        if row.metric is None:
-            units[row.variant] = row.units
-        elif row.numbers is not None:
-            moments[names[row.metric]][row.variant] = _moments(row.units, row.numbers)
-    return [
-        Counts(phase.weights, units, moments) for phase, (units, moments) in zip(experiment.phases, counts, strict=True)
-    ]
-
-
-def _moments(units: int, numbers: Sequence[float]) -> UnitMoments:
-    yy, yx, yc, xx, xc, cc = numbers[3:]
-    comoments = np.array([[yy, yx, yc], [yx, xx, xc], [yc, xc, cc]])
-    return UnitMoments(units, floats(numbers[:3]), floats(comoments))

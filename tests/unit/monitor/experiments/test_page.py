@@ -1,0 +1,64 @@
+"""The page of an experiment: every text escaped, nothing loaded, whatever is known."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from headrace.monitor.v1 import experiment_pb2 as pb
+from headrace_monitor.experiments.page import render
+
+BAD = "<script>alert(1)</script>"
+
+
+def experiment() -> pb.Experiment:
+    made = pb.Experiment(name=f"models/shop/experiments/{BAD}", hypothesis=BAD, end_reason=BAD)
+    made.variants.add(name="control", weight=1)
+    made.variants.add(name=BAD, weight=1)
+    made.metrics.add(name="conversion", role=1)
+    made.metrics.add(name="revenue", role=2)
+    made.start_time.FromSeconds(1_790_000_000)
+    made.end_time.FromSeconds(1_790_000_900)
+    return made
+
+
+def analysis(*values: tuple[float | None, float | None, float | None]) -> pb.AnalyseExperimentResponse:
+    said = pb.AnalyseExperimentResponse(summary=BAD, sample_ratio_p=0.5, crossed_units=3)
+    for metric, (value, low, high) in zip(("conversion", "revenue"), values, strict=False):
+        said.results.add(
+            variant=BAD, metric=metric, relative=value, relative_low=low, relative_high=high, summary=BAD, days_to_go=2
+        )
+    said.assigned.add(variant="control", units=1000, expected=990)
+    said.assigned.add(variant=BAD, units=980, expected=990)
+    said.time.FromSeconds(1_790_000_900)
+    return said
+
+
+def history(*points: pb.AnalyseExperimentResponse) -> pb.GetExperimentHistoryResponse:
+    made = pb.GetExperimentHistoryResponse()
+    for at, point in enumerate(points):
+        one = made.points.add(assigned=point.assigned, results=point.results, sample_ratio_p=1)
+        one.time.FromSeconds(1_790_000_000 + 60 * at)
+    return made
+
+
+POINTS = [analysis(), analysis((0.1, -0.4, 0.6)), analysis((0.1, None, None)), analysis((0.1, 0.05, 0.15), (0, -1, 1))]
+
+
+@pytest.mark.parametrize("points", [POINTS[:1], POINTS[1:2], POINTS, [analysis((1e300, -1e300, 1e308))]])
+def test_the_page_shows_effects_units_and_every_metric_and_escapes_what_is_written(points):
+    html = render(experiment(), history(*points), points[-1])
+    assert BAD not in html
+    assert "&lt;script&gt;" in html
+    assert not re.search(r"(src|href)=|url\(|nan|[^a-z]inf[^a-z]", html)
+    for drawing in re.findall(r"<svg.*?</svg>", html, re.DOTALL):
+        ElementTree.fromstring(drawing)
+    assert html.count("<svg") == 2 + 1 + 2
+    assert "3 units met more than one variant" in html
+
+
+def test_intervals_that_are_not_known_leave_a_gap():
+    html = render(experiment(), history(*POINTS), POINTS[-1])
+    assert html.count("<polygon") == 3
+    assert "About 2.0 days to go" in html
