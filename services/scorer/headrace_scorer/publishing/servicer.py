@@ -6,8 +6,9 @@ from headrace.scorer.v1 import publications_pb2 as pb
 from headrace.scorer.v1 import publications_pb2_grpc
 from headrace_servicekit.errors import FieldViolation, refuse
 from headrace_servicekit.identity import identity
+from headrace_servicekit.request_fields import kept_text
 
-from headrace_scorer.convert import job_of, text
+from headrace_scorer.convert import job_of
 from headrace_scorer.publish_specs import publish_spec
 from headrace_scorer.publishing import convert
 from headrace_scorer.publishing.deciding import Deciding
@@ -21,7 +22,7 @@ class PublicationServicer(publications_pb2_grpc.ScoringPublicationServiceService
 
     async def PublishScoringJob(self, request, context):
         model, job = job_of(request.name)
-        reason = text(request.reason, "reason")
+        reason = kept_text(request.reason, "reason")
         spec, wrong = None, list[FieldViolation]()
         if request.HasField("publishing"):
             spec = publish_spec(request.publishing, "publishing", wrong)
@@ -30,12 +31,12 @@ class PublicationServicer(publications_pb2_grpc.ScoringPublicationServiceService
         return pb.PublishScoringJobResponse(publication=convert.to_publication(publication))
 
     async def ApproveScoringPublication(self, request, context):
-        reason = text(request.reason, "reason")
+        reason = kept_text(request.reason, "reason")
         publication = await self._deciding.approve(*convert.publication_of(request.name), identity().client, reason)
         return pb.ApproveScoringPublicationResponse(publication=convert.to_publication(publication))
 
     async def RevertScoringPublication(self, request, context):
-        reason = text(request.reason, "reason")
+        reason = kept_text(request.reason, "reason")
         publication = await self._deciding.revert(*convert.publication_of(request.name), identity().client, reason)
         return pb.RevertScoringPublicationResponse(publication=convert.to_publication(publication))
 
