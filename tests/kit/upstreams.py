@@ -70,6 +70,8 @@ class GrpcUpstream:
         received = list(requests)
         # grpcio gives a call without a deadline one in the far future.
         bounded = remaining if remaining is not None and remaining < 1e6 else None
+        if not context.is_active():
+            return  # it was cut: grpcio ends its requests as if they were whole
         self.calls.append(Call(path, headers, b"".join(received), bounded))
         answer = self.answers.get(path)
         yield from answer(received, context) if answer is not None else [SERVING if path == HEALTH_CHECK else b""]

@@ -20,7 +20,7 @@ from tests.kit.pipeline_runs import Composed, edges, member
 from tests.kit.pools import pools_of
 
 ROW = {"x": np.array([[1, 2, 3, 4]], np.float32)}
-DEADLINE_S, REQUESTS = 0.3, 80
+REQUESTS = 80
 COMPOSED = Composed(
     Pipeline(
         (
@@ -78,7 +78,7 @@ def online_of(pools: Pools) -> PipelineOnline:
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_whatever_becomes_of_its_batchers_a_request_ends_by_its_deadline_and_leaves_nothing_behind(seed):
-    rng, loop = random.Random(seed), asyncio.get_running_loop()
+    rng, loop, deadline_s = random.Random(seed), asyncio.get_running_loop(), patience(0.3)
     async with (
         FakeBatcher.serving(MEMBERS) as one,
         FakeBatcher.serving(MEMBERS, process="fake-2") as other,
@@ -89,7 +89,7 @@ async def test_whatever_becomes_of_its_batchers_a_request_ends_by_its_deadline_a
         online, works = online_of(pools), []
         troubling = asyncio.create_task(trouble(rng, one, other))
         for _ in range(REQUESTS):
-            work = COMPOSED.work(ROW, loop, DEADLINE_S, {}, ())
+            work = COMPOSED.work(ROW, loop, deadline_s, {}, ())
             online.submit((work,))
             works.append(work)
             if rng.random() < 0.1:
@@ -98,7 +98,7 @@ async def test_whatever_becomes_of_its_batchers_a_request_ends_by_its_deadline_a
                 work.answer.cancel()
             await asyncio.sleep(rng.choice((0.0, 0.0, 0.02)))
         troubling.cancel()  # a stream that ends would help those along whom nothing else ends
-        _, waiting = await asyncio.wait([work.answer for work in works], timeout=DEADLINE_S + patience(0.5))
+        _, waiting = await asyncio.wait([work.answer for work in works], timeout=deadline_s + patience(0.5))
         assert not waiting
         (running,) = [one for one in online.collect() if one.name == "headrace_router_pipelines_running"]
         assert running.samples[0].value == 0
