@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aioboto3
+from google.protobuf.message import Message
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
 from headrace_batcher.service import start
@@ -75,6 +76,8 @@ class BatcherRig:
                 getattr(made.serving, field).extend(value)
             elif isinstance(value, timedelta):
                 getattr(made.serving, field).FromTimedelta(value)
+            elif isinstance(value, Message):
+                getattr(made.serving, field).CopyFrom(value)
             else:
                 setattr(made.serving, field, value)
         return made

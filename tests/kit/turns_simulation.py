@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from types import SimpleNamespace
 from typing import Any
 
 from headrace_batcher.decisions.lifecycle import next_step
@@ -18,6 +19,7 @@ from headrace_runtime.contract import Contract
 
 NEVER = math.inf
 _nobody: Any = None
+_idle: Any = SimpleNamespace(rows=0, asked=False, last_answer=-math.inf)
 
 
 class Loading:
@@ -38,7 +40,7 @@ class Loading:
         self.spent_s.setdefault(name, 0.0)
         wanted = Wanted(name, "v", name, "", Contract((), ()), Limits(), need=need, change=change)
         if name not in self.held:
-            self.held[name] = Held(wanted, _nobody, _nobody, 0, _nobody, _nobody, math.inf, wanted_since=self.now)
+            self.held[name] = Held(wanted, _idle, _nobody, 0, _nobody, _nobody, math.inf, wanted_since=self.now)
         self.held[name].want(wanted, next(self._ranks), self.now)
 
     def unwant(self, name: str) -> None:

@@ -55,6 +55,10 @@ class BatchCounters:
         self.answered = 0
         self.cancelled = 0
         self.expired = 0
+        self.evicted = 0
+        self.loaded_on_demand = 0
+        self.padded_bytes = 0
+        self.padding_bytes = 0
         self.shed: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.queued_rows: Callable[[], int] = lambda: 0
@@ -76,6 +80,18 @@ class BatcherCollector(Collector):
             ("batcher_requests_answered", "Requests answered.", lambda c: c.answered),
             ("batcher_requests_cancelled", "Requests whose caller left.", lambda c: c.cancelled),
             ("batcher_requests_expired", "Requests whose deadline passed in the queue.", lambda c: c.expired),
+            ("batcher_versions_evicted", "Times that a version was unloaded for want of memory.", lambda c: c.evicted),
+            (
+                "batcher_padded_input_bytes",
+                "Bytes of inputs that were padded, with the padding.",
+                lambda c: c.padded_bytes,
+            ),
+            ("batcher_padding_bytes", "Bytes of padding: what is computed in vain.", lambda c: c.padding_bytes),
+            (
+                "batcher_versions_loaded_on_demand",
+                "Times that an evicted version was loaded because somebody asked for it.",
+                lambda c: c.loaded_on_demand,
+            ),
         ):
             family = CounterMetricFamily(name, help_text, labels=_LABELS)
             for labels, counters in held.items():

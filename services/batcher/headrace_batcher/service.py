@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 
@@ -51,9 +52,15 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     triton = own_triton(settings, main)
     formats = await with_formats(runtime, main)
     backend, end_model = formats.backend, formats.end_model(triton)
+    gpus = GpuWatch(f"http://127.0.0.1:{settings.triton_metrics_port}/metrics")
     memory = None
-    if settings.memory_limit_bytes is not None:
-        memory = MemoryWatch(settings.memory_limit_bytes, lambda: None if triton is None else triton.group)
+    if settings.memory_limit_bytes is not None or settings.gpu_memory_limit_bytes is not None:
+        memory = MemoryWatch(
+            settings.memory_limit_bytes or math.inf,
+            lambda: None if triton is None else triton.group,
+            gpu_limit_bytes=settings.gpu_memory_limit_bytes or math.inf,
+            gpu_bytes=lambda: 0 if gpus.load is None else gpus.load.used_bytes,
+        )
         await memory.read()
     measuring = Measuring(backend, artifacts, await registry_reports(runtime, process), background.run)
     versions = Versions(
@@ -67,12 +74,11 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         end_model=end_model,
         spans=spans_for(runtime.tracing),
         bounds=LoadBounds(settings.loads_at_once, settings.load_timeout_s),
+        warm_for_s=settings.warm_for_s,
     )
     control = control_pb2_grpc.ControlServiceStub(
         await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
     )
-
-    gpus = GpuWatch(f"http://127.0.0.1:{settings.triton_metrics_port}/metrics")
 
     def status() -> BatcherStatus:
         rows, wait_s = roster.load(time.monotonic())

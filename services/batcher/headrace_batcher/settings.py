@@ -72,7 +72,20 @@ class BatcherSettings(S3Settings, ServiceSettings):
         default=None,
         gt=0,
         description="Main memory that the batcher, its Triton and the models may hold together; unset means no limit. "
-        "Above it, versions that nothing needs are unloaded, then those kept for a rollback, and no other is loaded.",
+        "Above it, versions that nothing needs are unloaded, then those kept for a rollback, then the least recently "
+        "used, which are loaded again when they are asked for.",
+    )
+    gpu_memory_limit_bytes: int | None = Field(
+        default=None,
+        gt=0,
+        description="Memory of all GPUs that Triton sees that may be in use, by whomever; as "
+        "`BATCHER_MEMORY_LIMIT_BYTES`.",
+    )
+    warm_for_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="How long a version that has answered is kept in memory, however short that is. Versions whose "
+        "serving settings say `warm` always are.",
     )
 
     triton_command: str = Field(

@@ -10,6 +10,7 @@ from typing import Any
 import grpc.aio
 import numpy as np
 import pytest
+from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
@@ -122,6 +123,22 @@ async def test_shapes_of_their_own_never_fail_each_other(triton_rig: BatcherRig)
             found = outputs_of(await answer)
             np.testing.assert_array_equal(found["doubled"], tokens * 2)
             np.testing.assert_array_equal(found["lengths"], [tokens.shape[1]])
+
+
+async def test_shapes_of_one_bucket_are_executed_together_and_answered_by_their_own(triton_rig: BatcherRig):
+    padding = registry_pb2.ServingSettings.Padding(sizes=[4, 8])
+    async with serving(triton_rig, onnx_models.variable_dimension(), padding=padding) as tiny:
+        before, made = await tiny.executions(), []
+        for at in range(30):
+            tokens = np.arange(1, at % 9 + 2, dtype=np.int64).reshape(1, -1)  # of 1 to 9, so that one size fits nowhere
+            made.append((tokens, *tiny.client.request(tiny.digest, [tokens], dims=[tokens.shape[1]])))
+        await tiny.client.send([request for _, request, _ in made])
+        for tokens, _, answer in made:
+            found = outputs_of(await answer)
+            np.testing.assert_array_equal(found["doubled"], tokens * 2)
+            np.testing.assert_array_equal(found["lengths"], [tokens.shape[1]])
+        # Nine sizes, in three groups.
+        await tiny.until_executed(before + 3)
 
 
 async def test_one_poison_among_32_fails_alone(triton_rig: BatcherRig):

@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import Code
 
-from tests.kit.onnx_models import linear
+from tests.kit.onnx_models import linear, variable_dimension
 from tests.kit.refusals import reason_of, refused
 
 Settings = registry_pb2.ServingSettings
@@ -86,3 +86,23 @@ async def test_a_file_of_a_version_can_be_read_and_an_unknown_one_is_named(regis
 
     assert await reason_of(read(name=NAME, artifact="other.json")) == "ARTIFACT_NOT_FOUND"
     assert await reason_of(read(name="models/digits/versions/v2", artifact="model.onnx")) == "VERSION_NOT_FOUND"
+
+
+async def test_warm_and_padding_are_kept_and_what_the_contract_does_not_allow_is_refused(registry, version):
+    warm = (await registry.stub.UpdateServingSettings(update(Settings(warm=True)))).version
+    assert warm.serving.warm
+    assert (await registry.stub.UpdateServingSettings(update(Settings(instances=2)))).version.serving.warm
+    fixed = Settings(padding=Settings.Padding(sizes=[8]))
+    error = await refused(registry.stub.UpdateServingSettings(update(fixed)))
+    assert [one.field for one in error.violations] == ["serving.padding"]
+
+    words = await registry.register("words", "v1", variable_dimension())
+    name = "models/words/versions/v1"
+    padded = Settings(padding=Settings.Padding(sizes=[8, 32], values={"tokens": -1.0}))
+    request = registry_pb2.UpdateServingSettingsRequest(name=name, serving=padded)
+    after = (await registry.stub.UpdateServingSettings(request)).version
+    assert (list(after.serving.padding.sizes), dict(after.serving.padding.values)) == ([8, 32], {"tokens": -1.0})
+    assert after.digest == words.digest
+    request.serving.padding.Clear()
+    request.serving.padding.SetInParent()
+    assert not (await registry.stub.UpdateServingSettings(request)).version.serving.HasField("padding")

@@ -22,7 +22,7 @@ nv_gpu_memory_used_bytes{gpu_uuid="GPU-b"} 20000000000
 
 
 def test_the_load_is_over_all_gpus():
-    assert load_of(TEXT) == GpuLoad(0.7, 0.5)
+    assert load_of(TEXT) == GpuLoad(0.7, 0.5, 80_000_000_000)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,14 @@ class Room:
 
 
 class Scene:
-    def __init__(self, tmp_path, backend: Backend, memory: Room | None = None, bounds: LoadBounds = USUAL) -> None:
+    def __init__(
+        self,
+        tmp_path,
+        backend: Backend,
+        memory: Room | None = None,
+        bounds: LoadBounds = USUAL,
+        warm_for_s: float = 60.0,
+    ) -> None:
         self.backend, self.memory = backend, memory
         self.roster = Roster()
         cache = BlobCache(tmp_path / "blobs", Blobs(), max_bytes=0, fetch_timeout_s=5)
@@ -106,6 +113,7 @@ class Scene:
             drain_s=0.1,
             memory=memory,
             bounds=bounds,
+            warm_for_s=warm_for_s,
         )
 
     def phase(self, one: Wanted) -> Phase | None:
@@ -381,8 +389,8 @@ async def test_what_took_too_much_is_kept_when_something_else_is_given_up_for_it
     await eventually(lambda: tight.backend.loaded == {active.name, pending.name})
 
 
-async def test_what_does_not_fit_fails_and_leaves_what_serves_alone(tight: Scene):
-    active = [wanted("a"), wanted("b")]
+async def test_what_does_not_fit_fails_and_leaves_what_is_warm_alone(tight: Scene):
+    active = [wanted("a", pinned=True), wanted("b", pinned=True)]
     tight.versions.want(active)
     await tight.until_ready(*active)
     # Its file says little of what it takes: found out by loading it.

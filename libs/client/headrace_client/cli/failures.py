@@ -185,6 +185,8 @@ _REMEDIES_BY_REASON = {
     "OUTCOME_REJECTED": "correct the field that is named; `headrace monitor outcomes record --help` shows examples",
     "WRONG_USAGE": "`headrace … --help` shows how the command is written, with examples",
     "POOL_STARTING": "come back when the time is over that it says, or give --timeout more than that",
+    "MODEL_LOADING": "come back when the time is over that it says; `headrace models settings MODEL@VERSION --warm` "
+    "keeps it in memory",
     "NO_BACKEND": "`headrace status` shows which service is down",
 }
 # Of a service that says why: it is up, and the address is right.

@@ -203,6 +203,9 @@ def _serving(settings: registry_pb2.ServingSettings) -> Serving:
         settings.max_wait.ToTimedelta(),
         settings.instances,
         devices.get(settings.device),
+        settings.warm,
+        tuple(settings.padding.sizes) if settings.HasField("padding") else None,
+        dict(settings.padding.values),
     )
 
 

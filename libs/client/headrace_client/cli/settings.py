@@ -14,7 +14,7 @@ from headrace.router.v1 import route_pb2
 from headrace_client.cli.failures import NOT_SERVING
 from headrace_client.cli.options import connected, reason_option, request_id_option, timeout_option
 from headrace_client.cli.output import Output, message_json, shown
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.parsing import Duration, NumberPair
 from headrace_client.cli.versions import named_version, version_arguments
 from headrace_client.client import Client
 from headrace_client.operations.registration import Serving, serving_settings
@@ -30,6 +30,12 @@ _READY = route_pb2.BatcherVersion.STATE_READY
 @click.option("--max-wait", type=Duration(), help="Longest wait for batch-mates while busy.")
 @click.option("--instances", type=click.IntRange(1), help="Copies of the model in one backend.")
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where it runs.")
+@click.option("--warm/--no-warm", default=None, help="Whether it stays in memory though nobody asks for it.")
+@click.option(
+    "--pad-to", type=click.IntRange(1), multiple=True, help="Size that dimensions which vary are padded to; repeat."
+)
+@click.option("--pad-with", type=NumberPair(), multiple=True, help="INPUT=VALUE of the padding; default 0; repeat.")
+@click.option("--no-padding", is_flag=True, help="Let only rows of one size share a batch.")
 @click.option("--dry-run", is_flag=True, help="Check, show what there would be, and change nothing.")
 @click.option("--etag", default="", help="Fail if the model changed since this etag was read.")
 @click.option("--no-wait", is_flag=True, help="Return when the registry has it.")
@@ -47,6 +53,10 @@ def settings(
     max_wait: timedelta | None,
     instances: int | None,
     device: str | None,
+    warm: bool | None,
+    pad_to: tuple[int, ...],
+    pad_with: tuple[tuple[str, float], ...],
+    no_padding: bool,
     dry_run: bool,
     etag: str,
     no_wait: bool,
@@ -60,14 +70,26 @@ def settings(
     preferred sizes and waits count at once; for larger batches, instances and devices the backend loads the model again
     beside the one that answers. Exit code 7 means changed, and not taken by every batcher that serves it yet.
 
+    --pad-to lets rows of different sizes share a batch: for models that answer a row alike with padding behind it.
+
     \b
     Examples:
       headrace models settings digits@v1
       headrace models settings digits@v1 --max-batch-rows 64 --max-wait 2ms --reason "more load"
       headrace models settings digits@v1 --instances 2 --dry-run
+      headrace models settings words@v1 --pad-to 32 --pad-to 128 --pad-with ids=1
     """
     model, version = named_version(model, version)
-    declared = serving_settings(Serving(max_batch_rows, preferred_batch_rows, max_wait, instances, device))
+    if no_padding and (pad_to or pad_with):
+        raise click.UsageError("--no-padding excludes --pad-to and --pad-with")
+    padded_to = () if no_padding else pad_to or None
+    declared = serving_settings(
+        Serving(
+            *(max_batch_rows, preferred_batch_rows, max_wait, instances, device, warm),
+            pad_to=padded_to,
+            pad_with=dict(pad_with),
+        )
+    )
     if not declared.ByteSize():
         _show(output, client.get_version(model, version), _serving(client.list_batchers(), model, version))
         return
@@ -112,6 +134,13 @@ def _serving(
     ]
 
 
+def _padding(padding: registry_pb2.ServingSettings.Padding) -> str:
+    if not padding.sizes:
+        return "none"
+    values = [f"{shown(name)} with {value:g}" for name, value in sorted(padding.values.items())]
+    return "; ".join([", ".join(map(str, padding.sizes)), *values])
+
+
 def _show(
     output: Output,
     version: registry_pb2.ModelVersion,
@@ -140,6 +169,8 @@ def _show(
             ("max wait", f"{told.max_wait.ToMicroseconds() / 1000:g} ms"),
             ("instances", str(told.instances)),
             ("device", "where the pool runs" if device == "unspecified" else device),
+            ("warm", "always in memory" if told.warm else "while it is asked for"),
+            ("padded to", _padding(told.padding)),
         ]
     )
     if not serving:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -46,13 +46,20 @@ _DEVICES = {
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """How batches of a version are formed; what is None or empty is left to Headrace."""
+    """How batches of a version are formed; what is None or empty is left to Headrace.
+
+    warm: it stays in memory though nobody asks for it. pad_to: sizes that dimensions which vary are padded to, `()` for
+    none; pad_with: value of the padding by input, 0 for the others.
+    """
 
     max_batch_rows: int | None = None
     preferred_batch_rows: tuple[int, ...] = ()
     max_wait: timedelta | None = None
     instances: int | None = None
     device: str | None = None
+    warm: bool | None = None
+    pad_to: tuple[int, ...] | None = None
+    pad_with: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,4 +251,12 @@ def serving_settings(serving: Serving) -> registry_pb2.ServingSettings:
     )
     if serving.max_wait is not None:
         settings.max_wait.FromTimedelta(serving.max_wait)
+    if serving.warm is not None:
+        settings.warm = serving.warm
+    if serving.pad_to is not None:
+        settings.padding.SetInParent()
+        settings.padding.sizes.extend(sorted(serving.pad_to))
+        settings.padding.values.update(serving.pad_with)
+    elif serving.pad_with:
+        raise invalid("serving.padding.sizes", "values to pad with need sizes to pad to")
     return settings

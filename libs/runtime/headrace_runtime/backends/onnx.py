@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import onnxruntime
 
@@ -21,6 +25,8 @@ from headrace_runtime.scheduling import give_way
 from headrace_runtime.shapes import Layout, OutputTensor
 
 _LOADING_THREADS = 4
+# Files that a process with limits has loaded need no second one when they are loaded again.
+_MAX_TRIED = 4096
 
 
 class OnnxBackend:
@@ -36,6 +42,7 @@ class OnnxBackend:
             _LOADING_THREADS, thread_name_prefix="onnxruntime-load", initializer=give_way
         )
         self._loaded: dict[str, OnnxSession] = {}
+        self._tried: set[tuple[Path, int, int]] = set()
 
     async def __aenter__(self) -> OnnxBackend:
         return self
@@ -49,15 +56,27 @@ class OnnxBackend:
         if files.device == "GPU":
             raise LoadError("the version wants a GPU, and this pool has none")
         onnx_session.check_datatypes(files.contract)
-        # A thread cannot be ended: what is opened in one has been opened by a process with limits before.
-        await onnx_trial.try_loading(files.path, self._budget)
+        await self._try(files.path)
         loop = asyncio.get_running_loop()
-        self._loaded[files.name] = await loop.run_in_executor(
-            self._loading, onnx_session.load, str(files.path), files.contract
-        )
+        self._loaded[files.name] = await loop.run_in_executor(self._loading, _load, files)
+
+    async def _try(self, path: Path) -> None:
+        """Have a file opened by a process with limits, once: a thread in which it is opened afterwards cannot be ended.
+        Raises LoadError."""
+        status = os.stat(path)
+        file = path, status.st_ino, status.st_size  # what is fetched is never written to in its place
+        if file in self._tried:
+            return
+        await onnx_trial.try_loading(path, self._budget)
+        if len(self._tried) >= _MAX_TRIED:
+            self._tried.clear()
+        self._tried.add(file)
 
     async def unload(self, name: str) -> None:
-        self._loaded.pop(name, None)
+        if (session := self._loaded.pop(name, None)) is not None:
+            loop, holding = asyncio.get_running_loop(), [session]
+            del session
+            await loop.run_in_executor(self._loading, _end, holding)
 
     async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
         loaded = self._loaded.get(name)
@@ -73,3 +92,22 @@ class OnnxBackend:
 
     async def ready(self) -> bool:
         return True
+
+
+def _load(files: ModelFiles) -> OnnxSession:
+    try:
+        return onnx_session.load(str(files.path), files.contract)
+    finally:
+        _return_pages()
+
+
+def _end(holding: list[OnnxSession]) -> None:
+    """End a session in this thread: that takes a while."""
+    holding.clear()
+    _return_pages()
+
+
+def _return_pages() -> None:
+    """Have the C library give back what reading a model took, and what a session had: it would keep most of it."""
+    with contextlib.suppress(AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -10,14 +11,16 @@ import structlog
 from headrace_runtime import shapes
 from headrace_runtime.backends.backend import Backend, BackendLost
 from headrace_runtime.contract import Contract
-from headrace_runtime.shapes import WrongInput
+from headrace_runtime.shapes import ShapeKey, WrongInput
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Code
 
 from headrace_batcher.batching.execution import Executor
 from headrace_batcher.batching.execution_gate import ExecutionGate
 from headrace_batcher.batching.incarnations import Incarnations
+from headrace_batcher.batching.padding import Padder
 from headrace_batcher.batching.poison_isolation import PoisonIsolation
+from headrace_batcher.batching.sleeping import Sleep
 from headrace_batcher.batching.split import Split
 from headrace_batcher.batching.tracing import Traces
 from headrace_batcher.decisions import policy, priority
@@ -32,6 +35,7 @@ from headrace_batcher.decisions.answers import (
     Failure,
 )
 from headrace_batcher.decisions.at_backend import Sent
+from headrace_batcher.decisions.padding import Padding
 from headrace_batcher.decisions.queue import WorkQueue
 from headrace_batcher.decisions.service_times import ServiceTimes
 from headrace_batcher.decisions.work import DONE, ONLINE, QUEUED, Work, settle
@@ -48,8 +52,9 @@ class Batcher:
     """Queue and executions of one version.
 
     name: on the backend. service_times: what is known of it already. gate: shared by all versions of a backend.
-    ours: whether nobody else uses what runs it. crashed: told when only this version must be loaded again. `submit`,
-    `cancel` and the rest are called from the event loop only; none of them waits.
+    ours: whether nobody else uses what runs it. padding: by which rows of different sizes share a batch. crashed: told
+    when only this version must be loaded again. `submit`, `cancel` and the rest are called from the event loop only;
+    none of them waits.
     """
 
     def __init__(
@@ -64,16 +69,18 @@ class Batcher:
         gate: ExecutionGate | None = None,
         traces: Traces | None = None,
         ours: bool = True,
+        padding: Padding | None = None,
         crashed: Callable[[str], None] = lambda reason: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self.contract = contract
-        self.limits = limits
+        self.limits, self.padding = limits, padding
         self.encoder = Encoder(contract.outputs)
         self.counters = counters or BatchCounters()
         self.counters.queued_rows = lambda: self._queue.rows
         self.counters.predicted_wait_s = lambda: self.predicted_wait_s(self._now())
+        self._padder = None if padding is None else Padder(padding, contract, self.counters)
         self._executor = Executor(
             *(name, contract, backend, self.counters, traces or Traces(name), now, limits.instances),
             service_times=service_times,
@@ -88,13 +95,13 @@ class Batcher:
         self._isolation = PoisonIsolation(name, self._executor, self._gate, self._incarnations, self._wakeup.wake, now)
         self._refusing: Failure | None = None
         self._held_until = 0.0
+        self._sleep: Sleep | None = None
 
     # What callers do.
 
     def submit(self, work: Work) -> None:
         """Queue a request, or settle it at once when it must be refused."""
-        if self._refusing is not None:
-            work.sink.settle(work, self._refusing)
+        if self._refusing is not None and not self._lets_wait(work, self._refusing):
             return
         too_many = policy.too_many_rows(work.rows, self.limits, online=work.priority == ONLINE)
         if too_many is not None:
@@ -103,6 +110,9 @@ class Batcher:
         try:
             layout = self._executor.layout(work.key)
             work.size_bytes = shapes.check_inputs(layout, work.rows, work.inputs)
+            if self._padder is not None and (planned := self._padder.planned(work.key)) is not None:
+                before, layout = layout, self._executor.layout(ShapeKey(work.key.absent, planned.dims))
+                work.size_bytes = self._padder.pad(work, planned, before, layout)
         except WrongInput as error:
             work.sink.settle(work, Failure(Code.INVALID_ARGUMENT, "INVALID_TENSOR", str(error), error.position))
             return
@@ -139,15 +149,31 @@ class Batcher:
 
     def refuse(self, failure: Failure) -> None:
         """Refuse new requests with `failure`, and give it to those that wait."""
+        self._wake_up()
         self._refusing = failure
         settle(self._queue.clear(), failure)
         self._wakeup.wake()
 
     def accept(self) -> None:
         """Take requests, after `refuse`: the version is loaded. Whoever was suspected is tried first."""
+        self._wake_up()
         self._incarnations.begin()
         self._refusing = None
         self._wakeup.wake()
+
+    def sleep(self, load_s: float, asked: Callable[[], None]) -> None:
+        """Let requests wait that have the time for the version to be loaded, which takes about load_s, and execute none
+        before `accept`. asked: called when somebody asks for it."""
+        self._sleep = Sleep(load_s, asked)
+        self._refusing, self._held_until = self._sleep.refusal, math.inf
+
+    def send_away(self, failure: Failure) -> None:
+        """Give `failure` to those that wait while the version sleeps, which goes on."""
+        waiting = self._queue.clear()
+        self.counters.shed[failure.reason] += len(waiting)
+        if self._sleep is not None:
+            self._sleep.asked = False
+        settle(waiting, failure)
 
     def lose(self) -> None:
         """Refuse requests because what runs them is gone; those that executed are kept to be tried alone."""
@@ -162,6 +188,11 @@ class Batcher:
     def accepting(self) -> bool:
         """Return whether requests are taken."""
         return self._refusing is None
+
+    @property
+    def asked(self) -> bool:
+        """Return whether somebody has asked for the version since it was put to sleep."""
+        return self._sleep is not None and self._sleep.asked
 
     @property
     def gone(self) -> bool:
@@ -271,6 +302,19 @@ class Batcher:
                 settle(unsettled, outcome)
 
     # Whom to let in.
+
+    def _lets_wait(self, work: Work, refusal: Failure) -> bool:
+        """Return whether a request may wait for a version that is not in memory; it is refused when it may not."""
+        if self._sleep is not None:
+            if self._sleep.may_wait(work):
+                return True
+            self.counters.shed[refusal.reason] += 1
+        work.sink.settle(work, refusal)
+        return False
+
+    def _wake_up(self) -> None:
+        if self._sleep is not None:
+            self._sleep, self._held_until = None, 0.0
 
     def _shed(self, work: Work, refusal: policy.Refusal) -> None:
         self.counters.shed[refusal.reason] += 1

@@ -14,6 +14,7 @@ from headrace_servicekit.errors import Code
 
 from headrace_batcher.batching import nans
 from headrace_batcher.batching.output_checks import OutputChecks
+from headrace_batcher.batching.padding import cut_back
 from headrace_batcher.batching.tracing import Traces
 from headrace_batcher.decisions import policy
 from headrace_batcher.decisions.answers import EXPIRED, MODEL_FAILING, MODEL_REJECTED_INPUT, Answer, Failure
@@ -189,9 +190,10 @@ class Executor:
             if not work.is_piece:
                 counters.answered += 1
             work.state = DONE
-            work.sink.settle(
-                work, Answer(row_shapes, values, rows, len(members), queue_s, compute_s, invalid.get(at, 0))
-            )
+            of_one = row_shapes
+            if work.cut:
+                of_one, values = cut_back(self._contract, ordered, work.rows, values, work.cut)
+            work.sink.settle(work, Answer(of_one, values, rows, len(members), queue_s, compute_s, invalid.get(at, 0)))
 
     def _blame(self, work: Work, error: Exception) -> None:
         """Fail a request that was alone in its execution."""

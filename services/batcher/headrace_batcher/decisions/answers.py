@@ -48,6 +48,12 @@ TOO_LATE = Failure(
 )
 STOPPING = Failure(Code.UNAVAILABLE, "STOPPING", "the batcher is stopping", retry_after_s=0.05)
 NOT_LOADED = Failure(Code.UNAVAILABLE, "NOT_LOADED", "the version is not loaded here", retry_after_s=0.5)
+MODEL_LOADING = Failure(
+    Code.UNAVAILABLE, "MODEL_LOADING", "the version was not in memory and is loaded now", retry_after_s=1.0
+)
+MODEL_CROWDED_OUT = Failure(
+    Code.UNAVAILABLE, "MODEL_LOADING", "the version is not in memory, and others that are in use take all of it"
+)
 BACKEND_LOST = Failure(Code.UNAVAILABLE, "NO_BACKEND", "the inference backend is not available", retry_after_s=1.0)
 # Of a request that was executing when its backend went away, and that could not be tried again alone.
 BACKEND_CRASHED = Failure(

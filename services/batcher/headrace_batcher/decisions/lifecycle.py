@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headrace_batcher.decisions import turns
+from headrace_batcher.decisions import eviction, turns
 from headrace_batcher.decisions.turns import USUAL, LoadBounds
 from headrace_batcher.decisions.version_state import End, Memory, Need, Phase, VersionState
 
@@ -25,13 +25,15 @@ CRASHES_FORGOTTEN_S = 300.0
 # What an unloaded version held is given back within this time: a model's process ends after Triton has said so, and
 # memory is read now and then.
 FREED_S = 3.0
+_TAKES_THE_NAME = (Phase.READY, Phase.DRAINING, Phase.LOADING, Phase.EVICTING)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """What to begin now. until: when to look again, unless something happens. no_room: fails for want of memory.
 
-    end: attempts to end, each with the reason.
+    end: attempts to end, each with the reason. evict: is unloaded until somebody asks for it. crowded: was evicted and
+    asked for, and stays as it is: everything that is loaded is warm.
     """
 
     load: str | None
@@ -39,6 +41,8 @@ class Step:
     until: float
     no_room: str | None = None
     end: tuple[tuple[str, End], ...] = ()
+    evict: str | None = None
+    crowded: str | None = None
 
 
 def next_step(
@@ -51,44 +55,50 @@ def next_step(
     freed_at: float = -math.inf,
     may_load: bool = True,
     bounds: LoadBounds = USUAL,
+    warm_for_s: float = math.inf,
 ) -> Step:
     """Return the version to load, those to drop, and the attempts to end. freed_at: when something was unloaded last.
 
     Versions take turns (`turns.py`), few at a time, so that loading takes as little as possible from serving. A version
     goes only after it was unwanted for a while: a control plane that starts may at first want too little. One that is
-    being loaded has nobody to lose, and ends at once. When memory is short, what is unwanted goes at once too, and
-    after it what only a rollback would need.
+    being loaded has nobody to lose, and ends at once. When memory is short, what is unwanted goes at once too, after it
+    what only a rollback would need, and then what nobody has asked for within warm_for_s (`eviction.py`).
     """
     drop, until = _unwanted(seen, unload_after_s, now)
-    if memory is not None and memory.used > memory.limit and not drop:
-        drop = _spare(seen)
+    evict = None
+    if memory is not None and memory.is_short and not drop:
+        room = eviction.spare(seen, memory, warm_for_s, now)
+        drop, evict = room.drop, room.evict
     loading = [one for one in seen if one.phase is Phase.LOADING]
     end, until = _over(loading, bounds, now, until)
     if not backend_up or not may_load:
-        return Step(None, drop, until, end=end)
-    taken = {
-        one.name for one in seen if one.phase in (Phase.READY, Phase.DRAINING, Phase.LOADING) or one.digest in drop
-    }
+        return Step(None, drop, until, end=end, evict=evict)
+    taken = {one.name for one in seen if one.phase in _TAKES_THE_NAME or one.digest in drop}
     waiting = _waiting([one for one in seen if one.name not in taken])
     due = [one for one in waiting if one.retry_at <= now]
     later = min((one.retry_at for one in waiting if one.retry_at > now), default=math.inf)
     if not due:
-        return Step(None, drop, min(until, later), end=end)
+        return Step(None, drop, min(until, later), end=end, evict=evict)
     chosen = min(due, key=turns.turn)
     place = turns.place_for(chosen, loading, bounds, now)
     if not place.free:
         if place.gives_way is not None and not end:
             end = ((place.gives_way, End.GIVES_WAY),)
-        return Step(
-            None, drop, min([until, place.until, *(one.retry_at for one in waiting if one not in due)]), end=end
-        )
-    if memory is None or memory.has_room(chosen.size_bytes, chosen.need):
-        return Step(chosen.digest, drop, until, end=end)
-    drop = drop or _spare(seen, for_need=chosen.need)
-    if drop or any(one.phase is Phase.DRAINING for one in seen):
-        return Step(None, drop, until, end=end)  # looked at again when that is gone
+        until = min([until, place.until, *(one.retry_at for one in waiting if one not in due)])
+        return Step(None, drop, until, end=end, evict=evict)
+    if memory is None or memory.has_room(chosen):
+        return Step(chosen.digest, drop, until, end=end, evict=evict)
+    if not drop and evict is None:
+        room = eviction.spare(seen, memory, warm_for_s, now, chosen.need)
+        drop, evict = room.drop, room.evict
+    if drop or evict is not None or eviction.leaving(seen):
+        return Step(None, drop, until, end=end, evict=evict)  # looked at again when that is gone
     if now < freed_at + FREED_S:
         return Step(None, (), min(until, freed_at + FREED_S), end=end)
+    if chosen.phase is Phase.EVICTED and any(one.phase is Phase.READY for one in seen):
+        return Step(None, (), until, end=end, crowded=chosen.digest)
+    if chosen.need is Need.ACTIVE:  # it serves: it is tried, whatever the limit says
+        return Step(chosen.digest, (), until, end=end)
     return Step(None, (), until, no_room=chosen.digest, end=end)
 
 
@@ -117,7 +127,7 @@ def _waiting(seen: Sequence[VersionState]) -> list[VersionState]:
     Not what only a rollback would need while there is no memory for something more urgent: it would take what was given
     up for that.
     """
-    wanted = [one for one in seen if one.wanted_rank is not None and one.phase in (Phase.WAITING, Phase.FAILED)]
+    wanted = [one for one in seen if one.wanted_rank is not None and _is_due(one)]
     if any(one.short and one.need is not Need.REVERT for one in wanted):
         return [one for one in wanted if one.need is not Need.REVERT]
     return wanted
@@ -127,7 +137,7 @@ def _unwanted(seen: Sequence[VersionState], unload_after_s: float, now: float) -
     """Return what was unwanted for long enough, and when the next one will have been."""
     drop, until = [], math.inf
     for one in seen:
-        if one.wanted_rank is not None or one.phase in (Phase.LOADING, Phase.DRAINING):
+        if one.wanted_rank is not None or one.phase in (Phase.LOADING, Phase.DRAINING, Phase.EVICTING):
             continue
         gone_at = one.unwanted_since + unload_after_s
         if one.phase is not Phase.READY or gone_at <= now:
@@ -147,21 +157,5 @@ def _over(
     return tuple(end), min(until, late_at)
 
 
-def _spare(seen: Sequence[VersionState], for_need: Need = Need.ACTIVE) -> tuple[str, ...]:
-    """Return the version to give up when memory is short: one that nobody wants, else the last that a rollback would
-    need. One at a time: what the one before it frees is not known yet while it drains.
-    """
-    if any(one.phase is Phase.DRAINING for one in seen):
-        return ()
-    ready = [one for one in seen if one.phase is Phase.READY]
-    unwanted = [one for one in ready if one.wanted_rank is None]
-    if unwanted:
-        return (min(unwanted, key=lambda one: one.unwanted_since).digest,)
-    revert = [one for one in ready if one.need is Need.REVERT]
-    if revert and for_need is not Need.REVERT:
-        return (max(revert, key=_rank).digest,)
-    return ()
-
-
-def _rank(one: VersionState) -> int:
-    return one.wanted_rank if one.wanted_rank is not None else 0
+def _is_due(one: VersionState) -> bool:
+    return one.phase in (Phase.WAITING, Phase.FAILED) or (one.phase is Phase.EVICTED and one.busy)

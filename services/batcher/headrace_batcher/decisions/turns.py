@@ -1,9 +1,9 @@
 """Whose turn it is to be loaded, and whose attempt is over. Pure: what never loads must not keep others from loading.
 
-Versions take turns: fewest failures first, then the least time spent on loading, then the most needed, then who has
-waited longest. One is loaded at a time as long as that is quick; beside one that takes longer, more. When all places
-are taken, one that has had its share gives way to one that has used less, and its next share is as large as all that it
-has used: a version that needs a minute gets it, after some turns.
+Versions take turns: fewest failures first, then what was evicted and is asked for, then the least time spent on
+loading, then the most needed, then who has waited longest. One is loaded at a time as long as that is quick; beside one
+that takes longer, more. When all places are taken, one that has had its share gives way to one that has used less, and
+its next share is as large as all that it has used: a version that needs a minute gets it, after some turns.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headrace_batcher.decisions.version_state import VersionState
+from headrace_batcher.decisions.version_state import Phase, VersionState
 
 # A load that has lasted this long does not keep the next one waiting any more.
 ALONE_S = 5.0
@@ -40,10 +40,11 @@ class Turn:
     until: float
 
 
-def turn(one: VersionState) -> tuple[int, float, int, float, int]:
+def turn(one: VersionState) -> tuple[int, bool, float, int, float, int]:
     """Return what decides who is next; the least is."""
     rank = one.wanted_rank if one.wanted_rank is not None else 0
-    return (one.failures, one.used_s, one.need, one.wanted_since, rank)
+    somebody_waits = one.phase is Phase.EVICTED
+    return (one.failures, not somebody_waits, one.used_s, one.need, one.wanted_since, rank)
 
 
 def overdue(seen: Sequence[VersionState], bounds: LoadBounds, now: float) -> tuple[tuple[str, ...], float]:

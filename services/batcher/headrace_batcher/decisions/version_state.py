@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from headrace_runtime.contract import Contract
 from headrace_runtime.formats import Format
 
+from headrace_batcher.decisions.padding import Padding
 from headrace_batcher.decisions.policy import Limits
 
 # What only a rollback would need is loaded again when there is this share of the limit for it, so that it does not come
@@ -17,13 +18,18 @@ REVERT_SHARE = 0.9
 
 
 class Phase(enum.Enum):
-    """Where a version is in its life. FAILED and WAITING are loaded when their time comes and the backend is up."""
+    """Where a version is in its life. FAILED and WAITING are loaded when their time comes and the backend is up.
+
+    EVICTED: unloaded for want of memory, and loaded again when somebody asks for it; EVICTING: about to be.
+    """
 
     WAITING = enum.auto()
     LOADING = enum.auto()
     READY = enum.auto()
     FAILED = enum.auto()
     DRAINING = enum.auto()
+    EVICTING = enum.auto()
+    EVICTED = enum.auto()
 
 
 class Need(enum.IntEnum):
@@ -45,7 +51,7 @@ class Wanted:
     when it can. validation: SHA-256 of the file with expected outputs, empty without one. change: which waits for it,
     empty where none does: another one asks for it anew. kept_as: the format that it runs as here; model_file: the name
     of that file; others: further files that it needs, name and SHA-256. serving_revision:
-    number of the settings that its limits are of.
+    number of the settings that its limits are of. pinned: it is never evicted. padding: of rows of different sizes.
     """
 
     model: str
@@ -64,6 +70,8 @@ class Wanted:
     kept_as: Format = Format.ONNX
     model_file: str = "model.onnx"
     others: tuple[tuple[str, str], ...] = ()
+    pinned: bool = False
+    padding: Padding | None = None
 
     @property
     def name(self) -> str:
@@ -102,7 +110,9 @@ class VersionState:
 
     short: the last time there was no memory for it. failures: to load, in a row. used_s: what its attempts took since
     it was loaded last. wanted_since: when it was first wanted. loading_since: when its attempt began; opening_since:
-    when its file was there. suspected: the backend went away while it was loaded.
+    when its file was there. suspected: the backend went away while it was loaded. pinned: it is never evicted. busy:
+    requests for it wait or execute, or have asked for it since it was evicted. answered_at: when it last answered one.
+    loaded_at: when it last became ready. on_gpu: whether it may take memory of a GPU.
     """
 
     digest: str
@@ -120,6 +130,11 @@ class VersionState:
     loading_since: float = 0.0
     opening_since: float = math.inf
     suspected: bool = False
+    pinned: bool = False
+    busy: bool = False
+    answered_at: float = -math.inf
+    loaded_at: float = -math.inf
+    on_gpu: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +170,31 @@ class End(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the backend and the batcher hold, and may hold, in bytes."""
+    """What the backend and the batcher hold, and may hold, in bytes: main memory, and that of GPUs."""
 
     used: int
-    limit: int
+    limit: float
+    gpu_used: int = 0
+    gpu_limit: float = math.inf
 
-    def has_room(self, size_bytes: int, need: Need) -> bool:
-        """Return whether a version whose file has that size may be loaded. What serves always may."""
-        if need is Need.ACTIVE:
-            return True
-        limit = self.limit * REVERT_SHARE if need is Need.REVERT else self.limit
-        return self.used + size_bytes <= limit
+    @property
+    def main_is_short(self) -> bool:
+        """Return whether more main memory is used than may be."""
+        return self.used > self.limit
+
+    @property
+    def gpu_is_short(self) -> bool:
+        """Return whether more memory of GPUs is used than may be."""
+        return self.gpu_used > self.gpu_limit
+
+    @property
+    def is_short(self) -> bool:
+        """Return whether something has to go."""
+        return self.main_is_short or self.gpu_is_short
+
+    def has_room(self, one: VersionState) -> bool:
+        """Return whether a version may be loaded, going by what it took last, or by the size of its file."""
+        share = REVERT_SHARE if one.need is Need.REVERT else 1.0
+        if one.on_gpu and self.gpu_used + one.size_bytes > self.gpu_limit * share:
+            return False
+        return self.used + one.size_bytes <= self.limit * share

@@ -64,7 +64,8 @@ class Work:
     inputs: present ones, in the order of the contract. wanted: positions of outputs, empty for all. arrived, deadline,
     act_by: monotonic seconds; no deadline is infinity. pieces: of a request too large for one batch; is_piece: whether
     this is one of those. failed: whether an execution with it did. traceparent, request_id: of a request whose caller
-    is followed, else empty. number, holder: its place in the queue, set there.
+    is followed, else empty. number, holder: its place in the queue, set there. cut: sizes of its answer, padded and
+    as they should be.
     """
 
     sink: Sink
@@ -89,6 +90,7 @@ class Work:
     request_id: str = ""
     number: int = 0
     holder: Client | None = None
+    cut: tuple[tuple[int, int], ...] = ()
 
 
 class Client:

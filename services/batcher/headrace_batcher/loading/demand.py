@@ -17,6 +17,7 @@ from headrace_runtime import contract
 from headrace_runtime.formats import MODEL_FILES, Format, from_number, runs
 from headrace_servicekit.peers import Peer
 
+from headrace_batcher.decisions.padding import Padding
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.version_state import Need, Wanted
 from headrace_batcher.loading import validation
@@ -63,7 +64,13 @@ def from_proto(wanted: control_pb2.WantedVersion, bounds: Limits, offered: Colle
         kept_as,
         "" if model is None else model.name,
         tuple((one.name, one.sha256) for one in version.artifacts if _is_needed(one, kept_as, model)),
+        version.serving.warm,
+        _padding(version.serving.padding),
     )
+
+
+def _padding(told: registry_pb2.ServingSettings.Padding) -> Padding | None:
+    return Padding(tuple(told.sizes), tuple(sorted(told.values.items()))) if told.sizes else None
 
 
 def _model_of(

@@ -19,10 +19,11 @@ _USED, _TOTAL = "nv_gpu_memory_used_bytes", "nv_gpu_memory_total_bytes"
 
 @dataclass(frozen=True, slots=True)
 class GpuLoad:
-    """Shares between 0 and 1, over all GPUs that Triton sees."""
+    """Shares between 0 and 1, over all GPUs that Triton sees. used_bytes: of their memory, by whomever."""
 
     utilisation: float
     memory: float
+    used_bytes: int = 0
 
 
 def load_of(text: str) -> GpuLoad | None:
@@ -37,8 +38,9 @@ def load_of(text: str) -> GpuLoad | None:
     busy, total = values[_UTILISATION], sum(values[_TOTAL])
     if not busy or not total > 0.0:
         return None
-    load = GpuLoad(sum(busy) / len(busy), sum(values[_USED]) / total)
-    return load if _are_shares((load.utilisation, load.memory)) else None
+    used = sum(values[_USED])
+    shares = sum(busy) / len(busy), used / total
+    return GpuLoad(*shares, int(used)) if _are_shares(shares) else None
 
 
 def _are_shares(values: Sequence[float]) -> bool:

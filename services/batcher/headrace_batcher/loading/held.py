@@ -36,7 +36,8 @@ class Held:
     for it. loading_since, opening_since: as `VersionState` has them. load_s: how long it took to make it ready the last
     time. opened: what the backend has of it, None before the first time. serving_revision: of the serving settings in
     force; refused_revision: of those that the backend did not take, and why. retiring: batchers with other limits that
-    answer what they have.
+    answer what they have. on_demand: it was evicted, and is announced all the same. answered_at: when it last answered,
+    by a batcher of before. loaded_at: when it last became ready. open_s: how long the backend last took to load it.
     """
 
     wanted: Wanted
@@ -72,6 +73,10 @@ class Held:
     refused_revision: int = 0
     refusal: str = ""
     retiring: int = 0
+    on_demand: bool = False
+    answered_at: float = -math.inf
+    loaded_at: float = -math.inf
+    open_s: float = 0.0
 
     @property
     def name(self) -> str:
@@ -81,7 +86,12 @@ class Held:
     @property
     def serves(self) -> bool:
         """Return whether requests may be sent to it."""
-        return self.phase is Phase.READY and not self.stalled
+        return self.on_demand or (self.phase is Phase.READY and not self.stalled)
+
+    @property
+    def forms_as_wanted(self) -> bool:
+        """Return whether its batches are formed as its serving settings say."""
+        return (self.batcher.limits, self.batcher.padding) == (self.wanted.limits, self.wanted.padding)
 
     def count_crash(self, now: float) -> None:
         """Count that what ran it went while it served, and say when it is loaded again."""
@@ -151,7 +161,7 @@ class Held:
         counters = self.counters
         return VersionStatus(
             self.wanted.digest,
-            Phase.LOADING if self.stalled else self.phase,
+            self._told_phase,
             self.reason or self.refusal,
             self.rank is not None,
             rows=self.batcher.rows,
@@ -163,6 +173,12 @@ class Held:
             compute_s=counters.compute_s.total,
             serving_revision=self.serving_revision,
         )
+
+    @property
+    def _told_phase(self) -> Phase:
+        if self.on_demand and self.phase is not Phase.DRAINING:
+            return Phase.READY
+        return Phase.LOADING if self.stalled else self.phase
 
     def state(self) -> VersionState:
         """Return what decisions are made from."""
@@ -182,6 +198,11 @@ class Held:
             self.loading_since,
             self.opening_since,
             bool(self.losses),
+            self.wanted.pinned,
+            bool(self.batcher.rows) or self.batcher.asked or self.retiring > 0,
+            max(self.answered_at, self.batcher.last_answer),
+            self.loaded_at,
+            self.wanted.device != "CPU",
         )
 
     def files(self, path: Path, beside: Mapping[str, Path]) -> ModelFiles:

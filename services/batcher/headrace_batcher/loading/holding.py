@@ -79,6 +79,7 @@ class Holding:
         """Form batches of a version that serves by its present limits from now on; return what goes on with those that
         wait already, and its loop."""
         before = held.batcher, held.serving
+        held.answered_at = max(held.answered_at, held.batcher.last_answer)
         held.batcher.retire()
         held.batcher = self._batcher(held.wanted, crashed, held.batcher)
         held.serving = tasks.create_task(held.batcher.serve_forever(), name=f"serve {held.name}")
@@ -96,6 +97,7 @@ class Holding:
             gate=self._gate,
             traces=Traces(wanted.name, self._spans),
             ours=self._backend.load_control and wanted.kept_as is not Format.OIP,
+            padding=wanted.padding,
             crashed=lambda reason: crashed(self._held[wanted.digest], reason),
             now=self._now,
         )

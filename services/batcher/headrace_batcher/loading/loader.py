@@ -11,6 +11,7 @@ import structlog
 from headrace_runtime.artifacts.cache import ArtifactError, Artifacts
 from headrace_runtime.backends.backend import Backend, BackendLost, LoadError
 
+from headrace_batcher.decisions import eviction
 from headrace_batcher.decisions.version_state import Memory, Need, Phase
 from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.memory import Room
@@ -25,6 +26,8 @@ _CALLERS_S = 1.0
 _MIB = 1024 * 1024
 # A backend has noticed within this that what loaded a version is gone.
 _END_S, _END_POLL_S = 5.0, 0.05
+# How long memory is read again and again after an unloading: mostly it is there at once.
+_FREED_S = 1.0
 
 
 class NoRoom(LoadError):
@@ -35,7 +38,8 @@ class Loader:
     """Loads and unloads; who does when is decided elsewhere.
 
     memory: None when it is not bounded. end_model: ends at once what executes a version; None where nothing can.
-    opened: called when a version's file is there, from when on its attempt counts.
+    opened: called when a version's file is there, from when on its attempt counts. warm_for_s: how long what has
+    answered is not evicted.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Loader:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         end_model: Callable[[str], object] | None = None,
         opened: Callable[[], None] = lambda: None,
+        warm_for_s: float = math.inf,
     ) -> None:
         self._backend = backend
         self._artifacts = artifacts
@@ -55,6 +60,7 @@ class Loader:
         self._sleep = sleep
         self._end_model = end_model
         self._opened = opened
+        self._warm_for_s = warm_for_s
         # What loading a version took in memory, for the next time.
         self._costs: dict[str, int] = {}
         self.freed_at = -math.inf
@@ -71,7 +77,10 @@ class Loader:
         memory = self.memory
         if memory is None:
             return "there is no memory for it"
-        return f"there is no memory for it: {memory.used // _MIB} of {memory.limit // _MIB} MiB are in use"
+        used, limit, where = memory.used, memory.limit, ""
+        if memory.gpu_limit < math.inf and not memory.main_is_short:
+            used, limit, where = memory.gpu_used, memory.gpu_limit, " of GPUs"
+        return f"there is no memory for it: {used // _MIB} of {limit / _MIB:.0f} MiB{where} are in use"
 
     def cost_bytes(self, digest: str) -> int:
         """Return the memory that a version took when it was loaded last, 0 when it never was."""
@@ -150,10 +159,11 @@ class Loader:
             opening.cancel()
 
     async def _warm_up(self, held: Held, others: Collection[Held]) -> None:
-        """Run the sizes that batches will have, and learn how long they take."""
+        """Run the sizes that batches will have, and learn how long they take. One row where that is known and somebody
+        waits."""
         limits, service_times = held.wanted.limits, held.batcher.service_times
         await held.probe.warm_up(
-            {1, *limits.preferred_rows, limits.max_rows},
+            {1} if held.on_demand else {1, *limits.preferred_rows, limits.max_rows},
             measured=lambda rows, seconds: service_times.observe(rows, seconds, self._now()),
             pause=lambda: self._rest(held, others),
         )
@@ -177,7 +187,16 @@ class Loader:
             log.warning("unloading failed", model=held.name, cause=str(error))
         self.freed_at = self._now()
         if self._memory is not None:
-            await self._memory.read()
+            await self._read_once_freed(self._memory, held.cost_bytes)
+
+    async def _read_once_freed(self, memory: Room, cost_bytes: int) -> None:
+        """Read what is in use, again until half of what a version took is given back, or for a second."""
+        before, give_up = memory.last, self._now() + _FREED_S
+        while True:
+            after = await memory.read()
+            if before is None or after is None or after.used <= before.used - cost_bytes // 2 or self._now() > give_up:
+                return
+            await self._sleep(_END_POLL_S)
 
     def _can_wait(self, held: Held, others: Collection[Held]) -> bool:
         """Return whether others have callers while this version has none who wait for it."""
@@ -197,7 +216,7 @@ class Loader:
     async def _must_fit(self, held: Held, others: Collection[Held]) -> None:
         """Refuse a version that nothing serves yet when it took more memory than there is. Raises NoRoom.
 
-        Unless something is given up for it, or will be next.
+        Unless something is given up for it, or will be next. What was evicted has been found to fit.
         """
         if self._memory is None:
             return
@@ -206,12 +225,12 @@ class Loader:
             return
         if all(one.phase is not Phase.LOADING for one in others):  # else it may be the other's
             held.cost_bytes = self._costs[held.wanted.digest] = max(0, after.used - before.used)
-        spare = any(_gives_way(one) for one in others)
-        if after.used > after.limit and held.need is not Need.ACTIVE and not spare:
+        spare = held.on_demand or any(self._gives_way(one) for one in others)
+        if after.is_short and held.need is not Need.ACTIVE and not spare:
             raise NoRoom(self.no_room)
 
-
-def _gives_way(held: Held) -> bool:
-    if held.phase is Phase.READY:
-        return held.rank is None or held.need is Need.REVERT
-    return held.phase is Phase.DRAINING
+    def _gives_way(self, held: Held) -> bool:
+        if held.phase is Phase.READY:
+            cold = eviction.is_cold(held.state(), self._warm_for_s, self._now())
+            return held.rank is None or held.need is Need.REVERT or cold
+        return held.phase in (Phase.DRAINING, Phase.EVICTING)

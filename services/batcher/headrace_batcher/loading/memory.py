@@ -1,8 +1,9 @@
-"""How much memory the backend and this process hold, read from the kernel."""
+"""How much memory the backend and this process hold, read from the kernel, and that of GPUs by what Triton says."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -24,22 +25,31 @@ class Room(Protocol):
 
 
 class MemoryWatch:
-    """Reads what is in use, again and again. group: process group of the backend, None while there is none.
+    """Reads what is in use, again and again. limit_bytes, gpu_limit_bytes: infinite for none. group: process group of
+    the backend, None while there is none. gpu_bytes: what is in use on GPUs.
 
-    What lies on a GPU is not counted, nor a Triton that others run.
+    A Triton that others run is not counted.
     """
 
-    def __init__(self, limit_bytes: int, group: Callable[[], int | None], proc: Path = Path("/proc")) -> None:
+    def __init__(
+        self,
+        limit_bytes: float,
+        group: Callable[[], int | None],
+        proc: Path = Path("/proc"),
+        *,
+        gpu_limit_bytes: float = math.inf,
+        gpu_bytes: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.last: Memory | None = None
         """What was read last, None before the first time."""
-        self._limit_bytes = limit_bytes
-        self._group = group
+        self._limit_bytes, self._gpu_limit_bytes = limit_bytes, gpu_limit_bytes
+        self._group, self._gpu_bytes = group, gpu_bytes
         self._proc = proc
 
     async def read(self) -> Memory | None:
         """Return what is in use now."""
         used = await asyncio.to_thread(held_bytes, os.getpid(), self._group(), self._proc)
-        self.last = Memory(used, self._limit_bytes)
+        self.last = Memory(used, self._limit_bytes, self._gpu_bytes(), self._gpu_limit_bytes)
         return self.last
 
     async def run(self, changed: Callable[[], None]) -> NoReturn:

@@ -54,6 +54,9 @@ class Settling:
             wanted = held.wanted
             if not held.serves or wanted.serving_revision in (held.serving_revision, held.refused_revision):
                 continue
+            if held.on_demand:  # it is loaded by them when somebody asks for it
+                held.serving_revision, held.refusal = wanted.serving_revision, ""
+                continue
             if held.opened is None or held.opened.suits(wanted):
                 self._apply(held, tasks)
             # Until a batcher of before is gone, its batches may be larger than the backend would be told.
@@ -64,7 +67,7 @@ class Settling:
 
     def _apply(self, held: Held, tasks: asyncio.TaskGroup) -> None:
         held.serving_revision, held.refusal = held.wanted.serving_revision, ""
-        if held.batcher.limits != held.wanted.limits:
+        if not held.forms_as_wanted:
             before = self._holding.replace_batcher(held, tasks, crashed=self._crashed)
             tasks.create_task(self._retire(held, *before), name=f"retire {held.name}")
         self._holding.move(held, held.phase, held.reason)  # tells the control plane

@@ -1,7 +1,8 @@
 """Making wanted versions ready and letting unwanted ones go.
 
 fetch → verify → load → warm up → probe → READY; unwanted → drain → unload. Loading runs beside serving; a version that
-fails is tried again with back-off; when the backend comes back, everything is loaded again.
+fails is tried again with back-off; when the backend comes back, everything is loaded again. What memory is too short
+for is unloaded until somebody asks for it (`evicting.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from headrace_batcher.decisions import lifecycle, readiness
 from headrace_batcher.decisions.answers import BACKEND_LOST
 from headrace_batcher.decisions.turns import USUAL, LoadBounds
 from headrace_batcher.decisions.version_state import End, Phase, VersionStatus, Wanted
+from headrace_batcher.loading.evicting import Evicting
 from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.holding import Holding
 from headrace_batcher.loading.loader import Loader, NoRoom
@@ -38,6 +40,7 @@ log = structlog.get_logger()
 # An announced end takes this long to reach every data plane; what they sent before is still answered.
 DRAIN_S = 1.0
 _DRAIN_POLL_S = 0.02
+WARM_FOR_S = 60.0
 
 
 class Versions:
@@ -45,6 +48,7 @@ class Versions:
 
     changed: called when a state changed that the control plane should know. became_ready: called each time a version is
     loaded. unload_after_s: how long a version must have been unwanted before it goes. end_model: as the loader has it.
+    warm_for_s: how long a version that has answered stays in memory, however short that is.
     """
 
     def __init__(
@@ -61,10 +65,16 @@ class Versions:
         spans: BatchSpans | None = None,
         drain_s: float = DRAIN_S,
         bounds: LoadBounds = USUAL,
+        warm_for_s: float = WARM_FOR_S,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wakeup = Wakeup()
-        self._loader = Loader(backend, artifacts, memory, now, end_model=end_model, opened=self._wakeup.wake)
+        self._loader = Loader(
+            *(backend, artifacts, memory, now),
+            end_model=end_model,
+            opened=self._wakeup.wake,
+            warm_for_s=warm_for_s,
+        )
         self._unload_after_s = unload_after_s
         self._became_ready = became_ready
         self._drain_s = drain_s
@@ -77,6 +87,9 @@ class Versions:
             crashed=self.crashed,
             wake=self._wakeup.wake,
             attempt_s=bounds.attempt_s,
+        )
+        self._evicting = Evicting(
+            *(self._holding, self._loader), warm_for_s=warm_for_s, wake=self._wakeup.wake, now=now
         )
         self._began = now()
         self._demand: Sequence[Wanted] = ()
@@ -94,6 +107,7 @@ class Versions:
     def backend_up(self) -> None:
         """Load everything: a backend that comes up holds nothing."""
         self._backend_up = True
+        self._evicting.backend_up()
         self._wakeup.wake()
 
     def backend_down(self, reason: str) -> None:
@@ -105,6 +119,7 @@ class Versions:
             held.batcher.lose()
             if held.phase in (Phase.READY, Phase.WAITING):
                 self._holding.move(held, Phase.WAITING, reason)
+            self._evicting.backend_down(held)
         self._wakeup.wake()
 
     def stall(self, held: Held, reason: str) -> None:
@@ -148,7 +163,9 @@ class Versions:
         """Raise Unavailable until this process can replace another one; then never again (`readiness.py`)."""
         if self._settled:
             return
-        tried = {held.wanted.digest for held in self._holding if held.phase in (Phase.READY, Phase.FAILED)}
+        tried = {
+            held.wanted.digest for held in self._holding if held.on_demand or held.phase in (Phase.READY, Phase.FAILED)
+        }
         missing = readiness.lacking(self._demand if self._was_told else None, tried, self._now() - self._began)
         if missing is not None:
             raise Unavailable(missing)
@@ -188,14 +205,21 @@ class Versions:
             freed_at=self._loader.freed_at,
             may_load=self._gate.open and not self._settling.reloading,
             bounds=self._bounds,
+            warm_for_s=self._evicting.warm_for_s,
         )
         for digest, why in step.end:
             self._end(self._holding[digest], why)
         for digest in step.drop:
             held = self._holding[digest]
             was_loaded, given_up = held.phase is Phase.READY, held.rank is not None
+            held.on_demand = False
             self._holding.move(held, Phase.DRAINING, "there is no memory for it" if given_up else "")
             tasks.create_task(self._drop(held, was_loaded, given_up), name=f"drop {held.name}")
+        if step.evict is not None:
+            self._evicting.begin(self._holding[step.evict], tasks)
+        if step.crowded is not None:
+            self._evicting.crowd_out(self._holding[step.crowded])
+            self._wakeup.wake()
         if step.load is not None:
             held = self._holding[step.load]
             self._holding.move(held, Phase.LOADING, "")
@@ -271,6 +295,7 @@ class Versions:
     def _make_ready(self, held: Held, took: Mapping[str, float]) -> None:
         held.count_success()
         held.load_s = self._now() - held.loading_since
+        self._evicting.became_ready(held, took["load_s"])
         held.batcher.accept()
         self._holding.move(held, Phase.READY, "")
         log.info("version ready", model=held.name, digest=held.wanted.digest, **took)
@@ -281,6 +306,7 @@ class Versions:
         held.count_failure(self._now(), **how)
         if held.given_up:
             reason = f"{reason}; after {lifecycle.MAX_COSTLY} attempts it is not tried again until somebody asks"
+        self._evicting.failed(held)
         self._holding.move(held, Phase.FAILED, reason)
         log.warning("version failed", model=held.name, reason=reason, failures=held.failures)
 
@@ -291,6 +317,7 @@ class Versions:
             self._fail(held, reason, crashed=True, attempt_s=attempt_s)
             return
         held.count_loss(self._now())
+        self._evicting.failed(held)
         self._holding.move(held, Phase.WAITING, f"the backend went away: {cause}")
 
     async def _drop(self, held: Held, was_loaded: bool, given_up: bool) -> None:

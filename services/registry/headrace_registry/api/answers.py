@@ -293,8 +293,12 @@ def _to_serving(settings: ServingSettings) -> registry_pb2.ServingSettings:
         preferred_batch_rows=settings.preferred_batch_rows,
         instances=settings.instances,
         device=DEVICE_NUMBERS[settings.device],
+        warm=settings.warm,
     )
     message.max_wait.FromNanoseconds(round(settings.max_wait_ms * 1e6))
+    if (padding := settings.padding) is not None:
+        message.padding.sizes.extend(padding.sizes)
+        message.padding.values.update(padding.values)
     return message
 
 

@@ -28,6 +28,7 @@ from headrace_registry.decisions.models import (
     Metric,
     MetricSource,
     Model,
+    Padding,
     PoolFormats,
     Stage,
     Task,
@@ -276,7 +277,13 @@ def _serving(message: registry_pb2.ServingSettings, field: str, found: list[Fiel
         max_wait_ms=max_wait_ms,
         instances=message.instances,
         device=_known(DEVICES, message.device, Device.ANY, f"{field}.device", found),
+        warm=message.warm if message.HasField("warm") else None,
+        padding=_padding(message.padding) if message.HasField("padding") else None,
     )
+
+
+def _padding(message: registry_pb2.ServingSettings.Padding) -> Padding:
+    return Padding(tuple(message.sizes), dict(message.values))
 
 
 def _artifact_type(number: int, field: str, found: list[FieldViolation]) -> ArtifactType:

@@ -9,7 +9,7 @@ from headrace_servicekit.errors import refuse
 
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Entry, Write
-from headrace_registry.decisions import lifecycle, serving
+from headrace_registry.decisions import lifecycle, padding, serving
 from headrace_registry.decisions.models import Action, ServingChange, VersionRef
 from headrace_registry.decisions.serving import Declared
 from headrace_registry.decisions.tokens import check_etag
@@ -39,7 +39,7 @@ class ServingUpdates:
             after = serving.changed(version.serving, declared)
             if version.contract.row_by_row:
                 after = serving.row_by_row(after)
-            refuse(serving.violations(after, "serving"))
+            refuse(serving.violations(after, "serving") or padding.misfits(after, version.contract, "serving"))
             if after == version.serving:
                 return Outcome(model, version)
             change = ServingChange(version.serving_revision + 1, version.serving, after)

@@ -242,14 +242,27 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
+class Padding:
+    """How rows of different sizes are made to fit one batch. values: of the padding, by input; 0 for the others."""
+
+    sizes: tuple[int, ...]
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ServingSettings:
-    """How batches of a version are formed, with every default filled in."""
+    """How batches of a version are formed, with every default filled in.
+
+    warm: it is never unloaded for want of memory.
+    """
 
     max_batch_rows: int
     preferred_batch_rows: tuple[int, ...]
     max_wait_ms: float
     instances: int
     device: Device = Device.ANY
+    warm: bool = False
+    padding: Padding | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from headrace_servicekit.errors import FieldViolation
 
-from headrace_registry.decisions.models import Device, ServingSettings
+from headrace_registry.decisions import padding
+from headrace_registry.decisions.models import Device, Padding, ServingSettings
 
 DEFAULT_MAX_BATCH_ROWS = 32
 DEFAULT_PREFERRED_BATCH_ROWS = (8, 16, 32)
@@ -21,13 +22,15 @@ MAX_INSTANCES = 64
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a caller declares of serving settings; 0, empty, None and ANY are unset."""
+    """What a caller declares of serving settings; 0, empty, None and ANY are unset. A padding without sizes is none."""
 
     max_batch_rows: int = 0
     preferred_batch_rows: tuple[int, ...] = ()
     max_wait_ms: float | None = None
     instances: int = 0
     device: Device = Device.ANY
+    warm: bool | None = None
+    padding: Padding | None = None
 
 
 def changed(settings: ServingSettings, declared: Declared) -> ServingSettings:
@@ -40,7 +43,13 @@ def changed(settings: ServingSettings, declared: Declared) -> ServingSettings:
         max_wait_ms=settings.max_wait_ms if declared.max_wait_ms is None else declared.max_wait_ms,
         instances=declared.instances or settings.instances,
         device=settings.device if declared.device is Device.ANY else declared.device,
+        warm=settings.warm if declared.warm is None else declared.warm,
+        padding=settings.padding if declared.padding is None else _given(declared.padding),
     )
+
+
+def _given(declared: Padding) -> Padding | None:
+    return declared if declared.sizes else None
 
 
 UNSET = Declared()
@@ -80,4 +89,4 @@ def violations(settings: ServingSettings, field: str) -> list[FieldViolation]:
         found.append(FieldViolation(f"{field}.max_wait", f"{settings.max_wait_ms:g} ms is not between 0 and 1 s"))
     if not 1 <= settings.instances <= MAX_INSTANCES:
         found.append(FieldViolation(f"{field}.instances", f"{settings.instances} is not between 1 and {MAX_INSTANCES}"))
-    return found
+    return found + padding.violations(settings, field)

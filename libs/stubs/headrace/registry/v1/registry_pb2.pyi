@@ -191,7 +191,7 @@ class Lineage(_message.Message):
     def __init__(self, parent_version: _Optional[str] = ..., run: _Optional[str] = ..., dataset: _Optional[str] = ..., code_revision: _Optional[str] = ...) -> None: ...
 
 class ServingSettings(_message.Message):
-    __slots__ = ("max_batch_rows", "preferred_batch_rows", "max_wait", "instances", "device")
+    __slots__ = ("max_batch_rows", "preferred_batch_rows", "max_wait", "instances", "device", "warm", "padding")
     class Device(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         DEVICE_UNSPECIFIED: _ClassVar[ServingSettings.Device]
@@ -200,17 +200,35 @@ class ServingSettings(_message.Message):
     DEVICE_UNSPECIFIED: ServingSettings.Device
     DEVICE_CPU: ServingSettings.Device
     DEVICE_GPU: ServingSettings.Device
+    class Padding(_message.Message):
+        __slots__ = ("sizes", "values")
+        class ValuesEntry(_message.Message):
+            __slots__ = ("key", "value")
+            KEY_FIELD_NUMBER: _ClassVar[int]
+            VALUE_FIELD_NUMBER: _ClassVar[int]
+            key: str
+            value: float
+            def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+        SIZES_FIELD_NUMBER: _ClassVar[int]
+        VALUES_FIELD_NUMBER: _ClassVar[int]
+        sizes: _containers.RepeatedScalarFieldContainer[int]
+        values: _containers.ScalarMap[str, float]
+        def __init__(self, sizes: _Optional[_Iterable[int]] = ..., values: _Optional[_Mapping[str, float]] = ...) -> None: ...
     MAX_BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
     PREFERRED_BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
     MAX_WAIT_FIELD_NUMBER: _ClassVar[int]
     INSTANCES_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
+    WARM_FIELD_NUMBER: _ClassVar[int]
+    PADDING_FIELD_NUMBER: _ClassVar[int]
     max_batch_rows: int
     preferred_batch_rows: _containers.RepeatedScalarFieldContainer[int]
     max_wait: _duration_pb2.Duration
     instances: int
     device: ServingSettings.Device
-    def __init__(self, max_batch_rows: _Optional[int] = ..., preferred_batch_rows: _Optional[_Iterable[int]] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., instances: _Optional[int] = ..., device: _Optional[_Union[ServingSettings.Device, str]] = ...) -> None: ...
+    warm: bool
+    padding: ServingSettings.Padding
+    def __init__(self, max_batch_rows: _Optional[int] = ..., preferred_batch_rows: _Optional[_Iterable[int]] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., instances: _Optional[int] = ..., device: _Optional[_Union[ServingSettings.Device, str]] = ..., warm: _Optional[bool] = ..., padding: _Optional[_Union[ServingSettings.Padding, _Mapping]] = ...) -> None: ...
 
 class Artifact(_message.Message):
     __slots__ = ("name", "type", "sha256", "size_bytes")

@@ -30,8 +30,8 @@ class RouterServiceStub:
 
     Errors: INVALID_ARGUMENT with field violations for what the version's serving contract forbids; NOT_FOUND, reason
     MODEL_NOT_FOUND or VERSION_NOT_FOUND; RESOURCE_EXHAUSTED with RetryInfo when queues are full; DEADLINE_EXCEEDED when the
-    answer would come too late; UNAVAILABLE, reason MODEL_NOT_READY, NO_BACKEND or POOL_STARTING, with RetryInfo when nothing can
-    answer.
+    answer would come too late; UNAVAILABLE, reason MODEL_NOT_READY, NO_BACKEND, POOL_STARTING or MODEL_LOADING, with RetryInfo
+    when nothing can answer.
     """
 
     def __init__(self, channel):
@@ -62,8 +62,8 @@ class RouterServiceServicer:
 
     Errors: INVALID_ARGUMENT with field violations for what the version's serving contract forbids; NOT_FOUND, reason
     MODEL_NOT_FOUND or VERSION_NOT_FOUND; RESOURCE_EXHAUSTED with RetryInfo when queues are full; DEADLINE_EXCEEDED when the
-    answer would come too late; UNAVAILABLE, reason MODEL_NOT_READY, NO_BACKEND or POOL_STARTING, with RetryInfo when nothing can
-    answer.
+    answer would come too late; UNAVAILABLE, reason MODEL_NOT_READY, NO_BACKEND, POOL_STARTING or MODEL_LOADING, with RetryInfo
+    when nothing can answer.
     """
 
     def Predict(self, request, context):
@@ -130,8 +130,8 @@ class RouterService:
 
     Errors: INVALID_ARGUMENT with field violations for what the version's serving contract forbids; NOT_FOUND, reason
     MODEL_NOT_FOUND or VERSION_NOT_FOUND; RESOURCE_EXHAUSTED with RetryInfo when queues are full; DEADLINE_EXCEEDED when the
-    answer would come too late; UNAVAILABLE, reason MODEL_NOT_READY, NO_BACKEND or POOL_STARTING, with RetryInfo when nothing can
-    answer.
+    answer would come too late; UNAVAILABLE, reason MODEL_NOT_READY, NO_BACKEND, POOL_STARTING or MODEL_LOADING, with RetryInfo
+    when nothing can answer.
     """
 
     @staticmethod

@@ -36,7 +36,7 @@ from headrace_router.data.refusals import (
 log = structlog.get_logger()
 
 # Answers that say nothing about the request: another replica may do better.
-ELSEWHERE = frozenset(("NOT_LOADED", "STOPPING", "NO_BACKEND", "BATCHER_DISAGREES"))
+ELSEWHERE = frozenset(("NOT_LOADED", "STOPPING", "NO_BACKEND", "BATCHER_DISAGREES", "MODEL_LOADING"))
 # The request itself may be why: it is not given to another replica.
 SUSPECT = "BACKEND_CRASHED"
 MAX_ATTEMPTS = 2

@@ -29,8 +29,8 @@ SILENT_S, SILENT_UNMEASURED_S, SILENT_FACTOR = 2.0, 4.0, 3.0
 LATE_S, LATE_FACTOR = 0.25, 4.0
 
 _FAILURES = frozenset((Code.UNAVAILABLE, Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS))
-# About the version or a batcher that stops, which says so itself.
-_NOT_ITS_FAULT = frozenset(("NOT_LOADED", "STOPPING"))
+# About the version or a batcher that stops, which says so itself, or that loads a version again that was not asked for.
+_NOT_ITS_FAULT = frozenset(("NOT_LOADED", "STOPPING", "MODEL_LOADING"))
 
 R = TypeVar("R")
 

@@ -1,0 +1,154 @@
+"""Versions that memory is too short for are unloaded, and loaded again for whoever asks."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from headrace_batcher.batching.batcher import Batcher
+from headrace_batcher.decisions.answers import Answer, Failure
+from headrace_batcher.decisions.version_state import Phase, Wanted
+from headrace_batcher.decisions.work import Work
+from headrace_servicekit.testing import eventually
+
+from tests.kit.batching import Doubling, WorkMaker, serving, settled
+from tests.unit.batcher.test_versions import Backend, Room, Scene, running, wanted
+
+
+@pytest.fixture
+async def tight(tmp_path) -> AsyncIterator[Scene]:
+    """A scene in which two of three versions fit into memory, and none is warm for longer than it is asked."""
+    backend = Backend()
+    scene = Scene(tmp_path, backend, Room(backend), warm_for_s=0.0)
+    scene.versions.backend_up()
+    async with running(scene.versions):
+        yield scene
+
+
+def batcher_of(scene: Scene, one: Wanted) -> Batcher:
+    handle = next(state.handle for state in scene.roster.states() if state.digest == one.digest)
+    batcher = scene.roster.find(handle)
+    assert batcher is not None
+    return batcher
+
+
+def ask(scene: Scene, one: Wanted, work: WorkMaker, deadline_s: float = 30.0) -> Work:
+    batcher = batcher_of(scene, one)
+    now = time.monotonic()
+    asked = work([2.0], batcher=batcher, arrived=now, deadline=now + deadline_s)
+    batcher.submit(asked)
+    return asked
+
+
+async def test_all_are_announced_and_the_one_that_is_not_in_memory_is_loaded_for_who_asks(
+    tight: Scene, work: WorkMaker
+):
+    three = [wanted("a"), wanted("b"), wanted("c")]
+    tight.versions.want(three)
+    await eventually(lambda: len(tight.ready()) == 3 and len(tight.backend.loaded) == 2)
+    assert {tight.phase(one) for one in three} == {Phase.READY}, "as the control plane hears of it"
+    await eventually(tight.settled)
+    for _ in range(3):
+        away = next(one for one in three if one.name not in tight.backend.loaded)
+        assert "not in memory" in tight.reason(away)
+        asked = ask(tight, away, work)
+        await settled(work, asked)
+        assert work.sink.rows(asked) == [4.0]
+        await eventually(lambda: len(tight.backend.loaded) == 2)
+        assert tight.ready() == {one.digest for one in three}
+    counters = tight.versions.counters().values()
+    assert sum(one.loaded_on_demand for one in counters) == 3
+    assert sum(one.evicted for one in counters) == 4
+
+
+async def test_what_is_pinned_stays_and_what_is_asked_for_takes_turns(tight: Scene, work: WorkMaker):
+    pinned, others = wanted("a", pinned=True), [wanted("b"), wanted("c")]
+    tight.versions.want([pinned, *others])
+    await eventually(lambda: len(tight.ready()) == 3 and len(tight.backend.loaded) == 2)
+    for one in [*others, *others]:
+        asked = ask(tight, one, work)
+        await settled(work, asked)
+        assert isinstance(work.sink.outcomes[asked.id], Answer)
+        assert pinned.name in tight.backend.loaded
+    assert tight.backend.calls.count("load a--v1") == 1
+
+
+async def test_where_all_is_warm_who_asks_is_told_when_to_come_back(tmp_path, work: WorkMaker):
+    backend = Backend()
+    scene = Scene(tmp_path, backend, Room(backend), warm_for_s=600.0)
+    scene.versions.backend_up()
+    three = [wanted("a"), wanted("b"), wanted("c")]
+    async with running(scene.versions):
+        scene.versions.want(three)
+        await eventually(lambda: len(scene.ready()) == 3 and len(backend.loaded) == 2)
+        loaded = [one for one in three if one.name in backend.loaded]
+        await settled(work, *[ask(scene, one, work) for one in loaded])
+        away = next(one for one in three if one not in loaded)
+        asked = ask(scene, away, work)
+        await settled(work, asked)
+        told = work.sink.outcomes[asked.id]
+        assert isinstance(told, Failure)
+        assert told.reason == "MODEL_LOADING"
+        assert 590.0 < told.retry_after_s <= 600.0
+        assert {one.name for one in loaded} == backend.loaded
+        assert away.digest in scene.ready()
+
+
+async def test_one_that_cannot_be_loaded_again_is_announced_as_gone_and_its_callers_are_told(
+    tight: Scene, work: WorkMaker
+):
+    three = [wanted("a"), wanted("b"), wanted("c")]
+    tight.versions.want(three)
+    await eventually(lambda: len(tight.ready()) == 3 and len(tight.backend.loaded) == 2)
+    away = next(one for one in three if one.name not in tight.backend.loaded)
+    tight.backend.refuses.add(away.name)
+    asked = ask(tight, away, work)
+    await settled(work, asked)
+    assert work.sink.reason(asked) == "NOT_LOADED"
+    await eventually(lambda: away.digest not in tight.ready())
+    assert tight.phase(away) is Phase.FAILED
+
+
+async def test_while_the_backend_is_away_so_is_what_was_not_in_memory(tight: Scene, work: WorkMaker):
+    three = [wanted("a"), wanted("b"), wanted("c")]
+    tight.versions.want(three)
+    await eventually(lambda: len(tight.ready()) == 3 and len(tight.backend.loaded) == 2)
+    away = next(one for one in three if one.name not in tight.backend.loaded)
+    tight.backend.loaded.clear()
+    tight.versions.backend_down("it is gone")
+    assert tight.ready() == set()
+    lost = ask(tight, away, work)
+    assert work.sink.reason(lost) == "NO_BACKEND"
+    tight.versions.backend_up()
+    asked = ask(tight, away, work)
+    await settled(work, asked)
+    assert work.sink.rows(asked) == [4.0]
+    await eventually(lambda: len(tight.ready()) == 3)
+
+
+async def test_one_that_nobody_wants_any_more_goes_though_it_is_not_in_memory(tight: Scene):
+    three = [wanted("a"), wanted("b"), wanted("c")]
+    tight.versions.want(three)
+    await eventually(lambda: len(tight.ready()) == 3 and len(tight.backend.loaded) == 2)
+    away = next(one for one in three if one.name not in tight.backend.loaded)
+    tight.versions.want([one for one in three if one is not away])
+    await eventually(lambda: len(tight.ready()) == 2 and tight.phase(away) is None)
+
+
+async def test_a_sleeping_version_keeps_who_has_the_time_and_refuses_who_has_not(backend: Doubling, work: WorkMaker):
+    calls: list[str] = []
+    async with serving(backend) as batcher:
+        batcher.sleep(2.0, lambda: calls.append("asked"))
+        now = time.monotonic()
+        hasty = work([1.0], batcher=batcher, arrived=now, deadline=now + 1.0)
+        patient = work([2.0], batcher=batcher, arrived=now, deadline=now + 60.0)
+        batcher.submit(hasty)
+        batcher.submit(patient)
+        told = work.sink.outcomes[hasty.id]
+        assert isinstance(told, Failure)
+        assert (told.reason, told.retry_after_s) == ("MODEL_LOADING", 2.0)
+        assert calls == ["asked"]
+        assert batcher.rows == 1
+        assert backend.executed == []
+        batcher.accept()
+        await settled(work, patient)
+        assert work.sink.rows(patient) == [4.0]
