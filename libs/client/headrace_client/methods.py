@@ -49,6 +49,9 @@ UPLOAD_ARTIFACT = Method(
     _REGISTRY + "UploadArtifact", registry.UploadArtifactRequest, registry.UploadArtifactResponse, client_stream=True
 )
 UPLOAD_CODE = Method(_REGISTRY + "UploadCode", registry.UploadCodeRequest, registry.UploadCodeResponse)
+STREAM_CODE = Method(
+    _REGISTRY + "StreamCode", registry.StreamCodeRequest, registry.StreamCodeResponse, client_stream=True
+)
 CREATE_VERSION = Method(
     _REGISTRY + "CreateModelVersion", registry.CreateModelVersionRequest, registry.CreateModelVersionResponse
 )

@@ -18,6 +18,7 @@ from headrace_registry.api.approving import ApprovalServicer
 from headrace_registry.api.servicer import RegistryServicer
 from headrace_registry.api.webhooks import WebhookServicer
 from headrace_registry.artifacts.blobs import Blobs
+from headrace_registry.artifacts.code_signatures import read_keys
 from headrace_registry.artifacts.content import FormatProcess, Inspection, OnnxProcess
 from headrace_registry.artifacts.downloads import Downloads
 from headrace_registry.artifacts.format_policy import FormatPolicy
@@ -110,7 +111,12 @@ def serve(
         serving=ServingUpdates(store, clock),
         holds=Holds(store, clock),
         pools=Pools(store),
-        policy=FormatPolicy(store, blobs, clock, allow_code=settings.allow_code, targets=settings.oip_targets),
+        policy=FormatPolicy(
+            *(store, blobs, clock),
+            allow_code=settings.allow_code,
+            targets=settings.oip_targets,
+            keys=None if settings.code_keys_file is None else read_keys(settings.code_keys_file),
+        ),
         measuring=Measurements(store, clock),
         composing=Composing(store, blobs, uploads, fuse, clock, directory=settings.upload_dir),
         uploads=uploads,

@@ -47,6 +47,11 @@ class RegistrySettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSet
         description="Whether versions of the formats PYTHON and PT2, which are code, may be registered. Batchers run "
         "them only with `BATCHER_ALLOW_CODE`.",
     )
+    code_keys_file: Path | None = Field(
+        default=None,
+        description="Ed25519 public keys (PEM, one after the other), read at the start. Where it is set, versions that "
+        "are code need a signature by one of them; unset means none is asked for.",
+    )
     oip_targets: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="`host:port[,host:port]` of servers that versions of format OIP may name; empty means none.",

@@ -86,6 +86,8 @@ _REMEDIES_BY_REASON = {
     "PIPELINE_NOT_FUSIBLE": "leave `fuse` out: the pipeline then runs step by step",
     "PIPELINE_INVALID": "correct the step or edge that the field names: `headrace models graph` draws a pipeline",
     "CODE_NOT_ALLOWED": "ask the operator for REGISTRY_ALLOW_CODE=true, or register the model as ONNX",
+    "CODE_NOT_SIGNED": "`headrace models register … --sign-key FILE` with a key that the operator has allowed "
+    "(REGISTRY_CODE_KEYS_FILE)",
     "SERVER_NOT_ALLOWED": "ask the operator to allow the server's address, or register the model's files",
     "NO_POOL_FOR_FORMAT": "`headrace status` shows what runs: start a batcher that runs the format, or register ONNX",
     "EXPERIMENT_NOT_FOUND": "`headrace experiments list MODEL` shows what there is",

@@ -62,6 +62,11 @@ _TASKS = {
 @click.option(
     "--skip-trial", is_flag=True, help="Register a model that the registry cannot run: the pool has another runtime."
 )
+@click.option(
+    "--sign-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Ed25519 private key (PEM) by which a version that is code is signed.",
+)
 @conversion_options
 @request_id_option
 @connected
@@ -90,6 +95,7 @@ def register(
     instances: int | None,
     device: str | None,
     skip_trial: bool,
+    sign_key: Path | None,
     trust: bool,
     python: str | None,
     max_difference: float,
@@ -119,6 +125,7 @@ def register(
       headrace models register churn v2 model.pkl --trust --artifact validation.json=rows.json
       headrace models register churn v3 mlruns/churn --trust
       headrace models register handler v1 handler/ --contract contract.json
+      headrace models register handler v2 handler/ --contract contract.json --sign-key code.pem
     """
     with (
         source_of(output, file, dict(artifacts), trust=trust, python=python, max_difference=max_difference) as source,
@@ -137,6 +144,7 @@ def register(
             serving=Serving(max_batch_rows, preferred_batch_rows, max_wait, instances, device),
             description=description,
             skip_trial=skip_trial,
+            sign_key=sign_key,
             kept_as=source.kept_as,
             progress=progress,
             request_id=request_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
+from headrace_client.code_signing import SIGNATURE_FILE, signature_of
 from headrace_client.errors import FieldViolation, InvalidArgument, invalid
 from headrace_client.local_files import read_as
 from headrace_client.model_files import FORMATS, ModelFiles, files_of, type_in
@@ -23,8 +25,11 @@ from headrace_client.pipeline_files import is_pipeline, read_pipeline
 UPLOAD_TIMEOUT_S = 600.0
 TRIAL_TIMEOUT_S = 90.0
 CHUNK_BYTES = 256 * 1024
+# Code that is larger does not fit into one message of the registry.
+CODE_MESSAGE_BYTES = 8 * 1024 * 1024
 
 # Called with the artifact's name, the bytes sent so far and all there are; a retry begins again at 0.
+Stored = registry_pb2.UploadArtifactResponse | registry_pb2.UploadCodeResponse | registry_pb2.StreamCodeResponse
 Progress = Callable[[str, int, int], None]
 
 _TYPES = {
@@ -89,6 +94,7 @@ def register_version(
     skip_trial: bool = False,
     kept_as: str = "onnx",
     files: ModelFiles | None = None,
+    sign_key: Path | str | None = None,
     progress: Progress | None = None,
     request_id: str = "",
     timeout: float = UPLOAD_TIMEOUT_S,
@@ -101,7 +107,8 @@ def register_version(
     files (*.parquet, *.json) by their name in the version. skip_trial: register a model also where the registry's ONNX
     Runtime cannot run it. kept_as: format of the model, `python` for a folder with model.py; every format but ONNX
     needs a contract that states its tensors. files: those of the model where they are known already, in the place of
-    `file` and `kept_as`. timeout: seconds for each file. Raises AlreadyExists when the name is taken by other content,
+    `file` and `kept_as`. sign_key: Ed25519 private key (PEM) by which a version that is code is signed. timeout:
+    seconds for each file. Raises AlreadyExists when the name is taken by other content,
     InvalidArgument, reason MODEL_DOES_NOT_RUN, when the model fails on a row of zeros and on those of the artifact
     `validation.json`.
     """
@@ -118,6 +125,15 @@ def register_version(
     for name, path in everything.items():
         stored = yield from upload(session, Path(path), name=name, progress=progress, timeout=timeout, kind=types[name])
         uploaded.append(registry_pb2.Artifact(name=name, type=types[name], sha256=stored.sha256))
+    if sign_key is not None:
+        digests = {one.name: one.sha256 for one in uploaded}
+        signature = signature_of(Path(sign_key), model, version, kept_as, digests)
+        with tempfile.NamedTemporaryFile(suffix=".json") as file_of_it:
+            file_of_it.write(signature)
+            file_of_it.flush()
+            stored = yield from upload(session, Path(file_of_it.name), name=SIGNATURE_FILE, timeout=timeout)
+        kind = artifact_type(SIGNATURE_FILE)
+        uploaded.append(registry_pb2.Artifact(name=SIGNATURE_FILE, type=kind, sha256=stored.sha256))
     declared = registry_pb2.ModelVersion(
         name=f"models/{model}/versions/{version}",
         metrics=[registry_pb2.Metric(name=name, value=value) for name, value in (metrics or {}).items()],
@@ -157,28 +173,31 @@ def upload(
     progress: Progress | None = None,
     timeout: float = UPLOAD_TIMEOUT_S,
     kind: registry_pb2.Artifact.Type | None = None,
-) -> Operation[registry_pb2.UploadArtifactResponse | registry_pb2.UploadCodeResponse]:
+) -> Operation[Stored]:
     """Stream one file to the registry and return its SHA-256 and size; bytes that are stored are not sent again.
 
     A stream that is cut leaves nothing behind. kind: how it is read; None is what its name says.
     """
     name = name or path.name
     kind = kind if kind is not None else artifact_type(name)
-    if kind in _CODE:
+    with read_as("a file", path, f"artifacts.{name}"):
+        size_bytes = path.stat().st_size
+    if kind in _CODE and size_bytes <= CODE_MESSAGE_BYTES:
         return (yield from _upload_code(session, path, name, kind, timeout))
     with read_as("a file", path, f"artifacts.{name}"):
-        size_bytes, sha256 = path.stat().st_size, _sha256(path)
+        sha256 = _sha256(path)
+    method, message = methods.UPLOAD_ARTIFACT, registry_pb2.UploadArtifactRequest
+    if kind in _CODE:
+        method, message = methods.STREAM_CODE, registry_pb2.StreamCodeRequest
     if not size_bytes:
         raise invalid(f"artifacts.{name}", f"{path} is empty")
 
-    def messages() -> Iterator[registry_pb2.UploadArtifactRequest]:
-        yield registry_pb2.UploadArtifactRequest(
-            header=registry_pb2.UploadArtifactRequest.Header(type=kind, sha256=sha256, size_bytes=size_bytes)
-        )
+    def messages() -> Iterator[registry_pb2.UploadArtifactRequest | registry_pb2.StreamCodeRequest]:
+        yield message(header=registry_pb2.UploadArtifactRequest.Header(type=kind, sha256=sha256, size_bytes=size_bytes))
         sent = 0
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
-                yield registry_pb2.UploadArtifactRequest(chunk=chunk)
+                yield message(chunk=chunk)
                 sent += len(chunk)
                 if progress is not None:
                     progress(name, sent, size_bytes)
@@ -186,7 +205,7 @@ def upload(
     if progress is not None:
         progress(name, 0, size_bytes)
     try:
-        stored = yield from invoke(session, methods.UPLOAD_ARTIFACT, messages, timeout_s=timeout)
+        stored = yield from invoke(session, method, messages, timeout_s=timeout)
     except InvalidArgument as error:
         raise _of_file(error, name, path) from None
     if progress is not None:

@@ -170,7 +170,7 @@ def duration(message: duration_pb2.Duration, field: str) -> timedelta:
         raise invalid(field, "is not a duration") from None
 
 
-def upload_header(message: registry_pb2.UploadArtifactRequest | None) -> Header:
+def upload_header(message: registry_pb2.UploadArtifactRequest | registry_pb2.StreamCodeRequest | None) -> Header:
     """Return the header in the first message of an upload, None when there was none. Raises InvalidArgument."""
     if message is None or message.WhichOneof("part") != "header":
         raise invalid("header", "the first message of an upload is its header")

@@ -28,6 +28,7 @@ from headrace_registry.catalog.reads import Catalog
 from headrace_registry.catalog.registration import Registrations
 from headrace_registry.catalog.serving_settings import ServingUpdates
 from headrace_registry.decisions import names, tokens
+from headrace_registry.decisions.files import Blob
 from headrace_registry.decisions.models import ModelState, VersionRef
 from headrace_registry.metrics import Metrics
 from headrace_registry.promotion import holds
@@ -97,11 +98,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         return answers.to_as_of(await self._catalog.as_of(model, time))
 
     async def UploadArtifact(self, request_iterator, context):
-        header = convert.upload_header(await self._uploads.awaited(request_iterator))
-        self._policy.check_upload(header.type, as_code=False, field="header.type")
-        with self._metrics.upload(header.type):
-            blob = await self._uploads.receive(header, _chunks(request_iterator))
-        self._metrics.stored(blob.size_bytes)
+        blob = await self._received(request_iterator, as_code=False)
         return registry_pb2.UploadArtifactResponse(sha256=blob.sha256, size_bytes=blob.size_bytes)
 
     async def UploadCode(self, request, context):
@@ -111,6 +108,10 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             blob = await self._uploads.receive(header, _pieces(request.content))
         self._metrics.stored(blob.size_bytes)
         return registry_pb2.UploadCodeResponse(sha256=blob.sha256, size_bytes=blob.size_bytes)
+
+    async def StreamCode(self, request_iterator, context):
+        blob = await self._received(request_iterator, as_code=True)
+        return registry_pb2.StreamCodeResponse(sha256=blob.sha256, size_bytes=blob.size_bytes)
 
     async def BeginUpload(self, request, context):
         header = convert.begun_upload(request)
@@ -251,6 +252,15 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             async for message in messages:
                 yield answers.to_change(message)
         raise Unavailable("the registry is stopping: resume elsewhere", reason="STOPPING", retry_after_s=0.1)
+
+    async def _received(self, messages, *, as_code: bool) -> Blob:
+        """Return what a stream of a header and pieces has brought. Raises InvalidArgument, PreconditionFailed."""
+        header = convert.upload_header(await self._uploads.awaited(messages))
+        self._policy.check_upload(header.type, as_code=as_code, field="header.type")
+        with self._metrics.upload(header.type):
+            blob = await self._uploads.receive(header, _chunks(messages))
+        self._metrics.stored(blob.size_bytes)
+        return blob
 
 
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed, refuse
 from headrace_servicekit.resource_names import invalid
 
+from headrace_registry.artifacts import code_signatures
 from headrace_registry.artifacts.blobs import Blobs, recorded
+from headrace_registry.artifacts.code_signatures import MAX_SIGNATURE_BYTES
 from headrace_registry.decisions import formats
 from headrace_registry.decisions.files import ArtifactType
 from headrace_registry.decisions.models import Format, Version
+from headrace_registry.decisions.signing import SIGNATURE_FILE
 from headrace_registry.storage.store import Store
 
 CODE = frozenset({ArtifactType.PYTHON, ArtifactType.REQUIREMENTS, ArtifactType.PT2})
@@ -23,11 +27,20 @@ _SERVER_FIELDS = frozenset({"target", "model", "version"})
 
 class FormatPolicy:
     """allow_code: whether versions that are code may be registered. targets: `host:port` of servers that versions may
-    name."""
+    name. keys: by which such versions must be signed, by their ids; None asks for no signature."""
 
-    def __init__(self, store: Store, blobs: Blobs, clock: Clock, *, allow_code: bool, targets: Collection[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        blobs: Blobs,
+        clock: Clock,
+        *,
+        allow_code: bool,
+        targets: Collection[str],
+        keys: Mapping[str, Ed25519PublicKey] | None = None,
+    ) -> None:
         self._store, self._blobs, self._clock = store, blobs, clock
-        self._allow_code, self._targets = allow_code, targets
+        self._allow_code, self._targets, self._keys = allow_code, targets, keys
 
     def check_upload(self, kind: ArtifactType, *, as_code: bool, field: str = "type") -> None:
         """Raise unless a file of a type may come by this way. as_code: by that for code. field: of the request."""
@@ -37,7 +50,9 @@ class FormatPolicy:
         if as_code:
             self._check_code()
         elif kind in CODE:
-            message = f"TYPE_{kind.name} is code: send it by UploadCode, which needs the scope registry.code"
+            message = (
+                f"TYPE_{kind.name} is code: send it by UploadCode or StreamCode, which need the scope registry.code"
+            )
             raise invalid(field, message, reason="ARTIFACT_TYPE_REFUSED")
 
     async def check(self, version: Version) -> None:
@@ -45,6 +60,9 @@ class FormatPolicy:
         file that does not say which server."""
         if CODE.intersection(formats.FILES[version.format].model.values()):
             self._check_code()
+            if self._keys is not None:
+                content, field = await self._json(version, SIGNATURE_FILE, MAX_SIGNATURE_BYTES)
+                code_signatures.check(version, content, self._keys, field)
         if version.format is Format.OIP:
             await self._check_server(version)
 
@@ -56,16 +74,9 @@ class FormatPolicy:
             )
 
     async def _check_server(self, version: Version) -> None:
-        at = next((at for at, one in enumerate(version.artifacts) if one.name == formats.SERVER_FILE), None)
-        if at is None:
+        content, field = await self._json(version, formats.SERVER_FILE, MAX_SERVER_BYTES)
+        if content is None:
             return  # registering it says so
-        artifact, field = version.artifacts[at], f"version.artifacts[{at}]"
-        blob = await self._store.touch_blob(artifact.sha256, ArtifactType.JSON, self._clock.now())
-        if blob is None:
-            return  # the same
-        if blob.size_bytes > MAX_SERVER_BYTES:
-            refuse([FieldViolation(field, f"{blob.size_bytes} bytes; at most {MAX_SERVER_BYTES}")])
-        content = b"".join([piece async for piece in recorded(self._blobs, artifact.sha256, artifact.name)])
         target = target_of(json.loads(content), field)
         if target not in self._targets:
             known = ", ".join(sorted(self._targets)) or "none"
@@ -74,6 +85,21 @@ class FormatPolicy:
                 reason="SERVER_NOT_ALLOWED",
                 violations=[FieldViolation(field, f"'{target}' is not allowed")],
             )
+
+    async def _json(self, version: Version, name: str, max_bytes: int) -> tuple[bytes | None, str]:
+        """Return what a small JSON file of a version holds, None where it has none or it was not uploaded, and the
+        field that it stands in. Raises InvalidArgument for one that is too large."""
+        at = next((at for at, one in enumerate(version.artifacts) if one.name == name), None)
+        if at is None:
+            return None, "version.artifacts"
+        artifact, field = version.artifacts[at], f"version.artifacts[{at}]"
+        blob = await self._store.touch_blob(artifact.sha256, ArtifactType.JSON, self._clock.now())
+        if blob is None:
+            return None, field
+        if blob.size_bytes > max_bytes:
+            refuse([FieldViolation(field, f"{blob.size_bytes} bytes; at most {max_bytes}")])
+        pieces = [piece async for piece in recorded(self._blobs, artifact.sha256, artifact.name)]
+        return b"".join(pieces), field
 
 
 def target_of(server: object, field: str) -> str:

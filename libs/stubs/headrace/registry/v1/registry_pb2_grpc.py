@@ -82,6 +82,11 @@ class RegistryServiceStub:
                 request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UploadCodeRequest.SerializeToString,
                 response_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UploadCodeResponse.FromString,
                 _registered_method=True)
+        self.StreamCode = channel.stream_unary(
+                '/headrace.registry.v1.RegistryService/StreamCode',
+                request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.StreamCodeRequest.SerializeToString,
+                response_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.StreamCodeResponse.FromString,
+                _registered_method=True)
         self.BeginUpload = channel.unary_unary(
                 '/headrace.registry.v1.RegistryService/BeginUpload',
                 request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.BeginUploadRequest.SerializeToString,
@@ -273,11 +278,22 @@ class RegistryServiceServicer:
         """UploadCode stores one file that is code and returns its SHA-256, by which CreateModelVersion names it: source or
         requirements of a Python version, or a package of AOTInductor that fits into one message.
 
-        Code enters by this call only, so a token without its scope cannot bring any: UploadArtifact and BeginUpload refuse
-        these types. Fails with FAILED_PRECONDITION, reason CODE_NOT_ALLOWED, unless the installation allows code
+        Code enters by this call and StreamCode only, so a token without their scope cannot bring any: UploadArtifact and
+        BeginUpload refuse these types. Fails with FAILED_PRECONDITION, reason CODE_NOT_ALLOWED, unless the installation allows code
         (`REGISTRY_ALLOW_CODE`); with INVALID_ARGUMENT, reason ARTIFACT_TYPE_REFUSED, for another type, source that does not
         parse, and requirements with a line that has no exact version or no hash; reason DIGEST_MISMATCH when `sha256` was given
         and differs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamCode(self, request_iterator, context):
+        """StreamCode stores one file that is code, of any size that the installation takes (`REGISTRY_MAX_ARTIFACT_BYTES`): the
+        package of a compiled model does not fit into one message.
+
+        The messages are as those of UploadArtifact, and so are the errors about sizes, digests and times; what is taken is as
+        for UploadCode.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -320,9 +336,10 @@ class RegistryServiceServicer:
         model was deleted; the same content again returns the version that exists. Fails with
         INVALID_ARGUMENT naming the field when the contract does not match the model file (names, datatypes, shapes), reason
         CONTRACT_MISMATCH; and with FAILED_PRECONDITION, reason ARTIFACT_NOT_UPLOADED, when an artifact is not there, or
-        PARENT_VERSION_NOT_FOUND when the version in `lineage.parent_version` is not; a version of format PYTHON with
-        CODE_NOT_ALLOWED unless the installation allows code, and one of format OIP with SERVER_NOT_ALLOWED unless its settings
-        name the server's address.
+        PARENT_VERSION_NOT_FOUND when the version in `lineage.parent_version` is not; a version that is code with
+        CODE_NOT_ALLOWED unless the installation allows code, and with CODE_NOT_SIGNED where it asks for signatures and the
+        version's `signature.json` is not one of a key that it knows; one of format OIP with SERVER_NOT_ALLOWED unless its
+        settings name the server's address.
 
         Of a pipeline every step and edge is checked: INVALID_ARGUMENT, reason PIPELINE_INVALID, naming the edge, for cycles,
         unknown tensors and datatypes or shapes that do not fit; NOT_FOUND, reason MODEL_NOT_FOUND, VERSION_NOT_FOUND or
@@ -550,6 +567,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.UploadCode,
                     request_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UploadCodeRequest.FromString,
                     response_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UploadCodeResponse.SerializeToString,
+            ),
+            'StreamCode': grpc.stream_unary_rpc_method_handler(
+                    servicer.StreamCode,
+                    request_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.StreamCodeRequest.FromString,
+                    response_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.StreamCodeResponse.SerializeToString,
             ),
             'BeginUpload': grpc.unary_unary_rpc_method_handler(
                     servicer.BeginUpload,
@@ -875,6 +897,33 @@ class RegistryService:
             '/headrace.registry.v1.RegistryService/UploadCode',
             headrace_dot_registry_dot_v1_dot_registry__pb2.UploadCodeRequest.SerializeToString,
             headrace_dot_registry_dot_v1_dot_registry__pb2.UploadCodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamCode(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/headrace.registry.v1.RegistryService/StreamCode',
+            headrace_dot_registry_dot_v1_dot_registry__pb2.StreamCodeRequest.SerializeToString,
+            headrace_dot_registry_dot_v1_dot_registry__pb2.StreamCodeResponse.FromString,
             options,
             channel_credentials,
             insecure,
