@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from headrace_client.cli.options import connected, request_id_option
+from headrace_client.cli.options import connected, request_id_option, sign_key_option
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.parsing import NumberPair
 from headrace_client.cli.views import show_version
@@ -34,6 +34,7 @@ def import_() -> None:
 @click.option("--version", help="Id of the version; default v and the number of the newest.")
 @click.option("--metric", "metrics", type=NumberPair(), multiple=True, help="A measured quality; repeat for more.")
 @click.option("--skip-trial", is_flag=True, help="Register a model that the registry cannot run.")
+@sign_key_option
 @request_id_option
 @connected
 def triton(
@@ -44,6 +45,7 @@ def triton(
     version: str | None,
     metrics: tuple[tuple[str, float], ...],
     skip_trial: bool,
+    sign_key: Path | None,
     request_id: str,
 ) -> None:
     """Register the newest version in a model's FOLDER of Triton: config.pbtxt, and folders whose names are numbers.
@@ -69,6 +71,7 @@ def triton(
             metrics=dict(metrics),
             parameters={"imported_from": "triton", "triton_version": found.version},
             skip_trial=skip_trial,
+            sign_key=sign_key,
             progress=progress,
             request_id=request_id,
         )

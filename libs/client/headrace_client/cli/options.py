@@ -86,6 +86,15 @@ def request_id_option(function: Command) -> Command:
     )(function)
 
 
+def sign_key_option(function: Command) -> Command:
+    """Add --sign-key, for registries that take signed code only."""
+    return click.option(
+        "--sign-key",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Ed25519 private key (PEM) by which a version that is code is signed.",
+    )(function)
+
+
 def force_option(function: Command) -> Command:
     """Add --force, by which a person takes a route from what manages it."""
     return click.option("--force", is_flag=True, help="Take the route from the rollout or experiment that manages it.")(

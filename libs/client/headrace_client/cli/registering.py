@@ -12,7 +12,13 @@ from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.cli.converting import conversion_options, source_of, with_columns
 from headrace_client.cli.failures import as_markup, without_metrics
-from headrace_client.cli.options import connected, model_argument, request_id_option, version_argument
+from headrace_client.cli.options import (
+    connected,
+    model_argument,
+    request_id_option,
+    sign_key_option,
+    version_argument,
+)
 from headrace_client.cli.output import Output, message_json
 from headrace_client.cli.parsing import Duration, FilePair, NumberPair, Pair
 from headrace_client.cli.views import show_version, without_value
@@ -62,11 +68,7 @@ _TASKS = {
 @click.option(
     "--skip-trial", is_flag=True, help="Register a model that the registry cannot run: the pool has another runtime."
 )
-@click.option(
-    "--sign-key",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Ed25519 private key (PEM) by which a version that is code is signed.",
-)
+@sign_key_option
 @conversion_options
 @request_id_option
 @connected
