@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
@@ -186,13 +187,11 @@ def upload(
         return (yield from _upload_code(session, path, name, kind, timeout))
     with read_as("a file", path, f"artifacts.{name}"):
         sha256 = _sha256(path)
-    method, message = methods.UPLOAD_ARTIFACT, registry_pb2.UploadArtifactRequest
-    if kind in _CODE:
-        method, message = methods.STREAM_CODE, registry_pb2.StreamCodeRequest
+    message = registry_pb2.StreamCodeRequest if kind in _CODE else registry_pb2.UploadArtifactRequest
     if not size_bytes:
         raise invalid(f"artifacts.{name}", f"{path} is empty")
 
-    def messages() -> Iterator[registry_pb2.UploadArtifactRequest | registry_pb2.StreamCodeRequest]:
+    def messages() -> Iterator[Any]:
         yield message(header=registry_pb2.UploadArtifactRequest.Header(type=kind, sha256=sha256, size_bytes=size_bytes))
         sent = 0
         with path.open("rb") as file:
@@ -205,7 +204,10 @@ def upload(
     if progress is not None:
         progress(name, 0, size_bytes)
     try:
-        stored = yield from invoke(session, method, messages, timeout_s=timeout)
+        if kind in _CODE:
+            stored = yield from invoke(session, methods.STREAM_CODE, messages, timeout_s=timeout)
+        else:
+            stored = yield from invoke(session, methods.UPLOAD_ARTIFACT, messages, timeout_s=timeout)
     except InvalidArgument as error:
         raise _of_file(error, name, path) from None
     if progress is not None:
