@@ -43,7 +43,7 @@ def test_the_examples_of_a_command_are_commands_that_parse(
     (tmp_path / "popular.json").write_text('{"ada": {"scores": [1]}}')
     outcomes = ("labels.csv", "bought.jsonl", "churned.parquet")
     models = ("model.onnx", "model.ubj", "model.pkl", "pipeline.yaml", "rows.json")
-    given = ("contract.json", "answers.parquet", "answers.jsonl", "routing.key", "rollout.yaml")
+    given = ("contract.json", "answers.parquet", "answers.jsonl", "routing.key", "rollout.yaml", "code.pem")
     for name in (*models, *given, *outcomes):
         (tmp_path / name).write_bytes(b"something")
     for folder in ("mlruns/churn", "handler", "models/digits", "models/recommendation_model"):

@@ -289,8 +289,8 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamCode(self, request_iterator, context):
-        """StreamCode stores one file that is code, of any size that the installation takes (`REGISTRY_MAX_ARTIFACT_BYTES`): the
-        package of a compiled model does not fit into one message.
+        """StreamCode stores one file that is code, as large as any artifact may be: the package of a compiled model does not fit
+        into one message.
 
         The messages are as those of UploadArtifact, and so are the errors about sizes, digests and times; what is taken is as
         for UploadCode.
