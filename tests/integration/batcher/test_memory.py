@@ -57,7 +57,7 @@ async def serving(rig: BatcherRig, log: Path, **changes: int) -> AsyncIterator[S
         await process.wait()
 
 
-async def test_above_its_limit_a_batcher_gives_up_rollbacks_first_then_fails_what_waits_and_never_what_serves(
+async def test_above_its_limit_a_batcher_gives_up_rollbacks_first_then_fails_what_waits_and_never_what_is_warm(
     triton_rig: BatcherRig, tmp_path: Path
 ):
     small = await triton_rig.version("small", onnx_models.linear(4, 3))
@@ -86,9 +86,10 @@ async def test_above_its_limit_a_batcher_gives_up_rollbacks_first_then_fails_wha
         control.put_demand("default", [(small, ACTIVE), (new, PENDING), (old, REVERT)])
         await client.until_ready(new.digest)
         await eventually(lambda: old.digest not in client.versions, within=10)
+        row = [np.zeros((1, 2048), dtype=np.float32)]
+        assert outputs_of(await client.infer(new.digest, row))["scores"].shape == (1, 16384)
         control.put_demand("default", [(small, ACTIVE), (new, ACTIVE), (newer, PENDING)])
         reason = await triton_rig.until_failed(newer.digest)
         assert "no memory" in reason
         assert {small.digest, new.digest} <= set(client.versions)
-        answer = await client.infer(new.digest, [np.zeros((1, 2048), dtype=np.float32)])
-        assert outputs_of(answer)["scores"].shape == (1, 16384)
+        assert outputs_of(await client.infer(new.digest, row))["scores"].shape == (1, 16384)
