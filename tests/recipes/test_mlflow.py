@@ -61,9 +61,7 @@ def test_a_folder_of_mlflow_is_served_and_answers_as_it_did_there(
     headrace: Headrace, saved: Path, python: str, flavour: str
 ) -> None:
     assert read_mlflow(saved / flavour).flavour == flavour
-    served = headrace(
-        "models", "serve", str(saved / flavour), "--name", headrace.model, "--trust", "--python", python
-    )
+    served = headrace("models", "serve", str(saved / flavour), "--name", headrace.model, "--trust", "--python", python)
     assert served["version"] == "v1"
     rows = json.loads((saved / "rows.json").read_text())
     answer = headrace("predict", headrace.model, "--rows", json.dumps(rows))
