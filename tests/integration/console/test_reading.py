@@ -5,6 +5,7 @@ from typing import Any
 import grpc
 from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import registry_pb2
+from headrace.rollout.v1 import rollout_pb2
 
 from tests.kit.console import ConsoleUnderTest
 from tests.kit.methods import path_of
@@ -83,3 +84,33 @@ async def test_a_job_whose_results_are_nowhere_yet_says_what_publishing_is(conso
     console.api.refusal[path_of("GetScoringPublication")] = (grpc.StatusCode.NOT_FOUND, "none")
     page = (await console.browser.get("/console/jobs/digits/7")).text
     assert "Once it has succeeded, its results can be published" in page
+
+
+async def test_an_experiment_is_concluded_with_what_is_rolled_out_and_why(console: ConsoleUnderTest):
+    form_token = await console.sign_in()
+    page = "/console/models/digits/experiments/e1"
+    form = {"form_token": form_token, "promote": "new", "anyway": "yes", "reason": "it is cheaper"}
+    answer = await console.browser.post(f"{page}/conclude", data=form)
+    assert answer.headers["location"] == f"{page}?done=concluded"
+    message: Any
+    (message,) = [message for path, message, _ in console.api.asked if path == path_of("ConcludeExperiment")]
+    told = (message.name, message.promote, message.anyway, message.reason)
+    assert told == ("models/digits/experiments/e1", "new", True, "it is cheaper")
+    assert "Effect over time" in (await console.browser.get(page)).text
+
+
+async def test_a_rollout_is_planned_before_it_starts_and_starts_by_the_strategy_that_was_chosen(
+    console: ConsoleUnderTest,
+):
+    form_token = await console.sign_in()
+    page = "/console/models/digits/rollouts"
+    form = {"form_token": form_token, "version": "v2", "strategy": "shadow", "reason": "r", "request_id": "i"}
+    planned = await console.browser.post(page, data={**form, "action": "plan"})
+    assert "Nothing has begun" in planned.text
+    assert [path for path, _, _ in console.api.asked if path == path_of("StartRollout")] == []
+    await console.browser.post(page, data={**form, "action": "start"})
+    message: Any
+    (message,) = [message for path, message, _ in console.api.asked if path == path_of("StartRollout")]
+    assert message.policy.strategy == rollout_pb2.RolloutPolicy.STRATEGY_SHADOW
+    wrong = await console.browser.post(page, data={**form, "strategy": "linear", "action": "start"})
+    assert wrong.status_code == 400

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from shlex import quote
 
 from headrace.monitor.v1 import experiment_pb2
+from markupsafe import Markup
 from starlette.responses import Response
 
+from headrace_console import charts
 from headrace_console.pages.rendering import last
 from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, WRITE_S, Part, Visit, signed_in
+
+Point = experiment_pb2.GetExperimentHistoryResponse.Point
 
 _ANALYSIS_S = 30.0
 # The data are looked at, and a route is written.
@@ -56,12 +61,23 @@ async def _experiment(visit: Visit) -> Response:
     model, name = visit.argument("model"), visit.argument("experiment")
     found = await visit.client.get_experiment(model, name, timeout=READ_S)
     said: Part[experiment_pb2.AnalyseExperimentResponse] = Part()
+    over_time: Part[experiment_pb2.GetExperimentHistoryResponse] = Part()
     if found.state != experiment_pb2.Experiment.STATE_DRAFT:
-        analysing = visit.client.analyse_experiment(model, name, timeout=_ANALYSIS_S)
-        said = await visit.part("monitor", analysing)
+        said, over_time = await asyncio.gather(
+            visit.part("monitor", visit.client.analyse_experiment(model, name, timeout=_ANALYSIS_S)),
+            visit.part("monitor", visit.client.get_experiment_history(model, name, timeout=_ANALYSIS_S)),
+        )
     command = f"headrace experiments analyse {quote(model)} {quote(name)}"
     return visit.page(
-        "experiment.html", f"Experiment {name}", command, model=model, experiment=found, said=said, form=visit.form
+        "experiment.html",
+        f"Experiment {name}",
+        command,
+        model=model,
+        experiment=found,
+        said=said,
+        over_time=over_time,
+        effects=effects(over_time.value.points if over_time.value is not None else ()),
+        form=visit.form,
     )
 
 
@@ -90,3 +106,29 @@ async def end(visit: Visit) -> Response:
     if await visit.tried(ending):
         return visit.go_to(f"/console/models/{model}/experiments/{name}", done="ended")
     return await _experiment(visit)
+
+
+def effects(points: Sequence[Point]) -> list[tuple[str, str, Markup]]:
+    """Return each metric and variant with its effect over time and the sequence of intervals that hold it at once."""
+    names = dict.fromkeys((one.metric, one.variant) for point in points for one in point.results)
+    days = len({point.time.ToDatetime().date() for point in points}) > 1
+    places = [point.time.ToDatetime().strftime("%m-%d" if days else "%H:%M") for point in points]
+    return [(metric, variant, _effect(points, places, metric, variant)) for metric, variant in names]
+
+
+def _effect(
+    points: Sequence[Point],
+    places: Sequence[str],
+    metric: str,
+    variant: str,
+) -> Markup:
+    found = [
+        next((one for one in point.results if (one.metric, one.variant) == (metric, variant)), None) for point in points
+    ]
+
+    def values(name: str) -> list[float | None]:
+        return [100 * getattr(one, name) if one is not None and one.HasField(name) else None for one in found]
+
+    line = charts.Line(variant, values("relative"), values("relative_low"), values("relative_high"))
+    label = f"effect of {variant} on {metric} over time, in percent, with its confidence sequence"
+    return charts.lines([line], places, label=label, rule=0.0, zero=False)
