@@ -53,3 +53,19 @@ async def test_a_key_added_while_others_fall_due_is_not_forgotten():
     deadlines.add("first", loop.time())
     deadlines.add("third", loop.time() + 0.05)
     await eventually(lambda: due == ["first", "second", "third"])
+
+
+async def test_a_defect_in_one_callback_leaves_no_other_key_waiting():
+    loop = asyncio.get_running_loop()
+    due: list[str] = []
+
+    def act(key: str) -> None:
+        due.append(key)
+        if key == "bad":
+            raise RuntimeError("a defect")
+
+    deadlines: Deadlines[str] = Deadlines(loop, act)
+    now = loop.time()
+    for key, delay in (("bad", 0.01), ("of the same tick", 0.01), ("later", 0.05)):
+        deadlines.add(key, now + delay)
+    await eventually(lambda: due == ["bad", "of the same tick", "later"])

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+import pytest
+from headrace_router.data.batchers.work import Work
+from headrace_router.data.lookup import single_flight
+from headrace_router.data.messages import LookupResult
 from headrace_router.data.refusals import deadline_exceeded
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit.looking import ONE, TWO, Bench, error_of, outputs
+from tests.kit.looking import ONE, TWO, WINDOWS, Bench, error_of, outputs
 
 
 async def test_a_thousand_requests_of_one_key_are_one_execution():
@@ -107,3 +113,73 @@ async def test_requests_under_different_precomputed_generations_share_nothing():
     assert (await bench.find(entity_id="a")).outputs == outputs(TWO)
     bench.answer(ONE)
     assert (await old).outputs == outputs(ONE)
+
+
+async def internal_errors(asked: Sequence[asyncio.Task[LookupResult]]) -> bool:
+    """Return whether each of these was told that we have a defect, at once."""
+    return all([(await asyncio.wait_for(error_of(one), 2)).code is Code.INTERNAL for one in asked])
+
+
+def broken(*_: Any, **__: Any) -> None:
+    """Fail as nobody expects."""
+    raise RuntimeError("a defect")
+
+
+def taken_and_broken(bench: Bench) -> Callable[[Iterable[Work]], None]:
+    """Return what takes works and then fails."""
+
+    def submit(works: Iterable[Work]) -> None:
+        bench.online.works.extend(works)
+        broken()
+
+    return submit
+
+
+async def test_a_defect_when_the_store_answers_leaves_nobody_waiting():
+    bench = Bench()
+    bench.store.holds = True
+    asked = [bench.ask() for _ in range(3)]
+    await eventually(lambda: bench.store.reads == 1)
+    bench.online.submit = taken_and_broken(bench)
+    bench.store.release()
+    assert await internal_errors(asked)
+    assert len(bench.lookup.single_flight) == 0
+
+
+async def test_a_defect_when_a_batcher_answers_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch):
+    bench = Bench()
+    asked = [bench.ask() for _ in range(3)]
+    await bench.asked()
+    monkeypatch.setattr(single_flight, "missing_in", broken)
+    bench.answer(ONE)
+    assert await internal_errors(asked)
+    monkeypatch.undo()
+    assert (await bench.fill(ONE)).outputs == outputs(ONE)
+
+
+async def test_a_defect_while_an_execution_begins_is_told_to_those_who_ask_for_the_same_later():
+    bench = Bench()
+    bench.online.submit = taken_and_broken(bench)
+    assert await internal_errors([bench.ask()])
+    assert await internal_errors([bench.ask()])
+    assert len(bench.lookup.single_flight) == 0
+
+
+async def test_an_answer_that_cannot_be_kept_is_given_all_the_same():
+    bench = Bench()
+    asked = [bench.ask() for _ in range(3)]
+    await bench.asked()
+    bench.store.put = broken
+    bench.answer(ONE)
+    assert {one.outputs for one in await asyncio.gather(*asked)} == {outputs(ONE)}
+
+
+async def test_a_renewal_that_cannot_be_kept_ends_and_makes_room_for_others():
+    bench = Bench(lookup=WINDOWS)
+    await bench.fill(ONE)
+    bench.loop.ahead_s = 61.0
+    assert (await bench.find()).outputs == outputs(ONE)
+    await bench.asked()
+    bench.store.put = broken
+    bench.answer(TWO)
+    await eventually(lambda: len(bench.lookup.single_flight) == 0)

@@ -6,6 +6,10 @@ import asyncio
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+import structlog
+
+log = structlog.get_logger()
+
 K = TypeVar("K", bound=Hashable)
 
 TICK_S = 0.004
@@ -64,7 +68,10 @@ class Deadlines(Generic[K]):
             if tick * TICK_S > now:
                 break
             for key in self._ticks.pop(tick):
-                self._due(key)
+                try:
+                    self._due(key)
+                except Exception:  # a defect in what one is told must not let the others wait for ever
+                    log.exception("deadline not acted on")
         # Ticks whose keys were all discarded need no timer of their own.
         left = [tick for tick, keys in self._ticks.items() if keys]
         self._ticks = {tick: self._ticks[tick] for tick in left}

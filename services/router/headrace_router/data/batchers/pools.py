@@ -324,12 +324,14 @@ class Pools:
             work.answer.set_exception(error)
 
     def _expire(self, work: Work) -> None:
-        self._leave(work)
         now = self._loop.time()
-        for attempt in work.in_flight():
-            self.endpoints.expired(attempt, now)
-            self._drop(attempt)
-        self._fail(work, deadline_exceeded())
+        try:
+            self._leave(work)
+            for attempt in work.in_flight():
+                self.endpoints.expired(attempt, now)
+                self._drop(attempt)
+        finally:  # nothing watches the work any more
+            self._fail(work, deadline_exceeded())
 
 
 def _takes_requests(replicas: Sequence[Replica]) -> bool:

@@ -12,8 +12,10 @@ store has anything, also if it is too old, all goes on as if nobody else had bee
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from copy import copy
+from functools import partial
+from typing import Any
 
 import structlog
 from headrace.batcher.v1 import batcher_pb2
@@ -73,12 +75,7 @@ class SingleFlight:
         if not cache_lookup.computes:  # Valkey alone can answer, and may take its time
             waiter.tick = self._deadlines.add(waiter, deadline)
         if begins:
-            if cache_lookup.computes and executes_speculatively(
-                self._known.of(cache_lookup.variant.served.digest), self._online.in_flight
-            ):
-                waiter.outcome = cache_lookup.unkeyed or NOT_AWAITED
-                self._compute(execution)
-            self._read(execution)
+            self._guarded(execution, self._start, waiter)
         elif execution.work is not None:
             waiter.end_lookup()
             waiter.outcome = cache_lookup.unkeyed or (
@@ -101,7 +98,7 @@ class SingleFlight:
         if here is None or here.renew_from <= self._loop.time():
             execution = self._begin(cache_lookup, known)
             self._go_on(execution)
-            self._read(execution)
+            self._guarded(execution, self._read)
 
     def _begin(self, cache_lookup: CacheLookup, known: StoredAnswer | None) -> SharedExecution:
         execution = SharedExecution(cache_lookup)
@@ -110,9 +107,32 @@ class SingleFlight:
             self._executions[execution.key] = execution
         return execution
 
+    def _guarded(self, execution: SharedExecution, act: Callable[..., None], *arguments: Any) -> None:
+        """Do what a request, the store, a batcher or a timer calls for.
+
+        An error that nobody expects would else leave all who wait unanswered, and whoever asks for the same later.
+        """
+        try:
+            act(execution, *arguments)
+        except Exception:
+            log.exception("shared execution failed")
+            self._end(execution)
+            for waiter in list(execution.waiters):
+                self._settle(waiter, Internal("internal error"))
+            self._withdraw(execution)
+
+    def _start(self, execution: SharedExecution, waiter: Waiter) -> None:
+        cache_lookup = execution.cache_lookup
+        if cache_lookup.computes and executes_speculatively(
+            self._known.of(cache_lookup.variant.served.digest), self._online.in_flight
+        ):
+            waiter.outcome = cache_lookup.unkeyed or NOT_AWAITED
+            self._compute(execution)
+        self._read(execution)
+
     def _read(self, execution: SharedExecution) -> None:
         execution.reading = True
-        self._layers.read(execution.cache_lookup, lambda pair: self._stored(execution, pair))
+        self._layers.read(execution.cache_lookup, partial(self._guarded, execution, self._stored))
 
     def _stored(self, execution: SharedExecution, pair: Pair | None) -> None:
         """Give waiters what the store has, and compute for the rest."""
@@ -171,7 +191,7 @@ class SingleFlight:
         for waiter in execution.waiters:
             waiter.end_lookup()
             self._watch(waiter, work)
-        work.answer.add_done_callback(lambda answer: self._landed(execution, work, answer))
+        work.answer.add_done_callback(partial(self._guarded, execution, self._landed, work))
         self._online.submit((work,))
 
     def _landed(
@@ -198,14 +218,14 @@ class SingleFlight:
     def _answered(
         self, execution: SharedExecution, response: batcher_pb2.InferResponse, missing: tuple[str, ...]
     ) -> None:
-        if not missing:
-            self._layers.keep(execution.cache_lookup, response.outputs)
         for waiter in list(execution.waiters):
             self._counts.misses[waiter.outcome] += 1
             self._counts.shared += waiter is not execution.leader
             of = computed if waiter is execution.leader else shared
             self._settle(waiter, flagged(of(waiter.cache_lookup.variant, response, waiter.outcome), missing))
         self._end(execution)
+        if not missing:
+            self._layers.keep(execution.cache_lookup, response.outputs)
 
     def _failed(self, execution: SharedExecution, work: Work, error: ServiceError) -> None:
         """Settle those whom an error concerns, and try for the others."""
@@ -257,8 +277,11 @@ class SingleFlight:
 
     def _due(self, waiter: Waiter) -> None:
         if waiter in waiter.execution.waiters:
-            self._give_up([waiter], deadline_exceeded())
-            self._let_go(waiter.execution)
+            self._guarded(waiter.execution, self._out_of_time, waiter)
+
+    def _out_of_time(self, execution: SharedExecution, waiter: Waiter) -> None:
+        self._give_up([waiter], deadline_exceeded())
+        self._let_go(execution)
 
     def _leave(self, waiter: Waiter) -> None:
         if waiter in waiter.execution.waiters:
