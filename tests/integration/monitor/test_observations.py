@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from headrace_monitor.alerts.evaluator import RuleEvaluator
 from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.alerts.observations import Observation, Observations
-from headrace_monitor.alerts.store import AlertStore
+from headrace_monitor.alerts.postgres import PostgresAlerts
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 from headrace_statistics.severity import Severity
@@ -53,7 +53,7 @@ async def test_old_observations_and_alerts_go_however_many_came_in_an_hour(postg
         async with connections.transaction() as connection:
             await connection.execute(OBSERVED)
             await connection.execute(RESOLVED)
-        await RuleEvaluator(AlertStore(connections, AlertMetrics(CollectorRegistry()))).expire()
+        await RuleEvaluator(PostgresAlerts(connections, AlertMetrics(CollectorRegistry()))).expire()
         async with connections.transaction() as connection:
             assert await connection.fetchval("select count(*) from observations where judged") == 10
             assert await connection.fetchval("select count(*) from observations where not judged") == 1

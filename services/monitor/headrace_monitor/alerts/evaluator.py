@@ -10,8 +10,7 @@ from headrace_servicekit.errors import Unavailable
 from headrace_monitor.alerts.decisions import transitions
 from headrace_monitor.alerts.decisions.conditions import rule_window
 from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.alerts.store import AlertStore
-from headrace_monitor.alerts.transaction import AlertTransaction
+from headrace_monitor.alerts.store import AlertStore, AlertTransaction
 
 log = structlog.get_logger()
 

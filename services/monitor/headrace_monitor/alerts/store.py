@@ -1,115 +1,189 @@
-"""Rules, alerts and silences in PostgreSQL: what is read, and turns to change them."""
+"""What a store of rules, alerts, silences and webhooks does.
+
+`postgres` and `memory` keep the same promises: tests/contract/alert_store.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from typing import Protocol
 
 from headrace_servicekit.coordination.feeds import Position
-from headrace_servicekit.postgres.connections import Connections
-from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_monitor.alerts import rows
-from headrace_monitor.alerts.decisions.values import AlertView, Rule, Silence, WebhookStatus
-from headrace_monitor.alerts.metrics import AlertMetrics
-from headrace_monitor.alerts.transaction import AlertTransaction
-from headrace_monitor.alerts.webhooks.store import statuses
+from headrace_monitor.alerts.decisions.transitions import AlertState
+from headrace_monitor.alerts.decisions.values import Alert, AlertView, Rule, Silence, Webhook, WebhookStatus
+from headrace_monitor.alerts.observations import Observation
 
-_SQL = load_queries("headrace_monitor.alerts")
+# Alerts that one step marks as without data.
+MAX_QUIET = 500
 
-CHANNEL = "monitor_alerts"
-
-# Any number will do, as long as nothing else takes the same lock in this database.
-_TURN = 0x616C_6572_7473
-
-_EXPIRE_AT_ONCE = 5_000
-_PAGE = 100
+# Observations by model, version and signal, in the order of time.
+Earlier = dict[tuple[str, str, str], list[Observation]]
 
 
-class AlertStore:
-    """One database, whoever else works on it."""
+class AlertTransaction(Protocol):
+    """One transaction. No other runs meanwhile: nobody else decides on what this one has read.
 
-    def __init__(self, connections: Connections, metrics: AlertMetrics) -> None:
-        self._connections, self._metrics = connections, metrics
+    Nothing of one that ends by an error is kept.
+    """
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AlertTransaction]:
-        """Wait for a turn, and lend the transaction."""
-        async with self._connections.transaction() as connection:
-            await connection.execute(_SQL["lock"], _TURN)
-            transaction = AlertTransaction(connection, await connection.fetchval(_SQL["now"]))
-            yield transaction
-        self._metrics.delivery("dead", transaction.dropped)
-
-    @asynccontextmanager
-    async def transaction_if_free(self) -> AsyncIterator[AlertTransaction | None]:
-        """Lend a transaction if it is nobody else's turn, else None: another replica does the same."""
-        async with self._connections.transaction() as connection:
-            transaction = None
-            if await connection.fetchval(_SQL["try_lock"], _TURN):
-                transaction = AlertTransaction(connection, await connection.fetchval(_SQL["now"]))
-            yield transaction
-        if transaction is not None:
-            self._metrics.delivery("dead", transaction.dropped)
+    @property
+    def now(self) -> datetime:
+        """Return the store's time when the transaction began: one clock for all replicas."""
+        ...
 
     async def rules(self) -> list[Rule]:
-        return [rows.rule(row) for row in await self._fetch("rules")]
+        """Return the rules, by name."""
+        ...
+
+    async def rule(self, name: str) -> Rule | None:
+        """Return a rule."""
+        ...
+
+    async def count_rules(self, client: str) -> tuple[int, int]:
+        """Return how many rules there are: in all, and made by one client."""
+        ...
+
+    async def put_rule(self, rule: Rule, client: str) -> Rule:
+        """Make a rule, or replace the one of its name; return it with a new revision. client: who makes it."""
+        ...
+
+    async def delete_rule(self, name: str) -> None:
+        """Remove a rule with its series. Its alerts stay."""
+        ...
+
+    async def of_rule(self, name: str) -> AlertState:
+        """Return the open alerts of a rule."""
+        ...
+
+    async def of_versions(self, versions: Iterable[tuple[str, str]]) -> AlertState:
+        """Return the state of every rule for these versions of models."""
+        ...
+
+    async def gone_quiet(self) -> AlertState:
+        """Return open alerts without data for long that are not marked as such yet, at most MAX_QUIET."""
+        ...
+
+    async def pending_observations(self, limit: int) -> list[tuple[int, Observation]]:
+        """Return observations that were not evaluated yet, with their ids, in the order of time."""
+        ...
+
+    async def earlier(self, chunk: Sequence[Observation], reach: Mapping[str, timedelta]) -> Earlier:
+        """Return what was observed until the end of a chunk of the same models, versions and signals.
+
+        chunk: in the order of time. reach: how far back from the first of each, by signal.
+        """
+        ...
+
+    async def mark_evaluated(self, ids: Sequence[int]) -> None:
+        """Note that observations were evaluated."""
+        ...
+
+    async def alert(self, number: int) -> Alert | None:
+        """Return an alert, open or not."""
+        ...
+
+    async def add_silence(self, silence: Silence) -> Silence:
+        """Keep a silence; return it with its id. What it is about has changed for who watches."""
+        ...
+
+    async def silence(self, number: int) -> Silence | None:
+        """Return a silence."""
+        ...
+
+    async def count_silences(self, client: str) -> tuple[int, int]:
+        """Return how many silences there are: in all, and of one client."""
+        ...
+
+    async def end_silence(self, silence: Silence) -> None:
+        """End a silence, and queue the notifications that it held back."""
+        ...
+
+    async def end_silences(self) -> None:
+        """End the silences whose time is over, and queue the notifications that they held back."""
+        ...
+
+    async def webhook(self, name: str) -> Webhook | None:
+        """Return a webhook, with its secret."""
+        ...
+
+    async def count_webhooks(self, client: str) -> tuple[int, int]:
+        """Return how many webhooks there are: in all, and made by one client."""
+        ...
+
+    async def put_webhook(self, webhook: Webhook, client: str) -> None:
+        """Make or replace a webhook. client: who makes it. It is sent of what is open, unless it was before."""
+        ...
+
+    async def delete_webhook(self, name: str) -> None:
+        """Remove a webhook with what waits for it."""
+        ...
+
+    async def save(self, state: AlertState) -> None:
+        """Write what a decision changed, and queue its notifications: each of them once, whoever repeats it."""
+        ...
+
+
+class AlertStore(Protocol):
+    """Rules, alerts, silences and webhooks. Every method raises Unavailable while the store is away."""
+
+    def transaction(self) -> AbstractAsyncContextManager[AlertTransaction]:
+        """Wait for a turn, and lend the transaction."""
+        ...
+
+    def transaction_if_free(self) -> AbstractAsyncContextManager[AlertTransaction | None]:
+        """Lend a transaction if it is nobody else's turn, else None: another replica does the same."""
+        ...
+
+    async def rules(self) -> list[Rule]:
+        """Return the rules, by name."""
+        ...
 
     async def silences(self) -> list[Silence]:
-        """Return the silences in force."""
-        return [rows.silence(row) for row in await self._fetch("silences")]
+        """Return the silences in force, the oldest first."""
+        ...
 
     async def webhooks(self) -> list[WebhookStatus]:
         """Return the webhooks by name, with how their deliveries go."""
-        return await statuses(self._connections)
+        ...
 
     async def alert(self, number: int) -> AlertView | None:
-        found = await self._fetch("alert", number)
-        return rows.shown(found[0]) if found else None
+        """Return an alert as callers see it."""
+        ...
 
     async def alerts(self, *, before: int, model: str | None, is_open: bool | None, limit: int) -> list[AlertView]:
-        """Return alerts with ids below `before`, the latest first."""
-        return [rows.shown(row) for row in await self._fetch("alerts", before, model, is_open, limit)]
+        """Return alerts with ids below `before`, the latest first. None for every model, and for open and resolved."""
+        ...
 
-    async def open(self) -> AsyncIterator[AlertView]:
-        """Yield the open alerts, a page in memory at a time."""
-        last = 0
-        while page := [rows.shown(row) for row in await self._fetch("open_shown", last, _PAGE)]:
-            for one in page:
-                last = one.alert.id or last
-                yield one
+    def open(self) -> AsyncIterator[AlertView]:
+        """Yield the open alerts by id, a page in memory at a time."""
+        ...
 
     async def changed_since(self, sequence: int, *, limit: int) -> list[AlertView]:
         """Return the alerts that changed since, in the order of their last changes."""
-        return [rows.shown(row) for row in await self._fetch("changed_since", sequence, limit)]
+        ...
 
     async def position(self) -> Position:
         """Return the place of the last change."""
-        return Position(*(await self._fetch("position"))[0])
-
-    async def lag_s(self) -> float:
-        """Return for how long the observation that has waited longest has waited to be judged."""
-        return (await self._fetch("oldest_pending"))[0][0]
-
-    async def open_counts(self) -> list[tuple[str, int, int]]:
-        """Return how many alerts are open, by model and severity."""
-        return [(row["model"], row["severity"], row["count"]) for row in await self._fetch("open_counts")]
-
-    async def expire(self, *, observations: timedelta, series: timedelta, alerts: timedelta) -> bool:
-        """Remove a bounded part of what is older than that and over; return whether there may be more."""
-        async with self._connections.transaction() as connection:
-            removed = [
-                await connection.execute(_SQL["expire_observations"], observations, _EXPIRE_AT_ONCE),
-                await connection.execute(_SQL["expire_alerts"], alerts, _EXPIRE_AT_ONCE),
-            ]
-            await connection.execute(_SQL["expire_series"], series)
-        return f"DELETE {_EXPIRE_AT_ONCE}" in removed
+        ...
 
     def wakes(self) -> AsyncIterator[None]:
         """Yield whenever something may have changed, until the connection ends; then raise Unavailable."""
-        return self._connections.notices(CHANNEL)
+        ...
 
-    async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
-        return await self._connections.repeatable(lambda connection: connection.fetch(_SQL[query], *arguments))
+    async def lag_s(self) -> float:
+        """Return for how long the observation that has waited longest has waited to be evaluated."""
+        ...
+
+    async def open_counts(self) -> list[tuple[str, int, int]]:
+        """Return how many alerts are open, by model and severity."""
+        ...
+
+    async def expire(self, *, observations: timedelta, series: timedelta, alerts: timedelta) -> bool:
+        """Remove a bounded part of what is older than that and over; return whether there may be more.
+
+        What was not evaluated, and what is open, stays with its series.
+        """
+        ...

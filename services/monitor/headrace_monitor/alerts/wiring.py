@@ -20,8 +20,8 @@ from headrace_servicekit.server import Server
 from headrace_monitor.alerts.alerting import Alerting
 from headrace_monitor.alerts.evaluator import RuleEvaluator
 from headrace_monitor.alerts.metrics import AlertMetrics
+from headrace_monitor.alerts.postgres import PostgresAlerts
 from headrace_monitor.alerts.servicer import AlertServicer
-from headrace_monitor.alerts.store import AlertStore
 from headrace_monitor.alerts.webhooks.store import event_in
 from headrace_monitor.settings import MonitorSettings
 
@@ -39,7 +39,7 @@ async def start_alerts(
     """
     settings, clock = runtime.settings, runtime.clock
     metrics = AlertMetrics(runtime.metrics)
-    store = AlertStore(connections, metrics)
+    store = PostgresAlerts(connections, metrics)
     feed = ChangeFeed(store, store.open, clock, owner="monitor", max_watches=settings.max_alert_watches)
 
     def event(row: Any) -> Event:

@@ -1,4 +1,4 @@
-"""One transaction over rules, alerts, silences and webhooks. It holds a lock, so no two decide at the same time."""
+"""One transaction over rules, alerts, silences and webhooks in PostgreSQL. It holds a lock: no two decide at once."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from headrace_monitor.alerts import rows
 from headrace_monitor.alerts.decisions.transitions import AlertState
 from headrace_monitor.alerts.decisions.values import Alert, Rule, Series, Silence, Webhook
 from headrace_monitor.alerts.observations import Observation
+from headrace_monitor.alerts.store import MAX_QUIET, Earlier
 from headrace_monitor.alerts.webhooks import store
 
 _SQL = load_queries("headrace_monitor.alerts")
 
-MAX_QUIET = 500
 
-
-class AlertTransaction:
-    """The transaction. now: the database's clock, when it began."""
+class PostgresAlertTransaction:
+    """Implements AlertTransaction. now: the database's clock, when it began."""
 
     def __init__(self, connection: Any, now: datetime) -> None:
         self._connection = connection
@@ -37,23 +36,19 @@ class AlertTransaction:
         return None if row is None else rows.rule(row)
 
     async def count_rules(self, client: str) -> tuple[int, int]:
-        """Return how many rules there are: in all, and made by one client."""
         return tuple(await self._connection.fetchrow(_SQL["count_rules"], client))
 
     async def put_rule(self, rule: Rule, client: str) -> Rule:
-        """Make a rule, or replace the one of its name; return it with its revision. client: who makes it."""
         return rows.rule(await self._connection.fetchrow(_SQL["put_rule"], *rows.rule_arguments(rule), client))
 
     async def delete_rule(self, name: str) -> None:
         await self._connection.execute(_SQL["delete_rule"], name)
 
     async def of_rule(self, name: str) -> AlertState:
-        """Return the open alerts of a rule."""
         found = [rows.alert(row) for row in await self._connection.fetch(_SQL["open_alerts_of_rule"], name)]
         return AlertState(series={}, open={alert.key: alert for alert in found})
 
     async def of_versions(self, versions: Iterable[tuple[str, str]]) -> AlertState:
-        """Return the state of every rule for these versions of models."""
         asked = sorted(set(versions))
         models, names = [model for model, _ in asked], [version for _, version in asked]
         series = [rows.series(row) for row in await self._connection.fetch(_SQL["series"], models, names)]
@@ -62,28 +57,20 @@ class AlertTransaction:
         return AlertState({one.key: one for one in series}, {one.key: one for one in alerts})
 
     async def gone_quiet(self) -> AlertState:
-        """Return open alerts without data for long that are not marked as such yet."""
         found = await self._connection.fetch(_SQL["gone_quiet"], MAX_QUIET)
         series = [rows.series(row) for row in found]
         alerts = [rows.alert(row) for row in found]
         return AlertState({one.key: one for one in series}, {one.key: one for one in alerts})
 
     async def pending_observations(self, limit: int) -> list[tuple[int, Observation]]:
-        """Return observations that were not evaluated yet, with their ids, in the order of time."""
         found = await self._connection.fetch(_SQL["pending_observations"], limit)
         return [(row["id"], rows.observation(row)) for row in found]
 
-    async def earlier(
-        self, chunk: Sequence[Observation], reach: Mapping[str, timedelta]
-    ) -> dict[tuple[str, str, str], list[Observation]]:
-        """Return what was observed before a chunk of the same models, versions and signals.
-
-        chunk: in the order of time. reach: how far back, by signal.
-        """
+    async def earlier(self, chunk: Sequence[Observation], reach: Mapping[str, timedelta]) -> Earlier:
         first = {(one.model, one.version, one.signal): one.window_end for one in reversed(chunk)}
         columns = zip(*((*key, end - reach[key[2]]) for key, end in sorted(first.items())), strict=True)
         end = chunk[-1].window_end
-        found: dict[tuple[str, str, str], list[Observation]] = {}
+        found: Earlier = {}
         for row in await self._connection.fetch(_SQL["earlier"], *columns, end):
             one = rows.observation(row)
             found.setdefault((one.model, one.version, one.signal), []).append(one)
@@ -97,7 +84,6 @@ class AlertTransaction:
         return None if row is None else rows.alert(row)
 
     async def add_silence(self, silence: Silence) -> Silence:
-        """Keep a silence; return it with its id."""
         arguments = (silence.model, silence.rule, silence.expire_time, silence.comment, silence.client)
         number = await self._connection.fetchval(_SQL["insert_silence"], *arguments)
         await self._touch(silence)
@@ -108,22 +94,19 @@ class AlertTransaction:
         return None if row is None else rows.silence(row)
 
     async def count_silences(self, client: str) -> tuple[int, int]:
-        """Return how many silences there are: in all, and of one client."""
         return tuple(await self._connection.fetchrow(_SQL["count_silences"], client))
 
     async def end_silence(self, silence: Silence) -> None:
-        """End a silence, and send the notifications that it held back."""
         await self._connection.execute(_SQL["delete_silence"], silence.id)
         await self._touch(silence)
-        await self.notify_open()
+        await self._notify_open()
 
     async def end_silences(self) -> None:
-        """End the silences whose time is over, and send the notifications that they held back."""
         ended = [rows.silence(row) for row in await self._connection.fetch(_SQL["end_silences"])]
         for silence in ended:
             await self._touch(silence)
         if ended:
-            await self.notify_open()
+            await self._notify_open()
 
     async def webhook(self, name: str) -> Webhook | None:
         return await store.webhook(self._connection, name)
@@ -132,15 +115,13 @@ class AlertTransaction:
         return await store.count_webhooks(self._connection, client)
 
     async def put_webhook(self, webhook: Webhook, client: str) -> None:
-        """Make or replace a webhook. client: who makes it. It is sent of what is open, unless it was before."""
         await store.put_webhook(self._connection, webhook, client)
-        await self.notify_open()
+        await self._notify_open()
 
     async def delete_webhook(self, name: str) -> None:
         await store.delete_webhook(self._connection, name)
 
     async def save(self, state: AlertState) -> None:
-        """Write what a decision changed, and queue its notifications."""
         if state.changed_series:
             await self._put_series(state.changed_series.values())
         written = [await self._write(alert) for alert in state.changed]
@@ -148,8 +129,7 @@ class AlertTransaction:
             await self._notify(written)
             await self._connection.execute(_SQL["wake"])
 
-    async def notify_open(self) -> None:
-        """Queue notifications of open alerts for the webhooks that did not get them yet."""
+    async def _notify_open(self) -> None:
         found = [rows.alert(row) for row in await self._connection.fetch(_SQL["open_alerts"])]
         await self._notify(found)
 
