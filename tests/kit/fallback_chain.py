@@ -15,7 +15,7 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
-from headrace_router.data.messages import Call, LookupResult, Request, ServedFrom, Tensors
+from headrace_router.data.messages import Answer, Call, Request, ServedFrom, Tensors
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import Variant, table_of
 from headrace_router.data.served import ServedVersion
@@ -64,7 +64,7 @@ class World:
     def now(self) -> float:
         return self.at
 
-    async def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> LookupResult:
+    async def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Answer:
         outcome = self.online.get((variant.served.version, variant.pool), Outcome(DOWN))
         self.asked.append(f"{variant.served.version}@{variant.pool}")
         self.again.append(resolved.again)
@@ -72,22 +72,22 @@ class World:
         if self.at + outcome.takes_s > deadline:
             self.at = max(self.at, deadline)
             raise error_for(Code.DEADLINE_EXCEEDED, "late", reason="DEADLINE_PASSED")
-        return self._answered(outcome, LookupResult(b"", ServedFrom.ONLINE, variant.served))
+        return self._answered(outcome, Answer(b"", ServedFrom.ONLINE, variant.served))
 
-    async def kept(self, resolved: ResolvedRequest, variant: Variant) -> LookupResult | None:
-        return LookupResult(self.kept_answer, ServedFrom.CACHE, variant.served) if self.kept_answer else None
+    async def kept(self, resolved: ResolvedRequest, variant: Variant) -> Answer | None:
+        return Answer(self.kept_answer, ServedFrom.CACHE, variant.served) if self.kept_answer else None
 
-    async def kept_stale(self, resolved: ResolvedRequest, variant: Variant, max_age_s: float) -> LookupResult | None:
+    async def kept_stale(self, resolved: ResolvedRequest, variant: Variant, max_age_s: float) -> Answer | None:
         self.asked.append(f"stale {max_age_s:g}")
-        found = self._answered(self.stale_answer, LookupResult(b"", ServedFrom.STALE, variant.served, age_ms=9))
+        found = self._answered(self.stale_answer, Answer(b"", ServedFrom.STALE, variant.served, age_ms=9))
         return found if found.outputs else None
 
-    async def stale_on_error(self, resolved: ResolvedRequest, variant: Variant) -> LookupResult | None:
-        return LookupResult(self.on_error, ServedFrom.STALE, variant.served) if self.on_error else None
+    async def stale_on_error(self, resolved: ResolvedRequest, variant: Variant) -> Answer | None:
+        return Answer(self.on_error, ServedFrom.STALE, variant.served) if self.on_error else None
 
-    async def precomputed(self, resolved: ResolvedRequest, variant: Variant) -> LookupResult | None:
+    async def precomputed(self, resolved: ResolvedRequest, variant: Variant) -> Answer | None:
         self.asked.append("precomputed")
-        found = self._answered(self.precomputed_answer, LookupResult(b"", ServedFrom.PRECOMPUTED, variant.served))
+        found = self._answered(self.precomputed_answer, Answer(b"", ServedFrom.PRECOMPUTED, variant.served))
         return found if found.outputs else None
 
     def needs_s(self, pool: str, served: ServedVersion, attributes: Mapping[str, str]) -> float:
@@ -97,7 +97,7 @@ class World:
     def renews(self, pool: str, served: ServedVersion) -> bool:
         return self.anew
 
-    def _answered(self, outcome: Outcome, found: LookupResult) -> LookupResult:
+    def _answered(self, outcome: Outcome, found: Answer) -> Answer:
         self.at += outcome.takes_s
         if isinstance(outcome.answer, ServiceError):
             self.raised.append((self.asked[-1], outcome.answer))
@@ -138,12 +138,12 @@ def chain(world: World, *, tokens: float = 100.0, degraded: DegradedAnswers | No
 
 async def fallen_back(
     world: World, *steps: control_pb2.ResolvedFallbackStep, tokens: float = 100.0, **asked: Any
-) -> LookupResult:
+) -> Answer:
     """Return what a request finds; asked: how, as of `request`."""
     return await chain(world, tokens=tokens).find(resolved(*steps, **asked))
 
 
-def told(found: LookupResult) -> tuple[str, str, str, str]:
+def told(found: Answer) -> tuple[str, str, str, str]:
     """Return where an answer comes from: source, version, step and why it is degraded."""
     return (
         found.served_from.name,

@@ -22,7 +22,7 @@ from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.layers import Layers
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.metrics import Counts
-from headrace_router.data.messages import Call, LookupResult, Request, Tensors
+from headrace_router.data.messages import Answer, Call, Request, Tensors
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import Table, table_of
 from headrace_servicekit.errors import ServiceError, Unavailable
@@ -54,7 +54,7 @@ def encoded_outputs(values: dict[str, bytes]) -> bytes:
     return message.SerializeToString()
 
 
-async def error_of(asked: asyncio.Task[LookupResult]) -> ServiceError:
+async def error_of(asked: asyncio.Task[Answer]) -> ServiceError:
     """Return what a look-up fails with."""
     with pytest.raises(ServiceError) as caught:
         await asked
@@ -183,12 +183,12 @@ class Bench:
             self.table, variant, request, call, tensors, layout, tensors.contents, variant.served.selection(names)
         )
 
-    async def find(self, *, within_s: float = 5.0, **how: Any) -> LookupResult:
+    async def find(self, *, within_s: float = 5.0, **how: Any) -> Answer:
         """Ask."""
         resolved = self.resolved(**how)
         return await self.lookup.find(resolved, resolved.variant, self.loop.time() + within_s)
 
-    def ask(self, **how: Any) -> asyncio.Task[LookupResult]:
+    def ask(self, **how: Any) -> asyncio.Task[Answer]:
         """Ask in a task of its own."""
         return asyncio.ensure_future(self.find(**how))
 
@@ -210,7 +210,7 @@ class Bench:
         for work in works:
             work.answer.set_exception(error)
 
-    async def fill(self, value: bytes = b"\0\0\0\0", **how: Any) -> LookupResult:
+    async def fill(self, value: bytes = b"\0\0\0\0", **how: Any) -> Answer:
         """Ask, and have it computed."""
         asked = self.ask(**how)
         await self.asked()

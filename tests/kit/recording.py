@@ -9,7 +9,7 @@ import uuid_utils
 from headrace.router.v1 import control_pb2, predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data import messages
-from headrace_router.data.messages import NO_ATTRIBUTES, Answer, Call, LookupResult, Request, ServedFrom
+from headrace_router.data.messages import NO_ATTRIBUTES, Answer, Call, Request, ServedFrom
 from headrace_router.data.reporting.decisions.recording import Record, Recorder, new_drops
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import Table, table_of
@@ -50,11 +50,11 @@ def answered(
     arrived: float = 0.0,
     took_s: float = 0.001,
     **found: Any,
-) -> tuple[ResolvedRequest, LookupResult, Answer]:
+) -> tuple[ResolvedRequest, Answer]:
     """Return one answered prediction, as the predictor has it.
 
     inputs: by name, in the order of the contract. computed_by: another version than the variant's; given: none at all.
-    found: fields of Found.
+    found: what the look-up says of the answer.
     """
     variant = among.pin(pinned) if pinned else among.assign(user_id=user, entity_id=entity, request_id=request)
     assert variant is not None
@@ -68,18 +68,18 @@ def answered(
     resolved = ResolvedRequest(among, variant, asked, call, tensors, layout, tensors.contents, ())
     served = None if given else computed_by or variant.served
     answer = Answer(
-        served or variant.served,
-        served.version if served is not None else "",
-        variant.name,
-        among.generation,
-        request,
-        str(uuid_utils.uuid7()),
-        found.pop("served_from", ServedFrom.ONLINE),
-        found.get("age_ms", 0),
         encoded(outputs),
-        took_s,
+        found.pop("served_from", ServedFrom.ONLINE),
+        served,
+        **found,
+        version=served.version if served is not None else "",
+        variant=variant.name,
+        generation=among.generation,
+        request_id=request,
+        prediction_id=str(uuid_utils.uuid7()),
+        took_s=took_s,
     )
-    return resolved, LookupResult(answer.outputs, answer.served_from, served, **found), answer
+    return resolved, answer
 
 
 def record(*how: Any, **more: Any) -> Record:

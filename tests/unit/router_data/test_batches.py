@@ -153,7 +153,7 @@ def test_values_that_the_route_gives_have_no_version():
 
 def test_outputs_that_cannot_be_read_are_not_told_where_some_are_sensitive():
     made = record(table_with(PEOPLE), inputs={"name": NAME, "age": AGE})
-    broken = made._replace(found=replace(made.found, outputs=b"\xff\xff"))
+    broken = made._replace(answer=replace(made.answer, outputs=b"\xff\xff"))
     assert not read(broken)[0].outputs.outputs
 
 

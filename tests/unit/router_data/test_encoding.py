@@ -92,12 +92,12 @@ async def test_many_small_rows_are_spread_over_batches():
 
 async def test_a_fault_costs_a_batch_and_nothing_else():
     bench = Bench()
-    resolved, found, answer = answered()
-    bench.recorder.add(resolved, found, replace(answer, prediction_id="no id"))
-    bench.recorder.add(resolved, found, answer)
+    resolved, answer = answered()
+    bench.recorder.add(resolved, replace(answer, prediction_id="no id"))
+    bench.recorder.add(resolved, answer)
     await bench.encoder.encode()
     assert bench.dropped["NOT_ENCODED"] == 2
-    bench.recorder.add(resolved, found, answer)
+    bench.recorder.add(resolved, answer)
     await bench.encoder.finish()
     assert [one.predictions for one in bench.batches] == [1]
 

@@ -13,7 +13,7 @@ from headrace_router.data.contract import Contract, Spec
 from headrace_router.data.explain.facts import Outcome, explanation
 from headrace_router.data.explain.keeping import MAX_QUEUED, Explanations
 from headrace_router.data.explain.store import MOST_CONNECTIONS, Store
-from headrace_router.data.messages import Call, LookupResult, Request, ServedFrom, Tensors
+from headrace_router.data.messages import Answer, Call, Request, ServedFrom, Tensors
 from headrace_router.data.routes.decisions.lookup_policy import StoredVersion
 from headrace_router.data.routes.decisions.splitting import Unit
 from headrace_router.data.routes.table import Table, Variant
@@ -73,7 +73,7 @@ def test_times_are_from_the_arrival_and_the_batch_mates_are_the_others(trace, ti
     trace.sent("default", "b:1")
     time.now += 0.002
     trace.answered("b:1", ANSWER)
-    trace.found = LookupResult(b"", ServedFrom.ONLINE, V1, queue_us=100, compute_us=200, batch_requests=3)
+    trace.found = Answer(b"", ServedFrom.ONLINE, V1, queue_us=100, compute_us=200, batch_requests=3)
     time.now += 0.001
     said = told(trace, time)
     (attempt,) = said.attempts
@@ -85,7 +85,7 @@ def test_times_are_from_the_arrival_and_the_batch_mates_are_the_others(trace, ti
 
 
 def test_a_kept_answer_is_one_attempt_without_a_batcher(trace, time):
-    trace.found = LookupResult(b"", ServedFrom.CACHE, V1, age_ms=1500)
+    trace.found = Answer(b"", ServedFrom.CACHE, V1, age_ms=1500)
     said = told(trace, time)
     assert (said.served_from, said.age_ms) == (predict_pb2.PredictResponse.SERVED_FROM_CACHE, 1500)
     (attempt,) = said.attempts
@@ -94,7 +94,7 @@ def test_a_kept_answer_is_one_attempt_without_a_batcher(trace, time):
 
 def test_a_precomputed_answer_says_which_publish_it_is_from_and_what_computed_that(trace, time):
     trace.table = stored_table(StoredVersion(b"c", b"p", 7, 0, "jobs/nightly/runs/7", "m7"))
-    trace.found = LookupResult(b"", ServedFrom.PRECOMPUTED, V1, age_ms=1500)
+    trace.found = Answer(b"", ServedFrom.PRECOMPUTED, V1, age_ms=1500)
     said = told(trace, time)
     assert said.publish == "models/digits/versions/v1/publishes/7"
     assert (said.origin.run, said.origin.manifest_digest, said.origin.version_digest) == (
@@ -102,14 +102,14 @@ def test_a_precomputed_answer_says_which_publish_it_is_from_and_what_computed_th
         "m7",
         "d1",
     )
-    trace.found = LookupResult(b"", ServedFrom.CACHE, V1, age_ms=1500)
+    trace.found = Answer(b"", ServedFrom.CACHE, V1, age_ms=1500)
     said = told(trace, time)
     assert (said.publish, said.HasField("origin")) == ("", False)
 
 
 def test_a_publish_of_which_nobody_said_what_computed_it_has_no_origin(trace, time):
     trace.table = stored_table(StoredVersion(b"c", b"p", 7))
-    trace.found = LookupResult(b"", ServedFrom.PRECOMPUTED, V1, age_ms=1500)
+    trace.found = Answer(b"", ServedFrom.PRECOMPUTED, V1, age_ms=1500)
     assert not told(trace, time).HasField("origin")
 
 
@@ -122,7 +122,7 @@ def test_what_was_tried_in_vain_stands_before_the_fallback_that_answered(trace, 
     trace.sent("cpu", "c:1")
     time.now += 0.001
     trace.answered("c:1", ANSWER)
-    trace.found = LookupResult(b"", ServedFrom.FALLBACK, V0, fallback_step="older", degraded_reason="NO_BACKEND")
+    trace.found = Answer(b"", ServedFrom.FALLBACK, V0, fallback_step="older", degraded_reason="NO_BACKEND")
     said = told(trace, time)
     tried = [(one.step, one.version, one.pool, one.reason) for one in said.attempts]
     assert tried == [
@@ -140,7 +140,7 @@ def test_what_was_tried_in_vain_stands_before_the_fallback_that_answered(trace, 
 
 def test_values_that_the_route_gives_are_an_attempt_of_no_version(trace, time):
     trace.not_sent("default", "NO_BACKEND")
-    trace.found = LookupResult(b"", ServedFrom.FALLBACK, None, fallback_step="constant", degraded_reason="NO_BACKEND")
+    trace.found = Answer(b"", ServedFrom.FALLBACK, None, fallback_step="constant", degraded_reason="NO_BACKEND")
     said = told(trace, time)
     assert [(one.step, one.version, one.reason) for one in said.attempts] == [
         ("primary", "v1", "NO_BACKEND"),
@@ -155,7 +155,7 @@ def test_the_slower_one_of_two_hedged_requests_is_withdrawn(trace, time):
     trace.sent("default", "b:2", hedge=True)
     time.now += 0.001
     trace.answered("b:2", ANSWER)
-    trace.found = LookupResult(b"", ServedFrom.ONLINE, V1, batch_requests=3)
+    trace.found = Answer(b"", ServedFrom.ONLINE, V1, batch_requests=3)
     said = told(trace, time)
     assert [(one.batcher, one.hedge, one.reason) for one in said.attempts] == [
         ("b:1", False, "WITHDRAWN"),
@@ -268,7 +268,7 @@ def test_the_steps_of_a_pipeline_are_told_with_their_members_and_what_they_take(
         notes.sent("default", "batcher-1")
         time.now += 0.002
         notes.answered("batcher-1", ANSWER)
-    trace.found = LookupResult(b"", ServedFrom.ONLINE, pipeline, missing_steps=("other",))
+    trace.found = Answer(b"", ServedFrom.ONLINE, pipeline, missing_steps=("other",))
     told = explanation(
         trace, REQUEST, CALL, Outcome("p-1", time.now), data_plane="data-0", ended_at=ENDED_AT
     )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from headrace.router.v1 import control_pb2, predict_pb2, route_pb2
 from headrace_router.data.fallbacks.decisions.step_choice import CANNOT
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
-from headrace_router.data.messages import LookupResult, ServedFrom, Tensors
+from headrace_router.data.messages import Answer, ServedFrom, Tensors
 from headrace_router.data.trace import Trace
 from headrace_servicekit.errors import Code, InvalidArgument, ServiceError, Unavailable, error_for
 from hypothesis import given
@@ -243,7 +243,7 @@ def test_whatever_happens_the_ladder_keeps_its_promises(names, outcomes, needs, 
     world = World(outcomes, needs=needs)
     asked = resolved(*(STEPS[name]() for name in names), left_s=left_s, entity=entity)
 
-    async def fall_back() -> LookupResult | ServiceError:
+    async def fall_back() -> Answer | ServiceError:
         try:
             return await chain(world).find(asked)
         except ServiceError as error:
@@ -251,7 +251,7 @@ def test_whatever_happens_the_ladder_keeps_its_promises(names, outcomes, needs, 
 
     outcome = asyncio.run(fall_back())
     assert world.at <= left_s + 1e-9
-    if isinstance(outcome, LookupResult) and outcome.fallback_step:
+    if isinstance(outcome, Answer) and outcome.fallback_step:
         assert outcome.degraded_reason
     for source, error in world.raised:
         if source == "v1@default" and error.code not in FALLS_BACK | {Code.DATA_LOSS}:

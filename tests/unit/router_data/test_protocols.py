@@ -98,6 +98,8 @@ def answer(golden: dict[str, Any]) -> Answer:
     outputs = message_of(golden["outputs"], predict_pb2.PredictResponse, "outputs", "raw_output_contents")
     return Answer(
         served=ServedVersion("m", "v2", "digest", "hash", contract(golden)),
+        model="m",
+        contract=contract(golden),
         version="v2",
         variant="candidate",
         generation=12,

@@ -24,10 +24,10 @@ def units_recorded(probability: float) -> list[str]:
     """Return the users of those of 4,000 users' two predictions each that are recorded with a probability."""
     recorder = Recorder(1 << 30, new_drops(), lambda: None)
     recorder.take(probability)
-    resolved, found, answer = answered()
+    resolved, answer = answered()
     for number in [*range(4000), *range(4000)]:
         request = replace(resolved.request, user_id=f"user-{number}")
-        recorder.add(replace(resolved, request=request), found, answer)
+        recorder.add(replace(resolved, request=request), answer)
     taken = recorder.take(1.0)
     assert taken.probability == probability
     assert len(taken.records) + recorder.left_out == 8000
@@ -127,7 +127,7 @@ def test_somebody_is_woken_once_when_enough_is_there():
             add(recorder)
         records, values_bytes, _probability = recorder.take(1.0)
         assert len(records) == 2 * WAKE_BYTES // RECORD_BYTES
-        assert values_bytes == len(records) * (len(ROW) + len(Record._make(records[0]).found.outputs))
+        assert values_bytes == len(records) * (len(ROW) + len(Record._make(records[0]).answer.outputs))
     assert len(woken) == 2
 
 

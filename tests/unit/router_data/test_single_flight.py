@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 from headrace_router.data.batchers.work import Work
 from headrace_router.data.lookup import single_flight
-from headrace_router.data.messages import LookupResult
+from headrace_router.data.messages import Answer
 from headrace_router.data.refusals import deadline_exceeded
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
@@ -115,7 +115,7 @@ async def test_requests_under_different_precomputed_generations_share_nothing():
     assert (await old).outputs == outputs(ONE)
 
 
-async def internal_errors(asked: Sequence[asyncio.Task[LookupResult]]) -> bool:
+async def internal_errors(asked: Sequence[asyncio.Task[Answer]]) -> bool:
     """Return whether each of these was told that we have a defect, at once."""
     return all([(await asyncio.wait_for(error_of(one), 2)).code is Code.INTERNAL for one in asked])
 
@@ -125,7 +125,7 @@ def broken(*_: Any, **__: Any) -> None:
     raise RuntimeError("a defect")
 
 
-def taken_and_broken(bench: Bench) -> Callable[[Iterable[Work]], None]:
+def taken_and_broken(bench: Bench) -> Any:
     """Return what takes works and then fails."""
 
     def submit(works: Iterable[Work]) -> None:

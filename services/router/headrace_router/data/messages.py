@@ -18,6 +18,7 @@ from headrace_router.data.contract import Contract
 from headrace_router.data.served import ServedVersion
 from headrace_router.data.timing import Marks
 
+NO_CONTRACT = Contract((), ())
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 # Of a text that names a user, an entity or an attribute.
 MAX_TEXT_CHARS = 256
@@ -134,15 +135,20 @@ class Request:
 
 
 @dataclass(slots=True)
-class LookupResult:
-    """Encoded outputs, where they come from, and what it took to compute them (0 when nothing was computed).
+class Answer:
+    """An answer: what was found, and then what its caller is told besides.
 
-    served: the version that computed them; None for values that the route gives. layer: that had a stored answer,
-    `memory` or `valkey`. fallback_step, degraded_reason: as in PredictResponse. lookup_outcome: why nothing kept could
-    be given, for an answer that was computed (as in ExplainResponse). shared_execution: whether it was computed for
-    another request with the same key, which this one waited for. batch_requests: requests of the execution that
-    computed it, 0 when nothing was. invalid: computed, with a value that the contract excludes. missing_steps: of a
-    pipeline, those that the answer does without.
+    The look-up says: outputs: as the encoded fields 5 and 6 of PredictResponse. served: the version that computed them;
+    None for values that the route gives. layer: that had a stored answer, `memory` or `valkey`. queue_us, compute_us,
+    batch_requests: what it took to compute them, 0 when nothing was computed. fallback_step, degraded_reason: the
+    fallback that answered and why, if any. lookup_outcome: why nothing kept could be given, for an answer that was
+    computed (as in ExplainResponse). shared_execution: whether it was computed for another request with the same key,
+    which this one waited for. invalid: computed, with a value that the contract excludes. missing_steps: of a pipeline,
+    those that the answer does without.
+
+    The predictor adds, and it alone: model, contract: whose outputs these are. version: id of the one that computed
+    them; empty for values that the route gives. variant: empty for a pinned version. rule: that chose the variant, if
+    any. took_s: since the call arrived.
     """
 
     outputs: bytes
@@ -160,28 +166,12 @@ class LookupResult:
     invalid: bool = False
     missing_steps: tuple[str, ...] = ()
 
-
-@dataclass(slots=True)
-class Answer:
-    """An answer: header fields, and the outputs as the encoded fields 5 and 6 of PredictResponse.
-
-    served: the version whose contract the outputs keep. version: id of the one that computed them; empty for values
-    that the route gives. variant: empty for a pinned version. took_s: since the call arrived. rule: that chose the
-    variant, if any. fallback_step, degraded_reason: the fallback that answered and why, if any. missing_steps: of a
-    pipeline, those that the answer does without.
-    """
-
-    served: ServedVersion
-    version: str
-    variant: str
-    generation: int
-    request_id: str
-    prediction_id: str
-    served_from: ServedFrom
-    age_ms: int
-    outputs: bytes
-    took_s: float
+    model: str = ""
+    contract: Contract = NO_CONTRACT
+    version: str = ""
+    variant: str = ""
     rule: str = ""
-    fallback_step: str = ""
-    degraded_reason: str = ""
-    missing_steps: tuple[str, ...] = ()
+    generation: int = 0
+    request_id: str = ""
+    prediction_id: str = ""
+    took_s: float = 0.0

@@ -17,7 +17,7 @@ from headrace_router.data.batchers.work import ONLINE
 from headrace_router.data.explain.facts import Outcome
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.layouts import Layout, check_contents
-from headrace_router.data.messages import Answer, Call, LookupResult, Request
+from headrace_router.data.messages import Answer, Call, Request
 from headrace_router.data.refusals import (
     deadline_exceeded,
     model_missing,
@@ -36,7 +36,7 @@ from headrace_router.data.telemetry.erring_units import FAULTS, VariantKey
 from headrace_router.data.trace import Trace
 from headrace_router.data.violations import in_callers_words
 
-Record = Callable[[ResolvedRequest, LookupResult, Answer], object]
+Record = Callable[[ResolvedRequest, Answer], object]
 
 
 class Explanations(Protocol):
@@ -187,8 +187,8 @@ class Predictor:
         inputs = contents if layout.in_order else [contents[index] for index in layout.order]
         return ResolvedRequest(table, variant, request, call, tensors, layout, inputs, outputs, trace)
 
-    def _answer(self, resolved: ResolvedRequest, found: LookupResult) -> Answer:
-        """Return the answer, counted."""
+    def _answer(self, resolved: ResolvedRequest, found: Answer) -> Answer:
+        """Return what was found as the caller's answer, counted."""
         variant, request, call = resolved.variant, resolved.request, resolved.call
         ended = self._clock()
         took_s = ended - call.arrived
@@ -214,29 +214,20 @@ class Predictor:
             self._access_log.write(call, key, took_s, "")
         if call.span is not None:
             call.span.end("OK", call.marks)
-        answer = Answer(
-            found.served or served,
-            found.served.version if found.served is not None else "",
-            variant.name,
-            resolved.table.generation,
-            request.request_id or call.request_id,
-            self._new_id(),
-            found.served_from,
-            found.age_ms,
-            found.outputs,
-            took_s,
-            variant.rule,
-            found.fallback_step,
-            found.degraded_reason,
-            found.missing_steps,
-        )
+        # Attributes: a second object with all of this in it would take three times as long.
+        version = found.served
+        found.model, found.contract = model, (version or served).contract
+        found.version = "" if version is None else version.version
+        found.variant, found.rule, found.generation = variant.name, variant.rule, resolved.table.generation
+        found.request_id, found.prediction_id = request.request_id or call.request_id, self._new_id()
+        found.took_s = took_s
         if self._record is not None:
-            self._record(resolved, found, answer)
+            self._record(resolved, found)
         if resolved.table.shadow is not None and self._copy is not None:
-            self._copy(resolved, found, answer)
-        return answer
+            self._copy(resolved, found)
+        return found
 
-    def _count_faults(self, resolved: ResolvedRequest, found: LookupResult, series: Series) -> None:
+    def _count_faults(self, resolved: ResolvedRequest, found: Answer, series: Series) -> None:
         """Count an answer that is invalid, or that something stood in for."""
         if found.degraded_reason:
             series.degraded += 1

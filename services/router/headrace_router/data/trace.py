@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from headrace.batcher.v1 import batcher_pb2
 
 if TYPE_CHECKING:
-    from headrace_router.data.messages import LookupResult
+    from headrace_router.data.messages import Answer
     from headrace_router.data.routes.table import Table, Variant
 
 PRIMARY = "primary"
@@ -62,7 +62,7 @@ class Trace:
         self.table: Table | None = None
         self.variant: Variant | None = None
         self.routed: float | None = None
-        self.found: LookupResult | None = None
+        self.found: Answer | None = None
         self.step, self.version = PRIMARY, ""
         self.pipeline_step = ""
         self.attempts: list[Attempt] = []

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from headrace.router.v1 import predict_pb2
 
-from headrace_router.data.messages import Call, LookupResult, Request, ServedFrom
+from headrace_router.data.messages import Answer, Call, Request, ServedFrom
 from headrace_router.data.routes.decisions.lookup_policy import StoredVersion
 from headrace_router.data.served import REQUEST, ServedVersion
 from headrace_router.data.trace import PRIMARY, Attempt, Trace
@@ -71,7 +71,7 @@ def _set_bucket(told: predict_pb2.ExplainResponse, trace: Trace, request: Reques
         told.bucket = bucket
 
 
-def _tell_found(told: predict_pb2.ExplainResponse, found: LookupResult) -> None:
+def _tell_found(told: predict_pb2.ExplainResponse, found: Answer) -> None:
     told.MergeFrom(
         predict_pb2.ExplainResponse(
             served_from=_SERVED_FROM[found.served_from],
@@ -97,9 +97,7 @@ def _tell_publish(told: predict_pb2.ExplainResponse, stored: StoredVersion | Non
         told.origin.version_digest = served.digest
 
 
-def _attempts(
-    trace: Trace, found: LookupResult | None, outcome: Outcome
-) -> Iterator[predict_pb2.ExplainResponse.Attempt]:
+def _attempts(trace: Trace, found: Answer | None, outcome: Outcome) -> Iterator[predict_pb2.ExplainResponse.Attempt]:
     """Yield what was tried; what gave the answer last, also where no batcher was asked on this request's behalf."""
     made = list(trace.attempts)
     if found is not None and not any(one.ended and not one.reason for one in made):
@@ -108,7 +106,7 @@ def _attempts(
         yield _message(trace, one, outcome)
 
 
-def _of_found(trace: Trace, found: LookupResult, outcome: Outcome) -> Attempt:
+def _of_found(trace: Trace, found: Answer, outcome: Outcome) -> Attempt:
     """Return the attempt of an answer that was kept, given, or computed for another request."""
     began = trace.routed if trace.routed is not None else trace.started
     return Attempt(

@@ -19,7 +19,7 @@ from headrace_router.data.deadlines import in_a_task
 from headrace_router.data.fallbacks.decisions.policy import blames_the_caller, error_to_return, falls_back
 from headrace_router.data.fallbacks.decisions.step_choice import AT_HAND, CANNOT, HAND_OVER_S, choose
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
-from headrace_router.data.messages import LookupResult, ServedFrom
+from headrace_router.data.messages import Answer, ServedFrom
 from headrace_router.data.resolved_request import ResolvedRequest, fitted
 from headrace_router.data.routes.decisions.fallback_steps import Backup, FallbackSteps, Given, Precomputed, Stale
 from headrace_router.data.routes.decisions.lookup_policy import Mode
@@ -36,25 +36,23 @@ NO_BACKEND = "NO_BACKEND"
 class AnswerLookup(Protocol):
     """Where answers are found."""
 
-    def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Awaitable[LookupResult]:
+    def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Awaitable[Answer]:
         """Return the stored or computed answer of a variant, by a deadline on the loop's clock. Raises ServiceError."""
         ...
 
-    def kept(self, resolved: ResolvedRequest, variant: Variant) -> Awaitable[LookupResult | None]:
+    def kept(self, resolved: ResolvedRequest, variant: Variant) -> Awaitable[Answer | None]:
         """Return the stored answer that is as good as a computed one, or None; nothing is computed."""
         ...
 
-    def kept_stale(
-        self, resolved: ResolvedRequest, variant: Variant, max_age_s: float
-    ) -> Awaitable[LookupResult | None]:
+    def kept_stale(self, resolved: ResolvedRequest, variant: Variant, max_age_s: float) -> Awaitable[Answer | None]:
         """Return the cached answer if it is at most so old, or None."""
         ...
 
-    def stale_on_error(self, resolved: ResolvedRequest, variant: Variant) -> Awaitable[LookupResult | None]:
+    def stale_on_error(self, resolved: ResolvedRequest, variant: Variant) -> Awaitable[Answer | None]:
         """Return the cached answer that the route allows in place of an error, or None."""
         ...
 
-    def precomputed(self, resolved: ResolvedRequest, variant: Variant) -> Awaitable[LookupResult | None]:
+    def precomputed(self, resolved: ResolvedRequest, variant: Variant) -> Awaitable[Answer | None]:
         """Return the precomputed answer of the request's entity, of any age, or None."""
         ...
 
@@ -91,7 +89,7 @@ class FallbackChain:
         self._max_rows, self._now = max_rows, now
         self._kept = Latency()
 
-    def find(self, resolved: ResolvedRequest) -> Awaitable[LookupResult]:
+    def find(self, resolved: ResolvedRequest) -> Awaitable[Answer]:
         """Return the answer, by the call's deadline. Raises ServiceError: that of the request's own version."""
         variant, table = resolved.variant, resolved.table
         steps = table.fallback if variant.name else table.pinned_fallback
@@ -99,7 +97,7 @@ class FallbackChain:
             return self._lookup.find(resolved, variant, resolved.call.deadline)
         return self._try_in_order(resolved, steps)
 
-    async def _try_in_order(self, resolved: ResolvedRequest, steps: FallbackSteps) -> LookupResult:
+    async def _try_in_order(self, resolved: ResolvedRequest, steps: FallbackSteps) -> Answer:
         variant, deadline = resolved.variant, resolved.call.deadline
         left_s = deadline - self._now()
         needs = self._needs(resolved, steps, left_s)
@@ -127,7 +125,7 @@ class FallbackChain:
 
     async def _fall_back(
         self, resolved: ResolvedRequest, steps: FallbackSteps, reason: str, own: ServiceError | None
-    ) -> LookupResult:
+    ) -> Answer:
         """Return the answer of a fallback.
 
         reason: why the request's own version does not answer. own: its error; None when it was passed over, so that it
@@ -159,7 +157,7 @@ class FallbackChain:
 
     async def _last(
         self, resolved: ResolvedRequest, reason: str, errors: list[ServiceError], *, again: bool, passed_over: bool
-    ) -> LookupResult:
+    ) -> Answer:
         """Return what is left when no fallback answered. Raises ServiceError."""
         variant, deadline = resolved.variant, resolved.call.deadline
         in_time = deadline > self._now()
@@ -172,7 +170,7 @@ class FallbackChain:
             return replace(found, degraded_reason=reason)
         raise error_to_return(errors, in_time=in_time)
 
-    async def _in_time(self, kept: Awaitable[LookupResult | None], until: float) -> LookupResult | None:
+    async def _in_time(self, kept: Awaitable[Answer | None], until: float) -> Answer | None:
         """Return a stored answer, or None when there is none by then."""
         await in_a_task()
         began = self._now()
@@ -210,7 +208,7 @@ class FallbackChain:
 
     async def _back_up(
         self, resolved: ResolvedRequest, step: Backup, until: float, *, again: bool
-    ) -> tuple[LookupResult | None, bool]:
+    ) -> tuple[Answer | None, bool]:
         """Return the answer of a backup, None when it is not asked, and whether a batcher was asked by now.
 
         Raises ServiceError.
@@ -227,9 +225,7 @@ class FallbackChain:
         found = await self._lookup.find(fit, replace(variant, served=served, pool=step.pool), until)
         return replace(found, served_from=ServedFrom.FALLBACK), True
 
-    async def _given(
-        self, resolved: ResolvedRequest, step: Precomputed | Stale | Given, until: float
-    ) -> LookupResult | None:
+    async def _given(self, resolved: ResolvedRequest, step: Precomputed | Stale | Given, until: float) -> Answer | None:
         """Return the answer of a fallback that computes nothing, None when it has none."""
         variant, look = resolved.variant, self._lookup
         if isinstance(step, Given):
@@ -244,7 +240,7 @@ class FallbackChain:
         return None if found is None else replace(found, served_from=source)
 
 
-def _values(resolved: ResolvedRequest, step: Given) -> LookupResult | None:
+def _values(resolved: ResolvedRequest, step: Given) -> Answer | None:
     variant, row = resolved.variant, step.row(resolved.request.entity_id)
     if row is None:
         return None
@@ -252,4 +248,4 @@ def _values(resolved: ResolvedRequest, step: Given) -> LookupResult | None:
         outputs = row.outputs(variant.served.digest, variant.served.contract, resolved.layout.rows, resolved.outputs)
     except ValueError:  # a row that is none of this contract, which the control plane does not let pass
         return None
-    return LookupResult(outputs, ServedFrom.FALLBACK, None)
+    return Answer(outputs, ServedFrom.FALLBACK, None)

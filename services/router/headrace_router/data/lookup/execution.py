@@ -11,7 +11,7 @@ from headrace_servicekit.errors import ServiceError
 from headrace_router.data.batchers.work import ONLINE, Work
 from headrace_router.data.lookup.cache_lookup import CacheLookup
 from headrace_router.data.lookup.decisions.freshness import StoredAnswer
-from headrace_router.data.messages import LookupResult
+from headrace_router.data.messages import Answer
 
 # A stale answer is to reach its caller before the deadline: so much of the time left is kept, and at most this.
 STALE_SHARE, STALE_S = 0.2, 0.01
@@ -25,7 +25,7 @@ class Waiter:
     def __init__(
         self,
         execution: SharedExecution,
-        answer: asyncio.Future[LookupResult],
+        answer: asyncio.Future[Answer],
         cache_lookup: CacheLookup,
         deadline: float,
     ) -> None:
@@ -34,12 +34,12 @@ class Waiter:
         self.outcome = cache_lookup.unkeyed
         self.tick = 0
 
-    def settle(self, outcome: LookupResult | ServiceError) -> None:
+    def settle(self, outcome: Answer | ServiceError) -> None:
         """Give the request its answer or error, unless its caller has left."""
         self.execution.waiters.pop(self, None)
         if self.answer.done():
             return
-        if isinstance(outcome, LookupResult):
+        if isinstance(outcome, Answer):
             self.answer.set_result(outcome)
         else:
             self.answer.set_exception(outcome)

@@ -16,7 +16,7 @@ from headrace_router.data.lookup.layers import Layers, source_of
 from headrace_router.data.lookup.metrics import CACHE, MEMORY, MODE_ONLINE, STALE, TOO_OLD, Counts
 from headrace_router.data.lookup.results import computed, flagged, given, missing_in, work_of
 from headrace_router.data.lookup.single_flight import SingleFlight
-from headrace_router.data.messages import LookupResult, ServedFrom
+from headrace_router.data.messages import Answer, ServedFrom
 from headrace_router.data.refusals import entity_missing, not_precomputed
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.decisions.lookup_policy import Mode
@@ -35,7 +35,7 @@ class Lookup:
         self._default_ttl_s = default_ttl_s
         self.single_flight = SingleFlight(online, layers, counts, loop)
 
-    async def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> LookupResult:
+    async def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Answer:
         """Return the stored or computed answer of a variant, by a deadline on the loop's clock. Raises ServiceError.
 
         An answer past its time is given in place of an error where the route allows it (`stale_on_error`). A variant
@@ -62,7 +62,7 @@ class Lookup:
         self._counts.hits[STALE if choice.stale else source_of(choice.kept), MEMORY] += 1
         return given(variant, choice.kept, stale=choice.stale)
 
-    async def kept(self, resolved: ResolvedRequest, variant: Variant) -> LookupResult | None:
+    async def kept(self, resolved: ResolvedRequest, variant: Variant) -> Answer | None:
         """Return the stored answer that is as good as a computed one, or None. Never raises, computes nothing.
 
         Takes a few milliseconds at most, like `kept_stale` and `precomputed`.
@@ -71,7 +71,7 @@ class Lookup:
         choice = choose(cache_lookup.bound, *await self._layers.find(cache_lookup))
         return None if choice.kept is None or choice.stale else given(variant, choice.kept)
 
-    async def kept_stale(self, resolved: ResolvedRequest, variant: Variant, max_age_s: float) -> LookupResult | None:
+    async def kept_stale(self, resolved: ResolvedRequest, variant: Variant, max_age_s: float) -> Answer | None:
         """Return the cached answer of a variant, at most this old, or None. It is STALE unless it is within its time.
 
         The caller's own bound (`max_age`) holds as well. Never raises.
@@ -82,7 +82,7 @@ class Lookup:
             return None
         return given(variant, cached, stale=cached.age_s > cache_lookup.bound.cached)
 
-    async def stale_on_error(self, resolved: ResolvedRequest, variant: Variant) -> LookupResult | None:
+    async def stale_on_error(self, resolved: ResolvedRequest, variant: Variant) -> Answer | None:
         """Return the cached answer that the route allows in place of an error, STALE, or None. Never raises."""
         cache_lookup = self._cache_lookup(resolved, variant)
         cached, _ = await self._layers.find(replace(cache_lookup, precomputed=None))
@@ -90,7 +90,7 @@ class Lookup:
             None if cached is None or cached.age_s > cache_lookup.bound.on_error else given(variant, cached, stale=True)
         )
 
-    async def precomputed(self, resolved: ResolvedRequest, variant: Variant) -> LookupResult | None:
+    async def precomputed(self, resolved: ResolvedRequest, variant: Variant) -> Answer | None:
         """Return the precomputed answer of the request's entity, of any age that the caller accepts, or None.
 
         Never raises.
@@ -103,7 +103,7 @@ class Lookup:
         key, unkeyed, ttl_s = cache_key_of(resolved, variant, self._default_ttl_s)
         return cache_lookup_of(resolved, variant, key, unkeyed, ttl_s, self._layers.now_ms)
 
-    def _at_hand(self, resolved: ResolvedRequest, variant: Variant, key: bytes, ttl_s: float) -> LookupResult | None:
+    def _at_hand(self, resolved: ResolvedRequest, variant: Variant, key: bytes, ttl_s: float) -> Answer | None:
         """Return the fresh answer that memory has, where nothing else need be weighed; None leaves it to the rest.
 
         Most answers are found here, and the rest of this file would find them too, in 2 µs more.
@@ -117,7 +117,7 @@ class Lookup:
         if age_s > own_ttl_s(ttl_s, key):
             return None
         self._counts.hits[_CACHED_HERE] += 1
-        return LookupResult(here.outputs, ServedFrom.CACHE, variant.served, int(age_s * 1000), MEMORY)
+        return Answer(here.outputs, ServedFrom.CACHE, variant.served, int(age_s * 1000), MEMORY)
 
     async def _compute(
         self,
@@ -126,7 +126,7 @@ class Lookup:
         deadline: float,
         outcome: str,
         cache_lookup: CacheLookup | None,
-    ) -> LookupResult:
+    ) -> Answer:
         """Return the answer of a request that shares with nobody. cache_lookup: where to keep it for others."""
         if resolved.call.marks is not None:
             resolved.call.marks.end_lookup()

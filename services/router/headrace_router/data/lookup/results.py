@@ -9,7 +9,7 @@ from headrace_servicekit.errors import Code, ServiceError
 
 from headrace_router.data.batchers.work import PipelineWork, Work
 from headrace_router.data.lookup.decisions.freshness import StoredAnswer
-from headrace_router.data.messages import LookupResult, ServedFrom
+from headrace_router.data.messages import Answer, ServedFrom
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import Variant
 
@@ -39,16 +39,16 @@ def missing_in(work: Work) -> tuple[str, ...]:
     return work.pipeline.missing if work.pipeline is not None else ()
 
 
-def flagged(found: LookupResult, missing: tuple[str, ...]) -> LookupResult:
+def flagged(found: Answer, missing: tuple[str, ...]) -> Answer:
     """Return an answer that says which steps of its pipeline it does without, if there are any."""
     if missing:
         found.degraded_reason, found.missing_steps = STEPS_MISSING, missing
     return found
 
 
-def computed(variant: Variant, response: batcher_pb2.InferResponse, outcome: str) -> LookupResult:
+def computed(variant: Variant, response: batcher_pb2.InferResponse, outcome: str) -> Answer:
     """Return an answer as found by the request that it was computed for. outcome: why no stored answer was served."""
-    return LookupResult(
+    return Answer(
         response.outputs,
         ServedFrom.ONLINE,
         variant.served,
@@ -60,9 +60,9 @@ def computed(variant: Variant, response: batcher_pb2.InferResponse, outcome: str
     )
 
 
-def shared(variant: Variant, response: batcher_pb2.InferResponse, outcome: str) -> LookupResult:
+def shared(variant: Variant, response: batcher_pb2.InferResponse, outcome: str) -> Answer:
     """Return an answer as found by a request that waited for the execution of another."""
-    return LookupResult(
+    return Answer(
         response.outputs,
         ServedFrom.ONLINE,
         variant.served,
@@ -78,10 +78,10 @@ _STANDS_IN = frozenset(
 )
 
 
-def given(variant: Variant, answer: StoredAnswer, *, stale: bool = False, degraded_reason: str = "") -> LookupResult:
+def given(variant: Variant, answer: StoredAnswer, *, stale: bool = False, degraded_reason: str = "") -> Answer:
     """Return a stored answer as found."""
     source = ServedFrom.STALE if stale else ServedFrom.PRECOMPUTED if answer.precomputed else ServedFrom.CACHE
-    return LookupResult(
+    return Answer(
         answer.outputs,
         source,
         variant.served,

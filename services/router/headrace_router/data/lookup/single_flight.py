@@ -31,7 +31,7 @@ from headrace_router.data.lookup.execution import SharedExecution, Waiter, key_o
 from headrace_router.data.lookup.layers import Layers, Pair, source_of
 from headrace_router.data.lookup.metrics import MISS, NOT_AWAITED, STALE, STORE_UNAVAILABLE, TOO_OLD, Counts
 from headrace_router.data.lookup.results import computed, flagged, given, missing_in, shared, stands_in, work_of
-from headrace_router.data.messages import LookupResult
+from headrace_router.data.messages import Answer
 from headrace_router.data.refusals import deadline_exceeded, not_precomputed, store_unavailable
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ class SingleFlight:
         """Return how many requests have a deadline of their own."""
         return len(self._deadlines)
 
-    async def wait(self, cache_lookup: CacheLookup, deadline: float, known: StoredAnswer | None) -> LookupResult:
+    async def wait(self, cache_lookup: CacheLookup, deadline: float, known: StoredAnswer | None) -> Answer:
         """Return the answer, by a deadline on the loop's clock. Raises ServiceError.
 
         known: a cached answer that the request may not be given, unless nothing else can answer.
@@ -263,7 +263,7 @@ class SingleFlight:
                     waiter, given(waiter.cache_lookup.variant, stale, stale=True, degraded_reason=error.reason)
                 )
 
-    def _settle(self, waiter: Waiter, outcome: LookupResult | ServiceError) -> None:
+    def _settle(self, waiter: Waiter, outcome: Answer | ServiceError) -> None:
         if waiter.tick:
             self._deadlines.discard(waiter, waiter.tick)
         waiter.settle(outcome)

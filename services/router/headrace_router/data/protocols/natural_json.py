@@ -57,7 +57,7 @@ def render(answer: Answer) -> bytes:
     return dump(
         {
             "predictions": predictions,
-            "model": answer.served.model,
+            "model": answer.model,
             "model_version": answer.version,
             "variant": answer.variant,
             "prediction_id": answer.prediction_id,

@@ -81,7 +81,7 @@ def _wrong(field: str, problem: str) -> InvalidArgument:
 def render(answer: Answer) -> bytes:
     """Return the message of an answer: the header fields, then the outputs as they came."""
     same = _same(
-        answer.served.model, answer.version, answer.variant, answer.generation, answer.served_from, answer.rule
+        answer.model, answer.version, answer.variant, answer.generation, answer.served_from, answer.rule
     )  # fmt: skip
     own = predict_pb2.PredictResponse(
         request_id=answer.request_id, prediction_id=answer.prediction_id, age_ms=answer.age_ms

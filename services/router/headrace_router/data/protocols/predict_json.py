@@ -50,14 +50,14 @@ def parse(data: bytes) -> tuple[Request, Mapping[str, Any]]:
 
 def render(answer: Answer, inputs: Mapping[str, Any]) -> bytes:
     """Return the body of an answer: one item per row, or the values of the only row when no input was given as rows."""
-    contract = answer.served.contract
+    contract = answer.contract
     rows = outputs_of(answer)[contract.outputs[contract.prediction].name]
     if not any(given_as_rows(spec, inputs[spec.name]) for spec in contract.inputs if spec.name in inputs):
         rows = rows[0] if isinstance(rows[0], (list, np.ndarray)) else rows
     return dump(
         {
             "prediction": rows,
-            "model_name": answer.served.model,
+            "model_name": answer.model,
             "model_version": answer.version,
             "latency_ms": round(answer.took_s * 1000, 3),
             "served_from": answer.served_from.name.lower(),

@@ -23,7 +23,7 @@ from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.batchers.pools import MAX_ATTEMPTS
 from headrace_router.data.batchers.work import SHADOW, Online, PipelineWork, Work
-from headrace_router.data.messages import Answer, LookupResult, ServedFrom
+from headrace_router.data.messages import Answer, ServedFrom
 from headrace_router.data.reporting.decisions.shadow_pairs import PairBuffer, pair_of
 from headrace_router.data.reporting.sending import Ingest, error_of
 from headrace_router.data.resolved_request import ResolvedRequest, fitted
@@ -67,15 +67,15 @@ class Shadowing:
         self._failed: Counter[str] = Counter()
         self._lost_pairs = 0
 
-    def consider(self, resolved: ResolvedRequest, found: LookupResult, answer: Answer) -> None:
+    def consider(self, resolved: ResolvedRequest, answer: Answer) -> None:
         """Copy a request whose answer was computed, if its prediction is among those that are copied."""
         shadow = resolved.table.shadow
-        if shadow is None or found.served_from is not ServedFrom.ONLINE:
+        if shadow is None or answer.served_from is not ServedFrom.ONLINE:
             return
         if resolved.variant.served is shadow.variant.served or point_of(answer.prediction_id) >= shadow.below:
             return
         # In the next turn of the loop, after the answer has gone to the caller.
-        self._loop.call_soon(self._copy, resolved, found, answer, shadow.variant)
+        self._loop.call_soon(self._copy, resolved, answer, shadow.variant)
 
     async def send(self) -> NoReturn:
         """Send pairs for ever."""
@@ -111,19 +111,19 @@ class Shadowing:
         yield CounterMetricFamily("headrace_router_shadow_lost_pairs", "Pairs that nobody compared.", value=lost)
         yield GaugeMetricFamily("headrace_router_shadow_in_flight", "Copies without an answer.", value=self._in_flight)
 
-    def _copy(self, resolved: ResolvedRequest, found: LookupResult, answer: Answer, shadow: Variant) -> None:
+    def _copy(self, resolved: ResolvedRequest, answer: Answer, shadow: Variant) -> None:
         copy = fitted(resolved, shadow.served, self._max_rows)
         if copy is None:
             self._unsent[DOES_NOT_FIT] += 1
             return
-        size_bytes = sum(map(len, copy.inputs)) + len(found.outputs)
+        size_bytes = sum(map(len, copy.inputs)) + len(answer.outputs)
         if self._in_flight >= self._max_in_flight or self._bytes + size_bytes > self._max_bytes:
             self._unsent[NO_ROOM] += 1
             return
         self._in_flight += 1
         self._bytes += size_bytes
         work = self._work(copy, shadow)
-        work.answer.add_done_callback(partial(self._done, resolved, found, answer, shadow, size_bytes))
+        work.answer.add_done_callback(partial(self._done, resolved, answer, shadow, size_bytes))
         self._pools.submit((work,))
 
     def _work(self, copy: ResolvedRequest, shadow: Variant) -> Work:
@@ -143,7 +143,6 @@ class Shadowing:
     def _done(
         self,
         resolved: ResolvedRequest,
-        found: LookupResult,
         answer: Answer,
         shadow: Variant,
         size_bytes: int,
@@ -163,7 +162,7 @@ class Shadowing:
             self._failed[Code(response.code).name] += 1
         else:
             self._answered += 1
-        self._pairs.add(pair_of(resolved, found, answer, shadow, response))
+        self._pairs.add(pair_of(resolved, answer, shadow, response))
 
 
 def _failure(error: BaseException) -> batcher_pb2.InferResponse:

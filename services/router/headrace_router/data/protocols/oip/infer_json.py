@@ -143,7 +143,7 @@ def render(answer: Answer, binary: Collection[str] | None) -> Body:
         described.append(one)
     head = dump(
         {
-            "model_name": answer.served.model,
+            "model_name": answer.model,
             "model_version": answer.version,
             "id": answer.request_id,
             "parameters": parameters_of(answer),

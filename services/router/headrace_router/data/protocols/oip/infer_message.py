@@ -117,7 +117,7 @@ def _descriptions(tensors: Sequence[Any]) -> Described:
 def render(answer: Answer) -> bytes:
     """Return the message of an answer: the header fields, then the outputs as they came."""
     same = _same(
-        answer.served.model, answer.version, answer.variant, answer.generation, answer.served_from, answer.rule
+        answer.model, answer.version, answer.variant, answer.generation, answer.served_from, answer.rule
     )  # fmt: skip
     own = _pb2.ModelInferResponse(id=answer.request_id)
     parameters = own.parameters

@@ -12,7 +12,7 @@ from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2, route_pb2
 
 from headrace_router.data.layouts import Layout
-from headrace_router.data.messages import Answer, LookupResult
+from headrace_router.data.messages import Answer
 from headrace_router.data.reporting.decisions.recording import Record, Row
 from headrace_router.data.reporting.decisions.redaction import redacted_outputs, sensitive_names, shown_inputs, without
 from headrace_router.data.routes.decisions.splitting import unit_of
@@ -25,7 +25,7 @@ MAX_TEXT_CHARS, MAX_ATTRIBUTES_CHARS = 512, 4096
 # What a prediction takes beside its texts and values, about.
 ROW_BYTES = 64
 
-_of_found, _of_answer = (attrgetter(*[one.name for one in fields(kind)]) for kind in (LookupResult, Answer))
+_of_answer = attrgetter(*[one.name for one in fields(Answer)])
 
 ATTRIBUTE_SEPARATOR = "\x1f"
 _REPLACEMENT = "\ufffd"
@@ -44,7 +44,7 @@ class _Group:
 
     def __init__(self, index: int, record: Record) -> None:
         self.index = index
-        self.held = (record.variant, record.layout, record.found.served)
+        self.held = (record.variant, record.layout, record.answer.served)
         self.listed, self.hidden, self.unsaid = shown_inputs(record), redacted_outputs(record), sensitive_names(record)
         self.by = record.table.unit if record.variant.name else None
         everything = len(self.listed) == len(record.inputs) and not self.hidden and not self.unsaid
@@ -73,10 +73,10 @@ class Batch:
         """Add predictions. probability: with which each is there. unix_s: Unix time at 0 of the clock of arrivals."""
         # Columns come by turning tuples over: zip is several times as fast as reading their fields one by one.
         kept = turned(Record, records)
-        found, answers = turned(LookupResult, map(_of_found, kept.found)), turned(Answer, map(_of_answer, kept.answer))
-        groups = self._groups_of(records, kept, found)
+        answers = turned(Answer, map(_of_answer, kept.answer))
+        groups = self._groups_of(records, kept, answers)
         ids = zip(kept.user_id, kept.entity_id, answers.request_id, strict=True)
-        inputs, outputs, units, attributes = _shown(groups, kept.inputs, found.outputs, ids, kept.attributes)
+        inputs, outputs, units, attributes = _shown(groups, kept.inputs, answers.outputs, ids, kept.attributes)
         values = {"inputs": inputs, "outputs": outputs, "attributes": list(map(attributes_text, attributes))}
         texts = {"request_id": cut(answers.request_id), "unit": cut(units), "entity_id": cut(kept.entity_id)}
         times = zip(kept.arrived, answers.took_s, strict=True)
@@ -84,9 +84,9 @@ class Batch:
             "group": [group.index for group in groups],
             "answer_time_us": [int((arrived + took_s + unix_s) * 1e6) for arrived, took_s in times],
             "total_us": bounded([int(took_s * 1e6) for took_s in answers.took_s]),
-            "queue_us": bounded(found.queue_us),
-            "compute_us": bounded(found.compute_us),
-            "age_ms": bounded(found.age_ms, _MAX_AGE_MS),
+            "queue_us": bounded(answers.queue_us),
+            "compute_us": bounded(answers.compute_us),
+            "age_ms": bounded(answers.age_ms, _MAX_AGE_MS),
             "probability": [probability] * len(records),
             "rows": [layout.rows for layout in kept.layout],
         }
@@ -98,11 +98,11 @@ class Batch:
         self.rows += sum(numbers["rows"])
         self.size_bytes += ROW_BYTES * len(records) + sum(sum(map(len, one)) for one in (values | texts).values())
 
-    def _groups_of(self, records: Sequence[Row], kept: Any, found: Any) -> list[_Group]:
+    def _groups_of(self, records: Sequence[Row], kept: Any, answers: Any) -> list[_Group]:
         """Return the group of each prediction. A variant belongs to one table."""
         groups, result = self._groups, []
-        ids = (map(id, column) for column in (kept.variant, kept.layout, found.served, found.served_from))
-        for key, record in zip(zip(*ids, found.fallback_step, strict=True), records, strict=True):
+        ids = (map(id, column) for column in (kept.variant, kept.layout, answers.served, answers.served_from))
+        for key, record in zip(zip(*ids, answers.fallback_step, strict=True), records, strict=True):
             group = groups.get(key)
             if group is None:
                 first = Record._make(record)
@@ -142,12 +142,12 @@ def chunks(records: Sequence[Row], values_bytes: int) -> Iterator[Sequence[Row]]
 def size_of(record: Row) -> int:
     """Return the bytes of the values that are recorded."""
     kept = Record._make(record)
-    return len(kept.found.outputs) + sum(len(kept.inputs[position]) for position in shown_inputs(kept))
+    return len(kept.answer.outputs) + sum(len(kept.inputs[position]) for position in shown_inputs(kept))
 
 
 def group_of(record: Record) -> ingest_pb2.PredictionGroup:
     """Return what a prediction has in common with others."""
-    variant, found = record.variant, record.found
+    variant, found = record.variant, record.answer
     group = ingest_pb2.PredictionGroup(
         model=record.table.model,
         version=found.served.version if found.served is not None else "",

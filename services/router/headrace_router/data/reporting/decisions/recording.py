@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from headrace_router.data.layouts import Layout
-from headrace_router.data.messages import NO_ATTRIBUTES, Answer, LookupResult
+from headrace_router.data.messages import NO_ATTRIBUTES, Answer
 from headrace_router.data.reporting.decisions.sampling import bound_of
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.decisions.splitting import POINTS, point_of, unit_of
@@ -41,11 +41,10 @@ class Record(NamedTuple):
     entity_id: str
     attributes: Mapping[str, str]
     arrived: float
-    found: LookupResult
     answer: Answer
 
 
-Row = tuple[Table, Variant, Layout, Sequence[bytes], str, str, Mapping[str, str], float, LookupResult, Answer]
+Row = tuple[Table, Variant, Layout, Sequence[bytes], str, str, Mapping[str, str], float, Answer]
 """A record without names, made in a third of the time."""
 
 
@@ -75,7 +74,7 @@ class Recorder:
         self.left_out = 0
         """Predictions of units that were not to be recorded."""
 
-    def add(self, resolved: ResolvedRequest, found: LookupResult, answer: Answer) -> None:
+    def add(self, resolved: ResolvedRequest, answer: Answer) -> None:
         """Keep one answered prediction, leave it out, or drop it."""
         layout, inputs, request = resolved.layout, resolved.inputs, resolved.request
         if self._below < POINTS:
@@ -91,7 +90,7 @@ class Recorder:
         size_bytes = layout.size_bytes
         if size_bytes < 0:
             size_bytes = sum(map(len, inputs))
-        size_bytes += len(found.outputs) + RECORD_BYTES
+        size_bytes += len(answer.outputs) + RECORD_BYTES
         self.size_bytes += size_bytes
         if self.size_bytes > self._limit and self._is_full(size_bytes):
             return
@@ -106,7 +105,6 @@ class Recorder:
                 request.entity_id,
                 dict(attributes) if attributes else NO_ATTRIBUTES,  # a message's own would hold all of it
                 resolved.call.arrived,
-                found,
                 answer,
             )
         )

@@ -13,7 +13,7 @@ def shown_inputs(record: Record) -> tuple[int, ...]:
 
     A fallback's version may be stricter than the request's own: both have to allow it.
     """
-    served, other = record.variant.served, record.found.served
+    served, other = record.variant.served, record.answer.served
     hidden = served.sensitive_inputs if other is None else served.sensitive_inputs | other.sensitive_inputs
     absent = record.layout.absent
     names = [spec.name for position, spec in enumerate(served.contract.inputs) if position not in absent]
@@ -22,13 +22,13 @@ def shown_inputs(record: Record) -> tuple[int, ...]:
 
 def redacted_outputs(record: Record) -> frozenset[str]:
     """Return the names of outputs that must not be stored."""
-    served, other = record.variant.served, record.found.served
+    served, other = record.variant.served, record.answer.served
     return served.sensitive_outputs if other is None else served.sensitive_outputs | other.sensitive_outputs
 
 
 def sensitive_names(record: Record) -> frozenset[str]:
     """Return the names of sensitive tensors and of their columns: an attribute that is called so has the same value."""
-    versions = [record.variant.served] + ([record.found.served] if record.found.served is not None else [])
+    versions = [record.variant.served] + ([record.answer.served] if record.answer.served is not None else [])
     specs = [spec for one in versions for spec in (*one.contract.inputs, *one.contract.outputs) if spec.sensitive]
     return frozenset(name.casefold() for spec in specs for name in (spec.name, *spec.columns))
 

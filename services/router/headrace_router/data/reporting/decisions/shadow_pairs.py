@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from headrace.batcher.v1 import batcher_pb2
 from headrace.monitor.v1 import ingest_pb2
 
-from headrace_router.data.messages import Answer, LookupResult
+from headrace_router.data.messages import Answer
 from headrace_router.data.reporting.decisions.batches import attributes_text
 from headrace_router.data.reporting.decisions.redaction import without
 from headrace_router.data.resolved_request import ResolvedRequest
@@ -51,7 +51,6 @@ class PairBuffer:
 
 def pair_of(
     resolved: ResolvedRequest,
-    found: LookupResult,
     answer: Answer,
     shadow: Variant,
     response: batcher_pb2.InferResponse,
@@ -67,10 +66,10 @@ def pair_of(
         shadow_version=other.version,
         prediction_id=answer.prediction_id,
         rows=resolved.layout.rows,
-        outputs=without(found.outputs, hidden),
+        outputs=without(answer.outputs, hidden),
         shadow_outputs=b"" if response.code else without(response.outputs, hidden),
         shadow_code=response.code,
-        took_us=found.queue_us + found.compute_us,
+        took_us=answer.queue_us + answer.compute_us,
         shadow_took_us=response.queue_us + response.compute_us,
         attributes=attributes_text({name: value for name, value in attributes.items() if name.casefold() not in unsaid})
         if attributes
