@@ -14,6 +14,7 @@ import json
 import statistics
 import tempfile
 import time
+from array import array
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -141,12 +142,12 @@ async def answered(ask: Ask) -> None:
             raise BenchmarkError(f"the request is refused: {refusal}")
 
 
-def asking(transport: EnvoyTransport, protocol: str, issuer: Issuer) -> Ask:
-    """Return what makes a request of 64 floats and returns how it was refused, if it was."""
+def asking(transport: EnvoyTransport, protocol: str, issuer: Issuer, *, value: float = 0.0) -> Ask:
+    """Return what makes a request of 64 floats and returns how it was refused, if it was. value: of them, by gRPC."""
     token = f"Bearer {issuer.token()}".encode()
     if protocol == "json":
         return _asking_rest(transport, token)
-    path, body = message(protocol)
+    path, body = message(protocol, array("f", [value] * 64).tobytes())
 
     async def ask() -> object:
         request = BridgedRequest(7, transport.identify)
@@ -182,13 +183,13 @@ def _asking_rest(transport: EnvoyTransport, token: bytes) -> Ask:
     return ask
 
 
-def message(protocol: str) -> tuple[str, bytes]:
+def message(protocol: str, values: bytes = bytes(256)) -> tuple[str, bytes]:
     """Return path and body of a gRPC request."""
     if protocol == "infer":
-        infer = pb2.ModelInferRequest(model_name="digits", raw_input_contents=[bytes(256)])
+        infer = pb2.ModelInferRequest(model_name="digits", raw_input_contents=[values])
         infer.inputs.add(name="image", datatype="FP32", shape=[1, 64])
         return "/inference.GRPCInferenceService/ModelInfer", framed(infer.SerializeToString())
-    predict = predict_pb2.PredictRequest(model="digits", user_id="user-4711", raw_input_contents=[bytes(256)])
+    predict = predict_pb2.PredictRequest(model="digits", user_id="user-4711", raw_input_contents=[values])
     predict.inputs.add(name="image", datatype="FP32", shape=[1, 64])
     return PREDICT_PATH, framed(predict.SerializeToString())
 
