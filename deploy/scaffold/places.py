@@ -20,7 +20,6 @@ NEW_FILES: Mapping[str, str] = {
     "service/__init__.py": "services/{name}/headrace_{name}/__init__.py",
     "service/__main__.py": "services/{name}/headrace_{name}/__main__.py",
     "service/settings.py": "services/{name}/headrace_{name}/settings.py",
-    "service/commands.py": "services/{name}/headrace_{name}/commands.py",
     "service/service.py": "services/{name}/headrace_{name}/service.py",
     "service/servicer.py": "services/{name}/headrace_{name}/servicer.py",
     "service/store.py": "services/{name}/headrace_{name}/store.py",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 
 import httpx
-from headrace_autoscaler.decisions.shown import ShownPool
-from headrace_autoscaler.metrics import PoolCollector
+from headrace_autoscaler.metrics import PoolCollector, ShownPool
 from headrace_batcher.metrics import BatchCounters, BatcherCollector
 from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.drift.scheduler import DriftMetrics

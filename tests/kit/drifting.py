@@ -18,9 +18,8 @@ from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.drift.decisions.evaluation import Schedule
 from headrace_monitor.drift.evaluator import DriftEvaluator
-from headrace_monitor.drift.postgres import PostgresEvaluations
+from headrace_monitor.drift.postgres import DriftTolerances, PostgresEvaluations
 from headrace_monitor.drift.scheduler import DriftMetrics, Scheduler
-from headrace_monitor.drift.tolerances import DriftTolerances
 from headrace_monitor.log.contracts import VersionContract, version_contract
 from headrace_monitor.performance.store import PerformanceStore
 from headrace_monitor.references import freezing

@@ -1,9 +1,12 @@
 """What a component of the stack is: a value that says how to run one process and how to tell that it works."""
 
 import asyncio
+import shutil
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from headrace_stack.ports import Port
@@ -96,3 +99,20 @@ async def _asked(check: Callable[[], Awaitable[str | None]], timeout_s: float) -
         return f"its health check did not answer within {timeout_s:.0f} s"
     except Exception as error:  # a check that is at fault ends nothing
         return f"its health check failed: {error!r}"
+
+
+def package_directory(package: str, wheel: str) -> Path:
+    """The directory of an installed package. Raises PrepareError naming the wheel that is missing."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise PrepareError(f"the wheel {wheel} is not installed: run `make setup`")
+    return Path(spec.origin).parent
+
+
+def script(name: str, wheel: str) -> Path:
+    """A program that a wheel put beside this interpreter, or that is found in PATH."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise PrepareError(f"the wheel {wheel} is not installed: run `make setup`")
+    return Path(found)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily
@@ -10,7 +11,17 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from headrace_autoscaler.decisions.problems import Problem
-from headrace_autoscaler.decisions.shown import ShownPool
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPool:
+    """Replicas by state, what is wanted, what is wrong, and signals by metric."""
+
+    pool: str
+    desired: int
+    replicas: Mapping[str, int]
+    problems: frozenset[Problem]
+    signals: Mapping[str, float]
 
 
 class AutoscalerMetrics:

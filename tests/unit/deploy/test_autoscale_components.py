@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from headrace_autoscaler.decisions.shown import ShownPool
 from headrace_autoscaler.decisions.workloads import workloads_of
 from headrace_autoscaler.keda.servicer import POOL_KEY
-from headrace_autoscaler.metrics import PoolCollector
+from headrace_autoscaler.metrics import PoolCollector, ShownPool
 from headrace_autoscaler.settings import AutoscalerSettings
 
 from tests.kit import topology

@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
-from headrace_router.control.decisions.pools import ONNX, formats_by_pool
-from headrace_router.control.decisions.readiness import Occupancy, Report
+from headrace_router.control.decisions.readiness import ONNX, Occupancy, Report, formats_by_pool
 from headrace_router.control.messages.batchers import batcher_to_proto, reported_from_proto
 from headrace_router.control.storage import documents
 

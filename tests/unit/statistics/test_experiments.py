@@ -5,11 +5,11 @@ import math
 
 import numpy as np
 import pytest
-from headrace_statistics.experiments import fixed_horizon, labels, sample_ratio, sequences
+from headrace_statistics.experiments import labels, sample_ratio, sequences
 from headrace_statistics.experiments.analysis import Counts, Finding, State, analyse, explore
 from headrace_statistics.experiments.comparisons import Phase, compare
 from headrace_statistics.experiments.design import Design, Kind, Metric, Role
-from headrace_statistics.experiments.effects import Effect, effect
+from headrace_statistics.experiments.effects import Effect, effect, fixed_horizon_p_value
 from headrace_statistics.experiments.moments import UnitMoments, merged, of_units
 from headrace_statistics.experiments.planning import UnitVariance, fixed_units, of_rate, power_at, sequential_units
 from headrace_statistics.inconclusive import Constant, NotEnoughData, NotFinite
@@ -118,7 +118,7 @@ def test_ratios_and_adjusted_means_are_those_of_tea_tasting(dropped: tuple[int, 
     """tea-tasting 1.14.0 on make_users_data(rng=42, covariates=True), with use_t=False."""
     one = found((without(TEA[0], *dropped), without(TEA[1], *dropped)))
     assert one.difference == pytest.approx(difference, rel=1e-3)
-    assert fixed_horizon.p_value(one) == pytest.approx(p, rel=5e-3)
+    assert fixed_horizon_p_value(one) == pytest.approx(p, rel=5e-3)
 
 
 def test_the_planned_size_is_that_of_the_textbook():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from headrace_servicekit.outbox.addresses import Address, Network, literal, plain
 
@@ -73,3 +75,23 @@ def _split(entry: str) -> tuple[str, int | None]:
     if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError("the port must be between 1 and 65535")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+_RESOLVER = re.compile(r"(?:dns|ipv4|ipv6|unix|unix-abstract):(?:/*)")
+
+
+def hosts(places: Iterable[str]) -> frozenset[str]:
+    """Return the hosts of URLs and of gRPC's targets, as they are named."""
+    return frozenset(bare(host) for place in places for host in _of(place))
+
+
+def _of(place: str) -> Iterator[str]:
+    """Yield the hosts of a URL or of gRPC's targets, which may be several with commas."""
+    if place.startswith("unix"):
+        return
+    scheme, slashes, rest = place.partition("://")
+    if not slashes or _RESOLVER.match(f"{scheme}:"):
+        rest = _RESOLVER.sub("", place, count=1).rpartition("/")[2]
+    for part in rest.partition("/")[0].rpartition("@")[2].split(","):
+        if host := urlsplit(f"//{part}").hostname:
+            yield host

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from headrace_servicekit.errors import FieldViolation
 
 
 class Format(enum.StrEnum):
@@ -65,3 +67,19 @@ class Delivery:
     receiver: Receiver
     event: Event
     attempts: int
+
+
+MIN_SECRET_CHARS, MAX_SECRET_CHARS = 16, 256
+
+
+def secret_violations(secret: str, format_: Format, field: str) -> Iterator[FieldViolation]:
+    """Yield what is wrong with a secret for what is sent in a format."""
+    if not secret:
+        if format_ is Format.CLOUD_EVENT:
+            yield FieldViolation(field, "is missing: receivers know by its signature who sends")
+        elif format_ is Format.PAGERDUTY:
+            yield FieldViolation(field, "is missing: give the routing key of the PagerDuty service")
+    elif not (secret.isascii() and secret.isprintable()) or len(secret) > MAX_SECRET_CHARS:
+        yield FieldViolation(field, f"must be at most {MAX_SECRET_CHARS} printable ASCII characters")
+    elif len(secret) < MIN_SECRET_CHARS:
+        yield FieldViolation(field, f"must have at least {MIN_SECRET_CHARS} characters: it is a key")

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from headrace_servicekit.endpoints import present_target
-from headrace_servicekit.outbox.allowing import Allowed
+from headrace_servicekit.outbox.allowing import Allowed, hosts
 from headrace_servicekit.outbox.authorities import Authorities
 from headrace_servicekit.outbox.delivering import Deliveries, Patience
 from headrace_servicekit.outbox.destinations import Rules
-from headrace_servicekit.outbox.inside import hosts
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.posting import Poster
 from headrace_servicekit.outbox.resolving import Guard

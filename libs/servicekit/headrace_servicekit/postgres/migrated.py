@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from headrace_servicekit.commands import Command, Document
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import BEGIN, RETRY_AFTER_S, Address, Connections
 from headrace_servicekit.postgres.migrations import migrate
@@ -50,3 +52,17 @@ class MigratedDatabase(Connections):
     def _check_there(self) -> None:
         if not self.there.is_set():
             raise self._absence
+
+
+def migrate_command(database: Callable[..., MigratedDatabase]) -> Command[Any]:
+    """Return the command `migrate`, which does what a service does to its database at its start.
+
+    database: returns it, of an address and `size` connections.
+    """
+
+    async def act(settings: Any, options: argparse.Namespace) -> Document:
+        async with database(Address.of(settings), size=2) as opened:
+            await opened.migrate()
+        return {"database": "has the schema of this version"}
+
+    return Command("migrate", "bring the database to this version's schema", act)

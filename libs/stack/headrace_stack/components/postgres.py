@@ -16,13 +16,12 @@ import asyncpg
 import psutil
 
 from headrace_stack import unprivileged
-from headrace_stack.component import Component, PrepareError
+from headrace_stack.component import Component, PrepareError, package_directory
 from headrace_stack.components.probes import what
 from headrace_stack.ports import HOST
 from headrace_stack.process import run_to_end
 from headrace_stack.secrets import read_or_create, replace_private
 from headrace_stack.settings import StackSettings
-from headrace_stack.wheels import package_directory
 
 NAME = "postgres"
 SUPERUSER = "headrace"

@@ -3,13 +3,12 @@
 import json
 from pathlib import Path
 
-from headrace_stack.component import Component
+from headrace_stack.component import Component, script
 from headrace_stack.components.probes import what
 from headrace_stack.components.signed_http import S3Keys, request
 from headrace_stack.ports import HOST, Ports
 from headrace_stack.secrets import read_or_create, replace_private
 from headrace_stack.settings import StackSettings
-from headrace_stack.wheels import script
 
 NAME = "s3"
 BUCKET = "headrace"

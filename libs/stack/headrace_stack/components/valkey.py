@@ -6,11 +6,10 @@ import signal
 import sys
 from pathlib import Path
 
-from headrace_stack.component import Component
+from headrace_stack.component import Component, package_directory
 from headrace_stack.components.probes import what
 from headrace_stack.ports import HOST
 from headrace_stack.settings import StackSettings
-from headrace_stack.wheels import package_directory
 
 NAME = "valkey"
 # A bound and no reservation: a million precomputed answers of a few numbers take a quarter of it.

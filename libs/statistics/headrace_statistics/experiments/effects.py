@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
 from headrace_statistics.arrays import Floats
 from headrace_statistics.experiments.moments import UnitMoments
@@ -100,3 +101,11 @@ def _adjusted(control: UnitMoments, variant: UnitMoments) -> tuple[Floats, Float
         freedom = units * (units - 1)
         adjusted = np.maximum(own - 2 * theta * cross + theta**2 * spread, 0.0)
     return values, adjusted / freedom, own / freedom
+
+
+def fixed_horizon_p_value(one: Effect) -> float:
+    """Return the two-sided p-value of "no difference" if nobody looked before: for comparison with what may be.
+
+    Variance is that of units, so repeats of one unit do not count as many.
+    """
+    return float(2 * scipy.stats.norm.sf(abs(one.z)))

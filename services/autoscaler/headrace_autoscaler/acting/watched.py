@@ -19,7 +19,7 @@ from headrace_autoscaler.decisions.acting import Acting, Ask, Stage
 from headrace_autoscaler.decisions.counting import Counts
 from headrace_autoscaler.decisions.demand import MinuteOfDemand
 from headrace_autoscaler.decisions.problems import Problem, problems, sentences
-from headrace_autoscaler.decisions.shown import ShownPool
+from headrace_autoscaler.metrics import ShownPool
 from headrace_autoscaler.policies.declared import DeclaredPolicy
 from headrace_autoscaler.signals.observer import PoolView
 from headrace_autoscaler.storage.values import DecisionRow, Outcome, OutcomeUpdate, Round

@@ -33,3 +33,16 @@ class Actuator(Protocol):
         drained before it ends. Raises ActuatorError, and then nothing is said of what was changed.
         """
         ...
+
+
+class RecommendActuator:
+    """Acts on nothing."""
+
+    name = "recommend"
+    acts = False
+
+    async def targets(self, pools: Collection[str]) -> Mapping[str, int]:
+        return {}
+
+    async def scale(self, pool: str, replicas: int, first: Sequence[str]) -> None:
+        raise AssertionError("a recommendation is not acted on")

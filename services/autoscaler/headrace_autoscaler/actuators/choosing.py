@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from headrace_servicekit.runtime import Runtime, StartError
 
-from headrace_autoscaler.actuators.actuator import Actuator
+from headrace_autoscaler.actuators.actuator import Actuator, RecommendActuator
 from headrace_autoscaler.actuators.docker import DockerActuator
 from headrace_autoscaler.actuators.docker import client_of as client_of_docker
 from headrace_autoscaler.actuators.kubernetes import KubernetesActuator, client_of
 from headrace_autoscaler.actuators.local import LocalActuator
-from headrace_autoscaler.actuators.recommend import RecommendActuator
 from headrace_autoscaler.decisions.workloads import services_of, workloads_of
 from headrace_autoscaler.settings import AutoscalerSettings
 

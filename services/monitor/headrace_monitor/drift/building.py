@@ -14,11 +14,10 @@ from headrace_servicekit.runtime import Runtime
 
 from headrace_monitor.drift.decisions.evaluation import Schedule
 from headrace_monitor.drift.evaluator import DriftEvaluator
-from headrace_monitor.drift.postgres import PostgresEvaluations
+from headrace_monitor.drift.postgres import DriftTolerances, PostgresEvaluations
 from headrace_monitor.drift.rpcs import DriftRpcs
 from headrace_monitor.drift.scheduler import DriftMetrics, Scheduler
 from headrace_monitor.drift.store import EvaluationStore
-from headrace_monitor.drift.tolerances import DriftTolerances
 from headrace_monitor.log.wiring import PredictionLog
 from headrace_monitor.performance.store import PerformanceStore
 from headrace_monitor.references.artifacts import Blobs

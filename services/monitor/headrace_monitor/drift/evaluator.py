@@ -27,8 +27,8 @@ from headrace_monitor.drift.decisions.evaluation import (
     seasonal_advice,
 )
 from headrace_monitor.drift.decisions.tolerances import ToleranceRule, tolerances_of
+from headrace_monitor.drift.postgres import DriftTolerances
 from headrace_monitor.drift.store import EvaluationStore
-from headrace_monitor.drift.tolerances import DriftTolerances
 from headrace_monitor.log.decisions.sampling import evenly_sampled
 from headrace_monitor.references.columns import MonitoredColumn
 from headrace_monitor.references.log_rows import LogRows

@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from headrace.monitor.v1 import monitor_pb2
+from headrace_servicekit.errors import ResourceExhausted
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.alerts.observations import Observations
 from headrace_monitor.drift import convert
 from headrace_monitor.drift.decisions.evaluation import DriftEvaluation, observations
+from headrace_monitor.drift.decisions.tolerances import MAX_RULES, ToleranceRule
 from headrace_monitor.drift.store import MAX_PAGE_BYTES, MIN_CALM_ROWS, DueWindow, Page
 
 _SQL = load_queries("headrace_monitor.drift")
@@ -55,3 +57,29 @@ class PostgresEvaluations:
 
     async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
         return await self._connections.repeatable(lambda connection: connection.fetch(_SQL[query], *arguments))
+
+
+_SQL = load_queries("headrace_monitor.drift")
+
+
+class DriftTolerances:
+    """What is tolerated, by model."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def of(self, model: str) -> list[ToleranceRule]:
+        """Return what was set for a model."""
+        rows = await self._connections.repeatable(lambda connection: connection.fetch(_SQL["tolerances"], model))
+        return [ToleranceRule(row["column_name"], row["test"], row["tolerance"]) for row in rows]
+
+    async def put(self, model: str, column: str, test: str, tolerance: float | None) -> None:
+        """Set what is tolerated; None for the default. Raises ResourceExhausted."""
+        async with self._connections.transaction() as connection:
+            if tolerance is None:
+                await connection.execute(_SQL["remove_tolerance"], model, column, test)
+            elif not await connection.fetchval(_SQL["put_tolerance"], model, column, test, tolerance, MAX_RULES):
+                raise ResourceExhausted(
+                    f"models/{model} has {MAX_RULES:,} tolerances; unset one first, or set one for all columns",
+                    reason="TOO_MANY_TOLERANCES",
+                )

@@ -16,8 +16,8 @@ from headrace_monitor.drift import convert
 from headrace_monitor.drift.decisions import tolerances
 from headrace_monitor.drift.decisions.evaluation import Schedule
 from headrace_monitor.drift.evaluator import DriftEvaluator
+from headrace_monitor.drift.postgres import DriftTolerances
 from headrace_monitor.drift.store import EvaluationStore
-from headrace_monitor.drift.tolerances import DriftTolerances
 from headrace_monitor.log.contracts import ContractSource, version_not_found
 from headrace_monitor.references.freezer import Freezer, FreezeRequest
 from headrace_monitor.references.store import References, StoredReference

@@ -13,7 +13,7 @@ from headrace_statistics.sketches.durations import Durations
 
 from headrace_monitor import names
 from headrace_monitor.shadow.decisions.comparisons import Comparison, quantile
-from headrace_monitor.shadow.decisions.correlation import rank_correlation
+from headrace_monitor.shadow.decisions.measures import rank_correlation
 from headrace_monitor.shadow.page import render
 from headrace_monitor.shadow.store import Comparisons, VersionPair
 from headrace_monitor.times import DAY, HOUR, Span, later, span_of

@@ -18,8 +18,7 @@ from headrace_monitor.shadow.decisions.comparisons import (
     quantile,
     to_json,
 )
-from headrace_monitor.shadow.decisions.correlation import rank_correlation
-from headrace_monitor.shadow.decisions.measures import measures, rounded
+from headrace_monitor.shadow.decisions.measures import measures, rank_correlation, rounded
 from headrace_monitor.shadow.page import render
 from hypothesis import given
 from hypothesis import strategies as st

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from headrace_servicekit.errors import FieldViolation
-from headrace_servicekit.outbox.events import Format
-from headrace_servicekit.outbox.secrets import secret_violations
+from headrace_servicekit.outbox.events import Format, secret_violations
 from headrace_servicekit.resource_names import is_id, shown
 from headrace_statistics.severity import Severity
 

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from headrace_statistics.experiments import fixed_horizon
 from headrace_statistics.experiments.analysis import Analysis, Finding, State, VariantResult, analyse, explore
-from headrace_statistics.experiments.effects import Effect
+from headrace_statistics.experiments.effects import Effect, fixed_horizon_p_value
 
 from headrace_monitor.experiments.decisions.definitions import Experiment
 from headrace_monitor.experiments.decisions.moments import Steps
@@ -72,7 +71,7 @@ def slices(experiment: Experiment, rows: Sequence[MomentRow]) -> list[Slice]:
 def single_look_p(result: VariantResult) -> float | None:
     """Return the p-value if nobody looked before."""
     found = result.comparison.effect
-    return fixed_horizon.p_value(found) if isinstance(found, Effect) and found.standard_error > 0 else None
+    return fixed_horizon_p_value(found) if isinstance(found, Effect) and found.standard_error > 0 else None
 
 
 def sentence(result: VariantResult, days: float | None = None) -> str:

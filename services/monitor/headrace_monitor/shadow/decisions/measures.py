@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
-from headrace_monitor.shadow.decisions.comparisons import Comparison
-from headrace_monitor.shadow.decisions.correlation import rank_correlation
+import numpy as np
+
+from headrace_monitor.shadow.decisions.comparisons import Comparison, SampledRow
 
 PAIRS, FLIP_RATE, WORST_SLICE = "shadow_pairs", "shadow_flip_rate", "shadow_flip_rate_worst_slice"
 NAN_RATE, ERROR_RATE, CORRELATION = "shadow_nan_rate", "shadow_error_rate", "shadow_rank_correlation"
@@ -68,3 +70,27 @@ def rounded(value: float, digits: int, *, up: bool) -> float:
 
 def _rate(count: int, of: int) -> float:
     return rounded(count / of, 3, up=True)
+
+
+# Fewer rows say nothing.
+LEAST_ROWS = 10
+
+
+def rank_correlation(sample: Sequence[SampledRow]) -> float | None:
+    """Return Spearman's rho: Pearson's of the ranks, ties having their mean. None for few rows, or a constant side.
+
+    >>> rank_correlation([SampledRow(n, n, n**3) for n in range(10)])
+    1.0
+    """
+    if len(sample) < LEAST_ROWS:
+        return None
+    mine, other = (_ranks(np.array([row[at] for row in sample])) for at in (1, 2))
+    mine, other = mine - mine.mean(), other - other.mean()
+    scale = float(np.sqrt((mine**2).sum() * (other**2).sum()))
+    return None if scale == 0 else round(float((mine * other).sum()) / scale, 12)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2)[place]

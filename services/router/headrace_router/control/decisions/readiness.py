@@ -160,3 +160,16 @@ def _describe(state: Readiness) -> str:
     needed = state.needed
     where = f"version '{needed.name}' is ready on {state.ready} of {state.batchers} batchers of pool '{needed.pool}'"
     return f"{where}: {state.failure}" if state.failure else where
+
+
+ONNX = 1
+"""The format of a batcher that names none, by its number in the registry's API: it is of a release before formats."""
+
+
+def formats_by_pool(reports: Iterable[Report]) -> Mapping[str, frozenset[int]]:
+    """Return what every batcher of each pool runs: a version goes to all of them."""
+    pools: dict[str, frozenset[int]] = {}
+    for report in reports:
+        formats = frozenset(report.occupancy.formats or (ONNX,))
+        pools[report.pool] = pools.get(report.pool, formats) & formats
+    return dict(sorted(pools.items()))

@@ -10,7 +10,7 @@ from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.peers import Peer
 
-from headrace_router.control.decisions.pools import formats_by_pool
+from headrace_router.control.decisions.readiness import formats_by_pool
 from headrace_router.control.state.view import View
 
 CALL_S = 2.0
