@@ -33,10 +33,11 @@ from headrace_registry.catalog.reads import Catalog, feed_of
 from headrace_registry.catalog.registration import Registrations
 from headrace_registry.catalog.serving_settings import ServingUpdates
 from headrace_registry.metrics import Metrics
-from headrace_registry.promotion.approvals import SWEEP_EVERY_S, Approvals
+from headrace_registry.promotion.approvals import Approvals
 from headrace_registry.promotion.holds import Holds
 from headrace_registry.promotion.pools import Pools
 from headrace_registry.promotion.promotions import Promotions
+from headrace_registry.promotion.request_expiry import SWEEP_EVERY_S, RequestExpiry
 from headrace_registry.retention.expiry import EXPIRE_EVERY_S, collect, expire, expire_uploads, policy_of
 from headrace_registry.retention.garbage_collection import GarbageCollector
 from headrace_registry.settings import RegistrySettings
@@ -101,7 +102,7 @@ def serve(
     metrics.follow(watches=lambda: feed.watches, uploads=lambda: uploads.active)
     catalog, promotions = Catalog(store, clock), Promotions(store, clock)
     approvals = Approvals(store, promotions, clock)
-    runtime.loop("requests", lambda: periodic("requests", approvals.sweep, every_s=SWEEP_EVERY_S))
+    runtime.loop("requests", lambda: periodic("requests", RequestExpiry(store).sweep, every_s=SWEEP_EVERY_S))
     server = runtime.server()
     servicer = RegistryServicer(
         catalog=catalog,

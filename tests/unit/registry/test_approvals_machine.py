@@ -29,6 +29,7 @@ from headrace_registry.decisions.models import (
 )
 from headrace_registry.promotion.approvals import Approvals, RequestedPromotion
 from headrace_registry.promotion.promotions import Promotions
+from headrace_registry.promotion.request_expiry import RequestExpiry
 from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.errors import PermissionDenied, ServiceError
 from headrace_servicekit.testing import FakeClock
@@ -227,7 +228,7 @@ class TwoPeople(RuleBasedStateMachine):
     def expire(self, calls: int | None) -> None:
         self.store.dies_in = calls
         try:
-            self.run(self.approvals.expire())
+            self.run(RequestExpiry(self.store).expire())
         except KilledError:
             pass
         else:

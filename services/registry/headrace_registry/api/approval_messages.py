@@ -16,7 +16,8 @@ from headrace_registry.api.enums import STAGE_NUMBERS, STAGES
 from headrace_registry.decisions import names
 from headrace_registry.decisions.approvals import Approval, PromotionRequest, RequestState
 from headrace_registry.decisions.models import ApprovalPolicy, Stage
-from headrace_registry.promotion.approvals import RequestedPromotion, Review
+from headrace_registry.promotion.approvals import RequestedPromotion
+from headrace_registry.promotion.promotion_requests import Review
 from headrace_registry.promotion.promotions import ROLLOUTS
 
 MAX_POLICY_BYTES = 64 * 1024

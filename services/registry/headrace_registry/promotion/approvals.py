@@ -1,29 +1,23 @@
-"""Promotions that others must agree to: asking, agreeing, rejecting, taking back, and what nobody answers."""
+"""Promotions that others must agree to: asking, agreeing, rejecting, taking back."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import AlreadyExists, PreconditionFailed, ServiceError, Unavailable, refuse
+from headrace_servicekit.errors import AlreadyExists, PreconditionFailed, refuse
 
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Entry, Write
-from headrace_registry.decisions import approvals, gates, lifecycle, signature
+from headrace_registry.decisions import approvals, lifecycle, signature
 from headrace_registry.decisions.approvals import PromotionRequest, RequestState
-from headrace_registry.decisions.gates import GateResult
-from headrace_registry.decisions.models import Action, ApprovalPolicy, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.models import Action, ApprovalPolicy, Model, Stage, VersionRef
 from headrace_registry.decisions.tokens import check_etag
+from headrace_registry.promotion.promotion_requests import Review, entry_of, keep, opened, review
 from headrace_registry.promotion.promotions import Mandate, Promotions, RolloutRule, production_of
 from headrace_registry.storage.store import Outcome, Store, Transaction
-
-# Somebody waits to hear of what expires.
-SWEEP_EVERY_S = 15.0
-# Requests that a pass of expiry looks at in one read.
-_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +29,6 @@ class RequestedPromotion:
     allow_incompatible: bool = False
     rollout_policy: str = ""
     variant: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """What would be asked of a request if it took effect now."""
-
-    missing: int
-    gates: tuple[GateResult, ...]
-    production: str
-    breaks: tuple[str, ...]
-    additions: tuple[str, ...]
-    obstacles: tuple[str, ...]
 
 
 class Approvals:
@@ -105,8 +87,8 @@ class Approvals:
                 rollout_policy=wanted.rollout_policy,
                 variant=wanted.variant,
             )
-            entry = _entry(Action.PROMOTION_REQUESTED, request)
-            return await self._keep(transaction, model, request, write, entry)
+            entry = entry_of(Action.PROMOTION_REQUESTED, request)
+            return await keep(transaction, model, request, write, entry)
 
         return (await self._once(write, act)).promotion
 
@@ -114,19 +96,19 @@ class Approvals:
         """Agree to a request; the last approval has its effect. Raises as approval.proto says of ApprovePromotion."""
 
         async def act(transaction: Transaction) -> Outcome:
-            model, request, version = await self._opened(transaction, name, number)
+            model, request, version = await opened(transaction, name, number)
             now = await transaction.now()
             after = approvals.approved(request, write.client, write.reason, now)
             if after.state is not RequestState.PENDING:
                 return Outcome(model, version, after)
             policy = self._policy(model, request, now)
             approvals.check_voter(write.client, request, policy, version.created_by)
-            entry = _entry(Action.PROMOTION_APPROVED, request)
+            entry = entry_of(Action.PROMOTION_APPROVED, request)
             missing = approvals.missing(after, policy, version.created_by)
             if missing and after == request:
                 return Outcome(model, version, request)
             if missing:
-                return await self._keep(transaction, model, after, write, entry)
+                return await keep(transaction, model, after, write, entry)
             if not after.rollout_policy:
                 # Who approved before, and more is not asked for since, approves no second time.
                 mandate = Mandate(after, entries=() if after == request else (entry,))
@@ -144,7 +126,7 @@ class Approvals:
                 transaction, model, after.ref, after.target, after.allow_incompatible, RolloutRule(own=after.rollout)
             )
             approvals.check_breaks(after, plan.breaks)
-            return await self._keep(transaction, model, replace(after, state=RequestState.APPROVED), write, entry)
+            return await keep(transaction, model, replace(after, state=RequestState.APPROVED), write, entry)
 
         return await self._once(write, act)
 
@@ -152,7 +134,7 @@ class Approvals:
         """End a request without a promotion. Raises as `approve`."""
 
         async def act(transaction: Transaction) -> Outcome:
-            model, request, version = await self._opened(transaction, name, number)
+            model, request, version = await opened(transaction, name, number)
             now = await transaction.now()
             current = approvals.as_of(request, now)
             if not current.state.waits:
@@ -160,7 +142,7 @@ class Approvals:
             policy = self._policy(model, request, now)
             approvals.check_voter(write.client, request, policy, version.created_by)
             after = approvals.ended(request, RequestState.REJECTED, now, client=write.client, reason=write.reason)
-            return await self._keep(transaction, model, after, write, _entry(Action.PROMOTION_REJECTED, request))
+            return await keep(transaction, model, after, write, entry_of(Action.PROMOTION_REJECTED, request))
 
         return (await self._once(write, act)).promotion
 
@@ -168,14 +150,14 @@ class Approvals:
         """Take a request back. Raises PermissionDenied, reason NOT_THE_AUTHOR, PreconditionFailed as `approve`."""
 
         async def act(transaction: Transaction) -> Outcome:
-            model, request, _ = await self._opened(transaction, name, number)
+            model, request, _ = await opened(transaction, name, number)
             now = await transaction.now()
             approvals.check_author(write.client, request)
             current = approvals.as_of(request, now)
             if not current.state.waits:
                 raise approvals.closed(current)
             after = approvals.ended(request, RequestState.WITHDRAWN, now, client=write.client, reason=write.reason)
-            return await self._keep(transaction, model, after, write, _entry(Action.PROMOTION_WITHDRAWN, request))
+            return await keep(transaction, model, after, write, entry_of(Action.PROMOTION_WITHDRAWN, request))
 
         return (await self._once(write, act)).promotion
 
@@ -203,7 +185,7 @@ class Approvals:
     async def claim(self, name: str, number: int, rollout: str) -> PromotionRequest:
         """Bind an approved request to a rollout. Raises PreconditionFailed (PROMOTION_REQUEST_CLOSED or _EXPIRED)."""
         async with self._store.transaction() as transaction:
-            _, request, _ = await self._opened(transaction, name, number)
+            _, request, _ = await opened(transaction, name, number)
             after = approvals.claimed(request, rollout, await transaction.now())
             if after != request:
                 await transaction.put_promotion_request(after)
@@ -212,21 +194,23 @@ class Approvals:
     async def reopen(self, name: str, number: int, rollout: str, write: Write) -> PromotionRequest:
         """Ask for all approvals anew, of a rollout that has begun. Raises as `claim`."""
         async with self._store.transaction() as transaction:
-            model, request, _ = await self._opened(transaction, name, number)
+            model, request, _ = await opened(transaction, name, number)
             policy = approvals.asked(model, request.target)
             if policy is None:
                 raise approvals.not_required(model, request.target)
             after = approvals.reopened(request, rollout, policy, await transaction.now())
             if after != request:
-                await self._keep(transaction, model, after, write, _entry(Action.PROMOTION_REQUESTED, after))
+                await keep(transaction, model, after, write, entry_of(Action.PROMOTION_REQUESTED, after))
             return after
 
     async def read(self, name: str, number: int) -> tuple[PromotionRequest, Review | None]:
         """Return a request with what stands in its way; None when it is over. Raises NotFound."""
         async with self._store.transaction() as transaction:
-            model, request, version = await self._opened(transaction, name, number)
+            model, request, version = await opened(transaction, name, number)
             current = approvals.as_of(request, await transaction.now())
-            return current, None if current.state.over else await self._review(transaction, model, current, version)
+            return current, None if current.state.over else await review(
+                transaction, self._promotions, model, current, version
+            )
 
     async def review(self, ref: VersionRef, target: Stage) -> Review:
         """Return what a promotion would be asked now. Raises NotFound."""
@@ -234,57 +218,10 @@ class Approvals:
             model, now = await writes.locked(transaction, ref.model), await transaction.now()
             version = await writes.existing(transaction, ref)
             nobodys = PromotionRequest(ref, 0, target, author="", reason="", create_time=now, expire_time=now)
-            return await self._review(transaction, model, nobodys, version)
-
-    async def sweep(self) -> None:
-        """Expire, unless the store is away: then the next pass does it."""
-        with suppress(Unavailable):
-            await self.expire()
-
-    async def expire(self) -> int:
-        """Write of requests that waited for too long, or whose rollout is over, that they are; return how many."""
-        count = 0
-        async with self._store.transaction() as transaction:
-            now = await transaction.now()
-        for state in approvals.OPEN:
-            after = ("", 0)
-            while found := await self._store.promotion_requests("", state, after=after, limit=_PAGE):
-                for request in found:
-                    if request.rollout or approvals.as_of(request, now).state.over:
-                        count += await self._expire_one(request)
-                after = (found[-1].ref.model, found[-1].number)
-        return count
-
-    async def _expire_one(self, request: PromotionRequest) -> bool:
-        with suppress(ServiceError):
-            async with self._store.transaction() as transaction:
-                model, current, _ = await self._opened(transaction, request.ref.model, request.number)
-                now = await transaction.now()
-                after = approvals.as_of(current, now)
-                if current.rollout and not after.state.over:
-                    held = await transaction.holds(request.ref.model, datetime.min.replace(tzinfo=now.tzinfo))
-                    if not any(hold.holder == current.rollout for hold in held):
-                        told = f"{current.rollout} ended without a promotion"
-                        after = approvals.ended(current, RequestState.FAILED, now, reason=told)
-                if after == current:
-                    return False
-                action = Action.PROMOTION_EXPIRED if after.state is RequestState.EXPIRED else Action.PROMOTION_FAILED
-                write = Write("registry", after.end_reason)
-                await self._keep(transaction, model, after, write, _entry(action, after))
-                return True
-        return False
+            return await review(transaction, self._promotions, model, nobodys, version)
 
     async def _once(self, write: Write, act: Callable[[Transaction], Awaitable[Outcome]]) -> Outcome:
         return await writes.once(self._store, write, self._clock.now(), act)
-
-    async def _opened(
-        self, transaction: Transaction, name: str, number: int
-    ) -> tuple[Model, PromotionRequest, Version]:
-        model = await writes.locked(transaction, name)
-        request = await transaction.promotion_request(name, number)
-        if request is None:
-            raise approvals.unknown(name, number)
-        return model, request, await writes.existing(transaction, request.ref)
 
     def _policy(self, model: Model, request: PromotionRequest, now: datetime) -> ApprovalPolicy:
         current = approvals.as_of(request, now)
@@ -304,38 +241,3 @@ class Approvals:
                 told = f"the promotion of '{wanted.ref.version}' is asked for by request {one.number} of '{one.author}'"
                 raise AlreadyExists(told, reason="PROMOTION_REQUESTED", metadata={"promotion_request": one.name})
         approvals.check_room(wanted.ref.model, wanted.ref.version, others)
-
-    async def _keep(
-        self, transaction: Transaction, model: Model, request: PromotionRequest, write: Write, entry: Entry
-    ) -> Outcome:
-        await transaction.put_promotion_request(request)
-        after = await writes.save(transaction, model, write, [entry])
-        return Outcome(after, await transaction.version(request.ref), request)
-
-    async def _review(
-        self, transaction: Transaction, model: Model, request: PromotionRequest, version: Version
-    ) -> Review:
-        present = await production_of(transaction, model) if request.target is Stage.PRODUCTION else None
-        asked = gates.gates_of(model) if request.target is Stage.PRODUCTION else ()
-        policy = approvals.asked(model, request.target)
-        obstacles: list[str] = []
-        try:
-            rule = RolloutRule(own=request.rollout)
-            plan = await self._promotions.planned(
-                transaction, model, request.ref, request.target, request.allow_incompatible, rule
-            )
-            approvals.check_breaks(request, plan.breaks)
-        except PreconditionFailed as error:
-            obstacles.append(error.public_message)
-        return Review(
-            missing=0 if policy is None else approvals.missing(request, policy, version.created_by),
-            gates=tuple(gates.results(asked, version, present)),
-            production=model.production,
-            breaks=signature.breaks(version, present, allowed=True),
-            additions=() if present is None else signature.additions(present.contract, version.contract),
-            obstacles=tuple(obstacles),
-        )
-
-
-def _entry(action: Action, request: PromotionRequest) -> Entry:
-    return Entry(action, request.ref.version, promotion_request=request.number)
