@@ -11,7 +11,7 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, PreconditionFailed, Unavailable, refuse
 
 from headrace_scorer.decisions.jobs import Event, Job, Version
-from headrace_scorer.decisions.publish_specs import unpublishable
+from headrace_scorer.decisions.publishable import unpublishable
 from headrace_scorer.decisions.specs import Location, Spec
 from headrace_scorer.engine.messages import Checked
 from headrace_scorer.engine_calls import Engine

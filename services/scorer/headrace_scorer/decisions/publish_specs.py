@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-
-from headrace_scorer.decisions.mapping import Mismatch
-from headrace_scorer.decisions.specs import Spec
 
 DEFAULT_PARITY_ROWS = 200
 MAX_PARITY_ROWS = 10_000
@@ -47,17 +43,3 @@ class PublishSpec:
     parity_rows: int = DEFAULT_PARITY_ROWS
     tolerance: Tolerance = Tolerance()
     drift_tolerance: float | None = None
-
-
-def unpublishable(spec: Spec, publish: PublishSpec, outputs: Sequence[str], field: str) -> list[Mismatch]:
-    """Return why the output of a job cannot be published. outputs: of the version. field: of the request."""
-    written = [*spec.keep, *([one.column for one in spec.outputs] or outputs)]
-    wrong = []
-    if publish.entity not in written:
-        told = f"the output has no column '{publish.entity}': keep it. It has {', '.join(written)}"
-        wrong.append(Mismatch(f"{field}.entity_column", told))
-    missing = [name for name in outputs if name not in written]
-    if missing:
-        told = f"the output lacks output '{missing[0]}' of the version: requests are answered with all of them"
-        wrong.append(Mismatch(field, told))
-    return wrong

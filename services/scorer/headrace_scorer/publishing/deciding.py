@@ -15,7 +15,8 @@ from headrace_scorer.creating import outputs_of
 from headrace_scorer.decisions import publications
 from headrace_scorer.decisions.jobs import Event, Job, State
 from headrace_scorer.decisions.publications import Publication
-from headrace_scorer.decisions.publish_specs import PublishSpec, unpublishable
+from headrace_scorer.decisions.publish_specs import PublishSpec
+from headrace_scorer.decisions.publishable import unpublishable
 from headrace_scorer.publishing.store import PublicationStore
 from headrace_scorer.store import Store
 
