@@ -25,6 +25,7 @@ PREDICT_METHOD = "/headrace.router.v1.RouterService/Predict"
 # Predictions by REST: served by the data plane itself, so no descriptor tells of them.
 PREDICT_PATH = "/v1/predict"
 PREDICT_PATH_REGEX = "/v1/models/[^/]+:predict"
+PREDICT_STREAM_REGEX = "/v1/models/[^/]+:predictStream"
 PREDICT_SCOPE = inference.PREDICT_SCOPE
 
 DENIED_POLICY = "denied-client"
@@ -171,9 +172,9 @@ def _paths(paths: Iterable[str]) -> list[Json]:
 
 
 def _rest_predictions() -> list[Json]:
-    regex = _path({"safe_regex": {"regex": PREDICT_PATH_REGEX}})
+    regexes = [_path({"safe_regex": {"regex": regex}}) for regex in (PREDICT_PATH_REGEX, PREDICT_STREAM_REGEX)]
     post = {"header": header_is(":method", exact="POST")}
-    return [{"and_rules": {"rules": [path, post]}} for path in (_path(exact(PREDICT_PATH)), regex)]
+    return [{"and_rules": {"rules": [path, post]}} for path in (_path(exact(PREDICT_PATH)), *regexes)]
 
 
 def _path(match: Json) -> Json:

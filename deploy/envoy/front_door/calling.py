@@ -34,6 +34,11 @@ def stream(settings: FrontDoorSettings, method: Method, cluster: str) -> Json:
     return {"cluster": cluster, "timeout": "0s", "idle_timeout": idle, "retry_policy": not_yet_sent()}
 
 
+def event_stream(cluster: str, longest_s: float) -> Json:
+    """Return the action of streams of events: each has a deadline of its own, which their service keeps."""
+    return {"cluster": cluster, "timeout": "0s", "idle_timeout": seconds(longest_s + 5), "retry_policy": not_yet_sent()}
+
+
 def repeatable(also: str = "") -> Json:
     """Retries of predictions, which may be repeated whatever happened to the first try."""
     codes = {"retriable_status_codes": [int(also)]} if also else {}

@@ -32,7 +32,7 @@ class NotLoadable(Exception):
 
 def matches() -> tuple[Json, ...]:
     """Return what the data plane answers: predictions in every form, and nothing else."""
-    return (*grpc_matches(), *rest_matches())
+    return (*grpc_matches(), *rest_matches(), stream_match())
 
 
 def grpc_matches() -> tuple[Json, ...]:
@@ -48,6 +48,11 @@ def rest_matches() -> tuple[Json, ...]:
         {"safe_regex": {"regex": access.PREDICT_PATH_REGEX}, "headers": [_POST]},
         {"safe_regex": {"regex": inference.REST_INFER_REGEX}, "headers": [_POST]},
     )
+
+
+def stream_match() -> Json:
+    """Return the prediction of REST's that is answered in parts."""
+    return {"safe_regex": {"regex": access.PREDICT_STREAM_REGEX}, "headers": [_POST]}
 
 
 def http_filters() -> list[Json]:

@@ -9,7 +9,14 @@ from headrace_servicekit.error_details import http_status, to_json, to_status
 from headrace_servicekit.errors import Code, ServiceError, error_for
 
 from front_door import inference
-from front_door.access import DENIED_POLICY, PREDICT_PATH, PREDICT_PATH_REGEX, PREDICT_SCOPE, scope_table
+from front_door.access import (
+    DENIED_POLICY,
+    PREDICT_PATH,
+    PREDICT_PATH_REGEX,
+    PREDICT_SCOPE,
+    PREDICT_STREAM_REGEX,
+    scope_table,
+)
 from front_door.api import Api
 from front_door.shapes import Json, header_is, typed
 
@@ -161,7 +168,8 @@ def _scopes(api: Api) -> tuple[Rule, ...]:
         for scope, paths in scope_table(api).items()
     ]
     # Predictions by REST. Anything else that the table refuses was never declared.
-    predicts = f"request.url_path == '{PREDICT_PATH}' || request.url_path.matches('^{PREDICT_PATH_REGEX}$')"
+    regex = f"^({PREDICT_PATH_REGEX}|{PREDICT_STREAM_REGEX})$"
+    predicts = f"request.url_path == '{PREDICT_PATH}' || request.url_path.matches('{regex}')"
     rest = Rule(
         f"({refused}) && request.method == 'POST' && ({predicts})",
         error_for(

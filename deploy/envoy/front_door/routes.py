@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from front_door import access, cors, data_plane, inference, offered
-from front_door.access import HEALTH_PREFIX, PREDICT_PATH, PREDICT_PATH_REGEX, REFLECTION_SERVICES
+from front_door.access import (
+    HEALTH_PREFIX,
+    PREDICT_PATH,
+    PREDICT_PATH_REGEX,
+    PREDICT_STREAM_REGEX,
+    REFLECTION_SERVICES,
+)
 from front_door.api import Api, Method
-from front_door.calling import call, longest, not_yet_sent, repeatable, stream
+from front_door.calling import call, event_stream, longest, not_yet_sent, repeatable, stream
 from front_door.settings import FrontDoorSettings
 from front_door.shapes import Json, header_is, typed
 
@@ -37,6 +43,7 @@ TOKEN_REMOVED: Json = {"request_headers_to_remove": ["authorization"]}
 _GRPC = header_is("content-type", prefix="application/grpc")
 _NOT_GRPC = {**_GRPC, "invert_match": True, "treat_missing_header_as_empty": True}
 _PREDICT_PATHS: tuple[Json, ...] = ({"path": PREDICT_PATH}, {"safe_regex": {"regex": PREDICT_PATH_REGEX}})
+_STREAM_PATH: Json = {"safe_regex": {"regex": PREDICT_STREAM_REGEX}}
 _INFER_PATH: Json = {"safe_regex": {"regex": inference.REST_INFER_REGEX}}
 _POST = header_is(":method", exact="POST")
 _DISABLED = typed("config.route.v3.FilterConfig", disabled=True)
@@ -68,7 +75,8 @@ def _routes(settings: FrontDoorSettings, api: Api) -> list[Json]:
         *_predictions(settings),
         *(_grpc_route(settings, method) for method in _most_called_first(api)),
         *(_rest_predict(settings, path) for path in _PREDICT_PATHS),
-        *(_not_posted(path) for path in _PREDICT_PATHS),
+        _rest_stream(settings),
+        *(_not_posted(path) for path in (*_PREDICT_PATHS, _STREAM_PATH)),
         _rest_predict(settings, _INFER_PATH, "rest-infer"),
         *(_rest_read(settings, {"path": path}, of_anybody=True) for path in inference.REST_HEALTH_PATHS),
         _rest_read(settings, {"path": inference.REST_ROOT}),
@@ -95,6 +103,10 @@ def _predictions(settings: FrontDoorSettings) -> list[Json]:
     return [
         *(_predict_there(settings, match, repeatable()) for match in data_plane.grpc_matches()),
         *(_predict_there(settings, match, repeatable(also="503")) for match in data_plane.rest_matches()),
+        {
+            **_predict_there(settings, data_plane.stream_match(), repeatable()),
+            "route": event_stream(ROUTER_EDGE, settings.predict_timeout_max_s),
+        },
     ]
 
 
@@ -167,6 +179,15 @@ def _rest_predict(settings: FrontDoorSettings, path: Json, name: str = "rest-pre
         "route": call(ROUTER_REST, settings.predict_timeout_max_s, repeatable(also="503")),
         "typed_per_filter_config": {TRANSCODER: _DISABLED},
         **longest(settings.predict_timeout_max_s),
+    }
+
+
+def _rest_stream(settings: FrontDoorSettings) -> Json:
+    return {
+        "name": "rest-predict-stream",
+        "match": {**_STREAM_PATH, "headers": [_POST]},
+        "route": event_stream(ROUTER_REST, settings.predict_timeout_max_s),
+        "typed_per_filter_config": {TRANSCODER: _DISABLED},
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from front_door import inference
-from front_door.access import PREDICT_METHOD, PREDICT_PATH, PREDICT_PATH_REGEX
+from front_door.access import PREDICT_METHOD, PREDICT_PATH, PREDICT_PATH_REGEX, PREDICT_STREAM_REGEX
 from front_door.api import Api
 from front_door.clusters import OTLP
 from front_door.settings import FrontDoorSettings
@@ -11,7 +11,10 @@ from front_door.shapes import Json, header_is, typed
 
 _PREDICTIONS = (
     *(header_is(":path", exact=path) for path in (PREDICT_METHOD, inference.path("ModelInfer"), PREDICT_PATH)),
-    *(header_is(":path", safe_regex={"regex": regex}) for regex in (PREDICT_PATH_REGEX, inference.REST_INFER_REGEX)),
+    *(
+        header_is(":path", safe_regex={"regex": regex})
+        for regex in (PREDICT_PATH_REGEX, PREDICT_STREAM_REGEX, inference.REST_INFER_REGEX)
+    ),
 )
 # A W3C traceparent whose flags say that the trace is recorded.
 _RECORDED = "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][13579bdf].*"

@@ -11,7 +11,7 @@ import grpc.aio
 import numpy as np
 import pytest
 from headrace.router.v1 import predict_pb2
-from headrace_router.data.transports.grpc_aio.partwise import MOST_PARTS, PART_ROWS
+from headrace_router.data.transports.part_answers import MOST_PARTS, PART_ROWS
 from headrace_servicekit import error_details
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually, patience

@@ -96,7 +96,9 @@ def test_only_predictions_are_repeated_after_a_service_saw_them(settings: FrontD
     for route in virtual_host(settings, api)["routes"]:
         retried = set(route.get("route", {}).get("retry_policy", {}).get("retry_on", "").split(","))
         predicts = route.get("route", {}).get("cluster") in (routes.ROUTER_DATA, routes.ROUTER_REST)
-        if route["name"].endswith(("ModelStreamInfer", "PredictStream")):  # nothing of a stream is kept to be repeated
+        if route["name"].endswith(
+            ("ModelStreamInfer", "PredictStream", "rest-predict-stream")
+        ):  # nothing of a stream is kept to be repeated
             predicts = False
         assert bool(retried & once_sent) == predicts, route["name"]
 
@@ -104,6 +106,14 @@ def test_only_predictions_are_repeated_after_a_service_saw_them(settings: FrontD
 def test_the_rest_route_comes_behind_the_predict_routes(settings: FrontDoorSettings, api: Api):
     names = [route["name"] for route in virtual_host(settings, api)["routes"]]
     assert names.index("rest-predict") < names.index("rest") < names.index("nothing") == len(names) - 1
+    assert names.index("rest-predict-stream") < names.index("rest")
+
+
+def test_a_stream_of_events_may_take_longer_than_a_prediction(by_name: dict[str, Json]):
+    action = by_name["rest-predict-stream"]["route"]
+    assert action["timeout"] == "0s"
+    assert "max_stream_duration" not in action
+    assert "metadata" not in by_name["rest-predict-stream"]  # which would tell the service a deadline of the whole
 
 
 @pytest.mark.parametrize(

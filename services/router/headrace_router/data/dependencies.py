@@ -40,6 +40,7 @@ from headrace_router.data.settings import DataSettings, parse_pools_file
 from headrace_router.data.telemetry.counters import Counters
 from headrace_router.data.transports.call_context import CallContextFactory, Spans
 from headrace_router.data.transports.rest.app import RestTransport
+from headrace_router.data.transports.rest.event_stream import EventStreams
 from headrace_router.data.transports.rest.http_server import HttpServer
 from headrace_router.data.transports.rest.inference_paths import InferencePaths
 
@@ -214,7 +215,11 @@ def _store(runtime: Runtime[DataSettings], counts: Counts) -> Valkey | None:
 
 
 def serve_rest(
-    runtime: Runtime[DataSettings], predictor: Predictor, contexts: CallContextFactory, paths: InferencePaths
+    runtime: Runtime[DataSettings],
+    predictor: Predictor,
+    contexts: CallContextFactory,
+    paths: InferencePaths,
+    events: EventStreams,
 ) -> None:
     """Serve REST on its port."""
     settings = runtime.settings
@@ -223,6 +228,7 @@ def serve_rest(
             predictor,
             contexts,
             paths,
+            events,
             max_body_bytes=settings.max_message_bytes,
             max_active=settings.max_concurrent_rpcs,
             ready=lambda: runtime.health.ready,

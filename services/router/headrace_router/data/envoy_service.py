@@ -135,6 +135,7 @@ async def transport_of(runtime: Runtime[DataSettings], edge: EdgeSettings, plane
         plane.predictor,
         plane.contexts,
         plane.paths,
+        plane.events,
         behind_a_front_door=edge.behind_a_front_door,
     )
 

@@ -26,11 +26,12 @@ from headrace_router.data.telemetry.gauges import Gauges
 from headrace_router.data.telemetry.saved import SavedCompute
 from headrace_router.data.transports.call_context import CallContextFactory, DeadlineLimits
 from headrace_router.data.transports.grpc_aio.inference import InferenceReads
-from headrace_router.data.transports.grpc_aio.pace import ClientPace
 from headrace_router.data.transports.grpc_aio.partwise import PartwisePredictions
 from headrace_router.data.transports.grpc_aio.streams import PredictionStreams
 from headrace_router.data.transports.grpc_aio.transport import METHODS, GrpcTransport
+from headrace_router.data.transports.pace import ClientPace
 from headrace_router.data.transports.rest.app import METHOD as REST_PREDICT
+from headrace_router.data.transports.rest.event_stream import EventStreams
 from headrace_router.data.transports.rest.inference_paths import InferencePaths
 
 
@@ -40,6 +41,7 @@ class DataPlane(NamedTuple):
     predictor: Predictor
     contexts: CallContextFactory
     paths: InferencePaths
+    events: EventStreams
 
 
 async def start(runtime: Runtime[DataSettings]) -> DataPlane:
@@ -95,14 +97,15 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
         runtime.rpc_metrics.count_unidentified,
         only_forwarded=bool(settings.tls_internal),  # no other service predicts
     )
-    plane = DataPlane(predictor, contexts, InferencePaths(catalog))
     reads, explaining = InferenceReads(catalog), Explaining(explanations)
     pace = ClientPace(settings.stream_requests_per_second or None, loop.time)
+    events = EventStreams(predictor, contexts, pace, loop, max_rows=settings.max_rows)
+    plane = DataPlane(predictor, contexts, InferencePaths(catalog), events)
     streams = PredictionStreams(predictor, contexts, pace, max_active=settings.max_concurrent_rpcs)
     runtime.metrics.register(streams)
     partwise = PartwisePredictions(predictor, contexts, pace, max_rows=settings.max_rows)
     GrpcTransport(predictor, contexts, reads, explaining, streams, partwise).add_to(runtime.server())
-    dependencies.serve_rest(runtime, plane.predictor, plane.contexts, plane.paths)
+    dependencies.serve_rest(runtime, plane.predictor, plane.contexts, plane.paths, plane.events)
     return plane
 
 

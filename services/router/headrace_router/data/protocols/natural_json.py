@@ -8,7 +8,8 @@ enough. A prediction is the value of the only output, or an object by output nam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -19,6 +20,7 @@ from headrace_router.data.contract import Contract, Spec
 from headrace_router.data.layouts import MAX_VIOLATIONS, invalid, rows_fault
 from headrace_router.data.messages import Answer, Request, Tensors
 from headrace_router.data.protocols.json_body import body_of, dump, outputs_of, tensors_of, text, texts, why_of, wrong
+from headrace_router.data.protocols.parts import MAX_ROWS
 from headrace_router.data.protocols.values import Where
 
 FIELDS = ("instances", "user_id", "entity_id", "version", "request_id", "attributes")
@@ -27,7 +29,30 @@ FIELDS = ("instances", "user_id", "entity_id", "version", "request_id", "attribu
 def parse(model: str, data: bytes) -> Request:
     """Return the request of a body. Raises InvalidArgument; wrong rows are found once the contract is known."""
     body = body_of(data, FIELDS)
+    return _request(model, body, body.get("instances"))
+
+
+def parts(model: str, data: bytes, most_rows: int) -> Iterator[tuple[int, Request]]:
+    """Yield the request of a body in parts of at most so many rows, each with the position of its first one.
+
+    Raises InvalidArgument before the first.
+    """
+    body = body_of(data, FIELDS)
     instances = body.get("instances")
+    rows = len(instances) if isinstance(instances, list) else 0
+    if rows > MAX_ROWS:
+        raise wrong("instances", f"{rows} rows are more than are taken in one call: at most {MAX_ROWS}")
+    whole = _request(model, body, instances)
+    if rows <= most_rows:
+        return iter([(0, whole)])
+    assert isinstance(instances, list)
+    return (
+        (first, replace(whole, read=partial(tensors, instances=instances[first : first + most_rows], first_row=first)))
+        for first in range(0, rows, most_rows)
+    )
+
+
+def _request(model: str, body: dict[str, Any], instances: Any) -> Request:
     if instances is None and body.get("entity_id"):
         read = _nothing
     elif not isinstance(instances, list):
@@ -47,8 +72,8 @@ def parse(model: str, data: bytes) -> Request:
     )
 
 
-def render(answer: Answer) -> bytes:
-    """Return the body of an answer."""
+def render(answer: Answer, **more: Any) -> bytes:
+    """Return the body of an answer. more: fields before the others."""
     outputs = outputs_of(answer)
     if len(outputs) == 1:
         predictions: Any = next(iter(outputs.values()))
@@ -56,6 +81,7 @@ def render(answer: Answer) -> bytes:
         predictions = [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]
     return dump(
         {
+            **more,
             "predictions": predictions,
             "model": answer.model,
             "model_version": answer.version,
@@ -69,8 +95,11 @@ def render(answer: Answer) -> bytes:
     )
 
 
-def tensors(contract: Contract, max_rows: int, instances: Sequence[Any]) -> Tensors:
-    """Return the rows as tensors. Raises InvalidArgument that names rows and inputs (`instances[3].pixels`)."""
+def tensors(contract: Contract, max_rows: int, instances: Sequence[Any], first_row: int = 0) -> Tensors:
+    """Return the rows as tensors. Raises InvalidArgument that names rows and inputs (`instances[3].pixels`).
+
+    first_row: position of the first one, among those that errors count from.
+    """
     fields = {spec.name: f"instances.{spec.name}" for spec in contract.inputs}
     first = contract.inputs[0].name
     if fault := rows_fault(first, len(instances), max_rows):
@@ -79,8 +108,8 @@ def tensors(contract: Contract, max_rows: int, instances: Sequence[Any]) -> Tens
     if only is not None:
         columns = {only.name: [row[only.name] if _by_name(only, row) else row for row in instances]}
     else:
-        columns = _columns(contract, instances)
-    return tensors_of(contract, columns, {name: _where(name) for name in columns}, fields)
+        columns = _columns(contract, instances, first_row)
+    return tensors_of(contract, columns, {name: _where(name, first_row) for name in columns}, fields)
 
 
 def _nothing(_contract: Contract, _max_rows: int) -> Tensors:
@@ -91,13 +120,13 @@ def _by_name(only: Spec, row: Any) -> bool:
     return type(row) is dict and len(row) == 1 and only.name in row
 
 
-def _columns(contract: Contract, instances: Sequence[Any]) -> dict[str, Sequence[Any]]:
+def _columns(contract: Contract, instances: Sequence[Any], first_row: int) -> dict[str, Sequence[Any]]:
     """Return the values of each input, row by row, from rows that are objects by input name."""
     names = [spec.name for spec in contract.inputs]
     needed = [spec.name for spec in contract.inputs if not spec.optional]
     violations: list[FieldViolation] = []
     first: dict[str, Any] = instances[0] if isinstance(instances[0], dict) else {}
-    for index, row in enumerate(instances):
+    for index, row in enumerate(instances, first_row):
         where = f"instances[{index}]"
         if not isinstance(row, dict):
             violations.append(FieldViolation(where, f"an object with {', '.join(map(repr, names))} is needed"))
@@ -119,5 +148,5 @@ def _columns(contract: Contract, instances: Sequence[Any]) -> dict[str, Sequence
     return {name: [row[name] for row in instances] for name in names if name in first}
 
 
-def _where(name: str) -> Where:
-    return lambda row: f"instances[{row}].{name}"
+def _where(name: str, first_row: int) -> Where:
+    return lambda row: f"instances[{first_row + row}].{name}"

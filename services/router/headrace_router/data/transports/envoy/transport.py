@@ -24,6 +24,7 @@ from headrace_router.data.transports.envoy.unary_calls import UnaryCalls
 from headrace_router.data.transports.prediction_methods import prediction_methods
 from headrace_router.data.transports.rest.app import RestTransport
 from headrace_router.data.transports.rest.disconnects import SWEEP_S, PolledDisconnects, Scope
+from headrace_router.data.transports.rest.event_stream import EventStreams
 from headrace_router.data.transports.rest.inference_paths import InferencePaths
 
 SCOPE = "predict"
@@ -58,6 +59,7 @@ def envoy_transport(
     predictor: Predictor,
     contexts: CallContextFactory,
     paths: InferencePaths,
+    events: EventStreams,
     *,
     behind_a_front_door: bool,
 ) -> EnvoyTransport:
@@ -77,6 +79,7 @@ def envoy_transport(
         predictor,
         contexts,
         paths,
+        events,
         max_body_bytes=settings.max_message_bytes,
         max_active=settings.max_concurrent_rpcs,
         ready=lambda: runtime.health.ready,

@@ -22,7 +22,7 @@ from headrace_router.data.predictor import Predictor
 from headrace_router.data.protocols.oip import infer_message, infer_stream
 from headrace_router.data.transports.admission import AdmissionControl
 from headrace_router.data.transports.call_context import CallContextFactory, wanted
-from headrace_router.data.transports.grpc_aio.pace import ClientPace
+from headrace_router.data.transports.pace import ClientPace
 
 log = structlog.get_logger()
 

@@ -35,8 +35,17 @@ from headrace_router.data.transports.rest.disconnects import (
     Scope,
     Send,
 )
+from headrace_router.data.transports.rest.event_stream import Events, EventStreams
 from headrace_router.data.transports.rest.inference_paths import OF_ANYBODY, InferencePaths, below_root, refusal_of
-from headrace_router.data.transports.rest.paths import PredictionRoute, ReadRoute, Render, Reply, WrongMethod, find_v1
+from headrace_router.data.transports.rest.paths import (
+    PredictionRoute,
+    ReadRoute,
+    Render,
+    Reply,
+    StreamRoute,
+    WrongMethod,
+    find_v1,
+)
 
 log = structlog.get_logger()
 
@@ -67,6 +76,7 @@ class RestTransport:
         predictor: Predictor,
         contexts: CallContextFactory,
         inference: InferencePaths,
+        events: EventStreams,
         *,
         max_body_bytes: int,
         max_active: int,
@@ -76,6 +86,7 @@ class RestTransport:
     ) -> None:
         self._disconnects, self._identify = disconnects or AwaitedDisconnects(), identify
         self._predictor, self._contexts, self._inference, self._ready = predictor, contexts, inference, ready
+        self._events = events
         self._max_body_bytes, self._admission = max_body_bytes, AdmissionControl(max_active)
         self._active = 0
 
@@ -110,6 +121,9 @@ class RestTransport:
                 body = await self._body(receive, found, call) if method == "POST" else b""
                 with finishing(call):
                     reply = what.read(call.caller, body)
+            elif isinstance(what, StreamRoute):
+                await self._stream(what, receive, send, found, call, headers)
+                return
             else:
                 request, render = await self._request(what, receive, found, call)
                 answer = await self._disconnects.unless_disconnected(self._predictor.predict(request, call), receive)
@@ -125,6 +139,28 @@ class RestTransport:
         except Exception:
             log.exception("unhandled error", path=scope["path"])
             await refuse(send, headers, raw, Internal("internal error"))
+
+    async def _stream(
+        self,
+        what: StreamRoute,
+        receive: Receive,
+        send: Send,
+        found: dict[str, str],
+        call: Call,
+        headers: list[tuple[bytes, bytes]],
+    ) -> None:
+        """Answer in parts. Raises ServiceError where nothing was answered yet."""
+        until = call.deadline if TIMEOUT_HEADER in found else None
+        try:
+            if self._active > self._admission.threshold:
+                self._admission.admit(receive, call.caller.client, self._active)
+            parts = self._events.parts(what.model, await self._body(receive, found, call))
+        except ServiceError as error:
+            self._predictor.refused(call, error)
+            raise
+        answering = self._events.answer(parts, call, found, Events(send, headers), until)
+        with finishing(call):
+            await self._disconnects.unless_disconnected(answering, receive)
 
     async def _request(
         self, what: PredictionRoute, receive: Receive, headers: Mapping[str, str], call: Call

@@ -13,7 +13,7 @@ from headrace_router.data.messages import Answer, Request
 from headrace_router.data.protocols import natural_json, predict_json
 
 SPEC_PATH = "/v1/predict"
-MODELS_PREFIX, PREDICT_SUFFIX = "/v1/models/", ":predict"
+MODELS_PREFIX, PREDICT_SUFFIX, STREAM_SUFFIX = "/v1/models/", ":predict", ":predictStream"
 
 JSON = (b"content-type", b"application/json")
 ByteHeaders = tuple[tuple[bytes, bytes], ...]
@@ -44,6 +44,12 @@ class PredictionRoute(NamedTuple):
     parse: Callable[[bytes, Mapping[str, str]], tuple[Request, Render]]
 
 
+class StreamRoute(NamedTuple):
+    """A path that predicts in parts."""
+
+    model: str
+
+
 class ReadRoute(NamedTuple):
     """A path that reads what is known of models. read: gives the answer to a caller and a body."""
 
@@ -55,24 +61,26 @@ def path_of(raw: bytes) -> str:
     return unquote_to_bytes(raw).decode("utf-8", "replace")
 
 
-def find_v1(method: str, raw: bytes) -> PredictionRoute:
+def find_v1(method: str, raw: bytes) -> PredictionRoute | StreamRoute:
     """Return what answers a path below `/v1`. Raises NotFound, WrongMethod."""
     path = path_of(raw)
-    model = _model(path)
-    if model is None and path != SPEC_PATH:
+    model, streamed = _model(path, PREDICT_SUFFIX), _model(path, STREAM_SUFFIX)
+    if model is None and streamed is None and path != SPEC_PATH:
         raise NotFound(f"no such path: {path}", reason="PATH_NOT_FOUND")
     if method != "POST":
         raise WrongMethod(path, method, "POST")
+    if streamed is not None:
+        return StreamRoute(streamed)
     if model is None:
         return _SPECIFICATION
     return PredictionRoute(lambda body, _headers: (natural_json.parse(model, body), _natural))
 
 
-def _model(path: str) -> str | None:
-    """Return the model in `/v1/models/{model}:predict`, or None for any other path."""
-    if not path.startswith(MODELS_PREFIX) or not path.endswith(PREDICT_SUFFIX):
+def _model(path: str, suffix: str) -> str | None:
+    """Return the model in `/v1/models/{model}` with a suffix behind it, or None for any other path."""
+    if not path.startswith(MODELS_PREFIX) or not path.endswith(suffix):
         return None
-    model = path[len(MODELS_PREFIX) : -len(PREDICT_SUFFIX)]
+    model = path[len(MODELS_PREFIX) : -len(suffix)]
     return model if model and "/" not in model else None
 
 

@@ -1,0 +1,41 @@
+"""One request answered in parts: several are under way at a time, and each is written as soon as it is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+# Rows of a part, and parts of one call that are under way.
+PART_ROWS, MOST_PARTS = 256, 8
+
+
+async def answer_in_parts(
+    parts: Iterable[tuple[int, T]],
+    begin: Callable[[], Awaitable[None]],
+    predict: Callable[[T], Awaitable[A]],
+    write: Callable[[int, A], Awaitable[None]],
+) -> None:
+    """Answer every part. A place is free again when its answer is written, so who does not read waits.
+
+    parts: each with the position of its first row. begin: returns when one more may begin. The first error ends all, in
+    an ExceptionGroup.
+    """
+    room, writing = asyncio.Semaphore(MOST_PARTS), asyncio.Lock()
+
+    async def answer(first_row: int, part: T) -> None:
+        try:
+            found = await predict(part)
+            async with writing:
+                await write(first_row, found)
+        finally:
+            room.release()
+
+    async with asyncio.TaskGroup() as tasks:
+        for first_row, part in parts:
+            await begin()
+            await room.acquire()
+            tasks.create_task(answer(first_row, part), name="part of a prediction")

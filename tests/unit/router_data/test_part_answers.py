@@ -1,0 +1,64 @@
+"""Parts of one request: how many are under way, and what ends them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from headrace_router.data.transports.part_answers import MOST_PARTS, answer_in_parts
+from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.testing import eventually
+
+PARTS = [(number, str(number)) for number in range(3 * MOST_PARTS)]
+
+
+async def at_once() -> None:
+    """Let everything begin."""
+
+
+async def test_who_does_not_read_has_no_more_parts_begun_than_may_be_under_way():
+    begun: list[str] = []
+    written: list[int] = []
+    reads = asyncio.Event()
+
+    async def predict(part: str) -> str:
+        begun.append(part)
+        return part
+
+    async def write(first_row: int, answer: str) -> None:
+        await reads.wait()
+        written.append(first_row)
+
+    answering = asyncio.create_task(answer_in_parts(PARTS, at_once, predict, write))
+    await eventually(lambda: len(begun) == MOST_PARTS)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(begun) == MOST_PARTS
+    reads.set()
+    await answering
+    assert sorted(written) == [first for first, _ in PARTS]
+
+
+async def test_an_error_ends_the_parts_that_are_under_way_and_begins_no_more():
+    begun: list[str] = []
+    cancelled: list[str] = []
+
+    async def predict(part: str) -> str:
+        begun.append(part)
+        if part == "3":
+            raise Unavailable("no", reason="NO_BACKEND")
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            cancelled.append(part)
+            raise
+        return part
+
+    async def write(first_row: int, answer: str) -> None:
+        raise AssertionError("nothing is answered")
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await answer_in_parts(PARTS, at_once, predict, write)
+    assert [type(error) for error in caught.value.exceptions] == [Unavailable]
+    assert sorted([*cancelled, "3"]) == sorted(begun)
+    assert len(begun) <= MOST_PARTS
