@@ -19,16 +19,23 @@ PAGES = {
     "version": "models/digits/versions/v2",
     "route": "models/digits/route",
     "rollouts": "rollouts",
+    "rollout": "rollouts#first",
     "data": "models/digits/data",
     "shadow": "models/digits/shadow",
     "experiments": "experiments",
+    "experiment": "experiments#first",
     "predictions": "predictions",
     "pools": "pools",
     "pool": "pools/default",
+    "replay": "pools/default/replay",
     "alerts": "alerts",
     "jobs": "jobs",
+    "job": "jobs#first",
+    "search": "search?q=digits",
     "audit": "audit",
 }
+# The first of a list.
+FIRST = "#first"
 LOOKS = {"light": ("light", 960, 600), "dark": ("dark", 960, 600), "telephone": ("light", 360, 640)}
 
 
@@ -48,7 +55,12 @@ def pictures(running: Browser) -> None:
         page.goto(link())
         home = page.url
         for name, path in PAGES.items():
-            page.goto(home + path)
+            page.goto(home + path.removesuffix(FIRST))
+            if path.endswith(FIRST):
+                first = page.locator("tbody th a").first
+                if not first.count():
+                    continue  # there is none: its picture stays as it was
+                page.goto(home.removesuffix("/console/") + (first.get_attribute("href") or ""))
             page.screenshot(path=HERE / f"{name}-{look}.png")
         context.close()
 

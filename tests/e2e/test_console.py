@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import httpx
 import numpy as np
@@ -153,3 +154,26 @@ def test_at_the_front_door_it_needs_no_token_and_takes_no_large_body(stack: Runn
             assert client.get(path).status_code in (400, 401, 404)
         forged = client.get("/console/", headers={"x-headrace-client": "admin", "authorization": "Bearer x"})
         assert forged.headers["location"].startswith("/console/sign-in")
+
+
+def test_times_are_in_the_readers_zone_and_utc_is_on_hover(stack: RunningStack, watched: Watched):
+    running = watched.page.context.browser
+    assert running is not None
+    context = running.new_context(timezone_id="Asia/Tokyo")
+    page = context.new_page()
+    page.goto(link(stack, f"/console/models/{MODEL}/audit"))
+    shown = page.locator("td time").first
+    utc = datetime.fromisoformat((shown.get_attribute("title") or "").replace(" UTC", "+00:00"))
+    assert shown.inner_text() == (utc + timedelta(hours=9)).strftime("%Y-%m-%d %H:%M")
+    context.close()
+
+
+def test_models_that_a_token_does_not_name_do_not_exist(stack: RunningStack, model: Client):
+    with httpx.Client(base_url=stack.url, trust_env=False, timeout=30) as stranger:
+        signed_in = stranger.get(link(stack, subject="console-stranger", models=["nobodys-*"]))
+        assert signed_in.status_code == 303
+        for page in ("", "/versions/v1", "/route", "/rollouts", "/data", "/audit"):
+            assert stranger.get(f"/console/models/{MODEL}{page}").status_code == 404, page
+        for page in ("/console/", f"/console/search?q={MODEL}", "/console/audit", "/console/pools/default"):
+            told = stranger.get(page).text.replace(f'value="{MODEL}"', "").replace(f"“{MODEL}”", "")
+            assert f"/models/{MODEL}" not in told, page

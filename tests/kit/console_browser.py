@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +18,12 @@ from tests.kit.stack import RunningStack
 SUBJECT = "console-tests"
 
 
-def link(stack: RunningStack, then: str = "/console/", subject: str = SUBJECT) -> str:
-    """Return a one-time link that leads to a page."""
+def link(
+    stack: RunningStack, then: str = "/console/", subject: str = SUBJECT, models: Sequence[str] | None = None
+) -> str:
+    """Return a one-time link that leads to a page. models: patterns of those that its token names; None for all."""
     issuer = DevelopmentIssuer(stack.settings.identity)
-    asked = {"link": issuer.console_link(subject=subject, now=datetime.now(UTC)), "then": then}
+    asked = {"link": issuer.console_link(subject=subject, now=datetime.now(UTC), models=models), "then": then}
     return f"{stack.url}/console/sign-in/link?{urllib.parse.urlencode(asked)}"
 
 
