@@ -11,6 +11,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from headrace_console import charts
+from headrace_console.pages.drift_tests import looks_at
 from headrace_console.pages.rendering import last
 from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, Part, Visit, known, signed_in
@@ -75,6 +76,7 @@ async def data(visit: Visit) -> Response:
         table=table,
         column=column,
         test=test,
+        looks_at=looks_at,
         over_time=over_time(evaluations, column, test),
         distributions=distributions,
         histogram=histogram,
