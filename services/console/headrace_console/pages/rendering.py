@@ -18,6 +18,8 @@ from markupsafe import Markup
 
 from headrace_console import bars, charts
 
+# Signals and measures that are shares of one.
+_SHARES = frozenset(("accuracy", "conversion_rate", "error_rate", "error_rate_change", "estimated_accuracy"))
 STATIC = Path(__file__).parents[1] / "static"
 
 
@@ -41,6 +43,7 @@ def environment() -> Environment:
         "bytes": size,
         "exact": exact,
         "id": last,
+        "measured": measured,
         "micros": micros,
         "number": number,
         "percent": percent,
@@ -138,6 +141,17 @@ def micros(value: float | None) -> str:
     ('250 µs', '1.5 ms', '2.5 s')
     """
     return "–" if value is None else seconds(value / 1e6)
+
+
+def measured(value: float, signal: str) -> str:
+    """Return the value of a signal with the unit that its name says.
+
+    >>> measured(12500, "latency_p99_us"), measured(0.02, "error_rate"), measured(3, "lost_batches")
+    ('12.5 ms', '2 %', '3')
+    """
+    if signal.endswith("_us"):
+        return micros(value)
+    return percent(value) if signal in _SHARES else number(value)
 
 
 def seconds(value: float | Duration | None) -> str:
