@@ -27,6 +27,7 @@ MODELS = (
     "graph-extended",
     "opset",
     "fp16",
+    "trees-half",
     "int8-dynamic",
     "int8-static-minmax",
     "int8-static-entropy",

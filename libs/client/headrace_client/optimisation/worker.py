@@ -131,6 +131,24 @@ def int8_static(method):
     return make
 
 
+def trees_half(source, target, calibration):
+    import onnx
+    import onnxruntime
+
+    trees = runpy.run_path(str(Path(__file__).with_name("trees.py")))
+    model = onnx.load(str(source))
+
+    def answers_of(one):
+        opened = onnxruntime.InferenceSession(one.SerializeToString(), providers=["CPUExecutionProvider"])
+        inputs = generated(opened.get_inputs()) if calibration is None else calibration
+        return opened.run(None, inputs)
+
+    pruned = trees["pruned"](model, answers_of) if trees["of_trees"](model) else None
+    if pruned is None:
+        raise Unmade("has no trees to prune")
+    onnx.save(pruned, str(target))
+
+
 def quantisable(path):
     """Raise Unmade for a model with nothing to quantise, such as one of trees."""
     import onnx
@@ -153,6 +171,7 @@ MAKERS = {
     "graph-extended": graph("EXTENDED"),
     "opset": opset,
     "fp16": fp16,
+    "trees-half": trees_half,
     "int8-dynamic": int8_dynamic,
     "int8-static-minmax": int8_static("MinMax"),
     "int8-static-entropy": int8_static("Entropy"),

@@ -65,12 +65,12 @@ def made(tmp_path_factory: pytest.TempPathFactory, rows: Rows) -> tuple[Path, Me
 def test_every_candidate_is_made_or_says_why_not(made: tuple[Path, Measured]) -> None:
     _, measured = made
     problems = {one.name: one.problem for one in measured.candidates if one.problem}
-    assert problems == {}
+    assert problems == {"trees-half": "has no trees to prune"}
     assert [one.name for one in measured.candidates] == [*process.MODELS, *process.OPTIONS]
     assert measured.judged_rows == ROWS - ROWS // 4  # those that it was calibrated with do not judge it
 
 
-@pytest.mark.parametrize("name", process.MODELS)
+@pytest.mark.parametrize("name", [name for name in process.MODELS if name != "trees-half"])
 def test_every_file_can_be_loaded_again_and_answers_as_it_was_judged(
     made: tuple[Path, Measured], rows: Rows, name: str
 ) -> None:
