@@ -7,6 +7,7 @@ from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
 from headrace.tensor.v1 import tensor_pb2
+from headrace_batcher.decisions.padding import Padding
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.version_state import Wanted
 from headrace_batcher.loading.demand import DemandWatch, from_proto, limits
@@ -55,6 +56,13 @@ def test_a_wanted_version_becomes_data():
 )
 def test_limits_are_what_a_version_says_and_the_rest_by_default(serving, expected):
     assert limits(registry_pb2.ServingSettings(**serving), BOUNDS) == expected
+
+
+def test_what_is_pinned_and_how_rows_are_padded_is_what_the_settings_say():
+    padding = registry_pb2.ServingSettings.Padding(sizes=[8, 32], values={"ids": 1.0})
+    found = from_proto(wanted(serving=registry_pb2.ServingSettings(warm=True, padding=padding)), BOUNDS)
+    assert (found.pinned, found.padding) == (True, Padding((8, 32), (("ids", 1.0),)))
+    assert (from_proto(wanted(), BOUNDS).pinned, from_proto(wanted(), BOUNDS).padding) == (False, None)
 
 
 def test_what_can_never_be_loaded_is_named():

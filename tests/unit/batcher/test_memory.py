@@ -1,9 +1,10 @@
 """What counts as a batcher's memory: its own, that of its children, and that of its backend's process group."""
 
+import math
 from pathlib import Path
 
 import pytest
-from headrace_batcher.loading.memory import held_bytes
+from headrace_batcher.loading.memory import MemoryWatch, held_bytes
 
 OWN, GROUP = 10, 20
 
@@ -36,3 +37,13 @@ def test_a_process_that_ends_meanwhile_counts_nothing(proc: Path):
     (proc / "11" / "smaps_rollup").unlink()
     (proc / "21" / "stat").unlink()
     assert held_bytes(OWN, GROUP, proc) == 101 * 1024
+
+
+async def test_the_memory_of_gpus_is_counted_where_it_is_bounded(proc: Path):
+    watch = MemoryWatch(math.inf, lambda: GROUP, proc, gpu_limit_bytes=1000, gpu_bytes=lambda: 1001)
+    memory = await watch.read()
+    assert memory is not None
+    assert (memory.main_is_short, memory.gpu_is_short, memory.is_short) == (False, True, True)
+    unbounded = await MemoryWatch(10**12, lambda: GROUP, proc, gpu_bytes=lambda: 10**12).read()
+    assert unbounded is not None
+    assert not unbounded.is_short

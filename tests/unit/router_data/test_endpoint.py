@@ -144,6 +144,7 @@ def test_what_is_given_up_is_no_answer():
         (13, "INTERNAL", True),
         (14, "NOT_LOADED", False),
         (14, "STOPPING", False),
+        (14, "MODEL_LOADING", False),
         (3, "NAN_NOT_ALLOWED", False),
         (8, "QUEUE_FULL", False),
         (4, "DEADLINE_UNREACHABLE", False),

@@ -152,12 +152,21 @@ async def test_nobody_is_retried_whose_time_is_up(batcher, other):
     assert one.attempts == 1
 
 
-async def test_a_version_that_is_not_loaded_is_tried_elsewhere(batcher, other):
-    batcher.behave = refusing(14, "NOT_LOADED")
+@pytest.mark.parametrize("reason", ["NOT_LOADED", "MODEL_LOADING"])
+async def test_a_version_that_is_not_loaded_is_tried_elsewhere(batcher, other, reason):
+    batcher.behave = refusing(14, reason)
     async with pools_of(batcher, other) as pools:
         works = submitted(pools, 20)
         answers = await asyncio.gather(*(one.answer for one in works))
     assert {answer.code for answer in answers} == {0}
+
+
+async def test_who_asks_everywhere_for_a_version_that_is_being_loaded_is_told_so(batcher, other):
+    batcher.behave = other.behave = refusing(14, "MODEL_LOADING")
+    async with pools_of(batcher, other) as pools:
+        (one,) = submitted(pools)
+        assert (await one.answer).reason == "MODEL_LOADING"
+    assert len(batcher.requests) + len(other.requests) == 2
 
 
 async def test_an_error_of_the_request_itself_is_not_tried_elsewhere(batcher, other):

@@ -28,12 +28,14 @@ TREES = 20
 
 def converted(fitted: Any, rows: np.ndarray) -> onnx.ModelProto:
     options = {id(fitted): {"zipmap": False}} if hasattr(fitted, "classes_") else None
-    return to_onnx(fitted, rows[:1].astype(np.float32), options=options, target_opset={"": 17, "ai.onnx.ml": 3})
+    made: Any = to_onnx(fitted, rows[:1].astype(np.float32), options=options, target_opset={"": 17, "ai.onnx.ml": 3})
+    return made
 
 
 def answers(model: onnx.ModelProto, rows: np.ndarray) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: rows.astype(np.float32)})
+    made: Any = session.run(None, {session.get_inputs()[0].name: rows.astype(np.float32)})
+    return made
 
 
 def pruned(fitted: Any, rows: np.ndarray) -> tuple[onnx.ModelProto, onnx.ModelProto]:
