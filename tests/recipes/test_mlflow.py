@@ -1,4 +1,4 @@
-"""Folders as MLflow itself writes them, of two flavours, served in one command and answering as MLflow answers."""
+"""Folders as MLflow itself writes them, by its defaults and as pickles, served in one command, answering as there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.recipes, pytest.mark.timeout(1800)]
 
 PACKAGES = (
     *("mlflow-skinny", "scikit-learn", "skl2onnx", "xgboost-cpu", "onnxmltools", "onnxruntime"),
-    *("packaging", "pandas", "joblib", "cloudpickle", "sqlalchemy"),
+    *("packaging", "pandas", "joblib", "cloudpickle", "skops"),
 )
 SAVE = """
 import json, os
@@ -34,10 +34,12 @@ from xgboost import XGBRegressor
 features, labels = load_iris(return_X_y=True)
 pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(features, labels)
 trees = XGBRegressor(n_estimators=5).fit(features, labels)
-mlflow.sklearn.save_model(pipeline, "sklearn", serialization_format="cloudpickle")
-mlflow.xgboost.save_model(trees, "xgboost", model_format="json")
+mlflow.sklearn.save_model(pipeline, "pickled", serialization_format="cloudpickle")
+mlflow.sklearn.save_model(pipeline, "sklearn", serialization_format="skops")
+mlflow.xgboost.save_model(trees, "xgboost")
 rows = features[::15]
-expected = {"sklearn": pipeline.predict_proba(rows), "xgboost": mlflow.pyfunc.load_model("xgboost").predict(rows)}
+expected = dict.fromkeys(("pickled", "sklearn"), pipeline.predict_proba(rows))
+expected["xgboost"] = mlflow.pyfunc.load_model("xgboost").predict(rows)
 json.dump({name: values.tolist() for name, values in expected.items()}, open("expected.json", "w"))
 json.dump(rows.tolist(), open("rows.json", "w"))
 """
@@ -56,16 +58,23 @@ def saved(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("flavour", ["sklearn", "xgboost"])
+@pytest.mark.parametrize(
+    ("folder", "flavour", "words"),
+    [
+        pytest.param("sklearn", "sklearn", (), id="scikit-learn by skops, which needs no trust"),
+        pytest.param("pickled", "sklearn", ("--trust",), id="scikit-learn by cloudpickle"),
+        pytest.param("xgboost", "xgboost", (), id="XGBoost"),
+    ],
+)
 def test_a_folder_of_mlflow_is_served_and_answers_as_it_did_there(
-    headrace: Headrace, saved: Path, python: str, flavour: str
+    headrace: Headrace, saved: Path, python: str, folder: str, flavour: str, words: tuple[str, ...]
 ) -> None:
-    assert read_mlflow(saved / flavour).flavour == flavour
-    served = headrace("models", "serve", str(saved / flavour), "--name", headrace.model, "--trust", "--python", python)
+    assert read_mlflow(saved / folder).flavour == flavour
+    served = headrace("models", "serve", str(saved / folder), "--name", headrace.model, "--python", python, *words)
     assert served["version"] == "v1"
     rows = json.loads((saved / "rows.json").read_text())
     answer = headrace("predict", headrace.model, "--rows", json.dumps(rows))
-    expected = np.array(json.loads((saved / "expected.json").read_text())[flavour])
+    expected = np.array(json.loads((saved / "expected.json").read_text())[folder])
     output = "probabilities" if flavour == "sklearn" else next(iter(answer["outputs"]))
     found = np.array(answer["outputs"][output]).reshape(expected.shape)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)

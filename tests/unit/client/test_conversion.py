@@ -1,9 +1,11 @@
 """Model files of other formats: what they are, and a conversion that takes nobody with it."""
 
+import io
 import json
 import pickle
 import socket
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,13 @@ class Runs:
 
     def __reduce__(self):
         return exec, (self.code,)
+
+
+def archive(*names: str) -> bytes:
+    with zipfile.ZipFile(made := io.BytesIO(), "w") as written:
+        for name in names:
+            written.writestr(name, b"{}")
+    return made.getvalue()
 
 
 @pytest.fixture
@@ -53,6 +62,7 @@ def folder(tmp_path: Path) -> Path:
         pytest.param(b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner{", Kind.XGBOOST, id="UBJSON of XGBoost"),
         pytest.param(b"tree\nversion=v4\n", Kind.LIGHTGBM, id="text of LightGBM"),
         pytest.param(pickle.dumps({}), Kind.PICKLE, id="pickle"),
+        pytest.param(archive("140339689945424.npy", "schema.json"), Kind.SKOPS, id="skops"),
         pytest.param(b"{ is no JSON", Kind.ONNX, id="what the registry will refuse"),
     ],
 )

@@ -104,8 +104,8 @@ def register(
     request_id: str,
 ) -> None:
     """Register VERSION of MODEL from a FILE: ONNX, a pipeline (.yaml) with its graphs beside it, or of XGBoost (.json,
-    .ubj), LightGBM (.txt) or a pickle of scikit-learn or these, which are converted first; or from a folder of MLflow,
-    which is one of these. The model is created when it does not exist.
+    .ubj), LightGBM (.txt) or scikit-learn (.skops), or a pickle of any of these, which are converted first; or from a
+    folder of MLflow, which is one of these. The model is created when it does not exist.
 
     TorchScript, AOTInductor (.pt2), a SavedModel, a TensorRT plan and Python code (model.py, or its folder) are
     registered as they are, with --contract: pools that have their runtime run them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import zipfile
 from pathlib import Path
 
 from headrace_client.errors import InvalidArgument, invalid
@@ -14,12 +15,13 @@ _HEAD_BYTES = 64 * 1024
 
 
 class Kind(enum.StrEnum):
-    """How a file is read. PICKLE: by running what is in it."""
+    """How a file is read. PICKLE: by running what is in it. SKOPS: only where it has nothing but known types."""
 
     ONNX = "onnx"
     XGBOOST = "xgboost"
     LIGHTGBM = "lightgbm"
     PICKLE = "pickle"
+    SKOPS = "skops"
     TORCHSCRIPT = "torchscript"
     PT2 = "pt2"
     SAVEDMODEL = "savedmodel"
@@ -52,7 +54,7 @@ def recognise(path: Path) -> Kind:
     if head.startswith(_PICKLES):
         return Kind.PICKLE
     if head.startswith(b"PK\x03\x04"):
-        return Kind(of_archive(path))
+        return Kind.SKOPS if _is_skops(path) else Kind(of_archive(path))
     if head.startswith(_PLANS):
         return Kind.TENSORRT
     if path.suffix == ".py":
@@ -65,6 +67,15 @@ def recognise(path: Path) -> Kind:
     if head.lstrip()[:1] == b"{":
         return _of_object(path, head)
     return Kind.ONNX  # the registry says what is wrong with one that is none
+
+
+def _is_skops(path: Path) -> bool:
+    """Return whether an archive is what skops writes, and MLflow by it: a description and arrays."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "schema.json" in archive.namelist()
+    except zipfile.BadZipFile:
+        return False
 
 
 def _of_folder(path: Path) -> Kind:

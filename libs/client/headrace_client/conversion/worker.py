@@ -25,6 +25,7 @@ _INSTALL = {
     "xgboost": "xgboost-cpu onnxmltools packaging onnxruntime scikit-learn",
     "lightgbm": "lightgbm onnxmltools packaging onnxruntime scikit-learn",
     "pickle": "scikit-learn skl2onnx onnxruntime pandas",
+    "skops": "scikit-learn skops skl2onnx onnxruntime pandas",
 }
 
 
@@ -47,6 +48,15 @@ def load(kind, path):
         import lightgbm
 
         return lightgbm.Booster(model_file=str(path))
+    if kind == "skops":
+        import skops.io
+
+        strange = skops.io.get_untrusted_types(file=path)
+        if strange:
+            raise Failed(
+                f"holds types that skops does not trust ({', '.join(strange)}): save it as a pickle, and --trust"
+            )
+        return skops.io.load(path)
     try:
         import joblib
 
