@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Codes = NDArray[np.uint8]
 
 
 def counts(values: ArrayLike) -> Counts:
@@ -17,6 +18,13 @@ def counts(values: ArrayLike) -> Counts:
 def floats(values: ArrayLike) -> Floats:
     """Return a read-only copy as float64."""
     array = np.array(values, dtype=np.float64)
+    array.setflags(write=False)
+    return array
+
+
+def codes(values: ArrayLike) -> Codes:
+    """Return a read-only copy as bytes."""
+    array = np.array(values, dtype=np.uint8)
     array.setflags(write=False)
     return array
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from headrace_statistics import calibration, e_detector, references
-from headrace_statistics.arrays import counts, floats
+from headrace_statistics.arrays import codes, counts, floats
 from headrace_statistics.drift import embedding
 from headrace_statistics.inconclusive import Constant, NotEnoughData, NotFinite, OneClass, Unreadable
 from headrace_statistics.proportions import Proportion
-from headrace_statistics.sketches import bins, categories, embeddings, moments, units
+from headrace_statistics.sketches import bins, categories, embeddings, features, moments, units
 
 # Only the types that are named here are ever made from text. Stored values have these names for ever, whatever the
 # classes are called.
@@ -35,6 +35,7 @@ _TYPES: Mapping[str, type] = {
     "EmbeddingReference": references.EmbeddingReference,
     "EmbeddingSpace": embeddings.EmbeddingSpace,
     "EmbeddingSums": embeddings.EmbeddingSums,
+    "LabelledRows": features.LabelledRows,
     "LabelledScores": calibration.LabelledScores,
     "Law": embedding.Law,
     "Moments": moments.Moments,
@@ -85,7 +86,7 @@ def _plain(value: object) -> object:
             return {"kind": "time", "is": value.isoformat()}
         case np.ndarray():
             return {
-                "kind": "counts" if value.dtype.kind == "i" else "floats",
+                "kind": {"i": "counts", "u": "codes"}.get(value.dtype.kind, "floats"),
                 "shape": list(value.shape),
                 "is": base64.b64encode(value.astype(value.dtype.newbyteorder("<")).tobytes()).decode(),
             }
@@ -120,6 +121,8 @@ def _built(plain: Any) -> Any:
             return datetime.fromisoformat(inside)
         case "counts":
             return counts(np.frombuffer(base64.b64decode(inside), dtype="<i8").reshape(plain["shape"]))
+        case "codes":
+            return codes(np.frombuffer(base64.b64decode(inside), dtype="u1").reshape(plain["shape"]))
         case "floats":
             return floats(np.frombuffer(base64.b64decode(inside), dtype="<f8").reshape(plain["shape"]))
         case "set":

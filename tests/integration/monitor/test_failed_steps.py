@@ -21,6 +21,7 @@ from headrace_monitor.performance.arrivals import ArrivalProcessor
 from headrace_monitor.performance.calculator import OutcomeJoiner, PerformanceCalculator
 from headrace_monitor.performance.evaluator import HourEvaluator
 from headrace_monitor.performance.store import PerformanceStore
+from headrace_monitor.references.store import References
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import FakeClock, eventually
@@ -131,7 +132,7 @@ async def test_an_hour_that_failed_on_a_slow_registry_is_evaluated_seconds_after
     clock, registry = SystemClock(), SlowRegistry()
     await Logged(postgres_url, s3, tmp_path).put(Drawn(3, 50, hours_ago(3)).table("v1"))
     kept, joiner = PerformanceStore(log.database), OutcomeJoiner(log.reader, PostgresOutcomes(log.database))
-    calculator = PerformanceCalculator(joiner, kept, registry)
+    calculator = PerformanceCalculator(joiner, kept, registry, References(log.database))
     evaluator = HourEvaluator(log.database, joiner, calculator, kept, registry, clock)
     await fails(evaluator.step)
     registry.slow = False

@@ -21,11 +21,15 @@ from headrace_monitor.performance.decisions.joining import (
     FEATURE,
     Group,
     VersionInfo,
+    features_of,
+    follows_features,
     summaries_of,
 )
 from headrace_monitor.performance.decisions.probabilities import score_columns
 from headrace_monitor.performance.decisions.summaries import Summary
 from headrace_monitor.performance.store import PerformanceStore
+from headrace_monitor.references.coding import coding_of
+from headrace_monitor.references.store import References
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,8 +104,10 @@ class OutcomeJoiner:
 class PerformanceCalculator:
     """Computes the performance of predictions."""
 
-    def __init__(self, joins: OutcomeJoiner, kept: PerformanceStore, contracts: ContractSource) -> None:
-        self._joins, self._kept, self._contracts = joins, kept, contracts
+    def __init__(
+        self, joins: OutcomeJoiner, kept: PerformanceStore, contracts: ContractSource, references: References
+    ) -> None:
+        self._joins, self._kept, self._contracts, self._references = joins, kept, contracts, references
         self._turns = FairTurns(AT_ONCE)
 
     async def answer(self, query: PerformanceQuery, *, within_s: float | None = None) -> PerformanceResult:
@@ -124,8 +130,9 @@ class PerformanceCalculator:
         async def columns(version: str) -> Sequence[str]:
             if version not in answer.about:
                 answer.about[version] = await self.about(query.model, version)
-            scores = answer.about[version].scores
-            return (*sliced, *(() if scores is None else scores.names))
+            about = answer.about[version]
+            features = () if query.slice_by or not follows_features(about) else features_of(about)
+            return (*sliced, *features, *(() if about.scores is None else about.scores.names))
 
         async for batch, outcomes in self._joins.each(query, columns):
             found = await asyncio.to_thread(
@@ -149,7 +156,9 @@ class PerformanceCalculator:
         if known is None:
             return VersionInfo(Classes(), calibration)
         scores = score_columns(known.contract, known.outputs)
-        return VersionInfo(Classes(tuple(known.contract.labels)), calibration, scores)
+        frozen = await self._references.current(model, version)
+        coding = None if frozen is None else coding_of(frozen.monitored, frozen.reference.columns)
+        return VersionInfo(Classes(tuple(known.contract.labels)), calibration, scores, coding)
 
 
 def _next(parts: Iterator[Any], query: PerformanceQuery) -> Any:

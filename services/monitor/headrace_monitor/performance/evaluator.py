@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -15,6 +16,7 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.postgres.connections import Connections
 from headrace_statistics.calibration import Calibration, LabelledScores, labelled
+from headrace_statistics.sketches.features import labelled_rows
 
 from headrace_monitor.alerts.observations import Observation, Observations
 from headrace_monitor.log.contracts import ContractSource
@@ -22,9 +24,11 @@ from headrace_monitor.performance.calculator import OutcomeJoiner, PerformanceCa
 from headrace_monitor.performance.decisions import calibrating, error_slices
 from headrace_monitor.performance.decisions.error_slices import Evidence, evidence_of
 from headrace_monitor.performance.decisions.hours import HourlyPerformance, StaleHour, observations_of
+from headrace_monitor.performance.decisions.joining import features_of
 from headrace_monitor.performance.decisions.measures import Measure, measures
 from headrace_monitor.performance.decisions.summaries import Summary
 from headrace_monitor.performance.store import PerformanceStore, write_calibration, write_hours
+from headrace_monitor.references.coding import FeatureCoding
 
 HOUR = timedelta(hours=1)
 # Time after an hour until its predictions are in the log.
@@ -35,6 +39,8 @@ CATCH_UP = timedelta(days=1)
 PAST = timedelta(days=7)
 # Labelled rows of one hour that are read for that.
 CALIBRATION_ROWS = 20_000
+# Those of them whose features are kept: a calibration keeps as many as a hundred hours have.
+SAMPLE_ROWS = 200
 MAX_HOURS_A_STEP = 24
 
 
@@ -77,13 +83,13 @@ class HourEvaluator:
             evidence = await self._evidence(stale, version) if version else []
             about = answer.about[version]
             counts = error_slices.added(one.counts for one in evidence)
-            scores = await asyncio.to_thread(_scores, evidence)
+            scores = await asyncio.to_thread(_scores, evidence, about.coding)
             for variant, summary in groups.items():
-                said = measures(summary, threshold=None, calibration=about.calibration)
+                said = await asyncio.to_thread(measures, summary, threshold=None, calibration=about.calibration)
                 hours.append(_hour(stale.hour, version, variant, summary, said, counts, scores))
                 counts, scores = {}, None  # of the version as a whole: kept once
             whole = _merged(groups.values())
-            said = measures(whole, threshold=None, calibration=about.calibration)
+            said = await asyncio.to_thread(measures, whole, threshold=None, calibration=about.calibration)
             before = [hour for hour in past if hour.version == version]
             observed += observations_of(stale, version, whole, said, before, hours, now) if over else []
             ours = [hour for hour in hours if hour.version == version]
@@ -106,7 +112,7 @@ class HourEvaluator:
         query = PerformanceQuery(model, start, end, version)
 
         async def columns(_version: str) -> list[str]:
-            return ["attributes", *(f"feature.{column}" for column in categorical)]
+            return ["attributes", *(f"feature.{column}" for column in categorical), *features_of(about)]
 
         async for batch, outcomes in self._joins.each(query, columns):
             if outcomes and rows < CALIBRATION_ROWS:
@@ -121,11 +127,16 @@ class HourEvaluator:
         return [column.name for column in known.features if column.kind == tensor_pb2.TensorSpec.KIND_CATEGORICAL]
 
 
-def _scores(evidence: Iterable[Evidence]) -> LabelledScores | None:
+def _scores(evidence: Iterable[Evidence], coding: FeatureCoding | None) -> LabelledScores | None:
     pairs = [one for one in evidence if one.score.size]
     if not pairs:
         return None
-    return labelled(np.concatenate([one.score for one in pairs]), np.concatenate([one.answer for one in pairs]))
+    score, answer = np.concatenate([one.score for one in pairs]), np.concatenate([one.answer for one in pairs])
+    found, codes = labelled(score, answer), [one.codes for one in pairs if one.codes is not None]
+    if coding is None or len(codes) != len(pairs):
+        return found
+    rows = labelled_rows(score, answer, np.concatenate(codes), coding.names, coding.digest)
+    return replace(found, sample=rows.drawn(SAMPLE_ROWS))
 
 
 def _merged(summaries: Iterable[Summary]) -> Summary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -50,7 +51,7 @@ class PerformanceRpcs:
         for group in sorted(answer.groups):
             calibration = answer.about[group.version].calibration
             summary = answer.groups[group]
-            said = measures(summary, threshold=query.threshold, calibration=calibration)
+            said = await asyncio.to_thread(measures, summary, threshold=query.threshold, calibration=calibration)
             message = _performance(group, summary, said, blamed.get(group.version, ()))
             if group.version in watches:
                 message.concept_drift.CopyFrom(_error_watch(*watches[group.version]))

@@ -16,6 +16,7 @@ from headrace_monitor.performance.calculator import OutcomeJoiner, PerformanceCa
 from headrace_monitor.performance.evaluator import HourEvaluator
 from headrace_monitor.performance.rpcs import PerformanceRpcs
 from headrace_monitor.performance.store import PerformanceStore
+from headrace_monitor.references.store import References
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database
 
@@ -28,7 +29,7 @@ def open_performance(
     """Process new outcomes, evaluate hours, and return the implementation of GetPerformance."""
     settings, clock = runtime.settings, runtime.clock
     kept, joins = PerformanceStore(database), OutcomeJoiner(log.reader, outcomes.store)
-    calculator = PerformanceCalculator(joins, kept, log.contracts)
+    calculator = PerformanceCalculator(joins, kept, log.contracts, References(database))
     arrivals = ArrivalProcessor(
         *(database, log.reader, log.contracts, outcomes.delays, outcomes.metrics, clock),
         evaluate_after=timedelta(seconds=settings.performance_every_s),

@@ -5,24 +5,28 @@ The labels are a column `outcome.label`, as names or indexes, like outcomes. Rea
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 from headrace.tensor.v1 import tensor_pb2
 from headrace_statistics.calibration import Calibration, calibrate
 from headrace_statistics.inconclusive import NotEnoughData, OneClass, Unreadable
+from headrace_statistics.references import ColumnReference
+from headrace_statistics.sketches.features import LabelledRows, labelled_rows
 
 from headrace_monitor.log.decisions.class_names import Classes
 from headrace_monitor.log.predicted import PredictionColumns, predicted
 from headrace_monitor.log.raw_values import Values, is_float, rounded
+from headrace_monitor.references.coding import FeatureCoding, coded, coding_of
 from headrace_monitor.references.columns import MonitoredColumn
 from headrace_monitor.references.conversion import as_logged
 from headrace_monitor.references.reading import MAX_CELLS, Place, Table
-from headrace_monitor.references.values import UnusableColumnError, matrix, numbers
+from headrace_monitor.references.values import UnusableColumnError, elements, matrix, numbers
 
 LABEL = "outcome.label"
-# As many as labelled predictions are taken of.
-MAX_ROWS = 20_000
+MAX_ROWS = 100_000
 
 CalibrationResult = Calibration | NotEnoughData | OneClass | Unreadable
 
@@ -32,10 +36,11 @@ def calibrated(
     contract: tensor_pb2.ServingContract,
     columns: Sequence[MonitoredColumn],
     places: Mapping[str, Place],
+    frozen: Mapping[str, ColumnReference],
 ) -> CalibrationResult:
     """Return how the scores in a file with labels are calibrated, or why nothing can be said.
 
-    columns: those of the contract. places: where they are in the file, by name.
+    columns: those of the contract. places: where they are in the file, by name. frozen: what was frozen of it.
     """
     by_tensor: dict[str, list[MonitoredColumn]] = {}
     for column in columns:
@@ -43,7 +48,9 @@ def calibrated(
             by_tensor.setdefault(column.tensor, []).append(column)
     # Of a tensor in parts nobody can tell which class a score is of.
     by_tensor = {tensor: part for tensor, part in by_tensor.items() if len(part) == part[0].width}
-    width = sum(len(part) for part in by_tensor.values())
+    coding = coding_of(columns, frozen)
+    features = [] if coding is None else [column.width or 1 for column, _ in coding.features]
+    width = max(sum(len(part) for part in by_tensor.values()), *features, 0)
     most = max(min(MAX_ROWS, MAX_CELLS // max(width, 1)), 1)
     try:
         outputs = {tensor: _values(table, part, places, most) for tensor, part in by_tensor.items()}
@@ -53,11 +60,42 @@ def calibrated(
     if found is None or found.value is None or found.label is None:
         return Unreadable("the file has labels, but no scores of classes beside them")
     labels = table.column(LABEL, 1, most=most).to_pylist()
-    return _fitted(found, labels, Classes(tuple(contract.labels)))
+    score, answer = _pairs(found, labels, Classes(tuple(contract.labels)))
+    return calibrate(score, answer, sample=_sample(table, score, answer, coding, places, most))
 
 
-def _fitted(found: PredictionColumns, labels: Sequence[object], classes: Classes) -> CalibrationResult:
-    """Calibrate what is asked for of predictions too: the second of two classes, else the one that was predicted."""
+def _sample(
+    table: Table,
+    score: np.ndarray,
+    answer: np.ndarray,
+    coding: FeatureCoding | None,
+    places: Mapping[str, Place],
+    most: int,
+) -> LabelledRows | None:
+    """Return the rows with their features; those of lists that differ in length are unknown."""
+    if coding is None:
+        return None
+
+    @functools.lru_cache(maxsize=1)  # features of one list stand side by side
+    def whole(name: str, width: int) -> pa.ChunkedArray:
+        return table.column(name, width, most=most)
+
+    def read(column: MonitoredColumn) -> pa.ChunkedArray | None:
+        place, width = places[column.name], column.width or 1
+        array = whole(place.name, width)
+        if place.index is not None:
+            flat, others = elements(array, width)
+            if others:
+                return None
+            array = flat.take(pa.array(np.arange(place.index, len(flat), width)))
+        return as_logged(array, column.datatype)
+
+    codes = coded(coding, read, score.size)
+    return labelled_rows(score, answer, codes, coding.names, coding.digest)
+
+
+def _pairs(found: PredictionColumns, labels: Sequence[object], classes: Classes) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores and answers: of the second of two classes, else whether the one that was predicted was right."""
     assert found.value is not None
     assert found.label is not None
     answer = np.full(len(labels), np.nan)
@@ -65,7 +103,7 @@ def _fitted(found: PredictionColumns, labels: Sequence[object], classes: Classes
         word = _word(label, classes)
         if word is not None and found.known[row]:
             answer[row] = word == (classes.yes if found.score is not None else found.label[row])
-    return calibrate(found.value if found.score is None else found.score, answer)
+    return found.value if found.score is None else found.score, answer
 
 
 def _word(label: object, classes: Classes) -> str | None:

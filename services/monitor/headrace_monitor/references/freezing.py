@@ -81,7 +81,7 @@ def freeze_file(
         for column, array in _read(table, columns, found):
             made = _frozen(column, array)
             (frozen if isinstance(made, ColumnReference) else unfit)[column.name] = made  # pyright: ignore[reportArgumentType]
-        calibration = calibrated(table, contract, columns, found) if LABEL in there else None
+        calibration = calibrated(table, contract, columns, found, frozen) if LABEL in there else None
     except UnusableColumnError as error:
         raise RefusedError(f"{_at(table)} cannot be converted to what the contract says: {error}") from None
     except MemoryError:

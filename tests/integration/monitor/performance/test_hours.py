@@ -16,6 +16,7 @@ from headrace_monitor.outcomes.postgres import PostgresOutcomes
 from headrace_monitor.performance.calculator import OutcomeJoiner, PerformanceCalculator
 from headrace_monitor.performance.evaluator import HOUR, SETTLE, HourEvaluator
 from headrace_monitor.performance.store import PerformanceStore
+from headrace_monitor.references.store import References
 from headrace_servicekit.testing import FakeClock
 
 from tests.kit.feature_log import FeatureLog, feature_log
@@ -39,7 +40,7 @@ class Looked:
         self.log, self.files, self.clock = log, files, clock
         self.outcomes, self.performance = PostgresOutcomes(log.database), PerformanceStore(log.database)
         joins, registered = OutcomeJoiner(log.reader, self.outcomes), Registered()
-        tracker = PerformanceCalculator(joins, self.performance, registered)
+        tracker = PerformanceCalculator(joins, self.performance, registered, References(log.database))
         self.evaluator = HourEvaluator(log.database, joins, tracker, self.performance, registered, clock)
 
     async def label(self, drawn: Drawn, rows: int, *, wrong: bool = False) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from headrace_statistics import slices
+from headrace_statistics.arrays import Codes
 from headrace_statistics.proportions import Proportion
 
 from headrace_monitor.log.decisions.sampling import most_halvings
 from headrace_monitor.outcomes.store import ValuesByRow
-from headrace_monitor.performance.decisions.joining import FEATURE, JoinedRows, VersionInfo, slices_of
+from headrace_monitor.performance.decisions.joining import FEATURE, JoinedRows, VersionInfo, coded_rows, slices_of
 from headrace_monitor.performance.decisions.means import Floats
 
 if TYPE_CHECKING:
@@ -33,11 +34,14 @@ Counts = Mapping[str, Mapping[str, ByHalvings]]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Error counts of labelled rows of one version. score, answer: pairs to calibrate on."""
+    """Error counts of labelled rows of one version. score, answer: pairs to calibrate on. codes: of their features, in
+    the version's coding; None without one.
+    """
 
     counts: dict[str, dict[str, dict[int, list[float]]]]
     score: Floats
     answer: Floats
+    codes: Codes | None = None
 
 
 def evidence_of(batch: pa.RecordBatch, outcomes: ValuesByRow, about: VersionInfo, columns: Sequence[str]) -> Evidence:
@@ -54,8 +58,9 @@ def evidence_of(batch: pa.RecordBatch, outcomes: ValuesByRow, about: VersionInfo
             count[0] += 1 - float(rows.right[index])
             count[1] += 1
         counts[column] = {value: dict(count) for value, count in by_value.items()}
-    usable = np.isfinite(rows.score) & np.isfinite(rows.answer)
-    return Evidence(counts, rows.score[usable], rows.answer[usable])
+    usable = np.flatnonzero(np.isfinite(rows.score) & np.isfinite(rows.answer))
+    codes = None if about.coding is None else coded_rows(batch, usable, about.coding)
+    return Evidence(counts, rows.score[usable], rows.answer[usable], codes)
 
 
 def _sliced(batch: pa.RecordBatch, columns: Sequence[str]) -> dict[str, list[str]]:

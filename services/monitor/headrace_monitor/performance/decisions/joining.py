@@ -8,13 +8,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from headrace_statistics.arrays import Codes
 from headrace_statistics.calibration import Calibration
+from headrace_statistics.sketches import features
+from headrace_statistics.sketches.features import FeatureCounts
 
 from headrace_monitor.log.decisions.class_names import Classes, quantity
 from headrace_monitor.outcomes.store import ValuesByRow
 from headrace_monitor.performance.decisions.means import Floats
 from headrace_monitor.performance.decisions.probabilities import ScoreColumns, summary_of
 from headrace_monitor.performance.decisions.summaries import Rows, Summary, summarise
+from headrace_monitor.references.coding import FeatureCoding, coded
+from headrace_monitor.references.columns import MonitoredColumn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +31,8 @@ COLUMNS = (
 FEATURE = "feature."
 # Further slices are summed up as one: slicing by a numeric column must not give a million groups.
 MAX_SLICES = 100
+# Rows of a batch whose features are counted.
+FEATURE_ROWS = 10_000
 OTHER_SLICES = "(other)"
 
 
@@ -40,12 +47,13 @@ class Group(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class VersionInfo:
     """What is known of a version. calibration: of the score; None before there are labels enough. scores: where those
-    of more than two classes are; None where there are none.
+    of more than two classes are; None where there are none. coding: of its features; None without a reference.
     """
 
     classes: Classes
     calibration: Calibration | None = None
     scores: ScoreColumns | None = None
+    coding: FeatureCoding | None = None
 
 
 def summaries_of(
@@ -74,11 +82,47 @@ def summaries_of(
         places = np.asarray(indices)
         rows, binary = joined.rows(places, known, threshold)
         summary = summarise(rows, binary=binary, threshold=threshold, calibration=known.calibration)
+        if not slice_by and follows_features(known):
+            summary = replace(summary, features=_features(batch, places, rows, known))
         if known.scores is not None:
             truth = joined.truth(places, known.classes, known.scores.classes)
             summary = replace(summary, classes=summary_of(batch, places, known.scores, truth, rows.weight))
         found[group] = summary
     return found
+
+
+def follows_features(about: VersionInfo) -> bool:
+    """Return whether estimates of a version follow its features: its calibration has them, in its reference's codes."""
+    sample = None if about.calibration is None else about.calibration.sample
+    return sample is not None and about.coding is not None and sample.coding == about.coding.digest
+
+
+def features_of(about: VersionInfo) -> tuple[str, ...]:
+    """Return the columns of the log that have a version's features, as far as these are coded."""
+    return () if about.coding is None else about.coding.stored
+
+
+def coded_rows(batch: pa.RecordBatch, places: np.ndarray, coding: FeatureCoding) -> Codes:
+    """Return the codes of some rows' features."""
+    import pyarrow as pa
+
+    there = frozenset(batch.schema.names)
+
+    def read(column: MonitoredColumn) -> pa.ChunkedArray | None:
+        if column.stored not in there:
+            return None
+        return pa.chunked_array([batch.column(column.stored).take(pa.array(places))])
+
+    return coded(coding, read, places.size)
+
+
+def _features(batch: pa.RecordBatch, places: np.ndarray, rows: Rows, about: VersionInfo) -> FeatureCounts:
+    """Count the features of the rows that have a score, of many every n-th."""
+    assert about.coding is not None
+    scored = np.flatnonzero(np.isfinite(rows.likely))
+    every = max(-(-scored.size // FEATURE_ROWS), 1)
+    weights = rows.weight[scored[::every]] * every
+    return features.count(coded_rows(batch, places[scored[::every]], about.coding), weights, about.coding.digest)
 
 
 def slices_of(batch: pa.RecordBatch, slice_by: str) -> list[str]:

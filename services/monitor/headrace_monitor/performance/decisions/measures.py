@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 from headrace_statistics.arrays import floats
 from headrace_statistics.calibration import Calibration
 from headrace_statistics.classification import Classification, classification
 from headrace_statistics.inconclusive import Inconclusive, NotEnoughData
 from headrace_statistics.sketches.class_scores import MAX_CLASSES, ClassScores, MacroAuc, macro_auc
-from headrace_statistics.sketches.scores import ScoreBins, ScoreCounts, area, auc_error, grid
+from headrace_statistics.sketches.scores import ScoreCounts, auc_error, grid
 
+from headrace_monitor.performance.decisions.estimating import auc_by_calibration, estimate
 from headrace_monitor.performance.decisions.means import Mean
 from headrace_monitor.performance.decisions.probabilities import ClassSummary
 from headrace_monitor.performance.decisions.reliability import ScoreGroup, reliability
@@ -178,40 +178,21 @@ def _estimated(summary: Summary, threshold: float | None, calibration: Calibrati
         names = ("estimated_accuracy", *(("estimated_f1", "estimated_auc") if summary.binary else ()))
         yield from (Measure(name, None, note=reason) for name in names)
         return
-    # Chance in the rows, and in the labels that the calibration was made of.
-    variance = summary.doubt.mean / chance.effective_rows + _of_calibration(summary, calibration)
-    yield Measure("estimated_accuracy", chance.mean, *_wilson(chance.mean, variance), chance.rows)
-    if summary.expected is not None:
-        bins = grid(DEFAULT_THRESHOLD if threshold is None else threshold)
-        result = classification(summary.expected, bins)
+    bins = grid(DEFAULT_THRESHOLD if threshold is None else threshold)
+    found = estimate(summary, calibration, bins)
+    # Labels of rows that were weighted are worth few: there what they overstate is taken from the value as well.
+    middle = min(max(found.accuracy - found.overstated, 0.0), 1.0)
+    value = middle if found.note else found.accuracy
+    lower, upper = _wilson(middle, found.variance)
+    yield Measure("estimated_accuracy", value, min(lower, value), max(upper, value), chance.rows, found.note)
+    if found.expected is not None:
+        result = classification(found.expected, bins)
         yield _result("estimated_f1", result.f1, chance.rows, "" if _decided(summary, threshold) else _NO_THRESHOLD)
-        optimism, spread = _auc_by_calibration(summary.expected, bins, calibration)
-        yield _auc("estimated_auc", summary.expected, result, chance, optimism=optimism, spread=spread)
-
-
-def _of_calibration(summary: Summary, calibration: Calibration | None) -> float:
-    """Return the variance of the mean chance that the calibration's own labels bring."""
-    if calibration is None or summary.leverage is None or not calibration.refits.size:
-        return 0.0
-    away = (calibration.refits - calibration.chances(calibration.knots)) @ summary.leverage / summary.chance.weight
-    return float(np.mean(away**2))
-
-
-def _auc_by_calibration(expected: ScoreCounts, bins: ScoreBins, calibration: Calibration | None) -> tuple[float, float]:
-    """Return by how much the calibration overstates the AUC of these rows, and the standard error that it brings: how
-    far its refits, less what each overstates, are apart.
-    """
-    if calibration is None or not calibration.optimism.size:
-        return 0.0, 0.0
-    rows = expected.yes + expected.no
-    there = np.flatnonzero(rows)
-    areas = []
-    chances = calibration.refitted(bins.middles[there])
-    for chance, optimism in zip(chances, calibration.optimism[1:], strict=True):
-        found = area(rows[there] * chance, rows[there] * (1 - chance))
-        if isinstance(found, float):
-            areas.append(found - float(optimism))
-    return float(calibration.optimism[0]), float(np.std(areas)) if areas else 0.0
+        optimism, spread = auc_by_calibration(found.expected, bins, found.calibration)
+        auc = _auc("estimated_auc", found.expected, result, chance, optimism=optimism, spread=spread)
+        if found.note and auc.value is not None:
+            auc = replace(auc, value=min(max(auc.value - optimism, 0.0), 1.0), note=found.note)
+        yield auc
 
 
 def _wilson(share: float, variance: float) -> tuple[float, float]:

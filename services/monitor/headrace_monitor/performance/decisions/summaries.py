@@ -10,6 +10,7 @@ import numpy as np
 from headrace_statistics.arrays import floats
 from headrace_statistics.calibration import Calibration
 from headrace_statistics.sketches import scores
+from headrace_statistics.sketches.features import FeatureCounts
 from headrace_statistics.sketches.scores import ScoreCounts
 
 from headrace_monitor.performance.decisions.means import Floats, Mean, mean_of
@@ -52,7 +53,9 @@ class Summary:
     """labelled: 1 or 0 for each row, so its weight is the number of rows that these stand for. doubt: variance of being
     right, by the estimated chance. scores: by their answers; None while there are none. expected: by the chance of that
     answer; None but for two classes. binary: whether scores are those of the second of two classes. classes: of the
-    probabilities of more than two; None where there are none.
+    probabilities of more than two; None where there are none. leverage: of the calibration's chances on that of being
+    right. spread: rows by their scores, shared out to the calibration's knots. features: of the rows, None where
+    estimates do not follow them.
     """
 
     labelled: Mean = field(default_factory=Mean)
@@ -66,6 +69,8 @@ class Summary:
     chance: Mean = field(default_factory=Mean)
     doubt: Mean = field(default_factory=Mean)
     leverage: Floats | None = None
+    spread: Floats | None = None
+    features: FeatureCounts | None = None
     reward: Mean = field(default_factory=Mean)
     conversion: Mean = field(default_factory=Mean)
     scores: ScoreCounts | None = None
@@ -79,6 +84,8 @@ class Summary:
         return Summary(
             **means,
             leverage=_both(self.leverage, other.leverage, _added),
+            spread=_both(self.spread, other.spread, _added),
+            features=_both(self.features, other.features, FeatureCounts.merge),
             scores=_both(self.scores, other.scores, ScoreCounts.merge),
             expected=_both(self.expected, other.expected, ScoreCounts.merge),
             binary=self.binary or other.binary,
@@ -124,6 +131,7 @@ def summarise(rows: Rows, *, binary: bool, threshold: float | None, calibration:
         chance=mean_of(rows.chance, weight),
         doubt=mean_of(rows.chance * (1 - rows.chance), weight),
         leverage=None if calibration is None else calibration.leverage(rows.score, rows.toward * weight),
+        spread=None if calibration is None else calibration.leverage(rows.score, weight),
         reward=mean_of(rows.reward, weight),
         conversion=mean_of(rows.conversion, weight),
         scores=_counted(rows.score, rows.answer, weight, threshold),
