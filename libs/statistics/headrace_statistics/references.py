@@ -53,23 +53,28 @@ Summary = NumericSummary | CategoryCounts | EmbeddingSums
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NumericReference:
-    """groups: which of about ten groups of like share a fine bin belongs to, for PSI; shape (bins,)."""
+    """groups: which of about ten groups of like share a fine bin belongs to, for PSI; shape (bins,). design_effect: how
+    many of its rows count as one, because they belong together.
+    """
 
     edges: Edges
     groups: Counts
     summary: NumericSummary
+    design_effect: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CategoricalReference:
     """singletons, doubletons: how many categories the frozen rows had once, and twice; 0 where that is unknown, and
-    beside counts of a season, which say themselves how many rows are of categories that the frozen rows had not.
+    beside counts of a season, which say themselves how many rows are of categories that the frozen rows had not. Where
+    rows belong together: how many categories one unit had, and two. design_effect: as of numbers.
     """
 
     categories: Categories
     summary: CategoryCounts
     singletons: int = 0
     doubletons: int = 0
+    design_effect: float = 1.0
 
     @property
     def unseen(self) -> Proportion:
@@ -88,9 +93,12 @@ class CategoricalReference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddingReference:
+    """design_effect: as of numbers."""
+
     space: EmbeddingSpace
     law: embedding.Law
     summary: EmbeddingSums
+    design_effect: float = 1.0
 
 
 ColumnReference = NumericReference | CategoricalReference | EmbeddingReference
@@ -169,8 +177,15 @@ def seasonal(reference: Reference, season: Mapping[str, Summary], *, name: str, 
 
 def _with_counts(frozen: ColumnReference, season: Summary) -> ColumnReference:
     if isinstance(frozen, CategoricalReference):
-        return replace(frozen, summary=season, singletons=0, doubletons=0)
-    return replace(frozen, summary=season)
+        return replace(frozen, summary=season, singletons=0, doubletons=0, design_effect=1.0)
+    return replace(frozen, summary=season, design_effect=1.0)
+
+
+def independent(frozen: ColumnReference) -> ColumnReference:
+    """Return a column with as many rows as its rows are worth."""
+    if not frozen.design_effect > 1:
+        return frozen
+    return replace(frozen, summary=frozen.summary.thinned(1 / frozen.design_effect), design_effect=1.0)  # pyright: ignore[reportArgumentType]
 
 
 def _numbers(values: object) -> tuple[np.ndarray, int]:

@@ -26,6 +26,11 @@ def calibrated(score, answer, codes, coding="c", names=("group",)):
     return found
 
 
+def sample_of(calibration):
+    assert calibration.sample is not None
+    return calibration.sample
+
+
 def now(calibration, score, codes, coding="c"):
     ones = np.ones(score.size)
     counts = features.count(codes.astype(np.uint8), ones, coding)
@@ -48,8 +53,8 @@ def test_chances_are_those_of_the_groups_that_there_are_now():
 def test_without_a_shift_that_is_more_than_chance_nothing_is_weighted():
     rng = np.random.default_rng(2)
     calibration = calibrated(*drawn(rng, 5_000, 0.5))
-    weighted = [now(calibration, *drawn(rng, 1_000, 0.5)[::2]) is not None for _ in range(200)]
-    assert np.mean(weighted) <= 0.04
+    windows = [drawn(rng, 1_000, 0.5) for _ in range(200)]
+    assert np.mean([now(calibration, score, codes) is not None for score, _, codes in windows]) <= 0.04
 
 
 def test_a_shift_that_does_not_explain_the_scores_is_not_followed():
@@ -78,7 +83,7 @@ def test_codes_of_another_reference_are_not_compared():
     calibration = calibrated(score, answer, codes)
     assert now(calibration, score, np.full_like(codes, 2), coding="other") is None
     assert now(calibrate(score, answer), score, codes) is None  # nothing is known of features
-    ours, others = calibration.sample, calibrated(score[:400], answer[:400], codes[:400], coding="other").sample
+    ours, others = sample_of(calibration), sample_of(calibrated(score[:400], answer[:400], codes[:400], coding="other"))
     assert ours.merge(others) is ours
     assert others.merge(ours) is ours
 
@@ -87,13 +92,13 @@ def test_samples_merge_weigh_as_much_as_what_they_are_drawn_from_and_come_back_f
     rng = np.random.default_rng(6)
     score, answer, codes = drawn(rng, 1_000, 0.5)
     calibration = calibrated(score, answer, codes)
-    both = calibration.sample.merge(calibration.sample.weighted(0.5))
+    both = sample_of(calibration).merge(sample_of(calibration).weighted(0.5))
     assert both.weights.sum() == 1_500
     few = both.drawn(100)
     assert few.scores.size == 100
     assert few.weights.sum() == pytest.approx(1_500)
     kept = serialization.from_json(serialization.to_json(calibration)).sample
-    assert np.array_equal(kept.codes, calibration.sample.codes)
+    assert np.array_equal(kept.codes, sample_of(calibration).codes)
     assert (kept.features, kept.coding) == (("group",), "c")
 
 

@@ -19,6 +19,7 @@ from headrace_statistics.references import (
     NumericSummary,
     Reference,
     Summary,
+    independent,
 )
 from headrace_statistics.severity import KS_SCALE, PROPORTION_SCALE, PSI_SCALE, Scale
 from headrace_statistics.sketches import bins
@@ -55,7 +56,7 @@ def evaluate(
     tolerances = tolerances or Tolerances()
     out = frozenset(predictions)
     reports: list[DriftReport] = []
-    for name, frozen in reference.columns.items():
+    for name, frozen in ((name, independent(column)) for name, column in reference.columns.items()):
         kind = Kind.PREDICTION if name in out else Kind.DATA
         summary, tolerated = window.get(name), column_tolerances.get(name, tolerances)
         if summary is None:

@@ -28,6 +28,7 @@ from headrace_monitor.log.raw_values import rounded
 from headrace_monitor.references.calibrating import LABEL, CalibrationResult, calibrated
 from headrace_monitor.references.columns import ColumnType, MonitoredColumn, columns_from_json
 from headrace_monitor.references.conversion import as_logged
+from headrace_monitor.references.dependent_rows import UNIT, ReferenceUnits
 from headrace_monitor.references.reading import Place, RefusedError, Table, places
 from headrace_monitor.references.values import UnusableColumnError, elements, matrix, names, numbers
 
@@ -78,8 +79,11 @@ def freeze_file(
     frozen: dict[str, ColumnReference] = {}
     unfit: dict[str, Unfit] = {}
     try:
+        units = ReferenceUnits(table) if UNIT in there else None
         for column, array in _read(table, columns, found):
             made = _frozen(column, array)
+            if units is not None and isinstance(made, ColumnReference) and isinstance(array, pa.ChunkedArray):
+                made = units.counted(column, made, array)
             (frozen if isinstance(made, ColumnReference) else unfit)[column.name] = made  # pyright: ignore[reportArgumentType]
         calibration = calibrated(table, contract, columns, found, frozen) if LABEL in there else None
     except UnusableColumnError as error:

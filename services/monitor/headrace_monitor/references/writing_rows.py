@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from headrace_monitor.log.contracts import VersionContract
 from headrace_monitor.log.decisions.sampling import PROBABILITY, halvings_of, kept_evenly
 from headrace_monitor.references.columns import MonitoredColumn, monitored_columns
+from headrace_monitor.references.dependent_rows import UNIT, UNIT_COLUMNS, unit_hashes
 from headrace_monitor.references.log_rows import LogRows
 
 MAX_ROWS = 1_000_000
@@ -37,17 +38,23 @@ class RowsWriter:
         columns = monitored_columns(version)
         cells = sum(min(column.width or 1, MAX_CELLS) if column.index is None else 1 for column in columns)
         most = max(min(MAX_ROWS, MAX_CELLS // max(cells, 1)), 1)
-        schema = pa.schema([(column.stored, _type(column)) for column in columns])
+        schema = pa.schema([*((column.stored, _type(column)) for column in columns), (UNIT, pa.int64())])
         halvings: list[NDArray[np.int8]] = []
-        wanted = [*schema.names, PROBABILITY]
+        wanted = [*(column.stored for column in columns), *UNIT_COLUMNS, PROBABILITY]
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             async for table in self._rows.rows(version.model, version.version, start, end, wanted, most=most):
-                await asyncio.to_thread(writer.write_table, _as(table, schema))
+                await asyncio.to_thread(writer.write_table, _as(_with_units(table), schema))
                 halvings.append(halvings_of(table).astype(np.int8))
         kept = kept_evenly(np.concatenate(halvings or [np.zeros(0, np.int8)]), np.random.default_rng(_SEED))
         if not kept.all():
             await asyncio.to_thread(_keep, path, kept)
         return int(kept.sum())
+
+
+def _with_units(table: pa.Table) -> pa.Table:
+    """Return a table of the log with a column of what its rows belong to: the unit of a request, else the request."""
+    found = unit_hashes(table)
+    return table.append_column(UNIT, pa.array(found)) if found.size else table
 
 
 def _keep(path: Path, kept: NDArray[np.bool_]) -> None:

@@ -16,6 +16,7 @@ from headrace_statistics.references import (
     EmbeddingReference,
     NumericReference,
     Reference,
+    independent,
 )
 
 # What may be set, with its field and the largest that means anything.
@@ -93,6 +94,7 @@ def detectables(reference: Reference, rules: Iterable[ToleranceRule], rows: int,
 
 
 def _found(base: Detectable, frozen: ColumnReference, rows: int, level: float) -> Detectable:
+    frozen = independent(frozen)
     n = frozen.summary.rows
     match base.test, frozen:
         case "psi", NumericReference():

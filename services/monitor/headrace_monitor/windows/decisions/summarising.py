@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 from headrace_statistics.arrays import floats
-from headrace_statistics.references import CategoricalReference, ColumnReference, NumericReference, Summary
+from headrace_statistics.references import ColumnReference, Summary
 from headrace_statistics.sketches import units
 from headrace_statistics.sketches.embeddings import EmbeddingSums
 from headrace_statistics.sketches.moments import Moments, moments
 from headrace_statistics.sketches.units import NO_UNITS, PairSums, UnitCounts
-from numpy.typing import NDArray
 
 from headrace_monitor.log.decisions.sampling import PROBABILITY, halvings_of, most_halvings
 from headrace_monitor.references.columns import MonitoredColumn
-from headrace_monitor.references.values import UnusableColumnError, coded_names, numbers, summarised
+from headrace_monitor.references.dependent_rows import likeness, unit_hashes
+from headrace_monitor.references.values import numbers, summarised
 
 # Its functions are made when it is imported, which type checkers do not see.
 pc: Any = pyarrow.compute
@@ -146,51 +145,6 @@ def window_of(table: pa.Table, columns: Sequence[MonitoredColumn], frozen: Mappi
     values = table.column(VALUE) if VALUE in table.schema.names else None
     predicted = Moments() if values is None else moments(numbers(values.drop_null()))
     return Window(table.num_rows, summaries, predicted, units.count(hashes[id(table)]), pairs)
-
-
-def unit_hashes(table: pa.Table) -> NDArray[np.int64]:
-    """Return a hash of what each row belongs to: the unit that its request named, else the request itself; of no row
-    where neither is known.
-    """
-    there = frozenset(table.schema.names)
-    found = np.zeros(0, dtype=np.uint64)
-    if "prediction_id" in there:
-        found = _hashes(table.column("prediction_id"))
-    if "unit" in there:
-        column = pc.fill_null(table.column("unit").cast(pa.string()), "")
-        hashes = _hashes(column)
-        found = np.where(pc.equal(column, "").to_numpy(), found, hashes) if found.size else hashes
-    # Multiplied, so that similar names are not neighbours among the smallest.
-    return ((found * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(1)).astype(np.int64)
-
-
-def _hashes(column: pa.ChunkedArray) -> NDArray[np.uint64]:
-    encoded = pc.fill_null(column.cast(pa.string()), "").combine_chunks().dictionary_encode()
-    names = encoded.dictionary.cast(pa.binary())
-    found = np.fromiter((zlib.crc32(name) for name in names.to_pylist()), np.uint64, len(names))
-    return found[encoded.indices.to_numpy()]
-
-
-def likeness(
-    column: MonitoredColumn,
-    reference: ColumnReference,
-    array: pa.ChunkedArray,
-    first: NDArray[np.intp],
-    second: NDArray[np.intp],
-) -> PairSums | None:
-    """Return how much alike pairs of rows are; None where there are none, and of embeddings."""
-    if not first.size:
-        return None
-    try:
-        if isinstance(reference, NumericReference):
-            values = numbers(array)
-            ranks = np.searchsorted(reference.edges.inner, values) / reference.edges.bins
-            return units.of_numbers(np.where(np.isfinite(values), ranks, np.nan), first, second)
-        if isinstance(reference, CategoricalReference):
-            return units.of_names(coded_names(array, column.datatype)[0], first, second)
-    except UnusableColumnError:
-        pass
-    return None
 
 
 def _parts(table: pa.Table, seconds: int) -> Iterator[tuple[WindowKey, pa.Table]]:
