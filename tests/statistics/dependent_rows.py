@@ -1,14 +1,21 @@
 """Rows that belong together: evaluations that alarm when nothing drifts, through the windows of the monitor."""
 
+import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.references.columns import ColumnType, MonitoredColumn
+from headrace_monitor.references.dependent_rows import UNIT
+from headrace_monitor.references.freezing import freeze_file
 from headrace_monitor.windows.decisions.summarising import EMPTY, window_of
 from headrace_statistics import references
 from headrace_statistics.drift.evaluation import evaluate
-from headrace_statistics.references import Reference, Source
+from headrace_statistics.references import ColumnReference, Reference, Source
 
 from tests.statistics.figures import Figure, Table
 
@@ -53,7 +60,37 @@ def dependent_rows(rng: np.random.Generator, runs: int) -> Table:
                 f"{np.mean(plain):.1%}",
             )
         )
+    figures += [_reference(rng, columns, rows, max(runs // 4, 5)) for rows in (5, 20)]
     return Table("Rows of one user: alarms at a level of 5 % when nothing drifts", tuple(figures))
+
+
+def _reference(rng: np.random.Generator, columns: tuple[MonitoredColumn, ...], rows: int, runs: int) -> Figure:
+    """A reference's file of 100 users with equal rows says whose they are; windows of 5,000 users have one of each."""
+    alarms, plain = [], []
+    for _ in range(runs):
+        users = np.repeat(rng.normal(size=USERS), rows)
+        file = {"age": users, "land": _lands(users), UNIT: np.repeat(np.arange(USERS), rows)}
+        now = rng.normal(size=5_000)
+        for names, into in ((tuple(file), alarms), (("age", "land"), plain)):
+            frozen = _frozen({name: file[name] for name in names}, columns)
+            reference = Reference(Source.ARTIFACT, "", AT, frozen, {})
+            window = window_of(pa.table({"feature.age": now, "feature.land": _lands(now)}), columns, frozen)
+            into.append(any(one.alarm for one in evaluate(reference, window.summaries, level=LEVEL)))
+    bar = 0.02
+    return Figure(
+        f"a reference with {rows} rows of each of {USERS} users, 100% the user's; windows of 5,000 users",
+        f"{np.mean(alarms):.1%}",
+        f"≤ {bar:.0%}",
+        bool(np.mean(alarms) <= bar + 3 * (bar / runs) ** 0.5),
+        f"{np.mean(plain):.1%}",
+    )
+
+
+def _frozen(file: dict[str, np.ndarray], columns: tuple[MonitoredColumn, ...]) -> Mapping[str, ColumnReference]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "reference.parquet")
+        pq.write_table(pa.table(file), path)
+        return freeze_file(str(path), columns, tensor_pb2.ServingContract()).columns
 
 
 def _lands(values: np.ndarray) -> np.ndarray:

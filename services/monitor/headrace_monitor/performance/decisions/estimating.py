@@ -17,6 +17,9 @@ from headrace_monitor.performance.decisions.summaries import Summary
 
 # Features that are named beside an estimate.
 _NAMED = 3
+# Features are known by tenths of the reference: what differs within one is not followed, and as much of what weights
+# change is taken to be uncertain.
+_UNFOLLOWED = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +52,7 @@ def estimate(summary: Summary, calibration: Calibration | None, bins: ScoreBins)
             note = _note(found.shifted, used.rows)
             expected = None if expected is None else _expected_by(expected, bins, used)
     accuracy = min(max(chance.mean + moved, 0.0), 1.0)
-    variance = sampling + float(used.noise @ share**2)
+    variance = sampling + float(used.noise @ share**2) + (_UNFOLLOWED * moved) ** 2
     return Estimate(accuracy, float(used.overstated @ share), variance, expected, used, note)
 
 
@@ -75,6 +78,13 @@ def auc_by_calibration(expected: ScoreCounts, bins: ScoreBins, calibration: Cali
         if isinstance(found, float):
             areas.append(found - float(optimism))
     return float(calibration.optimism[0]), float(np.std(areas)) if areas else 0.0
+
+
+def auc_unfollowed(before: ScoreCounts, after: ScoreCounts) -> float:
+    """Return how much of what weights change in the AUC is taken to be uncertain."""
+    areas = [area(one.yes, one.no) for one in (before, after)]
+    known = [one for one in areas if isinstance(one, float)]
+    return _UNFOLLOWED * (known[1] - known[0]) if len(known) == 2 else 0.0
 
 
 def _note(shifted: tuple[str, ...], rows: int) -> str:

@@ -13,7 +13,7 @@ from headrace_statistics.inconclusive import Inconclusive, NotEnoughData
 from headrace_statistics.sketches.class_scores import MAX_CLASSES, ClassScores, MacroAuc, macro_auc
 from headrace_statistics.sketches.scores import ScoreCounts, auc_error, grid
 
-from headrace_monitor.performance.decisions.estimating import auc_by_calibration, estimate
+from headrace_monitor.performance.decisions.estimating import auc_by_calibration, auc_unfollowed, estimate
 from headrace_monitor.performance.decisions.means import Mean
 from headrace_monitor.performance.decisions.probabilities import ClassSummary
 from headrace_monitor.performance.decisions.reliability import ScoreGroup, reliability
@@ -189,6 +189,8 @@ def _estimated(summary: Summary, threshold: float | None, calibration: Calibrati
         result = classification(found.expected, bins)
         yield _result("estimated_f1", result.f1, chance.rows, "" if _decided(summary, threshold) else _NO_THRESHOLD)
         optimism, spread = auc_by_calibration(found.expected, bins, found.calibration)
+        if found.note and summary.expected is not None:
+            spread = math.hypot(spread, auc_unfollowed(summary.expected, found.expected))
         auc = _auc("estimated_auc", found.expected, result, chance, optimism=optimism, spread=spread)
         if found.note and auc.value is not None:
             auc = replace(auc, value=min(max(auc.value - optimism, 0.0), 1.0), note=found.note)
