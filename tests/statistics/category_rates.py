@@ -15,7 +15,9 @@ EQUALLY_TELLING = ((2_000, 2_000), (1_100, 11_000), (11_000, 1_100), (1_010, 101
 
 
 def category_rates(rng: np.random.Generator, runs: int) -> Table:
-    """Both ends of every ratio of rows: the edge of the tolerance, no drift, and a change beyond."""
+    """Draws at both ends of ratios of rows, level 5 %: at the edge of the tolerance, without drift, and a change
+    beyond. Naive: the chi-square test, which tolerates and pools nothing.
+    """
     even, four = np.full(50, 1 / 50), np.full(4, 1 / 4)
     zipf = 1 / np.arange(1, 251)
     zipf /= zipf.sum()

@@ -27,7 +27,9 @@ CASES = ((1, 1.0), (5, 1.0), (20, 1.0), (20, 0.5), (20, 0.0))
 
 
 def dependent_rows(rng: np.random.Generator, runs: int) -> Table:
-    """A window of 100 users comes in five files. Naive: every row is independent."""
+    """Windows of 100 users that come in five files, a number and a category each, against references of 20,000 rows;
+    then references that say whose their rows are. Naive: every row is independent.
+    """
     columns = (
         MonitoredColumn("age", "feature.age", "age", 0, "FP64", ColumnType.NUMERIC),
         MonitoredColumn("land", "feature.land", "land", 0, "BYTES", ColumnType.CATEGORICAL),

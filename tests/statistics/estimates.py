@@ -10,6 +10,7 @@ from headrace_statistics.calibration import Calibration, calibrate
 from tests.statistics.figures import NOTHING, Figure, Table
 
 CHUNK = 5_000
+Drawn = tuple[np.ndarray, np.ndarray]
 
 
 def estimates(rng: np.random.Generator, chunks: int) -> Table:
@@ -59,9 +60,9 @@ def coverage(rng: np.random.Generator, runs: int, sizes: Sequence[int] = (300, 1
     for size in sizes:
         held, plain = {"accuracy": [], "auc": []}, []
         for _ in range(runs):
-            calibration = calibrate(*_drawn(rng, size))
+            calibration = calibrate(*drawn(rng, size))
             assert isinstance(calibration, Calibration)
-            score, answer = _drawn(rng, CHUNK)
+            score, answer = drawn(rng, CHUNK)
             said, truth = intervals(score, calibration), measured(score, answer)
             for metric, each in held.items():
                 lower, upper = said[metric]
@@ -87,9 +88,9 @@ def coverage(rng: np.random.Generator, runs: int, sizes: Sequence[int] = (300, 1
 def _delayed(rng: np.random.Generator, runs: int) -> Figure:
     early, late = [], []
     for _ in range(runs):
-        score, answer = _drawn(rng, 20_000)
+        score, answer = drawn(rng, 20_000)
         in_time = rng.random(score.size) < np.where(answer == 1, 0.3, 0.9)
-        window, truth = _drawn(rng, CHUNK)
+        window, truth = drawn(rng, CHUNK)
         real = measured(window, truth)["accuracy"]
         for into, calibration in (
             (early, calibrate(score[in_time], answer[in_time])),
@@ -106,7 +107,7 @@ def _delayed(rng: np.random.Generator, runs: int) -> Figure:
     )
 
 
-def _drawn(rng: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
+def drawn(rng: np.random.Generator, rows: int) -> Drawn:
     """Scores of a model that is too sure of itself, and answers."""
     logits = rng.normal(0.3, 1.5, rows)
     return 1 / (1 + np.exp(-1.7 * logits)), (rng.random(rows) < 1 / (1 + np.exp(-logits))).astype(float)

@@ -16,7 +16,9 @@ TOLERANCE = 0.01
 
 
 def new_categories(rng: np.random.Generator, weeks: int) -> Table:
-    """Naive: any row of a name that the reference has not. References are drawn anew for each week."""
+    """Names drawn by their shares, installed tolerance and budget. References are drawn anew for each week. Naive: any
+    row of a name that the reference has not.
+    """
     zipf = 1 / np.arange(1, NAMES + 1)
     shapes = {
         f"{NAMES} names by Zipf's law": zipf / zipf.sum(),

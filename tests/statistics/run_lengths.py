@@ -14,7 +14,9 @@ RUN_LENGTH = 1e4
 
 
 def run_lengths(rng: np.random.Generator, runs: int, cap: int = 60_000) -> Table:
-    """Mean labels until a false alarm, cut at `cap`, which only makes it smaller; and median labels to a true one."""
+    """Errors drawn at a rate, a single detector whose allowed rate is known. Mean labels until a false alarm, cut at
+    `cap`, which only makes it smaller; and median labels to a true one.
+    """
     detector = Detector(ALLOWED, RUN_LENGTH)
     at_edge = first_alarms(rng, detector, ALLOWED, runs, cap)
     in_batches = first_alarms(rng, detector, ALLOWED, runs, cap, batch=50)

@@ -16,7 +16,9 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def sampled_rows(rng: np.random.Generator, rows: int = ROWS) -> Table:
-    """Naive: all are thinned to the rarest. Rare rows are like the others but for 1 sd; bias: of the mean."""
+    """A normal column, through the monitor's windows. Naive: all are thinned to the rarest. Rare rows are like the
+    others but for 1 sd; bias: of the mean.
+    """
     column = references.freeze_numeric(rng.normal(size=10_000))
     figures = []
     for rare, probability in ((1, 2**-20), (49, 2**-10), (50, 2**-4), (500, 2**-4)):

@@ -28,7 +28,9 @@ _LEAST = 1e-9
 
 
 def share_sizes(_rng: np.random.Generator, cases: Sequence[tuple[int, int, float, float, float]] = CASES) -> Table:
-    """Naive: the two-sided z test of two proportions, where nothing is tolerated."""
+    """Summed over all outcomes of two binomials. Naive: the two-sided z test of two proportions, where nothing is
+    tolerated.
+    """
     figures = []
     for n, m, share, tolerance, reached in cases:
         sizes, plain = _sizes(n, m, share, tolerance)

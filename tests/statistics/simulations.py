@@ -1,6 +1,8 @@
 """Every simulation with its size: whole for the document, small for `make test`."""
 
+import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -34,7 +36,7 @@ WHOLE: dict[str, Simulation] = {
     "psi sizes": partial(drift_rates.psi_sizes, runs=20_000),
     "ks sizes": partial(drift_rates.ks_sizes, runs=4_000),
     "power": partial(drift_rates.psi_power, runs=10_000),
-    "beside naive": lambda rng: drift_rates.beside_naive(rng, runs=400)[0],
+    "beside naive": partial(drift_rates.alarms_beside_naive, runs=400),
     "correlated columns": partial(drift_rates.correlated_columns, runs=200),
     "weeks": partial(drift_rates.weeks, runs=300),
     "other kinds": partial(drift_rates.other_kinds, runs=10_000),
@@ -116,4 +118,12 @@ SMALL: dict[str, Simulation] = {
 
 def run(name: str, simulation: Simulation) -> Table:
     """Run it with the seed of its name, so that each gives the same whatever runs before it."""
-    return simulation(np.random.default_rng(list(name.encode())))
+    return replace(simulation(np.random.default_rng(list(name.encode()))), about=about(name, simulation))
+
+
+def about(name: str, simulation: Simulation) -> str:
+    """Say what a simulation measures, on what, and with which numbers, as its function does."""
+    function, sizes = (simulation.func, simulation.keywords) if isinstance(simulation, partial) else (simulation, {})
+    numbers = ", ".join(f"{size:,} {what.replace('_', ' ')}" for what, size in sizes.items() if isinstance(size, int))
+    said = " ".join((inspect.getdoc(function) or "").replace("`", "").split())
+    return f"{said} Simulation “{name}”{', ' if numbers else ''}{numbers}."

@@ -18,6 +18,7 @@ GUILTY = Slice("country", "1")
 
 
 def slice_names(rng: np.random.Generator, runs: int) -> Table:
+    """Rows with four columns of slices, and a drift or a rise of errors that is everywhere, or in one slice alone."""
     figures = []
     for rows, sigmas in ((2_000, 0.5), (20_000, 0.3)):
         uniform = [_drift(rng, rows, sigmas, everywhere=True) for _ in range(runs)]

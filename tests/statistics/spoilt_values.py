@@ -12,6 +12,7 @@ _SPOILS = {"as it is": None, "one value × 1e9": 1e9, "one NaN": np.nan, "one in
 
 
 def spoilt_values(rng: np.random.Generator, rows: int = 10_000) -> Table:
+    """Normals, of which one value is spoilt. Naive: PSI on ten equal widths."""
     reference = rng.normal(10, 3, rows)
     frozen = references.freeze_numeric(reference)
     figures = []

@@ -12,13 +12,17 @@ from headrace_stack import environments
 from headrace_statistics.calibration import Calibration, calibrate
 
 from tests.statistics import document, drift_rates, error_sizes, estimates, naive, run_lengths
-from tests.statistics.figures import NOTHING, Figure, Table, markdown, share
+from tests.statistics.figures import BESIDE, NOTHING, Figure, Table, markdown, share
+from tests.statistics.packages import cases
+from tests.statistics.service_path import Version
 
 _HERE = Path(__file__).parent
 _CHUNK = 5_000
 _STREAMS = 24
 _CLEAN_LABELS = 30_000
 _BEFORE = 2_000
+_BARS = {"car loan": {"accuracy": 0.0031, "auc": 0.0021}, "census": {"accuracy": 0.0051, "auc": 0.0034}}
+_FEW_ROWS, _INTERVALS = 300, 200
 
 
 def main() -> int:
@@ -36,15 +40,75 @@ def main() -> int:
             if "200,000" not in what:
                 for i, (reference, window) in enumerate(listed):
                     arrays |= {f"drift/{case}/{i}/reference": reference, f"drift/{case}/{i}/window": window}
+        columns, scores = _columns(rng), _scores(rng)
+        for (number, case), pairs_of in zip(enumerate(cases.CASES.values()), columns, strict=True):
+            kind = "categories" if case.categories else "numbers"
+            for i, pair in enumerate(pairs_of):
+                arrays |= {f"{kind}/{number}/{i}/before": pair.reference, f"{kind}/{number}/{i}/now": pair.window}
+        for i, ((score, label), (later, _)) in enumerate(scores):
+            arrays |= {f"score/{i}/score": score, f"score/{i}/label": label, f"score/{i}/later": later}
         np.savez(given, **arrays)
-        subprocess.run([str(python), str(_HERE / "worker.py"), str(given), str(told)], check=True, timeout=600)
+        subprocess.run([str(python), str(_HERE / "worker.py"), str(given), str(told)], check=True, timeout=1_800)
         answers = dict(np.load(told))
-    tables = [_drift(plain, answers), _errors(streams, answers), _quantities(sizes, answers), *_estimates(answers)]
+    new = _new_cases(columns, scores, answers)
+    tables = [new, _drift(plain, answers), _errors(streams, answers), _quantities(sizes, answers), *_estimates(answers)]
     for table in tables:
         sys.stdout.write(markdown(table) + "\n")
     if "--write" in sys.argv:
         document.write("make test-statistics-packages", tables)
     return 0 if all(table.held for table in tables) else 1
+
+
+def _columns(rng: np.random.Generator) -> list[list[cases.Pair]]:
+    return [[case.draw(rng) for _ in range(case.runs)] for case in cases.CASES.values()]
+
+
+def _scores(rng: np.random.Generator) -> list[tuple[estimates.Drawn, estimates.Drawn]]:
+    """Return rows to calibrate on, and rows whose labels come later."""
+    return [(estimates.drawn(rng, _FEW_ROWS), estimates.drawn(rng, _CHUNK)) for _ in range(_INTERVALS)]
+
+
+def _new_cases(
+    columns: list[list[cases.Pair]],
+    scores: list[tuple[estimates.Drawn, estimates.Drawn]],
+    answers: dict[str, np.ndarray],
+) -> Table:
+    figures = []
+    for (number, (name, case)), pairs in zip(enumerate(cases.CASES.items()), columns, strict=True):
+        kind = "categories" if case.categories else "numbers"
+        theirs = [answers[f"{kind}/{number}/{i}/found"] for i in range(len(pairs))]
+        found = [cases.ours(case, pair) for pair in pairs]
+        rate, slack = float(np.mean(found)), 3 * (0.06 * 0.94 / len(found)) ** 0.5
+        figures.append(
+            Figure(
+                name,
+                share(found),
+                "100 %" if case.alarms else f"≤ {6 if case.level == cases.LEVEL else 1} %",
+                rate == 1 if case.alarms else rate <= (0.06 + slack if case.level == cases.LEVEL else 0.01),
+                share(cases.specification(case, pair) for pair in pairs),
+                share(row[0] for row in theirs),
+                case.before,
+                share(row[1] for row in theirs),
+            )
+        )
+    figures.append(_intervals(scores, answers))
+    return Table("Before and after: alarms on the same values; what is right is the bar", tuple(figures), BESIDE)
+
+
+def _intervals(scores: list[tuple[estimates.Drawn, estimates.Drawn]], answers: dict[str, np.ndarray]) -> Figure:
+    held, theirs = [], []
+    for i, (before, (later, labels)) in enumerate(scores):
+        calibration = calibrate(*before)
+        assert isinstance(calibration, Calibration)
+        truth = estimates.measured(later, labels)["accuracy"]
+        lower, upper = estimates.intervals(later, calibration)["accuracy"]
+        held.append(lower <= truth <= upper)
+        lower, upper = answers[f"score/{i}/found"]
+        theirs.append(lower <= truth <= upper)
+    what = f"95 % interval of estimated accuracy, {_FEW_ROWS} calibration rows: holds what labels say"
+    bar, none = 0.93, "no interval"
+    enough = float(np.mean(held)) >= bar - 3 * (bar * (1 - bar) / len(held)) ** 0.5
+    return Figure(what, share(held), "≥ 93 %", enough, none, none, "35 %", share(theirs))
 
 
 def _drift(plain: Table, answers: dict[str, np.ndarray]) -> Table:
@@ -139,9 +203,37 @@ def _estimates(answers: dict[str, np.ndarray]) -> list[Table]:
             ]
             held = off[0] <= off[2] + 0.0002
             figures.append(Figure(metric, f"{off[0]:.4f}", "≤ package", held, f"{off[1]:.4f}", f"{off[2]:.4f}"))
+        figures += _through_the_service(of, _BARS[name])
         title = f"Estimated without labels, NannyML's {name} data: mean absolute error; package: NannyML's CBPE"
         tables.append(Table(title, tuple(figures)))
     return tables
+
+
+def _through_the_service(of: dict[str, np.ndarray], bars: dict[str, float]) -> list[Figure]:
+    """The same data as a reference's file and rows of the log, with features: those that shift are followed."""
+    named = [key.removeprefix("reference_feature.") for key in of if key.startswith("reference_feature.")]
+    sides = {side: {name: of[f"{side}_feature.{name}"] for name in named} for side in ("reference", "window")}
+    version = Version(sides["reference"], of["reference_guess"], of["reference_score"], of["reference_label"])
+    said = []
+    for start in range(0, len(of["auc"]) * _CHUNK, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        features = {name: values[part] for name, values in sides["window"].items()}
+        said.append(version.estimated(features, of["window_guess"][part], of["window_score"][part]))
+    figures = []
+    for metric, bar in bars.items():
+        values = np.array([one[f"estimated_{metric}"].value or np.nan for one in said])
+        off = float(np.mean(np.abs(values - of[metric])))
+        figures.append(
+            Figure(
+                f"{metric}, through the service's path",
+                f"{off:.4f}",
+                f"≤ {bar:g}",
+                round(off, 4) <= bar,
+                NOTHING,
+                f"{float(np.mean(np.abs(of[f'told_{metric}'] - of[metric]))):.4f}",
+            )
+        )
+    return figures
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from headrace_monitor.log.files import LogFile
 from headrace_monitor.references.columns import monitored_columns
 from headrace_monitor.references.dependent_rows import UNIT
 from headrace_monitor.references.freezing import freeze_file
@@ -130,10 +131,11 @@ class LogOfUsers:
         self._table = table
 
     async def files(self, model, version, start, end):
-        return [type("File", (), {"rows": self._table.num_rows})()]
+        rows = self._table.num_rows
+        return [LogFile(1, model, version, start, "a key", 1, rows, rows, start, end, False)]
 
     async def table(self, file, columns=None):
-        return self._table.select([name for name in self._table.schema.names if name in columns])
+        return self._table.select([name for name in self._table.schema.names if name in (columns or ())])
 
 
 def test_a_reference_from_the_log_knows_its_units(tmp_path):
