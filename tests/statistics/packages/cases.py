@@ -148,9 +148,11 @@ def ours(case: Case, pair: Pair) -> bool:
 
 
 def specification(case: Case, pair: Pair) -> bool:
-    """Return whether the specification's code alarms: PSI from .1 on ten widths, or chi-square of names at 5 %."""
+    """Return whether the specification's code alarms: PSI from .1 on ten widths; of names a new one, or chi-square."""
     if not case.categories:
         return naive.psi_alarms(pair.reference, pair.window)
+    if not set(pair.window.astype(str)) <= set(pair.reference.astype(str)):
+        return True
     names = np.unique(np.r_[pair.reference.astype(str), pair.window.astype(str)])
     counts = [
         np.bincount(np.searchsorted(names, side.astype(str)), minlength=names.size)

@@ -39,19 +39,21 @@ def _drifted(reference: np.ndarray, window: np.ndarray) -> list[float]:
 
 
 def _by_default(before: np.ndarray, now: np.ndarray, categories: bool) -> list[float]:
-    """Return whether Evidently's default test alarms, and whether NannyML's drift or unseen values do."""
+    """Return whether Evidently's default test alarms, and whether NannyML's drift or unseen values do in any of the ten
+    chunks that it makes; those of the reference set its thresholds.
+    """
     kind = ColumnType.Categorical if categories else ColumnType.Numerical
     reference, window = pd.Series(before), pd.Series(now)
     test = get_stattest(reference, window, kind, None)
     found = test(reference, window, kind, None)
     named = {"treat_as_categorical": ["x"]} if categories else {}
     frames = [pd.DataFrame({"x": side}) for side in (before, now)]
-    drift_of = nannyml.UnivariateDriftCalculator(column_names=["x"], chunk_number=1, **named)
+    drift_of = nannyml.UnivariateDriftCalculator(column_names=["x"], **named)
     result = drift_of.fit(frames[0]).calculate(frames[1]).filter(period="analysis").to_df()
     alarms = [bool(result[column].any()) for column in result.columns if column[-1] == "alert"]
     if categories:
         frames = [frame.astype(object) for frame in frames]
-        unseen = nannyml.UnseenValuesCalculator(column_names=["x"], chunk_number=1)
+        unseen = nannyml.UnseenValuesCalculator(column_names=["x"])
         result = unseen.fit(frames[0]).calculate(frames[1]).filter(period="analysis").to_df()
         alarms += [bool(result[column].any()) for column in result.columns if column[-1] == "alert"]
     return [float(found.drifted), float(any(alarms))]

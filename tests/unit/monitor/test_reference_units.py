@@ -52,15 +52,16 @@ def alarms(columns, rows):
 def test_repeated_rows_of_a_reference_raise_no_false_alarm_once_it_says_whose_they_are(tmp_path):
     rng = np.random.default_rng(1)
     told, untold = [], []
-    for _ in range(10):
+    for _ in range(6):
         rows, later = repeated(drawn(rng, USERS)), drawn(rng, 5_000)
+        del rows["text"]
         plain = frozen(tmp_path, rows)
         counted = frozen(tmp_path, {**rows, UNIT: np.repeat(np.arange(USERS), REPEATS)})
         untold.append(bool(alarms(plain, later)))
         told.append(bool(alarms(counted, later)))
-        assert [round(column.design_effect) for column in counted.values()] == [REPEATS] * 3
-        assert [round(column.design_effect) for column in plain.values()] == [1] * 3
-    assert sum(untold) >= 8
+        assert [round(column.design_effect) for column in counted.values()] == [REPEATS] * 2
+        assert [round(column.design_effect) for column in plain.values()] == [1] * 2
+    assert sum(untold) >= 4
     assert sum(told) == 0
 
 
@@ -154,4 +155,5 @@ def test_a_reference_from_the_log_knows_its_units(tmp_path):
     version = KnownContracts().add("m", "v1", PROMISED)
     written = asyncio.run(RowsWriter(LogRows(LogOfUsers(table)))(version, AT, AT.replace(day=2), file))
     assert written == total
-    assert round(freeze_file(str(file), JUDGED, PROMISED).columns["age"].design_effect) == REPEATS
+    columns = freeze_file(str(file), JUDGED, PROMISED).columns
+    assert [round(columns[name].design_effect) for name in ("age", "land", "text")] == [REPEATS] * 3
