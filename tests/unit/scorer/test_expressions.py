@@ -14,7 +14,7 @@ TABLE = pa.table({"a": [1.0, 2.0, 3.0], "text": ["7", "x", "9"], "list": [[1, 2]
 
 
 def expressions(**columns: str) -> Expressions:
-    return Expressions([ColumnExpression(name, text) for name, text in columns.items()])
+    return Expressions([ColumnExpression(name, text) for name, text in columns.items()], max_bytes=128 << 20)
 
 
 def test_columns_are_computed_row_by_row():
@@ -91,3 +91,23 @@ def test_nothing_outside_can_be_reached():
     assert secret.num_rows == 1
     with pytest.raises(WrongExpression):
         expressions(b="(from secret)").columns(TABLE.column_names)
+
+
+def test_an_expression_whose_texts_grow_without_bound_is_refused_before_a_job_is_queued():
+    made = expressions(long="lpad('x', 1000000000, 'y')")
+    with pytest.raises(WrongExpression, match="takes more than 128 MiB"):
+        made.typed(TABLE.schema)
+
+
+def test_a_row_whose_text_grows_without_bound_is_rejected_and_the_others_are_computed():
+    table = pa.table({"a": pa.array([1, 1_000_000_000, 3], pa.int64())})
+    faults = Faults(3)
+    found = expressions(b="lpad('x', a::int, 'y')").computed(table, faults)
+    assert found.column("b").to_pylist() == ["x", None, "yyx"]
+    assert faults.found == {1: ("b", "it takes more than 128 MiB")}
+
+
+def test_rows_that_together_take_too_much_memory_fail_the_expression():
+    table = pa.table({"a": pa.array(range(4000), pa.int64())})
+    with pytest.raises(WrongExpression, match="take more than 128 MiB"):
+        expressions(b="lpad(a::text, 100000, 'y')").computed(table, Faults(4000))

@@ -10,7 +10,14 @@ import duckdb
 import pyarrow as pa
 
 from headrace_scorer.decisions.specs import ColumnExpression
+from headrace_scorer.engine.memory import at_most_more
 from headrace_scorer.engine.tensors import Faults
+
+# What the columns of one chunk of rows may take, what DuckDB does not count among them: texts and lists that a function
+# makes longer (`lpad`, `repeat`, `range`).
+MAX_BYTES = 512 << 20
+# Rows that want more than that each cost seconds: after so many refusals it is the expression's fault.
+_MAX_REFUSALS = 32
 
 # Of the parsed expression: what looks at one row only. Subqueries, windows, stars and parameters are not among them.
 _CLASSES = frozenset(
@@ -34,12 +41,15 @@ class WrongExpression(Exception):
 class Expressions:
     """Some expressions over the columns of a table."""
 
-    def __init__(self, expressions: Sequence[ColumnExpression]) -> None:
-        self._connection = duckdb.connect(":memory:", config={"threads": 1})
+    def __init__(self, expressions: Sequence[ColumnExpression], *, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        bounds = {"threads": 1, "memory_limit": f"{max_bytes >> 20}MiB", "temp_directory": ""}
+        self._connection = duckdb.connect(":memory:", config=bounds)
         self._connection.execute(_SETTINGS)
         self._expressions = tuple(expressions)
         listed = ", ".join(f"{_alone(one.expression)} as {_quoted(one.column)}" for one in expressions)
         self._query = f"select {listed} from given"
+        self._refusals, self._made_bytes = 0, 0
 
     def columns(self, known: Collection[str]) -> set[str]:
         """Return the columns that the expressions read. Raises WrongExpression naming the first that is not allowed."""
@@ -54,37 +64,70 @@ class Expressions:
     def typed(self, schema: pa.Schema) -> pa.Schema:
         """Return the types of the expressions' columns. Raises WrongExpression."""
         try:
-            return self._run(schema.empty_table()).schema
-        except duckdb.Error as error:
-            raise WrongExpression(_said(error)) from None
+            found = self._run(schema.empty_table()).schema
+        except (duckdb.Error, MemoryError, pa.ArrowMemoryError) as error:
+            raise WrongExpression(self._said(error)) from None
+        # Of a row of nulls only what needs no column is computed: a text that is too long whatever the row.
+        nulls = pa.table([pa.nulls(1, one.type) for one in schema], names=schema.names)
+        try:
+            self._run(nulls)
+        except (duckdb.OutOfMemoryException, MemoryError, pa.ArrowMemoryError) as error:
+            raise WrongExpression(self._said(error)) from None
+        except duckdb.Error:
+            pass  # a null may well be none that it can answer
+        return found
 
     def computed(self, table: pa.Table, faults: Faults) -> pa.Table:
-        """Return the columns. A row for which there is no answer has a fault, and nulls."""
-        if not self._expressions:
-            return pa.table({})
+        """Return the columns. A row for which there is no answer has a fault, and nulls.
+
+        Raises WrongExpression where they take too much memory.
+        """
+        self._refusals, self._made_bytes = 0, 0
+        return self._isolated(table, faults) if self._expressions else pa.table({})
+
+    def _isolated(self, table: pa.Table, faults: Faults) -> pa.Table:
         try:
-            return self._run(table)
-        except duckdb.Error as error:
+            made = self._run(table)
+            self._made_bytes += made.nbytes
+            if self._made_bytes > self._max_bytes:
+                raise self._too_large()
+            return made
+        except (duckdb.Error, MemoryError, pa.ArrowMemoryError) as error:
+            if not isinstance(error, duckdb.Error) or isinstance(error, duckdb.OutOfMemoryException):
+                self._refusals += 1
+                if self._refusals > _MAX_REFUSALS:
+                    raise self._too_large() from None
             if table.num_rows == 1:
-                faults.add(faults.good, ", ".join(one.column for one in self._expressions), _said(error))
-                return pa.Table.from_pylist([{}], self.typed(table.schema))
+                faults.add(faults.good, ", ".join(one.column for one in self._expressions), self._said(error))
+                return pa.Table.from_pylist([{}], self._run(table.schema.empty_table()).schema)
         half = table.num_rows // 2
         parts = []
         for start, part in ((0, table.slice(0, half)), (half, table.slice(half))):
             inner = Faults(part.num_rows)
-            parts.append(self.computed(part, inner))
+            parts.append(self._isolated(part, inner))
             faults.merge(inner, start)
         return pa.concat_tables(parts)
 
     def _run(self, table: pa.Table) -> pa.Table:
         self._connection.register("given", table)
         try:
-            found = self._connection.execute(self._query).to_arrow_table()
+            with at_most_more(self._max_bytes):
+                found = self._connection.execute(self._query).to_arrow_table()
         finally:
             self._connection.unregister("given")
         if found.num_rows != table.num_rows:
             raise WrongExpression("does not compute a value for each row")
         return found.combine_chunks()
+
+    def _too_large(self) -> WrongExpression:
+        told = f"the computed columns of a chunk of rows take more than {self._max_bytes >> 20} MiB"
+        return WrongExpression(f"{told}: make no text or list longer than the model and its readers need")
+
+    def _said(self, error: Exception) -> str:
+        if not isinstance(error, duckdb.Error) or isinstance(error, duckdb.OutOfMemoryException):
+            return f"it takes more than {self._max_bytes >> 20} MiB"
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return lines[0][:300]
 
     def _read(self, expression: str, known: Collection[str]) -> set[str]:
         read: set[str] = set()
@@ -173,8 +216,3 @@ def _alone(expression: str) -> str:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _said(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300]
