@@ -82,6 +82,7 @@ def stack() -> Iterator[RunningStack]:
             told.setenv("MONITOR_WEBHOOK_ALLOW", RECEIVERS)
             told.setenv("ROLLOUT_WEBHOOK_ALLOW", RECEIVERS)
             told.setenv("REGISTRY_WEBHOOK_ALLOW", RECEIVERS)
+            told.setenv("SCORER_WEBHOOK_ALLOW", RECEIVERS)
             settings = held.enter_context(held_stack(home_for_tests(f"stack-{run[:12]}")))
         yield RunningStack(settings)
 

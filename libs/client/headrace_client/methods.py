@@ -291,6 +291,15 @@ ADVISE_POOL = Method(_PLANNING + "Advise", planning.AdviseRequest, planning.Advi
 
 CHECK_HEALTH = Method("/grpc.health.v1.Health/Check", health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse)
 
+PUT_SCORING_WEBHOOK = Method(
+    _SCORING + "PutScoringWebhook", scorer.PutScoringWebhookRequest, scorer.PutScoringWebhookResponse
+)
+LIST_SCORING_WEBHOOKS = Method(
+    _SCORING + "ListScoringWebhooks", scorer.ListScoringWebhooksRequest, scorer.ListScoringWebhooksResponse
+)
+DELETE_SCORING_WEBHOOK = Method(
+    _SCORING + "DeleteScoringWebhook", scorer.DeleteScoringWebhookRequest, scorer.DeleteScoringWebhookResponse
+)
 CREATE_SCORING_JOB = Method(
     _SCORING + "CreateScoringJob", scorer.CreateScoringJobRequest, scorer.CreateScoringJobResponse
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
-from headrace_scorer.decisions.jobs import Job
+from headrace_scorer.decisions.jobs import Event, Job
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.engine.messages import ShardResult
 
 _JOB = TypeAdapter(Job)
 _SHARD = TypeAdapter(Shard)
 _RESULT = TypeAdapter(ShardResult)
+_NOTICE = TypeAdapter(tuple[Event, Job])
 
 
 def job_json(job: Job) -> str:
@@ -41,3 +42,13 @@ def result_json(result: ShardResult) -> str:
 def result_of(text: str) -> ShardResult:
     """Return the result of a JSON text. Raises ValueError."""
     return _RESULT.validate_json(text)
+
+
+def notice_json(event: Event, job: Job) -> str:
+    """Return what a webhook is told, as JSON: an event with the job after it."""
+    return _NOTICE.dump_json((event, job)).decode()
+
+
+def notice_of(text: str) -> tuple[Event, Job]:
+    """Return the event and the job of a JSON text. Raises ValueError."""
+    return _NOTICE.validate_json(text)

@@ -23,8 +23,8 @@ class ScorerMetrics:
             self._rows.labels(outcome)
 
         self._deliveries = Counter(
-            "scorer_lineage_deliveries",
-            "Attempts to deliver a RunEvent, by outcome.",
+            "scorer_webhook_deliveries",
+            "Attempts to deliver an event to a webhook, or to whoever collects lineage, by outcome.",
             ("outcome",),
             registry=registry,
         )
@@ -32,7 +32,7 @@ class ScorerMetrics:
             self._deliveries.labels(outcome)
 
     def delivery(self, outcome: str) -> None:
-        """Count an attempt to deliver a RunEvent."""
+        """Count an attempt to deliver an event."""
         self._deliveries.labels(outcome).inc()
 
     def rows(self, scored: int, rejected: int) -> None:

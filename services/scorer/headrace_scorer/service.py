@@ -11,6 +11,7 @@ from headrace_servicekit.coordination.feeds import ChangeFeed, heed
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.outbox.outbox import Outbox
+from headrace_servicekit.outbox.webhooks import Webhooks
 from headrace_servicekit.outbox.wiring import start_deliveries
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
@@ -22,8 +23,9 @@ from headrace_scorer.estimating import Estimating
 from headrace_scorer.expiry import EXPIRE_EVERY_S, Expiry
 from headrace_scorer.holding import HOLD_EVERY_S, Holding
 from headrace_scorer.lateness import Lateness
-from headrace_scorer.lineage import LineageReceiver, event_in
+from headrace_scorer.lineage import LineageReceiver
 from headrace_scorer.metrics import ScorerMetrics
+from headrace_scorer.notices import event_in
 from headrace_scorer.outputs import Outputs
 from headrace_scorer.peers import Registry
 from headrace_scorer.publishing.deciding import Deciding
@@ -69,7 +71,10 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     deciding = Deciding(store, publications, control, publisher.wake)
     schedules = ScheduleStore(connections)
     scheduler = Scheduler(schedules, store, creating, LeaderLease(connections, "schedules", clock))
-    servicer = ScorerServicer(store, creating, estimating, feed, runner.wake, runtime.stopping)
+    outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
+    guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
+    webhooks = Webhooks(connections, guard)
+    servicer = ScorerServicer(store, creating, estimating, webhooks, feed, runner.wake, runtime.stopping)
 
     async def listen() -> None:
         await heed(store.wakes, runner.wake)
@@ -79,8 +84,6 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     publications_pb2_grpc.add_ScoringPublicationServiceServicer_to_server(PublicationServicer(deciding), server)
     schedules_pb2_grpc.add_ScoringScheduleServiceServicer_to_server(ScheduleServicer(schedules, creating), server)
     receiver = LineageReceiver(connections, settings.lineage_url, settings.lineage_key_file)
-    outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
-    await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
     runtime.loop("lateness", lambda: periodic("lateness", Lateness(store).look, every_s=2.0, clock=clock))
     expiry = Expiry(connections, timedelta(days=settings.jobs_keep_d))
     runtime.loop("expiry", lambda: periodic("expiry", expiry.step, every_s=EXPIRE_EVERY_S, clock=clock))

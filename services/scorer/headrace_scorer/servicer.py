@@ -15,12 +15,14 @@ from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
 from headrace_servicekit.request_fields import kept_text, optional_id, page_size, page_token
 from headrace_servicekit.resource_names import invalid
+from headrace_servicekit.outbox.webhooks import Webhooks
 
-from headrace_scorer import answers, convert
+from headrace_scorer import answers, convert, webhook_messages
 from headrace_scorer.creating import Creating
 from headrace_scorer.decisions import jobs
 from headrace_scorer.decisions.jobs import Job
 from headrace_scorer.estimating import Estimating
+from headrace_scorer.lineage import RECEIVER
 from headrace_scorer.store import Changed, Decide, Store
 
 # Jobs that are read at once, of which a caller may not see some.
@@ -35,12 +37,13 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
         store: Store,
         creating: Creating,
         estimating: Estimating,
+        webhooks: Webhooks,
         feed: ChangeFeed[Changed],
         changed: Callable[[], None],
         stopping: asyncio.Event,
     ) -> None:
         self._store, self._creating, self._estimating, self._feed = store, creating, estimating, feed
-        self._changed, self._stopping = changed, stopping
+        self._webhooks, self._changed, self._stopping = webhooks, changed, stopping
 
     async def CreateScoringJob(self, request: pb.CreateScoringJobRequest, context: Any) -> pb.CreateScoringJobResponse:
         model, spec = convert.model_of(request.parent), convert.spec_of(request.spec)
@@ -126,6 +129,24 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
         return pb.ListScoringJobEventsResponse(
             events=[answers.to_event(past) for past in found[:size]], next_page_token=token
         )
+
+    async def PutScoringWebhook(
+        self, request: pb.PutScoringWebhookRequest, context: Any
+    ) -> pb.PutScoringWebhookResponse:
+        kept = await self._webhooks.put(webhook_messages.webhook_of(request.webhook), identity())
+        return pb.PutScoringWebhookResponse(webhook=webhook_messages.to_webhook(kept))
+
+    async def ListScoringWebhooks(
+        self, request: pb.ListScoringWebhooksRequest, context: Any
+    ) -> pb.ListScoringWebhooksResponse:
+        found = [one for one in await self._webhooks.list(identity()) if one.name != RECEIVER]
+        return pb.ListScoringWebhooksResponse(webhooks=[webhook_messages.to_webhook(one) for one in found])
+
+    async def DeleteScoringWebhook(
+        self, request: pb.DeleteScoringWebhookRequest, context: Any
+    ) -> pb.DeleteScoringWebhookResponse:
+        await self._webhooks.delete(webhook_messages.webhook_name(request.name, "name"), identity())
+        return pb.DeleteScoringWebhookResponse()
 
     async def _job(self, name: str, field: str = "name") -> Job:
         model, id_ = convert.job_of(name, field)

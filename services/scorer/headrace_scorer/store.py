@@ -13,7 +13,7 @@ from headrace_servicekit.postgres.connections import Address, Connections, Trans
 from headrace_servicekit.postgres.migrated import MigratedDatabase
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_scorer import lineage
+from headrace_scorer import notices
 from headrace_scorer.decisions.jobs import Event, Job, Progress, Transition
 from headrace_scorer.decisions.manifests import Done
 from headrace_scorer.decisions.shards import Shard
@@ -208,11 +208,11 @@ async def _save(connection: Any, before: Job, after: Transition, now: datetime, 
 
 
 async def _tell(connection: Any, job: Job, events: Sequence[Event], now: datetime) -> None:
-    """Keep what happened, tell who collects lineage, and wake whoever watches."""
+    """Keep what happened, and what others are to be told of it; wake whoever watches."""
     for event in events:
         arguments = (job.id, now, event.type, event.reason, event.client)
         number = await connection.fetchval(_QUERIES["insert_event"], *arguments)
-        await lineage.tell(connection, job, number, event, now)
+        await notices.tell(connection, job, number, event, now)
     await connection.execute(_QUERIES["wake"])
 
 

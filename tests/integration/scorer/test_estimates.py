@@ -6,6 +6,8 @@ from google.protobuf import duration_pb2
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_servicekit.testing import eventually
 
+from tests.kit.alerting import ALLOWED, SECRET, Receiver
+from tests.kit.refusals import refused
 from tests.kit.scoring import MODEL, ScorerRig, created, features, parquet, scorer
 
 
@@ -27,11 +29,14 @@ async def test_an_estimate_counts_the_input_scores_a_sample_and_writes_nothing(s
     assert scoring.objects(f"s3://{scoring.s3.bucket}/scored") == {}
 
 
-async def test_a_job_that_misses_its_window_says_so_once(scoring: ScorerRig):
+async def test_a_job_that_misses_its_window_says_so_once_and_tells_webhooks(scoring: ScorerRig):
     scoring.put("in/a.parquet", parquet(features(20_000)))
     spec = scoring.spec()
     spec.options.window.CopyFrom(duration_pb2.Duration(nanos=1000))
-    async with scorer(scoring) as (_, stub):
+    allowed = {"SCORER_WEBHOOK_ALLOW": ALLOWED, "SCORER_LINEAGE_URL": "http://127.0.0.1:9/lineage"}
+    async with Receiver.started() as receiver, scorer(scoring, allowed) as (_, stub):
+        hook = pb.ScoringWebhook(name="scoringWebhooks/team", url=receiver.url(), secret=SECRET, model=MODEL)
+        await stub.PutScoringWebhook(pb.PutScoringWebhookRequest(webhook=hook), timeout=10)
         job = await created(stub, spec)
 
         async def late() -> list[pb.ScoringJobEvent]:
@@ -42,3 +47,14 @@ async def test_a_job_that_misses_its_window_says_so_once(scoring: ScorerRig):
         (event,) = await eventually(late, within=60)
         assert "after its window" in event.reason
         assert (await stub.GetScoringJob(pb.GetScoringJobRequest(name=job.name), timeout=10)).job.late
+        await eventually(lambda: len(receiver.received) == 2, within=60)
+        late_one, ended = (one.json for one in receiver.received)
+        assert (late_one["type"], late_one["subject"]) == ("headrace.scoring.late", job.name)
+        assert (late_one["data"]["late"], late_one["data"]["reason"]) == (True, event.reason)
+        assert (ended["type"], ended["data"]["rows_done"]) == ("headrace.scoring.succeeded", 20_000)
+        # Who collects lineage is no webhook of people, and nobody takes its place.
+        listed = (await stub.ListScoringWebhooks(pb.ListScoringWebhooksRequest(), timeout=10)).webhooks
+        assert [(one.name, one.secret, one.last_error) for one in listed] == [("scoringWebhooks/team", "", "")]
+        hook.name = "scoringWebhooks/lineage"
+        taken = stub.PutScoringWebhook(pb.PutScoringWebhookRequest(webhook=hook), timeout=10)
+        assert "collects lineage" in (await refused(taken)).public_message

@@ -15,6 +15,7 @@ from headrace_client.cli.options import connected, reason_option
 from headrace_client.cli.output import Output, message_json
 from headrace_client.cli.parsing import Duration
 from headrace_client.cli.publications import approve, publication, publish, revert
+from headrace_client.cli.webhooks import WebhookKind, webhook_commands
 from headrace_client.client import Client
 from headrace_client.errors import DeadlineExceeded
 
@@ -36,7 +37,16 @@ def jobs() -> None:
     """
 
 
-for _command in (submit, publish, approve, revert, publication):
+_WEBHOOKS = WebhookKind(
+    "jobs",
+    "scoring jobs",
+    "scoringWebhooks",
+    pb.ScoringWebhook,
+    Client.put_scoring_webhook,
+    Client.list_scoring_webhooks,
+    Client.delete_scoring_webhook,
+)
+for _command in (submit, publish, approve, revert, publication, *webhook_commands(_WEBHOOKS)):
     jobs.add_command(_command)
 
 

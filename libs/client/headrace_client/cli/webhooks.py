@@ -1,4 +1,4 @@
-"""`webhooks`, `put-webhook` and `delete-webhook` of `headrace models` and `headrace rollouts`: who is told by HTTP."""
+"""`webhooks`, `put-webhook` and `delete-webhook` of `headrace models`, `rollouts` and `jobs`: who is told by HTTP."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""Who is told by HTTP of models and of rollouts."""
+"""Who is told by HTTP of models, of rollouts and of scoring jobs."""
 
 from __future__ import annotations
 
 from headrace.registry.v1 import webhook_pb2 as registry_webhook_pb2
 from headrace.rollout.v1 import rollout_pb2
 from headrace.webhook.v1.webhook_pb2 import Webhook
+from headrace.scorer.v1 import scorer_pb2
 
 from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
@@ -49,3 +50,27 @@ def delete_rollout_webhook(session: Session, name: str, *, timeout: float = DEFA
     """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
     request = rollout_pb2.DeleteRolloutWebhookRequest(name=f"rolloutWebhooks/{name}")
     yield from invoke(session, methods.DELETE_ROLLOUT_WEBHOOK, request, timeout_s=timeout)
+
+
+def put_scoring_webhook(
+    session: Session, webhook: scorer_pb2.ScoringWebhook, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[scorer_pb2.ScoringWebhook]:
+    """Make a webhook that is told of scoring jobs, or replace the one of its name. Without a secret the old one
+    stays.
+    """
+    request = scorer_pb2.PutScoringWebhookRequest(webhook=webhook)
+    return (yield from invoke(session, methods.PUT_SCORING_WEBHOOK, request, timeout_s=timeout)).webhook
+
+
+def list_scoring_webhooks(
+    session: Session, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[list[scorer_pb2.ScoringWebhook]]:
+    """Return who is told of scoring jobs, and how deliveries go."""
+    request = scorer_pb2.ListScoringWebhooksRequest()
+    return list((yield from invoke(session, methods.LIST_SCORING_WEBHOOKS, request, timeout_s=timeout)).webhooks)
+
+
+def delete_scoring_webhook(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
+    """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
+    request = scorer_pb2.DeleteScoringWebhookRequest(name=f"scoringWebhooks/{name}")
+    yield from invoke(session, methods.DELETE_SCORING_WEBHOOK, request, timeout_s=timeout)

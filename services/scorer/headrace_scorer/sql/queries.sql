@@ -107,8 +107,9 @@ select count(*) from forgotten;
 select incarnation from store where exists (select from webhooks where name = $1);
 
 -- name: put_receiver
-insert into webhooks (name, url, secret, format) values ($1, $2, $3, $4)
-on conflict (name) do update set (url, secret, format) = ($2, $3, $4);
+-- Of no model, so that it is no webhook of people.
+insert into webhooks (name, url, secret, format, model) values ($1, $2, $3, $4, '.lineage')
+on conflict (name) do update set (url, secret, format, model) = ($2, $3, $4, '.lineage');
 
 -- name: delete_receiver
 delete from webhooks where name = $1;

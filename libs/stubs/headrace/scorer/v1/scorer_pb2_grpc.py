@@ -88,6 +88,21 @@ class ScorerServiceStub:
                 request_serializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.ListScoringJobEventsRequest.SerializeToString,
                 response_deserializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.ListScoringJobEventsResponse.FromString,
                 _registered_method=True)
+        self.PutScoringWebhook = channel.unary_unary(
+                '/headrace.scorer.v1.ScorerService/PutScoringWebhook',
+                request_serializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.PutScoringWebhookRequest.SerializeToString,
+                response_deserializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.PutScoringWebhookResponse.FromString,
+                _registered_method=True)
+        self.ListScoringWebhooks = channel.unary_unary(
+                '/headrace.scorer.v1.ScorerService/ListScoringWebhooks',
+                request_serializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.ListScoringWebhooksRequest.SerializeToString,
+                response_deserializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.ListScoringWebhooksResponse.FromString,
+                _registered_method=True)
+        self.DeleteScoringWebhook = channel.unary_unary(
+                '/headrace.scorer.v1.ScorerService/DeleteScoringWebhook',
+                request_serializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.DeleteScoringWebhookRequest.SerializeToString,
+                response_deserializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.DeleteScoringWebhookResponse.FromString,
+                _registered_method=True)
 
 
 class ScorerServiceServicer:
@@ -183,6 +198,30 @@ class ScorerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutScoringWebhook(self, request, context):
+        """PutScoringWebhook makes a webhook that is told of jobs, or replaces the one of its name. Its secret is write-only.
+
+        Fails with INVALID_ARGUMENT, reason WEBHOOK_INVALID; ALREADY_EXISTS, reason NAME_TAKEN; RESOURCE_EXHAUSTED, reason
+        TOO_MANY_WEBHOOKS, or TOO_MANY_WEBHOOKS_OF_CLIENT when the client has its share.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListScoringWebhooks(self, request, context):
+        """ListScoringWebhooks lists the webhooks that the caller may see, and how their deliveries go.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteScoringWebhook(self, request, context):
+        """DeleteScoringWebhook removes a webhook, with what it was not told yet. Repeating it is safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ScorerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -235,6 +274,21 @@ def add_ScorerServiceServicer_to_server(servicer, server):
                     servicer.ListScoringJobEvents,
                     request_deserializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.ListScoringJobEventsRequest.FromString,
                     response_serializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.ListScoringJobEventsResponse.SerializeToString,
+            ),
+            'PutScoringWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutScoringWebhook,
+                    request_deserializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.PutScoringWebhookRequest.FromString,
+                    response_serializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.PutScoringWebhookResponse.SerializeToString,
+            ),
+            'ListScoringWebhooks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListScoringWebhooks,
+                    request_deserializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.ListScoringWebhooksRequest.FromString,
+                    response_serializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.ListScoringWebhooksResponse.SerializeToString,
+            ),
+            'DeleteScoringWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteScoringWebhook,
+                    request_deserializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.DeleteScoringWebhookRequest.FromString,
+                    response_serializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.DeleteScoringWebhookResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -511,6 +565,87 @@ class ScorerService:
             '/headrace.scorer.v1.ScorerService/ListScoringJobEvents',
             headrace_dot_scorer_dot_v1_dot_scorer__pb2.ListScoringJobEventsRequest.SerializeToString,
             headrace_dot_scorer_dot_v1_dot_scorer__pb2.ListScoringJobEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutScoringWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.scorer.v1.ScorerService/PutScoringWebhook',
+            headrace_dot_scorer_dot_v1_dot_scorer__pb2.PutScoringWebhookRequest.SerializeToString,
+            headrace_dot_scorer_dot_v1_dot_scorer__pb2.PutScoringWebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListScoringWebhooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.scorer.v1.ScorerService/ListScoringWebhooks',
+            headrace_dot_scorer_dot_v1_dot_scorer__pb2.ListScoringWebhooksRequest.SerializeToString,
+            headrace_dot_scorer_dot_v1_dot_scorer__pb2.ListScoringWebhooksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteScoringWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.scorer.v1.ScorerService/DeleteScoringWebhook',
+            headrace_dot_scorer_dot_v1_dot_scorer__pb2.DeleteScoringWebhookRequest.SerializeToString,
+            headrace_dot_scorer_dot_v1_dot_scorer__pb2.DeleteScoringWebhookResponse.FromString,
             options,
             channel_credentials,
             insecure,
