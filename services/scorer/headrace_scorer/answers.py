@@ -9,7 +9,7 @@ from headrace.scorer.v1 import scorer_pb2 as pb
 
 from headrace_scorer.decisions.estimates import Estimate
 from headrace_scorer.decisions.jobs import Job, Manifest, Progress, State, remaining_s
-from headrace_scorer.decisions.specs import ColumnExpression, Format, Spec
+from headrace_scorer.decisions.specs import ColumnExpression, Engine, Format, Spec
 from headrace_scorer.publish_specs import to_publishing
 from headrace_scorer.store import PastEvent
 
@@ -30,6 +30,8 @@ FORMATS = {
     Format.JSONL: pb.ScoringSpec.Input.FORMAT_JSONL,
     Format.ARROW: pb.ScoringSpec.Input.FORMAT_ARROW,
 }
+
+ENGINES = {Engine.WORKERS: pb.ScoringOptions.ENGINE_WORKERS, Engine.POOL: pb.ScoringOptions.ENGINE_POOL}
 
 
 def to_job(job: Job) -> pb.ScoringJob:
@@ -75,6 +77,8 @@ def to_spec(spec: Spec) -> pb.ScoringSpec:
             shard_rows=spec.options.shard_rows,
             workers=spec.options.workers,
             max_rejected_share=spec.options.max_rejected_share,
+            engine=ENGINES[spec.options.engine],
+            pool=spec.options.pool,
         ),
         publishing=to_publishing(spec.publish) if spec.publish is not None else None,
     )

@@ -11,14 +11,15 @@ from headrace_servicekit.identity import identity
 from headrace_servicekit.request_fields import MAX_REQUEST_ID_CHARS, fingerprint, kept_text, optional_id
 from headrace_servicekit.resource_names import ids
 
-from headrace_scorer.answers import FORMATS
+from headrace_scorer.answers import ENGINES, FORMATS
 from headrace_scorer.decisions import specs
-from headrace_scorer.decisions.specs import ColumnExpression, Location, Options, Spec, TensorColumns
+from headrace_scorer.decisions.specs import ColumnExpression, Engine, Location, Options, Spec, TensorColumns
 from headrace_scorer.publish_specs import publish_spec, time_of
 from headrace_scorer.store import Request
 
 MAX_COLUMN_CHARS, MAX_EXPRESSION_CHARS, MAX_COLUMNS = 255, 4000, 2000
 _FORMATS = {value: format_ for format_, value in FORMATS.items()}
+_ENGINES = {value: engine for engine, value in ENGINES.items()} | {pb.ScoringOptions.ENGINE_UNSPECIFIED: Engine.WORKERS}
 
 
 def model_of(text: str, field: str = "parent") -> str:
@@ -104,7 +105,13 @@ def _options(message: pb.ScoringOptions, field: str, wrong: list[FieldViolation]
             message.max_rejected_share if message.HasField("max_rejected_share") else specs.DEFAULT_REJECTED_SHARE
         ),
         window=time_of(message, "window"),
+        engine=_ENGINES.get(message.engine, Engine.WORKERS),
+        pool=name(message.pool, f"{field}.pool"),
     )
+    if message.engine not in _ENGINES:
+        wrong.append(FieldViolation(f"{field}.engine", f"{message.engine} is not an engine"))
+    if options.pool and options.engine is not Engine.POOL:
+        wrong.append(FieldViolation(f"{field}.pool", "is of ENGINE_POOL alone"))
     if options.window is not None and not timedelta(0) < options.window <= specs.LONGEST_WINDOW:
         told = f"must be more than 0 s and at most {specs.LONGEST_WINDOW.days} days"
         wrong.append(FieldViolation(f"{field}.window", told))

@@ -44,7 +44,7 @@ class Creating:
             return earlier
         # Here, for the buckets of a schedule may have been taken away since.
         self._refuse_others(spec)
-        version = await self._registry.resolved(model, spec.version, spec.alias)
+        version = await self._registry.resolved(model, spec.version, spec.alias, spec.options.engine)
         id_ = 0 if validate_only else await self._store.next_id()
         below = spec.output or Location(self._bucket, "scored")
         job = Job(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 from collections.abc import AsyncGenerator
@@ -9,8 +10,11 @@ from contextlib import aclosing
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
+from headrace.tensor.v1 import tensor_pb2
+
 from headrace_scorer.decisions.jobs import Job
 from headrace_scorer.decisions.shards import Shard
+from headrace_scorer.decisions.specs import Engine as ScoringEngine
 from headrace_scorer.engine.messages import (
     Access,
     Checked,
@@ -18,6 +22,7 @@ from headrace_scorer.engine.messages import (
     EstimateOrder,
     PlanAnswer,
     PlanOrder,
+    PoolAccess,
     RunAnswer,
     RunOrder,
     Work,
@@ -109,7 +114,28 @@ class Engine:
         access = Access(
             settings.s3_endpoint, settings.s3_region, None if file is None else str(file), settings.registry_bucket
         )
-        return Work(job.name, job.spec, job.version.contract, job.version.sha256, job.output, access)
+        pool = self._pool(job) if job.spec.options.engine is ScoringEngine.POOL else None
+        return Work(job.name, job.spec, job.version.contract, job.version.sha256, job.output, access, pool)
+
+    def _pool(self, job: Job) -> PoolAccess:
+        settings = self._settings
+        cert, key, ca = (
+            None if path is None else str(path) for path in (settings.tls_cert, settings.tls_key, settings.tls_ca)
+        )
+        contract = tensor_pb2.ServingContract.FromString(base64.b64decode(job.version.contract))
+        return PoolAccess(
+            control=settings.control_target,
+            pool=job.spec.options.pool,
+            model=job.model,
+            version=job.version.id,
+            digest=job.version.digest,
+            inputs=len(contract.inputs),
+            client=job.client or job.holder,
+            tls_cert=cert,
+            tls_key=key,
+            tls_ca=ca,
+            tls_name=settings.batcher_tls_name,
+        )
 
 
 def _tidy(folder: Path) -> None:

@@ -11,6 +11,7 @@ from headrace_scorer.creating import Creating
 from headrace_scorer.decisions.estimates import Estimate, Measured, estimate
 from headrace_scorer.decisions.jobs import Job
 from headrace_scorer.decisions.shards import Shard
+from headrace_scorer.decisions.specs import Engine as ScoringEngine
 from headrace_scorer.decisions.specs import Spec
 from headrace_scorer.engine.messages import Checked, EstimateAnswer
 from headrace_scorer.engine_calls import Engine
@@ -62,6 +63,8 @@ class Estimating:
         if sample.rows == 0:
             raise InvalidArgument("spec.input: the first file has no row that could be scored", reason="INPUT_EMPTY")
         workers = min(job.spec.options.workers or self._engine.workers, self._engine.workers, len(shards))
+        if job.spec.options.engine is ScoringEngine.POOL:
+            workers = 1  # one fills what callers leave of the batchers; more of them share it
         measured = Measured(sample.rows, sample.wall_s, sample.cpu_s, RAY_START_S + sample.load_s)
         found = estimate(
             measured,

@@ -14,6 +14,7 @@ from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import NotFound, PreconditionFailed
 
 from headrace_scorer.decisions.jobs import Job, Version
+from headrace_scorer.decisions.specs import Engine
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ class Registry:
     def __init__(self, channel: Any) -> None:
         self._stub = registry_pb2_grpc.RegistryServiceStub(channel)
 
-    async def resolved(self, model: str, version: str, alias: str) -> Version:
+    async def resolved(self, model: str, version: str, alias: str, engine: Engine = Engine.WORKERS) -> Version:
         """Return the version that is named, by its id, by an alias, or as the one in production.
 
         Raises NotFound, reason ALIAS_NOT_FOUND or NO_PRODUCTION_VERSION; PreconditionFailed, reason VERSION_COLLECTED
@@ -46,13 +47,16 @@ class Registry:
             )
         file = next((one for one in found.artifacts if one.name == _FILE), None)
         stepwise = found.HasField("pipeline") and not found.pipeline.fuse
+        contract = base64.b64encode(found.contract.SerializeToString(deterministic=True)).decode()
+        if engine is Engine.POOL and not stepwise:
+            return Version(version, found.digest, "", 0, contract)
         if file is None or stepwise:
             raise PreconditionFailed(
                 f"version {version} of '{model}' has no {_FILE} of its own, which offline scoring runs: register the "
-                "model as ONNX, a pipeline with `fuse: true`, or name another version",
+                "model as ONNX, a pipeline with `fuse: true`, score other formats with the engine `pool`, or name "
+                "another version",
                 reason="FORMAT_NOT_SCORED",
             )
-        contract = base64.b64encode(found.contract.SerializeToString(deterministic=True)).decode()
         return Version(version, found.digest, file.sha256, file.size_bytes, contract)
 
     async def hold(self, job: Job) -> None:

@@ -35,6 +35,11 @@ class ScorerSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSetti
         description="Router's data planes, which answer the sample that publications are compared with, as `host:port` "
         "or any other gRPC target."
     )
+    batcher_tls_name: str = Field(
+        default="",
+        description="Name in the certificates of batchers, where it is not that of the addresses that they tell; for "
+        "jobs of the engine `pool`.",
+    )
     max_jobs: int = Field(default=1, ge=1, le=100, description="Jobs that one process runs at once; others wait.")
     max_waiting_jobs: int = Field(
         default=200, ge=1, le=100_000, description="Jobs that are not over; more are RESOURCE_EXHAUSTED."

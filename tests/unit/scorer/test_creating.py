@@ -10,7 +10,7 @@ import pytest
 from headrace_scorer import creating
 from headrace_scorer.creating import CHECKS, Creating
 from headrace_scorer.decisions.jobs import Job, Version
-from headrace_scorer.decisions.specs import Location, Spec
+from headrace_scorer.decisions.specs import Engine, Location, Spec
 from headrace_scorer.engine.messages import Checked
 from headrace_scorer.processes import ProcessLost
 from headrace_scorer.store import Request
@@ -30,7 +30,7 @@ class Parts:
     async def now(self) -> datetime:
         return datetime(2026, 11, 29, tzinfo=UTC)
 
-    async def resolved(self, model: str, version: str, alias: str) -> Version:
+    async def resolved(self, model: str, version: str, alias: str, engine: Engine) -> Version:
         return Version("v1", "d1", "sha", 1, "")
 
     async def checked(self, job: Job) -> Checked:

@@ -31,6 +31,13 @@ class Format(enum.StrEnum):
     ARROW = "arrow"
 
 
+class Engine(enum.StrEnum):
+    """Who runs the model: a process for each worker, or the batchers that answer online requests."""
+
+    WORKERS = "workers"
+    POOL = "pool"
+
+
 _ENDINGS = {
     ".parquet": Format.PARQUET,
     ".csv": Format.CSV,
@@ -78,7 +85,7 @@ class TensorColumns:
 @dataclass(frozen=True, slots=True)
 class Options:
     """How a job runs. batch_rows: 0 means by measuring. workers: 0 means as many as the service has. window: how long
-    after its creation a job is to be over.
+    after its creation a job is to be over. pool: of batchers; empty for every one that has the version.
     """
 
     batch_rows: int = 0
@@ -86,6 +93,8 @@ class Options:
     workers: int = 0
     max_rejected_share: float = DEFAULT_REJECTED_SHARE
     window: timedelta | None = None
+    engine: Engine = Engine.WORKERS
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from headrace_scorer.engine.expressions import WrongExpression
 from headrace_scorer.engine.inputs import Unreadable
 from headrace_scorer.engine.messages import Checked, RunAnswer, Work
 from headrace_scorer.engine.objects import InputChanged, OutputTaken, StoreAway, StoreRefuses
+from headrace_scorer.engine.pool.members import PoolAway
 from headrace_scorer.engine.scoring import Columns, ShardScorer
 
 # S3 is asked again for this long before the job waits for it without processes.
@@ -57,6 +58,8 @@ class ShardActor:
             return act()
         except StoreAway as error:
             return RunAnswer(failure="STORE_UNAVAILABLE", reason=str(error), transient=True)
+        except PoolAway as error:
+            return RunAnswer(failure="POOL_UNAVAILABLE", reason=str(error), transient=True)
         except StoreRefuses as error:
             return RunAnswer(failure="STORE_REFUSES", reason=f"{error}: look at the bucket, and who may write there")
         except InputChanged as error:

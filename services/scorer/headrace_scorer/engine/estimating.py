@@ -12,6 +12,7 @@ from headrace_runtime.backends.backend import BackendLost, LoadError
 from headrace_scorer.engine.inputs import Unreadable
 from headrace_scorer.engine.messages import EstimateAnswer, EstimateOrder, from_json
 from headrace_scorer.engine.objects import InputChanged, StoreAway, StoreRefuses
+from headrace_scorer.engine.pool.members import PoolAway
 from headrace_scorer.engine.processes import begin, say
 from headrace_scorer.engine.scoring import Columns, ShardScorer
 
@@ -28,6 +29,8 @@ def main() -> None:
         say(_sampled(order, began))
     except StoreAway as error:
         say(EstimateAnswer(failure="STORE_UNAVAILABLE", reason=str(error), transient=True))
+    except PoolAway as error:
+        say(EstimateAnswer(failure="POOL_UNAVAILABLE", reason=str(error), transient=True))
     except (ArtifactError, BackendLost, LoadError) as error:
         say(EstimateAnswer(failure="MODEL_FAILED", reason=str(error)))
     except (InputChanged, StoreRefuses, Unreadable) as error:

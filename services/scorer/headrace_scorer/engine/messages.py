@@ -31,8 +31,31 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolAccess:
+    """How the batchers that answer online requests are reached, for one version.
+
+    control: the router's control plane, which knows them. pool: empty for every one that has the version. inputs: how
+    many the contract has. tls_name: that their certificates have, empty for that of their addresses.
+    """
+
+    control: str
+    pool: str
+    model: str
+    version: str
+    digest: str
+    inputs: int
+    client: str
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_ca: str | None = None
+    tls_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
-    """What a job is to those who do it. contract: `ServingContract` as bytes in base64."""
+    """What a job is to those who do it. contract: `ServingContract` as bytes in base64. pool: who runs the model, None
+    for whoever reads the rows.
+    """
 
     job: str
     spec: Spec
@@ -40,6 +63,7 @@ class Work:
     model_sha256: str
     output: Location
     access: Access
+    pool: PoolAccess | None = None
 
     def serving_contract(self) -> Contract:
         """Return what the version takes and gives."""

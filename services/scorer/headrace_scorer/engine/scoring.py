@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,15 +15,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-from headrace_runtime import shapes
-from headrace_runtime.artifacts.cache import BlobCache
-from headrace_runtime.artifacts.s3 import s3_blobs
-from headrace_runtime.backends.backend import ModelError, ModelFiles
-from headrace_runtime.backends.onnx import OnnxBackend
-from headrace_runtime.shapes import OutputTensor, WrongOutput
 
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location, TensorColumns, format_of
+from headrace_scorer.engine.batches import CANDIDATES, BatchRunner
 from headrace_scorer.engine.expressions import Expressions
 from headrace_scorer.engine.inputs import Chunk, Rejected, chunks
 from headrace_scorer.engine.messages import ShardResult, Work
@@ -33,12 +27,6 @@ from headrace_scorer.engine.tensors import Faults, Tensor, column_of, tensor_of,
 
 # Rows that are held at once, and that a row group of the results has.
 CHUNK_ROWS = 65_536
-# What is tried on a sample; the first that is nearly as fast as the fastest is taken.
-CANDIDATES = (64, 256, 1024, 4096, 16_384)
-NEARLY = 0.95
-_CACHE_BYTES = 4 << 30
-_FETCH_S = 600.0
-_NAME = "scored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,34 +57,22 @@ class ShardScorer:
         self._objects = Objects(work.access)
         self._derived = Expressions(work.spec.derived)
         self._outputs = Expressions(work.spec.outputs)
-        self._loop = asyncio.Runner()
-        self._backend = OnnxBackend(threads=1)
-        names = [one.tensor for one in columns.tensors]
-        absent = tuple(at for at, spec in enumerate(self._contract.inputs) if spec.name not in names)
-        self._layout = shapes.layout_of(self._contract, shapes.ShapeKey(absent=absent))
+        self._runner = BatchRunner(work, self._contract, [one.tensor for one in columns.tensors], folder)
 
     def load(self) -> None:
-        """Fetch the model, verify and load it. Raises ArtifactError, LoadError."""
-        self._loop.run(self._load())
-
-    async def _load(self) -> None:
-        access, sha256 = self._work.access, self._work.model_sha256
-        credentials = None if access.credentials_file is None else Path(access.credentials_file)
-        async with s3_blobs(access.endpoint, access.artifacts_bucket, access.region, credentials) as blobs:
-            cache = BlobCache(self._folder / "models", blobs, max_bytes=_CACHE_BYTES, fetch_timeout_s=_FETCH_S)
-            path = await cache.fetch(sha256)
-        await self._backend.load(ModelFiles(_NAME, path, self._contract, CHUNK_ROWS))
+        """Fetch the model, verify and load it, or find who has it. Raises ArtifactError, LoadError, PoolAway."""
+        self._runner.load()
 
     def measured(self, shard: Shard) -> int:
         """Return how many rows the model takes at once the fastest, on the first rows of a shard."""
-        if not self._contract.batched:
-            return 1
+        if (rows := self._runner.fixed_rows) is not None:
+            return rows
         for chunk in self._chunks(shard):
             faults = Faults(chunk.table.num_rows)
             tensors = self._tensors(chunk.table, faults)
             rows = np.flatnonzero(faults.good)
             if len(rows):
-                return self._fastest(tensors, rows)
+                return self._runner.fastest(tensors, rows)
         return CANDIDATES[0]
 
     def score(self, shard: Shard, batch_rows: int) -> ShardResult:
@@ -173,7 +149,7 @@ class ShardScorer:
         faults = Faults(chunk.table.num_rows)
         table = self._with_derived(chunk.table, faults)
         tensors = self._tensors(table, faults, derived=True)
-        outputs = self._run(tensors, batch_rows, faults)
+        outputs = self._runner.run(tensors, batch_rows, faults)
         kept = pa.array(faults.good)
         columns = {name: table.column(name).filter(kept) for name in self._work.spec.keep}
         answered = {
@@ -202,55 +178,6 @@ class ShardScorer:
             table = self._with_derived(table, faults)
         specs = {spec.name: spec for spec in self._contract.inputs}
         return [tensor_of(table, one, specs[one.tensor], faults) for one in self._columns.tensors]
-
-    def _run(self, tensors: Sequence[Tensor], batch_rows: int, faults: Faults) -> list[list[OutputTensor]]:
-        """Return the outputs of all rows without a fault, batch by batch; rows that the model refuses get one."""
-        rows = np.flatnonzero(faults.good)
-        outputs: list[list[OutputTensor]] = []
-        for start in range(0, len(rows), batch_rows):
-            outputs += self._isolated(tensors, rows[start : start + batch_rows], faults)
-        return outputs
-
-    def _isolated(self, tensors: Sequence[Tensor], rows: np.ndarray, faults: Faults) -> list[list[OutputTensor]]:
-        """Run a batch; one that fails is halved until the rows that are to blame are alone."""
-        try:
-            return [self._batch(tensors, rows)]
-        except (ModelError, WrongOutput) as error:
-            if len(rows) == 1:
-                wrong = np.zeros(len(faults.good), bool)
-                wrong[rows[0]] = True
-                faults.add(wrong, "", f"the model refuses it: {error}")
-                return []
-        half = len(rows) // 2
-        return [*self._isolated(tensors, rows[:half], faults), *self._isolated(tensors, rows[half:], faults)]
-
-    def _batch(self, tensors: Sequence[Tensor], rows: np.ndarray) -> list[OutputTensor]:
-        # Rows that follow each other need not be gathered.
-        together = len(rows) == rows[-1] - rows[0] + 1
-        which = slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
-        inputs = [tensor.raw(which) for tensor in tensors]
-        answer = self._loop.run(self._backend.infer(_NAME, self._layout, len(rows), inputs))
-        return shapes.outputs_in_order(self._contract, len(rows), answer)
-
-    def _fastest(self, tensors: Sequence[Tensor], rows: np.ndarray) -> int:
-        rates: dict[int, float] = {}
-        for size in CANDIDATES:
-            some = rows[: min(len(rows), 4 * size)]
-            self._run_or_skip(tensors, some[:size])
-            began = time.perf_counter()
-            for start in range(0, len(some), size):
-                self._run_or_skip(tensors, some[start : start + size])
-            rates[size] = len(some) / (time.perf_counter() - began)
-            if len(some) < 4 * size:
-                break
-        best = max(rates.values())
-        return next(size for size, rate in rates.items() if rate >= NEARLY * best)
-
-    def _run_or_skip(self, tensors: Sequence[Tensor], rows: np.ndarray) -> None:
-        try:
-            self._batch(tensors, rows)
-        except (ModelError, WrongOutput):
-            return
 
     def _rejected(self, chunk: Chunk, faults: Faults) -> list[Rejected]:
         own = [Rejected(int(chunk.numbers[at]), column, reason) for at, (column, reason) in faults.found.items()]

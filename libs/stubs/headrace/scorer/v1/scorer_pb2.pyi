@@ -104,18 +104,30 @@ class Publishing(_message.Message):
     def __init__(self, entity_column: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., disappeared: _Optional[_Union[Publishing.Disappeared, str]] = ..., keep_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parity_rows: _Optional[int] = ..., absolute_tolerance: _Optional[float] = ..., relative_tolerance: _Optional[float] = ..., drift_tolerance: _Optional[float] = ...) -> None: ...
 
 class ScoringOptions(_message.Message):
-    __slots__ = ("batch_rows", "shard_rows", "workers", "max_rejected_share", "window")
+    __slots__ = ("batch_rows", "shard_rows", "workers", "max_rejected_share", "window", "engine", "pool")
+    class Engine(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ENGINE_UNSPECIFIED: _ClassVar[ScoringOptions.Engine]
+        ENGINE_WORKERS: _ClassVar[ScoringOptions.Engine]
+        ENGINE_POOL: _ClassVar[ScoringOptions.Engine]
+    ENGINE_UNSPECIFIED: ScoringOptions.Engine
+    ENGINE_WORKERS: ScoringOptions.Engine
+    ENGINE_POOL: ScoringOptions.Engine
     BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
     SHARD_ROWS_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     MAX_REJECTED_SHARE_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
     batch_rows: int
     shard_rows: int
     workers: int
     max_rejected_share: float
     window: _duration_pb2.Duration
-    def __init__(self, batch_rows: _Optional[int] = ..., shard_rows: _Optional[int] = ..., workers: _Optional[int] = ..., max_rejected_share: _Optional[float] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    engine: ScoringOptions.Engine
+    pool: str
+    def __init__(self, batch_rows: _Optional[int] = ..., shard_rows: _Optional[int] = ..., workers: _Optional[int] = ..., max_rejected_share: _Optional[float] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., engine: _Optional[_Union[ScoringOptions.Engine, str]] = ..., pool: _Optional[str] = ...) -> None: ...
 
 class ScoringJob(_message.Message):
     __slots__ = ("name", "spec", "version", "version_digest", "state", "reason", "failure", "progress", "output_uri", "manifest", "create_time", "start_time", "end_time", "client", "revision", "attempts", "late")

@@ -1,0 +1,92 @@
+"""The batchers of a pool as what runs batches, in the place of ONNX Runtime in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+
+from headrace.batcher.v1 import batcher_pb2
+from headrace.router.v1 import predict_pb2
+from headrace_runtime.backends.backend import ModelError, ModelFiles
+from headrace_runtime.shapes import Layout, OutputTensor
+
+from headrace_scorer.engine.messages import PoolAccess
+from headrace_scorer.engine.pool.members import Members, PoolAway
+from headrace_scorer.engine.pool.stream import StreamLost
+
+# Rows of a request, unless the job says otherwise: few, so that they fit what callers leave of a batch.
+ROWS = 8
+# Requests that one worker has at the batchers at once: enough for full batches one after the other.
+AT_ONCE = 64
+# Behind callers a request may wait for long; one that is not answered after this is asked again.
+ANSWER_S = 300.0
+# Batchers that take nothing are asked for this long before the job waits for them without processes.
+PATIENCE_S = 60.0
+_PAUSE_S, _MOST_PAUSE_S = 0.05, 2.0
+# What is wrong with the rows, whoever is asked.
+_OF_THE_ROWS = frozenset(
+    (
+        *("INVALID_TENSOR", "NAN_NOT_ALLOWED", "MODEL_REJECTED_INPUT", "ROWS_DIFFER", "ANSWER_TOO_LARGE"),
+        *("QUARANTINED_INPUT", "TOO_MANY_ROWS"),
+    )
+)
+
+
+class PoolBackend:
+    """Runs batches on the batchers of a pool at priority BATCH: what they have to do for callers goes first.
+
+    For one event loop, which only has to run while batches do.
+    """
+
+    def __init__(self, access: PoolAccess) -> None:
+        self._access = access
+        self._members: Members | None = None
+        self._answered_at = time.monotonic()
+
+    async def load(self, files: ModelFiles) -> None:
+        """Find batchers that have the version. Raises PoolAway."""
+        self._members = Members(self._access)
+        await self._members.chosen()
+
+    async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
+        """Run one batch. Raises ModelError for what is wrong with its rows, and PoolAway."""
+        assert self._members is not None
+        pause, begun = _PAUSE_S, time.monotonic()
+        while True:
+            refusal, after_s = "", 0.0
+            try:
+                stream = await self._members.chosen()
+                request = batcher_pb2.InferRequest(
+                    rows=rows,
+                    inputs=inputs,
+                    absent=[at for at in range(self._access.inputs) if at not in layout.positions],
+                    priority=batcher_pb2.InferRequest.PRIORITY_BATCH,
+                    client=self._access.client,
+                )
+                async with asyncio.timeout(ANSWER_S):
+                    answer = await stream.ask(self._access.digest, request)
+            except (StreamLost, PoolAway) as error:
+                refusal = str(error)
+            except TimeoutError:
+                refusal = f"no answer came within {ANSWER_S:g} s"
+            else:
+                if not answer.code:
+                    self._answered_at = time.monotonic()
+                    return _outputs(answer)
+                if answer.reason in _OF_THE_ROWS:
+                    raise ModelError(answer.message)
+                refusal, after_s = f"{answer.reason}: {answer.message}", answer.retry_after_us / 1e6
+            if time.monotonic() - max(begun, self._answered_at) > PATIENCE_S:
+                raise PoolAway(f"the batchers answer nothing ({refusal})")
+            await asyncio.sleep(max(after_s, pause) * random.uniform(0.8, 1.2))
+            pause = min(_MOST_PAUSE_S, pause * 2)
+
+
+def _outputs(answer: batcher_pb2.InferResponse) -> list[OutputTensor]:
+    message = predict_pb2.PredictResponse.FromString(answer.outputs)
+    return [
+        OutputTensor(one.name, one.datatype, tuple(one.shape), raw)
+        for one, raw in zip(message.outputs, message.raw_output_contents, strict=True)
+    ]

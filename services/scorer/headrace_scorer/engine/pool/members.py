@@ -1,0 +1,110 @@
+"""Which batchers have a version: asked of the router's control plane, a stream to each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+from headrace.router.v1 import route_pb2, route_pb2_grpc
+from headrace_servicekit.client import channel
+from headrace_servicekit.tls import Tls
+
+from headrace_scorer.engine.messages import PoolAccess
+from headrace_scorer.engine.pool.stream import Stream, StreamLost
+
+# Batchers come and go with the load of the day.
+LOOK_EVERY_S = 5.0
+_CALL_S = 5.0
+_PAGE = 500
+MAX_MESSAGE_BYTES = 64 << 20
+# One that failed to whoever had the address before is no reason to wait.
+_OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
+
+
+class PoolAway(Exception):
+    """No batcher can be asked for now; trying again may help."""
+
+
+class Members:
+    """The batchers of a pool that have a version. For one event loop."""
+
+    def __init__(self, access: PoolAccess) -> None:
+        self._access, self._tls = access, _tls(access)
+        self._control = channel(access.control, tls=self._tls, options=[_OWN_CONNECTION])
+        self._streams: dict[str, tuple[Any, Stream]] = {}
+        self._looked_at = -LOOK_EVERY_S
+        self._looking = asyncio.Lock()
+
+    async def chosen(self) -> Stream:
+        """Return the stream with the least in flight. Raises PoolAway."""
+        there = self._there()
+        if not there or time.monotonic() - self._looked_at > LOOK_EVERY_S:
+            async with self._looking:
+                # Whoever waited for it need not look again.
+                if not self._there() or time.monotonic() - self._looked_at > LOOK_EVERY_S:
+                    await self._look()
+            there = self._there()
+        if not there:
+            where = f"in pool '{self._access.pool}' " if self._access.pool else ""
+            told = f"no batcher {where}has version {self._access.version} of '{self._access.model}' ready"
+            raise PoolAway(f"{told}: name it in the model's route, with weight 0 if it is to get no traffic")
+        return min(there, key=lambda one: len(one.in_flight))
+
+    def _there(self) -> list[Stream]:
+        return [stream for _, stream in self._streams.values() if stream.serves(self._access.digest)]
+
+    async def _look(self) -> None:
+        """Open streams to batchers that have come, and forget those that have gone."""
+        self._looked_at = time.monotonic()
+        try:
+            wanted = await self._addresses()
+        except grpc.aio.AioRpcError as error:
+            if self._there():
+                return  # whom we know is asked on
+            raise PoolAway(
+                f"the router's control plane does not say which batchers there are ({error.code().name})"
+            ) from None
+        for address in [at for at, (_, stream) in self._streams.items() if stream.ended]:
+            opened, _ = self._streams.pop(address)
+            await opened.close()
+        for address in wanted - self._streams.keys():
+            name = self._access.tls_name
+            options: list[tuple[str, object]] = [_OWN_CONNECTION]
+            if name and self._tls is not None:
+                options.append(("grpc.ssl_target_name_override", name))
+            opened = channel(
+                address, tls=self._tls, health_checked=False, max_message_bytes=MAX_MESSAGE_BYTES, options=options
+            )
+            stream = Stream(address, opened)
+            try:
+                await stream.opened()
+            except StreamLost:
+                stream.close()
+                await opened.close()
+                continue
+            self._streams[address] = (opened, stream)
+
+    async def _addresses(self) -> set[str]:
+        """Return where the batchers are that say of themselves that they have the version."""
+        stub, found, token = route_pb2_grpc.RouteServiceStub(self._control), set[str](), ""
+        ready = route_pb2.BatcherVersion.STATE_READY
+        while True:
+            request = route_pb2.ListBatchersRequest(pool=self._access.pool, page_size=_PAGE, page_token=token)
+            answer = await stub.ListBatchers(request, timeout=_CALL_S)
+            for one in answer.batchers:
+                has = any(held.digest == self._access.digest and held.state == ready for held in one.versions)
+                if has and not one.draining:
+                    found.add(one.address)
+            token = answer.next_page_token
+            if not token:
+                return found
+
+
+def _tls(access: PoolAccess) -> Tls | None:
+    if access.tls_cert is None:
+        return None
+    cert, key, ca = (Path(one) if one is not None else None for one in (access.tls_cert, access.tls_key, access.tls_ca))
+    return Tls(cert, key, ca)
