@@ -206,6 +206,10 @@ bench: setup ## The predict path against its bars, and what else one would build
 bench-field: setup ## Beside MLServer, KServe, BentoML, Ray Serve and Triton, in environments of theirs (0.8 GB)
 	@$(PYTHON) -m benchmarks.field $(BENCH)
 
+.PHONY: bench-batch
+bench-batch: setup ## Offline scoring beside ONNX Runtime alone and plain Ray Data, in an environment of its own (0.4 GB)
+	@$(PYTHON) -m benchmarks.batch $(BENCH)
+
 .PHONY: bench-soak
 bench-soak: setup ## Ten minutes of predictions at 70 % of what the stack reaches: errors and memory
 	@$(PYTHON) -m benchmarks.soak $(BENCH)

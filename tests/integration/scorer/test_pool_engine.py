@@ -81,9 +81,9 @@ async def test_a_job_of_the_pool_has_the_answers_of_the_model_and_waits_while_no
 ):
     table = features(ROWS)
     scoring.put("in/a.parquet", parquet(table, group_rows=1000))
-    spec = scoring.spec(
-        options=pb.ScoringOptions(shard_rows=1000, engine=pb.ScoringOptions.ENGINE_POOL, pool="default")
-    )
+    options = pb.ScoringOptions(shard_rows=1000, engine=pb.ScoringOptions.ENGINE_POOL, pool="default")
+    spec = scoring.spec(options=options)
+    estimate = pb.EstimateScoringJobRequest(parent=f"models/{MODEL}", spec=spec)
     version = await batchers.version(MODEL, scoring.model)
     scoring.registry.versions[MODEL]["v1"].digest = version.digest
     # As of a format that only batchers run.
@@ -119,10 +119,11 @@ class Scripted:
         async for frame in frames:
             for request in batcher_pb2.ExchangeRequest.FromString(frame).requests:
                 self.requests.append(request)
-                told: Any = self.answers.pop(0) if self.answers else {"outputs": _outputs(request.rows)}
+                told = self.answers.pop(0) if self.answers else {"outputs": _outputs(request.rows)}
                 if told is None:
                     await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
-                answer = batcher_pb2.InferResponse(id=request.id, **told)
+                    return
+                answer = batcher_pb2.InferResponse(**{**told, "id": request.id})
                 await context.write(batcher_pb2.ExchangeResponse(responses=[answer]))
 
     def register(self, server: Any) -> None:
