@@ -1,0 +1,165 @@
+"""Publications that are disturbed at every stage: nothing is lost, nothing twice, and nothing half counts."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from headrace.scorer.v1 import publications_pb2 as pb
+from headrace.scorer.v1 import publications_pb2_grpc, scorer_pb2, scorer_pb2_grpc
+from headrace_servicekit.testing import eventually, free_port
+
+from tests.kit.forwarder import Forwarder
+from tests.kit.publish_router import STAGES, PublishRouter
+from tests.kit.scoring import ScorerRig, created, features, over, parquet
+from tests.kit.service_process import service_process
+
+ROWS = 300
+ENTITIES = [f"u{at}" for at in range(ROWS)]
+PUBLISHED = pb.ScoringPublication.STATE_PUBLISHED
+AWAY_S = 2.0
+
+
+class Stage:
+    """Stops the router's answer when a publish first comes to a stage, until the test has done its worst."""
+
+    def __init__(self, router: PublishRouter, stage: str) -> None:
+        self._stage, self._reached, self._go_on = stage, threading.Event(), threading.Event()
+        router.at = self._at
+
+    def _at(self, stage: str) -> None:
+        if stage == self._stage and not self._reached.is_set():
+            self._reached.set()
+            self._go_on.wait(timeout=30)
+
+    async def reached(self) -> None:
+        await eventually(self._reached.is_set, within=90)
+
+    def go_on(self) -> None:
+        self._go_on.set()
+
+
+@asynccontextmanager
+async def publisher(environment: dict[str, str]) -> AsyncIterator[tuple[Any, Any, Any]]:
+    """Run a scorer; yields its process, and stubs for jobs and publications."""
+    port = free_port()
+    told = {**environment, "SCORER_PORT": str(port)}
+    async with service_process("headrace_scorer", told, port, parts=("", "postgres")) as (process, channel):
+        jobs = scorer_pb2_grpc.ScorerServiceStub(channel)
+        yield process, jobs, publications_pb2_grpc.ScoringPublicationServiceStub(channel)
+
+
+async def scored(scoring: ScorerRig, jobs: Any) -> str:
+    """Return the name of a job that is done."""
+    job = await over(jobs, (await created(jobs, scoring.spec())).name)
+    assert job.state == scorer_pb2.ScoringJob.STATE_SUCCEEDED, job.reason
+    return job.name
+
+
+async def begin(publications: Any, job: str) -> None:
+    how = scorer_pb2.Publishing(entity_column="id", parity_rows=0, drift_tolerance=0)
+    await publications.PublishScoringJob(pb.PublishScoringJobRequest(name=job, publishing=how), timeout=10)
+
+
+async def published(publications: Any, job: str) -> pb.ScoringPublication:
+    """Return a publication once it counts, through whatever calls fail meanwhile."""
+    found: list[pb.ScoringPublication] = []
+
+    async def there() -> bool:
+        request = pb.GetScoringPublicationRequest(name=f"{job}/publication")
+        try:
+            found[:] = [(await publications.GetScoringPublication(request, timeout=5)).publication]
+        except Exception:  # the database may be away
+            return False
+        assert found[0].state != pb.ScoringPublication.STATE_FAILED, found[0].reason
+        return found[0].state == PUBLISHED
+
+    await eventually(there, within=120, every=0.2)
+    return found[0]
+
+
+def whole_and_once(router: PublishRouter, publication: pb.ScoringPublication) -> None:
+    """Assert that exactly one generation counts, that it is whole, and that it is the one that is told."""
+    (counts,) = router.in_force
+    assert counts.entities == ENTITIES
+    assert publication.publish.endswith(f"/publishes/{counts.number}")
+    assert publication.entities == ROWS
+
+
+@pytest.mark.faults
+@pytest.mark.long
+async def test_a_scorer_that_is_killed_at_any_stage_of_publishing_leaves_one_whole_generation(scoring: ScorerRig):
+    scoring.put("in/a.parquet", parquet(features(ROWS)))
+    control = free_port()
+    router = PublishRouter(scoring.model.contract.outputs)
+    environment = {**scoring.environment, "SCORER_CONTROL_TARGET": f"127.0.0.1:{control}"}
+    with router.there(control):
+        async with publisher(environment) as (_, jobs, _publications):
+            job = await scored(scoring, jobs)
+        for stage in STAGES:
+            stopped = Stage(router, stage)
+            async with publisher(environment) as (process, _, publications):
+                await begin(publications, job)
+                await stopped.reached()
+                process.kill()
+                await process.wait()
+                stopped.go_on()
+            async with publisher(environment) as (_, _, publications):
+                whole_and_once(router, await published(publications, job))
+                name = f"{job}/publication"
+                await publications.RevertScoringPublication(pb.RevertScoringPublicationRequest(name=name), timeout=20)
+            assert not router.in_force, stage
+
+
+@pytest.mark.faults
+@pytest.mark.long
+async def test_whatever_is_away_or_frozen_at_any_stage_of_publishing_one_whole_generation_comes_of_it(
+    scoring: ScorerRig,
+):
+    scoring.put("in/a.parquet", parquet(features(ROWS)))
+    control = free_port()
+    router = PublishRouter(scoring.model.contract.outputs)
+    database, store = scoring.environment["SCORER_DATABASE_URL"], scoring.environment["SCORER_S3_ENDPOINT"]
+    async with Forwarder.before(store) as s3, Forwarder.before(database) as postgres:
+        environment = {
+            **scoring.environment,
+            "SCORER_CONTROL_TARGET": f"127.0.0.1:{control}",
+            "SCORER_S3_ENDPOINT": s3.url(store),
+            "SCORER_DATABASE_URL": postgres.url(database),
+        }
+
+        async def router_dies() -> None:
+            router.go()
+            await asyncio.sleep(AWAY_S)  # for as long as it is away
+            router.come(control)
+
+        async def is_away(what: Forwarder, how: Callable[[Forwarder], None]) -> None:
+            how(what)
+            await asyncio.sleep(AWAY_S)
+            what.mend()
+
+        troubles: dict[str, Callable[[], Awaitable[None]]] = {
+            "the router dies": router_dies,
+            "the router is frozen": lambda: asyncio.sleep(AWAY_S),
+            "S3 is cut off": lambda: is_away(s3, Forwarder.cut),
+            "S3 is frozen": lambda: is_away(s3, Forwarder.freeze),
+            "PostgreSQL is cut off": lambda: is_away(postgres, Forwarder.cut),
+            "PostgreSQL is frozen": lambda: is_away(postgres, Forwarder.freeze),
+        }
+        with router.there(control):
+            async with publisher(environment) as (_, jobs, publications):
+                job = await scored(scoring, jobs)
+                for stage in STAGES:
+                    for trouble in troubles.values():
+                        stopped = Stage(router, stage)
+                        await begin(publications, job)
+                        await stopped.reached()
+                        await trouble()
+                        stopped.go_on()
+                        whole_and_once(router, await published(publications, job))
+                        request = pb.RevertScoringPublicationRequest(name=f"{job}/publication")
+                        await publications.RevertScoringPublication(request, timeout=20)
