@@ -134,7 +134,7 @@ class Engine:
             tls_cert=cert,
             tls_key=key,
             tls_ca=ca,
-            tls_name=settings.batcher_tls_name,
+            tls_names=settings.batchers,
         )
 
 

@@ -35,11 +35,12 @@ class ScorerSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSetti
         description="Router's data planes, which answer the sample that publications are compared with, as `host:port` "
         "or any other gRPC target."
     )
-    batcher_tls_name: str = Field(
+    batcher_target: str = Field(
         default="",
-        description="Name in the certificates of batchers, where it is not that of the addresses that they tell; for "
-        "jobs of the engine `pool`.",
+        description="Batchers of the pool `default`, as `host:port`: the host is the name in their certificates, for "
+        "jobs of the engine `pool`. Where they are, the control plane says. Empty: their addresses are the names.",
     )
+    batcher_cpu_target: str = Field(default="", description="The same of the pool `cpu`.")
     max_jobs: int = Field(default=1, ge=1, le=100, description="Jobs that one process runs at once; others wait.")
     max_waiting_jobs: int = Field(
         default=200, ge=1, le=100_000, description="Jobs that are not over; more are RESOURCE_EXHAUSTED."
@@ -90,8 +91,15 @@ class ScorerSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSetti
     @property
     def called(self) -> tuple[str, ...]:
         """What the service calls: parts of this installation, where nothing is sent on behalf of others."""
-        targets = (self.registry_target, self.control_target, self.data_target)
-        return self.database_url, self.s3_endpoint, *targets, self.otlp_endpoint or ""
+        targets = (self.registry_target, self.control_target, self.data_target, self.batcher_target)
+        others = (self.batcher_cpu_target, self.otlp_endpoint or "")
+        return self.database_url, self.s3_endpoint, *targets, *others
+
+    @property
+    def batchers(self) -> dict[str, str]:
+        """The names in the certificates of batchers, by pool."""
+        targets = {"default": self.batcher_target, "cpu": self.batcher_cpu_target}
+        return {pool: target.rpartition("/")[2].rpartition(":")[0] for pool, target in targets.items() if target}
 
     @property
     def workers(self) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from headrace.tensor.v1 import tensor_pb2
@@ -35,7 +36,7 @@ class PoolAccess:
     """How the batchers that answer online requests are reached, for one version.
 
     control: the router's control plane, which knows them. pool: empty for every one that has the version. inputs: how
-    many the contract has. tls_name: that their certificates have, empty for that of their addresses.
+    many the contract has. tls_names: that certificates have, by pool; of others it is that of the address.
     """
 
     control: str
@@ -48,7 +49,7 @@ class PoolAccess:
     tls_cert: str | None = None
     tls_key: str | None = None
     tls_ca: str | None = None
-    tls_name: str = ""
+    tls_names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,8 @@ class Members:
         for address in [at for at, (_, stream) in self._streams.items() if stream.ended]:
             opened, _ = self._streams.pop(address)
             await opened.close()
-        for address in wanted - self._streams.keys():
-            name = self._access.tls_name
+        for address in wanted.keys() - self._streams.keys():
+            name = self._access.tls_names.get(wanted[address])
             options: list[tuple[str, object]] = [_OWN_CONNECTION]
             if name and self._tls is not None:
                 options.append(("grpc.ssl_target_name_override", name))
@@ -87,9 +87,9 @@ class Members:
                 continue
             self._streams[address] = (opened, stream)
 
-    async def _addresses(self) -> set[str]:
-        """Return where the batchers are that say of themselves that they have the version."""
-        stub, found, token = route_pb2_grpc.RouteServiceStub(self._control), set[str](), ""
+    async def _addresses(self) -> dict[str, str]:
+        """Return where the batchers are that say of themselves that they have the version, and of which pool."""
+        stub, found, token = route_pb2_grpc.RouteServiceStub(self._control), dict[str, str](), ""
         ready = route_pb2.BatcherVersion.STATE_READY
         while True:
             request = route_pb2.ListBatchersRequest(pool=self._access.pool, page_size=_PAGE, page_token=token)
@@ -97,7 +97,7 @@ class Members:
             for one in answer.batchers:
                 has = any(held.digest == self._access.digest and held.state == ready for held in one.versions)
                 if has and not one.draining:
-                    found.add(one.address)
+                    found[one.address] = one.pool
             token = answer.next_page_token
             if not token:
                 return found
