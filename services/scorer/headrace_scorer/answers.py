@@ -29,6 +29,7 @@ FORMATS = {
     Format.CSV: pb.ScoringSpec.Input.FORMAT_CSV,
     Format.JSONL: pb.ScoringSpec.Input.FORMAT_JSONL,
     Format.ARROW: pb.ScoringSpec.Input.FORMAT_ARROW,
+    Format.DELTA: pb.ScoringSpec.Input.FORMAT_DELTA,
 }
 
 ENGINES = {Engine.WORKERS: pb.ScoringOptions.ENGINE_WORKERS, Engine.POOL: pb.ScoringOptions.ENGINE_POOL}

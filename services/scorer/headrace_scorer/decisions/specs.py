@@ -29,6 +29,7 @@ class Format(enum.StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     ARROW = "arrow"
+    DELTA = "delta"
 
 
 class Engine(enum.StrEnum):
@@ -129,6 +130,8 @@ def location_of(uri: str) -> Location | None:
 
 def format_of(key: str, declared: Format) -> Format | None:
     """Return the format of an object; None when its name does not say and none was declared."""
+    if declared is Format.DELTA:
+        return Format.PARQUET  # as what such a table's files are
     if declared is not Format.EXTENSION:
         return declared
     return next((format_ for ending, format_ in _ENDINGS.items() if key.lower().endswith(ending)), None)

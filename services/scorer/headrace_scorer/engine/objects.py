@@ -72,6 +72,12 @@ class Objects:
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
+    def found(self, bucket: str, key: str) -> Listed:
+        """Return an object as it is now. Raises LookupError when there is none."""
+        with _Errors(f"s3://{bucket}/{key}"):
+            answer = self._client.head_object(Bucket=bucket, Key=key)
+        return Listed(key, answer["ETag"], answer["ContentLength"])
+
     def opened(self, bucket: str, key: str, etag: str, size_bytes: int) -> io.BufferedReader:
         """Return an object to read from. Reading raises InputChanged as soon as it is not what it was."""
         return io.BufferedReader(_Ranges(self._client, bucket, key, etag, size_bytes), READ_BYTES)

@@ -11,6 +11,7 @@ from headrace_runtime.contract import FLOATS, Contract
 from headrace_scorer.decisions.mapping import Column, Mismatch, mapped, misnamed
 from headrace_scorer.decisions.shards import Piece, Shard, cut, input_digest
 from headrace_scorer.decisions.specs import ENDINGS, Format, Spec, format_of, is_input
+from headrace_scorer.engine.delta import delta_files
 from headrace_scorer.engine.expressions import Expressions, WrongExpression
 from headrace_scorer.engine.inputs import Described, Unreadable, columns_of, described
 from headrace_scorer.engine.messages import Checked, PlanAnswer, PlanOrder, from_json
@@ -39,7 +40,7 @@ def plan(order: PlanOrder, objects: Objects) -> tuple[list[Shard], Checked]:
     """Return the shards of an input, and what it has. Raises Failed."""
     spec = order.work.spec
     try:
-        listed = list(_inputs(order, objects))
+        listed = list(_inputs(order, objects)) if spec.format is not Format.DELTA else delta_files(order, objects)
         if not listed:
             told = f"there is no object below {spec.input.uri} whose name, and folders, do not begin with `_` or `.`"
             raise Failed("INPUT_EMPTY", told)

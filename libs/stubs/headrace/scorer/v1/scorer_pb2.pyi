@@ -24,11 +24,13 @@ class ScoringSpec(_message.Message):
             FORMAT_CSV: _ClassVar[ScoringSpec.Input.Format]
             FORMAT_JSONL: _ClassVar[ScoringSpec.Input.Format]
             FORMAT_ARROW: _ClassVar[ScoringSpec.Input.Format]
+            FORMAT_DELTA: _ClassVar[ScoringSpec.Input.Format]
         FORMAT_UNSPECIFIED: ScoringSpec.Input.Format
         FORMAT_PARQUET: ScoringSpec.Input.Format
         FORMAT_CSV: ScoringSpec.Input.Format
         FORMAT_JSONL: ScoringSpec.Input.Format
         FORMAT_ARROW: ScoringSpec.Input.Format
+        FORMAT_DELTA: ScoringSpec.Input.Format
         URI_FIELD_NUMBER: _ClassVar[int]
         FORMAT_FIELD_NUMBER: _ClassVar[int]
         uri: str
