@@ -229,7 +229,12 @@ def _target(settings: StackSettings, name: str) -> str:
 
 
 def _called(settings: StackSettings, call: description.Call) -> str:
-    """Who is called by another service. Data planes are reached where they answer, not through the front door."""
+    """Who is called by another service. Data planes are reached where they answer, not through the front door.
+
+    Where batchers are, the control plane says, which knows every pool.
+    """
+    if call.callee.startswith("batcher"):
+        return ""
     return _target(settings, ROUTER_DATA if call.port == "data" else call.callee)
 
 
