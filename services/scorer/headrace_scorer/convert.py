@@ -106,7 +106,7 @@ def _options(message: pb.ScoringOptions, field: str, wrong: list[FieldViolation]
         ),
         window=time_of(message, "window"),
         engine=_ENGINES.get(message.engine, Engine.WORKERS),
-        pool=name(message.pool, f"{field}.pool"),
+        pool=optional_id(message.pool, f"{field}.pool"),
     )
     if message.engine not in _ENGINES:
         wrong.append(FieldViolation(f"{field}.engine", f"{message.engine} is not an engine"))

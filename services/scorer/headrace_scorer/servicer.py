@@ -13,11 +13,12 @@ from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
+from headrace_servicekit.outbox.messages import to_webhook, webhook_id, webhook_of
+from headrace_servicekit.outbox.webhooks import Webhooks
 from headrace_servicekit.request_fields import kept_text, optional_id, page_size, page_token
 from headrace_servicekit.resource_names import invalid
-from headrace_servicekit.outbox.webhooks import Webhooks
 
-from headrace_scorer import answers, convert, webhook_messages
+from headrace_scorer import answers, convert
 from headrace_scorer.creating import Creating
 from headrace_scorer.decisions import jobs
 from headrace_scorer.decisions.jobs import Job
@@ -27,6 +28,7 @@ from headrace_scorer.store import Changed, Decide, Store
 
 # Jobs that are read at once, of which a caller may not see some.
 _SCAN = 200
+_WEBHOOKS = "scoringWebhooks"
 
 
 class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
@@ -133,19 +135,24 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
     async def PutScoringWebhook(
         self, request: pb.PutScoringWebhookRequest, context: Any
     ) -> pb.PutScoringWebhookResponse:
-        kept = await self._webhooks.put(webhook_messages.webhook_of(request.webhook), identity())
-        return pb.PutScoringWebhookResponse(webhook=webhook_messages.to_webhook(kept))
+        wanted = webhook_of(request.webhook, _WEBHOOKS)
+        if wanted.name == RECEIVER:
+            raise invalid("webhook.name", f"'{RECEIVER}' is the name of whoever collects lineage: choose another one")
+        kept = await self._webhooks.put(wanted, identity())
+        return pb.PutScoringWebhookResponse(webhook=to_webhook(kept, _WEBHOOKS))
 
     async def ListScoringWebhooks(
         self, request: pb.ListScoringWebhooksRequest, context: Any
     ) -> pb.ListScoringWebhooksResponse:
         found = [one for one in await self._webhooks.list(identity()) if one.name != RECEIVER]
-        return pb.ListScoringWebhooksResponse(webhooks=[webhook_messages.to_webhook(one) for one in found])
+        return pb.ListScoringWebhooksResponse(webhooks=[to_webhook(one, _WEBHOOKS) for one in found])
 
     async def DeleteScoringWebhook(
         self, request: pb.DeleteScoringWebhookRequest, context: Any
     ) -> pb.DeleteScoringWebhookResponse:
-        await self._webhooks.delete(webhook_messages.webhook_name(request.name, "name"), identity())
+        name = webhook_id(request.name, "name", _WEBHOOKS)
+        if name != RECEIVER:  # which the settings name
+            await self._webhooks.delete(name, identity())
         return pb.DeleteScoringWebhookResponse()
 
     async def _job(self, name: str, field: str = "name") -> Job:

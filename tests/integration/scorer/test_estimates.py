@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from google.protobuf import duration_pb2
 from headrace.scorer.v1 import scorer_pb2 as pb
+from headrace.webhook.v1.webhook_pb2 import Webhook
 from headrace_servicekit.testing import eventually
 
 from tests.kit.alerting import ALLOWED, SECRET, Receiver
@@ -35,7 +36,7 @@ async def test_a_job_that_misses_its_window_says_so_once_and_tells_webhooks(scor
     spec.options.window.CopyFrom(duration_pb2.Duration(nanos=1000))
     allowed = {"SCORER_WEBHOOK_ALLOW": ALLOWED, "SCORER_LINEAGE_URL": "http://127.0.0.1:9/lineage"}
     async with Receiver.started() as receiver, scorer(scoring, allowed) as (_, stub):
-        hook = pb.ScoringWebhook(name="scoringWebhooks/team", url=receiver.url(), secret=SECRET, model=MODEL)
+        hook = Webhook(name="scoringWebhooks/team", url=receiver.url(), secret=SECRET, model=MODEL)
         await stub.PutScoringWebhook(pb.PutScoringWebhookRequest(webhook=hook), timeout=10)
         job = await created(stub, spec)
 

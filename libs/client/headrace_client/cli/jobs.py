@@ -41,7 +41,6 @@ _WEBHOOKS = WebhookKind(
     "jobs",
     "scoring jobs",
     "scoringWebhooks",
-    pb.ScoringWebhook,
     Client.put_scoring_webhook,
     Client.list_scoring_webhooks,
     Client.delete_scoring_webhook,

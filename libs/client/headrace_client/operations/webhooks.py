@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from headrace.registry.v1 import webhook_pb2 as registry_webhook_pb2
 from headrace.rollout.v1 import rollout_pb2
-from headrace.webhook.v1.webhook_pb2 import Webhook
 from headrace.scorer.v1 import scorer_pb2
+from headrace.webhook.v1.webhook_pb2 import Webhook
 
 from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
@@ -53,8 +53,8 @@ def delete_rollout_webhook(session: Session, name: str, *, timeout: float = DEFA
 
 
 def put_scoring_webhook(
-    session: Session, webhook: scorer_pb2.ScoringWebhook, *, timeout: float = DEFAULT_TIMEOUT_S
-) -> Operation[scorer_pb2.ScoringWebhook]:
+    session: Session, webhook: Webhook, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[Webhook]:
     """Make a webhook that is told of scoring jobs, or replace the one of its name. Without a secret the old one
     stays.
     """
@@ -62,9 +62,7 @@ def put_scoring_webhook(
     return (yield from invoke(session, methods.PUT_SCORING_WEBHOOK, request, timeout_s=timeout)).webhook
 
 
-def list_scoring_webhooks(
-    session: Session, *, timeout: float = DEFAULT_TIMEOUT_S
-) -> Operation[list[scorer_pb2.ScoringWebhook]]:
+def list_scoring_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[Webhook]]:
     """Return who is told of scoring jobs, and how deliveries go."""
     request = scorer_pb2.ListScoringWebhooksRequest()
     return list((yield from invoke(session, methods.LIST_SCORING_WEBHOOKS, request, timeout_s=timeout)).webhooks)

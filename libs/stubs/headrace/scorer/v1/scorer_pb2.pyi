@@ -4,6 +4,7 @@ from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
+from headrace.webhook.v1 import webhook_pb2 as _webhook_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -421,47 +422,17 @@ class EstimateScoringJobResponse(_message.Message):
     workers: int
     def __init__(self, rows: _Optional[int] = ..., rows_per_second: _Optional[float] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cpu_hours: _Optional[float] = ..., cost: _Optional[float] = ..., fits_window: _Optional[bool] = ..., sample_rows: _Optional[int] = ..., batch_rows: _Optional[int] = ..., workers: _Optional[int] = ...) -> None: ...
 
-class ScoringWebhook(_message.Message):
-    __slots__ = ("name", "url", "secret", "format", "model", "waiting", "last_error", "last_success_time")
-    class Format(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-        __slots__ = ()
-        FORMAT_UNSPECIFIED: _ClassVar[ScoringWebhook.Format]
-        FORMAT_CLOUD_EVENT: _ClassVar[ScoringWebhook.Format]
-        FORMAT_SLACK: _ClassVar[ScoringWebhook.Format]
-        FORMAT_PAGERDUTY: _ClassVar[ScoringWebhook.Format]
-    FORMAT_UNSPECIFIED: ScoringWebhook.Format
-    FORMAT_CLOUD_EVENT: ScoringWebhook.Format
-    FORMAT_SLACK: ScoringWebhook.Format
-    FORMAT_PAGERDUTY: ScoringWebhook.Format
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    URL_FIELD_NUMBER: _ClassVar[int]
-    SECRET_FIELD_NUMBER: _ClassVar[int]
-    FORMAT_FIELD_NUMBER: _ClassVar[int]
-    MODEL_FIELD_NUMBER: _ClassVar[int]
-    WAITING_FIELD_NUMBER: _ClassVar[int]
-    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
-    LAST_SUCCESS_TIME_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    url: str
-    secret: str
-    format: ScoringWebhook.Format
-    model: str
-    waiting: int
-    last_error: str
-    last_success_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., url: _Optional[str] = ..., secret: _Optional[str] = ..., format: _Optional[_Union[ScoringWebhook.Format, str]] = ..., model: _Optional[str] = ..., waiting: _Optional[int] = ..., last_error: _Optional[str] = ..., last_success_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
-
 class PutScoringWebhookRequest(_message.Message):
     __slots__ = ("webhook",)
     WEBHOOK_FIELD_NUMBER: _ClassVar[int]
-    webhook: ScoringWebhook
-    def __init__(self, webhook: _Optional[_Union[ScoringWebhook, _Mapping]] = ...) -> None: ...
+    webhook: _webhook_pb2.Webhook
+    def __init__(self, webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ...) -> None: ...
 
 class PutScoringWebhookResponse(_message.Message):
     __slots__ = ("webhook",)
     WEBHOOK_FIELD_NUMBER: _ClassVar[int]
-    webhook: ScoringWebhook
-    def __init__(self, webhook: _Optional[_Union[ScoringWebhook, _Mapping]] = ...) -> None: ...
+    webhook: _webhook_pb2.Webhook
+    def __init__(self, webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ...) -> None: ...
 
 class ListScoringWebhooksRequest(_message.Message):
     __slots__ = ()
@@ -470,8 +441,8 @@ class ListScoringWebhooksRequest(_message.Message):
 class ListScoringWebhooksResponse(_message.Message):
     __slots__ = ("webhooks",)
     WEBHOOKS_FIELD_NUMBER: _ClassVar[int]
-    webhooks: _containers.RepeatedCompositeFieldContainer[ScoringWebhook]
-    def __init__(self, webhooks: _Optional[_Iterable[_Union[ScoringWebhook, _Mapping]]] = ...) -> None: ...
+    webhooks: _containers.RepeatedCompositeFieldContainer[_webhook_pb2.Webhook]
+    def __init__(self, webhooks: _Optional[_Iterable[_Union[_webhook_pb2.Webhook, _Mapping]]] = ...) -> None: ...
 
 class DeleteScoringWebhookRequest(_message.Message):
     __slots__ = ("name",)

@@ -199,7 +199,8 @@ class ScorerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutScoringWebhook(self, request, context):
-        """PutScoringWebhook makes a webhook that is told of jobs, or replaces the one of its name. Its secret is write-only.
+        """PutScoringWebhook makes a webhook that is told of jobs, or replaces the one of its name. Its secret is write-only. It is told
+        `late` as soon as a job will miss its window, and `succeeded`, `failed` or `cancelled` at its end.
 
         Fails with INVALID_ARGUMENT, reason WEBHOOK_INVALID; ALREADY_EXISTS, reason NAME_TAKEN; RESOURCE_EXHAUSTED, reason
         TOO_MANY_WEBHOOKS, or TOO_MANY_WEBHOOKS_OF_CLIENT when the client has its share.
