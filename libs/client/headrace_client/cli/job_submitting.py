@@ -20,6 +20,7 @@ FORMATS = {
     "csv": pb.ScoringSpec.Input.FORMAT_CSV,
     "jsonl": pb.ScoringSpec.Input.FORMAT_JSONL,
     "arrow": pb.ScoringSpec.Input.FORMAT_ARROW,
+    "delta": pb.ScoringSpec.Input.FORMAT_DELTA,
 }
 
 
@@ -43,6 +44,14 @@ FORMATS = {
 @click.option("--batch-rows", type=click.IntRange(1), default=None, help="Rows at once; default by measuring.")
 @click.option("--shard-rows", type=click.IntRange(1), default=None, help="Rows of a shard; default 250,000.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes that score.")
+@click.option(
+    "--pool",
+    default=None,
+    metavar="[POOL]",
+    is_flag=False,
+    flag_value="",
+    help="Run the model on the batchers that answer callers, behind them; default by processes of the job's own.",
+)
 @click.option("--max-rejected-share", type=click.FloatRange(0, 1), help="More rejected rows fail it; default .01.")
 @click.option("--window", type=Duration(), help="When it is to be over; an event says as soon as it will not be.")
 @click.option("--publish", default="", metavar="COLUMN", help="Publish the results by the entities of this column.")
@@ -97,6 +106,7 @@ def _spec(
     batch_rows: int | None,
     shard_rows: int | None,
     workers: int | None,
+    pool: str | None,
     max_rejected_share: float | None,
     window: timedelta | None,
     publish: str,
@@ -109,6 +119,8 @@ def _spec(
         batch_rows=batch_rows or 0,
         shard_rows=shard_rows or 0,
         workers=workers or 0,
+        engine=pb.ScoringOptions.ENGINE_UNSPECIFIED if pool is None else pb.ScoringOptions.ENGINE_POOL,
+        pool=pool or "",
         max_rejected_share=max_rejected_share,
     )
     if window is not None:
