@@ -7,7 +7,15 @@ from hypothesis import settings
 
 from tests.kit.mlserver import mlserver
 from tests.kit.stack import no_homes_of_earlier_runs, own_stack, replicated_stack, stack
-from tests.kit.stores import postgres_server, postgres_url, s3_bucket, s3_server, valkey_server, valkey_url
+from tests.kit.stores import (
+    postgres_server,
+    postgres_url,
+    s3_bucket,
+    s3_server,
+    second_postgres_url,
+    valkey_server,
+    valkey_url,
+)
 from tests.kit.triton import triton, triton_command
 
 # How long an example takes says more of the machine than of what is tested.
@@ -26,6 +34,7 @@ __all__ = [
     "replicated_stack",
     "s3_bucket",
     "s3_server",
+    "second_postgres_url",
     "stack",
     "triton",
     "triton_command",

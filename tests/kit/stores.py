@@ -4,6 +4,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,10 +59,23 @@ def postgres_server() -> Iterator[StackSettings]:
 @pytest.fixture
 async def postgres_url(postgres_server: StackSettings) -> AsyncIterator[str]:
     """The URL of a new empty database, dropped after the test whoever is still connected."""
+    async with _new_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+async def second_postgres_url(postgres_server: StackSettings) -> AsyncIterator[str]:
+    """The URL of another one, for a second service."""
+    async with _new_database(postgres_server) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _new_database(settings: StackSettings) -> AsyncIterator[str]:
     name = f"test_{uuid.uuid4().hex}"
-    await _in_postgres(postgres_server, f'create database "{name}"')
-    yield postgres.url(postgres_server, name)
-    await _in_postgres(postgres_server, f'drop database "{name}" with (force)')
+    await _in_postgres(settings, f'create database "{name}"')
+    yield postgres.url(settings, name)
+    await _in_postgres(settings, f'drop database "{name}" with (force)')
 
 
 async def _in_postgres(settings: StackSettings, statement: str) -> None:

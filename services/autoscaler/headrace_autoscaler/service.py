@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from headrace.autoscaler.v1 import autoscaler_pb2_grpc, planning_pb2_grpc
+from headrace.monitor.v1 import alert_pb2_grpc
 from headrace.router.v1 import route_pb2_grpc
 from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import ChangeFeed
@@ -15,6 +16,7 @@ from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
 from headrace_autoscaler.acting.leader import Leader
+from headrace_autoscaler.acting.reporter import REPORT_EVERY_S, AlertReporter
 from headrace_autoscaler.acting.watched import shown
 from headrace_autoscaler.actuators.choosing import actuator_of
 from headrace_autoscaler.api.dry_run import DryRuns
@@ -48,6 +50,11 @@ async def start(runtime: Runtime[AutoscalerSettings]) -> None:
     metrics = AutoscalerMetrics(runtime.metrics)
     leader = Leader(lease, pools, observer, actuator, clock, metrics, actuator_timeout_s=settings.actuator_timeout_s)
     runtime.metrics.register(PoolCollector(lambda: shown(leader.pools), lambda: observer.age_s))
+    if settings.monitor_target:
+        monitor = await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings)))
+        stub = alert_pb2_grpc.AlertServiceStub(monitor)
+        reporter = AlertReporter(stub, lambda: lease.fence, lambda: leader.pools, clock)
+        runtime.loop("alerts", lambda: periodic("alerts", reporter.step, every_s=REPORT_EVERY_S, clock=clock))
     expiry = Expiry(
         lease,
         whole=timedelta(days=settings.decisions_keep_d),

@@ -17,6 +17,10 @@ class AutoscalerSettings(PostgresSettings, ServiceSettings):
     model_config = settings_config("AUTOSCALER_")
 
     control_target: str = Field(description="`host:port` of the router's control plane, which knows every batcher.")
+    monitor_target: str = Field(
+        default="",
+        description="`host:port` of the monitor, which raises alerts of what is wrong with pools; empty raises none.",
+    )
     actuator: Literal["recommend", "local", "kubernetes", "docker"] = Field(
         default="recommend",
         description="What acts on decisions: `recommend`, nothing; `local`, the wheel stack's supervisor; "

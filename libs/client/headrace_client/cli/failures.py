@@ -67,6 +67,8 @@ _REMEDIES_BY_REASON = {
     "UPLOAD_IDLE": "run the command again: nothing came for a while",
     "UPLOAD_TOO_SLOW": "run the command again, nearer to the registry or with more of the network to itself",
     "UPLOAD_URLS_NOT_OFFERED": "upload through the API: `headrace models register` does",
+    "ALERT_REPORT_INVALID": "correct what the field names: services report by themselves",
+    "REPORTER_SUPERSEDED": "another process of the service leads and reports: nothing to do",
     "TOO_MANY_UPLOADS": "run the command again in a while: others are uploading",
     "TOO_MANY_UPLOADS_OF_CLIENT": "wait for the uploads that this client has open, then run the command again",
     "TOO_MANY_HOLDS_OF_CLIENT": "`headrace models holds MODEL` shows them: release one of this client's, or renew it",

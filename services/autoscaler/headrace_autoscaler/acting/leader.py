@@ -25,6 +25,7 @@ from headrace_autoscaler.actuators.actuator import Actuator, ActuatorError
 from headrace_autoscaler.decisions import acting as steps
 from headrace_autoscaler.decisions import counting
 from headrace_autoscaler.decisions.acting import Acting
+from headrace_autoscaler.decisions.problems import BLIND
 from headrace_autoscaler.metrics import AutoscalerMetrics
 from headrace_autoscaler.policies.declared import declared
 from headrace_autoscaler.signals.observer import Observer, PoolView
@@ -99,7 +100,9 @@ class Leader:
             pool.decided_s = self._clock.monotonic()
             target, problem = targets.get(pool.pool), problems.get(pool.pool, "")
             situation = await self._situation(pool, now, in_force[pool.pool], target, problem)
-            if situation is not None:
+            if situation is None:
+                pool.problems = (BLIND,)
+            else:
                 started += self._starts(pool)
                 results[pool.pool] = decide_on(pool, situation)
         if results:

@@ -119,7 +119,16 @@ def decide_on(pool: Watched, situation: Situation) -> Result:
             detail_of_old = "Another decision took its place."
             outcomes = [OutcomeUpdate(acting.decision, Outcome.SUPERSEDED, detail_of_old)]
         acting = steps.asked(acting, None, ask, now_s)
-    found = tuple(problems(decision, acting, situation.counts.missing, situation.actuator_problem))
+    found = tuple(
+        problems(
+            decision,
+            acting,
+            situation.counts.missing,
+            situation.actuator_problem,
+            now_s=now_s,
+            deadline_s=situation.deadline_s,
+        )
+    )
     row = DecisionRow(
         pool=pool.pool,
         create_time=situation.now,

@@ -27,7 +27,7 @@ class Acting:
 
     decision: number of the decision that is carried out. target: replicas asked for; acknowledged: those that an
     actuator said it would have. since_s: when it was asked, or acknowledged, or failed. failures: in a row.
-    problem: why it failed.
+    problem: why it failed last; empty once it has done what it was asked.
     """
 
     stage: Stage = Stage.IDLE
@@ -90,7 +90,7 @@ def next_step(acting: Acting, desired: int, status: ReplicaStatus, now_s: float)
 
 def asked(acting: Acting, decision: int | None, ask: Ask, now_s: float) -> Acting:
     """Return the state after the actuator was asked."""
-    return replace(acting, stage=Stage.ASKED, decision=decision, target=ask.target, since_s=now_s, problem="")
+    return replace(acting, stage=Stage.ASKED, decision=decision, target=ask.target, since_s=now_s)
 
 
 def acknowledged(acting: Acting, now_s: float) -> Acting:
@@ -118,7 +118,7 @@ def judged(acting: Acting, status: ReplicaStatus, now_s: float, deadline_s: floa
     if acting.stage is not Stage.ACKNOWLEDGED or acting.target is None:
         return acting
     if status.ready == acting.target and not status.coming and not status.missing:
-        return replace(acting, stage=Stage.DONE, since_s=now_s, failures=0)
+        return replace(acting, stage=Stage.DONE, since_s=now_s, failures=0, problem="")
     waited_s = now_s - acting.since_s
     if status.target not in (None, acting.target) and waited_s > min(SHOWS_AFTER_S, deadline_s):
         return failed(acting, f"{acting.target} acknowledged, and {status.target} kept", now_s)

@@ -34,8 +34,16 @@ _SENTENCES = {
 }
 
 
-def problems(decision: Decision, acting: Acting, missing: int, actuator_problem: str) -> Iterator[tuple[Problem, str]]:
-    """Yield what is wrong. actuator_problem: why the actuator could not say what it keeps; empty when it could."""
+BLIND = (Problem.SIGNALS, "Nobody says which batchers there are: the pool is not scaled.")
+
+
+def problems(
+    decision: Decision, acting: Acting, missing: int, actuator_problem: str, *, now_s: float, deadline_s: float
+) -> Iterator[tuple[Problem, str]]:
+    """Yield what is wrong. actuator_problem: why the actuator could not say what it keeps; empty when it could.
+
+    deadline_s: how long a replica may take to be ready; an actuator that takes longer to answer hangs.
+    """
     for one in decision.recommendations:
         if one.problem is not None:
             yield Problem.SIGNALS, f"{one.metric} is {one.problem}: the pool is not scaled down."
@@ -46,8 +54,10 @@ def problems(decision: Decision, acting: Acting, missing: int, actuator_problem:
         yield Problem.REPLICAS, f"{missing} of the replicas failed or did not appear in time; they are not counted."
     if actuator_problem:
         yield Problem.ACTUATOR, actuator_problem
-    elif acting.stage is Stage.FAILED:
+    elif acting.failures:
         yield Problem.ACTUATOR, f"{acting.problem} (attempt {acting.failures})."
+    elif acting.stage is Stage.ASKED and now_s - acting.since_s > deadline_s:
+        yield Problem.ACTUATOR, f"The actuator was asked for {acting.target} and does not answer."
 
 
 def sentences(found: Sequence[tuple[Problem, str]]) -> tuple[str, ...]:

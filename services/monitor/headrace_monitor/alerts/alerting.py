@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from headrace_servicekit.errors import AlreadyExists, FieldViolation, NotFound, refuse
+from headrace_servicekit.errors import Aborted, AlreadyExists, FieldViolation, NotFound, refuse
 from headrace_servicekit.fair_share import Pool
 from headrace_servicekit.identity import Identity, model_not_found
 from headrace_servicekit.outbox.destinations import RefusedError
@@ -13,6 +13,7 @@ from headrace_servicekit.outbox.events import Format
 from headrace_servicekit.outbox.resolving import Guard
 
 from headrace_monitor.alerts.decisions import transitions
+from headrace_monitor.alerts.decisions.reporting import Report, report_violations
 from headrace_monitor.alerts.decisions.validation import (
     MAX_RULES,
     MAX_SILENCES,
@@ -24,6 +25,7 @@ from headrace_monitor.alerts.decisions.validation import (
 from headrace_monitor.alerts.decisions.values import AlertView, Rule, Silence, Webhook, WebhookStatus
 from headrace_monitor.alerts.evaluator import evaluate_pending
 from headrace_monitor.alerts.observations import EVERY_MODEL
+from headrace_monitor.alerts.reporters import take_report
 from headrace_monitor.alerts.store import AlertStore
 
 # Below what PostgreSQL can count to, above every alert.
@@ -107,6 +109,16 @@ class Alerting:
         if shown is None:
             raise _alert_not_found(number)
         return shown
+
+    async def report(self, report: Report) -> None:
+        """Take all that a service finds wrong. Repeating it is safe. Raises Aborted: another process leads."""
+        refuse(list(report_violations(report)), reason="ALERT_REPORT_INVALID")
+        async with self._store.transaction() as transaction:
+            if not await take_report(transaction, report):
+                raise Aborted(
+                    f"reports of a later leader of '{report.reporter}' hold: report no more",
+                    reason="REPORTER_SUPERSEDED",
+                )
 
     async def silence(self, silence: Silence, caller: Identity) -> Silence:
         """Suppress notifications of matching alerts for a time."""

@@ -12,6 +12,7 @@ from headrace_servicekit.outbox.events import Format
 from headrace_servicekit.resource_names import ids, invalid, is_id, shown
 from headrace_statistics.severity import Severity
 
+from headrace_monitor.alerts.decisions.reporting import Report, Reported
 from headrace_monitor.alerts.decisions.values import AlertView, Rule, Silence, Webhook, WebhookStatus
 from headrace_monitor.alerts.observations import EVERY_MODEL
 
@@ -118,11 +119,33 @@ def to_alert(one: AlertView) -> alert_pb2.Alert:
         freeze=alert.freeze,
         retrain=alert.retrain,
         silenced=one.silenced,
+        subject=alert.key.subject,
     )
     message.open_time.FromDatetime(alert.open_time)
     if alert.resolve_time is not None:
         message.resolve_time.FromDatetime(alert.resolve_time)
     return message
+
+
+def report(message: alert_pb2.ReportAlertsRequest) -> Report:
+    """Return the report in a message. Raises InvalidArgument for what is none at all."""
+    found: list[FieldViolation] = []
+    report = Report(
+        message.reporter,
+        message.epoch,
+        _duration(message, "valid_for", "valid_for", found) or timedelta(),
+        tuple(
+            Reported(
+                one.kind,
+                one.subject,
+                severity(one.severity, f"alerts[{at}].severity", found) or Severity.NONE,
+                one.summary,
+            )
+            for at, one in enumerate(message.alerts)
+        ),
+    )
+    refuse(found, reason="ALERT_REPORT_INVALID")
+    return report
 
 
 def silence(message: alert_pb2.Silence, client: str) -> Silence:

@@ -10,6 +10,7 @@ from headrace_servicekit.errors import Unavailable
 from headrace_monitor.alerts.decisions import transitions
 from headrace_monitor.alerts.decisions.conditions import rule_window
 from headrace_monitor.alerts.observations import Observation
+from headrace_monitor.alerts.reporters import end_silent_reporters
 from headrace_monitor.alerts.store import AlertStore, AlertTransaction
 
 log = structlog.get_logger()
@@ -50,6 +51,7 @@ class RuleEvaluator:
             if transaction is None:
                 return False
             await transaction.end_silences()
+            await end_silent_reporters(transaction)
             if await evaluate_pending(transaction):
                 return True
             # Only once nothing is pending: a series whose data are late has not gone quiet.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from headrace_monitor.alerts.decisions.notifications import missing_notifications
+from headrace_monitor.alerts.decisions.reporting import Report
 from headrace_monitor.alerts.decisions.transitions import AlertState
 from headrace_monitor.alerts.decisions.values import Alert, Key, Notification, Rule, Series, Silence, Webhook
 from headrace_monitor.alerts.observations import EVERY_MODEL, Observation
@@ -17,7 +18,8 @@ from headrace_monitor.alerts.store import MAX_QUIET, Earlier
 class Contents:
     """What is stored: rules and webhooks with who made them, alerts with the number of their last change.
 
-    observations: with the time at which each was put. sequence: number of the last change.
+    observations: with the time at which each was put. reports: the last of each service, and until when it holds.
+    sequence: number of the last change.
     """
 
     observations: dict[int, tuple[Observation, datetime]] = field(default_factory=dict)
@@ -28,6 +30,7 @@ class Contents:
     silences: dict[int, Silence] = field(default_factory=dict)
     webhooks: dict[str, tuple[Webhook, str]] = field(default_factory=dict)
     notifications: dict[Notification, None] = field(default_factory=dict)
+    reports: dict[str, tuple[Report, datetime]] = field(default_factory=dict)
     sequence: int = 0
     number: int = 0
 
@@ -144,6 +147,24 @@ class MemoryAlertTransaction:
     async def delete_webhook(self, name: str) -> None:
         self.contents.webhooks.pop(name, None)
         self.contents.notifications = {one: None for one in self.contents.notifications if one.webhook != name}
+
+    async def epoch_of(self, reporter: str) -> int | None:
+        last = self.contents.reports.get(reporter)
+        return None if last is None or last[1] <= self.now else last[0].epoch
+
+    async def reported(self, reporter: str) -> tuple[set[Key], AlertState]:
+        last = self.contents.reports.get(reporter)
+        keys = set() if last is None else {last[0].key(one) for one in last[0].alerts}
+        return keys, AlertState({}, {one.key: one for one in self.contents.open() if one.key in keys})
+
+    async def keep_report(self, report: Report) -> None:
+        self.contents.reports[report.reporter] = (report, self.now + report.valid_for)
+
+    async def silent_reporters(self) -> list[str]:
+        return sorted(name for name, (_, until) in self.contents.reports.items() if until <= self.now)
+
+    async def forget_reporter(self, reporter: str) -> None:
+        self.contents.reports.pop(reporter, None)
 
     async def save(self, state: AlertState) -> None:
         self.contents.series.update(state.changed_series)

@@ -10,9 +10,10 @@ from typing import Any
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.alerts import rows
+from headrace_monitor.alerts.decisions.reporting import Report
 from headrace_monitor.alerts.decisions.transitions import AlertState
-from headrace_monitor.alerts.decisions.values import Alert, Rule, Series, Silence, Webhook
-from headrace_monitor.alerts.observations import Observation
+from headrace_monitor.alerts.decisions.values import Alert, Key, Rule, Series, Silence, Webhook
+from headrace_monitor.alerts.observations import EVERY_MODEL, Observation
 from headrace_monitor.alerts.store import MAX_QUIET, Earlier
 from headrace_monitor.alerts.webhooks import store
 
@@ -120,6 +121,28 @@ class PostgresAlertTransaction:
 
     async def delete_webhook(self, name: str) -> None:
         await store.delete_webhook(self._connection, name)
+
+    async def epoch_of(self, reporter: str) -> int | None:
+        return await self._connection.fetchval(_SQL["reporter"], reporter)
+
+    async def reported(self, reporter: str) -> tuple[set[Key], AlertState]:
+        told = await self._connection.fetch(_SQL["reported"], reporter)
+        found = [rows.alert(row) for row in await self._connection.fetch(_SQL["open_alerts_of_reporter"], reporter)]
+        keys = {Key(row["rule"], EVERY_MODEL, "", row["subject"]) for row in told}
+        return keys, AlertState(series={}, open={alert.key: alert for alert in found})
+
+    async def keep_report(self, report: Report) -> None:
+        await self._connection.execute(_SQL["put_reporter"], report.reporter, report.epoch, report.valid_for)
+        await self._connection.execute(_SQL["delete_reported"], report.reporter)
+        keys = [report.key(one) for one in report.alerts]
+        columns = [key.rule for key in keys], [key.subject for key in keys]
+        await self._connection.execute(_SQL["put_reported"], report.reporter, *columns)
+
+    async def silent_reporters(self) -> list[str]:
+        return [row["reporter"] for row in await self._connection.fetch(_SQL["expired_reporters"])]
+
+    async def forget_reporter(self, reporter: str) -> None:
+        await self._connection.execute(_SQL["delete_reporter"], reporter)
 
     async def save(self, state: AlertState) -> None:
         if state.changed_series:

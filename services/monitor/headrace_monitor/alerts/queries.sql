@@ -111,9 +111,9 @@ select *, exists (select from silences where silences.model in ('*', alerts.mode
 from alerts where id = $1;
 
 -- name: insert_alert
-insert into alerts (rule, model, version, signal, severity, summary, value, freezes, retrains, open_time, resolve_time,
-                    quiet_since)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+insert into alerts (rule, model, version, subject, signal, severity, summary, value, freezes, retrains, open_time,
+                    resolve_time, quiet_since)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 returning id;
 
 -- name: update_alert
@@ -175,3 +175,32 @@ delete from silences where expire_time <= now() returning *;
 
 -- name: open_counts
 select model, severity, count(*) from alerts where resolve_time is null group by model, severity;
+
+-- name: reporter
+-- The service's last report, while it holds.
+select epoch from alert_reporters where reporter = $1 and expire_time > now();
+
+-- name: put_reporter
+insert into alert_reporters (reporter, epoch, expire_time) values ($1, $2, now() + $3::interval)
+on conflict (reporter) do update set (epoch, expire_time) = (excluded.epoch, excluded.expire_time);
+
+-- name: expired_reporters
+select reporter from alert_reporters where expire_time <= now() order by reporter;
+
+-- name: delete_reporter
+-- What it reported goes with it.
+delete from alert_reporters where reporter = $1;
+
+-- name: reported
+select rule, subject from reported_alerts where reporter = $1;
+
+-- name: open_alerts_of_reporter
+select alerts.* from alerts
+join reported_alerts using (rule, subject)
+where reporter = $1 and model = '*' and version = '' and resolve_time is null;
+
+-- name: delete_reported
+delete from reported_alerts where reporter = $1;
+
+-- name: put_reported
+insert into reported_alerts (reporter, rule, subject) select $1, * from unnest($2::text[], $3::text[]);

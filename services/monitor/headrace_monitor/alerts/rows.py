@@ -75,7 +75,7 @@ def series_arguments(one: Series) -> tuple[Any, ...]:
 def alert(row: Any) -> Alert:
     return Alert(
         id=row["id"],
-        key=Key(row["rule"], row["model"], row["version"]),
+        key=Key(row["rule"], row["model"], row["version"], row["subject"]),
         signal=row["signal"],
         severity=Severity(row["severity"]),
         summary=row["summary"],
@@ -90,7 +90,8 @@ def alert(row: Any) -> Alert:
 
 def new_alert_arguments(one: Alert) -> tuple[Any, ...]:
     return (
-        *(one.key.rule, one.key.model, one.key.version, one.signal, int(one.severity), one.summary, one.value),
+        *(one.key.rule, one.key.model, one.key.version, one.key.subject, one.signal, int(one.severity)),
+        *(one.summary, one.value),
         *(one.freeze, one.retrain, one.open_time, one.resolve_time, one.quiet_since),
     )
 

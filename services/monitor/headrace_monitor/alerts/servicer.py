@@ -73,6 +73,10 @@ class AlertServicer(alert_pb2_grpc.AlertServiceServicer):
         await self._alerting.delete_webhook(convert.webhook_name(request.name, "name"), identity())
         return alert_pb2.DeleteWebhookResponse()
 
+    async def ReportAlerts(self, request, context):
+        await self._alerting.report(convert.report(request))
+        return alert_pb2.ReportAlertsResponse()
+
     async def WatchAlerts(self, request, context):
         caller, model = identity(), convert.about(request.model)
         if model and not caller.sees(model):

@@ -12,8 +12,9 @@ from typing import Protocol
 
 from headrace_servicekit.coordination.feeds import Position
 
+from headrace_monitor.alerts.decisions.reporting import Report
 from headrace_monitor.alerts.decisions.transitions import AlertState
-from headrace_monitor.alerts.decisions.values import Alert, AlertView, Rule, Silence, Webhook, WebhookStatus
+from headrace_monitor.alerts.decisions.values import Alert, AlertView, Key, Rule, Silence, Webhook, WebhookStatus
 from headrace_monitor.alerts.observations import Observation
 
 # Alerts that one step marks as without data.
@@ -119,6 +120,26 @@ class AlertTransaction(Protocol):
 
     async def delete_webhook(self, name: str) -> None:
         """Remove a webhook with what waits for it."""
+        ...
+
+    async def epoch_of(self, reporter: str) -> int | None:
+        """Return the epoch of a service's last report; None while none holds."""
+        ...
+
+    async def reported(self, reporter: str) -> tuple[set[Key], AlertState]:
+        """Return what a service reported last, and the alerts of it that are open."""
+        ...
+
+    async def keep_report(self, report: Report) -> None:
+        """Keep a report in the place of the service's last one."""
+        ...
+
+    async def silent_reporters(self) -> list[str]:
+        """Return the services whose last report holds no more, by name."""
+        ...
+
+    async def forget_reporter(self, reporter: str) -> None:
+        """Forget a service and what it reported. Its alerts stay."""
         ...
 
     async def save(self, state: AlertState) -> None:

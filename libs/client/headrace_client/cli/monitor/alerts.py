@@ -66,7 +66,7 @@ def list_alerts(client: Client, output: Output, model: str, everything: bool, li
     if not found:
         output.say("no alerts" if everything else "no open alerts; --all lists resolved ones too")
         return
-    header = ("alert", "severity", "model", "version", "rule", "since", "until", "summary")
+    header = ("alert", "severity", "about", "version", "rule", "since", "until", "summary")
     output.table(header, [_line(one) for one in found])
 
 
@@ -154,9 +154,9 @@ def _line(one: alert_pb2.Alert) -> tuple[str, ...]:
     return (
         last(one.name),
         SEVERITIES[one.severity],
-        shown(one.model),
+        shown(one.subject or one.model),
         shown(one.version) or "-",
-        shown(last(one.rule)),
+        shown(one.rule),
         when(one.open_time),
         when(one.resolve_time) or "[bold]open[/]",
         shown(one.summary) + (f" [dim]({', '.join(marks)})[/]" if marks else ""),
@@ -167,7 +167,7 @@ def _sentence(one: alert_pb2.Alert) -> str:
     resolved = one.state == alert_pb2.Alert.STATE_RESOLVED
     time_ = when(one.resolve_time if resolved else one.open_time) or datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     state = "[green]resolved[/]" if resolved else "[bold red]open[/]"
-    about = " ".join(filter(None, (shown(one.model), shown(one.version))))
+    about = shown(one.subject) or " ".join(filter(None, (shown(one.model), shown(one.version))))
     return (
         f"[dim]{time_}[/] {state} {SEVERITIES[one.severity]} {about}: {shown(one.summary)} [dim]({last(one.name)})[/]"
     )

@@ -25,6 +25,7 @@ def silence(client: Client, output: Output, model: str, duration: timedelta, rul
     Examples:
       headrace monitor alerts silence digits --for 2h --comment "planned load test"
       headrace monitor alerts silence "*" --rule p99 --for 30m
+      headrace monitor alerts silence "*" --rule autoscaler/actuator --for 30m
     """
     made = client.silence_alerts(model, datetime.now(UTC) + duration, rule=rule, comment=comment)
     if output.as_json:
@@ -56,7 +57,7 @@ def silences(client: Client, output: Output) -> None:
             (
                 shown(last(one.name)),
                 shown(one.model),
-                shown(last(one.rule)) or "every rule",
+                shown(one.rule) or "every rule",
                 when(one.expire_time),
                 shown(one.client),
                 shown(one.comment),

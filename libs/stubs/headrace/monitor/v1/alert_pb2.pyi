@@ -43,7 +43,7 @@ class AlertRule(_message.Message):
     def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., signal: _Optional[str] = ..., at_least: _Optional[_Union[_monitor_pb2.Severity, str]] = ..., above: _Optional[float] = ..., below: _Optional[float] = ..., hold: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., severity: _Optional[_Union[_monitor_pb2.Severity, str]] = ..., freeze: _Optional[bool] = ..., retrain: _Optional[bool] = ..., min_rows: _Optional[int] = ...) -> None: ...
 
 class Alert(_message.Message):
-    __slots__ = ("name", "state", "rule", "model", "version", "signal", "severity", "summary", "value", "open_time", "resolve_time", "freeze", "retrain", "silenced")
+    __slots__ = ("name", "state", "rule", "model", "version", "signal", "severity", "summary", "value", "open_time", "resolve_time", "freeze", "retrain", "silenced", "subject")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Alert.State]
@@ -66,6 +66,7 @@ class Alert(_message.Message):
     FREEZE_FIELD_NUMBER: _ClassVar[int]
     RETRAIN_FIELD_NUMBER: _ClassVar[int]
     SILENCED_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: Alert.State
     rule: str
@@ -80,7 +81,8 @@ class Alert(_message.Message):
     freeze: bool
     retrain: bool
     silenced: bool
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Alert.State, str]] = ..., rule: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[str] = ..., signal: _Optional[str] = ..., severity: _Optional[_Union[_monitor_pb2.Severity, str]] = ..., summary: _Optional[str] = ..., value: _Optional[float] = ..., open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resolve_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., freeze: _Optional[bool] = ..., retrain: _Optional[bool] = ..., silenced: _Optional[bool] = ...) -> None: ...
+    subject: str
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Alert.State, str]] = ..., rule: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[str] = ..., signal: _Optional[str] = ..., severity: _Optional[_Union[_monitor_pb2.Severity, str]] = ..., summary: _Optional[str] = ..., value: _Optional[float] = ..., open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resolve_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., freeze: _Optional[bool] = ..., retrain: _Optional[bool] = ..., silenced: _Optional[bool] = ..., subject: _Optional[str] = ...) -> None: ...
 
 class PutAlertRuleRequest(_message.Message):
     __slots__ = ("rule",)
@@ -273,3 +275,31 @@ class WatchAlertsResponse(_message.Message):
     alert: Alert
     snapshot_end: bool
     def __init__(self, alert: _Optional[_Union[Alert, _Mapping]] = ..., snapshot_end: _Optional[bool] = ...) -> None: ...
+
+class ReportAlertsRequest(_message.Message):
+    __slots__ = ("reporter", "epoch", "valid_for", "alerts")
+    REPORTER_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    VALID_FOR_FIELD_NUMBER: _ClassVar[int]
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    reporter: str
+    epoch: int
+    valid_for: _duration_pb2.Duration
+    alerts: _containers.RepeatedCompositeFieldContainer[ReportedAlert]
+    def __init__(self, reporter: _Optional[str] = ..., epoch: _Optional[int] = ..., valid_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., alerts: _Optional[_Iterable[_Union[ReportedAlert, _Mapping]]] = ...) -> None: ...
+
+class ReportedAlert(_message.Message):
+    __slots__ = ("kind", "subject", "severity", "summary")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    subject: str
+    severity: _monitor_pb2.Severity
+    summary: str
+    def __init__(self, kind: _Optional[str] = ..., subject: _Optional[str] = ..., severity: _Optional[_Union[_monitor_pb2.Severity, str]] = ..., summary: _Optional[str] = ...) -> None: ...
+
+class ReportAlertsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -95,6 +95,11 @@ class AlertServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_alert__pb2.WatchAlertsRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_alert__pb2.WatchAlertsResponse.FromString,
                 _registered_method=True)
+        self.ReportAlerts = channel.unary_unary(
+                '/headrace.monitor.v1.AlertService/ReportAlerts',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_alert__pb2.ReportAlertsRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_alert__pb2.ReportAlertsResponse.FromString,
+                _registered_method=True)
 
 
 class AlertServiceServicer:
@@ -199,6 +204,17 @@ class AlertServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportAlerts(self, request, context):
+        """ReportAlerts says all that another service finds wrong just now. What is new is raised, what is not reported any more is
+        resolved, and all of it is when no report comes within `valid_for`. Repeating a report changes nothing.
+
+        Fails with INVALID_ARGUMENT, reason ALERT_REPORT_INVALID, naming each field; ABORTED, reason REPORTER_SUPERSEDED, while
+        reports of a higher epoch are valid: another process of the service leads.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AlertServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -261,6 +277,11 @@ def add_AlertServiceServicer_to_server(servicer, server):
                     servicer.WatchAlerts,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_alert__pb2.WatchAlertsRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_alert__pb2.WatchAlertsResponse.SerializeToString,
+            ),
+            'ReportAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportAlerts,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_alert__pb2.ReportAlertsRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_alert__pb2.ReportAlertsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -588,6 +609,33 @@ class AlertService:
             '/headrace.monitor.v1.AlertService/WatchAlerts',
             headrace_dot_monitor_dot_v1_dot_alert__pb2.WatchAlertsRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_alert__pb2.WatchAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.AlertService/ReportAlerts',
+            headrace_dot_monitor_dot_v1_dot_alert__pb2.ReportAlertsRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_alert__pb2.ReportAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,

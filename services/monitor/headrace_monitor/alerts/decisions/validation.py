@@ -79,7 +79,7 @@ def _valued(rule: Rule) -> Iterator[FieldViolation]:
 def silence_violations(silence: Silence, now: datetime) -> list[FieldViolation]:
     """Return what is wrong with a silence."""
     found = [*_model(silence.model, "silence.model")]
-    if silence.rule and not is_id(silence.rule):
+    if silence.rule and not (is_id(silence.rule) or _is_reported(silence.rule)):
         found.append(FieldViolation("silence.rule", f"{shown(silence.rule)} is not the id of a rule; empty means each"))
     if silence.expire_time <= now:
         found.append(FieldViolation("silence.expire_time", "has passed; give a time to come"))
@@ -89,6 +89,11 @@ def silence_violations(silence: Silence, now: datetime) -> list[FieldViolation]:
         problem = f"must be text of at most {MAX_COMMENT_CHARS} characters, without NUL"
         found.append(FieldViolation("silence.comment", problem))
     return found
+
+
+def _is_reported(rule: str) -> bool:
+    """Return whether this is the rule of alerts that a service reports: `{service}/{kind}`."""
+    return rule.count("/") == 1 and all(map(is_id, rule.split("/")))
 
 
 def webhook_violations(webhook: Webhook) -> list[FieldViolation]:

@@ -49,11 +49,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """Which rule, of which version of which model: there is at most one open alert of each."""
+    """Which rule, of which version of which model: there is at most one open alert of each.
+
+    subject: what it is about where that is no model.
+    """
 
     rule: str
     model: str
     version: str
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)

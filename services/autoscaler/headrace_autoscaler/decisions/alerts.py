@@ -1,0 +1,57 @@
+"""Which problems of pools are worth an alert: those that last. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from headrace_autoscaler.decisions.problems import Problem
+
+# One look that fails, or a replica that takes a moment longer, is nobody's business yet.
+RAISE_AFTER_S = 15.0
+# An actuator that is asked again and refuses again is one alert, and so is a signal that comes and goes.
+CLEAR_AFTER_S = 60.0
+
+Finding = tuple[str, Problem]
+"""A pool, and a kind of problem of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """A problem. since_s: when it was found; found_s: when it was found last, both by the monotonic clock."""
+
+    since_s: float
+    found_s: float
+    sentences: str
+
+    @property
+    def raised(self) -> bool:
+        """Return whether it has lasted long enough to be told."""
+        return self.found_s - self.since_s >= RAISE_AFTER_S
+
+
+Findings = Mapping[Finding, Lasting]
+
+
+def follow(before: Findings, pools: Iterable[tuple[str, Sequence[tuple[Problem, str]]]], now_s: float) -> Findings:
+    """Return what is wrong after another look at the pools and their problems."""
+    after = dict(_remembered(before, now_s))
+    for pool, problems in pools:
+        for kind in {kind for kind, _ in problems}:
+            sentences = " ".join(sentence for one, sentence in problems if one is kind)
+            known = after.get((pool, kind), Lasting(now_s, now_s, sentences))
+            after[pool, kind] = replace(known, found_s=now_s, sentences=sentences)
+    return after
+
+
+def _remembered(before: Findings, now_s: float) -> Iterator[tuple[Finding, Lasting]]:
+    for finding, lasting in before.items():
+        if now_s - lasting.found_s <= (CLEAR_AFTER_S if lasting.raised else RAISE_AFTER_S):
+            yield finding, lasting
+
+
+def raised(findings: Findings) -> Iterator[tuple[Finding, Lasting]]:
+    """Yield what is to be told, in order."""
+    for finding in sorted(findings):
+        if findings[finding].raised:
+            yield finding, findings[finding]
