@@ -86,8 +86,8 @@ class ControlSocket:
                 answers = await asyncio.gather(*(missing(component, _CHECK_S) for component in components))
                 lacking = {component.name: said for component, said in zip(components, answers, strict=True)}
                 return done(**asdict(self._supervisor.snapshot), missing=lacking, scalable=self._scaler.scalable())
-            case Scale(component=component, replicas=replicas, to_zero=to_zero):
-                return _changed(await self._scaler.scale(component, replicas, to_zero=to_zero))
+            case Scale(component=component, replicas=replicas, to_zero=to_zero, first=first):
+                return _changed(await self._scaler.scale(component, replicas, to_zero=to_zero, first=first))
             case Add(component=component, backend=backend, replicas=replicas):
                 return _changed(await self._scaler.add(component, backend, replicas))
             case Remove(component=component):

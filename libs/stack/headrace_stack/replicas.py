@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 MOST = 64
@@ -29,11 +30,15 @@ class Backend(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Batchers that can stand in for each other. Raises ValueError for a name that no component could have."""
+    """Batchers that can stand in for each other. Raises ValueError for a name that no component could have.
+
+    gaps: numbers that none has although there are higher ones: who had them has left.
+    """
 
     name: str
     backend: Backend = Backend.TRITON
     replicas: int = 1
+    gaps: tuple[int, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         # A word cannot begin with a digit: `batcher-a-1` is the second replica of the pool `a`.
@@ -42,6 +47,27 @@ class Pool:
                 f"pool {self.name!r} must be at most {_LONGEST_POOL_NAME} characters: words of lower-case letters and "
                 "digits that begin with a letter, joined by hyphens"
             )
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Return the numbers of its batchers, rising."""
+        free = (number for number in itertools.count() if number not in self.gaps)
+        return tuple(itertools.islice(free, self.replicas))
+
+    def resized(self, count: int, first: Sequence[int] = ()) -> Pool:
+        """Return it with so many batchers. first: numbers of those that leave first, in order; then the newest leave.
+
+        New ones take the lowest numbers that are free.
+        """
+        there = list(self.numbers)
+        leaving = [number for number in dict.fromkeys(first) if number in there]
+        leaving += [number for number in reversed(there) if number not in leaving]
+        gone = set(leaving[: max(len(there) - count, 0)])
+        numbers = [number for number in there if number not in gone]
+        new = (number for number in itertools.count() if number not in there)
+        numbers += itertools.islice(new, max(count - len(there), 0))
+        gaps = tuple(number for number in range(max(numbers, default=0)) if number not in numbers)
+        return replace(self, replicas=count, gaps=gaps)
 
     def __str__(self) -> str:
         return f"{self.name}={self.backend}" + (f":{self.replicas}" if self.replicas != 1 else "")
@@ -76,9 +102,9 @@ class Replicas:
         """Return the pool of this name, or None."""
         return next((pool for pool in self.pools if pool.name == name), None)
 
-    def with_batchers(self, count: int, pool: str = DEFAULT_POOL) -> Replicas:
-        """Return the same with so many batchers in a pool that exists."""
-        pools = (replace(one, replicas=count) if one.name == pool else one for one in self.pools)
+    def with_batchers(self, count: int, pool: str = DEFAULT_POOL, first: Sequence[int] = ()) -> Replicas:
+        """Return the same with so many batchers in a pool that exists. first: numbers of those that leave first."""
+        pools = (one.resized(count, first) if one.name == pool else one for one in self.pools)
         return replace(self, pools=tuple(pools))
 
     def __str__(self) -> str:
@@ -89,7 +115,7 @@ class Replicas:
 
 
 ONE_OF_EACH = Replicas()
-COUNTS = tuple(field.name for field in fields(Replicas) if field.name not in ("pools", "others"))
+COUNTS = tuple(one.name for one in fields(Replicas) if one.name not in ("pools", "others"))
 
 
 # By the name of the service in deploy/topology.toml.
@@ -116,9 +142,9 @@ def with_replicas(replicas: Replicas, service: str, count: int) -> Replicas:
     return replace(replicas, others=tuple(sorted((name, many) for name, many in counts.items() if many != 1)))
 
 
-def setting(field: str) -> str:
+def setting(count: str) -> str:
     """Return the variable that says how many replicas there are."""
-    return f"HEADRACE_{field.upper()}"
+    return f"HEADRACE_{count.upper()}"
 
 
 def read(environment: Mapping[str, str], memory_bytes: int = 0) -> Replicas:
@@ -139,7 +165,7 @@ def read(environment: Mapping[str, str], memory_bytes: int = 0) -> Replicas:
 def to_environment(replicas: Replicas) -> dict[str, str]:
     """Return the variables from which `read` makes the same counts."""
     default = replicas.pool(DEFAULT_POOL)
-    pools = (replace(pool, replicas=1) if pool is default else pool for pool in replicas.pools)
+    pools = (replace(pool, replicas=1, gaps=()) if pool is default else pool for pool in replicas.pools)
     return {
         **{setting(name): str(getattr(replicas, name)) for name in COUNTS},
         BATCHERS_SETTING: "" if default is None else str(default.replicas),
@@ -149,7 +175,10 @@ def to_environment(replicas: Replicas) -> dict[str, str]:
 
 def of_json(raw: Mapping[str, Any]) -> Replicas:
     """Return what `dataclasses.asdict` has made of it. Raises ValueError, KeyError and TypeError."""
-    pools = (Pool(pool["name"], Backend(pool["backend"]), pool["replicas"]) for pool in raw["pools"])
+    pools = (
+        Pool(pool["name"], Backend(pool["backend"]), pool["replicas"], tuple(pool.get("gaps", ())))
+        for pool in raw["pools"]
+    )
     others = tuple((name, count) for name, count in raw["others"])
     return Replicas(**{**raw, "pools": tuple(pools), "others": others})
 

@@ -27,11 +27,15 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Let a component have so many replicas."""
+    """Let a component have so many replicas.
+
+    first: addresses of the batchers that leave first, in order; without one, and after them, the newest leave.
+    """
 
     component: str
     replicas: int
     to_zero: bool = False
+    first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ _TYPES: dict[str, tuple[type, str]] = {
     "to_zero": (bool, "true or false"),
     "checks": (bool, "true or false"),
     "backend": (str, "text"),
+    "first": (list, "a list of addresses"),
 }
 
 
@@ -86,11 +91,13 @@ def _fields(kind: type[Request], raw: Mapping[str, Any]) -> dict[str, Any]:
         wanted, words = _TYPES[name]
         if type(value) is not wanted:  # a bool is an int
             raise RequestError(name, f"{name} must be {words}")
+        if wanted is list and not all(isinstance(each, str) for each in value):
+            raise RequestError(name, f"{name} must be {words}")
     required = [name for name in ("component", "replicas") if name in known and (kind is Scale or name == "component")]
     for name in required:
         if name not in raw:
             raise RequestError(name, f"{name} is missing")
-    return dict(raw)
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()}
 
 
 def done(**of: Any) -> bytes:

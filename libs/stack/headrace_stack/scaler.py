@@ -44,11 +44,17 @@ class Scaler:
         now, services = self._settings.replicas, topology.scalable(self._settings)
         return {name: scaling.count(now, services, name) for name in scaling.scalable(now, services)}
 
-    async def scale(self, component: str, replicas: int, *, to_zero: bool) -> Change:
-        """Return once a component has so many replicas, all ready. Raises ScalingError, and then nothing is changed."""
+    async def scale(self, component: str, replicas: int, *, to_zero: bool = False, first: Sequence[str] = ()) -> Change:
+        """Return once a component has so many replicas, all ready. Raises ScalingError, and then nothing is changed.
+
+        first: addresses of the batchers that leave first, in order. Who is not there any more has left.
+        """
         async with self._alone:
             now, services = self._settings.replicas, topology.scalable(self._settings)
-            return await self._change(component, scaling.scaled(now, services, component, replicas, to_zero=to_zero))
+            by_address = topology.numbers(self._settings, component)
+            leaving = [by_address[address] for address in first if address in by_address]
+            wanted = scaling.scaled(now, services, component, replicas, to_zero=to_zero, first=leaving)
+            return await self._change(component, wanted)
 
     async def add(self, component: str, backend: str, replicas: int) -> Change:
         """Return once a pool of batchers is there and ready. Raises ScalingError, and then nothing is changed."""

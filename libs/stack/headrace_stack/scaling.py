@@ -30,7 +30,7 @@ Services = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What is started, in this order, and what is stopped, in this order: the newest goes first."""
+    """What is started, in this order, and what is stopped, in this order: the last one goes first."""
 
     start: tuple[str, ...]
     stop: tuple[str, ...]
@@ -57,8 +57,18 @@ def count(now: Replicas, services: Services, component: str) -> int:
     return replicas_of(now, services[component])
 
 
-def scaled(now: Replicas, services: Services, component: str, replicas: int, *, to_zero: bool = False) -> Replicas:
+def scaled(
+    now: Replicas,
+    services: Services,
+    component: str,
+    replicas: int,
+    *,
+    to_zero: bool = False,
+    first: Sequence[int] = (),
+) -> Replicas:
     """Return what is wanted once a component has so many replicas. Raises ScalingError.
+
+    first: numbers of the batchers that leave first, in order; then the newest leave.
 
     Only batchers may go to zero, and only where somebody says so: requests to that pool then fall back, or wait and
     fail. Without any other service nothing works.
@@ -73,7 +83,7 @@ def scaled(now: Replicas, services: Services, component: str, replicas: int, *, 
     if replicas == 0 and not to_zero:
         problem = f"no batcher of {component!r} would be left, and requests to its pool would fail"
         raise ScalingError("to_zero", f"{problem}: say to_zero (--to-zero, ZERO=1) if that is meant")
-    return now.with_batchers(replicas, component.removeprefix(_BATCHERS))
+    return now.with_batchers(replicas, component.removeprefix(_BATCHERS), first)
 
 
 def added(now: Replicas, component: str, backend: str, replicas: int = 1) -> Replicas:

@@ -32,7 +32,7 @@ def components(settings: StackSettings) -> tuple[Component, ...]:
     replicas, described = settings.replicas, description.own(description.of(settings.checkout))
     registries = [registry(settings, number) for number in range(replicas.registries)]
     control_planes = [router_control(settings, number) for number in range(replicas.control_planes)]
-    batchers = [batcher(settings, pool, number) for pool in replicas.pools for number in range(pool.replicas)]
+    batchers = [batcher(settings, pool, number) for pool in replicas.pools for number in pool.numbers]
     data_planes = [router_data(settings, number) for number in range(replicas.data_planes)]
     return (
         postgres.component(settings, tuple(one.database for one in described if one.database)),
@@ -189,7 +189,7 @@ def router_data(settings: StackSettings, number: int = 0) -> Component:
         needs=(
             valkey.NAME,
             *_all(ROUTER_CONTROL, replicas.control_planes),
-            *(name for pool in replicas.pools for name in _all(batchers_of(pool.name), pool.replicas)),
+            *(named(batchers_of(pool.name), number) for pool in replicas.pools for number in pool.numbers),
         ),
         variables={
             "REST_PORT": ports.router_data_rest.number,
@@ -211,10 +211,18 @@ def router_data(settings: StackSettings, number: int = 0) -> Component:
 def pools(settings: StackSettings) -> dict[str, tuple[str, ...]]:
     """Return the addresses of the batchers of each pool."""
     return {
-        pool.name: tuple(
-            _batcher_ports(settings.ports, pool.name, number)[0].address for number in range(pool.replicas)
-        )
+        pool.name: tuple(_batcher_ports(settings.ports, pool.name, number)[0].address for number in pool.numbers)
         for pool in settings.replicas.pools
+    }
+
+
+def numbers(settings: StackSettings, component: str) -> dict[str, int]:
+    """Return the numbers of a pool's batchers by their addresses; none for another component."""
+    return {
+        _batcher_ports(settings.ports, pool.name, number)[0].address: number
+        for pool in settings.replicas.pools
+        if batchers_of(pool.name) == component
+        for number in pool.numbers
     }
 
 

@@ -47,11 +47,18 @@ async def test_counts_are_read_without_a_check_of_everything_and_zero_is_said_to
         actuator = LocalActuator(path, scale_s=5.0)
         assert await actuator.targets(["default", "of-nobody"]) == {"default": 2}
         await actuator.scale("default", 3, [])
+        await actuator.scale("default", 2, ["127.0.0.1:7012", "127.0.0.1:7004"])
         await actuator.scale("default", 0, [])
     assert asked == [
         {"do": "status", "checks": False},
-        {"do": "scale", "component": "batcher-default", "replicas": 3},
-        {"do": "scale", "component": "batcher-default", "replicas": 0, "to_zero": True},
+        {"do": "scale", "component": "batcher-default", "replicas": 3, "first": []},
+        {
+            "do": "scale",
+            "component": "batcher-default",
+            "replicas": 2,
+            "first": ["127.0.0.1:7012", "127.0.0.1:7004"],
+        },
+        {"do": "scale", "component": "batcher-default", "replicas": 0, "first": [], "to_zero": True},
     ]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import pytest
-from headrace_stack.replicas import MOST, MOST_POOLS, ONE_OF_EACH, Backend, Pool, Replicas
+from headrace_stack.replicas import MOST, MOST_POOLS, ONE_OF_EACH, Backend, Pool, Replicas, of_json
 from headrace_stack.scaling import ScalingError, added, count, removed, scalable, scaled, steps
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +52,43 @@ def test_what_cannot_be_is_refused_naming_the_field(component: str, replicas: in
     with pytest.raises(ScalingError) as caught:
         scaled(ONE_OF_EACH, IN_DOOR, component, replicas)
     assert (caught.value.field, says in str(caught.value)) == (field, True), str(caught.value)
+
+
+def test_the_batchers_that_are_named_leave_first_and_new_ones_take_the_numbers_that_are_free():
+    three = scaled(ONE_OF_EACH, IN_DOOR, "batcher-cpu", 3)
+
+    def numbers(now: Replicas) -> tuple[int, ...]:
+        pool = now.pool("cpu")
+        assert pool is not None
+        return pool.numbers
+
+    two = scaled(three, IN_DOOR, "batcher-cpu", 2, first=[1])
+    assert numbers(two) == (0, 2)
+    assert count(two, IN_DOOR, "batcher-cpu") == 2
+    assert two == scaled(ONE_OF_EACH, IN_DOOR, "batcher-cpu", 2), "how many there are is what counts"
+    assert numbers(scaled(two, IN_DOOR, "batcher-cpu", 1)) == (0,)
+    assert numbers(scaled(two, IN_DOOR, "batcher-cpu", 1, first=[0])) == (2,)
+    assert numbers(scaled(two, IN_DOOR, "batcher-cpu", 4)) == (0, 1, 2, 3)
+    assert numbers(of_json(json.loads(json.dumps(asdict(two))))) == (0, 2)
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.lists(st.integers(0, 9), max_size=4)), max_size=12))
+def test_a_pool_has_as_many_batchers_as_were_asked_for_and_nobody_leaves_who_need_not(
+    asked: list[tuple[int, list[int]]],
+):
+    pool = Pool("default")
+    for wanted, first in asked:
+        before, pool = pool.numbers, pool.resized(wanted, first)
+        after = pool.numbers
+        assert len(after) == wanted == len(set(after))
+        assert max(after, default=0) < 10
+        if wanted >= len(before):
+            assert set(before) <= set(after)
+            continue
+        assert set(after) < set(before)
+        left = [number for number in before if number not in after]
+        named = [number for number in first if number in before]
+        assert set(left) <= set(named) or set(named) <= set(left)
 
 
 def test_the_last_batcher_goes_only_where_somebody_says_so():

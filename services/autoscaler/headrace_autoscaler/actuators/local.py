@@ -22,6 +22,8 @@ _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 class LocalActuator:
     """Asks the supervisor. It answers a change when all replicas are ready, or undoes it and says why.
 
+    Of a pool that shrinks it stops those that it is told to stop first, once nobody calls them.
+
     scale_s: how long a change may take.
     """
 
@@ -37,7 +39,7 @@ class LocalActuator:
         return {pool: scalable[component] for pool, component in named.items() if component in scalable}
 
     async def scale(self, pool: str, replicas: int, first: Sequence[str]) -> None:
-        request = {"do": "scale", "component": _COMPONENT.format(pool=pool), "replicas": replicas}
+        request = {"do": "scale", "component": _COMPONENT.format(pool=pool), "replicas": replicas, "first": list(first)}
         if replicas == 0:
             request["to_zero"] = True
         await self._ask(request, self._scale_s)
