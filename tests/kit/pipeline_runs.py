@@ -71,6 +71,7 @@ class Ended:
     withdrawn: list[str]
     took_s: float
     left_over: int
+    missed_pools: set[str]
 
 
 class Composed:
@@ -135,6 +136,7 @@ class Composed:
                 batchers.withdrawn,
                 took_s,
                 len(online._runs) + len(batchers.running),
+                set(batchers.missed),
             )
 
         with asyncio.Runner(loop_factory=virtual_loop) as runner:

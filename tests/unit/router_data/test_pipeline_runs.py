@@ -118,12 +118,15 @@ def test_a_request_waits_for_a_pool_that_is_being_started_and_is_refused_when_th
     assert 2.0 < ended.took_s < 2.1
     ended = chain("a", "b").asked({"x": ROWS}, behaviours=away, deadline_s=1.0, starts_in_s=2.0)
     assert (ended.outputs, ended.executed, ended.took_s) == (None, [], 0.0)
+    assert ended.error is not None
+    assert (ended.error.code, ended.error.reason, ended.error.retry_after_s) == (Code.UNAVAILABLE, "POOL_STARTING", 2.0)
 
 
 def test_a_member_that_is_not_needed_for_the_quorum_is_not_waited_for_while_nobody_has_it():
     ended = ensemble(Combiner(Kind.MEAN, quorum=2)).asked({"x": ROWS}, behaviours={"a": DEAD})
     assert ended.missing == ("a",)
     assert ended.took_s == pytest.approx(0.02)
+    assert ended.missed_pools == {"default"}, "it is started all the same, for those who come later"
 
 
 def test_a_step_is_tried_again_as_often_as_it_says_and_no_answer_is_flagged_for_it():

@@ -19,7 +19,7 @@ from headrace_router.data.pipelines.step_results import StepResults
 from headrace_router.data.pipelines.step_work import blamed, inputs_of, work_of
 from headrace_router.data.pipelines.surroundings import Surroundings
 from headrace_router.data.pipelines.timetable import Timetable
-from headrace_router.data.refusals import no_backend, pipeline_time_short
+from headrace_router.data.refusals import pipeline_time_short
 from headrace_router.data.served import Plan, PlannedStep
 
 log = structlog.get_logger()
@@ -80,7 +80,7 @@ class Run:
             if now + LOOK_AGAIN_S < self._times.waits_for_members_until(now):
                 self._wake(now + LOOK_AGAIN_S, self._begin)
             else:
-                self._fail(no_backend(self._times.missed_pool()))
+                self._fail(self._times.refusal())
         elif verdict is Verdict.TIME_SHORT:
             self._fail(pipeline_time_short(takes_s, self.work.deadline - now))
         else:

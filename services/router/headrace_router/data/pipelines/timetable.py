@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+from headrace_servicekit.errors import ServiceError
+
 from headrace_router.data.batchers.work import Work
-from headrace_router.data.pipelines.decisions.admission import Verdict, admit, lacking
+from headrace_router.data.pipelines.decisions.admission import Verdict, admit
 from headrace_router.data.pipelines.decisions.schedule import Chosen, latest_ends
 from headrace_router.data.pipelines.surroundings import Surroundings
+from headrace_router.data.refusals import no_backend, pool_starting
 from headrace_router.data.served import PlannedStep
 
 # Left of the deadline for giving the answer, and at most this share of the time.
@@ -42,21 +45,27 @@ class Timetable:
         verdict, takes_s = admit(self._chosen, self._needs_s, self._work.deadline - now)
         return (Verdict.GO if verdict is Verdict.TIME_SHORT and self._renews() else verdict), takes_s
 
-    def missed_pool(self) -> str:
-        """Return the pool of the first step that nobody can run."""
-        return self.pool_of(self._steps[lacking(self._chosen, self._needs_s)])
+    def refusal(self) -> ServiceError:
+        """Return why nobody answers: a pool that lacks a member, or else the one that takes longest to start."""
+        ready_in_s = self._miss()
+        away = [pool for pool, one in ready_in_s.items() if one is None]
+        if away:
+            return no_backend(away[0])
+        pool = max(ready_in_s, key=lambda pool: ready_in_s[pool] or 0.0)
+        return pool_starting(pool, ready_in_s[pool] or 0.0)
 
     def waits_for_members_until(self, now: float) -> float:
         """Return until when a request waits for members that nobody has: longer for pools that are being started."""
-        needed = zip(self._steps, self._needs_s, strict=True)
-        ready_in_s = [self._around.miss(self.pool_of(step)) for step, needs_s in needed if needs_s == math.inf]
-        known = [one for one in ready_in_s if one is not None]
+        ready_in_s = self._miss()
+        known = [one for one in ready_in_s.values() if one is not None]
         if not known or len(known) < len(ready_in_s) or self._work.queue_timeout_s <= 0:
             return min(self._waits_until, self._work.deadline)
         return self._work.deadline if now + max(known) < self._work.deadline else now
 
     def plan(self, now: float) -> None:
         """Set by when each step has to begin and to end, from what was learnt."""
+        if math.inf in self._needs_s:
+            self._miss()  # who can be done without is not waited for, and is started all the same
         self._margin_s = min(HAND_OVER_S, HAND_OVER_SHARE * (self._work.deadline - now))
         self._end_by = latest_ends(self._chosen, self._needs_s, self._work.deadline - self._margin_s)
         self.begin_by = [end - need for end, need in zip(self._end_by, self._needs_s, strict=True)]
@@ -74,6 +83,12 @@ class Timetable:
     def has_time(self, at: int, now: float) -> bool:
         """Return whether another attempt at a step would end by when it has to."""
         return now + self._needs_s[at] <= self._end_by[at]
+
+    def _miss(self) -> dict[str, float | None]:
+        """Note the pools that lack a member; return after how long each that is being started answers."""
+        needed = zip(self._steps, self._needs_s, strict=True)
+        pools = dict.fromkeys(self.pool_of(step) for step, needs_s in needed if needs_s == math.inf)
+        return {pool: self._around.miss(pool) for pool in pools}
 
     def _renews(self) -> bool:
         """Return whether this request may find out anew how long the steps take."""

@@ -27,8 +27,3 @@ def admit(chosen: Chosen, needs_s: Sequence[float], left_s: float) -> tuple[Verd
     if takes_s == math.inf:
         return Verdict.NO_BACKEND, takes_s
     return (Verdict.GO if takes_s <= left_s else Verdict.TIME_SHORT), takes_s
-
-
-def lacking(chosen: Chosen, needs_s: Sequence[float]) -> int:
-    """Return the first step that nobody can run, of a request for which there is no backend."""
-    return next(at for at, wanted in enumerate(chosen.wanted) if wanted and needs_s[at] == math.inf)
