@@ -8,7 +8,7 @@ import click
 
 from headrace_client.cli.autoscale.pool_options import policy_of
 from headrace_client.cli.autoscale.pools import pool_argument
-from headrace_client.cli.autoscale.views import show_decision
+from headrace_client.cli.autoscale.views import show_decision, show_remark
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, message_json, number, shown, when
 from headrace_client.client import Client
@@ -73,6 +73,7 @@ def put(client: Client, output: Output, pool: str, file: Path, etag: str) -> Non
         output.document(message_json(made))
     else:
         output.say(f"[green]in force[/] for {shown(pool)}: {made.min_replicas} to {made.max_replicas} replicas")
+        show_remark(output, made)
 
 
 @policy.command("dry-run")
@@ -91,6 +92,7 @@ def dry_run(client: Client, output: Output, pool: str, file: Path) -> None:
         output.document(message_json(answer))
     else:
         show_decision(output, answer.decision)
+        show_remark(output, answer.policy)
 
 
 @policy.command()

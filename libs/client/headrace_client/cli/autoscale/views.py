@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headrace.autoscaler.v1 import autoscaler_pb2
+from headrace.autoscaler.v1 import autoscaler_pb2, policy_pb2
 
 from headrace_client.cli.output import Output, last, number, shown, when
 
@@ -69,6 +69,22 @@ def show_decision(output: Output, decision: autoscaler_pb2.Decision) -> None:
     )
     if decision.models:
         output.say("asked by " + ", ".join(f"{shown(one.model)} {one.share:.0%}" for one in decision.models))
+
+
+def show_remark(output: Output, policy: policy_pb2.ScalingPolicy) -> None:
+    """Say what a policy lets happen that people may not expect."""
+    if (said := remark(policy)) is not None:
+        output.note(f"[yellow]note[/]: {said}")
+
+
+def remark(policy: policy_pb2.ScalingPolicy) -> str | None:
+    """Return what it means that a policy lets one replica be alone; None where it does not."""
+    if policy.min_replicas > 1 or policy.HasField("scale_to_zero"):
+        return None
+    return (
+        "a quiet pool goes down to one replica, whatever it was started with: while that one is replaced, requests "
+        "wait for it or fail. `min_replicas: 2` keeps a second"
+    )
 
 
 def outcome(decision: autoscaler_pb2.Decision) -> str:
