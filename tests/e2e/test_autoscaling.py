@@ -18,9 +18,9 @@ from headrace_servicekit.testing import eventually
 from headrace_stack.testing import held_stack
 
 from tests.kit import parts
-from tests.kit.onnx_models import linear
+from tests.kit.onnx_models import linear, plus
 from tests.kit.scaling import message
-from tests.kit.served import serve
+from tests.kit.served import GOOD_METRICS, register, serve
 from tests.kit.stack import RunningStack
 from tests.kit.stores import home_for_tests, worker_name
 from tests.kit.trouble import RATE, in_use
@@ -156,3 +156,50 @@ async def test_a_pool_that_nobody_asks_goes_to_zero_and_the_first_requests_bring
         decisions = await client.list_decisions("default", only_changes=True)
         assert "requests that wait" in " ".join(one.outcome.detail for one in decisions)
         await client.delete_policy("default")
+
+
+PIPELINE = """
+steps:
+  first:
+    model: asleep-first@v1
+    inputs: {x: request.x}
+  last:
+    model: asleep-last@v1
+    inputs: {x: first.y}
+    pool: cpu
+outputs:
+  y: last.y
+"""
+
+
+async def test_a_pipeline_wakes_the_pool_of_a_step_and_waits_for_it(scaled_stack: RunningStack, tmp_path: Path):
+    token, model = scaled_stack.token("operator"), "asleep-pipeline"
+    (file := tmp_path / "pipeline.yaml").write_text(PIPELINE)
+    with Client(scaled_stack.address, token=token) as client:
+        for member in ("asleep-first", "asleep-last"):
+            register(client, member, "v1", plus(1.0))
+        client.register_version(model, "v1", file, metrics=GOOD_METRICS)
+        client.await_epoch(model, client.promote(model, "v1").model.epoch, timeout=90)
+    zero = policy_pb2.ScaleToZero(after=Duration(seconds=2))
+    policy = prompt(pool="cpu", min_replicas=0, max_replicas=1, targets=per_replica(50.0), scale_to_zero=zero)
+    async with AsyncClient(scaled_stack.address, token=token) as client:
+        await client.put_policy(policy)
+
+        async def asleep() -> bool:
+            return not [one for one in await client.list_batchers() if one.pool == "cpu"]
+
+        def ask(timeout: float, number: int = 0) -> Any:
+            row = np.array([number], np.float32)
+            return client.predict(model, {"x": row}, max_age=timedelta(0), timeout=timeout)
+
+        await eventually(asleep, within=120, every=0.5)
+        answers = await asyncio.gather(*(ask(55.0, number) for number in range(5)))
+        assert [one.outputs["y"][0] for one in answers] == [number + 2.0 for number in range(5)]
+        await eventually(asleep, within=120, every=0.5)
+        with pytest.raises(Unavailable) as refused:
+            await ask(1.0)
+        assert refused.value.reason == "POOL_STARTING"
+        assert (refused.value.retry_after_s or 0.0) >= 1.0
+        # Who was refused has woken it as well: whoever comes back then is answered.
+        assert (await ask(55.0)).version == "v1"
+        await client.delete_policy("cpu")

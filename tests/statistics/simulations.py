@@ -77,6 +77,7 @@ SCALING: dict[str, Simulation] = {
     "surges": scaling.on_surges,
     "shapes": scaling.on_shapes,
     "cold starts": scaling.on_cold_starts,
+    "spikes": scaling.on_spikes,
     "warm pools": scaling.on_warm_pools,
 }
 
@@ -106,6 +107,7 @@ SMALL: dict[str, Simulation] = {
     "versions alone": partial(canaries.alone, runs=2_000),
     "late breakage": partial(canaries.late_breakage, runs=20),
     "surges": partial(scaling.on_surges, days=4),
+    "spikes": scaling.on_spikes,
     "shapes": scaling.on_shapes,
     "cold starts": scaling.on_cold_starts,
     "experiments, peeking": partial(experiments.peeking, runs=40, looks=5_000),
