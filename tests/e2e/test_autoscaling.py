@@ -71,6 +71,10 @@ async def test_a_load_scales_batchers_from_one_to_three_and_its_end_to_one_and_n
             return pool.replicas.ready == ready and not pool.replicas.loading and not pool.replicas.draining
 
         await eventually(lambda: has(3), within=150, every=0.5)
+        # Whoever is to leave is named by the address that the control plane knows: the supervisor knows it too.
+        known = {one.address for one in await client.list_batchers() if one.pool == "default"}
+        names = ("batcher-default", "batcher-default-1", "batcher-default-2")
+        assert known == {f"127.0.0.1:{scaled_stack.status(name).ports[0]}" for name in names}
         await scene.load.steady()
         await client.put_policy(prompt(max_replicas=3, targets=per_replica(RATE * 2)))
         await eventually(lambda: has(1), within=60, every=0.5)
