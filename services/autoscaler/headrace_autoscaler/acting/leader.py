@@ -6,9 +6,8 @@ one took over, is refused and asks for nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NoReturn, TypeVar
 
 import structlog
@@ -20,16 +19,16 @@ from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.errors import Aborted, NotFound
 
 from headrace_autoscaler.acting.calls import Calls
-from headrace_autoscaler.acting.watched import Result, Situation, Watched, adopt, decide_on, minute_start
+from headrace_autoscaler.acting.situations import Situations
+from headrace_autoscaler.acting.watched import Result, Watched, adopt, decide_on, minute_start
 from headrace_autoscaler.actuators.actuator import Actuator, ActuatorError
 from headrace_autoscaler.decisions import acting as steps
-from headrace_autoscaler.decisions import counting
 from headrace_autoscaler.decisions.acting import Acting
 from headrace_autoscaler.decisions.problems import BLIND
 from headrace_autoscaler.metrics import AutoscalerMetrics
 from headrace_autoscaler.policies.declared import declared
-from headrace_autoscaler.signals.observer import Observer, PoolView
-from headrace_autoscaler.storage.pools import STARTS_KEPT, Pools
+from headrace_autoscaler.signals.observer import Observer
+from headrace_autoscaler.storage.pools import Pools
 from headrace_autoscaler.storage.rounds import InForce, Rounds, Start
 from headrace_autoscaler.storage.values import DemandMinute, Outcome, OutcomeUpdate, PoolRow
 
@@ -38,9 +37,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 TICK_S = 1.0
-# The floor that earlier days set is looked up so often.
-PEAKS_EVERY_S = 30.0
-DEFAULT_LOOK_AHEAD_S = 60.0
 
 
 class Leader:
@@ -59,6 +55,7 @@ class Leader:
     ) -> None:
         self._lease, self._rounds, self._pools = lease, Rounds(lease), pools
         self._observer, self._actuator, self._clock, self._metrics = observer, actuator, clock, metrics
+        self._situations = Situations(observer, self._rounds, actuator, clock)
         self._calls = Calls(actuator, self._settle, within_s=actuator_timeout_s)
         self._watched: dict[str, Watched] = {}
         self._fence: int | None = None
@@ -99,11 +96,21 @@ class Leader:
         for pool in due:
             pool.decided_s = self._clock.monotonic()
             target, problem = targets.get(pool.pool), problems.get(pool.pool, "")
-            situation = await self._situation(pool, now, in_force[pool.pool], target, problem)
+            policy = in_force[pool.pool]
+            situation = await self._situations.of(
+                pool,
+                now,
+                policy,
+                # What is settled and not kept yet is not over either.
+                in_flight=self._calls.in_flight(pool.pool) or pool.pool in self._settled,
+                floor=self._floor(pool, now, awaited=policy.awaited),
+                target=target,
+                problem=problem,
+            )
             if situation is None:
                 pool.problems = (BLIND,)
             else:
-                started += self._starts(pool)
+                started += self._situations.starts(pool)
                 results[pool.pool] = decide_on(pool, situation)
         if results:
             await self._save(results, started, now)
@@ -188,79 +195,6 @@ class Leader:
         targets = {pool: one for pool, one in found.items() if isinstance(one, int)}
         return targets, {pool: f"{one}." for pool, one in found.items() if isinstance(one, ActuatorError)}
 
-    async def _situation(
-        self, pool: Watched, now: datetime, in_force: InForce, target: int | None, problem: str
-    ) -> Situation | None:
-        """Return what to decide from; None while nobody has seen the pool."""
-        view, acting = self._observer.view(pool.pool), pool.acting
-        if view is None:
-            return None
-        # What is settled and not kept yet is not over either.
-        in_flight = self._calls.in_flight(pool.pool) or pool.pool in self._settled
-        if in_flight:
-            target = acting.target
-        start_s = counting.start_s(pool.starts)
-        deadline_s = counting.ready_deadline_s(pool.declared.ready_deadline_s, start_s)
-        age_s = self._shortage_age_s(pool, now, target, deadline_s)
-        counts = self._observer.count(pool.pool, target=target, target_age_s=age_s, deadline_s=deadline_s)
-        assert counts is not None, "what can be viewed can be counted"
-        await self._look_up_peaks(pool, now, start_s)
-        held = ""
-        if in_force.paused:
-            held = "The pool is paused."
-        elif not self._actuator.acts:
-            held = "This installation only recommends."
-        elif target is None:
-            held = problem or f"The actuator '{self._actuator.name}' does not know the pool."
-        if target is None and not problem and self._actuator.acts:
-            problem = held
-        return Situation(
-            now=now,
-            view=view,
-            counts=counts,
-            target=target,
-            load_time_s=start_s if start_s is not None else _load_time_s(view),
-            deadline_s=deadline_s,
-            floor=self._floor(pool, now, awaited=in_force.awaited),
-            awaited=in_force.awaited,
-            held=held,
-            in_flight=in_flight,
-            actuator_problem=problem,
-        )
-
-    def _shortage_age_s(self, pool: Watched, now: datetime, target: int | None, deadline_s: float) -> float:
-        """Return for how long replicas that should be there are not: since they were asked for, or out of sight."""
-        bare = self._observer.count(pool.pool, target=None, target_age_s=0.0, deadline_s=deadline_s)
-        if bare is None or target is None or bare.ready + bare.coming + bare.missing >= target:
-            pool.short_since_s = None
-            return 0.0
-        if pool.short_since_s is None:
-            pool.short_since_s = self._clock.monotonic()
-        out_of_sight_s = self._clock.monotonic() - pool.short_since_s
-        return min(out_of_sight_s, max(0.0, now.timestamp() - pool.acting.since_s))
-
-    async def _look_up_peaks(self, pool: Watched, now: datetime, start_s: float | None) -> None:
-        season, now_s = pool.declared.policy.season, self._clock.monotonic()
-        if season is None or now_s < pool.peaks_until_s:
-            return
-        ahead = pool.declared.policy.look_ahead
-        default_s = ahead.default_s if ahead is not None else DEFAULT_LOOK_AHEAD_S
-        ahead_s = (default_s if start_s is None else start_s) + PEAKS_EVERY_S
-        metric = pool.declared.policy.demand.metric.value
-        pool.peaks = await self._rounds.seasonal_peaks(pool.pool, metric, now, season.days, timedelta(seconds=ahead_s))
-        pool.peaks_until_s = now_s + PEAKS_EVERY_S
-
-    def _starts(self, pool: Watched) -> list[Start]:
-        """Return the starts that are over since the last look."""
-        found = []
-        for process, ready_s in self._observer.ready_since(pool.pool).items():
-            if process not in pool.measured:
-                pool.measured.add(process)
-                if pool.asked_s is not None and ready_s > pool.asked_s:
-                    found.append(Start(pool.pool, process, ready_s - pool.asked_s))
-        pool.starts = [*(start.duration_s for start in found), *pool.starts][:STARTS_KEPT]
-        return found
-
     def _settle(self, pool: str, problem: str | None) -> None:
         """Take what came of asking; the next round keeps it."""
         self._settled[pool] = problem
@@ -295,13 +229,3 @@ def _readable(kind: type[T], document: str | None) -> T | None:
     except ValueError as error:
         log.warning("what was remembered cannot be read", kind=kind.__name__, problem=str(error))
         return None
-
-
-def _load_time_s(view: PoolView) -> float | None:
-    loads = [
-        held.load_s
-        for member in view.members
-        for held in member.versions.values()
-        if held.load_s is not None and math.isfinite(held.load_s)
-    ]
-    return max(loads, default=None)
