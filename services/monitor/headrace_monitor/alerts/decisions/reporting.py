@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from headrace_servicekit.errors import FieldViolation
+from headrace_servicekit.resource_names import is_id, shown
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.decisions.transitions import AlertState
 from headrace_monitor.alerts.decisions.values import Alert, Key
 from headrace_monitor.alerts.observations import EVERY_MODEL, MAX_SUMMARY_CHARS
-from headrace_monitor.names import is_id, shown
 
 MAX_REPORTED = 1_000
 MAX_SUBJECT_CHARS = 200
