@@ -13,7 +13,7 @@ def bar(share: float, kind: str = "", label: str = "") -> Markup:
     width = round(100 * min(1.0, max(0.0, share if math.isfinite(share) else 0.0)), 1)
     return Markup(
         '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{}">'
-        '<rect class="track" width="100" height="8" rx="2"/><rect class="fill {}" width="{}" height="8" rx="2"/></svg>'
+        '<rect class="track" width="100" height="8"/><rect class="fill {}" width="{}" height="8"/></svg>'
     ).format(label or f"{width:g} %", kind, width)
 
 

@@ -35,8 +35,12 @@ def lines(
     label: str,
     rule: float | None = None,
     zero: bool = True,
+    unit: str = "",
 ) -> Markup:
-    """Return lines over the same places. rule: a level that is drawn across. zero: whether the axis begins there."""
+    """Return lines over the same places.
+
+    rule: a level that is drawn across. zero: whether the axis begins there. unit: of the values, behind each.
+    """
     values = [v for line in drawn for of in (line.values, line.low, line.high) for v in of if _is_number(v)]
     values += [rule] if rule is not None else []
     if not values:
@@ -53,7 +57,7 @@ def lines(
     def y(value: float) -> float:
         return round(_TOP + (HEIGHT - _TOP - _BOTTOM) * (high - value) / (high - low), 1)
 
-    parts = [_axis(low, high, y), _places(places, x)]
+    parts = [_axis(low, high, y, unit), _places(places, x)]
     if rule is not None:
         parts.append(
             Markup('<line class="rule" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
@@ -76,7 +80,12 @@ def lines(
             if _is_number(value):
                 parts.append(
                     Markup('<circle class="dot {}" cx="{}" cy="{}" r="2.5"><title>{} {}: {}</title></circle>').format(
-                        line.kind, x(at), y(value), line.name, places[at] if at < len(places) else "", f"{value:.4g}"
+                        line.kind,
+                        x(at),
+                        y(value),
+                        line.name,
+                        places[at] if at < len(places) else "",
+                        f"{value:.4g}{unit}",
                     )
                 )
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
@@ -88,6 +97,7 @@ def columns(pairs: Sequence[tuple[str, float, float]], *, label: str) -> Markup:
     """Return two distributions side by side: name of the bin, share in the reference, share now."""
     if not pairs:
         return Markup('<p class="empty">Nothing to draw yet.</p>')
+    pairs = [(name, 100 * before, 100 * after) for name, before, after in pairs]
     high = max(max(before, after) for _, before, after in pairs) or 1.0
     step = (WIDTH - _LEFT - _RIGHT) / len(pairs)
 
@@ -97,7 +107,7 @@ def columns(pairs: Sequence[tuple[str, float, float]], *, label: str) -> Markup:
     def x(at: int) -> float:
         return round(_LEFT + step * (at + 0.5), 1)
 
-    parts = [_axis(0.0, high, y), _places([name for name, _, _ in pairs], x)]
+    parts = [_axis(0.0, high, y, " %"), _places([name for name, _, _ in pairs], x)]
     width = round(max(1.0, step * 0.38), 1)
     for at, (name, before, after) in enumerate(pairs):
         for offset, value, kind, when in ((-width, before, "two", "reference"), (0.0, after, "one", "now")):
@@ -112,7 +122,7 @@ def columns(pairs: Sequence[tuple[str, float, float]], *, label: str) -> Markup:
                     round(y(0) - y(value), 1),
                     name,
                     when,
-                    f"{100 * value:.3g} %",
+                    f"{value:.3g} %",
                 )
             )
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
@@ -163,10 +173,10 @@ def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
     return [run for run in runs if len(run) > 1]
 
 
-def _axis(low: float, high: float, y: Callable[[float], float]) -> Markup:
+def _axis(low: float, high: float, y: Callable[[float], float], unit: str) -> Markup:
     line = Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text x="{}" y="{}" text-anchor="end">{}</text>')
     return Markup("").join(
-        line.format(_LEFT, WIDTH - _RIGHT, y(value), y(value), _LEFT - 6, y(value) + 4, f"{value:.3g}")
+        line.format(_LEFT, WIDTH - _RIGHT, y(value), y(value), _LEFT - 6, y(value) + 4, f"{value:.3g}{unit}")
         for value in (low, (low + high) / 2, high)
     )
 

@@ -18,6 +18,7 @@ from headrace_console.pages.visits import READ_S, WRITE_S, Part, Visit, signed_i
 Point = experiment_pb2.GetExperimentHistoryResponse.Point
 
 _ANALYSIS_S = 30.0
+_MOST_DAYS_WITH_HOURS = 5
 # The data are looked at, and a route is written.
 _CONCLUSION_S = 120.0
 # The API lists those of one model; of all models, those that changed last are asked.
@@ -111,8 +112,10 @@ async def end(visit: Visit) -> Response:
 def effects(points: Sequence[Point]) -> list[tuple[str, str, Markup]]:
     """Return each metric and variant with its effect over time and the sequence of intervals that hold it at once."""
     names = dict.fromkeys((one.metric, one.variant) for point in points for one in point.results)
-    days = len({point.time.ToDatetime().date() for point in points}) > 1
-    places = [point.time.ToDatetime().strftime("%m-%d" if days else "%H:%M") for point in points]
+    times = [point.time.ToDatetime() for point in points]
+    days = (max(times) - min(times)).days if times else 0
+    written = "%m-%d" if days > _MOST_DAYS_WITH_HOURS else "%d. %H:%M" if days else "%H:%M"
+    places = [time.strftime(written) for time in times]
     return [(metric, variant, _effect(points, places, metric, variant)) for metric, variant in names]
 
 
@@ -131,4 +134,4 @@ def _effect(
 
     line = charts.Line(variant, values("relative"), values("relative_low"), values("relative_high"))
     label = f"effect of {variant} on {metric} over time, in percent, with its confidence sequence"
-    return charts.lines([line], places, label=label, rule=0.0, zero=False)
+    return charts.lines([line], places, label=label, rule=0.0, zero=False, unit=" %")
