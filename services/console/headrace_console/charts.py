@@ -14,7 +14,7 @@ from typing import TypeGuard
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 640, 160
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 36, 8, 22
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 36, 8, 28
 
 
 @dataclass(frozen=True, slots=True)
