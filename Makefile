@@ -40,6 +40,10 @@ demo-scale: up ## Raise the load until the autoscaler starts a second batcher, a
 demo-rollout: up ## Roll out four versions under load: three are taken back by themselves, one is promoted
 	@$(PYTHON) -m examples.rollouts.run
 
+.PHONY: demo-experiment
+demo-experiment: up ## Find the better of three feeds, stop the one that harms, with an A/A test beside it: under a minute
+	@$(PYTHON) -m examples.experiments.run
+
 .PHONY: demo-optimise
 demo-optimise: up ## Register a scikit-learn pickle, make a smaller form of it, promote and tune it: about a minute
 	@$(PYTHON) -m examples.optimised.run

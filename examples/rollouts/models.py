@@ -34,15 +34,15 @@ def versions() -> tuple[Version, ...]:
     prices = np.arange(ENTRIES, dtype=np.float32) * 10
     garbage = np.where(np.arange(ENTRIES) < 2, prices, np.nan).astype(np.float32)
     return (
-        Version("v1", "the present prices", _look_up(prices)),
-        Version("errors", "knows two of eight entries, and fails on the others", _look_up(prices[:2])),
-        Version("garbage", "answers NaN for six of eight entries", _look_up(garbage)),
+        Version("v1", "the present prices", look_up(prices)),
+        Version("errors", "knows two of eight entries, and fails on the others", look_up(prices[:2])),
+        Version("garbage", "answers NaN for six of eight entries", look_up(garbage)),
         Version("slow", "computes for tens of milliseconds what takes microseconds", _slowly(prices)),
-        Version("v2", "new prices, and nothing wrong with them", _look_up(prices * np.float32(1.1))),
+        Version("v2", "new prices, and nothing wrong with them", look_up(prices * np.float32(1.1))),
     )
 
 
-def _look_up(values: np.ndarray) -> onnx.ModelProto:
+def look_up(values: np.ndarray) -> onnx.ModelProto:
     return _model([helper.make_node("Gather", ["values", "index"], ["value"])], {"values": values})
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from headrace_client import Client, Outcome
 from headrace_servicekit.testing import eventually
@@ -18,12 +20,14 @@ USERS = 600
 ROW = np.array([[0, 1, 2, 3]], np.float32)
 
 
-async def test_the_version_that_converts_is_found_from_the_command_line(headrace: Headrace) -> None:
+async def test_the_version_that_converts_is_found_from_the_command_line(headrace: Headrace, tmp_path: Path) -> None:
     headrace.two_versions("v1")
     headrace("routes", "split", headrace.model, "control:v1=50", "new:v2=50")
     made = headrace("experiments", "create", headrace.model, "ranking", "--metric", "conversion", "--effect", "0.5")
     assert [one["name"] for one in made["variants"]] == ["control", "new"]
     assert headrace("experiments", "start", headrace.model, "ranking")["state"] == "STATE_RUNNING"
+    held = headrace.run("routes", "split", headrace.model, "control:v1=90", "new:v2=10")
+    assert (held.exit_code != 0, "experiments/ranking" in held.output) == (True, True)
     with Client(headrace.stack.address, token=headrace.stack.token("shop")) as client:
         answers = [client.predict(headrace.model, {"features": ROW}, user_id=f"u{n}") for n in range(USERS)]
         # Every user of the new version converts, and one in ten of the other's.
@@ -44,6 +48,12 @@ async def test_the_version_that_converts_is_found_from_the_command_line(headrace
     shown = headrace.run("experiments", "analyse", headrace.model, "ranking").output
     assert "new is better, and harms no guardrail" in shown
     assert "compatible with the data" in shown
+    assert headrace("experiments", "history", headrace.model, "ranking")["points"][-1]["results"] == found["results"]
+    page, units = tmp_path / "ranking.html", tmp_path / "units.parquet"
+    headrace("experiments", "report", headrace.model, "ranking", "--html", str(page))
+    assert "new is better" in page.read_text()
+    assert headrace("experiments", "export", headrace.model, "ranking", str(units), "--parts", "2")["units"] == USERS
+    assert pyarrow.parquet.read_table(units)["metric.conversion"].to_pylist().count(1.0) == sum(converts)
     plan = headrace.run("experiments", "plan", headrace.model, "--metric", "conversion", "--json")
     assert int(json.loads(plan.stdout)["single_look_units"]) > 100
     refused = headrace.run("experiments", "conclude", headrace.model, "ranking", "--promote", "control")

@@ -211,6 +211,7 @@ class Client(_Connection):
     resume_scoring_schedule = _blocking(scoring_schedules.resume_scoring_schedule)
     delete_scoring_schedule = _blocking(scoring_schedules.delete_scoring_schedule)
 
+    run_experiment = _blocking(rollouts.run_experiment)
     conclude_experiment = _blocking(rollouts.conclude_experiment)
     get_experiment_history = _blocking(experiments.get_experiment_history)
     render_experiment_report = _blocking(experiments.render_experiment_report)
@@ -388,6 +389,7 @@ class AsyncClient(_Connection):
     resume_scoring_schedule = _awaited(scoring_schedules.resume_scoring_schedule)
     delete_scoring_schedule = _awaited(scoring_schedules.delete_scoring_schedule)
 
+    run_experiment = _awaited(rollouts.run_experiment)
     conclude_experiment = _awaited(rollouts.conclude_experiment)
     get_experiment_history = _awaited(experiments.get_experiment_history)
     render_experiment_report = _awaited(experiments.render_experiment_report)

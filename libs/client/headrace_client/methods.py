@@ -247,6 +247,7 @@ DELETE_ROLLOUT_WEBHOOK = Method(
 
 PLAN_ROLLOUT = Method(_ROLLOUTS + "PlanRollout", rollout.PlanRolloutRequest, rollout.PlanRolloutResponse)
 START_ROLLOUT = Method(_ROLLOUTS + "StartRollout", rollout.StartRolloutRequest, rollout.StartRolloutResponse)
+RUN_EXPERIMENT = Method(_ROLLOUTS + "RunExperiment", rollout.RunExperimentRequest, rollout.RunExperimentResponse)
 CONCLUDE_EXPERIMENT = Method(
     _ROLLOUTS + "ConcludeExperiment", rollout.ConcludeExperimentRequest, rollout.ConcludeExperimentResponse
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
 from headrace.monitor.v1 import experiment_pb2
-from headrace_servicekit.errors import PreconditionFailed, ServiceError
+from headrace_servicekit.errors import FieldViolation, InvalidArgument, PreconditionFailed, ServiceError
 
 from headrace_rollout.decisions import concluding
 from headrace_rollout.decisions.rollouts import Rollout
@@ -18,6 +20,7 @@ from headrace_rollout.store import Request
 log = structlog.get_logger()
 
 _Analysis = experiment_pb2.AnalyseExperimentResponse
+_State = experiment_pb2.Experiment
 _HARM = (_Analysis.VERDICT_GUARDRAIL_HARMED, _Analysis.VERDICT_SHARES_WRONG)
 
 
@@ -37,11 +40,39 @@ class Concluding:
         self._experiments, self._routes, self._starting = experiments, routes, starting
         self._told: dict[str, str] = {}
 
-    async def conclude(self, name: str, *, reason: str) -> Conclusion:
+    async def run(self, name: str, weights: Mapping[str, float]) -> float:
+        """Give the variants their shares, hold the route, and start the experiment or a phase of it; return the share
+        of units that moved. weights: empty for those that it has. Raises what the monitor or the control plane answers.
+        """
+        experiment = await self._experiments.get(name)
+        names = [one.name for one in experiment.variants]
+        if weights and (weights.keys() != set(names) or not all(0 < each < math.inf for each in weights.values())):
+            told = f"needs a number above 0 for each of {', '.join(names)}"
+            raise InvalidArgument(
+                f"weights {told}", reason="EXPERIMENT_INVALID", violations=[FieldViolation("weights", told)]
+            )
+        if experiment.state == _State.STATE_ENDED:
+            raise PreconditionFailed(f"{name} has ended: create another one", reason="EXPERIMENT_ENDED")
+        model = name.split("/")[1]
+        running = await self._experiments.running(model)
+        if running not in (None, name):
+            raise PreconditionFailed(f"{running} runs: conclude that one first", reason="EXPERIMENT_RUNNING")
+        present = experiment.phases[-1].variants if experiment.phases else experiment.variants
+        wanted_weights = weights or {one.name: one.weight for one in present}
+        route, _ = await self._routes.route(model)
+        wanted, moved = concluding.shared(route, wanted_weights), 0.0
+        # The route first: units count from then on whose shares are those.
+        if wanted != route or route.managed_by != _manager(name):
+            moved = await self._routes.write_for(_manager(name), wanted, f"{name}: runs", release=False)
+        await self._experiments.begin(name)
+        await self._experiments.change_shares(name, wanted_weights)
+        return moved
+
+    async def conclude(self, name: str, *, reason: str, keep_route: bool = False) -> Conclusion:
         """End an experiment and give its traffic back. Raises what the monitor or the control plane answers."""
         experiment = await self._experiments.get(name)
         analysis = await self._experiments.analyse(name)
-        stopped = await self._end(experiment, reason or analysis.summary)
+        stopped = await self._end(experiment, reason or analysis.summary, keep_route=keep_route)
         return Conclusion(analysis.summary, stopped)
 
     async def promote(self, name: str, variant: str, wanted: Wanted, request: Request, *, anyway: bool) -> Conclusion:
@@ -64,8 +95,9 @@ class Concluding:
         version = next((one.serving_version for one in route.variants if one.name == variant), "")
         if not version:
             raise PreconditionFailed(f"the route serves no variant '{variant}' any more", reason="VARIANT_GONE")
-        stopped = await self._end(experiment, wanted.reason or analysis.summary, keep=variant)
         asked = Wanted(wanted.model, version, control, wanted.policy, wanted.client, wanted.reason or analysis.summary)
+        await self._starting.check(asked, request, held_by=_manager(name))
+        stopped = await self._end(experiment, wanted.reason or analysis.summary, keep=variant)
         return Conclusion(analysis.summary, stopped, await self._starting.start(asked, request))
 
     async def guard(self) -> bool:
@@ -78,7 +110,8 @@ class Concluding:
             try:
                 analysis = await self._experiments.analyse(name)
                 if analysis.verdict in _HARM:
-                    stopped = await self._end(await self._experiments.get(name), f"stopped: {analysis.summary}")
+                    one = await self._experiments.get(name)
+                    stopped = await self._end(one, f"stopped: {analysis.summary}", harmed=True)
                     log.warning("experiment stopped", experiment=name, variants=stopped, reason=analysis.summary)
             except ServiceError as error:
                 if self._told.get(name) != error.public_message:
@@ -86,9 +119,17 @@ class Concluding:
                     self._told[name] = error.public_message
         return False
 
-    async def _end(self, experiment: experiment_pb2.Experiment, reason: str, keep: str = "") -> list[str]:
+    async def _end(
+        self,
+        experiment: experiment_pb2.Experiment,
+        reason: str,
+        *,
+        keep: str = "",
+        keep_route: bool = False,
+        harmed: bool = False,
+    ) -> list[str]:
         model = experiment.name.split("/")[1]
-        if experiment.state == experiment_pb2.Experiment.STATE_ENDED:
+        if experiment.state == _State.STATE_ENDED:
             running = await self._experiments.running(model)
             if running is not None:  # the route is that one's by now, under the same names perhaps
                 told = f"{running} runs, whose traffic this would take: conclude that one"
@@ -96,8 +137,14 @@ class Concluding:
         # Traffic first: an experiment that is over is looked at by nobody.
         control, *others = (one.name for one in experiment.variants)
         route, _ = await self._routes.route(model)
-        wanted, stopped = concluding.given_back(route, control, others, keep)
-        if wanted != route:
-            await self._routes.give_back(wanted, f"{experiment.name}: {reason}")
-        await self._experiments.end(experiment.name, reason)
+        manager = _manager(experiment.name)
+        wanted, stopped = (route, []) if keep_route else concluding.given_back(route, control, others, keep)
+        if wanted != route or route.managed_by == manager:
+            await self._routes.write_for(manager, wanted, f"{experiment.name}: {reason}", release=True)
+        await self._experiments.end(experiment.name, reason, stopped=harmed)
         return stopped
+
+
+def _manager(experiment: str) -> str:
+    """Return who manages the route while an experiment runs."""
+    return f"experiments/{experiment.rpartition('/')[2]}"

@@ -59,6 +59,12 @@ def wanted_of(request: Any) -> Wanted:
     return Wanted(model, request.version, request.variant, policy, identity().client, reason)
 
 
+def experiment_name(given: str) -> str:
+    """Return the name of an experiment. Raises InvalidArgument."""
+    ids(given, "name", "models/{model}/experiments/{experiment}")
+    return given
+
+
 def promotion_of(request: pb.ConcludeExperimentRequest) -> Wanted:
     """Return the rollout that follows an experiment, without what the route says."""
     model, _ = ids(request.name, "name", "models/{model}/experiments/{experiment}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc, experiment_pb2, experiment_pb2_grpc
@@ -41,7 +42,19 @@ class Experiments:
         request = experiment_pb2.AnalyseExperimentRequest(name=name)
         return await answered(self._experiments.AnalyseExperiment(request, timeout=ANALYSIS_S))
 
-    async def end(self, name: str, reason: str) -> None:
-        """End one. Repeating it changes nothing."""
-        request = experiment_pb2.EndExperimentRequest(name=name, reason=reason[:MAX_REASON_CHARS])
+    async def begin(self, name: str) -> None:
+        """Count units from now on. Repeating it changes nothing."""
+        request = experiment_pb2.StartExperimentRequest(name=name)
+        await answered(self._experiments.StartExperiment(request, timeout=CALL_S))
+
+    async def change_shares(self, name: str, weights: Mapping[str, float]) -> None:
+        """Begin a phase; the same shares change nothing."""
+        request = experiment_pb2.ChangeSharesRequest(name=name)
+        for variant, weight in weights.items():
+            request.variants.add(name=variant, weight=weight)
+        await answered(self._experiments.ChangeShares(request, timeout=CALL_S))
+
+    async def end(self, name: str, reason: str, *, stopped: bool = False) -> None:
+        """End one; stopped: since it does harm. Repeating it changes nothing."""
+        request = experiment_pb2.EndExperimentRequest(name=name, reason=reason[:MAX_REASON_CHARS], stopped=stopped)
         await answered(self._experiments.EndExperiment(request, timeout=CALL_S))

@@ -81,10 +81,12 @@ class Routes:
             cut_off=tuple(plane.name for plane in late if not plane.connected),
         )
 
-    async def give_back(self, route: route_pb2.Route, reason: str) -> None:
-        """Write a route as it was read, with other weights, and wait for the data planes."""
-        request = route_pb2.UpdateRouteRequest(route=route, reason=reason[:1000])
-        await answered(self._routes.UpdateRoute(request, timeout=WRITE_S))
+    async def write_for(self, manager: str, route: route_pb2.Route, reason: str, *, release: bool) -> float:
+        """Write a route as it was read, with other weights, and wait for the data planes; return the share of units
+        that moved. release: the manager lets it go.
+        """
+        request = route_pb2.UpdateRouteRequest(route=route, reason=reason[:1000], manager=manager, release=release)
+        return (await answered(self._routes.UpdateRoute(request, timeout=WRITE_S))).moved_share
 
     async def lease(self, rollout: Rollout, version: str) -> route_pb2.VersionReadiness:
         """Keep a version loaded for a while, and return how far its pool is with it."""

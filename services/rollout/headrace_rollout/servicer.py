@@ -97,12 +97,18 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         changed = await self._change(request.name, lambda one, now: progress.abort(one, client, reason, now))
         return pb.AbortRolloutResponse(rollout=changed)
 
+    async def RunExperiment(self, request: pb.RunExperimentRequest, context: Any) -> pb.RunExperimentResponse:
+        name = convert.experiment_name(request.name)
+        return pb.RunExperimentResponse(moved_share=await self._concluding.run(name, dict(request.weights)))
+
     async def ConcludeExperiment(
         self, request: pb.ConcludeExperimentRequest, context: Any
     ) -> pb.ConcludeExperimentResponse:
         name, wanted = request.name, convert.promotion_of(request)
+        if request.promote and request.keep_route:
+            raise invalid("keep_route", "a variant that is promoted gets traffic: leave one of the two out")
         if not request.promote:
-            done = await self._concluding.conclude(name, reason=wanted.reason)
+            done = await self._concluding.conclude(name, reason=wanted.reason, keep_route=request.keep_route)
         else:
             starts = convert.conclusion_of(request)
             done = await self._concluding.promote(name, request.promote, wanted, starts, anyway=request.anyway)

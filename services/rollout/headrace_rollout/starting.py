@@ -80,6 +80,15 @@ class Starting:
 
         return await self._store.start(began, request)
 
+    async def check(self, wanted: Wanted, request: Request, *, held_by: str) -> None:
+        """Raise what would stand in the way of a start, before anything is changed for it; nothing where the request
+        has begun its rollout. held_by: who manages the route, and gives it up for the rollout.
+        """
+        if await self._store.repeated(request) is None:
+            rollout, route = await self._drafted(wanted, held_by)
+            for obstacle in [*self._known_obstacles(rollout, route), *await self._asked_obstacles(rollout)]:
+                raise obstacle
+
     async def plan(self, wanted: Wanted) -> Draft:
         """Return the rollout that is asked for, with the traffic of late. Raises as `draft`."""
         draft = await self.draft(wanted)
@@ -93,9 +102,15 @@ class Starting:
         Raises NotFound, InvalidArgument naming the field, and PreconditionFailed where nothing can be said without
         knowing better: reason ROLLOUT_RUNNING, ROUTE_MANAGED, VARIANT_AMBIGUOUS or NOT_SERVING.
         """
+        rollout, route = await self._drafted(wanted)
+        obstacles = [*self._known_obstacles(rollout, route), *await self._asked_obstacles(rollout)]
+        moved, ready, batchers = await self._shares(rollout, route) if not obstacles else ((), 0, 0)
+        return Draft(rollout, route, tuple(obstacles), moved, None, ready, batchers)
+
+    async def _drafted(self, wanted: Wanted, held_by: str = "") -> tuple[Rollout, route_pb2.Route]:
         policy = wanted.policy or await self._store.template(wanted.model) or policies.DEFAULT
         route, status = await self._routes.route(wanted.model)
-        await self._check_free(wanted.model, route.managed_by)
+        await self._check_free(wanted.model, route.managed_by if route.managed_by != held_by else "")
         variant = routing.variant_of(route, wanted.variant)
         baseline = variant.serving_version
         if not baseline or status.state == route_pb2.RouteStatus.STATE_NOT_SERVING:
@@ -122,9 +137,7 @@ class Starting:
             reason="waits until the version is ready",
             promotion_request=wanted.promotion_request,
         )
-        obstacles = [*self._known_obstacles(rollout, route), *await self._asked_obstacles(rollout)]
-        moved, ready, batchers = await self._shares(rollout, route) if not obstacles else ((), 0, 0)
-        return Draft(rollout, route, tuple(obstacles), moved, None, ready, batchers)
+        return rollout, route
 
     async def _check_free(self, model: str, managed_by: str) -> None:
         """Raise PreconditionFailed, reason ROLLOUT_RUNNING or ROUTE_MANAGED: the route is not as it will be."""

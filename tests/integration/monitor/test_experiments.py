@@ -165,6 +165,21 @@ async def exported(stub: Any, **fields: int) -> pyarrow.Table:
     return pyarrow.ipc.open_stream(b"".join(pieces)).read_all()
 
 
+async def test_an_experiment_goes_on_where_it_was_when_the_monitor_was_away(postgres_url, s3, tmp_path):
+    async with asked(postgres_url, s3, tmp_path) as (_, stub):
+        await create(stub, experiment())
+        started = (await act(stub, "StartExperiment")).experiment
+    start, log = started.start_time.ToDatetime(UTC), Logged(postgres_url, s3, tmp_path)
+    async with asked(postgres_url, s3, tmp_path) as (monitor, stub):
+        assert (await act(stub, "StartExperiment")).experiment == started
+        await answered(monitor, log, start, {"control": 0.05, "new": 0.12})
+        before = await act(stub, "AnalyseExperiment")
+    async with asked(postgres_url, s3, tmp_path) as (_, stub):
+        after = await act(stub, "AnalyseExperiment")
+        assert (after.assigned, after.sample_ratio_p) == (before.assigned, before.sample_ratio_p)
+        assert [(one.p, one.relative) for one in after.results] == [(one.p, one.relative) for one in before.results]
+
+
 async def test_units_that_are_lost_are_found_before_any_effect_is_believed(postgres_url, s3, tmp_path):
     async with asked(postgres_url, s3, tmp_path) as (monitor, stub):
         variants = [{"name": "control", "weight": 45}, {"name": "new", "weight": 55}]

@@ -11,7 +11,7 @@ from headrace_rollout.concluding import Concluding
 from headrace_rollout.decisions import concluding
 from headrace_rollout.starting import Wanted
 from headrace_rollout.store import Request
-from headrace_servicekit.errors import PreconditionFailed, Unavailable
+from headrace_servicekit.errors import InvalidArgument, PreconditionFailed, Unavailable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +69,7 @@ class Surroundings:
         self.current = route(8, 1, 1)
         self.state: Any = experiment_pb2.Experiment.STATE_RUNNING
         self.other: str | None = None
+        self.obstacle: Exception | None = None
         self.done: list[tuple[Any, ...]] = []
 
     async def guarded(self) -> list[str]:
@@ -86,15 +87,31 @@ class Surroundings:
             raise Unavailable("no monitor")
         return self.analysis
 
-    async def end(self, name: str, reason: str) -> None:
-        self.done.append(("end", name, reason))
+    async def begin(self, name: str) -> None:
+        self.done.append(("begin", name))
+
+    async def change_shares(self, name: str, weights: dict[str, float]) -> None:
+        self.done.append(("shares", weights))
+
+    async def end(self, name: str, reason: str, *, stopped: bool = False) -> None:
+        self.done.append(("stop" if stopped else "end", name, reason))
 
     async def route(self, model: str) -> tuple[route_pb2.Route, route_pb2.RouteStatus]:
         return self.current, route_pb2.RouteStatus()
 
-    async def give_back(self, wanted: route_pb2.Route, reason: str) -> None:
-        self.current = wanted
-        self.done.append(("route", {one.name: one.weight for one in wanted.variants}, reason))
+    async def write_for(self, manager: str, route: route_pb2.Route, reason: str, *, release: bool) -> float:
+        if self.current.managed_by not in ("", manager):
+            raise PreconditionFailed("managed", reason="ROUTE_MANAGED")
+        self.current = Route()
+        self.current.CopyFrom(route)
+        self.current.managed_by = "" if release else manager
+        self.done.append(("route", {one.name: one.weight for one in route.variants}, reason))
+        return 0.25
+
+    async def check(self, wanted: Wanted, request: Request, *, held_by: str) -> None:
+        assert held_by == "experiments/ranking"
+        if self.obstacle is not None:
+            raise self.obstacle
 
     async def start(self, wanted: Wanted, request: Request) -> Any:
         self.done.append(("rollout", wanted.variant, wanted.version, request.id))
@@ -149,14 +166,14 @@ async def test_an_experiment_is_stopped_by_harm_and_by_wrong_shares_alone(verdic
     around = Surroundings(verdict, "new")
     await of(around).guard()
     harm = verdict in (Analysis.VERDICT_GUARDRAIL_HARMED, Analysis.VERDICT_SHARES_WRONG)
-    assert [one[0] for one in around.done] == (["route", "end"] if harm else [])
+    assert [one[0] for one in around.done] == (["route", "stop"] if harm else [])
 
 
 async def test_an_experiment_that_cannot_be_looked_at_keeps_no_other_from_being_stopped():
     around = Surroundings(Analysis.VERDICT_GUARDRAIL_HARMED, "new")
     around.names, around.away = ["models/shop/experiments/first", NAME], {"models/shop/experiments/first"}
     await of(around).guard()
-    assert around.done[-1] == ("end", NAME, "stopped: so it is")
+    assert around.done[-1] == ("stop", NAME, "stopped: so it is")
 
 
 @pytest.mark.parametrize("promote", [False, True])
@@ -179,3 +196,51 @@ async def test_a_variant_that_nothing_serves_is_refused_before_the_experiment_en
     with pytest.raises(PreconditionFailed, match="no variant 'new'") as refused:
         await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
     assert (refused.value.reason, around.done) == ("VARIANT_GONE", [])
+
+
+async def test_a_promotion_that_gates_or_approvals_refuse_changes_nothing():
+    around = Surroundings(Analysis.VERDICT_BETTER, "new")
+    around.obstacle = PreconditionFailed("two must approve", reason="PROMOTION_NEEDS_APPROVAL")
+    with pytest.raises(PreconditionFailed, match="two must approve"):
+        await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
+    assert around.done == []
+
+
+async def test_an_experiment_that_runs_holds_its_route_until_it_is_concluded():
+    around = Surroundings()
+    around.state = experiment_pb2.Experiment.STATE_DRAFT
+    await of(around).run(NAME, {})
+    third = pytest.approx(10 / 3)
+    assert around.done[0][:2] == ("route", {"control": third, "new": third, "newer": third})
+    assert [one[0] for one in around.done] == ["route", "begin", "shares"]
+    assert around.current.managed_by == "experiments/ranking"
+    await of(around).run(NAME, {})
+    assert [one[0] for one in around.done[3:]] == ["begin", "shares"], "repeating it writes no route"
+    await of(around).run(NAME, {"control": 2, "new": 1, "newer": 1})
+    assert around.done[-3][1] == {"control": 5, "new": 2.5, "newer": 2.5}
+    await of(around).conclude(NAME, reason="", keep_route=True)
+    assert (around.current.managed_by, [one.weight for one in around.current.variants]) == ("", [5, 2.5, 2.5])
+
+
+async def test_a_route_of_somebody_else_is_not_taken_and_nothing_begins():
+    around = Surroundings()
+    around.current.managed_by = "rollouts/7"
+    with pytest.raises(PreconditionFailed, match="managed"):
+        await of(around).run(NAME, {})
+    around.other = "models/shop/experiments/other"
+    with pytest.raises(PreconditionFailed, match="other runs"):
+        await of(around).run(NAME, {})
+    assert around.done == []
+
+
+@pytest.mark.parametrize("weights", [{"control": 1}, {"control": 1, "new": 0, "newer": 1}, {"a": 1, "b": 1, "c": 1}])
+async def test_shares_of_other_variants_are_refused_by_their_field(weights: dict[str, float]):
+    with pytest.raises(InvalidArgument) as refused:
+        await of(Surroundings()).run(NAME, weights)
+    assert [one.field for one in refused.value.violations] == ["weights"]
+
+
+def test_a_variant_that_the_route_lacks_or_that_has_no_traffic_gets_no_share():
+    for given_route, told in ((route(1, 1), "no variant 'newer'"), (route(0, 0, 0), "have no traffic")):
+        with pytest.raises(PreconditionFailed, match=told):
+            concluding.shared(given_route, {"control": 1, "new": 1, "newer": 1})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from headrace.rollout.v1 import rollout_pb2
@@ -117,6 +117,21 @@ def abort_rollout(
     return (yield from invoke(session, methods.ABORT_ROLLOUT, request, timeout_s=timeout)).rollout
 
 
+def run_experiment(
+    session: Session,
+    model: str,
+    experiment: str,
+    weights: Mapping[str, float] | None = None,
+    *,
+    timeout: float = CONCLUSION_TIMEOUT_S,
+) -> Operation[float]:
+    """Give the variants of an experiment their shares, and start it or begin a phase; return the share of units that
+    moved. weights: of all of them; None for those that it has. It manages the route from then on.
+    """
+    request = rollout_pb2.RunExperimentRequest(name=f"models/{model}/experiments/{experiment}", weights=weights or {})
+    return (yield from invoke(session, methods.RUN_EXPERIMENT, request, timeout_s=timeout)).moved_share
+
+
 def conclude_experiment(
     session: Session,
     model: str,
@@ -126,15 +141,18 @@ def conclude_experiment(
     anyway: bool = False,
     policy: rollout_pb2.RolloutPolicy | None = None,
     reason: str = "",
+    keep_route: bool = False,
     timeout: float = CONCLUSION_TIMEOUT_S,
 ) -> Operation[rollout_pb2.ConcludeExperimentResponse]:
     """End an experiment and give its traffic back to the control. promote: variant whose version is rolled out then.
+    keep_route: leave the shares of the route as they are.
 
     Raises PreconditionFailed where the data do not say that it is better, unless `anyway`, and as `start_rollout`.
     """
     request = rollout_pb2.ConcludeExperimentRequest(
         name=f"models/{model}/experiments/{experiment}", promote=promote, anyway=anyway, policy=policy, reason=reason
     )
+    request.keep_route = keep_route
     return (yield from invoke(session, methods.CONCLUDE_EXPERIMENT, request, timeout_s=timeout))
 
 

@@ -15,7 +15,7 @@ from headrace_monitor.experiments.decisions import definitions, selection
 from headrace_monitor.experiments.decisions.definitions import Experiment, State
 from headrace_monitor.experiments.decisions.events import ALARMS
 from headrace_monitor.experiments.decisions.moments import moments_sql, steps_of
-from headrace_monitor.experiments.decisions.tally import MomentRow
+from headrace_monitor.experiments.decisions.tally import MomentRow, rows_of
 from headrace_monitor.experiments.decisions.verdicts import Verdict, history, slices, verdict
 from headrace_monitor.experiments.store import ExperimentStore
 from headrace_monitor.query.answering import LogQuery, Queries, QueryInput
@@ -101,12 +101,4 @@ def _moment_rows(arrow: bytes) -> Sequence[MomentRow]:
     import pyarrow.ipc  # takes a tenth of a second, that the start need not wait for
 
     table = pyarrow.ipc.open_stream(arrow).read_all()
-    columns: list[list[Any]] = [column.to_pylist() for column in table.columns]
-    return [
-        MomentRow(
-            *(value, step, metric, phase, variant, units, crossed),
-            None if metric is None or curve is not None else tuple(float(n) for n in numbers),
-            None if curve is None else tuple(curve),
-        )
-        for value, step, metric, phase, variant, units, crossed, *numbers, curve in zip(*columns, strict=True)
-    ]
+    return list(rows_of(zip(*(column.to_pylist() for column in table.columns), strict=True)))

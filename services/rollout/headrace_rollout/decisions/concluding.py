@@ -1,13 +1,38 @@
-"""How an experiment gives its traffic back: pure functions on Route messages."""
+"""How an experiment gets its traffic and gives it back: pure functions on Route messages."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
 
 from headrace.router.v1 import route_pb2
 from headrace_servicekit.errors import PreconditionFailed
 
 Route = route_pb2.Route
+
+
+def shared(route: Route, weights: Mapping[str, float]) -> Route:
+    """Return the route in which the variants share the traffic that they have together as these weights say.
+
+    Raises PreconditionFailed, reason VARIANT_GONE.
+    """
+    wanted = Route()
+    wanted.CopyFrom(route)
+    variants = {one.name: one for one in wanted.variants}
+    gone = [name for name in weights if name not in variants]
+    if gone:
+        told = f"the route has no variant '{gone[0]}', only {', '.join(variants)}: `headrace routes split` adds it"
+        raise PreconditionFailed(told, reason="VARIANT_GONE")
+    together = sum(variants[name].weight for name in weights)
+    if together <= 0:
+        told = f"{', '.join(weights)} have no traffic: `headrace routes split` gives them some"
+        raise PreconditionFailed(told, reason="VARIANT_GONE")
+    for name, weight in weights.items():
+        share = together * weight / sum(weights.values())
+        # The same shares in other numbers are no change.
+        if not math.isclose(variants[name].weight, share, rel_tol=1e-9):
+            variants[name].weight = share
+    return wanted
 
 
 def given_back(route: Route, control: str, others: Collection[str], keep: str = "") -> tuple[Route, list[str]]:

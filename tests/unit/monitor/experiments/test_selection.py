@@ -14,7 +14,7 @@ from headrace_monitor.experiments.decisions import definitions
 from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric, started
 from headrace_monitor.experiments.decisions.moments import Steps, moments_sql, steps_of
 from headrace_monitor.experiments.decisions.selection import read_range, units_sql
-from headrace_monitor.experiments.decisions.tally import MomentRow
+from headrace_monitor.experiments.decisions.tally import MomentRow, rows_of
 from headrace_monitor.experiments.decisions.verdicts import history, sentence, slices, verdict
 from headrace_statistics.experiments.analysis import Finding
 from headrace_statistics.experiments.design import Kind, Role
@@ -44,6 +44,7 @@ def asked(sql: str, answers: Sequence[Answer], facts: Sequence[Fact] = ()) -> li
             "model": pyarrow.array(["shop"] * len(answers), word),
             "unit": pyarrow.array([unit for unit, *_ in answers], word),
             "variant": pyarrow.array([each[1] for each in answers], word),
+            "generation": pyarrow.array([7] * len(answers), pyarrow.int64()),
             "answer_time": pyarrow.array([START + each[2] * DAY for each in answers], time),
             "attributes": pyarrow.array(
                 [[("country", each[3])] if len(each) > 3 else None for each in answers], pyarrow.map_(word, word)
@@ -74,10 +75,7 @@ def rows(
     slice_by: str = "",
     steps: Steps | None = None,
 ) -> list[MomentRow]:
-    return [
-        MomentRow(*row[:7], numbers=None if row[2] is None or row[-1] else tuple(row[7:-1]), curve=row[-1])
-        for row in asked(moments_sql(experiment, NOW, slice_by, steps), answers, facts)
-    ]
+    return list(rows_of(asked(moments_sql(experiment, NOW, slice_by, steps), answers, facts)))
 
 
 def units(found: Sequence[MomentRow]) -> dict[tuple[int, str], int]:
@@ -299,7 +297,7 @@ def test_the_units_themselves_can_be_had_in_parts():
         == sorted(u for u, *_ in answers)
     )
     (one,) = [row for row in whole if row[0] == "u1"]
-    assert one[1:6] == ("new", START + DAY, 0, "", 1)
+    assert one[1:7] == ("new", START + DAY, 7, 0, "", 1)
     assert 3.0 in one
 
 

@@ -145,14 +145,20 @@ def list_(client: Client, output: Output, model: str) -> None:
 @experiment_argument
 @connected
 def start(client: Client, output: Output, model: str, experiment: str) -> None:
-    """Count units of EXPERIMENT from now on. The route must give its variants their shares.
+    """Give the variants of EXPERIMENT their shares of the traffic that they have together, and count units from now on.
+
+    The route is the experiment's from then on: nobody else changes it without --force until `conclude` or `end`.
 
     \b
     Examples:
       headrace experiments start shop ranking
     """
-    started = client.start_experiment(model, experiment)
-    _tell(output, started, f"runs; `headrace experiments watch {model} {experiment}` follows it")
+    client.run_experiment(model, experiment)
+    _tell(
+        output,
+        client.get_experiment(model, experiment),
+        f"runs; `headrace experiments watch {model} {experiment}` follows it",
+    )
 
 
 @experiments.command()
@@ -161,13 +167,15 @@ def start(client: Client, output: Output, model: str, experiment: str) -> None:
 @click.argument("weights", metavar="NAME=WEIGHT...", type=NumberPair(), nargs=-1, required=True)
 @connected
 def shares(client: Client, output: Output, model: str, experiment: str, weights: tuple[tuple[str, float], ...]) -> None:
-    """Say that the route has other weights from now on, as in a ramp.
+    """Give the variants of EXPERIMENT other shares from now on, as in a ramp: on the route and in the analysis.
 
     \b
     Examples:
       headrace experiments shares shop ranking control=50 new=50
     """
-    _tell(output, client.change_shares(model, experiment, dict(weights)), "has other shares from now on")
+    moved = client.run_experiment(model, experiment, dict(weights))
+    changed = client.get_experiment(model, experiment)
+    _tell(output, changed, f"has other shares from now on; {moved:.1%} of the units have another variant")
 
 
 @experiments.command()
@@ -243,7 +251,8 @@ def end(client: Client, output: Output, model: str, experiment: str, reason: str
     Examples:
       headrace experiments end shop ranking --reason "new is better"
     """
-    _tell(output, client.end_experiment(model, experiment, reason=reason), "has ended; the route is as it was")
+    client.conclude_experiment(model, experiment, reason=reason, keep_route=True)
+    _tell(output, client.get_experiment(model, experiment), "has ended; the route is as it was, and anybody's")
 
 
 def _bound(wanted: pb.Experiment, caps: dict[str, float]) -> None:

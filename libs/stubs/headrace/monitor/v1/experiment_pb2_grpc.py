@@ -173,8 +173,8 @@ class ExperimentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportExperimentUnits(self, request, context):
-        """ExportExperimentUnits returns one row for each unit: `unit`, `variant`, `first_exposure`, `phase`, `stratum`, `variants` (how
-        many answered it) and of each metric `metric.NAME`, `metric.NAME.before` (of the covariate window) and `metric.NAME.denominator`
+        """ExportExperimentUnits returns one row for each unit: `unit`, `variant`, `first_exposure`, `generation` (of the route, whose
+        table of buckets chose the variant), `phase`, `stratum`, `variants` (how many answered it) and of each metric `metric.NAME`, `metric.NAME.before` (of the covariate window) and `metric.NAME.denominator`
         (of a ratio). Fails as AnalyseExperiment, and with INVALID_ARGUMENT for a part that is not there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

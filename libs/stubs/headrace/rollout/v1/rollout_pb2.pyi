@@ -500,18 +500,41 @@ class DeleteRolloutWebhookResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ConcludeExperimentRequest(_message.Message):
-    __slots__ = ("name", "promote", "anyway", "policy", "reason")
+    __slots__ = ("name", "promote", "anyway", "policy", "reason", "keep_route")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PROMOTE_FIELD_NUMBER: _ClassVar[int]
     ANYWAY_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    KEEP_ROUTE_FIELD_NUMBER: _ClassVar[int]
     name: str
     promote: str
     anyway: bool
     policy: RolloutPolicy
     reason: str
-    def __init__(self, name: _Optional[str] = ..., promote: _Optional[str] = ..., anyway: _Optional[bool] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+    keep_route: bool
+    def __init__(self, name: _Optional[str] = ..., promote: _Optional[str] = ..., anyway: _Optional[bool] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ..., reason: _Optional[str] = ..., keep_route: _Optional[bool] = ...) -> None: ...
+
+class RunExperimentRequest(_message.Message):
+    __slots__ = ("name", "weights")
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    weights: _containers.ScalarMap[str, float]
+    def __init__(self, name: _Optional[str] = ..., weights: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class RunExperimentResponse(_message.Message):
+    __slots__ = ("moved_share",)
+    MOVED_SHARE_FIELD_NUMBER: _ClassVar[int]
+    moved_share: float
+    def __init__(self, moved_share: _Optional[float] = ...) -> None: ...
 
 class ConcludeExperimentResponse(_message.Message):
     __slots__ = ("summary", "stopped_variants", "rollout")

@@ -78,6 +78,11 @@ class RolloutServiceStub:
                 request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutRequest.SerializeToString,
                 response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutResponse.FromString,
                 _registered_method=True)
+        self.RunExperiment = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/RunExperiment',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.RunExperimentRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.RunExperimentResponse.FromString,
+                _registered_method=True)
         self.ConcludeExperiment = channel.unary_unary(
                 '/headrace.rollout.v1.RolloutService/ConcludeExperiment',
                 request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ConcludeExperimentRequest.SerializeToString,
@@ -200,10 +205,23 @@ class RolloutServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunExperiment(self, request, context):
+        """RunExperiment gives the variants of an experiment their shares of the traffic that they have together, waits for the data
+        planes, and starts the experiment, or begins a phase of one that runs. The route is managed by `experiments/{experiment}`
+        from then on: nobody else writes it without force until the experiment is concluded. Repeating it changes nothing.
+
+        Fails with NOT_FOUND, reason EXPERIMENT_NOT_FOUND; INVALID_ARGUMENT, reason EXPERIMENT_INVALID; FAILED_PRECONDITION, reason
+        EXPERIMENT_ENDED, EXPERIMENT_RUNNING while another one of the model runs, ROUTE_MANAGED while somebody else manages the
+        route, VARIANT_GONE when the route lacks a variant.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ConcludeExperiment(self, request, context):
         """ConcludeExperiment gives the traffic of an experiment back to its control, waits for the data planes, and ends the
-        experiment. With `promote` the version of that variant is then rolled out to the control's variant. Repeating it goes on
-        where it stopped.
+        experiment. With `promote` the version of that variant is then rolled out to the control's variant; what would stand in the
+        way of that, gates and approvals too, is refused before anything changes. Repeating it goes on where it stopped.
 
         Fails with NOT_FOUND, reason EXPERIMENT_NOT_FOUND; FAILED_PRECONDITION, reason EXPERIMENT_NOT_RUNNING for a draft,
         EXPERIMENT_RUNNING for one that has ended while another one of the model runs,
@@ -309,6 +327,11 @@ def add_RolloutServiceServicer_to_server(servicer, server):
                     servicer.AbortRollout,
                     request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutRequest.FromString,
                     response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutResponse.SerializeToString,
+            ),
+            'RunExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunExperiment,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.RunExperimentRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.RunExperimentResponse.SerializeToString,
             ),
             'ConcludeExperiment': grpc.unary_unary_rpc_method_handler(
                     servicer.ConcludeExperiment,
@@ -571,6 +594,33 @@ class RolloutService:
             '/headrace.rollout.v1.RolloutService/AbortRollout',
             headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutRequest.SerializeToString,
             headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/RunExperiment',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.RunExperimentRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.RunExperimentResponse.FromString,
             options,
             channel_credentials,
             insecure,

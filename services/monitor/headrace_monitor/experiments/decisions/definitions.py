@@ -20,6 +20,7 @@ MAX_WINDOW = timedelta(days=90)
 PREDICTIONS = "predictions"
 LEAST_QUANTILE = 0.001
 
+_INSTANT = timedelta(microseconds=1)
 _OUTCOME = re.compile(r"[a-z0-9_]{1,63}")
 
 
@@ -195,7 +196,9 @@ def reweighted(experiment: Experiment, weights: Mapping[str, float], now: dateti
             f"experiment '{experiment.id}' has had {MAX_PHASES} changes of shares, the most that are taken",
             reason="TOO_MANY_PHASES",
         )
-    return replace(experiment, phases=(*experiment.phases, Phase(now, weights)))
+    # A clock that was set back must not put a phase before the one that it follows.
+    start_time = max(now, experiment.phases[-1].start_time + _INSTANT)
+    return replace(experiment, phases=(*experiment.phases, Phase(start_time, weights)))
 
 
 def ended(experiment: Experiment, reason: str, now: datetime, *, stopped: bool = False) -> Experiment:
@@ -205,7 +208,8 @@ def ended(experiment: Experiment, reason: str, now: datetime, *, stopped: bool =
         return experiment
     if experiment.state is State.DRAFT:
         raise _not_running(experiment)
-    return replace(experiment, state=State.ENDED, end_time=now, end_reason=reason, stopped=stopped)
+    end_time = max(now, experiment.phases[-1].start_time)
+    return replace(experiment, state=State.ENDED, end_time=end_time, end_reason=reason, stopped=stopped)
 
 
 def check_ran(experiment: Experiment) -> None:

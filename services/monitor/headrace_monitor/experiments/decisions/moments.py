@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from headrace_statistics.experiments.design import Kind
 from headrace_statistics.experiments.quantiles import levels
 
-from headrace_monitor.experiments.decisions.definitions import Experiment, Metric
+from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric
 from headrace_monitor.experiments.decisions.selection import instant, units_cte
 
 # Of an attribute; smaller ones say nothing.
 MAX_SLICES = 20
 MAX_STEPS = 30
-_NUMBERS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +43,38 @@ def steps_of(experiment: Experiment, now: datetime) -> Steps:
 
 
 def moments_sql(experiment: Experiment, now: datetime, slice_by: str = "", steps: Steps | None = None) -> str:
-    """Return one SELECT. Its rows: slice, step, metric (null: the units themselves), phase, variant, units, crossed,
-    the means and co-moments of y, x and c, and of a quantile its curve, of all units up to the step.
+    """Return one SELECT, whose rows `tally.rows_of` reads: by slice, step, phase and variant the units, those that met
+    several variants, those that metrics are of, and the numbers of every metric; and of each quantile its curve, of all
+    units up to the step.
 
     slice_by: attribute whose value at a unit's first answer is its slice; the slices that most units have. Without it
     slices are the strata of the experiment, where it has some.
     """
+    cte = units_cte(experiment, now, slice_by or experiment.definition.stratify_by)
+    return f"{cte}, {moments_of_units(experiment, slice_by, steps)}"
+
+
+def moments_of_units(experiment: Experiment, slice_by: str = "", steps: Steps | None = None) -> str:
+    """Return the part of the SELECT after `per_unit`, which reads each unit once but for quantiles."""
     definition = experiment.definition
-    cte = units_cte(experiment, now, slice_by or definition.stratify_by)
     frequent = (
-        f"select slice_value from assigned group by slice_value order by count(*) desc, slice_value limit {MAX_SLICES}"
+        f"select slice_value from per_unit group by slice_value order by count(*) desc, slice_value limit {MAX_SLICES}"
     )
-    # All others are one stratum, and no slice.
-    value = "slice_value" if slice_by else f"case when slice_value in ({frequent}) then slice_value end"
-    where = f"where slice_value in ({frequent})" if slice_by else ""
+    value, where = "''", ""
+    if slice_by:
+        value, where = "slice_value", f"where slice_value in ({frequent})"
+    elif definition.stratify_by:  # all other values are one stratum
+        value = f"case when slice_value in ({frequent}) then slice_value end"
     columns = ["phase", "variant", "variants", f"{value} as slice_value", f"{_step(steps)} as step"]
     columns += [f"{letter}{index}" for index, _ in enumerate(definition.metrics) for letter in "yxc"]
-    selects = [_counts()]
-    for index, metric in enumerate(definition.metrics):
-        which = "where variants = 1" if definition.exclude_crossed else ""
-        if metric.kind is Kind.QUANTILE:
-            selects.append(_curves(index, metric, which, sliced=bool(slice_by), steps=steps))
-        else:
-            selects.append(_moments(index, which))
-    joined = " union all ".join(selects)
-    return f"{cte}, placed as (\n    select {', '.join(columns)} from per_unit {where}\n)\n{joined}"
+    selects = [_moments(definition)]
+    selects += [
+        _curves(index, metric, definition, sliced=bool(slice_by), steps=steps)
+        for index, metric in enumerate(definition.metrics)
+        if metric.kind is Kind.QUANTILE
+    ]
+    placed = f"placed as (\n    select {', '.join(columns)} from per_unit {where}\n)"
+    return f"{placed}\n{' union all '.join(selects)}"
 
 
 def _step(steps: Steps | None) -> str:
@@ -78,35 +85,40 @@ def _step(steps: Steps | None) -> str:
     return f"least({passed}, {steps.count - 1})::integer"
 
 
-def _counts() -> str:
-    empty = ", ".join(["null::double"] * _NUMBERS)
+def _moments(definition: Definition) -> str:
+    counted = " filter (where variants = 1)" if definition.exclude_crossed else ""
+    numbers = [
+        number
+        for index, metric in enumerate(definition.metrics)
+        for number in _numbers(index, metric, counted, covariate=bool(definition.covariate_window))
+    ]
     return (
         "select slice_value, step, null::integer as metric, phase, variant, count(*) as units, "
-        f"count(*) filter (where variants > 1) as crossed, {empty}, null::double[] as curve "
+        f"count(*) filter (where variants > 1) as crossed, count(*){counted} as counted, "
+        f"[{', '.join(numbers)}]::double[] as numbers, null::double[] as curve "
         "from placed group by slice_value, step, phase, variant"
     )
 
 
-def _moments(index: int, which: str) -> str:
-    y, x, c = f"y{index}", f"x{index}", f"c{index}"
-    means = [f"avg({each})" for each in (y, x, c)]
-    pairs = [(y, y), (y, x), (y, c), (x, x), (x, c), (c, c)]
-    comoments = [f"covar_pop({a}, {b}) * count(*)" for a, b in pairs]
-    return (
-        f"select slice_value, step, {index} as metric, phase, variant, count(*) as units, 0 as crossed, "
-        f"{', '.join(means + comoments)}, null::double[] as curve "
-        f"from placed {which} group by slice_value, step, phase, variant"
-    )
+def _numbers(index: int, metric: Metric, counted: str, *, covariate: bool) -> Iterator[str]:
+    """Yield means of y, x and c, and their co-moments; what is the same for all units is not summed."""
+    varies = {"y": metric.kind is not Kind.QUANTILE, "x": metric.kind is Kind.RATIO}
+    varies["c"] = covariate and varies["y"]
+    for each in "yxc":
+        yield f"avg({each}{index}){counted}" if varies[each] else "1" if each == "x" else "0"
+    for one, other in ("yy", "yx", "yc", "xx", "xc", "cc"):
+        both = varies[one] and varies[other]
+        yield f"covar_pop({one}{index}, {other}{index}){counted} * count(*){counted}" if both else "0"
 
 
-def _curves(index: int, metric: Metric, which: str, *, sliced: bool, steps: Steps | None) -> str:
+def _curves(index: int, metric: Metric, definition: Definition, *, sliced: bool, steps: Steps | None) -> str:
     value = "slice_value" if sliced else "''"
-    empty = ", ".join(["null::double"] * _NUMBERS)
+    which = "where variants = 1" if definition.exclude_crossed else ""
     ranks = ", ".join(format(each, ".9g") for each in levels(metric.quantile).tolist())
     # Curves of parts do not add up to that of the whole, so that each step has its own of all units until then.
     until = f"(select unnest(range({steps.count if steps else 1})) as until)"
     return (
-        f"select {value}, until::integer as step, {index} as metric, phase, variant, count(*) as units, 0 as crossed, "
-        f"{empty}, quantile_disc(y{index}, [{ranks}]) as curve "
+        f"select {value}, until::integer as step, {index} as metric, phase, variant, count(*), 0, count(*), "
+        f"null::double[], quantile_disc(y{index}, [{ranks}]) as curve "
         f"from placed join {until} on placed.step <= until {which} group by {value}, until, phase, variant"
     )

@@ -35,11 +35,12 @@ def units_cte(experiment: Experiment, now: datetime, attribute: str = "", *, par
     metrics = definition.metrics
     these = f"and hash(unit) % {parts} = {part}" if parts > 1 else ""
     return f"""with answers as (
-    select unit, variant, answer_time, {_slice(attribute)} as slice_value from predictions
+    select unit, variant, generation, answer_time, {_slice(attribute)} as slice_value from predictions
     where model = {text(experiment.model)} and unit is not null and unit <> '' {these}
 ), units as (
     select unit, min_by(variant, answer_time) as variant, min(answer_time) as first_time,
-        min_by(slice_value, answer_time) as slice_value, count(distinct variant) as variants
+        min_by(slice_value, answer_time) as slice_value, min_by(generation, answer_time) as generation,
+        count(distinct variant) as variants
     from answers
     where answer_time >= {instant(experiment.start_time or now)} and answer_time < {instant(experiment.end_time or now)}
         and variant in ({", ".join(text(each) for each in definition.weights)})
@@ -68,7 +69,8 @@ def units_cte(experiment: Experiment, now: datetime, attribute: str = "", *, par
 
 def units_sql(experiment: Experiment, now: datetime, *, parts: int = 1, part: int = 0) -> str:
     """Return the SELECT of one row for each unit."""
-    columns = ["unit", "variant", "first_time as first_exposure", "phase", "slice_value as stratum", "variants"]
+    columns = ["unit", "variant", "first_time as first_exposure", "generation", "phase", "slice_value as stratum"]
+    columns.append("variants")
     for index, metric in enumerate(experiment.definition.metrics):
         columns.append(f"y{index} as {name(f'metric.{metric.name}')}")
         if experiment.definition.covariate_window:

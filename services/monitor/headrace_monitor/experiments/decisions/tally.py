@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from headrace_statistics.arrays import floats
@@ -14,11 +14,13 @@ from headrace_statistics.experiments.quantiles import QuantileCurve
 
 from headrace_monitor.experiments.decisions.definitions import Experiment
 
+# Three means and six co-moments.
+_NUMBERS = 9
+
 
 class MomentRow(NamedTuple):
-    """A row of `moments.moments_sql`. slice_value: None for the values that are not frequent. metric: None for the
-    units themselves. numbers: three means and six co-moments of a metric. curve: of a quantile, of all units up to the
-    step.
+    """Units, or one metric of them. slice_value: None for the values that are not frequent. metric: None for the
+    units themselves. numbers: three means and six co-moments. curve: of a quantile, of all units up to the step.
     """
 
     slice_value: str | None
@@ -30,6 +32,18 @@ class MomentRow(NamedTuple):
     crossed: int
     numbers: tuple[float, ...] | None = None
     curve: tuple[float, ...] | None = None
+
+
+def rows_of(found: Iterable[Sequence[Any]]) -> Iterator[MomentRow]:
+    """Yield the rows of what `moments.moments_sql` finds: first of the units, then of each metric."""
+    for value, step, metric, phase, variant, units, crossed, counted, numbers, curve in found:
+        if curve is not None:
+            yield MomentRow(value, step, metric, phase, variant, units, 0, curve=tuple(curve))
+            continue
+        yield MomentRow(value, step, None, phase, variant, units, crossed)
+        for at in range(len(numbers) // _NUMBERS if counted else 0):
+            these = tuple(float(n) for n in numbers[at * _NUMBERS : (at + 1) * _NUMBERS])
+            yield MomentRow(value, step, at, phase, variant, counted, 0, numbers=these)
 
 
 class Tally:
