@@ -71,9 +71,9 @@ def _served(client: Client) -> list[str]:
             path = Path(folder) / f"{about}.onnx"
             values = np.roll(np.arange(ENTRIES, dtype=np.float32), at)
             path.write_bytes(look_up(values).SerializeToString(deterministic=True))
-            for model in (FEED, SAME)[: 1 if at else 2]:
-                one = register_once(client, model, about, path, _registering(client, model, path))
-            versions.append(one.version)
+            versions.append(register_once(client, FEED, about, path, _registering(client, FEED, path)).version)
+            if not at:
+                register_once(client, SAME, about, path, _registering(client, SAME, path))
     for model, shares in (
         (FEED, dict(zip(SHARES, versions, strict=True))),
         (SAME, dict.fromkeys(["popular", "again"])),
