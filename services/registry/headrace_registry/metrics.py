@@ -22,6 +22,7 @@ class Metrics:
         self._overrides = Counter(
             "registry_approvals_overridden", "Promotions in an emergency.", ("code",), registry=registry
         )
+        self._overrides.labels("OK")  # an alert is of its growth, which begins at a value that was seen
         self._deliveries = Counter(
             "registry_webhook_deliveries",
             "Attempts to deliver, by outcome: delivered, failed (comes again), dead (given up, or no room to wait).",

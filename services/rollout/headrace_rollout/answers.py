@@ -38,7 +38,9 @@ def to_policy(policy: Policy) -> pb.RolloutPolicy:
         message.slow_after.FromTimedelta(policy.slow_after)
     message.no_data_timeout.FromTimedelta(policy.no_data_timeout)
     message.ready_timeout.FromTimedelta(policy.ready_timeout)
-    if policy.shadow is not None:
+    if policy.shadow is not None and policy.shadow.warms:
+        message.warm.FromTimedelta(policy.shadow.dwell)
+    elif policy.shadow is not None:
         _set_shadow(message.shadow, policy.shadow)
         then = pb.RolloutPolicy.Shadow
         message.shadow.then = then.THEN_CANARY if policy.steps else then.THEN_NOTHING

@@ -90,14 +90,20 @@ def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
     strategy = _STRATEGIES.get(message.strategy)
     if strategy is None:
         raise invalid(f"{field}.strategy", f"{message.strategy} is not a strategy")
-    if message.on_drift not in _ON_DRIFT:
-        raise invalid(f"{field}.on_drift", f"{message.on_drift} is none of hold, ask and rollback")
     wrong: list[FieldViolation] = []
+    if message.on_drift not in _ON_DRIFT:
+        wrong.append(FieldViolation(f"{field}.on_drift", f"{message.on_drift} is none of hold, ask and rollback"))
     steps = tuple(_step(step, f"{field}.steps[{at}]", wrong) for at, step in enumerate(message.steps))
     shadow = _shadow(message.shadow, f"{field}.shadow", wrong) if strategy is Strategy.SHADOW else None
     if shadow is None and message.HasField("shadow"):
         wrong.append(FieldViolation(f"{field}.shadow", "is of the strategy shadow alone"))
-    nothing_follows = shadow is not None and message.shadow.then == pb.RolloutPolicy.Shadow.THEN_NOTHING
+    if message.HasField("warm"):
+        if shadow is not None or strategy.whole:
+            told = f"is not of {strategy.replace('_', '-')}: choose canary or rolling"
+            wrong.append(FieldViolation(f"{field}.warm", told))
+        else:
+            shadow = Shadow(dwell=_time(message, "warm", timedelta(), field, wrong), warms=True)
+    nothing_follows = strategy is Strategy.SHADOW and message.shadow.then == pb.RolloutPolicy.Shadow.THEN_NOTHING
     if nothing_follows and steps:
         wrong.append(FieldViolation(f"{field}.steps", "must be empty where nothing follows the shadow"))
     policy = Policy(
@@ -114,7 +120,7 @@ def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
         slow_after=_time(message, "slow_after", timedelta(), field, wrong) if message.HasField("slow_after") else None,
         shadow=shadow,
         max_utilisation=message.max_utilisation_percent / 100 or policies.DEFAULT.max_utilisation,
-        on_drift=_ON_DRIFT[message.on_drift],
+        on_drift=_ON_DRIFT.get(message.on_drift, OnDrift.HOLD),
     )
     refuse([*wrong, *policies.violations(policy, field)], reason="POLICY_INVALID")
     return policy

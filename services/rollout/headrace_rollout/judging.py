@@ -38,7 +38,7 @@ class Judge:
 
     async def begin(self, rollout: Rollout, now: datetime) -> str:
         """Return the evidence before the first request of the version. Raises what the monitor answers."""
-        if not rollout.policy.strategy.judged:
+        if not rollout.judged:
             return ""
         if rollout.state is State.SHADOWING:
             return shadow_record_json(shadowing.begin(await self._reports.pairs(rollout, now), now))
@@ -48,7 +48,7 @@ class Judge:
 
     async def judge(self, rollout: Rollout, now: datetime) -> Judged:
         """Take in what was answered since."""
-        if not rollout.policy.strategy.judged or rollout.step_time is None:
+        if not rollout.judged or rollout.step_time is None:
             return Judged(rollout.evidence, None, None)
         if rollout.state is State.SHADOWING:
             return await self._judge_shadow(rollout, rollout.step_time, now)

@@ -134,7 +134,7 @@ class Runner:
 
     async def _move(self, rollout: Rollout) -> Rollout:
         await self._renew(rollout)
-        if not rollout.evidence and rollout.policy.strategy.judged:
+        if not rollout.evidence and rollout.judged:
             # Counted from before the first request on: what nobody counts gets no traffic.
             evidence = await self._judging.begin(rollout, self._now())
             return await self._keep(rollout, lambda one, _: Transition(replace(one, evidence=evidence)))

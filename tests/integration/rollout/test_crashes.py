@@ -30,6 +30,7 @@ from tests.kit.rollouts import IMPLICIT, rollout
 NOW = timedelta()
 POLICY = Policy(Strategy.CANARY, (Step(0.05, NOW), Step(0.5, NOW), Step(1.0, NOW)))
 SHADOW = Policy(Strategy.SHADOW, (Step(1.0, NOW),), shadow=Shadow(dwell=NOW))
+WARM = replace(POLICY, steps=POLICY.steps[1:], shadow=Shadow(dwell=NOW, warms=True))
 SHADOW_ALONE = replace(SHADOW, steps=())
 # Which policy, which decision at which step, how it ends, and the version that serves then.
 SCENARIOS = {
@@ -37,6 +38,7 @@ SCENARIOS = {
     "taken back at the first step": (POLICY, {0: Decision.ROLL_BACK}, State.ROLLED_BACK, "v1"),
     "taken back at the last step": (POLICY, {2: Decision.ROLL_BACK}, State.ROLLED_BACK, "v1"),
     "promoted after a shadow": (SHADOW, {}, State.SUCCEEDED, "v2"),
+    "promoted after it was warmed": (WARM, {}, State.SUCCEEDED, "v2"),
     "taken back after a shadow": (SHADOW, {0: Decision.ROLL_BACK}, State.ROLLED_BACK, "v1"),
     "taken back as a shadow": (SHADOW, {-1: Decision.ROLL_BACK}, State.ROLLED_BACK, "v1"),
     "a shadow that nothing follows": (SHADOW_ALONE, {}, State.SHADOWED, "v1"),

@@ -145,3 +145,49 @@ async def test_callers_cannot_say_that_their_work_is_a_shadow(plane):
     refused = await plane.rest.post("/v2/models/digits/infer", json=body)
     assert refused.status_code == 400
     assert "parameters.priority" in refused.text
+
+
+async def test_a_shadow_that_keeps_its_answers_has_them_when_it_gets_callers(control, batcher, monitor, tmp_path):
+    made = shadowed()
+    made.shadowing.keeps_answers = True
+    control.put_table(made)
+    how = {"monitor_target": monitor.target, "grace_s": 0.3, "cache_ttl_s": 60.0}
+    async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, **how) as plane:
+        first = await plane.stub.Predict(DIGITS, timeout=5)
+
+        async def kept() -> bool:
+            return (await plane.stub.Predict(digits_request(version="v2"), timeout=5)).served_from == CACHE
+
+        await eventually(lambda: plane.metric("headrace_router_shadow_answered_total"), within=10)
+        assert await kept()
+        again = await plane.stub.Predict(DIGITS, timeout=5)
+        await eventually(lambda: len(monitor.pairs) == 1, within=10)
+        # What it has already is not computed again.
+        await plane.stub.Predict(DIGITS, timeout=5)
+    assert (first.served_from, again.served_from) == (ONLINE, CACHE)
+    assert len(copies(batcher)) == 1
+    assert len(monitor.pairs) == 1
+    assert {key[1] for key in monitor.counted()} == {"v1", "v2"}
+
+
+async def test_a_shadow_that_keeps_its_answers_gets_copies_of_what_was_at_hand_and_tells_no_pair_of_them(
+    control, batcher, monitor, tmp_path
+):
+    control.put_table(table("digits", [V1, V2], generation=1))
+    how = {"monitor_target": monitor.target, "grace_s": 0.3, "cache_ttl_s": 60.0}
+    async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, **how) as plane:
+        await plane.stub.Predict(DIGITS, timeout=5)
+        made = shadowed()
+        made.generation, made.shadowing.keeps_answers = 2, True
+        control.put_table(made)
+
+        async def at_hand() -> bool:
+            answer = await plane.stub.Predict(DIGITS, timeout=5)
+            assert answer.served_from == CACHE
+            return len(copies(batcher)) == 1
+
+        await eventually(at_hand, within=10)
+        await eventually(lambda: plane.metric("headrace_router_shadow_answered_total"), within=10)
+        assert (await plane.stub.Predict(digits_request(version="v2"), timeout=5)).served_from == CACHE
+    assert len(copies(batcher)) == 1
+    assert not monitor.pairs

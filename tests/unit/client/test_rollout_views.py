@@ -5,7 +5,8 @@ import io
 import pytest
 from google.protobuf.json_format import ParseDict
 from headrace.rollout.v1 import rollout_pb2 as pb
-from headrace_client.cli.rollout_views import panel, shadow_text
+from headrace_client.cli.output import Output
+from headrace_client.cli.rollout_views import panel, shadow_text, show_plan
 from rich.console import Console
 
 _Rollout = pb.Rollout
@@ -51,3 +52,25 @@ def test_a_plan_says_what_the_shadow_needs_and_what_follows():
     alone = {**POLICY, "steps": []}
     assert shadow_text(ParseDict(alone, pb.RolloutPolicy())).endswith("; then nothing")
     assert shadow_text(pb.RolloutPolicy()) == ""
+
+
+def test_a_plan_says_how_much_of_a_step_the_pool_has_room_for(capsys: pytest.CaptureFixture[str]):
+    found = pb.PlanRolloutResponse(
+        baseline_version="v1",
+        variant="production",
+        requests_per_second=1000,
+        online_per_second=200,
+        kept_share=0.25,
+        pool_utilisation=0.5,
+        room_per_second=150,
+    )
+    found.policy.CopyFrom(ParseDict({**POLICY, "max_utilisation_percent": 80}, pb.RolloutPolicy()))
+    found.steps.add(percent=5, moved_share=0.05, extra_online_per_second=40)
+    found.steps.add(percent=100, moved_share=0.95, extra_online_per_second=750, fitting_percent=20)
+    show_plan(Output(as_json=False), found, "v2")
+    shown = capsys.readouterr().out
+    assert "150 requests/s can be computed besides: batchers are busy for 50% of the time, and may be for 80 %" in shown
+    assert "the new version has answers for 25%" in shown
+    first, last = [line.split("  ") for line in shown.splitlines() if "% of requests" in line]
+    assert "all" in [cell.strip() for cell in first]
+    assert "20 %" in [cell.strip() for cell in last]

@@ -42,6 +42,16 @@ def test_a_shadow_has_defaults_and_may_be_all_that_there_is():
     assert policy_of(policy_json(alone)) == alone
 
 
+@pytest.mark.parametrize("strategy", ["STRATEGY_CANARY", "STRATEGY_ROLLING"])
+def test_what_warms_a_version_is_a_stage_before_the_steps_and_comes_back_as_it_is(strategy: str):
+    text = {"strategy": strategy, "warm": "120s", "on_drift": "DRIFT_ASK", "max_utilisation_percent": 150}
+    found = convert.policy_of(policy(text))
+    assert found.shadow == Shadow(dwell=timedelta(minutes=2), warms=True)
+    assert found.shortest == timedelta(minutes=2) + sum((step.dwell for step in found.steps), timedelta())
+    assert convert.policy_of(answers.to_policy(found)) == found
+    assert policy_of(policy_json(found)) == found
+
+
 @pytest.mark.parametrize(
     ("text", "field"),
     [
@@ -59,6 +69,11 @@ def test_a_shadow_has_defaults_and_may_be_all_that_there_is():
         pytest.param({"no_data_timeout": "1s"}, "policy.no_data_timeout", id="impatient"),
         pytest.param({"strategy": 2, "steps": [{"percent": 5}, {"percent": 100}]}, "policy.steps", id="two steps"),
         pytest.param({"shadow": {}}, "policy.shadow", id="a canary's shadow"),
+        pytest.param({"strategy": 2, "warm": "60s"}, "policy.warm", id="a warm switch"),
+        pytest.param({"strategy": 5, "warm": "60s"}, "policy.warm", id="a warm shadow"),
+        pytest.param({"warm": "0.1s"}, "policy.warm", id="hardly warm"),
+        pytest.param({"max_utilisation_percent": -1}, "policy.max_utilisation_percent", id="less than idle"),
+        pytest.param({"on_drift": 7}, "policy.on_drift", id="no answer to a drift"),
         pytest.param(
             {"strategy": 5, "shadow": {"percent": 101}}, "policy.shadow.percent", id="more copies than answers"
         ),

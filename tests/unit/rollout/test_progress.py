@@ -6,14 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from headrace_rollout.decisions import progress
+from headrace_rollout.decisions import progress, routing
 from headrace_rollout.decisions.headroom import Room
 from headrace_rollout.decisions.observation import Observation
-from headrace_rollout.decisions.policies import Policy, Step, Strategy
+from headrace_rollout.decisions.policies import Policy, Shadow, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Transition, Verdict
 from headrace_servicekit.errors import Aborted, PreconditionFailed
 
-from tests.kit.rollouts import CANARY, MINUTE, NOW, SHADOW, rollout
+from tests.kit.rollouts import CANARY, IMPLICIT, MINUTE, NOW, SHADOW, rollout
 
 LATER = NOW + MINUTE
 UNJUDGED = Policy(Strategy.ROLLING, (Step(0.5, MINUTE), Step(1.0, MINUTE)))
@@ -264,3 +264,22 @@ def test_a_shadow_can_be_paused_skipped_and_aborted():
         progress.skip(shadowing(moving=True), "ana", "", None)
     back = progress.abort(shadowing(), "ana", "", NOW).rollout
     assert (back.state, back.ends_as) == (State.ROLLING_BACK, State.ABORTED)
+
+
+def test_a_version_is_warmed_for_its_time_whatever_it_answers_and_then_gets_the_first_share():
+    warm = replace(CANARY, shadow=Shadow(dwell=MINUTE, warms=True))
+    ready = progress.prepared(rollout(warm), "", NOW).rollout
+    assert (ready.state, ready.judged, ready.step) == (State.SHADOWING, False, -1)
+    route = routing.staged(IMPLICIT, ready)
+    assert (route.shadowing.keeps_answers, route.shadowing.share, [one.weight for one in route.variants]) == (
+        True,
+        1,
+        [1, 0],
+    )
+    moved = progress.moved(ready, "e1", NOW)
+    assert types(moved) == ["warming"]
+    stays = progress.observed(moved.rollout, seen(None), NOW).rollout
+    assert (stays.state, stays.moving) == (State.SHADOWING, False)
+    onward = progress.observed(moved.rollout, seen(None), LATER).rollout
+    assert (onward.state, onward.step, onward.moving, onward.judged) == (State.RUNNING, 0, True, True)
+    assert not routing.staged(IMPLICIT, onward).HasField("shadowing")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_rollout.decisions import routing
@@ -24,7 +26,7 @@ SPLIT = Route(
     ],
     rules=[route_pb2.Rule(name="testers", variant="challenger", conditions=[route_pb2.Condition(attribute="a")])],
 )
-HOW = {"baseline": "v1", "version": "v2"}
+HOW: dict[str, Any] = {"baseline": "v1", "version": "v2"}
 
 
 @given(share=st.floats(0, 1, exclude_min=True))

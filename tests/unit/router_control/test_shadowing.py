@@ -19,7 +19,7 @@ def proto(variant: str = "next", share: float = 0.25, names: tuple[str, ...] = (
         route_pb2.Variant(name=name, version=f"v{at}", weight=float(at == 1), pool="default")
         for at, name in enumerate(names, start=1)
     ]
-    shadowing = route_pb2.Shadowing(variant=variant, share=share)
+    shadowing = route_pb2.Shadowing(variant=variant, share=share, keeps_answers=True)
     return route_pb2.Route(name="routes/digits", variants=variants, shadowing=shadowing)
 
 

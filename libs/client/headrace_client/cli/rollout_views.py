@@ -74,7 +74,8 @@ def panel(rollout: pb.Rollout) -> RenderableType:
         f"[bold]{shown(short_name(rollout))}[/]  {rollout.baseline_version} → [bold]{rollout.version}[/]  "
         f"{strategy_word(rollout.policy)}  {line_of(rollout)}"
     )
-    marks = [_shadow_mark(rollout)] if rollout.policy.HasField("shadow") else []
+    before = next((name for name in ("shadow", "warm") if rollout.policy.HasField(name)), "")
+    marks = [_mark_before(rollout, before)] if before else []
     steps = Text("  ".join(marks + [_step_mark(rollout, at) for at in range(len(rollout.policy.steps))]))
     parts: list[RenderableType] = [head, steps]
     if rollout.verdict.metrics:
@@ -120,6 +121,12 @@ def show_plan(output: Output, plan: pb.PlanRolloutResponse, version: str) -> Non
             ("strategy", strategy_word(policy)),
             ("takes", f"at least {duration_text(plan.shortest_duration.ToTimedelta())}, once the version is ready"),
             ("shadow", shadow_text(policy)),
+            (
+                "warm",
+                f"copies fill its cache for {duration_text(policy.warm.ToTimedelta())}"
+                if policy.HasField("warm")
+                else "",
+            ),
             ("ready", f"{plan.ready_batchers} of {plan.batchers} batchers" if plan.batchers else "not loaded yet"),
             ("traffic", _traffic(plan)),
             ("head-room", _headroom(plan)),
@@ -190,10 +197,11 @@ def shadow_text(policy: pb.RolloutPolicy) -> str:
     )
 
 
-def _shadow_mark(rollout: pb.Rollout) -> str:
+def _mark_before(rollout: pb.Rollout, name: str) -> str:
+    """Return how far what comes before the steps is."""
     if rollout.state == pb.Rollout.STATE_SHADOWING:
-        return "▶ shadow"
-    return "● shadow" if rollout.step >= 0 or rollout.state == pb.Rollout.STATE_SHADOWED else "○ shadow"
+        return f"▶ {name}"
+    return f"● {name}" if rollout.step >= 0 or rollout.state == pb.Rollout.STATE_SHADOWED else f"○ {name}"
 
 
 def _step_mark(rollout: pb.Rollout, at: int) -> str:

@@ -64,7 +64,7 @@ class Step:
 class Shadow:
     """What comes before the steps: copies go to the version, and its answers to nobody. share: of the answers that are
     copied. dwell, limit: as of a step. min_pairs: to be compared. max_flips, max_slice_flips: share of the labels that
-    may differ, of all and of any slice.
+    may differ, of all and of any slice. warms: its answers are cached, and nothing is judged.
     """
 
     share: float = 1.0
@@ -73,12 +73,13 @@ class Shadow:
     min_pairs: int = 1000
     max_flips: float = 0.005
     max_slice_flips: float = 0.02
+    warms: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A policy with every default filled in; rollout.proto says what each means. steps: none where nothing follows a
-    shadow. shadow: of that strategy alone.
+    shadow. shadow: of that strategy, or what fills the cache before the steps of another one.
     """
 
     strategy: Strategy
@@ -122,7 +123,7 @@ def percent(share: float) -> float:
 def violations(policy: Policy, field: str = "policy") -> Iterator[FieldViolation]:
     """Yield what is wrong with a policy, by field."""
     if policy.shadow is not None:
-        yield from _shadow_violations(policy.shadow, f"{field}.shadow")
+        yield from _shadow_violations(policy.shadow, f"{field}.{'warm' if policy.shadow.warms else 'shadow'}")
     if policy.steps:
         yield from _step_violations(policy, f"{field}.steps")
     if not 1 < policy.tolerated_ratio <= 1000:
@@ -162,6 +163,9 @@ def _step_violations(policy: Policy, field: str) -> Iterator[FieldViolation]:
 
 
 def _shadow_violations(shadow: Shadow, field: str) -> Iterator[FieldViolation]:
+    if shadow.warms:
+        yield from _time_violations(shadow.dwell, timedelta(seconds=1), field)
+        return
     yield from _stage_violations(shadow, field)
     if not 1 <= shadow.min_pairs <= MAX_PAIRS:
         yield FieldViolation(f"{field}.min_pairs", f"{shadow.min_pairs} must be between 1 and {MAX_PAIRS}")

@@ -60,6 +60,11 @@ def moved(rollout: Rollout, etag: str, now: datetime) -> Transition:
     if rollout.state is State.SHADOWING:
         copied = f"{share * 100:g} % of what is computed"
         type_, told = "shadowing", f"version {rollout.version} gets copies of {copied}, and answers nobody"
+        if rollout.warming:
+            type_, told = (
+                "warming",
+                f"copies of requests fill the cache of version {rollout.version}, which answers nobody",
+            )
         share = 0.0
     after = replace(
         rollout,
@@ -125,7 +130,7 @@ def observed(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
 def _decided(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
     if rollout.skip:
         return transitions.onward(replace(rollout, skip=False), "somebody skipped the step")
-    if not rollout.policy.strategy.judged:
+    if not rollout.judged:
         return _unjudged(rollout, seen, now)
     verdict = seen.verdict
     assert verdict is not None, "a strategy that is judged has a verdict at each stage"

@@ -150,6 +150,16 @@ class Rollout:
         return self.policy.shadow
 
     @property
+    def warming(self) -> bool:
+        """Whether copies fill the cache of the version, which nobody judges."""
+        return self.state is State.SHADOWING and self.policy.shadow is not None and self.policy.shadow.warms
+
+    @property
+    def judged(self) -> bool:
+        """Whether evidence decides at the present stage."""
+        return self.policy.strategy.judged and not self.warming
+
+    @property
     def stage_share(self) -> float:
         """The share that the version is to have at the present stage, as far as there is room for it."""
         return self.stage.share if self.limited_to is None else self.limited_to

@@ -64,7 +64,7 @@ def staged(original: Route, rollout: Rollout) -> Route:
     """Return the route of the stage that a rollout is at."""
     variant, baseline, version, share = rollout.variant, rollout.baseline, rollout.version, rollout.stage_share
     if rollout.state is State.SHADOWING:
-        return shadowed(original, variant, baseline=baseline, version=version, share=share)
+        return shadowed(original, variant, baseline=baseline, version=version, share=share, keeps=rollout.warming)
     sticky = rollout.policy.sticky
     return shifted(original, variant, baseline=baseline, version=version, share=share, sticky=sticky)
 
@@ -86,14 +86,17 @@ def shifted(original: Route, variant: str, *, baseline: str, version: str, share
     return route
 
 
-def shadowed(original: Route, variant: str, *, baseline: str, version: str, share: float) -> Route:
-    """Return the route in which `version` gets copies of a share of what is computed, and answers nobody."""
+def shadowed(original: Route, variant: str, *, baseline: str, version: str, share: float, keeps: bool = False) -> Route:
+    """Return the route in which `version` gets copies of a share of what is computed, and answers nobody.
+
+    keeps: whether its answers are cached, and what comes from the cache is copied too.
+    """
     route = Route()
     route.CopyFrom(original)
     one = next(one for one in route.variants if one.name == variant)
     one.version = baseline
     route.variants.append(route_pb2.Variant(name=VARIANT, version=version, weight=0, pool=one.pool))
-    route.shadowing.variant, route.shadowing.share = VARIANT, share
+    route.shadowing.variant, route.shadowing.share, route.shadowing.keeps_answers = VARIANT, share, keeps
     return route
 
 

@@ -24,6 +24,7 @@ from headrace_router.data.batchers.waking import EVERY_S, Waking
 from headrace_router.data.batchers.work import Online
 from headrace_router.data.explain.keeping import Explanations
 from headrace_router.data.explain.store import valkey
+from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.layers import Layers
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.metrics import Counts, LookupMetrics
@@ -157,7 +158,9 @@ def pipelines(runtime: Runtime[DataSettings], pools: Pools) -> PipelineOnline:
     return online
 
 
-def begin_shadowing(runtime: Runtime[DataSettings], online: Online, monitor: GrpcIngest | None) -> Shadowing | None:
+def begin_shadowing(
+    runtime: Runtime[DataSettings], online: Online, monitor: GrpcIngest | None, lookup: Lookup
+) -> Shadowing | None:
     """Return what sends copies to shadows, None where nobody would compare them."""
     if monitor is None:
         return None
@@ -165,6 +168,7 @@ def begin_shadowing(runtime: Runtime[DataSettings], online: Online, monitor: Grp
     shadowing = Shadowing(
         online,
         monitor,
+        lookup,
         runtime.clock,
         max_in_flight=settings.shadow_max_in_flight,
         max_bytes=settings.shadow_max_bytes,

@@ -58,13 +58,13 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     online = dependencies.pipelines(runtime, pools)
     await dependencies.wake_pools(runtime, pools)
     prospects = PipelineProspects(pools.endpoints)
-    shadowing = dependencies.begin_shadowing(runtime, online, monitor)
     access_log = AccessLog(settings.access_log_one_in, settings.access_log_errors_per_second)
     for one in (counters, SavedCompute(counters), degraded, Gauges(pools, watcher), explanations):
         runtime.metrics.register(one)
 
     layers = dependencies.cache_layers(runtime, counts)
     lookup = Lookup(online, layers, counts, default_ttl_s=settings.cache_ttl_s, loop=loop)
+    shadowing = dependencies.begin_shadowing(runtime, online, monitor, lookup)
     predictor = Predictor(
         watcher.tables,
         FallbackChain(lookup, prospects, pools.budget, degraded, max_rows=settings.max_rows, now=loop.time),

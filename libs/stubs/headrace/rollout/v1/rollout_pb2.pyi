@@ -15,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RolloutPolicy(_message.Message):
-    __slots__ = ("strategy", "steps", "sticky", "tolerated_ratio", "false_rollback_rate", "no_data_timeout", "manual_rollback", "ignore_alerts", "ready_timeout", "margin_percent", "slow_after", "shadow", "max_utilisation_percent", "on_drift")
+    __slots__ = ("strategy", "steps", "sticky", "tolerated_ratio", "false_rollback_rate", "no_data_timeout", "manual_rollback", "ignore_alerts", "ready_timeout", "margin_percent", "slow_after", "shadow", "max_utilisation_percent", "warm", "on_drift")
     class Strategy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STRATEGY_UNSPECIFIED: _ClassVar[RolloutPolicy.Strategy]
@@ -87,6 +87,7 @@ class RolloutPolicy(_message.Message):
     SLOW_AFTER_FIELD_NUMBER: _ClassVar[int]
     SHADOW_FIELD_NUMBER: _ClassVar[int]
     MAX_UTILISATION_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    WARM_FIELD_NUMBER: _ClassVar[int]
     ON_DRIFT_FIELD_NUMBER: _ClassVar[int]
     strategy: RolloutPolicy.Strategy
     steps: _containers.RepeatedCompositeFieldContainer[RolloutPolicy.Step]
@@ -101,8 +102,9 @@ class RolloutPolicy(_message.Message):
     slow_after: _duration_pb2.Duration
     shadow: RolloutPolicy.Shadow
     max_utilisation_percent: float
+    warm: _duration_pb2.Duration
     on_drift: RolloutPolicy.Drift
-    def __init__(self, strategy: _Optional[_Union[RolloutPolicy.Strategy, str]] = ..., steps: _Optional[_Iterable[_Union[RolloutPolicy.Step, _Mapping]]] = ..., sticky: _Optional[bool] = ..., tolerated_ratio: _Optional[float] = ..., false_rollback_rate: _Optional[float] = ..., no_data_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., manual_rollback: _Optional[bool] = ..., ignore_alerts: _Optional[bool] = ..., ready_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., margin_percent: _Optional[float] = ..., slow_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., shadow: _Optional[_Union[RolloutPolicy.Shadow, _Mapping]] = ..., max_utilisation_percent: _Optional[float] = ..., on_drift: _Optional[_Union[RolloutPolicy.Drift, str]] = ...) -> None: ...
+    def __init__(self, strategy: _Optional[_Union[RolloutPolicy.Strategy, str]] = ..., steps: _Optional[_Iterable[_Union[RolloutPolicy.Step, _Mapping]]] = ..., sticky: _Optional[bool] = ..., tolerated_ratio: _Optional[float] = ..., false_rollback_rate: _Optional[float] = ..., no_data_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., manual_rollback: _Optional[bool] = ..., ignore_alerts: _Optional[bool] = ..., ready_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., margin_percent: _Optional[float] = ..., slow_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., shadow: _Optional[_Union[RolloutPolicy.Shadow, _Mapping]] = ..., max_utilisation_percent: _Optional[float] = ..., warm: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_drift: _Optional[_Union[RolloutPolicy.Drift, str]] = ...) -> None: ...
 
 class Rollout(_message.Message):
     __slots__ = ("name", "version", "baseline_version", "variant", "policy", "state", "reason", "step", "percent", "paused", "frozen", "verdict", "create_time", "step_time", "end_time", "client", "start_reason", "bad_time", "revision", "asks")

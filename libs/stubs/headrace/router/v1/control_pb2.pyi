@@ -78,12 +78,14 @@ class RouteTable(_message.Message):
     def __init__(self, model: _Optional[str] = ..., generation: _Optional[int] = ..., variants: _Optional[_Iterable[_Union[ResolvedVariant, _Mapping]]] = ..., ranges: _Optional[_Iterable[_Union[BucketRange, _Mapping]]] = ..., salt: _Optional[bytes] = ..., unit: _Optional[_Union[_route_pb2.Route.Unit, str]] = ..., versions: _Optional[_Iterable[_Union[ResolvedVersion, _Mapping]]] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., registry_epoch: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[ResolvedRule, _Mapping]]] = ..., lookup: _Optional[_Union[_route_pb2.Lookup, _Mapping]] = ..., fallback: _Optional[_Iterable[_Union[ResolvedFallbackStep, _Mapping]]] = ..., hedging: _Optional[_Union[_route_pb2.Hedging, _Mapping]] = ..., stored_answers: _Optional[_Iterable[_Union[StoredAnswers, _Mapping]]] = ..., shadowing: _Optional[_Union[ResolvedShadowing, _Mapping]] = ...) -> None: ...
 
 class ResolvedShadowing(_message.Message):
-    __slots__ = ("variant", "share")
+    __slots__ = ("variant", "share", "keeps_answers")
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
+    KEEPS_ANSWERS_FIELD_NUMBER: _ClassVar[int]
     variant: int
     share: float
-    def __init__(self, variant: _Optional[int] = ..., share: _Optional[float] = ...) -> None: ...
+    keeps_answers: bool
+    def __init__(self, variant: _Optional[int] = ..., share: _Optional[float] = ..., keeps_answers: _Optional[bool] = ...) -> None: ...
 
 class ResolvedFallbackStep(_message.Message):
     __slots__ = ("name", "backup", "precomputed", "stale", "constant", "entity_table", "min_time_left")

@@ -210,12 +210,14 @@ class Hedging(_message.Message):
     def __init__(self, delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Shadowing(_message.Message):
-    __slots__ = ("variant", "share")
+    __slots__ = ("variant", "share", "keeps_answers")
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
+    KEEPS_ANSWERS_FIELD_NUMBER: _ClassVar[int]
     variant: str
     share: float
-    def __init__(self, variant: _Optional[str] = ..., share: _Optional[float] = ...) -> None: ...
+    keeps_answers: bool
+    def __init__(self, variant: _Optional[str] = ..., share: _Optional[float] = ..., keeps_answers: _Optional[bool] = ...) -> None: ...
 
 class RouteStatus(_message.Message):
     __slots__ = ("state", "generation", "registry_epoch", "reason", "active_time", "unacknowledged_data_planes", "versions", "wanted_registry_epoch", "data_planes")

@@ -54,10 +54,11 @@ class Hedging:
 
 @dataclass(frozen=True, slots=True)
 class Shadowing:
-    """Which variant gets copies of what others computed. share: of their answers."""
+    """Which variant gets copies of what others computed. share: of their answers. keeps: whether its own are cached."""
 
     variant: str
     share: float
+    keeps: bool = False
 
 
 def lookup_violations(lookup: Lookup) -> Iterator[FieldViolation]:

@@ -60,7 +60,7 @@ def hedging_of(proto: route_pb2.Route) -> Hedging | None:
 def shadowing_of(proto: route_pb2.Route) -> Shadowing | None:
     """Return a route's shadowing, None when it is not given."""
     given = proto.shadowing
-    return Shadowing(given.variant, given.share) if proto.HasField("shadowing") else None
+    return Shadowing(given.variant, given.share, given.keeps_answers) if proto.HasField("shadowing") else None
 
 
 def fallback_of(proto: route_pb2.Route, wrong: list[FieldViolation]) -> Iterable[FallbackStep]:
@@ -90,7 +90,7 @@ def hedging_to_proto(hedging: Hedging) -> route_pb2.Hedging:
 
 def shadowing_to_proto(shadowing: Shadowing) -> route_pb2.Shadowing:
     """Return shadowing as it was declared."""
-    return route_pb2.Shadowing(variant=shadowing.variant, share=shadowing.share)
+    return route_pb2.Shadowing(variant=shadowing.variant, share=shadowing.share, keeps_answers=shadowing.keeps)
 
 
 def step_to_proto(step: FallbackStep, serving: Mapping[str, str]) -> route_pb2.FallbackStep:

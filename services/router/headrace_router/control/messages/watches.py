@@ -55,6 +55,7 @@ def table_to_proto(
     if table.shadowing is not None:
         proto.shadowing.variant = positions[table.shadowing.variant]
         proto.shadowing.share = table.shadowing.share
+        proto.shadowing.keeps_answers = table.shadowing.keeps
     backups = {backup.step: backup for backup in table.backups}
     proto.fallback.extend(
         lookups.resolved_step_to_proto(step, backups.get(step.name))

@@ -52,7 +52,7 @@ def to_document(
     if hedging is not None:
         document["hedging"] = {"delay_us": _us(hedging.delay)}
     if shadowing is not None:
-        document["shadowing"] = {"variant": shadowing.variant, "share": shadowing.share}
+        document["shadowing"] = {"variant": shadowing.variant, "share": shadowing.share, "keeps": shadowing.keeps}
     return document
 
 
@@ -89,7 +89,7 @@ def hedging_from_document(document: Document) -> Hedging | None:
 def shadowing_from_document(document: Document) -> Shadowing | None:
     """Return the shadowing of a route or a table."""
     found = document.get("shadowing")
-    return Shadowing(found["variant"], found["share"]) if found is not None else None
+    return Shadowing(found["variant"], found["share"], found.get("keeps", False)) if found is not None else None
 
 
 def _source_to_document(source: Source) -> Document:

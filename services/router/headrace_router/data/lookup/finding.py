@@ -99,6 +99,18 @@ class Lookup:
         _, precomputed = await self._layers.find(replace(cache_lookup, key=None))
         return None if precomputed is None or _too_old(resolved, precomputed) else given(variant, precomputed)
 
+    def lacking(self, resolved: ResolvedRequest, variant: Variant) -> CacheLookup | None:
+        """Return where an answer of a variant would be kept, unless it is not cached, or there is one in memory."""
+        cache_lookup = self._cache_lookup(resolved, variant)
+        if cache_lookup.key is None:
+            return None
+        choice = choose(cache_lookup.bound, *self._layers.remembered(cache_lookup))
+        return cache_lookup if choice.kept is None or choice.stale else None
+
+    def keep(self, cache_lookup: CacheLookup, outputs: bytes) -> None:
+        """Keep an answer that was computed just now."""
+        self._layers.keep(cache_lookup, outputs)
+
     def _cache_lookup(self, resolved: ResolvedRequest, variant: Variant) -> CacheLookup:
         key, unkeyed, ttl_s = cache_key_of(resolved, variant, self._default_ttl_s)
         return cache_lookup_of(resolved, variant, key, unkeyed, ttl_s, self._layers.now_ms)

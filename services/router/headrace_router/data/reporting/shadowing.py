@@ -1,8 +1,8 @@
 """Copies of requests to shadows: sent when their callers have their answers, few at a time, compared by the monitor.
 
-A copy goes straight to the batchers, so that its answer is in no cache, shares no execution, is counted for no caller,
-and is no outcome; it is not hedged, not tried twice, waits for no batcher that is away, and is the first to go where
-there is no room.
+A copy goes straight to the batchers, so that its answer shares no execution, is counted for no caller, is no outcome,
+and is in no cache, unless the shadow keeps its answers to have some when it gets callers. It is not hedged, not tried
+twice, waits for no batcher that is away, and is the first to go where there is no room.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import structlog
 from headrace.batcher.v1 import batcher_pb2
@@ -23,12 +23,14 @@ from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.batchers.pools import MAX_ATTEMPTS
 from headrace_router.data.batchers.work import SHADOW, Online, PipelineWork, Work
+from headrace_router.data.lookup.cache_lookup import CacheLookup
+from headrace_router.data.lookup.results import missing_in
 from headrace_router.data.messages import Answer, ServedFrom
 from headrace_router.data.reporting.decisions.shadow_pairs import PairBuffer, pair_of
 from headrace_router.data.reporting.sending import Ingest, error_of
 from headrace_router.data.resolved_request import ResolvedRequest, fitted
 from headrace_router.data.routes.decisions.splitting import point_of
-from headrace_router.data.routes.table import Variant
+from headrace_router.data.routes.table import Shadow, Variant
 
 log = structlog.get_logger()
 
@@ -40,8 +42,24 @@ SEND_EVERY_S, SEND_TIMEOUT_S = 1.0, 2.0
 NO_ROOM, DOES_NOT_FIT = "NO_ROOM", "DOES_NOT_FIT"
 
 
+# What a shadow that keeps its answers is asked for too.
+_AT_HAND = frozenset((ServedFrom.CACHE, ServedFrom.PRECOMPUTED, ServedFrom.STALE))
+
+
+class Cache(Protocol):
+    """Cached answers, as shadows need them. Nothing here waits or raises."""
+
+    def lacking(self, resolved: ResolvedRequest, variant: Variant) -> CacheLookup | None:
+        """Return where an answer of a variant would be kept, unless it is not cached, or there is one at hand."""
+        ...
+
+    def keep(self, cache_lookup: CacheLookup, outputs: bytes) -> None:
+        """Keep an answer that was computed just now."""
+        ...
+
+
 class Shadowing:
-    """Sends copies; a prometheus_client collector. `consider` is for the predictor.
+    """Sends copies; a prometheus_client collector. `consider` is for the predictor. cache: of what shadows keep.
 
     max_in_flight, max_bytes: of copies that have no answer. max_rows: of one request. Run `send` as long as the data
     plane lives.
@@ -51,6 +69,7 @@ class Shadowing:
         self,
         pools: Online,
         ingest: Ingest,
+        cache: Cache,
         clock: Clock,
         *,
         max_in_flight: int,
@@ -58,7 +77,7 @@ class Shadowing:
         max_rows: int,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._pools, self._ingest, self._clock, self._loop = pools, ingest, clock, loop
+        self._pools, self._ingest, self._cache, self._clock, self._loop = pools, ingest, cache, clock, loop
         self._max_in_flight, self._max_bytes, self._max_rows = max_in_flight, max_bytes, max_rows
         self._pairs = PairBuffer()
         self._in_flight = self._bytes = 0
@@ -68,14 +87,18 @@ class Shadowing:
         self._lost_pairs = 0
 
     def consider(self, resolved: ResolvedRequest, answer: Answer) -> None:
-        """Copy a request whose answer was computed, if its prediction is among those that are copied."""
+        """Copy a request whose answer was computed, if its prediction is among those that are copied; for a shadow that
+        keeps its answers, one whose answer was at hand too.
+        """
         shadow = resolved.table.shadow
-        if shadow is None or answer.served_from is not ServedFrom.ONLINE:
+        if shadow is None:
+            return
+        if answer.served_from is not ServedFrom.ONLINE and not (shadow.keeps and answer.served_from in _AT_HAND):
             return
         if resolved.variant.served is shadow.variant.served or point_of(answer.prediction_id) >= shadow.below:
             return
         # In the next turn of the loop, after the answer has gone to the caller.
-        self._loop.call_soon(self._copy, resolved, answer, shadow.variant)
+        self._loop.call_soon(self._copy, resolved, answer, shadow)
 
     async def send(self) -> NoReturn:
         """Send pairs for ever."""
@@ -111,10 +134,14 @@ class Shadowing:
         yield CounterMetricFamily("headrace_router_shadow_lost_pairs", "Pairs that nobody compared.", value=lost)
         yield GaugeMetricFamily("headrace_router_shadow_in_flight", "Copies without an answer.", value=self._in_flight)
 
-    def _copy(self, resolved: ResolvedRequest, answer: Answer, shadow: Variant) -> None:
+    def _copy(self, resolved: ResolvedRequest, answer: Answer, to: Shadow) -> None:
+        shadow = to.variant
         copy = fitted(resolved, shadow.served, self._max_rows)
         if copy is None:
             self._unsent[DOES_NOT_FIT] += 1
+            return
+        lacking = self._cache.lacking(copy, shadow) if to.keeps else None
+        if lacking is None and answer.served_from is not ServedFrom.ONLINE:
             return
         size_bytes = sum(map(len, copy.inputs)) + len(answer.outputs)
         if self._in_flight >= self._max_in_flight or self._bytes + size_bytes > self._max_bytes:
@@ -123,7 +150,7 @@ class Shadowing:
         self._in_flight += 1
         self._bytes += size_bytes
         work = self._work(copy, shadow)
-        work.answer.add_done_callback(partial(self._done, resolved, answer, shadow, size_bytes))
+        work.answer.add_done_callback(partial(self._done, resolved, answer, shadow, lacking, work, size_bytes))
         self._pools.submit((work,))
 
     def _work(self, copy: ResolvedRequest, shadow: Variant) -> Work:
@@ -145,6 +172,8 @@ class Shadowing:
         resolved: ResolvedRequest,
         answer: Answer,
         shadow: Variant,
+        lacking: CacheLookup | None,
+        work: Work,
         size_bytes: int,
         future: asyncio.Future[batcher_pb2.InferResponse],
     ) -> None:
@@ -162,7 +191,10 @@ class Shadowing:
             self._failed[Code(response.code).name] += 1
         else:
             self._answered += 1
-        self._pairs.add(pair_of(resolved, answer, shadow, response))
+            if lacking is not None and not missing_in(work):
+                self._cache.keep(lacking, response.outputs)
+        if answer.served_from is ServedFrom.ONLINE:
+            self._pairs.add(pair_of(resolved, answer, shadow, response))
 
 
 def _failure(error: BaseException) -> batcher_pb2.InferResponse:

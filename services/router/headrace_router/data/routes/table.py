@@ -42,10 +42,11 @@ class Variant:
 @dataclass(frozen=True, slots=True)
 class Shadow:
     """The variant that gets copies of what others computed. below: the points of the predictions that are copied lie
-    below it."""
+    below it. keeps: whether its answers are cached."""
 
     variant: Variant
     below: int
+    keeps: bool = False
 
 
 class Table:
@@ -195,7 +196,7 @@ def _shadow_of(proto: control_pb2.RouteTable, variants: Sequence[Variant]) -> Sh
     position, share = proto.shadowing.variant, proto.shadowing.share
     if not (0 <= position < len(variants) and 0 < share <= 1):
         raise ValueError(f"shadowing names variant {position} and a share of {share}")
-    return Shadow(variants[position], int(share * POINTS))
+    return Shadow(variants[position], int(share * POINTS), proto.shadowing.keeps_answers)
 
 
 def _variant_of(rule: control_pb2.ResolvedRule, variants: Sequence[Variant]) -> Variant:
