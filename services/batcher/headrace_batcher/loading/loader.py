@@ -190,11 +190,17 @@ class Loader:
             await self._read_once_freed(self._memory, held.cost_bytes)
 
     async def _read_once_freed(self, memory: Room, cost_bytes: int) -> None:
-        """Read what is in use, again until half of what a version took is given back, or for a second."""
+        """Read what is in use, again until half of what a version took is given back, or for a second.
+
+        When it is, nothing more of it need be waited for.
+        """
         before, give_up = memory.last, self._now() + _FREED_S
         while True:
             after = await memory.read()
-            if before is None or after is None or after.used <= before.used - cost_bytes // 2 or self._now() > give_up:
+            if before is None or after is None or not cost_bytes or self._now() > give_up:
+                return
+            if after.used <= before.used - cost_bytes // 2:
+                self.freed_at = -math.inf
                 return
             await self._sleep(_END_POLL_S)
 
