@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -175,6 +175,21 @@ class FakePredictions(predict_pb2_grpc.RouterServiceServicer):
         if ("headrace-timing", "1") in context.invocation_metadata():
             context.set_trailing_metadata((("server-timing", self.timing),))
         return self.answer(request)
+
+    def PredictStream(
+        self, request: predict_pb2.PredictStreamRequest, context: Any
+    ) -> Iterator[predict_pb2.PredictStreamResponse]:
+        """Answer in parts of two rows, the last one first."""
+        whole = request.request
+        self.requests.append(whole)
+        (values,) = whole.raw_input_contents
+        row_bytes = len(values) // whole.inputs[0].shape[0]
+        for first_row in reversed(range(0, whole.inputs[0].shape[0], 2)):
+            part = predict_pb2.PredictRequest()
+            part.CopyFrom(whole)
+            part.raw_input_contents[0] = values[first_row * row_bytes : (first_row + 2) * row_bytes]
+            part.inputs[0].shape[0] = len(part.raw_input_contents[0]) // row_bytes
+            yield predict_pb2.PredictStreamResponse(first_row=first_row, response=self.answer(part))
 
     def Explain(self, request: predict_pb2.ExplainRequest, context: Any) -> predict_pb2.ExplainResponse:
         told = self.explanations.get(request.prediction_id or request.request_id)

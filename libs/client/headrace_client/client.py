@@ -121,6 +121,7 @@ class Client(_Connection):
     """Calls Headrace and blocks until the answer is there. Many threads may share one."""
 
     predict = _blocking(prediction.predict)
+    predict_stream = _blocking(prediction.predict_stream)
     explain = _blocking(explaining.explain)
     list_models = _blocking(models.list_models)
     models_page = _blocking(models.models_page)
@@ -299,6 +300,7 @@ class AsyncClient(_Connection):
     """Calls Headrace from an event loop. Use one per loop; any number of tasks may share it."""
 
     predict = _awaited(prediction.predict)
+    predict_stream = _awaited(prediction.predict_stream)
     explain = _awaited(explaining.explain)
     list_models = _awaited(models.list_models)
     models_page = _awaited(models.models_page)

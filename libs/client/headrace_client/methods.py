@@ -39,6 +39,12 @@ _SCHEDULES = "/headrace.scorer.v1.ScoringScheduleService/"
 _ROUTES = "/headrace.router.v1.RouteService/"
 
 PREDICT = Method("/headrace.router.v1.RouterService/Predict", predict.PredictRequest, predict.PredictResponse)
+PREDICT_STREAM = Method(
+    "/headrace.router.v1.RouterService/PredictStream",
+    predict.PredictStreamRequest,
+    predict.PredictStreamResponse,
+    server_stream=True,
+)
 EXPLAIN = Method("/headrace.router.v1.RouterService/Explain", predict.ExplainRequest, predict.ExplainResponse)
 
 LIST_MODELS = Method(_REGISTRY + "ListModels", registry.ListModelsRequest, registry.ListModelsResponse)

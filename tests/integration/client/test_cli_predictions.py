@@ -146,3 +146,17 @@ def test_wrong_rows_are_refused_by_name(run: Run, predictions: FakePredictions) 
     assert "rows[0].picture" in result.stderr
     assert "it takes image" in result.stderr
     assert predictions.requests == []
+
+
+def test_many_rows_are_shown_in_parts(run: Run, predictions: FakePredictions) -> None:
+    rows = "[[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]"
+    result = run("predict", "digits", "--rows", rows, "--stream", "--user", "ada")
+    assert result.exit_code == 0, result.output
+    assert "rows 2 to 2" in result.stdout
+    assert "rows 0 to 1" in result.stdout
+    assert "3 rows in 2 parts" in result.stdout
+    parts = document(run("predict", "digits", "--rows", rows, "--stream", "--json"))["parts"]
+    assert [(part["first_row"], part["outputs"]["label"]) for part in parts] == [(0, [7, 7]), (2, [7])]
+    for option in ("--explain", "--timing"):
+        assert run("predict", "digits", "--rows", rows, "--stream", option).exit_code == 2
+    assert run("predict", "digits", "--entity", "item-7", "--stream").exit_code == 2

@@ -6,11 +6,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from headrace.router.v1 import predict_pb2
-from headrace_client import InvalidArgument, NotFound, ServedFrom
+from headrace_client import InvalidArgument, NotFound, Prediction, ServedFrom
 from headrace_servicekit import errors
 
 from tests.kit.both_clients import IMAGE, Call
-from tests.kit.fake_routes import TIMING_MS, FakePredictions, labels
+from tests.kit.fake_routes import TIMING_MS, FakePredictions, echo, labels
 from tests.kit.front_door import FrontDoor
 
 
@@ -133,3 +133,42 @@ def test_an_answer_says_where_the_time_went_when_that_is_asked(
     assert call("predict", "digits", IMAGE, hedge_after=hedge_after).timing_ms == {}
     predictions.timing = "total;dur=much, cache;dur=0.5;desc=x, compute"
     assert call("predict", "digits", IMAGE, timing=True).timing_ms == {"cache": 0.5}
+
+
+def test_many_rows_are_answered_in_parts_as_they_are_there(call: Call, predictions: FakePredictions) -> None:
+    predictions.answer = echo
+    rows = np.arange(20, dtype=np.float32).reshape(5, 4)
+    parts: dict[int, Prediction] = {}
+    call("predict_stream", "digits", {"image": rows}, parts.__setitem__, user_id="ada", outputs=["image"])
+    assert list(parts) == [4, 2, 0]
+    (found,) = {name for part in parts.values() for name in part.outputs}
+    np.testing.assert_array_equal(np.concatenate([parts[first].outputs[found] for first in (0, 2, 4)]), rows)
+    (request,) = predictions.requests
+    assert (request.user_id, list(request.outputs), request.request_id != "") == ("ada", ["image"], True)
+
+
+def test_a_stream_that_breaks_is_asked_for_again_and_gives_no_part_twice(
+    call: Call, predictions: FakePredictions
+) -> None:
+    answered = iter(range(100))
+
+    def breaks_once(request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
+        if next(answered) == 2:
+            raise errors.Unavailable("the data plane goes", reason="STOPPING", retry_after_s=0.01)
+        return labels(request)
+
+    predictions.answer = breaks_once
+    given: list[int] = []
+    rows = {"image": np.zeros((6, 4), np.float32)}
+    call("predict_stream", "digits", rows, lambda first_row, _part: given.append(first_row))
+    assert given == [4, 2, 0]
+    assert len(predictions.requests) == 2
+
+
+def test_what_the_receiver_of_parts_raises_ends_the_call(call: Call, predictions: FakePredictions) -> None:
+    def full(first_row: int, part: Prediction) -> None:
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError):
+        call("predict_stream", "digits", {"image": np.zeros((6, 4), np.float32)}, full)
+    assert len(predictions.requests) == 1

@@ -15,15 +15,14 @@ from headrace_client.cli.explain import show
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.parsing import Duration, Pair
+from headrace_client.cli.prediction_views import StreamedParts, document, show_prediction, show_timing
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError, Unavailable, invalid
 from headrace_client.local_files import read_as, text_of
 from headrace_client.operations.explaining import Explanation
 from headrace_client.operations.prediction import Prediction
-from headrace_client.rows import cast_to_contract, inputs_from_rows, single_input, to_json_value
+from headrace_client.rows import cast_to_contract, inputs_from_rows, single_input
 from headrace_client.tensors import Input
-
-_ROWS_SHOWN = 20
 
 
 @click.command()
@@ -45,6 +44,7 @@ _ROWS_SHOWN = 20
 @click.option("--timeout", type=Duration(), default=timedelta(seconds=10), show_default="10s", help="For everything.")
 @click.option("--explain", is_flag=True, help="Show how the answer came about; `headrace explain` does for an hour.")
 @click.option("--timing", is_flag=True, help="Show where the time went, inside Headrace.")
+@click.option("--stream", is_flag=True, help="For many rows: show parts of 256 as they are answered.")
 @connected
 def predict(
     client: Client,
@@ -61,6 +61,7 @@ def predict(
     timeout: timedelta,
     explain: bool,
     timing: bool,
+    stream: bool,
 ) -> None:
     """Run MODEL on one or more rows and say which version answered, and from where.
 
@@ -71,6 +72,7 @@ def predict(
     Examples:
       headrace predict digits --rows "[[0, 0, 5, 13]]" --user ada
       headrace predict digits --input images.npy --json
+      headrace predict digits --input many.npy --stream --timeout 60s
       headrace predict digits --rows "[[0, 0, 5, 13]]" --explain --timing
       headrace predict digits --entity item-7
       headrace predict recommender --input user_features=users.npy --input item_features=items.npy
@@ -79,29 +81,35 @@ def predict(
         raise click.UsageError("give --rows or --input")
     if rows is None and not files and not entity:
         raise click.UsageError("give --rows or --input; --entity alone is enough where answers are precomputed")
-    answer = client.predict(
-        model,
-        _inputs(client, model, version, rows, files),
-        user_id=user,
-        entity_id=entity,
-        attributes=dict(attributes),
-        version=version,
-        outputs=outputs,
-        max_age=max_age,
-        explain=explain,
-        timing=timing,
-        timeout=timeout.total_seconds(),
-    )
+    if stream and (explain or timing or (rows is None and not files)):
+        raise click.UsageError("--stream takes rows, and neither --explain nor --timing: see `headrace explain`")
+    inputs = _inputs(client, model, version, rows, files)
+    how: dict[str, Any] = {
+        "user_id": user,
+        "entity_id": entity,
+        "attributes": dict(attributes),
+        "version": version,
+        "outputs": outputs,
+        "max_age": max_age,
+        "timeout": timeout.total_seconds(),
+    }
+    if stream:
+        assert inputs is not None
+        parts = StreamedParts(output)
+        client.predict_stream(model, inputs, parts.received, **how)
+        parts.end()
+        return
+    answer = client.predict(model, inputs, explain=explain, timing=timing, **how)
     told = _explanation(client, output, answer) if explain else None
     if output.as_json:
         timed = {"timing_ms": dict(answer.timing_ms)} if timing else {}
         output.document(
-            _document(answer) | timed | ({"explanation": message_json(told.message)} if told is not None else {})
+            document(answer) | timed | ({"explanation": message_json(told.message)} if told is not None else {})
         )
         return
-    _show(output, answer)
+    show_prediction(output, answer)
     if timing:
-        _show_timing(output, answer)
+        show_timing(output, answer)
     if told is not None:
         output.say("")
         show(output, told)
@@ -177,61 +185,3 @@ def _parse(text: str, field: str) -> Any:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise invalid(field, f"is no JSON: {error}") from error
-
-
-def _document(answer: Prediction) -> dict[str, Any]:
-    return {
-        "model": answer.model,
-        "version": answer.version,
-        "variant": answer.variant,
-        "rule": answer.rule,
-        "served_from": str(answer.served_from),
-        "age_ms": round(answer.age.total_seconds() * 1e3),
-        "fallback_step": answer.fallback_step,
-        "degraded_reason": answer.degraded_reason,
-        "missing_steps": list(answer.missing_steps),
-        "generation": answer.generation,
-        "prediction_id": answer.prediction_id,
-        "request_id": answer.request_id,
-        "outputs": {name: to_json_value(array) for name, array in answer.outputs.items()},
-    }
-
-
-def _show(output: Output, answer: Prediction) -> None:
-    names = list(answer.outputs)
-    rows = min(len(array) for array in answer.outputs.values()) if names else 0
-    output.table(
-        ("row", *names),
-        [(str(row), *(_cell(answer.outputs[name][row]) for name in names)) for row in range(min(rows, _ROWS_SHOWN))],
-    )
-    if rows > _ROWS_SHOWN:
-        output.note(f"[dim]{rows - _ROWS_SHOWN} more rows: --json prints all[/]")
-    variant = f", variant {answer.variant}" if answer.variant else ""
-    variant += f" by rule {answer.rule}" if answer.rule else ""
-    version = f"version [bold]{answer.version}[/]" if answer.version else "values that the route gives"
-    output.say(
-        f"{version}{variant}, served from {answer.served_from}, "
-        f"generation {answer.generation}, prediction {answer.prediction_id}"
-    )
-    if answer.missing_steps:
-        output.say(f"[yellow]degraded[/]: without {shown(', '.join(answer.missing_steps))}")
-    elif answer.degraded:
-        output.say(f"[yellow]degraded[/]: {shown(answer.degraded_reason)}, answered by {shown(answer.fallback_step)}")
-
-
-def _show_timing(output: Output, answer: Prediction) -> None:
-    """Say where the time went, in the order in which it went there."""
-    parts = dict(answer.timing_ms)
-    total_ms = parts.pop("total", None)
-    if total_ms is None:
-        output.note("[yellow]no timing[/]: the data plane did not say where the time went")
-        return
-    output.say(f"{total_ms:.3f} ms: {', '.join(f'{shown(name)} {ms:.3f}' for name, ms in parts.items())}")
-
-
-def _cell(value: Any) -> str:
-    array = np.asarray(value)
-    if array.dtype.kind in "OS":
-        array = np.asarray(to_json_value(array))  # text as it was written, not as Python writes bytes
-    text = np.array2string(array, precision=4, threshold=16, max_line_width=10_000, suppress_small=True)
-    return shown(text)

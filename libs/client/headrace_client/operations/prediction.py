@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from headrace_client.calls import Operation, Session, invoke
 from headrace_client.tensors import Input, decode_outputs, encode_inputs
 
 DEFAULT_TIMEOUT_S = 10.0
+DEFAULT_STREAM_TIMEOUT_S = 300.0
 TIMING_HEADER, TIMING_TRAILER = "headrace-timing", "server-timing"
 _PART = re.compile(r"([a-z][a-z_-]*);dur=(\d+(?:\.\d+)?)")
 
@@ -136,21 +137,8 @@ def predict(
     timeout: seconds for everything, retries included: repeating a prediction is safe, so UNAVAILABLE is tried again
     within it. Raises a HeadraceError.
     """
-    tensors, contents = encode_inputs(inputs) if inputs is not None else ([], [])
-    request = predict_pb2.PredictRequest(
-        model=model,
-        version=version,
-        request_id=request_id or session.new_id(),
-        inputs=tensors,
-        outputs=outputs,
-        raw_input_contents=contents,
-        user_id=user_id,
-        entity_id=entity_id,
-        attributes=attributes,
-        explain=explain,
-    )
-    if max_age is not None:
-        request.max_age.FromTimedelta(max_age)
+    request = _request(session, model, inputs, user_id, entity_id, attributes, outputs, version, max_age, request_id)
+    request.explain = explain
     trailers: dict[str, str | bytes] = {}
     answer = yield from invoke(
         session,
@@ -163,3 +151,72 @@ def predict(
         trailers=trailers.update if timing else None,
     )
     return Prediction.from_proto(answer, trailers)
+
+
+def predict_stream(
+    session: Session,
+    model: str,
+    inputs: Mapping[str, Input],
+    received: Callable[[int, Prediction], object],
+    *,
+    user_id: str = "",
+    entity_id: str = "",
+    attributes: Mapping[str, str] | None = None,
+    outputs: Sequence[str] = (),
+    version: str = "",
+    max_age: timedelta | None = None,
+    request_id: str = "",
+    timeout: float = DEFAULT_STREAM_TIMEOUT_S,
+) -> Operation[None]:
+    """Run a model on many rows, and give `received` each part of at most 256 as it is there.
+
+    received: gets the position of a part's first row, and its Prediction, in the order in which they are answered.
+    While it works nothing more is read, and no more than a few parts are computed ahead. What it raises ends the call.
+    Others: as for `predict`; each part is a prediction of its own. Where a data plane goes away the call is repeated,
+    and `received` is not given again what it has. Raises a HeadraceError; what was received before counts.
+    """
+    request = _request(session, model, inputs, user_id, entity_id, attributes, outputs, version, max_age, request_id)
+    known: set[int] = set()
+
+    def once(answer: predict_pb2.PredictStreamResponse) -> None:
+        if answer.first_row not in known:
+            known.add(answer.first_row)
+            received(answer.first_row, Prediction.from_proto(answer.response))
+
+    yield from invoke(
+        session,
+        methods.PREDICT_STREAM,
+        predict_pb2.PredictStreamRequest(request=request),
+        timeout_s=timeout,
+        request_id=request.request_id,
+        listen=lambda: once,
+    )
+
+
+def _request(
+    session: Session,
+    model: str,
+    inputs: Mapping[str, Input] | None,
+    user_id: str,
+    entity_id: str,
+    attributes: Mapping[str, str] | None,
+    outputs: Sequence[str],
+    version: str,
+    max_age: timedelta | None,
+    request_id: str,
+) -> predict_pb2.PredictRequest:
+    tensors, contents = encode_inputs(inputs) if inputs is not None else ([], [])
+    request = predict_pb2.PredictRequest(
+        model=model,
+        version=version,
+        request_id=request_id or session.new_id(),
+        inputs=tensors,
+        outputs=outputs,
+        raw_input_contents=contents,
+        user_id=user_id,
+        entity_id=entity_id,
+        attributes=attributes,
+    )
+    if max_age is not None:
+        request.max_age.FromTimedelta(max_age)
+    return request
