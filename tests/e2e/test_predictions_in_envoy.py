@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import socket
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,17 @@ import grpc.aio
 import httpx
 import pytest
 import pytest_asyncio
+from headrace.batcher.v1 import batcher_pb2
+from headrace_router.data.transports.part_answers import PART_ROWS
 from headrace_servicekit.testing import eventually
 
 from tests.kit.bad_tokens import BAD_TOKENS, MakeToken
-from tests.kit.batcher import FakeBatcher, held, silent
+from tests.kit.batcher import FakeBatcher, echoing, held, silent
 from tests.kit.control import FakeControl, table
 from tests.kit.digits import DIGITS, V1, digits_request, row
 from tests.kit.edge import GET_MODEL, PREDICT, get, metadata
 from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
+from tests.kit.events import events
 from tests.kit.framing import frame
 from tests.kit.issuer import Issuer, write_denied
 from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
@@ -306,3 +310,47 @@ async def test_without_an_app_that_can_be_imported_predictions_go_to_the_service
         log = (plane.door.directory / "front-door.log").read_text()
     assert "broken by the test" in log
     assert json.loads(next(line for line in log.splitlines() if "broken by the test" in line))["level"] == "error"
+
+
+STREAM_PATH = "/v1/models/digits:predictStream"
+
+
+async def test_many_rows_come_in_parts_as_events_and_an_error_in_the_middle_as_one(
+    plane: EnvoyPlane, batcher: FakeBatcher
+):
+    rows = [[float(row), 0.0, 0.0, 0.0] for row in range(3 * PART_ROWS)]
+    token = plane.door.issuer.token()
+    async with httpx.AsyncClient(base_url=plane.door.url, timeout=30) as http:
+        by = {"authorization": f"Bearer {token}"}
+        async with http.stream("POST", STREAM_PATH, json={"instances": rows}, headers=by) as response:
+            assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream")
+            *parts, end = [one async for one in events(response)]
+        assert sorted(part["first_row"] for _, part in parts) == [0, PART_ROWS, 2 * PART_ROWS]
+        assert end == ("end", {"parts": 3})
+
+        first_read = asyncio.Event()
+
+        async def fails_later(batcher: FakeBatcher, request: Any) -> Any:
+            if struct.unpack_from("<f", request.inputs[0])[0] == 0:
+                return await echoing(batcher, request)
+            await first_read.wait()
+            return batcher_pb2.InferResponse(id=request.id, code=8, reason="QUEUE_FULL")
+
+        batcher.behave = fails_later
+        async with http.stream("POST", STREAM_PATH, json={"instances": rows}, headers=by) as response:
+            seen = events(response)
+            assert (await anext(seen))[0] == "part"  # it is there while the others are not
+            first_read.set()
+            *_, (name, error) = [one async for one in seen]
+        assert (name, error["details"][0]["reason"]) == ("error", "QUEUE_FULL")
+
+        batcher.forget()
+        batcher.behave = silent
+        leaving = asyncio.create_task(http.post(STREAM_PATH, json={"instances": rows}, headers=by))
+        await eventually(lambda: len(batcher.requests) == 3)
+        leaving.cancel()
+        await eventually(lambda: len(batcher.cancelled) == 3, within=10)
+    response = await rest(plane, STREAM_PATH, None, json={"instances": rows})
+    assert response.status_code == 401
+    lacking = plane.door.issuer.token(scopes=["registry.read"])
+    assert (await rest(plane, STREAM_PATH, lacking, json={"instances": rows})).status_code == 403
