@@ -114,7 +114,7 @@ CASES: Mapping[str, Case] = {
         _repeats(False), False, "63 %", level=LEVEL
     ),
     "no drift, reference of 20 equal rows of each of 100 users, level 5 %": Case(
-        _repeats(True), False, "60 %", level=LEVEL
+        _repeats(True), False, "84 %", level=LEVEL
     ),
     **{
         f"{name}, n = m = {blind_spots.CASES[name][2]:,}": Case(_blind(name), True, "0 %", runs=5)

@@ -101,6 +101,27 @@ def test_calibration_is_isotonic_regression():
     assert calibration.at.size < 200
 
 
+def test_a_fit_to_few_labels_says_by_how_much_it_overstates_what_is_decided_right():
+    rng = np.random.default_rng(6)
+    off, mended, claimed = [], [], []
+    for _ in range(150):
+        logits = rng.normal(0.3, 1.5, 5_300)
+        chance = 1 / (1 + np.exp(-logits))
+        score, answer = chance[:300], rng.random(300) < chance[:300]
+        calibration = calibrate(score, answer)
+        assert isinstance(calibration, Calibration)
+        later, truth = chance[300:], float(np.mean(np.maximum(chance[300:], 1 - chance[300:])))
+        fitted = calibration.chances(later)
+        estimate = float(np.mean(np.where(later >= 0.5, fitted, 1 - fitted)))
+        share = calibration.leverage(later, np.where(later >= 0.5, 1.0, -1.0)) / later.size
+        off.append(estimate - truth)
+        mended.append(off[-1] - float(calibration.overstated @ share))
+        claimed.append(float(calibration.noise @ share**2))
+    assert np.mean(off) > 0.006
+    assert abs(np.mean(mended)) < 0.005
+    assert np.std(mended) == pytest.approx(np.mean(claimed) ** 0.5, rel=0.2)
+
+
 def test_calibration_says_what_it_lacks():
     assert calibrate([0.5] * 10, [1] * 10) == NotEnoughData(have=10, need=300)
     assert calibrate([0.5] * 400, [1] * 400) == OneClass(positives=400, negatives=0)
