@@ -18,6 +18,7 @@ def looks(console: ConsoleUnderTest) -> int:
 
 async def test_twenty_people_who_look_at_a_pool_ask_for_it_as_often_as_one(console: ConsoleUnderTest):
     await console.sign_in()
+    began = len(console.api.asked)
     async with AsyncExitStack() as open_pages:
         for _ in range(20):
             page = await open_pages.enter_async_context(console.browser.stream("GET", LIVE))
@@ -26,6 +27,8 @@ async def test_twenty_people_who_look_at_a_pool_ask_for_it_as_often_as_one(conso
         before = looks(console)
         await asyncio.sleep(1)  # five looks of one page; of twenty it would be a hundred
         assert looks(console) - before <= 15
+        # And none of it reaches the data plane.
+        assert {path for path, _, _ in console.api.asked[began:]} == {path_of("ListBatchers"), path_of("ListPools")}
 
 
 async def test_a_followed_page_ends_for_whoever_is_denied(console: ConsoleUnderTest):
