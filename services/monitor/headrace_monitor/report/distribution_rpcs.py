@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.resource_names import invalid
 
 from headrace_monitor import names
 from headrace_monitor.report.content import Histogram
@@ -25,9 +26,9 @@ class DistributionRpcs:
         model, version = names.version_ref(request.name, "name")
         span = span_of(request.range, "range", self._clock.now(), unset=DAY)
         if len(request.columns) > MAX_COLUMNS:
-            raise names.invalid("columns", f"{len(request.columns)} columns; at most {MAX_COLUMNS} are told at once")
+            raise invalid("columns", f"{len(request.columns)} columns; at most {MAX_COLUMNS} are told at once")
         if any(len(column) > MAX_COLUMN_CHARS for column in request.columns):
-            raise names.invalid("columns", f"has a name of more than {MAX_COLUMN_CHARS} characters")
+            raise invalid("columns", f"has a name of more than {MAX_COLUMN_CHARS} characters")
         asked = monitor_pb2.GetReferenceRequest(name=request.name)
         known = (await self._references.get_reference(asked)).reference
         wanted = list(request.columns) or [column.name for column in known.columns[:MAX_COLUMNS]]

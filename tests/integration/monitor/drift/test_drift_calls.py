@@ -177,7 +177,7 @@ async def test_bad_questions_are_told_what_is_wrong(postgres_url, s3, tmp_path):
         endless = monitor_pb2.TimeRange(start_time=Timestamp(seconds=0), end_time=Timestamp(seconds=10**10))
         past = monitor_pb2.TimeRange(end_time=Timestamp(seconds=-(10**18)))
         drift, freeze = monitor_pb2.GetDriftRequest, monitor_pb2.FreezeReferenceRequest
-        listed = monitor_pb2.ListDriftRequest
+        listed, told = monitor_pb2.ListDriftRequest, monitor_pb2.GetDistributionsRequest
         refused = ("INVALID_ARGUMENT", "INVALID_ARGUMENT")
         for call, request, expected in (
             (monitor.GetDrift, drift(name=NAME), ("FAILED_PRECONDITION", "REFERENCE_NOT_FOUND")),
@@ -201,6 +201,11 @@ async def test_bad_questions_are_told_what_is_wrong(postgres_url, s3, tmp_path):
                 freeze(name=BARE, range=around(datetime.now(UTC))),
                 ("FAILED_PRECONDITION", "TOO_FEW_PREDICTIONS"),
             ),
+            (monitor.GetDistributions, told(name="models/fraud"), refused),
+            (monitor.GetDistributions, told(name=NAME, columns=["x"] * 21), refused),
+            (monitor.GetDistributions, told(name=NAME, columns=["x" * 257]), refused),
+            (monitor.GetDistributions, told(name=NAME, range=backwards), refused),
+            (monitor.GetDistributions, told(name=NAME), ("NOT_FOUND", "REFERENCE_NOT_FOUND")),
             (monitor.ListDrift, listed(parent=NAME, page_size=-1), refused),
             (monitor.ListDrift, listed(parent=NAME, page_token="¤"), refused),
             (monitor.ListDrift, listed(parent=NAME, page_token="LTE="), refused),
