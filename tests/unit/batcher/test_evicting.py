@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from headrace_batcher.batching.batcher import Batcher
@@ -123,6 +124,41 @@ async def test_while_the_backend_is_away_so_is_what_was_not_in_memory(tight: Sce
     await settled(work, asked)
     assert work.sink.rows(asked) == [4.0]
     await eventually(lambda: len(tight.ready()) == 3)
+
+
+async def test_a_backend_that_restarts_during_an_eviction_leaves_no_version_behind(tight: Scene, work: WorkMaker):
+    tight.backend.unloading.clear()
+    three = [wanted("a"), wanted("b"), wanted("c")]
+    tight.versions.want(three)
+    await eventually(lambda: "load c--v1" in tight.backend.calls and "not in memory" in tight.reason(three[0]))
+    tight.backend.loaded.clear()
+    tight.versions.backend_down("it is gone")
+    tight.versions.backend_up()
+    tight.backend.unloading.set()
+    await eventually(lambda: len(tight.ready()) == 3)
+    for one in three:
+        asked = ask(tight, one, work)
+        await settled(work, asked)
+        assert work.sink.rows(asked) == [4.0]
+
+
+async def test_settings_that_change_while_a_version_is_not_in_memory_are_in_force_when_it_is_asked_for(
+    tight: Scene, work: WorkMaker
+):
+    three = [wanted("a"), wanted("b"), wanted("c")]
+    tight.versions.want(three)
+    await eventually(lambda: len(tight.ready()) == 3 and len(tight.backend.loaded) == 2)
+    away = next(one for one in three if one.name not in tight.backend.loaded)
+    changed = replace(away, limits=replace(away.limits, max_rows=8), serving_revision=2)
+    tight.versions.want([changed if one is away else one for one in three])
+
+    def revision() -> int:
+        return next(one.serving_revision for one in tight.versions.statuses() if one.digest == away.digest)
+
+    await eventually(lambda: revision() == 2)
+    asked = ask(tight, away, work)
+    await settled(work, asked)
+    await eventually(lambda: batcher_of(tight, away).limits.max_rows == 8 and revision() == 2)
 
 
 async def test_one_that_nobody_wants_any_more_goes_though_it_is_not_in_memory(tight: Scene):

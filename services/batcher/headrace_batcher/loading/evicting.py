@@ -58,7 +58,8 @@ class Evicting:
         if held.on_demand:
             held.on_demand = False
             held.counters.loaded_on_demand += 1
-            if not held.forms_as_wanted:
+            suits = held.opened is None or held.opened.suits(held.wanted)
+            if not (suits and held.forms_as_wanted):
                 held.serving_revision = 0  # they changed meanwhile: put into force like any change
 
     def failed(self, held: Held) -> None:
@@ -88,6 +89,8 @@ class Evicting:
         if not self._backend_up:
             held.on_demand = False
             held.batcher.refuse(BACKEND_LOST)
+        elif not held.on_demand:  # it went and came back meanwhile
+            self._sleep(held)
         self._holding.move(held, Phase.EVICTED, _NOT_IN_MEMORY)
         log.info("version evicted", model=held.name)
         self._wake()
