@@ -39,7 +39,7 @@ def export(
     unfinished = file.with_name(f".{file.name}.part")
     try:
         with output.waiting("reading"):
-            rows = _write(client, model, experiment, unfinished, parts, timeout.total_seconds())
+            rows = write_units(client, model, experiment, unfinished, parts, timeout.total_seconds())
         unfinished.replace(file)
     except OSError as error:
         raise invalid("FILE", f"cannot write {file}: {error.strerror}") from error
@@ -51,7 +51,7 @@ def export(
         output.say(f"wrote {rows:,} units to {shown(str(file))}")
 
 
-def _write(client: Client, model: str, experiment: str, path: Path, parts: int, timeout_s: float) -> int:
+def write_units(client: Client, model: str, experiment: str, path: Path, parts: int, timeout_s: float) -> int:
     """Write one part after the other, batch by batch; return the number of rows."""
     import pyarrow.parquet
 

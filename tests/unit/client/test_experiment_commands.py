@@ -1,0 +1,63 @@
+"""Experiments on the command line: how metrics are written, and how units become a Parquet file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+import pyarrow
+import pyarrow.parquet
+import pytest
+from headrace.monitor.v1 import experiment_pb2 as pb
+from headrace_client.cli.experiments.exporting import write_units
+from headrace_client.cli.experiments.metrics import MetricText
+
+
+def metric(text: str) -> pb.Experiment.Metric:
+    return MetricText().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "kind", "lower", "quantile"),
+    [
+        ("conversion", "conversion", pb.Experiment.KIND_BINARY, False, 0.0),
+        ("-refund", "refund", pb.Experiment.KIND_BINARY, True, 0.0),
+        ("reward:mean", "reward", pb.Experiment.KIND_MEAN, False, 0.0),
+        ("reward:ratio/predictions", "reward", pb.Experiment.KIND_RATIO, False, 0.0),
+        ("-latency:p95", "latency_p95", pb.Experiment.KIND_QUANTILE, True, 0.95),
+        ("latency:p999", "latency_p999", pb.Experiment.KIND_QUANTILE, False, 0.999),
+    ],
+)
+def test_a_metric_is_written_in_a_word(text: str, name: str, kind: Any, lower: bool, quantile: float):
+    found = metric(text)
+    assert (found.name, found.kind, found.lower_is_better, found.quantile) == (name, kind, lower, quantile)
+
+
+@pytest.mark.parametrize("text", ["", ":mean", "reward:median", "reward:p", "reward:p5", "reward:p9999"])
+def test_what_is_no_metric_is_refused_with_an_example(text: str):
+    with pytest.raises(click.BadParameter, match="reward:mean"):
+        metric(text)
+
+
+class Units:
+    """A client that exports units in parts."""
+
+    def __init__(self, *parts: list[str]) -> None:
+        self._parts = parts
+
+    def export_experiment_units(self, model: str, experiment: str, file: BinaryIO, *, part: int, **_: Any) -> None:
+        batch = pyarrow.record_batch({"unit": pyarrow.array(self._parts[part], pyarrow.string())})
+        sink = io.BytesIO()
+        with pyarrow.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        file.write(sink.getvalue())
+
+
+@pytest.mark.parametrize("parts", [(["a", "b"], ["c"]), ([], ["c"]), ([],)])
+def test_units_of_all_parts_are_in_one_file(tmp_path: Path, parts: tuple[list[str], ...]):
+    lent: Any = Units(*parts)
+    path = tmp_path / "units.parquet"
+    assert write_units(lent, "shop", "ranking", path, len(parts), 1.0) == sum(map(len, parts))
+    assert pyarrow.parquet.read_table(path)["unit"].to_pylist() == [unit for part in parts for unit in part]
