@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
-from headrace_servicekit.errors import ServiceError
+from headrace_servicekit.errors import ServiceError, Unavailable
 
 from headrace_monitor.experiments.analysing import Analyst
 from headrace_monitor.experiments.store import ExperimentStore
@@ -21,8 +22,12 @@ class ExperimentWatch:
 
     async def step(self) -> None:
         """Analyse those that are due, one after the other: one that cannot be read keeps no other waiting."""
-        while (due := await self._store.claim_due(self._every)) is not None:
-            try:
-                await self._analyst.analyse(*due)
-            except ServiceError as error:
-                log.warning("an experiment waits", model=due[0], experiment=due[1], reason=error.public_message)
+        with suppress(Unavailable):  # health tells of the database; the next round looks
+            while (due := await self._store.claim_due(self._every)) is not None:
+                await self._look(*due)
+
+    async def _look(self, model: str, id_: str) -> None:
+        try:
+            await self._analyst.analyse(model, id_)
+        except ServiceError as error:
+            log.warning("an experiment waits", model=model, experiment=id_, reason=error.public_message)
