@@ -18,7 +18,7 @@ WITH_DATABASE = set[str]().union(*(HOLDS[name] for name in HOLDS if topology.ser
 CLIENTS = {"console", "scorer"}
 # What only some of them need: the registry tries what is uploaded, a rollout judges by the monitor's statistics.
 HEAVY = {
-    "onnxruntime": {"batcher", "batcher-cpu", "registry"},
+    "onnxruntime": {"batcher", "batcher-cpu", "registry", "scorer"},
     "onnx": {"registry"},
     "pyvoy": {"front-door"},
     "asyncpg": {name for name in HOLDS if HOLDS[name] & WITH_DATABASE},
