@@ -176,6 +176,7 @@ outputs:
 """
 
 
+@pytest.mark.long
 async def test_a_pipeline_wakes_the_pool_of_a_step_and_waits_for_it(scaled_stack: RunningStack, tmp_path: Path):
     token, model = scaled_stack.token("operator"), "asleep-pipeline"
     (file := tmp_path / "pipeline.yaml").write_text(PIPELINE)
