@@ -2,6 +2,7 @@
 
 Rows, for two networks over the same Parquet files in the stack's S3:
 
+  worker             what one worker of a job does, in a process of its own: a shard from S3 scored and put into S3
   run                a job of the scorer: read, scored, checked, written, committed, with every process that it starts
   ONNX Runtime       the limit: the same columns as Arrow batches in memory, one process, one thread
   Ray Data           `map_batches` with an actor for each core, in an environment of its own (0.4 GB), files to files
@@ -13,6 +14,7 @@ stack is started when it is not up. Beside other programs the seconds say nothin
 
   make bench-batch                                    two million records, one worker and two
   make bench-batch BENCH="--rows 10000000 --only large --workers 2"    memory over ten million
+  make bench-batch BENCH=--without-jobs               what runs in one process, also beside other programs
   make bench-batch BENCH=--write-docs                 the table into docs/benchmarks.md
 """
 
@@ -101,7 +103,8 @@ def measured(
     store.client.download_file(BUCKET, keys[0], str(sample))
     limit = alone(network, file, sample, "batches")
     yield limit
-    for workers in options.workers:
+    yield worker(network, file, store, keys[0])
+    for workers in options.workers if not options.without_jobs else ():
         yield run(network, model, workers, options.rows, stack, client)
         if not options.without_ray_data:
             yield ray_data(network, file, keys, workers, options.rows, store, limit.batch_rows)
@@ -116,6 +119,15 @@ def alone(network: Network, model: Path, sample: Path, how: str) -> Row:
     found = json.loads(done.stdout)
     rate, name = found["rows_per_cpu_s"], "ONNX Runtime" if how == "batches" else "row by row"
     return Row(network.name, name, 1, round(rate), 1.0, 1.0, found["batch_rows"])
+
+
+def worker(network: Network, model: Path, store: Store, key: str) -> Row:
+    """Measure one worker of a job, in a process of its own."""
+    order = {**asdict(store), "model": str(model), "features": network.features, "key": key}
+    command = [sys.executable, "-m", "benchmarks.systems.batch.worker", json.dumps(order)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    found = json.loads(done.stdout)
+    return Row(network.name, "worker", 1, round(found["rows_per_cpu_s"]), 1.0, 1.0, found["batch_rows"])
 
 
 def run(network: Network, model: str, workers: int, rows: int, stack: Stack, client: Client) -> Row:
@@ -187,6 +199,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=2_000_000, help="records of the input")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="how many score at once")
     parser.add_argument("--only", nargs="+", choices=[one.name for one in NETWORKS], help="networks")
+    parser.add_argument("--without-jobs", action="store_true", help="only what runs in one process")
     parser.add_argument("--without-ray-data", action="store_true", help="leave it out")
     parser.add_argument("--write-docs", action="store_true", help="the table into docs/benchmarks.md")
     return parser.parse_args()

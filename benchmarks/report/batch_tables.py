@@ -34,7 +34,7 @@ def _cells(rows: Sequence[Any]) -> list[tuple[str, ...]]:
     limits = {row.network: row.per_cpu_s for row in rows if row.name == "ONNX Runtime"}
     found = []
     for row in rows:
-        in_memory = row.name in ("ONNX Runtime", "row by row")
+        in_memory = row.name in ("ONNX Runtime", "row by row", "worker")
         memory = f"{row.memory_early / 1e6:,.0f} → {row.memory_most / 1e6:,.0f}" if row.memory_most else "–"
         share = row.per_cpu_s / limits[row.network]
         found.append(

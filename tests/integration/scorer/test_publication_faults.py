@@ -34,10 +34,10 @@ class Stage:
     def _at(self, stage: str) -> None:
         if stage == self._stage and not self._reached.is_set():
             self._reached.set()
-            self._go_on.wait(timeout=30)
+            self._go_on.wait(timeout=120)
 
     async def reached(self) -> None:
-        await eventually(self._reached.is_set, within=90)
+        await eventually(self._reached.is_set, within=180)
 
     def go_on(self) -> None:
         self._go_on.set()
@@ -55,7 +55,7 @@ async def publisher(environment: dict[str, str]) -> AsyncIterator[tuple[Any, Any
 
 async def scored(scoring: ScorerRig, jobs: Any) -> str:
     """Return the name of a job that is done."""
-    job = await over(jobs, (await created(jobs, scoring.spec())).name)
+    job = await over(jobs, (await created(jobs, scoring.spec())).name, within=400)
     assert job.state == scorer_pb2.ScoringJob.STATE_SUCCEEDED, job.reason
     return job.name
 
@@ -78,7 +78,7 @@ async def published(publications: Any, job: str) -> pb.ScoringPublication:
         assert found[0].state != pb.ScoringPublication.STATE_FAILED, found[0].reason
         return found[0].state == PUBLISHED
 
-    await eventually(there, within=120, every=0.2)
+    await eventually(there, within=240, every=0.2)
     return found[0]
 
 
@@ -92,6 +92,7 @@ def whole_and_once(router: PublishRouter, publication: pb.ScoringPublication) ->
 
 @pytest.mark.faults
 @pytest.mark.long
+@pytest.mark.timeout(1500)
 async def test_a_scorer_that_is_killed_at_any_stage_of_publishing_leaves_one_whole_generation(scoring: ScorerRig):
     scoring.put("in/a.parquet", parquet(features(ROWS)))
     control = free_port()
@@ -117,6 +118,7 @@ async def test_a_scorer_that_is_killed_at_any_stage_of_publishing_leaves_one_who
 
 @pytest.mark.faults
 @pytest.mark.long
+@pytest.mark.timeout(1500)
 async def test_whatever_is_away_or_frozen_at_any_stage_of_publishing_one_whole_generation_comes_of_it(
     scoring: ScorerRig,
 ):
