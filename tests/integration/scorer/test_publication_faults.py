@@ -1,10 +1,9 @@
-"""Publications that are disturbed at every stage: nothing is lost, nothing twice, and nothing half counts."""
+"""Publications whose scorer is killed at every stage: nothing is lost, nothing twice, and nothing half counts."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +12,6 @@ from headrace.scorer.v1 import publications_pb2 as pb
 from headrace.scorer.v1 import publications_pb2_grpc, scorer_pb2, scorer_pb2_grpc
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit.forwarder import Forwarder
 from tests.kit.publish_router import STAGES, PublishRouter
 from tests.kit.scoring import ScorerRig, created, features, over, parquet
 from tests.kit.service_process import service_process
@@ -21,7 +19,6 @@ from tests.kit.service_process import service_process
 ROWS = 300
 ENTITIES = [f"u{at}" for at in range(ROWS)]
 PUBLISHED = pb.ScoringPublication.STATE_PUBLISHED
-AWAY_S = 2.0
 
 
 class Stage:
@@ -114,54 +111,3 @@ async def test_a_scorer_that_is_killed_at_any_stage_of_publishing_leaves_one_who
                 name = f"{job}/publication"
                 await publications.RevertScoringPublication(pb.RevertScoringPublicationRequest(name=name), timeout=20)
             assert not router.in_force, stage
-
-
-@pytest.mark.faults
-@pytest.mark.long
-@pytest.mark.timeout(1500)
-async def test_whatever_is_away_or_frozen_at_any_stage_of_publishing_one_whole_generation_comes_of_it(
-    scoring: ScorerRig,
-):
-    scoring.put("in/a.parquet", parquet(features(ROWS)))
-    control = free_port()
-    router = PublishRouter(scoring.model.contract.outputs)
-    database, store = scoring.environment["SCORER_DATABASE_URL"], scoring.environment["SCORER_S3_ENDPOINT"]
-    async with Forwarder.before(store) as s3, Forwarder.before(database) as postgres:
-        environment = {
-            **scoring.environment,
-            "SCORER_CONTROL_TARGET": f"127.0.0.1:{control}",
-            "SCORER_S3_ENDPOINT": s3.url(store),
-            "SCORER_DATABASE_URL": postgres.url(database),
-        }
-
-        async def router_dies() -> None:
-            router.go()
-            await asyncio.sleep(AWAY_S)  # for as long as it is away
-            router.come(control)
-
-        async def is_away(what: Forwarder, how: Callable[[Forwarder], None]) -> None:
-            how(what)
-            await asyncio.sleep(AWAY_S)
-            what.mend()
-
-        troubles: dict[str, Callable[[], Awaitable[None]]] = {
-            "the router dies": router_dies,
-            "the router is frozen": lambda: asyncio.sleep(AWAY_S),
-            "S3 is cut off": lambda: is_away(s3, Forwarder.cut),
-            "S3 is frozen": lambda: is_away(s3, Forwarder.freeze),
-            "PostgreSQL is cut off": lambda: is_away(postgres, Forwarder.cut),
-            "PostgreSQL is frozen": lambda: is_away(postgres, Forwarder.freeze),
-        }
-        with router.there(control):
-            async with publisher(environment) as (_, jobs, publications):
-                job = await scored(scoring, jobs)
-                for stage in STAGES:
-                    for trouble in troubles.values():
-                        stopped = Stage(router, stage)
-                        await begin(publications, job)
-                        await stopped.reached()
-                        await trouble()
-                        stopped.go_on()
-                        whole_and_once(router, await published(publications, job))
-                        request = pb.RevertScoringPublicationRequest(name=f"{job}/publication")
-                        await publications.RevertScoringPublication(request, timeout=20)
