@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 from headrace_batcher.batching.batcher import Batcher
-from headrace_batcher.decisions.answers import Answer, Failure
-from headrace_batcher.decisions.version_state import Phase, Wanted
+from headrace_batcher.decisions.answers import MODEL_CROWDED_OUT, Answer, Failure
+from headrace_batcher.decisions.version_state import Memory, Phase, Wanted
 from headrace_batcher.decisions.work import Work
+from headrace_runtime.backends.backend import ModelCrashed
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batching import Doubling, WorkMaker, serving, settled
+from tests.kit.batching import Doubling, WorkMaker, serving, settled, submit
 from tests.unit.batcher.test_versions import Backend, Room, Scene, running, wanted
 
 
@@ -188,3 +189,73 @@ async def test_a_sleeping_version_keeps_who_has_the_time_and_refuses_who_has_not
         batcher.accept()
         await settled(work, patient)
         assert work.sink.rows(patient) == [4.0]
+
+
+def shorten(scene: Scene) -> None:
+    """Have the batcher find that memory is short, whatever it holds."""
+    assert scene.memory is not None
+    scene.memory.last = Memory(101, 100)
+    scene.versions.reconsider()
+
+
+def evicted(scene: Scene, *those: Wanted) -> list[Wanted]:
+    return [one for one in those if "not in memory" in scene.reason(one)]
+
+
+async def test_a_version_that_is_loaded_again_with_other_settings_is_not_evicted_meanwhile(
+    tight: Scene, work: WorkMaker
+):
+    first, second = wanted("a"), wanted("b")
+    await tight.bring_up(first, second)
+    await eventually(tight.settled)
+    changed = replace(first, limits=replace(first.limits, instances=2), serving_revision=2)
+    tight.backend.loading.clear()
+    tight.versions.want([changed, second])
+    await eventually(lambda: tight.backend.calls.count("load a--v1") == 2)
+    shorten(tight)
+    await eventually(lambda: evicted(tight, first, second))
+    tight.backend.loading.set()
+    await eventually(lambda: next(iter(tight.versions.statuses())).serving_revision == 2)
+    assert evicted(tight, first, second) == [second]
+    asked = ask(tight, first, work)
+    await settled(work, asked)
+    assert work.sink.rows(asked) == [4.0]
+
+
+async def test_a_version_is_not_evicted_while_a_batcher_of_before_answers_what_it_has(tight: Scene, work: WorkMaker):
+    first, second = wanted("a"), wanted("b")
+    await tight.bring_up(first, second)
+    await eventually(tight.settled)
+    tight.backend.gate.clear()
+    asked = ask(tight, first, work)
+    await eventually(lambda: len(tight.backend.executed) > 0 and batcher_of(tight, first).rows == 1)
+    tight.versions.want([replace(first, limits=replace(first.limits, max_wait_s=0.001), serving_revision=2), second])
+    shorten(tight)
+    await eventually(lambda: evicted(tight, first, second))
+    assert evicted(tight, first, second) == [second]
+    tight.backend.gate.set()
+    await settled(work, asked)
+    assert work.sink.rows(asked) == [4.0]
+
+
+async def test_a_version_that_did_not_answer_is_in_service_when_it_is_loaded_again(tight: Scene, work: WorkMaker):
+    first, second = wanted("a"), wanted("b")
+    await tight.bring_up(first, second)
+    await eventually(tight.settled)
+    tight.versions.stall(next(held for held in tight.versions.loaded() if held.name == first.name), "it is silent")
+    shorten(tight)
+    await eventually(lambda: evicted(tight, first))
+    await settled(work, asked := ask(tight, first, work))
+    assert work.sink.rows(asked) == [4.0]
+    await eventually(lambda: first.name in tight.backend.loaded and not evicted(tight, first))
+    assert first.digest in tight.ready()
+
+
+async def test_who_is_sent_away_is_also_who_was_to_be_tried_alone(backend: Doubling, work: WorkMaker):
+    async with serving(backend, crashed=lambda reason: batcher.sleep(1.0, lambda: None)) as batcher:
+        backend.fail_once(ModelCrashed("its process died"))
+        (suspected,) = submit(batcher, work, [1.0])
+        await eventually(lambda: not batcher.accepting and batcher.rows == 1)
+        batcher.send_away(MODEL_CROWDED_OUT)
+        assert work.sink.reason(suspected) == "BACKEND_CRASHED"
+        assert batcher.rows == 0, "or the loop of versions would ask again at once, for ever"

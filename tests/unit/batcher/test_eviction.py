@@ -59,6 +59,13 @@ def test_nothing_is_evicted_for_what_only_a_rollback_would_need():
     assert spare([seen("a")], SHORT, WARM_FOR_S, NOW, Need.REVERT) == Spare()
 
 
+def test_what_takes_new_settings_is_unloaded_when_it_has_them_wanted_or_not():
+    unwanted = seen("a", wanted_rank=None, unwanted_since=1.0, settling=True)
+    assert step(unwanted, used=10) == step(unwanted) == Step(None, (), math.inf)
+    assert step(replace(unwanted, settling=False)).drop == ("a",)
+    assert spare([replace(unwanted, wanted_rank=0), seen("b", answered=800.0)], SHORT, WARM_FOR_S, NOW).evict == "b"
+
+
 def test_for_the_memory_of_gpus_nothing_goes_that_runs_on_a_cpu():
     held = [seen("cpu", on_gpu=False), seen("gpu", answered=1.0)]
     short = Memory(50, 100, gpu_used=101, gpu_limit=100)

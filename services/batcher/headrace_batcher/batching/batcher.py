@@ -168,7 +168,8 @@ class Batcher:
         self._refusing, self._held_until = self._sleep.refusal, math.inf
 
     def send_away(self, failure: Failure) -> None:
-        """Give `failure` to those that wait while the version sleeps, which goes on."""
+        """Give `failure` to those that wait while the version sleeps, which goes on; nobody is tried alone here."""
+        self._isolation.give_up()
         waiting = self._queue.clear()
         self.counters.shed[failure.reason] += len(waiting)
         if self._sleep is not None:

@@ -30,7 +30,7 @@ class Spare:
 
 def is_cold(one: VersionState, warm_for_s: float, now: float) -> bool:
     """Return whether a version may be evicted: it is loaded, and nobody has asked for it for a while."""
-    if one.phase is not Phase.READY or one.pinned or one.busy or warm_for_s == math.inf:
+    if one.phase is not Phase.READY or one.pinned or one.busy or one.settling or warm_for_s == math.inf:
         return False
     return one.answered_at + warm_for_s <= now
 
@@ -48,7 +48,7 @@ def spare(
     """
     if leaving(seen):
         return Spare()
-    ready = [one for one in seen if one.phase is Phase.READY]
+    ready = [one for one in seen if one.phase is Phase.READY and not one.settling]
     unwanted = [one for one in ready if one.wanted_rank is None]
     if unwanted:
         return Spare((min(unwanted, key=lambda one: one.unwanted_since).digest,))

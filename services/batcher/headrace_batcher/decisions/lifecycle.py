@@ -25,7 +25,8 @@ CRASHES_FORGOTTEN_S = 300.0
 # What an unloaded version held is given back within this time: a model's process ends after Triton has said so, and
 # memory is read now and then.
 FREED_S = 3.0
-_TAKES_THE_NAME = (Phase.READY, Phase.DRAINING, Phase.LOADING, Phase.EVICTING)
+_UNDER_WAY = (Phase.LOADING, Phase.DRAINING, Phase.EVICTING)
+_TAKES_THE_NAME = (Phase.READY, *_UNDER_WAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def _unwanted(seen: Sequence[VersionState], unload_after_s: float, now: float) -
     """Return what was unwanted for long enough, and when the next one will have been."""
     drop, until = [], math.inf
     for one in seen:
-        if one.wanted_rank is not None or one.phase in (Phase.LOADING, Phase.DRAINING, Phase.EVICTING):
+        if one.wanted_rank is not None or one.settling or one.phase in _UNDER_WAY:
             continue
         gone_at = one.unwanted_since + unload_after_s
         if one.phase is not Phase.READY or gone_at <= now:

@@ -112,7 +112,8 @@ class VersionState:
     it was loaded last. wanted_since: when it was first wanted. loading_since: when its attempt began; opening_since:
     when its file was there. suspected: the backend went away while it was loaded. pinned: it is never evicted. busy:
     requests for it wait or execute, or have asked for it since it was evicted. answered_at: when it last answered one.
-    loaded_at: when it last became ready. on_gpu: whether it may take memory of a GPU.
+    loaded_at: when it last became ready. on_gpu: whether it may take memory of a GPU. settling: its serving settings
+    are being changed, and it is not unloaded meanwhile.
     """
 
     digest: str
@@ -135,6 +136,7 @@ class VersionState:
     answered_at: float = -math.inf
     loaded_at: float = -math.inf
     on_gpu: bool = True
+    settling: bool = False
 
 
 @dataclass(frozen=True, slots=True)

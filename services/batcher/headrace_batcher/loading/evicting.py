@@ -42,6 +42,7 @@ class Evicting:
 
     def begin(self, held: Held, tasks: asyncio.TaskGroup) -> None:
         """Have a version unloaded that nobody has asked for lately; whoever does from now on waits."""
+        held.stalled = False
         self._sleep(held)
         self._holding.move(held, Phase.EVICTING, _NOT_IN_MEMORY)
         tasks.create_task(self._unload(held), name=f"evict {held.name}")

@@ -35,9 +35,10 @@ class Held:
     loaded last; costly: attempts in a row that took much and failed. change: the last that waited
     for it. loading_since, opening_since: as `VersionState` has them. load_s: how long it took to make it ready the last
     time. opened: what the backend has of it, None before the first time. serving_revision: of the serving settings in
-    force; refused_revision: of those that the backend did not take, and why. retiring: batchers with other limits that
-    answer what they have. on_demand: it was evicted, and is announced all the same. answered_at: when it last answered,
-    by a batcher of before. loaded_at: when it last became ready. open_s: how long the backend last took to load it.
+    force; refused_revision: of those that the backend did not take, and why. settling: how much goes on so that others
+    come into force: a reload, and batchers of before that answer what they have. on_demand: it was evicted, and is
+    announced all the same. answered_at: when it last answered, by a batcher of before. loaded_at: when it last became
+    ready. open_s: how long the backend last took to load it.
     """
 
     wanted: Wanted
@@ -72,7 +73,7 @@ class Held:
     serving_revision: int = 0
     refused_revision: int = 0
     refusal: str = ""
-    retiring: int = 0
+    settling: int = 0
     on_demand: bool = False
     answered_at: float = -math.inf
     loaded_at: float = -math.inf
@@ -199,10 +200,11 @@ class Held:
             self.opening_since,
             bool(self.losses),
             self.wanted.pinned,
-            bool(self.batcher.rows) or self.batcher.asked or self.retiring > 0,
+            bool(self.batcher.rows) or self.batcher.asked,
             max(self.answered_at, self.batcher.last_answer),
             self.loaded_at,
             self.wanted.device != "CPU",
+            self.settling > 0,
         )
 
     def files(self, path: Path, beside: Mapping[str, Path]) -> ModelFiles:

@@ -60,8 +60,9 @@ class Settling:
             if held.opened is None or held.opened.suits(wanted):
                 self._apply(held, tasks)
             # Until a batcher of before is gone, its batches may be larger than the backend would be told.
-            elif not self.reloading and not held.retiring and self._gate.open:
+            elif not self.reloading and not held.settling and self._gate.open:
                 self.reloading = True
+                held.settling += 1
                 self._gate.begin_loading()
                 tasks.create_task(self._reload(held, tasks), name=f"reload {held.name}")
 
@@ -69,6 +70,7 @@ class Settling:
         held.serving_revision, held.refusal = held.wanted.serving_revision, ""
         if not held.forms_as_wanted:
             before = self._holding.replace_batcher(held, tasks, crashed=self._crashed)
+            held.settling += 1
             tasks.create_task(self._retire(held, *before), name=f"retire {held.name}")
         self._holding.move(held, held.phase, held.reason)  # tells the control plane
         log.info("serving settings in force", model=held.name, revision=held.serving_revision)
@@ -94,6 +96,7 @@ class Settling:
                 self._apply(held, tasks)
         finally:
             self.reloading = False
+            held.settling -= 1
             self._gate.end_loading()
             self._wake()
 
@@ -105,12 +108,11 @@ class Settling:
 
     async def _retire(self, held: Held, batcher: Batcher, serving: asyncio.Task[None]) -> None:
         """End a batcher that gets nothing new, once it has answered what it has."""
-        held.retiring += 1
         for _ in range(round(RETIRE_S / _RETIRE_POLL_S)):
             if not batcher.rows:
                 break
             await asyncio.sleep(_RETIRE_POLL_S)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
-        held.retiring -= 1
+        held.settling -= 1
         self._wake()
