@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.decisions.answers import Answer
-from headrace_batcher.decisions.padding import Padding, plan
+from headrace_batcher.decisions.padding import MOST_BYTES, Padding, plan
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.work import Work
 from headrace_runtime.contract import Contract, TensorSpec
@@ -146,3 +146,15 @@ def test_answers_are_those_of_each_request_alone(sequences):
     for sequence, answer in zip(sequences, answers, strict=True):
         assert scores(answer) == [[10.0 * one for one in sequence]]
         assert math.isclose(np.frombuffer(bytes(answer.values[1]), "<i8")[0], sum(sequence))
+
+
+@pytest.mark.parametrize(
+    ("rows", "padded"),
+    [pytest.param(MOST_BYTES // (65536 * 16), 65536, id="as large as a message"), pytest.param(17, 3, id="larger")],
+)
+async def test_a_request_is_padded_to_no_more_than_a_message_may_have(rows, padded):
+    model = Words()
+    (answer,), batcher = await ask(model, [[1, 2, 3]] * rows, padding=Padding((65536,)), max_rows=32)
+    assert {shape[1] for shape in model.executed} == {padded}
+    assert scores(answer) == [[10, 20, 30]] * rows
+    assert batcher.counters.padded_bytes in (0, MOST_BYTES)

@@ -11,7 +11,7 @@ import structlog
 from headrace_runtime import shapes
 from headrace_runtime.backends.backend import Backend, BackendLost
 from headrace_runtime.contract import Contract
-from headrace_runtime.shapes import ShapeKey, WrongInput
+from headrace_runtime.shapes import WrongInput
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Code
 
@@ -110,9 +110,8 @@ class Batcher:
         try:
             layout = self._executor.layout(work.key)
             work.size_bytes = shapes.check_inputs(layout, work.rows, work.inputs)
-            if self._padder is not None and (planned := self._padder.planned(work.key)) is not None:
-                before, layout = layout, self._executor.layout(ShapeKey(work.key.absent, planned.dims))
-                work.size_bytes = self._padder.pad(work, planned, before, layout)
+            if self._padder is not None:
+                layout = self._padder.pad(work, layout, self._executor.layout)
         except WrongInput as error:
             work.sink.settle(work, Failure(Code.INVALID_ARGUMENT, "INVALID_TENSOR", str(error), error.position))
             return

@@ -5,14 +5,14 @@ Only versions whose serving settings say so have a `Padder`; for the others noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from headrace_runtime.backends.onnx_session import DTYPES
 from headrace_runtime.contract import ELEMENT_BYTES, Contract
 from headrace_runtime.shapes import Layout, OutputTensor, Raw, ShapeKey
 
-from headrace_batcher.decisions.padding import Padding, Plan, plan
+from headrace_batcher.decisions.padding import MOST_BYTES, Padding, Plan, plan
 from headrace_batcher.decisions.work import Work
 from headrace_batcher.encoding import RowShapes
 from headrace_batcher.metrics import BatchCounters
@@ -32,26 +32,32 @@ class Padder:
         self._counters = counters
         self._plans: dict[tuple[int, ...], Plan | None] = {}
 
-    def planned(self, key: ShapeKey) -> Plan | None:
-        """Return what becomes of requests with a key, None when they stay as they are."""
-        if key.dims not in self._plans:
-            if len(self._plans) >= _MAX_PLANS:
-                self._plans.clear()
-            self._plans[key.dims] = plan(self._padding, key.dims, answers_vary=self._answers_vary)
-        return self._plans[key.dims]
-
-    def pad(self, work: Work, planned: Plan, before: Layout, after: Layout) -> int:
-        """Pad the checked inputs of a request from one layout to another; return their size in bytes."""
+    def pad(self, work: Work, layout: Layout, layout_of: Callable[[ShapeKey], Layout]) -> Layout:
+        """Pad the checked inputs of a request with a layout, unless they stay as they are; return their layout then."""
+        planned = self._planned(work.key.dims)
+        if planned is None:
+            return layout
+        key = ShapeKey(work.key.absent, planned.dims)
+        after = layout_of(key)
+        if work.rows * sum(size or 0 for size in after.row_bytes) > MOST_BYTES:
+            return layout
         padded = [
             data if old == new else self._padded(spec.name, DTYPES[spec.datatype], data, (work.rows, *old), new)
-            for spec, old, new, data in zip(after.inputs, before.row_shapes, after.row_shapes, work.inputs, strict=True)
+            for spec, old, new, data in zip(after.inputs, layout.row_shapes, after.row_shapes, work.inputs, strict=True)
         ]
         size = sum(map(len, padded))
         self._counters.padded_bytes += size
-        self._counters.padding_bytes += size - sum(map(len, work.inputs))
-        work.inputs, work.cut = padded, planned.cut
-        work.key = ShapeKey(work.key.absent, planned.dims)
-        return size
+        self._counters.padding_bytes += size - work.size_bytes
+        work.key, work.inputs, work.size_bytes, work.cut = key, padded, size, planned.cut
+        return after
+
+    def _planned(self, dims: tuple[int, ...]) -> Plan | None:
+        """Return what becomes of requests with such sizes, None when they stay as they are."""
+        if dims not in self._plans:
+            if len(self._plans) >= _MAX_PLANS:
+                self._plans.clear()
+            self._plans[dims] = plan(self._padding, dims, answers_vary=self._answers_vary)
+        return self._plans[dims]
 
     def _padded(self, name: str, dtype: np.dtype, data: Raw, shape: tuple[int, ...], row: tuple[int, ...]) -> bytes:
         whole = np.full((shape[0], *row), self._values.get(name, 0), dtype)
