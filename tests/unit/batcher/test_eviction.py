@@ -100,6 +100,7 @@ def test_who_is_turned_away_comes_back_when_the_first_may_be_evicted():
     assert retry_after_s(held, WARM_FOR_S, NOW) == 5.0
     assert retry_after_s([seen("a", pinned=True)], WARM_FOR_S, NOW) > 0.0
     assert retry_after_s([seen("a", busy=True)], WARM_FOR_S, NOW) > 0.0
+    assert retry_after_s([seen("a", answered=950.0)], math.inf, NOW) == 3600.0, "and not never"
 
 
 STATES = st.builds(

@@ -14,7 +14,8 @@ from headrace_batcher.decisions.version_state import Memory, Need, Phase, Versio
 
 # When nothing that is warm says when it will not be any more.
 _UNKNOWN_S = 5.0
-_LEAST_S = 0.5
+# Versions may be kept warm for ever, which nobody can be told to wait for.
+_LEAST_S, _MOST_S = 0.5, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def spare(
 def retry_after_s(seen: Sequence[VersionState], warm_for_s: float, now: float) -> float:
     """Return when to ask again for a version that all others are too warm for: until the first may be evicted."""
     cools_at = [one.answered_at + warm_for_s for one in seen if one.phase is Phase.READY and not one.pinned]
-    return max(_LEAST_S, min(cools_at) - now) if cools_at else _UNKNOWN_S
+    return min(_MOST_S, max(_LEAST_S, min(cools_at) - now)) if cools_at else _UNKNOWN_S
 
 
 def _last_used(one: VersionState) -> tuple[float, str]:
