@@ -201,6 +201,14 @@ def test_a_slowed_version_that_is_worse_is_taken_back_and_one_that_is_paused_sta
     assert (paused.moving, paused.reason) == (False, "paused")
 
 
+def test_a_slowed_step_is_frozen_no_longer_than_its_alert_is_open_room_or_not():
+    frozen = progress.observed(at(1, share=0.2, limited_to=0.2), seen(FULL, alerts=("slo: late",)), LATER)
+    assert (frozen.rollout.frozen, [one.type for one in frozen.events]) == ("alert: slo: late", ["frozen"])
+    for room in (FULL, None):
+        over = progress.observed(frozen.rollout, seen(room), LATER)
+        assert (over.rollout.frozen, over.rollout.moving, [one.type for one in over.events]) == ("", False, ["thawed"])
+
+
 def test_who_skips_a_step_does_not_wait_for_room():
     after = progress.observed(at(0, skip=True), seen(None), NOW).rollout
     assert (after.step, after.moving, after.limited_to) == (1, True, None)

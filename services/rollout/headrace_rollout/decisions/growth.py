@@ -46,11 +46,13 @@ def _grown_into(rollout: Rollout, room: Room | None, why: str) -> Transition:
     """Leave a step for the next one, or for more of its own share, as far as there is room."""
     step = rollout.step if rollout.limited_to is not None else rollout.step + 1
     fitting = fit(rollout, step, room)
+    thawed = transitions.thawed(rollout)
     if fitting.share <= rollout.share:
-        if room is None or rollout.limited_to is not None:
+        if rollout.limited_to is not None:  # what it has it keeps: nothing freezes it
+            return replace(thawed, rollout=replace(thawed.rollout, reason=fitting.reason))
+        if room is None:
             return Transition(replace(rollout, reason=fitting.reason))
         return transitions.frozen(rollout, f"no head-room: {fitting.reason}")
-    thawed = transitions.thawed(rollout)
     if step == rollout.step:
         onward = transitions.moving(thawed.rollout, step, why, fitting)
     else:
