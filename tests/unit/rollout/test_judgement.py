@@ -178,6 +178,12 @@ QUIET_HOUR = (Block(asked=60_000, refused=600, errors=30),) * 12
         pytest.param(errors(NEW, 67, Code.INVALID_ARGUMENT), QUIET_HOUR, 10, id="a third refused"),
         pytest.param(errors(NEW, 10), QUIET_HOUR, 10, id="a twentieth failed"),
         pytest.param(errors(NEW, 10, Code.DEADLINE_EXCEEDED), QUIET_HOUR, 10, id="a twentieth too late"),
+        pytest.param(
+            errors(NEW, 10),
+            (*QUIET_HOUR[:11], Block(asked=500, refused=499)),
+            10,
+            id="a twentieth failed, after minutes of mistakes alone",
+        ),
     ],
 )
 def test_a_version_that_serves_alone_is_held_against_the_hour_before(bad: Count, blocks, seconds: int):

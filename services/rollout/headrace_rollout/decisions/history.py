@@ -24,6 +24,11 @@ class Block:
     errors: int = 0
     timeouts: int = 0
 
+    @property
+    def accepted(self) -> int:
+        """Those that were not refused."""
+        return self.asked - self.refused
+
 
 def tolerated_refusals(blocks: Sequence[Block]) -> float | None:
     """Return the share of refusals of a version alone that is its callers'; None where too little is known."""
@@ -33,12 +38,14 @@ def tolerated_refusals(blocks: Sequence[Block]) -> float | None:
 
 def past(blocks: Sequence[Block], alpha: float) -> Past:
     """Return errors and timeouts in the block that may have been the worst; nothing where too little is known."""
-    counts = {
-        Metric.ERRORS: [(one.errors, one.asked - one.refused) for one in _known(blocks)],
-        Metric.TIMEOUTS: [(one.timeouts, one.asked - one.refused) for one in _known(blocks)],
-    }
-    if not any(counts.values()):
+    # Of a few requests that were not refused any rate may have been the true one.
+    known = [one for one in _known(blocks) if one.accepted >= ENOUGH_IN_BLOCK]
+    if not known:
         return NO_PAST
+    counts = {
+        Metric.ERRORS: [(one.errors, one.accepted) for one in known],
+        Metric.TIMEOUTS: [(one.timeouts, one.accepted) for one in known],
+    }
     return {metric: max(found, key=lambda one: rate_bounds(*one, alpha)[1]) for metric, found in counts.items()}
 
 
