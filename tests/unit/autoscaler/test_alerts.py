@@ -83,6 +83,12 @@ def test_an_actuator_is_a_problem_from_its_first_failure_until_it_has_obeyed(qui
     assert found(quiet, acting, 7.0) == []
 
 
+def test_an_actuator_that_obeys_after_all_is_no_problem_any_more(quiet: Decision):
+    acting = failed(asked(Acting(), 1, Ask(3), 0.0), "3 acknowledged, 2 ready after 60 s", 61.0)
+    acting = judged(acting, ReplicaStatus(3, ready=3, coming=0, missing=0), 62.0, 60.0)
+    assert found(quiet, acting, 62.0) == []
+
+
 def test_an_actuator_that_does_not_answer_for_as_long_as_a_start_takes_is_a_problem(quiet: Decision):
     acting = asked(Acting(), 1, Ask(3), 0.0)
     assert found(quiet, acting, 100.0) == []

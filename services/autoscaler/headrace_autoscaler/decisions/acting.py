@@ -114,11 +114,16 @@ def resumed(acting: Acting, kept: int | None, now_s: float) -> Acting:
 
 
 def judged(acting: Acting, status: ReplicaStatus, now_s: float, deadline_s: float) -> Acting:
-    """Return the state after a look at what there is: what was acknowledged is done, late, or still on its way."""
+    """Return the state after a look at what there is: what was acknowledged is done, late, or still on its way.
+
+    What had failed is done too, once the actuator keeps it and it is ready: its answer was lost, or it was slow.
+    """
+    there = status.ready == acting.target and not status.coming and not status.missing
+    obeyed = acting.stage is Stage.ACKNOWLEDGED or (acting.stage is Stage.FAILED and status.target == acting.target)
+    if there and obeyed:
+        return replace(acting, stage=Stage.DONE, since_s=now_s, failures=0, problem="")
     if acting.stage is not Stage.ACKNOWLEDGED or acting.target is None:
         return acting
-    if status.ready == acting.target and not status.coming and not status.missing:
-        return replace(acting, stage=Stage.DONE, since_s=now_s, failures=0, problem="")
     waited_s = now_s - acting.since_s
     if status.target not in (None, acting.target) and waited_s > min(SHOWS_AFTER_S, deadline_s):
         return failed(acting, f"{acting.target} acknowledged, and {status.target} kept", now_s)
