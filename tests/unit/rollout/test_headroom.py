@@ -151,6 +151,9 @@ def test_a_first_step_that_does_not_fit_waits_and_ends_the_rollout_with_the_numb
     assert (waits.state, waits.moving, "room for 0" in waits.reason) == (State.PREPARING, False, True)
     over = progress.prepared(waits, "", NOW + 10 * MINUTE, FULL).rollout
     assert (over.state, "busy for 80% of the time" in over.reason) == (State.FAILED, True)
+    assert waits.reason.startswith("the version is ready, and waits for head-room: 5 % of the traffic would")
+    assert over.reason.startswith("version v2 was ready, and pool default had no head-room for it within 10 min: 5 %")
+    assert over.reason.endswith("; add batchers to it, or set a higher max_utilisation_percent in the policy")
     switch = progress.prepared(rollout(BLUE_GREEN), "", NOW, COLD).rollout
     assert (switch.state, "100 % of the traffic would" in switch.reason) == (State.PREPARING, True)
 
@@ -165,6 +168,7 @@ def test_a_step_without_room_is_frozen_with_the_numbers_told_once_and_goes_on_wh
     frozen = progress.observed(at(0), seen(FULL), LATER)
     assert (frozen.rollout.step, frozen.rollout.moving) == (0, False)
     assert frozen.rollout.frozen.startswith("no head-room: 50 % of the traffic would have the pool compute 360")
+    assert frozen.rollout.frozen.endswith("; add batchers, or skip the step")
     assert [one.type for one in frozen.events] == ["frozen"]
     again = progress.observed(frozen.rollout, seen(FULL), LATER)
     assert again.events == ()

@@ -52,7 +52,7 @@ def _grown_into(rollout: Rollout, room: Room | None, why: str) -> Transition:
             return replace(thawed, rollout=replace(thawed.rollout, reason=fitting.reason))
         if room is None:
             return Transition(replace(rollout, reason=fitting.reason))
-        return transitions.frozen(rollout, f"no head-room: {fitting.reason}")
+        return transitions.frozen(rollout, f"no head-room: {fitting.reason}; add batchers, or skip the step")
     if step == rollout.step:
         onward = transitions.moving(thawed.rollout, step, why, fitting)
     else:

@@ -34,21 +34,25 @@ def prepared(rollout: Rollout, lack: str, now: datetime, room: Room | None = Non
     """Take in how far the version is. lack: what it waits for; empty when it is ready. room: for the first step, None
     while that is not known.
     """
-    if not lack:
-        if rollout.paused:
-            return Transition(replace(rollout, reason="the version is ready; paused"))
-        if rollout.policy.shadow is not None:
-            return Transition(replace(rollout, state=State.SHADOWING, moving=True, reason="the version is ready"))
+    remedy = ""
+    if lack:
+        waits, never = "waits until the version is ready", f"version {rollout.version} was not ready"
+    elif rollout.paused:
+        return Transition(replace(rollout, reason="the version is ready; paused"))
+    elif rollout.policy.shadow is not None:
+        return Transition(replace(rollout, state=State.SHADOWING, moving=True, reason="the version is ready"))
+    else:
         fit = growth.fit(rollout, 0, room)
         if fit.share > 0:
             return transitions.moving(rollout, 0, "the version is ready", fit)
-        lack = fit.reason
+        lack, waits = fit.reason, "the version is ready, and waits for head-room"
+        never = f"version {rollout.version} was ready, and pool {rollout.pool} had no head-room for it"
+        if room is not None:
+            remedy = "; add batchers to it, or set a higher max_utilisation_percent in the policy"
     if now - rollout.create_time >= rollout.policy.ready_timeout:
-        told = (
-            f"version {rollout.version} was not ready within {transitions.span(rollout.policy.ready_timeout)}: {lack}"
-        )
+        told = f"{never} within {transitions.span(rollout.policy.ready_timeout)}: {lack}{remedy}"
         return transitions.over(rollout, State.FAILED, told, now)
-    return Transition(replace(rollout, reason=f"waits until the version is ready: {lack}"))
+    return Transition(replace(rollout, reason=f"{waits}: {lack}"))
 
 
 def moved(rollout: Rollout, etag: str, now: datetime) -> Transition:
