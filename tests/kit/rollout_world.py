@@ -13,8 +13,8 @@ from typing import Any
 from headrace.router.v1 import route_pb2
 from headrace_rollout.decisions.headroom import Room
 from headrace_rollout.decisions.rollouts import Decision, Rollout, Verdict
+from headrace_rollout.observing import Judged
 from headrace_rollout.peers import Written
-from headrace_rollout.runner import Judged
 from headrace_servicekit.errors import Aborted, AlreadyExists, PreconditionFailed, Unavailable
 from headrace_servicekit.identity import model_not_found
 

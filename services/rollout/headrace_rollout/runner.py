@@ -6,19 +6,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import structlog
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Code, ServiceError, Unavailable
 from headrace_servicekit.postgres.connections import Transactions
 
-from headrace_rollout.decisions import growth, progress, routing
-from headrace_rollout.decisions.headroom import Room
-from headrace_rollout.decisions.observation import Consent, Observation
-from headrace_rollout.decisions.rollouts import Rollout, State, Transition, Verdict
+from headrace_rollout.decisions import progress, routing
+from headrace_rollout.decisions.rollouts import Rollout, State, Transition
+from headrace_rollout.observing import Judging, Observing, Rooms
 from headrace_rollout.peers import Routes, Written, lack_of, route_of
 from headrace_rollout.registry import Registry
 from headrace_rollout.store import Decide, Store
@@ -30,45 +28,6 @@ RENEW_EVERY_S = 20.0
 _DROPPED = frozenset({"VERSION_NOT_READY", "SUPERSEDED", "REQUEST_ID_REUSED"})
 _STALE = frozenset({"ETAG_MISMATCH", "ROUTE_MANAGED"})
 _LATER = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.CANCELLED, Code.INTERNAL})
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What the judge makes of a rollout. evidence: to keep. verdict: None for one that is not judged. bad_from: when
-    the first bad answer was counted.
-    """
-
-    evidence: str
-    verdict: Verdict | None
-    bad_from: datetime | None
-
-
-class Judging(Protocol):
-    """The judge, as a turn needs it."""
-
-    async def begin(self, rollout: Rollout, now: datetime) -> str:
-        """Return the evidence before the first request of the version. Raises ServiceError while there is none."""
-        ...
-
-    async def judge(self, rollout: Rollout, now: datetime) -> Judged:
-        """Take in what was answered since. Raises nothing when the monitor is away: that is a verdict too."""
-        ...
-
-    def alerts(self, model: str) -> tuple[str, ...]:
-        """Return what asks for a freeze of a model's rollouts."""
-        ...
-
-    def drift(self, model: str) -> tuple[str, ...]:
-        """Return those of them that are of a drift."""
-        ...
-
-
-class Rooms(Protocol):
-    """The head-room of pools, as a turn needs it."""
-
-    async def of(self, rollout: Rollout) -> Room | None:
-        """Return what there is room for; None while that is being measured. Raises nothing."""
-        ...
 
 
 class Runner:
@@ -86,6 +45,7 @@ class Runner:
     ) -> None:
         self._store, self._leader, self._routes, self._registry = store, leader, routes, registry
         self._judging, self._rooms, self._clock = judging, rooms, clock
+        self._observing = Observing(routes, registry, judging, rooms)
         self._renewed_at = -math.inf
         self._read_at, self._now_then = 0.0, datetime.fromtimestamp(0, UTC)
 
@@ -146,44 +106,7 @@ class Runner:
 
     async def _look(self, rollout: Rollout) -> Rollout:
         await self._renew(rollout)
-        try:
-            route, _ = await self._routes.route(rollout.model)
-        except ServiceError as error:
-            if error.reason != "MODEL_NOT_FOUND":
-                raise
-            return await self._keep(rollout, progress.gone)
-        try:
-            named = await self._registry.named(rollout)
-        except ServiceError as error:
-            if error.code is Code.NOT_FOUND:
-                return await self._keep(rollout, progress.model_deleted)
-            named = None
-        judged = await self._judging.judge(rollout, self._now())
-        seen = Observation(
-            route.managed_by,
-            named,
-            self._judging.alerts(rollout.model),
-            judged.verdict,
-            drift=self._judging.drift(rollout.model),
-            consent=await self._consent(rollout),
-        )
-        if growth.wants_room(rollout, seen, self._now()):
-            seen = replace(seen, room=await self._rooms.of(rollout))
-
-        def decide(one: Rollout, now: datetime) -> Transition:
-            one = replace(one, evidence=judged.evidence, bad_from=judged.bad_from)
-            return progress.observed(one, seen, now)
-
-        return await self._keep(rollout, decide)
-
-    async def _consent(self, rollout: Rollout) -> Consent | None:
-        """Return what those say whom a rollout asks; None while they do not, or somebody else is asked."""
-        if not rollout.asks or not rollout.promotion_request:
-            return None
-        try:
-            return Consent() if await self._registry.ask_again(rollout) else None
-        except ServiceError as error:
-            return None if error.code in _LATER else Consent(error.public_message)
+        return await self._keep(rollout, await self._observing.decided(rollout, self._now))
 
     async def _take_back(self, rollout: Rollout) -> Rollout:
         try:

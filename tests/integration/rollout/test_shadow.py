@@ -13,7 +13,7 @@ from headrace_rollout.alerts import FreezeAlerts
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State
 from headrace_rollout.decisions.shadowing import READ_EVERY
 from headrace_rollout.judging import Judge
-from headrace_rollout.runner import Judged
+from headrace_rollout.observing import Judged
 from headrace_rollout.traffic import TrafficReader
 from headrace_servicekit import client
 from headrace_servicekit.clock import SystemClock
