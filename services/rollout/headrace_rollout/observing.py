@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+import structlog
 from headrace_servicekit.errors import Code, ServiceError
 
 from headrace_rollout.decisions import growth, progress
@@ -17,7 +18,10 @@ from headrace_rollout.peers import Routes
 from headrace_rollout.registry import Registry
 from headrace_rollout.store import Decide
 
-_LATER = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.CANCELLED, Code.INTERNAL})
+log = structlog.get_logger()
+
+# What the registry answers of a request for promotion that is over. With any other error nobody was asked.
+_REFUSED = frozenset({Code.FAILED_PRECONDITION, Code.NOT_FOUND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +108,7 @@ class Observing:
         try:
             return Consent() if await self._registry.ask_again(rollout) else None
         except ServiceError as error:
-            return None if error.code in _LATER else Consent(error.public_message)
+            if error.code in _REFUSED:
+                return Consent(error.public_message)
+            log.warning("nobody is asked whether it goes on", rollout=rollout.name, reason=error.public_message)
+            return None

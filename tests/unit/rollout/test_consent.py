@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from headrace.registry.v1 import approval_pb2
@@ -12,9 +13,11 @@ from headrace_rollout.decisions.headroom import Room
 from headrace_rollout.decisions.observation import Consent, Observation
 from headrace_rollout.decisions.policies import OnDrift, Policy, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Transition, Verdict
-from headrace_servicekit.errors import PreconditionFailed
+from headrace_rollout.observing import Observing
+from headrace_servicekit.errors import Aborted, PreconditionFailed, ServiceError, Unauthenticated, Unavailable
 
-from tests.kit.rollouts import CANARY, MINUTE, NOW, rollout
+from tests.kit.rollout_world import World
+from tests.kit.rollouts import CANARY, IMPLICIT, MINUTE, NOW, rollout
 
 LATER = NOW + MINUTE
 DRIFT = "drift-fraud: amount has drifted"
@@ -101,6 +104,20 @@ def test_a_rollout_that_others_approved_goes_on_when_they_approve_it_anew_and_no
     rejected = progress.observed(waits, seen(consent=Consent("request 9 is rejected by cid: worse")), LATER)
     assert (rejected.rollout.state, rejected.rollout.ends_as) == (State.ROLLING_BACK, State.ROLLED_BACK)
     assert "rejected by cid" in rejected.rollout.reason
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), Aborted("once more"), Unauthenticated("too old a token")])
+async def test_approvers_who_cannot_be_asked_have_not_refused(error: ServiceError):
+    class Away(World):
+        async def ask_again(self, rollout: Rollout) -> bool:
+            raise error
+
+    waits = asking(promotion_request=REQUEST)
+    world: Any = Away(IMPLICIT, etag="e0")
+    world.managed_by = waits.manager
+    decide = await Observing(world, world, world, world).decided(waits, lambda: LATER)
+    after = decide(waits, LATER).rollout
+    assert (after.state, after.asks, after.moving) == (State.RUNNING, waits.asks, False)
 
 
 def test_a_rollout_that_asks_can_be_aborted():
