@@ -5,6 +5,7 @@ What a page makes of it shows whether it escapes what people, models and service
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -21,13 +22,14 @@ _DEEPEST = 8
 class HostileApi(grpc.GenericRpcHandler):
     """Answers every public method. text: of every text in every answer. asked: what was sent, by path.
 
-    refusal: what every call of these paths fails with instead.
+    refusal: what every call of these paths fails with instead. answers: what gives their answers instead.
     """
 
     def __init__(self, text: str = "plain") -> None:
         self.text = text
         self.asked: list[tuple[str, Message, dict[str, str]]] = []
         self.refusal: dict[str, tuple[grpc.StatusCode, str]] = {}
+        self.answers: dict[str, Callable[[Any], Message]] = {}
         self._methods = {path_of(name): method for name, method in METHODS.items()}
 
     def service(self, handler_call_details: Any) -> grpc.RpcMethodHandler | None:
@@ -60,6 +62,8 @@ class HostileApi(grpc.GenericRpcHandler):
         self.asked.append((path, message, received))
         if path in self.refusal:
             await context.abort(*self.refusal[path])
+        if path in self.answers:
+            return self.answers[path](message)
         return filled(answer.DESCRIPTOR, self.text)
 
 

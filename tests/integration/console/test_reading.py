@@ -114,3 +114,14 @@ async def test_a_rollout_is_planned_before_it_starts_and_starts_by_the_strategy_
     assert message.policy.strategy == rollout_pb2.RolloutPolicy.STRATEGY_SHADOW
     wrong = await console.browser.post(page, data={**form, "strategy": "linear", "action": "start"})
     assert wrong.status_code == 400
+
+
+async def test_a_version_in_production_is_not_reviewed_for_it_which_would_lock_its_model(console: ConsoleUnderTest):
+    await console.sign_in()
+    serving = registry_pb2.ModelVersion(
+        name="models/digits/versions/v1", stage=registry_pb2.ModelVersion.STAGE_PRODUCTION
+    )
+    answer = registry_pb2.GetModelVersionResponse(version=serving)
+    assert len(await asked(console, "/console/models/digits/versions/v1", "ReviewPromotion")) == 1
+    console.api.answers[path_of("GetModelVersion")] = lambda _: answer
+    assert await asked(console, "/console/models/digits/versions/v1", "ReviewPromotion") == []
