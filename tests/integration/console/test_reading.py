@@ -125,3 +125,15 @@ async def test_a_version_in_production_is_not_reviewed_for_it_which_would_lock_i
     assert len(await asked(console, "/console/models/digits/versions/v1", "ReviewPromotion")) == 1
     console.api.answers[path_of("GetModelVersion")] = lambda _: answer
     assert await asked(console, "/console/models/digits/versions/v1", "ReviewPromotion") == []
+
+
+async def test_models_are_shown_although_nobody_says_which_changed_last(console: ConsoleUnderTest):
+    def none_by_change(request: registry_pb2.ListModelsRequest) -> registry_pb2.ListModelsResponse:
+        by_change = request.order == registry_pb2.ListModelsRequest.ORDER_LATEST_CHANGE
+        return registry_pb2.ListModelsResponse(models=[] if by_change else [registry_pb2.Model(name="models/digits")])
+
+    await console.sign_in()
+    console.api.answers[path_of("ListModels")] = none_by_change
+    page = (await console.browser.get("/console/")).text
+    assert 'href="/console/models/digits"' in page
+    assert "No models yet" not in page

@@ -69,7 +69,7 @@ async def home(visit: Visit) -> Response:
         alerts_of=alerts,
         changes=changes,
         wanted=wanted,
-        nothing_yet=not found["recent"].value,
+        nothing_yet=not (table.rows or wanted) and table.first,
         **found,
     )
 
