@@ -137,3 +137,13 @@ async def test_models_are_shown_although_nobody_says_which_changed_last(console:
     page = (await console.browser.get("/console/")).text
     assert 'href="/console/models/digits"' in page
     assert "No models yet" not in page
+
+
+async def test_nothing_is_replayed_with_changes_of_a_policy_that_cannot_be_read(console: ConsoleUnderTest):
+    await console.sign_in()
+    console.api.refusal[path_of("GetPolicy")] = (grpc.StatusCode.UNAVAILABLE, "away")
+    assert len(await asked(console, "/console/pools/default/replay", "Replay")) == 1
+    assert await asked(console, "/console/pools/default/replay?min=3", "Replay") == []
+    page = (await console.browser.get("/console/pools/default/replay?min=3")).text
+    assert "The autoscaler does not answer: away." in page
+    assert "with your changes" not in page

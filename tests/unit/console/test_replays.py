@@ -21,7 +21,7 @@ def test_only_what_the_form_names_is_changed_and_the_policy_in_force_is_not():
     assert not what_if({})[1].changes
 
 
-@pytest.mark.parametrize("text", ["many", "-1", "nan", "inf", "1e9", "<b>"])
+@pytest.mark.parametrize("text", ["many", "-1", "2.5", "nan", "inf", "1e9", "<b>"])
 def test_what_is_no_number_is_named(text: str):
     wrong, asked = what_if({"min": text})
     assert wrong.startswith("Fewest replicas: “")

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from headrace_console import charts
-from headrace_console.pages.visits import Part, Visit, known, signed_in
+from headrace_console.pages.visits import READ_S, Part, Visit, known, signed_in
 
 _REPLAY_S = 30.0
 _HOURS = (1, 6, 24)
@@ -53,14 +53,16 @@ async def replay(visit: Visit) -> Response:
     """Show what was decided in the last hours beside what would be decided now."""
     pool, client, query = visit.argument("pool"), visit.client, visit.query
     hours = next((one for one in _HOURS if str(one) == query.get("hours")), _HOURS[0])
-    policy = (await visit.part("autoscaler", known(client.get_policy(pool)))).value
+    policy = await visit.part("autoscaler", known(client.get_policy(pool, timeout=READ_S)))
     wrong, asked = what_if(query)
+    if asked.changes and policy.value is None:
+        wrong = policy.problem or f"Pool {pool} has no policy that could be changed."
     found: Part[list[autoscaler_pb2.ReplayResponse] | None] = Part(problem=wrong)
     if not wrong:
         replaying = client.replay_pool(
             pool,
             start=datetime.now(UTC) - timedelta(hours=hours),
-            policy=asked.applied(policy) if asked.changes and policy is not None else None,
+            policy=asked.applied(policy.value) if asked.changes and policy.value is not None else None,
             limit=MOST_DECISIONS,
             timeout=_REPLAY_S,
         )
@@ -71,7 +73,7 @@ async def replay(visit: Visit) -> Response:
         f"Replay of pool {pool}",
         f"headrace autoscale replay {quote(pool)} --since {hours}h",
         pool=pool,
-        policy=policy,
+        policy=policy.value,
         hours=hours,
         choices=_HOURS,
         asked=asked,
@@ -88,11 +90,11 @@ def what_if(query: Mapping[str, str]) -> tuple[str, WhatIf]:
     >>> what_if({"min": "2", "target": ""})
     ('', WhatIf(min_replicas=2, max_replicas=None, target=None))
     >>> what_if({"max": "many"})[0]
-    'Most replicas: “many” is no number of 0 to 1000.'
+    'Most replicas: “many” is no whole number of 0 to 1000.'
     """
     wrong: list[str] = []
 
-    def number(name: str, title: str, most: float) -> float | None:
+    def number(name: str, title: str, most: float, *, whole: bool = False) -> float | None:
         text = query.get(name, "").strip()
         if not text:
             return None
@@ -100,15 +102,20 @@ def what_if(query: Mapping[str, str]) -> tuple[str, WhatIf]:
             value = float(text)
         except ValueError:
             value = -1.0
-        if not isfinite(value) or not 0 <= value <= most:
-            wrong.append(f"{title}: “{text[:40]}” is no number of 0 to {most:g}.")
+        if not isfinite(value) or not 0 <= value <= most or (whole and value % 1):
+            kind = "whole number" if whole else "number"
+            wrong.append(f"{title}: “{text[:40]}” is no {kind} of 0 to {most:g}.")
             return None
         return value
 
-    least, most = number("min", "Fewest replicas", 1000), number("max", "Most replicas", 1000)
-    target = number("target", "Target", 1e12)
-    whole = [None if one is None else int(one) for one in (least, most)]
-    return " ".join(wrong), WhatIf(whole[0], whole[1], target)
+    def replicas(name: str, title: str) -> int | None:
+        value = number(name, title, 1000, whole=True)
+        return None if value is None else int(value)
+
+    asked = WhatIf(
+        replicas("min", "Fewest replicas"), replicas("max", "Most replicas"), number("target", "Target", 1e12)
+    )
+    return " ".join(wrong), asked
 
 
 def picture(decisions: Sequence[autoscaler_pb2.ReplayResponse]) -> Markup:
