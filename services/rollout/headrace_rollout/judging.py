@@ -15,7 +15,7 @@ from headrace_servicekit.errors import ServiceError
 
 from headrace_rollout.alerts import FreezeAlerts
 from headrace_rollout.decisions import judgement, routing, shadowing
-from headrace_rollout.decisions.judgement import Arms, Count, Counts
+from headrace_rollout.decisions.counts import Arms, Count, Counts
 from headrace_rollout.decisions.rollouts import Rollout, State
 from headrace_rollout.documents import record_json, record_of, shadow_record_json, shadow_record_of
 from headrace_rollout.observing import Judged

@@ -15,9 +15,9 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Code
 
 from headrace_rollout.decisions import routing
+from headrace_rollout.decisions.counts import is_fault, is_refusal
 from headrace_rollout.decisions.headroom import VariantTraffic
 from headrace_rollout.decisions.history import Block
-from headrace_rollout.decisions.judgement import is_fault, is_refusal
 from headrace_rollout.decisions.rollouts import Rollout
 
 log = structlog.get_logger()

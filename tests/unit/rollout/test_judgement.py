@@ -8,8 +8,9 @@ from datetime import timedelta
 
 import pytest
 from headrace_rollout.decisions import judgement
+from headrace_rollout.decisions.counts import Arms, Count, Counts
 from headrace_rollout.decisions.history import Block
-from headrace_rollout.decisions.judgement import Arms, Count, Counts, Record
+from headrace_rollout.decisions.judgement import Record
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Decision, Verdict
 from headrace_rollout.documents import record_json, record_of

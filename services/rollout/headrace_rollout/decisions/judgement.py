@@ -1,35 +1,24 @@
-"""What the counts of both versions say of a rollout: pure, over `headrace_statistics.canary`.
-
-Only answers that a version was asked to compute count, and faults: what a cache gives says nothing of a version, and a
-new one has no cache yet.
-"""
+"""What the counts of both versions say of a rollout: pure, over `headrace_statistics.canary`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from headrace_servicekit.errors import Code
 from headrace_statistics.canary import betting, state, verdicts
-from headrace_statistics.canary.counts import ArmCounts, Metric, Tick
+from headrace_statistics.canary.counts import Metric, Tick
 from headrace_statistics.canary.evidence import Evidence
 from headrace_statistics.canary.policy import Policy as Judgement
 from headrace_statistics.canary.verdicts import Action
 
 from headrace_rollout.decisions import history
+from headrace_rollout.decisions.counts import Arms, Counts, counted, is_refusal
 from headrace_rollout.decisions.history import Block
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Verdict
 
-# Which codes are a version's fault for certain, besides a deadline that passed.
-_FAULTS = frozenset((Code.UNKNOWN, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS))
-# Which are the caller's, or a version's that takes less than the one before, or of whose inputs some are in quarantine.
-# Beside another version that makes no difference: callers' mistakes meet both alike. Alone, it does: then only what is
-# beyond the worst minutes of the hour before, and one caller's mistakes besides, counts; where nothing is known of that
-# hour, what is beyond halfway from the share that the version before refused to everything.
-_REFUSALS = frozenset((Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE))
 # Of the baseline, before its slowest hundredth counts as known.
 ENOUGH_DURATIONS = 200
 SLOW_FACTOR = 1.5
@@ -44,32 +33,6 @@ _DECISIONS = {
     Action.HOLD: Decision.HOLD,
     Action.NO_DATA: Decision.NO_DATA,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Answers of one kind. online: computed for their request by the version itself."""
-
-    version: str
-    variant: str
-    online: bool
-    code: int
-    count: int
-    invalid: int = 0
-    degraded: int = 0
-    first_bucket: int = 0
-    durations: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What came since the last ones. missing: data planes not heard of. erring_units: new ones, by variant."""
-
-    time: datetime
-    elapsed: timedelta
-    counts: tuple[Count, ...]
-    missing: tuple[str, ...] = ()
-    erring_units: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +63,6 @@ class Record:
         return halfway if self.history_refusals is None else min(halfway, self.history_refusals)
 
 
-@dataclass(frozen=True, slots=True)
-class Arms:
-    """Which variants are compared, and the versions that serve them. alone: the old one has no traffic any more."""
-
-    candidate: tuple[str, str]
-    baseline: tuple[str, str]
-    alone: bool
-
-
-def is_fault(code: int) -> bool:
-    """Return whether a gRPC code is a version's fault, not its caller's."""
-    return code in _FAULTS or code == Code.DEADLINE_EXCEEDED
-
-
-def is_refusal(code: int) -> bool:
-    """Return whether a gRPC code may be a caller's fault, or a version's that takes less."""
-    return code in _REFUSALS
-
-
 def begin(policy: Policy, cursor: str, now: datetime, blocks: Sequence[Block] = ()) -> Record:
     """Return the evidence before the first request of the version. blocks: of the version before, in its last hour."""
     slow = None if policy.slow_after is None else bucket_of(policy.slow_after.total_seconds())
@@ -135,8 +79,8 @@ def taken(record: Record, policy: Policy, arms: Arms, counts: Counts, cursor: st
     slow = record.slow_bucket
     record = _with_refusals(record, arms, counts)
     tolerated = record.tolerated_refusals if arms.alone else 0.0
-    candidate = _arm(counts, arms.candidate, slow, tolerated)
-    baseline = None if arms.alone else _arm(counts, arms.baseline, slow, tolerated)
+    candidate = counted(counts, arms.candidate, slow, tolerated)
+    baseline = None if arms.alone else counted(counts, arms.baseline, slow, tolerated)
     seconds = counts.elapsed.total_seconds()
     judged = state.from_json(record.judgement)
     if seconds > 0:
@@ -187,7 +131,7 @@ def _with_durations(record: Record, arms: Arms, counts: Counts) -> Record:
     if record.slow_bucket is not None:
         return record
     durations = dict(record.durations)
-    for one in _of(counts.counts, arms.baseline):
+    for one in counts.of(arms.baseline):
         if one.online:
             for at, count in enumerate(one.durations, one.first_bucket):
                 if count:
@@ -206,42 +150,13 @@ def _with_durations(record: Record, arms: Arms, counts: Counts) -> Record:
 
 def _with_refusals(record: Record, arms: Arms, counts: Counts) -> Record:
     """Learn from the baseline which share of what it is asked it refuses."""
-    refused = sum(one.count for one in _of(counts.counts, arms.baseline) if one.code in _REFUSALS)
-    asked = refused + _arm(counts, arms.baseline, None, 1.0).requests
+    refused = sum(one.count for one in counts.of(arms.baseline) if is_refusal(one.code))
+    asked = refused + counted(counts, arms.baseline, None, 1.0).requests
     return replace(
         record,
         baseline_asked=record.baseline_asked + asked,
         baseline_refused=record.baseline_refused + refused,
     )
-
-
-def _arm(counts: Counts, arm: tuple[str, str], slow_bucket: int | None, tolerated_refusals: float) -> ArmCounts:
-    """Return the counts of a variant. tolerated_refusals: which share of what it was asked may be refused uncounted."""
-    requests = errors = timeouts = slow = invalid = refused = 0
-    for one in _of(counts.counts, arm):
-        if one.code == Code.OK:
-            # What something stood in for is an error of the version.
-            answered = one.count if one.online else one.degraded
-            requests += answered
-            errors += one.degraded
-            invalid += min(one.invalid, answered)
-            if one.online and slow_bucket is not None:
-                slow += sum(one.durations[max(0, slow_bucket - one.first_bucket) :])
-        elif one.code == Code.DEADLINE_EXCEEDED:
-            requests += one.count
-            timeouts += one.count
-        elif one.code in _FAULTS:
-            requests += one.count
-            errors += one.count
-        elif one.code in _REFUSALS:
-            refused += one.count
-    counted = max(0, refused - math.floor(tolerated_refusals * (requests + refused)))
-    requests, errors = requests + counted, errors + counted
-    return ArmCounts(requests, errors, timeouts, min(slow, requests), invalid, counts.erring_units.get(arm[1], 0))
-
-
-def _of(counts: Iterable[Count], arm: tuple[str, str]) -> Iterable[Count]:
-    return (one for one in counts if (one.version, one.variant) == arm)
 
 
 def _evidence(one: Evidence) -> MetricEvidence:

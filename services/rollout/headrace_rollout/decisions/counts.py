@@ -1,0 +1,97 @@
+"""What data planes counted of both versions, and what of it is a version's and what its callers'. Pure.
+
+Only answers that a version was asked to compute count, and faults: what a cache gives says nothing of a version, and a
+new one has no cache yet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from headrace_servicekit.errors import Code
+from headrace_statistics.canary.counts import ArmCounts
+
+# Which codes are a version's fault for certain, besides a deadline that passed.
+_FAULTS = frozenset((Code.UNKNOWN, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS))
+# Which are the caller's, or a version's that takes less than the one before, or of whose inputs some are in quarantine.
+# Beside another version that makes no difference: callers' mistakes meet both alike. Alone, it does: then only what is
+# beyond the worst minutes of the hour before, and one caller's mistakes besides, counts; where nothing is known of that
+# hour, what is beyond halfway from the share that the version before refused to everything.
+_REFUSALS = frozenset((Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE))
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Answers of one kind. online: computed for their request by the version itself."""
+
+    version: str
+    variant: str
+    online: bool
+    code: int
+    count: int
+    invalid: int = 0
+    degraded: int = 0
+    first_bucket: int = 0
+    durations: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What came since the last ones. missing: data planes not heard of. erring_units: new ones, by variant."""
+
+    time: datetime
+    elapsed: timedelta
+    counts: tuple[Count, ...]
+    missing: tuple[str, ...] = ()
+    erring_units: dict[str, int] = field(default_factory=dict)
+
+    def of(self, arm: tuple[str, str]) -> Iterator[Count]:
+        """Yield those of a version under a variant."""
+        return (one for one in self.counts if (one.version, one.variant) == arm)
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """Which variants are compared, and the versions that serve them. alone: the old one has no traffic any more."""
+
+    candidate: tuple[str, str]
+    baseline: tuple[str, str]
+    alone: bool
+
+
+def is_fault(code: int) -> bool:
+    """Return whether a gRPC code is a version's fault, not its caller's."""
+    return code in _FAULTS or code == Code.DEADLINE_EXCEEDED
+
+
+def is_refusal(code: int) -> bool:
+    """Return whether a gRPC code may be a caller's fault, or a version's that takes less."""
+    return code in _REFUSALS
+
+
+def counted(counts: Counts, arm: tuple[str, str], slow_bucket: int | None, tolerated_refusals: float) -> ArmCounts:
+    """Return the counts of a variant. tolerated_refusals: which share of what it was asked may be refused uncounted."""
+    requests = errors = timeouts = slow = invalid = refused = 0
+    for one in counts.of(arm):
+        if one.code == Code.OK:
+            # What something stood in for is an error of the version.
+            answered = one.count if one.online else one.degraded
+            requests += answered
+            errors += one.degraded
+            invalid += min(one.invalid, answered)
+            if one.online and slow_bucket is not None:
+                slow += sum(one.durations[max(0, slow_bucket - one.first_bucket) :])
+        elif one.code == Code.DEADLINE_EXCEEDED:
+            requests += one.count
+            timeouts += one.count
+        elif one.code in _FAULTS:
+            requests += one.count
+            errors += one.count
+        elif one.code in _REFUSALS:
+            refused += one.count
+    beyond = max(0, refused - math.floor(tolerated_refusals * (requests + refused)))
+    requests, errors = requests + beyond, errors + beyond
+    return ArmCounts(requests, errors, timeouts, min(slow, requests), invalid, counts.erring_units.get(arm[1], 0))
