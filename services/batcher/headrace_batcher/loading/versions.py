@@ -1,8 +1,7 @@
 """Making wanted versions ready and letting unwanted ones go.
 
-fetch → verify → load → warm up → probe → READY; unwanted → drain → unload. Loading runs beside serving; a version that
-fails is tried again with back-off; when the backend comes back, everything is loaded again. What memory is too short
-for is unloaded until somebody asks for it (`evicting.py`).
+Wanted → loaded (`attempts.py`) → READY; unwanted → drain → unload. When the backend comes back, everything is loaded
+again. What memory is too short for is unloaded until somebody asks for it (`evicting.py`).
 """
 
 from __future__ import annotations
@@ -10,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import structlog
-from headrace_runtime.artifacts.cache import ArtifactError, Artifacts
-from headrace_runtime.backends.backend import Backend, BackendLost, LoadError, ModelError, Unanswered
-from headrace_runtime.shapes import WrongInput, WrongOutput
+from headrace_runtime.artifacts.cache import Artifacts
+from headrace_runtime.backends.backend import Backend
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Unavailable
 
@@ -25,11 +22,12 @@ from headrace_batcher.batching.tracing import BatchSpans
 from headrace_batcher.decisions import lifecycle, readiness
 from headrace_batcher.decisions.answers import BACKEND_LOST
 from headrace_batcher.decisions.turns import USUAL, LoadBounds
-from headrace_batcher.decisions.version_state import End, Phase, VersionStatus, Wanted
+from headrace_batcher.decisions.version_state import Phase, VersionStatus, Wanted
+from headrace_batcher.loading.attempts import Attempts
 from headrace_batcher.loading.evicting import Evicting
 from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.holding import Holding
-from headrace_batcher.loading.loader import Loader, NoRoom
+from headrace_batcher.loading.loader import Loader
 from headrace_batcher.loading.memory import Room
 from headrace_batcher.loading.settling import Settling
 from headrace_batcher.metrics import BatchCounters
@@ -76,7 +74,6 @@ class Versions:
             warm_for_s=warm_for_s,
         )
         self._unload_after_s = unload_after_s
-        self._became_ready = became_ready
         self._drain_s = drain_s
         self._bounds = bounds
         self._now = now
@@ -91,12 +88,17 @@ class Versions:
         self._evicting = Evicting(
             *(self._holding, self._loader), warm_for_s=warm_for_s, wake=self._wakeup.wake, now=now
         )
+        self._attempts = Attempts(
+            *(self._holding, self._loader, self._gate, self._evicting),
+            attempt_s=bounds.attempt_s,
+            became_ready=became_ready,
+            wake=self._wakeup.wake,
+            now=now,
+        )
         self._began = now()
         self._demand: Sequence[Wanted] = ()
         self._settled = False
         self._was_told = False
-        # Grows whenever the backend goes: what was loaded before is not loaded any more.
-        self._backend_incarnation = 0
         self._backend_up = False
 
     def want(self, wanted: Sequence[Wanted]) -> None:
@@ -113,7 +115,7 @@ class Versions:
     def backend_down(self, reason: str) -> None:
         """Take every version out of service until the backend is back."""
         self._backend_up = False
-        self._backend_incarnation += 1
+        self._attempts.backend_down()
         for held in self._holding:
             held.stalled = False
             held.batcher.lose()
@@ -208,7 +210,7 @@ class Versions:
             warm_for_s=self._evicting.warm_for_s,
         )
         for digest, why in step.end:
-            self._end(self._holding[digest], why)
+            self._attempts.end(self._holding[digest], why)
         for digest in step.drop:
             held = self._holding[digest]
             was_loaded, given_up = held.phase is Phase.READY, held.rank is not None
@@ -221,13 +223,10 @@ class Versions:
             self._evicting.crowd_out(self._holding[step.crowded])
             self._wakeup.wake()
         if step.load is not None:
-            held = self._holding[step.load]
-            self._holding.move(held, Phase.LOADING, "")
-            self._gate.begin_loading()
-            held.begin(tasks.create_task(self._load(held), name=f"load {held.name}"), self._now())
+            self._attempts.begin(self._holding[step.load], tasks)
             self._wakeup.wake()
         if step.no_room is not None:
-            self._fail(self._holding[step.no_room], self._loader.no_room, short=True)
+            self._attempts.fail(self._holding[step.no_room], self._loader.no_room, short=True)
             self._wakeup.wake()
         return step.until
 
@@ -243,82 +242,6 @@ class Versions:
             if held.rank is None and held.unwanted_since == math.inf:
                 held.unwanted_since = self._now()
         self._loader.remember([one.digest for one in self._demand])
-
-    async def _load(self, held: Held) -> None:
-        """Make one version ready, or say why it is not."""
-        incarnation, failure, took = self._backend_incarnation, None, {}
-        try:
-            took = await self._loader.load(held, [one for one in self._holding if one is not held])
-        except asyncio.CancelledError:
-            if held.ended is None:  # all of this ends
-                raise
-        except Exception as error:
-            failure = error
-        finally:
-            attempt_s = held.stop(self._now())
-            self._gate.end_loading()
-            self._wakeup.wake()
-        if held.ended is not None:
-            self._settle_ended(held, held.ended, attempt_s)
-        elif failure is not None:
-            self._settle_failure(held, failure, attempt_s)
-        elif incarnation == self._backend_incarnation:
-            self._make_ready(held, took)
-        else:
-            self._holding.move(held, Phase.WAITING, "the backend restarted")
-
-    def _end(self, held: Held, why: End) -> None:
-        """Have an attempt end; it is over when what goes on for it has."""
-        if held.ended is None and held.loading is not None:
-            held.ended = why
-            held.loading.cancel()
-            log.warning("loading ended", model=held.name, why=why.name)
-
-    def _settle_ended(self, held: Held, why: End, attempt_s: float) -> None:
-        if why is End.OVERDUE:
-            reason = f"it was not loaded within {self._bounds.attempt_s:g} s"
-            self._fail(held, reason, attempt_s=attempt_s, blamed=True)
-        else:
-            self._holding.move(held, Phase.WAITING, "others have their turn" if why is End.GIVES_WAY else "")
-
-    def _settle_failure(self, held: Held, error: Exception, attempt_s: float) -> None:
-        if isinstance(error, BackendLost) and not isinstance(error, Unanswered):
-            self._lost_while_loading(held, str(error), attempt_s)
-        elif isinstance(error, (NoRoom, ArtifactError)):
-            self._fail(held, str(error), short=isinstance(error, NoRoom), attempt_s=attempt_s)
-        elif isinstance(error, (LoadError, ModelError, WrongInput, WrongOutput, Unanswered)):
-            self._fail(held, str(error), attempt_s=attempt_s, blamed=True)
-        else:
-            log.error("loading failed", model=held.name, exc_info=error)
-            self._fail(held, "internal error while loading", attempt_s=attempt_s)
-
-    def _make_ready(self, held: Held, took: Mapping[str, float]) -> None:
-        held.count_success()
-        held.load_s = self._now() - held.loading_since
-        self._evicting.became_ready(held, took["load_s"])
-        held.batcher.accept()
-        self._holding.move(held, Phase.READY, "")
-        log.info("version ready", model=held.name, digest=held.wanted.digest, **took)
-        self._became_ready(held)
-
-    def _fail(self, held: Held, reason: str, **how: Any) -> None:
-        """Take a version for failed; how: as `Held.count_failure` has it."""
-        held.count_failure(self._now(), **how)
-        if held.given_up:
-            reason = f"{reason}; after {lifecycle.MAX_COSTLY} attempts it is not tried again until somebody asks"
-        self._evicting.failed(held)
-        self._holding.move(held, Phase.FAILED, reason)
-        log.warning("version failed", model=held.name, reason=reason, failures=held.failures)
-
-    def _lost_while_loading(self, held: Held, cause: str, attempt_s: float) -> None:
-        """Take a version back whose loading ended because the backend went away. Once says nothing of the version."""
-        if held.failures:
-            reason = f"the backend went away while this version was loaded: {cause}"
-            self._fail(held, reason, crashed=True, attempt_s=attempt_s)
-            return
-        held.count_loss(self._now())
-        self._evicting.failed(held)
-        self._holding.move(held, Phase.WAITING, f"the backend went away: {cause}")
 
     async def _drop(self, held: Held, was_loaded: bool, given_up: bool) -> None:
         """Drain a version and unload it; one that is wanted again meanwhile stays, unless memory is short."""
