@@ -5,12 +5,12 @@ from __future__ import annotations
 from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import refuse
 from headrace_servicekit.identity import identity
+from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Write
 from headrace_registry.decisions import validation
 from headrace_registry.decisions.listing import ModelQuery
-from headrace_registry.decisions.names import invalid
 
 _MAX_CONTAINS_CHARS = 200
 _ORDER = registry_pb2.ListModelsRequest.Order
