@@ -62,7 +62,7 @@ class BatcherClient:
     def request(
         self, digest: str, inputs: Sequence[np.ndarray | bytes], *, rows: int | None = None, **fields: Any
     ) -> tuple[batcher_pb2.InferRequest, asyncio.Future[batcher_pb2.InferResponse]]:
-        """Make a request and the future of its answer; `send` it."""
+        """Make a request and the future of its answer, ConnectionError when the stream ends before; `send` it."""
         first = inputs[0]
         if rows is None:
             rows = len(first) if isinstance(first, np.ndarray) else 1
@@ -119,6 +119,10 @@ class BatcherClient:
                         future.set_result(response)
         finally:
             self.ended.set()
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(ConnectionError("the stream ended before this was answered"))
+                    future.exception()  # mostly nobody asks any more
 
 
 def outputs_of(response: batcher_pb2.InferResponse) -> dict[str, np.ndarray]:
