@@ -75,7 +75,6 @@ def show_request(
             ("asked by", f"{shown(request.author)}: {shown(request.reason)}"),
             ("open until", "" if over else when(request.expire_time)),
             ("rollout", shown(request.rollout)),
-            ("missing", "" if over else f"{review.missing_approvals} approvals"),
         ]
     )
     for one in request.approvals:
@@ -90,6 +89,12 @@ def show_request(
 
 def show_review(output: Output, review: pb.PromotionReview) -> None:
     """Print what a promotion would be asked now, and what it would be refused for."""
+    output.facts(
+        [
+            ("missing", f"{review.missing_approvals} approvals"),
+            ("in production", shown(review.production_version)),
+        ]
+    )
     output.table(
         ("gate", "now"),
         [
