@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from headrace_servicekit.tracing import Tracing
 
     from headrace_console.live import LiveFeeds
+    from headrace_console.pages.traffic import Traffic
+    from headrace_console.recent import Recent
 
 ROOT = "/console/"
 SIGN_IN = "/console/sign-in"
@@ -29,7 +31,7 @@ class Console:
     """Every dependency by name.
 
     client: of nobody; a page calls with the token of who looks at it. sign_in: None where there is no way in.
-    secure: whether people reach us by https. address: where they do.
+    traffic: of models, by who may see it. secure: whether people reach us by https. address: where they do.
     """
 
     sessions: Sessions
@@ -38,6 +40,7 @@ class Console:
     sign_in: OpenIdSignIn | DevelopmentSignIn | None
     limit: SignInLimit
     live: LiveFeeds
+    traffic: Recent[Traffic]
     denials: Denials
     metrics: ConsoleMetrics
     tracing: Tracing | None

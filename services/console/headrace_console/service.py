@@ -17,6 +17,7 @@ from headrace_console.console import SIGN_IN, Console
 from headrace_console.http_server import HttpServer
 from headrace_console.live import LiveFeeds
 from headrace_console.metrics import ConsoleMetrics
+from headrace_console.recent import Recent
 from headrace_console.sessions.open_pages import LOOK_EVERY_S, OpenPages
 from headrace_console.sessions.sessions import Sessions
 from headrace_console.sessions.store import SessionStore, database
@@ -61,6 +62,7 @@ async def start(runtime: Runtime[ConsoleSettings]) -> None:
         sign_in=way_in,
         limit=SignInLimit(settings.sign_ins_per_minute, clock.monotonic),
         live=live,
+        traffic=Recent(clock.monotonic),
         denials=runtime.denials,
         metrics=metrics,
         tracing=runtime.tracing,

@@ -1,11 +1,13 @@
 """What pages ask the API for: all that they show, and no more."""
 
+import time
 from typing import Any
 
 import grpc
 from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.rollout.v1 import rollout_pb2
+from headrace_console.recent import KEPT_S
 
 from tests.kit.console import ConsoleUnderTest
 from tests.kit.methods import path_of
@@ -125,6 +127,19 @@ async def test_a_version_in_production_is_not_reviewed_for_it_which_would_lock_i
     assert len(await asked(console, "/console/models/digits/versions/v1", "ReviewPromotion")) == 1
     console.api.answers[path_of("GetModelVersion")] = lambda _: answer
     assert await asked(console, "/console/models/digits/versions/v1", "ReviewPromotion") == []
+
+
+async def test_traffic_is_asked_for_once_a_second_however_often_the_first_page_is_loaded(console: ConsoleUnderTest):
+    await console.sign_in()
+    began, before = time.monotonic(), len(console.api.asked)
+    for _ in range(10):
+        assert (await console.browser.get("/console/")).status_code == 200
+    readings = [path for path, _, _ in console.api.asked[before:] if path == path_of("GetTraffic")]
+    assert len(readings) <= (time.monotonic() - began) / KEPT_S + 1
+    # What others may see says nothing to who may see less.
+    await console.sign_in("bob", models=["pl*"])
+    readings = [of["authorization"] for path, _, of in console.api.asked if path == path_of("GetTraffic")]
+    assert len(set(readings)) > 1
 
 
 async def test_models_are_shown_although_nobody_says_which_changed_last(console: ConsoleUnderTest):

@@ -27,6 +27,7 @@ def browser(registry: CollectorRegistry) -> httpx.AsyncClient:
         sign_in=None,
         limit=unused,
         live=unused,
+        traffic=unused,
         denials=unused,
         metrics=ConsoleMetrics(registry, lambda: 0),
         tracing=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from shlex import quote
 from typing import Any
 
@@ -75,13 +76,15 @@ async def home(visit: Visit) -> Response:
 
 
 async def _traffic(visit: Visit, models: Sequence[registry_pb2.Model]) -> dict[str, Part[Traffic]]:
-    """Return the last hour of each model that is shown."""
+    """Return the last hour of each model that is shown, as it was within the last second."""
+    rights, kept = visit.session.rights, visit.console.traffic
 
-    async def of(model: str) -> Traffic:
+    async def read(model: str) -> Traffic:
         return summed(await visit.client.traffic(model, timeout=READ_S))
 
     names = [last(model.name) for model in models]
-    parts = await asyncio.gather(*(visit.part("monitor", of(name)) for name in names))
+    of_each = [kept.get((rights, name), partial(read, name)) for name in names]
+    parts = await asyncio.gather(*(visit.part("monitor", one) for one in of_each))
     return dict(zip(names, parts, strict=True))
 
 
