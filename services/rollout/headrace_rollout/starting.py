@@ -178,7 +178,7 @@ class Starting:
     async def _shares(self, rollout: Rollout, route: route_pb2.Route) -> tuple[tuple[float, ...], int, int]:
         """Ask the control plane what the first stage would do; raises what a write of it would meet."""
         steps = rollout.policy.steps
-        first = routing.staged(route_of(rollout.original), progress.prepared(rollout, "", _NOT_YET).rollout)
+        first = routing.staged(route_of(rollout.original), progress.prepared(rollout, "", _NOT_YET, Room()).rollout)
         seen = await self._routes.dry_run(first, "rollouts/0")
         readiness = next((one for one in seen.versions if one.version == rollout.version), None)
         shares, before = [], 0.0
