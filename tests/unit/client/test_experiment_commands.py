@@ -35,7 +35,13 @@ def test_a_metric_is_written_in_a_word(text: str, name: str, kind: Any, lower: b
     assert (found.name, found.kind, found.lower_is_better, found.quantile) == (name, kind, lower, quantile)
 
 
-@pytest.mark.parametrize("text", ["", ":mean", "reward:median", "reward:p", "reward:p5", "reward:p9999"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", ":mean", ":p95", "reward:median", "reward:p", "reward:p5", "reward:p9999"),
+        *("reward:p00", "reward:p100", "reward:p95/predictions"),
+    ],
+)
 def test_what_is_no_metric_is_refused_with_an_example(text: str):
     with pytest.raises(click.BadParameter, match="reward:mean"):
         metric(text)

@@ -8,7 +8,8 @@ from typing import Any
 import click
 from headrace.monitor.v1 import experiment_pb2 as pb
 
-_QUANTILE = re.compile(r"p(\d{2,3})")
+# Not p00, which would be 0 and mean .5, and not p100, which would be .1.
+_QUANTILE = re.compile(r"p(?!00)(\d{2}|9\d{2})")
 KINDS = {"binary": pb.Experiment.KIND_BINARY, "mean": pb.Experiment.KIND_MEAN, "ratio": pb.Experiment.KIND_RATIO}
 
 
@@ -25,7 +26,7 @@ class MetricText(click.ParamType):
         name, _, kind = text.partition(":")
         kind, _, denominator = kind.partition("/")
         quantile = _QUANTILE.fullmatch(kind)
-        if quantile is not None:
+        if quantile is not None and name and not denominator:
             # The metric's own name: the same outcome may have a mean and several quantiles.
             share = float(f"0.{quantile[1]}")
             named = f"{name}_{kind}"
