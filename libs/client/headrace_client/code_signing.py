@@ -22,6 +22,7 @@ def signature_of(key_file: Path, model: str, version: str, kept_as: str, digests
     Raises InvalidArgument when the file is no such key.
     """
     # Late: few commands sign.
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -29,7 +30,7 @@ def signature_of(key_file: Path, model: str, version: str, kept_as: str, digests
         pem = key_file.read_bytes()
     try:
         key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise invalid("sign_key", f"{key_file} is no private key in PEM form without a password: {error}") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise invalid("sign_key", f"{key_file} is no key of Ed25519: make one by `openssl genpkey -algorithm ed25519`")

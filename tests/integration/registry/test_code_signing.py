@@ -166,3 +166,7 @@ def test_what_is_no_private_key_of_that_kind_does_not_sign(tmp_path: Path):
     file.write_bytes(other.private_bytes(pem, pkcs8, serialization.NoEncryption()))
     with pytest.raises(InvalidArgument, match="openssl genpkey"):
         signature_of(file, "m", "v1", "python", {})
+    unknown = base64.b64encode(bytes.fromhex("300e0201003005" + "06032a0304" + "04020400")).decode()
+    file.write_text(f"-----BEGIN PRIVATE KEY-----\n{unknown}\n-----END PRIVATE KEY-----\n")
+    with pytest.raises(InvalidArgument, match="Unknown key type"):
+        signature_of(file, "m", "v1", "python", {})
