@@ -179,7 +179,7 @@ def pause(client: Client, output: Output, rollout: str, reason: str) -> None:
 @reason_option
 @connected
 def resume(client: Client, output: Output, rollout: str, reason: str) -> None:
-    """End a pause.
+    """End a pause, and agree to go on where a rollout asks.
 
     \b
     Examples:

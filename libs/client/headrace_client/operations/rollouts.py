@@ -92,7 +92,7 @@ def pause_rollout(
 def resume_rollout(
     session: Session, rollout: str, *, reason: str = "", timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[rollout_pb2.Rollout]:
-    """End a pause."""
+    """End a pause, and agree to go on where a rollout asks."""
     name = yield from _named(session, rollout, timeout)
     request = rollout_pb2.ResumeRolloutRequest(name=name, reason=reason)
     return (yield from invoke(session, methods.RESUME_ROLLOUT, request, timeout_s=timeout)).rollout
