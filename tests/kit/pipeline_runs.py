@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import math
 import selectors
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -99,14 +99,15 @@ class Composed:
         cancel_at: float | None = None,
         budget: float = 100.0,
         starts_in_s: float | None = None,
+        gone: Collection[str] = (),
     ) -> Ended:
         """Ask once. cancel_at: when the caller leaves, in seconds. starts_in_s: until pools that lack somebody answer;
-        None when nobody starts them."""
+        None when nobody starts them. gone: pools that nobody starts whatever it says."""
 
         async def ask() -> Ended:
             loop = asyncio.get_running_loop()
             batchers = HeldBatchers(self, behaviours or {}, loop)
-            batchers.starts_in_s = starts_in_s
+            batchers.starts_in_s, batchers.gone = starts_in_s, gone
             if starts_in_s is not None:
                 loop.call_later(starts_in_s, batchers.started)
             retries = RetryBudget(1.0, budget)
@@ -189,6 +190,7 @@ class HeldBatchers:
         self.running: dict[Work, asyncio.TimerHandle] = {}
         self.missed: list[str] = []
         self.starts_in_s: float | None = None
+        self.gone: Collection[str] = ()
 
     @property
     def in_flight(self) -> int:
@@ -225,12 +227,13 @@ class HeldBatchers:
         return False
 
     def started(self) -> None:
-        """Let every step be run from now on."""
-        self._behaviours = {}
+        """Let every step be run from now on, but for those of pools that are gone."""
+        left = {step.name for step in self._steps.values() if step.pool in self.gone}
+        self._behaviours = {name: one for name, one in self._behaviours.items() if name in left}
 
     def miss(self, pool: str) -> float | None:
         self.missed.append(pool)
-        return self.starts_in_s
+        return None if pool in self.gone else self.starts_in_s
 
     def _late(self, work: Work, _code: int) -> None:
         del self.running[work]

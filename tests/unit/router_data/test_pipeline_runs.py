@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +19,13 @@ HANGS = Behaviour(takes_s=math.inf, needs_s=0.01)
 
 
 def ensemble(combiner: Combiner, names: str = "abc", **how: object) -> Composed:
-    """Return models that take the request, scaled by 1, 2, …, and a combiner of what they give."""
+    """Return models that take the request, scaled by 1, 2, …, and a combiner of what they give.
+
+    how: of each model's step, by its field; `pools` by the model.
+    """
+    pools: Any = how.pop("pools", {})
     models = [
-        Step(name, ModelStep(name), edges(("x", "", "x")), **how)  # type: ignore[arg-type]
+        Step(name, ModelStep(name), edges(("x", "", "x")), pool=pools.get(name, ""), **how)  # type: ignore[arg-type]
         for name in names
     ]
     combined = Step("all", combiner, edges(*((name, name, "y") for name in names)))
@@ -120,6 +125,22 @@ def test_a_request_waits_for_a_pool_that_is_being_started_and_is_refused_when_th
     assert (ended.outputs, ended.executed, ended.took_s) == (None, [], 0.0)
     assert ended.error is not None
     assert (ended.error.code, ended.error.reason, ended.error.retry_after_s) == (Code.UNAVAILABLE, "POOL_STARTING", 2.0)
+
+
+def test_a_pool_that_can_be_done_without_keeps_nobody_from_waiting_for_one_that_is_being_started():
+    composed, away = ensemble(Combiner(Kind.MEAN, quorum=2), pools={"a": "gone"}), dict.fromkeys("abc", DEAD)
+    ended = composed.asked({"x": ROWS}, behaviours=away, deadline_s=5.0, starts_in_s=2.0, gone={"gone"})
+    assert (value_of(ended), ended.missing) == (2.5, ("a",))
+    assert 2.0 < ended.took_s < 2.1
+    ended = composed.asked({"x": ROWS}, behaviours=away, deadline_s=1.0, starts_in_s=2.0, gone={"gone"})
+    assert ended.error is not None
+    assert (ended.error.reason, ended.error.retry_after_s, ended.took_s) == ("POOL_STARTING", 2.0, 0.0)
+    # Without a quorum it cannot be done without.
+    composed = ensemble(Combiner(Kind.MEAN), pools={"a": "gone"})
+    ended = composed.asked({"x": ROWS}, behaviours=away, deadline_s=5.0, starts_in_s=2.0, gone={"gone"})
+    assert ended.error is not None
+    assert ended.error.reason == "NO_BACKEND"
+    assert ended.took_s <= 0.1
 
 
 def test_a_member_that_is_not_needed_for_the_quorum_is_not_waited_for_while_nobody_has_it():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from headrace_servicekit.errors import ServiceError
 
 from headrace_router.data.batchers.work import Work
 from headrace_router.data.pipelines.decisions.admission import Verdict, admit
-from headrace_router.data.pipelines.decisions.schedule import Chosen, latest_ends
+from headrace_router.data.pipelines.decisions.schedule import Chosen, earliest_end_s, latest_ends
 from headrace_router.data.pipelines.surroundings import Surroundings
 from headrace_router.data.refusals import no_backend, pool_starting
 from headrace_router.data.served import PlannedStep
@@ -46,21 +47,22 @@ class Timetable:
         return (Verdict.GO if verdict is Verdict.TIME_SHORT and self._renews() else verdict), takes_s
 
     def refusal(self) -> ServiceError:
-        """Return why nobody answers: a pool that lacks a member, or else the one that takes longest to start."""
+        """Return why nobody answers: the slowest pool that is being started, or, where those alone do not suffice, one
+        that nobody starts.
+        """
         ready_in_s = self._miss()
-        away = [pool for pool, one in ready_in_s.items() if one is None]
-        if away:
-            return no_backend(away[0])
-        pool = max(ready_in_s, key=lambda pool: ready_in_s[pool] or 0.0)
-        return pool_starting(pool, ready_in_s[pool] or 0.0)
+        starting = self._sufficient(ready_in_s)
+        if starting:
+            pool = max(starting, key=lambda pool: starting[pool])
+            return pool_starting(pool, starting[pool])
+        return no_backend(next(pool for pool, one in ready_in_s.items() if one is None))
 
     def waits_for_members_until(self, now: float) -> float:
         """Return until when a request waits for members that nobody has: longer for pools that are being started."""
-        ready_in_s = self._miss()
-        known = [one for one in ready_in_s.values() if one is not None]
-        if not known or len(known) < len(ready_in_s) or self._work.queue_timeout_s <= 0:
+        starting = self._sufficient(self._miss())
+        if not starting or self._work.queue_timeout_s <= 0:
             return min(self._waits_until, self._work.deadline)
-        return self._work.deadline if now + max(known) < self._work.deadline else now
+        return self._work.deadline if now + max(starting.values()) < self._work.deadline else now
 
     def plan(self, now: float) -> None:
         """Set by when each step has to begin and to end, from what was learnt."""
@@ -89,6 +91,13 @@ class Timetable:
         needed = zip(self._steps, self._needs_s, strict=True)
         pools = dict.fromkeys(self.pool_of(step) for step, needs_s in needed if needs_s == math.inf)
         return {pool: self._around.miss(pool) for pool in pools}
+
+    def _sufficient(self, ready_in_s: Mapping[str, float | None]) -> dict[str, float]:
+        """Return after how long each pool that is being started answers; none where they alone do not suffice."""
+        starting = {pool: one for pool, one in ready_in_s.items() if one is not None}
+        needs = zip(self._steps, self._needs_s, strict=True)
+        then_s = [QUICKEST_S if self.pool_of(step) in starting else needs_s for step, needs_s in needs]
+        return starting if earliest_end_s(self._chosen, then_s) < math.inf else {}
 
     def _renews(self) -> bool:
         """Return whether this request may find out anew how long the steps take."""
