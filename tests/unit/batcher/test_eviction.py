@@ -21,13 +21,13 @@ def seen(digest: str, phase: Phase = READY, *, answered: float = -math.inf, **fi
     return VersionState(digest, digest, phase, answered_at=answered, **fields)
 
 
-def step(*held: VersionState, used: int = 101, now: float = NOW, **fields) -> Step:
+def step(*held: VersionState, used: int = 101, memory: Memory | None = None, now: float = NOW, **fields) -> Step:
     return next_step(
         held,
         backend_up=True,
         unload_after_s=30.0,
         now=now,
-        memory=Memory(used, 100),
+        memory=memory or Memory(used, 100),
         warm_for_s=WARM_FOR_S,
         **fields,
     )
@@ -74,6 +74,16 @@ def test_for_the_memory_of_gpus_nothing_goes_that_runs_on_a_cpu():
     assert short.is_short
     assert not short.has_room(seen("new", Phase.WAITING))
     assert short.has_room(seen("new", Phase.WAITING, on_gpu=False))
+
+
+def test_no_more_is_evicted_before_a_gpu_is_seen_to_have_given_memory_back():
+    """Triton says every two seconds what is in use there, and is asked as often."""
+    held = [seen("a"), seen("b"), seen("asked", EVICTED, busy=True)]
+    for used in (101, 95):  # short, and short for what is asked for
+        memory = Memory(10, 100, gpu_used=used, gpu_limit=100)
+        assert step(*held, memory=memory, freed_at=NOW - 5.0).evict == "a"
+        assert step(*held, memory=memory, freed_at=NOW - 1.0) == Step(None, (), NOW + 4.0)
+        assert step(*held, memory=replace(memory, used=101), freed_at=NOW - 1.0).evict == "a"
 
 
 def test_what_was_evicted_is_loaded_when_it_is_asked_for_before_what_nobody_waits_for():

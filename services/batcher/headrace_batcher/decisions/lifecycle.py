@@ -25,6 +25,8 @@ CRASHES_FORGOTTEN_S = 300.0
 # What an unloaded version held is given back within this time: a model's process ends after Triton has said so, and
 # memory is read now and then.
 FREED_S = 3.0
+# The same on GPUs: Triton looks at them every two seconds, and is asked what it saw as often.
+GPU_FREED_S = 5.0
 _UNDER_WAY = (Phase.LOADING, Phase.DRAINING, Phase.EVICTING)
 _TAKES_THE_NAME = (Phase.READY, *_UNDER_WAY)
 
@@ -67,9 +69,13 @@ def next_step(
     """
     drop, until = _unwanted(seen, unload_after_s, now)
     evict = None
+    gpu_seen_at = -math.inf if memory is None or memory.gpu_limit == math.inf else freed_at + GPU_FREED_S
     if memory is not None and memory.is_short and not drop:
-        room = eviction.spare(seen, memory, warm_for_s, now)
-        drop, evict = room.drop, room.evict
+        if memory.main_is_short or gpu_seen_at <= now:
+            room = eviction.spare(seen, memory, warm_for_s, now)
+            drop, evict = room.drop, room.evict
+        else:
+            until = min(until, gpu_seen_at)
     loading = [one for one in seen if one.phase is Phase.LOADING]
     end, until = _over(loading, bounds, now, until)
     if not backend_up or not may_load:
@@ -90,6 +96,8 @@ def next_step(
     if memory is None or memory.has_room(chosen):
         return Step(chosen.digest, drop, until, end=end, evict=evict)
     if not drop and evict is None:
+        if now < gpu_seen_at and memory.has_main_room(chosen):
+            return Step(None, (), min(until, gpu_seen_at), end=end)
         room = eviction.spare(seen, memory, warm_for_s, now, chosen.need)
         drop, evict = room.drop, room.evict
     if drop or evict is not None or eviction.leaving(seen):

@@ -196,7 +196,13 @@ class Memory:
 
     def has_room(self, one: VersionState) -> bool:
         """Return whether a version may be loaded, going by what it took last, or by the size of its file."""
-        share = REVERT_SHARE if one.need is Need.REVERT else 1.0
-        if one.on_gpu and self.gpu_used + one.size_bytes > self.gpu_limit * share:
-            return False
-        return self.used + one.size_bytes <= self.limit * share
+        on_gpu = self.gpu_used + one.size_bytes <= self.gpu_limit * _share_for(one) or not one.on_gpu
+        return on_gpu and self.has_main_room(one)
+
+    def has_main_room(self, one: VersionState) -> bool:
+        """Return the same of main memory alone."""
+        return self.used + one.size_bytes <= self.limit * _share_for(one)
+
+
+def _share_for(one: VersionState) -> float:
+    return REVERT_SHARE if one.need is Need.REVERT else 1.0

@@ -200,7 +200,8 @@ class Loader:
             if before is None or after is None or not cost_bytes or self._now() > give_up:
                 return
             if after.used <= before.used - cost_bytes // 2:
-                self.freed_at = -math.inf
+                if after.gpu_limit == math.inf:  # what a GPU gives back is seen later
+                    self.freed_at = -math.inf
                 return
             await self._sleep(_END_POLL_S)
 
