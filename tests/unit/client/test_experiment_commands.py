@@ -13,6 +13,8 @@ import pytest
 from headrace.monitor.v1 import experiment_pb2 as pb
 from headrace_client.cli.experiments.exporting import write_units
 from headrace_client.cli.experiments.metrics import MetricText
+from headrace_client.cli.experiments.planning import measured
+from headrace_client.errors import InvalidArgument
 
 
 def metric(text: str) -> pb.Experiment.Metric:
@@ -45,6 +47,13 @@ def test_a_metric_is_written_in_a_word(text: str, name: str, kind: Any, lower: b
 def test_what_is_no_metric_is_refused_with_an_example(text: str):
     with pytest.raises(click.BadParameter, match="reward:mean"):
         metric(text)
+
+
+@pytest.mark.parametrize("text", ["reward:p95", "reward:ratio/predictions"])
+def test_a_plan_measures_neither_ratios_nor_quantiles(text: str):
+    asked_nobody: Any = None
+    with pytest.raises(InvalidArgument, match="only rates and means are measured"):
+        measured(asked_nobody, "shop", metric(text))
 
 
 class Units:

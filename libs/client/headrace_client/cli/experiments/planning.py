@@ -12,6 +12,12 @@ from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.client import Client
 from headrace_client.errors import InvalidArgument
 
+# Of a unit, from the sum of its outcomes.
+_VALUES = {
+    pb.Experiment.KIND_BINARY: "coalesce(number > 0, false)::int",
+    pb.Experiment.KIND_MEAN: "coalesce(number, 0)",
+}
+
 
 @click.command()
 @model_argument
@@ -52,9 +58,9 @@ def plan(
     if (metric is None) == (mean is None):
         raise InvalidArgument("give either --metric, which is measured, or --mean")
     if metric is not None:
-        mean, variance, measured = _measured(client, model, metric)
-        per_day = per_day or measured
-        output.note(f"{shown(metric.name)}: {mean:.4g} of a unit, variance {variance:.4g}, {measured:,.0f} units a day")
+        mean, variance, units = measured(client, model, metric)
+        per_day = per_day or units
+        output.note(f"{shown(metric.name)}: {mean:.4g} of a unit, variance {variance:.4g}, {units:,.0f} units a day")
     found = client.plan_experiment(
         pb.PlanExperimentRequest(
             parent=f"models/{model}",
@@ -74,12 +80,12 @@ def plan(
         show_plan(output, found)
 
 
-def _measured(client: Client, model: str, metric: pb.Experiment.Metric) -> tuple[float, float, float]:
-    """Return mean and variance of a unit, and the units of a day, of the last 14 days."""
-    kind, outcome = pb.Experiment.Kind.Name(metric.kind), metric.outcome or metric.name
-    if metric.kind == pb.Experiment.KIND_RATIO or not outcome.replace("_", "").isalnum():
-        raise InvalidArgument(f"{outcome}: a ratio is not measured for a plan; give --mean and --variance")
-    value = "coalesce(number > 0, false)::int" if kind == "KIND_BINARY" else "coalesce(number, 0)"
+def measured(client: Client, model: str, metric: pb.Experiment.Metric) -> tuple[float, float, float]:
+    """Return mean and variance of a unit, and the units of a day, of the last 14 days. Raises InvalidArgument."""
+    outcome = metric.outcome or metric.name
+    if metric.kind not in _VALUES or not outcome.replace("_", "").isalnum():
+        raise InvalidArgument(f"{metric.name}: only rates and means are measured; give --mean and --variance")
+    value = _VALUES[metric.kind]
     about, times = f"model = '{model}'", "answer_time > now() - interval 14 days"
     sql = f"""with facts as (select unit, sum(outcome_number) as number from labelled
         where {about} and {times} and outcome_kind = '{outcome}' group by unit),
