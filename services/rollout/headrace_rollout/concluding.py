@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 import structlog
 from headrace.monitor.v1 import experiment_pb2
-from headrace_servicekit.errors import FieldViolation, InvalidArgument, PreconditionFailed, ServiceError
+from headrace_servicekit.errors import (
+    DeadlineExceeded,
+    FieldViolation,
+    InvalidArgument,
+    PreconditionFailed,
+    ResourceExhausted,
+    ServiceError,
+    Unavailable,
+)
 
 from headrace_rollout.decisions import concluding
 from headrace_rollout.decisions.rollouts import Rollout
@@ -71,9 +79,13 @@ class Concluding:
     async def conclude(self, name: str, *, reason: str, keep_route: bool = False) -> Conclusion:
         """End an experiment and give its traffic back. Raises what the monitor or the control plane answers."""
         experiment = await self._experiments.get(name)
-        analysis = await self._experiments.analyse(name)
-        stopped = await self._end(experiment, reason or analysis.summary, keep_route=keep_route)
-        return Conclusion(analysis.summary, stopped)
+        try:
+            summary = (await self._experiments.analyse(name)).summary
+        except (DeadlineExceeded, ResourceExhausted, Unavailable) as error:
+            # Nobody has to wait with ending one whose log is too large to be read, or while others read.
+            summary = f"not analysed: {error.public_message}"
+        stopped = await self._end(experiment, reason or summary, keep_route=keep_route)
+        return Conclusion(summary, stopped)
 
     async def promote(self, name: str, variant: str, wanted: Wanted, request: Request, *, anyway: bool) -> Conclusion:
         """End an experiment and roll the version of a variant out to the control. wanted: the rollout, without what

@@ -134,6 +134,18 @@ async def test_traffic_goes_back_before_the_experiment_ends_so_that_a_crash_betw
     assert [one[0] for one in around.done] == ["route", "end", "end"], "the route is right already"
 
 
+@pytest.mark.parametrize("keep_route", [False, True])
+async def test_an_experiment_that_cannot_be_analysed_in_time_can_be_ended_and_its_variants_not_promoted(
+    keep_route: bool,
+):
+    around = Surroundings()
+    around.away = {NAME}
+    done = await of(around).conclude(NAME, reason="", keep_route=keep_route)
+    assert (done.summary, around.done[-1]) == ("not analysed: no monitor", ("end", NAME, "not analysed: no monitor"))
+    with pytest.raises(Unavailable):
+        await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=True)
+
+
 async def test_the_version_that_won_is_rolled_out_to_the_control():
     around = Surroundings(Analysis.VERDICT_BETTER, "new")
     done = await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
