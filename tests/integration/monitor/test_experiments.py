@@ -19,9 +19,16 @@ from headrace.monitor.v1 import (
     outcome_pb2,
     outcome_pb2_grpc,
 )
+from headrace_monitor.alerts.decisions.values import Webhook
+from headrace_monitor.alerts.webhooks.store import put_webhook
+from headrace_monitor.experiments.decisions import definitions, events
+from headrace_monitor.experiments.store import ExperimentStore
+from headrace_monitor.storage.schema import Database
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import AlreadyExists, InvalidArgument, NotFound, PreconditionFailed, ServiceError
+from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually
+from headrace_statistics.experiments.design import Kind, Role
 
 from tests.kit.alerting import ALLOWED, SECRET, Receiver
 from tests.kit.logged import Logged, prediction_ids, records
@@ -137,6 +144,14 @@ async def test_what_came_of_it_is_had_over_time_as_a_page_and_as_units(postgres_
         assert [one.field for one in refused.value.violations] == ["part"]
 
 
+async def looked_at(postgres_url: str, time: datetime | None) -> None:
+    """Say when experiments were last analysed without being asked."""
+    async with Database(Address(postgres_url), size=1) as database:
+        await database.migrate()
+        async with database.transaction() as connection:
+            await connection.execute("update experiments set look_time = $1", time)
+
+
 async def test_webhooks_are_told_of_start_harm_and_stop_once_each_while_nobody_looks(postgres_url, s3, tmp_path):
     settings = {"experiments_every_s": 1, "webhook_allow": ALLOWED}
     async with asked(postgres_url, s3, tmp_path, **settings) as (monitor, stub), Receiver.started() as receiver:
@@ -145,8 +160,11 @@ async def test_webhooks_are_told_of_start_harm_and_stop_once_each_while_nobody_l
         await call(alerts.PutWebhook, alert_pb2.PutWebhookRequest(webhook=webhook))  # pyright: ignore[reportAttributeAccessIssue]
         harm = {"name": "refunds", "outcome": "conversion", "role": 2, "lower_is_better": True, "margin": 0.1}
         await create(stub, experiment(metrics=[{"name": "clicks"}, harm]))
+        # Whoever looks while only the control's units are in the log finds wrong shares.
+        await looked_at(postgres_url, datetime.now(UTC) + timedelta(hours=1))
         start = (await act(stub, "StartExperiment")).experiment.start_time.ToDatetime(UTC)
         await answered(monitor, Logged(postgres_url, s3, tmp_path), start, {"control": 0.05, "new": 0.15})
+        await looked_at(postgres_url, None)
         told = [f"headrace.experiment.{what}" for what in ("started", "guardrail_harmed", "stopped")]
         await eventually(lambda: receiver.types == told[:2], within=30)
         assert (await act(stub, "AnalyseExperiment")).verdict == Analysis.VERDICT_GUARDRAIL_HARMED
@@ -157,6 +175,26 @@ async def test_webhooks_are_told_of_start_harm_and_stop_once_each_while_nobody_l
         started, harmed, stopped = [one.json for one in receiver.received]
         assert {one["subject"] for one in (started, harmed, stopped)} == {NAME}
         assert (harmed["data"]["variant"], stopped["data"]["reason"]) == ("new", "it harms")
+
+
+async def test_an_alarm_found_while_somebody_ends_the_experiment_is_told_to_nobody(postgres_url):
+    """PagerDuty would keep its incident for ever: nothing comes after the end."""
+    clicks = definitions.Metric("clicks", Kind.BINARY, Role.SUCCESS, "click")
+    definition = definitions.Definition("", {"control": 1.0, "new": 1.0}, (clicks,))
+    now = datetime.now(UTC)
+    async with Database(Address(postgres_url), size=2) as database:
+        await database.migrate()
+        async with database.transaction() as connection:
+            await put_webhook(connection, Webhook(name="hook", url="https://ops.test/", secret=SECRET), "ada")
+        store = ExperimentStore(database)
+        await store.create(definitions.Experiment("shop", "ranking", definition, "ada", now))
+        analysed = await store.change("shop", "ranking", lambda one: definitions.started(one, now))
+        await store.change("shop", "ranking", lambda one: definitions.ended(one, "enough", now))
+        for _ in range(2):
+            await store.report(analysed, events.Kind.GUARDRAIL_HARMED, "new harms", "new")
+        async with database.transaction() as connection:
+            told = await connection.fetch("select once from deliveries order by number")
+    assert [row["once"] for row in told] == ["started", "ended"]
 
 
 async def exported(stub: Any, **fields: int) -> pyarrow.Table:

@@ -111,12 +111,13 @@ class ExperimentStore:
         return None if row is None else (row["model"], row["id"])
 
     async def report(self, experiment: Experiment, kind: EventKind, summary: str, variant: str) -> None:
-        """Tell webhooks of an alarm, once."""
+        """Tell webhooks of an alarm, once, and of none after the end."""
         async with self._connections.transaction() as connection:
             row = await connection.fetchrow(SQL["lock_experiment"], experiment.model, experiment.id)
-            if row is not None and kind not in row["reported"]:
-                await connection.execute(SQL["reported"], experiment.model, experiment.id, kind.value)
-                await notify(connection, _experiment(row), kind, summary, variant)
+            present = _found(row, experiment.model, experiment.id)
+            if present.state is State.RUNNING and kind not in present.reported:
+                await connection.execute(SQL["reported"], present.model, present.id, kind.value)
+                await notify(connection, present, kind, summary, variant)
 
 
 def _found(row: Mapping[str, Any] | None, model: str, id_: str) -> Experiment:
