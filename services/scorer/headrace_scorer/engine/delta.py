@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
+import pyarrow as pa
 from headrace_runtime.artifacts.place import read_credentials
 
-from headrace_scorer.decisions.specs import Spec
+from headrace_scorer.decisions.specs import Location, Spec
+from headrace_scorer.engine.memory import at_most_more
 from headrace_scorer.engine.messages import PlanOrder
 from headrace_scorer.engine.objects import Listed, Objects
 from headrace_scorer.engine.processes import Failed
 
 _AT_ONCE = 16
+# What reading a log may take, and for each file that a table may have: four times of what delta-rs takes.
+_LOG_BYTES, _FILE_BYTES = 512 << 20, 4096
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 def delta_files(order: PlanOrder, objects: Objects) -> list[Listed]:
     """Return the files of a table's latest version, by name; the first alone unless all are wanted. Raises Failed."""
     spec = order.work.spec
-    names = sorted(_names(order))
-    if len(names) > order.max_objects:
-        told = f"{spec.input.uri} has {len(names):,} files, more than {order.max_objects:,}"
+    if next(objects.listed(spec.input.below("_delta_log")), None) is None:
+        raise _no_table(spec)
+    keys = sorted({key_of(path, spec.input) for path in _paths(order)})
+    if not keys:
+        raise Failed("INPUT_EMPTY", f"the latest version of the table {spec.input.uri} has no files")
+    if len(keys) > order.max_objects:
+        told = f"{spec.input.uri} has {len(keys):,} files, more than {order.max_objects:,}"
         raise Failed("TOO_MANY_OBJECTS", f"{told}: compact it (OPTIMIZE), or set SCORER_MAX_OBJECTS higher")
-    keys = [spec.input.below(name).prefix for name in names]
     try:
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             wanted = keys if order.whole else keys[:1]
@@ -35,7 +44,20 @@ def delta_files(order: PlanOrder, objects: Objects) -> list[Listed]:
     return [one for one in found if one.size_bytes]
 
 
-def _names(order: PlanOrder) -> list[str]:
+def key_of(path: str, table: Location) -> str:
+    """Return the name of an object, by its path in the log of a table. Raises Failed.
+
+    A path is encoded as in a URI. Whoever may write a table is not to have anything read that is beside it.
+    """
+    relative = path.removeprefix(f"{_encoded(table)}/")
+    name = unquote(relative)
+    if _SCHEME.match(relative) or any(part in ("", ".", "..") for part in name.split("/")):
+        told = f"the log of the table {table.uri} names '{path[:200]}', which is not below the table"
+        raise Failed("INPUT_UNREADABLE", f"{told}: of a shallow clone, have a deep one made, or write Parquet")
+    return table.below(name).prefix
+
+
+def _paths(order: PlanOrder) -> list[str]:
     try:
         import deltalake  # an extra, and half a second
         from deltalake.exceptions import DeltaError, TableNotFoundError
@@ -44,11 +66,12 @@ def _names(order: PlanOrder) -> list[str]:
         raise Failed("READER_MISSING", f"{told}: install headrace-scorer[delta], or write Parquet") from None
     spec = order.work.spec
     try:
-        table = deltalake.DeltaTable(spec.input.uri, storage_options=_options(order))
-        _refuse_what_changes_rows(table, spec)
-        return [unquote(uri).removeprefix(f"{spec.input.uri}/") for uri in table.file_uris()]
+        with at_most_more(_LOG_BYTES + _FILE_BYTES * order.max_objects):
+            table = deltalake.DeltaTable(_encoded(spec.input), storage_options=_options(order))
+            _refuse_what_changes_rows(table, spec)
+            return pa.table(table.get_add_actions()).column("path").to_pylist()
     except TableNotFoundError:
-        raise Failed("INPUT_EMPTY", f"{spec.input.uri} is no Delta table: there is no `_delta_log` below it") from None
+        raise _no_table(spec) from None
     except DeltaError as error:
         told = f"{spec.input.uri} cannot be read as a Delta table: {_said(error)}"
         raise Failed("INPUT_UNREADABLE", f"{told}. Mend it, or write Parquet, and create a job again") from None
@@ -56,8 +79,17 @@ def _names(order: PlanOrder) -> list[str]:
         raise Failed("STORE_UNAVAILABLE", f"{spec.input.uri}: {_said(error)}", transient=True) from None
 
 
+def _encoded(table: Location) -> str:
+    return quote(table.uri, safe="/:")
+
+
+def _no_table(spec: Spec) -> Failed:
+    return Failed("INPUT_EMPTY", f"{spec.input.uri} is no Delta table: there is no `_delta_log` below it")
+
+
 def _refuse_what_changes_rows(table: Any, spec: Spec) -> None:
-    if "columnMapping" in (table.protocol().reader_features or ()):
+    # By what is in force: a table of the protocol before features (2, 5) has them too.
+    if table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
         told = f"{spec.input.uri} has mapped columns, which its files have under other names"
         raise Failed("FORMAT_UNKNOWN", f"{told}: drop the table feature 'columnMapping', or write Parquet from it")
     if any(batch.num_rows for batch in table.deletion_vectors()):
