@@ -131,6 +131,7 @@ class Engine:
             digest=job.version.digest,
             inputs=len(contract.inputs),
             client=job.client or job.holder,
+            max_message_bytes=settings.max_message_bytes,
             tls_cert=cert,
             tls_key=key,
             tls_ca=ca,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -18,9 +19,11 @@ from headrace_runtime.backends.backend import ModelError, ModelFiles
 from headrace_runtime.contract import from_proto
 from headrace_runtime.shapes import ShapeKey, layout_of
 from headrace_scorer.engine.messages import PoolAccess
+from headrace_scorer.engine.pool import stream
 from headrace_scorer.engine.pool.backend import PoolBackend
-from headrace_scorer.engine.pool.members import PoolAway
+from headrace_scorer.engine.pool.members import Members, PoolAway
 from headrace_servicekit.checksums import encode
+from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher_service import BatcherRig, batcher_rig
 from tests.kit.onnx_models import linear
@@ -108,6 +111,11 @@ async def test_a_job_of_the_pool_has_the_answers_of_the_model_and_waits_while_no
     np.testing.assert_allclose(np.array(found.column("scores").to_pylist()), expected, rtol=1e-5, atol=1e-6)
 
 
+def access(control: str) -> PoolAccess:
+    """Return how batchers are reached that have the version of these tests."""
+    return PoolAccess(control, "", MODEL, "v1", DIGEST, inputs=1, client="ada", max_message_bytes=1 << 20)
+
+
 class Scripted:
     """A batcher that answers as it is told. requests: every one that came."""
 
@@ -143,7 +151,7 @@ async def backend(*batchers: Scripted) -> AsyncIterator[PoolBackend]:
     async with fleet() as (known, control), AsyncExitStack() as stack:
         for one in batchers:
             known.members[await stack.enter_async_context(served(one.register))] = DIGEST
-        made = PoolBackend(PoolAccess(control, "", MODEL, "v1", DIGEST, inputs=1, client="ada"))
+        made = PoolBackend(access(control))
         await made.load(ModelFiles("scored", Path(), CONTRACT, 8))
         yield made
 
@@ -163,9 +171,10 @@ async def test_requests_have_the_lowest_priority_and_the_client_of_the_job():
     assert (request.client, request.rows, request.deadline_us) == ("ada", 2, 0)
 
 
-async def test_a_batcher_that_is_full_or_goes_away_is_asked_again_or_another_one():
+async def test_a_batcher_that_is_full_loads_the_version_or_goes_away_is_asked_again_or_another_one():
     full = {"code": 8, "reason": "QUEUE_FULL", "message": "full", "retry_after_us": 20_000}
-    first, second = Scripted(full, None), Scripted(full, full)
+    loading = {"code": 14, "reason": "MODEL_LOADING", "message": "not in memory", "retry_after_us": 20_000}
+    first, second = Scripted(full, None), Scripted(loading, full)
     async with backend(first, second) as made:
         shapes = await asyncio.gather(*(asked(made) for _ in range(8)))
     assert shapes == [(2, 3)] * 8
@@ -180,11 +189,55 @@ async def test_rows_that_a_batcher_refuses_are_the_fault_of_the_rows():
             await asked(made)
 
 
+async def test_rows_that_are_too_large_for_a_message_are_refused_before_they_end_a_stream():
+    batcher = Scripted()
+    async with backend(batcher) as made:
+        with pytest.raises(ModelError, match="2 rows have 1,048,576 bytes, more than"):
+            await made.infer("scored", layout_of(CONTRACT, ShapeKey()), 2, [b"\0" * (1 << 20)])
+        assert await asked(made) == (2, 3)
+    assert len(batcher.requests) == 1
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[str]:
+    """Accept connections and say nothing; yields the address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+async def test_who_can_be_asked_is_asked_while_another_batcher_says_nothing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stream, "FIRST_FRAME_S", 600.0)
+    async with fleet() as (known, control), silent() as dead, served(Scripted().register) as good:
+        known.members = {dead: DIGEST, good: DIGEST}
+        members = Members(access(control))
+        looks = asyncio.create_task(members.chosen())
+        await eventually(lambda: known.asked_for)
+
+        async def found() -> str:
+            try:
+                async with asyncio.timeout(0.2):
+                    return (await members.chosen()).address
+            except TimeoutError:
+                return ""
+
+        assert await eventually(found, within=30) == good
+        assert not looks.done()
+        looks.cancel()
+
+
+async def test_while_there_is_no_batcher_the_control_plane_is_asked_once_for_everybody_who_waits():
+    async with fleet() as (known, control):
+        members = Members(access(control))
+        found = await asyncio.gather(*(members.chosen() for _ in range(64)), return_exceptions=True)
+    assert {type(one) for one in found} == {PoolAway}
+    assert len(known.asked_for) == 1
+
+
 async def test_without_a_batcher_that_has_the_version_nothing_is_loaded():
     async with fleet() as (_, control):
-        made = PoolBackend(PoolAccess(control, "", MODEL, "v1", DIGEST, inputs=1, client="ada"))
+        made = PoolBackend(access(control))
         with pytest.raises(PoolAway, match="no batcher has version v1 of 'fraud' ready"):
             await made.load(ModelFiles("scored", Path(), CONTRACT, 8))
-    made = PoolBackend(PoolAccess(control, "", MODEL, "v1", DIGEST, inputs=1, client="ada"))
+    made = PoolBackend(access(control))
     with pytest.raises(PoolAway, match="does not say which batchers"):
         await made.load(ModelFiles("scored", Path(), CONTRACT, 8))

@@ -36,7 +36,8 @@ class PoolAccess:
     """How the batchers that answer online requests are reached, for one version.
 
     control: the router's control plane, which knows them. pool: empty for every one that has the version. inputs: how
-    many the contract has. tls_names: that certificates have, by pool; of others it is that of the address.
+    many the contract has. max_message_bytes: of requests and answers. tls_names: that certificates have, by pool; of
+    others it is that of the address.
     """
 
     control: str
@@ -46,6 +47,7 @@ class PoolAccess:
     digest: str
     inputs: int
     client: str
+    max_message_bytes: int
     tls_cert: str | None = None
     tls_key: str | None = None
     tls_ca: str | None = None

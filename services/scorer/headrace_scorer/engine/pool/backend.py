@@ -25,6 +25,8 @@ ANSWER_S = 300.0
 # Batchers that take nothing are asked for this long before the job waits for them without processes.
 PATIENCE_S = 60.0
 _PAUSE_S, _MOST_PAUSE_S = 0.05, 2.0
+# What surrounds the tensors of a request in its message.
+_FRAME_BYTES = 64 << 10
 # What is wrong with the rows, whoever is asked.
 _OF_THE_ROWS = frozenset(
     (
@@ -53,6 +55,10 @@ class PoolBackend:
     async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
         """Run one batch. Raises ModelError for what is wrong with its rows, and PoolAway."""
         assert self._members is not None
+        size, most = sum(map(len, inputs)), self._access.max_message_bytes - _FRAME_BYTES
+        if size > most:
+            # A batcher would end the stream, and with it whatever else is on it.
+            raise ModelError(f"{rows} rows have {size:,} bytes, more than the {most:,} that a batcher takes at once")
         pause, begun = _PAUSE_S, time.monotonic()
         while True:
             refusal, after_s = "", 0.0

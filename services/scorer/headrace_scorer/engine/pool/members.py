@@ -15,11 +15,10 @@ from headrace_servicekit.tls import Tls
 from headrace_scorer.engine.messages import PoolAccess
 from headrace_scorer.engine.pool.stream import Stream, StreamLost
 
-# Batchers come and go with the load of the day.
-LOOK_EVERY_S = 5.0
+# Batchers come and go with the load of the day; where there is none, the next one is looked for sooner.
+LOOK_EVERY_S, LOOK_AGAIN_S = 5.0, 0.5
 _CALL_S = 5.0
 _PAGE = 500
-MAX_MESSAGE_BYTES = 64 << 20
 # One that failed to whoever had the address before is no reason to wait.
 _OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
 
@@ -37,55 +36,61 @@ class Members:
         self._streams: dict[str, tuple[Any, Stream]] = {}
         self._looked_at = -LOOK_EVERY_S
         self._looking = asyncio.Lock()
+        self._problem = ""
 
     async def chosen(self) -> Stream:
         """Return the stream with the least in flight. Raises PoolAway."""
-        there = self._there()
-        if not there or time.monotonic() - self._looked_at > LOOK_EVERY_S:
+        # Nobody who can ask somebody waits for those who do not answer.
+        if self._due() and not (self._there() and self._looking.locked()):
             async with self._looking:
                 # Whoever waited for it need not look again.
-                if not self._there() or time.monotonic() - self._looked_at > LOOK_EVERY_S:
+                if self._due():
                     await self._look()
-            there = self._there()
+        there = self._there()
         if not there:
-            where = f"in pool '{self._access.pool}' " if self._access.pool else ""
-            told = f"no batcher {where}has version {self._access.version} of '{self._access.model}' ready"
-            raise PoolAway(f"{told}: name it in the model's route, with weight 0 if it is to get no traffic")
+            raise PoolAway(self._problem)
         return min(there, key=lambda one: len(one.in_flight))
+
+    def _due(self) -> bool:
+        return time.monotonic() - self._looked_at > (LOOK_EVERY_S if self._there() else LOOK_AGAIN_S)
 
     def _there(self) -> list[Stream]:
         return [stream for _, stream in self._streams.values() if stream.serves(self._access.digest)]
 
     async def _look(self) -> None:
-        """Open streams to batchers that have come, and forget those that have gone."""
-        self._looked_at = time.monotonic()
+        """Open streams to batchers that have come, and forget those that have gone; note why there is none."""
         try:
             wanted = await self._addresses()
-        except grpc.aio.AioRpcError as error:
-            if self._there():
-                return  # whom we know is asked on
-            raise PoolAway(
-                f"the router's control plane does not say which batchers there are ({error.code().name})"
-            ) from None
-        for address in [at for at, (_, stream) in self._streams.items() if stream.ended]:
-            opened, _ = self._streams.pop(address)
-            await opened.close()
-        for address in wanted.keys() - self._streams.keys():
-            name = self._access.tls_names.get(wanted[address])
-            options: list[tuple[str, object]] = [_OWN_CONNECTION]
-            if name and self._tls is not None:
-                options.append(("grpc.ssl_target_name_override", name))
-            opened = channel(
-                address, tls=self._tls, health_checked=False, max_message_bytes=MAX_MESSAGE_BYTES, options=options
-            )
-            stream = Stream(address, opened)
-            try:
-                await stream.opened()
-            except StreamLost:
-                stream.close()
+            for address in [at for at, (_, stream) in self._streams.items() if stream.ended]:
+                opened, _ = self._streams.pop(address)
                 await opened.close()
-                continue
-            self._streams[address] = (opened, stream)
+            new = wanted.keys() - self._streams.keys()
+            lost = await asyncio.gather(*(self._open(address, wanted[address]) for address in new))
+            where = f"in pool '{self._access.pool}' " if self._access.pool else ""
+            told = f"no batcher {where}has version {self._access.version} of '{self._access.model}' ready"
+            self._problem = f"{told}: name it in the model's route, with weight 0 if it is to get no traffic"
+            if any(lost):
+                self._problem = f"no batcher that has the version answers: {next(filter(None, lost))}"
+        except grpc.aio.AioRpcError as error:  # whom we know is asked on
+            self._problem = f"the router's control plane does not say which batchers there are ({error.code().name})"
+        finally:
+            self._looked_at = time.monotonic()
+
+    async def _open(self, address: str, pool: str) -> str:
+        """Open a stream; return what is wrong with it, if anything is: then the next look forgets it."""
+        name = self._access.tls_names.get(pool)
+        options: list[tuple[str, object]] = [_OWN_CONNECTION]
+        if name and self._tls is not None:
+            options.append(("grpc.ssl_target_name_override", name))
+        most = self._access.max_message_bytes
+        opened = channel(address, tls=self._tls, health_checked=False, max_message_bytes=most, options=options)
+        stream = Stream(address, opened)
+        self._streams[address] = (opened, stream)
+        try:
+            await stream.opened()
+        except StreamLost as error:
+            return str(error)
+        return ""
 
     async def _addresses(self) -> dict[str, str]:
         """Return where the batchers are that say of themselves that they have the version, and of which pool."""
