@@ -27,6 +27,8 @@ _OWN_RAY = {
     "RAY_DISABLE_MEMORY_MONITOR": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
+    # Niceness that Ray gives its workers beyond that of this process, which is behind others already.
+    "RAY_worker_niceness": "0",
 }
 
 
