@@ -8,7 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Format
-from headrace_scorer.engine.inputs import SAMPLE_LINES, Chunk, Unreadable, chunks, described
+from headrace_scorer.engine.inputs.files import chunks, described
+from headrace_scorer.engine.inputs.json_lines import SAMPLE_LINES
+from headrace_scorer.engine.inputs.rows import Chunk, Unreadable
 from headrace_scorer.engine.objects import StoreAway
 
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"]})

@@ -13,7 +13,7 @@ from headrace_runtime.backends.backend import BackendLost, LoadError
 
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.engine.expressions import WrongExpression
-from headrace_scorer.engine.inputs import Unreadable
+from headrace_scorer.engine.inputs.rows import Unreadable
 from headrace_scorer.engine.messages import Checked, RunAnswer, Work
 from headrace_scorer.engine.objects import InputChanged, OutputTaken, StoreAway, StoreRefuses
 from headrace_scorer.engine.pool.members import PoolAway

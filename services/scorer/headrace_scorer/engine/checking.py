@@ -9,7 +9,7 @@ import numpy as np
 
 from headrace_scorer.decisions import answer_drift, parity
 from headrace_scorer.decisions.comparisons import Drifted, Parity
-from headrace_scorer.engine.inputs import Unreadable
+from headrace_scorer.engine.inputs.rows import Unreadable
 from headrace_scorer.engine.messages import from_json
 from headrace_scorer.engine.objects import InputChanged, Objects, StoreAway, StoreRefuses
 from headrace_scorer.engine.processes import Failed, begin, say

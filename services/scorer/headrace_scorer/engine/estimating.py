@@ -9,7 +9,7 @@ from pathlib import Path
 from headrace_runtime.artifacts.cache import ArtifactError
 from headrace_runtime.backends.backend import BackendLost, LoadError
 
-from headrace_scorer.engine.inputs import Unreadable
+from headrace_scorer.engine.inputs.rows import Unreadable
 from headrace_scorer.engine.messages import EstimateAnswer, EstimateOrder, from_json
 from headrace_scorer.engine.objects import InputChanged, StoreAway, StoreRefuses
 from headrace_scorer.engine.pool.members import PoolAway

@@ -13,7 +13,8 @@ from headrace_scorer.decisions.shards import Piece, Shard, cut, input_digest
 from headrace_scorer.decisions.specs import ENDINGS, Format, Spec, format_of, is_input
 from headrace_scorer.engine.delta import delta_files
 from headrace_scorer.engine.expressions import Expressions, WrongExpression
-from headrace_scorer.engine.inputs import Described, Unreadable, columns_of, described
+from headrace_scorer.engine.inputs.files import Described, columns_of, described
+from headrace_scorer.engine.inputs.rows import Unreadable
 from headrace_scorer.engine.messages import Checked, PlanAnswer, PlanOrder, from_json
 from headrace_scorer.engine.objects import InputChanged, Listed, Objects, StoreAway, StoreRefuses
 from headrace_scorer.engine.processes import Failed, begin, say

@@ -12,7 +12,7 @@ import pyarrow.parquet
 from headrace_client.chunks import Answers
 
 from headrace_scorer.decisions.specs import Location
-from headrace_scorer.engine.inputs import DAMAGE
+from headrace_scorer.engine.inputs.rows import DAMAGE
 from headrace_scorer.engine.objects import Objects
 from headrace_scorer.engine.processes import Failed
 

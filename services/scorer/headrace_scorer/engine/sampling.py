@@ -15,7 +15,8 @@ from headrace_scorer.decisions.manifests import Done
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location, format_of
 from headrace_scorer.engine.expressions import Expressions
-from headrace_scorer.engine.inputs import Chunk, chunks
+from headrace_scorer.engine.inputs.files import chunks
+from headrace_scorer.engine.inputs.rows import Chunk
 from headrace_scorer.engine.objects import Objects
 from headrace_scorer.engine.publish_orders import CheckOrder
 from headrace_scorer.engine.results import array, entities, opened

@@ -20,7 +20,8 @@ from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location, TensorColumns, format_of
 from headrace_scorer.engine.batches import CANDIDATES, BatchRunner
 from headrace_scorer.engine.expressions import Expressions
-from headrace_scorer.engine.inputs import Chunk, Rejected, chunks
+from headrace_scorer.engine.inputs.files import chunks
+from headrace_scorer.engine.inputs.rows import Chunk, Rejected
 from headrace_scorer.engine.messages import ShardResult, Work
 from headrace_scorer.engine.objects import Objects
 from headrace_scorer.engine.tensors import Faults, Tensor, column_of, tensor_of, type_of

@@ -15,7 +15,7 @@ from headrace_runtime.shapes import OutputTensor
 
 from headrace_scorer.decisions.mapping import elements
 from headrace_scorer.decisions.specs import TensorColumns
-from headrace_scorer.engine.inputs import shown
+from headrace_scorer.engine.inputs.rows import shown
 
 # Its functions are made when it is imported.
 pc: Any = pyarrow.compute

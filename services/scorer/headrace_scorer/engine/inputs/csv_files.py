@@ -1,0 +1,95 @@
+"""CSV files: their types found on a sample, and all their values read as texts first."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.csv
+
+from headrace_scorer.engine.inputs.rows import SAMPLE_BYTES, TYPES, Chunk, Rejected, shown
+
+# Its functions are made when it is imported.
+pc: Any = pyarrow.compute
+
+_BLOCK_BYTES = 1 << 20
+
+
+def csv_sample(file: io.BufferedReader) -> pa.Table:
+    sample = file.read(SAMPLE_BYTES)
+    if len(sample) == SAMPLE_BYTES:
+        sample = sample[: sample.rfind(b"\n") + 1] or sample
+    if not sample.strip():
+        return pa.table({})
+    skip = pyarrow.csv.ParseOptions(invalid_row_handler=lambda _: "skip")
+    return pyarrow.csv.read_csv(io.BytesIO(sample), parse_options=skip)
+
+
+def csv_chunks(file: io.BufferedReader, columns: Sequence[str], types: Mapping[str, str]) -> Iterator[Chunk]:
+    malformed: list[tuple[int, str]] = []
+
+    def on_malformed(row: Any) -> str:
+        told = f"{row.actual_columns} values where the header has {row.expected_columns}"
+        malformed.append((row.number - 2, told))  # rows are counted from 1, the header among them
+        return "skip"
+
+    reader = pyarrow.csv.open_csv(
+        file,
+        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
+        parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=on_malformed),
+        convert_options=pyarrow.csv.ConvertOptions(
+            include_columns=list(columns), column_types={name: pa.string() for name in columns}
+        ),
+    )
+    following = 0
+    for batch in reader:
+        numbers, skipped = [], {number for number, _ in malformed}
+        while len(numbers) < batch.num_rows:
+            if following not in skipped:
+                numbers.append(following)
+            following += 1
+        rejected = [Rejected(number, "", told) for number, told in malformed if number < following]
+        malformed[:] = [one for one in malformed if one[0] >= following]
+        yield _typed(np.array(numbers, np.int64), pa.Table.from_batches([batch]), types, rejected)
+    if malformed:
+        last = [Rejected(number, "", told) for number, told in malformed]
+        empty = pa.table({name: pa.array([], TYPES[types[name]]) for name in columns})
+        yield Chunk(np.empty(0, np.int64), empty, last)
+
+
+def _typed(numbers: np.ndarray, table: pa.Table, types: Mapping[str, str], rejected: list[Rejected]) -> Chunk:
+    """Return texts as what their columns have. What cannot be read as that is rejected."""
+    good = np.ones(table.num_rows, bool)
+    read = {}
+    for name in table.column_names:
+        column, type_ = table.column(name).combine_chunks(), TYPES[types[name]]
+        read[name], wrong = _of_texts(column, type_)
+        rejected += [
+            Rejected(int(numbers[at]), name, f"{shown(column[int(at)].as_py())} is no {type_}")
+            for at in np.flatnonzero(wrong & good)
+        ]
+        good &= ~wrong
+    typed = pa.table(read)
+    return Chunk(numbers[good], typed if good.all() else typed.filter(pa.array(good)), rejected)
+
+
+def _of_texts(column: pa.Array, type_: pa.DataType) -> tuple[pa.Array, np.ndarray]:
+    if pa.types.is_string(type_):
+        return column, np.zeros(len(column), bool)
+    trimmed = pc.utf8_trim_whitespace(column)
+    there = pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
+    try:
+        return there.cast(type_), np.zeros(len(column), bool)
+    except pa.ArrowInvalid:
+        values, wrong = [], np.zeros(len(column), bool)
+        for at, text in enumerate(there.to_pylist()):
+            try:
+                values.append(pa.scalar(text, pa.string()).cast(type_).as_py())
+            except pa.ArrowInvalid:
+                wrong[at] = True
+                values.append(None)
+        return pa.array(values, type_), wrong

@@ -1,0 +1,86 @@
+"""Files of JSON objects, one in a line."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace_scorer.engine.inputs.rows import NO_VALUE, SAMPLE_BYTES, TYPES, Chunk, Rejected, shown
+
+SAMPLE_LINES = 1000
+
+
+def json_sample(file: io.BufferedReader) -> pa.Table:
+    rows = []
+    for line in file.read(SAMPLE_BYTES).split(b"\n")[:SAMPLE_LINES]:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # also the last one, which may be cut
+        if isinstance(row, dict):
+            rows.append(row)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pa.table({name: _inferred([row.get(name) for row in rows]) for name in names})
+
+
+def _inferred(values: list[Any]) -> pa.Array:
+    """Return an array of the type that most of the values have or may be read as; only its type is looked at."""
+    try:
+        return pa.array(values)
+    except NO_VALUE:
+        numbers = all(isinstance(value, (int, float)) or value is None for value in values)
+        return pa.nulls(len(values), pa.float64() if numbers else pa.string())
+
+
+def json_chunks(
+    file: io.BufferedReader, columns: Sequence[str], types: Mapping[str, str], chunk_rows: int
+) -> Iterator[Chunk]:
+    number, rows, numbers = 0, [], []
+    rejected: list[Rejected] = []
+    for line in file:
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if isinstance(row, dict):
+            rows.append(row)
+            numbers.append(number)
+        else:
+            rejected.append(Rejected(number, "", "is not a JSON object"))
+        number += 1
+        if len(rows) + len(rejected) >= chunk_rows:
+            yield _of_objects(numbers, rows, columns, types, rejected)
+            rows, numbers, rejected = [], [], []
+    if rows or rejected:
+        yield _of_objects(numbers, rows, columns, types, rejected)
+
+
+def _of_objects(
+    numbers: list[int], rows: list[Any], columns: Sequence[str], types: Mapping[str, str], rejected: list[Rejected]
+) -> Chunk:
+    good = np.ones(len(rows), bool)
+    read = {}
+    for name in columns:
+        values, type_ = [row.get(name) for row in rows], TYPES[types[name]]
+        try:
+            read[name] = pa.array(values, type_)
+        except NO_VALUE:
+            each = []
+            for at, value in enumerate(values):
+                try:
+                    each.append(pa.scalar(value, type_).as_py())
+                except NO_VALUE:
+                    each.append(None)
+                    if good[at]:
+                        rejected.append(Rejected(numbers[at], name, f"{shown(value)} is no {type_}"))
+                    good[at] = False
+            read[name] = pa.array(each, type_)
+    typed = pa.table(read) if read else pa.table({})
+    return Chunk(np.array(numbers, np.int64)[good], typed if good.all() else typed.filter(pa.array(good)), rejected)
