@@ -48,7 +48,7 @@ class TrafficSummary:
 
 
 class TrafficReader:
-    """AnswerKey from one snapshot, so that no minute is missing or counted twice while it ends."""
+    """Answers from one snapshot, so that no minute is missing or counted twice while it ends."""
 
     def __init__(self, database: Database, losses: Losses) -> None:
         self._database, self._losses = database, losses
