@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,7 @@ from headrace.monitor.v1 import experiment_pb2 as pb
 from headrace_client.cli.experiments.exporting import write_units
 from headrace_client.cli.experiments.metrics import MetricText
 from headrace_client.cli.experiments.planning import measured
+from headrace_client.cli.experiments.watching import looks
 from headrace_client.errors import InvalidArgument
 
 
@@ -54,6 +56,36 @@ def test_a_plan_measures_neither_ratios_nor_quantiles(text: str):
     asked_nobody: Any = None
     with pytest.raises(InvalidArgument, match="only rates and means are measured"):
         measured(asked_nobody, "shop", metric(text))
+
+
+class Watched:
+    """A client of an experiment of which the data say this at each look, and that has ended at the last of them."""
+
+    def __init__(self, *verdicts: Any) -> None:
+        self._verdicts, self.looks = verdicts, 0
+
+    def get_experiment(self, *_: str) -> pb.Experiment:
+        ended = self.looks >= len(self._verdicts) - 1
+        return pb.Experiment(state=pb.Experiment.STATE_ENDED if ended else pb.Experiment.STATE_RUNNING)
+
+    def analyse_experiment(self, *_: str) -> pb.AnalyseExperimentResponse:
+        self.looks += 1
+        return pb.AnalyseExperimentResponse(verdict=self._verdicts[min(self.looks, len(self._verdicts)) - 1])
+
+
+UNDECIDED, BETTER = (pb.AnalyseExperimentResponse.VERDICT_UNDECIDED, pb.AnalyseExperimentResponse.VERDICT_BETTER)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "seconds", "count"),
+    [([UNDECIDED], None, 1), ([UNDECIDED, UNDECIDED], None, 2), ([BETTER, UNDECIDED], None, 1), ([UNDECIDED], 0, 1)],
+)
+def test_a_watch_ends_with_a_verdict_with_the_experiment_and_with_its_time(
+    verdicts: list[Any], seconds: float | None, count: int
+):
+    watched: Any = Watched(*verdicts)
+    duration = None if seconds is None else timedelta(seconds=seconds)
+    assert len(list(looks(watched, "shop", "ranking", duration, timedelta(0)))) == watched.looks == count
 
 
 class Units:

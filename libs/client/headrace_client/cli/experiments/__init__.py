@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 import click
 from headrace.monitor.v1 import experiment_pb2 as pb
-from rich.live import Live
 
 from headrace_client.cli.experiments.concluding import conclude, experiment_argument
 from headrace_client.cli.experiments.exporting import export
 from headrace_client.cli.experiments.history import history, report
 from headrace_client.cli.experiments.metrics import MetricText
 from headrace_client.cli.experiments.planning import plan
-from headrace_client.cli.experiments.views import panel, row_of, show_analysis, units_line, verdict_line
+from headrace_client.cli.experiments.views import row_of, show_analysis
+from headrace_client.cli.experiments.watching import watch
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, last, message_json, shown
 from headrace_client.cli.parsing import Duration, NumberPair
@@ -42,6 +41,7 @@ experiments.add_command(conclude)
 experiments.add_command(export)
 experiments.add_command(history)
 experiments.add_command(report)
+experiments.add_command(watch)
 
 
 @experiments.command()
@@ -195,47 +195,6 @@ def analyse(client: Client, output: Output, model: str, experiment: str, slice_b
     if output.as_json:
         output.document(message_json(found))
     else:
-        show_analysis(output, found)
-
-
-@experiments.command()
-@model_argument
-@experiment_argument
-@click.option("--for", "duration", type=Duration(), help="End after this time; default when there is a verdict.")
-@click.option("--every", type=Duration(), default="10s", show_default=True, help="Look so often.")
-@connected
-def watch(
-    client: Client, output: Output, model: str, experiment: str, duration: timedelta | None, every: timedelta
-) -> None:
-    """Follow EXPERIMENT until its data say something; looking costs nothing.
-
-    \b
-    Examples:
-      headrace experiments watch shop ranking
-      headrace experiments watch shop ranking --for 1h --every 1m
-    """
-    until = None if duration is None else time.monotonic() + duration.total_seconds()
-    live = Live(console=output.stdout, refresh_per_second=4) if output.stdout.is_terminal else None
-    if live is not None and not output.as_json:
-        live.start()
-    try:
-        while True:
-            found = client.analyse_experiment(model, experiment)
-            if live is not None:
-                live.update(panel(found))
-            elif not output.as_json:
-                output.say(f"{shown(units_line(found))}: {verdict_line(found)}")
-            undecided = found.verdict == pb.AnalyseExperimentResponse.VERDICT_UNDECIDED
-            if not undecided or (until is not None and time.monotonic() >= until):
-                break
-            left_s = every.total_seconds() if until is None else min(every.total_seconds(), until - time.monotonic())
-            time.sleep(max(left_s, 0.1))
-    finally:
-        if live is not None:
-            live.stop()
-    if output.as_json:
-        output.document(message_json(found))
-    elif live is None:
         show_analysis(output, found)
 
 
