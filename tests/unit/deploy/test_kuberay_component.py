@@ -105,3 +105,22 @@ def test_only_the_scorer_and_the_cluster_itself_come_to_its_pods(kuberay: Resour
     labels = [rule["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for rule in (within, clients)]
     assert labels == ["scoring-ray", "scorer"]
     assert clients["ports"] == [{"port": 10001}]
+
+
+def test_actors_are_let_in_where_the_scorer_is_that_would_do_their_work(kuberay: Resources):
+    policy = kuberay[Id("NetworkPolicy", "from-scoring-ray")]["spec"]
+    (selected,), (rule,) = policy["podSelector"]["matchExpressions"], policy["ingress"]
+    opened = {port["port"] for port in rule["ports"]}
+    assert rule["from"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "scoring-ray"}}}]
+    for called in ("router-control", "batcher", "batcher-cpu"):
+        ingress = kuberay[Id("NetworkPolicy", called)]["spec"]["ingress"]
+        (own,) = (one["ports"] for one in ingress if _pod("scorer") in one["from"])
+        assert called in selected["values"]
+        assert {port["port"] for port in own} <= opened
+    # Only where the component `stores` is too.
+    assert "s3" in selected["values"]
+    assert 8333 in opened
+
+
+def _pod(name: str) -> dict[str, Any]:
+    return {"podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}}
