@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -240,4 +241,11 @@ async def test_without_a_batcher_that_has_the_version_nothing_is_loaded():
             await made.load(ModelFiles("scored", Path(), CONTRACT, 8))
     made = PoolBackend(access(control))
     with pytest.raises(PoolAway, match="does not say which batchers"):
+        await made.load(ModelFiles("scored", Path(), CONTRACT, 8))
+
+
+async def test_a_machine_without_the_scorers_certificate_says_so(tmp_path: Path):
+    missing = {name: str(tmp_path / name) for name in ("tls_cert", "tls_key", "tls_ca")}
+    made = PoolBackend(dataclasses.replace(access("127.0.0.1:9"), **missing))
+    with pytest.raises(PoolAway, match="certificate cannot be read where it scores"):
         await made.load(ModelFiles("scored", Path(), CONTRACT, 8))

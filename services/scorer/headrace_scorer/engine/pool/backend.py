@@ -49,7 +49,10 @@ class PoolBackend:
 
     async def load(self, files: ModelFiles) -> None:
         """Find batchers that have the version. Raises PoolAway."""
-        self._members = Members(self._access)
+        try:
+            self._members = Members(self._access)
+        except OSError as error:  # on a machine of a cluster that has none
+            raise PoolAway(f"the scorer's certificate cannot be read where it scores: {error}") from None
         await self._members.chosen()
 
     async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
