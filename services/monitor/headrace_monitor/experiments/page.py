@@ -54,27 +54,28 @@ def _facts(experiment: pb.Experiment, analysis: pb.AnalyseExperimentResponse) ->
 
 def _effects(experiment: pb.Experiment, history: pb.GetExperimentHistoryResponse) -> str:
     times = [_when(point.time) for point in history.points]
+    _, *others = _styled(experiment)
     parts = []
     for metric in experiment.metrics:
         drawn = [
-            Course(variant, f"c{at}", tuple(_found(point.results, metric.name, variant) for point in history.points))
-            for at, variant in enumerate(_others(experiment))
+            Course(variant, style, tuple(_found(point.results, metric.name, variant) for point in history.points))
+            for style, variant in others
         ]
         name = f"{metric.name}: effect of the units that came by then, and its interval"
         heading = f"<h3>{escape(metric.name)} <small>{_ROLES.get(metric.role, '')}</small></h3>"
         parts.append(heading + courses(name, times, drawn))
-    return f"<h2>Effect over time</h2>{_legend(_others(experiment))}{''.join(parts)}"
+    return f"<h2>Effect over time</h2>{_legend(others)}{''.join(parts)}"
 
 
 def _units(
     experiment: pb.Experiment, history: pb.GetExperimentHistoryResponse, analysis: pb.AnalyseExperimentResponse
 ) -> str:
-    names = [one.name for one in experiment.variants]
+    variants = _styled(experiment)
     drawn = []
-    for at, name in enumerate(names):
+    for style, name in variants:
         found = [next((a for a in point.assigned if a.variant == name), None) for point in history.points]
         ratios = [a.units / a.expected - 1 if a is not None and a.expected else None for a in found]
-        drawn.append(Course(name, f"c{at}", tuple(Interval(ratio, None, None) for ratio in ratios)))
+        drawn.append(Course(name, style, tuple(Interval(ratio, None, None) for ratio in ratios)))
     times = [_when(point.time) for point in history.points]
     rows = [(a.variant, f"{a.units:,}", f"{a.expected:,.1f}") for a in analysis.assigned]
     counted = "they count for the first" + (", and in no metric" if experiment.exclude_crossed else "")
@@ -82,18 +83,16 @@ def _units(
     said = f"Shares: p = {analysis.sample_ratio_p:.3g}; below .001 nothing else here is to be believed. {crossed}"
     plot = courses("Units of each variant beside what its share would have given it", times, drawn)
     return (
-        f"<h2>Balance of units</h2>{_legend(names)}{plot}<p>{escape(said)}</p>"
+        f"<h2>Balance of units</h2>{_legend(variants)}{plot}<p>{escape(said)}</p>"
         f"{_rows(('variant', 'units', 'expected'), rows)}"
     )
 
 
 def _forests(experiment: pb.Experiment, analysis: pb.AnalyseExperimentResponse) -> str:
+    _, *others = _styled(experiment)
     parts = []
     for metric in experiment.metrics:
-        rows = [
-            (variant, f"c{at}", _found(analysis.results, metric.name, variant))
-            for at, variant in enumerate(_others(experiment))
-        ]
+        rows = [(variant, style, _found(analysis.results, metric.name, variant)) for style, variant in others]
         parts.append(f"<h3>{escape(metric.name)}</h3>{forest(f'{metric.name} of each variant', rows)}")
     return f"<h2>Every metric</h2>{''.join(parts)}"
 
@@ -128,12 +127,13 @@ def _found(results: Iterable[pb.AnalyseExperimentResponse.Result], metric: str, 
     return Interval(None, None, None)
 
 
-def _others(experiment: pb.Experiment) -> list[str]:
-    return [one.name for one in experiment.variants][1:]
+def _styled(experiment: pb.Experiment) -> list[tuple[str, str]]:
+    """Return the class of each variant's colour, and its name; the control first."""
+    return [(f"c{at}", one.name) for at, one in enumerate(experiment.variants)]
 
 
-def _legend(names: Sequence[str]) -> str:
-    return "<p>" + "".join(f'<i class="c{at}"></i>{escape(name)}' for at, name in enumerate(names)) + "</p>"
+def _legend(variants: Iterable[tuple[str, str]]) -> str:
+    return "<p>" + "".join(f'<i class="{style}"></i>{escape(name)}' for style, name in variants) + "</p>"
 
 
 def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from xml.etree import ElementTree
 
 import pytest
@@ -56,6 +57,15 @@ def test_the_page_shows_effects_units_and_every_metric_and_escapes_what_is_writt
         ElementTree.fromstring(drawing)
     assert html.count("<svg") == 2 + 1 + 2
     assert "3 units met more than one variant" in html
+
+
+def test_a_variant_has_one_colour_throughout():
+    html = render(experiment(), history(*POINTS), POINTS[-1])
+    colours = re.findall(r'<i class="(c\d)"></i>([^<]+)', html)
+    assert len(colours) == 3, "in the legends of effects and of units"
+    assert set(colours) == {("c0", "control"), ("c1", escape(BAD))}
+    assert set(re.findall(r'class="line (c\d)"', html.partition("Balance of units")[0])) == {"c1"}
+    assert set(re.findall(r'class="line (c\d)"', html.partition("Every metric")[2])) == {"c1"}
 
 
 def test_intervals_that_are_not_known_leave_a_gap():
