@@ -5,6 +5,7 @@ Names and types are those of KubeRay's `ray.io_rayclusters.yaml`, against which 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -97,6 +98,17 @@ def test_pods_of_the_cluster_have_the_scorers_image_and_its_keys_of_s3_where_it_
         assert mounted["s3"] == at_home["s3"]
         assert container["image"].startswith("headrace/scorer")
         assert pod["securityContext"]["runAsNonRoot"] is True
+
+
+def test_pods_of_the_cluster_have_the_scorers_certificate_where_it_has_it(tmp_path: Path):
+    secured = build(write_variant(tmp_path, ("mutual-tls", "kuberay")))
+    scorer = secured[Id("Deployment", "scorer")]["spec"]["template"]["spec"]
+    (at_home,) = (one for one in scorer["containers"][0]["volumeMounts"] if one["name"] == "tls")
+    (kept,) = (one["secret"] for one in scorer["volumes"] if one["name"] == "tls")
+    for group in groups(secured):
+        pod = group["template"]["spec"]
+        assert at_home in pod["containers"][0]["volumeMounts"]
+        assert {"name": "tls", "secret": {**kept, "optional": True}} in pod["volumes"]
 
 
 def test_only_the_scorer_and_the_cluster_itself_come_to_its_pods(kuberay: Resources):
