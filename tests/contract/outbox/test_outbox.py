@@ -83,6 +83,19 @@ async def test_what_is_told_is_there_if_the_transaction_that_it_tells_of_is(rig)
     )
 
 
+async def test_a_webhook_that_somebody_deletes_meanwhile_is_told_nothing_and_fails_nobody(rig):
+    async def blocked() -> bool:
+        query = "select exists (select from pg_locks where not granted)"
+        return await rig.connections.repeatable(lambda connection: connection.fetchval(query))
+
+    async with rig.connections.transaction() as connection:
+        await connection.execute("delete from webhooks where name = 'hook-1'")
+        telling = asyncio.ensure_future(rig.tell(Notice("hook-1", "t", "1", "gone"), Notice("hook-2", "t", "1", "yes")))
+        await eventually(blocked)
+    assert await telling == 0
+    assert await rig.states() == [("yes", "waiting")]
+
+
 async def test_each_thing_is_told_once_of_a_topic(rig):
     for body in ("first", "again"):
         await rig.tell(Notice("hook-1", "t", "opened", body), Notice("hook-2", "t", "opened", f"{body} to another"))
