@@ -61,6 +61,11 @@ WRONG = {
         ("POST", f"{VERSION}:freezeReference", {"range": {"start_time": NEVER}}, "range"),
     ],
     "GetReference": [("GET", f"{MODEL}/versions/UP/reference", None, "name")],
+    "GetDistributions": [
+        ("GET", f"{MODEL}/versions/UP/distributions", None, "name"),
+        ("GET", f"{VERSION}/distributions?columns={'x' * 257}", None, "columns"),
+        ("GET", f"{VERSION}/distributions?{BACKWARDS}", None, "range"),
+    ],
     "GetDrift": [
         ("GET", f"{MODEL}/versions/UP/drift", None, "name"),
         ("GET", f"{VERSION}/drift?level=2", None, "level"),

@@ -108,7 +108,10 @@ class Concluding:
         if not version:
             raise PreconditionFailed(f"the route serves no variant '{variant}' any more", reason="VARIANT_GONE")
         asked = Wanted(wanted.model, version, control, wanted.policy, wanted.client, wanted.reason or analysis.summary)
-        await self._starting.check(asked, request, held_by=_manager(name))
+        if route.managed_by not in ("", _manager(name)):
+            raise PreconditionFailed(f"the route is managed by {route.managed_by}", reason="ROUTE_MANAGED")
+        becomes, _ = concluding.given_back(route, control, others, variant)
+        await self._starting.check(asked, request, becomes=becomes)
         stopped = await self._end(experiment, wanted.reason or analysis.summary, keep=variant)
         return Conclusion(analysis.summary, stopped, await self._starting.start(asked, request))
 

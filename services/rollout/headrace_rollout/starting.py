@@ -80,12 +80,12 @@ class Starting:
 
         return await self._store.start(began, request)
 
-    async def check(self, wanted: Wanted, request: Request, *, held_by: str) -> None:
+    async def check(self, wanted: Wanted, request: Request, *, becomes: route_pb2.Route) -> None:
         """Raise what would stand in the way of a start, before anything is changed for it; nothing where the request
-        has begun its rollout. held_by: who manages the route, and gives it up for the rollout.
+        has begun its rollout. becomes: the route as it will be, given up by who manages it now.
         """
         if await self._store.repeated(request) is None:
-            rollout, route = await self._drafted(wanted, held_by)
+            rollout, route = await self._drafted(wanted, becomes)
             for obstacle in [*self._known_obstacles(rollout, route), *await self._asked_obstacles(rollout)]:
                 raise obstacle
 
@@ -107,10 +107,11 @@ class Starting:
         moved, ready, batchers = await self._shares(rollout, route) if not obstacles else ((), 0, 0)
         return Draft(rollout, route, tuple(obstacles), moved, None, ready, batchers)
 
-    async def _drafted(self, wanted: Wanted, held_by: str = "") -> tuple[Rollout, route_pb2.Route]:
+    async def _drafted(self, wanted: Wanted, becomes: route_pb2.Route | None = None) -> tuple[Rollout, route_pb2.Route]:
         policy = wanted.policy or await self._store.template(wanted.model) or policies.DEFAULT
         route, status = await self._routes.route(wanted.model)
-        await self._check_free(wanted.model, route.managed_by if route.managed_by != held_by else "")
+        await self._check_free(wanted.model, route.managed_by if becomes is None else "")
+        route = becomes or route
         variant = routing.variant_of(route, wanted.variant)
         baseline = variant.serving_version
         if not baseline or status.state == route_pb2.RouteStatus.STATE_NOT_SERVING:

@@ -42,6 +42,7 @@ async def test_a_version_keeps_all_that_was_declared(registry):
         "preferred_batch_rows": [8, 16],
         "max_wait": "0.002s",
         "instances": 1,
+        "warm": False,
     }
     assert [(artifact.name, artifact.size_bytes) for artifact in version.artifacts] == [
         ("model.onnx", len(file.content)),

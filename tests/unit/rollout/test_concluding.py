@@ -108,8 +108,10 @@ class Surroundings:
         self.done.append(("route", {one.name: one.weight for one in route.variants}, reason))
         return 0.25
 
-    async def check(self, wanted: Wanted, request: Request, *, held_by: str) -> None:
-        assert held_by == "experiments/ranking"
+    async def check(self, wanted: Wanted, request: Request, *, becomes: route_pb2.Route) -> None:
+        # What the rollout meets is the route without the experiment: the control has the traffic.
+        (weighted,) = [one.name for one in becomes.variants if one.weight > 0]
+        assert weighted == wanted.variant
         if self.obstacle is not None:
             raise self.obstacle
 

@@ -92,6 +92,8 @@ _REMEDIES_BY_REASON = {
     "(REGISTRY_CODE_KEYS_FILE)",
     "SERVER_NOT_ALLOWED": "ask the operator to allow the server's address, or register the model's files",
     "NO_POOL_FOR_FORMAT": "`headrace status` shows what runs: start a batcher that runs the format, or register ONNX",
+    "EXPERIMENT_ENDED": "`headrace experiments create MODEL EXPERIMENT …` makes another one",
+    "EXPERIMENT_INVALID": "the message names the field; `headrace experiments create --help` says what each takes",
     "EXPERIMENT_NOT_FOUND": "`headrace experiments list MODEL` shows what there is",
     "EXPERIMENT_NOT_RUNNING": "`headrace experiments start MODEL EXPERIMENT` starts a draft",
     "EXPERIMENT_RUNNING": "`headrace experiments list MODEL` shows which one runs: conclude that one first",
