@@ -37,7 +37,7 @@ demo-scale: up ## Raise the load until the autoscaler starts a second batcher, a
 	@$(PYTHON) -m examples.scaling
 
 .PHONY: demo-rollout
-demo-rollout: up ## Roll out four versions under load: three are taken back by themselves, one is promoted
+demo-rollout: up ## A shadow, then four versions under load: three are taken back by themselves, one is promoted
 	@$(PYTHON) -m examples.rollouts.run
 
 .PHONY: demo-experiment

@@ -1,9 +1,10 @@
-"""`make demo-rollout`: three versions that are taken back by themselves, and one that is promoted on evidence."""
+"""`make demo-rollout`: a version as a shadow, three that are taken back by themselves, one promoted on evidence."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import sys
 import tempfile
 import threading
@@ -27,6 +28,9 @@ METRICS = {"accuracy": 0.95, "latency_p99_ms": 2.0}
 # A step at 10 percent, one at 50, one at 100: as short as evidence allows at this rate, for a demo has no days.
 SHARES = (10, 50, 100)
 MARGIN_PERCENT = 10.0
+# Of answers of the shadow with those that callers got: three seconds of them.
+PAIRS = 300
+PAGE = Path(os.environ.get("HEADRACE_STATE_DIR", ".headrace")) / "shadow-prices.html"
 
 
 def tell(story: Story, client: Client) -> None:
@@ -41,6 +45,7 @@ def tell(story: Story, client: Client) -> None:
         outcome(f"{sum(one.created for one in registered)} registered, {how}")
     rows = []
     with _traffic(client) as answered:
+        _shadowed(story, client, names[-1])
         story.say(f"{RATE:.0f} requests a second; each version gets {', '.join(f'{one} %' for one in SHARES)} in turn")
         for version, name in zip(new, names, strict=True):
             with story.step(f"{version.name}: {version.about}") as outcome:
@@ -55,6 +60,26 @@ def tell(story: Story, client: Client) -> None:
     story.table(columns, rows, words=columns[:2])
     story.say(f"{answered['failed']} of {sum(answered.values())} requests failed")
     story.line("Watch one yourself", f"headrace rollouts history {MODEL}")
+
+
+def _shadowed(story: Story, client: Client, version: str) -> None:
+    """Let a version answer copies of the requests, and write down how its answers differ."""
+    alone = pb.RolloutPolicy(strategy=pb.RolloutPolicy.STRATEGY_SHADOW)
+    alone.shadow.dwell.FromTimedelta(timedelta(seconds=2))
+    alone.shadow.min_pairs, alone.shadow.then = PAIRS, pb.RolloutPolicy.Shadow.THEN_NOTHING
+    with story.step("v2 as a shadow: it gets copies of the requests, and answers nobody") as outcome:
+        started = client.start_rollout(MODEL, version, policy=alone, reason="demo")
+        client.watch_rollout(started.name, lambda _: None, timeout=180)
+        ended = client.get_rollout(started.name)
+        report = client.shadow_report(MODEL, version, with_page=True)
+        PAGE.write_text(report.page, encoding="utf-8")
+        outcome(ended.reason)
+    for one in report.comparisons:
+        story.say(
+            f"{one.pairs:,} pairs: half of the prices differ by {one.relative_difference.p50:.1%} or more, the largest "
+            f"by {one.largest_difference:.2f}; ranks agree to {one.rank_correlation:.4f}"
+        )
+    story.say(f"the picture: {PAGE}")
 
 
 def policy() -> pb.RolloutPolicy:

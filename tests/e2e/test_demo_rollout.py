@@ -15,7 +15,7 @@ from tests.kit.stack import RunningStack
 @pytest.mark.faults
 @pytest.mark.long
 @pytest.mark.timeout(400)
-def test_three_versions_are_taken_back_by_themselves_and_one_is_promoted(stack: RunningStack):
+def test_a_shadow_is_compared_three_versions_are_taken_back_by_themselves_and_one_is_promoted(stack: RunningStack):
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")},
         "HEADRACE_STATE_DIR": str(stack.settings.home),
@@ -38,3 +38,6 @@ def test_three_versions_are_taken_back_by_themselves_and_one_is_promoted(stack: 
         ("v2", "succeeded"),
     ], done.stdout
     assert all(float(seconds) < 60 for _, _, seconds, *_ in rows[:3])
+    assert re.search(r"v2 as a shadow.*pairs compared: no errors, no NaN", done.stdout), done.stdout
+    page = (stack.settings.home / "shadow-prices.html").read_text(encoding="utf-8")
+    assert "<svg" in page

@@ -181,6 +181,37 @@ async def test_a_blue_green_switch_to_a_broken_version_is_undone_by_itself(judge
     assert traffic.bad[-1] - traffic.bad[0] < patience(10)
 
 
+async def test_a_sticky_rollout_gives_a_user_the_same_version_each_time(rollouts: Rollouts, served: Served):
+    steps = [{"percent": 50, "dwell": "60s"}, {"percent": 100}]
+    started = await rollouts.start("v2", {"strategy": "STRATEGY_ROLLING", "steps": steps, "sticky": True})
+
+    async def half() -> bool:
+        return (await rollouts.get(started.name)).percent == 50
+
+    await eventually(half, within=60)
+    versions = {}
+    for user in range(30):
+        asked = request(MODEL, features=ROW)
+        asked.user_id = f"user-{user}"
+        versions[user] = {served.predict(asked).version for _ in range(3)}
+    assert {len(one) for one in versions.values()} == {1}
+    assert set.union(*versions.values()) == {"v1", "v2"}
+    await rollouts.call("AbortRollout", pb.AbortRolloutRequest(name=started.name))
+    assert (await rollouts.over(started.name)).state == pb.Rollout.STATE_ABORTED
+
+
+async def test_a_sticky_canary_is_judged_by_how_many_users_met_errors(judged: Rollouts, served: Served):
+    async with Traffic.running(served.stack, JUDGED, rate=RATE) as traffic:
+        await eventually(lambda: len(traffic.good) > RATE, within=30)
+        started = await judged.start("v3", {**QUICK, "sticky": True})
+        over = await judged.over(started.name, within=90)
+    assert over.state == pb.Rollout.STATE_ROLLED_BACK, over
+    (errors,) = over.verdict.metrics
+    assert errors.metric == "errors"
+    # Each user once, of some 50 of 997 that have the new version, however often they were answered by an error.
+    assert 0 < errors.candidate_bad_count < 150
+
+
 @pytest.mark.faults
 @pytest.mark.long
 @pytest.mark.timeout(300)

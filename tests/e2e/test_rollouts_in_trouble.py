@@ -10,6 +10,7 @@ from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_client import Client
 from headrace_servicekit.testing import eventually
 
+from tests.kit import parts
 from tests.kit.onnx_models import table
 from tests.kit.rollouts import Rollouts, Traffic
 from tests.kit.served import register, serve
@@ -66,6 +67,34 @@ async def test_a_bad_version_is_taken_back_though_the_service_is_killed_again_an
         bad = len(traffic.bad)
         await eventually(lambda: traffic.good[-1] > traffic.bad[-1] + 2, within=20)
         assert len(traffic.bad) <= bad + 5
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [("v2", pb.Rollout.STATE_SUCCEEDED), ("v3", pb.Rollout.STATE_ROLLED_BACK)],
+    ids=["good", "bad"],
+)
+async def test_a_rollout_that_is_cut_off_from_its_control_plane_stays_where_it_is_and_then_goes_on(
+    rollouts: Rollouts, own_stack: RunningStack, version: str, state: pb.Rollout.State
+):
+    async with Traffic.running(own_stack, MODEL, rate=RATE) as traffic:
+        started = await rollouts.start(version, POLICY)
+        await eventually(lambda: at_first_step(rollouts, started.name), within=60, every=0.1)
+        with parts.frozen(own_stack, "router-control"):
+            answered = len(traffic.good)
+            await eventually(lambda: len(traffic.good) >= answered + 10 * RATE * 0.7, within=60)
+            cut_off = await rollouts.get(started.name)
+            # Longer than the dwell: what nobody can acknowledge is not done.
+            assert (cut_off.step, cut_off.HasField("end_time")) == (0, False), cut_off
+        over = await ended(rollouts, started.name)
+        assert over.state == state, over
+        bad = len(traffic.bad)
+        await eventually(lambda: traffic.good[-1] > max(traffic.bad, default=0.0) + 2, within=20)
+        assert len(traffic.bad) <= bad + 5
+    assert version != "v2" or traffic.bad == []
+    with Client(own_stack.address, token=own_stack.token) as client:
+        route = client.get_route(MODEL).route
+    assert (route.managed_by, [one.weight for one in route.variants]) == ("", [1])
 
 
 async def at_first_step(rollouts: Rollouts, name: str) -> bool:

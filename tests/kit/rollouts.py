@@ -108,23 +108,25 @@ class Rollouts:
 
 
 class Traffic:
-    """Steady requests to a model of `onnx_models.table`, each computed. bad, good: when each was answered, by
-    `time.monotonic`.
+    """Steady requests to a model of `onnx_models.table`, each computed unless they may come from the cache. bad, good:
+    when each was answered, by `time.monotonic`.
     """
 
-    def __init__(self, stack: RunningStack, channel: grpc.aio.Channel, model: str) -> None:
+    def __init__(self, stack: RunningStack, channel: grpc.aio.Channel, model: str, *, cached: bool) -> None:
         self._call = channel.unary_unary(PREDICT)
-        self._stack, self._model = stack, model
+        self._stack, self._model, self._cached = stack, model, cached
         self.good: list[float] = []
         self.bad: list[float] = []
         self._open: set[asyncio.Task[None]] = set()
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def running(cls, stack: RunningStack, model: str, *, rate: float) -> AsyncIterator[Traffic]:
+    async def running(
+        cls, stack: RunningStack, model: str, *, rate: float, cached: bool = False
+    ) -> AsyncIterator[Traffic]:
         """Send `rate` requests a second until the block ends, whether or not earlier ones were answered."""
         async with grpc.aio.insecure_channel(stack.address) as channel:
-            traffic = cls(stack, channel, model)
+            traffic = cls(stack, channel, model, cached=cached)
             sending = asyncio.create_task(traffic._send(rate), name="traffic")
             try:
                 yield traffic
@@ -141,7 +143,8 @@ class Traffic:
             request = predict_pb2.PredictRequest(model=self._model, user_id=f"user-{number % 997}")
             request.inputs.add(name="index", datatype="INT64", shape=[1])
             request.raw_input_contents.append(np.array([4 + number % 4], np.int64).tobytes())
-            request.max_age.SetInParent()
+            if not self._cached:
+                request.max_age.SetInParent()
             task = asyncio.create_task(self._one(request.SerializeToString(), bearer))
             self._open.add(task)
             task.add_done_callback(self._open.discard)
