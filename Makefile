@@ -181,7 +181,7 @@ test-statistics-packages: .headrace/synced ## The same data given to Evidently, 
 
 .PHONY: test-faults
 test-faults: setup .headrace/mlserver-venv/headrace-ready .headrace/debian/headrace-ready ## Only the tests that kill, cut off and starve things, with the long ones
-	.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal -m "faults and not soak" $(TESTS)
+	.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal -m "(faults or long) and not soak and not compose and not recipes" $(TESTS)
 
 .PHONY: test-compose
 test-compose: setup .headrace/debian/headrace-ready ## Build the images, start docker-compose.yml, run the demo and a failure round; needs Docker

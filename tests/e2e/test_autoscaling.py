@@ -137,6 +137,7 @@ async def test_an_autoscaler_that_is_killed_while_it_scales_and_a_control_plane_
     assert load.failures() == []
 
 
+@pytest.mark.long
 async def test_a_pool_that_nobody_asks_goes_to_zero_and_the_first_requests_bring_it_back(scaled_stack: RunningStack):
     token = scaled_stack.token("operator")
     model = "asleep"

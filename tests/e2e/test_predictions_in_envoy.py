@@ -272,13 +272,13 @@ async def test_answers_never_cross_between_callers(plane: EnvoyPlane):
 
 
 async def test_a_data_plane_that_cannot_start_leaves_the_other_routes_up_and_starts_when_it_can(
-    held_batcher: FakeBatcher, tmp_path: Path
+    batcher: FakeBatcher, tmp_path: Path
 ):
     async with FakeControl.serving() as control:
         control.put_table(table("digits", [V1]))
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            starting = envoy_plane(tmp_path, control.target, held_batcher.target, metrics_port=port)
+            starting = envoy_plane(tmp_path, control.target, batcher.target, metrics_port=port)
             plane = await starting.__aenter__()
             try:
                 refusal = await refused(plane, plane.door.issuer.token())
@@ -294,14 +294,14 @@ async def test_a_data_plane_that_cannot_start_leaves_the_other_routes_up_and_sta
 
 
 async def test_without_an_app_that_can_be_imported_predictions_go_to_the_services_behind(
-    held_batcher: FakeBatcher, tmp_path: Path
+    batcher: FakeBatcher, tmp_path: Path
 ):
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "uuid_utils.py").write_text("raise ImportError('broken by the test')")
     async with (
         FakeControl.serving() as control,
-        envoy_plane(tmp_path, control.target, held_batcher.target, PYTHONPATH=str(broken)) as plane,
+        envoy_plane(tmp_path, control.target, batcher.target, PYTHONPATH=str(broken)) as plane,
     ):
         # To the data planes behind, where there are any: whoever runs none gets UNAVAILABLE.
         await asyncio.to_thread(plane.door.call, PREDICT, plane.door.issuer.token(sub="ann"))

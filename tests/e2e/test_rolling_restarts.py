@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 SERVICES = ("registry", "router-control", "router-data", "batcher-default")
 
 
+@pytest.mark.long
 async def test_rolling_restarts_of_every_service_cost_no_prediction_and_no_write(
     replicated_stack: RunningStack, tmp_path: Path
 ):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import pytest
 from headrace.router.v1 import control_pb2
 from headrace_batcher.loading.memory import held_bytes
 from headrace_servicekit.testing import eventually, free_port, patience
@@ -71,6 +72,7 @@ async def batcher(rig: BatcherRig, log: Path, **changes) -> AsyncIterator[Batche
         await process.wait()
 
 
+@pytest.mark.long
 async def test_fifty_models_are_served_from_memory_for_ten_and_those_that_are_hot_stay(
     onnx_rig: BatcherRig, tmp_path: Path
 ):

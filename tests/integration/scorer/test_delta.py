@@ -36,6 +36,7 @@ def of_delta(rig: ScorerRig, prefix: str, **how: Any) -> pb.ScoringSpec:
     return rig.spec(input=pb.ScoringSpec.Input(uri=f"s3://{rig.s3.bucket}/{prefix}", format=DELTA), **how)
 
 
+@pytest.mark.long
 async def test_the_latest_version_of_a_delta_table_is_scored_and_nothing_that_it_no_longer_has(scoring: ScorerRig):
     write(scoring, "table", features(3000, seed=1))
     write(scoring, "table", features(2000, seed=2), mode="overwrite")
