@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from headrace.monitor.v1 import experiment_pb2 as pb
 from headrace.rollout.v1 import rollout_pb2
-from headrace_client import Client, Outcome, Prediction, Variant
+from headrace_client import Client, Outcome, Prediction, Variant, Version
 
 from examples.rollouts.models import ENTRIES, look_up
 from examples.story import SERVING_TIMEOUT_S, Story, headrace, told
@@ -81,7 +81,9 @@ def _served(client: Client) -> list[str]:
         _, begun = begin_with(client, model, versions[0])
         client.await_epoch(model, begun.epoch, timeout=SERVING_TIMEOUT_S)
         weights = {**SHARES, "again": SHARES["popular"]}
-        split = [Variant(variant, version or versions[0], weights[variant]) for variant, version in shares.items()]
+        split = [
+            Variant(variant, Version(version or versions[0]), weights[variant]) for variant, version in shares.items()
+        ]
         client.split(model, split, force=True, reason="demo")
     return versions
 

@@ -33,7 +33,7 @@ def test_the_better_feed_is_found_the_harmful_one_stopped_and_the_same_one_left_
     rows = {(metric, variant): finding for metric, variant, finding in re.findall(ROW, done.stdout, re.MULTILINE)}
     assert rows["click", "personal"] == "better", done.stdout
     assert rows["refund", "greedy"] == "harmed"
-    assert rows["click", "again"] == "undecided"
+    assert rows["click", "again"] in {"undecided", "futile"}, done.stdout
     assert rows["refund", "again"] in {"undecided", "safe"}
     assert "personal, greedy have no traffic; personal serves all of it" in done.stdout
 

@@ -49,14 +49,16 @@ class Variant:
     pool: str = ""
 
     def to_proto(self) -> route_pb2.Variant:
-        """Return the arm as it is sent."""
+        """Return the arm as it is sent. Raises TypeError for a plain text: a version, an alias or neither?"""
         declared = route_pb2.Variant(name=self.name, weight=self.weight, pool=self.pool)
         if isinstance(self.serves, Version):
             declared.version = self.serves.id
         elif isinstance(self.serves, Alias):
             declared.follow_alias = self.serves.name
-        else:
+        elif isinstance(self.serves, Production):
             declared.follow_production = True
+        else:
+            raise TypeError(f"serves: {self.serves!r} is none of Version('v2'), Alias('best') and Production()")
         return declared
 
 
