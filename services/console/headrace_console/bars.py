@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from headrace_console.figures import percent
+
 
 def bar(share: float, kind: str = "", label: str = "") -> Markup:
     """Return a share of one as a filled bar. label: what a screen reader says."""
@@ -24,7 +26,7 @@ def stacked(parts: Sequence[tuple[str, float]], label: str) -> Markup:
     for number, (name, value) in enumerate(parts):
         width = 100 * value / total
         drawn += Markup('<rect class="part p{}" x="{}" width="{}" height="8"><title>{}: {}</title></rect>').format(
-            number % 6, round(at, 2), round(width, 2), name, f"{100 * value / total:.3g} %"
+            number % 6, round(at, 2), round(width, 2), name, percent(value / total)
         )
         at += width
     return Markup(

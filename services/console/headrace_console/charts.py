@@ -13,6 +13,8 @@ from typing import TypeGuard
 
 from markupsafe import Markup
 
+from headrace_console.figures import number
+
 WIDTH, HEIGHT = 640, 160
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 36, 8, 28
 
@@ -85,7 +87,7 @@ def lines(
                         y(value),
                         line.name,
                         places[at] if at < len(places) else "",
-                        f"{value:.4g}{unit}",
+                        f"{number(value)}{unit}",
                     )
                 )
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
@@ -122,7 +124,7 @@ def columns(pairs: Sequence[tuple[str, float, float]], *, label: str) -> Markup:
                     round(y(0) - y(value), 1),
                     name,
                     when,
-                    f"{value:.3g} %",
+                    f"{number(value, 3)} %",
                 )
             )
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
@@ -151,7 +153,7 @@ def waterfall(spans: Sequence[tuple[str, float, float, str]], total: float, *, l
                 round(left, 1),
                 row * at + 5,
                 round(min(width, WIDTH - left), 1),
-                f"{name}: from {begin:.4g} for {length:.4g} ms",
+                f"{name}: from {number(begin)} for {number(length)} ms",
             )
         )
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
@@ -176,7 +178,7 @@ def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
 def _axis(low: float, high: float, y: Callable[[float], float], unit: str) -> Markup:
     line = Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text x="{}" y="{}" text-anchor="end">{}</text>')
     return Markup("").join(
-        line.format(_LEFT, WIDTH - _RIGHT, y(value), y(value), _LEFT - 6, y(value) + 4, f"{value:.3g}{unit}")
+        line.format(_LEFT, WIDTH - _RIGHT, y(value), y(value), _LEFT - 6, y(value) + 4, f"{number(value, 3)}{unit}")
         for value in (low, (low + high) / 2, high)
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headrace.registry.v1 import registry_pb2
 
-from headrace_console.pages.rendering import number
+from headrace_console.figures import number
 
 
 def gates_of(model: registry_pb2.Model) -> list[str]:

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from headrace_console import bars, charts
+from headrace_console.figures import number, percent
 
 # Signals and measures that are shares of one.
 _SHARES = frozenset(("accuracy", "conversion_rate", "error_rate", "error_rate_change", "estimated_accuracy"))
@@ -102,19 +103,6 @@ def age(passed_s: float) -> str:
     return "now"
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """Return a number without the noise of its last digits; a dash for none.
-
-    >>> number(12345), number(0.123456), number(float("nan")), number(None)
-    ('12,345', '0.1235', '–', '–')
-    """
-    if value is None or not math.isfinite(value):
-        return "–"
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:,.{digits}g}" if abs(value) < 1e6 else f"{value:,.0f}"
-
-
 def exact(value: float) -> str:
     """Return a number so that whoever reads it has the same.
 
@@ -123,15 +111,6 @@ def exact(value: float) -> str:
     """
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
-
-
-def percent(share: float | None, digits: int = 3) -> str:
-    """Return a share of one as a percentage.
-
-    >>> percent(0.25), percent(0.00012), percent(None)
-    ('25 %', '0.012 %', '–')
-    """
-    return "–" if share is None or not math.isfinite(share) else f"{100 * share:.{digits}g} %"
 
 
 def micros(value: float | None) -> str:

@@ -98,17 +98,15 @@ def forest(title: str, rows: Sequence[tuple[str, str, Interval]]) -> str:
 
 
 def _reach(series: Sequence[Sequence[Interval]]) -> float:
-    """Return how far the axis goes to both sides of zero: what is known at the end, and some room."""
-    ends = [
-        abs(value)
-        for points in series
-        for point in points[-1:]
-        for value in (point.low, point.high, point.value)
-        if value is not None and math.isfinite(value)
-    ]
-    many = max((len(points) for points in series), default=0)
-    reach = max(ends, default=0.0) * (_ROOM if many > 1 and len(series) else 1.15)
+    """Return how far the axis goes to both sides of zero: everything, as far as it is not much wider than the end."""
+    furthest = _furthest([point for points in series for point in points])
+    reach = min(1.15 * furthest, _ROOM * (_furthest([points[-1] for points in series if points]) or furthest))
     return reach if 0 < reach < _WIDEST else 1.0
+
+
+def _furthest(points: Sequence[Interval]) -> float:
+    known = [abs(value) for point in points for value in (point.low, point.high, point.value) if value is not None]
+    return max(filter(math.isfinite, known), default=0.0)
 
 
 def _runs(pairs: Sequence[tuple[float | None, float | None]]) -> list[list[tuple[int, tuple[float, float]]]]:
@@ -134,7 +132,8 @@ def _percent(value: float) -> str:
     size = 100 * value
     if not math.isfinite(size):
         return "beyond all bounds"
-    return f"{size:+.3g} %" if size else "0"
+    short = f"{size:+.3g}"
+    return f"{size:+,.0f} %" if "e+" in short and abs(size) < 1e6 else f"{short} %" if size else "0"
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:

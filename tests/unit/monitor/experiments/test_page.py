@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 from headrace.monitor.v1 import experiment_pb2 as pb
+from headrace_monitor.experiments import drawings
+from headrace_monitor.experiments.drawings import Course, Interval
 from headrace_monitor.experiments.page import render
 
 BAD = "<script>alert(1)</script>"
@@ -72,3 +74,12 @@ def test_intervals_that_are_not_known_leave_a_gap():
     html = render(experiment(), history(*POINTS), POINTS[-1])
     assert html.count("<polygon") == 3
     assert "About 2.0 days to go" in html
+
+
+def test_an_axis_reaches_as_far_as_what_is_drawn_and_has_no_exponents():
+    wide, narrow = Interval(9.4, -2.0, 20.0), Interval(9.4, 8.0, 11.0)
+    drawn = drawings.courses("refund", ["a", "b", "c"], [Course("new", "c1", (wide, wide, narrow))])
+    assert "+2,300 %" in drawn  # 15 % beyond the widest
+    assert "e+0" not in drawn
+    early = Interval(9.4, -900.0, 900.0)
+    assert "+3,300 %" in drawings.courses("refund", ["a", "b"], [Course("new", "c1", (early, narrow))])

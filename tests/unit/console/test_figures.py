@@ -1,0 +1,26 @@
+"""Numbers on pages: never with an exponent that a person has to work out."""
+
+import pytest
+from headrace_console.charts import Line, lines
+from headrace_console.figures import number, percent
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "told"),
+    [(1.0, 2, "100 %"), (0.9999, 2, "100 %"), (12.5, 3, "1,250 %"), (0.00012, 3, "0.012 %"), (0.0, 3, "0 %")],
+)
+def test_a_share_is_told_in_plain_digits(share: float, digits: int, told: str):
+    assert percent(share, digits) == told
+
+
+def test_what_is_not_known_is_a_dash():
+    assert (percent(None), percent(float("inf")), number(float("nan"))) == ("–", "–", "–")
+
+
+def test_large_numbers_have_no_exponent():
+    assert (number(12345.6), number(99999.5, 3), number(1.5e12)) == ("12,346", "100,000", "1,500,000,000,000")
+
+
+def test_axes_of_busy_models_have_none_either():
+    drawn = lines([Line("requests", [0.0, 24_000.5])], ["a", "b"], label="requests")
+    assert "e+0" not in drawn
