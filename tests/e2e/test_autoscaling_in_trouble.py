@@ -30,6 +30,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 
 AUTOSCALERS = ("autoscaler", "autoscaler-1")
 BATCHERS = ("batcher-default", "batcher-default-1")
+# A second: what is answered from the cache asks for no batcher.
+COMPUTED = 0.4 * RATE
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def two_replicas() -> policy_pb2.ScalingPolicy:
         scale_down_window=Duration(seconds=5),
         max_signal_age=Duration(seconds=10),
         max_replicas=2,
-        targets=[policy_pb2.Target(metric="requests_per_s", value=RATE / 1.5)],
+        targets=[policy_pb2.Target(metric="requests_per_s", value=COMPUTED / 1.5)],
     )
 
 
