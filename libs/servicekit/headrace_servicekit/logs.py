@@ -59,6 +59,8 @@ def set_up_logs(service: str, *, level: str = "info", log_format: str = "json", 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.INFO))
+    # A line for each request that succeeds would hide what matters.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.captureWarnings(True)
 
 

@@ -63,6 +63,13 @@ def test_lines_below_the_level_are_not_written(stream):
     assert [line["event"] for line in _lines(stream)] == ["loud"]
 
 
+def test_a_request_of_httpx_that_succeeds_is_no_line(stream):
+    set_up_logs("toy", stream=stream)
+    logging.getLogger("httpx").info("HTTP Request: GET http://docker/containers/json")
+    logging.getLogger("httpx").warning("kept")
+    assert [line["event"] for line in _lines(stream)] == ["kept"]
+
+
 def test_an_exception_is_one_line_with_its_stack(stream):
     set_up_logs("toy", stream=stream)
     try:
