@@ -11,11 +11,14 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from headrace.router.v1 import predict_pb2, predict_pb2_grpc
 from headrace_client import Client, Prediction
 from headrace_servicekit.testing import eventually
 
+from examples.pipelines import graphs
 from tests.kit import onnx_models, parts
 from tests.kit.edge import metadata
 from tests.kit.served import GOOD_METRICS, PREDICT, Served, output, register, request
@@ -112,6 +115,68 @@ def test_what_its_longest_step_makes_too_late_is_refused_before_the_first_step(s
     refusals = [served.refused(PREDICT, asked, timeout=0.04) for _ in range(5)]
     assert {one.code for one in refusals} == {grpc.StatusCode.DEADLINE_EXCEEDED}
     assert "TIME_SHORT" in {one.reason for one in refusals}
+
+
+def reference(folder: Path, tensor: str, values: np.ndarray) -> Path:
+    """Write what a tensor of four columns looked like in training."""
+    file = folder / f"{tensor}.parquet"
+    pq.write_table(pa.table({f"{tensor}.{at}": values[:, at] for at in range(4)}), file)
+    return file
+
+
+def normalised(client: Client, name: str, *, scale: float) -> np.ndarray:
+    """Have a pipeline serve whose graph divides by a scale what its model was trained on divided by 15.
+
+    Both were told what they saw in training; return more of the same kind of images.
+    """
+    rng = np.random.default_rng(5)
+    images, more = rng.integers(0, 240, (4000, 4), np.uint8), rng.integers(0, 240, (800, 4), np.uint8)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        trained = {"reference.parquet": reference(folder, "features", images.astype(np.float32) / np.float32(15))}
+        register(client, f"{name}-member", "v1", onnx_models.linear(), artifacts=trained)
+        (folder / "normalise.onnx").write_bytes(graphs.normalise(4, scale=scale))
+        (folder / "pipeline.yaml").write_text(
+            "steps:\n  normalise:\n    graph: normalise.onnx\n    inputs: {image: request.image}\n"
+            f"  linear:\n    model: {name}-member@v1\n    inputs: {{features: normalise.normalised}}\n"
+            "outputs:\n  scores: linear.scores\n"
+        )
+        seen = {"reference.parquet": reference(folder, "image", images)}
+        client.register_version(name, "v1", folder / "pipeline.yaml", metrics=GOOD_METRICS, artifacts=seen)
+    client.await_epoch(name, client.promote(name, "v1").model.epoch, timeout=90)
+    return more
+
+
+async def test_a_broken_normaliser_is_found_where_the_model_behind_it_drifts_and_callers_are_counted_once(
+    client: Client,
+):
+    name = "pipelined-unscaled"
+    images = await asyncio.to_thread(normalised, client, name, scale=1.5)
+    for part in np.array_split(images, 8):
+        client.predict(name, {"image": part}, max_age=timedelta())
+
+    def drifted(model: str) -> dict[str, bool]:
+        """Return which columns have an alarm, of those that something can be said of."""
+        found: dict[str, bool] = {}
+        for report in client.drift(model, "v1").reports:
+            if not report.inconclusive and report.kind == "feature":
+                found[report.column] = found.get(report.column, False) or report.alarm
+        return found
+
+    broken = {f"features.{at}": True for at in range(4)}
+    await eventually(lambda: drifted(f"{name}-member") == broken, within=60, every=1.0)
+    await eventually(lambda: drifted(name) == {f"image.{at}": False for at in range(4)}, within=30, every=1.0)
+
+    def counted(model: str) -> int:
+        return sum(one.count for one in client.traffic(model).traffic)
+
+    await eventually(lambda: counted(name) == 8, within=30, every=0.5)
+    assert counted(f"{name}-member") == 0
+    for view, model, expected in (
+        ("predictions", name, 800), ("predictions", f"{name}-member", 0), ("pipeline_steps", f"{name}-member", 800)
+    ):  # fmt: skip
+        rows = client.query(f"select count(*) as n from {view} where model = '{model}'").table().to_pylist()
+        assert rows == [{"n": expected}], (view, model)
 
 
 @pytest.mark.faults

@@ -22,6 +22,7 @@ from headrace.router.v1 import control_pb2, predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.work import PipelineWork, Work
+from headrace_router.data.layouts import Layout
 from headrace_router.data.pipelines.online import PipelineOnline
 from headrace_router.data.refusals import deadline_exceeded, no_backend
 from headrace_router.data.routes.table import table_of
@@ -33,6 +34,7 @@ from headrace_servicekit.errors import Code, ServiceError, error_for
 
 from tests.kit.control import table
 from tests.kit.pipelines import NUMPY, Run, onnx_run
+from tests.kit.recording import answered
 
 VECTOR = (4,)
 
@@ -62,7 +64,7 @@ class Behaviour:
 @dataclass(slots=True)
 class Ended:
     """What a request came to. outputs: by name; None for an error. executed: works by step, in the order of their
-    beginning. took_s: until the answer."""
+    beginning. took_s: until the answer. recorded: step, layout and inputs of what members computed."""
 
     outputs: dict[str, np.ndarray] | None
     missing: tuple[str, ...]
@@ -72,6 +74,7 @@ class Ended:
     took_s: float
     left_over: int
     missed_pools: set[str]
+    recorded: list[tuple[str, Layout, list[bytes]]]
 
 
 class Composed:
@@ -100,9 +103,11 @@ class Composed:
         budget: float = 100.0,
         starts_in_s: float | None = None,
         gone: Collection[str] = (),
+        copy: bool = False,
     ) -> Ended:
         """Ask once. cancel_at: when the caller leaves, in seconds. starts_in_s: until pools that lack somebody answer;
-        None when nobody starts them. gone: pools that nobody starts whatever it says."""
+        None when nobody starts them. gone: pools that nobody starts whatever it says. copy: whether it is one for a
+        shadow."""
 
         async def ask() -> Ended:
             loop = asyncio.get_running_loop()
@@ -112,9 +117,14 @@ class Composed:
                 loop.call_later(starts_in_s, batchers.started)
             retries = RetryBudget(1.0, budget)
             online = PipelineOnline(
-                batchers, batchers, retries, max_rows=1024, queue_timeout_s=0.1, miss=batchers.miss, loop=loop
-            )
+                batchers, batchers, retries, max_rows=1024, queue_timeout_s=0.1, miss=batchers.miss, loop=loop,
+                record=lambda step, _, ran: recorded.append((step.name, ran.layout, list(ran.inputs))),
+            )  # fmt: skip
+            recorded: list[tuple[str, Layout, list[bytes]]] = []
             work = self.work(inputs, loop, deadline_s, attributes or {}, outputs)
+            if not copy:
+                assert work.pipeline is not None
+                work.pipeline.asked = answered()[0]
             began = loop.time()
             if cancel_at is not None:
                 loop.call_later(cancel_at, lambda: (online.withdraw(work), work.answer.cancel()))
@@ -138,6 +148,7 @@ class Composed:
                 took_s,
                 len(online._runs) + len(batchers.running),
                 set(batchers.missed),
+                recorded,
             )
 
         with asyncio.Runner(loop_factory=virtual_loop) as runner:

@@ -24,7 +24,9 @@ from tests.kit.control import FakeControl, table
 from tests.kit.data_plane import DataPlane, data_plane
 from tests.kit.fallback_steps import step
 from tests.kit.inference import infer_request, parameters_of
+from tests.kit.ingest import FakeIngest
 from tests.kit.pipeline_runs import Composed, arrays_of, edges, member
+from tests.kit.served_from import ONLINE
 
 ROW = np.array([[1, 2, 3, 4]], np.float32)
 ENSEMBLE = Composed(
@@ -115,6 +117,26 @@ async def test_an_answer_without_a_member_says_who_was_missing_over_every_protoc
             given = infer_request("ensemble", ("x", "FP32", [1, 4], ROW.tobytes()))
             told = parameters_of(await stub.ModelInfer(given, timeout=5))
             assert told["headrace_missing_steps"] == "large"
+
+
+async def test_the_log_has_what_members_were_given_and_callers_are_counted_once(batcher, tmp_path):
+    async with (
+        FakeIngest.serving() as monitor,
+        serving(batcher, tmp_path, monitor_target=monitor.target, record_flush_s=0.0) as plane,
+    ):
+        for _ in range(3):
+            await plane.stub.Predict(REQUEST, timeout=5)
+        await eventually(lambda: len(monitor.predictions()) == 3 * 4)
+        await eventually(lambda: monitor.counted() == {("ensemble", "v1", ONLINE, Code.OK): 3})
+    asked = [one for one in monitor.predictions() if not one.group.pipeline]
+    assert [(one.group.model, one.inputs["x"]) for one in asked] == [("ensemble", ROW.tobytes())] * 3
+    steps = {one.group.step: one for one in monitor.predictions() if one.group.pipeline}
+    assert {name: one.group.pipeline for name, one in steps.items()} == dict.fromkeys(
+        ("scaled", "small", "large"), "ensemble/v1"
+    )
+    assert [steps[name].inputs["x"] for name in ("scaled", "small")] == [ROW.tobytes(), (10 * ROW).tobytes()]
+    assert (steps["small"].group.model, steps["small"].group.version) == ("small", "v1--small")
+    assert len({one.prediction_id for one in monitor.predictions()}) == 3 * 4
 
 
 async def test_answers_are_cached_by_the_pipeline_and_degraded_ones_are_not(batcher, tmp_path):

@@ -51,7 +51,7 @@ def query(
     max_rows: int = 0,
     timeout: float = QUERY_TIMEOUT_S,
 ) -> Operation[QueryAnswer]:
-    """Return the answer of one SELECT (DuckDB's) over the views `predictions`, `outcomes` and `labelled`.
+    """Return the answer of one SELECT (DuckDB's) over `predictions`, `outcomes`, `labelled`, `pipeline_steps`.
 
     start, end: only predictions that were answered in this time; None bounds nothing. max_rows: 0 means 10,000.
     """

@@ -103,7 +103,7 @@ def _groups(groups: Sequence[ingest_pb2.PredictionGroup]) -> Iterator[FieldViola
         for name, text in (("model", group.model), ("version", group.version)):
             if not is_id(text) and not (name == "version" and not text):
                 yield FieldViolation(f"{place}.{name}", f"{shown(text)} is not the id of a {name}")
-        for name in ("digest", "variant", "rule", "fallback_step"):
+        for name in ("digest", "variant", "rule", "fallback_step", "pipeline", "step"):
             if len(getattr(group, name)) > MAX_TEXT_CHARS:
                 yield FieldViolation(f"{place}.{name}", f"more than {MAX_TEXT_CHARS} characters")
         if len(group.inputs) > MAX_INPUTS:

@@ -25,6 +25,8 @@ _ALIKE = (
     "rule",
     "served_from",
     "fallback_step",
+    "pipeline",
+    "step",
     "data_plane",
     "process",
     "entity_id",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _SQL = load_queries("headrace_monitor.log")
 BATCH_ROWS = 20_000
+# The column that says which pipeline a version computed something for; null of what callers asked for.
+PIPELINE = "pipeline"
 
 
 class Reader:
@@ -74,14 +76,25 @@ def _read(content: bytes, columns: Collection[str] | None) -> pa.Table:
 
 
 def batches(content: bytes, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield a file's records in parts. columns: only these; those that the file does not have are left out."""
+    """Yield a file's predictions in parts, without what a version computed as a step of a pipeline: outcomes are about
+    what callers were answered.
+
+    columns: only these; those that the file does not have are left out.
+    """
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(pa.BufferReader(content))
-    wanted = [name for name in file.schema_arrow.names if name in set(columns)]
+    wanted = [name for name in file.schema_arrow.names if name in {*columns, PIPELINE}]
     # Threads of Arrow's own would take every core from whoever answers calls.
-    yield from file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False)
+    for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False):
+        if PIPELINE not in wanted:
+            yield batch
+            continue
+        steps = batch.column(PIPELINE)
+        asked = batch if steps.null_count == len(steps) else batch.filter(pc.is_null(steps))  # pyright: ignore[reportAttributeAccessIssue]
+        yield asked.drop_columns([PIPELINE])
 
 
 def answered_in(batch: pa.RecordBatch, start: datetime, end: datetime) -> pa.RecordBatch:

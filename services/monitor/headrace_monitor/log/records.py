@@ -71,6 +71,8 @@ def common_columns(
         "rule": same(group.rule, pa.string()),
         "served_from": same(served_from(group.served_from), pa.string()),
         "fallback_step": same(group.fallback_step, pa.string()),
+        # Null of what callers asked for: most of the log.
+        **{name: same(getattr(group, name) or None, pa.string()) for name in ("pipeline", "step")},
         **{name: pa.array(list(getattr(sent, name)), pa.string()).take(gather) for name in _TEXTS},
         "attributes": _attributes(list(sent.attributes)).take(gather),
         "probability": pa.array(np.fromiter(sent.probability, np.float64, len(sent.probability))[take]),

@@ -17,7 +17,7 @@ from headrace_servicekit.postgres.connections import Connections
 from headrace_monitor.log.files import LogFile
 from headrace_monitor.log.reader import Reader
 from headrace_monitor.query.cache import FileCache, query_folder
-from headrace_monitor.query.decisions.scope import Scope, ViewUse
+from headrace_monitor.query.decisions.scope import OF_LOG, Scope, ViewUse
 from headrace_monitor.query.exporting import export_outcomes, models_with_outcomes
 from headrace_monitor.query.process import Limits, QueryEnd, QueryProcess, Sources
 from headrace_monitor.times import earlier, later
@@ -92,7 +92,7 @@ class Queries:
         self, reading: ViewUse, scope: Scope, caller: Identity, folder: Path
     ) -> tuple[tuple[LogFile, ...], tuple[Path, ...]]:
         """Return the files that the query can need, and where they lie."""
-        if not reading.views & {"predictions", "labelled"}:
+        if not reading.views & set(OF_LOG):
             return (), ()
         for _ in range(_TRIES):
             models = [model for model in await self._reader.models() if caller.sees(model)]

@@ -155,7 +155,8 @@ def _make_views(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Any
     for path in sources["files"]:
         by_schema.setdefault(_schema(path), []).append(path)
     start, end = (datetime.fromisoformat(each) if each else None for each in (sources["start"], sources["end"]))
-    connection.execute(views.predictions(by_schema, start, end))
+    for view in views.of_log(by_schema, start, end):
+        connection.execute(view)
     connection.execute(views.outcomes(sources["outcomes"]))
     connection.execute(views.LABELLED)
 

@@ -7,7 +7,6 @@ import random
 import time
 
 import structlog
-import uuid_utils
 from headrace_servicekit.client import channel
 from headrace_servicekit.health import serving
 from headrace_servicekit.loops import periodic
@@ -29,6 +28,7 @@ from headrace_router.data.lookup.layers import Layers
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.metrics import Counts, LookupMetrics
 from headrace_router.data.lookup.valkey.store import StoreClock, Valkey
+from headrace_router.data.messages import new_id
 from headrace_router.data.pipelines.online import PipelineOnline
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.reporting.decisions.series import Source
@@ -142,7 +142,7 @@ async def monitor_ingest(runtime: Runtime[DataSettings]) -> GrpcIngest | None:
     return GrpcIngest(await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings))))
 
 
-def pipelines(runtime: Runtime[DataSettings], pools: Pools) -> PipelineOnline:
+def pipelines(runtime: Runtime[DataSettings], pools: Pools, reporting: Reporting | None) -> PipelineOnline:
     """Return what computes answers: the pools, and before them what takes pipelines apart."""
     settings = runtime.settings
     online = PipelineOnline(
@@ -152,6 +152,7 @@ def pipelines(runtime: Runtime[DataSettings], pools: Pools) -> PipelineOnline:
         max_rows=settings.max_rows,
         queue_timeout_s=settings.queue_timeout_s,
         miss=pools.miss,
+        record=reporting.record_step if reporting is not None else None,
         loop=asyncio.get_running_loop(),
     )
     runtime.metrics.register(online)
@@ -188,8 +189,8 @@ async def begin_reporting(
     if monitor is None:
         return None
     allowed = Allowance(settings.record_bytes_per_s, settings.record_buffer_bytes, settings.record_flush_s)
-    source = Source(settings.id, str(uuid_utils.uuid7()))
-    reporting = Reporting(source, counters, monitor, allowed, runtime.clock)
+    source = Source(settings.id, new_id())
+    reporting = Reporting(source, counters, monitor, allowed, runtime.clock, new_id)
     await runtime.enter(reporting.flushed(min(settings.grace_s, FLUSH_S)))
     runtime.metrics.register(reporting)
     runtime.loop("encode predictions", reporting.encode)

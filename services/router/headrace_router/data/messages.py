@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+import uuid_utils
 from headrace_servicekit.identity import Identity
 
 from headrace_router.data.contract import Contract
@@ -28,6 +29,11 @@ EXPLAIN_HEADER = "x-headrace-explain"
 CONTEXT_HEADERS = (USER_HEADER, ENTITY_HEADER, MAX_AGE_HEADER, EXPLAIN_HEADER)
 # Attributes, or parameters, of one request.
 MAX_ATTRIBUTES = 1024
+
+
+def new_id() -> str:
+    """Return a UUIDv7: ids that rise with the time."""
+    return str(uuid_utils.uuid7())
 
 
 class ServedFrom(enum.IntEnum):

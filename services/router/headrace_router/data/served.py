@@ -93,6 +93,23 @@ class Choice(NamedTuple):
     default: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedStep:
+    """A step that runs a model, as the prediction log knows it.
+
+    pipeline: that it belongs to, as `model/version`. served: the member. hidden_inputs, hidden_outputs: names in the
+    member's contract of tensors whose values another part of the pipeline calls sensitive. hidden_attributes: names of
+    attributes that are called like such a tensor, casefolded.
+    """
+
+    pipeline: str
+    name: str
+    served: ServedVersion
+    hidden_inputs: frozenset[str] = frozenset()
+    hidden_outputs: frozenset[str] = frozenset()
+    hidden_attributes: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
     """One step of a pipeline.
@@ -101,7 +118,8 @@ class PlannedStep:
     combiner, those of `takes`, by their positions, that it makes its answer of; else empty. needed: how many of them
     must be there. present: position of the input that says which are; None unless it is a combiner. choice: None
     unless an attribute selects one voter. gives: positions of the outputs that are taken from it, rising. timeout_s: of
-    one attempt, None for what is left. soft_fail: whether zeros stand for its outputs when it fails.
+    one attempt, None for what is left. soft_fail: whether zeros stand for its outputs when it fails. recorded: how the
+    log knows it; None for graphs and combiners, which are parts of the pipeline itself.
     """
 
     name: str
@@ -116,6 +134,7 @@ class PlannedStep:
     timeout_s: float | None = None
     retries: int = 0
     soft_fail: bool = False
+    recorded: RecordedStep | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import gc
 from importlib import metadata
 from typing import NamedTuple
 
-import uuid_utils
 from headrace_servicekit.runtime import Runtime
 
 from headrace_router.data import dependencies
@@ -17,6 +16,7 @@ from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.metrics import Counts
+from headrace_router.data.messages import new_id
 from headrace_router.data.pipelines.online import PipelineProspects
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.settings import DataSettings
@@ -55,7 +55,7 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     explanations = await dependencies.kept_explanations(runtime, watcher)
     monitor = await dependencies.monitor_ingest(runtime)
     reporting = await dependencies.begin_reporting(runtime, counters, monitor)
-    online = dependencies.pipelines(runtime, pools)
+    online = dependencies.pipelines(runtime, pools, reporting)
     await dependencies.wake_pools(runtime, pools)
     prospects = PipelineProspects(pools.endpoints)
     access_log = AccessLog(settings.access_log_one_in, settings.access_log_errors_per_second)
@@ -73,7 +73,7 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
         explanations,
         record=reporting.record if reporting is not None else None,
         copy=shadowing.consider if shadowing is not None else None,
-        new_id=lambda: str(uuid_utils.uuid7()),
+        new_id=new_id,
         max_rows=settings.max_rows,
         loop=loop,
     )

@@ -122,6 +122,29 @@ async def test_attributes_of_requests_tell_where_a_change_is(log, registered, cl
     assert evaluation.slices[0].share > 0.9
 
 
+async def test_a_member_of_a_pipeline_whose_normaliser_is_broken_drifts_and_the_pipeline_is_named(
+    log, registered, clock
+):
+    replica, rng = Replica(log, registered, clock), np.random.default_rng(15)
+    for hour in range(2):
+        rows = features(rng, 2 * ROWS)
+        of_step = rng.random(2 * ROWS) < 0.5  # the others are asked by callers themselves
+        if hour == 1:
+            rows["feature.person.income"][of_step] *= np.float32(10)
+        rows["pipeline"] = np.where(of_step, "ensemble/v3", None)
+        rows["step"] = np.where(of_step, "linear", None)
+        await log.add("fraud", "v1", START + hour * HOUR, rows)
+    await replica.freezer.freeze_missing()
+
+    well, evaluation = await evaluate_all(replica, clock, 2)
+
+    assert alarms(well) == set()
+    assert {column for column, _ in alarms(evaluation)} == {"person.income"}
+    assert evaluation.rows == 2 * ROWS
+    assert [each.name for each in evaluation.slices] == ["pipeline=ensemble/v3"]
+    assert evaluation.slices[0].share > 0.9
+
+
 async def test_a_rush_of_which_an_eighth_was_recorded_is_no_drift(log, registered, clock):
     replica, rng = Replica(log, registered, clock), np.random.default_rng(14)
     quiet, rush = features(rng, ROWS), features(rng, 2 * ROWS)

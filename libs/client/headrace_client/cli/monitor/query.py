@@ -57,6 +57,7 @@ def query(
                     total_us, entity_id, prediction_label, prediction_value, "feature.<name>", "output.<name>", …
       outcomes      what was told afterwards: prediction_id, row, model, kind, number, text, observe_time
       labelled      predictions with their outcomes: outcome_kind, outcome_number, outcome_text, outcome_time
+      pipeline_steps  what models computed as steps of pipelines, by these: columns of predictions, pipeline, step
 
     Names with a dot are written in double quotes. A WHERE on model, version and answer_time keeps what is read small;
     --since and --until do the same for every view. `DESCRIBE predictions` lists the columns. What was answered in the

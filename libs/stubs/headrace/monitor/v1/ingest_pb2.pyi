@@ -184,7 +184,7 @@ class PredictionBatch(_message.Message):
     def __init__(self, groups: _Optional[_Iterable[_Union[PredictionGroup, _Mapping]]] = ..., group: _Optional[_Iterable[int]] = ..., prediction_ids: _Optional[bytes] = ..., answer_time_us: _Optional[_Iterable[int]] = ..., request_id: _Optional[_Iterable[str]] = ..., unit: _Optional[_Iterable[str]] = ..., entity_id: _Optional[_Iterable[str]] = ..., total_us: _Optional[_Iterable[int]] = ..., queue_us: _Optional[_Iterable[int]] = ..., compute_us: _Optional[_Iterable[int]] = ..., age_ms: _Optional[_Iterable[int]] = ..., probability: _Optional[_Iterable[float]] = ..., rows: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[bytes]] = ..., outputs: _Optional[_Iterable[bytes]] = ..., attributes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PredictionGroup(_message.Message):
-    __slots__ = ("model", "version", "digest", "variant", "generation", "rule", "served_from", "fallback_step", "inputs")
+    __slots__ = ("model", "version", "digest", "variant", "generation", "rule", "served_from", "fallback_step", "inputs", "pipeline", "step")
     class InputLayout(_message.Message):
         __slots__ = ("name", "datatype", "shape")
         NAME_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +203,8 @@ class PredictionGroup(_message.Message):
     SERVED_FROM_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_STEP_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     digest: str
@@ -212,4 +214,6 @@ class PredictionGroup(_message.Message):
     served_from: _predict_pb2.PredictResponse.ServedFrom
     fallback_step: str
     inputs: _containers.RepeatedCompositeFieldContainer[PredictionGroup.InputLayout]
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., variant: _Optional[str] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ..., served_from: _Optional[_Union[_predict_pb2.PredictResponse.ServedFrom, str]] = ..., fallback_step: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[PredictionGroup.InputLayout, _Mapping]]] = ...) -> None: ...
+    pipeline: str
+    step: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., variant: _Optional[str] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ..., served_from: _Optional[_Union[_predict_pb2.PredictResponse.ServedFrom, str]] = ..., fallback_step: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[PredictionGroup.InputLayout, _Mapping]]] = ..., pipeline: _Optional[str] = ..., step: _Optional[str] = ...) -> None: ...

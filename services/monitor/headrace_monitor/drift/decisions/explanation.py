@@ -23,7 +23,7 @@ from headrace_monitor.references.values import UnusableColumnError, coded_names,
 MAX_VALUES = 50
 MAX_COLUMNS = 20
 # Columns of the log that rows are sliced by beside the categorical features and the attributes of requests.
-ROW_COLUMNS = ("variant", "data_plane")
+ROW_COLUMNS = ("variant", "data_plane", "pipeline")
 _TEXT = "BYTES"
 _DRIFT = frozenset((Test.PSI, Test.KS, Test.CHI_SQUARE, Test.EXACT_SHARES))
 _RISE = frozenset((Test.MISSING, Test.NOT_FINITE, Test.OUT_OF_RANGE, Test.NEW_CATEGORIES))

@@ -15,8 +15,8 @@ Tree = Mapping[str, Any]
 # Returns the time that an expression without columns says; None for one that says none.
 Evaluate = Callable[[Tree], datetime | None]
 
-VIEWS = ("predictions", "outcomes", "labelled")
-_OF_PREDICTIONS = ("predictions", "labelled")
+VIEWS = ("predictions", "outcomes", "labelled", "pipeline_steps")
+OF_LOG = ("predictions", "labelled", "pipeline_steps")
 # These take names and queries as texts.
 _INDIRECT = frozenset(("query", "query_table", "json_execute_serialized_sql"))
 # Functions whose value is the same for every row, and now is now.
@@ -71,7 +71,7 @@ def reading(statement: Tree, evaluate: Evaluate) -> ViewUse:
         return ViewUse(frozenset(VIEWS), Scope())
     views = frozenset(name for name in named if name in VIEWS)
     bounded = [scope for node in nodes if (scope := _of_select(node, evaluate)) is not None]
-    if not bounded or len(bounded) != sum(name in _OF_PREDICTIONS for name in named):
+    if not bounded or len(bounded) != sum(name in OF_LOG for name in named):
         return ViewUse(views, Scope())
     scope = bounded[0]
     for each in bounded[1:]:
@@ -87,7 +87,7 @@ def _of_select(node: Tree, evaluate: Evaluate) -> Scope | None:
     table = node.get("from_table")
     if node.get("type") != "SELECT_NODE" or not isinstance(table, dict) or table.get("type") != "BASE_TABLE":
         return None
-    if table["table_name"].lower() not in _OF_PREDICTIONS:
+    if table["table_name"].lower() not in OF_LOG:
         return None
     if table.get("sample") or table.get("column_name_alias") or not node.get("where_clause"):
         return Scope()

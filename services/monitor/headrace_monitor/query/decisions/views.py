@@ -52,6 +52,9 @@ OUTCOMES = {
     "record_time": "TIMESTAMPTZ",
 }
 
+# What rows have besides that a version computed as a step of a pipeline.
+STEP = {"pipeline": "VARCHAR", "step": "VARCHAR"}
+
 # Name of a column → its type, as `number`, `text`, or anything else that only goes with itself.
 Schema = tuple[tuple[str, str], ...]
 
@@ -62,10 +65,12 @@ from predictions join outcomes on outcomes.model = predictions.model
     and outcomes.prediction_id = predictions.prediction_id and outcomes.row = predictions.row"""
 
 
-def predictions(files: Mapping[Schema, Sequence[str]], start: datetime | None, end: datetime | None) -> str:
-    """Return the view `predictions` over files by their schema; only rows from `start` on and before `end`."""
+def of_log(files: Mapping[Schema, Sequence[str]], start: datetime | None, end: datetime | None) -> tuple[str, str]:
+    """Return the views `predictions` and `pipeline_steps` over files by their schema; only rows from `start` on and
+    before `end`.
+    """
     odd = _odd(files)
-    parts = [_empty(BASE)]
+    parts = [_empty(BASE | STEP)]
     for schema, paths in files.items():
         replaced = ", ".join(f"cast({name(one)} as varchar) as {name(one)}" for one, _ in schema if one in odd)
         replace = f" replace ({replaced})" if replaced else ""
@@ -79,8 +84,11 @@ def predictions(files: Mapping[Schema, Sequence[str]], start: datetime | None, e
         for sign, bound in ((">=", start), ("<", end))
         if bound is not None
     ]
-    where = f" where {' and '.join(conditions)}" if conditions else ""
-    return f"create view predictions as select * from ({union}){where}"
+    asked, computed = (" and ".join([f"pipeline is {what}", *conditions]) for what in ("null", "not null"))
+    return (
+        f"create view predictions as select * exclude ({', '.join(STEP)}) from ({union}) where {asked}",
+        f"create view pipeline_steps as select * from ({union}) where {computed}",
+    )
 
 
 def outcomes(path: str | None) -> str:

@@ -13,6 +13,7 @@ from headrace.batcher.v1 import batcher_pb2
 if TYPE_CHECKING:
     from headrace_router.data.batchers.decisions.outliers import Endpoint
     from headrace_router.data.outputs import KnownForms
+    from headrace_router.data.resolved_request import ResolvedRequest
     from headrace_router.data.routes.decisions.fallback_steps import Hedge
     from headrace_router.data.served import ServedVersion
     from headrace_router.data.trace import Trace
@@ -56,12 +57,14 @@ class Holder(Protocol):
 class PipelineWork:
     """What a work has besides when its version is a pipeline, which no batcher computes.
 
-    served: the pipeline's. attributes: of the request, by which switches select. missing: steps that failed and that
-    the answer does without, once there is one.
+    served: the pipeline's. attributes: of the request, by which switches select. asked: the request, where what its
+    steps compute is recorded; None for a copy. missing: steps that failed and that the answer does without, once there
+    is one.
     """
 
     served: ServedVersion
     attributes: Mapping[str, str]
+    asked: ResolvedRequest | None = None
     missing: tuple[str, ...] = ()
 
 

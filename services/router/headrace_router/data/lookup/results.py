@@ -30,7 +30,7 @@ def work_of(resolved: ResolvedRequest, variant: Variant, deadline: float, loop: 
     work.traceparent = call.traceparent if call.span is None else call.span.computing(answer, variant.pool)
     work.request_id = call.request_id if call.sampled else ""
     if variant.served.pipeline is not None:
-        work.pipeline = PipelineWork(variant.served, resolved.request.attributes)
+        work.pipeline = PipelineWork(variant.served, resolved.request.attributes, resolved)
     return work
 
 

@@ -18,9 +18,10 @@ from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.work import Online, Work
 from headrace_router.data.pipelines.decisions.schedule import choose, earliest_end_s
 from headrace_router.data.pipelines.run import Run
-from headrace_router.data.pipelines.surroundings import Prospects
+from headrace_router.data.pipelines.surroundings import Prospects, RecordStep, StepExecution
 from headrace_router.data.pipelines.timetable import QUICKEST_S
-from headrace_router.data.served import PlannedStep, ServedVersion
+from headrace_router.data.resolved_request import ResolvedRequest
+from headrace_router.data.served import PlannedStep, RecordedStep, ServedVersion
 
 # Steps come from tables: few in practice, and bounded in any case.
 MAX_SERIES = 4000
@@ -31,7 +32,8 @@ class PipelineOnline:
     """Answers works of pipelines by those of their steps; a prometheus_client collector.
 
     queue_timeout_s: how long a request waits before its first step for members that nobody has at the moment. miss:
-    hears of pools that lack one, and says after how long one that is being started answers.
+    hears of pools that lack one, and says after how long one that is being started answers. record: hears of what
+    members compute, and must be quick; None where nobody records.
     """
 
     def __init__(
@@ -43,10 +45,12 @@ class PipelineOnline:
         max_rows: int,
         queue_timeout_s: float,
         miss: Callable[[str], float | None],
+        record: RecordStep | None = None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.online, self.prospects, self.budget, self.loop = online, prospects, budget, loop
         self.max_rows, self.queue_timeout_s, self._miss = max_rows, queue_timeout_s, miss
+        self._record = record
         self._runs: dict[Work, Run] = {}
         self._steps: Counter[tuple[str, str, str, str]] = Counter()
         self._seconds: defaultdict[tuple[str, str, str, str], float] = defaultdict(float)
@@ -84,6 +88,11 @@ class PipelineOnline:
     def ended(self, work: Work) -> None:
         """Forget the run of a work."""
         self._runs.pop(work, None)
+
+    def record(self, step: RecordedStep, asked: ResolvedRequest, executed: StepExecution) -> None:
+        """Note for the prediction log what a member computed for a request."""
+        if self._record is not None:
+            self._record(step, asked, executed)
 
     def count(self, step: PlannedStep, work: Work, outcome: str, took_s: float) -> None:
         """Count the execution of a step."""

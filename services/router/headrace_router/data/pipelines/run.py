@@ -13,11 +13,12 @@ from headrace_servicekit.errors import Code, Internal, ServiceError
 
 from headrace_router.data.batchers.errors import error_of
 from headrace_router.data.batchers.work import SHADOW, PipelineWork, Work
+from headrace_router.data.layouts import Layout
 from headrace_router.data.pipelines.decisions.admission import Verdict
 from headrace_router.data.pipelines.decisions.schedule import State, choose, next_moves
 from headrace_router.data.pipelines.step_results import StepResults
 from headrace_router.data.pipelines.step_work import blamed, inputs_of, work_of
-from headrace_router.data.pipelines.surroundings import Surroundings
+from headrace_router.data.pipelines.surroundings import StepExecution, Surroundings
 from headrace_router.data.pipelines.timetable import Timetable
 from headrace_router.data.refusals import pipeline_time_short
 from headrace_router.data.served import Plan, PlannedStep
@@ -45,6 +46,7 @@ class Run:
         self._results = StepResults(plan, asked.served.contract, work.rows)
         self._states = [State.WAITING if wanted else State.UNWANTED for wanted in self._chosen.wanted]
         self._works: dict[int, Work] = {}
+        self._layouts: dict[int, Layout] = {}
         self._attempts = [0] * len(plan.steps)
         self._began = [0.0] * len(plan.steps)
         self._timer: asyncio.TimerHandle | None = None
@@ -134,7 +136,7 @@ class Run:
         step, asked, around = self._plan.steps[at], self.work, self._around
         inputs = inputs_of(step, self._results.given, self._chosen.allowed(at), asked.rows)
         until, waits_s = self._times.until(at, now), self._times.waits_s(at)
-        work = work_of(asked, step, inputs, until, around.loop, around.max_rows, waits_s)
+        work, self._layouts[at] = work_of(asked, step, inputs, until, around.loop, around.max_rows, waits_s)
         work.again = work.again or self._attempts[at] > 0
         return work
 
@@ -166,6 +168,9 @@ class Run:
                 return
             self._end(at, None)
         else:
+            if step.recorded is not None and self._asked.asked is not None:
+                executed = StepExecution(self._layouts[at], work.inputs, response, now - self._began[at])
+                self._around.record(step.recorded, self._asked.asked, executed)
             self._end(at, response)
 
     def _end(self, at: int, response: batcher_pb2.InferResponse | None) -> None:

@@ -10,6 +10,7 @@ from headrace_servicekit.errors import FieldViolation, ServiceError, error_for
 
 from headrace_router.data.batchers.errors import blamed_field, blamed_position
 from headrace_router.data.batchers.work import Work
+from headrace_router.data.layouts import Layout
 from headrace_router.data.pipelines import tensors
 from headrace_router.data.pipelines.tensors import Tensor
 from headrace_router.data.served import REQUEST, PlannedStep
@@ -53,8 +54,11 @@ def work_of(
     loop: asyncio.AbstractEventLoop,
     max_rows: int,
     queue_timeout_s: float,
-) -> Work:
-    """Return the work of a step. asked: that of the pipeline. Raises InvalidArgument for sizes that do not fit."""
+) -> tuple[Work, Layout]:
+    """Return the work of a step, and how its inputs are laid out. asked: the work of the pipeline.
+
+    Raises InvalidArgument for sizes that do not fit.
+    """
     layout, contents = tensors.laid_out(step.served, inputs, max_rows)
     answer: asyncio.Future[batcher_pb2.InferResponse] = loop.create_future()
     work = Work(answer, step.pool or asked.pool, step.served.digest, asked.rows, contents, deadline)
@@ -66,7 +70,7 @@ def work_of(
     work.again, work.attempts = asked.again, asked.attempts
     if asked.trace is not None:
         work.trace = asked.trace.of_step(step.name, f"{step.served.model}/{step.served.version}")
-    return work
+    return work, layout
 
 
 def blamed(step: PlannedStep, error: ServiceError) -> ServiceError:

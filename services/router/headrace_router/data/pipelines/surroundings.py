@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from headrace.batcher.v1 import batcher_pb2
 
 from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.work import Online, Work
-from headrace_router.data.served import PlannedStep
+from headrace_router.data.layouts import Layout
+from headrace_router.data.resolved_request import ResolvedRequest
+from headrace_router.data.served import PlannedStep, RecordedStep
+
+
+class StepExecution(NamedTuple):
+    """What a member computed. inputs: those present, laid out as `layout` says. took_s: with the wait."""
+
+    layout: Layout
+    inputs: Sequence[bytes]
+    response: batcher_pb2.InferResponse
+    took_s: float
+
+
+RecordStep = Callable[[RecordedStep, ResolvedRequest, StepExecution], object]
 
 
 class Prospects(Protocol):
@@ -38,6 +55,10 @@ class Surroundings(Protocol):
 
     def ended(self, work: Work) -> None:
         """Forget the run of a work."""
+        ...
+
+    def record(self, step: RecordedStep, asked: ResolvedRequest, executed: StepExecution) -> None:
+        """Note for the prediction log what a member computed for a request."""
         ...
 
     def count(self, step: PlannedStep, work: Work, outcome: str, took_s: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NamedTuple
 
 import structlog
@@ -13,12 +13,16 @@ from headrace_servicekit.coordination.wakeup import Wakeup
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from headrace_router.data.messages import Answer, ServedFrom
+from headrace_router.data.pipelines.surroundings import StepExecution
 from headrace_router.data.reporting.decisions.buffer import Buffer
 from headrace_router.data.reporting.decisions.recording import Recorder, new_drops
 from headrace_router.data.reporting.decisions.sampling import Sampling
 from headrace_router.data.reporting.decisions.series import CounterReports, Source
 from headrace_router.data.reporting.encoding import Encoder
 from headrace_router.data.reporting.sending import BatchSender, CounterSender, Ingest
+from headrace_router.data.resolved_request import ResolvedRequest
+from headrace_router.data.served import RecordedStep
 from headrace_router.data.telemetry.counters import Counters
 
 log = structlog.get_logger()
@@ -37,12 +41,22 @@ class Allowance(NamedTuple):
 
 
 class Reporting:
-    """The reports of one process; a prometheus_client collector. `record` is for the predictor.
+    """The reports of one process; a prometheus_client collector. `record` is for the predictor, `record_step` for
+    pipelines. new_id: makes prediction ids.
 
     Run `encode`, `send_predictions` and `send_counters` for as long as the data plane lives, within `flushed`.
     """
 
-    def __init__(self, source: Source, counters: Counters, ingest: Ingest, allowed: Allowance, clock: Clock) -> None:
+    def __init__(
+        self,
+        source: Source,
+        counters: Counters,
+        ingest: Ingest,
+        allowed: Allowance,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._now, self._new_id = counters.clock, new_id
         self._dropped = new_drops()
         full = Wakeup()
         self._recorder = Recorder(int(allowed.buffer_bytes * RECORDER_SHARE), self._dropped, full.wake)
@@ -77,6 +91,21 @@ class Reporting:
                     sending.create_task(self._counters.send_all())
             except TimeoutError:
                 log.warning("not everything was reported", predictions=self._buffer.predictions)
+
+    def record_step(self, step: RecordedStep, asked: ResolvedRequest, executed: StepExecution) -> None:
+        """Record what a member of a pipeline computed, as its own: no caller is counted, billed or joined by it."""
+        layout, inputs, response, took_s = executed
+        answer = Answer(
+            response.outputs,
+            ServedFrom.ONLINE,
+            step.served,
+            queue_us=response.queue_us,
+            compute_us=response.compute_us,
+            request_id=asked.request.request_id or asked.call.request_id,
+            prediction_id=self._new_id(),
+            took_s=took_s,
+        )
+        self._recorder.add_step(step, asked, layout, inputs, answer, self._now() - took_s)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families. Called by prometheus_client."""

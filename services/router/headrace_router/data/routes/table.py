@@ -208,5 +208,6 @@ def _variant_of(rule: control_pb2.ResolvedRule, variants: Sequence[Variant]) -> 
 def _served(proto: control_pb2.ResolvedVersion) -> ServedVersion:
     contract, plan = contract_of(proto.contract), None
     if proto.HasField("pipeline"):
-        plan = plan_of(proto.pipeline, {member.digest: _served(member) for member in proto.members}, contract)
+        members = {member.digest: _served(member) for member in proto.members}
+        plan = plan_of(proto.pipeline, members, contract, name=f"{proto.model}/{proto.version}")
     return ServedVersion(proto.model, proto.version, proto.digest, proto.signature_hash, contract, plan)

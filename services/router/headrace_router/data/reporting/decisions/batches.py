@@ -16,7 +16,7 @@ from headrace_router.data.messages import Answer
 from headrace_router.data.reporting.decisions.recording import Record, Row
 from headrace_router.data.reporting.decisions.redaction import redacted_outputs, sensitive_names, shown_inputs, without
 from headrace_router.data.routes.decisions.splitting import unit_of
-from headrace_router.data.served import ServedVersion
+from headrace_router.data.served import RecordedStep, ServedVersion
 
 # A chunk is what is encoded in one go, while nobody is answered.
 CHUNK_BYTES, CHUNK_RECORDS = 1024 * 1024, 256
@@ -36,8 +36,8 @@ class _Group:
     """A group of a batch. index: in it. listed: positions among the request's inputs of those that are stored.
 
     hidden: names of outputs that are not. unsaid: names of attributes that are not, casefolded. by: what the unit is;
-    None for a pinned version. plain: whether everything is stored, and the unit is the usual one. held: keeps the
-    objects alive whose identities the group is found by.
+    None for a pinned version, which has no name as variants and steps have. plain: whether everything is stored, and
+    the unit is the usual one. held: keeps the objects alive whose identities the group is found by.
     """
 
     __slots__ = ("by", "held", "hidden", "index", "listed", "plain", "unsaid")
@@ -149,15 +149,16 @@ def group_of(record: Record) -> ingest_pb2.PredictionGroup:
     """Return what a prediction has in common with others."""
     variant, found = record.variant, record.answer
     group = ingest_pb2.PredictionGroup(
-        model=record.table.model,
         version=found.served.version if found.served is not None else "",
         digest=found.served.digest if found.served is not None else "",
-        variant=variant.name,
         generation=record.table.generation,
-        rule=variant.rule,
         served_from=predict_pb2.PredictResponse.ServedFrom.Name(found.served_from),  # type: ignore[arg-type]
         fallback_step=found.fallback_step,
     )
+    if isinstance(variant, RecordedStep):
+        group.model, group.pipeline, group.step = variant.served.model, variant.pipeline, variant.name
+    else:
+        group.model, group.variant, group.rule = record.table.model, variant.name, variant.rule
     layouts = list(_layouts(variant.served, record.layout))
     group.inputs.extend(layouts[position] for position in shown_inputs(record))
     return group

@@ -12,6 +12,7 @@ from headrace_router.data.reporting.decisions.sampling import bound_of
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.decisions.splitting import POINTS, point_of, unit_of
 from headrace_router.data.routes.table import Table, Variant
+from headrace_router.data.served import RecordedStep
 
 # What a record takes beside its values, about; so that the number of records is bounded too.
 RECORD_BYTES = 1024
@@ -30,11 +31,11 @@ def new_drops() -> Counter[str]:
 class Record(NamedTuple):
     """What is recorded of one answered prediction: not the request, whose message is free to go.
 
-    arrived: on the counters' clock.
+    arrived: on the counters' clock. variant: that answered; of what a member of a pipeline computed, its step.
     """
 
     table: Table
-    variant: Variant
+    variant: Variant | RecordedStep
     layout: Layout
     inputs: Sequence[bytes]
     user_id: str
@@ -44,7 +45,7 @@ class Record(NamedTuple):
     answer: Answer
 
 
-Row = tuple[Table, Variant, Layout, Sequence[bytes], str, str, Mapping[str, str], float, Answer]
+Row = tuple[Table, Variant | RecordedStep, Layout, Sequence[bytes], str, str, Mapping[str, str], float, Answer]
 """A record without names, made in a third of the time."""
 
 
@@ -77,16 +78,9 @@ class Recorder:
     def add(self, resolved: ResolvedRequest, answer: Answer) -> None:
         """Keep one answered prediction, leave it out, or drop it."""
         layout, inputs, request = resolved.layout, resolved.inputs, resolved.request
-        if self._below < POINTS:
-            unit = unit_of(
-                resolved.table.unit,
-                user_id=request.user_id,
-                entity_id=request.entity_id,
-                request_id=answer.request_id,
-            )
-            if point_of(unit) >= self._below:
-                self.left_out += 1
-                return
+        if self._below < POINTS and self._is_out(resolved, answer.request_id):
+            self.left_out += 1
+            return
         size_bytes = layout.size_bytes
         if size_bytes < 0:
             size_bytes = sum(map(len, inputs))
@@ -109,6 +103,28 @@ class Recorder:
             )
         )
 
+    def add_step(
+        self,
+        step: RecordedStep,
+        asked: ResolvedRequest,
+        layout: Layout,
+        inputs: Sequence[bytes],
+        answer: Answer,
+        arrived: float,
+    ) -> None:
+        """Keep what a member of a pipeline computed for a request, if the unit of that is in."""
+        if self._below < POINTS and self._is_out(asked, answer.request_id):
+            return
+        size_bytes = sum(map(len, inputs)) + len(answer.outputs) + RECORD_BYTES
+        self.size_bytes += size_bytes
+        if self.size_bytes > self._limit and self._is_full(size_bytes):
+            return
+        request = asked.request
+        attributes = dict(request.attributes) if request.attributes else NO_ATTRIBUTES
+        self._records.append(
+            (asked.table, step, layout, inputs, request.user_id, request.entity_id, attributes, arrived, answer)
+        )
+
     def take(self, probability: float) -> RecordedPredictions:
         """Return what was added since the last time. From now on units are recorded with this probability."""
         values_bytes = self.size_bytes - RECORD_BYTES * len(self._records)
@@ -116,6 +132,16 @@ class Recorder:
         self._records, self.size_bytes, self._limit = [], 0, self._wake_bytes
         self._probability, self._below = probability, bound_of(probability)
         return taken
+
+    def _is_out(self, resolved: ResolvedRequest, request_id: str) -> bool:
+        """Return whether the unit of a request is not to be recorded."""
+        unit = unit_of(
+            resolved.table.unit,
+            user_id=resolved.request.user_id,
+            entity_id=resolved.request.entity_id,
+            request_id=request_id,
+        )
+        return point_of(unit) >= self._below
 
     def _is_full(self, size_bytes: int) -> bool:
         """Make room for a record, and return whether there is none: not even when everything else is dropped."""

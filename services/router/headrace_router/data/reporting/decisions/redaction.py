@@ -6,6 +6,7 @@ from google.protobuf.message import DecodeError
 from headrace.router.v1 import predict_pb2
 
 from headrace_router.data.reporting.decisions.recording import Record
+from headrace_router.data.served import RecordedStep
 
 
 def shown_inputs(record: Record) -> tuple[int, ...]:
@@ -13,8 +14,11 @@ def shown_inputs(record: Record) -> tuple[int, ...]:
 
     A fallback's version may be stricter than the request's own: both have to allow it.
     """
-    served, other = record.variant.served, record.answer.served
+    variant, other = record.variant, record.answer.served
+    served = variant.served
     hidden = served.sensitive_inputs if other is None else served.sensitive_inputs | other.sensitive_inputs
+    if isinstance(variant, RecordedStep):
+        hidden |= variant.hidden_inputs
     absent = record.layout.absent
     names = [spec.name for position, spec in enumerate(served.contract.inputs) if position not in absent]
     return tuple(position for position, name in enumerate(names) if name not in hidden)
@@ -22,15 +26,18 @@ def shown_inputs(record: Record) -> tuple[int, ...]:
 
 def redacted_outputs(record: Record) -> frozenset[str]:
     """Return the names of outputs that must not be stored."""
-    served, other = record.variant.served, record.answer.served
-    return served.sensitive_outputs if other is None else served.sensitive_outputs | other.sensitive_outputs
+    variant, other = record.variant, record.answer.served
+    hidden = variant.served.sensitive_outputs | (frozenset() if other is None else other.sensitive_outputs)
+    return hidden | variant.hidden_outputs if isinstance(variant, RecordedStep) else hidden
 
 
 def sensitive_names(record: Record) -> frozenset[str]:
     """Return the names of sensitive tensors and of their columns: an attribute that is called so has the same value."""
     versions = [record.variant.served] + ([record.answer.served] if record.answer.served is not None else [])
     specs = [spec for one in versions for spec in (*one.contract.inputs, *one.contract.outputs) if spec.sensitive]
-    return frozenset(name.casefold() for spec in specs for name in (spec.name, *spec.columns))
+    names = frozenset(name.casefold() for spec in specs for name in (spec.name, *spec.columns))
+    variant = record.variant
+    return names | variant.hidden_attributes if isinstance(variant, RecordedStep) else names
 
 
 def without(outputs: bytes, hidden: frozenset[str]) -> bytes:

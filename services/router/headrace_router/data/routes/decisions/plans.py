@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from headrace.registry.v1 import pipeline_pb2
 
 from headrace_router.data.contract import Contract
+from headrace_router.data.routes.decisions.recorded_steps import with_records
 from headrace_router.data.served import REQUEST, Choice, Plan, PlannedStep, ServedVersion, Take
 
 # Inputs of combiners by which they know what is there, and by which a switch selects row by row.
@@ -17,10 +18,12 @@ MAX_STEPS = 100
 _SWITCH, _FIRST_GOOD = pipeline_pb2.Combiner.KIND_SWITCH, pipeline_pb2.Combiner.KIND_FIRST_GOOD
 
 
-def plan_of(proto: pipeline_pb2.Pipeline, members: Mapping[str, ServedVersion], contract: Contract) -> Plan:
+def plan_of(
+    proto: pipeline_pb2.Pipeline, members: Mapping[str, ServedVersion], contract: Contract, *, name: str
+) -> Plan:
     """Return the plan of a pipeline. Raises ValueError for one that could not be run.
 
-    members: by digest. contract: of the pipeline.
+    members: by digest. contract: of the pipeline. name: its, as `model/version`.
     """
     if not 1 <= len(proto.steps) <= MAX_STEPS:
         raise ValueError(f"a pipeline has {len(proto.steps)} steps, not 1 to {MAX_STEPS}")
@@ -34,6 +37,8 @@ def plan_of(proto: pipeline_pb2.Pipeline, members: Mapping[str, ServedVersion], 
         _step(step, runs[at], takes[at], tuple(sorted(tensor for source, tensor in used if source == at)))
         for at, step in enumerate(ordered)
     )
+    models = {step.name for step in ordered if step.WhichOneof("runs") == "model"}
+    steps = with_records(name, contract, steps, outputs, models)
     attributes = tuple(dict.fromkeys(step.choice.attribute for step in steps if step.choice is not None))
     return Plan(steps, outputs, attributes)
 
