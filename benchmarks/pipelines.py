@@ -1,8 +1,10 @@
 """`python -m benchmarks.pipelines`: an ensemble of three models beside the three models asked by a client in parallel.
 
 Rows: one call to a pipeline of three classifiers and their mean, run step by step; the same fused into one ONNX graph;
-three calls at once whose answers the client averages. CPU per answer is that of all processes of the stack but the
-client. Nothing is answered from a cache. The stack is started when it is not up.
+three calls at once whose answers the client averages. Then the same members on Triton alone, without a front door,
+tokens or records: its ensemble scheduler, a model of its Python backend that asks them (BLS), and three calls of the
+client. CPU per answer is that of all processes of the system but the client. Nothing is answered from a cache, and
+every answer is held against the mean. The stack is started when it is not up; what is not measured is idle meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,14 @@ import uvloop
 from headrace.router.v1 import predict_pb2, predict_pb2_grpc
 from headrace_client import Client
 from headrace_client.errors import AlreadyExists
+from tritonclient.grpc import service_pb2_grpc
 
+from benchmarks.checkout import BenchmarkError
 from benchmarks.measures.figures import percentile
 from benchmarks.measures.processes import families, usage
+from benchmarks.systems.references import Reference
 from benchmarks.systems.stack import Stack, running_stack
+from benchmarks.systems.triton_pipelines import running as triton_pipelines
 from tests.kit import onnx_models
 
 MODELS = tuple(f"bench-pipeline-{number}" for number in (1, 2, 3))
@@ -36,7 +42,7 @@ ROW = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
 METRICS = {"accuracy": 0.95, "latency_p99_ms": 2.0}
 WARM_UP_S = 1.0
 
-Ask = Callable[[], Awaitable[object]]
+Ask = Callable[[], Awaitable[np.ndarray]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,14 @@ class Row:
     p50_ms: float
     p99_ms: float
     cpu_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One that answers. processes: by name. asks: how, by the name of the row."""
+
+    processes: Mapping[str, int]
+    asks: Mapping[str, Ask]
 
 
 def pipeline_file(folder: Path, *, fuse: bool) -> Path:
@@ -68,8 +82,8 @@ def registered(stack: Stack) -> None:
     """Have the models and both pipelines serve."""
     with Client(f"127.0.0.1:{stack.port}", token=stack.token) as client, tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        for at, model in enumerate(MODELS):
-            (folder / "model.onnx").write_bytes(onnx_models.linear(seed=at).content)
+        for model, member in _members().items():
+            (folder / "model.onnx").write_bytes(member.content)
             _serve(client, model, folder / "model.onnx")
         _serve(client, STEPWISE, pipeline_file(folder, fuse=False))
         _serve(client, FUSED, pipeline_file(folder, fuse=True))
@@ -89,31 +103,68 @@ def request_of(model: str) -> predict_pb2.PredictRequest:
     return made
 
 
-def asking(stub: Any, metadata: Any) -> dict[str, Ask]:
-    """Return how each row asks."""
+def headrace(stack: Stack, channel: grpc.aio.Channel) -> System:
+    """Return the stack, and how each row asks it."""
+    stub: Any = predict_pb2_grpc.RouterServiceStub(channel)
+    metadata = (("authorization", f"Bearer {stack.token()}"),)
 
     def one(model: str) -> Ask:
         asked = request_of(model)
-        return lambda: stub.Predict(asked, timeout=10, metadata=metadata)
 
+        async def ask() -> np.ndarray:
+            return _scores(await stub.Predict(asked, timeout=10, metadata=metadata))
+
+        return ask
+
+    asks = {"pipeline": one(STEPWISE), "pipeline, fused": one(FUSED), "three calls of the client": _averaged(one)}
+    return System(stack.processes, asks)
+
+
+def triton(processes: Mapping[str, int], channel: grpc.aio.Channel) -> System:
+    """Return Triton with the same members, and how each row asks it."""
+    stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+    def one(model: str) -> Ask:
+        asked = triton_pipelines.request_of(model, ROW)
+
+        async def ask() -> np.ndarray:
+            return _scores(await stub.ModelInfer(asked, timeout=10))
+
+        return ask
+
+    asks = {
+        "Triton: ensemble scheduler": one(triton_pipelines.ENSEMBLE),
+        "Triton: BLS": one(triton_pipelines.BLS),
+        "Triton: three calls": _averaged(one),
+    }
+    return System(processes, asks)
+
+
+def _scores(answer: Any) -> np.ndarray:
+    return np.frombuffer(answer.raw_output_contents[0], np.float32)
+
+
+def _averaged(one: Callable[[str], Ask]) -> Ask:
+    """Return what asks the members at once and averages."""
     members = [one(model) for model in MODELS]
 
-    async def by_the_client() -> object:
-        answers: list[predict_pb2.PredictResponse] = await asyncio.gather(*(ask() for ask in members))  # type: ignore[arg-type]
-        return np.mean([np.frombuffer(answer.raw_output_contents[0], np.float32) for answer in answers], axis=0)
+    async def ask() -> np.ndarray:
+        return np.mean(await asyncio.gather(*(member() for member in members)), axis=0)
 
-    return {"pipeline": one(STEPWISE), "pipeline, fused": one(FUSED), "three calls of the client": by_the_client}
+    return ask
 
 
-async def measured(name: str, ask: Ask, in_flight: int, seconds: float, stack: Stack) -> Row:
-    """Ask so many at a time for so long."""
-    latencies: list[float] = []
+async def measured(name: str, in_flight: int, seconds: float, system: System, expected: np.ndarray) -> Row:
+    """Ask so many at a time for so long. Raises BenchmarkError for an answer that is not the mean."""
+    ask, latencies = system.asks[name], list[float]()
 
     async def keep_asking(until: float) -> None:
         while time.perf_counter() < until:
             began = time.perf_counter()
-            await ask()
+            scores = await ask()
             latencies.append(time.perf_counter() - began)
+            if not np.allclose(scores, expected, rtol=1e-4):
+                raise BenchmarkError(f"{name} answered {scores}, not {expected}")
 
     async def load(seconds: float) -> float:
         began = time.perf_counter()
@@ -122,7 +173,7 @@ async def measured(name: str, ask: Ask, in_flight: int, seconds: float, stack: S
 
     await load(WARM_UP_S)
     latencies.clear()
-    processes = families(stack.processes)
+    processes = families(system.processes)
     before = sum(one.cpu_s for one in usage(processes).values())
     took_s = await load(seconds)
     cpu_s = sum(one.cpu_s for one in usage(processes).values()) - before
@@ -137,19 +188,28 @@ async def measured(name: str, ask: Ask, in_flight: int, seconds: float, stack: S
     )
 
 
-async def run(options: argparse.Namespace, stack: Stack) -> None:
-    """Measure every row and print it."""
-    metadata = (("authorization", f"Bearer {stack.token()}"),)
+async def run(options: argparse.Namespace, stack: Stack, on_triton: Reference) -> None:
+    """Measure every row and print it, the systems one after the other."""
+    expected = np.mean([one.expected({"features": ROW})["scores"][0] for one in _members().values()], axis=0)
     print(f"{'':28} {'in flight':>9} {'answers/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'CPU µs per answer':>18}")
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{stack.port}") as channel:
+    host, port = on_triton.address
+    async with (
+        grpc.aio.insecure_channel(f"127.0.0.1:{stack.port}") as ours,
+        grpc.aio.insecure_channel(f"{host}:{port}") as theirs,
+    ):
         for in_flight in options.in_flight:
-            for name, ask in asking(predict_pb2_grpc.RouterServiceStub(channel), metadata).items():
-                row = await measured(name, ask, in_flight, options.seconds, stack)
-                print(
-                    f"{row.name:28} {row.in_flight:>9} {row.per_s:>10.0f} {row.p50_ms:>8.2f} {row.p99_ms:>8.2f} "
-                    f"{row.cpu_us:>18.0f}",
-                    flush=True,
-                )
+            for system in (headrace(stack, ours), triton(on_triton.processes, theirs)):
+                for name in system.asks:
+                    row = await measured(name, in_flight, options.seconds, system, expected)
+                    print(
+                        f"{row.name:28} {row.in_flight:>9} {row.per_s:>10.0f} {row.p50_ms:>8.2f} {row.p99_ms:>8.2f} "
+                        f"{row.cpu_us:>18.0f}",
+                        flush=True,
+                    )
+
+
+def _members() -> dict[str, onnx_models.TinyModel]:
+    return {model: onnx_models.linear(seed=at) for at, model in enumerate(MODELS)}
 
 
 def main() -> None:
@@ -160,7 +220,9 @@ def main() -> None:
     options = parser.parse_args()
     stack = running_stack()
     registered(stack)
-    uvloop.run(run(options, stack))
+    members = {name: member.content for name, member in _members().items()}
+    with tempfile.TemporaryDirectory() as scratch, triton_pipelines.running(Path(scratch), members) as on_triton:
+        uvloop.run(run(options, stack, on_triton))
 
 
 if __name__ == "__main__":
