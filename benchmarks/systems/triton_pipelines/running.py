@@ -32,7 +32,10 @@ dynamic_batching {{ }}
 
 @contextlib.contextmanager
 def running(scratch: Path, members: Mapping[str, bytes]) -> Iterator[Reference]:
-    """Run Triton with members (ONNX files by name: `features` to `scores`), their ensemble, and a model that asks them."""
+    """Run Triton with members, their ensemble, and a model that asks them.
+
+    members: ONNX files, from `features` to `scores`, by name.
+    """
     repository = scratch / "triton-pipelines"
     names = list(members)
     for name, content in members.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 
@@ -18,6 +19,10 @@ from headrace_servicekit.clock import Clock
 log = structlog.get_logger()
 
 _SILENCE_S = 15.0
+# A page that is followed for longer asks anew, as browsers do by themselves: whoever does not read keeps no place.
+LONGEST_S = 600.0
+# Of one session: a person has some windows, and leaves places for others.
+MOST_OF_ONE = 40
 
 Look = Callable[[], Awaitable[str]]
 """Returns a part of a page as it is now."""
@@ -40,30 +45,31 @@ class LiveFeeds:
     def __init__(self, most: int, *, every_s: float, stopping: asyncio.Event, clock: Clock) -> None:
         self._most, self._every_s, self._stopping, self._clock = most, every_s, stopping, clock
         self._feeds: dict[Hashable, _Feed] = {}
+        self._of: Counter[Hashable] = Counter()
         self.open = 0
 
-    @property
-    def full(self) -> bool:
-        """Return whether nobody else may look."""
-        return self.open >= self._most
+    def full(self, session: Hashable) -> bool:
+        """Return whether nobody else may look, or nobody else of a session."""
+        return self.open >= self._most or self._of[session] >= MOST_OF_ONE
 
-    async def follow(self, key: Hashable, look: Look) -> AsyncGenerator[str]:
-        """Yield the events of a page until the reader leaves; none when nobody else may look.
+    async def follow(self, key: Hashable, look: Look, session: Hashable) -> AsyncGenerator[str]:
+        """Yield the events of a page until the reader leaves, for ten minutes at most; none when nobody else may look.
 
         key: the page, and what its readers may see.
         """
-        if self.full:  # who asked before has begun meanwhile
+        if self.full(session):  # who asked before has begun meanwhile
             return
         feed = self._feeds.setdefault(key, _Feed())
-        follower = object()
+        follower, until = object(), self._clock.monotonic() + LONGEST_S
         feed.looks[follower] = look
         self.open += 1
+        self._of[session] += 1
         # It has ended where the only one who looked may not look any more.
         if feed.task is None or feed.task.done():
             feed.task = asyncio.create_task(self._look(feed), name="live page")
         try:
             seen = -1
-            while not self._stopping.is_set() and follower in feed.looks:
+            while not self._stopping.is_set() and follower in feed.looks and self._clock.monotonic() < until:
                 if feed.version != seen and feed.latest is not None:
                     seen = feed.version
                     yield event(feed.latest)
@@ -75,6 +81,7 @@ class LiveFeeds:
                 yield ": nothing new\n\n"
         finally:
             self.open -= 1
+            self._of -= Counter((session,))  # which forgets those who are at none
             feed.looks.pop(follower, None)
             if not feed.looks:
                 if self._feeds.get(key) is feed:

@@ -10,11 +10,23 @@ def report(column: str, severity: int, effect: float | None = None) -> monitor_p
     return monitor_pb2.DriftReport(column=column, severity=severity, effect=effect)  # type: ignore[arg-type]
 
 
+def reference(*names: str) -> monitor_pb2.Reference:
+    return monitor_pb2.Reference(columns=[monitor_pb2.Reference.Column(name=name) for name in names])
+
+
 def test_the_chosen_column_is_shown_first_and_then_those_that_changed_most_each_once():
     reports = [report("a", 1, 0.1), report("b", 4, 0.5), report("b", 2), report("c", 4, 0.9), report("", 4, 1.0)]
-    assert columns_of(reports, "a") == ["a", "c", "b"]
-    assert columns_of(reports, "") == ["c", "b", "a"]
-    assert len(columns_of([report(f"c{number}", 2) for number in range(50)], "")) == 6
+    frozen = reference("a", "b", "c")
+    assert columns_of(reports, "a", frozen) == ["a", "c", "b"]
+    assert columns_of(reports, "", frozen) == ["c", "b", "a"]
+    names = [f"c{number}" for number in range(50)]
+    assert len(columns_of([report(name, 2) for name in names], "", reference(*names))) == 6
+
+
+def test_columns_that_the_present_reference_does_not_know_are_not_asked_for():
+    reports = [report("a", 1, 0.1), report("gone", 4, 0.5)]
+    assert columns_of(reports, "made-up", reference("a")) == ["a"]
+    assert columns_of(reports, "", None) == []
 
 
 def test_a_distribution_is_drawn_beside_its_reference_with_its_shares_for_who_hovers():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 from headrace_router.data.transports.part_answers import MOST_PARTS, answer_in_parts
+from headrace_router.data.transports.rest.disconnects import ClientGone
+from headrace_router.data.transports.rest.event_stream import Events
 from headrace_servicekit.errors import Unavailable
-from headrace_servicekit.testing import eventually
+from headrace_servicekit.testing import eventually, patience
 
 PARTS = [(number, str(number)) for number in range(3 * MOST_PARTS)]
 
@@ -37,6 +40,16 @@ async def test_who_does_not_read_has_no_more_parts_begun_than_may_be_under_way()
     reads.set()
     await answering
     assert sorted(written) == [first for first, _ in PARTS]
+
+
+async def test_who_takes_no_event_for_a_while_is_as_good_as_gone():
+    async def never(message: Mapping[str, object]) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.get_running_loop().create_future()
+
+    async with asyncio.timeout(patience(5)):
+        with pytest.raises(ClientGone):
+            await Events(never, [], read_within_s=0.05).end(b"end", {"parts": 0})
 
 
 async def test_an_error_ends_the_parts_that_are_under_way_and_begins_no_more():

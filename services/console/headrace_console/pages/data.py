@@ -52,7 +52,8 @@ async def data(visit: Visit) -> Response:
     table = listed(latest.reports if latest else [], _COLUMNS, visit.query, visit.request.url.path, sort="-severity")
     worst = (table.rows[0].column, table.rows[0].test) if table.rows else ("", "")
     column, test = (visit.query.get("column") or worst[0], visit.query.get("test") or worst[1])
-    shown = columns_of(latest.reports, column) if latest is not None else []
+    frozen: monitor_pb2.Reference | None = parts["reference"].value
+    shown = columns_of(latest.reports, column, frozen) if latest is not None else []
     distributions: Part[list[monitor_pb2.Distribution] | None] = Part()
     if latest is not None and shown:
         seen = latest.range
@@ -90,11 +91,17 @@ async def data(visit: Visit) -> Response:
     )
 
 
-def columns_of(reports: Sequence[monitor_pb2.DriftReport], chosen: str) -> list[str]:
-    """Return the columns whose values are shown: the chosen one, and those that changed most."""
+def columns_of(
+    reports: Sequence[monitor_pb2.DriftReport], chosen: str, reference: monitor_pb2.Reference | None
+) -> list[str]:
+    """Return the columns whose values are shown: the chosen one, and those that changed most.
+
+    reference: that values are held against now; an evaluation may have had an earlier one, with other columns.
+    """
     worst = sorted(reports, key=_COLUMNS["severity"], reverse=True)
-    names = dict.fromkeys(filter(None, [chosen, *(report.column for report in worst)]))
-    return list(names)[:_MOST_COLUMNS]
+    there = set() if reference is None else {column.name for column in reference.columns}
+    names = dict.fromkeys([chosen, *(report.column for report in worst)])
+    return [name for name in names if name in there][:_MOST_COLUMNS]
 
 
 def histogram(one: monitor_pb2.Distribution) -> Markup:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable
+import asyncio
+from collections.abc import AsyncGenerator, Hashable
 
+import structlog
 from headrace_servicekit.errors import ServiceError
 from headrace_servicekit.identity import Identity
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Send
 
 from headrace_console.live import Look
 from headrace_console.pages.visits import Visit, failure
+
+log = structlog.get_logger()
+
+# Events are small: for all of this time there was no room for one on the way.
+READ_WITHIN_S = 20.0
 
 
 def followed(visit: Visit, page: Hashable, look: Look) -> Response:
@@ -19,11 +27,12 @@ def followed(visit: Visit, page: Hashable, look: Look) -> Response:
     """
     console, login = visit.console, visit.session.login
     live = console.live
-    if live.full:
+    session = visit.session.secret.digest
+    if live.full(session):
         return failure(429, "too many pages follow what changes", "TOO_MANY_STREAMS")
-    events = live.follow((page, visit.session.rights), look)
+    events = live.follow((page, visit.session.rights), look, session)
 
-    async def believed() -> AsyncIterator[str]:
+    async def believed() -> AsyncGenerator[str]:
         try:
             async with (
                 console.denials.while_believed(Identity(login.subject), login.expire_s),
@@ -36,4 +45,26 @@ def followed(visit: Visit, page: Hashable, look: Look) -> Response:
         finally:
             await events.aclose()
 
-    return StreamingResponse(believed(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+    return EventStream(believed())
+
+
+class EventStream(StreamingResponse):
+    """Events that are cut when their reader takes nothing for a while: the place is somebody else's then."""
+
+    def __init__(self, events: AsyncGenerator[str], *, read_within_s: float = READ_WITHIN_S) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+        self._events, self._read_within_s = events, read_within_s
+
+    async def stream_response(self, send: Send) -> None:
+        """Send event after event."""
+
+        async def sent(message: Message) -> None:
+            async with asyncio.timeout(self._read_within_s):
+                await send(message)
+
+        try:
+            await super().stream_response(sent)
+        except TimeoutError:
+            log.info("a reader took nothing", seconds=self._read_within_s)
+        finally:
+            await self._events.aclose()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.resource_names import invalid
+from headrace_servicekit.resource_names import invalid, shown
 
 from headrace_monitor import names
 from headrace_monitor.report.content import Histogram
@@ -31,9 +33,19 @@ class DistributionRpcs:
             raise invalid("columns", f"has a name of more than {MAX_COLUMN_CHARS} characters")
         asked = monitor_pb2.GetReferenceRequest(name=request.name)
         known = (await self._references.get_reference(asked)).reference
-        wanted = list(request.columns) or [column.name for column in known.columns[:MAX_COLUMNS]]
+        there = [column.name for column in known.columns]
+        unknown = {*request.columns} - {*there} - {column.name for column in known.unfit}
+        for index, column in enumerate(request.columns):
+            if column in unknown:
+                raise invalid(f"columns[{index}]", f"is {shown(column)}, and the reference has {_listed(there)}")
+        wanted = list(request.columns) or there[:MAX_COLUMNS]
         found = await self._histograms.histograms(model, version, span.start, span.end, wanted)
         return monitor_pb2.GetDistributionsResponse(distributions=map(_message, found))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_COLUMNS} more" if len(names) > MAX_COLUMNS else ""
+    return f"{', '.join(names[:MAX_COLUMNS])}{more}"
 
 
 def _message(histogram: Histogram) -> monitor_pb2.Distribution:

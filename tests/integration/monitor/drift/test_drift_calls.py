@@ -154,6 +154,12 @@ async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postg
         assert tuple(each.window_share for each in one.bins) == told.window
         assert tuple(each.reference_share for each in one.bins) == told.reference
 
+        wanted.columns.append("features.9")
+        with pytest.raises(grpc.aio.AioRpcError) as unknown:
+            await monitor.GetDistributions(wanted, timeout=5)
+        assert unknown.value.code().name == "INVALID_ARGUMENT"
+        assert "columns[0]: is 'features.9', and the reference has features.0, " in str(unknown.value.details())
+
         # A version without an artifact is held against a time of its own.
         asked = monitor_pb2.FreezeReferenceRequest(name=BARE, range=around(now))
         frozen = (await monitor.FreezeReference(asked, timeout=30)).reference

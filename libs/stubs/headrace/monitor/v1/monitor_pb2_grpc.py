@@ -153,7 +153,7 @@ class MonitorServiceServicer:
         """GetDistributions says how the values of columns are distributed in a version's reference and in a time, in the same bins:
         those that drift is judged by. Columns that have none, such as embeddings, are left out.
 
-        Fails with NOT_FOUND, reason REFERENCE_NOT_FOUND, or VERSION_NOT_FOUND for a version that is not registered.
+        Fails with INVALID_ARGUMENT naming a column that the reference does not know; NOT_FOUND, reason REFERENCE_NOT_FOUND, or VERSION_NOT_FOUND for a version that is not registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -28,6 +28,8 @@ from headrace_router.data.transports.rest.disconnects import ClientGone, Send
 log = structlog.get_logger()
 
 METHOD = "REST predictStream"
+# Whoever takes nothing for so long is as good as gone: its place, and what it asked for, are others' then.
+READ_WITHIN_S = 30.0
 _HEADERS = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
@@ -99,8 +101,8 @@ class EventStreams:
 class Events:
     """One stream of events. began: whether anything was sent. parts: answered so far."""
 
-    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
-        self._send, self._headers = send, headers
+    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]], *, read_within_s: float = READ_WITHIN_S) -> None:
+        self._send, self._headers, self._read_within_s = send, headers, read_within_s
         self.began, self.parts = False, 0
 
     async def part(self, first_row: int, answer: Answer) -> None:
@@ -119,6 +121,7 @@ class Events:
                 self.began = True
                 start = {"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *self._headers]}
                 await self._send(start)
-            await self._send({"type": "http.response.body", "body": body, "more_body": more})
-        except OSError:  # what ASGI servers raise then
+            async with asyncio.timeout(self._read_within_s):
+                await self._send({"type": "http.response.body", "body": body, "more_body": more})
+        except OSError:  # what ASGI servers raise then; of who reads nothing it is a TimeoutError
             raise ClientGone from None
