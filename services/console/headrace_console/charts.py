@@ -17,6 +17,8 @@ from headrace_console.figures import number
 
 WIDTH, HEIGHT = 640, 160
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 36, 8, 28
+# Of a span, left of it; its title has all of the name.
+_NAME_CHARS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def waterfall(spans: Sequence[tuple[str, float, float, str]], total: float, *, l
                 ' height="12" rx="2"><title>{}</title></rect>'
             ).format(
                 middle,
-                name,
+                name if len(name) <= _NAME_CHARS else f"{name[: _NAME_CHARS - 1]}…",
                 kind,
                 round(left, 1),
                 row * at + 5,

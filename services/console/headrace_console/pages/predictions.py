@@ -94,7 +94,14 @@ def waterfall_of(told: Explanation) -> tuple[list[tuple[str, float, float, str]]
     for attempt in told.attempts:
         begin, took = attempt.begin.total_seconds() * 1000, attempt.took.total_seconds() * 1000
         queue, compute = attempt.queue.total_seconds() * 1000, attempt.compute.total_seconds() * 1000
-        spans.append((f"{attempt.step} {attempt.version}".strip(), begin, took, "bad" if attempt.reason else ""))
+        spans.append(
+            (
+                f"{attempt.pipeline_step or attempt.step} {attempt.version}".strip(),
+                begin,
+                took,
+                "bad" if attempt.reason else "",
+            )
+        )
         if queue:
             spans.append(("wait in the queue", begin, queue, "wait"))
         if compute:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
 from shlex import quote
 
-from headrace.registry.v1 import registry_pb2
+from headrace.registry.v1 import pipeline_pb2, registry_pb2
 from starlette.responses import Response
 
 from headrace_console.pages.gates import gate_text
+from headrace_console.pages.rendering import seconds, word
 from headrace_console.pages.visits import READ_S, Visit, signed_in
 
 _MEASUREMENTS = 20
@@ -35,5 +37,49 @@ async def version(visit: Visit) -> Response:
         version=found,
         serves=serves,
         gate_text=gate_text,
+        steps=steps_of(found),
         **parts,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One step of a pipeline. model, version: of the member that it runs; empty for a graph or a combiner, which `runs`
+    says. takes: tensors, `step.tensor`."""
+
+    name: str
+    runs: str
+    model: str
+    version: str
+    takes: tuple[str, ...]
+    limits: tuple[str, ...]
+
+
+def steps_of(version: registry_pb2.ModelVersion) -> list[StepRow]:
+    """Return the steps of a version that is a pipeline, in the order of its file."""
+    members = {one.digest: one.name.split("/")[1::2] for one in version.members}
+    found = []
+    for step in version.pipeline.steps:
+        model, member = members.get(step.digest, ["", ""]) if step.HasField("model") else ("", "")
+        takes = (f"{edge.source.step or 'request'}.{edge.source.tensor}" for edge in step.inputs)
+        found.append(StepRow(step.name, _runs(step), model, member, tuple(takes), tuple(_limits(step))))
+    return found
+
+
+def _runs(step: pipeline_pb2.PipelineStep) -> str:
+    if step.HasField("combiner"):
+        combiner = step.combiner
+        quorum = f", {combiner.quorum} of {len(step.inputs)} enough" if combiner.quorum else ""
+        return f"{word(combiner, 'kind')}{quorum}"
+    return step.graph or step.model.model
+
+
+def _limits(step: pipeline_pb2.PipelineStep) -> Iterator[str]:
+    if step.pool:
+        yield f"pool {step.pool}"
+    if step.HasField("timeout"):
+        yield f"at most {seconds(step.timeout)}"
+    if step.retries:
+        yield f"{step.retries} more {'try' if step.retries == 1 else 'tries'}"
+    if step.soft_fail:
+        yield "zeros when it fails"
