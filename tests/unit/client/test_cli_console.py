@@ -45,6 +45,15 @@ def test_a_scope_that_nobody_asks_for_is_refused_by_name():
 
 
 @pytest.mark.usefixtures("issuer")
+def test_the_link_is_of_the_address_that_browsers_know(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HEADRACE_CONSOLE_URL", "https://headrace.example.com")
+    done = CliRunner().invoke(main, ["console", "--no-browser"])
+    assert done.output.startswith("https://headrace.example.com:443/console/sign-in/link?link=")
+    done = CliRunner().invoke(main, ["console", "--no-browser", "--url", "http://127.0.0.1:18080"])
+    assert done.output.startswith("http://127.0.0.1:18080/console/sign-in/link?link=")
+
+
+@pytest.mark.usefixtures("issuer")
 def test_scripts_get_one_document():
     done = CliRunner().invoke(main, ["console", "--no-browser", "--json"])
     assert json.loads(done.output)["opened"] is False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from tests.kit import compose_file, kubernetes, topology
@@ -45,7 +43,7 @@ ONLY_KUBERNETES = {
 def in_compose(name: str) -> dict[str, str]:
     """Return what Compose tells a service when nothing is set from outside."""
     told = compose_file.environment(COMPOSE[name])
-    return {key: re.sub(r"\$\{[A-Z0-9_]+:-(.*?)\}", r"\1", str(value)) for key, value in told.items()}
+    return {key: compose_file.filled(value) for key, value in told.items()}
 
 
 @pytest.mark.parametrize("variant_folder", ["local"], indirect=True)
@@ -61,14 +59,12 @@ def test_a_service_is_told_the_same(rendered: Resources, name: str):
 @pytest.mark.parametrize("variant_folder", ["local"], indirect=True)
 @pytest.mark.parametrize("name", topology.services())
 def test_a_service_is_the_same_image(rendered: Resources, name: str):
-    built = re.sub(r"\$\{[A-Z0-9_]+:-(.*?)\}", r"\1", COMPOSE[name]["image"])
+    built = compose_file.filled(COMPOSE[name]["image"])
     assert kubernetes.workloads(rendered)[name].container["image"] == built
 
 
 @pytest.mark.parametrize("variant_folder", ["gpu"], indirect=True)
 def test_the_pair_of_a_gpu_is_the_same(rendered: Resources):
     batcher = kubernetes.workloads(rendered)["batcher"]
-    images = [
-        re.sub(r"\$\{[A-Z0-9_]+:-(.*?)\}", r"\1", COMPOSE[name]["image"]) for name in ("batcher-gpu", "triton-gpu")
-    ]
+    images = [compose_file.filled(COMPOSE[name]["image"]) for name in ("batcher-gpu", "triton-gpu")]
     assert [container["image"] for container in batcher.containers] == images

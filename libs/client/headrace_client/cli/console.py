@@ -21,10 +21,22 @@ from headrace_client.local_stack import default_address
 @click.option("--subject", default="developer", show_default=True, help="Who signs in.")
 @click.option("--scope", "scopes", multiple=True, help="Scope to have there; repeat. Default all.")
 @click.option("--models", help="Patterns of models, with commas; default all models.")
+@click.option(
+    "--url",
+    envvar="HEADRACE_CONSOLE_URL",
+    show_envvar=True,
+    help="Where browsers reach the front door, where that is not the address of calls.",
+)
 @click.option("--no-browser", is_flag=True, help="Print the link, and open nothing.")
 @reporting
 def console(
-    output: Output, page: str, subject: str, scopes: tuple[str, ...], models: str | None, no_browser: bool
+    output: Output,
+    page: str,
+    subject: str,
+    scopes: tuple[str, ...],
+    models: str | None,
+    url: str | None,
+    no_browser: bool,
 ) -> None:
     """Open the console of a local stack in a browser, at its first page or at PAGE.
 
@@ -41,16 +53,16 @@ def console(
     link = development_issuer().console_link(
         subject=subject, now=datetime.now(UTC), scopes=known(scopes) or None, models=patterns
     )
-    address = parse_address(default_address())
+    front_door = parse_address(url or default_address()).url
     asked = urllib.parse.urlencode({"link": link, "then": f"/console/{page.removeprefix('/console/').lstrip('/')}"})
-    url = f"{address.url}/console/sign-in/link?{asked}"
-    opened = not no_browser and _has_display() and webbrowser.open(url)
+    page_url = f"{front_door}/console/sign-in/link?{asked}"
+    opened = not no_browser and _has_display() and webbrowser.open(page_url)
     if output.as_json:
-        output.document({"url": url, "opened": opened})
+        output.document({"url": page_url, "opened": opened})
     elif opened:
-        output.say(f"opened {address.url}/console/ as {shown(subject)}")
+        output.say(f"opened {front_door}/console/ as {shown(subject)}")
     else:
-        click.echo(url)
+        click.echo(page_url)
 
 
 def _has_display() -> bool:
