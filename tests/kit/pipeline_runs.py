@@ -24,7 +24,9 @@ from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.work import PipelineWork, Work
 from headrace_router.data.layouts import Layout
 from headrace_router.data.pipelines.online import PipelineOnline
+from headrace_router.data.pipelines.surroundings import StepCache
 from headrace_router.data.refusals import deadline_exceeded, no_backend
+from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import table_of
 from headrace_router.data.served import ServedVersion
 from headrace_runtime.pipelines.combiners import graph_of
@@ -52,13 +54,14 @@ class Behaviour:
 
     takes_s: until it answers; infinite for never. codes: of its attempts, 0 for an answer; the last one goes on.
     needs_s: what is expected of it, None for what it takes; infinite when nobody has it. raises: whether nobody can
-    even be asked, for a defect.
+    even be asked, for a defect. invalid: whether what it gives has values that its contract excludes.
     """
 
     takes_s: float = 0.01
     codes: tuple[int, ...] = (0,)
     needs_s: float | None = None
     raises: bool = False
+    invalid: bool = False
 
 
 @dataclass(slots=True)
@@ -104,10 +107,12 @@ class Composed:
         starts_in_s: float | None = None,
         gone: Collection[str] = (),
         copy: bool = False,
+        resolved: ResolvedRequest | None = None,
+        cache: StepCache | None = None,
     ) -> Ended:
         """Ask once. cancel_at: when the caller leaves, in seconds. starts_in_s: until pools that lack somebody answer;
         None when nobody starts them. gone: pools that nobody starts whatever it says. copy: whether it is one for a
-        shadow."""
+        shadow. resolved: the request, where it matters what it says."""
 
         async def ask() -> Ended:
             loop = asyncio.get_running_loop()
@@ -118,13 +123,14 @@ class Composed:
             retries = RetryBudget(1.0, budget)
             online = PipelineOnline(
                 batchers, batchers, retries, max_rows=1024, queue_timeout_s=0.1, miss=batchers.miss, loop=loop,
+                cache=cache,
                 record=lambda step, _, ran: recorded.append((step.name, ran.layout, list(ran.inputs))),
             )  # fmt: skip
             recorded: list[tuple[str, Layout, list[bytes]]] = []
             work = self.work(inputs, loop, deadline_s, attributes or {}, outputs)
             if not copy:
                 assert work.pipeline is not None
-                work.pipeline.asked = answered()[0]
+                work.pipeline.asked = resolved or answered()[0]
             began = loop.time()
             if cancel_at is not None:
                 loop.call_later(cancel_at, lambda: (online.withdraw(work), work.answer.cancel()))
@@ -260,7 +266,13 @@ class HeldBatchers:
         outputs = self._composed.computed(step.name, work.rows, work.inputs, work.outputs)
         assert step.served.answers.keep_contract(work.rows, work.outputs, outputs)
         work.answer.set_result(
-            batcher_pb2.InferResponse(outputs=outputs, queue_us=100, compute_us=1000, batch_requests=1)
+            batcher_pb2.InferResponse(
+                outputs=outputs,
+                queue_us=100,
+                compute_us=1000,
+                batch_requests=1,
+                invalid_rows=int(self._behaviours.get(step.name, Behaviour()).invalid),
+            )
         )
 
 
@@ -311,6 +323,8 @@ def _add_step(made: pipeline_pb2.Pipeline, step: Step) -> None:
         proto.inputs.add(input=edge.input, source={"step": edge.source.step, "tensor": edge.source.tensor})
     if step.timeout_ms is not None:
         proto.timeout.FromMicroseconds(int(step.timeout_ms * 1000))
+    if step.cache_ms is not None:
+        proto.cache_ttl.FromMicroseconds(int(step.cache_ms * 1000))
     if isinstance(step.runs, ModelStep):
         proto.model.model = step.runs.model
     elif isinstance(step.runs, Combiner):

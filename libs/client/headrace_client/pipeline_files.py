@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from google.protobuf import duration_pb2
 from headrace.registry.v1 import pipeline_pb2
 
 from headrace_client.durations import parse_duration
@@ -109,7 +110,8 @@ class _Reader:
                 "default": lambda value: setattr(combiner, "default_input", self._text(value, "default")),
                 "inputs": lambda value: self._edges(value, step, field),
                 "pool": lambda value: setattr(step, "pool", self._text(value, "pool")),
-                "timeout": lambda value: self._duration(value, step),
+                "timeout": lambda value: self._duration(value, "timeout", step.timeout),
+                "cache": lambda value: self._duration(value, "cache", step.cache_ttl),
                 "retries": lambda value: setattr(step, "retries", self._whole(value, "retries")),
                 "soft-fail": lambda value: setattr(step, "soft_fail", self._boolean(value, "soft-fail")),
             },
@@ -187,13 +189,13 @@ class _Reader:
             self._refuse(node, f"'{text}' must be STEP.TENSOR, or {REQUEST}.TENSOR")
         return pipeline_pb2.TensorSource(step="" if step == REQUEST else step, tensor=tensor)
 
-    def _duration(self, node: yaml.Node, step: pipeline_pb2.PipelineStep) -> None:
-        text = self._text(node, "timeout")
+    def _duration(self, node: yaml.Node, what: str, into: duration_pb2.Duration) -> None:
+        text = self._text(node, what)
         duration = parse_duration(text)
         if duration is None:
             self._refuse(node, f"'{text}' is no duration; write a number and a unit, such as 50ms or 2s")
         else:
-            step.timeout.FromTimedelta(duration)
+            into.FromTimedelta(duration)
 
     def _whole(self, node: yaml.Node, what: str) -> int:
         text = self._text(node, what)
@@ -257,4 +259,5 @@ _FIELDS = {
     "default": "combiner.default_input",
     "alias": "model.alias",
     "soft-fail": "soft_fail",
+    "cache": "cache_ttl",
 }

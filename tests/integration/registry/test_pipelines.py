@@ -41,7 +41,7 @@ ENSEMBLE = composed(
     {
         "normalise": {"graph": "normalise.onnx", "inputs": {"x": "request.pixels"}},
         "one": {"model": "digits@v1", "inputs": {"features": "normalise.y"}, "timeout": "0.050s", "retries": 1},
-        "two": {"model": "digits@v2", "inputs": {"features": "normalise.y"}},
+        "two": {"model": "digits@v2", "inputs": {"features": "normalise.y"}, "cache_ttl": "60s"},
         "mean": {
             "combiner": {"kind": "KIND_MEAN", "quorum": 1},
             "inputs": {"one": "one.probabilities", "two": "two.probabilities"},
@@ -118,12 +118,13 @@ async def test_the_digest_covers_members_and_graph(registry):
 
     # Under names of their own digests differ anyhow: compare those of the same name in registries of their own.
     digests = set()
-    for pipeline in (wrapped("v1"), wrapped("v2"), wrapped("v1", retries=1), wrapped("v1", retries=1)):
+    kept = wrapped("v1", cache_ttl="60s")
+    for pipeline in (wrapped("v1"), wrapped("v2"), wrapped("v1", retries=1), wrapped("v1", retries=1), kept):
         async with memory_registry() as own:
             for version in ("v1", "v2"):
                 await own.register("digits", version, onnx_models.classifier(4, 3, seed=7))
             digests.add((await own.compose("wrapped", "v1", pipeline)).digest)
-    assert len(digests) == 3
+    assert len(digests) == 4
 
 
 async def test_another_pipeline_under_the_same_name_is_refused(registry):

@@ -27,6 +27,7 @@ steps:
     alias: champion
     inputs: {features: normalise.scaled}
     soft-fail: true
+    cache: 10m
   pick:
     combine: switch
     attribute: country
@@ -72,7 +73,12 @@ def test_a_file_becomes_the_pipeline_that_it_says(written):
                 "retries": 1,
                 "pool": "cpu",
             },
-            "large": {"model": "digits@@champion", "inputs": {"features": "normalise.scaled"}, "soft_fail": True},
+            "large": {
+                "model": "digits@@champion",
+                "inputs": {"features": "normalise.scaled"},
+                "soft_fail": True,
+                "cache_ttl": "600s",
+            },
             "pick": {
                 "combiner": {"kind": "KIND_SWITCH", "attribute": "country", "cases": {"de": "a"}, "default_input": "b"},
                 "inputs": {"a": "small.label", "b": "large.label"},
@@ -108,6 +114,7 @@ OUTPUTS = "outputs: {y: a.y}\n"
         (STEP + "    pools: cpu\n" + OUTPUTS, "5: 'pools' is not known here; known: model, alias, graph, combine,"),
         (STEP + "    retries: many\n" + OUTPUTS, "5: 'many' is no whole number"),
         (STEP + "    timeout: soon\n" + OUTPUTS, "5: 'soon' is no duration; write a number and a unit"),
+        (STEP + "    cache: always\n" + OUTPUTS, "5: 'always' is no duration; write a number and a unit"),
         (STEP + "    soft-fail: maybe\n" + OUTPUTS, "5: 'maybe' must be true or false"),
         (STEP + "    quorum: 1\n" + OUTPUTS, "3: step 'a': only what combines has quorum"),
         (STEP + "    combine: mean\n" + OUTPUTS, "3: step 'a' needs one of model, graph, combine; it has model and"),
@@ -140,7 +147,7 @@ def test_a_refusal_of_the_registry_is_told_with_the_line_of_its_edge(written):
         ],
     )
     lines = [one.field for one in found.located(error).violations]
-    assert lines == ["pipeline.yaml:8", "pipeline.yaml:20", "pipeline.yaml:32", "pipeline.yaml:12"]
+    assert lines == ["pipeline.yaml:8", "pipeline.yaml:21", "pipeline.yaml:33", "pipeline.yaml:12"]
     away = Unavailable("away")
     assert found.located(away) is away
 

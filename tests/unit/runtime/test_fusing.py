@@ -145,6 +145,7 @@ def _with_ml(version: int) -> bytes:
         ({"timeout_ms": 5.0}, "timeout"),
         ({"retries": 1}, "retries"),
         ({"soft_fail": True}, "soft_fail"),
+        ({"cache_ms": 5.0}, "cache_ttl"),
     ],
 )
 def test_what_asks_for_an_execution_of_its_own_is_not_fused(step, field):

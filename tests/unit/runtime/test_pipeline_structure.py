@@ -71,6 +71,12 @@ def test_a_step_that_leads_nowhere_is_refused():
         (pipeline(step("a")), "p.steps[0].inputs", "step 'a' takes nothing"),
         (pipeline(step("a", "", retries=4)), "p.steps[0].retries", "4 is not between 0 and 3"),
         (pipeline(step("a", "", timeout_ms=0.0)), "p.steps[0].timeout", "0 ms is not between 0 and 10 minutes"),
+        (pipeline(step("a", "", cache_ms=0.0)), "p.steps[0].cache_ttl", "0 ms is not between 1 ms and a week"),
+        (
+            pipeline(step("a", "", runs=GraphStep("g.onnx"), cache_ms=5.0)),
+            "p.steps[0].cache_ttl",
+            "only what a model computes is kept; step 'a' runs none",
+        ),
         (pipeline(step("a", "", runs=GraphStep(""))), "p.steps[0].graph", None),
         (Pipeline((step("a", ""),), (Output("y", Source("", "x")),)), "p.outputs[0].source.step", None),
     ],

@@ -139,6 +139,8 @@ def _limits(step: pipeline_pb2.PipelineStep) -> str:
         parts.append(f"at most {step.timeout.ToMilliseconds()} ms")
     if step.retries:
         parts.append(f"{step.retries} {'retry' if step.retries == 1 else 'retries'}")
+    if step.HasField("cache_ttl"):
+        parts.append(f"kept for {step.cache_ttl.ToSeconds() or step.cache_ttl.ToMilliseconds() / 1000:g} s")
     if step.soft_fail:
         parts.append("zeros when it fails")
     return f"  ({', '.join(parts)})" if parts else ""

@@ -36,6 +36,8 @@ def _separate(step: Step) -> Iterator[tuple[str, str]]:
         yield "timeout", "its timeout"
     if step.retries:
         yield "retries", "its retries"
+    if step.cache_ms is not None:
+        yield "cache_ttl", "for how long what it gives is kept"
     if step.soft_fail:
         yield "soft_fail", "what stands for it when it fails"
     if isinstance(step.runs, Combiner):

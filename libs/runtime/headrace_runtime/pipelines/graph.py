@@ -84,7 +84,7 @@ class Combiner:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One execution. timeout_ms: of one attempt, None for what the request has left. soft_fail: whether zeros stand for
-    what it gives when it fails."""
+    what it gives when it fails. cache_ms: for how long what it gives is kept, None for not at all."""
 
     name: str
     runs: ModelStep | GraphStep | Combiner
@@ -93,6 +93,7 @@ class Step:
     timeout_ms: float | None = None
     retries: int = 0
     soft_fail: bool = False
+    cache_ms: float | None = None
 
     @property
     def voters(self) -> tuple[Edge, ...]:

@@ -16,6 +16,7 @@ from headrace_runtime.pipelines.graph import (
     Edge,
     GraphStep,
     Kind,
+    ModelStep,
     Pipeline,
     Source,
     Step,
@@ -29,6 +30,7 @@ MAX_OUTPUTS = 64
 MAX_RETRIES = 3
 MAX_CASES = 100
 MAX_TIMEOUT_MS = 600_000.0
+MAX_CACHE_MS = 7 * 24 * 3600 * 1000.0
 MAX_NAME_CHARS = 63
 MAX_TEXT_CHARS = 256
 
@@ -113,6 +115,10 @@ def _step(step: Step, place: str) -> Iterator[FieldViolation]:
         yield FieldViolation(f"{place}.pool", f"{step.pool[:100]!r} must be lower-case words joined by single hyphens")
     if step.timeout_ms is not None and not 0 < step.timeout_ms <= MAX_TIMEOUT_MS:
         yield FieldViolation(f"{place}.timeout", f"{step.timeout_ms:g} ms is not between 0 and 10 minutes")
+    if step.cache_ms is not None and not isinstance(step.runs, ModelStep):
+        yield FieldViolation(f"{place}.cache_ttl", f"only what a model computes is kept; step '{step.name}' runs none")
+    elif step.cache_ms is not None and not 1 <= step.cache_ms <= MAX_CACHE_MS:
+        yield FieldViolation(f"{place}.cache_ttl", f"{step.cache_ms:g} ms is not between 1 ms and a week")
     if not 0 <= step.retries <= MAX_RETRIES:
         yield FieldViolation(f"{place}.retries", f"{step.retries} is not between 0 and {MAX_RETRIES}")
     if isinstance(step.runs, Combiner):

@@ -81,5 +81,7 @@ def _limits(step: pipeline_pb2.PipelineStep) -> Iterator[str]:
         yield f"at most {seconds(step.timeout)}"
     if step.retries:
         yield f"{step.retries} more {'try' if step.retries == 1 else 'tries'}"
+    if step.HasField("cache_ttl"):
+        yield f"kept for {seconds(step.cache_ttl)}"
     if step.soft_fail:
         yield "zeros when it fails"

@@ -53,10 +53,15 @@ def _step(message: pipeline_pb2.PipelineStep, field: str) -> Step:
         _runs(message, field),
         tuple(Edge(edge.input, _source(edge.source)) for edge in message.inputs),
         message.pool,
-        message.timeout.seconds * 1000 + message.timeout.nanos / 1e6 if message.HasField("timeout") else None,
+        _milliseconds(message.timeout) if message.HasField("timeout") else None,
         message.retries,
         message.soft_fail,
+        _milliseconds(message.cache_ttl) if message.HasField("cache_ttl") else None,
     )
+
+
+def _milliseconds(duration: duration_pb2.Duration) -> float:
+    return duration.seconds * 1000 + duration.nanos / 1e6
 
 
 def _runs(message: pipeline_pb2.PipelineStep, field: str) -> ModelStep | GraphStep | Combiner:
@@ -103,6 +108,7 @@ def _to_step(step: Step, digest: str) -> pipeline_pb2.PipelineStep:
         timeout=None if step.timeout_ms is None else _duration(step.timeout_ms),
         retries=step.retries,
         soft_fail=step.soft_fail,
+        cache_ttl=None if step.cache_ms is None else _duration(step.cache_ms),
         digest=digest,
     )
     match step.runs:

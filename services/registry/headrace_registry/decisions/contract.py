@@ -7,7 +7,9 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
+from headrace_runtime.pipelines.graph import Pipeline
 from headrace_servicekit.errors import FieldViolation
 
 from headrace_registry.decisions.files import Artifact, ModelFile, ModelPort, Trial
@@ -52,8 +54,16 @@ def digest(
     files = sorted((artifact.name, artifact.type.value, artifact.sha256) for artifact in artifacts)
     # Versions of releases before formats keep their digest.
     formats = [] if kept_as is Format.ONNX else [kept_as.value]
-    made_of = [] if composition is None else [asdict(composition.pipeline), dict(composition.digests)]
+    made_of = [] if composition is None else [_steps(composition.pipeline), dict(composition.digests)]
     return _sha256([ref.model, ref.version, _document(contract), files, *formats, *made_of])
+
+
+def _steps(pipeline: Pipeline) -> dict[str, Any]:
+    document = asdict(pipeline)
+    for step in document["steps"]:
+        if step["cache_ms"] is None:  # pipelines of releases before it keep their digest
+            del step["cache_ms"]
+    return document
 
 
 def violations(contract: Contract, field: str) -> list[FieldViolation]:

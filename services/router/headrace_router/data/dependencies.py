@@ -20,25 +20,19 @@ from headrace_router.data.batchers.pending_queue import QueueLimits
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.poolsfile import FOLLOW_EVERY_S, PoolsFile
 from headrace_router.data.batchers.waking import EVERY_S, Waking
-from headrace_router.data.batchers.work import Online
 from headrace_router.data.explain.keeping import Explanations
 from headrace_router.data.explain.store import valkey
-from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.layers import Layers
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.metrics import Counts, LookupMetrics
+from headrace_router.data.lookup.step_cache import StepCache
 from headrace_router.data.lookup.valkey.store import StoreClock, Valkey
-from headrace_router.data.messages import new_id
 from headrace_router.data.pipelines.online import PipelineOnline
 from headrace_router.data.predictor import Predictor
-from headrace_router.data.reporting.decisions.series import Source
-from headrace_router.data.reporting.reporting import Allowance, Reporting
-from headrace_router.data.reporting.sending import GrpcIngest
-from headrace_router.data.reporting.shadowing import Shadowing
+from headrace_router.data.reporting.reporting import Reporting
 from headrace_router.data.routes.last_known_good import LastKnownGood
 from headrace_router.data.routes.watch import COMPONENT, Watcher
 from headrace_router.data.settings import DataSettings, parse_pools_file
-from headrace_router.data.telemetry.counters import Counters
 from headrace_router.data.transports.call_context import CallContextFactory, Spans
 from headrace_router.data.transports.rest.app import RestTransport
 from headrace_router.data.transports.rest.event_stream import EventStreams
@@ -49,8 +43,6 @@ log = structlog.get_logger()
 
 # The health component that tells whether every pool has a batcher.
 BATCHERS = "batchers"
-# At the end, for what the monitor does not have yet.
-FLUSH_S = 4.0
 
 
 async def follow_tables(runtime: Runtime[DataSettings]) -> Watcher:
@@ -134,17 +126,11 @@ async def wake_pools(runtime: Runtime[DataSettings], pools: Pools) -> None:
         runtime.loop("wake pools", lambda: periodic("wake pools", waking.step, every_s=EVERY_S))
 
 
-async def monitor_ingest(runtime: Runtime[DataSettings]) -> GrpcIngest | None:
-    """Return the monitor, None without one. Readiness does not depend on it."""
-    settings = runtime.settings
-    if not settings.monitor_target:
-        return None
-    return GrpcIngest(await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings))))
-
-
-def pipelines(runtime: Runtime[DataSettings], pools: Pools, reporting: Reporting | None) -> PipelineOnline:
+def pipelines(
+    runtime: Runtime[DataSettings], pools: Pools, reporting: Reporting | None, memory: Memory
+) -> PipelineOnline:
     """Return what computes answers: the pools, and before them what takes pipelines apart."""
-    settings = runtime.settings
+    settings, loop = runtime.settings, asyncio.get_running_loop()
     online = PipelineOnline(
         pools,
         pools.endpoints,
@@ -153,50 +139,11 @@ def pipelines(runtime: Runtime[DataSettings], pools: Pools, reporting: Reporting
         queue_timeout_s=settings.queue_timeout_s,
         miss=pools.miss,
         record=reporting.record_step if reporting is not None else None,
-        loop=asyncio.get_running_loop(),
+        cache=StepCache(memory, loop.time),
+        loop=loop,
     )
     runtime.metrics.register(online)
     return online
-
-
-def begin_shadowing(
-    runtime: Runtime[DataSettings], online: Online, monitor: GrpcIngest | None, lookup: Lookup
-) -> Shadowing | None:
-    """Return what sends copies to shadows, None where nobody would compare them."""
-    if monitor is None:
-        return None
-    settings = runtime.settings
-    shadowing = Shadowing(
-        online,
-        monitor,
-        lookup,
-        runtime.clock,
-        max_in_flight=settings.shadow_max_in_flight,
-        max_bytes=settings.shadow_max_bytes,
-        max_rows=settings.max_rows,
-        loop=asyncio.get_running_loop(),
-    )
-    runtime.metrics.register(shadowing)
-    runtime.loop("send shadow pairs", shadowing.send)
-    return shadowing
-
-
-async def begin_reporting(
-    runtime: Runtime[DataSettings], counters: Counters, monitor: GrpcIngest | None
-) -> Reporting | None:
-    """Return what tells the monitor, None without one."""
-    settings = runtime.settings
-    if monitor is None:
-        return None
-    allowed = Allowance(settings.record_bytes_per_s, settings.record_buffer_bytes, settings.record_flush_s)
-    source = Source(settings.id, new_id())
-    reporting = Reporting(source, counters, monitor, allowed, runtime.clock, new_id)
-    await runtime.enter(reporting.flushed(min(settings.grace_s, FLUSH_S)))
-    runtime.metrics.register(reporting)
-    runtime.loop("encode predictions", reporting.encode)
-    runtime.loop("send predictions", reporting.send_predictions)
-    runtime.loop("send counters", reporting.send_counters)
-    return reporting
 
 
 def _store(runtime: Runtime[DataSettings], counts: Counts) -> Valkey | None:

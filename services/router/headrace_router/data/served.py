@@ -119,7 +119,8 @@ class PlannedStep:
     must be there. present: position of the input that says which are; None unless it is a combiner. choice: None
     unless an attribute selects one voter. gives: positions of the outputs that are taken from it, rising. timeout_s: of
     one attempt, None for what is left. soft_fail: whether zeros stand for its outputs when it fails. recorded: how the
-    log knows it; None for graphs and combiners, which are parts of the pipeline itself.
+    log knows it; None for graphs and combiners, which are parts of the pipeline itself. cache_s: for how long what it
+    gives is kept, 0 for not at all.
     """
 
     name: str
@@ -135,6 +136,7 @@ class PlannedStep:
     retries: int = 0
     soft_fail: bool = False
     recorded: RecordedStep | None = None
+    cache_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

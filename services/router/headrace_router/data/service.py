@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from headrace_servicekit.runtime import Runtime
 
-from headrace_router.data import dependencies
+from headrace_router.data import dependencies, monitoring
 from headrace_router.data.catalog import Catalog
 from headrace_router.data.explain.asking import Explaining
 from headrace_router.data.fallbacks.chain import FallbackChain
@@ -53,18 +53,18 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     counters = Counters(reporting=bool(settings.monitor_target))
     degraded, counts = DegradedAnswers(), Counts()
     explanations = await dependencies.kept_explanations(runtime, watcher)
-    monitor = await dependencies.monitor_ingest(runtime)
-    reporting = await dependencies.begin_reporting(runtime, counters, monitor)
-    online = dependencies.pipelines(runtime, pools, reporting)
+    monitor = await monitoring.monitor_ingest(runtime)
+    reporting = await monitoring.begin_reporting(runtime, counters, monitor)
+    layers = dependencies.cache_layers(runtime, counts)
+    online = dependencies.pipelines(runtime, pools, reporting, layers.memory)
     await dependencies.wake_pools(runtime, pools)
     prospects = PipelineProspects(pools.endpoints)
     access_log = AccessLog(settings.access_log_one_in, settings.access_log_errors_per_second)
     for one in (counters, SavedCompute(counters), degraded, Gauges(pools, watcher), explanations):
         runtime.metrics.register(one)
 
-    layers = dependencies.cache_layers(runtime, counts)
     lookup = Lookup(online, layers, counts, default_ttl_s=settings.cache_ttl_s, loop=loop)
-    shadowing = dependencies.begin_shadowing(runtime, online, monitor, lookup)
+    shadowing = monitoring.begin_shadowing(runtime, online, monitor, lookup)
     predictor = Predictor(
         watcher.tables,
         FallbackChain(lookup, prospects, pools.budget, degraded, max_rows=settings.max_rows, now=loop.time),

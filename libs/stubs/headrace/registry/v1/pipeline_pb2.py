@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headrace/registry/v1/pipeline.proto\x12\x14headrace.registry.v1\x1a\x1egoogle/protobuf/duration.proto\"\x82\x01\n\x08Pipeline\x12\x31\n\x05steps\x18\x01 \x03(\x0b\x32\".headrace.registry.v1.PipelineStep\x12\x35\n\x07outputs\x18\x02 \x03(\x0b\x32$.headrace.registry.v1.PipelineOutput\x12\x0c\n\x04\x66use\x18\x03 \x01(\x08\",\n\x0cTensorSource\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0e\n\x06tensor\x18\x02 \x01(\t\"Q\n\x0cPipelineEdge\x12\r\n\x05input\x18\x01 \x01(\t\x12\x32\n\x06source\x18\x02 \x01(\x0b\x32\".headrace.registry.v1.TensorSource\"R\n\x0ePipelineOutput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x06source\x18\x02 \x01(\x0b\x32\".headrace.registry.v1.TensorSource\"\xbd\x02\n\x0cPipelineStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x05model\x18\x02 \x01(\x0b\x32\x1f.headrace.registry.v1.ModelStepH\x00\x12\x0f\n\x05graph\x18\x03 \x01(\tH\x00\x12\x32\n\x08\x63ombiner\x18\x04 \x01(\x0b\x32\x1e.headrace.registry.v1.CombinerH\x00\x12\x32\n\x06inputs\x18\x05 \x03(\x0b\x32\".headrace.registry.v1.PipelineEdge\x12\x0c\n\x04pool\x18\x06 \x01(\t\x12*\n\x07timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07retries\x18\x08 \x01(\x05\x12\x11\n\tsoft_fail\x18\t \x01(\x08\x12\x0e\n\x06\x64igest\x18\n \x01(\tB\x06\n\x04runs\"G\n\tModelStep\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\tH\x00\x12\x0f\n\x05\x61lias\x18\x03 \x01(\tH\x00\x42\x07\n\x05which\"\xf6\x02\n\x08\x43ombiner\x12\x31\n\x04kind\x18\x01 \x01(\x0e\x32#.headrace.registry.v1.Combiner.Kind\x12\x0f\n\x07weights\x18\x02 \x03(\x01\x12\x0e\n\x06quorum\x18\x03 \x01(\x05\x12\x11\n\tattribute\x18\x04 \x01(\t\x12\x38\n\x05\x63\x61ses\x18\x05 \x03(\x0b\x32).headrace.registry.v1.Combiner.CasesEntry\x12\x15\n\rdefault_input\x18\x06 \x01(\t\x1a,\n\nCasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x83\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_MEAN\x10\x01\x12\x11\n\rKIND_WEIGHTED\x10\x02\x12\r\n\tKIND_VOTE\x10\x03\x12\x0e\n\nKIND_STACK\x10\x04\x12\x13\n\x0fKIND_FIRST_GOOD\x10\x05\x12\x0f\n\x0bKIND_SWITCH\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headrace/registry/v1/pipeline.proto\x12\x14headrace.registry.v1\x1a\x1egoogle/protobuf/duration.proto\"\x82\x01\n\x08Pipeline\x12\x31\n\x05steps\x18\x01 \x03(\x0b\x32\".headrace.registry.v1.PipelineStep\x12\x35\n\x07outputs\x18\x02 \x03(\x0b\x32$.headrace.registry.v1.PipelineOutput\x12\x0c\n\x04\x66use\x18\x03 \x01(\x08\",\n\x0cTensorSource\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0e\n\x06tensor\x18\x02 \x01(\t\"Q\n\x0cPipelineEdge\x12\r\n\x05input\x18\x01 \x01(\t\x12\x32\n\x06source\x18\x02 \x01(\x0b\x32\".headrace.registry.v1.TensorSource\"R\n\x0ePipelineOutput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x06source\x18\x02 \x01(\x0b\x32\".headrace.registry.v1.TensorSource\"\xeb\x02\n\x0cPipelineStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x05model\x18\x02 \x01(\x0b\x32\x1f.headrace.registry.v1.ModelStepH\x00\x12\x0f\n\x05graph\x18\x03 \x01(\tH\x00\x12\x32\n\x08\x63ombiner\x18\x04 \x01(\x0b\x32\x1e.headrace.registry.v1.CombinerH\x00\x12\x32\n\x06inputs\x18\x05 \x03(\x0b\x32\".headrace.registry.v1.PipelineEdge\x12\x0c\n\x04pool\x18\x06 \x01(\t\x12*\n\x07timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07retries\x18\x08 \x01(\x05\x12\x11\n\tsoft_fail\x18\t \x01(\x08\x12\x0e\n\x06\x64igest\x18\n \x01(\t\x12,\n\tcache_ttl\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\n\x04runs\"G\n\tModelStep\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\tH\x00\x12\x0f\n\x05\x61lias\x18\x03 \x01(\tH\x00\x42\x07\n\x05which\"\xf6\x02\n\x08\x43ombiner\x12\x31\n\x04kind\x18\x01 \x01(\x0e\x32#.headrace.registry.v1.Combiner.Kind\x12\x0f\n\x07weights\x18\x02 \x03(\x01\x12\x0e\n\x06quorum\x18\x03 \x01(\x05\x12\x11\n\tattribute\x18\x04 \x01(\t\x12\x38\n\x05\x63\x61ses\x18\x05 \x03(\x0b\x32).headrace.registry.v1.Combiner.CasesEntry\x12\x15\n\rdefault_input\x18\x06 \x01(\t\x1a,\n\nCasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x83\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_MEAN\x10\x01\x12\x11\n\rKIND_WEIGHTED\x10\x02\x12\r\n\tKIND_VOTE\x10\x03\x12\x0e\n\nKIND_STACK\x10\x04\x12\x13\n\x0fKIND_FIRST_GOOD\x10\x05\x12\x0f\n\x0bKIND_SWITCH\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,13 +43,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PIPELINEOUTPUT']._serialized_start=355
   _globals['_PIPELINEOUTPUT']._serialized_end=437
   _globals['_PIPELINESTEP']._serialized_start=440
-  _globals['_PIPELINESTEP']._serialized_end=757
-  _globals['_MODELSTEP']._serialized_start=759
-  _globals['_MODELSTEP']._serialized_end=830
-  _globals['_COMBINER']._serialized_start=833
-  _globals['_COMBINER']._serialized_end=1207
-  _globals['_COMBINER_CASESENTRY']._serialized_start=1029
-  _globals['_COMBINER_CASESENTRY']._serialized_end=1073
-  _globals['_COMBINER_KIND']._serialized_start=1076
-  _globals['_COMBINER_KIND']._serialized_end=1207
+  _globals['_PIPELINESTEP']._serialized_end=803
+  _globals['_MODELSTEP']._serialized_start=805
+  _globals['_MODELSTEP']._serialized_end=876
+  _globals['_COMBINER']._serialized_start=879
+  _globals['_COMBINER']._serialized_end=1253
+  _globals['_COMBINER_CASESENTRY']._serialized_start=1075
+  _globals['_COMBINER_CASESENTRY']._serialized_end=1119
+  _globals['_COMBINER_KIND']._serialized_start=1122
+  _globals['_COMBINER_KIND']._serialized_end=1253
 # @@protoc_insertion_point(module_scope)

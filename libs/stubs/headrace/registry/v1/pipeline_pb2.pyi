@@ -45,7 +45,7 @@ class PipelineOutput(_message.Message):
     def __init__(self, name: _Optional[str] = ..., source: _Optional[_Union[TensorSource, _Mapping]] = ...) -> None: ...
 
 class PipelineStep(_message.Message):
-    __slots__ = ("name", "model", "graph", "combiner", "inputs", "pool", "timeout", "retries", "soft_fail", "digest")
+    __slots__ = ("name", "model", "graph", "combiner", "inputs", "pool", "timeout", "retries", "soft_fail", "digest", "cache_ttl")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     GRAPH_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,7 @@ class PipelineStep(_message.Message):
     RETRIES_FIELD_NUMBER: _ClassVar[int]
     SOFT_FAIL_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CACHE_TTL_FIELD_NUMBER: _ClassVar[int]
     name: str
     model: ModelStep
     graph: str
@@ -66,7 +67,8 @@ class PipelineStep(_message.Message):
     retries: int
     soft_fail: bool
     digest: str
-    def __init__(self, name: _Optional[str] = ..., model: _Optional[_Union[ModelStep, _Mapping]] = ..., graph: _Optional[str] = ..., combiner: _Optional[_Union[Combiner, _Mapping]] = ..., inputs: _Optional[_Iterable[_Union[PipelineEdge, _Mapping]]] = ..., pool: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retries: _Optional[int] = ..., soft_fail: _Optional[bool] = ..., digest: _Optional[str] = ...) -> None: ...
+    cache_ttl: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[_Union[ModelStep, _Mapping]] = ..., graph: _Optional[str] = ..., combiner: _Optional[_Union[Combiner, _Mapping]] = ..., inputs: _Optional[_Iterable[_Union[PipelineEdge, _Mapping]]] = ..., pool: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retries: _Optional[int] = ..., soft_fail: _Optional[bool] = ..., digest: _Optional[str] = ..., cache_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ModelStep(_message.Message):
     __slots__ = ("model", "version", "alias")

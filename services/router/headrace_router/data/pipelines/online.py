@@ -18,7 +18,7 @@ from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.work import Online, Work
 from headrace_router.data.pipelines.decisions.schedule import choose, earliest_end_s
 from headrace_router.data.pipelines.run import Run
-from headrace_router.data.pipelines.surroundings import Prospects, RecordStep, StepExecution
+from headrace_router.data.pipelines.surroundings import Prospects, RecordStep, StepCache, StepExecution
 from headrace_router.data.pipelines.timetable import QUICKEST_S
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.served import PlannedStep, RecordedStep, ServedVersion
@@ -33,7 +33,7 @@ class PipelineOnline:
 
     queue_timeout_s: how long a request waits before its first step for members that nobody has at the moment. miss:
     hears of pools that lack one, and says after how long one that is being started answers. record: hears of what
-    members compute, and must be quick; None where nobody records.
+    members compute, and must be quick; None where nobody records. cache: of steps that declare one.
     """
 
     def __init__(
@@ -46,11 +46,12 @@ class PipelineOnline:
         queue_timeout_s: float,
         miss: Callable[[str], float | None],
         record: RecordStep | None = None,
+        cache: StepCache | None = None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.online, self.prospects, self.budget, self.loop = online, prospects, budget, loop
         self.max_rows, self.queue_timeout_s, self._miss = max_rows, queue_timeout_s, miss
-        self._record = record
+        self._record, self.cache = record, cache
         self._runs: dict[Work, Run] = {}
         self._steps: Counter[tuple[str, str, str, str]] = Counter()
         self._seconds: defaultdict[tuple[str, str, str, str], float] = defaultdict(float)

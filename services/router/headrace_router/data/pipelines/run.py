@@ -18,7 +18,7 @@ from headrace_router.data.pipelines.decisions.admission import Verdict
 from headrace_router.data.pipelines.decisions.schedule import State, choose, next_moves
 from headrace_router.data.pipelines.step_results import StepResults
 from headrace_router.data.pipelines.step_work import blamed, inputs_of, work_of
-from headrace_router.data.pipelines.surroundings import StepExecution, Surroundings
+from headrace_router.data.pipelines.surroundings import CACHED, StepExecution, Surroundings
 from headrace_router.data.pipelines.timetable import Timetable
 from headrace_router.data.refusals import pipeline_time_short
 from headrace_router.data.served import Plan, PlannedStep
@@ -47,6 +47,7 @@ class Run:
         self._states = [State.WAITING if wanted else State.UNWANTED for wanted in self._chosen.wanted]
         self._works: dict[int, Work] = {}
         self._layouts: dict[int, Layout] = {}
+        self._keys: dict[int, bytes] = {}
         self._attempts = [0] * len(plan.steps)
         self._began = [0.0] * len(plan.steps)
         self._timer: asyncio.TimerHandle | None = None
@@ -125,6 +126,8 @@ class Run:
             self._results.note(at, error)
             self._end(at, None)
             return
+        if self._plan.steps[at].cache_s and self._is_kept(at, work):
+            return
         self._attempts[at] += 1
         self._began[at] = now
         self._works[at] = work
@@ -139,6 +142,20 @@ class Run:
         work, self._layouts[at] = work_of(asked, step, inputs, until, around.loop, around.max_rows, waits_s)
         work.again = work.again or self._attempts[at] > 0
         return work
+
+    def _is_kept(self, at: int, work: Work) -> bool:
+        """Take what a step gave to the same inputs, and return whether that is kept."""
+        step, cache = self._plan.steps[at], self._around.cache
+        if cache is None or (key := cache.key(step, self._asked, self._layouts[at], work.inputs)) is None:
+            return False
+        self._keys[at], found = key, cache.get(key, step, self._asked)
+        if found is None:
+            return False
+        self._around.count(step, self.work, CACHED, 0.0)
+        if work.trace is not None:
+            work.trace.not_sent(work.pool, CACHED)
+        self._end(at, batcher_pb2.InferResponse(outputs=found))
+        return True
 
     def _done(self, at: int, work: Work, answer: asyncio.Future[batcher_pb2.InferResponse]) -> None:
         """Take the answer of a step, or its error."""
@@ -171,6 +188,8 @@ class Run:
             if step.recorded is not None and self._asked.asked is not None:
                 executed = StepExecution(self._layouts[at], work.inputs, response, now - self._began[at])
                 self._around.record(step.recorded, self._asked.asked, executed)
+            if at in self._keys and self._around.cache is not None and not response.invalid_rows:
+                self._around.cache.keep(self._keys[at], response.outputs)
             self._end(at, response)
 
     def _end(self, at: int, response: batcher_pb2.InferResponse | None) -> None:

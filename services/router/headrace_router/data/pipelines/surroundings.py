@@ -9,10 +9,13 @@ from typing import NamedTuple, Protocol
 from headrace.batcher.v1 import batcher_pb2
 
 from headrace_router.data.batchers.decisions.balance import RetryBudget
-from headrace_router.data.batchers.work import Online, Work
+from headrace_router.data.batchers.work import Online, PipelineWork, Work
 from headrace_router.data.layouts import Layout
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.served import PlannedStep, RecordedStep
+
+# The outcome of a step whose outputs were kept.
+CACHED = "CACHED"
 
 
 class StepExecution(NamedTuple):
@@ -39,6 +42,22 @@ class Prospects(Protocol):
         ...
 
 
+class StepCache(Protocol):
+    """What members computed, for steps that declare it. Nothing here waits or raises."""
+
+    def key(self, step: PlannedStep, work: PipelineWork, layout: Layout, inputs: Sequence[bytes]) -> bytes | None:
+        """Return under what the outputs of a step are kept for a request; None where they are not."""
+        ...
+
+    def get(self, key: bytes, step: PlannedStep, work: PipelineWork) -> bytes | None:
+        """Return outputs that are young enough, encoded as a batcher does."""
+        ...
+
+    def keep(self, key: bytes, outputs: bytes) -> None:
+        """Keep what was computed just now."""
+        ...
+
+
 class Surroundings(Protocol):
     """Who runs steps, how long they take, and who hears of it."""
 
@@ -48,6 +67,7 @@ class Surroundings(Protocol):
     loop: asyncio.AbstractEventLoop
     max_rows: int
     queue_timeout_s: float
+    cache: StepCache | None
 
     def miss(self, pool: str) -> float | None:
         """Note that a pool has no batcher for a step; return after how long one that is being started answers."""
@@ -62,5 +82,5 @@ class Surroundings(Protocol):
         ...
 
     def count(self, step: PlannedStep, work: Work, outcome: str, took_s: float) -> None:
-        """Count the execution of a step. outcome: the name of a gRPC code, or WITHDRAWN."""
+        """Count the execution of a step. outcome: the name of a gRPC code, WITHDRAWN or CACHED."""
         ...

@@ -130,6 +130,7 @@ def _step(
         proto.timeout.ToMicroseconds() / 1e6 if proto.HasField("timeout") else None,
         proto.retries,
         proto.soft_fail,
+        cache_s=proto.cache_ttl.ToMicroseconds() / 1e6,
     )
 
 
