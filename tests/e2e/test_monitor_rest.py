@@ -56,6 +56,11 @@ WRONG = {
         ("GET", "/v1/models/UP/traffic", None, "parent"),
         ("GET", f"{MODEL}/traffic?{BACKWARDS}", None, "range"),
     ],
+    "ListTraffic": [
+        ("GET", "/v1/traffic", None, "models"),
+        ("GET", "/v1/traffic?models=models/UP", None, "models"),
+        ("GET", f"/v1/traffic?models={MODEL.removeprefix('/v1/')}&{BACKWARDS}", None, "range"),
+    ],
     "FreezeReference": [
         ("POST", f"{MODEL}/versions/UP:freezeReference", {}, "name"),
         ("POST", f"{VERSION}:freezeReference", {"range": {"start_time": NEVER}}, "range"),
@@ -226,6 +231,9 @@ async def test_predictions_are_counted_logged_labelled_and_judged_by_rest(served
         return sum(int(one["count"]) for one in traffic if one["code"] == 0) >= PREDICTIONS
 
     await eventually(counted, within=SOON_S, every=0.5)
+    listed = said(served.rest("GET", f"/v1/traffic?models=models/none&models=models/{LINEAR}&{since}"))["models"]
+    assert [one["model"] for one in listed] == [f"models/{LINEAR}"]
+    assert sum(int(one["count"]) for one in listed[0]["traffic"] if one["code"] == 0) >= PREDICTIONS
 
     async def logged() -> bool:
         wanted = ", ".join(f"'{one}'" for one in ids)

@@ -58,6 +58,14 @@ class FakeMonitor(
         answer.traffic.add(code=14, count=1)
         return answer
 
+    def ListTraffic(self, request: Any, context: Any) -> monitor_pb2.ListTrafficResponse:
+        self.requests.append(request)
+        answer = monitor_pb2.ListTrafficResponse()
+        for model in request.models:
+            one = answer.models.add(model=model)
+            one.traffic.add(version="v1", served_from=predict_pb2.PredictResponse.SERVED_FROM_ONLINE, count=9)
+        return answer
+
     def GetReference(self, request: Any, context: Any) -> monitor_pb2.GetReferenceResponse:
         self.requests.append(request)
         return monitor_pb2.GetReferenceResponse(reference=reference())

@@ -122,6 +122,7 @@ LIST_PRECOMPUTED = Method(
     _PRECOMPUTED + "ListPrecomputed", precomputed.ListPrecomputedRequest, precomputed.ListPrecomputedResponse
 )
 
+LIST_TRAFFIC = Method(_MONITOR + "ListTraffic", monitor.ListTrafficRequest, monitor.ListTrafficResponse)
 GET_TRAFFIC = Method(_MONITOR + "GetTraffic", monitor.GetTrafficRequest, monitor.GetTrafficResponse)
 FREEZE_REFERENCE = Method(_MONITOR + "FreezeReference", monitor.FreezeReferenceRequest, monitor.FreezeReferenceResponse)
 GET_REFERENCE = Method(_MONITOR + "GetReference", monitor.GetReferenceRequest, monitor.GetReferenceResponse)

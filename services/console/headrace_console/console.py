@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,8 @@ class Console:
     """Every dependency by name.
 
     client: of nobody; a page calls with the token of who looks at it. sign_in: None where there is no way in.
-    traffic: of models, by who may see it. secure: whether people reach us by https. address: where they do.
+    traffic: of the models of a page, by who may see it. secure: whether people reach us by https. address: where they
+    do.
     """
 
     sessions: Sessions
@@ -40,7 +42,7 @@ class Console:
     sign_in: OpenIdSignIn | DevelopmentSignIn | None
     limit: SignInLimit
     live: LiveFeeds
-    traffic: Recent[Traffic]
+    traffic: Recent[Mapping[str, Traffic]]
     denials: Denials
     metrics: ConsoleMetrics
     tracing: Tracing | None

@@ -5,11 +5,15 @@ Prediction ids are UUIDs of version 7 (RFC 9562): their first 48 bits are the mi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from headrace_servicekit.resource_names import ids
+from headrace_servicekit.resource_names import ids, invalid
+
+# Of one request.
+MAX_MODELS = 100
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -25,6 +29,13 @@ def model_id(name: str, field: str) -> str:
     """Return the model in `models/{model}`. Raises InvalidArgument that names `field`."""
     (model,) = ids(name, field, "models/{model}")
     return model
+
+
+def model_ids(named: Sequence[str], field: str) -> list[str]:
+    """Return the models of a list of `models/{model}`, each once. Raises InvalidArgument that names the field."""
+    if not 0 < len(named) <= MAX_MODELS:
+        raise invalid(field, f"{len(named)} models; 1 to {MAX_MODELS} are told at once")
+    return list(dict.fromkeys(model_id(name, f"{field}[{index}]") for index, name in enumerate(named)))
 
 
 def version_ref(name: str, field: str) -> VersionRef:

@@ -7,7 +7,7 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.identity import identity
 
 from headrace_monitor import names
-from headrace_monitor.counters.convert import traffic_to_proto
+from headrace_monitor.counters.convert import traffic_of_models_to_proto, traffic_to_proto
 from headrace_monitor.counters.intake import Intake
 from headrace_monitor.counters.reading import TrafficReader
 from headrace_monitor.drift.wiring import Drift
@@ -49,6 +49,12 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
     async def GetTraffic(self, request, context):
         model, span = names.model_id(request.parent, "parent"), span_of(request.range, "range", self._clock.now())
         return traffic_to_proto(await self._counters.traffic(model, whole_minutes(span)))
+
+    async def ListTraffic(self, request, context):
+        named, span = names.model_ids(request.models, "models"), span_of(request.range, "range", self._clock.now())
+        seen = [model for model in named if identity().sees(model)]
+        found = await self._counters.of_models(seen, whole_minutes(span))
+        return traffic_of_models_to_proto(seen, found)
 
     async def QueryPredictions(self, request, context):
         # It writes by itself: whoever does not read must not keep a query running beyond its time.

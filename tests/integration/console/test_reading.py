@@ -134,11 +134,11 @@ async def test_traffic_is_asked_for_once_a_second_however_often_the_first_page_i
     began, before = time.monotonic(), len(console.api.asked)
     for _ in range(10):
         assert (await console.browser.get("/console/")).status_code == 200
-    readings = [path for path, _, _ in console.api.asked[before:] if path == path_of("GetTraffic")]
+    readings = [path for path, _, _ in console.api.asked[before:] if path == path_of("ListTraffic")]
     assert len(readings) <= (time.monotonic() - began) / KEPT_S + 1
     # What others may see says nothing to who may see less.
     await console.sign_in("bob", models=["pl*"])
-    readings = [of["authorization"] for path, _, of in console.api.asked if path == path_of("GetTraffic")]
+    readings = [of["authorization"] for path, _, of in console.api.asked if path == path_of("ListTraffic")]
     assert len(set(readings)) > 1
 
 

@@ -65,6 +65,33 @@ async def test_traffic_is_summed_over_processes_layers_and_rungs_and_told_by_wha
     assert monitor.runtime.metrics.get_sample_value("monitor_traffic_series_total", {"outcome": "new"}) == 15
 
 
+async def listed(monitor: Monitor, *models: str, metadata: Any = (), **asked: Any) -> dict[str, Any]:
+    """Return what ListTraffic says, by model."""
+    stub: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+    request = monitor_pb2.ListTrafficRequest(models=models, range=monitor_pb2.TimeRange(**asked))
+    told = await stub.ListTraffic(request, timeout=10, metadata=metadata)
+    return {one.model: list(one.traffic) for one in told.models}
+
+
+async def test_several_models_are_told_at_once_as_each_is_alone(monitor):
+    plane = CountingPlane()
+    for model in ("fraud", "digits", "others"):
+        plane.answer(key(model), 0.01, 3)
+        plane.answer(key(model, code=14), 0.5)
+    await report(monitor, plane.report())
+    asked = ("models/fraud", "models/none", "models/digits", "models/fraud")
+    told = await listed(monitor, *asked)
+    assert list(told) == ["models/fraud", "models/digits"]
+    assert told["models/fraud"] == list((await traffic(monitor)).traffic)
+    assert told["models/digits"] == list((await traffic(monitor, "models/digits")).traffic)
+    outside = ((CLIENT_HEADER, "ann"), (MODELS_HEADER, "digits*"))
+    assert list(await listed(monitor, *asked, metadata=outside)) == ["models/digits"]
+    assert await listed(monitor, *asked, end_time=Timestamp(seconds=1_000_000_000)) == {}
+    for wrong, field in (((), "models"), (["models/a"] * 101, "models"), (("models/a", "b"), "models[1]")):
+        error = await refused(listed(monitor, *wrong))
+        assert (error.code, error.violations[0].field) == (Code.INVALID_ARGUMENT, field)
+
+
 async def test_what_callers_may_not_ask_or_say_is_refused(monitor):
     plane = CountingPlane()
     plane.answer(key(), 0.01)

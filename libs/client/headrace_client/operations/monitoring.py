@@ -80,6 +80,24 @@ def traffic(
     return (yield from invoke(session, methods.GET_TRAFFIC, request, timeout_s=timeout))
 
 
+def list_traffic(
+    session: Session,
+    models: Sequence[str],
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[dict[str, Sequence[monitor_pb2.GetTrafficResponse.Traffic]]]:
+    """Return what was answered of each of up to 100 models in a time, by model; as `traffic` does of one.
+
+    Models without traffic, and those that the caller may not see, are left out.
+    """
+    named = [f"models/{model}" for model in models]
+    request = monitor_pb2.ListTrafficRequest(models=named, range=span(start, end))
+    found = (yield from invoke(session, methods.LIST_TRAFFIC, request, timeout_s=timeout)).models
+    return {one.model.removeprefix("models/"): one.traffic for one in found}
+
+
 def freeze_reference(
     session: Session,
     model: str,

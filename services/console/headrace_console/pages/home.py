@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from shlex import quote
 from typing import Any
 
@@ -77,15 +76,16 @@ async def home(visit: Visit) -> Response:
 
 async def _traffic(visit: Visit, models: Sequence[registry_pb2.Model]) -> dict[str, Part[Traffic]]:
     """Return the last hour of each model that is shown, as it was within the last second."""
-    rights, kept = visit.session.rights, visit.console.traffic
+    names = tuple(last(model.name) for model in models)
+    if not names:
+        return {}
 
-    async def read(model: str) -> Traffic:
-        return summed(await visit.client.traffic(model, timeout=READ_S))
+    async def read() -> dict[str, Traffic]:
+        found = await visit.client.list_traffic(names, timeout=READ_S)
+        return {name: summed(found.get(name, ())) for name in names}
 
-    names = [last(model.name) for model in models]
-    of_each = [kept.get((rights, name), partial(read, name)) for name in names]
-    parts = await asyncio.gather(*(visit.part("monitor", one) for one in of_each))
-    return dict(zip(names, parts, strict=True))
+    of_all = await visit.part("monitor", visit.console.traffic.get((visit.session.rights, names), read))
+    return {name: Part(None if of_all.value is None else of_all.value[name], of_all.problem) for name in names}
 
 
 async def _changes(visit: Visit, recent: Sequence[registry_pb2.Model]) -> list[dict[str, Any]]:

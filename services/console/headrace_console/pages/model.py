@@ -68,7 +68,7 @@ async def model_page(visit: Visit) -> Response:
 
 
 async def _traffic(visit: Visit, name: str) -> Traffic:
-    return summed(await visit.client.traffic(name, timeout=READ_S))
+    return summed((await visit.client.traffic(name, timeout=READ_S)).traffic)
 
 
 async def _waiting(visit: Visit, name: str) -> list[approval_pb2.GetPromotionRequestResponse]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from headrace_statistics.sketches.durations import BUCKETS, NONE, Durations, dur
 from headrace_monitor.counters.decisions.changes import MAX_DROP_REASONS, MAX_SERIES, Report
 from headrace_monitor.counters.decisions.differences import SeriesKey, VariantKey
 from headrace_monitor.counters.decisions.tallies import Tally
+from headrace_monitor.counters.decisions.traffic import Traffic
 from headrace_monitor.counters.reading import TrafficSummary
 
 MAX_NAME_CHARS = 128
@@ -184,20 +185,35 @@ def _is_name(text: str, most: int) -> bool:
 
 def traffic_to_proto(summary: TrafficSummary) -> monitor_pb2.GetTrafficResponse:
     """Return the answer of GetTraffic."""
-    traffic = [
-        monitor_pb2.GetTrafficResponse.Traffic(
-            version=one.group.version,
-            variant=one.group.variant,
-            served_from=predict_pb2.PredictResponse.ServedFrom.Name(one.group.served_from),
-            code=one.group.code,
-            count=one.count,
-            p50_us=one.p50_us,
-            p95_us=one.p95_us,
-            p99_us=one.p99_us,
-            mean_us=one.mean_us,
-        )
-        for one in summary.traffic
-    ]
     return monitor_pb2.GetTrafficResponse(
-        traffic=traffic, dropped_predictions=summary.dropped_predictions, lost_batches=summary.lost_batches
+        traffic=map(_traffic, summary.traffic),
+        dropped_predictions=summary.dropped_predictions,
+        lost_batches=summary.lost_batches,
+    )
+
+
+def traffic_of_models_to_proto(
+    models: Sequence[str], found: Mapping[str, Sequence[Traffic]]
+) -> monitor_pb2.ListTrafficResponse:
+    """Return the answer of ListTraffic. models: in their order."""
+    return monitor_pb2.ListTrafficResponse(
+        models=[
+            monitor_pb2.ListTrafficResponse.ModelTraffic(model=f"models/{model}", traffic=map(_traffic, found[model]))
+            for model in models
+            if found.get(model)
+        ]
+    )
+
+
+def _traffic(one: Traffic) -> monitor_pb2.GetTrafficResponse.Traffic:
+    return monitor_pb2.GetTrafficResponse.Traffic(
+        version=one.group.version,
+        variant=one.group.variant,
+        served_from=predict_pb2.PredictResponse.ServedFrom.Name(one.group.served_from),
+        code=one.group.code,
+        count=one.count,
+        p50_us=one.p50_us,
+        p95_us=one.p95_us,
+        p99_us=one.p99_us,
+        mean_us=one.mean_us,
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from headrace_servicekit.fair_share import FairTurns
 from headrace_servicekit.postgres.sql import load_queries
@@ -14,6 +14,8 @@ from headrace_monitor.counters.decisions.tallies import Tally, decode
 from headrace_monitor.counters.decisions.traffic import Group, Sums, Traffic, traffic_of
 from headrace_monitor.storage.schema import Database
 from headrace_monitor.times import Span
+
+K = TypeVar("K")
 
 _SQL = load_queries("headrace_monitor.counters.sql")
 
@@ -70,6 +72,21 @@ class TrafficReader:
             sums, dropped, lost = await self._database.repeatable(read)
         return TrafficSummary(await asyncio.to_thread(traffic_of, sums), dropped, lost)
 
+    async def of_models(self, models: Sequence[str], span: Span) -> Mapping[str, Sequence[Traffic]]:
+        """Return the traffic of those of the models that have any. Raises Unavailable."""
+        sums: Sums[tuple[str, Group]] = Sums()
+
+        async def read(connection: Any) -> None:
+            async with connection.transaction(readonly=True):
+                await _add_up(connection, "tallies_of_models", (models, span.start, span.end), sums, _of_each_model)
+
+        async with self._turns.turn():
+            await self._database.repeatable(read)
+        by_model: dict[str, dict[Group, Tally]] = {}
+        for (model, group), tally in sums.items().items():
+            by_model.setdefault(model, {})[group] = tally
+        return await asyncio.to_thread(lambda: {model: traffic_of(found) for model, found in by_model.items()})
+
 
 async def dropped_in(connection: Any, span: Span) -> int:
     """Return how many predictions data planes dropped in the minutes that begin in a time."""
@@ -84,13 +101,26 @@ def tally_of(row: Any) -> Tally:
 
 async def _sums_of_model(connection: Any, model: str, span: Span) -> Mapping[Group, Tally]:
     sums: Sums[Group] = Sums()
+    await _add_up(connection, "tallies_of_model", (model, span.start, span.end), sums, _group)
+    return sums.items()
+
+
+async def _add_up(
+    connection: Any, query: str, arguments: tuple[Any, ...], sums: Sums[K], key_of: Callable[[Any], K]
+) -> None:
+    """Add up the tallies that a query returns, some at a time, while others are answered."""
 
     def add(rows: Sequence[Any]) -> None:
-        sums.add(
-            (Group(row["version"], row["variant"], row["served_from"], row["code"]), tally_of(row)) for row in rows
-        )
+        sums.add((key_of(row), tally_of(row)) for row in rows)
 
-    cursor = await connection.cursor(_SQL["tallies_of_model"], model, span.start, span.end)
+    cursor = await connection.cursor(_SQL[query], *arguments)
     while rows := await cursor.fetch(CHUNK_ROWS):
         await asyncio.to_thread(add, rows)
-    return sums.items()
+
+
+def _group(row: Any) -> Group:
+    return Group(row["version"], row["variant"], row["served_from"], row["code"])
+
+
+def _of_each_model(row: Any) -> tuple[str, Group]:
+    return row["model"], _group(row)

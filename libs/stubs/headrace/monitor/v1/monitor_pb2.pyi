@@ -171,6 +171,27 @@ class GetTrafficResponse(_message.Message):
     lost_batches: int
     def __init__(self, traffic: _Optional[_Iterable[_Union[GetTrafficResponse.Traffic, _Mapping]]] = ..., dropped_predictions: _Optional[int] = ..., lost_batches: _Optional[int] = ...) -> None: ...
 
+class ListTrafficRequest(_message.Message):
+    __slots__ = ("models", "range")
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedScalarFieldContainer[str]
+    range: TimeRange
+    def __init__(self, models: _Optional[_Iterable[str]] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ...) -> None: ...
+
+class ListTrafficResponse(_message.Message):
+    __slots__ = ("models",)
+    class ModelTraffic(_message.Message):
+        __slots__ = ("model", "traffic")
+        MODEL_FIELD_NUMBER: _ClassVar[int]
+        TRAFFIC_FIELD_NUMBER: _ClassVar[int]
+        model: str
+        traffic: _containers.RepeatedCompositeFieldContainer[GetTrafficResponse.Traffic]
+        def __init__(self, model: _Optional[str] = ..., traffic: _Optional[_Iterable[_Union[GetTrafficResponse.Traffic, _Mapping]]] = ...) -> None: ...
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[ListTrafficResponse.ModelTraffic]
+    def __init__(self, models: _Optional[_Iterable[_Union[ListTrafficResponse.ModelTraffic, _Mapping]]] = ...) -> None: ...
+
 class Reference(_message.Message):
     __slots__ = ("name", "source", "freeze_time", "range", "columns", "unfit")
     class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):

@@ -40,6 +40,11 @@ class MonitorServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.FromString,
                 _registered_method=True)
+        self.ListTraffic = channel.unary_unary(
+                '/headrace.monitor.v1.MonitorService/ListTraffic',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.FromString,
+                _registered_method=True)
         self.FreezeReference = channel.unary_unary(
                 '/headrace.monitor.v1.MonitorService/FreezeReference',
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.FreezeReferenceRequest.SerializeToString,
@@ -104,6 +109,16 @@ class MonitorServiceServicer:
     def GetTraffic(self, request, context):
         """GetTraffic says how many answers there were and how long they took, from the counters: none is left out, whatever is
         sampled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTraffic(self, request, context):
+        """ListTraffic says what GetTraffic does of several models at once, from one snapshot: what a page of models shows. Models
+        that the caller may not see are left out, as those without traffic are.
+
+        Fails with INVALID_ARGUMENT naming the field for no model, more than 100, or what is not the name of one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -222,6 +237,11 @@ def add_MonitorServiceServicer_to_server(servicer, server):
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.SerializeToString,
             ),
+            'ListTraffic': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTraffic,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.SerializeToString,
+            ),
             'FreezeReference': grpc.unary_unary_rpc_method_handler(
                     servicer.FreezeReference,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.FreezeReferenceRequest.FromString,
@@ -306,6 +326,33 @@ class MonitorService:
             '/headrace.monitor.v1.MonitorService/GetTraffic',
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTraffic(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.MonitorService/ListTraffic',
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -72,6 +72,17 @@ union all
 select version, variant, served_from, code, total, base
 from counter_series where model = $1 and minute >= $2 and minute < $3 and total <> base;
 
+-- name: tallies_of_models
+-- The same of several models, each with its name.
+select model, version, variant, served_from, code, tally, null::bytea as base
+from counter_minutes where model = any($1::text[]) and start >= $2 and start < $3
+union all
+select model, version, variant, served_from, code, tally, null
+from counter_hours where model = any($1::text[]) and start >= $2 and start < $3
+union all
+select model, version, variant, served_from, code, total, base
+from counter_series where model = any($1::text[]) and minute >= $2 and minute < $3 and total <> base;
+
 -- name: tallies_since
 -- All that counts from a minute on, with its minute. base: of a minute that is open, to be taken off.
 select start, version, variant, served_from, code, priority, tally, null::bytea as base
