@@ -134,6 +134,24 @@ def test_pages_fit_a_telephone_and_are_read_without_scripts(stack: RunningStack,
     context.close()
 
 
+def test_the_header_is_one_line_whoever_is_signed_in_and_pages_fit_a_small_window(
+    stack: RunningStack, watched: Watched
+):
+    running = watched.page.context.browser
+    assert running is not None
+    for subject in ("ada", "somebody.with.a.long.name@machine-learning.example.com"):
+        context = running.new_context(viewport={"width": 960, "height": 700})
+        page = context.new_page()
+        page.goto(link(stack, subject=subject))
+        for path in ("", f"models/{MODEL}", "predictions", "pools/default", "audit"):
+            page.goto(f"{stack.url}/console/{path}")
+            tops = page.evaluate("[...document.querySelectorAll('header > *')].map((at) => at.getBoundingClientRect())")
+            middles = [round(box["top"] + box["height"] / 2) for box in tops]
+            assert max(middles) - min(middles) <= 4, (subject, path, middles)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 960, path
+        context.close()
+
+
 def test_an_answer_is_explained_as_a_waterfall(stack: RunningStack, watched: Watched, model: Client):
     answer = model.predict(MODEL, {"features": np.zeros((1, 4), np.float32)}, user_id="ada", explain=True)
     page = watched.page
