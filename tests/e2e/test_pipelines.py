@@ -204,3 +204,53 @@ async def test_while_the_pool_of_a_member_is_killed_answers_go_on_and_are_flagge
         await eventually(lambda: missing[-1] == [], within=25)
         asking.cancel()
     assert {tuple(one) for one in missing} == {(), ("small",)}
+
+
+@pytest.mark.faults
+@pytest.mark.long
+@pytest.mark.timeout(180)
+async def test_a_request_that_kills_a_member_goes_without_it_and_others_have_it_back(replicated_stack: RunningStack):
+    name = "pipelined-poisoned"
+    await whole(replicated_stack)
+    with Client(replicated_stack.address, token=replicated_stack.token) as client:
+        await asyncio.to_thread(with_a_fragile_member, client, name)
+
+    async def ask(stub: predict_pb2_grpc.RouterServiceStub, x: int) -> tuple[list[str], float]:
+        """Return the steps that were missing, and what the other member said."""
+        asked = request(name, x=np.array([x], np.int64), index=np.array([3], np.int64))
+        call = stub.Predict(asked, timeout=20, metadata=metadata(replicated_stack.token()))
+        answer: predict_pb2.PredictResponse = await call  # type: ignore[misc]
+        return list(answer.missing_steps), float(output(answer, 1)[0])
+
+    async with grpc.aio.insecure_channel(replicated_stack.address) as channel:
+        stub = predict_pb2_grpc.RouterServiceStub(channel)
+        assert await ask(stub, 1) == ([], 30.0)
+        # Among others that mean no harm, of whom none is refused: at worst they go without the member for a moment.
+        for _ in range(5):
+            harmless = [ask(stub, number) for number in range(10)]
+            poisoned, *others = await asyncio.gather(ask(stub, -2), *harmless)
+            assert poisoned == (["fragile"], 30.0)
+            assert {value for _, value in others} == {30.0}
+            assert {tuple(missing) for missing, _ in others} <= {(), ("fragile",)}
+
+        async def is_back() -> bool:
+            return [await ask(stub, number) for number in range(10)] == [([], 30.0)] * 10
+
+        await eventually(is_back, within=60, every=0.5)
+        assert await ask(stub, -2) == (["fragile"], 30.0), "it is known by now, and harms nobody"
+        assert await is_back()
+
+
+def with_a_fragile_member(client: Client, name: str) -> None:
+    """Have a pipeline serve of a model that dies of -2, which may be missing, and one beside it."""
+    register(client, f"{name}-fragile", "v1", onnx_models.fatal())
+    register(client, f"{name}-steady", "v1", onnx_models.table(8))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pipeline.yaml"
+        file.write_text(
+            f"steps:\n  fragile:\n    model: {name}-fragile@v1\n    inputs: {{x: request.x}}\n    soft-fail: true\n"
+            f"  steady:\n    model: {name}-steady@v1\n    inputs: {{index: request.index}}\n"
+            "outputs:\n  y: fragile.y\n  value: steady.value\n"
+        )
+        client.register_version(name, "v1", file, metrics=GOOD_METRICS)
+    client.await_epoch(name, client.promote(name, "v1").model.epoch, timeout=90)
