@@ -6,6 +6,7 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from headrace_servicekit.testing import free_port
@@ -13,6 +14,9 @@ from tritonclient.grpc import service_pb2
 
 from benchmarks.checkout import ROOT
 from benchmarks.systems.references import Reference, process, until_listening
+
+# Made when it is imported, which type checkers do not see.
+_pb: Any = service_pb2
 
 ENSEMBLE, BLS = "triton-ensemble", "triton-bls"
 _MEAN = "triton-mean"
@@ -60,9 +64,9 @@ def running(scratch: Path, members: Mapping[str, bytes]) -> Iterator[Reference]:
         yield Reference(("127.0.0.1", port), {"triton": pid})
 
 
-def request_of(model: str, row: np.ndarray) -> service_pb2.ModelInferRequest:
+def request_of(model: str, row: np.ndarray) -> Any:
     """Return a request for one row."""
-    made = service_pb2.ModelInferRequest(model_name=model, raw_input_contents=[row.tobytes()])
+    made = _pb.ModelInferRequest(model_name=model, raw_input_contents=[row.tobytes()])
     made.inputs.add(name="features", datatype="FP32", shape=row.shape)
     return made
 

@@ -131,8 +131,8 @@ async def test_a_member_of_a_pipeline_whose_normaliser_is_broken_drifts_and_the_
         of_step = rng.random(2 * ROWS) < 0.5  # the others are asked by callers themselves
         if hour == 1:
             rows["feature.person.income"][of_step] *= np.float32(10)
-        rows["pipeline"] = np.where(of_step, "ensemble/v3", None)
-        rows["step"] = np.where(of_step, "linear", None)
+        rows["pipeline"] = [("ensemble/v3" if one else None) for one in of_step]
+        rows["step"] = [("linear" if one else None) for one in of_step]
         await log.add("fraud", "v1", START + hour * HOUR, rows)
     await replica.freezer.freeze_missing()
 
