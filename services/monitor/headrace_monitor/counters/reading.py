@@ -78,7 +78,9 @@ class TrafficReader:
 
         async def read(connection: Any) -> None:
             async with connection.transaction(readonly=True):
-                await _add_up(connection, "tallies_of_models", (models, span.start, span.end), sums, _of_each_model)
+                await _add_up(
+                    connection, _SQL["tallies_of_models"], (models, span.start, span.end), sums, _of_each_model
+                )
 
         async with self._turns.turn():
             await self._database.repeatable(read)
@@ -101,7 +103,7 @@ def tally_of(row: Any) -> Tally:
 
 async def _sums_of_model(connection: Any, model: str, span: Span) -> Mapping[Group, Tally]:
     sums: Sums[Group] = Sums()
-    await _add_up(connection, "tallies_of_model", (model, span.start, span.end), sums, _group)
+    await _add_up(connection, _SQL["tallies_of_model"], (model, span.start, span.end), sums, _group)
     return sums.items()
 
 
@@ -113,7 +115,7 @@ async def _add_up(
     def add(rows: Sequence[Any]) -> None:
         sums.add((key_of(row), tally_of(row)) for row in rows)
 
-    cursor = await connection.cursor(_SQL[query], *arguments)
+    cursor = await connection.cursor(query, *arguments)
     while rows := await cursor.fetch(CHUNK_ROWS):
         await asyncio.to_thread(add, rows)
 
