@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headrace_servicekit.client import channel
+from headrace_servicekit.client import Channel, channel
 from headrace_servicekit.testing import eventually, free_port
 
 from tests.kit.toy import Note, ToyStub, handlers
@@ -35,6 +35,12 @@ def listed(file: Path, *addresses: str) -> None:
     partial.replace(file)
 
 
+def opened_to(file: Path) -> Channel:
+    """Open a channel to what a file lists. Its connections are its own: channels of a process share them otherwise, and
+    with them the back-off of a port that another test had before."""
+    return channel(f"file:{file}#toy", options=[("grpc.use_local_subchannel_pool", 1)])
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "endpoints"
@@ -44,7 +50,7 @@ async def test_replicas_that_come_are_called_and_those_that_go_are_not_and_no_ca
     calls: list[str] = []
     async with toy(counting(calls, "a")) as first, toy(counting(calls, "b")) as second:
         listed(file, first.server.address)
-        async with channel(f"file:{file}#toy") as opened:
+        async with opened_to(file) as opened:
             stub = ToyStub(opened)
 
             async def called_are(*names: str) -> bool:
@@ -65,7 +71,7 @@ async def test_a_stream_goes_on_where_it_began_while_later_calls_go_elsewhere(fi
     calls: list[str] = []
     async with toy(counting(calls, "a")) as first, toy(counting(calls, "b")) as second:
         listed(file, first.server.address)
-        async with channel(f"file:{file}#toy") as opened:
+        async with opened_to(file) as opened:
             stub = ToyStub(opened)
             stream = stub.Converse()
             await stream.write(Note(text="1"))
@@ -87,7 +93,7 @@ async def test_replicas_that_do_not_answer_yet_take_nobody_away(file: Path):
     calls: list[str] = []
     async with toy(counting(calls, "a")) as first:
         listed(file, first.server.address)
-        async with channel(f"file:{file}#toy") as opened:
+        async with opened_to(file) as opened:
             stub = ToyStub(opened)
             await stub.call("Answer", Note())
             listed(file, f"127.0.0.1:{free_port()}")
@@ -100,7 +106,7 @@ async def test_replicas_that_do_not_answer_yet_take_nobody_away(file: Path):
 async def test_a_channel_closes_while_it_looks_for_replicas(file: Path):
     async with toy(counting([], "a")) as first:
         listed(file, first.server.address)
-        async with channel(f"file:{file}#toy") as opened:
+        async with opened_to(file) as opened:
             await ToyStub(opened).call("Answer", Note())
             listed(file, f"127.0.0.1:{free_port()}")
             await eventually(lambda: _looks(opened), within=10)
@@ -113,4 +119,4 @@ async def _looks(opened: Any) -> bool:
 
 def test_a_file_that_is_not_there_is_said_when_the_channel_is_opened(file: Path):
     with pytest.raises(OSError, match="endpoints"):
-        channel(f"file:{file}#toy")
+        opened_to(file)
