@@ -166,7 +166,8 @@ async def test_a_pool_that_nobody_asks_goes_to_zero_and_the_first_requests_bring
         assert refused.value.reason == "POOL_STARTING"
         assert (refused.value.retry_after_s or 0.0) >= 1.0
         decisions = await client.list_decisions("default", only_changes=True)
-        assert "1 were seen ready." in {one.outcome.detail for one in decisions if not one.previous_replicas}
+        told = {one.outcome.detail for one in decisions if not one.previous_replicas}
+        assert "1 was seen ready, for requests that wait." in told
         await client.delete_policy("default")
 
 

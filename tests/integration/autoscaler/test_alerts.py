@@ -130,6 +130,18 @@ async def test_an_actuator_that_refuses_raises_an_alert_of_its_words(scene: Scen
     assert "no quota" in alert.summary
 
 
+async def test_the_alert_of_an_actuator_that_refuses_ends_when_what_it_refused_is_wanted_no_more(scene: Scene):
+    scene.scaled.actuator.refuses = "no quota"
+    await look(scene, 1_600, READY, READY, READY)
+    await scene.goes_on(60)
+    assert set(await scene.open()) == {"autoscaler/actuator"}
+    await look(scene, 500, READY, READY, READY)
+    asked = len(scene.scaled.actuator.asked)
+    await scene.goes_on(90)
+    assert await scene.open() == {}
+    assert len(scene.scaled.actuator.asked) == asked, "no scaling ended it"
+
+
 async def test_a_replica_that_never_becomes_ready_raises_an_alert(scene: Scene):
     await look(scene, 500, READY, READY, LOADING)
     scene.clock.ahead_s += 30

@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from headrace.autoscaler.v1 import policy_pb2
 from headrace_autoscaler.acting.watched import shown
 from headrace_autoscaler.decisions.members import Condition, Fleet, Member
+from headrace_autoscaler.storage.values import Outcome
 from headrace_scaling.decisions.decision import Decision
 from headrace_scaling.documents import from_json
 
@@ -76,6 +77,13 @@ async def test_whoever_acts_by_what_is_wanted_sees_what_overflow_needs(scene: Sc
     assert from_json(Decision, latest.decision).desired == 1
     assert latest.desired == 3
     assert {one.pool: one.desired for one in shown(scene.leader.pools)} == {"gpu": 2, "tpu": 1, "cpu": 3}
+
+
+async def test_the_outcome_of_a_decision_says_for_whom_it_was_when_it_is_done(scene: ScaledPools):
+    await settle(scene, gpu=260)
+    await settle(scene, gpu=260)
+    (row, *_) = await scene.decisions.decisions("cpu", before=None, only_changes=True, start=None, end=None, limit=1)
+    assert (row.outcome, row.detail) == (Outcome.DONE, "3 were seen ready, 2 of them for other pools.")
 
 
 async def test_a_schedule_bounds_what_overflow_may_have(scene: ScaledPools):

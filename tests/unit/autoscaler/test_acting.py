@@ -12,6 +12,7 @@ from headrace_autoscaler.decisions.acting import (
     Stage,
     acknowledged,
     asked,
+    dropped,
     failed,
     judged,
     next_step,
@@ -59,6 +60,30 @@ def test_what_was_acknowledged_is_done_once_it_was_seen_and_failed_when_it_was_n
     assert (done.stage, done.failures) == (Stage.DONE, 0)
     late = judged(acting, ReplicaStatus(3, 1, 0, 2), 62.0, 60.0)
     assert (late.stage, late.failures, late.problem) == (Stage.FAILED, 1, "3 acknowledged, 1 ready after 60 s")
+
+
+@pytest.mark.parametrize(
+    ("desired", "status", "over"),
+    [
+        pytest.param(1, ReplicaStatus(1, 1, 0, 0), True, id="the pool is what is wanted now"),
+        pytest.param(3, ReplicaStatus(1, 1, 0, 0), False, id="it is wanted still"),
+        pytest.param(1, ReplicaStatus(2, 2, 0, 0), False, id="the actuator did a part of it"),
+        pytest.param(1, ReplicaStatus(1, 1, 1, 0), False, id="another one comes"),
+        pytest.param(1, ReplicaStatus(1, 0, 0, 1), False, id="the one that is to be there is missing"),
+        pytest.param(1, ReplicaStatus(None, 1, 0, 0), False, id="the actuator cannot say what it keeps"),
+    ],
+)
+def test_a_refusal_is_over_once_what_was_refused_is_wanted_no_more(desired: int, status: ReplicaStatus, over: bool):
+    refused = failed(asked(Acting(), 7, Ask(3), 0.0, ", 2 of them for other pools"), "no quota", 1.0)
+    after = dropped(refused, desired, status, 9.0)
+    assert after == (Acting(target=3, since_s=9.0) if over else refused)
+    if over:
+        assert next_step(after, 3, status, 9.0) == Ask(3), "what is wanted again is asked for at once"
+
+
+def test_what_is_under_way_is_not_dropped():
+    for acting in (asked(Acting(), 7, Ask(3), 0.0), acknowledged(asked(Acting(), 7, Ask(3), 0.0), 1.0)):
+        assert dropped(acting, 1, ReplicaStatus(1, 1, 0, 0), 9.0) is acting
 
 
 def test_an_answer_that_nobody_waited_for_is_seen_in_what_the_actuator_keeps():

@@ -211,7 +211,7 @@ class Leader:
         number, now_s = pool.acting.decision, now.timestamp()
         if problem is None:
             acting = steps.acknowledged(pool.acting, now_s)
-            outcome, detail = Outcome.ACKNOWLEDGED, f"The actuator has acknowledged {acting.target}."
+            outcome, detail = Outcome.ACKNOWLEDGED, f"The actuator has acknowledged {acting.target}{acting.whom}."
         else:
             acting = steps.failed(pool.acting, problem, now_s)
             outcome, detail = Outcome.FAILED, f"{problem}."

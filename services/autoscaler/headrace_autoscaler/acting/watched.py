@@ -108,17 +108,19 @@ def decide_on(pool: Watched, situation: Situation) -> Result:
     acting = steps.judged(acting, seen, now_s, situation.deadline_s)
     outcomes = [_became(acting)] if acting.stage is not pool.acting.stage and acting.decision is not None else []
     wanted = max(decision.desired, situation.floor)
+    acting = steps.dropped(acting, wanted, seen, now_s)
     # What nobody has measured takes no replica away, not even where replicas are out of sight.
     blind = any(one.problem is not None for one in decision.recommendations)
     ask = None
     if not situation.held and not situation.in_flight and not (blind and wanted < (situation.target or 0)):
         ask = steps.next_step(acting, wanted, seen, now_s)
-    outcome, detail = _outcome(decision, wanted, situation, acting, ask)
+    whom = _whom(decision, wanted, situation)
+    outcome, detail = _outcome(decision, wanted, situation, acting, ask, whom)
     if ask is not None:
         if acting.decision is not None and acting.stage in (Stage.ASKED, Stage.ACKNOWLEDGED):
             detail_of_old = "Another decision took its place."
             outcomes = [OutcomeUpdate(acting.decision, Outcome.SUPERSEDED, detail_of_old)]
-        acting = steps.asked(acting, None, ask, now_s)
+        acting = steps.asked(acting, None, ask, now_s, whom)
     found = tuple(
         problems(
             decision,
@@ -170,15 +172,21 @@ def observed(pool: Watched, situation: Situation) -> Observation:
     )
 
 
+def _whom(decision: Decision, wanted: int, situation: Situation) -> str:
+    """Return for whom there are to be more replicas than the pool's own demand needs; empty where there are not."""
+    if wanted == decision.desired:
+        return ""
+    whom = "requests that wait" if situation.awaited and not decision.before else "other pools"
+    return f", {wanted - decision.desired} of them for {whom}" if decision.desired else f", for {whom}"
+
+
 def _outcome(
-    decision: Decision, wanted: int, situation: Situation, acting: Acting, ask: Ask | None
+    decision: Decision, wanted: int, situation: Situation, acting: Acting, ask: Ask | None, whom: str
 ) -> tuple[Outcome, str]:
     if ask is not None:
         if ask.late is not None:
             return Outcome.ASKED, f"The replica at {ask.late} was not ready in time: it is replaced."
-        whom = "requests that wait" if situation.awaited and not decision.before else "other pools"
-        more = f", {wanted - decision.desired} of them for {whom}" if wanted != decision.desired else ""
-        return Outcome.ASKED, f"The actuator is asked for {ask.target}{more}."
+        return Outcome.ASKED, f"The actuator is asked for {ask.target}{whom}."
     if situation.held and wanted != decision.before:
         return Outcome.NOT_ACTED, situation.held
     if situation.in_flight:
@@ -193,10 +201,12 @@ def _outcome(
 def _became(acting: Acting) -> OutcomeUpdate:
     assert acting.decision is not None
     if acting.stage is Stage.DONE:
-        return OutcomeUpdate(acting.decision, Outcome.DONE, f"{acting.target} were seen ready.")
+        seen = "1 was seen" if acting.target == 1 else f"{acting.target} were seen"
+        return OutcomeUpdate(acting.decision, Outcome.DONE, f"{seen} ready{acting.whom}.")
     if acting.stage is Stage.ACKNOWLEDGED:
-        return OutcomeUpdate(acting.decision, Outcome.ACKNOWLEDGED, f"The actuator keeps the pool at {acting.target}.")
-    return OutcomeUpdate(acting.decision, Outcome.FAILED, f"{acting.problem}.")
+        detail = f"The actuator keeps the pool at {acting.target}{acting.whom}."
+        return OutcomeUpdate(acting.decision, Outcome.ACKNOWLEDGED, detail)
+    return OutcomeUpdate(acting.decision, Outcome.FAILED, f"{acting.problem}{acting.whom}.")
 
 
 def _usable(pool: Watched, observation: Observation) -> dict[str, float]:

@@ -27,7 +27,8 @@ class Acting:
 
     decision: number of the decision that is carried out. target: replicas asked for; acknowledged: those that an
     actuator said it would have. since_s: when it was asked, or acknowledged, or failed. failures: in a row.
-    problem: why it failed last; empty once it has done what it was asked.
+    problem: why it failed last; empty once it has done what it was asked. whom: for whom some of them are, where the
+    pool's own demand needs fewer, as sentences about the decision end.
     """
 
     stage: Stage = Stage.IDLE
@@ -37,6 +38,7 @@ class Acting:
     since_s: float = 0.0
     failures: int = 0
     problem: str = ""
+    whom: str = ""
 
     @property
     def retry_s(self) -> float:
@@ -88,9 +90,9 @@ def next_step(acting: Acting, desired: int, status: ReplicaStatus, now_s: float)
     return None
 
 
-def asked(acting: Acting, decision: int | None, ask: Ask, now_s: float) -> Acting:
+def asked(acting: Acting, decision: int | None, ask: Ask, now_s: float, whom: str = "") -> Acting:
     """Return the state after the actuator was asked."""
-    return replace(acting, stage=Stage.ASKED, decision=decision, target=ask.target, since_s=now_s)
+    return replace(acting, stage=Stage.ASKED, decision=decision, target=ask.target, since_s=now_s, whom=whom)
 
 
 def acknowledged(acting: Acting, now_s: float) -> Acting:
@@ -131,3 +133,11 @@ def judged(acting: Acting, status: ReplicaStatus, now_s: float, deadline_s: floa
         return acting
     problem = f"{acting.target} acknowledged, {status.ready} ready after {deadline_s:.0f} s"
     return failed(acting, problem, now_s)
+
+
+def dropped(acting: Acting, desired: int, status: ReplicaStatus, now_s: float) -> Acting:
+    """Return the state where what had failed is wanted no more: all that is desired is kept, and ready."""
+    there = status.ready == desired and not status.coming and not status.missing
+    if acting.stage is Stage.FAILED and there and status.target == desired:
+        return replace(acting, stage=Stage.IDLE, decision=None, since_s=now_s, failures=0, problem="", whom="")
+    return acting
