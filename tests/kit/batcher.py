@@ -100,6 +100,10 @@ class FakeBatcher(batcher_pb2_grpc.BatcherServiceServicer):
         """Say on every stream that no more requests are wanted."""
         self._tell(draining=True)
 
+    def tell_load(self) -> None:
+        """Say on every stream that it is there, as it does while requests wait for a version to be loaded."""
+        self._tell()
+
     def _tell(self, **fields: object) -> None:
         for stream in self.streams:
             stream.outgoing.put_nowait(batcher_pb2.ExchangeResponse(load=self.load, **fields))  # type: ignore[arg-type]

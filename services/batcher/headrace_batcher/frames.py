@@ -97,6 +97,14 @@ class Exchange:
         """Tell the peer to send nothing more; what comes nevertheless is still answered."""
         self._something_to_send.wake()
 
+    def report_waiting(self) -> None:
+        """Tell the load where all that is open waits for versions that are not in memory: such silence is no hang.
+
+        Where anything else is open it should be answered, and if it is not the peer should know.
+        """
+        if self._open and all(work.batcher.sleeps for work in self._open.values()):
+            self._something_to_send.wake()
+
     def finish(self) -> None:
         """Answer what is open, refuse what still comes, then end the stream."""
         self._finishing = True

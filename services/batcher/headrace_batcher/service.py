@@ -30,7 +30,7 @@ from headrace_batcher.loading.versions import Versions
 from headrace_batcher.metrics import BatcherCollector
 from headrace_batcher.registry import RegistryReports
 from headrace_batcher.roster import Roster
-from headrace_batcher.servicer import BatcherServicer
+from headrace_batcher.servicer import REPORT_WAITING_EVERY_S, BatcherServicer
 from headrace_batcher.settings import BatcherSettings
 from headrace_batcher.state_dir import owned
 
@@ -120,6 +120,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     demand.restore()
     runtime.loop("demand", demand.run)
     runtime.loop("reports", reports.run)
+    runtime.loop("waiting", lambda: periodic("waiting", servicer.report_waiting, every_s=REPORT_WAITING_EVERY_S))
     if settings.backend == "triton":
         runtime.loop("gpus", lambda: periodic("gpus", gpus.look, every_s=LOOK_EVERY_S))
     if memory is not None:

@@ -15,6 +15,8 @@ from headrace_batcher.frames import Exchange
 from headrace_batcher.roster import Roster
 
 SERVICE = "headrace.batcher.v1.BatcherService"
+# A data plane takes a batcher that says nothing for two seconds for one that hangs.
+REPORT_WAITING_EVERY_S = 1.0
 
 
 class BatcherServicer:
@@ -56,6 +58,11 @@ class BatcherServicer:
                 self.frames_garbled += 1
                 raise Unavailable(str(error), reason="GARBLED_FRAME") from None
             yield frame
+
+    async def report_waiting(self) -> None:
+        """Tell each peer whose requests all wait for versions that are not in memory that nothing hangs here."""
+        for exchange in self._exchanges:
+            exchange.report_waiting()
 
     async def finish(self) -> None:
         """Answer what is open on every stream, refuse what still comes, and return when the streams have ended."""

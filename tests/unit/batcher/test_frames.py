@@ -233,6 +233,39 @@ async def executing(scene: Scene, backend: Doubling) -> AsyncIterator[asyncio.Ta
         yield stream
 
 
+async def test_a_peer_whose_requests_all_wait_for_a_version_to_be_loaded_is_told_the_load_meanwhile(scene: Scene):
+    scene.batcher.sleep(0.0, lambda: None)
+    async with open_stream(scene):
+        scene.exchange.report_waiting()  # nobody waits: nothing to tell
+        scene.peer.send(scene.request(1, 1.0))
+        await eventually(lambda: scene.exchange.open_requests == 1)
+        before = len(scene.peer.frames)
+        for told in (1, 2):
+            scene.exchange.report_waiting()
+            await eventually(lambda told=told: len(scene.peer.frames) == before + told)
+        assert before == 1
+        assert scene.peer.frames[-1].load.rows == 1
+        scene.batcher.accept()
+        await eventually(lambda: 1 in scene.peer.answers)
+
+
+async def test_a_peer_of_whom_something_executes_is_told_nothing_until_it_is_answered(scene: Scene, backend: Doubling):
+    other = Batcher("m--w", X_TO_Y, Limits(), backend)
+    other.sleep(0.0, lambda: None)
+    handle = scene.roster.add("other", other)
+    async with executing(scene, backend):
+        scene.peer.send(scene.request(2, 2.0, version=handle))
+        await eventually(lambda: scene.exchange.open_requests == 2)
+        before = len(scene.peer.frames)
+        scene.exchange.report_waiting()
+        await asyncio.sleep(0.05)  # a frame would have left by now
+        assert len(scene.peer.frames) == before, "an execution that hangs looks like one"
+        backend.gate.set()
+        await eventually(lambda: 1 in scene.peer.answers)
+        scene.exchange.report_waiting()
+        await eventually(lambda: len(scene.peer.frames) == before + 2)
+
+
 async def test_a_drain_is_said_at_once_and_what_was_sent_is_answered_before_the_end(scene: Scene, backend: Doubling):
     async with executing(scene, backend) as stream:
         scene.roster.drain()

@@ -110,6 +110,22 @@ async def test_what_is_in_flight_at_a_replica_that_hangs_is_answered_by_another_
         await eventually(lambda: set(bad.cancelled) >= {number_of(one) for one in stuck})
 
 
+async def test_a_replica_whose_requests_wait_keeps_them_for_as_long_as_it_tells_its_load(bad, good):
+    async with pools_of(bad, good) as pools:
+        await one_by_one(pools, 20)
+        bad.behave = silent
+        waiting = [one for one in submitted(pools, 20, seconds=20.0) if where(one) == bad.target]
+        await eventually(lambda: {number_of(one) for one in waiting} <= {request.id for request in bad.requests})
+        replica, other = replica_of(pools, bad), replica_of(pools, good)
+        before = replica.load_seen
+        bad.tell_load()
+        await eventually(lambda: replica.load_seen > before)
+        other.load_seen = replica.load_seen + 1.0
+        assert not pools.endpoints.unanswered(replica, replica.load_seen + 1.9)
+        assert pools.endpoints.unanswered(replica, replica.load_seen + 2.1)
+    await asyncio.gather(*(one.answer for one in waiting), return_exceptions=True)
+
+
 async def test_what_was_in_flight_when_its_version_went_stays_where_it_is_tried_alone(bad, good):
     """It may be why the version is gone; the batcher loads it again, which may take long, and tries it."""
     async with pools_of(bad, good) as pools:

@@ -190,6 +190,11 @@ class Batcher:
         return self._refusing is None
 
     @property
+    def sleeps(self) -> bool:
+        """Return whether the version is not in memory, and whoever has the time waits until it is."""
+        return self._sleep is not None
+
+    @property
     def asked(self) -> bool:
         """Return whether somebody has asked for the version since it was put to sleep."""
         return self._sleep is not None and self._sleep.asked

@@ -48,6 +48,9 @@ class Owner(Protocol):
     @property
     def counters(self) -> BatchCounters: ...
 
+    @property
+    def sleeps(self) -> bool: ...
+
     def cancel(self, work: Work) -> None:
         """Drop a request whose caller left."""
         ...
