@@ -6,7 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from headrace_monitor.drift.decisions import evaluation, explanation
+from headrace_monitor.drift.decisions import evaluation, explanation, wording
 from headrace_monitor.drift.decisions.evaluation import (
     PATIENCE,
     DriftEvaluation,
@@ -44,6 +44,7 @@ def test_a_window_is_looked_at_when_its_rows_are_there(after, waiting, expected)
 
 def test_the_examples_are_as_they_say():
     assert doctest.testmod(evaluation).failed == doctest.testmod(reading).failed == 0
+    assert doctest.testmod(wording).failed == 0
 
 
 def test_the_level_of_a_look_is_its_share_of_a_week():
@@ -76,7 +77,8 @@ def test_rules_are_told_the_worst_of_drift_and_of_quality():
     )
     drift, quality = observations(found)
     assert (drift.signal, drift.value, drift.severity, drift.rows) == ("drift", 0.31, Severity.HIGH, 800)
-    assert drift.summary == "ks of score is 0.31, and 0.05 is tolerated; 90% of it at country=AT; 1 other column"
+    told = "KS distance of score is 0.31, and 0.05 is tolerated; 90% of it at country=AT; 1 other column"
+    assert drift.summary == told
     assert (quality.signal, quality.value, quality.severity, quality.summary) == ("quality", 0.0, Severity.NONE, "")
 
 
@@ -84,6 +86,14 @@ def test_a_look_that_could_say_nothing_does_not_tell_rules_that_all_is_well():
     unsaid = report("age", Kind.DATA, Test.PSI, 0.0, Severity.NONE, p=None, inconclusive=NotEnoughData(3, 50))
     counted = report("age", Kind.QUALITY, Test.MISSING, 0.0, Severity.NONE)
     assert [told.signal for told in observations(evaluated(unsaid, counted))] == ["quality"]
+
+
+@pytest.mark.parametrize("test", Test)
+def test_an_alarm_of_every_test_is_a_sentence_that_names_the_column(test: Test):
+    found = report("hour", Kind.QUALITY, test, -0.25, Severity.HIGH, statistic=0.5, examples=("0", "1"))
+    (told,) = observations(evaluated(found))
+    assert "hour" in told.summary
+    assert "_" not in told.summary
 
 
 AGE = MonitoredColumn("age", "feature.age", "age", 0, "FP32", ColumnType.NUMERIC)

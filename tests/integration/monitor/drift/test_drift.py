@@ -88,7 +88,7 @@ async def test_what_is_odd_is_named_with_examples_and_where_it_is(log, registere
         (summary,) = await connection.fetchrow(
             "select summary from observations where signal = 'quality' and severity > 0"
         )
-    assert summary.startswith("constant of share is 1, and 0 is tolerated (0.25); ")
+    assert summary.startswith("share is 0.25 in every row, and varies in the reference; ")
 
 
 async def test_slices_tell_where_a_change_is(log, registered, clock):

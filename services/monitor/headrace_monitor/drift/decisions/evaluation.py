@@ -12,6 +12,7 @@ from headrace_statistics.references import Source
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.observations import Observation
+from headrace_monitor.drift.decisions.wording import sentence_of
 
 # Older windows, after a long stop of all monitors, are not evaluated any more.
 CATCH_UP = timedelta(days=1)
@@ -141,16 +142,12 @@ def summary(alarms: list[DriftReport], slices: tuple[SliceEffect, ...] = ()) -> 
 
     >>> from headrace_statistics.drift.reports import Test
     >>> summary([DriftReport("age", Kind.DATA, Test.PSI, 900, 800, 0.05, effect=0.312, alarm=True)])
-    'psi of age is 0.312, and 0.05 is tolerated'
+    'PSI of age is 0.312, and 0.05 is tolerated'
     """
     if not alarms:
         return ""
     worst, others = alarms[0], len({alarm.column for alarm in alarms} - {alarms[0].column})
-    said = (
-        f"{worst.test.value} of {worst.column} is {abs(worst.effect or 0.0):.3g}, and {worst.tolerance:g} is tolerated"
-    )
-    if worst.examples:
-        said += f" ({', '.join(worst.examples)})"
+    said = sentence_of(worst)
     if slices:
         said += f"; {slices[0].share:.0%} of it at {slices[0].name}"
     return said + (f"; {others} other column{'s' if others > 1 else ''}" if others else "")
