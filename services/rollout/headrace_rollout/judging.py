@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,13 +15,12 @@ from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import ServiceError
 
 from headrace_rollout.alerts import FreezeAlerts
-from headrace_rollout.decisions import judgement, routing, shadowing
+from headrace_rollout.decisions import history, judgement, routing, shadowing
 from headrace_rollout.decisions.counts import Arms, Count, Counts
 from headrace_rollout.decisions.rollouts import Rollout, State
 from headrace_rollout.documents import record_json, record_of, shadow_record_json, shadow_record_of
 from headrace_rollout.observing import Judged
 from headrace_rollout.shadow_reports import ShadowReports
-from headrace_rollout.traffic import TrafficReader
 
 log = structlog.get_logger()
 
@@ -31,10 +31,10 @@ _ONLINE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE
 class Judge:
     """Judges rollouts on what the monitor tells."""
 
-    def __init__(self, channel: Any, alerts: FreezeAlerts, traffic: TrafficReader) -> None:
+    def __init__(self, channel: Any, alerts: FreezeAlerts) -> None:
         self._stub = evidence_pb2_grpc.EvidenceServiceStub(channel)
         self._reports = ShadowReports(channel)
-        self._alerts, self._traffic = alerts, traffic
+        self._alerts = alerts
 
     async def begin(self, rollout: Rollout, now: datetime) -> str:
         """Return the evidence before the first request of the version. Raises what the monitor answers."""
@@ -43,8 +43,8 @@ class Judge:
         if rollout.state is State.SHADOWING:
             return shadow_record_json(shadowing.begin(await self._reports.pairs(rollout, now), now))
         response = await self._read(rollout, b"")
-        blocks = await self._traffic.history(rollout)
-        return record_json(judgement.begin(rollout.policy, _text(response.cursor), now, blocks))
+        past = await self._past(rollout)
+        return record_json(judgement.begin(rollout.policy, _text(response.cursor), now, past))
 
     async def judge(self, rollout: Rollout, now: datetime) -> Judged:
         """Take in what was answered since."""
@@ -89,6 +89,22 @@ class Judge:
         """Return those of them that are of a drift."""
         return self._alerts.of(model, signal="drift")
 
+    async def _past(self, rollout: Rollout) -> Sequence[Sequence[Count]]:
+        """Return what the version before was asked in the last hour; nothing while the monitor does not say."""
+        request = evidence_pb2.ReadHistoryRequest(
+            model=rollout.model,
+            version=rollout.baseline,
+            variant=rollout.variant,
+            block_minutes=history.BLOCK_MINUTES,
+            blocks=history.BLOCKS,
+        )
+        try:
+            blocks = (await self._stub.ReadHistory(request, timeout=READ_S)).blocks
+        except grpc.aio.AioRpcError as error:
+            log.warning("no history", rollout=rollout.name, reason=error.details())
+            return ()
+        return [_online_counts(block.counts) for block in blocks]
+
     async def _read(self, rollout: Rollout, cursor: bytes) -> evidence_pb2.ReadCountsResponse:
         request = evidence_pb2.ReadCountsRequest(model=rollout.model, cursor=cursor)
         try:
@@ -101,10 +117,15 @@ def _counts(response: evidence_pb2.ReadCountsResponse, now: datetime) -> Counts:
     return Counts(
         time=now,
         elapsed=response.elapsed.ToTimedelta() if response.HasField("elapsed") else timedelta(),
-        counts=tuple(_count(one) for one in response.counts if one.priority == 0),
+        counts=_online_counts(response.counts),
         missing=tuple(one.data_plane for one in response.missing),
         erring_units={one.variant: one.new_units for one in response.erring_units},
+        refused_units={one.variant: one.new_units for one in response.refused_units},
     )
+
+
+def _online_counts(counts: Iterable[evidence_pb2.ReadCountsResponse.Counts]) -> tuple[Count, ...]:
+    return tuple(_count(one) for one in counts if one.priority == 0)
 
 
 def _count(one: evidence_pb2.ReadCountsResponse.Counts) -> Count:

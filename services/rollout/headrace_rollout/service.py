@@ -50,7 +50,7 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     lease = LeaderLease(connections, "rollouts", clock)
     traffic = TrafficReader(monitor, clock)
     headroom = HeadRoom(routes, traffic, clock)
-    controller = Controller(store, lease, routes, registry, Judge(monitor, alerts, traffic), headroom, clock)
+    controller = Controller(store, lease, routes, registry, Judge(monitor, alerts), headroom, clock)
     feed = ChangeFeed(store, _nothing, clock, owner="rollout service", max_watches=settings.max_watches)
     starting = Starting(store, routes, registry, traffic, headroom)
     approved = ApprovedRollouts(registry, starting)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -12,12 +11,10 @@ import structlog
 from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import Code
 
 from headrace_rollout.decisions import routing
-from headrace_rollout.decisions.counts import is_fault, is_refusal
+from headrace_rollout.decisions.counts import is_fault
 from headrace_rollout.decisions.headroom import VariantTraffic
-from headrace_rollout.decisions.history import Block
 from headrace_rollout.decisions.rollouts import Rollout
 
 log = structlog.get_logger()
@@ -25,10 +22,7 @@ log = structlog.get_logger()
 READ_S = 3.0
 # Counted by the minute: the present one is not over.
 MINUTES = 5
-# Of a model's history.
-BLOCKS = 12
 _ONLINE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE
-_FALLBACK = predict_pb2.PredictResponse.SERVED_FROM_FALLBACK
 _PRECOMPUTED = predict_pb2.PredictResponse.SERVED_FROM_PRECOMPUTED
 
 
@@ -54,20 +48,8 @@ class TrafficReader:
             one for one in traffic if (one.variant, one.version) == (routing.VARIANT, rollout.version)
         )
 
-    async def history(self, rollout: Rollout) -> tuple[Block, ...]:
-        """Return what the version before was asked in the last hour, a block for every five minutes of which the
-        monitor tells.
-        """
-        back = [timedelta(minutes=MINUTES * number) for number in range(BLOCKS)]
-        found = await asyncio.gather(*(self._read(rollout.model, before=one) for one in back))
-        arm = (rollout.variant, rollout.baseline)
-        told = [one for one in found if one is not None]
-        return tuple(_block(one for one in traffic if (one.variant, one.version) == arm) for traffic in told)
-
-    async def _read(
-        self, model: str, *, before: timedelta = timedelta()
-    ) -> Sequence[monitor_pb2.GetTrafficResponse.Traffic] | None:
-        end = self._clock.now().replace(second=0, microsecond=0) - before
+    async def _read(self, model: str) -> Sequence[monitor_pb2.GetTrafficResponse.Traffic] | None:
+        end = self._clock.now().replace(second=0, microsecond=0)
         request = monitor_pb2.GetTrafficRequest(parent=f"models/{model}")
         request.range.start_time.FromDatetime(end - timedelta(minutes=MINUTES))
         request.range.end_time.FromDatetime(end)
@@ -86,17 +68,3 @@ def _sum(found: Iterable[monitor_pb2.GetTrafficResponse.Traffic]) -> VariantTraf
         bad += one.count if is_fault(one.code) else 0
         precomputed += one.count if one.served_from == _PRECOMPUTED else 0
     return VariantTraffic(60.0 * MINUTES, requests, online, bad, precomputed)
-
-
-def _block(found: Iterable[monitor_pb2.GetTrafficResponse.Traffic]) -> Block:
-    asked = refused = errors = timeouts = 0
-    for one in found:
-        refusal, timeout = is_refusal(one.code), one.code == Code.DEADLINE_EXCEEDED
-        # What a fallback stood in for is an error of the version.
-        error = one.served_from == _FALLBACK or (is_fault(one.code) and not timeout)
-        if refusal or timeout or error or (one.code == 0 and one.served_from == _ONLINE):
-            asked += one.count
-        refused += one.count if refusal else 0
-        timeouts += one.count if timeout else 0
-        errors += one.count if error else 0
-    return Block(asked, refused, errors, timeouts)

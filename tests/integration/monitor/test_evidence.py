@@ -84,6 +84,65 @@ async def test_invalid_and_degraded_answers_and_the_units_that_erred_are_read(mo
     assert [(one.units, one.new_units) for one in again.erring_units] == [(3, 0)]
 
 
+async def test_units_that_were_refused_are_read_apart_from_those_that_erred(monitor):
+    plane = CountingPlane()
+    begun = await read(monitor)
+    for hashes in ([5, 7], [7, 9]):
+        request = plane.report()
+        request.erring_units.add(model="fraud", version="v1", variant="main", hashes=[3])
+        request.refused_units.add(model="fraud", version="v1", variant="main", hashes=hashes)
+        request.refused_units.add(model="fraud", version="v2", variant="rollout", hashes=hashes[:1])
+        await report(monitor, request)
+    new = await read(monitor, begun.cursor)
+    assert [(one.version, one.units) for one in new.erring_units] == [("v1", 1)]
+    assert [(one.version, one.variant, one.units, one.new_units) for one in new.refused_units] == [
+        ("v1", "main", 3, 3),
+        ("v2", "rollout", 2, 2),
+    ]
+    again = await read(monitor, new.cursor)
+    assert [one.new_units for one in (*again.erring_units, *again.refused_units)] == [0, 0, 0]
+
+
+async def test_the_history_of_a_version_is_told_in_blocks_of_minutes_that_are_over(monitor, postgres_url):
+    stub: Any = evidence_pb2_grpc.EvidenceServiceStub(monitor.channel)
+    asked = evidence_pb2.ReadHistoryRequest(model="fraud", version="v1", variant="main", block_minutes=5, blocks=12)
+    plane = CountingPlane()
+    plane.answer(key(), 0.01, 5)
+    plane.answer(key(code=14), 0.5, 3)
+    plane.answer(key("digits"), 0.02, 9)
+    request = plane.report()
+    request.series[0].invalid = 2
+    await report(monitor, request)
+    blocks = (await stub.ReadHistory(asked, timeout=10)).blocks
+    assert (len(blocks), sum(len(one.counts) for one in blocks)) == (12, 0), "the present minute is not over"
+    async with Database(Address(postgres_url), size=1) as database, database.transaction() as connection:
+        # As if an hour had gone by but for a few minutes.
+        await connection.execute("update counter_series set minute = date_trunc('minute', now()) - interval '58 min'")
+    blocks = (await stub.ReadHistory(asked, timeout=10)).blocks
+    (first, *rest) = blocks
+    assert sorted((one.code, one.count, one.invalid, list(one.duration_counts)) for one in first.counts) == [
+        (0, 5, 2, [5]),
+        (14, 3, 0, [3]),
+    ]
+    assert not any(one.counts for one in rest)
+    assert (blocks[1].start_time.ToDatetime() - first.start_time.ToDatetime()).total_seconds() == 300
+    other = evidence_pb2.ReadHistoryRequest(model="fraud", version="v2", variant="main", block_minutes=5, blocks=12)
+    assert not any(one.counts for one in (await stub.ReadHistory(other, timeout=10)).blocks)
+
+
+async def test_a_history_without_end_is_refused_with_the_fields(monitor):
+    stub: Any = evidence_pb2_grpc.EvidenceServiceStub(monitor.channel)
+    named: dict[str, Any] = {"model": "m", "version": "v"}
+    cases: tuple[tuple[dict[str, Any], list[str]], ...] = (
+        ({}, ["model", "version", "block_minutes", "blocks"]),
+        ({**named, "block_minutes": 10, "blocks": 7}, ["blocks"]),
+        ({**named, "variant": "\n", "block_minutes": 61, "blocks": -1}, ["variant", "block_minutes", "blocks"]),
+    )
+    for fields, names in cases:
+        error = await refused(stub.ReadHistory(evidence_pb2.ReadHistoryRequest(**fields), timeout=10))
+        assert (error.code, [one.field for one in error.violations]) == (Code.INVALID_ARGUMENT, names)
+
+
 async def test_a_data_plane_that_falls_silent_is_missing_until_it_is_replaced_or_says_that_it_stops(monitor):
     silent, stopped = CountingPlane("a"), CountingPlane("b")
     await report(monitor, silent.report())

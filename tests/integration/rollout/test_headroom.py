@@ -13,7 +13,6 @@ import pytest
 from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace.router.v1 import precomputed_pb2, precomputed_pb2_grpc, predict_pb2, route_pb2, route_pb2_grpc
 from headrace_rollout.decisions.headroom import Room
-from headrace_rollout.decisions.history import Block
 from headrace_rollout.decisions.rollouts import State
 from headrace_rollout.headroom import HeadRoom
 from headrace_rollout.peers import Routes
@@ -36,14 +35,11 @@ class Surroundings(
 ):
     """A pool of one batcher that executes for half of the time, and what is counted and precomputed.
 
-    traffic: answers by variant, version and source. codes: errors of v1, by code. entities: precomputed, by version.
-    spans: when the times begin whose traffic was asked for.
+    traffic: answers by variant, version and source. entities: precomputed, by version.
     """
 
     traffic: dict[tuple[str, str, int], int] = field(default_factory=dict)
     entities: dict[str, int] = field(default_factory=dict)
-    codes: dict[int, int] = field(default_factory=dict)
-    spans: list[float] = field(default_factory=list)
     looks: Any = field(default_factory=itertools.count)
 
     async def ListBatchers(self, request: route_pb2.ListBatchersRequest, context: Any) -> Any:
@@ -65,9 +61,6 @@ class Surroundings(
 
     async def GetTraffic(self, request: monitor_pb2.GetTrafficRequest, context: Any) -> Any:
         found = monitor_pb2.GetTrafficResponse()
-        self.spans.append(request.range.start_time.ToDatetime().timestamp())
-        for code, count in self.codes.items():
-            found.traffic.add(variant="production", version="v1", code=code, count=count)
         for (variant, version, source), count in self.traffic.items():
             found.traffic.add(variant=variant, version=version, served_from=source, count=count)
         return found
@@ -134,20 +127,3 @@ async def test_what_nobody_says_limits_nothing(around):
     unknown = rollout(baseline="v7")
     asked.traffic = {("production", "v7", _From.SERVED_FROM_CACHE): 1000}
     assert (await headroom(channel, channel).measured(unknown)).pool is None
-
-
-async def test_the_history_of_a_version_is_what_it_was_asked_to_compute_in_each_five_minutes_of_an_hour(around):
-    asked, channel = around
-    asked.traffic = {
-        ("production", "v1", _From.SERVED_FROM_ONLINE): 900,
-        ("production", "v1", _From.SERVED_FROM_CACHE): 5000,
-        ("production", "v1", _From.SERVED_FROM_FALLBACK): 7,
-        ("production", "v0", _From.SERVED_FROM_ONLINE): 50,
-        ("other", "v1", _From.SERVED_FROM_ONLINE): 60,
-    }
-    asked.codes = {3: 40, 13: 2, 4: 1, 16: 500}
-    blocks = await TrafficReader(channel, SystemClock()).history(rollout())
-    assert blocks == (Block(asked=950, refused=40, errors=9, timeouts=1),) * 12
-    assert sorted(b - a for a, b in itertools.pairwise(sorted(asked.spans))) == [MINUTES_S] * 11
-    async with client.channel(f"127.0.0.1:{free_port()}") as nowhere:
-        assert await TrafficReader(nowhere, SystemClock()).history(rollout()) == ()

@@ -14,7 +14,6 @@ from headrace_rollout.decisions.rollouts import Decision, Rollout, State
 from headrace_rollout.decisions.shadowing import READ_EVERY
 from headrace_rollout.judging import Judge
 from headrace_rollout.observing import Judged
-from headrace_rollout.traffic import TrafficReader
 from headrace_servicekit import client
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.postgres.connections import Address
@@ -60,7 +59,7 @@ class Shadowed:
 def judge_of(channel: Any) -> Judge:
     """Return the judge that asks a monitor."""
     clock = SystemClock()
-    return Judge(channel, FreezeAlerts(channel, clock), TrafficReader(channel, clock))
+    return Judge(channel, FreezeAlerts(channel, clock))
 
 
 async def test_a_shadow_is_judged_by_the_monitors_report_of_pairs_since_it_began(postgres_url, s3, tmp_path):

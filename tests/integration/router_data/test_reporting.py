@@ -286,9 +286,14 @@ async def test_invalid_answers_and_the_units_that_erred_are_counted(plane: DataP
 
     await eventually(lambda: last(OK).invalid == 3 and sum(last(13).duration_counts) == 1)
     assert last(OK).degraded == 0
-    units = [one for report in monitor.reports for one in report.erring_units]
-    assert {(one.model, one.version, one.variant) for one in units} == {("digits", "v1", "v1")}
-    assert {number for one in units for number in one.hashes} == {point_of(user) for user in ("ann", "bob", "cid")}
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await plane.stub.Predict(predict_request("digits", ("x", "FP32", [1, 3], ROW[:3]), user_id="dan"), timeout=5)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    await eventually(lambda: any(report.refused_units for report in monitor.reports))
+    for field, users in (("erring_units", ("ann", "bob", "cid")), ("refused_units", ("dan",))):
+        units = [one for report in monitor.reports for one in getattr(report, field)]
+        assert {(one.model, one.version, one.variant) for one in units} == {("digits", "v1", "v1")}
+        assert {number for one in units for number in one.hashes} == {point_of(user) for user in users}
 
 
 async def test_a_data_plane_says_that_it_is_there_and_at_last_that_it_stops(control, batcher, monitor, tmp_path):

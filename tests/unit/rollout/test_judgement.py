@@ -8,17 +8,17 @@ from datetime import timedelta
 
 import pytest
 from headrace_rollout.decisions import judgement
-from headrace_rollout.decisions.counts import Arms, Count, Counts
-from headrace_rollout.decisions.history import Block
+from headrace_rollout.decisions.counts import Arms, Count, Counts, counted
 from headrace_rollout.decisions.judgement import Record
-from headrace_rollout.decisions.policies import Policy
+from headrace_rollout.decisions.policies import Policy, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Verdict
 from headrace_rollout.documents import record_json, record_of
 from headrace_servicekit.errors import Code
 
-from tests.kit.rollouts import CANARY, NOW
+from tests.kit.rollouts import CANARY, MINUTE, NOW
 
 SECOND = timedelta(seconds=1)
+SWITCH = Policy(Strategy.BLUE_GREEN, (Step(1.0, MINUTE),))
 NEW, OLD = ("v2", "rollout"), ("v1", "production")
 ARMS = Arms(candidate=NEW, baseline=OLD, alone=False)
 FAST, SLOW = judgement.bucket_of(0.010), judgement.bucket_of(0.100)
@@ -40,12 +40,12 @@ def judged(
     arms: Arms = ARMS,
     step: int = 0,
     silent_s: int = 0,
-    blocks: Sequence[Block] = (),
+    past: Sequence[Sequence[Count]] = (),
 ) -> tuple[Verdict, Record]:
-    """Return what a tick each second leads to, and what is kept. silent_s: without any counts after them. blocks: of
+    """Return what a tick each second leads to, and what is kept. silent_s: without any counts after them. past: of
     the hour before.
     """
-    record = judgement.begin(policy, "", NOW, blocks)
+    record = judgement.begin(policy, "", NOW, past)
     now = NOW
     for counts in ticks:
         now += SECOND
@@ -170,46 +170,106 @@ def test_alone_at_the_end_a_version_is_compared_with_what_the_one_before_had():
     assert judgement.verdict(record, CANARY, 2, NOW, now).decision is Decision.ROLL_BACK
 
 
-QUIET_HOUR = (Block(asked=60_000, refused=600, errors=30),) * 12
+def block(*, asked: int = 60_000, refused: int = 0, failed: int = 0, slow: int = 0, invalid: int = 0) -> list[Count]:
+    """Return what the version before was asked in five minutes."""
+    return [
+        answers(OLD, asked - refused - failed - slow, invalid=invalid),
+        answers(OLD, slow, bucket=SLOW),
+        errors(OLD, refused, Code.INVALID_ARGUMENT),
+        errors(OLD, failed),
+    ]
+
+
+QUIET_HOUR = [block(refused=600, failed=30)] * 12
+ALONE = replace(ARMS, alone=True)
 
 
 @pytest.mark.parametrize(
-    ("bad", "blocks", "seconds"),
+    ("bad", "past", "seconds"),
     [
         pytest.param(errors(NEW, 67, Code.INVALID_ARGUMENT), QUIET_HOUR, 10, id="a third refused"),
         pytest.param(errors(NEW, 10), QUIET_HOUR, 10, id="a twentieth failed"),
         pytest.param(errors(NEW, 10, Code.DEADLINE_EXCEEDED), QUIET_HOUR, 10, id="a twentieth too late"),
+        pytest.param(answers(NEW, 10, invalid=10), QUIET_HOUR, 10, id="a twentieth invalid"),
+        pytest.param(answers(NEW, 10, bucket=SLOW), QUIET_HOUR, 30, id="a twentieth slow"),
         pytest.param(
             errors(NEW, 10),
-            (*QUIET_HOUR[:11], Block(asked=500, refused=499)),
+            [*QUIET_HOUR[:11], block(asked=500, refused=499)],
             10,
             id="a twentieth failed, after minutes of mistakes alone",
         ),
     ],
 )
-def test_a_version_that_serves_alone_is_held_against_the_hour_before(bad: Count, blocks, seconds: int):
-    alone = replace(ARMS, alone=True)
+def test_a_version_that_serves_alone_is_held_against_the_hour_before(bad: Count, past, seconds: int):
     ticks = [(answers(NEW, 200 - bad.count), bad)] * seconds
-    verdict, _ = judged(*ticks, arms=alone, blocks=blocks)
+    verdict, _ = judged(*ticks, arms=ALONE, past=past, policy=SWITCH)
     assert verdict.decision is Decision.ROLL_BACK
     # Of which nothing is known by itself.
-    assert judged(*ticks, arms=alone)[0].decision is not Decision.ROLL_BACK
+    assert judged(*ticks, arms=ALONE, policy=SWITCH)[0].decision is not Decision.ROLL_BACK
 
 
 @pytest.mark.parametrize(
-    ("bad", "blocks"),
+    ("bad", "past"),
     [
         pytest.param(errors(NEW, 40, Code.INVALID_ARGUMENT), QUIET_HOUR, id="one caller's mistakes"),
-        pytest.param(
-            errors(NEW, 80, Code.INVALID_ARGUMENT),
-            (*QUIET_HOUR[:11], Block(asked=60_000, refused=15_000)),
-            id="as before",
-        ),
-        pytest.param(errors(NEW, 12), (*QUIET_HOUR[:11], Block(asked=60_000, errors=3000)), id="the worst minutes"),
-        pytest.param(errors(NEW, 67, Code.INVALID_ARGUMENT), QUIET_HOUR[:1] * 0, id="nothing known"),
-        pytest.param(errors(NEW, 67, Code.INVALID_ARGUMENT), (Block(asked=99, refused=0),) * 12, id="too little known"),
+        pytest.param(errors(NEW, 80, Code.INVALID_ARGUMENT), [*QUIET_HOUR[:11], block(refused=15_000)], id="as before"),
+        pytest.param(errors(NEW, 12), [*QUIET_HOUR[:11], block(failed=3000)], id="the worst minutes"),
+        pytest.param(answers(NEW, 12, invalid=12), [*QUIET_HOUR[:11], block(invalid=3000)], id="invalid before"),
+        pytest.param(answers(NEW, 4, bucket=SLOW), [*QUIET_HOUR[:11], block(slow=1200)], id="slow before"),
+        pytest.param(errors(NEW, 67, Code.INVALID_ARGUMENT), [], id="nothing known"),
+        pytest.param(errors(NEW, 67, Code.INVALID_ARGUMENT), [block(asked=99)] * 12, id="too little known"),
     ],
 )
-def test_what_the_hour_before_explains_takes_no_version_back(bad: Count, blocks):
+def test_what_the_hour_before_explains_takes_no_version_back(bad: Count, past):
     ticks = [(answers(NEW, 200 - bad.count), bad)] * 300
-    assert judged(*ticks, arms=replace(ARMS, alone=True), blocks=blocks)[0].decision is not Decision.ROLL_BACK
+    assert judged(*ticks, arms=ALONE, past=past, policy=SWITCH)[0].decision is not Decision.ROLL_BACK
+
+
+def test_a_switch_learns_from_the_hour_before_what_is_slow_and_a_canary_from_the_version_beside_it():
+    assert judged(past=QUIET_HOUR, policy=SWITCH)[1].slow_bucket == FAST + 1 + round(64 * 0.585)
+    assert judged(past=QUIET_HOUR)[1].slow_bucket is None
+    assert judged(past=[block(asked=199)], policy=SWITCH)[1].slow_bucket is None
+
+
+def test_a_switch_to_a_cold_cache_that_makes_all_answers_slower_is_not_taken_back():
+    # Of five times as many requests as were computed before, a third wait for others.
+    cold = [(answers(NEW, 670), answers(NEW, 330, bucket=SLOW))] * 60
+    warm = [(answers(NEW, 199), answers(NEW, 1, bucket=SLOW))] * 60
+    verdict, record = judged(*cold, *warm, arms=ALONE, past=QUIET_HOUR, policy=SWITCH)
+    assert record.history_rps == pytest.approx(198.0)
+    assert verdict.decision is not Decision.ROLL_BACK
+    ever, _ = judged(*cold, *[(answers(NEW, 140), answers(NEW, 60, bucket=SLOW))] * 30, arms=ALONE, past=QUIET_HOUR)
+    assert ever.decision is not Decision.ROLL_BACK, "a canary's policy knows no slow answers yet"
+    slow, _ = judged(
+        *cold, *[(answers(NEW, 140), answers(NEW, 60, bucket=SLOW))] * 30, arms=ALONE, past=QUIET_HOUR, policy=SWITCH
+    )
+    assert slow.decision is Decision.ROLL_BACK
+
+
+def sticky_second(units: int, refused: int) -> Counts:
+    """Return a second in which a canary refuses, of so many units that were not refused before."""
+    counts = (answers(NEW, 100 - refused), errors(NEW, refused, Code.INVALID_ARGUMENT), answers(OLD, 1900))
+    return Counts(NOW + SECOND, SECOND, counts, refused_units={"rollout": units})
+
+
+@pytest.mark.parametrize(
+    ("units", "worse"),
+    [
+        pytest.param([1, *[0] * 19], False, id="one client that is refused all the time"),
+        pytest.param([30] * 20, True, id="another thirty each second"),
+    ],
+)
+def test_where_units_keep_their_version_each_that_is_refused_counts_once(units: list[int], worse: bool):
+    policy = replace(CANARY, sticky=True)
+    record, now = judgement.begin(policy, "", NOW), NOW
+    for new in units:
+        now += SECOND
+        record = judgement.taken(record, policy, ARMS, replace(sticky_second(new, 30), time=now), "", 0, NOW)
+    assert (judgement.verdict(record, policy, 0, NOW, now).decision is Decision.ROLL_BACK) is worse
+
+
+def test_units_that_are_refused_within_what_is_tolerated_alone_are_not_counted():
+    counts = sticky_second(30, 30)
+    assert counted(counts, NEW, None, 0.0).erring_units == 30
+    assert counted(counts, NEW, None, 0.2).erring_units == 10
+    assert counted(counts, NEW, None, 0.5).erring_units == 0

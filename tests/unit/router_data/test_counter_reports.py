@@ -172,6 +172,19 @@ def test_units_that_erred_are_told_until_they_are_acknowledged_and_once_a_report
     assert list(last.message.erring_units[0].hashes) == [point_of("dan")]
 
 
+def test_units_that_were_refused_are_told_apart_from_those_that_erred():
+    counting, key = Counting(), VariantKey("digits", "v1", "a")
+    counting.counters.refused.add(key, "ann")
+    (report,) = counting.reports.unreported()
+    assert not report.message.erring_units
+    assert list(report.message.refused_units[0].hashes) == [point_of("ann")]
+    counting.counters.erring.add(key, "ann")
+    counting.reports.acknowledged(report)
+    (last,) = counting.reports.unreported()
+    assert not last.message.refused_units
+    assert list(last.message.erring_units[0].hashes) == [point_of("ann")]
+
+
 @given(st.lists(st.integers(0, 10_000), max_size=6_000))
 def test_units_that_erred_are_as_many_as_a_sketch_has_and_the_smallest(units):
     erring, key = ErringUnits(), VariantKey("digits", "v1", "a")

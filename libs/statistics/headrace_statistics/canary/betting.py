@@ -32,6 +32,9 @@ SPARE_NATS = 3.0
 RECENT_S = 30.0
 # A canary that fails more often than this, with nothing beside it, is worse than any version that stays in production.
 HIGHEST_TOLERATED = 0.5
+# Of answers that are slow while nothing is beside the canary, no bet gains more in a tick: a pause of the machine makes
+# all of a second slow, and a slow version is slow in every second.
+SLOW_NATS_PER_TICK = 1.0
 
 
 def begin(policy: Policy, now: float, past: Past = NO_PAST) -> JudgementState:
@@ -86,17 +89,34 @@ def restart_stake(count: int) -> float:
     return math.log((1 - FIRST_STAKE) / _ZETA) - 1.1 * math.log(count)
 
 
-def tolerated_alone(policy: Policy, state: JudgementState, one: MetricState) -> float:
+def tolerated_alone(policy: Policy, state: JudgementState, metric: Metric) -> float:
     """Return the rate that is tolerated when no baseline serves any more: of what it may have had while it did.
 
     Where it never served beside the canary it is what it may have had in the worst time of its past, and the margin
-    besides: other times have other callers.
+    besides: other times have other callers. Where more is computed than ever in that time, any rate up to half of the
+    answers may be slow: of a cache that is still cold, for one.
     """
+    one = state.metrics[metric]
+    if state.burdened and metric is Metric.SLO:
+        return HIGHEST_TOLERATED
     bad, requests, margin = one.baseline_bad, state.baseline_requests, 0.0
     if not requests:
         bad, requests, margin = one.prior_bad, one.prior_requests, policy.margin_rate
     _, high = rate_bounds(bad, requests, policy.alpha / 10)
     return min(policy.tolerated_ratio * high + policy.tolerated_rate + margin, HIGHEST_TOLERATED)
+
+
+def margin_alone(policy: Policy, state: JudgementState, metric: Metric) -> float:
+    """Return the rate that a canary with nothing beside it is to be below: of what its past had for certain in its
+    worst time, where no baseline has served beside it.
+    """
+    one = state.metrics[metric]
+    if state.burdened and metric is Metric.SLO:
+        return HIGHEST_TOLERATED
+    if state.baseline_requests or not one.prior_requests:
+        return policy.margin_rate
+    low, _ = rate_bounds(one.prior_bad, one.prior_requests, policy.promotion_alpha / 10)
+    return min(policy.margin_ratio * low + policy.margin_rate, HIGHEST_TOLERATED)
 
 
 def _gained(
@@ -105,11 +125,14 @@ def _gained(
     before = state.metrics[metric]
     n, m = canary.requests, baseline.requests
     c, b = (arm.erring_units if policy.sticky else arm.of(metric) for arm in (canary, baseline))
+    margin = policy.margin_rate
     if m:
         rise = rise_gains(n, c, m, b, policy.tolerated_ratio, policy.tolerated_rate)
     else:
-        rise = alone_gains(n, c, tolerated_alone(policy, state, before))
-    fall = np.asarray(before.fall) + fall_gains(n, c, m, b, policy.margin_ratio, policy.margin_rate)
+        rise, margin = alone_gains(n, c, tolerated_alone(policy, state, metric)), margin_alone(policy, state, metric)
+        if metric is Metric.SLO:
+            rise = np.minimum(rise, SLOW_NATS_PER_TICK)
+    fall = np.asarray(before.fall) + fall_gains(n, c, m, b, policy.margin_ratio, margin)
     excess = max(0.0, float(mixture(fall, FALL_LOG_WEIGHTS)) - (math.log(1 / policy.promotion_alpha) + SPARE_NATS))
     return MetricState(
         rise=tuple((np.asarray(before.rise) + rise).tolist()),
@@ -150,6 +173,7 @@ def _with_traffic(state: JudgementState, tick: Tick, baseline: ArmCounts) -> Jud
         baseline_rps=baseline_rps,
         share=share,
         alone=tick.baseline is None,
+        burdened=tick.burdened,
         missed=0.0 if seen else state.missed + baseline.requests * odds,
         canary_time=max(state.canary_time, tick.time) if seen else state.canary_time,
         tick_time=max(state.tick_time, tick.time) if tick.complete else state.tick_time,

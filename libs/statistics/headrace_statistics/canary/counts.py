@@ -66,7 +66,8 @@ class Tick:
     """New counts since the tick before, usually of a second.
 
     time: its end, in seconds since 1970. duration_s: its length. baseline: None where no other version serves any
-    more, as in the last step. complete: whether every data plane has reported.
+    more, as in the last step. complete: whether every data plane has reported. burdened: whether the canary computes
+    clearly more than was ever computed in the past that it is held against: then slow answers may be of that.
     """
 
     time: float
@@ -74,3 +75,4 @@ class Tick:
     canary: ArmCounts
     baseline: ArmCounts | None
     complete: bool = True
+    burdened: bool = False

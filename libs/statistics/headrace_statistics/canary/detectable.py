@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from headrace_statistics.canary.betting import FIRST_STAKE, fall_wealth, tolerated_alone
+from headrace_statistics.canary.betting import FIRST_STAKE, fall_wealth, margin_alone, tolerated_alone
 from headrace_statistics.canary.counts import Metric
 from headrace_statistics.canary.policy import Policy
 from headrace_statistics.canary.state import JudgementState
@@ -31,7 +31,7 @@ def detectable_rate(policy: Policy, state: JudgementState, metric: Metric, withi
     if n < 1 or (m < 1 and not state.alone):
         return None
     if state.alone:
-        tolerated = tolerated_alone(policy, state, one)
+        tolerated = tolerated_alone(policy, state, metric)
         baseline_bad = 0.0
         cost, per_baseline_bad = alone_gains(n, 0, tolerated), np.zeros(1)
         per_bad = alone_gains(n, 1, tolerated) - cost
@@ -63,8 +63,12 @@ def promotable_in_s(policy: Policy, state: JudgementState, metric: Metric) -> fl
     n, m = state.canary_rps, 0.0 if state.alone else state.baseline_rps
     if m <= 0 and not state.alone:
         return None
-    rate = one.baseline_bad / state.baseline_requests if state.baseline_requests else 0.0
-    gains = fall_gains(n, n * rate, m, m * rate, policy.margin_ratio, policy.margin_rate)
+    rate, margin = one.baseline_bad / state.baseline_requests if state.baseline_requests else 0.0, policy.margin_rate
+    if state.alone:
+        margin = margin_alone(policy, state, metric)
+        if not state.baseline_requests and one.prior_requests:
+            rate = one.prior_bad / one.prior_requests
+    gains = fall_gains(n, n * rate, m, m * rate, policy.margin_ratio, margin)
     missing = needed - np.asarray(one.fall) - FALL_LOG_WEIGHTS
     rising = gains > 0
     return float((missing[rising] / gains[rising]).min()) if bool(rising.any()) else None

@@ -43,7 +43,8 @@ class JudgementState:
     canary_requests, baseline_requests, alone_requests: so far, as in MetricState. canary_rps, baseline_rps: of late;
     share: of the canary, of late.
     tick_time: end of the last complete tick; canary_time: of the last with a request to the canary. missed: requests
-    that the canary should have had since. alone: whether the last tick had no baseline. restarts: of the bets.
+    that the canary should have had since. alone: whether the last tick had no baseline; burdened: as it said.
+    restarts: of the bets.
     peak: highest log wealth against the canary, of all metrics together, with the metric that had most of it then.
     ignored: ticks that could not be true.
     """
@@ -68,6 +69,7 @@ class JudgementState:
     peak: float = 0.0
     peak_metric: Metric | None = None
     ignored: int = 0
+    burdened: bool = False
     version: int = field(default=1)
 
 

@@ -50,11 +50,13 @@ def report_of(request: ingest_pb2.ReportCountersRequest) -> Report:
         found.append(FieldViolation("sequence", f"{request.sequence} is below 1: reports are numbered from 1"))
     made = _report_time(request, found)
     series, digests = _series(request, found)
-    dropped, units = _dropped(request, found), _erring_units(request, found)
+    dropped = _dropped(request, found)
+    erring, refused = (_units(request, field, found) for field in ("erring_units", "refused_units"))
     refuse(found)
     assert process is not None
     return Report(
-        request.data_plane, process, request.sequence, made, series, digests, dropped, units, final=request.final
+        *(request.data_plane, process, request.sequence, made, series, digests, dropped, erring, refused),
+        final=request.final,
     )
 
 
@@ -158,20 +160,21 @@ def _dropped(request: ingest_pb2.ReportCountersRequest, found: list[FieldViolati
     return known
 
 
-def _erring_units(request: ingest_pb2.ReportCountersRequest, found: list[FieldViolation]) -> dict[VariantKey, Distinct]:
-    if len(request.erring_units) > MAX_ERRING_VARIANTS:
-        description = f"{len(request.erring_units)} variants; at most {MAX_ERRING_VARIANTS}"
-        found.append(FieldViolation("erring_units", description))
+def _units(
+    request: ingest_pb2.ReportCountersRequest, field: str, found: list[FieldViolation]
+) -> dict[VariantKey, Distinct]:
+    variants = getattr(request, field)
+    if len(variants) > MAX_ERRING_VARIANTS:
+        found.append(FieldViolation(field, f"{len(variants)} variants; at most {MAX_ERRING_VARIANTS}"))
         return {}
     known: dict[VariantKey, Distinct] = {}
-    for index, one in enumerate(request.erring_units):
-        place = f"erring_units[{index}]"
+    for index, one in enumerate(variants):
+        place = f"{field}[{index}]"
         key = VariantKey(one.model, one.version, one.variant)
-        for field in VariantKey._fields:
-            text = getattr(key, field)
+        for name, text in key._asdict().items():
             if not _is_name(text, MAX_NAME_CHARS):
                 wrong = f"{shown(text)} is not printable, or longer than {MAX_NAME_CHARS} characters"
-                found.append(FieldViolation(f"{place}.{field}", wrong))
+                found.append(FieldViolation(f"{place}.{name}", wrong))
         if len(one.hashes) > distinct.SIZE:
             found.append(FieldViolation(f"{place}.hashes", f"{len(one.hashes)} hashes; at most {distinct.SIZE}"))
             continue

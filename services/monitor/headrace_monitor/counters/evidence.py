@@ -1,9 +1,9 @@
-"""Read what was counted of a model since a cursor, from one snapshot."""
+"""Read what was counted of a model since a cursor, or of a version in the last hour, from one snapshot each."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,8 @@ from headrace_monitor.counters.decisions.cursors import (
     advance,
     first_minute,
 )
+from headrace_monitor.counters.decisions.differences import minute_of
+from headrace_monitor.counters.decisions.tallies import Tally, total
 from headrace_monitor.counters.reading import CHUNK_ROWS, tally_of
 from headrace_monitor.storage.schema import Database
 
@@ -57,6 +59,14 @@ class EvidenceSnapshot:
     reporters: Sequence[Reporter]
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What was counted in some minutes, the first of which began then."""
+
+    start: datetime
+    counts: Mapping[CountKey, Tally]
+
+
 class EvidenceReader:
     """Reads counts. minutes: how long counts are kept by the minute, after which no cursor finds them."""
 
@@ -81,6 +91,24 @@ class EvidenceReader:
         async with self._turns.turn():
             return await self._database.repeatable(read)
 
+    async def history(self, model: str, arm: ArmKey, block: timedelta, blocks: int) -> list[Block]:
+        """Return what was counted of a version in blocks of whole minutes, the oldest first. Raises Unavailable."""
+        end = minute_of(self._clock.now())
+        starts = [end - block * number for number in range(blocks, 0, -1)]
+
+        async def read(connection: Any) -> list[MinuteTally]:
+            found: list[MinuteTally] = []
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                cursor = await connection.cursor(_SQL["tallies_since"], model, starts[0])
+                while rows := await cursor.fetch(CHUNK_ROWS):
+                    of_arm = [row for row in rows if (row["version"], row["variant"]) == arm[:2] and row["start"] < end]
+                    found += await asyncio.to_thread(_tallies, of_arm)
+            return found
+
+        async with self._turns.turn():
+            tallies = await self._database.repeatable(read)
+        return await asyncio.to_thread(_blocks, tallies, starts, block)
+
     async def _snapshot(self, connection: Any, model: str, before: Cursor | None, now: datetime) -> EvidenceSnapshot:
         store = str(await connection.fetchval(_SQL["incarnation"]))
         if before is not None and before.store != store:
@@ -91,8 +119,10 @@ class EvidenceReader:
         while rows := await cursor.fetch(CHUNK_ROWS):
             tallies += await asyncio.to_thread(_tallies, rows)
         units = [
-            (ArmKey(row["version"], row["variant"]), from_bytes(row["hashes"]))
+            (ArmKey(row["version"], row["variant"], refused), from_bytes(row[column]))
             for row in await connection.fetch(_SQL["erring_units_since"], model, since)
+            for column, refused in (("hashes", False), ("refused_hashes", True))
+            if row[column]
         ]
         reporters = [
             Reporter(row["data_plane"], str(row["process"]), row["seen_time"], row["missing"])
@@ -104,6 +134,17 @@ class EvidenceReader:
 def _tallies(rows: Sequence[Any]) -> list[MinuteTally]:
     keys = CountKey._fields
     return [MinuteTally(row["start"], CountKey(*(row[name] for name in keys)), tally_of(row)) for row in rows]
+
+
+def _blocks(tallies: Sequence[MinuteTally], starts: Sequence[datetime], block: timedelta) -> list[Block]:
+    parts: list[dict[CountKey, list[Tally]]] = [{} for _ in starts]
+    for minute, key, tally in tallies:
+        parts[(minute - starts[0]) // block].setdefault(key, []).append(tally)
+    sums = [{key: total(found) for key, found in one.items()} for one in parts]
+    return [
+        Block(start, {key: tally for key, tally in one.items() if tally.count})
+        for start, one in zip(starts, sums, strict=True)
+    ]
 
 
 def _advance(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc
 from headrace.router.v1 import predict_pb2
@@ -13,9 +14,12 @@ from headrace_servicekit.resource_names import shown
 
 from headrace_monitor.counters.convert import MAX_NAME_CHARS
 from headrace_monitor.counters.decisions import cursors
-from headrace_monitor.counters.decisions.cursors import Cursor
-from headrace_monitor.counters.evidence import EvidenceReader, EvidenceSnapshot
+from headrace_monitor.counters.decisions.cursors import ArmKey, CountKey, Cursor
+from headrace_monitor.counters.decisions.tallies import Tally
+from headrace_monitor.counters.evidence import Block, EvidenceReader, EvidenceSnapshot
 
+# Counts are kept by the minute for at least so long.
+MAX_MINUTES = 60
 _NO_TIME = timedelta(0)
 
 
@@ -32,6 +36,11 @@ class EvidenceServicer(evidence_pb2_grpc.EvidenceServiceServicer):
         snapshot = await self._reader.read(request.model, before)
         return await asyncio.to_thread(_response, snapshot, before)
 
+    async def ReadHistory(self, request, context):
+        arm, block = _checked(request), timedelta(minutes=request.block_minutes)
+        blocks = await self._reader.history(request.model, arm, block, request.blocks)
+        return await asyncio.to_thread(_history, blocks)
+
     async def ListGuardedExperiments(self, request, context):
         names = [f"models/{model}/experiments/{id_}" for model, id_ in await self._guarded()]
         return evidence_pb2.ListGuardedExperimentsResponse(names=names)
@@ -39,11 +48,7 @@ class EvidenceServicer(evidence_pb2_grpc.EvidenceServiceServicer):
 
 def _cursor_of(request: evidence_pb2.ReadCountsRequest) -> Cursor | None:
     """Return the cursor, None to begin. Raises InvalidArgument that names every field at fault."""
-    found: list[FieldViolation] = []
-    cursor: Cursor | None = None
-    model = request.model
-    if not model or len(model) > MAX_NAME_CHARS or not model.isprintable():
-        found.append(FieldViolation("model", f"{shown(model)} is not 1 to {MAX_NAME_CHARS} printable characters"))
+    cursor, found = None, [*_unnamed(request, "model")]
     if request.cursor:
         try:
             cursor = cursors.from_bytes_of(request.cursor)
@@ -53,14 +58,57 @@ def _cursor_of(request: evidence_pb2.ReadCountsRequest) -> Cursor | None:
     return cursor
 
 
+def _checked(request: evidence_pb2.ReadHistoryRequest) -> ArmKey:
+    """Return the version and variant. Raises InvalidArgument that names every field at fault."""
+    found = [*_unnamed(request, "model"), *_unnamed(request, "version")]
+    if len(request.variant) > MAX_NAME_CHARS or not request.variant.isprintable():
+        found.append(FieldViolation("variant", f"is not printable, or longer than {MAX_NAME_CHARS} characters"))
+    found += [
+        FieldViolation(field, f"{value} is not 1 to {MAX_MINUTES}")
+        for field in ("block_minutes", "blocks")
+        if not 1 <= (value := getattr(request, field)) <= MAX_MINUTES
+    ]
+    if not found and request.block_minutes * request.blocks > MAX_MINUTES:
+        minutes = request.block_minutes * request.blocks
+        found.append(FieldViolation("blocks", f"{minutes} minutes in all; ask for {MAX_MINUTES} at most"))
+    refuse(found)
+    return ArmKey(request.version, request.variant)
+
+
+def _unnamed(request: Any, field: str) -> Iterator[FieldViolation]:
+    name = getattr(request, field)
+    if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
+        yield FieldViolation(field, f"{shown(name)} is not 1 to {MAX_NAME_CHARS} printable characters")
+
+
 def _response(snapshot: EvidenceSnapshot, before: Cursor | None) -> evidence_pb2.ReadCountsResponse:
     new = snapshot.new
     response = evidence_pb2.ReadCountsResponse(reporters=len(snapshot.reporters), cursor=cursors.to_bytes(new.cursor))
     response.read_time.FromDatetime(new.cursor.read_time)
     if before is not None:
         response.elapsed.FromTimedelta(max(new.cursor.read_time - before.read_time, _NO_TIME))
-    for key, tally in sorted(new.counts.items()):
-        response.counts.add(
+    response.counts.extend(_counts(new.counts))
+    for arm, (units, new_units) in sorted(new.units.items()):
+        found = response.refused_units if arm.refused else response.erring_units
+        found.add(version=arm.version, variant=arm.variant, units=units, new_units=new_units)
+    for one in snapshot.reporters:
+        if one.missing:
+            missing = response.missing.add(data_plane=one.data_plane, process=one.process)
+            missing.report_time.FromDatetime(one.seen_time)
+    return response
+
+
+def _history(blocks: Sequence[Block]) -> evidence_pb2.ReadHistoryResponse:
+    response = evidence_pb2.ReadHistoryResponse()
+    for one in blocks:
+        block = response.blocks.add(counts=_counts(one.counts))
+        block.start_time.FromDatetime(one.start)
+    return response
+
+
+def _counts(counts: Mapping[CountKey, Tally]) -> Iterator[evidence_pb2.ReadCountsResponse.Counts]:
+    for key, tally in sorted(counts.items()):
+        yield evidence_pb2.ReadCountsResponse.Counts(
             version=key.version,
             variant=key.variant,
             served_from=predict_pb2.PredictResponse.ServedFrom.Name(key.served_from),
@@ -72,10 +120,3 @@ def _response(snapshot: EvidenceSnapshot, before: Cursor | None) -> evidence_pb2
             invalid=tally.invalid,
             degraded=tally.degraded,
         )
-    for arm, (units, new_units) in sorted(new.units.items()):
-        response.erring_units.add(version=arm.version, variant=arm.variant, units=units, new_units=new_units)
-    for one in snapshot.reporters:
-        if one.missing:
-            missing = response.missing.add(data_plane=one.data_plane, process=one.process)
-            missing.report_time.FromDatetime(one.seen_time)
-    return response

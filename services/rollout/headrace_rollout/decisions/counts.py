@@ -7,7 +7,7 @@ new one has no cache yet.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -40,13 +40,16 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What came since the last ones. missing: data planes not heard of. erring_units: new ones, by variant."""
+    """What came since the last ones. missing: data planes not heard of. erring_units, refused_units: new ones, by
+    variant.
+    """
 
     time: datetime
     elapsed: timedelta
     counts: tuple[Count, ...]
     missing: tuple[str, ...] = ()
     erring_units: dict[str, int] = field(default_factory=dict)
+    refused_units: dict[str, int] = field(default_factory=dict)
 
     def of(self, arm: tuple[str, str]) -> Iterator[Count]:
         """Yield those of a version under a variant."""
@@ -67,15 +70,20 @@ def is_fault(code: int) -> bool:
     return code in _FAULTS or code == Code.DEADLINE_EXCEEDED
 
 
-def is_refusal(code: int) -> bool:
-    """Return whether a gRPC code may be a caller's fault, or a version's that takes less."""
-    return code in _REFUSALS
-
-
 def counted(counts: Counts, arm: tuple[str, str], slow_bucket: int | None, tolerated_refusals: float) -> ArmCounts:
     """Return the counts of a variant. tolerated_refusals: which share of what it was asked may be refused uncounted."""
+    answered, refused = answered_and_refused(counts.of(arm), slow_bucket)
+    beyond = max(0, refused - math.floor(tolerated_refusals * (answered.requests + refused)))
+    units = counts.erring_units.get(arm[1], 0) + min(counts.refused_units.get(arm[1], 0), beyond)
+    return answered.plus(ArmCounts(requests=beyond, errors=beyond, erring_units=units))
+
+
+def answered_and_refused(counts: Iterable[Count], slow_bucket: int | None) -> tuple[ArmCounts, int]:
+    """Return what a version answered, or failed to, and how many requests it refused. slow_bucket: None for no answer
+    that counts as slow.
+    """
     requests = errors = timeouts = slow = invalid = refused = 0
-    for one in counts.of(arm):
+    for one in counts:
         if one.code == Code.OK:
             # What something stood in for is an error of the version.
             answered = one.count if one.online else one.degraded
@@ -92,6 +100,4 @@ def counted(counts: Counts, arm: tuple[str, str], slow_bucket: int | None, toler
             errors += one.count
         elif one.code in _REFUSALS:
             refused += one.count
-    beyond = max(0, refused - math.floor(tolerated_refusals * (requests + refused)))
-    requests, errors = requests + beyond, errors + beyond
-    return ArmCounts(requests, errors, timeouts, min(slow, requests), invalid, counts.erring_units.get(arm[1], 0))
+    return ArmCounts(requests, errors, timeouts, min(slow, requests), invalid), refused

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from headrace_statistics.canary import betting, state, verdicts
 from headrace_statistics.canary.counts import Metric, Tick
@@ -14,14 +15,15 @@ from headrace_statistics.canary.policy import Policy as Judgement
 from headrace_statistics.canary.verdicts import Action
 
 from headrace_rollout.decisions import history
-from headrace_rollout.decisions.counts import Arms, Counts, counted, is_refusal
-from headrace_rollout.decisions.history import Block
+from headrace_rollout.decisions.counts import Arms, Count, Counts, answered_and_refused, counted
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Verdict
 
 # Of the baseline, before its slowest hundredth counts as known.
 ENOUGH_DURATIONS = 200
 SLOW_FACTOR = 1.5
+# Of what the version before computed at most: above it slow answers may be of that, as of a cache that is still cold.
+BURDEN_FACTOR = 1.5
 # What is counted when it is read was answered up to so long before: data planes report each second.
 REPORT_LAG = timedelta(seconds=2)
 # Buckets of durations: the i-th begins at 2^(i/64 - 20) seconds.
@@ -42,7 +44,8 @@ class Record:
     of the baseline, by bucket, until enough are known. slow_bucket: answers from that bucket on are slow. bad_from:
     by metric, when the first bad answer of the version was given, at the earliest. baseline_asked, baseline_refused:
     of the version before, what it was asked to compute and refused. history_refusals: the share of refusals of a
-    version alone that its callers' mistakes explain, by the hour before; None where too little is known of that.
+    version alone that its callers' mistakes explain, by the hour before; history_rps: what was computed a second in the
+    busiest minutes of that. None where too little is known.
     """
 
     judgement: str
@@ -55,6 +58,7 @@ class Record:
     baseline_asked: int = 0
     baseline_refused: int = 0
     history_refusals: float | None = None
+    history_rps: float | None = None
 
     @property
     def tolerated_refusals(self) -> float:
@@ -63,13 +67,23 @@ class Record:
         return halfway if self.history_refusals is None else min(halfway, self.history_refusals)
 
 
-def begin(policy: Policy, cursor: str, now: datetime, blocks: Sequence[Block] = ()) -> Record:
-    """Return the evidence before the first request of the version. blocks: of the version before, in its last hour."""
-    slow = None if policy.slow_after is None else bucket_of(policy.slow_after.total_seconds())
-    judged = judgement_of(policy, timedelta())
-    first = betting.begin(judged, now.timestamp(), history.past(blocks, judged.alpha))
-    refusals = history.tolerated_refusals(blocks)
-    return Record(state.to_json(first), cursor, 0, now, slow_bucket=slow, history_refusals=refusals)
+def begin(policy: Policy, cursor: str, now: datetime, past: Sequence[Sequence[Count]] = ()) -> Record:
+    """Return the evidence before the first request of the version. past: what the version before was asked in each
+    block of the hour before.
+    """
+    slow = None
+    if policy.slow_after is not None:
+        slow = bucket_of(policy.slow_after.total_seconds())
+    elif policy.steps[0].share == 1:  # no version will be beside it that this could be learned of
+        slow = slow_bucket_of(durations_of(one for block in past for one in block))
+    blocks, judged = [history.block_of(one, slow) for one in past], judgement_of(policy, timedelta())
+    known = history.past(blocks, judged.alpha, slow_known=slow is not None)
+    return Record(
+        *(state.to_json(betting.begin(judged, now.timestamp(), known)), cursor, 0, now),
+        slow_bucket=slow,
+        history_refusals=history.tolerated_refusals(blocks),
+        history_rps=history.busiest_rps(blocks),
+    )
 
 
 def taken(record: Record, policy: Policy, arms: Arms, counts: Counts, cursor: str, step: int, now: datetime) -> Record:
@@ -84,7 +98,11 @@ def taken(record: Record, policy: Policy, arms: Arms, counts: Counts, cursor: st
     seconds = counts.elapsed.total_seconds()
     judged = state.from_json(record.judgement)
     if seconds > 0:
-        tick = Tick(counts.time.timestamp(), seconds, candidate, baseline, complete=not counts.missing)
+        most = record.history_rps
+        burdened = arms.alone and most is not None and candidate.requests > BURDEN_FACTOR * most * seconds
+        tick = Tick(
+            counts.time.timestamp(), seconds, candidate, baseline, complete=not counts.missing, burdened=burdened
+        )
         judged = betting.bet(judgement_of(policy, policy.steps[step].dwell), judged, tick)
     first = max(counts.time - counts.elapsed - REPORT_LAG, record.begin_time)
     bad_from = {metric.value: first for metric in Metric if candidate.of(metric)} | record.bad_from
@@ -130,31 +148,41 @@ def _with_durations(record: Record, arms: Arms, counts: Counts) -> Record:
     """Learn from the baseline what is slow, unless that is known."""
     if record.slow_bucket is not None:
         return record
-    durations = dict(record.durations)
-    for one in counts.of(arms.baseline):
+    durations = durations_of(counts.of(arms.baseline), record.durations)
+    slow = slow_bucket_of(durations)
+    return replace(record, durations=durations if slow is None else {}, slow_bucket=slow)
+
+
+def durations_of(counts: Iterable[Count], before: Mapping[int, int] = MappingProxyType({})) -> dict[int, int]:
+    """Return how many computed answers took how long, by bucket. before: known already."""
+    durations = dict(before)
+    for one in counts:
         if one.online:
             for at, count in enumerate(one.durations, one.first_bucket):
                 if count:
                     durations[at] = durations.get(at, 0) + count
+    return durations
+
+
+def slow_bucket_of(durations: Mapping[int, int]) -> int | None:
+    """Return from which bucket on an answer is slow; None where there are too few."""
     total = sum(durations.values())
     if total < ENOUGH_DURATIONS:
-        return replace(record, durations=durations)
+        return None
     above = total / 100
     for at in sorted(durations, reverse=True):
         above -= durations[at]
         if above < 0:
-            slow = at + 1 + round(math.log2(SLOW_FACTOR) * _PER_OCTAVE)
-            return replace(record, durations={}, slow_bucket=slow)
+            return at + 1 + round(math.log2(SLOW_FACTOR) * _PER_OCTAVE)
     raise AssertionError("unreachable: there are durations")
 
 
 def _with_refusals(record: Record, arms: Arms, counts: Counts) -> Record:
     """Learn from the baseline which share of what it is asked it refuses."""
-    refused = sum(one.count for one in counts.of(arms.baseline) if is_refusal(one.code))
-    asked = refused + counted(counts, arms.baseline, None, 1.0).requests
+    answered, refused = answered_and_refused(counts.of(arms.baseline), None)
     return replace(
         record,
-        baseline_asked=record.baseline_asked + asked,
+        baseline_asked=record.baseline_asked + answered.requests + refused,
         baseline_refused=record.baseline_refused + refused,
     )
 

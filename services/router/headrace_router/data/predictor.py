@@ -32,7 +32,7 @@ from headrace_router.data.routes.table import Table, Variant
 from headrace_router.data.routes.tables import Tables
 from headrace_router.data.telemetry.accesslog import AccessLog
 from headrace_router.data.telemetry.counters import Counters, Key, Series
-from headrace_router.data.telemetry.erring_units import FAULTS, VariantKey
+from headrace_router.data.telemetry.erring_units import FAULTS, REFUSALS, ErringUnits, VariantKey
 from headrace_router.data.trace import Trace
 from headrace_router.data.violations import in_callers_words
 
@@ -140,7 +140,9 @@ class Predictor:
         except BaseException as error:
             code = _code_of(error)
             if variant is not None and code in FAULTS:
-                self._note_unit(table, variant, request, call)
+                self._note_unit(self._counters.erring, table, variant, request, call)
+            elif variant is not None and code in REFUSALS:
+                self._note_unit(self._counters.refused, table, variant, request, call)
             self._failed(call, _key(table, variant, code, request.priority), error)
             raise
         finally:
@@ -233,17 +235,17 @@ class Predictor:
             series.degraded += 1
         elif found.served is resolved.variant.served:
             series.invalid += 1
-        self._note_unit(resolved.table, resolved.variant, resolved.request, resolved.call)
+        self._note_unit(self._counters.erring, resolved.table, resolved.variant, resolved.request, resolved.call)
 
-    def _note_unit(self, table: Table, variant: Variant, request: Request, call: Call) -> None:
-        """Note that a unit erred."""
+    def _note_unit(self, units: ErringUnits, table: Table, variant: Variant, request: Request, call: Call) -> None:
+        """Note that a unit erred, or was refused."""
         unit = unit_of(
             table.unit,
             user_id=request.user_id,
             entity_id=request.entity_id,
             request_id=request.request_id or call.request_id,
         )
-        self._counters.erring.add(VariantKey(table.model, variant.served.version, variant.name), unit)
+        units.add(VariantKey(table.model, variant.served.version, variant.name), unit)
 
     def _failed(self, call: Call, key: Key, error: BaseException) -> None:
         """Count an error."""

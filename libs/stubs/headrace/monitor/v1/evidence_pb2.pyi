@@ -22,6 +22,33 @@ class ListGuardedExperimentsResponse(_message.Message):
     names: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class ReadHistoryRequest(_message.Message):
+    __slots__ = ("model", "version", "variant", "block_minutes", "blocks")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_MINUTES_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: str
+    variant: str
+    block_minutes: int
+    blocks: int
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., variant: _Optional[str] = ..., block_minutes: _Optional[int] = ..., blocks: _Optional[int] = ...) -> None: ...
+
+class ReadHistoryResponse(_message.Message):
+    __slots__ = ("blocks",)
+    class Block(_message.Message):
+        __slots__ = ("start_time", "counts")
+        START_TIME_FIELD_NUMBER: _ClassVar[int]
+        COUNTS_FIELD_NUMBER: _ClassVar[int]
+        start_time: _timestamp_pb2.Timestamp
+        counts: _containers.RepeatedCompositeFieldContainer[ReadCountsResponse.Counts]
+        def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., counts: _Optional[_Iterable[_Union[ReadCountsResponse.Counts, _Mapping]]] = ...) -> None: ...
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    blocks: _containers.RepeatedCompositeFieldContainer[ReadHistoryResponse.Block]
+    def __init__(self, blocks: _Optional[_Iterable[_Union[ReadHistoryResponse.Block, _Mapping]]] = ...) -> None: ...
+
 class ReadCountsRequest(_message.Message):
     __slots__ = ("model", "cursor")
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -31,7 +58,7 @@ class ReadCountsRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., cursor: _Optional[bytes] = ...) -> None: ...
 
 class ReadCountsResponse(_message.Message):
-    __slots__ = ("counts", "erring_units", "missing", "reporters", "read_time", "elapsed", "cursor")
+    __slots__ = ("counts", "erring_units", "missing", "reporters", "read_time", "elapsed", "cursor", "refused_units")
     class Counts(_message.Message):
         __slots__ = ("version", "variant", "served_from", "code", "priority", "count", "first_bucket", "duration_counts", "invalid", "degraded")
         VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +109,7 @@ class ReadCountsResponse(_message.Message):
     READ_TIME_FIELD_NUMBER: _ClassVar[int]
     ELAPSED_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_UNITS_FIELD_NUMBER: _ClassVar[int]
     counts: _containers.RepeatedCompositeFieldContainer[ReadCountsResponse.Counts]
     erring_units: _containers.RepeatedCompositeFieldContainer[ReadCountsResponse.DistinctUnits]
     missing: _containers.RepeatedCompositeFieldContainer[ReadCountsResponse.MissingReporter]
@@ -89,4 +117,5 @@ class ReadCountsResponse(_message.Message):
     read_time: _timestamp_pb2.Timestamp
     elapsed: _duration_pb2.Duration
     cursor: bytes
-    def __init__(self, counts: _Optional[_Iterable[_Union[ReadCountsResponse.Counts, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ReadCountsResponse.DistinctUnits, _Mapping]]] = ..., missing: _Optional[_Iterable[_Union[ReadCountsResponse.MissingReporter, _Mapping]]] = ..., reporters: _Optional[int] = ..., read_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cursor: _Optional[bytes] = ...) -> None: ...
+    refused_units: _containers.RepeatedCompositeFieldContainer[ReadCountsResponse.DistinctUnits]
+    def __init__(self, counts: _Optional[_Iterable[_Union[ReadCountsResponse.Counts, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ReadCountsResponse.DistinctUnits, _Mapping]]] = ..., missing: _Optional[_Iterable[_Union[ReadCountsResponse.MissingReporter, _Mapping]]] = ..., reporters: _Optional[int] = ..., read_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cursor: _Optional[bytes] = ..., refused_units: _Optional[_Iterable[_Union[ReadCountsResponse.DistinctUnits, _Mapping]]] = ...) -> None: ...

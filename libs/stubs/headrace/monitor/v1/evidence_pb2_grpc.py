@@ -40,6 +40,11 @@ class EvidenceServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadCountsRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadCountsResponse.FromString,
                 _registered_method=True)
+        self.ReadHistory = channel.unary_unary(
+                '/headrace.monitor.v1.EvidenceService/ReadHistory',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadHistoryRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadHistoryResponse.FromString,
+                _registered_method=True)
         self.ListGuardedExperiments = channel.unary_unary(
                 '/headrace.monitor.v1.EvidenceService/ListGuardedExperiments',
                 request_serializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ListGuardedExperimentsRequest.SerializeToString,
@@ -65,6 +70,17 @@ class EvidenceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadHistory(self, request, context):
+        """ReadHistory returns what was counted of a version under a variant in blocks of whole minutes, of which the last ends
+        with the minute before the present one: what a version is held against that will serve with nothing beside it. Every
+        block is there, the oldest first, those with no counts too.
+
+        Fails with INVALID_ARGUMENT naming the field; UNAVAILABLE, reason STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListGuardedExperiments(self, request, context):
         """ListGuardedExperiments returns the names of the experiments of all models that run and are to be stopped on harm.
         """
@@ -79,6 +95,11 @@ def add_EvidenceServiceServicer_to_server(servicer, server):
                     servicer.ReadCounts,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadCountsRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadCountsResponse.SerializeToString,
+            ),
+            'ReadHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadHistory,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadHistoryRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadHistoryResponse.SerializeToString,
             ),
             'ListGuardedExperiments': grpc.unary_unary_rpc_method_handler(
                     servicer.ListGuardedExperiments,
@@ -114,6 +135,33 @@ class EvidenceService:
             '/headrace.monitor.v1.EvidenceService/ReadCounts',
             headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadCountsRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadCountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.EvidenceService/ReadHistory',
+            headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadHistoryRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

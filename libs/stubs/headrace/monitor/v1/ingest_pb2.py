@@ -27,7 +27,7 @@ from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_acce
 from headrace.router.v1 import predict_pb2 as headrace_dot_router_dot_v1_dot_predict__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headrace/monitor/v1/ingest.proto\x12\x13headrace.monitor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a headrace/router/v1/predict.proto\"\xb4\x02\n\x15ReportCountersRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12/\n\x0breport_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x06series\x18\x05 \x03(\x0b\x32\".headrace.monitor.v1.CounterSeries\x12\x38\n\x07\x64ropped\x18\x06 \x03(\x0b\x32\'.headrace.monitor.v1.DroppedPredictions\x12\x36\n\x0c\x65rring_units\x18\x07 \x03(\x0b\x32 .headrace.monitor.v1.ErringUnits\x12\r\n\x05\x66inal\x18\x08 \x01(\x08\"\x18\n\x16ReportCountersResponse\"\x91\x03\n\rCounterSeries\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x43\n\x0bserved_from\x18\x04 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x0c\n\x04\x63ode\x18\x05 \x01(\x05\x12\r\n\x05layer\x18\x06 \x01(\t\x12\x15\n\rfallback_step\x18\x07 \x01(\t\x12\x14\n\x0c\x66irst_bucket\x18\x08 \x01(\x05\x12\x17\n\x0f\x64uration_counts\x18\t \x03(\x03\x12\x16\n\x0e\x64uration_sum_s\x18\n \x01(\x01\x12\x0c\n\x04rows\x18\x0b \x01(\x03\x12\x12\n\nexecutions\x18\x0c \x01(\x01\x12\x10\n\x08queue_us\x18\r \x01(\x03\x12\x12\n\ncompute_us\x18\x0e \x01(\x03\x12\x12\n\ngeneration\x18\x0f \x01(\x03\x12\x10\n\x08priority\x18\x10 \x01(\x05\x12\x0f\n\x07invalid\x18\x11 \x01(\x03\x12\x10\n\x08\x64\x65graded\x18\x12 \x01(\x03\"N\n\x0b\x45rringUnits\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x0e\n\x06hashes\x18\x04 \x03(\x07\"3\n\x12\x44roppedPredictions\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x86\x01\n\x18ReportPredictionsRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x33\n\x05\x62\x61tch\x18\x04 \x01(\x0b\x32$.headrace.monitor.v1.PredictionBatch\"\x1b\n\x19ReportPredictionsResponse\"J\n\x18ReportShadowPairsRequest\x12.\n\x05pairs\x18\x01 \x03(\x0b\x32\x1f.headrace.monitor.v1.ShadowPair\"\x1b\n\x19ReportShadowPairsResponse\"\xe4\x01\n\nShadowPair\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x16\n\x0eshadow_version\x18\x03 \x01(\t\x12\x15\n\rprediction_id\x18\x04 \x01(\t\x12\x0c\n\x04rows\x18\x05 \x01(\x05\x12\x0f\n\x07outputs\x18\x06 \x01(\x0c\x12\x16\n\x0eshadow_outputs\x18\x07 \x01(\x0c\x12\x13\n\x0bshadow_code\x18\x08 \x01(\x05\x12\x0f\n\x07took_us\x18\t \x01(\x03\x12\x16\n\x0eshadow_took_us\x18\n \x01(\x03\x12\x12\n\nattributes\x18\x0b \x01(\t\"\xdb\x02\n\x0fPredictionBatch\x12\x34\n\x06groups\x18\x01 \x03(\x0b\x32$.headrace.monitor.v1.PredictionGroup\x12\r\n\x05group\x18\x02 \x03(\r\x12\x16\n\x0eprediction_ids\x18\x03 \x01(\x0c\x12\x16\n\x0e\x61nswer_time_us\x18\x04 \x03(\x03\x12\x12\n\nrequest_id\x18\x05 \x03(\t\x12\x0c\n\x04unit\x18\x06 \x03(\t\x12\x11\n\tentity_id\x18\x07 \x03(\t\x12\x10\n\x08total_us\x18\x08 \x03(\r\x12\x10\n\x08queue_us\x18\t \x03(\r\x12\x12\n\ncompute_us\x18\n \x03(\r\x12\x0e\n\x06\x61ge_ms\x18\x0b \x03(\x04\x12\x13\n\x0bprobability\x18\x0c \x03(\x02\x12\x0c\n\x04rows\x18\r \x03(\r\x12\x0e\n\x06inputs\x18\x0e \x03(\x0c\x12\x0f\n\x07outputs\x18\x0f \x03(\x0c\x12\x12\n\nattributes\x18\x10 \x03(\t\"\xf0\x02\n\x0fPredictionGroup\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07variant\x18\x04 \x01(\t\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12\x0c\n\x04rule\x18\x06 \x01(\t\x12\x43\n\x0bserved_from\x18\x07 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x15\n\rfallback_step\x18\x08 \x01(\t\x12@\n\x06inputs\x18\t \x03(\x0b\x32\x30.headrace.monitor.v1.PredictionGroup.InputLayout\x12\x10\n\x08pipeline\x18\n \x01(\t\x12\x0c\n\x04step\x18\x0b \x01(\t\x1a<\n\x0bInputLayout\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x32\xfa\x02\n\rIngestService\x12q\n\x0eReportCounters\x12*.headrace.monitor.v1.ReportCountersRequest\x1a+.headrace.monitor.v1.ReportCountersResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12z\n\x11ReportPredictions\x12-.headrace.monitor.v1.ReportPredictionsRequest\x1a..headrace.monitor.v1.ReportPredictionsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12z\n\x11ReportShadowPairs\x12-.headrace.monitor.v1.ReportShadowPairsRequest\x1a..headrace.monitor.v1.ReportShadowPairsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headrace/monitor/v1/ingest.proto\x12\x13headrace.monitor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a headrace/router/v1/predict.proto\"\xed\x02\n\x15ReportCountersRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12/\n\x0breport_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x06series\x18\x05 \x03(\x0b\x32\".headrace.monitor.v1.CounterSeries\x12\x38\n\x07\x64ropped\x18\x06 \x03(\x0b\x32\'.headrace.monitor.v1.DroppedPredictions\x12\x36\n\x0c\x65rring_units\x18\x07 \x03(\x0b\x32 .headrace.monitor.v1.ErringUnits\x12\r\n\x05\x66inal\x18\x08 \x01(\x08\x12\x37\n\rrefused_units\x18\t \x03(\x0b\x32 .headrace.monitor.v1.ErringUnits\"\x18\n\x16ReportCountersResponse\"\x91\x03\n\rCounterSeries\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x43\n\x0bserved_from\x18\x04 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x0c\n\x04\x63ode\x18\x05 \x01(\x05\x12\r\n\x05layer\x18\x06 \x01(\t\x12\x15\n\rfallback_step\x18\x07 \x01(\t\x12\x14\n\x0c\x66irst_bucket\x18\x08 \x01(\x05\x12\x17\n\x0f\x64uration_counts\x18\t \x03(\x03\x12\x16\n\x0e\x64uration_sum_s\x18\n \x01(\x01\x12\x0c\n\x04rows\x18\x0b \x01(\x03\x12\x12\n\nexecutions\x18\x0c \x01(\x01\x12\x10\n\x08queue_us\x18\r \x01(\x03\x12\x12\n\ncompute_us\x18\x0e \x01(\x03\x12\x12\n\ngeneration\x18\x0f \x01(\x03\x12\x10\n\x08priority\x18\x10 \x01(\x05\x12\x0f\n\x07invalid\x18\x11 \x01(\x03\x12\x10\n\x08\x64\x65graded\x18\x12 \x01(\x03\"N\n\x0b\x45rringUnits\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x0e\n\x06hashes\x18\x04 \x03(\x07\"3\n\x12\x44roppedPredictions\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x86\x01\n\x18ReportPredictionsRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x33\n\x05\x62\x61tch\x18\x04 \x01(\x0b\x32$.headrace.monitor.v1.PredictionBatch\"\x1b\n\x19ReportPredictionsResponse\"J\n\x18ReportShadowPairsRequest\x12.\n\x05pairs\x18\x01 \x03(\x0b\x32\x1f.headrace.monitor.v1.ShadowPair\"\x1b\n\x19ReportShadowPairsResponse\"\xe4\x01\n\nShadowPair\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x16\n\x0eshadow_version\x18\x03 \x01(\t\x12\x15\n\rprediction_id\x18\x04 \x01(\t\x12\x0c\n\x04rows\x18\x05 \x01(\x05\x12\x0f\n\x07outputs\x18\x06 \x01(\x0c\x12\x16\n\x0eshadow_outputs\x18\x07 \x01(\x0c\x12\x13\n\x0bshadow_code\x18\x08 \x01(\x05\x12\x0f\n\x07took_us\x18\t \x01(\x03\x12\x16\n\x0eshadow_took_us\x18\n \x01(\x03\x12\x12\n\nattributes\x18\x0b \x01(\t\"\xdb\x02\n\x0fPredictionBatch\x12\x34\n\x06groups\x18\x01 \x03(\x0b\x32$.headrace.monitor.v1.PredictionGroup\x12\r\n\x05group\x18\x02 \x03(\r\x12\x16\n\x0eprediction_ids\x18\x03 \x01(\x0c\x12\x16\n\x0e\x61nswer_time_us\x18\x04 \x03(\x03\x12\x12\n\nrequest_id\x18\x05 \x03(\t\x12\x0c\n\x04unit\x18\x06 \x03(\t\x12\x11\n\tentity_id\x18\x07 \x03(\t\x12\x10\n\x08total_us\x18\x08 \x03(\r\x12\x10\n\x08queue_us\x18\t \x03(\r\x12\x12\n\ncompute_us\x18\n \x03(\r\x12\x0e\n\x06\x61ge_ms\x18\x0b \x03(\x04\x12\x13\n\x0bprobability\x18\x0c \x03(\x02\x12\x0c\n\x04rows\x18\r \x03(\r\x12\x0e\n\x06inputs\x18\x0e \x03(\x0c\x12\x0f\n\x07outputs\x18\x0f \x03(\x0c\x12\x12\n\nattributes\x18\x10 \x03(\t\"\xd0\x02\n\x0fPredictionGroup\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07variant\x18\x04 \x01(\t\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12\x0c\n\x04rule\x18\x06 \x01(\t\x12\x43\n\x0bserved_from\x18\x07 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x15\n\rfallback_step\x18\x08 \x01(\t\x12@\n\x06inputs\x18\t \x03(\x0b\x32\x30.headrace.monitor.v1.PredictionGroup.InputLayout\x1a<\n\x0bInputLayout\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x32\xfa\x02\n\rIngestService\x12q\n\x0eReportCounters\x12*.headrace.monitor.v1.ReportCountersRequest\x1a+.headrace.monitor.v1.ReportCountersResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12z\n\x11ReportPredictions\x12-.headrace.monitor.v1.ReportPredictionsRequest\x1a..headrace.monitor.v1.ReportPredictionsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12z\n\x11ReportShadowPairs\x12-.headrace.monitor.v1.ReportShadowPairsRequest\x1a..headrace.monitor.v1.ReportShadowPairsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,31 +41,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INGESTSERVICE'].methods_by_name['ReportShadowPairs']._loaded_options = None
   _globals['_INGESTSERVICE'].methods_by_name['ReportShadowPairs']._serialized_options = b'\312\301\030\002\020\001'
   _globals['_REPORTCOUNTERSREQUEST']._serialized_start=158
-  _globals['_REPORTCOUNTERSREQUEST']._serialized_end=466
-  _globals['_REPORTCOUNTERSRESPONSE']._serialized_start=468
-  _globals['_REPORTCOUNTERSRESPONSE']._serialized_end=492
-  _globals['_COUNTERSERIES']._serialized_start=495
-  _globals['_COUNTERSERIES']._serialized_end=896
-  _globals['_ERRINGUNITS']._serialized_start=898
-  _globals['_ERRINGUNITS']._serialized_end=976
-  _globals['_DROPPEDPREDICTIONS']._serialized_start=978
-  _globals['_DROPPEDPREDICTIONS']._serialized_end=1029
-  _globals['_REPORTPREDICTIONSREQUEST']._serialized_start=1032
-  _globals['_REPORTPREDICTIONSREQUEST']._serialized_end=1166
-  _globals['_REPORTPREDICTIONSRESPONSE']._serialized_start=1168
-  _globals['_REPORTPREDICTIONSRESPONSE']._serialized_end=1195
-  _globals['_REPORTSHADOWPAIRSREQUEST']._serialized_start=1197
-  _globals['_REPORTSHADOWPAIRSREQUEST']._serialized_end=1271
-  _globals['_REPORTSHADOWPAIRSRESPONSE']._serialized_start=1273
-  _globals['_REPORTSHADOWPAIRSRESPONSE']._serialized_end=1300
-  _globals['_SHADOWPAIR']._serialized_start=1303
-  _globals['_SHADOWPAIR']._serialized_end=1531
-  _globals['_PREDICTIONBATCH']._serialized_start=1534
-  _globals['_PREDICTIONBATCH']._serialized_end=1881
-  _globals['_PREDICTIONGROUP']._serialized_start=1884
-  _globals['_PREDICTIONGROUP']._serialized_end=2252
-  _globals['_PREDICTIONGROUP_INPUTLAYOUT']._serialized_start=2192
-  _globals['_PREDICTIONGROUP_INPUTLAYOUT']._serialized_end=2252
-  _globals['_INGESTSERVICE']._serialized_start=2255
-  _globals['_INGESTSERVICE']._serialized_end=2633
+  _globals['_REPORTCOUNTERSREQUEST']._serialized_end=523
+  _globals['_REPORTCOUNTERSRESPONSE']._serialized_start=525
+  _globals['_REPORTCOUNTERSRESPONSE']._serialized_end=549
+  _globals['_COUNTERSERIES']._serialized_start=552
+  _globals['_COUNTERSERIES']._serialized_end=953
+  _globals['_ERRINGUNITS']._serialized_start=955
+  _globals['_ERRINGUNITS']._serialized_end=1033
+  _globals['_DROPPEDPREDICTIONS']._serialized_start=1035
+  _globals['_DROPPEDPREDICTIONS']._serialized_end=1086
+  _globals['_REPORTPREDICTIONSREQUEST']._serialized_start=1089
+  _globals['_REPORTPREDICTIONSREQUEST']._serialized_end=1223
+  _globals['_REPORTPREDICTIONSRESPONSE']._serialized_start=1225
+  _globals['_REPORTPREDICTIONSRESPONSE']._serialized_end=1252
+  _globals['_REPORTSHADOWPAIRSREQUEST']._serialized_start=1254
+  _globals['_REPORTSHADOWPAIRSREQUEST']._serialized_end=1328
+  _globals['_REPORTSHADOWPAIRSRESPONSE']._serialized_start=1330
+  _globals['_REPORTSHADOWPAIRSRESPONSE']._serialized_end=1357
+  _globals['_SHADOWPAIR']._serialized_start=1360
+  _globals['_SHADOWPAIR']._serialized_end=1588
+  _globals['_PREDICTIONBATCH']._serialized_start=1591
+  _globals['_PREDICTIONBATCH']._serialized_end=1938
+  _globals['_PREDICTIONGROUP']._serialized_start=1941
+  _globals['_PREDICTIONGROUP']._serialized_end=2277
+  _globals['_PREDICTIONGROUP_INPUTLAYOUT']._serialized_start=2217
+  _globals['_PREDICTIONGROUP_INPUTLAYOUT']._serialized_end=2277
+  _globals['_INGESTSERVICE']._serialized_start=2280
+  _globals['_INGESTSERVICE']._serialized_end=2658
 # @@protoc_insertion_point(module_scope)

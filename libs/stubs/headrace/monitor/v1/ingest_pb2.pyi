@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ReportCountersRequest(_message.Message):
-    __slots__ = ("data_plane", "process", "sequence", "report_time", "series", "dropped", "erring_units", "final")
+    __slots__ = ("data_plane", "process", "sequence", "report_time", "series", "dropped", "erring_units", "final", "refused_units")
     DATA_PLANE_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class ReportCountersRequest(_message.Message):
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     ERRING_UNITS_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_UNITS_FIELD_NUMBER: _ClassVar[int]
     data_plane: str
     process: str
     sequence: int
@@ -29,7 +30,8 @@ class ReportCountersRequest(_message.Message):
     dropped: _containers.RepeatedCompositeFieldContainer[DroppedPredictions]
     erring_units: _containers.RepeatedCompositeFieldContainer[ErringUnits]
     final: bool
-    def __init__(self, data_plane: _Optional[str] = ..., process: _Optional[str] = ..., sequence: _Optional[int] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., series: _Optional[_Iterable[_Union[CounterSeries, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedPredictions, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., final: _Optional[bool] = ...) -> None: ...
+    refused_units: _containers.RepeatedCompositeFieldContainer[ErringUnits]
+    def __init__(self, data_plane: _Optional[str] = ..., process: _Optional[str] = ..., sequence: _Optional[int] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., series: _Optional[_Iterable[_Union[CounterSeries, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedPredictions, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., final: _Optional[bool] = ..., refused_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ...) -> None: ...
 
 class ReportCountersResponse(_message.Message):
     __slots__ = ()

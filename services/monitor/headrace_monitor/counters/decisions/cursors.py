@@ -37,10 +37,11 @@ class CountKey(NamedTuple):
 
 
 class ArmKey(NamedTuple):
-    """A version under a variant."""
+    """A version under a variant, and whether its units were refused; else they erred."""
 
     version: str
     variant: str
+    refused: bool = False
 
 
 class MinuteTally(NamedTuple):
@@ -54,7 +55,7 @@ class MinuteTally(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """store: incarnation of the database. read_time: when it was made. since: the minute; counted: from there on.
-    units: that erred since the first cursor.
+    units: that erred, or were refused, since the first cursor.
     """
 
     store: str
@@ -66,7 +67,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class NewCounts:
-    """counts: new ones. units: that erred, with how many of them are new. cursor: where to go on."""
+    """counts: new ones. units: that erred, or were refused, with how many are new. cursor: where to go on."""
 
     counts: Mapping[CountKey, Tally]
     units: Mapping[ArmKey, tuple[int, int]]

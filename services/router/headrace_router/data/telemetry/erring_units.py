@@ -1,4 +1,5 @@
-"""Which units had a fault or an invalid answer, by variant: as many hashes as a sketch has, until they are reported.
+"""Which units had a fault or an invalid answer, or were refused, by variant: as many hashes as a sketch has, until they
+are reported.
 
 Where units keep their variant, one client that fails all the time counts once.
 """
@@ -21,6 +22,8 @@ MAX_VARIANTS = 1024
 FAULTS = frozenset(
     (Code.UNKNOWN, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS)
 )
+# Codes that are a caller's, or a version's that takes less than another one.
+REFUSALS = frozenset((Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE))
 
 
 class VariantKey(NamedTuple):
@@ -32,13 +35,13 @@ class VariantKey(NamedTuple):
 
 
 class ErringUnits:
-    """Units that erred since they were reported."""
+    """Units that erred, or that were refused, since they were reported."""
 
     def __init__(self) -> None:
         self._hashes: dict[VariantKey, set[int]] = {}
 
     def add(self, key: VariantKey, unit: str) -> None:
-        """Note that a unit erred."""
+        """Note a unit."""
         hashes = self._hashes.get(key)
         if hashes is None:
             if len(self._hashes) >= MAX_VARIANTS:

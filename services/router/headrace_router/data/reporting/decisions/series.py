@@ -32,13 +32,23 @@ class Source(NamedTuple):
     process: str
 
 
+class Units(NamedTuple):
+    """Hashes of units by variant: of those that erred, and of those that were refused."""
+
+    erring: dict[VariantKey, list[int]]
+    refused: dict[VariantKey, list[int]]
+
+
+NO_UNITS = Units({}, {})
+
+
 class Report(NamedTuple):
     """A message, and what is to be noted when it is acknowledged: when each series in it was counted up last, and the
     units in it."""
 
     message: ingest_pb2.ReportCountersRequest
     latest: list[tuple[Series, float]]
-    units: dict[VariantKey, list[int]]
+    units: Units
 
 
 class CounterReports:
@@ -55,15 +65,15 @@ class CounterReports:
         Each is made when it is asked for, so that nobody is held up by all of them together.
         """
         changed = [(key, one) for key, one in self._counters.series.items() if one.reported != one.latest]
-        units = dict(self._counters.erring.unreported())
+        units = Units(dict(self._counters.erring.unreported()), dict(self._counters.refused.unreported()))
         now = self._counters.clock()
-        quiet = not changed and not units and self._dropped_so_far() == self._known_dropped
+        quiet = not changed and units == NO_UNITS and self._dropped_so_far() == self._known_dropped
         if quiet and now < self._reported + QUIET_S:
             return
         self._reported = now
         while True:
             report, size_bytes = self._report(units), 0
-            units = {}
+            units = NO_UNITS
             while changed and size_bytes < REPORT_BYTES:
                 key, one = changed.pop()
                 message = series_of(key, one)
@@ -78,16 +88,17 @@ class CounterReports:
         """Note that the monitor knows what a report says."""
         for series, latest in report.latest:
             series.reported = latest
-        self._counters.erring.acknowledged(report.units)
+        self._counters.erring.acknowledged(report.units.erring)
+        self._counters.refused.acknowledged(report.units.refused)
         self._known_dropped = {one.reason: one.count for one in report.message.dropped}
 
     def final(self) -> Report:
         """Return the last report, which says that no other follows."""
-        report = self._report({})
+        report = self._report(NO_UNITS)
         report.message.final = True
         return report
 
-    def _report(self, units: dict[VariantKey, list[int]]) -> Report:
+    def _report(self, units: Units) -> Report:
         self._sequence += 1
         made = timestamp_pb2.Timestamp()
         made.FromNanoseconds(int(self._counters.unix_s(self._counters.clock()) * 1e9))
@@ -96,8 +107,9 @@ class CounterReports:
         )
         for reason, count in self._dropped_so_far().items():
             message.dropped.add(reason=reason, count=count)
-        for key, hashes in units.items():
-            message.erring_units.add(model=key.model, version=key.version, variant=key.variant, hashes=hashes)
+        for listed, known in ((message.erring_units, units.erring), (message.refused_units, units.refused)):
+            for key, hashes in known.items():
+                listed.add(model=key.model, version=key.version, variant=key.variant, hashes=hashes)
         return Report(message, [], units)
 
     def _dropped_so_far(self) -> dict[str, int]:
