@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
+import psutil
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from headrace.autoscaler.v1 import policy_pb2
@@ -16,7 +17,8 @@ from headrace.monitor.v1 import alert_pb2
 from headrace_client import AsyncClient
 from headrace_client.errors import HeadraceError
 from headrace_servicekit.testing import eventually
-from headrace_stack.replicas import Replicas
+from headrace_stack.process import is_alive
+from headrace_stack.replicas import MOST, Replicas
 from headrace_stack.snapshot import State
 from headrace_stack.testing import held_stack
 
@@ -80,13 +82,33 @@ async def has(client: AsyncClient, ready: int) -> bool:
     return there.ready == ready == pool.desired_replicas and settled
 
 
-async def signals_alerts(client: AsyncClient) -> list[alert_pb2.Alert]:
-    """Return the open alerts that say that nobody knows what is asked of a pool."""
+async def alerts(client: AsyncClient, rule: str) -> list[alert_pb2.Alert]:
+    """Return the open alerts of a rule; none while nobody says."""
     try:
         found = await client.list_alerts(state=alert_pb2.Alert.STATE_OPEN)
     except HeadraceError:
         return []
-    return [one for one in found if one.rule == "autoscaler/signals"]
+    return [one for one in found if one.rule == rule]
+
+
+async def told_of(client: AsyncClient, rule: str, *, within: float = 90.0) -> alert_pb2.Alert:
+    """Wait for an alert on the pool."""
+
+    async def told() -> list[alert_pb2.Alert]:
+        return await alerts(client, rule)
+
+    (alert,) = await eventually(told, within=within, every=0.5)
+    assert alert.subject == "pools/default"
+    return alert
+
+
+async def over(client: AsyncClient, rule: str) -> None:
+    """Wait until there is no alert of a rule any more."""
+
+    async def none() -> bool:
+        return not await alerts(client, rule)
+
+    await eventually(none, within=120, every=1.0)
 
 
 def assert_kept(stack: RunningStack, scene: Scene, *, restarted: set[str]) -> None:
@@ -136,10 +158,10 @@ async def test_a_leader_that_hangs_is_followed_and_changes_nothing_when_it_comes
             await eventually(lambda: put(client, policy), within=60, every=0.5)
             await eventually(lambda: has(client, 1), within=60, every=0.5)
 
-        async def over() -> bool:
+        async def leads_no_more() -> bool:
             return not await scales(scaled_stack, leader)
 
-        await eventually(over, within=60, every=0.2)
+        await eventually(leads_no_more, within=60, every=0.2)
         for _ in range(20):
             await scene.load.goes_on(0.5)
             assert await has(client, 1)
@@ -155,28 +177,90 @@ async def test_metrics_that_are_gone_for_a_minute_take_nobody_away_and_raise_an_
     scaled_stack: RunningStack, tmp_path: Path
 ):
     async with two_ready(scaled_stack, tmp_path) as (scene, client):
-
-        async def told() -> Any:
-            return await signals_alerts(client)
-
         with parts.frozen(scaled_stack, "router-control"):
-            (alert,) = await eventually(told, within=75, every=0.5)
-            assert alert.subject == "pools/default"
-            assert "not scaled" in alert.summary
+            assert "not scaled" in (await told_of(client, "autoscaler/signals")).summary
             await scene.load.goes_on(30.0)
         await scene.well_again()
         await eventually(lambda: has(client, 2), within=60, every=0.5)
         assert_kept(scaled_stack, scene, restarted=set())
-
-        async def over() -> bool:
-            return not await signals_alerts(client)
-
-        await eventually(over, within=120, every=1.0)
+        await over(client, "autoscaler/signals")
         decisions = await client.list_decisions("default", only_changes=True)
         load = scene.load
     assert {one.desired_replicas for one in decisions[:-1]} <= {2}
     assert load.failures() == []
     assert await scene.complaints() == []
+
+
+async def test_a_batcher_that_never_becomes_ready_is_told_of_and_tried_again_until_it_does(
+    scaled_stack: RunningStack, tmp_path: Path
+):
+    async with two_ready(scaled_stack, tmp_path) as (scene, client):
+        one, two = two_replicas(), two_replicas()
+        one.targets[0].value = RATE * 2
+        await client.put_policy(one)
+        await eventually(lambda: has(client, 1), within=60, every=0.5)
+        async with never_ready(scaled_stack, BATCHERS[1]):
+            await client.put_policy(two)
+            assert "not started" in (await told_of(client, "autoscaler/actuator", within=150)).summary
+            (pool,) = await client.list_pools()
+            assert (pool.replicas.ready, pool.desired_replicas) == (1, 2), "what is not ready is not counted"
+        await eventually(lambda: has(client, 2), within=180, every=0.5)
+        await over(client, "autoscaler/actuator")
+        load = scene.load
+    assert load.failures() == []
+    assert await scene.complaints() == []
+
+
+async def test_a_supervisor_that_refuses_or_hangs_is_told_of_and_costs_nobody_anything(
+    scaled_stack: RunningStack, tmp_path: Path
+):
+    async with two_ready(scaled_stack, tmp_path) as (scene, client):
+        many = two_replicas()
+        many.min_replicas = many.max_replicas = MOST + 1
+        await client.put_policy(many)
+        alert = await told_of(client, "autoscaler/actuator")
+        assert f"must lie in 0..{MOST}" in alert.summary
+        await client.put_policy(two_replicas())
+        await over(client, "autoscaler/actuator")  # although nothing is scaled
+        assert await has(client, 2)
+
+        fewer = two_replicas()
+        fewer.targets[0].value = RATE * 2
+        supervisor = psutil.Process(scaled_stack.seen().supervisor.pid)
+        supervisor.suspend()
+        try:
+            await client.put_policy(fewer)
+            assert "did not answer" in (await told_of(client, "autoscaler/actuator")).summary
+            await scene.load.goes_on(5.0)
+        finally:
+            supervisor.resume()
+        await eventually(lambda: has(client, 1), within=90, every=0.5)
+        await over(client, "autoscaler/actuator")
+        load = scene.load
+    assert load.failures() == []
+    assert await scene.complaints() == []
+
+
+@asynccontextmanager
+async def never_ready(stack: RunningStack, component: str) -> AsyncIterator[None]:
+    """Kill a component whenever it is started, until the block ends."""
+
+    async def keep_away() -> None:
+        while True:
+            processes = [one.process for one in stack.seen().components if one.name == component]
+            for process in processes:
+                if process is not None and is_alive(process):
+                    with suppress(psutil.NoSuchProcess):
+                        psutil.Process(process.pid).kill()
+            await asyncio.sleep(0.05)
+
+    keeping = asyncio.create_task(keep_away(), name=f"keep {component} away")
+    try:
+        yield
+        assert not keeping.done(), keeping
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
 
 
 async def put(client: AsyncClient, policy: policy_pb2.ScalingPolicy) -> bool:

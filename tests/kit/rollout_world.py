@@ -4,11 +4,8 @@ as they promise to be (etags, request ids, managers), and a judge and head-room 
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
 
 from headrace.router.v1 import route_pb2
 from headrace_rollout.decisions.headroom import Room
@@ -17,52 +14,6 @@ from headrace_rollout.observing import Judged
 from headrace_rollout.peers import Written
 from headrace_servicekit.errors import Aborted, AlreadyExists, PreconditionFailed, Unavailable
 from headrace_servicekit.identity import model_not_found
-
-
-class KilledError(BaseException):
-    """The process is gone; whatever catches exceptions does not catch this."""
-
-
-class Checkpoints:
-    """Every call to the outside passes here twice: before it is made, and after it was, before the answer is there.
-
-    at: of which of these (from 0) `act` is done; None for none. count: how many there were.
-    """
-
-    def __init__(self, at: int | None = None, act: Callable[[], Awaitable[None]] | None = None) -> None:
-        self._at, self._act = at, act
-        self.count = 0
-
-    async def passed(self) -> None:
-        """Do what is to be done here."""
-        number, self.count = self.count, self.count + 1
-        if number == self._at and self._act is not None:
-            await self._act()
-
-
-async def kill() -> None:
-    """End the process here."""
-    raise KilledError
-
-
-class Through:
-    """An object whose async methods pass the checkpoints."""
-
-    def __init__(self, inner: Any, checkpoints: Checkpoints) -> None:
-        self._inner, self._checkpoints = inner, checkpoints
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if not asyncio.iscoroutinefunction(found):
-            return found
-
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            await self._checkpoints.passed()
-            answer = await found(*args, **kwargs)
-            await self._checkpoints.passed()
-            return answer
-
-        return call
 
 
 class World:

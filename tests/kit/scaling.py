@@ -29,6 +29,8 @@ from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.postgres.connections import Address
 from prometheus_client import CollectorRegistry
 
+from tests.kit.checkpoints import CheckedLease, Checkpoints, Through
+
 
 def batcher(
     process: str,
@@ -133,15 +135,22 @@ class ScaledPools:
 
 @asynccontextmanager
 async def scaled_pools(
-    url: str, fleet: FixedFleet, actuator: Any, *, lease: timedelta = timedelta(seconds=10), clock: Clock | None = None
+    url: str,
+    fleet: FixedFleet,
+    actuator: Any,
+    *,
+    lease: timedelta = timedelta(seconds=10),
+    clock: Clock | None = None,
+    points: Checkpoints | None = None,
 ) -> AsyncIterator[ScaledPools]:
-    """Lend a leader that has the lease, unless another one has."""
-    clock = clock or SystemClock()
+    """Lend a leader that has the lease, unless another one has. points: that its calls to the outside pass."""
+    clock, points = clock or SystemClock(), points or Checkpoints()
     async with Database(Address(url), size=4) as database:
         await database.migrate()
         pools, observer = Pools(database, most=1000), Observer(fleet, clock)
-        leading = LeaderLease(database, "scale pools", clock, lease=lease)
+        leading = CheckedLease(database, "scale pools", clock, lease=lease, points=points)
         metrics = AutoscalerMetrics(CollectorRegistry())
-        leader = Leader(leading, pools, observer, actuator, clock, metrics, actuator_timeout_s=5.0)
+        acting: Any = Through(actuator, points)
+        leader = Leader(leading, pools, observer, acting, clock, metrics, actuator_timeout_s=5.0)
         await leading.acquire()
         yield ScaledPools(database, leading, pools, Decisions(database), fleet, actuator, observer, leader)

@@ -45,7 +45,7 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     ingest = IngestServicer(counters=counters.intake, predictions=log.ingestion, pairs=shadows.intake)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest, server)
     experiments = open_experiments(runtime, server, database, queries)
-    evidence = EvidenceServicer(counters.evidence, experiments.guarded)
+    evidence = EvidenceServicer(counters.evidence, experiments.running)
     evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(evidence, server)
     alerting = await start_alerts(runtime, server, database, experiment_event)
     loaded, histograms = LoadedDrift(drift), WindowHistograms(database)

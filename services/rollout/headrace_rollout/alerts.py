@@ -1,31 +1,39 @@
-"""Open alerts that ask for a freeze, as the monitor tells them."""
+"""What asks for a freeze, as the monitor tells it: open alerts, and experiments that run."""
 
 from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from headrace.monitor.v1 import alert_pb2, alert_pb2_grpc
+from headrace.monitor.v1 import alert_pb2, alert_pb2_grpc, evidence_pb2, evidence_pb2_grpc
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.peers import Peer
 
 WATCH_S = 3600.0
+EXPERIMENTS_EVERY_S, CALL_S = 5.0, 3.0
 PAUSE_S = 0.5
 MAX_RETRY_S = 5.0
 
 
 class FreezeAlerts:
-    """`run` for as long as the service lives. While the monitor is away what was known last counts."""
+    """`run` and `watch_experiments` for as long as the service lives. While the monitor is away what was known last
+    counts.
+    """
 
     def __init__(self, channel: Any, clock: Clock) -> None:
         self._stub = alert_pb2_grpc.AlertServiceStub(channel)
+        self._evidence = evidence_pb2_grpc.EvidenceServiceStub(channel)
         self._clock = clock
         self._open: dict[str, alert_pb2.Alert] = {}
+        self._experiments: dict[str, str] = {}
 
     def of(self, model: str, *, signal: str = "") -> tuple[str, ...]:
         """Return what is said of a model, each in a sentence, in the order of their names. signal: of that alone."""
         found = [alert for _, alert in sorted(self._open.items()) if alert.model in (model, "*")]
         found = [alert for alert in found if signal in ("", alert.signal)]
-        return tuple(f"{alert.rule.removeprefix('alertRules/')}: {alert.summary}" for alert in found)
+        told = tuple(f"{alert.rule.removeprefix('alertRules/')}: {alert.summary}" for alert in found)
+        if signal or model not in self._experiments:
+            return told
+        return (*told, f"{self._experiments[model]} runs, and another version would change what it measures")
 
     async def run(self) -> NoReturn:
         """Follow the alerts for ever."""
@@ -33,6 +41,19 @@ class FreezeAlerts:
         while True:
             await monitor.hold(lambda: self._follow(monitor))
             await monitor.pause()
+
+    async def watch_experiments(self) -> NoReturn:
+        """Ask which experiments run, for ever."""
+        every_s = EXPERIMENTS_EVERY_S
+        monitor = Peer("monitor", every_s=every_s, max_backoff_s=every_s, clock=self._clock, call="experiments")
+        while True:
+            await monitor.call(self._look)
+            await monitor.pause()
+
+    async def _look(self) -> None:
+        request = evidence_pb2.ListGuardedExperimentsRequest()
+        names = (await self._evidence.ListGuardedExperiments(request, timeout=CALL_S)).running
+        self._experiments = {name.split("/")[1]: name for name in names}
 
     async def _follow(self, monitor: Peer) -> None:
         snapshot: dict[str, alert_pb2.Alert] | None = {}

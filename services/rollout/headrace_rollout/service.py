@@ -74,6 +74,7 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     runtime.loop("experiments", guard_experiments)
     runtime.loop("approved", lambda: periodic("approved", approved.start, every_s=EVERY_S, clock=clock))
     runtime.loop("alerts", alerts.run)
+    runtime.loop("running experiments", alerts.watch_experiments)
     runtime.loop("feed", feed.run)
     runtime.loop("feed hints", lambda: periodic("feed hints", feed.listen, every_s=1.0, clock=clock))
     runtime.loop("hints", lambda: periodic("hints", listen, every_s=1.0, clock=clock))

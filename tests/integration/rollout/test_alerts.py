@@ -1,10 +1,12 @@
-"""Alerts that ask for a freeze, from the monitor's own AlertService."""
+"""What asks for a freeze: alerts from the monitor's own AlertService, and experiments that it runs."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
-from headrace.monitor.v1 import alert_pb2
+from headrace.monitor.v1 import alert_pb2, experiment_pb2, experiment_pb2_grpc
 from headrace_rollout.alerts import FreezeAlerts
 from headrace_servicekit import client
 from headrace_servicekit.clock import SystemClock
@@ -12,6 +14,8 @@ from headrace_servicekit.testing import eventually
 from headrace_statistics.severity import Severity
 
 from tests.kit.alerting import alerting
+from tests.kit.monitor import real_monitor
+from tests.kit.registry import memory_registry
 
 
 async def test_an_alert_with_freeze_is_known_until_it_is_over(postgres_url: str):
@@ -36,3 +40,34 @@ async def test_an_alert_with_freeze_is_known_until_it_is_over(postgres_url: str)
             finally:
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_an_experiment_freezes_the_rollouts_of_its_model_for_as_long_as_it_runs(
+    postgres_url: str, s3: Any, tmp_path: Path
+):
+    name = "models/shop/experiments/ranking"
+    async with (
+        memory_registry() as registry,
+        real_monitor(postgres_url, s3, tmp_path, registry=registry.target, query_dir=tmp_path) as monitor,
+    ):
+        experiments: Any = experiment_pb2_grpc.ExperimentServiceStub(monitor.channel)
+        freezing = FreezeAlerts(monitor.channel, SystemClock())
+        following = asyncio.create_task(freezing.watch_experiments())
+        try:
+            made = experiment_pb2.Experiment(
+                name=name,
+                variants=[{"name": "control", "weight": 1}, {"name": "new", "weight": 1}],  # pyright: ignore
+                metrics=[{"name": "conversion", "relative_effect": 0.5}],  # pyright: ignore
+            )
+            await experiments.CreateExperiment(experiment_pb2.CreateExperimentRequest(experiment=made), timeout=10)
+            assert freezing.of("shop") == ()
+            await experiments.StartExperiment(experiment_pb2.StartExperimentRequest(name=name), timeout=10)
+            (told,) = await eventually(lambda: freezing.of("shop"), within=20)
+            assert told.startswith(f"{name} runs")
+            assert (freezing.of("digits"), freezing.of("shop", signal="drift")) == ((), ())
+            ended = experiment_pb2.EndExperimentRequest(name=name, reason="enough")
+            await experiments.EndExperiment(ended, timeout=10)
+            await eventually(lambda: freezing.of("shop") == (), within=20)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)

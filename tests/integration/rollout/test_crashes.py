@@ -23,8 +23,9 @@ from headrace_servicekit.errors import ServiceError
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.testing import eventually
 
+from tests.kit.checkpoints import Checkpoints, KilledError, Through, kill
 from tests.kit.coordination import ShiftedClock
-from tests.kit.rollout_world import Checkpoints, KilledError, Through, World, kill
+from tests.kit.rollout_world import World
 from tests.kit.rollouts import IMPLICIT, rollout
 
 NOW = timedelta()

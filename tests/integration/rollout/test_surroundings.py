@@ -27,7 +27,8 @@ from tests.integration.rollout.test_crashes import (
     served,
     started,
 )
-from tests.kit.rollout_world import Checkpoints, Through, World
+from tests.kit.checkpoints import Checkpoints, Through
+from tests.kit.rollout_world import World
 from tests.kit.rollouts import IMPLICIT
 
 # More turns than any rollout takes here.

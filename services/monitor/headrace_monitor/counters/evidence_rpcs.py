@@ -24,12 +24,12 @@ _NO_TIME = timedelta(0)
 
 
 class EvidenceServicer(evidence_pb2_grpc.EvidenceServiceServicer):
-    """EvidenceService over what reads counts, and what lists guarded experiments. A method that is not here is
-    UNIMPLEMENTED.
+    """EvidenceService over what reads counts, and what lists running experiments: model, id, and whether each is to be
+    stopped on harm. A method that is not here is UNIMPLEMENTED.
     """
 
-    def __init__(self, reader: EvidenceReader, guarded: Callable[[], Awaitable[list[tuple[str, str]]]]) -> None:
-        self._reader, self._guarded = reader, guarded
+    def __init__(self, reader: EvidenceReader, running: Callable[[], Awaitable[list[tuple[str, str, bool]]]]) -> None:
+        self._reader, self._running = reader, running
 
     async def ReadCounts(self, request, context):
         before = await asyncio.to_thread(_cursor_of, request)
@@ -42,8 +42,9 @@ class EvidenceServicer(evidence_pb2_grpc.EvidenceServiceServicer):
         return await asyncio.to_thread(_history, blocks)
 
     async def ListGuardedExperiments(self, request, context):
-        names = [f"models/{model}/experiments/{id_}" for model, id_ in await self._guarded()]
-        return evidence_pb2.ListGuardedExperimentsResponse(names=names)
+        running = {f"models/{model}/experiments/{id_}": guarded for model, id_, guarded in await self._running()}
+        names = [name for name, guarded in running.items() if guarded]
+        return evidence_pb2.ListGuardedExperimentsResponse(names=names, running=running)
 
 
 def _cursor_of(request: evidence_pb2.ReadCountsRequest) -> Cursor | None:

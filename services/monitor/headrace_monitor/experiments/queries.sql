@@ -19,8 +19,9 @@ select count(*) from experiments where model = $1;
 -- name: running_of
 select id from experiments where model = $1 and state = 'running';
 
--- name: guarded_experiments
-select model, id from experiments where state = 'running' and (definition ->> 'stop_on_harm')::boolean order by model, id;
+-- name: running_experiments
+select model, id, coalesce((definition ->> 'stop_on_harm')::boolean, false) as guarded
+from experiments where state = 'running' order by model, id;
 
 -- name: insert_experiment
 insert into experiments (model, id, definition, owner, create_time, state, phases) values ($1, $2, $3, $4, $5, 'draft', '[]');

@@ -67,10 +67,10 @@ class ExperimentStore:
         )
         return [_experiment(row) for row in rows]
 
-    async def guarded(self) -> list[tuple[str, str]]:
-        """Return model and id of those that run and are to be stopped on harm."""
-        rows = await self._connections.repeatable(lambda connection: connection.fetch(SQL["guarded_experiments"]))
-        return [(row["model"], row["id"]) for row in rows]
+    async def running(self) -> list[tuple[str, str, bool]]:
+        """Return model and id of those that run, and whether each is to be stopped on harm."""
+        rows = await self._connections.repeatable(lambda connection: connection.fetch(SQL["running_experiments"]))
+        return [(row["model"], row["id"], row["guarded"]) for row in rows]
 
     async def change(self, model: str, id_: str, change: Callable[[Experiment], Experiment]) -> Experiment:
         """Change one by a pure function, that sees it as it is. Raises NotFound, PreconditionFailed."""

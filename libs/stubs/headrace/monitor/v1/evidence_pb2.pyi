@@ -17,10 +17,12 @@ class ListGuardedExperimentsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ListGuardedExperimentsResponse(_message.Message):
-    __slots__ = ("names",)
+    __slots__ = ("names", "running")
     NAMES_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
     names: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
+    running: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., running: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReadHistoryRequest(_message.Message):
     __slots__ = ("model", "version", "variant", "block_minutes", "blocks")

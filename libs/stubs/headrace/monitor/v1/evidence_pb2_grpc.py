@@ -82,7 +82,8 @@ class EvidenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListGuardedExperiments(self, request, context):
-        """ListGuardedExperiments returns the names of the experiments of all models that run and are to be stopped on harm.
+        """ListGuardedExperiments returns the names of the experiments of all models that run, and which of them are to be stopped
+        on harm.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

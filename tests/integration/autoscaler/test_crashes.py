@@ -1,0 +1,159 @@
+"""An autoscaler that is stopped at every call that it makes: killed there, or paused beside another one that leads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from headrace_autoscaler.decisions.acting import Stage
+from headrace_autoscaler.decisions.members import Condition, Fleet
+from headrace_autoscaler.storage.database import Database
+from headrace_autoscaler.storage.values import Outcome
+from headrace_servicekit.postgres.connections import Address
+
+from tests.kit.checkpoints import Checkpoints, KilledError
+from tests.kit.scaling import FakeActuator, FixedFleet, ScaledPools, batcher, policy, scaled_pools
+
+QUICK: dict[str, Any] = {
+    "preset": "kubernetes",
+    "stable_window": Duration(),
+    "scale_down_window": Duration(),
+    "max_signal_age": Duration(seconds=30),
+}
+# A load of three replicas, then one of one.
+BUSY, CALM = 280, 20
+# More calls than any run makes, and more rounds than one takes.
+MOST, ROUNDS = 400, 40
+
+
+class Stopped:
+    """What is done at one of the calls. killed: the process is gone. paused: it stands still until `go_on`."""
+
+    def __init__(self, at: int, *, kills: bool) -> None:
+        self.points = Checkpoints(at, self._kill if kills else self._pause)
+        self.killed = False
+        self.paused, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def _kill(self) -> None:
+        self.killed = True
+        raise KilledError
+
+    async def _pause(self) -> None:
+        self.paused.set()
+        await self.go_on.wait()
+
+
+class World:
+    """A pool whose replicas are all ready as soon as the actuator keeps them."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.fleet, self.actuator = url, FixedFleet(), FakeActuator(default=1)
+
+    @asynccontextmanager
+    async def led(self, points: Checkpoints | None = None) -> AsyncIterator[ScaledPools]:
+        """Lend a leader, whoever led before."""
+        async with Database(Address(self.url), size=1) as database:
+            await database.migrate()
+            async with database.transaction() as connection:
+                await connection.execute("update leader_leases set until_time = now() - interval '1 s'")
+        async with scaled_pools(self.url, self.fleet, self.actuator, points=points) as scene:
+            yield scene
+
+    async def round(self, scene: ScaledPools, per_s: float) -> None:
+        """Let the pool be asked for so much, and be looked at."""
+        before, read_s = self.fleet.fleet, self.fleet.fleet.read_s + 2.0
+        works = [held.work for member in before.of("default") for held in member.versions.values()]
+        answered = max((work.answered for work in works if work is not None), default=0) + round(2.0 * per_s)
+        members = (
+            batcher(f"b{at}", Condition.READY, at_s=read_s, answered=answered if at == 0 else 0)
+            for at in range(self.actuator.kept["default"])
+        )
+        self.fleet.fleet = Fleet(read_s, {"default": tuple(members)})
+        await scene.round()
+
+    async def driven(self, scene: ScaledPools, stopped: Stopped | None = None) -> bool:
+        """Have the load come and go, each until the pool has what it needs; return whether that came to its end."""
+        for per_s, wanted in ((BUSY, 3), (CALM, 1)):
+            for _ in range(ROUNDS):
+                try:
+                    await self.round(scene, per_s)
+                except KilledError:
+                    return False
+                if stopped is not None and stopped.paused.is_set():
+                    await stopped.go_on.wait()
+                    return False
+                if stopped is not None and stopped.killed:
+                    return False
+                if self.actuator.kept["default"] == wanted and await is_done(scene, wanted):
+                    break
+            else:
+                raise AssertionError(f"{ROUNDS} rounds do not lead to {wanted}")
+        return True
+
+
+async def is_done(scene: ScaledPools, replicas: int) -> bool:
+    row = await scene.pools.pool("default")
+    acting = await scene.acting() if row.acting else None
+    return acting is not None and (acting.stage, acting.target) == (Stage.DONE, replicas)
+
+
+async def begun(world: World) -> None:
+    """Give the pool its policy, as if it had none before."""
+    async with Database(Address(world.url), size=2) as database:
+        await database.migrate()
+        async with database.transaction() as connection:
+            await connection.execute("delete from decisions; delete from pools")
+    async with world.led() as scene:
+        await scene.pools.put_policy("default", policy(**QUICK).document(), "ada", "")
+        await scene.lease.release()
+
+
+async def test_killed_at_every_call_the_next_leader_comes_to_the_same_scale(postgres_url: str):
+    for at in range(MOST):
+        world, stopped = World(postgres_url), Stopped(at, kills=True)
+        await begun(world)
+        async with world.led(stopped.points) as scene:
+            ended = await world.driven(scene, stopped)
+        if ended:
+            return
+        async with world.led() as after:
+            assert await world.driven(after), f"killed at call {at}"
+            assert world.actuator.kept == {"default": 1}, f"killed at call {at}"
+            targets = [replicas for _, replicas in world.actuator.asked]
+            assert targets == sorted(targets, reverse=True), f"killed at call {at}: {targets}"
+            assert set(targets) == {3, 1}, f"killed at call {at}: {targets}"
+            under_way = {Outcome.ASKED, Outcome.ACKNOWLEDGED} & {outcome for _, outcome in await after.acted()}
+            assert not under_way, f"killed at call {at}"
+    raise AssertionError("there is no end of calls")
+
+
+async def test_a_leader_that_was_paused_at_any_call_decides_nothing_when_it_comes_back(postgres_url: str):
+    for at in range(MOST):
+        world, stopped = World(postgres_url), Stopped(at, kills=False)
+        await begun(world)
+        async with world.led(stopped.points) as scene:
+            first = asyncio.create_task(world.driven(scene, stopped))
+            waiting = asyncio.create_task(stopped.paused.wait())
+            await asyncio.wait({first, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if first.done():
+                assert first.result()
+                return
+            async with world.led() as second:
+                assert await world.driven(second), f"paused at call {at}"
+                before, asked = await second.latest(), len(world.actuator.asked)
+                stopped.go_on.set()
+                assert not await first
+                for _ in range(3):
+                    await scene.leader.step()
+                assert scene.lease.fence is None, f"paused at call {at}"
+                assert await second.latest() == before, f"paused at call {at}"
+                # What was on its way to the actuator may arrive late: it is seen, and put right.
+                assert len(world.actuator.asked) <= asked + 1, f"paused at call {at}"
+                for _ in range(3):
+                    await world.round(second, CALM)
+                assert world.actuator.kept == {"default": 1}, f"paused at call {at}"
+    raise AssertionError("there is no end of calls")
