@@ -181,6 +181,28 @@ async def test_a_blue_green_switch_to_a_broken_version_is_undone_by_itself(judge
     assert traffic.bad[-1] - traffic.bad[0] < patience(10)
 
 
+@pytest.mark.faults
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_a_blue_green_switch_to_a_version_that_is_slow_or_predicts_garbage_is_undone_by_itself(
+    judged: Rollouts, served: Served
+):
+    register(served.client, JUDGED, "switched-nan", table(8, spoilt_from=4))
+    register(served.client, JUDGED, "switched-slow", slow_table(300))
+    policy = {"strategy": "STRATEGY_BLUE_GREEN", "steps": [{"percent": 100, "dwell": "60s"}]}
+    async with Traffic.running(served.stack, JUDGED, rate=RATE / 4) as traffic:
+        # Of the hour before whole minutes are known, and a thousand requests are enough.
+        await eventually(lambda: len(traffic.good) > 90 * RATE / 4, within=180)
+        for version, metric in (("switched-nan", "invalid_outputs"), ("switched-slow", "slo")):
+            over = await judged.over((await judged.start(version, policy)).name, within=120)
+            assert over.state == pb.Rollout.STATE_ROLLED_BACK, over
+            assert over.reason.startswith(metric), over.reason
+            (told,) = [one for one in over.verdict.metrics if one.metric == metric]
+            assert told.baseline_count >= 1000, "held against the hour before"
+            assert over.bad_time.ToTimedelta().total_seconds() < patience(60)
+    assert served.client.get_model(JUDGED).production_version == "v1"
+
+
 async def test_a_sticky_rollout_gives_a_user_the_same_version_each_time(rollouts: Rollouts, served: Served):
     steps = [{"percent": 50, "dwell": "60s"}, {"percent": 100}]
     started = await rollouts.start("v2", {"strategy": "STRATEGY_ROLLING", "steps": steps, "sticky": True})

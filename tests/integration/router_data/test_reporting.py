@@ -11,6 +11,7 @@ import grpc.aio
 import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace.monitor.v1 import ingest_pb2
+from headrace.router.v1 import route_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data.routes.decisions.splitting import point_of
 from headrace_servicekit.testing import eventually
@@ -294,6 +295,24 @@ async def test_invalid_answers_and_the_units_that_erred_are_counted(plane: DataP
         units = [one for report in monitor.reports for one in getattr(report, field)]
         assert {(one.model, one.version, one.variant) for one in units} == {("digits", "v1", "v1")}
         assert {number for one in units for number in one.hashes} == {point_of(user) for user in users}
+
+
+async def test_where_each_request_is_assigned_by_itself_nobody_counts_units(
+    plane: DataPlane, batcher, control: FakeControl, monitor: FakeIngest
+):
+    changed = table("digits", [V1], generation=2)
+    changed.unit = route_pb2.Route.UNIT_REQUEST
+    control.put_table(changed)
+
+    async def in_force() -> bool:
+        return (await plane.stub.Predict(DIGITS, timeout=5)).generation == 2
+
+    await eventually(in_force, within=10)
+    batcher.behave = refusing(13, "INTERNAL")
+    with pytest.raises(grpc.aio.AioRpcError):
+        await plane.stub.Predict(predict_request("digits", ("x", "FP32", [1, 4], ROW), user_id="ann"), timeout=5)
+    await eventually(lambda: any(one.code == 13 for report in monitor.reports for one in report.series), within=10)
+    assert not any(report.erring_units for report in monitor.reports)
 
 
 async def test_a_data_plane_says_that_it_is_there_and_at_last_that_it_stops(control, batcher, monitor, tmp_path):

@@ -27,7 +27,7 @@ from headrace_router.data.refusals import (
 )
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.decisions.lookup_policy import Mode
-from headrace_router.data.routes.decisions.splitting import unit_of
+from headrace_router.data.routes.decisions.splitting import assigns_requests, unit_of
 from headrace_router.data.routes.table import Table, Variant
 from headrace_router.data.routes.tables import Tables
 from headrace_router.data.telemetry.accesslog import AccessLog
@@ -238,7 +238,9 @@ class Predictor:
         self._note_unit(self._counters.erring, resolved.table, resolved.variant, resolved.request, resolved.call)
 
     def _note_unit(self, units: ErringUnits, table: Table, variant: Variant, request: Request, call: Call) -> None:
-        """Note that a unit erred, or was refused."""
+        """Note that a unit erred, or was refused; nobody counts units where each request is one."""
+        if assigns_requests(table.unit):
+            return
         unit = unit_of(
             table.unit,
             user_id=request.user_id,

@@ -31,6 +31,11 @@ def unit_of(unit: Unit, *, user_id: str, entity_id: str, request_id: str) -> str
     return request_id
 
 
+def assigns_requests(unit: Unit) -> bool:
+    """Return whether each request is assigned by itself, whoever sends it."""
+    return unit == route_pb2.Route.UNIT_REQUEST
+
+
 def position_of(salt: bytes, ends: Sequence[int], unit: str) -> int:
     """Return the position of the range that the unit's bucket falls into; `ends` rise and the last is BUCKETS."""
     return bisect_right(ends, bucket_of(salt, unit))
