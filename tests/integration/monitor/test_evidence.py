@@ -115,9 +115,10 @@ async def test_the_history_of_a_version_is_told_in_blocks_of_minutes_that_are_ov
     await report(monitor, request)
     blocks = (await stub.ReadHistory(asked, timeout=10)).blocks
     assert (len(blocks), sum(len(one.counts) for one in blocks)) == (12, 0), "the present minute is not over"
-    async with Database(Address(postgres_url), size=1) as database, database.transaction() as connection:
-        # As if an hour had gone by but for a few minutes.
-        await connection.execute("update counter_series set minute = date_trunc('minute', now()) - interval '58 min'")
+    async with Database(Address(postgres_url), size=1) as database:
+        await database.migrate()
+        async with database.transaction() as connection:  # as if an hour had gone by but for a few minutes
+            await connection.execute("update counter_series set minute = minute - interval '58 min'")
     blocks = (await stub.ReadHistory(asked, timeout=10)).blocks
     (first, *rest) = blocks
     assert sorted((one.code, one.count, one.invalid, list(one.duration_counts)) for one in first.counts) == [

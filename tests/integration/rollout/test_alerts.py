@@ -59,7 +59,8 @@ async def test_an_experiment_freezes_the_rollouts_of_its_model_for_as_long_as_it
                 variants=[{"name": "control", "weight": 1}, {"name": "new", "weight": 1}],  # pyright: ignore
                 metrics=[{"name": "conversion", "relative_effect": 0.5}],  # pyright: ignore
             )
-            await experiments.CreateExperiment(experiment_pb2.CreateExperimentRequest(experiment=made), timeout=10)
+            create = experiment_pb2.CreateExperimentRequest(parent="models/shop", experiment=made)
+            await experiments.CreateExperiment(create, timeout=10)
             assert freezing.of("shop") == ()
             await experiments.StartExperiment(experiment_pb2.StartExperimentRequest(name=name), timeout=10)
             (told,) = await eventually(lambda: freezing.of("shop"), within=20)

@@ -36,6 +36,7 @@ async def test_a_switch_is_held_against_the_hour_before_it(postgres_url, s3, tmp
         real_monitor(postgres_url, s3, tmp_path, registry=registry.target) as monitor,
         Database(Address(postgres_url), size=1) as database,
     ):
+        await database.migrate()
         counting: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
         judge = Judge(monitor.channel, FreezeAlerts(monitor.channel, clock))
         plane = CountingPlane()

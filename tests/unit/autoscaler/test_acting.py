@@ -81,9 +81,11 @@ def test_a_refusal_is_over_once_what_was_refused_is_wanted_no_more(desired: int,
         assert next_step(after, 3, status, 9.0) == Ask(3), "what is wanted again is asked for at once"
 
 
-def test_what_is_under_way_is_not_dropped():
-    for acting in (asked(Acting(), 7, Ask(3), 0.0), acknowledged(asked(Acting(), 7, Ask(3), 0.0), 1.0)):
-        assert dropped(acting, 1, ReplicaStatus(1, 1, 0, 0), 9.0) is acting
+def test_what_an_actuator_has_acknowledged_is_waited_for_and_what_nobody_waits_for_is_dropped():
+    lost = asked(Acting(), 7, Ask(3), 0.0)
+    acting = acknowledged(lost, 1.0)
+    assert dropped(acting, 1, ReplicaStatus(1, 1, 0, 0), 9.0) is acting
+    assert dropped(lost, 1, ReplicaStatus(1, 1, 0, 0), 9.0).stage is Stage.IDLE
 
 
 def test_an_answer_that_nobody_waited_for_is_seen_in_what_the_actuator_keeps():

@@ -20,7 +20,7 @@ from headrace_servicekit.errors import Aborted, NotFound
 
 from headrace_autoscaler.acting.calls import Calls
 from headrace_autoscaler.acting.situations import Situations
-from headrace_autoscaler.acting.watched import Result, Watched, adopt, decide_on, minute_start
+from headrace_autoscaler.acting.watched import Result, Watched, adopt, decide_on
 from headrace_autoscaler.actuators.actuator import Actuator, ActuatorError
 from headrace_autoscaler.decisions import acting as steps
 from headrace_autoscaler.decisions.acting import Acting
@@ -123,7 +123,7 @@ class Leader:
             [
                 DemandMinute(
                     pool,
-                    minute_start(minute),
+                    minute.start,
                     minute.metric,
                     minute.peak,
                     minute.total / minute.samples,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from headrace_scaling.decisions.deciding import decide
 from headrace_scaling.decisions.decision import Decision
@@ -104,11 +104,8 @@ def decide_on(pool: Watched, situation: Situation) -> Result:
     now_s, seen = situation.now.timestamp(), situation.counts.seen(situation.target)
     observation = observed(pool, situation)
     decision, memory = decide(pool.declared.policy, pool.memory, observation)
-    acting = pool.acting if situation.in_flight else steps.resumed(pool.acting, situation.target, now_s)
-    acting = steps.judged(acting, seen, now_s, situation.deadline_s)
-    outcomes = [_became(acting)] if acting.stage is not pool.acting.stage and acting.decision is not None else []
     wanted = max(decision.desired, situation.floor)
-    acting = steps.dropped(acting, wanted, seen, now_s)
+    acting, outcomes = _went(pool.acting, situation, wanted)
     # What nobody has measured takes no replica away, not even where replicas are out of sight.
     blind = any(one.problem is not None for one in decision.recommendations)
     ask = None
@@ -144,7 +141,9 @@ def decide_on(pool: Watched, situation: Situation) -> Result:
         detail=detail,
         outcome_time=situation.now,
     )
-    minutes, over = demand.add(pool.minutes, _usable(pool, observation), situation.counts.ready, now_s)
+    minutes, over = demand.add(
+        pool.minutes, demand.usable(pool.declared.policy, observation), situation.counts.ready, now_s
+    )
     kept = Round(row, to_json(memory), acting, ask is not None, sentences(found))
     return Result(observation, decision, memory, ask, kept, tuple(outcomes), minutes, tuple(over), found)
 
@@ -170,6 +169,18 @@ def observed(pool: Watched, situation: Situation) -> Observation:
         load_time_s=situation.load_time_s,
         seasonal_peaks=pool.peaks,
     )
+
+
+def _went(before: Acting, situation: Situation, wanted: int) -> tuple[Acting, list[OutcomeUpdate]]:
+    """Return how far the last request to the actuator is, and what the decision behind it has become."""
+    now_s, seen = situation.now.timestamp(), situation.counts.seen(situation.target)
+    acting = before if situation.in_flight else steps.resumed(before, situation.target, now_s)
+    acting = steps.judged(acting, seen, now_s, situation.deadline_s)
+    outcomes = [_became(acting)] if acting.stage is not before.stage and acting.decision is not None else []
+    dropped = acting if situation.in_flight else steps.dropped(acting, wanted, seen, now_s)
+    if dropped is not acting and acting.stage is Stage.ASKED and acting.decision is not None:
+        outcomes = [OutcomeUpdate(acting.decision, Outcome.SUPERSEDED, "It was wanted no more.")]
+    return dropped, outcomes
 
 
 def _whom(decision: Decision, wanted: int, situation: Situation) -> str:
@@ -207,21 +218,6 @@ def _became(acting: Acting) -> OutcomeUpdate:
         detail = f"The actuator keeps the pool at {acting.target}{acting.whom}."
         return OutcomeUpdate(acting.decision, Outcome.ACKNOWLEDGED, detail)
     return OutcomeUpdate(acting.decision, Outcome.FAILED, f"{acting.problem}{acting.whom}.")
-
-
-def _usable(pool: Watched, observation: Observation) -> dict[str, float]:
-    """Return the values of the policy's targets that history keeps: totals, the first one for the seasonal floor."""
-    policy, values = pool.declared.policy, {}
-    for target in policy.targets:
-        signal = observation.signal(target.metric)
-        if target.is_total and signal.value is not None and signal.problem(policy.max_age_s) is None:
-            values[target.metric.value] = signal.value
-    return values
-
-
-def minute_start(minute: MinuteOfDemand) -> datetime:
-    """Return when a minute began."""
-    return datetime.fromtimestamp(minute.start_s, UTC)
 
 
 def shown(pools: Iterable[Watched]) -> Iterator[ShownPool]:

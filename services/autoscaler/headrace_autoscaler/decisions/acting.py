@@ -136,8 +136,10 @@ def judged(acting: Acting, status: ReplicaStatus, now_s: float, deadline_s: floa
 
 
 def dropped(acting: Acting, desired: int, status: ReplicaStatus, now_s: float) -> Acting:
-    """Return the state where what had failed is wanted no more: all that is desired is kept, and ready."""
+    """Return the state where what had failed, or what nobody waits for any more, is not wanted either: all that is
+    desired is kept, and ready.
+    """
     there = status.ready == desired and not status.coming and not status.missing
-    if acting.stage is Stage.FAILED and there and status.target == desired:
+    if acting.stage in (Stage.FAILED, Stage.ASKED) and there and status.target == desired:
         return replace(acting, stage=Stage.IDLE, decision=None, since_s=now_s, failures=0, problem="", whom="")
     return acting

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from headrace_scaling.decisions.observations import Observation
+from headrace_scaling.decisions.policies import PoolPolicy
 
 MINUTE_S = 60.0
 
@@ -19,6 +23,11 @@ class MinuteOfDemand:
     ready_total: float
     samples: int
 
+    @property
+    def start(self) -> datetime:
+        """When it begins."""
+        return datetime.fromtimestamp(self.start_s, UTC)
+
     def with_sample(self, value: float, ready: int) -> MinuteOfDemand:
         """Return it with one more sample."""
         return MinuteOfDemand(
@@ -33,6 +42,16 @@ class MinuteOfDemand:
 
 Minutes = Mapping[str, MinuteOfDemand]
 """The minute that goes on, by metric."""
+
+
+def usable(policy: PoolPolicy, observation: Observation) -> dict[str, float]:
+    """Return the values of the policy's targets that history keeps: totals, the first one for the seasonal floor."""
+    values = {}
+    for target in policy.targets:
+        signal = observation.signal(target.metric)
+        if target.is_total and signal.value is not None and signal.problem(policy.max_age_s) is None:
+            values[target.metric.value] = signal.value
+    return values
 
 
 def add(
