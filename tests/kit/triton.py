@@ -40,12 +40,12 @@ def triton(triton_command: Path, tmp_path: Path) -> Iterator[Triton]:
 
 
 @contextmanager
-def running_triton(command: Path, directory: Path) -> Iterator[Triton]:
-    """Run an empty Triton that keeps its models and its log in `directory`."""
+def running_triton(command: Path, directory: Path, *options: str) -> Iterator[Triton]:
+    """Run an empty Triton that keeps its models and its log in `directory`. options: further ones of tritonserver."""
     repository = directory / "models"
     repository.mkdir()
     port = free_port()
-    arguments = [command, f"--model-repository={repository}", f"--grpc-port={port}", "--allow-metrics=false"]
+    arguments = [command, f"--model-repository={repository}", f"--grpc-port={port}", "--allow-metrics=false", *options]
     with (directory / "triton.log").open("wb") as log:
         process = subprocess.Popen(arguments, stdout=log, stderr=log)
     address = f"127.0.0.1:{port}"

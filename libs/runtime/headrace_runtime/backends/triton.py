@@ -14,8 +14,8 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from headrace_runtime.backends.backend import BackendLost, LoadError, ModelCrashed, ModelError, ModelFiles, Unanswered
 from headrace_runtime.backends.reasons import load_reason, public_reason
-from headrace_runtime.backends.triton_repository import Repository
-from headrace_runtime.contract import Contract, TensorSpec
+from headrace_runtime.backends.triton_repository import Repository, batched, tensor_names
+from headrace_runtime.contract import TensorSpec
 from headrace_runtime.shapes import Layout, OutputTensor
 
 _pb: Any = service_pb2  # generated without type stubs
@@ -30,13 +30,15 @@ _LIVE_TIMEOUT_S = 0.9
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """What an execution needs of a contract. outputs: by name."""
+    """What an execution needs of a contract. inputs: names in Triton of those that are called otherwise there.
+    outputs: by their names in Triton."""
 
     batched: bool
+    inputs: Mapping[str, str]
     outputs: Mapping[str, TensorSpec]
 
 
-_UNKNOWN = _Loaded(True, {})
+_UNKNOWN = _Loaded(True, {}, {})
 
 
 class TritonBackend:
@@ -81,7 +83,7 @@ class TritonBackend:
                 limit = f"used more of a processor than it may{self._repository.budget.setting('LOAD_CPU_S')}"
                 raise LoadError(f"the process that loaded it {limit}, or crashed") from None
             raise LoadError(load_reason(error.details() or error.code().name, self._repository.budget)) from None
-        self._loaded[files.name] = _loaded(files.contract)
+        self._loaded[files.name] = _loaded(files)
         self._missed.add(files.name)
 
     async def unload(self, name: str) -> None:
@@ -103,7 +105,8 @@ class TritonBackend:
         for spec, row_shape in zip(layout.inputs, layout.row_shapes, strict=True):
             # Triton wants a dimension beside the rows: see triton_repository.
             shape = (rows, *(row_shape or (1,))) if loaded.batched else spec.shape(rows, row_shape) or (1,)
-            request.inputs.add(name=spec.name, datatype=spec.datatype, shape=shape)
+            there = loaded.inputs.get(spec.name, spec.name)
+            request.inputs.add(name=there, datatype=spec.datatype, shape=shape)
         try:
             answer = await self._stub.ModelInfer(request, timeout=self._execution_timeout_s)
         except grpc.aio.AioRpcError as error:
@@ -111,7 +114,10 @@ class TritonBackend:
         outputs = []
         for output, data in zip(answer.outputs, answer.raw_output_contents, strict=False):
             spec, shape = loaded.outputs.get(output.name), tuple(output.shape)
-            outputs.append(OutputTensor(output.name, output.datatype, spec.rows_first(shape) if spec else shape, data))
+            if spec is None:
+                outputs.append(OutputTensor(output.name, output.datatype, shape, data))
+            else:
+                outputs.append(OutputTensor(spec.name, output.datatype, spec.rows_first(shape), data))
         return outputs
 
     async def ready(self) -> bool:
@@ -136,8 +142,14 @@ class TritonBackend:
         return not lost
 
 
-def _loaded(contract: Contract) -> _Loaded:
-    return _Loaded(contract.batched, {spec.name: spec for spec in contract.outputs})
+def _loaded(files: ModelFiles) -> _Loaded:
+    names = tensor_names(files.kept_as, files.contract)
+    inputs = zip(files.contract.inputs, names.inputs, strict=True)
+    return _Loaded(
+        batched(files.kept_as, files.contract),
+        {spec.name: name for spec, name in inputs if spec.name != name},
+        dict(zip(names.outputs, files.contract.outputs, strict=True)),
+    )
 
 
 def _failure(error: grpc.aio.AioRpcError) -> BackendLost | ModelError:
