@@ -68,6 +68,22 @@ async def test_a_python_version_is_registered_with_its_source_requirements_and_s
     assert await create(allowing, registry_pb2.FORMAT_PYTHON, *files) == version
 
 
+async def test_a_file_that_does_not_say_how_it_takes_rows_has_it_stated(allowing):
+    one = tensor_pb2.TensorSpec.BATCH_DIMENSION_ONE
+    stated = tensor_pb2.ServingContract()
+    stated.CopyFrom(CONTRACT)
+    stated.inputs[0].batch_dimension = stated.outputs[0].batch_dimension = one
+    with zipfile.ZipFile(module := io.BytesIO(), "w") as archive:
+        for name in ("m/data.pkl", "m/constants.pkl", "m/code/a.py"):
+            archive.writestr(name, b"")
+    sha256 = await allowing.upload(module.getvalue(), Artifact.TYPE_TORCHSCRIPT)
+    file = Artifact(name="model.pt", type=Artifact.TYPE_TORCHSCRIPT, sha256=sha256)
+    version = await create(allowing, registry_pb2.FORMAT_TORCHSCRIPT, file, contract=stated)
+    assert [spec.batch_dimension for spec in (*version.contract.inputs, *version.contract.outputs)] == [one, one]
+    # One row at a time, as where an ONNX file says it.
+    assert version.serving.max_batch_rows == 1
+
+
 async def test_a_version_that_says_no_format_is_onnx(allowing):
     assert (await allowing.register("m", "v1")).format == registry_pb2.FORMAT_ONNX
 

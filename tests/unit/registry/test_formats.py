@@ -3,7 +3,7 @@
 import pytest
 from headrace_registry.decisions import contract, formats, serving
 from headrace_registry.decisions.files import Artifact, ArtifactType
-from headrace_registry.decisions.models import Contract, Format, PoolFormats, Version, VersionRef
+from headrace_registry.decisions.models import Contract, Format, PoolFormats, TensorSpec, Version, VersionRef
 from headrace_servicekit.errors import PreconditionFailed
 
 SHA = "a" * 64
@@ -95,3 +95,34 @@ def test_trees_with_an_onnx_model_beside_them_run_where_either_runs():
 def test_a_pool_that_runs_nothing_says_so():
     with pytest.raises(PreconditionFailed, match="'old' runs nothing"):
         formats.check_pools(trees(ArtifactType.TREES), [PoolFormats("old", frozenset())])
+
+
+X, SCORES = TensorSpec("x", "FP32", (4,)), TensorSpec("scores", "FP32", (3,))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "where", "why"),
+    [
+        pytest.param((X, X), (SCORES,), "contract.inputs", "one tensor each way", id="columns"),
+        pytest.param(
+            (X,), (SCORES, X), "contract.outputs", "state a contract with the scores alone", id="label beside"
+        ),
+        pytest.param((TensorSpec("x", "FP64", (4,)),), (SCORES,), "contract.inputs[0].datatype", "FP32", id="doubles"),
+        pytest.param(
+            (TensorSpec("x", "FP32", ()),), (SCORES,), "contract.inputs[0].shape", "one dimension", id="value"
+        ),
+        pytest.param(
+            (X,), (TensorSpec("y", "INT64", ()),), "contract.outputs[0].datatype", "this is INT64", id="class number"
+        ),
+    ],
+)
+def test_trees_have_one_tensor_of_numbers_each_way(inputs, outputs, where, why):
+    (violation,) = formats.misfits(Format.FIL, Contract(inputs, outputs), "contract")
+    assert violation.field == where
+    assert why in violation.description
+
+
+def test_trees_answer_a_score_or_one_for_each_class_and_other_formats_anything():
+    assert formats.misfits(Format.FIL, Contract((X,), (SCORES,)), "contract") == []
+    assert formats.misfits(Format.FIL, Contract((X,), (TensorSpec("y", "FP32", ()),)), "contract") == []
+    assert formats.misfits(Format.SAVEDMODEL, Contract((X, X), (SCORES, X)), "contract") == []

@@ -13,12 +13,13 @@ from headrace_servicekit.errors import FieldViolation, PermissionDenied, Precond
 from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.api import pipelines
-from headrace_registry.api.enums import DEVICES, FORMATS, KINDS, SOURCES, STAGES, TASKS, TYPES, E
+from headrace_registry.api.enums import BATCH_DIMENSIONS, DEVICES, FORMATS, KINDS, SOURCES, STAGES, TASKS, TYPES, E
 from headrace_registry.artifacts.uploads import Header
 from headrace_registry.decisions import names, serving
 from headrace_registry.decisions.contract import MAX_TENSORS
 from headrace_registry.decisions.files import Artifact, ArtifactType
 from headrace_registry.decisions.models import (
+    BatchDimension,
     Bound,
     Contract,
     Device,
@@ -264,6 +265,9 @@ def _spec(message: tensor_pb2.TensorSpec, field: str, found: list[FieldViolation
         minimum=message.minimum if message.HasField("minimum") else None,
         maximum=message.maximum if message.HasField("maximum") else None,
         sensitive=message.sensitive,
+        batch_dimension=_known(
+            BATCH_DIMENSIONS, message.batch_dimension, BatchDimension.UNSPECIFIED, f"{field}.batch_dimension", found
+        ),
     )
 
 

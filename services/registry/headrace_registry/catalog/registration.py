@@ -11,7 +11,7 @@ from headrace_servicekit.errors import AlreadyExists, FieldViolation, Preconditi
 
 from headrace_registry.catalog import composing, writes
 from headrace_registry.catalog.writes import Entry, Write
-from headrace_registry.decisions import compositions, contract, lifecycle, padding, serving, task, validation
+from headrace_registry.decisions import compositions, contract, formats, lifecycle, padding, serving, task, validation
 from headrace_registry.decisions.files import ZEROS, Artifact, ArtifactType, Blob, Trial
 from headrace_registry.decisions.models import Action, Contract, Hold, Model, Stage, Version, VersionRef
 from headrace_registry.decisions.tokens import check_etag
@@ -195,6 +195,7 @@ def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Wri
     """Return the version as it is stored: with what only the registry knows. Raises InvalidArgument, reason
     CONTRACT_MISMATCH, when its contract is not what the model file keeps."""
     complete = _contract_of(declared, blobs, f"{_FIELD}.contract")
+    refuse(formats.misfits(declared.format, complete, f"{_FIELD}.contract"))
     refuse(padding.misfits(declared.serving, complete, f"{_FIELD}.serving"))
     artifacts = tuple(
         replace(artifact, size_bytes=blob.size_bytes) for artifact, blob in zip(declared.artifacts, blobs, strict=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed
 
 from headrace_registry.decisions.files import Artifact, ArtifactType
-from headrace_registry.decisions.models import Format, Member, PoolFormats, Version
+from headrace_registry.decisions.models import Contract, Format, Member, PoolFormats, TensorSpec, Version
 
 ONNX_FILE = "model.onnx"
 REQUIREMENTS_FILE = "requirements.txt"
@@ -66,6 +66,32 @@ def violations(kept_as: Format, artifacts: Sequence[Artifact], field: str) -> li
     elif len({artifact.name for artifact in models}) > 1:
         found.append(FieldViolation(field, f"more than one of {files.named()}"))
     return found
+
+
+def misfits(kept_as: Format, contract: Contract, field: str) -> list[FieldViolation]:
+    """Return where no runtime of a format can keep a contract, fields named below `field`."""
+    if kept_as is not Format.FIL:
+        return []
+    found = []
+    for side, specs in (("inputs", contract.inputs), ("outputs", contract.outputs)):
+        if len(specs) > 1:
+            names = ", ".join(f"'{spec.name}'" for spec in specs)
+            problem = f"trees have one tensor each way, and these are {names}: state a contract with the scores alone"
+            found.append(FieldViolation(f"{field}.{side}", problem))
+        found += [
+            FieldViolation(f"{field}.{side}[{index}].{name}", problem)
+            for index, spec in enumerate(specs)
+            for name, problem in _no_tensor_of_trees(spec, one=side == "outputs")
+        ]
+    return found
+
+
+def _no_tensor_of_trees(spec: TensorSpec, *, one: bool) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a tensor. one: whether it may be one value a row."""
+    if spec.datatype != "FP32":
+        yield "datatype", f"trees take and give FP32, and this is {spec.datatype}"
+    if len(spec.shape) != 1 and not (one and not spec.shape):
+        yield "shape", "trees have one dimension beside the rows"
 
 
 def check_pools(version: Version | Member, pools: Sequence[PoolFormats]) -> None:
