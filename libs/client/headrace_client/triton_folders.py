@@ -6,20 +6,25 @@ named, so that nobody takes it for kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.errors import invalid
-from headrace_client.local_files import text_of
 from headrace_client.model_files import FORMATS, ModelFiles, files_of, inside, zipped
 from headrace_client.operations.registration import Serving
+from headrace_client.triton_configurations import (
+    CONFIGURATION,
+    configuration,
+    contract_of,
+    dropped_of,
+    refuse_unservable,
+    serving_of,
+)
 
-CONFIGURATION = "config.pbtxt"
 _FORMATS = {
     "onnxruntime": "onnx", "onnxruntime_onnx": "onnx", "python": "python", "pytorch": "torchscript",
     "pytorch_libtorch": "torchscript", "torch_aoti": "pt2", "tensorflow": "savedmodel",
@@ -29,15 +34,11 @@ _FORMATS = {
 _TREES = {"xgboost_json": "xgboost.json", "xgboost_ubj": "xgboost.ubj", "lightgbm": "lightgbm.txt"}
 _TREE_FILES = {"xgboost_json": "xgboost.json", "xgboost_ubj": "xgboost.ubj", "lightgbm": "model.txt"}
 _FILES = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2", "tensorrt": "model.plan"}
-# Members that are read below; every other one that is set is named as dropped.
-_READ = frozenset(
-    (
-        *("name", "platform", "backend", "max_batch_size", "input", "output", "instance_group", "dynamic_batching"),
-        *("default_model_filename", "parameters"),
-    )
-)
-_BATCHING_READ = frozenset(("preferred_batch_size", "max_queue_delay_microseconds"))
-_TENSOR_READ = frozenset(("name", "data_type", "dims", "reshape", "optional"))
+# How a folder that names no backend is told: by what lies in it, as Triton does.
+_BY_FILE = {
+    "model.onnx": "onnx", "model.pt": "torchscript", "model.pt2": "pt2", "model.plan": "tensorrt",
+    "model.savedmodel": "savedmodel", "model.py": "python",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,48 +56,40 @@ class TritonModel:
 
 def read_triton(folder: Path, scratch: Path) -> TritonModel:
     """Read a folder. scratch: for an archive of a SavedModel. Raises InvalidArgument, naming what is wrong."""
-    config = _configuration(folder / CONFIGURATION)
-    kept_as = _format_of(config, folder)
-    version = _newest(folder)
+    config = configuration(folder / CONFIGURATION)
+    refuse_unservable(config, folder)
+    version = _newest(folder, set(config.version_policy.specific.versions))
+    kept_as = _format_of(config, folder, version)
     model = _model(config, kept_as, version, scratch)
-    dropped = [*_dropped(config), *(f"{version.name}/{name}: no file of a version" for name in model.left_out)]
+    dropped = [*dropped_of(config), *(f"{version.name}/{name}: no file of a version" for name in model.left_out)]
     others = sorted(one.name for one in folder.iterdir() if one.is_dir() and one.name.isdigit() and one != version)
     if others:
         dropped.append(
-            f"versions {', '.join(others)}: {version.name} is the newest; import the others from folders of their own"
+            f"versions {', '.join(others)}: {version.name} is imported; import the others from folders of their own"
         )
-    contract = None if kept_as == "onnx" else _contract(config)
-    return TritonModel(config.name or folder.name, version.name, model, contract, _serving(config), dropped)
+    contract = None if kept_as == "onnx" else contract_of(config)
+    return TritonModel(config.name or folder.name, version.name, model, contract, serving_of(config), dropped)
 
 
-def _configuration(path: Path) -> Any:
-    try:
-        from google.protobuf import text_format
-        from tritonclient.grpc import model_config_pb2
-    except ImportError:
-        raise invalid("model", "reading config.pbtxt takes `pip install headrace-client[triton]`") from None
-    messages: Any = model_config_pb2
-    try:
-        return text_format.Parse(text_of(path, "model", "a configuration of Triton"), messages.ModelConfig())
-    except text_format.ParseError as error:
-        raise invalid("model", f"{path} is no configuration of Triton: {error}") from None
-
-
-def _format_of(config: Any, folder: Path) -> str:
-    if config.HasField("ensemble_scheduling"):
-        raise invalid("model", f"{folder} is an ensemble: write its steps as a pipeline.yaml, and register that")
+def _format_of(config: Any, folder: Path, version: Path) -> str:
     named = config.platform if config.platform in _FORMATS else config.backend or config.platform
-    kept_as = _FORMATS.get(named)
-    if kept_as is None:
+    found = _FORMATS.get(named)
+    if not named:
+        file = config.default_model_filename
+        found = _BY_FILE.get(file) or next((_BY_FILE[name] for name in _BY_FILE if (version / name).exists()), None)
+    if found is None:
         known = ", ".join(sorted(_FORMATS))
-        raise invalid("model", f"{folder} has the backend '{named}', which no pool runs; these are known: {known}")
-    return kept_as
+        why = f"has the backend '{named}', which no pool runs" if named else "names no backend, nor does a file tell it"
+        raise invalid("model", f"{folder} {why}; these are known: {known}")
+    return found
 
 
-def _newest(folder: Path) -> Path:
+def _newest(folder: Path, served: Collection[int]) -> Path:
+    """Return the newest of the versions that are served: all where a configuration names none."""
     versions = [one for one in folder.iterdir() if one.is_dir() and not one.is_symlink() and one.name.isdigit()]
+    versions = [one for one in versions if not served or int(one.name) in served]
     if not versions:
-        raise invalid("model", f"{folder} has no version: a folder whose name is a number")
+        raise invalid("model", f"{folder} has no version: a folder whose name is a number, which version_policy serves")
     return max(versions, key=lambda one: int(one.name))
 
 
@@ -124,56 +117,3 @@ def _there(version: Path, name: str) -> Path:
     if not (path := version / name).exists():
         raise invalid("model", f"{path} is not there")
     return inside(version, name, CONFIGURATION)
-
-
-def _serving(config: Any) -> Serving:
-    groups = list(config.instance_group)
-    kinds = {group.Kind.Name(group.kind) for group in groups}
-    device = "gpu" if kinds == {"KIND_GPU"} else "cpu" if kinds == {"KIND_CPU"} else None
-    batching = config.dynamic_batching
-    wait = batching.max_queue_delay_microseconds
-    return Serving(
-        max_batch_rows=config.max_batch_size or None,
-        preferred_batch_rows=tuple(size for size in batching.preferred_batch_size if 0 < size <= config.max_batch_size),
-        max_wait=timedelta(microseconds=wait) if wait else None,
-        instances=sum(group.count or 1 for group in groups) or None,
-        device=device,
-    )
-
-
-def _contract(config: Any) -> tensor_pb2.ServingContract:
-    contract, rows_first = tensor_pb2.ServingContract(), config.max_batch_size > 0
-    for side, entries in (("inputs", config.input), ("outputs", config.output)):
-        for entry in entries:
-            shape = list(entry.reshape.shape if entry.HasField("reshape") else entry.dims)
-            if not rows_first and shape[:1] in ([-1], [1]):
-                shape = shape[1:]
-            kind = config.DESCRIPTOR.file.enum_types_by_name["DataType"].values_by_number[entry.data_type].name
-            datatype = "BYTES" if kind == "TYPE_STRING" else kind.removeprefix("TYPE_")
-            getattr(contract, side).add(name=entry.name, datatype=datatype, shape=shape)
-            if side == "inputs" and entry.optional:
-                contract.inputs[-1].optional = True
-    return contract
-
-
-def _dropped(config: Any) -> Iterator[str]:
-    """Yield what a configuration says that we do not keep."""
-    for told, value in config.ListFields():
-        if told.name not in _READ:
-            yield told.name
-        elif told.name == "dynamic_batching":
-            yield from (
-                f"dynamic_batching.{one.name}" for one, _ in value.ListFields() if one.name not in _BATCHING_READ
-            )
-        elif told.name in ("input", "output"):
-            for entry in value:
-                wrong = (one.name for one, _ in entry.ListFields() if one.name not in _TENSOR_READ)
-                yield from (f"{told.name} {entry.name}: {name}" for name in wrong)
-        elif told.name == "parameters":
-            yield from (f"parameter {name}{_instead(name)}" for name in sorted(value) if name != "model_type")
-
-
-def _instead(name: str) -> str:
-    if name == "EXECUTION_ENV_PATH":
-        return ": name the packages in a requirements.txt, with their hashes"
-    return ""

@@ -191,7 +191,7 @@ def test_a_folder_of_triton_is_read_into_our_settings_and_what_is_dropped_is_nam
         "parameter EXECUTION_ENV_PATH: name the packages in a requirements.txt, with their hashes",
         "response_cache",
         "version_policy",
-        "versions 1: 10 is the newest; import the others from folders of their own",
+        "versions 1: 10 is imported; import the others from folders of their own",
     ]
 
 

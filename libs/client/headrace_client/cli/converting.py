@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from google.protobuf import json_format
 from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.cli.output import Output, shown
 from headrace_client.conversion import process
 from headrace_client.conversion.process import MAX_DIFFERENCE, Converted
 from headrace_client.conversion.recognition import TAKEN, Kind, recognise
+from headrace_client.local_files import object_of, read_as
 from headrace_client.mlflow_folders import is_mlflow, read_mlflow
 from headrace_client.model_files import FORMATS, zipped
 from headrace_client.operations.missing_values import VALIDATION_FILE
@@ -105,6 +107,24 @@ def _as_file(path: Path, kind: Kind) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         yield zipped(path, Path(folder, FORMATS[kind.value].file))
+
+
+def contract_option(default: str) -> Callable[[F], F]:
+    """Return the option that names a file with a serving contract. default: what holds without it."""
+    return click.option(
+        "--contract",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help=f"Serving contract as JSON; without it {default}.",
+    )
+
+
+def contract_in(path: Path) -> tensor_pb2.ServingContract:
+    """Return the serving contract in a file. Raises InvalidArgument."""
+    contract, remedy = tensor_pb2.ServingContract(), "`headrace models show MODEL VERSION --json` prints one"
+    told = object_of(path, "contract", remedy)
+    with read_as("a serving contract", path, "contract", remedy):
+        json_format.ParseDict(told, contract)
+    return contract
 
 
 def with_columns(contract: tensor_pb2.ServingContract, columns: tuple[str, ...]) -> tensor_pb2.ServingContract:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from headrace_client.cli.converting import contract_in, contract_option
 from headrace_client.cli.options import connected, request_id_option, sign_key_option
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.parsing import NumberPair
@@ -33,6 +34,7 @@ def import_() -> None:
 @click.option("--model", help="Name of the model; default that of the folder, with hyphens.")
 @click.option("--version", help="Id of the version; default v and the number of the newest.")
 @click.option("--metric", "metrics", type=NumberPair(), multiple=True, help="A measured quality; repeat for more.")
+@contract_option("it is that of config.pbtxt, or of an ONNX file")
 @click.option("--skip-trial", is_flag=True, help="Register a model that the registry cannot run.")
 @sign_key_option
 @request_id_option
@@ -44,6 +46,7 @@ def triton(
     model: str | None,
     version: str | None,
     metrics: tuple[tuple[str, float], ...],
+    contract: Path | None,
     skip_trial: bool,
     sign_key: Path | None,
     request_id: str,
@@ -51,8 +54,9 @@ def triton(
     """Register the newest version in a model's FOLDER of Triton: config.pbtxt, and folders whose names are numbers.
 
     Batch sizes, waits, instances and tensors are read into settings and contract; what the configuration says beyond
-    that is named and dropped. ONNX and Python code run on every pool that allows them, other formats where Triton has
-    their backend.
+    that is named and dropped, and a model that would answer otherwise without it is refused: state from request to
+    request, decoupled answers, ragged batches. ONNX and Python code run on every pool that allows them, other formats
+    where Triton has their backend.
 
     \b
     Examples:
@@ -66,7 +70,7 @@ def triton(
             version or f"v{found.version}",
             next(iter(found.model.files.values())),
             files=found.model,
-            contract=found.contract,
+            contract=found.contract if contract is None else contract_in(contract),
             serving=found.serving,
             metrics=dict(metrics),
             parameters={"imported_from": "triton", "triton_version": found.version},

@@ -6,11 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
-from google.protobuf import json_format
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 
-from headrace_client.cli.converting import conversion_options, source_of, with_columns
+from headrace_client.cli.converting import contract_in, contract_option, conversion_options, source_of, with_columns
 from headrace_client.cli.failures import as_markup, without_metrics
 from headrace_client.cli.options import (
     connected,
@@ -24,7 +23,6 @@ from headrace_client.cli.parsing import Duration, FilePair, NumberPair, Pair
 from headrace_client.cli.views import show_version, without_value
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
-from headrace_client.local_files import object_of, read_as
 from headrace_client.operations.registration import Lineage, Serving
 
 _TASKS = {
@@ -41,11 +39,7 @@ _TASKS = {
 @click.option("--metric", "metrics", type=NumberPair(), multiple=True, help="A measured quality; repeat for more.")
 @click.option("--parameter", "parameters", type=Pair(), multiple=True, help="A hyperparameter or other fact.")
 @click.option("--artifact", "artifacts", type=FilePair(), multiple=True, help="A further file (.json, .parquet).")
-@click.option(
-    "--contract",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Serving contract as JSON; without it names, datatypes and shapes come from the model file.",
-)
+@contract_option("names, datatypes and shapes come from the model file")
 @click.option(
     "--allow-nan",
     metavar="INPUT",
@@ -177,12 +171,7 @@ def _missing(client: Client, model: str, registered: registry_pb2.ModelVersion) 
 def _contract(
     path: Path | None, prediction: str, task: str | None, labels: tuple[str, ...]
 ) -> tensor_pb2.ServingContract:
-    contract = tensor_pb2.ServingContract()
-    if path is not None:
-        remedy = "`headrace models show MODEL VERSION --json` prints one"
-        told = object_of(path, "contract", remedy)
-        with read_as("a serving contract", path, "contract", remedy):
-            json_format.ParseDict(told, contract)
+    contract = tensor_pb2.ServingContract() if path is None else contract_in(path)
     if prediction:
         contract.prediction = prediction
     if task is not None:
