@@ -29,6 +29,7 @@ async def test_a_recipe_ends_in_a_prediction_and_answers_as_the_framework_does(
     variables = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")},
         "HEADRACE_STATE_DIR": str(stack.settings.home),
+        "VIRTUAL_ENV": str(environment),
         "PATH": os.pathsep.join((str(environment / "bin"), str(OURS), os.environ["PATH"])),
     }
 

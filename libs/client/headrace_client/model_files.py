@@ -137,7 +137,10 @@ def inside(folder: Path, name: object, what: str) -> Path:
 
 
 def of_archive(path: Path) -> str:
-    """Return the format of a ZIP archive. Raises InvalidArgument with what to do about one that is no model."""
+    """Return the format of a ZIP archive, `exported` for a program of torch.export.
+
+    Raises InvalidArgument with what to do about one that is no model.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -149,11 +152,7 @@ def of_archive(path: Path) -> str:
     if any(name.startswith("data/aotinductor/") for name in inner):
         return "pt2"
     if any(name.startswith(("models/", "serialized_exported_program")) for name in inner):
-        raise invalid(
-            "model",
-            f"{path} is a program of torch.export: write it with torch.onnx.export, which every pool runs, or "
-            "compile it with torch._inductor.aoti_compile_and_package for pools with Triton's backend `pytorch`",
-        )
+        return "exported"
     if "saved_model.pb" in names:
         return "savedmodel"
     raise _unknown(path)

@@ -42,7 +42,16 @@ def test_the_examples_of_a_command_are_commands_that_parse(
     (tmp_path / "default.json").write_text('{"scores": [0]}')
     (tmp_path / "popular.json").write_text('{"ada": {"scores": [1]}}')
     outcomes = ("labels.csv", "bought.jsonl", "churned.parquet")
-    models = ("model.onnx", "model.ubj", "model.pkl", "pipeline.yaml", "rows.json")
+    models = (
+        "model.onnx",
+        "model.ubj",
+        "model.pkl",
+        "churn.pkl",
+        "digits.pt2",
+        "scripted.pt",
+        "pipeline.yaml",
+        "rows.json",
+    )
     given = ("contract.json", "answers.parquet", "answers.jsonl", "routing.key", "rollout.yaml", "code.pem")
     for name in (*models, *given, *outcomes):
         (tmp_path / name).write_bytes(b"something")

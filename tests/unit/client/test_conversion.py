@@ -97,11 +97,22 @@ def test_a_pickle_is_not_read_without_trust(hostile) -> None:
         pass
 
 
-def test_a_python_without_the_framework_says_what_to_install(tmp_path: Path, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "packages"),
+    [
+        (Kind.LIGHTGBM, "lightgbm onnxmltools"),
+        (Kind.EXPORTED, "torch onnxscript"),
+        (Kind.TORCHSCRIPT, "torch onnx"),
+        (Kind.SAVEDMODEL, "tensorflow-cpu tf2onnx"),
+    ],
+)
+def test_a_python_without_the_framework_says_what_to_install(
+    tmp_path: Path, folder: Path, kind: Kind, packages: str
+) -> None:
     path = tmp_path / "model.txt"
     path.write_bytes(b"tree\n")
-    with pytest.raises(InvalidArgument, match="pip install lightgbm onnxmltools"):
-        process.convert(Kind.LIGHTGBM, path, folder, python=sys.executable)
+    with pytest.raises(InvalidArgument, match=f"pip install {packages}"):
+        process.convert(kind, path, folder, python=sys.executable)
 
 
 def test_a_pickle_sees_no_secrets_and_reaches_nobody(hostile, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

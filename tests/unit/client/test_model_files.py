@@ -1,12 +1,15 @@
 """Models as files and folders of formats other than ONNX, of MLflow and of Triton."""
 
 import zipfile
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click import UsageError
 from headrace.registry.v1 import registry_pb2
-from headrace_client.cli.converting import source_of
+from headrace_client.cli.converting import Source, source_of
 from headrace_client.cli.output import Output
 from headrace_client.conversion.recognition import Kind, recognise
 from headrace_client.errors import InvalidArgument
@@ -27,6 +30,12 @@ def archive(path: Path, *names: str) -> Path:
         for name in names:
             opened.writestr(name, b"x")
     return path
+
+
+def taken(path: Path, **options: bool) -> AbstractContextManager[Source]:
+    """Give what would be registered of a file."""
+    told: dict[str, Any] = {"trust": False, "python": None, "max_difference": 1e-4, **options}
+    return source_of(Output(as_json=False), path, {}, **told)
 
 
 def written(folder: Path, **files: str) -> Path:
@@ -52,15 +61,41 @@ def test_every_format_of_the_registry_has_its_files_here():
         (("m/data.pkl", "m/constants.pkl", "m/code/a.py"), Kind.TORCHSCRIPT),
         (("m/data/aotinductor/model/a.so", "m/version"), Kind.PT2),
         (("saved_model.pb", "variables/a"), Kind.SAVEDMODEL),
+        (("m/models/model.json", "m/version"), Kind.EXPORTED),
     ],
 )
 def test_an_archive_is_recognised_by_what_is_in_it(tmp_path: Path, names, kind):
     assert recognise(archive(tmp_path / "model", *names)) is kind
 
 
-def test_a_program_of_torch_export_says_how_it_becomes_something_that_runs(tmp_path: Path):
-    with pytest.raises(InvalidArgument, match=r"torch\.onnx\.export"):
-        recognise(archive(tmp_path / "model.pt2", "m/models/model.json"))
+@pytest.mark.parametrize(
+    ("names", "of"),
+    [
+        pytest.param(("m/models/model.json",), "PyTorch", id="torch.export"),
+        pytest.param(("m/data.pkl", "m/constants.pkl", "m/code/a.py"), "PyTorch", id="TorchScript"),
+        pytest.param(("saved_model.pb",), "TensorFlow", id="SavedModel"),
+    ],
+)
+def test_a_program_is_not_converted_without_trust(tmp_path: Path, names: tuple[str, ...], of: str):
+    path = archive(tmp_path / "model", *names)
+    with pytest.raises(UsageError, match=rf"is a program of {of}, and converting one runs it.*--trust"), taken(path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("names", "kept_as"),
+    [(("m/data.pkl", "m/constants.pkl", "m/code/a.py"), "torchscript"), (("saved_model.pb",), "savedmodel")],
+)
+def test_a_program_whose_contract_is_stated_is_registered_as_it_is_and_not_read(tmp_path: Path, names, kept_as):
+    path = archive(tmp_path / "model", *names)
+    with taken(path, stated=True) as source:
+        assert (source.file, source.kept_as) == (path, kept_as)
+
+
+def test_an_archive_of_a_saved_model_is_to_be_unpacked_before_it_is_converted(tmp_path: Path):
+    path = archive(tmp_path / "model.zip", "saved_model.pb")
+    with pytest.raises(UsageError, match="unpack it"), taken(path, trust=True):
+        pass
 
 
 def test_weights_alone_say_how_they_become_something_that_runs(tmp_path: Path):
@@ -129,8 +164,7 @@ run_id: 0a1b2c
 def test_a_folder_of_mlflow_is_its_model_with_the_run_in_the_lineage(tmp_path: Path):
     written(tmp_path, MLmodel=MLMODEL)
     (tmp_path / "model.onnx").write_bytes(onnx_models.linear().content)
-    options = {"trust": False, "python": None, "max_difference": 1e-4}
-    with source_of(Output(as_json=False), tmp_path, {}, **options) as source:
+    with taken(tmp_path) as source:
         assert (source.file, source.run, source.kept_as) == (tmp_path / "model.onnx", "0a1b2c", "onnx")
         assert source.parameters == {
             "mlflow_flavour": "onnx", "mlflow_version": "2.19.0", "mlflow_model_uuid": "8f3a",

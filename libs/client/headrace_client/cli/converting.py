@@ -16,7 +16,7 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_client.cli.output import Output, shown
 from headrace_client.conversion import process
 from headrace_client.conversion.process import MAX_DIFFERENCE, Converted
-from headrace_client.conversion.recognition import TAKEN, Kind, recognise
+from headrace_client.conversion.recognition import CONVERTED_TOO, PROGRAMS, TAKEN, Kind, recognise
 from headrace_client.local_files import object_of, read_as
 from headrace_client.mlflow_folders import is_mlflow, read_mlflow
 from headrace_client.model_files import FORMATS, zipped
@@ -61,30 +61,40 @@ def conversion_options(command: F) -> F:
 
 @contextmanager
 def source_of(
-    output: Output, path: Path, artifacts: Mapping[str, Path], *, trust: bool, python: str | None, max_difference: float
+    output: Output,
+    path: Path,
+    artifacts: Mapping[str, Path],
+    *,
+    trust: bool,
+    python: str | None,
+    max_difference: float,
+    stated: bool = False,
 ) -> Iterator[Source]:
-    """Give what to register: an ONNX file or a pipeline as it is, others converted. Raises InvalidArgument."""
+    """Give what to register: an ONNX file or a pipeline as it is, others converted. Raises InvalidArgument.
+
+    stated: whether somebody states the contract, so that what has a format of its own is registered in that.
+    """
     if is_pipeline(path):
         yield Source(path, artifacts)
         return
     if is_mlflow(path):
         logged = read_mlflow(path)
-        options = {"trust": trust, "python": python, "max_difference": max_difference}
+        options = {"trust": trust, "python": python, "max_difference": max_difference, "stated": stated}
         with source_of(output, logged.file, artifacts, **options) as source:
             facts = {**logged.parameters, **source.parameters}
             yield replace(source, parameters=facts, run=logged.run)
         return
     kind = recognise(path)
-    if kind in TAKEN:
+    if kind in TAKEN and (stated or kind not in CONVERTED_TOO):
         with _as_file(path, kind) as taken:
             if kind is not Kind.ONNX:
                 output.note(f"[dim]format[/]  {kind.value}: {FORMATS[kind.value].runs}")
             yield Source(taken, artifacts, kept_as=kind.value)
         return
-    if kind is Kind.PICKLE and not trust:
-        raise click.UsageError(
-            f"{path} is a pickle, and reading one runs the code in it: --trust, if you know its maker"
-        )
+    if kind in PROGRAMS and not trust:
+        raise click.UsageError(f"{path} is {_program(kind)}: --trust, if you know its maker")
+    if kind is Kind.SAVEDMODEL and not path.is_dir():
+        raise click.UsageError(f"{path} is an archive: unpack it, and name its folder")
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         given = artifacts.get(VALIDATION_FILE)
         converted = process.convert(kind, path, Path(folder), rows=given, python=python, max_difference=max_difference)
@@ -132,6 +142,13 @@ def with_columns(contract: tensor_pb2.ServingContract, columns: tuple[str, ...])
     if columns and not contract.inputs:
         contract.inputs.add(name="features", columns=columns)
     return contract
+
+
+def _program(kind: Kind) -> str:
+    if kind is Kind.PICKLE:
+        return "a pickle, and reading one runs the code in it"
+    also = "" if kind is Kind.EXPORTED else " (one with a --contract is registered as it is, unread)"
+    return f"a program of {'TensorFlow' if kind is Kind.SAVEDMODEL else 'PyTorch'}, and converting one runs it{also}"
 
 
 def _told(path: Path, converted: Converted) -> str:

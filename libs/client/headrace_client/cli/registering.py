@@ -98,11 +98,12 @@ def register(
     request_id: str,
 ) -> None:
     """Register VERSION of MODEL from a FILE: ONNX, a pipeline (.yaml) with its graphs beside it, or of XGBoost (.json,
-    .ubj), LightGBM (.txt) or scikit-learn (.skops), or a pickle of any of these, which are converted first; or from a
-    folder of MLflow, which is one of these. The model is created when it does not exist.
+    .ubj), LightGBM (.txt) or scikit-learn (.skops), or a pickle of any of these, of torch.export (.pt2), TorchScript or
+    a SavedModel, which are converted first; or from a folder of MLflow, which is one of these. The model is created
+    when it does not exist.
 
-    TorchScript, AOTInductor (.pt2), a SavedModel, a TensorRT plan and Python code (model.py, or its folder) are
-    registered as they are, with --contract: pools that have their runtime run them.
+    With --contract TorchScript and a SavedModel are registered as they are, as AOTInductor (.pt2), a TensorRT plan and
+    Python code (model.py, or its folder) always are: pools that have their runtime run them.
 
     A conversion runs in a process of its own, with the packages of the active virtual environment. Its answers are
     compared with the framework's on the artifact validation.json, or on random rows.
@@ -120,11 +121,21 @@ def register(
       headrace models register tumour v1 model.ubj --metric accuracy=0.95
       headrace models register churn v2 model.pkl --trust --artifact validation.json=rows.json
       headrace models register churn v3 mlruns/churn --trust
+      headrace models register digits v3 digits.pt2 --trust
+      headrace models register digits v4 scripted.pt --trust --artifact validation.json=rows.json
       headrace models register handler v1 handler/ --contract contract.json
       headrace models register handler v2 handler/ --contract contract.json --sign-key code.pem
     """
     with (
-        source_of(output, file, dict(artifacts), trust=trust, python=python, max_difference=max_difference) as source,
+        source_of(
+            output,
+            file,
+            dict(artifacts),
+            trust=trust,
+            python=python,
+            max_difference=max_difference,
+            stated=contract is not None,
+        ) as source,
         output.uploading() as progress,
     ):
         registered = client.register_version(

@@ -11,13 +11,22 @@ import click
 import numpy as np
 from headrace.tensor.v1 import tensor_pb2
 
-from headrace_client.cli.converting import Source, conversion_options, source_of, with_columns
+from headrace_client.cli.converting import (
+    Source,
+    contract_in,
+    contract_option,
+    conversion_options,
+    source_of,
+    with_columns,
+)
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, last, shown
+from headrace_client.cli.parsing import FilePair
 from headrace_client.cli.views import show_version
 from headrace_client.client import Client
 from headrace_client.errors import NotFound
 from headrace_client.operations.missing_values import VALIDATION_FILE
+from headrace_client.operations.registration import Lineage
 from headrace_client.rows import inputs_from_rows, to_json_value
 from headrace_client.tensors import NUMPY_TYPES
 
@@ -25,36 +34,59 @@ _SERVE_TIMEOUT_S = 120.0
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.option("--name", default="", help="Of the model; default that of the file.")
+@click.option("--artifact", "artifacts", type=FilePair(), multiple=True, help="A further file (.json, .parquet).")
+@contract_option("names, datatypes and shapes come from the model file")
 @conversion_options
 @connected
 def serve(
-    client: Client, output: Output, file: Path, name: str, trust: bool, python: str | None, max_difference: float
+    client: Client,
+    output: Output,
+    file: Path,
+    name: str,
+    artifacts: tuple[tuple[str, Path], ...],
+    contract: Path | None,
+    trust: bool,
+    python: str | None,
+    max_difference: float,
 ) -> None:
     """Register FILE as the next version of a model, put it into production, and ask it for an answer.
 
-    FILE is what `headrace models register` takes. A model that has nothing in production yet gets no gates, so that its
-    first version needs no metrics: headrace models gates sets some.
+    FILE, or a folder, is what `headrace models register` takes. A model that has nothing in production yet gets no
+    gates, so that its first version needs no metrics: headrace models gates sets some.
 
     \b
     Examples:
       headrace models serve model.onnx
       headrace models serve model.ubj --name tumour
+      headrace models serve mlruns/churn --trust
+      headrace models serve churn.pkl --trust --artifact validation.json=rows.json
     """
     model = name or re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-") or "model"
     version, production = _next(client, model)
+    stated = tensor_pb2.ServingContract() if contract is None else contract_in(contract)
     with (
-        source_of(output, file, {}, trust=trust, python=python, max_difference=max_difference) as source,
+        source_of(
+            output,
+            file,
+            dict(artifacts),
+            trust=trust,
+            python=python,
+            max_difference=max_difference,
+            stated=contract is not None,
+        ) as source,
         output.uploading() as progress,
     ):
         registered = client.register_version(
             model,
             version,
             source.file,
-            contract=with_columns(tensor_pb2.ServingContract(), source.columns),
+            contract=with_columns(stated, source.columns),
             artifacts=source.artifacts,
             parameters=source.parameters,
+            lineage=Lineage(run=source.run),
+            kept_as=source.kept_as,
             progress=progress,
         )
         row = _row(registered.contract, source)

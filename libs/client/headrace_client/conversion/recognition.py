@@ -15,7 +15,8 @@ _HEAD_BYTES = 64 * 1024
 
 
 class Kind(enum.StrEnum):
-    """How a file is read. PICKLE: by running what is in it. SKOPS: only where it has nothing but known types."""
+    """How a file is read. PICKLE: by running what is in it. SKOPS: only where it has nothing but known types. EXPORTED:
+    a program of torch.export."""
 
     ONNX = "onnx"
     XGBOOST = "xgboost"
@@ -27,10 +28,15 @@ class Kind(enum.StrEnum):
     SAVEDMODEL = "savedmodel"
     TENSORRT = "tensorrt"
     PYTHON = "python"
+    EXPORTED = "exported"
 
 
 TAKEN = frozenset((Kind.ONNX, Kind.TORCHSCRIPT, Kind.PT2, Kind.SAVEDMODEL, Kind.TENSORRT, Kind.PYTHON))
 """What is registered as it is, in the format of that name; the others are converted first."""
+CONVERTED_TOO = frozenset((Kind.TORCHSCRIPT, Kind.SAVEDMODEL))
+"""Those of them that are converted unless somebody states their contract, which their files do not say."""
+PROGRAMS = frozenset((Kind.PICKLE, Kind.EXPORTED, *CONVERTED_TOO))
+"""What can do anything when it is read or run, as its framework says."""
 
 
 # By the first bytes: what others save, and how ONNX comes from it.

@@ -7,18 +7,14 @@ object on the last line of stdout: {"failed": "why"}, or what was made.
 """
 
 import contextlib
-import importlib
-import importlib.metadata
+import importlib.util
 import json
 import math
 import os
-import pickle
-import runpy
 import sys
 from pathlib import Path
 
 CPU_S = 600
-GENERATED_ROWS = 256
 KEPT_ROWS = 64
 
 _INSTALL = {
@@ -26,203 +22,103 @@ _INSTALL = {
     "lightgbm": "lightgbm onnxmltools packaging onnxruntime scikit-learn",
     "pickle": "scikit-learn skl2onnx onnxruntime pandas",
     "skops": "scikit-learn skops skl2onnx onnxruntime pandas",
+    "exported": "torch onnxscript onnx onnxruntime",
+    "torchscript": "torch onnx onnxruntime",
+    "savedmodel": "tensorflow-cpu tf2onnx onnxruntime",
 }
 
 
-class Failed(Exception):
-    """The file is not converted; the message says why."""
+def beside(name):
+    """Return a module that lies beside this file, which is in no package here."""
+    spec = importlib.util.spec_from_file_location(f"conversion_{name}", Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
-def load(kind, path):
-    """Return the model in a file."""
-    if kind == "xgboost":
-        import xgboost
-
-        booster = xgboost.Booster(model_file=str(path))
-        objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
-        classifies = objective.startswith(("binary:", "multi:"))
-        model = xgboost.XGBClassifier() if classifies else xgboost.XGBRegressor()
-        model.load_model(path)
-        return model
-    if kind == "lightgbm":
-        import lightgbm
-
-        return lightgbm.Booster(model_file=str(path))
-    if kind == "skops":
-        import skops.io
-
-        strange = skops.io.get_untrusted_types(file=path)
-        if strange:
-            raise Failed(
-                f"holds types that skops does not trust ({', '.join(strange)}): save it as a pickle, and --trust"
-            )
-        return skops.io.load(path)
-    try:
-        import joblib
-
-        return joblib.load(path)
-    except ImportError:
-        return pickle.loads(path.read_bytes())
-
-
-class Source:
-    """A model of a framework: its columns, its converter, and what it answers."""
-
-    def __init__(self, model, given):
-        self.model = model
-        self.module = type(model).__module__.split(".")[0]
-        self.names = self._names()
-        columns = len(given) > 1 or (self.module == "sklearn" and self.names is not None)
-        # One input for each column of a table, or one of all features.
-        self.columns = (list(given) or self.names) if columns else None
-
-    def _names(self):
-        if self.module == "lightgbm":
-            names = list(getattr(self.model, "booster_", self.model).feature_name())
-            # What LightGBM calls columns that have no name.
-            return None if names == [f"Column_{at}" for at in range(len(names))] else names
-        if self.module == "xgboost":
-            return self.model.get_booster().feature_names
-        names = getattr(self.model, "feature_names_in_", None)
-        return None if names is None else [str(name) for name in names]
-
-    @property
-    def width(self):
-        if self.module == "lightgbm":
-            return getattr(self.model, "booster_", self.model).num_feature()
-        if self.module == "xgboost":
-            return self.model.get_booster().num_features()
-        width = getattr(self.model, "n_features_in_", None)
-        if width is None:
-            raise Failed(f"{type(self.model).__name__} does not say how many features it takes: give rows")
-        return int(width)
-
-    @property
-    def classifies(self):
-        return hasattr(self.model, "predict_proba")
-
-    def convert(self, given):
-        """Return the ONNX model and the name of the converter."""
-        if self.module in ("xgboost", "lightgbm"):
-            import onnxmltools
-            from onnxmltools.convert.common.data_types import FloatTensorType
-
-            types = [("features", FloatTensorType([None, self.width]))]
-            if self.module == "lightgbm":
-                return onnxmltools.convert_lightgbm(self.model, initial_types=types, zipmap=False), "onnxmltools"
-            # The converter wants names that count; those of the columns stay in the contract.
-            self.model.get_booster().feature_names = None
-            return onnxmltools.convert_xgboost(self.model, initial_types=types), "onnxmltools"
-        import skl2onnx
-        from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-
-        if self.columns is None:
-            types = [("features", FloatTensorType([None, self.width]))]
-        else:
-            text = {name for name, rows in given.items() if any(isinstance(value, str) for value in flat(rows))}
-            kinds = {name: StringTensorType if name in text else FloatTensorType for name in self.columns}
-            types = [(name, kind([None, 1])) for name, kind in kinds.items()]
-        options = {"zipmap": False} if self.classifies else None
-        return skl2onnx.to_onnx(self.model, initial_types=types, options=options), "skl2onnx"
-
-    def answers(self, inputs):
-        """Return what the framework answers to the inputs of the ONNX model."""
-        import numpy as np
-
-        rows = next(iter(inputs.values()))
-        if self.columns is not None:
-            import pandas
-
-            rows = pandas.DataFrame({name: inputs[name][:, 0] for name in self.columns})
-        return np.asarray(self.model.predict_proba(rows) if self.classifies else self.model.predict(rows))
-
-
-def flat(rows):
-    """Yield the values in nested lists."""
-    for row in rows:
-        if isinstance(row, list):
-            yield from flat(row)
-        else:
-            yield row
-
-
-def compare(source, proto, given):
-    """Return what both answer to some rows: the inputs, the framework's answers by output, the largest difference."""
-    import numpy as np
+def opened(proto):
+    """Return a session of ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(proto, options, providers=["CPUExecutionProvider"])
-    inputs = {}
-    for port in session.get_inputs():
-        text = "string" in port.type
-        if port.name in given:
-            rows = np.array(given[port.name], dtype=object if text else np.float32)
-            inputs[port.name] = rows.reshape(len(rows), -1)
-        elif given or text:
-            raise Failed(f"the rows have no '{port.name}': give them as --artifact validation.json=FILE")
-        else:
-            inputs[port.name] = np.random.default_rng(0).normal(size=(GENERATED_ROWS, port.shape[1])).astype(np.float32)
-    wanted = source.answers(inputs)
-    found = dict(zip([port.name for port in session.get_outputs()], session.run(None, inputs), strict=True))
-    name, got = next(
-        ((name, value) for name, value in found.items() if np.shape(value) == wanted.shape and value.dtype.kind == "f"),
-        next(iter(found.items())),
+    return onnxruntime.InferenceSession(proto, options, providers=["CPUExecutionProvider"])
+
+
+def like(found, wanted):
+    """Return the output of ONNX whose answers have the shape of what is wanted, else the first."""
+    import numpy as np
+
+    return next(
+        (name for name, value in found.items() if np.shape(value) == wanted.shape and value.dtype.kind == "f"),
+        next(iter(found)),
     )
-    got = np.asarray(got).reshape(wanted.shape)
-    difference = float(np.max(np.abs(got.astype(np.float64) - wanted.astype(np.float64)), initial=0.0))
-    return inputs, {name: wanted}, difference, float(np.max(np.abs(wanted), initial=0.0))
 
 
-def listed(array):
-    """Return an array as lists, with null where JSON has no number."""
+def distance(found, wanted):
+    """Return the largest difference of answers by output, and the largest answer; infinite where one is no number."""
+    import numpy as np
+
+    difference = scale = 0.0
+    for name, values in wanted.items():
+        values = np.asarray(values).astype(np.float64)
+        got = np.asarray(found[name]).reshape(values.shape).astype(np.float64)
+        apart = np.abs(got - values)
+        apart[(got == values) | (np.isnan(got) & np.isnan(values))] = 0
+        difference = max(difference, float(np.nan_to_num(apart, nan=math.inf).max(initial=0.0)))
+        scale = max(scale, float(np.abs(np.nan_to_num(values, posinf=0, neginf=0)).max(initial=0.0)))
+    return difference, scale
+
+
+def listed(array, sizes):
+    """Return rows as lists, with null where JSON has no number. sizes: of the tensor in the file, whose first dimension
+    is that of rows where it is free or 1; else all of it is one row."""
 
     def value(one):
+        if isinstance(one, list):
+            return [value(part) for part in one]
         return None if isinstance(one, float) and not math.isfinite(one) else one
 
-    return [[value(one) for one in row] if isinstance(row, list) else value(row) for row in array.tolist()]
+    rows = array if sizes and (sizes[0] == 1 or not isinstance(sizes[0], int)) else array[None]
+    return value(rows[:KEPT_ROWS].tolist())
 
 
-def convert(kind, path, folder):
+def convert(kind, path, folder, tables, networks):
     """Convert one file, and return what is said of it."""
     rows_file = folder / "rows.json"
     given = json.loads(rows_file.read_bytes())["inputs"] if rows_file.exists() else {}
-    model = load(kind, path)
-    source = Source(model, given)
-    if source.module not in ("sklearn", "xgboost", "lightgbm"):
-        made = f"{type(model).__module__}.{type(model).__name__}"
-        raise Failed(f"holds a {made}; known are models of scikit-learn, XGBoost and LightGBM")
-    model_onnx, converter = source.convert(given)
-    content = model_onnx.SerializeToString()
-    inputs, outputs, difference, scale = compare(source, content, given)
+    if kind in networks.CONVERTERS:
+        content, inputs, wanted, told = networks.CONVERTERS[kind](path, given)
+    else:
+        content, inputs, wanted, told = tables.from_table(kind, path, given, opened)
+    session = opened(content)
+    sizes = {port.name: port.shape for port in (*session.get_inputs(), *session.get_outputs())}
+    names = [port.name for port in session.get_outputs()]
+    found = dict(zip(names, session.run(names, inputs), strict=True))
+    if not isinstance(wanted, dict):
+        wanted = {like(found, wanted): wanted}
+    difference, scale = distance(found, wanted)
     (folder / "model.onnx").write_bytes(content)
     kept = {
-        "inputs": {name: listed(rows[:KEPT_ROWS]) for name, rows in inputs.items()},
-        "outputs": {name: listed(rows[:KEPT_ROWS]) for name, rows in outputs.items()},
+        "inputs": {name: listed(rows, sizes[name]) for name, rows in inputs.items()},
+        "outputs": {name: listed(rows, sizes[name]) for name, rows in wanted.items()},
     }
     (folder / "validation.json").write_text(json.dumps(kept))
-    packages = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm"}
-    return {
-        "framework": f"{packages[source.module]} {importlib.import_module(source.module).__version__}",
-        "converter": f"{converter} {importlib.metadata.version(converter)}",
-        "rows": len(next(iter(inputs.values()))),
-        "generated": not given,
-        "difference": difference,
-        "scale": scale,
-        "columns": source.names if source.columns is None and source.names else [],
-    }
+    rows = len(next(iter(inputs.values())))
+    return {"columns": [], **told, "rows": rows, "difference": difference, "scale": scale}
 
 
 def main():
     kind, path, folder = sys.argv[1], Path(sys.argv[2]).resolve(), Path(sys.argv[3]).resolve()
-    runpy.run_path(str(Path(__file__).with_name("confinement.py")))["confine"](CPU_S)
+    tables, networks = beside("tables"), beside("networks")
+    beside("confinement").confine(CPU_S)
     os.chdir(folder)
     try:
         # What frameworks print is not the answer.
         with contextlib.redirect_stdout(sys.stderr):
-            answer = convert(kind, path, folder)
-    except Failed as error:
+            answer = convert(kind, path, folder, tables, networks)
+    except (tables.Failed, networks.Failed) as error:
         answer = {"failed": str(error)}
     except ImportError as error:
         lacks = f"needs packages that {sys.executable} does not have ({error})"
