@@ -1,17 +1,21 @@
 """A stack that takes code, signed: the specification's handler as code and as a graph, with the same answers."""
 
+import asyncio
 import json
 import os
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from google.protobuf.json_format import MessageToJson
+from headrace_servicekit.testing import eventually
 from headrace_stack.testing import held_stack
 
 from examples.handler import graph
+from tests.kit import onnx_models
 from tests.kit.headrace_cli import GOOD, Headrace
 from tests.kit.stack import RunningStack
 from tests.kit.stores import home_for_tests
@@ -19,6 +23,41 @@ from tests.kit.stores import home_for_tests
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(400)]
 
 CODE = Path(graph.__file__).with_name("model.py")
+ACTS = {"well": 0, "fork": 1, "eat": 2, "sleep": 3, "tell": 4, "read": 5, "call": 6}
+HOSTILE = '''
+import os
+import socket
+import sys
+import time
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    """Does what its row says; answers 1 where it was let, 0 where it was refused."""
+
+    def execute(self, requests):
+        act = int(requests[0].inputs()[0].as_numpy()[0, 0])
+        let = 1.0
+        try:
+            if act == 1:
+                os.fork()
+            elif act == 2:
+                kept = [bytearray(64 * 2**20) for _ in range(1000)]
+            elif act == 3:
+                time.sleep(3600)
+            elif act == 4:
+                print(sorted(os.environ.items()), "abracadabra", flush=True)
+                print("abracadabra", file=sys.stderr, flush=True)
+            elif act == 5:
+                open("/etc/passwd").read()
+            elif act == 6:
+                socket.create_connection(("127.0.0.1", 8080), 2)
+        except OSError:
+            let = 0.0
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("y", np.array([[let]], np.float32))])]
+'''
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +119,59 @@ def test_the_handler_answers_alike_as_signed_code_and_as_a_graph(headrace: Headr
         found.append(answer["outputs"])
     np.testing.assert_allclose(found[0]["scores"], found[1]["scores"], rtol=1e-4)
     assert found[0]["labels"] == found[1]["labels"]
+
+
+async def test_code_that_misbehaves_is_contained_and_others_keep_answering(headrace: Headrace, keys: Path) -> None:
+    model, folder = "hostile", headrace.folder
+    (folder / "model.py").write_text(HOSTILE)
+    told = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1]}]}
+    told["outputs"] = [{"name": "y", "datatype": "FP32", "shape": [1]}]
+    (folder / "hostile.json").write_text(json.dumps(told))
+    signed = ("--contract", str(folder / "hostile.json"), "--sign-key", str(keys / "code.pem"))
+    headrace("models", "register", model, "v1", str(folder / "model.py"), *signed, *GOOD)
+    headrace("models", "promote", model, "v1")
+    neighbour = onnx_models.linear(4, 3)
+    headrace("models", "register", "neighbour", "v1", headrace.file("neighbour.onnx", neighbour), *GOOD)
+    headrace("models", "promote", "neighbour", "v1")
+
+    def neighbour_answers() -> bool:
+        return headrace("predict", "neighbour", "--rows", "[[0, 1, 2, 3]]")["version"] == "v1"
+
+    def ask(name: str) -> float | None:
+        """Return 1.0 for what was let, 0.0 for what was refused, None where there was no answer."""
+        done = headrace.run("predict", model, "--rows", json.dumps([[ACTS[name]]]), "--timeout", "8s", "--json")
+        assert neighbour_answers()
+        return json.loads(done.stdout)["outputs"]["y"][0][0] if done.exit_code == 0 else None
+
+    async def act(name: str) -> float | None:
+        return await asyncio.to_thread(ask, name)
+
+    assert await act("well") == 1.0
+    assert [await act(name) for name in ("fork", "read", "call")] == [0.0, 0.0, 0.0]
+    assert await act("tell") == 1.0
+    logs = [path for path in headrace.stack.settings.logs.rglob("*") if path.is_file()]
+    assert logs
+    assert [path for path in logs if b"abracadabra" in path.read_bytes()] == []
+    assert await act("eat") is None
+    assert await act("sleep") is None
+    # Its process was ended for it; a new one answers who asks for something else.
+    await eventually(lambda: asyncio.to_thread(lambda: ask("well") == 1.0), within=90, every=1)
+
+
+def test_a_bomb_and_requirements_that_are_not_locked_are_refused_where_they_are_uploaded(
+    headrace: Headrace, keys: Path
+) -> None:
+    folder, bomb = headrace.folder, headrace.folder / "model.zip"
+    contract = folder / "contract.json"
+    contract.write_text(MessageToJson(graph.contract()))
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("saved_model.pb", bytes(64 * 1024 * 1024))
+    refused = headrace.run("models", "register", "bomb", "v1", str(bomb), "--contract", str(contract), *GOOD)
+    assert "unpacks to" in refused.stderr
+    code = folder / "loose"
+    code.mkdir()
+    (code / "model.py").write_bytes(CODE.read_bytes())
+    (code / "requirements.txt").write_text("numpy\n")
+    signed = ("--contract", str(contract), "--sign-key", str(keys / "code.pem"))
+    refused = headrace.run("models", "register", "loose", "v1", str(code), *signed, *GOOD)
+    assert "line 1: 'numpy' has no exact version" in refused.stderr
