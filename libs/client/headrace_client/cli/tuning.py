@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
-from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +13,16 @@ from headrace_scaling.simulation.service_curves import ServiceCurve
 
 from headrace_client.cli.options import connected, reason_option
 from headrace_client.cli.output import Output
-from headrace_client.cli.settings import await_settings
 from headrace_client.cli.versions import named_version, version_arguments
-from headrace_client.client import AsyncClient, Client
-from headrace_client.errors import DeadlineExceeded, invalid
+from headrace_client.client import Client
+from headrace_client.errors import invalid
 from headrace_client.operations.missing_values import VALIDATION_FILE
-from headrace_client.operations.registration import Serving, serving_settings
 from headrace_client.optimisation import process
 from headrace_client.tensors import NUMPY_TYPES
-from headrace_client.tuning import measuring, search
-from headrace_client.tuning.measuring import Caller
+from headrace_client.tuning import search
+from headrace_client.tuning.pool import MeasuredPool, as_proto, rate
 from headrace_client.tuning.search import Grid, Run, SearchResult, Settings
 
-_IN_FORCE_S = 120.0
-# Beyond what the model thinks can be answered: goodput under too much is what is looked for.
-_MORE = 1.5
 _RANDOM_ROWS = 256
 
 
@@ -72,63 +64,27 @@ def tune(
     """
     model, version = named_version(model, version)
     before = client.get_version(model, version)
-    rows = _rows_of(client, model, before)
+    pool = MeasuredPool(client, model, version, _rows_of(client, model, before))
     grid = _grid(max_rows, max_instances)
     objective_s = slo_p99_ms / 1000
-
-    def put(settings: registry_pb2.ServingSettings, why: str) -> None:
-        done = client.update_serving(model, version, settings, reason=why).version
-        taken, serving = await_settings(client, model, version, done.serving_revision, _IN_FORCE_S)
-        if not serving or not taken:
-            told = next((held.reason for _, held in serving if held.reason), "no batcher serves it")
-            raise DeadlineExceeded(f"settings {done.serving_revision} of {model} {version} are not in force: {told}")
-
     kept = False
     try:
         with output.waiting("measuring how long executions take") as describe:
-            put(_as_proto(Settings(max(grid.max_batch_rows), 0.0, 1)), "tune: service times")
-            measured = _Measured(client, model, version, rows)
-            curve = measured.curve(grid)
-            rate = _rate(curve, grid, objective_s, max_rate)
+            curve = pool.curve(grid)
+            per_s = rate(curve, grid, objective_s, max_rate)
 
             def measure(settings: Settings) -> Run:
-                describe(f"measuring {_told(settings)} at {rate:.0f}/s")
-                put(_as_proto(settings), "tune: a run")
-                return measured.run(settings, rate, seconds, objective_s)
+                describe(f"measuring {_told(settings)} at {per_s:.0f}/s")
+                return pool.run(settings, per_s, seconds, objective_s)
 
             found = search.search(curve, measure, objective_s, grid, runs)
         if applied:
-            put(_as_proto(found.best.settings), reason or f"tune: p99 within {slo_p99_ms:g} ms")
+            pool.put(as_proto(found.best.settings), reason or f"tune: p99 within {slo_p99_ms:g} ms")
             kept = True
     finally:
         if not kept:
             client.update_serving(model, version, _whole(before.serving), reason="tune: as before")
     _show(output, model, version, found, curve, grid, applied=applied)
-
-
-class _Measured:
-    """Measures one version; each call has an event loop and a client of its own."""
-
-    def __init__(self, client: Client, model: str, version: str, rows: dict[str, np.ndarray]) -> None:
-        self._client, self._model, self._version, self._rows = client, model, version, rows
-
-    def curve(self, grid: Grid) -> ServiceCurve:
-        """Return how long executions take by their rows."""
-        return self._with(lambda caller: measuring.service_curve(caller, grid.max_batch_rows))
-
-    def run(self, settings: Settings, per_s: float, seconds: float, objective_s: float) -> Run:
-        """Return what settings that are in force answer."""
-        seen = self._with(
-            lambda caller: measuring.open_loop(caller, per_s=per_s, seconds=seconds, objective_s=objective_s)
-        )
-        return Run(settings, seen.goodput_per_s, seen.p99_ms, seen.sent_per_s)
-
-    def _with(self, what: Callable[[Caller], Any]) -> Any:
-        async def go() -> Any:
-            async with AsyncClient.like(self._client) as client:
-                return await what(Caller(client, self._model, self._version, self._rows))
-
-        return asyncio.run(go())
 
 
 def _grid(max_rows: int, max_instances: int) -> Grid:
@@ -138,12 +94,6 @@ def _grid(max_rows: int, max_instances: int) -> Grid:
         grid.max_wait_ms,
         [one for one in (1, 2, 4, 8, 16, 32, 64) if one <= max_instances],
     )
-
-
-def _rate(curve: ServiceCurve, grid: Grid, objective_s: float, max_rate: float) -> float:
-    """Return the requests/s of every run: more than the model thinks can be answered."""
-    _, per_s = search.model(curve, grid, objective_s)
-    return min(max_rate, max(20.0, _MORE * per_s * max(grid.instances)))
 
 
 def _rows_of(client: Client, model: str, version: registry_pb2.ModelVersion) -> dict[str, np.ndarray]:
@@ -168,13 +118,6 @@ def _rows_of(client: Client, model: str, version: registry_pb2.ModelVersion) -> 
         shape = (_RANDOM_ROWS, *(max(1, size) for size in spec.shape))
         rows[name] = random.normal(size=shape).astype(NUMPY_TYPES[spec.datatype])
     return rows
-
-
-def _as_proto(settings: Settings) -> registry_pb2.ServingSettings:
-    wait = timedelta(milliseconds=settings.max_wait_ms)
-    return serving_settings(
-        Serving(settings.max_batch_rows, settings.preferred_batch_rows, wait, settings.instances, None)
-    )
 
 
 def _whole(settings: registry_pb2.ServingSettings) -> registry_pb2.ServingSettings:
