@@ -2,12 +2,15 @@
 
 import json
 import pickle
+import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from headrace_client import Client
 from headrace_client.model_files import ModelFiles
+from headrace_servicekit.testing import patience
 from onnx import TensorProto, helper
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
@@ -53,7 +56,7 @@ def test_a_pickled_pipeline_is_refused_unless_it_is_trusted_and_then_answers_as_
     assert version["parameters"]["framework"].startswith("scikit-learn ")
 
 
-def test_a_folder_of_mlflow_answers_and_its_version_names_the_run(headrace: Headrace, pipeline) -> None:
+def test_a_folder_of_mlflow_is_served_in_a_minute_and_its_version_names_the_run(headrace: Headrace, pipeline) -> None:
     folder = headrace.folder / "model"
     folder.mkdir()
     pickled(folder, pipeline)
@@ -62,8 +65,10 @@ def test_a_folder_of_mlflow_answers_and_its_version_names_the_run(headrace: Head
         "  sklearn: {pickled_model: model.pkl, serialization_format: cloudpickle}\n"
         "mlflow_version: 3.1.0\nrun_id: 0123456789abcdef0123456789abcdef\n"
     )
-    headrace("models", "register", headrace.model, "v1", str(folder), "--trust", *GOOD)
-    headrace("models", "promote", headrace.model, "v1")
+    began = time.monotonic()
+    served = headrace("models", "serve", str(folder), "--name", headrace.model, "--trust")
+    assert time.monotonic() - began < patience(60)
+    assert served["version"] == "v1"
     np.testing.assert_allclose(
         answers(headrace, ROWS)["probabilities"], pipeline.predict_proba(ROWS), rtol=1e-3, atol=1e-4
     )
@@ -91,6 +96,26 @@ def test_a_folder_of_triton_answers_with_its_settings_and_what_is_dropped_is_sai
     )
     serving = headrace("models", "settings", headrace.model, "v3")["version"]["serving"]
     assert (serving["max_batch_rows"], serving["preferred_batch_rows"]) == (16, [4, 16])
+
+
+def test_a_folder_of_triton_that_no_pool_runs_is_registered_and_its_promotion_names_the_pools(
+    headrace: Headrace,
+) -> None:
+    folder = headrace.folder / "resnet"
+    (folder / "1").mkdir(parents=True)
+    with zipfile.ZipFile(folder / "1" / "model.pt", "w") as archive:
+        for name in ("m/data.pkl", "m/constants.pkl", "m/code/__torch__.py"):
+            archive.writestr(name, b"x")
+    (folder / "config.pbtxt").write_text(
+        'platform: "pytorch_libtorch" max_batch_size : 0 '
+        'input [ { name: "input__0" data_type: TYPE_FP32 dims: [ 3, 8 ] reshape { shape: [ 1, 3, 8 ] } } ] '
+        'output [ { name: "output__0" data_type: TYPE_FP32 dims: [ 10 ] reshape { shape: [ 1, 10 ] } } ]'
+    )
+    done = headrace("models", "import", "triton", str(folder), "--model", headrace.model, *GOOD)
+    assert done["dropped"] == []
+    assert done["version"]["contract"]["inputs"][0]["batch_dimension"] == "BATCH_DIMENSION_ONE"
+    refused = headrace.run("models", "promote", headrace.model, "v1")
+    assert "is torchscript, which no pool runs: 'default' runs" in refused.stderr
 
 
 def test_trees_run_as_the_onnx_model_beside_them_where_no_pool_has_their_own_runtime(headrace: Headrace) -> None:
