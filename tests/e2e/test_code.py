@@ -38,7 +38,8 @@ class TritonPythonModel:
     """Does what its row says; answers 1 where it was let, 0 where it was refused."""
 
     def execute(self, requests):
-        act = int(requests[0].inputs()[0].as_numpy()[0, 0])
+        rows = requests[0].inputs()[0].as_numpy()
+        act = int(rows[0, 0])
         let = 1.0
         try:
             if act == 1:
@@ -56,7 +57,7 @@ class TritonPythonModel:
                 socket.create_connection(("127.0.0.1", 8080), 2)
         except OSError:
             let = 0.0
-        return [pb_utils.InferenceResponse([pb_utils.Tensor("y", np.array([[let]], np.float32))])]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("y", np.full(rows.shape, let, np.float32))])]
 '''
 
 

@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from headrace_runtime.backends.backend import ModelFiles
+from headrace_runtime.backends.opening import channel
+from headrace_runtime.backends.triton import TritonBackend
+from headrace_runtime.backends.triton_repository import Repository
 from headrace_runtime.contract import BatchDimension, Contract, TensorSpec
 from headrace_runtime.formats import Format
 from headrace_stack.settings import checkout_of_this_file
 
-from tests.kit.backends import Rig, triton_backend
+from tests.kit.backends import BUDGET, Rig
 from tests.kit.triton import Triton, running_triton
 
 STAND_IN = '''
@@ -57,6 +60,16 @@ class TritonPythonModel:
             outputs.append(pb_utils.Tensor(told["name"], np.ascontiguousarray(values, NUMPY[told["data_type"]])))
         return pb_utils.InferenceResponse(outputs)
 '''
+
+
+class Before2603(Repository):
+    """For a Triton whose core does not know the platform of AOTInductor: the wheel's, like all before release 26.03."""
+
+    def write(self, files: ModelFiles) -> None:
+        super().write(files)
+        config = self.root / files.name / "config.pbtxt"
+        config.write_text(config.read_text().replace('platform: "torch_aoti"\n', ""))
+
 
 X = np.arange(8, dtype=np.float32).reshape(2, 4)
 BATCHED = Contract(
@@ -103,7 +116,9 @@ async def test_triton_takes_the_folder_of_a_format_and_answers_by_the_names_of_t
     files = ModelFiles("m--v1", path, contract, 8, kept_as=kept_as, model_file=model_file)
     rows = 1 if contract is ROW_BY_ROW else 2
     inputs = [X[:rows], np.zeros(rows, np.int64)][: len(contract.inputs)]
-    async with triton_backend(triton) as backend:
+    async with channel(triton.address) as link:
+        repository = Before2603(triton.repository, BUDGET)
+        backend = TritonBackend(link, repository, execution_timeout_s=20, load_timeout_s=30)
         await backend.load(files)
         outputs = await Rig(backend, tmp_path).infer(files, inputs, rows)
         await backend.unload("m--v1")

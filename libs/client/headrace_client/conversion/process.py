@@ -77,8 +77,7 @@ def convert(
 
 def _converted(answer: Mapping[str, Any], path: Path, folder: Path) -> Converted:
     """Return an answer as a value. A pickle may have written it: nothing of it is taken on trust."""
-    with path.open("rb") as opened:
-        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    sha256 = _sha256(path)
     try:
         return Converted(
             onnx=folder / "model.onnx",
@@ -94,3 +93,13 @@ def _converted(answer: Mapping[str, Any], path: Path, folder: Path) -> Converted
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise invalid("model", f"is not converted: the process that reads it answers nonsense ({error})") from None
+
+
+def _sha256(path: Path) -> str:
+    """Return the digest of a file; of a folder that of its files, by their names, as `sha256sum` lists them."""
+    if not path.is_dir():
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    files = sorted(one for one in path.rglob("*") if one.is_file())
+    lines = "".join(f"{_sha256(one)}  {one.relative_to(path).as_posix()}\n" for one in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
