@@ -2,54 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any
-
-import boto3
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from headrace.scorer.v1 import publications_pb2 as pb
 from headrace.scorer.v1 import scorer_pb2
 from headrace_client import Client
-from headrace_stack.components import s3
 
 from tests.kit import parts
 from tests.kit.headrace_cli import Headrace
-from tests.kit.publications import over, reached, scored
-
-BUCKET = "headrace-scoring"
-Publication = pb.ScoringPublication
-
-
-def put(headrace: Headrace, name: str, users: range, *, seed: int, shift: float = 0.0) -> str:
-    """Write a table of users with four features below a prefix of the test's own; return the prefix."""
-    keys = s3.keys(headrace.stack.settings)
-    session: Any = boto3.Session(keys.access_key, keys.secret_key, region_name="us-east-1")
-    client = session.client("s3", endpoint_url=s3.endpoint(headrace.stack.settings))
-    values = np.random.default_rng(seed).normal(shift, size=(len(users), 4)).astype(np.float32)
-    table = pa.table({"user": [f"u{at}" for at in users], "features": pa.array(list(values), pa.list_(pa.float32()))})
-    file = io.BytesIO()
-    pq.write_table(table, file, row_group_size=1000)
-    client.put_object(Bucket=BUCKET, Key=f"{headrace.model}/{name}/part-0.parquet", Body=file.getvalue())
-    return f"s3://{BUCKET}/{headrace.model}/{name}"
-
-
-def job_of(uri: str, **publishing: Any) -> scorer_pb2.ScoringSpec:
-    """Return a job that publishes its results by user."""
-    return scorer_pb2.ScoringSpec(
-        version="v1",
-        input=scorer_pb2.ScoringSpec.Input(uri=uri),
-        keep_columns=["user"],
-        publishing=scorer_pb2.Publishing(entity_column="user", **publishing),
-    )
-
-
-def served(headrace: Headrace, user: str) -> tuple[str, list[float]]:
-    """Return where the answer for a user comes from, and its scores."""
-    answer = headrace.predict("--entity", user)
-    return answer["served_from"], answer["outputs"]["scores"][0]
+from tests.kit.publications import Publication, job_of, over, put, reached, scored, served
 
 
 def test_a_table_in_s3_is_scored_published_found_online_and_reverted(headrace: Headrace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -12,7 +13,7 @@ from importlib.metadata import version as installed
 import structlog
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.leases import LeaderLease
-from headrace_servicekit.errors import NotFound, PreconditionFailed, Unavailable
+from headrace_servicekit.errors import NotFound, PreconditionFailed, ServiceError, Unavailable
 from headrace_servicekit.loops import delay_s
 
 from headrace_scorer.decisions import jobs, manifests
@@ -30,6 +31,12 @@ from headrace_scorer.store import Store
 log = structlog.get_logger()
 
 CODE_VERSION = installed("headrace-scorer")
+NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
+
+
+def no_room(error: OSError) -> str:
+    """Return what is wrong when there is no folder for a process of the engine, and what helps."""
+    return f"{error.strerror}: give the scorer's work folder (SCORER_WORK_DIR) more room"
 
 
 class JobWork:
@@ -66,6 +73,10 @@ class JobWork:
                 log.log(30 if self._failures == 1 else 10, "a job waits", job=job.name, reason=error.public_message)
                 await self._clock.sleep(delay_s(self._failures, every_s=0.5, max_backoff_s=30.0, jitter=0.2, draw=0.5))
                 job = await self._told(job, told)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                job = await self._fail(job, "DISK_FULL", f"{no_room(error)}, and retry")
         await self._release(job)
 
     async def _step(self, job: Job) -> Job:
@@ -87,6 +98,8 @@ class JobWork:
         except (NotFound, PreconditionFailed) as error:
             told = f"{error.public_message}: register the version again, and create a job anew"
             return await self._fail(job, "VERSION_GONE", told)
+        except ServiceError as error:  # too slow, too busy, broken: what it says is for now
+            raise Unavailable(f"the registry does not answer: {error.public_message}", reason=error.reason) from None
         return None
 
     async def _plan(self, job: Job) -> Job:
@@ -192,5 +205,5 @@ class JobWork:
         if job.state.over:
             try:
                 await self._registry.release(job)
-            except (Unavailable, NotFound) as error:
+            except ServiceError as error:
                 log.info("a hold is left to expire", job=job.name, reason=error.public_message)

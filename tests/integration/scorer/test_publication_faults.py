@@ -1,90 +1,25 @@
-"""Publications whose scorer is killed at every stage: nothing is lost, nothing twice, and nothing half counts."""
+"""Publications that are disturbed at every stage: nothing is lost, nothing twice, and nothing half counts."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+import asyncio
+from collections.abc import Callable
 
 import pytest
 from headrace.scorer.v1 import publications_pb2 as pb
-from headrace.scorer.v1 import publications_pb2_grpc, scorer_pb2, scorer_pb2_grpc
-from headrace_servicekit.testing import eventually, free_port
+from headrace_servicekit.testing import free_port
 
+from tests.kit.forwarder import Forwarder
 from tests.kit.publish_router import STAGES, PublishRouter
-from tests.kit.scoring import ScorerRig, created, features, over, parquet
-from tests.kit.service_process import service_process
+from tests.kit.scoring import ScorerRig, features, parquet
+from tests.kit.stopped_publications import ROWS, Stage, begin, published, publisher, scored, whole_and_once
 
-ROWS = 300
-ENTITIES = [f"u{at}" for at in range(ROWS)]
-PUBLISHED = pb.ScoringPublication.STATE_PUBLISHED
-
-
-class Stage:
-    """Stops the router's answer when a publish first comes to a stage, until the test has done its worst."""
-
-    def __init__(self, router: PublishRouter, stage: str) -> None:
-        self._stage, self._reached, self._go_on = stage, threading.Event(), threading.Event()
-        router.at = self._at
-
-    def _at(self, stage: str) -> None:
-        if stage == self._stage and not self._reached.is_set():
-            self._reached.set()
-            self._go_on.wait(timeout=120)
-
-    async def reached(self) -> None:
-        await eventually(self._reached.is_set, within=180)
-
-    def go_on(self) -> None:
-        self._go_on.set()
-
-
-@asynccontextmanager
-async def publisher(environment: dict[str, str]) -> AsyncIterator[tuple[Any, Any, Any]]:
-    """Run a scorer; yields its process, and stubs for jobs and publications."""
-    port = free_port()
-    told = {**environment, "SCORER_PORT": str(port)}
-    async with service_process("headrace_scorer", told, port, parts=("", "postgres")) as (process, channel):
-        jobs = scorer_pb2_grpc.ScorerServiceStub(channel)
-        yield process, jobs, publications_pb2_grpc.ScoringPublicationServiceStub(channel)
-
-
-async def scored(scoring: ScorerRig, jobs: Any) -> str:
-    """Return the name of a job that is done."""
-    job = await over(jobs, (await created(jobs, scoring.spec())).name, within=400)
-    assert job.state == scorer_pb2.ScoringJob.STATE_SUCCEEDED, job.reason
-    return job.name
-
-
-async def begin(publications: Any, job: str) -> None:
-    how = scorer_pb2.Publishing(entity_column="id", parity_rows=0, drift_tolerance=0)
-    await publications.PublishScoringJob(pb.PublishScoringJobRequest(name=job, publishing=how), timeout=10)
-
-
-async def published(publications: Any, job: str) -> pb.ScoringPublication:
-    """Return a publication once it counts, through whatever calls fail meanwhile."""
-    found: list[pb.ScoringPublication] = []
-
-    async def there() -> bool:
-        request = pb.GetScoringPublicationRequest(name=f"{job}/publication")
-        try:
-            found[:] = [(await publications.GetScoringPublication(request, timeout=5)).publication]
-        except Exception:  # the database may be away
-            return False
-        assert found[0].state != pb.ScoringPublication.STATE_FAILED, found[0].reason
-        return found[0].state == PUBLISHED
-
-    await eventually(there, within=240, every=0.2)
-    return found[0]
-
-
-def whole_and_once(router: PublishRouter, publication: pb.ScoringPublication) -> None:
-    """Assert that exactly one generation counts, that it is whole, and that it is the one that is told."""
-    (counts,) = router.in_force
-    assert counts.entities == ENTITIES
-    assert publication.publish.endswith(f"/publishes/{counts.number}")
-    assert publication.entities == ROWS
+# Longer than the router's clients take to notice that it is frozen, and than a publication's lease lasts.
+AWAY_S, FROZEN_S = 4.0, 14.0
+HOWS: dict[str, tuple[Callable[[Forwarder], None], float]] = {
+    "cut": (Forwarder.cut, AWAY_S),
+    "frozen": (Forwarder.freeze, FROZEN_S),
+}
 
 
 @pytest.mark.faults
@@ -111,3 +46,45 @@ async def test_a_scorer_that_is_killed_at_any_stage_of_publishing_leaves_one_who
                 name = f"{job}/publication"
                 await publications.RevertScoringPublication(pb.RevertScoringPublicationRequest(name=name), timeout=20)
             assert not router.in_force, stage
+
+
+@pytest.mark.faults
+@pytest.mark.long
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("what", ["the router", "S3", "PostgreSQL"])
+async def test_whatever_is_away_at_any_stage_of_publishing_one_whole_generation_comes_of_it(
+    scoring: ScorerRig, what: str, how: str
+):
+    scoring.put("in/a.parquet", parquet(features(ROWS)))
+    control, (strike, away_s) = free_port(), HOWS[how]
+    router = PublishRouter(scoring.model.contract.outputs)
+    database, store = scoring.environment["SCORER_DATABASE_URL"], scoring.environment["SCORER_S3_ENDPOINT"]
+    async with (
+        Forwarder.before(store) as s3,
+        Forwarder.before(database) as postgres,
+        Forwarder("127.0.0.1", control) as to_router,
+    ):
+        victim = {"the router": to_router, "S3": s3, "PostgreSQL": postgres}[what]
+        environment = {
+            **scoring.environment,
+            "SCORER_CONTROL_TARGET": f"127.0.0.1:{to_router.port}",
+            "SCORER_S3_ENDPOINT": s3.url(store),
+            "SCORER_DATABASE_URL": postgres.url(database),
+        }
+        with router.there(control):
+            async with publisher(environment) as (_, jobs, publications):
+                job = await scored(scoring, jobs)
+                for stage in STAGES:
+                    stopped = Stage(router, stage)
+                    await begin(publications, job)
+                    await stopped.reached()
+                    strike(victim)
+                    # What the router was about to answer is lost on its way, where the router is what is away.
+                    stopped.go_on()
+                    await asyncio.sleep(away_s)  # for as long as it is away
+                    victim.mend()
+                    whole_and_once(router, await published(publications, job))
+                    request = pb.RevertScoringPublicationRequest(name=f"{job}/publication")
+                    await publications.RevertScoringPublication(request, timeout=20)
+                    assert not router.in_force, stage

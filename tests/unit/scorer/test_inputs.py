@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Format
+from headrace_scorer.engine.inputs import files
 from headrace_scorer.engine.inputs.files import chunks, described
 from headrace_scorer.engine.inputs.json_lines import SAMPLE_LINES
 from headrace_scorer.engine.inputs.rows import Chunk, Unreadable
@@ -167,3 +168,19 @@ def test_a_store_that_goes_away_while_a_file_is_read_is_not_called_damage():
     shard = Shard(0, "k", "e", len(content), 0, 10_000)
     with pytest.raises(StoreAway):
         list(chunks(io.BufferedReader(Away(content), 16), Format.PARQUET, shard, ["a"], {}, 2))
+
+
+def test_a_row_group_that_is_too_large_to_be_held_has_the_same_rows_in_the_same_order(monkeypatch: pytest.MonkeyPatch):
+    table = pa.table(
+        {"a": range(20_000), "b.c": [f"u{at}" for at in range(20_000)], "d": [[at] for at in range(20_000)]}
+    )
+    content = parquet(table)
+    shard = Shard(0, "k", "e", len(content), 0, 10_000)
+    names = ["a", "b.c", "d"]
+
+    def rows() -> pa.Table:
+        return pa.concat_tables(one.table for one in chunks(opened(content), Format.PARQUET, shard, names, {}, 700))
+
+    whole = rows()
+    monkeypatch.setattr(files, "_MAX_GROUP_BYTES", 10)
+    assert rows() == whole == table

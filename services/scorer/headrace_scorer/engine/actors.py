@@ -33,6 +33,9 @@ class ShardActor:
         self._scorer = ShardScorer(work, Columns(checked.tensors, checked.read, dict(checked.types)), own)
         self._loaded = False
 
+    def begun(self) -> None:
+        """Return once there is a process for it."""
+
     def measured(self, shard: Shard) -> RunAnswer:
         """Return how many rows the model takes at once the fastest."""
         return self._answered(shard, lambda: RunAnswer(batch_rows=self._scorer.measured(shard)))

@@ -21,6 +21,8 @@ from headrace_scorer.engine.processes import Failed, begin, of, say
 
 # A shard whose process is lost this often is what kills it.
 MAX_LOSSES = 3
+# A cluster that grows with what is wanted of it takes minutes to; then the job says what it waits for.
+START_S = 300.0
 # Set before Ray is imported: everything listens on loopback.
 _OWN_RAY = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -48,7 +50,9 @@ def main() -> None:
 
 
 class Pool:
-    """Actors that score, each one shard at a time; one that is lost is replaced."""
+    """Actors that score, each one shard at a time; one that is lost is replaced. Nothing waits for one that has not
+    begun while others can do the work.
+    """
 
     def __init__(self, ray: Any, order: RunOrder) -> None:
         from headrace_scorer.engine.actors import ShardActor
@@ -56,41 +60,74 @@ class Pool:
         self._ray, self._order = ray, order
         self._kind = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(ShardActor)
         self._losses: dict[int, int] = {}
+        self._failed_starts = 0
+        self._starting: dict[Any, Any] = {}
+        self._idle: list[Any] = []
 
     def run(self) -> None:
         """Score everything. Raises Failed."""
         waiting = deque(self._order.shards)
         # All at once: each takes seconds to start.
-        idle = [self._actor() for _ in range(min(self._order.workers, len(waiting)))]
-        batch_rows = self._order.batch_rows or self._measured(idle[-1], waiting[0])
+        for _ in range(min(self._order.workers, len(waiting))):
+            self._start()
+        batch_rows = self._order.batch_rows or self._measured(waiting[0])
         say(RunAnswer(batch_rows=batch_rows))
         running: dict[Any, tuple[Any, Shard]] = {}
         while waiting or running:
-            while waiting and idle:
-                actor, shard = idle.pop(), waiting.popleft()
+            while waiting and self._idle:
+                actor, shard = self._idle.pop(), waiting.popleft()
                 running[actor.score.remote(shard, batch_rows)] = (actor, shard)
-            (done, *_), _ = self._ray.wait(list(running), num_returns=1)
+            done = self._next([*running, *(self._starting if waiting else ())], busy=bool(running))
+            if done in self._starting:
+                self._begun(done)
+                continue
             actor, shard = running.pop(done)
             try:
                 self._settle(self._ray.get(done))
-                idle.append(actor)
+                self._idle.append(actor)
             except self._ray.exceptions.RayActorError as error:
                 self._lost(shard, error)
                 waiting.append(shard)
-                idle.append(self._actor())
+                self._start()
 
-    def _actor(self) -> Any:
-        return self._kind.remote(self._order.work, self._order.checked, self._order.folder)
+    def _start(self) -> None:
+        actor = self._kind.remote(self._order.work, self._order.checked, self._order.folder)
+        self._starting[actor.begun.remote()] = actor
 
-    def _measured(self, actor: Any, shard: Shard) -> int:
+    def _next(self, awaited: list[Any], *, busy: bool) -> Any:
+        """Return what is done first. Raises Failed when no actor begins, and none is at work."""
+        done, _ = self._ray.wait(awaited, num_returns=1, timeout=None if busy else START_S)
+        if not done:
+            told = f"no process began to score within {START_S:g} s: Ray has no processor free, or no machine"
+            raise Failed("RAY_UNAVAILABLE", told, transient=True)
+        return done[0]
+
+    def _begun(self, done: Any) -> None:
+        """Take an actor that has begun; another one is started for one that could not."""
+        actor = self._starting.pop(done)
         try:
-            answer = self._ray.get(actor.measured.remote(shard))
+            self._ray.get(done)
+            self._idle.append(actor)
         except self._ray.exceptions.RayActorError as error:
-            raise Failed(
-                "PROCESS_LOST", f"the process that measured was lost: {_said(error)}", transient=True
-            ) from None
-        self._raise(answer)
-        return answer.batch_rows
+            self._failed_starts += 1
+            if self._failed_starts >= MAX_LOSSES:
+                told = f"processes that score do not start ({_said(error)}): look at the machines of Ray, and retry"
+                raise Failed("WORKER_LOST", told) from None
+            self._start()
+
+    def _measured(self, shard: Shard) -> int:
+        while True:
+            while not self._idle:
+                self._begun(self._next(list(self._starting), busy=False))
+            try:
+                answer = self._ray.get(self._idle[-1].measured.remote(shard))
+            except self._ray.exceptions.RayActorError as error:
+                self._idle.pop()
+                self._lost(shard, error)
+                self._start()
+                continue
+            self._raise(answer)
+            return answer.batch_rows
 
     def _settle(self, answer: RunAnswer) -> None:
         self._raise(answer)

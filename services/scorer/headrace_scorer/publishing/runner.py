@@ -19,6 +19,7 @@ from headrace_scorer.processes import ProcessLost
 from headrace_scorer.publishing.store import PublicationStore
 from headrace_scorer.publishing.work import PublicationWork
 from headrace_scorer.runner import LEASE, LOOK_EVERY_S, RENEW_S
+from headrace_scorer.running import NO_ROOM, no_room
 
 log = structlog.get_logger()
 
@@ -77,6 +78,8 @@ class PublicationRunner:
                     await self._work.lost(publication, told, failures, lease)
                 elif isinstance(error, Unavailable):
                     await self._work.waits(publication, told)
+                elif isinstance(error, OSError) and error.errno in NO_ROOM:
+                    await self._work.waits(publication, no_room(error))
         finally:
             with suppress(Unavailable):
                 await lease.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,11 @@ from headrace_scorer.decisions.specs import Format
 from headrace_scorer.engine.inputs.csv_files import csv_chunks, csv_sample
 from headrace_scorer.engine.inputs.json_lines import json_chunks, json_sample
 from headrace_scorer.engine.inputs.rows import DAMAGE, TYPES, Chunk, Unreadable
+from headrace_scorer.engine.objects import READ_BYTES
+
+# Columns of a row group that are stored in more than this are read piece by piece; others each in one piece, which asks
+# S3 less often.
+_MAX_GROUP_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +66,10 @@ def chunks(
     try:
         if format_ is Format.PARQUET:
             groups = list(range(shard.first_group, shard.end_group))
-            batches = pyarrow.parquet.ParquetFile(file).iter_batches(
-                chunk_rows, row_groups=groups, columns=list(columns)
-            )
+            opened = pyarrow.parquet.ParquetFile(file)
+            if _group_bytes(opened.metadata, groups, columns) > _MAX_GROUP_BYTES:
+                opened = pyarrow.parquet.ParquetFile(file, metadata=opened.metadata, buffer_size=READ_BYTES)
+            batches = opened.iter_batches(chunk_rows, row_groups=groups, columns=list(columns))
             yield from _numbered(batches, shard.first_row, columns)
         elif format_ is Format.ARROW:
             opened = pa.ipc.open_file(file)
@@ -75,6 +82,21 @@ def chunks(
             yield from json_chunks(file, columns, types, chunk_rows)
     except (*DAMAGE, KeyError) as error:
         raise Unreadable(_said(error)) from None
+
+
+def _group_bytes(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> int:
+    """Return what the largest of some row groups has in some columns, as it is stored."""
+    wanted, most = frozenset(columns), 0
+    for at in groups:
+        group = metadata.row_group(at)
+        chunks_ = (group.column(number) for number in range(group.num_columns))
+        stored = (
+            one.total_compressed_size
+            for one in chunks_
+            if {one.path_in_schema, one.path_in_schema.split(".")[0]} & wanted
+        )
+        most = max(most, sum(stored))
+    return most
 
 
 def _numbered(batches: Iterator[pa.RecordBatch], first_row: int, columns: Sequence[str]) -> Iterator[Chunk]:
