@@ -67,7 +67,7 @@ def to_spec(spec: Spec) -> pb.ScoringSpec:
     message = pb.ScoringSpec(
         version=spec.version,
         alias=spec.alias,
-        input=pb.ScoringSpec.Input(uri=spec.input.uri, format=FORMATS[spec.format]),
+        input=_input(spec),
         derived_columns=[_expression(one) for one in spec.derived],
         tensors=[pb.ScoringSpec.TensorColumns(tensor=one.tensor, columns=one.columns) for one in spec.tensors],
         keep_columns=spec.keep,
@@ -86,6 +86,13 @@ def to_spec(spec: Spec) -> pb.ScoringSpec:
     if spec.options.window is not None:
         message.options.window.FromTimedelta(spec.options.window)
     return message
+
+
+def _input(spec: Spec) -> pb.ScoringSpec.Input:
+    if (source := spec.source) is not None:
+        told = pb.ScoringSpec.Source(source=source.name, query=source.query, table=source.table)
+        return pb.ScoringSpec.Input(source=told)
+    return pb.ScoringSpec.Input(uri=spec.input.uri, format=FORMATS[spec.format])
 
 
 def to_estimate(found: Estimate, sample_rows: int, batch_rows: int, workers: int) -> pb.EstimateScoringJobResponse:

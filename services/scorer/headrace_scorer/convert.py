@@ -13,11 +13,11 @@ from headrace_servicekit.resource_names import ids
 
 from headrace_scorer.answers import ENGINES, FORMATS
 from headrace_scorer.decisions import specs
-from headrace_scorer.decisions.specs import ColumnExpression, Engine, Location, Options, Spec, TensorColumns
+from headrace_scorer.decisions.specs import ColumnExpression, Engine, Location, Options, Source, Spec, TensorColumns
 from headrace_scorer.publish_specs import publish_spec, time_of
 from headrace_scorer.store import Request
 
-MAX_COLUMN_CHARS, MAX_EXPRESSION_CHARS, MAX_COLUMNS = 255, 4000, 2000
+MAX_COLUMN_CHARS, MAX_EXPRESSION_CHARS, MAX_COLUMNS, MAX_QUERY_CHARS = 255, 4000, 2000, 20_000
 _FORMATS = {value: format_ for format_, value in FORMATS.items()}
 _ENGINES = {value: engine for engine, value in ENGINES.items()} | {pb.ScoringOptions.ENGINE_UNSPECIFIED: Engine.WORKERS}
 
@@ -48,8 +48,11 @@ def spec_of(message: pb.ScoringSpec, field: str = "spec") -> Spec:
         optional_id(getattr(message, each), f"{field}.{each}")
     if message.input.format not in _FORMATS:
         wrong.append(FieldViolation(f"{field}.input.format", f"{message.input.format} is not a format"))
+    source = _source(message.input, f"{field}.input", wrong) if message.input.HasField("source") else None
     spec = Spec(
-        input=_location(message.input.uri, f"{field}.input.uri", wrong),
+        # Of a source, where its rows are copied to, which is known once the job has a number.
+        input=_location(message.input.uri, f"{field}.input.uri", wrong) if source is None else Location("", ""),
+        source=source,
         format=_FORMATS.get(message.input.format, specs.Format.EXTENSION),
         version=message.version,
         alias=message.alias,
@@ -79,6 +82,21 @@ def _location(uri: str, field: str, wrong: list[FieldViolation]) -> Location:
         wrong.append(FieldViolation(field, f"'{uri[:200]}' is not s3://{{bucket}}/{{prefix}}"))
         return Location("", "")
     return found
+
+
+def _source(message: pb.ScoringSpec.Input, field: str, wrong: list[FieldViolation]) -> Source:
+    told = message.source
+    if message.uri or message.format:
+        wrong.append(FieldViolation(f"{field}.source", "give files or a source"))
+    if bool(told.query) == bool(told.table):
+        wrong.append(FieldViolation(f"{field}.source", "give a query or a table"))
+    if not told.source:
+        wrong.append(FieldViolation(f"{field}.source.source", "names no source"))
+    return Source(
+        optional_id(told.source, f"{field}.source.source"),
+        kept_text(told.query, f"{field}.source.query", MAX_QUERY_CHARS),
+        kept_text(told.table, f"{field}.source.table", MAX_COLUMN_CHARS),
+    )
 
 
 def _expressions(

@@ -12,7 +12,7 @@ from headrace_servicekit.errors import FieldViolation, InvalidArgument, Precondi
 
 from headrace_scorer.decisions.jobs import Event, Job, Version
 from headrace_scorer.decisions.publishable import unpublishable
-from headrace_scorer.decisions.specs import Location, Spec
+from headrace_scorer.decisions.specs import COPIES, Format, Location, Spec
 from headrace_scorer.engine.messages import Checked
 from headrace_scorer.engine_calls import Engine
 from headrace_scorer.peers import Registry
@@ -47,12 +47,15 @@ class Creating:
         version = await self._registry.resolved(model, spec.version, spec.alias, spec.options.engine)
         id_ = 0 if validate_only else await self._store.next_id()
         below = spec.output or Location(self._bucket, "scored")
+        output = below.below(model, f"job-{id_}")
+        if spec.source is not None:
+            spec = replace(spec, input=output.below(COPIES), format=Format.PARQUET)
         job = Job(
             id=id_,
             model=model,
             spec=spec,
             version=version,
-            output=below.below(model, f"job-{id_}"),
+            output=output,
             client=request.client,
             create_time=await self._store.now(),
         )
@@ -60,7 +63,7 @@ class Creating:
         if validate_only:
             return job
         await self._registry.hold(job)
-        told = f"version {version.id} scores {spec.input.uri}"
+        told = f"version {version.id} scores {spec.reads}"
         return await self._store.create(job, request, Event("created", told, request.client))
 
     def _refuse_others(self, spec: Spec) -> None:
@@ -68,7 +71,7 @@ class Creating:
         wrong = [
             FieldViolation(field, f"bucket '{at.bucket}' {told}")
             for field, at in (("spec.input.uri", spec.input), ("spec.output.uri", spec.output))
-            if at is not None and at.bucket not in self._allowed
+            if at is not None and at.bucket not in self._allowed and not (at is spec.input and spec.source is not None)
         ]
         refuse(wrong, reason="SPEC_INVALID")
 
@@ -80,18 +83,16 @@ class Creating:
             async with self._places, asyncio.timeout(CHECK_S):
                 checked = await self._engine.checked(job)
         except TimeoutError:
-            told = (
-                f"{job.spec.input.uri} was not checked within {CHECK_S:g} s: look at S3, and at the size of the input"
-            )
+            told = f"{job.spec.reads} was not checked within {CHECK_S:g} s: look at S3, and at the size of the input"
             raise Unavailable(told, reason="CHECK_TOO_SLOW", retry_after_s=60.0) from None
         except ProcessLost as error:
-            log.warning("a check was lost", input=job.spec.input.uri, problem=str(error), wrote=error.wrote)
+            log.warning("a check was lost", input=job.spec.reads, problem=str(error), wrote=error.wrote)
             raise PreconditionFailed(
                 f"the process that looks at the input was lost ({error}): it may have a damaged file",
                 reason="INPUT_UNREADABLE",
             ) from None
         refuse([FieldViolation(one.field, one.description) for one in checked.mismatches], reason="MAPPING_MISMATCH")
-        if checked.failure == "STORE_UNAVAILABLE":
+        if checked.failure in ("STORE_UNAVAILABLE", "SOURCE_UNAVAILABLE"):
             raise Unavailable(checked.reason, reason=checked.failure, retry_after_s=1.0)
         if checked.failure:
             field = FieldViolation("spec.input", checked.reason)

@@ -29,6 +29,7 @@ from headrace_scorer.engine.messages import (
 )
 from headrace_scorer.processes import DRIVING, ESTIMATING, PLANNING, ProcessLost, answers
 from headrace_scorer.settings import ScorerSettings
+from headrace_scorer.sources import SourceUnusable, access_of
 
 # Of ours, what such a process gets: where libraries and the keys of a cloud are.
 _PASSED = ("PATH", "HOME", "LANG", "LOCPATH", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH")
@@ -60,13 +61,21 @@ class Engine:
         return await self._planned(job, whole=True)
 
     async def _planned(self, job: Job, *, whole: bool) -> tuple[list[Shard], PlanAnswer]:
-        order = PlanOrder(self.work(job), whole, self._settings.max_objects)
+        source, settings = None, self._settings
+        if job.spec.source is not None:
+            try:
+                source = access_of(job.spec.source, settings.sources_file)
+            except SourceUnusable as error:
+                failure = "SOURCE_UNAVAILABLE" if error.transient else "SOURCE_UNUSABLE"
+                return [], PlanAnswer(checked=Checked(failure=failure, reason=str(error)), transient=error.transient)
         shards: list[Shard] = []
-        async with aclosing(answers(PLANNING, order, PlanAnswer, self.environment)) as heard:
-            async for answer in heard:
-                shards += answer.shards
-                if answer.checked is not None:
-                    return shards, answer
+        with self.own_folder() as folder:
+            order = PlanOrder(self.work(job), whole, settings.max_objects, source, folder)
+            async with aclosing(answers(PLANNING, order, PlanAnswer, self.environment)) as heard:
+                async for answer in heard:
+                    shards += answer.shards
+                    if answer.checked is not None:
+                        return shards, answer
         raise ProcessLost("the process that checks the input said nothing")
 
     async def sampled(self, job: Job, checked: Checked, shard: Shard) -> EstimateAnswer:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from headrace_servicekit.errors import InvalidArgument, PreconditionFailed, ResourceExhausted, Unavailable
+from headrace_servicekit.errors import (
+    FieldViolation,
+    InvalidArgument,
+    PreconditionFailed,
+    ResourceExhausted,
+    Unavailable,
+    refuse,
+)
 
 from headrace_scorer.creating import Creating
 from headrace_scorer.decisions.estimates import Estimate, Measured, estimate
@@ -44,12 +51,17 @@ class Estimating:
                 reason="TOO_MANY_ESTIMATES",
                 retry_after_s=5.0,
             )
+        if spec.source is not None:
+            told = (
+                "an estimate of a source's rows would have to read all of them: estimate the files that they are from"
+            )
+            refuse([FieldViolation("spec.input.source", told)], reason="SPEC_INVALID")
         async with self._places:
             job = await self._creating.create(model, spec, Request(client, "", b""), validate_only=True)
             try:
                 return await self._measured(job)
             except ProcessLost as error:
-                log.warning("an estimate was lost", input=spec.input.uri, problem=str(error), wrote=error.wrote)
+                log.warning("an estimate was lost", input=spec.reads, problem=str(error), wrote=error.wrote)
                 told = f"the process that scores a sample was lost ({error}): it may need more memory"
                 raise PreconditionFailed(told, reason="PROCESS_LOST") from None
 

@@ -27,6 +27,12 @@ class ScorerSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSetti
         description="Buckets besides its own that jobs may read from and write to, separated by commas; whoever may "
         "create jobs can read all of them.",
     )
+    sources_file: Path | None = Field(
+        default=None,
+        description='JSON file with the systems besides S3 that jobs may read rows from, by name: `{"warehouse": '
+        '{"type": "postgresql", "uri": "postgresql://…"}, "lake": {"type": "iceberg", "properties": {"type": "rest", '
+        '"uri": "https://…"}}}`. Whoever may create jobs can read what these may; it is read anew for each job.',
+    )
     registry_target: str = Field(description="Registry, as `host:port` or any other gRPC target.")
     control_target: str = Field(
         description="Router's control plane, which publishes answers, as `host:port` or any other gRPC target."

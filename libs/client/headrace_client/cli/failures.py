@@ -131,6 +131,7 @@ _REMEDIES_BY_REASON = {
     "TOO_MANY_ESTIMATES": "ask again when the other estimate has been made",
     "MAPPING_MISMATCH": "name columns with --tensor NAME=COLUMN,COLUMN, convert them with --derive COLUMN=SQL",
     "INPUT_EMPTY": "look at the prefix: names and folders that begin with `_` or `.` are left out",
+    "SOURCE_UNUSABLE": "try the query where it runs; sources are declared in SCORER_SOURCES_FILE",
     "INPUT_CHANGED": "submit the job anew when nobody writes to its input",
     "TOO_MANY_JOBS": "`headrace jobs list --running` shows them: wait, or cancel some",
     "TOO_MANY_REJECTED": "the files in `_rejected` below its output say why; allow more with --max-rejected-share",

@@ -26,7 +26,10 @@ FORMATS = {
 
 @click.command()
 @model_argument
-@click.option("--input", "uri", required=True, metavar="S3-URI", help="s3://BUCKET/PREFIX: every file below it.")
+@click.option("--input", "uri", default="", metavar="S3-URI", help="s3://BUCKET/PREFIX: every file below it.")
+@click.option("--source", default="", help="In place of --input: a system that the scorer's operator declared.")
+@click.option("--query", default="", metavar="SQL", help="With --source: what a database is asked.")
+@click.option("--table", default="", metavar="NAMESPACE.TABLE", help="With --source: an Iceberg table.")
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), help="Default by the ending of the names.")
 @click.option("--version", default="", help="Id of the version; default the one in production.")
 @click.option("--alias", default="", help="Alias that names the version now.")
@@ -70,13 +73,14 @@ def submit(
     request_id: str,
     **how: Any,
 ) -> None:
-    """Score what lies below a prefix with a version of MODEL.
+    """Score what lies below a prefix, or rows of another system, with a version of MODEL.
 
     \b
     Examples:
       headrace jobs submit fraud --input s3://headrace-scoring/in --keep id
       headrace jobs submit fraud --input s3://lake/day=1 --tensor features=age,amount --column score="scores[1]"
       headrace jobs submit fraud --input s3://lake/day=1 --derive "amount_log=ln(1 + amount)" --dry-run
+      headrace jobs submit fraud --source warehouse --query "select id, age, amount from customers" --keep id
     """
     if estimate:
         _show_estimate(output, client.estimate_scoring_job(model, _spec(**how)))
@@ -95,6 +99,9 @@ def submit(
 def _spec(
     *,
     uri: str,
+    source: str,
+    query: str,
+    table: str,
     format_: str | None,
     version: str,
     alias: str,
@@ -112,7 +119,11 @@ def _spec(
     publish: str,
 ) -> pb.ScoringSpec:
     """Return the job that the options of `submit` say."""
+    if bool(uri) == bool(source or query or table):
+        raise click.UsageError("give --input, or --source with --query or --table")
     named = pb.ScoringSpec.Input(uri=uri)
+    if not uri:
+        named.source.CopyFrom(pb.ScoringSpec.Source(source=source, query=query, table=table))
     if format_ is not None:
         named.format = FORMATS[format_]
     options = pb.ScoringOptions(

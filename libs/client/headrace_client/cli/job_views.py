@@ -32,6 +32,17 @@ def state_markup(job: pb.ScoringJob) -> str:
     return f"[{_STYLES.get(job.state, 'yellow')}]{word}[/]"
 
 
+def input_text(given: pb.ScoringSpec.Input) -> str:
+    """Return what is scored, in words.
+
+    >>> input_text(pb.ScoringSpec.Input(source=pb.ScoringSpec.Source(source="lake", table="sales.customers")))
+    'table sales.customers of lake'
+    """
+    if not given.HasField("source"):
+        return given.uri
+    return f"{f'table {given.source.table}' if given.source.table else given.source.query} of {given.source.source}"
+
+
 def progress_text(job: pb.ScoringJob) -> str:
     """Return how far a job is, in words.
 
@@ -77,7 +88,7 @@ def show_job(output: Output, job: pb.ScoringJob) -> None:
             ("late", "[yellow]yes, its history says by how much[/]" if job.late else ""),
             ("why", shown(job.reason)),
             ("failure", shown(job.failure)),
-            ("input", shown(job.spec.input.uri)),
+            ("input", shown(input_text(job.spec.input))),
             (
                 "tensors",
                 ", ".join(f"{shown(one.tensor)} = {shown(', '.join(one.columns))}" for one in job.spec.tensors),

@@ -7,6 +7,7 @@ from datetime import timedelta
 import click
 from headrace.scorer.v1 import schedules_pb2 as pb
 
+from headrace_client.cli.job_views import input_text
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, message_json, shown, when
 from headrace_client.cli.parsing import Duration
@@ -142,7 +143,7 @@ def _say(output: Output, one: pb.ScoringSchedule) -> None:
         [
             ("schedule", shown(_short(one))),
             ("cron", shown(f"{one.cron} ({one.time_zone})")),
-            ("scores", shown(one.spec.input.uri)),
+            ("scores", shown(input_text(one.spec.input))),
             ("next", _next(one)),
             ("last job", shown(one.last_job)),
             ("jobs created", f"{one.jobs_created:,}"),

@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from headrace.scorer.v1 import scorer_pb2
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -41,6 +42,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "ago": ago,
+        "reads": reads,
         "bytes": size,
         "exact": exact,
         "id": last,
@@ -164,6 +166,16 @@ def size(value: int) -> str:
 def last(name: str) -> str:
     """Return the id at the end of a resource name."""
     return name.rsplit("/", 1)[-1]
+
+
+def reads(given: scorer_pb2.ScoringSpec.Input) -> str:
+    """Return what a scoring job reads.
+
+    >>> reads(scorer_pb2.ScoringSpec.Input(uri="s3://lake/day=1"))
+    's3://lake/day=1'
+    """
+    source = given.source
+    return f"{source.table or source.query} of {source.source}" if given.HasField("source") else given.uri
 
 
 def word(message: Message, field: str) -> str:

@@ -5,6 +5,7 @@ A scoring job is a run; what it scores, with which model, is the job that OpenLi
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
@@ -50,7 +51,7 @@ def run_event(job: Job, event: Event, time: datetime, incarnation: UUID, code_ve
         "run": {"runId": str(run_id(job, incarnation)), "facets": _run_facets(job, code_version)},
         "job": {
             "namespace": NAMESPACE,
-            "name": f"scoring.{job.model}.{job.spec.input.uri}",
+            "name": f"scoring.{job.model}.{job.spec.reads}",
             "facets": {"jobType": _JOB_TYPE},
         },
         "inputs": [_input(job), _model(job)],
@@ -79,6 +80,9 @@ def _input(job: Job) -> dict[str, Any]:
         if value is not None
     }
     dataset = _dataset(job.spec.input, job.plan.input_digest if job.plan is not None else "")
+    if (source := job.spec.source) is not None:
+        query = hashlib.sha256(source.query.encode()).hexdigest()[:16]
+        dataset |= {"namespace": f"source://{source.name}", "name": source.table or f"query-{query}"}
     return dataset | {"inputFacets": {"inputStatistics": _facet("InputStatisticsInputDatasetFacet", **counts)}}
 
 

@@ -16,6 +16,9 @@ MIN_SHARD_ROWS, MAX_SHARD_ROWS = 1_000, 10_000_000
 MAX_WORKERS = 1_000
 LONGEST_WINDOW = timedelta(days=30)
 
+# Below the results of a job, where rows of a source are copied to.
+COPIES = "_input"
+
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _URI = re.compile(rf"s3://({_BUCKET})(?:/([^\x00-\x1f\x7f]*))?")
 _MAX_KEY_BYTES = 900
@@ -68,6 +71,20 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Rows of a system that is no S3: those of a table, or what a query answers. name: under which it was declared."""
+
+    name: str
+    query: str = ""
+    table: str = ""
+
+    @property
+    def described(self) -> str:
+        """The rows as people call them."""
+        return f"table {self.table} of {self.name}" if self.table else f"a query of {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnExpression:
     """A column, and the SQL expression that computes it."""
 
@@ -100,7 +117,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a job does. output: None means the scorer's own bucket."""
+    """What a job does. output: None means the scorer's own bucket. source: whose rows are copied to `input` first."""
 
     input: Location
     format: Format = Format.EXTENSION
@@ -113,6 +130,12 @@ class Spec:
     output: Location | None = None
     options: Options = Options()
     publish: PublishSpec | None = None
+    source: Source | None = None
+
+    @property
+    def reads(self) -> str:
+        """What is scored, as people call it."""
+        return self.source.described if self.source is not None else self.input.uri
 
 
 def location_of(uri: str) -> Location | None:

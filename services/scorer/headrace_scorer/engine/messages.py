@@ -32,6 +32,15 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceAccess:
+    """How a declared source is reached. uri: of a database. properties: of an Iceberg catalog, as in PyIceberg."""
+
+    type: str
+    uri: str = ""
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class PoolAccess:
     """How the batchers that answer online requests are reached, for one version.
 
@@ -75,11 +84,15 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class PlanOrder:
-    """Check an input. whole: all of it, and cut it into shards; else only the first object."""
+    """Check an input. whole: all of it, and cut it into shards; else only the first object. source: whose rows are
+    copied first, with folder for what is on its way.
+    """
 
     work: Work
     whole: bool
     max_objects: int
+    source: SourceAccess | None = None
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,11 @@ class Objects:
         except LookupError:
             return None
 
+    def remove(self, bucket: str, key: str) -> None:
+        """Remove an object, if it is there."""
+        with _Errors(f"s3://{bucket}/{key}"):
+            self._client.delete_object(Bucket=bucket, Key=key)
+
     def create(self, at: Location, file: Path | bytes, metadata: dict[str, str]) -> None:
         """Write an object under a name that has none. Raises OutputTaken for one there with other metadata."""
         body: Any = file.open("rb") if isinstance(file, Path) else io.BytesIO(file)

@@ -18,6 +18,7 @@ from headrace_scorer.engine.inputs.rows import Unreadable
 from headrace_scorer.engine.messages import Checked, PlanAnswer, PlanOrder, from_json
 from headrace_scorer.engine.objects import InputChanged, Listed, Objects, StoreAway, StoreRefuses
 from headrace_scorer.engine.processes import Failed, begin, say
+from headrace_scorer.engine.sources.copying import copied, schema_of
 
 _FOOTERS_AT_ONCE = 16
 _SHARDS_A_LINE = 500
@@ -41,7 +42,11 @@ def plan(order: PlanOrder, objects: Objects) -> tuple[list[Shard], Checked]:
     """Return the shards of an input, and what it has. Raises Failed."""
     spec = order.work.spec
     try:
-        listed = list(_inputs(order, objects)) if spec.format is not Format.DELTA else delta_files(order, objects)
+        if order.source is not None and not order.whole:
+            return [], _checked(order, _of_source(order))
+        listed = _listed(order, objects)
+        if not listed and order.source is not None:
+            raise Failed("INPUT_EMPTY", f"{spec.reads} has no rows")
         if not listed:
             told = f"there is no object below {spec.input.uri} whose name, and folders, do not begin with `_` or `.`"
             raise Failed("INPUT_EMPTY", told)
@@ -57,6 +62,24 @@ def plan(order: PlanOrder, objects: Objects) -> tuple[list[Shard], Checked]:
         raise Failed("INPUT_CHANGED", f"{error}: create the job when nobody writes there") from None
 
 
+def _listed(order: PlanOrder, objects: Objects) -> list[Listed]:
+    if order.source is not None:
+        checked = _checked(order, _of_source(order))
+        if checked.mismatches:
+            raise _mismatch(checked)
+        return copied(order, objects, checked.read)
+    return list(_inputs(order, objects)) if order.work.spec.format is not Format.DELTA else delta_files(order, objects)
+
+
+def _of_source(order: PlanOrder) -> Described:
+    schema = schema_of(order)
+    return Described(columns_of(schema), schema=schema)
+
+
+def _mismatch(checked: Checked) -> Failed:
+    return Failed("MAPPING_MISMATCH", "; ".join(one.description for one in checked.mismatches))
+
+
 def _whole(order: PlanOrder, objects: Objects, listed: list[Listed]) -> tuple[list[Shard], Checked]:
     spec = order.work.spec
     with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as threads:
@@ -66,7 +89,7 @@ def _whole(order: PlanOrder, objects: Objects, listed: list[Listed]) -> tuple[li
         raise Failed("INPUT_EMPTY", f"the files below {spec.input.uri} have no rows")
     checked = _checked(order, filled[0][1])
     if checked.mismatches:
-        raise Failed("MAPPING_MISMATCH", "; ".join(one.description for one in checked.mismatches))
+        raise _mismatch(checked)
     for one, file in filled:
         _same(one, file, filled[0][0], filled[0][1], checked.read)
     pieces = [Piece(one.key, one.etag, one.size_bytes, file.group_rows) for one, file in filled]

@@ -17,7 +17,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class ScoringSpec(_message.Message):
     __slots__ = ("version", "alias", "input", "derived_columns", "tensors", "keep_columns", "output_columns", "output", "options", "publishing")
     class Input(_message.Message):
-        __slots__ = ("uri", "format")
+        __slots__ = ("uri", "format", "source")
         class Format(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
             __slots__ = ()
             FORMAT_UNSPECIFIED: _ClassVar[ScoringSpec.Input.Format]
@@ -34,9 +34,20 @@ class ScoringSpec(_message.Message):
         FORMAT_DELTA: ScoringSpec.Input.Format
         URI_FIELD_NUMBER: _ClassVar[int]
         FORMAT_FIELD_NUMBER: _ClassVar[int]
+        SOURCE_FIELD_NUMBER: _ClassVar[int]
         uri: str
         format: ScoringSpec.Input.Format
-        def __init__(self, uri: _Optional[str] = ..., format: _Optional[_Union[ScoringSpec.Input.Format, str]] = ...) -> None: ...
+        source: ScoringSpec.Source
+        def __init__(self, uri: _Optional[str] = ..., format: _Optional[_Union[ScoringSpec.Input.Format, str]] = ..., source: _Optional[_Union[ScoringSpec.Source, _Mapping]] = ...) -> None: ...
+    class Source(_message.Message):
+        __slots__ = ("source", "query", "table")
+        SOURCE_FIELD_NUMBER: _ClassVar[int]
+        QUERY_FIELD_NUMBER: _ClassVar[int]
+        TABLE_FIELD_NUMBER: _ClassVar[int]
+        source: str
+        query: str
+        table: str
+        def __init__(self, source: _Optional[str] = ..., query: _Optional[str] = ..., table: _Optional[str] = ...) -> None: ...
     class ColumnExpression(_message.Message):
         __slots__ = ("column", "expression")
         COLUMN_FIELD_NUMBER: _ClassVar[int]

@@ -117,8 +117,8 @@ class ScorerServiceServicer:
 
         The version is resolved once, and kept from being removed until the job is over. Fails with INVALID_ARGUMENT naming each
         field that is wrong, reason MAPPING_MISMATCH when columns of the input do not fit the version's contract (every mismatch is
-        named), INPUT_EMPTY when there is no input; NOT_FOUND, reason MODEL_NOT_FOUND, VERSION_NOT_FOUND, ALIAS_NOT_FOUND or
-        NO_PRODUCTION_VERSION; FAILED_PRECONDITION, reason VERSION_COLLECTED when the version's files are no longer kept, or
+        named), INPUT_EMPTY when there is no input, SOURCE_UNUSABLE when there is no such source, or it refuses the query; NOT_FOUND,
+        reason MODEL_NOT_FOUND, VERSION_NOT_FOUND, ALIAS_NOT_FOUND or NO_PRODUCTION_VERSION; FAILED_PRECONDITION, reason VERSION_COLLECTED when the version's files are no longer kept, or
         FORMAT_NOT_SCORED when it has no `model.onnx` of its own; and RESOURCE_EXHAUSTED, reason
         TOO_MANY_JOBS, when too many jobs are not over. With validate_only nothing is queued, and the answer is the job that would be.
         """

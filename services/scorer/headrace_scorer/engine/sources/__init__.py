@@ -1,0 +1,1 @@
+"""Rows of databases and catalogs, read once and copied as Parquet."""

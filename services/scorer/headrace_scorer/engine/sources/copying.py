@@ -1,0 +1,76 @@
+"""Rows of a source as Parquet beside the results of a job: what is scored, however often the job is resumed."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from headrace_scorer.engine.messages import PlanOrder
+from headrace_scorer.engine.objects import Listed, Objects
+from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.sources.readers import distinct, reader_of
+from headrace_scorer.engine.sources.streams import Stream
+
+# Rows of a row group, which shards are made of.
+GROUP_ROWS = 50_000
+# A file is ended once it is so large: the scorer's work folder holds one at a time.
+FILE_BYTES = 256 << 20
+
+
+def schema_of(order: PlanOrder) -> pa.Schema:
+    """Return the columns of a source. Raises Failed."""
+    return distinct(reader_of(order).schema(order))
+
+
+def copied(order: PlanOrder, objects: Objects, columns: Sequence[str]) -> list[Listed]:
+    """Copy the rows of a source, and return the files. Raises Failed, and what S3 raises.
+
+    Their names are of this copy alone: a process that was lost before its copy was whole leaves files that nobody
+    reads, which are removed here.
+    """
+    below = order.work.spec.input
+    for left in list(objects.listed(below)):
+        objects.remove(below.bucket, left.key)
+    token, listed = secrets.token_hex(8), list[Listed]()
+    try:
+        with reader_of(order).rows(order, columns) as rows:
+            for number, path in enumerate(_files(rows, Path(order.folder))):
+                at = below.below(token, f"part-{number:05}.parquet")
+                objects.create(at, path, {})
+                listed.append(objects.found(at.bucket, at.prefix))
+    except pa.ArrowException as error:  # a type that Parquet does not have
+        told = f"{order.work.spec.reads} cannot be written as Parquet ({error})"
+        raise Failed("SOURCE_UNUSABLE", f"{told}: convert its columns in the query, or leave them out") from None
+    return listed
+
+
+def _files(rows: Stream, folder: Path) -> Iterator[Path]:
+    """Yield files with rows, each only until the next one is written; none where there are no rows."""
+    path = folder / "copy.parquet"
+    groups = _groups(rows.batches)
+    group = next(groups, None)
+    while group is not None:
+        with pyarrow.parquet.ParquetWriter(path, distinct(rows.schema), compression="zstd") as writer:
+            while group is not None and path.stat().st_size < FILE_BYTES:
+                writer.write_table(group, GROUP_ROWS)
+                group = next(groups, None)
+        yield path
+
+
+def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yield rows by the row group, however many come at once."""
+    waiting, count = list[pa.RecordBatch](), 0
+    for batch in batches:
+        for start in range(0, batch.num_rows, GROUP_ROWS):
+            part = batch.slice(start, GROUP_ROWS)
+            if count + part.num_rows > GROUP_ROWS:
+                yield pa.Table.from_batches(waiting)
+                waiting, count = [], 0
+            waiting.append(part)
+            count += part.num_rows
+    if waiting:
+        yield pa.Table.from_batches(waiting)

@@ -1,0 +1,76 @@
+"""Rows of an Iceberg table, as its current snapshot has them: by PyIceberg, which knows deletes and renamed columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from headrace_runtime.artifacts.place import read_credentials
+
+from headrace_scorer.engine.messages import PlanOrder
+from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.sources.streams import Stream, stream_of
+
+
+def schema(order: PlanOrder) -> pa.Schema:
+    """Return the columns of a table. Raises Failed."""
+    with _errors(order):
+        return _table(order).schema().as_arrow()
+
+
+@contextmanager
+def rows(order: PlanOrder, columns: Sequence[str]) -> Iterator[Stream]:
+    """Yield the rows of a table's snapshot, of these columns. Raises Failed."""
+    with _errors(order):
+        found = _table(order).scan(selected_fields=tuple(columns)).to_arrow_batch_reader()
+    yield stream_of(found, lambda: _errors(order))
+
+
+def _table(order: PlanOrder) -> Any:
+    from pyiceberg.catalog import load_catalog
+
+    source, access = order.work.spec.source, order.source
+    assert source is not None
+    assert access is not None
+    return load_catalog(source.name, **_files(order) | dict(access.properties)).load_table(source.table)
+
+
+@contextmanager
+def _errors(order: PlanOrder) -> Iterator[None]:
+    try:
+        from pyiceberg import exceptions  # an extra, and half a second
+    except ImportError:
+        told = "this scorer reads no Iceberg tables"
+        raise Failed("READER_MISSING", f"{told}: install headrace-scorer[iceberg], or write Parquet") from None
+    source = order.work.spec.source
+    assert source is not None
+    missing = (exceptions.NoSuchTableError, exceptions.NoSuchNamespaceError, exceptions.NoSuchIdentifierError)
+    refused = (exceptions.UnauthorizedError, exceptions.ForbiddenError, exceptions.ValidationError)
+    try:
+        yield
+    except missing:
+        told = f"source '{source.name}' has no table '{source.table}': name it as namespace.table"
+        raise Failed("SOURCE_UNUSABLE", told) from None
+    except (*refused, NotImplementedError, ValueError) as error:  # a kind of table that PyIceberg does not read, say
+        told = f"source '{source.name}' does not give table '{source.table}' ({_said(error)})"
+        raise Failed("SOURCE_UNUSABLE", f"{told}: look at the catalog, and who may read it") from None
+    except Exception as error:  # catalogs of every type have errors of their own for being away
+        told = f"source '{source.name}' cannot be read ({type(error).__name__})"
+        raise Failed("SOURCE_UNAVAILABLE", told, transient=True) from None
+
+
+def _files(order: PlanOrder) -> dict[str, str]:
+    """Return how files in S3 are read where the operator says nothing else: as the scorer's own."""
+    access = order.work.access
+    keys = {} if access.credentials_file is None else read_credentials(Path(access.credentials_file))
+    named = {"s3.access-key-id": "aws_access_key_id", "s3.secret-access-key": "aws_secret_access_key"}
+    found = {"s3.endpoint": access.endpoint, "s3.region": access.region, "s3.request-timeout": "30"}
+    return found | {option: keys[name] for option, name in named.items() if name in keys}
+
+
+def _said(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]

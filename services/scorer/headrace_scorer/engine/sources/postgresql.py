@@ -1,0 +1,89 @@
+"""What a query of PostgreSQL, or of what speaks as it does, answers: by ADBC, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pyarrow as pa
+
+from headrace_scorer.engine.messages import PlanOrder
+from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.sources.streams import Stream, stream_of
+
+# A query that has not ended by then is ended by the database.
+QUERY_S = 6 * 3600
+# A server that has gone, with its machine or without, is noticed.
+_CONNECTION = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+# SQLSTATE of a server that is away or about to be, or has no room for now: classes, and codes of the others.
+_AWAY_CLASSES, _AWAY = ("08", "53"), ("57P01", "57P02", "57P03")
+
+
+def schema(order: PlanOrder) -> pa.Schema:
+    """Return the columns that a query answers, without running it. Raises Failed."""
+    with _transaction(order) as cursor, _errors(order):
+        return cursor.adbc_execute_schema(_query(order))
+
+
+@contextmanager
+def rows(order: PlanOrder, columns: Sequence[str]) -> Iterator[Stream]:
+    """Yield the rows of a query, all of its columns: what it computes is its own affair. Raises Failed."""
+    with _transaction(order) as cursor:
+        with _errors(order):
+            cursor.execute(_query(order))
+            found = cursor.fetch_record_batch()
+        yield stream_of(found, lambda: _errors(order))
+
+
+def _query(order: PlanOrder) -> str:
+    source = order.work.spec.source
+    assert source is not None
+    return source.query
+
+
+@contextmanager
+def _transaction(order: PlanOrder) -> Iterator[Any]:
+    """Yield a cursor in a transaction that sees one moment and writes nothing."""
+    try:
+        from adbc_driver_postgresql import dbapi  # an extra
+    except ImportError:
+        told = "this scorer asks no databases"
+        raise Failed("READER_MISSING", f"{told}: install headrace-scorer[sql], or write Parquet") from None
+    assert order.source is not None
+    with ExitStack() as stack:
+        with _errors(order):
+            connection = stack.enter_context(dbapi.connect(_uri(order.source.uri)))
+            cursor = stack.enter_context(connection.cursor())
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute(f"SET LOCAL statement_timeout = '{QUERY_S}s'")
+        yield cursor
+
+
+@contextmanager
+def _errors(order: PlanOrder) -> Iterator[None]:
+    from adbc_driver_manager import Error
+
+    try:
+        yield
+    except (Error, OSError) as error:  # what is read as Arrow raises the latter
+        raise _failed(order, error) from None
+
+
+def _uri(uri: str) -> str:
+    """Return where the database is, with settings of a connection that the operator did not give."""
+    given = uri.partition("?")[2]
+    more = "&".join(f"{name}={value}" for name, value in _CONNECTION.items() if f"{name}=" not in given)
+    return f"{uri}{'&' if given else '?'}{more}"
+
+
+def _failed(order: PlanOrder, error: Exception) -> Failed:
+    source = order.work.spec.source
+    assert source is not None
+    state = getattr(error, "sqlstate", None) or ""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if not state or state.startswith(_AWAY_CLASSES) or state in _AWAY:
+        # Where the database is, and as whom it is asked, is no caller's affair.
+        told = f"source '{source.name}' cannot be asked ({state or type(error).__name__})"
+        return Failed("SOURCE_UNAVAILABLE", told, transient=True)
+    return Failed("SOURCE_UNUSABLE", f"source '{source.name}' refuses the query ({state}): {lines[0][:500]}")
