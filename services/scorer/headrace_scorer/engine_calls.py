@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -34,6 +34,8 @@ from headrace_scorer.sources import SourceUnusable, access_of
 # Of ours, what such a process gets: where libraries and the keys of a cloud are.
 _PASSED = ("PATH", "HOME", "LANG", "LOCPATH", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH")
 
+# Shards that a sample is of at most.
+_MOST_SAMPLED = 1000
 # Of folders; short, for the paths of Ray's sockets are limited.
 _FOLDER = "hr-scorer-"
 
@@ -78,10 +80,11 @@ class Engine:
                         return shards, answer
         raise ProcessLost("the process that checks the input said nothing")
 
-    async def sampled(self, job: Job, checked: Checked, shard: Shard) -> EstimateAnswer:
-        """Return what scoring a sample of a shard took. Raises ProcessLost."""
+    async def sampled(self, job: Job, checked: Checked, shards: Sequence[Shard]) -> EstimateAnswer:
+        """Return what scoring a sample of some shards took, the first ones first. Raises ProcessLost."""
+        some = tuple(shards[:_MOST_SAMPLED])
         with self.own_folder() as folder:
-            order = EstimateOrder(self.work(job), checked, shard, job.spec.options.batch_rows, folder)
+            order = EstimateOrder(self.work(job), checked, some, job.spec.options.batch_rows, folder)
             async with aclosing(answers(ESTIMATING, order, EstimateAnswer, self.environment)) as heard:
                 async for answer in heard:
                     return answer

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 
 import structlog
 from headrace_servicekit.errors import (
@@ -66,18 +68,19 @@ class Estimating:
                 raise PreconditionFailed(told, reason="PROCESS_LOST") from None
 
     async def _measured(self, job: Job) -> tuple[Estimate, EstimateAnswer, int]:
+        began = time.monotonic()
         shards, answer = await self._engine.planned(job)
+        planning_s = time.monotonic() - began
         checked = answer.checked
         assert checked is not None
         _refuse(checked.failure, checked.reason, transient=answer.transient)
-        sample = await self._engine.sampled(job, checked, shards[0])
-        _refuse(sample.failure, sample.reason, transient=sample.transient)
-        if sample.rows == 0:
-            raise InvalidArgument("spec.input: the first file has no row that could be scored", reason="INPUT_EMPTY")
         workers = min(job.spec.options.workers or self._engine.workers, self._engine.workers, len(shards))
         if job.spec.options.engine is ScoringEngine.POOL:
             workers = 1  # one fills what callers leave of the batchers; more of them share it
-        measured = Measured(sample.rows, sample.wall_s, sample.cpu_s, RAY_START_S + sample.load_s)
+        sample = await self._sampled(job, checked, shards, workers)
+        if sample.rows == 0:
+            raise InvalidArgument("spec.input: the first files have no row that could be scored", reason="INPUT_EMPTY")
+        measured = Measured(sample.rows, sample.wall_s, sample.cpu_s, planning_s + RAY_START_S + sample.load_s)
         found = estimate(
             measured,
             _rows(shards, checked, sample),
@@ -86,6 +89,31 @@ class Estimating:
             window=job.spec.options.window,
         )
         return found, sample, workers
+
+    async def _sampled(self, job: Job, checked: Checked, shards: list[Shard], workers: int) -> EstimateAnswer:
+        """Return what samples took of as many processes at once as will score, as far as this machine has cores.
+
+        They are in each other's way, and in that of S3, as they will be when the job runs. Raises ProcessLost.
+        """
+        at_once = min(workers, os.cpu_count() or 1)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._engine.sampled(job, checked, shards[at::at_once])) for at in range(at_once)
+                ]
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
+        parts = [task.result() for task in tasks]
+        for one in parts:
+            _refuse(one.failure, one.reason, transient=one.transient)
+        return EstimateAnswer(
+            rows=sum(one.rows for one in parts),
+            wall_s=sum(one.wall_s for one in parts),
+            cpu_s=sum(one.cpu_s for one in parts),
+            load_s=max(one.load_s for one in parts),
+            read_bytes=sum(one.read_bytes for one in parts),
+            batch_rows=parts[0].batch_rows,
+        )
 
 
 def _rows(shards: list[Shard], checked: Checked, sample: EstimateAnswer) -> int:

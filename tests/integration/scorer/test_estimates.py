@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
+import pytest
 from google.protobuf import duration_pb2
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace.webhook.v1.webhook_pb2 import Webhook
 from headrace_servicekit.testing import eventually
 
 from tests.kit.alerting import ALLOWED, SECRET, Receiver
+from tests.kit.onnx_models import slow
 from tests.kit.refusals import refused
-from tests.kit.scoring import MODEL, ScorerRig, created, features, parquet, scorer
+from tests.kit.scoring import MODEL, ScorerRig, created, features, over, parquet, register, scorer
+
+# What a job is to take that is estimated, and by how much an estimate may be wrong.
+LONG_S, WRONG = 75.0, 0.2
 
 
 async def test_an_estimate_counts_the_input_scores_a_sample_and_writes_nothing(scoring: ScorerRig):
@@ -20,7 +28,7 @@ async def test_an_estimate_counts_the_input_scores_a_sample_and_writes_nothing(s
         request = pb.EstimateScoringJobRequest(parent=f"models/{MODEL}", spec=spec)
         found = await stub.EstimateScoringJob(request, timeout=60)
         assert (found.rows, found.workers, found.fits_window, found.batch_rows) == (30_000, 2, True, 1024)
-        assert found.sample_rows == 10_000  # the first shard
+        assert found.sample_rows == 30_000  # of both workers, which have more time than there are rows
         assert found.rows_per_second > 0
         assert found.cost > 0
         request.spec.options.window.FromSeconds(1)
@@ -59,3 +67,44 @@ async def test_a_job_that_misses_its_window_says_so_once_and_tells_webhooks(scor
         hook.name = "scoringWebhooks/lineage"
         taken = stub.PutScoringWebhook(pb.PutScoringWebhookRequest(webhook=hook), timeout=10)
         assert "collects lineage" in (await refused(taken)).public_message
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+async def test_an_estimate_of_more_than_a_minute_is_right_to_a_fifth_and_a_window_that_is_too_short_is_said_early(
+    scoring: ScorerRig,
+):
+    model = slow(150)
+    register(scoring, "v2", model)
+    (name,) = (spec.name for spec in model.contract.inputs)
+    how: dict[str, Any] = {
+        "version": "v2",
+        "tensors": [pb.ScoringSpec.TensorColumns(tensor=name, columns=["x0", "x1", "x2", "x3"])],
+        "options": pb.ScoringOptions(shard_rows=1000, batch_rows=100),
+    }
+
+    def write(prefix: str, rows: int) -> pb.ScoringSpec:
+        for at in range(10):
+            scoring.put(f"{prefix}/{at}.parquet", parquet(features(rows // 10, seed=at), group_rows=1000))
+        return scoring.spec(prefix, **how)
+
+    async with scorer(scoring) as (_, stub):
+
+        async def estimated(spec: pb.ScoringSpec) -> Any:
+            request = pb.EstimateScoringJobRequest(parent=f"models/{MODEL}", spec=spec)
+            return await stub.EstimateScoringJob(request, timeout=120)
+
+        rate = (await estimated(write("some", 20_000))).rows_per_second
+        spec = write("many", int(rate * LONG_S))
+        told = (await estimated(spec)).duration.ToTimedelta().total_seconds()
+        window_s = 0.6 * told
+        spec.options.window.FromTimedelta(timedelta(seconds=window_s))
+        job = await over(stub, (await created(stub, spec)).name, within=600)
+        events = (await stub.ListScoringJobEvents(pb.ListScoringJobEventsRequest(parent=job.name), timeout=10)).events
+    assert job.state == pb.ScoringJob.STATE_SUCCEEDED, job.reason
+    actual = job.manifest.duration.ToTimedelta().total_seconds()
+    assert actual > 60
+    assert abs(told - actual) <= WRONG * actual, (told, actual)
+    (late,) = (event for event in events if event.type == "late")
+    said_s = (late.create_time.ToDatetime() - job.create_time.ToDatetime()).total_seconds()
+    assert said_s < 0.75 * window_s, (said_s, window_s)

@@ -22,7 +22,7 @@ from headrace_runtime.backends.backend import (
 )
 from headrace_runtime.backends.onnx_session import OnnxSession
 from headrace_runtime.scheduling import give_way
-from headrace_runtime.shapes import Layout, OutputTensor
+from headrace_runtime.shapes import Layout, OutputTensor, Raw
 
 _LOADING_THREADS = 4
 # Files that a process with limits has loaded need no second one when they are loaded again.
@@ -78,7 +78,7 @@ class OnnxBackend:
             del session
             await loop.run_in_executor(self._loading, _end, holding)
 
-    async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
+    async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[Raw]) -> list[OutputTensor]:
         loaded = self._loaded.get(name)
         if loaded is None:
             raise BackendLost(f"'{name}' is not loaded")

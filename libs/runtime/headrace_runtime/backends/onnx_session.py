@@ -13,7 +13,7 @@ from headrace_runtime.backends.backend import LoadError, ModelError
 from headrace_runtime.backends.onnx_trial import open_session
 from headrace_runtime.backends.reasons import public_reason
 from headrace_runtime.contract import BYTES, BatchDimension, Contract, TensorSpec
-from headrace_runtime.shapes import Layout, OutputTensor
+from headrace_runtime.shapes import Layout, OutputTensor, Raw
 
 DTYPES = {
     "BOOL": np.dtype("?"), "UINT8": np.dtype("u1"), "INT8": np.dtype("i1"),
@@ -52,7 +52,7 @@ def load(path: str, contract: Contract) -> OnnxSession:
     return OnnxSession(session, contract.outputs)
 
 
-def run(loaded: OnnxSession, layout: Layout, rows: int, inputs: Sequence[bytes], how: Any = None) -> list[OutputTensor]:
+def run(loaded: OnnxSession, layout: Layout, rows: int, inputs: Sequence[Raw], how: Any = None) -> list[OutputTensor]:
     """Run one batch. how: ONNX Runtime's RunOptions, by which another thread can end it. Raises ModelError."""
     try:
         given = {
@@ -65,9 +65,10 @@ def run(loaded: OnnxSession, layout: Layout, rows: int, inputs: Sequence[bytes],
     return [_to_output(spec, value) for spec, value in zip(loaded.outputs, values, strict=True)]
 
 
-def _to_array(data: bytes, datatype: str, shape: tuple[int, ...]) -> np.ndarray:
+def _to_array(given: Raw, datatype: str, shape: tuple[int, ...]) -> np.ndarray:
     if datatype != BYTES:
-        return np.frombuffer(data, DTYPES[datatype]).reshape(shape)
+        return np.frombuffer(given, DTYPES[datatype]).reshape(shape)
+    data = bytes(given)
     array, at = np.empty(math.prod(shape), dtype=np.object_), 0
     for index in range(array.size):
         end = at + 4 + int.from_bytes(data[at : at + 4], "little")

@@ -14,7 +14,7 @@ from headrace_scorer.engine.messages import EstimateAnswer, EstimateOrder, from_
 from headrace_scorer.engine.objects import InputChanged, StoreAway, StoreRefuses
 from headrace_scorer.engine.pool.members import PoolAway
 from headrace_scorer.engine.processes import begin, say
-from headrace_scorer.engine.scoring import Columns, ShardScorer
+from headrace_scorer.engine.scoring import Columns, Sampled, ShardScorer
 
 # What a sample may take; one that is shorter says less.
 SAMPLE_S = 4.0
@@ -45,9 +45,21 @@ def _sampled(order: EstimateOrder, began: float) -> EstimateAnswer:
     )  # fmt: skip
     scorer.load()
     load_s = time.perf_counter() - began
-    batch_rows = order.batch_rows or scorer.measured(order.shard)
-    found = scorer.sampled(order.shard, batch_rows, SAMPLE_S)
-    return EstimateAnswer(found.rows, found.wall_s, found.cpu_s, load_s, found.read_bytes, batch_rows)
+    batch_rows = order.batch_rows or scorer.measured(order.shards[0])
+    parts, left_s = list[Sampled](), SAMPLE_S
+    for shard in order.shards:
+        parts.append(scorer.sampled(shard, batch_rows, left_s))
+        left_s -= parts[-1].wall_s
+        if left_s <= 0:
+            break
+    return EstimateAnswer(
+        rows=sum(one.rows for one in parts),
+        wall_s=sum(one.wall_s for one in parts),
+        cpu_s=sum(one.cpu_s for one in parts),
+        load_s=load_s,
+        read_bytes=sum(one.read_bytes for one in parts),
+        batch_rows=batch_rows,
+    )
 
 
 if __name__ == "__main__":

@@ -161,11 +161,11 @@ class RunAnswer:
 
 @dataclass(frozen=True, slots=True)
 class EstimateOrder:
-    """Score a sample of the first shard. batch_rows: 0 means by measuring."""
+    """Score a sample: the first of some shards, for some seconds. batch_rows: 0 means by measuring."""
 
     work: Work
     checked: Checked
-    shard: Shard
+    shards: tuple[Shard, ...]
     batch_rows: int
     folder: str
 

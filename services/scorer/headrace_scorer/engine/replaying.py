@@ -55,7 +55,7 @@ def _request(order: CheckOrder, contract: Contract, sample: Sample, rows: np.nda
     for tensor in sample.tensors:
         shape = [len(rows), *tensor.spec.row_shape] if contract.batched else list(tensor.spec.row_shape)
         request.inputs.add(name=tensor.spec.name, datatype=tensor.spec.datatype, shape=shape)
-        request.raw_input_contents.append(tensor.raw(rows))
+        request.raw_input_contents.append(bytes(tensor.raw(rows)))
     return request
 
 

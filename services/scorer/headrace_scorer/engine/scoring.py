@@ -104,7 +104,7 @@ class ShardScorer:
                 results, refused = self._scored(chunk, batch_rows)
                 rows += results.num_rows + len(refused)
                 if writer is None:
-                    writer = pyarrow.parquet.ParquetWriter(Path(folder, "results"), results.schema, compression="zstd")
+                    writer = _writer(Path(folder, "results"), results.schema)
                 writer.write_table(results.cast(writer.schema), CHUNK_ROWS)
                 if time.perf_counter() - began > most_s:
                     break
@@ -124,7 +124,7 @@ class ShardScorer:
                     told = {"object": shard.key, "row": one.row, "column": one.column, "reason": one.reason}
                     lines.write(json.dumps(told, ensure_ascii=False) + "\n")
                 if writer is None:
-                    writer = pyarrow.parquet.ParquetWriter(file, results.schema, compression="zstd")
+                    writer = _writer(file, results.schema)
                 if results.num_rows:
                     writer.write_table(results.cast(writer.schema), CHUNK_ROWS)
         if writer is None:
@@ -183,6 +183,12 @@ class ShardScorer:
     def _rejected(self, chunk: Chunk, faults: Faults) -> list[Rejected]:
         own = [Rejected(int(chunk.numbers[at]), column, reason) for at, (column, reason) in faults.found.items()]
         return [*chunk.rejected, *own]
+
+
+def _writer(file: Path, schema: pa.Schema) -> Any:
+    """Return what writes results. Scores hardly repeat: no dictionary is made of them."""
+    others = [one.name for one in schema if not pa.types.is_floating(one.type)]
+    return pyarrow.parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=others)
 
 
 def _result_of(shard: Shard, at: Location, metadata: dict[str, str], cpu_s: float = 0.0) -> ShardResult:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_runtime.backends.backend import ModelError, ModelFiles
-from headrace_runtime.shapes import Layout, OutputTensor
+from headrace_runtime.shapes import Layout, OutputTensor, Raw
 
 from headrace_scorer.engine.messages import PoolAccess
 from headrace_scorer.engine.pool.members import Members, PoolAway
@@ -55,7 +55,7 @@ class PoolBackend:
             raise PoolAway(f"the scorer's certificate cannot be read where it scores: {error}") from None
         await self._members.chosen()
 
-    async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
+    async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[Raw]) -> list[OutputTensor]:
         """Run one batch. Raises ModelError for what is wrong with its rows, and PoolAway."""
         assert self._members is not None
         size, most = sum(map(len, inputs)), self._access.max_message_bytes - _FRAME_BYTES
@@ -69,7 +69,7 @@ class PoolBackend:
                 stream = await self._members.chosen()
                 request = batcher_pb2.InferRequest(
                     rows=rows,
-                    inputs=inputs,
+                    inputs=[bytes(one) for one in inputs],
                     absent=[at for at in range(self._access.inputs) if at not in layout.positions],
                     priority=batcher_pb2.InferRequest.PRIORITY_BATCH,
                     client=self._access.client,

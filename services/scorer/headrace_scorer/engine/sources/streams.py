@@ -18,7 +18,7 @@ class Stream:
 
 
 def stream_of(reader: pa.RecordBatchReader, errors: Callable[[], AbstractContextManager[None]]) -> Stream:
-    """Return what a reader has. errors: turns what reading raises into Failed, and sees nothing of what is done with rows."""
+    """Return what a reader has. errors: turns what reading raises into Failed; it sees nothing of what rows are for."""
     return Stream(reader.schema, _guarded(reader, errors))
 
 
