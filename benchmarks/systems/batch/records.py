@@ -97,9 +97,11 @@ def exported(network: Network, file: Path) -> tensor_pb2.ServingContract:
     )
 
 
-def written(store: Store, network: Network, rows: int) -> list[str]:
+def written(store: Store, network: Network, rows: int, *, group_rows: int = GROUP_ROWS) -> list[str]:
     """Return the keys of so many records in S3, written unless they are there."""
     prefix, client = f"bench-batch/{network.name}-{rows}", store.client
+    if group_rows != GROUP_ROWS:
+        prefix = f"{prefix}-{group_rows}"
     there = {one["Key"] for one in client.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/").get("Contents", ())}
     keys = [f"{prefix}/part-{number:02}.parquet" for number in range(FILES)]
     for number, key in enumerate(keys):
@@ -110,6 +112,6 @@ def written(store: Store, network: Network, rows: int) -> list[str]:
         columns: dict[str, Any] = {name: values[:, at] for at, name in enumerate(network.features)}
         ids = pa.array([f"customer-{number}" for number in range(first, first + count)])
         file = io.BytesIO()
-        pyarrow.parquet.write_table(pa.table({"customer": ids, **columns}), file, row_group_size=GROUP_ROWS)
+        pyarrow.parquet.write_table(pa.table({"customer": ids, **columns}), file, row_group_size=group_rows)
         client.put_object(Bucket=BUCKET, Key=key, Body=file.getvalue())
     return keys

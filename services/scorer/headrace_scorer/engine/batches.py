@@ -18,7 +18,7 @@ from headrace_runtime.shapes import OutputTensor, WrongOutput
 
 from headrace_scorer.engine.messages import Work
 from headrace_scorer.engine.pool import backend as pool
-from headrace_scorer.engine.pool.backend import PoolBackend
+from headrace_scorer.engine.pool.backend import Deadly, PoolBackend
 from headrace_scorer.engine.tensors import Faults, Tensor
 
 # The most that the model may take at once.
@@ -114,9 +114,10 @@ class BatchRunner:
                 wrong[rows[0]] = True
                 faults.add(wrong, "", f"the model refuses it: {error}")
                 return []
-        half = len(rows) // 2
-        first = await self._isolated(tensors, rows[:half], faults)
-        return first + await self._isolated(tensors, rows[half:], faults)
+            # What harms callers' batchers is tried as seldom as can be.
+            size = 1 if isinstance(error, Deadly) else (len(rows) + 1) // 2
+        parts = [await self._isolated(tensors, rows[at : at + size], faults) for at in range(0, len(rows), size)]
+        return [outputs for part in parts for outputs in part]
 
     async def _batch(self, tensors: Sequence[Tensor], rows: np.ndarray) -> list[OutputTensor]:
         # Rows that follow each other need not be gathered.

@@ -187,7 +187,7 @@ class ShardScorer:
 
 def _writer(file: Path, schema: pa.Schema) -> Any:
     """Return what writes results. Scores hardly repeat: no dictionary is made of them."""
-    others = [one.name for one in schema if not pa.types.is_floating(one.type)]
+    others: Any = [one.name for one in schema if not pa.types.is_floating(one.type)]
     return pyarrow.parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=others)
 
 

@@ -34,7 +34,7 @@ class Tensor:
         """Return the bytes of some rows, as a backend takes them; of numbers in their place, without a copy."""
         taken = self.values[rows]
         if self.spec.datatype != BYTES and taken.size:
-            return memoryview(np.ascontiguousarray(taken).reshape(-1)).cast("B")
+            return np.ascontiguousarray(taken).reshape(-1).data.cast("B")
         return b"".join(len(one).to_bytes(4, "little") + one for one in taken.ravel())
 
 

@@ -31,9 +31,14 @@ _FRAME_BYTES = 64 << 10
 _OF_THE_ROWS = frozenset(
     (
         *("INVALID_TENSOR", "NAN_NOT_ALLOWED", "MODEL_REJECTED_INPUT", "ROWS_DIFFER", "ANSWER_TOO_LARGE"),
-        *("QUARANTINED_INPUT", "TOO_MANY_ROWS"),
+        "TOO_MANY_ROWS",
     )
 )
+_DEADLY = "QUARANTINED_INPUT"
+
+
+class Deadly(ModelError):
+    """Rows of which one ends what runs the model, each time that it is run."""
 
 
 class PoolBackend:
@@ -84,6 +89,8 @@ class PoolBackend:
                 if not answer.code:
                     self._answered_at = time.monotonic()
                     return _outputs(answer)
+                if answer.reason == _DEADLY:
+                    raise Deadly(answer.message)
                 if answer.reason in _OF_THE_ROWS:
                     raise ModelError(answer.message)
                 refusal, after_s = f"{answer.reason}: {answer.message}", answer.retry_after_us / 1e6
