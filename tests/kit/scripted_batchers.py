@@ -1,4 +1,4 @@
-"""Batchers as a scorer's pool engine sees them: a control plane that lists them, and some that answer as they are told."""
+"""Batchers as a scorer's pool engine sees them: a control plane that lists them, some that answer as they are told."""
 
 from __future__ import annotations
 

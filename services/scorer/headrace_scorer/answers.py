@@ -154,6 +154,7 @@ def _manifest(manifest: Manifest) -> pb.Manifest:
         batch_rows=manifest.batch_rows,
         files=manifest.files,
         uri=manifest.uri,
+        cost=manifest.cost,
     )
     message.duration.FromTimedelta(timedelta(seconds=manifest.duration_s))
     return message

@@ -51,9 +51,10 @@ class JobWork:
         lease: LeaderLease,
         clock: Clock,
         counted: Callable[[int, int], None],
+        price_per_cpu_hour: float,
     ) -> None:
         self._store, self._engine, self._outputs, self._registry = store, engine, outputs, registry
-        self._lease, self._clock, self._counted = lease, clock, counted
+        self._lease, self._clock, self._counted, self._price = lease, clock, counted, price_per_cpu_hour
         self._failures = 0
 
     async def work(self, job: Job) -> None:
@@ -168,7 +169,7 @@ class JobWork:
         if jobs.too_many_rejected(job, progress.rows_done, progress.rows_rejected, last=True):
             return await self._too_many(job)
         try:
-            manifest = manifests.balanced(job, done, await self._store.now(), CODE_VERSION)
+            manifest = manifests.balanced(job, done, await self._store.now(), CODE_VERSION, self._price)
         except manifests.NotBalanced as error:
             return await self._fail(job, "ROWS_MISSING", f"{error}: create a job anew")
         at = job.output.below(manifests.FILE)

@@ -56,7 +56,8 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     engine, outputs = Engine(settings), Outputs(settings)
 
     def work(lease: LeaderLease) -> JobWork:
-        return JobWork(store, engine, outputs, registry, lease, clock, metrics.rows)
+        price = settings.price_per_cpu_hour
+        return JobWork(store, engine, outputs, registry, lease, clock, metrics.rows, price)
 
     runner = Runner(store, connections, work, clock, most=settings.max_jobs)
     metrics = ScorerMetrics(runtime.metrics, lambda: runner.running)

@@ -69,7 +69,10 @@ class ScorerSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSetti
         default=200, ge=1, le=10_000, description="Open WatchScoringJob of one process; more are RESOURCE_EXHAUSTED."
     )
     price_per_cpu_hour: float = Field(
-        default=0.0, ge=0, le=1e6, description="Price of a processor's hour, for the cost of estimates; 0 states none."
+        default=0.0,
+        ge=0,
+        le=1e6,
+        description="Price of a processor's hour, for the cost of estimates and jobs; 0 states none.",
     )
     ray_address: str = Field(
         default="",

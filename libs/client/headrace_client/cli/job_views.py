@@ -125,7 +125,8 @@ def row_of(job: pb.ScoringJob) -> tuple[str, ...]:
 
 def _took(manifest: pb.Manifest) -> str:
     took = manifest.duration.ToTimedelta()
-    return f"{_clock(took)}, {manifest.cpu_seconds:,.1f} s of processors, {manifest.batch_rows:,} rows at once"
+    cost = f" for {manifest.cost:,.2f}" if manifest.HasField("cost") else ""
+    return f"{_clock(took)}, {manifest.cpu_seconds:,.1f} s of processors{cost}, {manifest.batch_rows:,} rows at once"
 
 
 def _clock(duration: timedelta) -> str:

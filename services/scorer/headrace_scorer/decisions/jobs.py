@@ -67,7 +67,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a job read and wrote; scorer.proto says what each means."""
+    """What a job read and wrote; scorer.proto says what each means. cost: None where no price is known."""
 
     rows_in: int
     rows_out: int
@@ -82,6 +82,7 @@ class Manifest:
     batch_rows: int
     files: int
     uri: str
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,10 @@ class NotBalanced(Exception):
     """Rows are missing, or there are too many."""
 
 
-def balanced(job: Job, done: Sequence[Done], now: datetime, code_version: str) -> Manifest:
-    """Return the manifest of a job whose shards are all done. Raises NotBalanced."""
+def balanced(
+    job: Job, done: Sequence[Done], now: datetime, code_version: str, price_per_cpu_hour: float = 0.0
+) -> Manifest:
+    """Return the manifest of a job whose shards are all done. price_per_cpu_hour: 0 for unknown. Raises NotBalanced."""
     for one in done:
         if one.shard.rows is not None and one.rows != one.shard.rows:
             raise NotBalanced(f"shard {one.shard.number} of {one.shard.key} has {one.shard.rows} rows, not {one.rows}")
@@ -55,6 +57,7 @@ def balanced(job: Job, done: Sequence[Done], now: datetime, code_version: str) -
         batch_rows=job.batch_rows,
         files=len(files),
         uri=job.output.below(FILE).uri,
+        cost=job.progress.cpu_s / 3600 * price_per_cpu_hour if price_per_cpu_hour else None,
     )
     whole = json.dumps(asdict(manifest), sort_keys=True).encode()
     return replace(manifest, digest=hashlib.sha256(whole).hexdigest())

@@ -222,7 +222,7 @@ class ScoringProgress(_message.Message):
     def __init__(self, rows: _Optional[int] = ..., rows_done: _Optional[int] = ..., rows_rejected: _Optional[int] = ..., shards: _Optional[int] = ..., shards_done: _Optional[int] = ..., rows_per_second: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., input_bytes: _Optional[int] = ...) -> None: ...
 
 class Manifest(_message.Message):
-    __slots__ = ("rows_in", "rows_out", "rows_rejected", "input_digest", "output_digest", "version_digest", "digest", "code_version", "duration", "cpu_seconds", "batch_rows", "files", "uri")
+    __slots__ = ("rows_in", "rows_out", "rows_rejected", "input_digest", "output_digest", "version_digest", "digest", "code_version", "duration", "cpu_seconds", "batch_rows", "files", "uri", "cost")
     ROWS_IN_FIELD_NUMBER: _ClassVar[int]
     ROWS_OUT_FIELD_NUMBER: _ClassVar[int]
     ROWS_REJECTED_FIELD_NUMBER: _ClassVar[int]
@@ -236,6 +236,7 @@ class Manifest(_message.Message):
     BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
     URI_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
     rows_in: int
     rows_out: int
     rows_rejected: int
@@ -249,7 +250,8 @@ class Manifest(_message.Message):
     batch_rows: int
     files: int
     uri: str
-    def __init__(self, rows_in: _Optional[int] = ..., rows_out: _Optional[int] = ..., rows_rejected: _Optional[int] = ..., input_digest: _Optional[str] = ..., output_digest: _Optional[str] = ..., version_digest: _Optional[str] = ..., digest: _Optional[str] = ..., code_version: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cpu_seconds: _Optional[float] = ..., batch_rows: _Optional[int] = ..., files: _Optional[int] = ..., uri: _Optional[str] = ...) -> None: ...
+    cost: float
+    def __init__(self, rows_in: _Optional[int] = ..., rows_out: _Optional[int] = ..., rows_rejected: _Optional[int] = ..., input_digest: _Optional[str] = ..., output_digest: _Optional[str] = ..., version_digest: _Optional[str] = ..., digest: _Optional[str] = ..., code_version: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cpu_seconds: _Optional[float] = ..., batch_rows: _Optional[int] = ..., files: _Optional[int] = ..., uri: _Optional[str] = ..., cost: _Optional[float] = ...) -> None: ...
 
 class ScoringJobEvent(_message.Message):
     __slots__ = ("number", "create_time", "type", "reason", "client")
