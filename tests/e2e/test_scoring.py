@@ -11,10 +11,12 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from headrace_client import Client
+from headrace_client.errors import PreconditionFailed
 from headrace_stack.components import s3
 
 from tests.kit.headrace_cli import GOOD, Headrace
-from tests.kit.onnx_models import linear
+from tests.kit.onnx_models import linear, slow
 from tests.kit.stack import RunningStack
 
 pytestmark = pytest.mark.timeout(300)
@@ -63,3 +65,29 @@ def test_a_table_is_scored_by_the_command_line_and_read_back_by_rest(stack: Runn
     assert scored.column("id").to_pylist() == ["a", "b"]
     types = [event["type"] for event in headrace("jobs", "history", MODEL)["events"]]
     assert types == ["succeeded", "running", "planning", "created"]
+
+
+@pytest.mark.faults
+@pytest.mark.long
+def test_while_a_job_scores_with_a_version_that_may_be_archived_and_its_model_not_deleted(
+    stack: RunningStack, tmp_path: Path
+):
+    headrace = Headrace(stack, tmp_path, f"{MODEL}-held")
+    headrace("models", "register", headrace.model, "v1", headrace.file("v1.onnx", slow(150)), *GOOD)
+    table = pa.table({"id": range(20_000), **{f"f{at}": [1.0] * 20_000 for at in range(4)}})
+    file = io.BytesIO()
+    pq.write_table(table, file, row_group_size=1000)
+    store(stack).put_object(Bucket=BUCKET, Key=f"{headrace.model}/a.parquet", Body=file.getvalue())
+    job = headrace(
+        *("jobs", "submit", headrace.model, "--input", f"s3://{BUCKET}/{headrace.model}", "--version", "v1"),
+        *("--tensor", "x=f0,f1,f2,f3", "--keep", "id", "--batch-rows", "100", "--shard-rows", "1000"),
+    )
+    headrace("models", "promote", headrace.model, "v1", "--to", "archived")
+    with Client(stack.url, token=stack.token()) as client:
+        with pytest.raises(PreconditionFailed) as refused:
+            client.delete_model(headrace.model)
+        assert refused.value.reason == "MODEL_IN_USE"
+        assert "scoringJobs/" in str(refused.value)
+        done = headrace("jobs", "watch", job["name"].removeprefix("models/").replace("/scoringJobs", ""))
+        assert (done["state"], done["manifest"]["rows_out"]) == ("STATE_SUCCEEDED", "20000"), done
+        client.delete_model(headrace.model)
