@@ -151,8 +151,7 @@ class ShardScorer:
         table = self._with_derived(chunk.table, faults)
         tensors = self._tensors(table, faults, derived=True)
         outputs = self._runner.run(tensors, batch_rows, faults)
-        kept = pa.array(faults.good)
-        columns = {name: table.column(name).filter(kept) for name in self._work.spec.keep}
+        columns = {name: _kept(table.column(name), faults) for name in self._work.spec.keep}
         answered = {
             spec.name: column_of(spec, [of[at] for of in outputs]) if outputs else pa.array([], type_of(spec))
             for at, spec in enumerate(self._contract.outputs)
@@ -160,7 +159,7 @@ class ShardScorer:
         if not self._work.spec.outputs:
             return pa.table(columns | answered), self._rejected(chunk, faults)
         later = Faults(int(faults.good.sum()))
-        given = pa.table({name: table.column(name).filter(kept) for name in table.column_names} | answered)
+        given = pa.table({name: _kept(table.column(name), faults) for name in table.column_names} | answered)
         computed = self._outputs.computed(given, later)
         whole = pa.table(columns | {name: computed.column(name) for name in computed.column_names})
         rows = np.flatnonzero(faults.good)
@@ -183,6 +182,11 @@ class ShardScorer:
     def _rejected(self, chunk: Chunk, faults: Faults) -> list[Rejected]:
         own = [Rejected(int(chunk.numbers[at]), column, reason) for at, (column, reason) in faults.found.items()]
         return [*chunk.rejected, *own]
+
+
+def _kept(column: pa.ChunkedArray, faults: Faults) -> pa.ChunkedArray:
+    """Return the values of rows without a fault; without a copy where all are."""
+    return column if faults.good.all() else column.filter(pa.array(faults.good))
 
 
 def _writer(file: Path, schema: pa.Schema) -> Any:
