@@ -30,13 +30,16 @@ _MAX_TRIED = 4096
 
 
 class OnnxBackend:
-    """Runs batches in a bounded pool of threads; ONNX Runtime lets go of the interpreter's lock while it computes."""
+    """Runs batches in a bounded pool of threads; ONNX Runtime lets go of the interpreter's lock while it computes.
+
+    threads: 0 runs them in the thread of the caller, who has nothing else to do meanwhile, and cannot be cancelled.
+    """
 
     load_control = True
 
     def __init__(self, *, threads: int, budget: LoadBudget = USUAL_BUDGET) -> None:
         self._budget = budget
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="onnxruntime")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="onnxruntime") if threads else None
         # Loading has threads of its own, so that it never stands before an execution.
         self._loading = ThreadPoolExecutor(
             _LOADING_THREADS, thread_name_prefix="onnxruntime-load", initializer=give_way
@@ -49,7 +52,8 @@ class OnnxBackend:
 
     async def __aexit__(self, *_exception: object) -> None:
         self._loaded.clear()
-        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+        if self._threads is not None:
+            await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
         await asyncio.to_thread(self._loading.shutdown, wait=True, cancel_futures=True)
 
     async def load(self, files: ModelFiles) -> None:
@@ -82,6 +86,8 @@ class OnnxBackend:
         loaded = self._loaded.get(name)
         if loaded is None:
             raise BackendLost(f"'{name}' is not loaded")
+        if self._threads is None:
+            return onnx_session.run(loaded, layout, rows, inputs)
         loop = asyncio.get_running_loop()
         how = onnxruntime.RunOptions()
         try:

@@ -37,7 +37,7 @@ class BatchRunner:
     def __init__(self, work: Work, contract: Contract, tensors: Sequence[str], folder: Path) -> None:
         self._work, self._contract, self._folder = work, contract, folder
         self._loop = asyncio.Runner()
-        self._backend = OnnxBackend(threads=1) if work.pool is None else PoolBackend(work.pool)
+        self._backend = OnnxBackend(threads=0) if work.pool is None else PoolBackend(work.pool)
         self._at_once = 1 if work.pool is None else pool.AT_ONCE
         absent = tuple(at for at, spec in enumerate(contract.inputs) if spec.name not in tensors)
         self._layout = shapes.layout_of(contract, shapes.ShapeKey(absent=absent))
