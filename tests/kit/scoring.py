@@ -77,7 +77,7 @@ class ScorerRig:
 
     def scored(self, uri: str) -> pa.Table:
         """Return the results below a place as one table."""
-        files = {name: content for name, content in self.objects(uri).items() if name.endswith(".parquet")}
+        files = {name: content for name, content in self.objects(uri).items() if name.startswith("part-")}
         return pa.concat_tables([pq.read_table(io.BytesIO(files[name])) for name in sorted(files)])
 
     def spec(self, prefix: str = "in", **how: Any) -> pb.ScoringSpec:
