@@ -11,16 +11,13 @@ from headrace_scorer.engine.actors import ShardActor
 class BrokenScorer:
     """Scores nothing, by a defect."""
 
-    def load(self) -> None:
-        """Load nothing."""
-
     def score(self, shard: Shard, batch_rows: int) -> None:
         raise KeyError("gone")
 
 
 def test_a_defect_fails_the_shard_and_names_it():
     actor: Any = object.__new__(ShardActor)
-    actor._scorer, actor._loaded = BrokenScorer(), False
+    actor._scorer = BrokenScorer()
     answer = actor.score(Shard(3, "in/a.parquet", "e", 9), 64)
     assert (answer.failure, answer.transient) == ("SCORING_FAILED", False)
     assert "shard 3 of in/a.parquet" in answer.reason

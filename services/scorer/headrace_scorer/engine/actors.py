@@ -25,26 +25,34 @@ _PAUSE_S, _MOST_PAUSE_S = 0.5, 10.0
 
 
 class ShardActor:
-    """Scores shards of one job."""
+    """Scores shards of one job. What it needs is made with the first one, for what is raised before is no answer."""
 
     def __init__(self, work: Work, checked: Checked, folder: str) -> None:
-        # On another machine of a cluster there is no such folder.
-        own = Path(mkdtemp(prefix="hr-scorer-", dir=folder if Path(folder).is_dir() else None))
-        self._scorer = ShardScorer(work, Columns(checked.tensors, checked.read, dict(checked.types)), own)
-        self._loaded = False
+        self._work, self._checked, self._folder = work, checked, folder
+        self._scorer: ShardScorer | None = None
 
     def begun(self) -> None:
         """Return once there is a process for it."""
 
     def measured(self, shard: Shard) -> RunAnswer:
         """Return how many rows the model takes at once the fastest."""
-        return self._answered(shard, lambda: RunAnswer(batch_rows=self._scorer.measured(shard)))
+        return self._answered(shard, lambda scorer: RunAnswer(batch_rows=scorer.measured(shard)))
 
     def score(self, shard: Shard, batch_rows: int) -> RunAnswer:
         """Score a shard."""
-        return self._answered(shard, lambda: RunAnswer(result=self._scorer.score(shard, batch_rows)))
+        return self._answered(shard, lambda scorer: RunAnswer(result=scorer.score(shard, batch_rows)))
 
-    def _answered(self, shard: Shard, act: Callable[[], RunAnswer]) -> RunAnswer:
+    def _loaded(self) -> ShardScorer:
+        if self._scorer is None:
+            # On another machine of a cluster there is no such folder.
+            own = Path(mkdtemp(prefix="hr-scorer-", dir=self._folder if Path(self._folder).is_dir() else None))
+            checked = self._checked
+            made = ShardScorer(self._work, Columns(checked.tensors, checked.read, dict(checked.types)), own)
+            made.load()
+            self._scorer = made
+        return self._scorer
+
+    def _answered(self, shard: Shard, act: Callable[[ShardScorer], RunAnswer]) -> RunAnswer:
         until, pause = time.monotonic() + PATIENCE_S, _PAUSE_S
         while True:
             answer = self._tried(shard, act)
@@ -53,12 +61,9 @@ class ShardActor:
             time.sleep(pause * random.uniform(0.8, 1.2))
             pause = min(_MOST_PAUSE_S, pause * 2)
 
-    def _tried(self, shard: Shard, act: Callable[[], RunAnswer]) -> RunAnswer:
+    def _tried(self, shard: Shard, act: Callable[[ShardScorer], RunAnswer]) -> RunAnswer:
         try:
-            if not self._loaded:
-                self._scorer.load()
-                self._loaded = True
-            return act()
+            return act(self._loaded())
         except StoreAway as error:
             return RunAnswer(failure="STORE_UNAVAILABLE", reason=str(error), transient=True)
         except PoolAway as error:

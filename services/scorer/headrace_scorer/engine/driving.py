@@ -111,7 +111,9 @@ class Pool:
         except self._ray.exceptions.RayActorError as error:
             self._failed_starts += 1
             if self._failed_starts >= MAX_LOSSES:
-                told = f"processes that score do not start ({_said(error)}): look at the machines of Ray, and retry"
+                # The last line of a trace says what was raised.
+                why = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+                told = f"processes that score do not start ({why[0][:300]}): look at the machines of Ray, and retry"
                 raise Failed("WORKER_LOST", told) from None
             self._start()
 
