@@ -164,7 +164,7 @@ async def test_a_broken_normaliser_is_found_where_the_model_behind_it_drifts_and
         except PreconditionFailed:
             return found
         for report in reports:
-            if not report.inconclusive and report.kind == "feature":
+            if not report.inconclusive and report.kind == "data":
                 found[report.column] = found.get(report.column, False) or report.alarm
         return found
 
