@@ -43,5 +43,10 @@ def test_a_step_names_the_version_that_it_runs_what_it_takes_and_its_limits():
     assert combiner == StepRow("mean", "first good, 1 of 2 enough", "", "", ("linear.y", "linear.y"), ())
 
 
+def test_a_member_that_is_not_told_of_leads_nowhere():
+    lost = registry_pb2.ModelVersion(pipeline=VERSION.pipeline, members=[{"name": "odd", "digest": "d"}])
+    assert [(step.model, step.runs) for step in steps_of(lost)][1] == ("", "digits")
+
+
 def test_a_version_that_is_no_pipeline_has_no_steps():
     assert steps_of(registry_pb2.ModelVersion(name="models/digits/versions/v1")) == []

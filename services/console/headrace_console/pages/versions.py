@@ -57,10 +57,11 @@ class StepRow:
 
 def steps_of(version: registry_pb2.ModelVersion) -> list[StepRow]:
     """Return the steps of a version that is a pipeline, in the order of its file."""
-    members = {one.digest: one.name.split("/")[1::2] for one in version.members}
+    members = {one.digest: one.name.split("/") for one in version.members}
     found = []
     for step in version.pipeline.steps:
-        model, member = members.get(step.digest, ["", ""]) if step.HasField("model") else ("", "")
+        named = members.get(step.digest, []) if step.HasField("model") else []
+        model, member = (named[1], named[3]) if len(named) == 4 else ("", "")
         takes = (f"{edge.source.step or 'request'}.{edge.source.tensor}" for edge in step.inputs)
         found.append(StepRow(step.name, _runs(step), model, member, tuple(takes), tuple(_limits(step))))
     return found
