@@ -58,7 +58,7 @@ WRONG = {
     ],
     "ListTraffic": [
         ("GET", "/v1/traffic", None, "models"),
-        ("GET", "/v1/traffic?models=models/UP", None, "models"),
+        ("GET", "/v1/traffic?models=models/UP", None, "models[0]"),
         ("GET", f"/v1/traffic?models={MODEL.removeprefix('/v1/')}&{BACKWARDS}", None, "range"),
     ],
     "FreezeReference": [
