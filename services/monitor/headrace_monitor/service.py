@@ -15,7 +15,7 @@ from headrace_monitor.experiments.wiring import open_experiments
 from headrace_monitor.log.wiring import open_log
 from headrace_monitor.outcomes.wiring import open_outcomes
 from headrace_monitor.performance.wiring import open_performance
-from headrace_monitor.query.wiring import open_queries
+from headrace_monitor.query.wiring import open_queries, open_query_files
 from headrace_monitor.report.distribution_rpcs import DistributionRpcs
 from headrace_monitor.report.drift_source import LoadedDrift, WindowHistograms
 from headrace_monitor.report.gathering import Sources
@@ -35,7 +35,8 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     runtime.migrated(database)
     runtime.check("postgres", lambda: schema.check(database))
     log = await open_log(runtime, database)
-    queries = await open_queries(runtime, database, log.reader)
+    files = await open_query_files(runtime, log.reader)
+    queries = open_queries(runtime, database, log.reader, files)
     drift = await open_drift(runtime, database, log)
     counters = open_counters(runtime, database)
     server = runtime.server()
@@ -44,7 +45,7 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     shadows = await open_shadows(runtime, database, log.contracts)
     ingest = IngestServicer(counters=counters.intake, predictions=log.ingestion, pairs=shadows.intake)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest, server)
-    experiments = open_experiments(runtime, server, database, queries)
+    experiments = await open_experiments(runtime, server, database, log.reader, queries, files)
     evidence = EvidenceServicer(counters.evidence, experiments.running)
     evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(evidence, server)
     alerting = await start_alerts(runtime, server, database, experiment_event)

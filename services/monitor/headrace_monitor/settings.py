@@ -64,6 +64,12 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
         le=86_400,
         description="Seconds after which a running experiment is analysed for alarms, also while nobody looks.",
     )
+    experiments_bytes: int = Field(
+        default=2 * 2**30,
+        ge=64 * 2**20,
+        description="Bytes on disk of the units that are kept from one analysis of an experiment to the next, of all "
+        "experiments together; they lie where copies of log files do.",
+    )
     query_dir: Path | None = Field(
         default=None,
         description="Folder for copies of log files that queries read; unset means the system's temporary one.",

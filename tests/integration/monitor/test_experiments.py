@@ -125,10 +125,11 @@ async def test_what_came_of_it_is_had_over_time_as_a_page_and_as_units(postgres_
         found = await act(stub, "AnalyseExperiment")
         assert [(one.metric, one.exact) for one in found.results] == [("conversion", True), ("often_p95", True)]
         points = (await act(stub, "GetExperimentHistory")).points
-        # Two queries add up the same numbers in different orders.
         for ours, theirs in zip(points[-1].results, found.results, strict=True):
-            assert (ours.metric, ours.variant, ours.finding) == (theirs.metric, theirs.variant, theirs.finding)
-            assert (ours.relative, ours.p) == pytest.approx((theirs.relative, theirs.p))
+            for each in (ours, theirs):  # what depends on the time of the look
+                each.ClearField("summary")
+                each.ClearField("days_to_go")
+            assert ours == theirs
         assert [sum(one.units for one in point.assigned) for point in points] == [2 * UNITS] * len(points)
         html = (await act(stub, "RenderExperimentReport")).html
         assert "new is better, and harms no guardrail so far" in html
@@ -219,7 +220,7 @@ async def test_an_experiment_goes_on_where_it_was_when_the_monitor_was_away(post
         after = await act(stub, "AnalyseExperiment")
         assert (after.assigned, after.sample_ratio_p) == (before.assigned, before.sample_ratio_p)
         (ours,), (theirs,) = after.results, before.results
-        assert (ours.p, ours.relative) == pytest.approx((theirs.p, theirs.relative))
+        assert (ours.p, ours.relative) == (theirs.p, theirs.relative)
 
 
 async def test_units_that_are_lost_are_found_before_any_effect_is_believed(postgres_url, s3, tmp_path):

@@ -30,7 +30,7 @@ def test_a_query_reads_old_and_new_files_as_one_column(tmp_path: Path):
         pq.write_table(table(column, value), path)
         files[schema("answer_time", "row", column)] = [path]
     with duckdb.connect() as connection:
-        connection.execute(views.of_log(files, None, None)[0])
+        connection.execute(f"create view predictions as {views.of_log(files, None, None)[0]}")
         assert sorted(connection.execute("select fallback_step from predictions").fetchall()) == [("new",), ("old",)]
         names = [one[0] for one in connection.execute("describe predictions").fetchall()]
     assert "rung" not in names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from headrace_servicekit.clock import Clock
@@ -18,6 +19,7 @@ from headrace_monitor.experiments.decisions.moments import moments_sql, steps_of
 from headrace_monitor.experiments.decisions.tally import MomentRow, rows_of
 from headrace_monitor.experiments.decisions.verdicts import Verdict, history, slices, verdict
 from headrace_monitor.experiments.store import ExperimentStore
+from headrace_monitor.experiments.unit_tables import UnitTables
 from headrace_monitor.query.answering import LogQuery, Queries, QueryInput
 from headrace_monitor.query.process import QueryEnd
 
@@ -29,8 +31,8 @@ _MAX_UNITS = 10**9
 class Analyst:
     """Says what experiments say now."""
 
-    def __init__(self, store: ExperimentStore, queries: Queries, clock: Clock) -> None:
-        self._store, self._queries, self._clock = store, queries, clock
+    def __init__(self, store: ExperimentStore, tables: UnitTables, queries: Queries, clock: Clock) -> None:
+        self._store, self._tables, self._queries, self._clock = store, tables, queries, clock
 
     async def analyse(self, model: str, id_: str, slice_by: str = "") -> Verdict:
         """Return what the data say now, and of the slices of an attribute.
@@ -38,8 +40,8 @@ class Analyst:
         Raises NotFound, PreconditionFailed, ResourceExhausted, DeadlineExceeded.
         """
         experiment, now = await self._ran(model, id_), self._clock.now()
-        rows = await self._rows(experiment, moments_sql(experiment, now))
-        parts = await self._rows(experiment, moments_sql(experiment, now, slice_by)) if slice_by else []
+        rows = await self._rows(experiment, now, moments_sql(experiment))
+        parts = await self._slice_rows(experiment, now, slice_by) if slice_by else []
 
         def said() -> Verdict:
             of_parts = tuple(slices(experiment, parts))
@@ -56,18 +58,19 @@ class Analyst:
         """
         experiment, now = await self._ran(model, id_), self._clock.now()
         steps = steps_of(experiment, now)
-        rows = await self._rows(experiment, moments_sql(experiment, now, steps=steps))
+        rows = await self._rows(experiment, now, moments_sql(experiment, steps=steps))
         return experiment, await asyncio.to_thread(history, experiment, rows, steps, now)
 
     async def units(self, model: str, id_: str, parts: int, part: int, send: Callable[[bytes], Awaitable[Any]]) -> None:
         """Send the units of an experiment, or a part of them, as an Arrow IPC stream. Raises as `analyse`."""
         experiment, now = await self._ran(model, id_), self._clock.now()
 
-        async def take(piece: QueryInput | bytes | QueryEnd) -> None:
+        async def take(piece: bytes | QueryEnd) -> None:
             if isinstance(piece, bytes):
                 await send(piece)
 
-        await self._ask(experiment, selection.units_sql(experiment, now, parts=parts, part=part), _MAX_UNITS, take)
+        sql = selection.units_sql(experiment, parts=parts, part=part)
+        await self._tables.ask(experiment, now, sql, _MAX_UNITS, take)
 
     async def _tell(self, experiment: Experiment, found: Verdict) -> None:
         kind = ALARMS.get(found.analysis.state)
@@ -79,22 +82,31 @@ class Analyst:
         definitions.check_ran(experiment)
         return experiment
 
-    async def _rows(self, experiment: Experiment, sql: str) -> Sequence[MomentRow]:
-        arrow: list[bytes] = []
+    async def _rows(self, experiment: Experiment, now: datetime, sql: str) -> Sequence[MomentRow]:
+        answer = _Answer()
+        await self._tables.ask(experiment, now, sql, _MAX_ROWS, answer.take)
+        return await asyncio.to_thread(_moment_rows, b"".join(answer.arrow))
 
-        async def take(part: QueryInput | bytes | QueryEnd) -> None:
-            if isinstance(part, bytes):
-                arrow.append(part)
-            elif isinstance(part, QueryEnd) and part.truncated:
-                raise ResourceExhausted("the experiment has more phases than can be read", reason="QUERY_TOO_LARGE")
-
-        await self._ask(experiment, sql, _MAX_ROWS, take)
-        return await asyncio.to_thread(_moment_rows, b"".join(arrow))
-
-    async def _ask(self, experiment: Experiment, sql: str, max_rows: int, take: Any) -> None:
-        start, end = selection.read_range(experiment, self._clock.now())
+    async def _slice_rows(self, experiment: Experiment, now: datetime, slice_by: str) -> Sequence[MomentRow]:
+        """Return the rows by an attribute, of which nothing is kept: the whole log is read."""
+        answer, (start, end) = _Answer(), selection.read_range(experiment, now)
+        sql = selection.from_log(experiment, moments_sql(experiment, slice_by), slice_by)
         # Outcomes of its own model only: the caller was let in by the model.
-        await self._queries.answer(LogQuery(sql, max_rows, start, end), INTERNAL, take)
+        await self._queries.answer(LogQuery(sql, _MAX_ROWS, start, end), INTERNAL, answer.take)
+        return await asyncio.to_thread(_moment_rows, b"".join(answer.arrow))
+
+
+class _Answer:
+    """What comes of a query: an Arrow IPC stream."""
+
+    def __init__(self) -> None:
+        self.arrow: list[bytes] = []
+
+    async def take(self, part: QueryInput | bytes | QueryEnd) -> None:
+        if isinstance(part, bytes):
+            self.arrow.append(part)
+        elif isinstance(part, QueryEnd) and part.truncated:
+            raise ResourceExhausted("the experiment has more phases than can be read", reason="QUERY_TOO_LARGE")
 
 
 def _moment_rows(arrow: bytes) -> Sequence[MomentRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 # A partition of answers that no version gave: values of the route. No version can be called so.
 NO_VERSION = "_"
@@ -36,6 +36,17 @@ class LogFile:
     min_answer_time: datetime
     max_answer_time: datetime
     merged: bool
+
+
+class LogPosition(NamedTuple):
+    """How far the log and the outcomes have come. database: of which numbers are. changes: transactions below it have
+    ended. files: the last file. time: of the database's clock.
+    """
+
+    database: str
+    changes: int
+    files: int
+    time: datetime
 
 
 def file_of(row: Any) -> LogFile:

@@ -7,6 +7,17 @@ order by hour, id;
 -- name: derivable
 select * from log_files where id > $1 and not merged order by id limit $2;
 
+-- name: position
+-- How far the log and the outcomes have come. Transactions below `changes` have ended, so who reads what has this number
+-- and greater ones misses none. Numbers of another database say nothing here, nor those of a backup that took its place.
+select (select incarnation from store)::text || '/' || (select system_identifier from pg_control_system()) || '/'
+        || (select oid from pg_database where datname = current_database()) as database,
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint as changes,
+    coalesce((select max(id) from log_files), 0) as files, now() as time;
+
+-- name: new_files
+select * from log_files where model = $1 and id > $2 and not merged order by id;
+
 -- name: models
 select distinct model from log_files where not replaced order by model;
 

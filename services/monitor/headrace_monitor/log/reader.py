@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.postgres.connections import BEGIN_SNAPSHOT, Connections
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_monitor.log.files import LogFile, file_of
+from headrace_monitor.log.files import LogFile, LogPosition, file_of
 from headrace_monitor.log.objects import Objects
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _SQL = load_queries("headrace_monitor.log")
 BATCH_ROWS = 20_000
 # The column that says which pipeline a version computed something for; null of what callers asked for.
 PIPELINE = "pipeline"
+_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class Reader:
@@ -44,6 +45,23 @@ class Reader:
         hours.
         """
         return [file_of(row) for row in await self._rows("derivable", after_id, limit)]
+
+    async def following(
+        self, model: str, start: datetime, known: Callable[[LogPosition], int | None]
+    ) -> tuple[LogPosition, list[LogFile]]:
+        """Return how far log and outcomes are, and the files of a model for who goes on from a place that it knows.
+
+        known: the `files` of that place, or None to begin anew, with each file that has records from `start` on.
+        Either way each record is in one of the files, then and from then on.
+        """
+        async with self._connections.transaction(begin=BEGIN_SNAPSHOT) as connection:
+            position = LogPosition(**await connection.fetchrow(_SQL["position"]))
+            after = known(position)
+            if after is None:
+                rows = await connection.fetch(_SQL["files"], model, None, start, _EVER)
+            else:
+                rows = await connection.fetch(_SQL["new_files"], model, after)
+        return position, [file_of(row) for row in rows]
 
     async def models(self) -> list[str]:
         """Return the models that have records."""

@@ -7,20 +7,14 @@ its configuration is locked before the query is prepared.
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
-import resource
-import signal
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from headrace_servicekit.confinement import confine
-
-from headrace_monitor.query import frames
+from headrace_monitor.query import confined
+from headrace_monitor.query.confined import RefusedError
 from headrace_monitor.query.decisions import scope, views
 from headrace_monitor.query.frames import Kind
 
@@ -28,93 +22,33 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow
 
-_BATCH_ROWS = 8192
-_MAX_WORDS = 4000
-# What DuckDB says when it may keep no more on disk.
-_FULL = "File too large"
-_PR_SET_PDEATHSIG = 1
-# Address space beside DuckDB's own memory: the interpreter, libraries, and what threads reserve and do not use.
-_ADDRESS_SPACE_BYTES = 6 * 2**30
-
-
-class RefusedError(Exception):
-    """The query cannot be answered. kind: `invalid` or `too_large`."""
-
-    def __init__(self, kind: str, words: str) -> None:
-        super().__init__(words)
-        self.kind = kind
-
 
 def main() -> None:
     """Answer the one query that comes on stdin; the answer goes to stdout."""
-    _die_with_parent()
-    outgoing = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # whatever a library prints is no frame
-    try:
-        _answer(outgoing)
-    except RefusedError as error:
-        failure = {"kind": error.kind, "words": str(error)[:_MAX_WORDS]}
-        outgoing.write(frames.frame(Kind.FAILED, json.dumps(failure).encode()))
-    except (EOFError, BrokenPipeError):
-        pass  # nobody waits any more
+    confined.serve(_answer)
 
 
 def _answer(outgoing: Any) -> None:
     import duckdb
 
-    job = json.loads(_expect(Kind.JOB))
-    _limit(job)
-    connection = _connect(job)
+    job = confined.receive(Kind.JOB)
+    confined.limit(job)
+    connection = confined.connect(job)
     try:
         found = scope.reading(_tree(connection, job["sql"]), lambda node: _time(connection, node))
-        reading = {"views": sorted(found.views), "scope": _plain(found.scope)}
-        outgoing.write(frames.frame(Kind.READING, json.dumps(reading).encode()))
-        import pyarrow  # while the service looks for the files
+        confined.send(outgoing, Kind.READING, {"views": sorted(found.views), "scope": _plain(found.scope)})
+        import pyarrow  # noqa: F401 - while the service looks for the files
 
-        sources = json.loads(_expect(Kind.SOURCES))
+        sources = confined.receive(Kind.SOURCES)
         _make_views(connection, sources)
         _lock(connection, [*sources["files"], *filter(None, [sources["outcomes"]])])
         # Every word of the query is bound here for the first time, with everything shut.
-        reader = connection.execute(job["sql"]).to_arrow_reader(_BATCH_ROWS)
-        done = _send(outgoing, pyarrow, reader, job["max_rows"], job["max_bytes"])
-    except (duckdb.OutOfMemoryException, MemoryError) as error:
-        words = f"the query needs more memory than a query may use: {error}"
-        raise RefusedError("too_large", words) from error
-    except duckdb.Error as error:
-        kind = "too_large" if isinstance(error, duckdb.IOException) and _FULL in str(error) else "invalid"
-        raise RefusedError(kind, _words(error)) from error
+        reader = connection.execute(job["sql"]).to_arrow_reader(confined.BATCH_ROWS)
+        confined.send_rows(outgoing, reader, job["max_rows"], job["max_bytes"])
+    except (duckdb.Error, MemoryError) as error:
+        raise confined.refusal(error, _words(error)) from error
     except RecursionError as error:
         raise RefusedError("invalid", "the query is nested too deeply") from error
-    outgoing.write(frames.frame(Kind.DONE, json.dumps(done).encode()))
-
-
-def _expect(kind: Kind) -> bytes:
-    found, content = frames.read(sys.stdin.buffer)
-    if found is not kind:
-        raise EOFError
-    return content
-
-
-def _connect(job: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
-    import duckdb
-
-    connection = duckdb.connect(
-        ":memory:",
-        config={
-            "threads": str(job["threads"]),
-            "memory_limit": f"{job['memory_bytes']}B",
-            "temp_directory": f"{job['folder']}/spill",
-            "max_temp_directory_size": f"{job['spill_bytes']}B",
-            "home_directory": job["folder"],
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "allow_community_extensions": "false",
-            "python_enable_replacements": "false",
-            "preserve_insertion_order": "false",
-        },
-    )
-    connection.execute("set timezone = 'UTC'")
-    return connection
 
 
 def _tree(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
@@ -151,14 +85,21 @@ def _time(connection: duckdb.DuckDBPyConnection, node: scope.Tree) -> datetime |
 
 
 def _make_views(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Any]) -> None:
-    by_schema: dict[views.Schema, list[str]] = {}
-    for path in sources["files"]:
-        by_schema.setdefault(_schema(path), []).append(path)
+    by_schema = schemas(sources["files"])
     start, end = (datetime.fromisoformat(each) if each else None for each in (sources["start"], sources["end"]))
-    for view in views.of_log(by_schema, start, end):
-        connection.execute(view)
-    connection.execute(views.outcomes(sources["outcomes"]))
-    connection.execute(views.LABELLED)
+    predictions, pipeline_steps = views.of_log(by_schema, start, end)
+    connection.execute(f"create view predictions as {predictions}")
+    connection.execute(f"create view pipeline_steps as {pipeline_steps}")
+    connection.execute(f"create view outcomes as {views.outcomes(sources['outcomes'])}")
+    connection.execute(f"create view labelled as {views.LABELLED}")
+
+
+def schemas(paths: Iterable[str]) -> dict[views.Schema, list[str]]:
+    """Return files of the log by their schema."""
+    by_schema: dict[views.Schema, list[str]] = {}
+    for path in paths:
+        by_schema.setdefault(_schema(path), []).append(path)
+    return by_schema
 
 
 def _schema(path: str) -> views.Schema:
@@ -183,46 +124,6 @@ def _lock(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:
     connection.execute("set lock_configuration = true")
 
 
-def _send(outgoing: Any, pyarrow: Any, reader: Any, max_rows: int, max_bytes: int) -> dict[str, Any]:
-    """Send the answer as an Arrow IPC stream, at most `max_rows` of it; return how it went."""
-    sink = _Sink(outgoing, max_bytes)
-    rows, truncated = 0, False
-    with pyarrow.ipc.new_stream(sink, reader.schema) as writer:
-        for batch in reader:
-            taken = batch.slice(0, max_rows - rows)
-            truncated = taken.num_rows < batch.num_rows
-            rows += taken.num_rows
-            if taken.num_rows:
-                writer.write_batch(taken)
-            if truncated:
-                break
-    return {"rows": rows, "truncated": truncated}
-
-
-class _Sink:
-    """What pyarrow writes to: a file whose bytes become frames, up to a limit."""
-
-    closed = False
-
-    def __init__(self, outgoing: Any, max_bytes: int) -> None:
-        self._outgoing, self._left = outgoing, max_bytes
-
-    def write(self, content: Any) -> int:
-        view = memoryview(content)
-        self._left -= view.nbytes
-        if self._left < 0:
-            raise RefusedError("too_large", "the answer is larger than an answer may be: ask for fewer rows or columns")
-        for begin in range(0, view.nbytes, frames.CHUNK_BYTES):
-            self._outgoing.write(frames.frame(Kind.ARROW, bytes(view[begin : begin + frames.CHUNK_BYTES])))
-        return view.nbytes
-
-    def flush(self) -> None:
-        """Nothing is buffered."""
-
-    def close(self) -> None:
-        self.closed = True
-
-
 def _words(error: Exception) -> str:
     words = str(error)
     if 'Referenced table "feature"' in words or 'Referenced table "output"' in words:
@@ -235,16 +136,6 @@ def _plain(found: scope.Scope) -> dict[str, Any]:
         key: sorted(value) if isinstance(value, frozenset) else value.isoformat() if value is not None else None
         for key, value in asdict(found).items()
     }
-
-
-def _limit(job: Mapping[str, Any]) -> None:
-    confine(job["memory_bytes"] + _ADDRESS_SPACE_BYTES, int(job["cpu_s"]) + 1, file_bytes=job["spill_bytes"])
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 if __name__ == "__main__":

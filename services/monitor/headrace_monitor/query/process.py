@@ -59,10 +59,10 @@ class QueryProcess:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def answering(cls, sql: str, max_rows: int, limits: Limits, folder: Path) -> AsyncIterator[Self]:
-        """Start the process, and give it the query. folder: where it may keep what does not fit its memory."""
+    async def running(cls, program: str, job: dict[str, Any], limits: Limits, folder: Path) -> AsyncIterator[Self]:
+        """Start a program, and give it its job. folder: where it may keep what does not fit its memory."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-m", _ENGINE),
+            *(sys.executable, "-I", "-m", program),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -73,44 +73,55 @@ class QueryProcess:
         )
         try:
             made = cls(process)
-            job = {
-                "sql": sql,
-                "max_rows": max_rows,
-                "max_bytes": limits.max_bytes,
-                "memory_bytes": limits.memory_bytes,
-                "spill_bytes": limits.spill_bytes,
-                "threads": limits.threads,
-                "cpu_s": limits.timeout_s * limits.threads,
-                "folder": os.fspath(folder),
-            }
-            await made._send(Kind.JOB, job)
+            await made._send(Kind.JOB, {**job, **_limits(limits), "folder": os.fspath(folder)})
             yield made
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
 
+    @classmethod
+    def answering(
+        cls, sql: str, max_rows: int, limits: Limits, folder: Path
+    ) -> contextlib.AbstractAsyncContextManager[Self]:
+        """Start the process, and give it the query."""
+        return cls.running(_ENGINE, {"sql": sql, "max_rows": max_rows}, limits, folder)
+
     async def reading(self) -> ViewUse:
         """Return what the query reads. Raises InvalidArgument for what is not one SELECT."""
-        kind, content = await self._next()
-        if kind is not Kind.READING:
-            raise _failed(content) if kind is Kind.FAILED else _gone()
-        message = json.loads(content)
+        message = await self.told()
         found = message["scope"]
         return ViewUse(
             frozenset(message["views"]),
             Scope(_names(found["models"]), _names(found["versions"]), _time(found["start"]), _time(found["end"])),
         )
 
+    async def told(self) -> dict[str, Any]:
+        """Return what the process says before it gets its sources. Raises what `answer` raises."""
+        kind, content = await self._next()
+        if kind is not Kind.READING:
+            raise _failed(content) if kind is Kind.FAILED else _gone()
+        return json.loads(content)
+
+    async def give(self, sources: dict[str, Any]) -> None:
+        """Send the process a part of its sources. Raises Unavailable when it is gone."""
+        await self._send(Kind.SOURCES, sources)
+
     async def answer(self, sources: Sources) -> AsyncIterator[bytes | QueryEnd]:
         """Yield the bytes of the answer's Arrow IPC stream, and at last how it went."""
-        message = {
-            "files": [os.fspath(path) for path in sources.files],
-            "outcomes": None if sources.outcomes is None else os.fspath(sources.outcomes),
-            "start": None if sources.start is None else sources.start.isoformat(),
-            "end": None if sources.end is None else sources.end.isoformat(),
-        }
-        await self._send(Kind.SOURCES, message)
+        await self.give(
+            {
+                "files": [os.fspath(path) for path in sources.files],
+                "outcomes": None if sources.outcomes is None else os.fspath(sources.outcomes),
+                "start": None if sources.start is None else sources.start.isoformat(),
+                "end": None if sources.end is None else sources.end.isoformat(),
+            }
+        )
+        async for each in self.rows():
+            yield each
+
+    async def rows(self) -> AsyncIterator[bytes | QueryEnd]:
+        """Yield what `answer` yields, to a process that has its sources."""
         while True:
             kind, content = await self._next()
             if kind is Kind.ARROW:
@@ -150,8 +161,19 @@ class QueryProcess:
                     f"the query ended its process (signal {-code}): it needs more than a query may use. Read less: "
                     "name a model, a version and a time in WHERE, and only the columns that you need",
                     reason="QUERY_TOO_LARGE",
+                    metadata={"signal": str(-code)},
                 ) from None
             raise _gone() from None
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    return {
+        "max_bytes": limits.max_bytes,
+        "memory_bytes": limits.memory_bytes,
+        "spill_bytes": limits.spill_bytes,
+        "threads": limits.threads,
+        "cpu_s": limits.timeout_s * limits.threads,
+    }
 
 
 def _failed(content: bytes) -> Exception:

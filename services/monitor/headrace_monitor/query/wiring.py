@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from headrace_servicekit.postgres.connections import Connections
@@ -19,8 +20,17 @@ from headrace_monitor.settings import MonitorSettings
 MAX_ANSWER_BYTES = 512 * 2**20
 
 
-async def open_queries(runtime: Runtime[MonitorSettings], connections: Connections, reader: Reader) -> Queries:
-    """Make the folder for what queries read, and what answers them. Raises StartError."""
+@dataclass(frozen=True, slots=True)
+class QueryFiles:
+    """What queries share. folder: parent of each query's own. cache: of files of the log."""
+
+    folder: Path
+    cache: FileCache
+    limits: Limits
+
+
+async def open_query_files(runtime: Runtime[MonitorSettings], reader: Reader) -> QueryFiles:
+    """Make the folder for what queries read. Raises StartError."""
     settings = runtime.settings
     folder = await runtime.enter(_scratch(settings.query_dir))
     limits = Limits(
@@ -30,8 +40,14 @@ async def open_queries(runtime: Runtime[MonitorSettings], connections: Connectio
         max_bytes=MAX_ANSWER_BYTES,
         spill_bytes=settings.query_memory_bytes,
     )
-    cache = FileCache(folder, settings.query_cache_bytes, reader.content)
-    return Queries(reader, connections, cache, folder, limits, settings.max_queries)
+    return QueryFiles(folder, FileCache(folder, settings.query_cache_bytes, reader.content), limits)
+
+
+def open_queries(
+    runtime: Runtime[MonitorSettings], connections: Connections, reader: Reader, files: QueryFiles
+) -> Queries:
+    """Return what answers queries."""
+    return Queries(reader, connections, files.cache, files.folder, files.limits, runtime.settings.max_queries)
 
 
 @contextlib.asynccontextmanager

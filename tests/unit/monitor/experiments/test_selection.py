@@ -13,7 +13,7 @@ import pytest
 from headrace_monitor.experiments.decisions import definitions
 from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric, started
 from headrace_monitor.experiments.decisions.moments import Steps, moments_sql, steps_of
-from headrace_monitor.experiments.decisions.selection import read_range, units_sql
+from headrace_monitor.experiments.decisions.selection import from_log, read_range, units_sql
 from headrace_monitor.experiments.decisions.tally import MomentRow, rows_of
 from headrace_monitor.experiments.decisions.verdicts import history, sentence, slices, verdict
 from headrace_statistics.experiments.analysis import Finding
@@ -75,7 +75,8 @@ def rows(
     slice_by: str = "",
     steps: Steps | None = None,
 ) -> list[MomentRow]:
-    return list(rows_of(asked(moments_sql(experiment, NOW, slice_by, steps), answers, facts)))
+    sql = from_log(experiment, moments_sql(experiment, slice_by, steps), slice_by or experiment.definition.stratify_by)
+    return list(rows_of(asked(sql, answers, facts)))
 
 
 def units(found: Sequence[MomentRow]) -> dict[tuple[int, str], int]:
@@ -84,8 +85,8 @@ def units(found: Sequence[MomentRow]) -> dict[tuple[int, str], int]:
 
 def mean(found: Sequence[MomentRow], metric: int, variant: str = "new", column: int = 0) -> float:
     (row,) = [row for row in found if row.metric == metric and row.variant == variant]
-    assert row.numbers is not None
-    return row.numbers[column]
+    assert row.sums is not None
+    return float(row.sums.moments.means[column])
 
 
 def test_a_unit_counts_once_for_the_variant_of_its_first_answer_in_whatever_order_records_come():
@@ -288,8 +289,8 @@ def test_a_history_has_at_most_thirty_points(ran: float, width: float, count: in
 
 def test_the_units_themselves_can_be_had_in_parts():
     answers = [(f"u{n}", "new", 1) for n in range(100)]
-    whole = asked(units_sql(RUNNING, NOW), answers, [("u1", 1, "reward", 3.0, 2)])
-    parts = [asked(units_sql(RUNNING, NOW, parts=3, part=part), answers) for part in range(3)]
+    whole = asked(from_log(RUNNING, units_sql(RUNNING)), answers, [("u1", 1, "reward", 3.0, 2)])
+    parts = [asked(from_log(RUNNING, units_sql(RUNNING, parts=3, part=part)), answers) for part in range(3)]
     assert all(parts)
     assert (
         sorted(row[0] for part in parts for row in part)

@@ -85,5 +85,5 @@ def test_outcomes_whose_clock_is_before_their_answer_belong_to_the_time_before()
     facts = [("new0", 1.0, "reward", 4.0, 0.5), ("new0", 1.0, "reward", 2.0, 1.5)]
     found = rows(both(2), facts)
     (one,) = [row for row in found if row.metric == 1 and row.variant == "new"]
-    assert one.numbers is not None
-    assert (one.numbers[0], one.numbers[2]) == (1.0, 2.0)
+    assert one.sums is not None
+    assert one.sums.moments.means.tolist() == [1.0, 1.0, 2.0]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import combinations_with_replacement
 
 from headrace_statistics.experiments.design import Kind
 from headrace_statistics.experiments.quantiles import levels
 
 from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric
-from headrace_monitor.experiments.decisions.selection import instant, units_cte
+from headrace_monitor.experiments.decisions.selection import instant, per_unit_cte
 
 # Of an attribute; smaller ones say nothing.
 MAX_SLICES = 20
 MAX_STEPS = 30
+
+# Of the largest value. Sums of squares of 2^32 units have room in 128 bits.
+_BITS = 46
+# 2^1000 times the smallest numbers is still one.
+_MOST_EXPONENT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +47,21 @@ def steps_of(experiment: Experiment, now: datetime) -> Steps:
     return Steps(start, width, min(max(-(-(end - start) // width), 1), MAX_STEPS))
 
 
-def moments_sql(experiment: Experiment, now: datetime, slice_by: str = "", steps: Steps | None = None) -> str:
-    """Return one SELECT, whose rows `tally.rows_of` reads: by slice, step, phase and variant the units, those that met
-    several variants, those that metrics are of, and the numbers of every metric; and of each quantile its curve, of all
-    units up to the step.
+def moments_sql(experiment: Experiment, slice_by: str = "", steps: Steps | None = None) -> str:
+    """Return one SELECT over `counted`, whose rows `tally.rows_of` reads: by slice, step, phase and variant the units,
+    those that met several variants, those that metrics are of, and the sums of every metric; and of each quantile its
+    curve, of all units up to the step.
 
-    slice_by: attribute whose value at a unit's first answer is its slice; the slices that most units have. Without it
-    slices are the strata of the experiment, where it has some.
+    slice_by: attribute that is the slice_value: the slices that most units have. Without it slices are the strata of
+    the experiment, where it has some.
+
+    Sums are of whole numbers, each a value times a power of 2 that keeps 47 bits of the largest: they are the same in
+    whatever order units come, and parts of them add up to the last digit.
     """
-    cte = units_cte(experiment, now, slice_by or experiment.definition.stratify_by)
-    return f"{cte}, {moments_of_units(experiment, slice_by, steps)}"
+    return f"with {per_unit_cte(experiment)}, {_moments_of_units(experiment, slice_by, steps)}"
 
 
-def moments_of_units(experiment: Experiment, slice_by: str = "", steps: Steps | None = None) -> str:
+def _moments_of_units(experiment: Experiment, slice_by: str, steps: Steps | None) -> str:
     """Return the part of the SELECT after `per_unit`, which reads each unit once but for quantiles."""
     definition = experiment.definition
     frequent = (
@@ -74,7 +81,7 @@ def moments_of_units(experiment: Experiment, slice_by: str = "", steps: Steps | 
         if metric.kind is Kind.QUANTILE
     ]
     placed = f"placed as (\n    select {', '.join(columns)} from per_unit {where}\n)"
-    return f"{placed}\n{' union all '.join(selects)}"
+    return f"{placed}, {_whole_numbers(definition)}\n{' union all '.join(selects)}"
 
 
 def _step(steps: Steps | None) -> str:
@@ -85,30 +92,64 @@ def _step(steps: Steps | None) -> str:
     return f"least({passed}, {steps.count - 1})::integer"
 
 
-def _moments(definition: Definition) -> str:
-    counted = " filter (where variants = 1)" if definition.exclude_crossed else ""
-    numbers = [
-        number
-        for index, metric in enumerate(definition.metrics)
-        for number in _numbers(index, metric, counted, covariate=bool(definition.covariate_window))
-    ]
+def _varying(definition: Definition) -> dict[str, bool]:
+    """Return the columns of `placed` that are summed, and whether they are 0 or 1. What all units share is not."""
+    varying = {}
+    for index, metric in enumerate(definition.metrics):
+        if metric.kind is not Kind.QUANTILE:
+            binary = metric.kind is Kind.BINARY
+            varying[f"y{index}"] = binary
+            if metric.kind is Kind.RATIO:
+                varying[f"x{index}"] = False
+            if definition.covariate_window:
+                varying[f"c{index}"] = binary
+    return varying
+
+
+def _whole_numbers(definition: Definition) -> str:
+    """Return the part of the WITH in which each value is a whole number, and the scales of those that are not 0 or 1.
+
+    A column with a value that is not finite has the scale 0, and no numbers.
+    """
+    varying = _varying(definition)
+    scales = ", ".join(f"{_scale(column)} as p_{column}" for column, binary in varying.items() if not binary)
+    numbers = ", ".join(
+        f"{column}::bigint as {column}"
+        if binary
+        else f"case when p_{column} > 0 then round({column} * p_{column})::bigint else 0 end as {column}"
+        for column, binary in varying.items()
+    )
+    columns = ", ".join(["phase", "variant", "variants", "slice_value", "step", *filter(None, [numbers])])
     return (
-        "select slice_value, step, null::integer as metric, phase, variant, count(*) as units, "
-        f"count(*) filter (where variants > 1) as crossed, count(*){counted} as counted, "
-        f"[{', '.join(numbers)}]::double[] as numbers, null::double[] as curve "
-        "from placed group by slice_value, step, phase, variant"
+        f"scales as (\n    select {scales or '1 as nothing'} from {'placed' if scales else '(select 1)'}\n), "
+        f"numbers as (\n    select {columns} from placed cross join scales\n)"
     )
 
 
-def _numbers(index: int, metric: Metric, counted: str, *, covariate: bool) -> Iterator[str]:
-    """Yield means of y, x and c, and their co-moments; what is the same for all units is not summed."""
-    varies = {"y": metric.kind is not Kind.QUANTILE, "x": metric.kind is Kind.RATIO}
-    varies["c"] = covariate and varies["y"]
-    for each in "yxc":
-        yield f"avg({each}{index}){counted}" if varies[each] else "1" if each == "x" else "0"
-    for one, other in ("yy", "yx", "yc", "xx", "xc", "cc"):
-        both = varies[one] and varies[other]
-        yield f"covar_pop({one}{index}, {other}{index}){counted} * count(*){counted}" if both else "0"
+def _scale(column: str) -> str:
+    most = f"max(abs({column}))"
+    bits = f"least({_BITS} - floor(log2({most})), {_MOST_EXPONENT})"
+    return f"case when coalesce({most}, 0.0) = 0 then 1.0 when isfinite({most}) then pow(2.0, {bits}) else 0.0 end"
+
+
+def _moments(definition: Definition) -> str:
+    counted = " filter (where variants = 1)" if definition.exclude_crossed else ""
+    varying = _varying(definition)
+    sums, scales = [], []
+    for index, _ in enumerate(definition.metrics):
+        columns = [f"{letter}{index}" for letter in "yxc"]
+        for column in columns:
+            sums.append(f"sum({column}){counted}" if column in varying else f"count(*){counted} * {column[0] == 'x':d}")
+            scales.append(f"(select p_{column} from scales)" if varying.get(column) is False else "1.0")
+        for one, other in combinations_with_replacement(columns, 2):
+            both = one in varying and other in varying
+            sums.append(f"sum({one}::hugeint * {other}){counted}" if both else "null")
+    return (
+        "select slice_value, step, null::integer as metric, phase, variant, count(*) as units, "
+        f"count(*) filter (where variants > 1) as crossed, count(*){counted} as counted, "
+        f"[{', '.join(f'({each})::varchar' for each in sums)}] as sums, [{', '.join(scales)}]::double[] as scales, "
+        "null::double[] as curve from numbers group by slice_value, step, phase, variant"
+    )
 
 
 def _curves(index: int, metric: Metric, definition: Definition, *, sliced: bool, steps: Steps | None) -> str:
@@ -119,6 +160,6 @@ def _curves(index: int, metric: Metric, definition: Definition, *, sliced: bool,
     until = f"(select unnest(range({steps.count if steps else 1})) as until)"
     return (
         f"select {value}, until::integer as step, {index} as metric, phase, variant, count(*), 0, count(*), "
-        f"null::double[], quantile_disc(y{index}, [{ranks}]) as curve "
+        f"null::varchar[], null::double[], quantile_disc(y{index}, [{ranks}]) as curve "
         f"from placed join {until} on placed.step <= until {which} group by {value}, until, phase, variant"
     )

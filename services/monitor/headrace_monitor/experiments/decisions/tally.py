@@ -2,25 +2,66 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from typing import Any, NamedTuple
 
 import numpy as np
 from headrace_statistics.arrays import floats
 from headrace_statistics.experiments.analysis import Counts
-from headrace_statistics.experiments.moments import UnitMoments, merged
+from headrace_statistics.experiments.moments import UnitMoments
 from headrace_statistics.experiments.quantiles import QuantileCurve
 
 from headrace_monitor.experiments.decisions.definitions import Experiment
 
-# Three means and six co-moments.
-_NUMBERS = 9
+# Sums of y, x and c, and of their six products.
+_SUMS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSums:
+    """Sums over units of y, x and c times their scales, and of the products of these; None of what does not vary. A
+    scale is a power of 2, or 0 where a value is not finite.
+    """
+
+    units: int
+    sums: tuple[int | None, ...]
+    scales: tuple[float, float, float]
+
+    def __add__(self, other: UnitSums) -> UnitSums:
+        sums = (
+            None if one is None or more is None else one + more for one, more in zip(self.sums, other.sums, strict=True)
+        )
+        return UnitSums(self.units + other.units, tuple(sums), self.scales)
+
+    @property
+    def moments(self) -> UnitMoments:
+        """Return means and co-moments, of which each digit is right."""
+        units, scales = self.units, self.scales
+        if not units:
+            return UnitMoments(0, floats(np.zeros(3)), floats(np.zeros((3, 3))))
+        comoments = np.zeros((3, 3))
+        for product, (one, other) in zip(self.sums[3:], combinations_with_replacement(range(3), 2), strict=True):
+            if product is not None:
+                away = product * units - (self.sums[one] or 0) * (self.sums[other] or 0)
+                comoments[one, other] = comoments[other, one] = _scaled(away, units, scales[one], scales[other])
+        means = [_scaled(total or 0, units, scale) for total, scale in zip(self.sums, scales, strict=False)]
+        return UnitMoments(units, floats(means), floats(comoments))
+
+
+def _scaled(total: int, units: int, *scales: float) -> float:
+    value = total / units
+    for scale in scales:
+        value = value / scale if scale else math.nan
+    return value
 
 
 class MomentRow(NamedTuple):
     """Units, or one metric of them. slice_value: None for the values that are not frequent. metric: None for the
-    units themselves. numbers: three means and six co-moments. curve: of a quantile, of all units up to the step.
+    units themselves. curve: of a quantile, of all units up to the step.
     """
 
     slice_value: str | None
@@ -30,20 +71,21 @@ class MomentRow(NamedTuple):
     variant: str
     units: int
     crossed: int
-    numbers: tuple[float, ...] | None = None
+    sums: UnitSums | None = None
     curve: tuple[float, ...] | None = None
 
 
 def rows_of(found: Iterable[Sequence[Any]]) -> Iterator[MomentRow]:
     """Yield the rows of what `moments.moments_sql` finds: first of the units, then of each metric."""
-    for value, step, metric, phase, variant, units, crossed, counted, numbers, curve in found:
+    for value, step, metric, phase, variant, units, crossed, counted, sums, scales, curve in found:
         if curve is not None:
             yield MomentRow(value, step, metric, phase, variant, units, 0, curve=tuple(curve))
             continue
         yield MomentRow(value, step, None, phase, variant, units, crossed)
-        for at in range(len(numbers) // _NUMBERS if counted else 0):
-            these = tuple(float(n) for n in numbers[at * _NUMBERS : (at + 1) * _NUMBERS])
-            yield MomentRow(value, step, at, phase, variant, counted, 0, numbers=these)
+        for at in range(len(sums) // _SUMS if counted else 0):
+            these = tuple(None if one is None else int(one) for one in sums[at * _SUMS : (at + 1) * _SUMS])
+            y, x, c = scales[at * 3 : at * 3 + 3]
+            yield MomentRow(value, step, at, phase, variant, counted, 0, UnitSums(counted, these, (y, x, c)))
 
 
 class Tally:
@@ -52,7 +94,7 @@ class Tally:
     def __init__(self, experiment: Experiment, rows: Iterable[MomentRow] = ()) -> None:
         self._experiment = experiment
         self._units = Counter[tuple[int, str]]()
-        self._moments: dict[tuple[int, str, str, str | None], UnitMoments] = {}
+        self._sums: dict[tuple[int, str, str, str | None], UnitSums] = {}
         self._curves: dict[tuple[int, str, str], QuantileCurve] = {}
         self.crossed = 0
         self.add(rows)
@@ -68,10 +110,9 @@ class Tally:
             key = row.phase, metrics[row.metric].name, row.variant
             if row.curve is not None:
                 self._curves[key] = QuantileCurve(row.units, floats(row.curve))
-            elif row.numbers is not None:
-                before = self._moments.get((*key, row.slice_value))
-                there = _moments(row.units, row.numbers)
-                self._moments[*key, row.slice_value] = merged((before, there)) if before else there
+            elif row.sums is not None:
+                before = self._sums.get((*key, row.slice_value))
+                self._sums[*key, row.slice_value] = before + row.sums if before else row.sums
 
     def units(self, phase: int | None = None) -> dict[str, int]:
         """Return units by variant, of one phase or of all."""
@@ -96,14 +137,15 @@ class Tally:
     def _of_phase(self, index: int) -> Counts:
         names = [metric.name for metric in self._experiment.definition.metrics]
         strata: dict[str | None, dict[str, dict[str, UnitMoments]]] = {}
-        parts: dict[tuple[str, str], list[UnitMoments]] = {}
-        for (phase, metric, variant, stratum), moments in self._moments.items():
+        totals: dict[tuple[str, str], UnitSums] = {}
+        for (phase, metric, variant, stratum), sums in sorted(self._sums.items(), key=_in_order):
             if phase == index:
-                strata.setdefault(stratum, {name: {} for name in names})[metric][variant] = moments
-                parts.setdefault((metric, variant), []).append(moments)
+                strata.setdefault(stratum, {name: {} for name in names})[metric][variant] = sums.moments
+                before = totals.get((metric, variant))
+                totals[metric, variant] = before + sums if before else sums
         whole: dict[str, dict[str, UnitMoments]] = {name: {} for name in names}
-        for (metric, variant), each in parts.items():
-            whole[metric][variant] = merged(each)
+        for (metric, variant), total in totals.items():
+            whole[metric][variant] = total.moments
         curves: dict[str, dict[str, QuantileCurve]] = {name: {} for name in names}
         for (phase, metric, variant), curve in self._curves.items():
             if phase == index:
@@ -113,7 +155,7 @@ class Tally:
         return Counts(self._experiment.phases[index].weights, units, whole, curves, stratified)
 
 
-def _moments(units: int, numbers: Sequence[float]) -> UnitMoments:
-    yy, yx, yc, xx, xc, cc = numbers[3:]
-    comoments = np.array([[yy, yx, yc], [yx, xx, xc], [yc, xc, cc]])
-    return UnitMoments(units, floats(numbers[:3]), floats(comoments))
+def _in_order(item: tuple[tuple[int, str, str, str | None], UnitSums]) -> tuple[bool, str, str, str]:
+    """Return what sorts strata: adding floats in one order, their statistics come out the same."""
+    (_, metric, variant, stratum), _ = item
+    return (stratum is None, stratum or "", metric, variant)

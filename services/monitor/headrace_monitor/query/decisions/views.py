@@ -58,15 +58,14 @@ STEP = {"pipeline": "VARCHAR", "step": "VARCHAR"}
 # Name of a column → its type, as `number`, `text`, or anything else that only goes with itself.
 Schema = tuple[tuple[str, str], ...]
 
-LABELLED = """create view labelled as
-select predictions.*, outcomes.kind as outcome_kind, outcomes.number as outcome_number, outcomes.text as outcome_text,
-    outcomes.observe_time as outcome_time
+LABELLED = """select predictions.*, outcomes.kind as outcome_kind, outcomes.number as outcome_number,
+    outcomes.text as outcome_text, outcomes.observe_time as outcome_time
 from predictions join outcomes on outcomes.model = predictions.model
     and outcomes.prediction_id = predictions.prediction_id and outcomes.row = predictions.row"""
 
 
 def of_log(files: Mapping[Schema, Sequence[str]], start: datetime | None, end: datetime | None) -> tuple[str, str]:
-    """Return the views `predictions` and `pipeline_steps` over files by their schema; only rows from `start` on and
+    """Return the SELECTs of `predictions` and `pipeline_steps` over files by their schema; only rows from `start` on and
     before `end`.
     """
     odd = _odd(files)
@@ -86,19 +85,19 @@ def of_log(files: Mapping[Schema, Sequence[str]], start: datetime | None, end: d
     ]
     asked, computed = (" and ".join([f"pipeline is {what}", *conditions]) for what in ("null", "not null"))
     return (
-        f"create view predictions as select * exclude ({', '.join(STEP)}) from ({union}) where {asked}",
-        f"create view pipeline_steps as select * from ({union}) where {computed}",
+        f"select * exclude ({', '.join(STEP)}) from ({union}) where {asked}",
+        f"select * from ({union}) where {computed}",
     )
 
 
 def outcomes(path: str | None) -> str:
-    """Return the view `outcomes` over a file of `exporting`; empty without one."""
+    """Return the SELECT of the view `outcomes` over a file of `exporting`; empty without one."""
     if path is None:
-        return f"create view outcomes as {_empty(OUTCOMES)}"
+        return _empty(OUTCOMES)
     columns = ", ".join(f"{text(one)}: {text(type_)}" for one, type_ in OUTCOMES.items())
     options = "header = false, auto_detect = false, delim = ',', nullstr = '', allow_quoted_nulls = false"
     return (
-        "create view outcomes as select * replace (decode(unhex(text)) as text) "
+        "select * replace (decode(unhex(text)) as text) "
         f"from read_csv({text(path)}, {options}, columns = {{{columns}}})"
     )
 
