@@ -65,8 +65,8 @@ from predictions join outcomes on outcomes.model = predictions.model
 
 
 def of_log(files: Mapping[Schema, Sequence[str]], start: datetime | None, end: datetime | None) -> tuple[str, str]:
-    """Return the SELECTs of `predictions` and `pipeline_steps` over files by their schema; only rows from `start` on and
-    before `end`.
+    """Return the SELECTs of `predictions` and `pipeline_steps` over files by their schema; only rows from `start` on
+    and before `end`.
     """
     odd = _odd(files)
     parts = [_empty(BASE | STEP)]
