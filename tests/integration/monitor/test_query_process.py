@@ -16,7 +16,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 import uvloop
-from headrace_monitor.query.decisions.scope import Scope, ViewUse
+from headrace_monitor.query.decisions.scope import VIEWS, Scope, ViewUse
 from headrace_monitor.query.process import Limits, QueryEnd, QueryProcess, Sources
 from headrace_servicekit.errors import InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
@@ -243,9 +243,9 @@ def test_a_process_that_ended_by_itself_is_said_to_have(tmp_path: Path, loop: Ca
         ),
         (
             "select * from query_table('predictions')",
-            ViewUse(frozenset({"predictions", "outcomes", "labelled"}), Scope()),
+            ViewUse(frozenset(VIEWS), Scope()),
         ),
-        ("describe labelled", ViewUse(frozenset({"predictions", "outcomes", "labelled"}), Scope())),
+        ("describe labelled", ViewUse(frozenset(VIEWS), Scope())),
     ],
 )
 async def test_what_a_query_can_read_is_told_before_anything_is_fetched(tmp_path: Path, sql: str, expected: ViewUse):
