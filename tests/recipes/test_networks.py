@@ -47,14 +47,15 @@ class Ranker(nn.Module):
         super().__init__()
         self.items = nn.Embedding(20, 4)
 
-    def forward(self, user, item):
+    def forward(self, user, unused, item):
         scores = (user * self.items(item)).sum(dim=1)
         return {"score": torch.sigmoid(scores), "raw": scores}
 
 
 ranker = Ranker().eval()
-taken = {"user": {0: Dim("rows")}, "item": {0: Dim("rows")}}
-save(export(ranker, (torch.rand(3, 4), torch.tensor([1, 19, 7])), dynamic_shapes=taken), "ranker.pt2")
+taken = dict.fromkeys(("user", "unused", "item"), {0: Dim("rows")})
+example = (torch.rand(3, 4), torch.rand(3, 1), torch.tensor([1, 19, 7]))
+save(export(ranker, example, dynamic_shapes=taken), "ranker.pt2")
 json.dump({"inputs": {"input": images.tolist()}}, open("images.json", "w"))
 with torch.no_grad():
     json.dump(digits(images).tolist(), open("expected.json", "w"))
@@ -108,7 +109,7 @@ def signatures(tensorflow_python: str, tmp_path_factory: pytest.TempPathFactory)
     [
         pytest.param("digits.pt2", Kind.EXPORTED, 64, 1, id="exported"),
         pytest.param("one.pt2", Kind.EXPORTED, 1, 1, id="exported with one row"),
-        pytest.param("ranker.pt2", Kind.EXPORTED, 64, 2, id="exported with integers and two outputs"),
+        pytest.param("ranker.pt2", Kind.EXPORTED, 64, 2, id="exported with integers, an unused input and two outputs"),
     ],
 )
 def test_an_exported_program_is_converted_and_answers_as_before(

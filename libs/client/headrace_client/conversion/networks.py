@@ -30,12 +30,14 @@ def from_exported(path, given):
     if not arguments:
         raise Failed("has no example inputs: write it with torch.export.save of what torch.export.export returns")
     content = _written(program, ())
-    ports = _ports(content)
-    drawn = [_drawn(one, sizes) for one, (_, sizes) in zip(arguments, ports, strict=True)]
-    names = [name for name, _ in ports]
-    tensors = _given(names, given, arguments) if given else drawn
+    names, ports = program.graph_signature.user_inputs, dict(_ports(content))
+    if given:
+        tensors = _given(names, given, arguments)
+    else:
+        tensors = [_drawn(one, ports.get(name, one.shape)) for name, one in zip(names, arguments, strict=True)]
     answers = _outputs(program.module()(*tensors))
-    inputs = {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}
+    # What the module does not use is no input of the file.
+    inputs = {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True) if name in ports}
     return content, inputs, _named(content, answers), _told(torch, not given)
 
 
@@ -115,7 +117,7 @@ def _written(module, tensors, names=(), outputs=()):
 
 
 def _ports(content):
-    """Return name and sizes of each input of an ONNX file, None for a size that is free."""
+    """Return name and sizes of each input of an ONNX file, None for a size that is free; in their order."""
     import onnx
 
     graph = onnx.load_model_from_string(content).graph
