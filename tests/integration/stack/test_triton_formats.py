@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from headrace_runtime.backends.backend import ModelFiles
+from headrace_runtime.backends.backend import LoadError, ModelFiles
 from headrace_runtime.backends.opening import channel
 from headrace_runtime.backends.triton import TritonBackend
 from headrace_runtime.backends.triton_repository import Repository
@@ -20,7 +20,7 @@ from headrace_runtime.contract import BatchDimension, Contract, TensorSpec
 from headrace_runtime.formats import Format
 from headrace_stack.settings import checkout_of_this_file
 
-from tests.kit.backends import BUDGET, Rig
+from tests.kit.backends import BUDGET, Rig, triton_backend
 from tests.kit.triton import Triton, running_triton
 
 STAND_IN = '''
@@ -129,3 +129,10 @@ async def test_triton_takes_the_folder_of_a_format_and_answers_by_the_names_of_t
         assert shape == (rows, *spec.row_shape)
         found = np.frombuffer(data, "<f4" if spec.datatype == "FP32" else "<i8").reshape(rows, -1)
         np.testing.assert_array_equal(found, np.tile((sums + at)[:, None], (1, found.shape[1])))
+
+
+async def test_a_triton_that_does_not_know_a_format_is_said_to_be_too_old(triton: Triton, tmp_path: Path):
+    (path := tmp_path / "file").write_bytes(b"x")
+    async with triton_backend(triton) as backend:
+        with pytest.raises(LoadError, match="this release of Triton does not take the configuration of its format"):
+            await backend.load(ModelFiles("m--v2", path, BATCHED, 8, kept_as=Format.PT2, model_file="model.pt2"))

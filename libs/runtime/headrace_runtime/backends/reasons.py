@@ -22,11 +22,16 @@ _FRAMES = (
 _PATH = re.compile(r"(?<![\w/.])(?:/[\w.+@~-]+)+/?|(?:\.\.?/)+[\w.+@~/-]*")
 
 
+# All that Triton answers where it does not take a configuration; what it dislikes stands in its log.
+_NOT_POLLED = "failed to poll from model repository"
 _NO_MEMORY = re.compile(r"std::bad_alloc|bad allocation|MemoryError")
 
 
 def load_reason(said: str, budget: LoadBudget) -> str:
-    """Return why a version was not loaded: what `public_reason` does, and plain words for want of memory."""
+    """Return why a version was not loaded: what `public_reason` does, and plain words for want of memory and for a
+    configuration that Triton does not take."""
+    if _NOT_POLLED in said:
+        return "this release of Triton does not take the configuration of its format; the log of Triton says why"
     return no_memory_reason(budget) if says_no_memory(said) else public_reason(said)
 
 
