@@ -158,3 +158,6 @@ class World:
 
     def drift(self, model: str) -> tuple[str, ...]:
         return self.drifts
+
+    def experiment(self, model: str) -> str:
+        return ""

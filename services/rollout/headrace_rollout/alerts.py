@@ -30,10 +30,11 @@ class FreezeAlerts:
         """Return what is said of a model, each in a sentence, in the order of their names. signal: of that alone."""
         found = [alert for _, alert in sorted(self._open.items()) if alert.model in (model, "*")]
         found = [alert for alert in found if signal in ("", alert.signal)]
-        told = tuple(f"{alert.rule.removeprefix('alertRules/')}: {alert.summary}" for alert in found)
-        if signal or model not in self._experiments:
-            return told
-        return (*told, f"{self._experiments[model]} runs, and another version would change what it measures")
+        return tuple(f"{alert.rule.removeprefix('alertRules/')}: {alert.summary}" for alert in found)
+
+    def experiment(self, model: str) -> str:
+        """Return the name of the experiment of a model that runs; empty for none."""
+        return self._experiments.get(model, "")
 
     async def run(self) -> NoReturn:
         """Follow the alerts for ever."""

@@ -89,6 +89,10 @@ class Judge:
         """Return those of them that are of a drift."""
         return self._alerts.of(model, signal="drift")
 
+    def experiment(self, model: str) -> str:
+        """Return the experiment of a model that runs; empty for none."""
+        return self._alerts.experiment(model)
+
     async def _past(self, rollout: Rollout) -> Sequence[Sequence[Count]]:
         """Return what the version before was asked in the last hour; nothing while the monitor does not say."""
         request = evidence_pb2.ReadHistoryRequest(

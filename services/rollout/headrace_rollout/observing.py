@@ -54,6 +54,10 @@ class Judging(Protocol):
         """Return those of them that are of a drift."""
         ...
 
+    def experiment(self, model: str) -> str:
+        """Return the experiment of a model that runs; empty for none."""
+        ...
+
 
 class Rooms(Protocol):
     """The head-room of pools, as a turn needs it."""
@@ -91,6 +95,7 @@ class Observing:
             judged.verdict,
             drift=self._judging.drift(rollout.model),
             consent=await self._consent(rollout),
+            experiment=self._judging.experiment(rollout.model),
         )
         if growth.wants_room(rollout, seen, now()):
             seen = replace(seen, room=await self._rooms.of(rollout))

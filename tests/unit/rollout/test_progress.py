@@ -122,6 +122,17 @@ def test_an_alert_freezes_growth_once_and_its_end_thaws_it():
     assert progress.observed(ignored, seen(Decision.ADVANCE, alerts=("drift",)), LATER).rollout.moving
 
 
+def test_an_experiment_that_runs_freezes_growth_as_an_alert_does():
+    running = {"experiment": "models/digits/experiments/ranking"}
+    frozen = progress.observed(at(0), seen(Decision.ADVANCE, **running), LATER)
+    assert frozen.rollout.frozen.startswith("models/digits/experiments/ranking runs")
+    assert progress.observed(frozen.rollout, seen(Decision.ADVANCE), LATER).rollout.frozen == ""
+    worse = progress.observed(frozen.rollout, seen(Decision.ROLL_BACK, **running), LATER)
+    assert worse.rollout.state is State.ROLLING_BACK
+    ignored = at(0, policy=replace(CANARY, ignore_alerts=True))
+    assert progress.observed(ignored, seen(Decision.ADVANCE, **running), LATER).rollout.frozen == ""
+
+
 def test_a_lack_of_evidence_is_told_once_after_the_limit():
     steps = (Step(0.05, MINUTE, 2 * MINUTE), Step(1.0, MINUTE))
     waiting = at(0, policy=replace(CANARY, steps=steps))

@@ -76,4 +76,6 @@ def _kept_back(rollout: Rollout, seen: Observation) -> str:
     alerts = seen.other_alerts if rollout.drift_accepted else seen.alerts
     if alerts and not rollout.policy.ignore_alerts:
         return f"alert: {alerts[0]}"
+    if seen.experiment and not rollout.policy.ignore_alerts:
+        return f"{seen.experiment} runs, and another version would change what it measures"
     return PAUSED if rollout.paused else ""

@@ -21,7 +21,7 @@ class Observation:
     where the variant looks, None while it is away. alerts: those that ask for a freeze. verdict: None while nothing is
     judged. room: what the pool has for a larger share; None while that is not known, or nobody asks for one.
     drift: those of the alerts that are of a drift. consent: of those whom a rollout asks; None while there is none, and
-    where nobody is asked.
+    where nobody is asked. experiment: that runs on the model; empty for none.
     """
 
     managed_by: str
@@ -31,6 +31,7 @@ class Observation:
     room: Room | None = None
     drift: tuple[str, ...] = ()
     consent: Consent | None = None
+    experiment: str = ""
 
     @property
     def other_alerts(self) -> tuple[str, ...]:
