@@ -52,7 +52,7 @@ async def test_prometheus_reads_every_replica_and_wakes_somebody_when_a_service_
     async with prometheus.asking(int(watched.variables["PROMETHEUS_PORT"])) as asking:
 
         async def every_replica_is_read() -> bool:
-            one_of_each = {name: ["up"] for name in topology.own()}
+            one_of_each = {name: ["up"] for name in (*topology.own(), "envoy")}
             assert await asking.up() == {**one_of_each, "batcher": ["up", "up"]}
             return await asking.rules() == dict.fromkeys(observability.rules(), "ok")
 
