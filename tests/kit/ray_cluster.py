@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import AsyncIterator
@@ -15,16 +16,17 @@ import psutil
 from headrace_servicekit.testing import eventually, free_port
 
 _RAY = Path(sys.executable).with_name("ray")
-# As a scorer's own Ray; nobody is told of anything, and rows do not go through its memory.
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_MEMORY_MONITOR": "1", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_MEMORY_MONITOR": "1"}
 _MEMORY = str(80 << 20)
 
 
 class RayCluster:
-    """A cluster. nodes: the process of each machine, the head first."""
+    """A cluster. nodes: the process of each machine, the head first. access: what its clients have to be told."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._port = folder, free_port()
+        # A cluster listens on every interface.
+        self.access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.nodes: list[asyncio.subprocess.Process] = []
 
     @property
@@ -34,7 +36,8 @@ class RayCluster:
 
     async def head(self, cpus: int) -> None:
         """Start the head, with so many processors."""
-        how = ("--head", f"--port={self._port}", "--include-dashboard=false", f"--temp-dir={self._folder}")
+        ports = (f"--port={self._port}", f"--ray-client-server-port={free_port()}")
+        how = ("--head", *ports, "--include-dashboard=false", f"--temp-dir={self._folder}")
         await self._start(cpus, *how)
 
     async def machine(self, cpus: int) -> asyncio.subprocess.Process:
@@ -51,16 +54,20 @@ class RayCluster:
 
     async def _start(self, cpus: int, *how: str) -> asyncio.subprocess.Process:
         command = (str(_RAY), "start", "--block", "--node-ip-address=127.0.0.1", f"--num-cpus={cpus}")
-        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **_QUIET}
+        # Those of workers are chosen freely: the range that Ray has for them may have what others were given.
+        ports = ("--min-worker-port=0", "--max-worker-port=0", f"--dashboard-agent-listen-port={free_port()}")
+        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **_QUIET, **self.access}
         with (self._folder / f"node-{len(self.nodes)}.log").open("wb") as log:
             node = await asyncio.create_subprocess_exec(
-                *command, f"--object-store-memory={_MEMORY}", *how, env=environment, stdout=log, stderr=log
+                *command, *ports, f"--object-store-memory={_MEMORY}", *how, env=environment, stdout=log, stderr=log
             )
         self.nodes.append(node)
 
         def up() -> bool:
-            assert node.returncode is None, Path(log.name).read_text()
-            return "Ray runtime started" in Path(log.name).read_text()
+            told = Path(log.name).read_text()
+            if node.returncode is not None:
+                raise RuntimeError(told)
+            return "Ray runtime started" in told
 
         await eventually(up, within=90, every=0.2)
         return node

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import grpc.aio
 from headrace.scorer.v1 import publications_pb2 as pb
 from headrace.scorer.v1 import publications_pb2_grpc, scorer_pb2, scorer_pb2_grpc
 from headrace_servicekit.testing import eventually, free_port
@@ -76,6 +77,21 @@ async def published(publications: Any, job: str) -> pb.ScoringPublication:
 
     await eventually(there, within=240, every=0.2)
     return found[0]
+
+
+async def reverted(publications: Any, job: str) -> None:
+    """Take a publication back; the connection to a router that was away may take a moment to be there again."""
+    request = pb.RevertScoringPublicationRequest(name=f"{job}/publication")
+
+    async def done() -> bool:
+        try:
+            await publications.RevertScoringPublication(request, timeout=20)
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is grpc.StatusCode.UNAVAILABLE, error.details()
+            return False
+        return True
+
+    await eventually(done, within=60, every=0.5)
 
 
 def whole_and_once(router: PublishRouter, publication: pb.ScoringPublication) -> None:

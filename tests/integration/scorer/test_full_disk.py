@@ -85,4 +85,4 @@ async def test_a_work_folder_without_room_is_named_and_a_job_goes_on_once_there_
             await stub.RetryScoringJob(pb.RetryScoringJobRequest(name=job.name), timeout=10)
             job = await over(stub, job.name, within=240)
     assert job.state == pb.ScoringJob.STATE_SUCCEEDED, job.reason
-    assert job.manifest.output_digest == undisturbed.manifest.output_digest
+    assert scoring.scored(job.output_uri) == scoring.scored(undisturbed.output_uri)

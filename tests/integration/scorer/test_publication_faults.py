@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from headrace.scorer.v1 import publications_pb2 as pb
 from headrace_servicekit.testing import free_port
 
 from tests.kit.forwarder import Forwarder
 from tests.kit.publish_router import STAGES, PublishRouter
 from tests.kit.scoring import ScorerRig, features, parquet
-from tests.kit.stopped_publications import ROWS, Stage, begin, published, publisher, scored, whole_and_once
+from tests.kit.stopped_publications import ROWS, Stage, begin, published, publisher, reverted, scored, whole_and_once
 
 # Longer than the router's clients take to notice that it is frozen, and than a publication's lease lasts.
 AWAY_S, FROZEN_S = 4.0, 14.0
@@ -43,8 +42,7 @@ async def test_a_scorer_that_is_killed_at_any_stage_of_publishing_leaves_one_who
                 stopped.go_on()
             async with publisher(environment) as (_, _, publications):
                 whole_and_once(router, await published(publications, job))
-                name = f"{job}/publication"
-                await publications.RevertScoringPublication(pb.RevertScoringPublicationRequest(name=name), timeout=20)
+                await reverted(publications, job)
             assert not router.in_force, stage
 
 
@@ -85,6 +83,5 @@ async def test_whatever_is_away_at_any_stage_of_publishing_one_whole_generation_
                     await asyncio.sleep(away_s)  # for as long as it is away
                     victim.mend()
                     whole_and_once(router, await published(publications, job))
-                    request = pb.RevertScoringPublicationRequest(name=f"{job}/publication")
-                    await publications.RevertScoringPublication(request, timeout=20)
+                    await reverted(publications, job)
                     assert not router.in_force, stage

@@ -30,7 +30,7 @@ async def test_a_cluster_that_loses_a_machine_scores_on_and_one_without_room_is_
     async with ray_cluster() as cluster:
         await cluster.head(1)
         machine = await cluster.machine(1)
-        told = {"SCORER_RAY_ADDRESS": cluster.address, "SCORER_MAX_WORKERS": "4"}
+        told = {"SCORER_RAY_ADDRESS": cluster.address, "SCORER_MAX_WORKERS": "4", **cluster.access}
         async with scorer(scoring, told) as (process, stub):
             undisturbed = await over(stub, (await created(stub, spec)).name)
             assert undisturbed.state == pb.ScoringJob.STATE_SUCCEEDED, undisturbed.reason
