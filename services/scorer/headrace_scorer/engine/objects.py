@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,12 +83,9 @@ class Objects:
         return io.BufferedReader(_Ranges(self._client, bucket, key, etag, size_bytes), READ_BYTES)
 
     def metadata(self, at: Location) -> dict[str, str] | None:
-        """Return what was written beside an object; None when there is none."""
-        try:
-            with _Errors(at.uri):
-                return self._client.head_object(Bucket=at.bucket, Key=at.prefix)["Metadata"]
-        except LookupError:
-            return None
+        """Return what was written beside an object; None when there is none, or only a part of it."""
+        there = self._there(at)
+        return there["Metadata"] if there is not None and _is_whole(there) else None
 
     def remove(self, bucket: str, key: str) -> None:
         """Remove an object, if it is there."""
@@ -96,14 +93,39 @@ class Objects:
             self._client.delete_object(Bucket=bucket, Key=key)
 
     def create(self, at: Location, file: Path | bytes, metadata: dict[str, str]) -> None:
-        """Write an object under a name that has none. Raises OutputTaken for one there with other metadata."""
-        body: Any = file.open("rb") if isinstance(file, Path) else io.BytesIO(file)
+        """Write an object under a name that has none. Raises OutputTaken for one there with other metadata.
+
+        Of an upload that was cut off some stores keep what had come, be it nothing: that is written anew.
+        """
+        size = len(file) if isinstance(file, bytes) else file.stat().st_size
+        whole, condition = metadata | {"size": str(size)}, {"IfNoneMatch": "*"}
+        while True:
+            body: Any = file.open("rb") if isinstance(file, Path) else io.BytesIO(file)
+            try:
+                with body, _Errors(at.uri):
+                    self._client.put_object(Bucket=at.bucket, Key=at.prefix, Body=body, Metadata=whole, **condition)
+                return
+            except OutputTaken:
+                there = self._there(at)
+                if there is None:
+                    condition = {"IfNoneMatch": "*"}
+                    continue
+                if there["Metadata"] != whole:
+                    raise
+                if _is_whole(there):
+                    return
+                condition = {"IfMatch": there["ETag"]}
+
+    def _there(self, at: Location) -> dict[str, Any] | None:
         try:
-            with body, _Errors(at.uri):
-                self._client.put_object(Bucket=at.bucket, Key=at.prefix, Body=body, IfNoneMatch="*", Metadata=metadata)
-        except OutputTaken:
-            if self.metadata(at) != metadata:
-                raise
+            with _Errors(at.uri):
+                return self._client.head_object(Bucket=at.bucket, Key=at.prefix)
+        except LookupError:
+            return None
+
+
+def _is_whole(there: Mapping[str, Any]) -> bool:
+    return there["Metadata"].get("size", str(there["ContentLength"])) == str(there["ContentLength"])
 
 
 class _Ranges(io.RawIOBase):

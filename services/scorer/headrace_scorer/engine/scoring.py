@@ -91,7 +91,7 @@ class ShardScorer:
                 below = self._work.output.below("_rejected", f"{shard.file}.jsonl")
                 metadata |= {"rejected-key": below.prefix, "rejected-sha256": _sha256(rejected_file)}
                 self._objects.create(below, rejected_file, {"sha256": metadata["rejected-sha256"]})
-            metadata |= {"size": str(file.stat().st_size)}
+            metadata |= {"size": str(file.stat().st_size)}  # as `create` does
             self._objects.create(at, file, metadata)
         return _result_of(shard, at, metadata, time.process_time() - began)
 
