@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from headrace_scorer.engine.processes import Failed, begin, of, say
 MAX_LOSSES = 3
 # A cluster that grows with what is wanted of it takes minutes to; then the job says what it waits for.
 START_S = 300.0
+REACH_S = 10.0
 # Set before Ray is imported: everything listens on loopback.
 _OWN_RAY = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -152,7 +154,10 @@ class Pool:
 @contextmanager
 def _ray(order: RunOrder) -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if not order.ray_address:
+    if order.ray_address:
+        _reach(order.ray_address)
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "3")  # of twelve seconds each
+    else:
         # Whoever is on this machine without it can do nothing with this Ray.
         os.environ.update(_OWN_RAY, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     import ray
@@ -178,6 +183,18 @@ def _ray(order: RunOrder) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise Failed unless somebody listens where a cluster's head is to be: Ray itself tries that for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACH_S).close()
+    except OSError as error:
+        told = f"Ray cannot be reached at {address} ({error.strerror or error}): look at the head of the cluster"
+        raise Failed("RAY_UNAVAILABLE", told, transient=True) from None
 
 
 def _short(folder: str) -> str | None:
