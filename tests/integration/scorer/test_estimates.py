@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import psutil
 import pytest
 from google.protobuf import duration_pb2
 from headrace.scorer.v1 import scorer_pb2 as pb
@@ -16,8 +17,11 @@ from tests.kit.onnx_models import slow
 from tests.kit.refusals import refused
 from tests.kit.scoring import MODEL, ScorerRig, created, features, over, parquet, register, scorer
 
-# What a job is to take that is estimated, and by how much an estimate may be wrong.
-LONG_S, WRONG = 75.0, 0.2
+# What a job is to take that is estimated, and by how much an estimate may be wrong: in seconds, and in those of a
+# processor, also where others take their share.
+LONG_S, WRONG, WRONG_BESIDE_OTHERS = 75.0, 0.2, 0.35
+# Share of the machine that others may take, Ray's start and the stores among them, where seconds say something.
+QUIET = 0.2
 
 
 async def test_an_estimate_counts_the_input_scores_a_sample_and_writes_nothing(scoring: ScorerRig):
@@ -69,6 +73,18 @@ async def test_a_job_that_misses_its_window_says_so_once_and_tells_webhooks(scor
         assert "collects lineage" in (await refused(taken)).public_message
 
 
+def busy_s() -> float:
+    """Return the processor seconds that the machine has worked."""
+    times = psutil.cpu_times()
+    return times.user + times.system + times.nice
+
+
+def own_s(pid: int) -> float:
+    """Return the processor seconds of a process, and of those of its children that have ended."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_an_estimate_of_more_than_a_minute_is_right_to_a_fifth_and_a_window_that_is_too_short_is_said_early(
@@ -88,7 +104,7 @@ async def test_an_estimate_of_more_than_a_minute_is_right_to_a_fifth_and_a_windo
             scoring.put(f"{prefix}/{at}.parquet", parquet(features(rows // 10, seed=at), group_rows=1000))
         return scoring.spec(prefix, **how)
 
-    async with scorer(scoring) as (_, stub):
+    async with scorer(scoring) as (process, stub):
 
         async def estimated(spec: pb.ScoringSpec) -> Any:
             request = pb.EstimateScoringJobRequest(parent=f"models/{MODEL}", spec=spec)
@@ -96,15 +112,21 @@ async def test_an_estimate_of_more_than_a_minute_is_right_to_a_fifth_and_a_windo
 
         rate = (await estimated(write("some", 20_000))).rows_per_second
         spec = write("many", int(rate * LONG_S))
-        told = (await estimated(spec)).duration.ToTimedelta().total_seconds()
+        began, own = busy_s(), own_s(process.pid)
+        found = await estimated(spec)
+        told = found.duration.ToTimedelta().total_seconds()
         window_s = 0.6 * told
         spec.options.window.FromTimedelta(timedelta(seconds=window_s))
         job = await over(stub, (await created(stub, spec)).name, within=600)
         events = (await stub.ListScoringJobEvents(pb.ListScoringJobEventsRequest(parent=job.name), timeout=10)).events
+        others_s = busy_s() - began - (own_s(process.pid) - own) - job.manifest.cpu_seconds
     assert job.state == pb.ScoringJob.STATE_SUCCEEDED, job.reason
     actual = job.manifest.duration.ToTimedelta().total_seconds()
     assert actual > 60
-    assert abs(told - actual) <= WRONG * actual, (told, actual)
+    used, wrong = job.manifest.cpu_seconds, abs(found.cpu_hours * 3600 - job.manifest.cpu_seconds)
+    assert wrong <= WRONG_BESIDE_OTHERS * used, (found.cpu_hours * 3600, used)
+    if others_s < QUIET * actual * (psutil.cpu_count() or 1):
+        assert abs(told - actual) <= WRONG * actual, (told, actual)
     (late,) = (event for event in events if event.type == "late")
     said_s = (late.create_time.ToDatetime() - job.create_time.ToDatetime()).total_seconds()
     assert said_s < 0.75 * window_s, (said_s, window_s)
