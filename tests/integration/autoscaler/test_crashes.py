@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from headrace_autoscaler.decisions import acting
 from headrace_autoscaler.decisions.acting import Stage
 from headrace_autoscaler.decisions.members import Condition, Fleet
 from headrace_autoscaler.storage.database import Database
 from headrace_autoscaler.storage.values import Outcome
+from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import Address
 
 from tests.kit.checkpoints import Checkpoints, KilledError
@@ -32,12 +34,18 @@ MOST, ROUNDS = 400, 40
 
 
 class Stopped:
-    """What is done at one of the calls. killed: the process is gone. paused: it stands still until `go_on`."""
+    """What is done at one of the calls: kill, pause, or fail. killed: the process is gone. paused: it stands still
+    until `go_on`. failed: what it called did not answer.
+    """
 
-    def __init__(self, at: int, *, kills: bool) -> None:
-        self.points = Checkpoints(at, self._kill if kills else self._pause)
-        self.killed = False
+    def __init__(self, at: int, does: str) -> None:
+        self.points = Checkpoints(at, {"kill": self._kill, "pause": self._pause, "fail": self._fail}[does])
+        self.killed = self.failed = False
         self.paused, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def _fail(self) -> None:
+        self.failed = True
+        raise Unavailable("it does not answer")
 
     async def _kill(self) -> None:
         self.killed = True
@@ -89,6 +97,9 @@ class World:
                     await self.round(scene, per_s)
                 except KilledError:
                     return False
+                except Unavailable:  # it gives the lease up, and begins anew
+                    await scene.lease.release()
+                    assert await scene.lease.acquire()
                 if stopped is not None and stopped.paused.is_set():
                     await stopped.go_on.wait()
                     return False
@@ -119,9 +130,27 @@ async def begun(world: World) -> None:
         await scene.lease.release()
 
 
+@pytest.mark.long
+async def test_a_database_or_an_actuator_that_does_not_answer_at_any_call_changes_nothing(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(acting, "FIRST_PAUSE_S", 0.0)
+    for at in range(MOST):
+        world, stopped = World(postgres_url), Stopped(at, "fail")
+        await begun(world)
+        async with world.led(stopped.points) as scene:
+            assert await world.driven(scene, stopped), f"failed at call {at}"
+            if not stopped.failed:
+                return
+            targets = [replicas for _, replicas in world.actuator.asked]
+            assert targets == sorted(targets, reverse=True), f"failed at call {at}: {targets}"
+            assert set(targets) == {3, 1}, f"failed at call {at}: {targets}"
+    raise AssertionError("there is no end of calls")
+
+
 async def test_killed_at_every_call_the_next_leader_comes_to_the_same_scale(postgres_url: str):
     for at in range(MOST):
-        world, stopped = World(postgres_url), Stopped(at, kills=True)
+        world, stopped = World(postgres_url), Stopped(at, "kill")
         await begun(world)
         async with world.led(stopped.points) as scene:
             ended = await world.driven(scene, stopped)
@@ -141,7 +170,7 @@ async def test_killed_at_every_call_the_next_leader_comes_to_the_same_scale(post
 @pytest.mark.long
 async def test_a_leader_that_was_paused_at_any_call_decides_nothing_when_it_comes_back(postgres_url: str):
     for at in range(MOST):
-        world, stopped = World(postgres_url), Stopped(at, kills=False)
+        world, stopped = World(postgres_url), Stopped(at, "pause")
         await begun(world)
         async with world.led(stopped.points) as scene:
             first = asyncio.create_task(world.driven(scene, stopped))
