@@ -16,7 +16,7 @@ from markupsafe import Markup
 from headrace_console.figures import number
 
 WIDTH, HEIGHT = 640, 160
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 36, 8, 28
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 44, 10, 28
 # Of a span, left of it; its title has all of the name.
 _NAME_CHARS = 24
 
