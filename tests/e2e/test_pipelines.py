@@ -148,6 +148,7 @@ def normalised(client: Client, name: str, *, scale: float) -> np.ndarray:
     return more
 
 
+@pytest.mark.long  # for what it waits for: the log, a reference, and windows
 async def test_a_broken_normaliser_is_found_where_the_model_behind_it_drifts_and_callers_are_counted_once(
     client: Client,
 ):
