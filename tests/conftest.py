@@ -8,6 +8,8 @@ from hypothesis import settings
 from tests.kit.mlserver import mlserver
 from tests.kit.stack import no_homes_of_earlier_runs, own_stack, replicated_stack, stack
 from tests.kit.stores import (
+    own_postgres,
+    own_url,
     postgres_server,
     postgres_url,
     s3_bucket,
@@ -28,7 +30,9 @@ os.environ.update(read().python_environment)
 __all__ = [
     "mlserver",
     "no_homes_of_earlier_runs",
+    "own_postgres",
     "own_stack",
+    "own_url",
     "postgres_server",
     "postgres_url",
     "replicated_stack",

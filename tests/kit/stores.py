@@ -70,6 +70,21 @@ async def second_postgres_url(postgres_server: StackSettings) -> AsyncIterator[s
         yield url
 
 
+@pytest.fixture
+def own_postgres() -> Iterator[StackSettings]:
+    """A server that a test may kill."""
+    with held_stack(home_for_tests(f"postgres-{worker_name()}"), only=[postgres.NAME]) as server:
+        yield server
+
+
+@pytest.fixture
+async def own_url(own_postgres: StackSettings) -> str:
+    """A new database on it: what an earlier test left does not count."""
+    name = f"test_{uuid.uuid4().hex}"
+    await _in_postgres(own_postgres, f'create database "{name}"')
+    return postgres.url(own_postgres, name)
+
+
 @asynccontextmanager
 async def _new_database(settings: StackSettings) -> AsyncIterator[str]:
     name = f"test_{uuid.uuid4().hex}"

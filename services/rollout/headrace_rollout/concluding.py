@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 from headrace.monitor.v1 import experiment_pb2
+from headrace.router.v1 import route_pb2
 from headrace_servicekit.errors import (
     DeadlineExceeded,
     FieldViolation,
@@ -69,12 +71,26 @@ class Concluding:
         wanted_weights = weights or {one.name: one.weight for one in present}
         route, _ = await self._routes.route(model)
         wanted, moved = concluding.shared(route, wanted_weights), 0.0
+        if experiment.state == _State.STATE_DRAFT:
+            await self._experiments.begin(name, validate_only=True)
+        else:
+            await self._experiments.change_shares(name, wanted_weights, validate_only=True)
         # The route first: units count from then on whose shares are those.
         if wanted != route or route.managed_by != _manager(name):
             moved = await self._routes.write_for(_manager(name), wanted, f"{name}: runs", release=False)
-        await self._experiments.begin(name)
+        try:
+            await self._experiments.begin(name)
+        except ServiceError:
+            await self._let_go(name, route)
+            raise
         await self._experiments.change_shares(name, wanted_weights)
         return moved
+
+    async def _let_go(self, name: str, before: route_pb2.Route) -> None:
+        """Give the route back that was written for an experiment, unless it has started after all, or nobody knows."""
+        with suppress(ServiceError):
+            if (await self._experiments.get(name)).state == _State.STATE_DRAFT:
+                await self._routes.write_for(_manager(name), before, f"{name}: did not start", release=True)
 
     async def conclude(self, name: str, *, reason: str, keep_route: bool = False) -> Conclusion:
         """End an experiment and give its traffic back. Raises what the monitor or the control plane answers."""

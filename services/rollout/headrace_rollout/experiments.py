@@ -42,14 +42,14 @@ class Experiments:
         request = experiment_pb2.AnalyseExperimentRequest(name=name)
         return await answered(self._experiments.AnalyseExperiment(request, timeout=ANALYSIS_S))
 
-    async def begin(self, name: str) -> None:
-        """Count units from now on. Repeating it changes nothing."""
-        request = experiment_pb2.StartExperimentRequest(name=name)
+    async def begin(self, name: str, *, validate_only: bool = False) -> None:
+        """Count units from now on, or only say whether that can be. Repeating it changes nothing."""
+        request = experiment_pb2.StartExperimentRequest(name=name, validate_only=validate_only)
         await answered(self._experiments.StartExperiment(request, timeout=CALL_S))
 
-    async def change_shares(self, name: str, weights: Mapping[str, float]) -> None:
-        """Begin a phase; the same shares change nothing."""
-        request = experiment_pb2.ChangeSharesRequest(name=name)
+    async def change_shares(self, name: str, weights: Mapping[str, float], *, validate_only: bool = False) -> None:
+        """Begin a phase, or only say whether that can be; the same shares change nothing."""
+        request = experiment_pb2.ChangeSharesRequest(name=name, validate_only=validate_only)
         for variant, weight in weights.items():
             request.variants.add(name=variant, weight=weight)
         await answered(self._experiments.ChangeShares(request, timeout=CALL_S))

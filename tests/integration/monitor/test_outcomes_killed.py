@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,12 +20,11 @@ from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.testing import eventually
 from headrace_stack.components import postgres
 from headrace_stack.settings import StackSettings
-from headrace_stack.testing import held_stack
 from headrace_statistics.severity import Severity
 
 from tests.kit.alerting import Alerts, Receiver, alerting
 from tests.kit.monitor import real_monitor
-from tests.kit.stores import home_for_tests, kill_component, worker_name
+from tests.kit.stores import kill_component
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
@@ -91,24 +90,6 @@ class Teller:
             first = names.first_prediction_id(datetime.now(UTC) - timedelta(hours=1)).int
             one.prediction_id = str(uuid.UUID(int=first | 7 << 76 | 2 << 62 | uuid.uuid4().int & (1 << 62) - 1))
         return one
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[StackSettings]:
-    with held_stack(home_for_tests(f"postgres-{worker_name()}"), only=[postgres.NAME]) as server:
-        yield server
-
-
-@pytest.fixture
-async def own_url(own_postgres: StackSettings) -> str:
-    """A new database on it: what an earlier test left does not count."""
-    name = f"test_{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(postgres.url(own_postgres, "postgres"), timeout=30)
-    try:
-        await connection.execute(f'create database "{name}"', timeout=30)
-    finally:
-        await connection.close()
-    return postgres.url(own_postgres, name)
 
 
 async def test_outcomes_that_were_acknowledged_while_postgresql_was_killed_are_recorded_once(

@@ -70,6 +70,8 @@ class Surroundings:
         self.state: Any = experiment_pb2.Experiment.STATE_RUNNING
         self.other: str | None = None
         self.obstacle: Exception | None = None
+        self.refusals: list[Exception] = []
+        self.refused_late = self.begins_anyway = False
         self.done: list[tuple[Any, ...]] = []
 
     async def guarded(self) -> list[str]:
@@ -87,11 +89,19 @@ class Surroundings:
             raise Unavailable("no monitor")
         return self.analysis
 
-    async def begin(self, name: str) -> None:
-        self.done.append(("begin", name))
+    async def begin(self, name: str, *, validate_only: bool = False) -> None:
+        if self.refusals and validate_only != self.refused_late:
+            if self.begins_anyway:
+                self.state = experiment_pb2.Experiment.STATE_RUNNING
+            raise self.refusals.pop()
+        if not validate_only:
+            self.done.append(("begin", name))
 
-    async def change_shares(self, name: str, weights: dict[str, float]) -> None:
-        self.done.append(("shares", weights))
+    async def change_shares(self, name: str, weights: dict[str, float], *, validate_only: bool = False) -> None:
+        if validate_only and self.refusals:
+            raise self.refusals.pop()
+        if not validate_only:
+            self.done.append(("shares", weights))
 
     async def end(self, name: str, reason: str, *, stopped: bool = False) -> None:
         self.done.append(("stop" if stopped else "end", name, reason))
@@ -234,6 +244,31 @@ async def test_an_experiment_that_runs_holds_its_route_until_it_is_concluded():
     assert around.done[-3][1] == {"control": 5, "new": 2.5, "newer": 2.5}
     await of(around).conclude(NAME, reason="", keep_route=True)
     assert (around.current.managed_by, [one.weight for one in around.current.variants]) == ("", [5, 2.5, 2.5])
+
+
+async def test_what_the_experiment_refuses_is_met_before_the_route_changes():
+    for state in (experiment_pb2.Experiment.STATE_RUNNING, experiment_pb2.Experiment.STATE_DRAFT):
+        around = Surroundings()
+        around.state = state
+        around.refusals.append(PreconditionFailed("had 100 changes of shares", reason="TOO_MANY_PHASES"))
+        with pytest.raises(PreconditionFailed, match="100 changes"):
+            await of(around).run(NAME, {"control": 2, "new": 1, "newer": 1})
+        assert around.done == []
+
+
+@pytest.mark.parametrize("begins_anyway", [False, True])
+async def test_a_draft_that_does_not_start_gives_its_route_back_and_one_that_did_unheard_keeps_it(begins_anyway: bool):
+    around = Surroundings()
+    around.state, around.refused_late = experiment_pb2.Experiment.STATE_DRAFT, True
+    around.refusals.append(Unavailable("no monitor"))
+    around.begins_anyway = begins_anyway
+    with pytest.raises(Unavailable):
+        await of(around).run(NAME, {})
+    restored = [("route", {"control": 8, "new": 1, "newer": 1})]
+    assert [one[:2] for one in around.done[1:]] == ([] if begins_anyway else restored)
+    assert around.current.managed_by == ("experiments/ranking" if begins_anyway else "")
+    await of(around).run(NAME, {})
+    assert around.current.managed_by == "experiments/ranking", "asking again goes on"
 
 
 async def test_a_route_of_somebody_else_is_not_taken_and_nothing_begins():

@@ -47,15 +47,21 @@ class Comparison:
 
     @property
     def relative_low(self) -> float:
-        return self._relative(self.low)
+        return self._relative[0]
 
     @property
     def relative_high(self) -> float:
-        return self._relative(self.high)
+        return self._relative[1]
 
-    def _relative(self, value: float) -> float:
-        """As a share of the control's value, that is taken as known here: its error is in the difference already."""
-        return relative_to(self.effect.control, value) if isinstance(self.effect, Effect) else value
+    @property
+    def _relative(self) -> tuple[float, float]:
+        """Return the bounds of the relative effect, of which nobody loses more than all of a rate."""
+        if not isinstance(self.effect, Effect):
+            return self.low, self.high
+        if self.metric.kind is Kind.QUANTILE:  # its bounds are not at equal distances
+            return relative_to(self.effect.control, self.low), relative_to(self.effect.control, self.high)
+        errors = (self.high - self.low) / 2 / self.effect.standard_error
+        return self.effect.relative_bounds(errors, rates=self.metric.kind is Kind.BINARY)
 
 
 def compare(

@@ -20,7 +20,7 @@ _LEAST_UNITS = 2
 class Effect:
     """control, variant: means (or ratios of sums) per unit, adjusted. difference: variant - control, with its standard
     error. relative: difference / |control|. units: of both. reduction: the share of the variance that the covariate has
-    taken away.
+    taken away. control_error: standard error of the control's value alone.
     """
 
     control: float
@@ -30,10 +30,34 @@ class Effect:
     relative: float
     units: int
     reduction: float
+    control_error: float = 0.0
 
     @property
     def z(self) -> float:
         return self.difference / self.standard_error
+
+    def relative_bounds(self, errors: float, *, rates: bool = False) -> tuple[float, float]:
+        """Return the relative effects r for which variant - (1 + r) control is at most so many of its standard errors
+        away from 0 (Fieller, JRSS B 16, 1954): the control's value is not known either.
+
+        Without a bound where the control's value may be 0, or of either sign. rates: none is below 0.
+        """
+        if self.control == 0:
+            reach = errors * self.standard_error
+            return relative_to(0.0, self.difference - reach), relative_to(0.0, self.difference + reach)
+        squared, control_variance = errors**2, self.control_error**2
+        variant_variance = max(self.standard_error**2 - control_variance, 0.0)
+        middle, product = self.variant * self.control, self.variant**2 - squared * variant_variance
+        most = self.control**2 - squared * control_variance
+        if most > 0:
+            root = math.sqrt(max(middle**2 - most * product, 0.0))
+            sign = math.copysign(1.0, self.control)
+            low, high = sorted(sign * ((middle + side * root) / most - 1) for side in (-1, 1))
+        elif rates and most < 0 < product:
+            low, high = (middle - math.sqrt(middle**2 - most * product)) / most - 1, math.inf
+        else:
+            low, high = -math.inf, math.inf
+        return (max(low, -1.0), max(high, -1.0)) if rates else (low, high)
 
 
 def effect(phases: Sequence[tuple[UnitMoments, UnitMoments]]) -> Effect | NotEnoughData | Constant | NotFinite:
@@ -68,6 +92,7 @@ def effect(phases: Sequence[tuple[UnitMoments, UnitMoments]]) -> Effect | NotEno
         relative_to(control_value, difference),
         units,
         reduction=1 - float(variances.sum() / plain.sum()),
+        control_error=math.sqrt(control_variance),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from headrace.monitor.v1 import experiment_pb2, experiment_pb2_grpc
 from headrace_servicekit.clock import Clock
@@ -41,7 +42,8 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
 
     async def StartExperiment(self, request, context):
         now = self._clock.now()
-        one = await self._change(request, lambda experiment: definitions.started(experiment, now))
+        change = partial(definitions.started, now=now)
+        one = await self._change(request, change, validate_only=request.validate_only)
         return experiment_pb2.StartExperimentResponse(experiment=convert.to_experiment(one))
 
     async def ChangeShares(self, request, context):
@@ -50,7 +52,7 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
         def change(experiment: Experiment) -> Experiment:
             return definitions.reweighted(experiment, convert.new_weights(request, experiment), now)
 
-        one = await self._change(request, change)
+        one = await self._change(request, change, validate_only=request.validate_only)
         return experiment_pb2.ChangeSharesResponse(experiment=convert.to_experiment(one))
 
     async def EndExperiment(self, request, context):
@@ -85,8 +87,9 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
         names.model_id(request.parent, "parent")
         return answers.plan(request)
 
-    async def _change(self, request, change):
-        return await self._store.change(*convert.experiment_ids(request.name, "name"), change)
+    async def _change(self, request, change, *, validate_only=False):
+        ids = convert.experiment_ids(request.name, "name")
+        return await self._store.change(*ids, change, validate_only=validate_only)
 
 
 def _page(experiment: experiment_pb2.Experiment, verdicts: Sequence[Verdict]) -> str:

@@ -72,8 +72,13 @@ class ExperimentStore:
         rows = await self._connections.repeatable(lambda connection: connection.fetch(SQL["running_experiments"]))
         return [(row["model"], row["id"], row["guarded"]) for row in rows]
 
-    async def change(self, model: str, id_: str, change: Callable[[Experiment], Experiment]) -> Experiment:
-        """Change one by a pure function, that sees it as it is. Raises NotFound, PreconditionFailed."""
+    async def change(
+        self, model: str, id_: str, change: Callable[[Experiment], Experiment], *, validate_only: bool = False
+    ) -> Experiment:
+        """Change one by a pure function, that sees it as it is; validate_only: return what it would be.
+
+        Raises NotFound, PreconditionFailed.
+        """
         async with self._connections.transaction() as connection:
             await connection.execute(SQL["lock_model"], model)
             before = _found(await connection.fetchrow(SQL["lock_experiment"], model, id_), model, id_)
@@ -87,6 +92,8 @@ class ExperimentStore:
                         f"experiment '{running}' of model '{model}' runs: its units would be in both; end it first",
                         reason="EXPERIMENT_RUNNING",
                     )
+            if validate_only:
+                return after
             phases = json.dumps(
                 [{"start_time": p.start_time.isoformat(), "weights": [*p.weights.items()]} for p in after.phases]
             )

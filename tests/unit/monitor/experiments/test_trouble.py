@@ -87,3 +87,20 @@ def test_outcomes_whose_clock_is_before_their_answer_belong_to_the_time_before()
     (one,) = [row for row in found if row.metric == 1 and row.variant == "new"]
     assert one.sums is not None
     assert one.sums.moments.means.tolist() == [1.0, 1.0, 2.0]
+
+
+def test_a_difference_that_is_surer_than_its_size_is_told_so():
+    """Rare events are counted exactly: they may say that there is a difference before the interval of its size does."""
+    clicks = {"control": 10, "new": 30}
+    answers = [(f"{variant}{at}", variant, 1.0) for variant in clicks for at in range(1_000)]
+    facts = [(f"{variant}{at}", 1.0, "click", 1.0, 2.0) for variant, count in clicks.items() for at in range(count)]
+    experiment = replace(
+        ONLY_CLICKS, definition=replace(ONLY_CLICKS.definition, metrics=(replace(CLICK, relative_effect=0.5),))
+    )
+    (one,) = verdict(experiment, rows(answers, facts, experiment), NOW).analysis.results
+    assert one.finding is Finding.BETTER
+    assert one.comparison.low < 0 < one.comparison.high
+    said = sentence(one)
+    assert "better than the control, by its p-value of 0.0" in said
+    assert "surer than how large it is" in said
+    assert "inf" not in said

@@ -165,10 +165,12 @@ class ListExperimentsResponse(_message.Message):
     def __init__(self, experiments: _Optional[_Iterable[_Union[Experiment, _Mapping]]] = ...) -> None: ...
 
 class StartExperimentRequest(_message.Message):
-    __slots__ = ("name",)
+    __slots__ = ("name", "validate_only")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    validate_only: bool
+    def __init__(self, name: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
 
 class StartExperimentResponse(_message.Message):
     __slots__ = ("experiment",)
@@ -177,12 +179,14 @@ class StartExperimentResponse(_message.Message):
     def __init__(self, experiment: _Optional[_Union[Experiment, _Mapping]] = ...) -> None: ...
 
 class ChangeSharesRequest(_message.Message):
-    __slots__ = ("name", "variants")
+    __slots__ = ("name", "variants", "validate_only")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VARIANTS_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     name: str
     variants: _containers.RepeatedCompositeFieldContainer[Experiment.Variant]
-    def __init__(self, name: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Experiment.Variant, _Mapping]]] = ...) -> None: ...
+    validate_only: bool
+    def __init__(self, name: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Experiment.Variant, _Mapping]]] = ..., validate_only: _Optional[bool] = ...) -> None: ...
 
 class ChangeSharesResponse(_message.Message):
     __slots__ = ("experiment",)

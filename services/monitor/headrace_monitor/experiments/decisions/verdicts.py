@@ -16,6 +16,9 @@ from headrace_monitor.experiments.decisions.moments import Steps
 from headrace_monitor.experiments.decisions.outlook import days_to_go
 from headrace_monitor.experiments.decisions.tally import MomentRow, Tally
 
+# Rare events are counted exactly, and several metrics share their alpha: evidence may say more than an interval.
+_BY_P = ", by its p-value of {:.2g}: that there is a difference is surer than how large it is"
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -80,19 +83,20 @@ def sentence(result: VariantResult, days: float | None = None) -> str:
     name = f"{one.metric.name} of {result.variant}"
     if not isinstance(found, Effect):
         return f"{name}: nothing to say yet ({found})"
-    if found.control:
+    if found.control and math.isfinite(one.relative_low) and math.isfinite(one.relative_high):
         change = f"{found.relative:+.1%}"
         between = f"between {one.relative_low:+.1%} and {one.relative_high:+.1%} is compatible with the data"
         significant = f"{one.detectable:.1%}"
-    else:  # there are no shares of 0
+    else:  # there are no shares of what may be 0
         change = f"{found.difference:+.4g}"
         between = f"between {one.low:+.4g} and {one.high:+.4g} is compatible with the data"
         significant = f"{(one.high - one.low) / 2:.4g}"
     if not (math.isfinite(one.low) and math.isfinite(one.high)):
         return f"{name}: {change} (any value is compatible with the data): undecided"
+    certain = "" if one.low > 0 or one.high < 0 else _BY_P.format(result.adjusted_p)
     ends = {
-        Finding.BETTER: "better than the control",
-        Finding.WORSE: "worse than the control",
+        Finding.BETTER: f"better than the control{certain}",
+        Finding.WORSE: f"worse than the control{certain}",
         Finding.HARMED: f"worse by more than the margin of {one.metric.margin:.1%}",
         Finding.SAFE: f"not worse by more than the margin of {one.metric.margin:.1%}",
         Finding.FUTILE: f"less than the {one.metric.relative_effect:.1%} that is worth finding",
