@@ -98,7 +98,7 @@ def test_a_folder_of_triton_answers_with_its_settings_and_what_is_dropped_is_sai
     assert (serving["max_batch_rows"], serving["preferred_batch_rows"]) == (16, [4, 16])
 
 
-def test_a_folder_of_triton_that_no_pool_runs_is_registered_and_its_promotion_names_the_pools(
+def test_a_folder_of_triton_that_no_pool_runs_is_registered_and_not_promoted(
     headrace: Headrace,
 ) -> None:
     folder = headrace.folder / "resnet"
@@ -116,7 +116,6 @@ def test_a_folder_of_triton_that_no_pool_runs_is_registered_and_its_promotion_na
     assert done["version"]["contract"]["inputs"][0]["batch_dimension"] == "BATCH_DIMENSION_ONE"
     refused = headrace.run("models", "promote", headrace.model, "v1")
     assert "is torchscript, which no pool runs" in refused.stderr
-    assert "'default' runs" in refused.stderr
 
 
 def test_trees_run_as_the_onnx_model_beside_them_where_no_pool_has_their_own_runtime(headrace: Headrace) -> None:
