@@ -49,24 +49,23 @@ async def test_what_is_killed_or_frozen_while_a_job_is_scored_and_published_dela
     headrace.two_versions(production="v1")
     uri = put(headrace, "users", range(USERS), seed=1)
     with Client(replicated_stack.url, token=replicated_stack.token()) as client:
-        for frozen in (False, True):
-            for stage in (begun, checked, uploading):
-                job = client.create_scoring_job(headrace.model, job_of(uri)).name
-                until = time.monotonic() + 120
-                while not stage(client, job):
-                    assert time.monotonic() < until, client.get_scoring_job(job)
-                    await asyncio.sleep(0.02)  # between two looks
-                if frozen:
-                    with parts.frozen(replicated_stack, part):
-                        await asyncio.sleep(FROZEN_S)  # for as long as it is away
-                else:
-                    was = parts.kill(replicated_stack, part)
-                    await parts.back(replicated_stack, part, was)
-                published = whole(client, job)
-                assert published.state == Publication.STATE_PUBLISHED, (stage.__name__, frozen, published.reason)
-                kept = headrace("precompute", "status", headrace.model)["answers"][0]
-                assert (kept["active"]["entity_count"], kept["active"]["name"]) == (str(USERS), published.publish)
-                assert kept.get("open", []) == []
+        for stage, frozen in ((begun, False), (checked, True), (uploading, False), (uploading, True)):
+            job = client.create_scoring_job(headrace.model, job_of(uri)).name
+            until = time.monotonic() + 120
+            while not stage(client, job):
+                assert time.monotonic() < until, client.get_scoring_job(job)
+                await asyncio.sleep(0.02)  # between two looks
+            if frozen:
+                with parts.frozen(replicated_stack, part):
+                    await asyncio.sleep(FROZEN_S)  # for as long as it is away
+            else:
+                was = parts.kill(replicated_stack, part)
+                await parts.back(replicated_stack, part, was)
+            published = whole(client, job)
+            assert published.state == Publication.STATE_PUBLISHED, (stage.__name__, frozen, published.reason)
+            kept = headrace("precompute", "status", headrace.model)["answers"][0]
+            assert (kept["active"]["entity_count"], kept["active"]["name"]) == (str(USERS), published.publish)
+            assert kept.get("open", []) == []
         assert served(headrace, f"u{USERS - 1}")[0] == "precomputed"
 
 
