@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from headrace_monitor.report import plots
+from headrace_monitor.report import histograms, plots
 from headrace_monitor.report.content import MAX_BUCKETS, Bucket, Traffic, TrafficRow, buckets_of
 from headrace_monitor.report.drift_view import filled
 from headrace_monitor.report.histograms import histogram
@@ -180,6 +181,12 @@ def test_slots_cover_a_time_without_gaps(length: timedelta) -> None:
     assert buckets[0].start <= start < buckets[0].end
     assert buckets[-1].start < start + length <= buckets[-1].end
     assert all(one.end == other.start for one, other in pairwise(buckets))
+
+
+def test_bins_are_called_by_the_values_in_them() -> None:
+    assert doctest.testmod(histograms).failed == 0
+    assert histograms.bins_of([0.0, 1.0, 2.0]) == ["≤ 0", "≤ 1", "≤ 2", "> 2"]
+    assert histograms.bins_of([0.5, float(np.nextafter(3.0, 0.0)), 3.0]) == ["≤ 0.5", "< 3", "3", "> 3"]
 
 
 def test_histograms_have_the_bins_that_were_judged() -> None:

@@ -80,7 +80,7 @@ def _of_route(model: str, events: list[route_pb2.RouteEvent]) -> Iterator[AuditL
     for event in events:
         shares = ", ".join(f"{one.name}={one.weight:g}" for one in event.route.variants)
         what = f"route {word(event, 'kind')}, {word(event, 'outcome')}"
-        who = event.client or f"epoch {event.registry_epoch}"
+        who = event.client or f"the registry, epoch {event.registry_epoch}"
         who += f" for {event.manager}" if event.manager else ""
         why = " · ".join(filter(None, (event.reason, event.outcome_reason)))
         yield AuditLine(event.create_time.ToDatetime(), model, what, shares, who, why)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from headrace_statistics.references import (
     CategoricalReference,
@@ -33,13 +35,35 @@ def _of_numbers(column: str, reference: NumericReference, window: NumericSummary
     # The upper edge of a group is that of its last fine bin.
     last = [int(np.flatnonzero(groups == group)[-1]) for group in range(size)]
     inner = [float(reference.edges.inner[at]) for at in last[:-1]]
-    labels = [*(f"≤ {upper:.3g}" for upper in inner), f"> {inner[-1]:.3g}"] if inner else ["all"]
+    labels = bins_of(inner)
     missing = [reference.summary.rows - reference.summary.bins.finite, window.rows - window.bins.finite]
     before = np.bincount(groups, reference.summary.bins.counts, minlength=size)
     now = np.bincount(groups, window.bins.counts, minlength=size)
     if any(missing):
         labels, before, now = [*labels, "missing"], np.append(before, missing[0]), np.append(now, missing[1])
     return Histogram(column, tuple(labels), _shares(before), _shares(now))
+
+
+def bins_of(edges: Sequence[float]) -> list[str]:
+    """Return what bins are called, by the edges between them.
+
+    A value that many rows have is a bin of its own, whose lower edge is the number just below it.
+
+    >>> bins_of([1.5, 2.0]), bins_of([np.nextafter(0.0, -1.0), 0.0]), bins_of([])
+    (['≤ 1.5', '≤ 2', '> 2'], ['< 0', '0', '> 0'], ['all'])
+    """
+    if not edges:
+        return ["all"]
+    below = [float(np.nextafter(edge, -np.inf)) for edge in edges]
+    labels = []
+    for at, edge in enumerate(edges):
+        if at + 1 < len(edges) and edge == below[at + 1]:
+            labels.append(f"< {edges[at + 1]:.3g}")
+        elif at and edges[at - 1] == below[at]:
+            labels.append(f"{edge:.3g}")
+        else:
+            labels.append(f"≤ {edge:.3g}")
+    return [*labels, f"> {edges[-1]:.3g}"]
 
 
 def _of_names(column: str, reference: CategoricalReference, window: CategoryCounts) -> Histogram:
