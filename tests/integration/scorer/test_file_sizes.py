@@ -51,11 +51,10 @@ def batch(rng: np.random.Generator) -> pa.RecordBatch:
 
 
 def one_row_group(path: Path) -> int:
-    rows, rng = 0, np.random.default_rng(1)
-    with pq.ParquetWriter(path, batch(rng).schema, compression="none", use_dictionary=False) as writer:
-        while rows * len(NAMES) * 4 < LARGE_BYTES:
-            writer.write_batch(batch(rng), row_group_size=1 << 40)
-            rows += BATCH_ROWS
+    rng = np.random.default_rng(1)
+    rows = -(-LARGE_BYTES // (len(NAMES) * 4 * BATCH_ROWS)) * BATCH_ROWS
+    table = pa.Table.from_batches([batch(rng) for _ in range(rows // BATCH_ROWS)])
+    pq.write_table(table, path, row_group_size=rows, compression="none", use_dictionary=False)
     assert pq.ParquetFile(path).num_row_groups == 1
     return rows
 
