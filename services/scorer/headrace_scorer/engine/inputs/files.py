@@ -21,7 +21,7 @@ from headrace_scorer.engine.objects import READ_BYTES
 
 # Columns of a row group that are stored in more than this are read piece by piece; others each in one piece, which asks
 # S3 less often.
-_MAX_GROUP_BYTES = 256 << 20
+_MAX_GROUP_BYTES, _LEAST_READ_BYTES = 256 << 20, 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,9 @@ def chunks(
             groups = list(range(shard.first_group, shard.end_group))
             opened = pyarrow.parquet.ParquetFile(file)
             if _group_bytes(opened.metadata, groups, columns) > _MAX_GROUP_BYTES:
-                opened = pyarrow.parquet.ParquetFile(file, metadata=opened.metadata, buffer_size=READ_BYTES)
+                # Of each column so much at a time, and no row group as a whole beforehand.
+                size = max(_LEAST_READ_BYTES, min(READ_BYTES, _MAX_GROUP_BYTES // max(1, len(columns))))
+                opened = pyarrow.parquet.ParquetFile(file, metadata=opened.metadata, buffer_size=size, pre_buffer=False)
             batches = opened.iter_batches(chunk_rows, row_groups=groups, columns=list(columns))
             yield from _numbered(batches, shard.first_row, columns)
         elif format_ is Format.ARROW:
