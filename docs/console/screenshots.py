@@ -5,6 +5,7 @@ Each page light, dark, and as wide as a telephone. It drives the machine's own C
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -45,8 +46,17 @@ def link() -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
+def explained() -> str:
+    """Have one answer explained; return the page about it."""
+    program = Path(sys.executable).with_name("headrace")
+    command = [program, "predict", "digits", "--rows", json.dumps([[0] * 64]), "--user", "ada", "--explain", "--json"]
+    answer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return f"predictions?id={answer['prediction_id']}"
+
+
 def pictures(running: Browser) -> None:
     """Write every page in every look."""
+    pages = {**PAGES, "predictions": explained()}
     for look, (scheme, width, height) in LOOKS.items():
         context = running.new_context(
             color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": height}
@@ -54,7 +64,7 @@ def pictures(running: Browser) -> None:
         page = context.new_page()
         page.goto(link())
         home = page.url
-        for name, path in PAGES.items():
+        for name, path in pages.items():
             page.goto(home + path.removesuffix(FIRST))
             if path.endswith(FIRST):
                 first = page.locator("tbody th a").first
