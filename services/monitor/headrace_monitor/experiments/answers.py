@@ -110,25 +110,32 @@ def _assigned(verdict: Verdict) -> list[experiment_pb2.AnalyseExperimentResponse
 
 def _results(verdict: Verdict) -> list[experiment_pb2.AnalyseExperimentResponse.Result]:
     return [
-        _result(result, verdict.days_to_go.get((result.variant, result.comparison.metric.name)))
+        _result(
+            result,
+            verdict.days_to_go.get((result.variant, result.comparison.metric.name)),
+            verdict.caps.get(result.comparison.metric.name),
+        )
         for result in verdict.analysis.results
     ]
 
 
-def _result(result: VariantResult, days: float | None = None) -> experiment_pb2.AnalyseExperimentResponse.Result:
+def _result(
+    result: VariantResult, days: float | None = None, cap: float | None = None
+) -> experiment_pb2.AnalyseExperimentResponse.Result:
     one, found = result.comparison, result.comparison.effect
     message = experiment_pb2.AnalyseExperimentResponse.Result(
         variant=result.variant,
         metric=one.metric.name,
         role=TO_ROLES[one.metric.role],  # pyright: ignore[reportArgumentType] - a number of an enum
         finding=_FINDINGS[result.finding],
-        summary=sentence(result, days),
+        summary=sentence(result, days, cap),
         p=one.p,
         adjusted_p=result.adjusted_p,
         single_look_p=single_look_p(result),
         exact=one.exact,
         detectable=finite(one.detectable),
         days_to_go=days,
+        cap=cap,
     )
     if isinstance(found, Effect):
         message.control_value, message.variant_value = found.control, found.variant

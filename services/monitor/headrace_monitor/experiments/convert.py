@@ -174,6 +174,8 @@ def _metric(message: experiment_pb2.Experiment.Metric, field: str, found: list[F
         not message.lower_is_better,
         message.cap,
         message.quantile or 0.5,
+        message.cap_quantile,
+        message.cap_units or 1_000,
     )
 
 
@@ -189,6 +191,8 @@ def _to_metric(metric: Metric) -> experiment_pb2.Experiment.Metric:
         lower_is_better=not metric.higher_is_better,
         cap=metric.cap,
         quantile=metric.quantile if metric.kind is Kind.QUANTILE else 0.0,
+        cap_quantile=metric.cap_quantile,
+        cap_units=metric.cap_units if metric.cap_quantile else 0,
     )
 
 

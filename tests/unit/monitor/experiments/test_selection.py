@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow
 import pytest
 from headrace_monitor.experiments.decisions import definitions
@@ -17,8 +18,11 @@ from headrace_monitor.experiments.decisions.selection import from_log, read_rang
 from headrace_monitor.experiments.decisions.tally import MomentRow, rows_of
 from headrace_monitor.experiments.decisions.verdicts import history, sentence, slices, verdict
 from headrace_statistics.experiments.analysis import Finding
+from headrace_statistics.experiments.comparisons import Phase, compare
 from headrace_statistics.experiments.design import Kind, Role
+from headrace_statistics.experiments.design import Metric as MetricDesign
 from headrace_statistics.experiments.effects import Effect
+from headrace_statistics.experiments.moments import of_units
 from headrace_statistics.inconclusive import NotFinite
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -312,3 +316,55 @@ def test_days_to_go_are_those_until_the_effect_worth_finding_is_found():
     assert said.days_to_go == {("new", "click"): pytest.approx(115, rel=0.1)}
     assert "takes about" in sentence(said.analysis.results[0], said.days_to_go["new", "click"])
     assert not verdict(definitions.ended(RUNNING, "", NOW), rows(answers, facts), NOW).days_to_go
+
+
+FOUND = replace(REVENUE, role=Role.SUCCESS, cap=0.0, cap_quantile=0.9, cap_units=100)
+
+
+def test_a_cap_is_found_from_the_first_units_of_all_variants_and_told():
+    experiment = replace(RUNNING, definition=replace(DEFINITION, metrics=(FOUND,)))
+    answers = [(f"{variant}{at}", variant, at / 100) for variant in DEFINITION.weights for at in range(300)]
+    # Of the first hundred units every other one has a value, from 2 to 100; later ones spend much more.
+    values = {at: float(at + 2) if at < 50 and at % 2 == 0 else 0.0 if at < 50 else 1e6 for at in range(300)}
+    facts = [(f"{v}{at}", at / 100, "reward", values[at], 5) for v in DEFINITION.weights for at in range(300)]
+    said = verdict(experiment, rows(answers, facts, experiment), NOW)
+    assert said.caps == {"revenue": 46.0}, "nine tenths of 2, 4, … 50, each of two units"
+    (one,) = said.analysis.results
+    assert isinstance(one.comparison.effect, Effect)
+    assert one.comparison.effect.control == pytest.approx((sum(min(v, 46.0) for v in values.values())) / 300)
+    assert sentence(one, None, 46.0).endswith("; a unit counts up to 46")
+    capped = asked(from_log(experiment, units_sql(experiment)), answers, facts)
+    assert max(row[7] for row in capped) == 46.0
+
+
+def test_nothing_is_said_of_a_metric_whose_cap_waits_for_units():
+    experiment = replace(RUNNING, definition=replace(DEFINITION, metrics=(CLICK, replace(FOUND, cap_units=700))))
+    answers = [(f"{variant}{at}", variant, 1) for variant in DEFINITION.weights for at in range(300)]
+    facts = [(f"{v}{at}", 1, "reward", float(at), 2) for v in DEFINITION.weights for at in range(300)]
+    facts += [(f"{v}{at}", 1, "click", 1.0, 2) for v in DEFINITION.weights for at in range(30)]
+    click, revenue = verdict(experiment, rows(answers, facts, experiment), NOW).analysis.results
+    assert isinstance(click.comparison.effect, Effect)
+    assert not isinstance(revenue.comparison.effect, Effect)
+    assert (revenue.finding, revenue.comparison.p) == (Finding.UNDECIDED, 1.0)
+
+
+def test_an_a_a_test_of_capped_values_stays_silent_whoever_looks_however_often():
+    """Values with a heavy tail: a cap that is found from the first units of both arms favours neither."""
+    draw, runs, found = np.random.default_rng(7), 400, 0
+    for _ in range(runs):
+        values = np.where(draw.random((2, 6_000)) < 0.3, draw.lognormal(2, 2, (2, 6_000)), 0.0)
+        first = values[:, :500].ravel()
+        cap = np.quantile(first[first > 0], 0.99, method="inverted_cdf")
+        values = np.minimum(values, cap)
+        found += any(
+            compare(
+                MetricDesign("revenue", Kind.MEAN),
+                [Phase(of_units(values[0, :n]), of_units(values[1, :n]), 0.5)],
+                alpha=0.05,
+                tuned_units=8_000,
+                least_units=200,
+            ).p
+            <= 0.05
+            for n in range(500, 6_001, 250)
+        )
+    assert found / runs <= 0.05

@@ -62,6 +62,12 @@ experiments.add_command(watch)
 @click.option("--window", type=Duration(), help="Outcomes count so long after a unit's first answer; default 7d.")
 @click.option("--before", type=Duration(), help="Outcomes of so long before adjust a unit's values (CUPED).")
 @click.option("--cap", type=NumberPair(), multiple=True, help="METRIC=NUMBER: a unit counts from -NUMBER to NUMBER.")
+@click.option(
+    "--cap-quantile",
+    type=NumberPair(),
+    multiple=True,
+    help="METRIC=.99: the cap is this quantile of the values of the first 1,000 units that are not 0.",
+)
 @click.option("--stratify-by", metavar="ATTRIBUTE", default="", help="Compare units within its frequent values.")
 @click.option("--exclude-crossed", is_flag=True, help="Leave units that met two variants out of the metrics.")
 @click.option("--hypothesis", default="", help="What you expect, and why.")
@@ -85,6 +91,7 @@ def create(
     window: timedelta | None,
     before: timedelta | None,
     cap: tuple[tuple[str, float], ...],
+    cap_quantile: tuple[tuple[str, float], ...],
     stratify_by: str,
     exclude_crossed: bool,
     hypothesis: str,
@@ -112,7 +119,8 @@ def create(
     for given, role in roles:
         for metric in given:
             wanted.metrics.add(relative_effect=effect, margin=margin, role=role).MergeFrom(metric)
-    _bound(wanted, dict(cap))
+    _bound(wanted, "cap", dict(cap))
+    _bound(wanted, "cap_quantile", dict(cap_quantile))
     for duration, field in ((window, wanted.attribution_window), (before, wanted.covariate_window)):
         if duration is not None:
             field.FromTimedelta(duration)
@@ -214,11 +222,12 @@ def end(client: Client, output: Output, model: str, experiment: str, reason: str
     _tell(output, client.get_experiment(model, experiment), "has ended; the route is as it was, and anybody's")
 
 
-def _bound(wanted: pb.Experiment, caps: dict[str, float]) -> None:
+def _bound(wanted: pb.Experiment, field: str, given: dict[str, float]) -> None:
     for metric in wanted.metrics:
-        metric.cap = caps.pop(metric.name, 0.0)
-    if caps:
-        raise click.UsageError(f"--cap: the experiment has no metric {', '.join(caps)}")
+        setattr(metric, field, given.pop(metric.name, 0.0))
+    if given:
+        option = "--" + field.replace("_", "-")
+        raise click.UsageError(f"{option}: the experiment has no metric {', '.join(given)}")
 
 
 def _tell(output: Output, experiment: pb.Experiment, what: str) -> None:

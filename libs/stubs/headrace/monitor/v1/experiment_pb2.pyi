@@ -62,7 +62,7 @@ class Experiment(_message.Message):
         variants: _containers.RepeatedCompositeFieldContainer[Experiment.Variant]
         def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., variants: _Optional[_Iterable[_Union[Experiment.Variant, _Mapping]]] = ...) -> None: ...
     class Metric(_message.Message):
-        __slots__ = ("name", "kind", "role", "outcome", "denominator", "relative_effect", "margin", "lower_is_better", "cap", "quantile")
+        __slots__ = ("name", "kind", "role", "outcome", "denominator", "relative_effect", "margin", "lower_is_better", "cap", "quantile", "cap_quantile", "cap_units")
         NAME_FIELD_NUMBER: _ClassVar[int]
         KIND_FIELD_NUMBER: _ClassVar[int]
         ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +73,8 @@ class Experiment(_message.Message):
         LOWER_IS_BETTER_FIELD_NUMBER: _ClassVar[int]
         CAP_FIELD_NUMBER: _ClassVar[int]
         QUANTILE_FIELD_NUMBER: _ClassVar[int]
+        CAP_QUANTILE_FIELD_NUMBER: _ClassVar[int]
+        CAP_UNITS_FIELD_NUMBER: _ClassVar[int]
         name: str
         kind: Experiment.Kind
         role: Experiment.Role
@@ -83,7 +85,9 @@ class Experiment(_message.Message):
         lower_is_better: bool
         cap: float
         quantile: float
-        def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[Experiment.Kind, str]] = ..., role: _Optional[_Union[Experiment.Role, str]] = ..., outcome: _Optional[str] = ..., denominator: _Optional[str] = ..., relative_effect: _Optional[float] = ..., margin: _Optional[float] = ..., lower_is_better: _Optional[bool] = ..., cap: _Optional[float] = ..., quantile: _Optional[float] = ...) -> None: ...
+        cap_quantile: float
+        cap_units: int
+        def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[Experiment.Kind, str]] = ..., role: _Optional[_Union[Experiment.Role, str]] = ..., outcome: _Optional[str] = ..., denominator: _Optional[str] = ..., relative_effect: _Optional[float] = ..., margin: _Optional[float] = ..., lower_is_better: _Optional[bool] = ..., cap: _Optional[float] = ..., quantile: _Optional[float] = ..., cap_quantile: _Optional[float] = ..., cap_units: _Optional[int] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     HYPOTHESIS_FIELD_NUMBER: _ClassVar[int]
     VARIANTS_FIELD_NUMBER: _ClassVar[int]
@@ -271,7 +275,7 @@ class AnalyseExperimentResponse(_message.Message):
         expected: float
         def __init__(self, variant: _Optional[str] = ..., units: _Optional[int] = ..., expected: _Optional[float] = ...) -> None: ...
     class Result(_message.Message):
-        __slots__ = ("variant", "metric", "role", "finding", "summary", "control_value", "variant_value", "relative", "relative_low", "relative_high", "p", "adjusted_p", "single_look_p", "detectable", "variance_reduction", "exact", "days_to_go")
+        __slots__ = ("variant", "metric", "role", "finding", "summary", "control_value", "variant_value", "relative", "relative_low", "relative_high", "p", "adjusted_p", "single_look_p", "detectable", "variance_reduction", "exact", "days_to_go", "cap")
         VARIANT_FIELD_NUMBER: _ClassVar[int]
         METRIC_FIELD_NUMBER: _ClassVar[int]
         ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -289,6 +293,7 @@ class AnalyseExperimentResponse(_message.Message):
         VARIANCE_REDUCTION_FIELD_NUMBER: _ClassVar[int]
         EXACT_FIELD_NUMBER: _ClassVar[int]
         DAYS_TO_GO_FIELD_NUMBER: _ClassVar[int]
+        CAP_FIELD_NUMBER: _ClassVar[int]
         variant: str
         metric: str
         role: Experiment.Role
@@ -306,7 +311,8 @@ class AnalyseExperimentResponse(_message.Message):
         variance_reduction: float
         exact: bool
         days_to_go: float
-        def __init__(self, variant: _Optional[str] = ..., metric: _Optional[str] = ..., role: _Optional[_Union[Experiment.Role, str]] = ..., finding: _Optional[_Union[AnalyseExperimentResponse.Finding, str]] = ..., summary: _Optional[str] = ..., control_value: _Optional[float] = ..., variant_value: _Optional[float] = ..., relative: _Optional[float] = ..., relative_low: _Optional[float] = ..., relative_high: _Optional[float] = ..., p: _Optional[float] = ..., adjusted_p: _Optional[float] = ..., single_look_p: _Optional[float] = ..., detectable: _Optional[float] = ..., variance_reduction: _Optional[float] = ..., exact: _Optional[bool] = ..., days_to_go: _Optional[float] = ...) -> None: ...
+        cap: float
+        def __init__(self, variant: _Optional[str] = ..., metric: _Optional[str] = ..., role: _Optional[_Union[Experiment.Role, str]] = ..., finding: _Optional[_Union[AnalyseExperimentResponse.Finding, str]] = ..., summary: _Optional[str] = ..., control_value: _Optional[float] = ..., variant_value: _Optional[float] = ..., relative: _Optional[float] = ..., relative_low: _Optional[float] = ..., relative_high: _Optional[float] = ..., p: _Optional[float] = ..., adjusted_p: _Optional[float] = ..., single_look_p: _Optional[float] = ..., detectable: _Optional[float] = ..., variance_reduction: _Optional[float] = ..., exact: _Optional[bool] = ..., days_to_go: _Optional[float] = ..., cap: _Optional[float] = ...) -> None: ...
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]

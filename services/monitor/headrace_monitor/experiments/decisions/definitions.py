@@ -19,6 +19,7 @@ MAX_TEXT, MAX_REASON = 2_000, 500
 MAX_WINDOW = timedelta(days=90)
 PREDICTIONS = "predictions"
 LEAST_QUANTILE = 0.001
+LEAST_CAP_UNITS, MAX_CAP_UNITS = 100, 1_000_000
 
 _INSTANT = timedelta(microseconds=1)
 _OUTCOME = re.compile(r"[a-z0-9_]{1,63}")
@@ -33,7 +34,8 @@ class State(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Metric:
     """outcome: kind of outcome that is summed for each unit. denominator: of a ratio, likewise, or `predictions`. cap:
-    a unit's value counts from -cap to cap; 0 means any. quantile: of the kind QUANTILE.
+    a unit's value counts from -cap to cap; 0 means any. quantile: of the kind QUANTILE. cap_quantile: the cap is this
+    quantile of the sizes of the values that are not 0, of the first cap_units units of all variants; 0 means none.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Metric:
     higher_is_better: bool = True
     cap: float = 0.0
     quantile: float = 0.5
+    cap_quantile: float = 0.0
+    cap_units: int = 1_000
 
     @property
     def design(self) -> MetricDesign:
@@ -167,10 +171,23 @@ def _of_metric(metric: Metric, name: str) -> Iterator[FieldViolation]:
         yield FieldViolation(f"{name}.denominator", f"{shown(metric.denominator)} is not a kind of outcome")
     if not 0 <= metric.cap < math.inf:
         yield FieldViolation(f"{name}.cap", f"{metric.cap} is not a number from 0 on")
+    yield from _of_found_cap(metric, name)
     if not LEAST_QUANTILE <= metric.quantile <= 1 - LEAST_QUANTILE:
         yield FieldViolation(
             f"{name}.quantile", f"{metric.quantile} is not between {LEAST_QUANTILE} and {1 - LEAST_QUANTILE}"
         )
+
+
+def _of_found_cap(metric: Metric, name: str) -> Iterator[FieldViolation]:
+    if not (metric.cap_quantile == 0 or 0.5 <= metric.cap_quantile < 1):
+        yield FieldViolation(f"{name}.cap_quantile", f"{metric.cap_quantile} is not a share from .5 on and below 1")
+    if metric.cap_quantile and metric.cap:
+        yield FieldViolation(f"{name}.cap_quantile", "the metric has a cap: leave one of the two out")
+    if metric.cap_quantile and metric.kind not in (Kind.MEAN, Kind.RATIO):
+        yield FieldViolation(f"{name}.cap_quantile", "only a mean and a ratio need one")
+    if not LEAST_CAP_UNITS <= metric.cap_units <= MAX_CAP_UNITS:
+        wanted = f"is not a number from {LEAST_CAP_UNITS} to {MAX_CAP_UNITS:,}"
+        yield FieldViolation(f"{name}.cap_units", f"{metric.cap_units} {wanted}")
 
 
 def started(experiment: Experiment, now: datetime) -> Experiment:

@@ -144,11 +144,13 @@ def _moments(definition: Definition) -> str:
         for one, other in combinations_with_replacement(columns, 2):
             both = one in varying and other in varying
             sums.append(f"sum({one}::hugeint * {other}){counted}" if both else "null")
+    caps = ", ".join(f"(select cap{index} from caps)" for index, _ in enumerate(definition.metrics))
     return (
         "select slice_value, step, null::integer as metric, phase, variant, count(*) as units, "
         f"count(*) filter (where variants > 1) as crossed, count(*){counted} as counted, "
         f"[{', '.join(f'({each})::varchar' for each in sums)}] as sums, [{', '.join(scales)}]::double[] as scales, "
-        "null::double[] as curve from numbers group by slice_value, step, phase, variant"
+        f"null::double[] as curve, [{caps}]::double[] as caps "
+        "from numbers group by slice_value, step, phase, variant"
     )
 
 
@@ -160,6 +162,6 @@ def _curves(index: int, metric: Metric, definition: Definition, *, sliced: bool,
     until = f"(select unnest(range({steps.count if steps else 1})) as until)"
     return (
         f"select {value}, until::integer as step, {index} as metric, phase, variant, count(*), 0, count(*), "
-        f"null::varchar[], null::double[], quantile_disc(y{index}, [{ranks}]) as curve "
+        f"null::varchar[], null::double[], quantile_disc(y{index}, [{ranks}]) as curve, null::double[] "
         f"from placed join {until} on placed.step <= until {which} group by {value}, until, phase, variant"
     )

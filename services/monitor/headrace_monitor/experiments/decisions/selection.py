@@ -75,15 +75,29 @@ def from_log(experiment: Experiment, sql: str, attribute: str = "") -> str:
 
 
 def per_unit_cte(experiment: Experiment, source: str = "counted") -> str:
-    """Return the part of a WITH that makes `per_unit` of `counted`: with the phase of each unit, and values capped."""
+    """Return the parts of a WITH that make `per_unit` of `counted`: with the phase of each unit, and values capped; and
+    `caps`, with those that are found.
+    """
+    metrics = list(enumerate(experiment.definition.metrics))
+    found = [f"({_found_cap(f'y{index}', metric, source)}) as cap{index}" for index, metric in metrics]
     caps = [
-        f"{_capped(f'{letter}{index}', metric.cap)} as {letter}{index}"
-        for index, metric in enumerate(experiment.definition.metrics)
-        if metric.cap and metric.kind is not Kind.BINARY
+        f"{_capped(f'{letter}{index}', f'{metric.cap!r}::double' if metric.cap else f'cap{index}')} as {letter}{index}"
+        for index, metric in metrics
+        if (metric.cap or metric.cap_quantile) and metric.kind is not Kind.BINARY
         for letter in "yc"
     ]
     replace = f" replace ({', '.join(caps)})" if caps else ""
-    return f"per_unit as (\n    select *{replace}, {_phase(experiment)} as phase from {source}\n)"
+    return (
+        f"caps as (\n    select {', '.join(found) or '0'}\n), per_unit as (\n"
+        f"    select {source}.*{replace}, {_phase(experiment)} as phase from {source} cross join caps\n)"
+    )
+
+
+def _found_cap(column: str, metric: Metric, source: str) -> str:
+    if not metric.cap_quantile:
+        return "null::double"
+    first = f"select {column} from {source} order by first_time, unit limit {metric.cap_units}"
+    return f"select quantile_disc(abs({column}), {metric.cap_quantile!r}) from ({first}) where {column} <> 0"
 
 
 def units_sql(experiment: Experiment, *, parts: int = 1, part: int = 0) -> str:
@@ -156,8 +170,9 @@ def _numerator(metric: Metric, suffix: str) -> str:
     return f"coalesce({_column('sum', metric.outcome, suffix)}, 0.0)"
 
 
-def _capped(value: str, cap: float) -> str:
-    return f"greatest(least({value}, {cap!r}::double), -{cap!r}::double)"
+def _capped(value: str, cap: str) -> str:
+    # Both ignore what is null: a cap that is not found.
+    return f"greatest(least({value}, {cap}), -{cap})"
 
 
 def _denominator(metric: Metric) -> str:

@@ -72,12 +72,13 @@ class MomentRow(NamedTuple):
     units: int
     crossed: int
     sums: UnitSums | None = None
+    cap: float | None = None
     curve: tuple[float, ...] | None = None
 
 
 def rows_of(found: Iterable[Sequence[Any]]) -> Iterator[MomentRow]:
     """Yield the rows of what `moments.moments_sql` finds: first of the units, then of each metric."""
-    for value, step, metric, phase, variant, units, crossed, counted, sums, scales, curve in found:
+    for value, step, metric, phase, variant, units, crossed, counted, sums, scales, curve, caps in found:
         if curve is not None:
             yield MomentRow(value, step, metric, phase, variant, units, 0, curve=tuple(curve))
             continue
@@ -85,18 +86,21 @@ def rows_of(found: Iterable[Sequence[Any]]) -> Iterator[MomentRow]:
         for at in range(len(sums) // _SUMS if counted else 0):
             these = tuple(None if one is None else int(one) for one in sums[at * _SUMS : (at + 1) * _SUMS])
             y, x, c = scales[at * 3 : at * 3 + 3]
-            yield MomentRow(value, step, at, phase, variant, counted, 0, UnitSums(counted, these, (y, x, c)))
+            yield MomentRow(value, step, at, phase, variant, counted, 0, UnitSums(counted, these, (y, x, c)), caps[at])
 
 
 class Tally:
-    """What the rows of an experiment add up to."""
+    """What the rows of an experiment add up to. all_units: of the experiment, where rows are of some of them."""
 
-    def __init__(self, experiment: Experiment, rows: Iterable[MomentRow] = ()) -> None:
+    def __init__(self, experiment: Experiment, rows: Iterable[MomentRow] = (), *, all_units: int | None = None) -> None:
         self._experiment = experiment
         self._units = Counter[tuple[int, str]]()
         self._sums: dict[tuple[int, str, str, str | None], UnitSums] = {}
         self._curves: dict[tuple[int, str, str], QuantileCurve] = {}
+        self._all_units = all_units
         self.crossed = 0
+        # By metric, those that were found.
+        self.caps: dict[str, float] = {}
         self.add(rows)
 
     def add(self, rows: Iterable[MomentRow]) -> None:
@@ -113,6 +117,8 @@ class Tally:
             elif row.sums is not None:
                 before = self._sums.get((*key, row.slice_value))
                 self._sums[*key, row.slice_value] = before + row.sums if before else row.sums
+                if row.cap is not None:
+                    self.caps[metrics[row.metric].name] = row.cap
 
     def units(self, phase: int | None = None) -> dict[str, int]:
         """Return units by variant, of one phase or of all."""
@@ -135,11 +141,12 @@ class Tally:
         return [self._of_phase(index) for index, _ in enumerate(self._experiment.phases)]
 
     def _of_phase(self, index: int) -> Counts:
-        names = [metric.name for metric in self._experiment.definition.metrics]
+        metrics = self._experiment.definition.metrics
+        names, capless = [metric.name for metric in metrics], self._without_cap()
         strata: dict[str | None, dict[str, dict[str, UnitMoments]]] = {}
         totals: dict[tuple[str, str], UnitSums] = {}
         for (phase, metric, variant, stratum), sums in sorted(self._sums.items(), key=_in_order):
-            if phase == index:
+            if phase == index and metric not in capless:
                 strata.setdefault(stratum, {name: {} for name in names})[metric][variant] = sums.moments
                 before = totals.get((metric, variant))
                 totals[metric, variant] = before + sums if before else sums
@@ -153,6 +160,12 @@ class Tally:
         units = {name: count for name, count in self.units(index).items() if count}
         stratified = tuple(strata.values()) if len(strata) > 1 else ()
         return Counts(self._experiment.phases[index].weights, units, whole, curves, stratified)
+
+    def _without_cap(self) -> set[str]:
+        """Return the metrics of which nothing is said yet: too few units have come to find their cap."""
+        units = sum(self.units().values()) if self._all_units is None else self._all_units
+        metrics = self._experiment.definition.metrics
+        return {metric.name for metric in metrics if metric.cap_quantile and units < metric.cap_units}
 
 
 def _in_order(item: tuple[tuple[int, str, str, str | None], UnitSums]) -> tuple[bool, str, str, str]:

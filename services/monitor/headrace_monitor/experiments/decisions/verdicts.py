@@ -31,7 +31,9 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an experiment says at a time. days_to_go: by variant and metric, where one can say it."""
+    """What an experiment says at a time. days_to_go: by variant and metric, where one can say it. caps: by metric,
+    those that were found.
+    """
 
     analysis: Analysis
     summary: str
@@ -41,6 +43,7 @@ class Verdict:
     time: datetime
     days_to_go: Mapping[tuple[str, str], float] = field(default_factory=dict)
     slices: tuple[Slice, ...] = ()
+    caps: Mapping[str, float] = field(default_factory=dict)
 
 
 def verdict(experiment: Experiment, rows: Sequence[MomentRow], now: datetime) -> Verdict:
@@ -66,7 +69,12 @@ def slices(experiment: Experiment, rows: Sequence[MomentRow]) -> list[Slice]:
         if row.metric is None:
             units[row.slice_value or ""] += row.units
     ordered = sorted(units, key=lambda value: (-units[value], value))
-    counts = {value: Tally(experiment, [row for row in rows if row.slice_value == value]).counts() for value in ordered}
+    counts = {
+        value: Tally(
+            experiment, [row for row in rows if row.slice_value == value], all_units=sum(units.values())
+        ).counts()
+        for value in ordered
+    }
     found = explore(experiment.definition.design, counts)
     return [Slice(value, units[value], found[value]) for value in ordered]
 
@@ -77,7 +85,7 @@ def single_look_p(result: VariantResult) -> float | None:
     return fixed_horizon_p_value(found) if isinstance(found, Effect) and found.standard_error > 0 else None
 
 
-def sentence(result: VariantResult, days: float | None = None) -> str:
+def sentence(result: VariantResult, days: float | None = None, cap: float | None = None) -> str:
     """Return one metric of one variant in words that claim no probability of being right."""
     one, found = result.comparison, result.comparison.effect
     name = f"{one.metric.name} of {result.variant}"
@@ -103,7 +111,8 @@ def sentence(result: VariantResult, days: float | None = None) -> str:
         Finding.UNDECIDED: f"undecided; an effect of {significant} would be significant now",
     }
     after = "" if days is None else f", and one of {one.metric.relative_effect:.1%} takes about {_days(days)} more"
-    return f"{name}: {change} ({between}): {ends[result.finding]}{after}"
+    capped = "" if cap is None else f"; a unit counts up to {cap:.4g}"
+    return f"{name}: {change} ({between}): {ends[result.finding]}{after}{capped}"
 
 
 def _days(days: float) -> str:
@@ -118,7 +127,7 @@ def _verdict(experiment: Experiment, tally: Tally, now: datetime) -> Verdict:
         if (left := days_to_go(experiment, result, tally, now)) is not None
     }
     summary = _summary(analysis)
-    return Verdict(analysis, summary, tally.units(), tally.expected(), tally.crossed, now, days)
+    return Verdict(analysis, summary, tally.units(), tally.expected(), tally.crossed, now, days, caps=tally.caps)
 
 
 def _summary(analysis: Analysis) -> str:
