@@ -59,6 +59,7 @@ def asked(sql: str, answers: Sequence[Answer], facts: Sequence[Fact] = ()) -> li
         {
             "model": pyarrow.array(["shop"] * len(facts), word),
             "unit": pyarrow.array([unit for unit, *_ in facts], word),
+            "answer_time": pyarrow.array([START + each[1] * DAY for each in facts], time),
             "outcome_kind": pyarrow.array([each[2] for each in facts], word),
             "outcome_number": pyarrow.array([each[3] for each in facts], pyarrow.float64()),
             "outcome_time": pyarrow.array([START + each[4] * DAY for each in facts], time),
