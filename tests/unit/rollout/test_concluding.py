@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -293,3 +294,64 @@ def test_a_variant_that_the_route_lacks_or_that_has_no_traffic_gets_no_share():
     for given_route, told in ((route(1, 1), "no variant 'newer'"), (route(0, 0, 0), "have no traffic")):
         with pytest.raises(PreconditionFailed, match=told):
             concluding.shared(given_route, {"control": 1, "new": 1, "newer": 1})
+
+
+class Cut:
+    """Surroundings of which one call never answers: it was not made, or was and nobody heard. calls: so far."""
+
+    def __init__(self, around: Surroundings, at: int, *, unheard: bool) -> None:
+        self._around, self._at, self._unheard = around, at, unheard
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._around, name)
+        if not callable(method):
+            return method
+
+        async def called(*args: Any, **kwargs: Any) -> Any:
+            self.calls += 1
+            if self.calls != self._at:
+                return await method(*args, **kwargs)
+            if self._unheard:
+                await method(*args, **kwargs)
+            raise Unavailable("killed")
+
+        return called
+
+
+def ends(around: Surroundings) -> Any:
+    """Return what there is at last: the route, whose it is, and what began and ended."""
+    done = {each[0] for each in around.done if each[0] != "route"}
+    return around.current, done
+
+
+@pytest.mark.parametrize("unheard", [False, True])
+@pytest.mark.parametrize("what", ["run", "conclude", "promote"])
+async def test_whatever_call_is_cut_asking_again_ends_where_an_undisturbed_one_does(what: str, unheard: bool):
+    async def asked(around: Any) -> None:
+        use = of(around)
+        if what == "run":
+            await use.run(NAME, {"control": 2, "new": 1, "newer": 1})
+        elif what == "conclude":
+            await use.conclude(NAME, reason="enough")
+        else:
+            await use.promote(NAME, "new", WANTED, REQUEST, anyway=False)
+
+    def fresh() -> Surroundings:
+        around = Surroundings(Analysis.VERDICT_BETTER, "new")
+        if what == "run":
+            around.state = experiment_pb2.Experiment.STATE_DRAFT
+        else:
+            around.current.managed_by = "experiments/ranking"
+        return around
+
+    undisturbed = fresh()
+    counting = Cut(undisturbed, 0, unheard=False)
+    await asked(counting)
+    assert counting.calls >= 4
+    for at in range(1, counting.calls + 1):
+        around = fresh()
+        with suppress(Unavailable):  # a conclusion does without an analysis
+            await asked(Cut(around, at, unheard=unheard))
+        await asked(around)
+        assert ends(around) == ends(undisturbed), f"call {at}"
