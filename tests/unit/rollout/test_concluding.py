@@ -304,9 +304,7 @@ class Cut:
         self.calls = 0
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self._around, name)
-        if not callable(method):
-            return method
+        method: Any = getattr(self._around, name)
 
         async def called(*args: Any, **kwargs: Any) -> Any:
             self.calls += 1
