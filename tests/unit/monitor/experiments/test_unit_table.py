@@ -284,3 +284,14 @@ def test_a_table_that_cannot_be_brought_up_to_date_is_made_anew(changes: dict[st
     there = replace(there, made=changes.get("made", NOW).isoformat())
     mark, start = changes.get("fingerprint", "print"), changes.get("start", START)
     assert not goes_on(there, mark, position, start, RETENTION), what
+
+
+def test_a_units_sum_is_the_same_in_whatever_order_its_outcomes_came(tmp_path: Path):
+    answers = [Answer(n + 1, "u", "new", n % 20) for n in range(60)]
+    outcomes = [Outcome(n + 1, "reward", n / 7 + 0.1, 25) for n in range(60)]
+    sums = set()
+    for order in (outcomes, outcomes[::-1], outcomes[30:] + outcomes[:30], outcomes[1::2] + outcomes[::2]):
+        table = Table(tmp_path)
+        table.take([answers], order)
+        sums.add(repr(table.rows("select y2 from counted")))
+    assert len(sums) == 1
