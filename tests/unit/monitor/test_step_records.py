@@ -55,8 +55,8 @@ def test_predictions_are_without_steps_and_steps_have_a_view_of_their_own(tmp_pa
     columns = tuple(name for name in logged().column_names if name != "attributes")
     files = {schema(*columns): [table], schema(*(set(columns) - {"pipeline", "step"})): [old]}
     with duckdb.connect() as connection:
-        for view in views.of_log(files, None, None):
-            connection.execute(view)
+        for name, select in zip(("predictions", "pipeline_steps"), views.of_log(files, None, None), strict=True):
+            connection.execute(f"create view {name} as {select}")
         asked = connection.execute('select "feature.x" from predictions order by 1').fetchall()
         assert [row[0] for row in asked] == [0.0, 0.0, 2.0]
         assert connection.execute('select pipeline, step, "feature.x" from pipeline_steps').fetchall() == [
