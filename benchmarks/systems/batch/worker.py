@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import sys
 import tempfile
@@ -17,11 +18,12 @@ from typing import Any
 
 from headrace.tensor.v1 import tensor_pb2
 from headrace_scorer.decisions.shards import Shard
-from headrace_scorer.decisions.specs import Location, Spec, TensorColumns
+from headrace_scorer.decisions.specs import Format, Location, Spec, TensorColumns
+from headrace_scorer.engine.inputs.files import described
 from headrace_scorer.engine.messages import Access, Work
 from headrace_scorer.engine.scoring import Columns, ShardScorer
 
-from benchmarks.systems.batch.records import BUCKET, GROUP_ROWS, Store
+from benchmarks.systems.batch.records import BUCKET, Store
 
 GROUPS, SHARDS = 2, 5
 
@@ -53,9 +55,12 @@ def _measured(order: dict[str, Any], store: Store, folder: Path) -> tuple[list[f
     work = Work("models/bench/scoringJobs/1", spec, encoded, sha256, Location(BUCKET, prefix), access)
     scorer = ShardScorer(work, Columns(spec.tensors, ("customer", *features), {}), folder)
     scorer.load()
-    rows, rates = GROUPS * GROUP_ROWS, []
+    whole = store.client.get_object(Bucket=BUCKET, Key=order["key"])["Body"].read()
+    groups = described(io.BufferedReader(io.BytesIO(whole)), Format.PARQUET).group_rows[:GROUPS]  # pyright: ignore[reportArgumentType]
+    rows, rates = sum(groups), []
     shards = [
-        Shard(at, order["key"], there["ETag"], there["ContentLength"], 0, GROUPS, 0, rows) for at in range(SHARDS + 1)
+        Shard(at, order["key"], there["ETag"], there["ContentLength"], 0, len(groups), 0, rows)
+        for at in range(SHARDS + 1)
     ]
     batch_rows = scorer.measured(shards[0])
     for shard in shards:
