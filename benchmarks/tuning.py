@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=list(grid.max_batch_rows))
     parser.add_argument("--waits", type=float, nargs="+", default=list(grid.max_wait_ms))
     parser.add_argument("--instances", type=int, nargs="+", default=list(grid.instances))
-    parser.add_argument("--features", type=int, default=3000, help="of the model, how long an execution takes")
+    parser.add_argument("--features", type=int, default=6000, help="of the model, how long an execution takes")
     run(running_stack(), parser.parse_args())
 
 
