@@ -21,7 +21,7 @@ METRICS = 4
 NEEDED = math.log(METRICS / POLICY.alpha)
 RPS, BLOCKS, BLOCK_S, LOOKS = 200, 12, 300, 300
 # As the rollout service has them.
-SLOW_FACTOR, BURDEN_FACTOR = 1.5, 1.5
+SLOW_FACTOR, BURDEN_FACTOR, BURDEN_ERRORS, BURDEN_S = 1.5, 1.5, 3.0, 30.0
 # Durations are lognormal.
 SPREAD = 0.5
 WEEK, DAY = 7 * 86_400.0, 86_400.0
@@ -93,7 +93,8 @@ def _slow(rng: np.random.Generator, runs: int, answers: Answers, limit: float) -
         rate = paused + (1 - paused) * slow_share(np.where(halved, 2.0, 1.0))
         worst = np.maximum(worst, rng.binomial(int(before * BLOCK_S), rate))
     past = _tolerated(worst, int(before * BLOCK_S))
-    bets = Bets(runs, limit)
+    bets, kept = Bets(runs, limit), math.exp(-1 / BURDEN_S)
+    late, late_s = np.zeros(runs), 0.0
     for second in range(1, LOOKS + 1):
         warm = answers.hits * (1 - math.exp(-second / 60.0))
         computed = RPS * (1 - warm)
@@ -101,7 +102,10 @@ def _slow(rng: np.random.Generator, runs: int, answers: Answers, limit: float) -
         waits = 1.0 + (computed / before - 1) / 4
         slow = share(BLOCKS * BLOCK_S + second, answers.factor * waits)
         asked = rng.poisson(computed, runs)
-        burdened = asked > BURDEN_FACTOR * before
+        late, late_s = kept * late + asked, kept * late_s + 1
+        away = asked - (most := BURDEN_FACTOR * before)
+        certain = np.abs(away) > BURDEN_ERRORS * math.sqrt(most)
+        burdened = np.where(certain, away > 0, late > most * late_s)
         bets.take(second, asked, rng.binomial(asked, slow), np.where(burdened, HIGHEST_TOLERATED, past))
     return bets.found
 

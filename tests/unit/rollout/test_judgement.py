@@ -246,6 +246,30 @@ def test_a_switch_to_a_cold_cache_that_makes_all_answers_slower_is_not_taken_bac
     assert slow.decision is Decision.ROLL_BACK
 
 
+# Of one request in two seconds, in a pattern without a rhythm.
+SPARSE = [1, 0, 0, 2, 0, 1, 0, 0, 1, 0]
+SPARSE_HOUR = [block(asked=150)] * 12
+
+
+def test_where_little_is_asked_one_request_in_a_second_excuses_no_slow_answers():
+    half_slow = [
+        (answers(NEW, n // 2), answers(NEW, n - n // 2, bucket=SLOW if at % 2 else FAST))
+        for at, n in enumerate(SPARSE * 40)
+    ]
+    verdict, record = judged(*half_slow, arms=ALONE, past=SPARSE_HOUR, policy=SWITCH)
+    assert record.history_rps == pytest.approx(0.5)
+    assert (verdict.decision, verdict.metric) == (Decision.ROLL_BACK, "slo")
+
+
+def test_where_little_is_asked_a_cold_cache_excuses_slow_answers_from_the_first_second_on():
+    cold = [(answers(NEW, 2), answers(NEW, at % 2, bucket=SLOW)) for at in range(120)]
+    verdict, record = judged(*cold, arms=ALONE, past=SPARSE_HOUR, policy=SWITCH)
+    assert record.burdened(2, 1.0)
+    assert verdict.decision is not Decision.ROLL_BACK
+    as_ever, _ = judged(*cold, arms=ALONE, past=[block(asked=600)] * 12, policy=SWITCH)
+    assert as_ever.decision is Decision.ROLL_BACK
+
+
 def sticky_second(units: int, refused: int) -> Counts:
     """Return a second in which a canary refuses, of so many units that were not refused before."""
     counts = (answers(NEW, 100 - refused), errors(NEW, refused, Code.INVALID_ARGUMENT), answers(OLD, 1900))

@@ -23,7 +23,9 @@ from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Verdic
 ENOUGH_DURATIONS = 200
 SLOW_FACTOR = 1.5
 # Of what the version before computed at most: above it slow answers may be of that, as of a cache that is still cold.
-BURDEN_FACTOR = 1.5
+# Where little is asked one request is much in a second: what chance may have brought, by so many standard errors, is
+# told by a mean with this time constant.
+BURDEN_FACTOR, BURDEN_ERRORS, BURDEN_S = 1.5, 3.0, 30.0
 # What is counted when it is read was answered up to so long before: data planes report each second.
 REPORT_LAG = timedelta(seconds=2)
 # Buckets of durations: the i-th begins at 2^(i/64 - 20) seconds.
@@ -45,7 +47,8 @@ class Record:
     by metric, when the first bad answer of the version was given, at the earliest. baseline_asked, baseline_refused:
     of the version before, what it was asked to compute and refused. history_refusals: the share of refusals of a
     version alone that its callers' mistakes explain, by the hour before; history_rps: what was computed a second in the
-    busiest minutes of that. None where too little is known.
+    busiest minutes of that. None where too little is known. alone_requests, alone_s: of late, what the version computed
+    alone, and in how many seconds.
     """
 
     judgement: str
@@ -59,6 +62,19 @@ class Record:
     baseline_refused: int = 0
     history_refusals: float | None = None
     history_rps: float | None = None
+    alone_requests: float = 0.0
+    alone_s: float = 0.0
+
+    def burdened(self, requests: int, seconds: float) -> bool:
+        """Return whether the version computes clearly more than the one before ever did. requests: in the last seconds,
+        that are in the mean already.
+        """
+        if self.history_rps is None:
+            return False
+        away = requests - (most := BURDEN_FACTOR * self.history_rps * seconds)
+        if abs(away) > BURDEN_ERRORS * math.sqrt(most):
+            return away > 0
+        return self.alone_requests > BURDEN_FACTOR * self.history_rps * self.alone_s
 
     @property
     def tolerated_refusals(self) -> float:
@@ -98,10 +114,11 @@ def taken(record: Record, policy: Policy, arms: Arms, counts: Counts, cursor: st
     seconds = counts.elapsed.total_seconds()
     judged = state.from_json(record.judgement)
     if seconds > 0:
-        most = record.history_rps
-        burdened = arms.alone and most is not None and candidate.requests > BURDEN_FACTOR * most * seconds
+        record = _with_burden(record, candidate.requests, seconds) if arms.alone else record
         tick = Tick(
-            counts.time.timestamp(), seconds, candidate, baseline, complete=not counts.missing, burdened=burdened
+            *(counts.time.timestamp(), seconds, candidate, baseline),
+            complete=not counts.missing,
+            burdened=arms.alone and record.burdened(candidate.requests, seconds),
         )
         judged = betting.bet(judgement_of(policy, policy.steps[step].dwell), judged, tick)
     first = max(counts.time - counts.elapsed - REPORT_LAG, record.begin_time)
@@ -175,6 +192,16 @@ def slow_bucket_of(durations: Mapping[int, int]) -> int | None:
         if above < 0:
             return at + 1 + round(math.log2(SLOW_FACTOR) * _PER_OCTAVE)
     raise AssertionError("unreachable: there are durations")
+
+
+def _with_burden(record: Record, requests: int, seconds: float) -> Record:
+    """Add what the version computed alone to what it did of late."""
+    if not requests and not record.alone_s:
+        return record
+    kept = math.exp(-seconds / BURDEN_S)
+    return replace(
+        record, alone_requests=kept * record.alone_requests + requests, alone_s=kept * record.alone_s + seconds
+    )
 
 
 def _with_refusals(record: Record, arms: Arms, counts: Counts) -> Record:
