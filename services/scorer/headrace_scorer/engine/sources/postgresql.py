@@ -33,13 +33,14 @@ def rows(order: PlanOrder, columns: Sequence[str]) -> Iterator[Stream]:
         with _errors(order):
             cursor.execute(_query(order))
             found = cursor.fetch_record_batch()
-        yield stream_of(found, lambda: _errors(order))
+        yield stream_of(found, lambda: _reading(order, cursor))
 
 
 def _query(order: PlanOrder) -> str:
+    """Return a query that can stand in parentheses, as the driver asks it: whatever its last line is."""
     source = order.work.spec.source
     assert source is not None
-    return source.query
+    return source.query.rstrip().rstrip(";") + "\n"
 
 
 @contextmanager
@@ -66,8 +67,22 @@ def _errors(order: PlanOrder) -> Iterator[None]:
 
     try:
         yield
-    except (Error, OSError) as error:  # what is read as Arrow raises the latter
+    except Error as error:
         raise _failed(order, error) from None
+
+
+@contextmanager
+def _reading(order: PlanOrder, cursor: Any) -> Iterator[None]:
+    """What rows raise while they are read as Arrow says neither who is to blame nor a SQLSTATE."""
+    try:
+        yield
+    except pa.ArrowException as error:  # what cannot be done, or what Arrow has no type for
+        raise _refused(order, error) from None
+    except OSError as error:
+        with _errors(order):
+            cursor.connection.rollback()
+        # Who still answers was not away: the query itself cannot be answered to its end.
+        raise _refused(order, error) from None
 
 
 def _uri(uri: str) -> str:
@@ -81,9 +96,15 @@ def _failed(order: PlanOrder, error: Exception) -> Failed:
     source = order.work.spec.source
     assert source is not None
     state = getattr(error, "sqlstate", None) or ""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     if not state or state.startswith(_AWAY_CLASSES) or state in _AWAY:
         # Where the database is, and as whom it is asked, is no caller's affair.
         told = f"source '{source.name}' cannot be asked ({state or type(error).__name__})"
         return Failed("SOURCE_UNAVAILABLE", told, transient=True)
-    return Failed("SOURCE_UNUSABLE", f"source '{source.name}' refuses the query ({state}): {lines[0][:500]}")
+    return _refused(order, error, f" ({state})")
+
+
+def _refused(order: PlanOrder, error: Exception, state: str = "") -> Failed:
+    source = order.work.spec.source
+    assert source is not None
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return Failed("SOURCE_UNUSABLE", f"source '{source.name}' refuses the query{state}: {lines[0][:500]}")
