@@ -25,17 +25,40 @@ def schema(order: PlanOrder) -> pa.Schema:
 def rows(order: PlanOrder, columns: Sequence[str]) -> Iterator[Stream]:
     """Yield the rows of a table's snapshot, of these columns. Raises Failed."""
     with _errors(order):
-        found = _table(order).scan(selected_fields=tuple(columns)).to_arrow_batch_reader()
+        scan = _table(order).scan(selected_fields=tuple(columns))
+        found = _file_by_file(scan)
     yield stream_of(found, lambda: _errors(order))
 
 
+def _file_by_file(scan: Any) -> pa.RecordBatchReader:
+    """Return what a scan has, with one file in memory: PyIceberg's own reader reads all of them ahead at once."""
+    from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+
+    schema = schema_to_pyarrow(scan.projection())
+    files = ArrowScan(scan.table_metadata, scan.io, scan.projection(), scan.row_filter, scan.case_sensitive)
+    batches = (batch for task in scan.plan_files() for batch in files.to_record_batches([task]))
+    return pa.RecordBatchReader.from_batches(schema, batches).cast(schema)
+
+
 def _table(order: PlanOrder) -> Any:
+    source = order.work.spec.source
+    assert source is not None
+    return _catalog(order).load_table(source.table)
+
+
+def _catalog(order: PlanOrder) -> Any:
+    from pyiceberg import exceptions
     from pyiceberg.catalog import load_catalog
 
     source, access = order.work.spec.source, order.source
     assert source is not None
     assert access is not None
-    return load_catalog(source.name, **_files(order) | dict(access.properties)).load_table(source.table)
+    try:
+        return load_catalog(source.name, **_files(order) | dict(access.properties))
+    except (exceptions.UnauthorizedError, exceptions.ForbiddenError, ValueError) as error:
+        # Its text may have any of the properties, passwords among them.
+        told = f"the catalog of source '{source.name}' cannot be opened ({type(error).__name__})"
+        raise Failed("SOURCE_UNUSABLE", f"{told}: correct its properties in SCORER_SOURCES_FILE") from None
 
 
 @contextmanager
@@ -51,6 +74,8 @@ def _errors(order: PlanOrder) -> Iterator[None]:
     refused = (exceptions.UnauthorizedError, exceptions.ForbiddenError, exceptions.ValidationError)
     try:
         yield
+    except Failed:
+        raise
     except missing:
         told = f"source '{source.name}' has no table '{source.table}': name it as namespace.table"
         raise Failed("SOURCE_UNUSABLE", told) from None
