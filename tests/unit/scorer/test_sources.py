@@ -113,3 +113,11 @@ def test_rows_are_in_files_in_their_order_however_they_come(
         assert max(groups) <= 10
         found += file.read().column("a").to_pylist()
     assert found == list(range(sum(sizes)))
+
+
+def test_wide_rows_are_written_before_there_are_many_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(copying, "GROUP_BYTES", 1000)
+    rows = (pa.record_batch({"a": ["x" * 600]}) for _ in range(7))
+    (path,) = copying._files(Stream(pa.schema([("a", pa.string())]), rows), tmp_path)
+    file = pq.ParquetFile(path)
+    assert [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)] == [2, 2, 2, 1]

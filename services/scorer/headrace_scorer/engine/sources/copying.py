@@ -15,8 +15,8 @@ from headrace_scorer.engine.processes import Failed
 from headrace_scorer.engine.sources.readers import distinct, reader_of
 from headrace_scorer.engine.sources.streams import Stream
 
-# Rows of a row group, which shards are made of.
-GROUP_ROWS = 50_000
+# Rows of a row group, which shards are made of, and bytes that are held before one of fewer rows is written.
+GROUP_ROWS, GROUP_BYTES = 50_000, 64 << 20
 # A file is ended once it is so large: the scorer's work folder holds one at a time.
 FILE_BYTES = 256 << 20
 
@@ -45,6 +45,9 @@ def copied(order: PlanOrder, objects: Objects, columns: Sequence[str]) -> list[L
     except pa.ArrowException as error:  # a type that Parquet does not have
         told = f"{order.work.spec.reads} cannot be written as Parquet ({error})"
         raise Failed("SOURCE_UNUSABLE", f"{told}: convert its columns in the query, or leave them out") from None
+    except OSError as error:  # none of S3's, and none of the source's
+        told = f"{error.strerror or error}: give the scorer's work folder (SCORER_WORK_DIR) more room, and retry"
+        raise Failed("DISK_FULL", told) from None
     return listed
 
 
@@ -63,14 +66,14 @@ def _files(rows: Stream, folder: Path) -> Iterator[Path]:
 
 def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
     """Yield rows by the row group, however many come at once."""
-    waiting, count = list[pa.RecordBatch](), 0
+    waiting, count, size = list[pa.RecordBatch](), 0, 0
     for batch in batches:
         for start in range(0, batch.num_rows, GROUP_ROWS):
             part = batch.slice(start, GROUP_ROWS)
-            if count + part.num_rows > GROUP_ROWS:
+            if waiting and (count + part.num_rows > GROUP_ROWS or size >= GROUP_BYTES):
                 yield pa.Table.from_batches(waiting)
-                waiting, count = [], 0
+                waiting, count, size = [], 0, 0
             waiting.append(part)
-            count += part.num_rows
+            count, size = count + part.num_rows, size + part.nbytes
     if waiting:
         yield pa.Table.from_batches(waiting)
