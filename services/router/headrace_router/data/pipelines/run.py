@@ -116,7 +116,8 @@ class Run:
         for at in moves.start:
             if self.work.answer.done():  # one could not be started, and nothing stands for it
                 return
-            self._start(at)
+            if self._states[at] is State.RUNNING:  # else what was kept of those before has let others go without it
+                self._start(at)
 
     def _start(self, at: int) -> None:
         now = self._around.loop.time()
