@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from headrace.monitor.v1 import ingest_pb2
-from headrace.router.v1 import control_pb2
+from headrace.router.v1 import control_pb2, route_pb2
 from headrace_router.data.layouts import Layout
 from headrace_router.data.messages import Answer, ServedFrom
 from headrace_router.data.reporting.decisions.batches import Batch
 from headrace_router.data.reporting.decisions.recording import Record, Recorder, new_drops
 from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.table import table_of
+from headrace_router.data.routes.table import Table, table_of
 from headrace_router.data.served import RecordedStep
 from headrace_runtime.pipelines.graph import Combiner, GraphStep, Kind, ModelStep, Output, Pipeline, Source, Step
 from headrace_servicekit.errors import Code
@@ -39,7 +39,11 @@ ENSEMBLE = Composed(PIPELINE, {"normalise": member(0.1), "small": member(1.0), "
 
 def steps_of(version: control_pb2.ResolvedVersion) -> dict[str, RecordedStep]:
     """Return the steps that are recorded, by name."""
-    plan = next(iter(table_of(table("ensemble", [version]), {}).named())).served.pipeline
+    return recorded_steps(table_of(table("ensemble", [version]), {}))
+
+
+def recorded_steps(among: Table) -> dict[str, RecordedStep]:
+    plan = next(iter(among.named())).served.pipeline
     assert plan is not None
     return {step.name: step.recorded for step in plan.steps if step.recorded is not None}
 
@@ -119,6 +123,23 @@ def test_what_a_member_computes_is_recorded_as_the_members_and_names_pipeline_an
     assert (seen.total_us, seen.queue_us, seen.compute_us) == (250_000, 3, 4)
     assert (seen.inputs, seen.rows) == ({"x": ROWS[:1].tobytes(), "z": ROWS[:1].tobytes()}, 1)
     assert list(seen.outputs.raw_output_contents) == [ROWS[:1].tobytes()]
+
+
+def test_a_step_is_told_with_the_route_that_each_request_came_under():
+    """A version keeps its steps from one table of the route to the next."""
+    before, after = table("ensemble", [ENSEMBLE.version]), table("ensemble", [ENSEMBLE.version])
+    before.generation, before.unit = 3, route_pb2.Route.UNIT_USER
+    after.generation, after.unit = 4, route_pb2.Route.UNIT_REQUEST
+    old = table_of(before, {})
+    new = table_of(after, {one.digest: one for one in old.served_versions()})
+    step = recorded_steps(old)["small"]
+    assert recorded_steps(new)["small"] is step
+    layout, batch = step.served.layout((("x", "FP32", 1, 4),), 10), Batch()
+    answer = Answer(encoded({"y": ("FP32", [1], b"\0" * 4)}), ServedFrom.ONLINE, step.served)
+    answer.request_id, answer.prediction_id = "request-1", "0" * 32
+    batch.add([Record(one, step, layout, [ROWS[:1].tobytes()], "ann", "", {}, 0.0, answer) for one in (old, new)], 1.0, 0)
+    seen = recorded(ingest_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
+    assert [(one.group.generation, one.unit) for one in seen] == [(3, "ann"), (4, "request-1")]
 
 
 def test_a_request_belongs_to_no_pipeline():

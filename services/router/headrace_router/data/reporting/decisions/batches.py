@@ -44,7 +44,7 @@ class _Group:
 
     def __init__(self, index: int, record: Record) -> None:
         self.index = index
-        self.held = (record.variant, record.layout, record.answer.served)
+        self.held = (record.table, record.variant, record.layout, record.answer.served)
         self.listed, self.hidden, self.unsaid = shown_inputs(record), redacted_outputs(record), sensitive_names(record)
         self.by = record.table.unit if record.variant.name else None
         everything = len(self.listed) == len(record.inputs) and not self.hidden and not self.unsaid
@@ -99,9 +99,9 @@ class Batch:
         self.size_bytes += ROW_BYTES * len(records) + sum(sum(map(len, one)) for one in (values | texts).values())
 
     def _groups_of(self, records: Sequence[Row], kept: Any, answers: Any) -> list[_Group]:
-        """Return the group of each prediction. A variant belongs to one table."""
+        """Return the group of each prediction. Steps of a pipeline are the same from one table of a route to the next."""
         groups, result = self._groups, []
-        ids = (map(id, column) for column in (kept.variant, kept.layout, answers.served, answers.served_from))
+        ids = (map(id, column) for column in (kept.table, kept.variant, kept.layout, answers.served, answers.served_from))
         for key, record in zip(zip(*ids, answers.fallback_step, strict=True), records, strict=True):
             group = groups.get(key)
             if group is None:
