@@ -137,7 +137,8 @@ def test_a_step_is_told_with_the_route_that_each_request_came_under():
     layout, batch = step.served.layout((("x", "FP32", 1, 4),), 10), Batch()
     answer = Answer(encoded({"y": ("FP32", [1], b"\0" * 4)}), ServedFrom.ONLINE, step.served)
     answer.request_id, answer.prediction_id = "request-1", "0" * 32
-    batch.add([Record(one, step, layout, [ROWS[:1].tobytes()], "ann", "", {}, 0.0, answer) for one in (old, new)], 1.0, 0)
+    inputs = [ROWS[:1].tobytes()]
+    batch.add([Record(one, step, layout, inputs, "ann", "", {}, 0.0, answer) for one in (old, new)], 1.0, 0.0)
     seen = recorded(ingest_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
     assert [(one.group.generation, one.unit) for one in seen] == [(3, "ann"), (4, "request-1")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +13,12 @@ from headrace_router.data.batchers.work import PipelineWork
 from headrace_router.data.lookup.decisions.keys import LARGE_INPUTS_BYTES
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.step_cache import StepCache
+from headrace_router.data.messages import ServedFrom
 from headrace_router.data.routes.table import table_of
-from headrace_runtime.pipelines.graph import ModelStep, Output, Pipeline, Source, Step
+from headrace_runtime.pipelines.graph import Combiner, Kind, ModelStep, Output, Pipeline, Source, Step
 
 from tests.kit.control import INCARNATION, table
+from tests.kit.looking import ONE, TWO, Bench
 from tests.kit.pipeline_runs import Behaviour, Composed, edges, member
 from tests.kit.recording import answered
 
@@ -86,6 +89,30 @@ def test_a_request_takes_nothing_older_than_it_says():
     assert world.ask(max_age_s=20.0) == ["fresh"]
 
 
+async def test_an_answer_that_may_be_made_of_what_was_kept_is_as_old_as_that_to_whoever_asks():
+    bench = Bench(version=CHAIN.version, ttl_s=600.0)
+    await bench.fill(ONE, inputs=ROW.tobytes())
+    bench.loop.ahead_s += 10
+    for max_age_s, computed in ((50.0, True), (65.0, True), (80.0, False)):
+        asked = bench.ask(inputs=ROW.tobytes(), max_age_s=max_age_s)
+        if computed:
+            await bench.asked()
+            bench.answer(TWO)
+        assert (await asked).served_from is (ServedFrom.ONLINE if computed else ServedFrom.CACHE), max_age_s
+        bench.loop.ahead_s += 10
+    for max_age_s, found in ((65.0, False), (85.0, True)):
+        resolved = bench.resolved(ROW.tobytes(), max_age_s=max_age_s)
+        assert (await bench.lookup.kept_stale(resolved, resolved.variant, 600.0) is not None) is found
+
+
+async def test_who_accepts_less_than_is_kept_waits_for_no_answer_of_others():
+    bench = Bench(version=CHAIN.version, ttl_s=600.0)
+    asked = [bench.ask(inputs=ROW.tobytes(), max_age_s=max_age_s) for max_age_s in (None, 100.0, 50.0, 50.0)]
+    await bench.asked(3)
+    bench.answer(ONE)
+    assert [(await one).shared_execution for one in asked] == [False, True, False, False]
+
+
 def test_a_purge_of_the_pipelines_cache_is_one_of_its_steps():
     world = World()
     world.ask()
@@ -116,6 +143,44 @@ def test_copies_for_a_shadow_neither_take_nor_leave_anything():
     for rows in (ROW, ROW + 1):
         assert CHAIN.asked({"x": rows}, cache=world.cache, copy=True).executed == ["kept", "fresh"]
     assert world.ask(ROW + 1) == ["kept", "fresh"]
+
+
+def test_who_is_gone_without_because_others_were_kept_is_not_asked_any_more():
+    normalise = Step("normalise", ModelStep("normalise"), edges(("x", "", "x")))
+    models = [Step(name, ModelStep(name), edges(("x", "normalise", "y")), cache_ms=60_000.0) for name in "ab"]
+    mean = Step("all", Combiner(Kind.MEAN, quorum=1), edges(("a", "a", "y"), ("b", "b", "y")))
+    members = {name: member(1.0) for name in ("normalise", "a", "b")}
+    composed = Composed(Pipeline((normalise, *models, mean), (Output("s", Source("all", "output")),)), members)
+    cache = StepCache(Memory(1 << 20, 1 << 20), Clock())
+    made = table("ensemble", [composed.version])
+    resolved, _ = answered(table_of(made, {}, INCARNATION), inputs=tensor(ROW))
+
+    def asked(behaviours: dict[str, Behaviour]) -> list[str]:
+        ended = composed.asked({"x": ROW}, cache=cache, resolved=resolved, deadline_s=1.0, behaviours=behaviours)
+        assert ended.outputs is not None, ended.error
+        return ended.executed
+
+    dead = Behaviour(takes_s=math.inf, needs_s=0.01)
+    assert asked({"b": dead, "all": Behaviour(takes_s=0.2)}) == ["normalise", "a", "b", "all"]
+    # It ends just when the mean has to begin, and one of the two is kept.
+    late = Behaviour(takes_s=0.785, needs_s=0.01)
+    assert asked({"normalise": late, "b": dead, "all": Behaviour(takes_s=0.1, needs_s=0.2)}) == ["normalise", "all"]
+
+
+def test_a_chain_of_a_hundred_steps_that_are_kept_answers():
+    names = [f"s{at}" for at in range(100)]
+    steps = [
+        Step(name, ModelStep(name), edges(("x", names[at - 1], "y") if at else ("x", "", "x")), cache_ms=60_000.0)
+        for at, name in enumerate(names)
+    ]
+    pipeline = Pipeline(tuple(steps), (Output("y", Source(names[-1], "y")),))
+    composed = Composed(pipeline, {name: member(1.0) for name in names})
+    cache = StepCache(Memory(1 << 20, 1 << 20), Clock())
+    made = table("ensemble", [composed.version])
+    resolved, _ = answered(table_of(made, {}, INCARNATION), inputs=tensor(ROW))
+    for executed in (names, []):
+        ended = composed.asked({"x": ROW}, cache=cache, resolved=resolved)
+        assert (ended.executed, ended.error) == (executed, None)
 
 
 @pytest.mark.parametrize("allowed", [False, True])

@@ -151,6 +151,11 @@ class Plan:
     outputs: tuple[tuple[int, int], ...]
     attributes: tuple[str, ...] = ()
 
+    @property
+    def kept_s(self) -> float:
+        """Return how old the oldest part of an answer may be that was made just now: what steps gave may be kept."""
+        return max(step.cache_s for step in self.steps)
+
     def selection(self, attributes: Mapping[str, str]) -> str:
         """Return what an answer depends on besides the tensors: the choice of each switch by attribute."""
         chosen = [chosen_of(step.choice, attributes) for step in self.steps if step.choice is not None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from headrace_router.data.lookup.decisions import keys
 from headrace_router.data.lookup.decisions.freshness import Bounds, bounds
-from headrace_router.data.lookup.metrics import MODE_ONLINE, NO_ENTITY, NOT_KEPT, TOO_LARGE
+from headrace_router.data.lookup.metrics import MODE_ONLINE, NO_ENTITY, NOT_KEPT, TOO_LARGE, TOO_OLD
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.decisions.lookup_policy import Mode
 from headrace_router.data.routes.table import Variant
@@ -62,13 +62,22 @@ def cache_lookup_of(
     if counts and entity_id and resolved.layout.rows == 1 and mode is not Mode.ONLINE:
         precomputed = kept.precomputed + entity_id.encode()
         place = (precomputed, resolved.outputs) if resolved.outputs else precomputed
-    bound = bounds(policy, ttl_s, key, request.max_age_s)
+    bound = bounds(policy, ttl_s, key, request.max_age_s, parts_s(resolved, variant))
     if not resolved.last:
         bound.on_error = -1.0
     computes = _computes(resolved, variant)
     return CacheLookup(
         resolved, variant, key, unkeyed, precomputed, place, kept.generation, bound, ttl_s, computes
     )  # fmt: skip
+
+
+def parts_s(resolved: ResolvedRequest, variant: Variant) -> float:
+    """Return how old, for a request that says how old is too old, the parts of an answer may be that was made just now.
+
+    A pipeline's steps may give what they kept.
+    """
+    plan = variant.served.pipeline
+    return 0.0 if plan is None or resolved.request.max_age_s is None else plan.kept_s
 
 
 def _computes(resolved: ResolvedRequest, variant: Variant) -> bool:
@@ -79,8 +88,11 @@ def _computes(resolved: ResolvedRequest, variant: Variant) -> bool:
 def _key(resolved: ResolvedRequest, variant: Variant, prefix: bytes, ttl_s: float) -> tuple[bytes | None, str]:
     policy, entity_id, layout = resolved.table.policy, resolved.request.entity_id, resolved.layout
     signature_hash = variant.served.signature_hash
-    if variant.served.pipeline is not None and variant.served.pipeline.attributes:
-        signature_hash += f"|{variant.served.pipeline.selection(resolved.request.attributes)}"
+    if variant.served.pipeline is not None:
+        if 0 < (resolved.request.max_age_s or 0) <= parts_s(resolved, variant):
+            return None, TOO_OLD  # an answer that others share may be made of older parts
+        if variant.served.pipeline.attributes:
+            signature_hash += f"|{variant.served.pipeline.selection(resolved.request.attributes)}"
     if ttl_s <= 0:
         return None, NOT_KEPT
     if policy.by_entity:

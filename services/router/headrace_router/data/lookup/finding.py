@@ -10,7 +10,7 @@ from headrace_servicekit.errors import ServiceError
 
 from headrace_router.data.batchers.errors import error_of
 from headrace_router.data.batchers.work import Online
-from headrace_router.data.lookup.cache_lookup import CacheLookup, cache_key_of, cache_lookup_of
+from headrace_router.data.lookup.cache_lookup import CacheLookup, cache_key_of, cache_lookup_of, parts_s
 from headrace_router.data.lookup.decisions.freshness import StoredAnswer, choose, own_ttl_s
 from headrace_router.data.lookup.layers import Layers, source_of
 from headrace_router.data.lookup.metrics import CACHE, MEMORY, MODE_ONLINE, STALE, TOO_OLD, Counts
@@ -78,7 +78,7 @@ class Lookup:
         """
         cache_lookup = self._cache_lookup(resolved, variant)
         cached, _ = await self._layers.find(replace(cache_lookup, precomputed=None))
-        if cached is None or cached.age_s > max_age_s or _too_old(resolved, cached):
+        if cached is None or cached.age_s > max_age_s or _too_old(resolved, cached, parts_s(resolved, variant)):
             return None
         return given(variant, cached, stale=cached.age_s > cache_lookup.bound.cached)
 
@@ -165,7 +165,7 @@ def _not_precomputed(cache_lookup: CacheLookup) -> ServiceError:
     return not_precomputed(too_old=cache_lookup.precomputed is not None, rows=cache_lookup.resolved.layout.rows)
 
 
-def _too_old(resolved: ResolvedRequest, answer: StoredAnswer) -> bool:
-    """Return whether the caller does not accept an answer of this age."""
+def _too_old(resolved: ResolvedRequest, answer: StoredAnswer, parts_s: float = 0.0) -> bool:
+    """Return whether the caller does not accept an answer of this age, made of parts that were so old then."""
     oldest_s = resolved.request.max_age_s
-    return oldest_s is not None and (oldest_s <= 0 or answer.age_s > oldest_s)
+    return oldest_s is not None and (oldest_s <= 0 or answer.age_s + parts_s > oldest_s)

@@ -49,16 +49,18 @@ class Choice:
 _NOTHING = Choice(None)
 
 
-def bounds(policy: Policy, ttl_s: float, key: bytes | None, max_age_s: float | None) -> Bounds:
+def bounds(policy: Policy, ttl_s: float, key: bytes | None, max_age_s: float | None, parts_s: float = 0.0) -> Bounds:
     """Return the bounds of one request.
 
     key: its last byte draws the jitter; None when the request is not cached. max_age_s: the caller's; an answer of that
-    age is the oldest given, and 0 accepts no stored answer.
+    age is the oldest given, and 0 accepts no stored answer. parts_s: how old what a cached answer is made of may have
+    been when it was made, which counts for the caller as its age does.
     """
     oldest = math.inf if max_age_s is None else max_age_s if max_age_s > 0 else -1.0
     precomputed = min(policy.max_precomputed_age_s, oldest)
     if key is None:
         return Bounds(-1.0, -1.0, -1.0, precomputed)
+    oldest -= parts_s
     return Bounds(
         min(own_ttl_s(ttl_s, key), oldest),
         min(ttl_s + policy.stale_while_revalidate_s, oldest) if policy.stale_while_revalidate_s else -1.0,

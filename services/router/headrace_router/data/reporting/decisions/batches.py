@@ -99,9 +99,10 @@ class Batch:
         self.size_bytes += ROW_BYTES * len(records) + sum(sum(map(len, one)) for one in (values | texts).values())
 
     def _groups_of(self, records: Sequence[Row], kept: Any, answers: Any) -> list[_Group]:
-        """Return the group of each prediction. Steps of a pipeline are the same from one table of a route to the next."""
+        """Return the group of each prediction. Steps of a pipeline stay from one table to the next."""
         groups, result = self._groups, []
-        ids = (map(id, column) for column in (kept.table, kept.variant, kept.layout, answers.served, answers.served_from))
+        columns = (kept.table, kept.variant, kept.layout, answers.served, answers.served_from)
+        ids = (map(id, column) for column in columns)
         for key, record in zip(zip(*ids, answers.fallback_step, strict=True), records, strict=True):
             group = groups.get(key)
             if group is None:
