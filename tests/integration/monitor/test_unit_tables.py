@@ -12,6 +12,8 @@ import grpc.aio
 import pytest
 from headrace.monitor.v1 import experiment_pb2, outcome_pb2, outcome_pb2_grpc
 from headrace_monitor.log.objects import Objects
+from headrace_monitor.storage.schema import Database
+from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.s3 import Place
 from headrace_servicekit.testing import eventually
 
@@ -148,6 +150,29 @@ async def test_what_is_kept_is_found_after_a_restart_and_read_instead_of_the_log
         after = await said(stub)
         assert {one.variant: one.units for one in after.assigned} == {"control": 50, "new": 20}
         assert (await act(stub, "GetExperimentHistory")).points[-1].assigned == after.assigned
+
+
+async def test_what_a_monitor_of_the_release_before_corrects_is_counted_anew(postgres_url, s3, tmp_path):
+    async with asked(postgres_url, s3, tmp_path) as (monitor, stub):
+        await create(stub, experiment(metrics=METRICS))
+        start = (await act(stub, "StartExperiment")).experiment.start_time.ToDatetime(UTC)
+        shop = Shop(monitor, Logged(postgres_url, s3, tmp_path), start)
+        ids = await shop.answer("control", range(300), 0.01)
+        await shop.tell(ids[:100], "conversion")
+        await shop.tell((await shop.answer("new", range(300, 600), 0.01))[:100], "conversion")
+        before = await said(stub)
+        async with Database(Address(postgres_url), size=1) as database:
+            await database.migrate()
+            async with database.transaction() as connection:
+                # It knows nothing of numbers of changes.
+                corrections = "update outcomes set number = 0 where prediction_id = any($1::text[]::uuid[])"
+                await connection.execute(corrections, ids[:40])
+        corrected = await said(stub)
+        values = [one.results[0].control_value for one in (before, corrected)]
+        assert values == [pytest.approx(100 / 300), pytest.approx(60 / 300)]
+        for path in tables(tmp_path):
+            path.unlink()
+        assert await said(stub) == corrected
 
 
 async def test_two_monitors_on_one_machine_have_tables_of_their_own(postgres_url, s3, tmp_path):

@@ -23,7 +23,7 @@ for no key update of outcomes;
 -- Corrections are put before what was corrected earlier, and the oldest fall out: MAX_REPLACED stay.
 update outcomes
 set number = given.number, text = given.text, observe_time = given.observe_time, record_time = given.record_time,
-    client = given.client, change_number = pg_current_xact_id()::text::bigint,
+    client = given.client,
     replaced = jsonb_path_query_array(given.replaced || outcomes.replaced, '$[0 to 9]')
 from unnest(
     $2::uuid[], $3::int[], $4::text[], $5::float8[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::text[], $10::jsonb[]
