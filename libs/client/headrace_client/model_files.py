@@ -136,16 +136,22 @@ def inside(folder: Path, name: object, what: str) -> Path:
     return path
 
 
+def names_in(path: Path) -> list[str]:
+    """Return the names in a ZIP archive. Raises InvalidArgument, with what to do about one that is broken."""
+    with read_as("a ZIP archive", path, "model"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return archive.namelist()
+        except zipfile.BadZipFile:
+            raise _unknown(path) from None
+
+
 def of_archive(path: Path) -> str:
     """Return the format of a ZIP archive, `exported` for a program of torch.export.
 
     Raises InvalidArgument with what to do about one that is no model.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except zipfile.BadZipFile:
-        raise _unknown(path) from None
+    names = names_in(path)
     inner = {name.partition("/")[2] for name in names}
     if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
         return "torchscript"

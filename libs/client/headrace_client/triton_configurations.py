@@ -99,7 +99,12 @@ def contract_of(config: Any) -> tensor_pb2.ServingContract:
     for side, entries in (("inputs", config.input), ("outputs", config.output)):
         for entry in entries:
             shape = list(entry.reshape.shape if entry.HasField("reshape") else entry.dims)
-            kind = config.DESCRIPTOR.file.enum_types_by_name["DataType"].values_by_number[entry.data_type].name
+            known = config.DESCRIPTOR.file.enum_types_by_name["DataType"].values_by_number
+            if entry.data_type not in known:
+                raise invalid(
+                    "model", f"{CONFIGURATION}: '{entry.name}' has the datatype {entry.data_type}, not Triton's"
+                )
+            kind = known[entry.data_type].name
             datatype = "BYTES" if kind == "TYPE_STRING" else kind.removeprefix("TYPE_")
             spec = getattr(contract, side).add(name=entry.name, datatype=datatype)
             if not rows_first:

@@ -14,6 +14,7 @@ from typing import Any
 from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.errors import invalid
+from headrace_client.local_files import read_as
 from headrace_client.model_files import FORMATS, ModelFiles, files_of, inside, zipped
 from headrace_client.operations.registration import Serving
 from headrace_client.triton_configurations import (
@@ -56,13 +57,18 @@ class TritonModel:
 
 def read_triton(folder: Path, scratch: Path) -> TritonModel:
     """Read a folder. scratch: for an archive of a SavedModel. Raises InvalidArgument, naming what is wrong."""
+    with read_as("a model of Triton", folder, "model"):
+        return _read(folder, scratch)
+
+
+def _read(folder: Path, scratch: Path) -> TritonModel:
     config = configuration(folder / CONFIGURATION)
     refuse_unservable(config, folder)
     version = _newest(folder, set(config.version_policy.specific.versions))
     kept_as = _format_of(config, folder, version)
     model = _model(config, kept_as, version, scratch)
     dropped = [*dropped_of(config), *(f"{version.name}/{name}: no file of a version" for name in model.left_out)]
-    others = sorted(one.name for one in folder.iterdir() if one.is_dir() and one.name.isdigit() and one != version)
+    others = sorted(one.name for one in folder.iterdir() if one.is_dir() and one.name.isdecimal() and one != version)
     if others:
         dropped.append(
             f"versions {', '.join(others)}: {version.name} is imported; import the others from folders of their own"
@@ -86,7 +92,7 @@ def _format_of(config: Any, folder: Path, version: Path) -> str:
 
 def _newest(folder: Path, served: Collection[int]) -> Path:
     """Return the newest of the versions that are served: all where a configuration names none."""
-    versions = [one for one in folder.iterdir() if one.is_dir() and not one.is_symlink() and one.name.isdigit()]
+    versions = [one for one in folder.iterdir() if one.is_dir() and not one.is_symlink() and one.name.isdecimal()]
     versions = [one for one in versions if not served or int(one.name) in served]
     if not versions:
         raise invalid("model", f"{folder} has no version: a folder whose name is a number, which version_policy serves")
@@ -101,7 +107,7 @@ def _model(config: Any, kept_as: str, version: Path, scratch: Path) -> ModelFile
     if kept_as == "python":
         code = files_of(version, kept_as)
         beside = version.parent / "requirements.txt"
-        if "requirements.txt" not in code.files and beside.is_file():
+        if "requirements.txt" not in code.files and beside.is_file() and not beside.is_symlink():
             return ModelFiles(kept_as, {**code.files, "requirements.txt": beside}, code.left_out)
         return code
     if kept_as == "fil":

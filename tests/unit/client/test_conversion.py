@@ -90,6 +90,19 @@ def test_what_is_not_converted_says_what_to_do_instead(tmp_path: Path, content: 
         recognise(path)
 
 
+@pytest.mark.parametrize(
+    ("at", "bytes_there"), [pytest.param(6, b"\x63\0", id="version"), pytest.param(8, b"\0\x08", id="name")]
+)
+def test_an_archive_that_no_library_reads_is_an_error_of_the_file(tmp_path: Path, at: int, bytes_there: bytes) -> None:
+    content = bytearray(archive("models/a"))
+    entry = content.index(b"PK\x01\x02")
+    content[entry + at : entry + at + 2] = bytes_there
+    content[content.index(b"models/a", entry)] = 0xFF  # a name that is not what the flag of the second says
+    (path := tmp_path / "model.pt2").write_bytes(content)
+    with pytest.raises(InvalidArgument, match="is not a ZIP archive"):
+        recognise(path)
+
+
 def test_a_pickle_is_not_read_without_trust(hostile) -> None:
     path = hostile("raise SystemExit")
     source = source_of(Output(as_json=False), path, {}, trust=False, python=None, max_difference=1e-4)

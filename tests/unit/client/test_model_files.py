@@ -229,6 +229,12 @@ def test_a_folder_of_triton_is_read_into_our_settings_and_what_is_dropped_is_nam
     ]
 
 
+def test_requirements_that_are_a_link_are_not_taken(tmp_path: Path):
+    written(tmp_path, secret="x", config__pbtxt='backend: "python"', **{"1___model__py": ""})
+    (tmp_path / "requirements.txt").symlink_to(tmp_path / "secret")
+    assert list(read_triton(tmp_path, tmp_path).model.files) == ["model.py"]
+
+
 def test_an_onnx_folder_leaves_its_contract_to_the_file(tmp_path: Path):
     config = 'platform: "onnxruntime_onnx" max_batch_size: 8 default_model_filename: "net.onnx"'
     written(tmp_path / "net", config__pbtxt=config, **{"3___net__onnx": "x"})
@@ -252,6 +258,9 @@ def test_an_onnx_folder_leaves_its_contract_to_the_file(tmp_path: Path):
         ("backend: [", {"1___a": ""}, "is no configuration of Triton"),
         ('backend: "fil" parameters { key: "model_type" value { string_value: "treelite_checkpoint" } }',
          {"1___a": ""}, "'treelite_checkpoint' are not taken"),
+        ('backend: "pytorch" input { name: "x" data_type: 999 }', {"1___model__pt": ""}, "'x' has the datatype 999"),
+        ('backend: "pytorch"', {"²___model__pt": ""}, "has no version"),
+        (f'backend: "pytorch" default_model_filename: "{"a" * 5000}"', {"1___a": ""}, "File name too long"),
     ],
 )  # fmt: skip
 def test_a_folder_that_is_no_model_of_triton_is_refused_with_the_reason(tmp_path: Path, config, files, why):

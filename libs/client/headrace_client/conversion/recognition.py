@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import enum
 import json
-import zipfile
 from pathlib import Path
 
 from headrace_client.errors import InvalidArgument, invalid
 from headrace_client.local_files import read_as
-from headrace_client.model_files import of_archive
+from headrace_client.model_files import names_in, of_archive
 
 _HEAD_BYTES = 64 * 1024
 
@@ -60,7 +59,8 @@ def recognise(path: Path) -> Kind:
     if head.startswith(_PICKLES):
         return Kind.PICKLE
     if head.startswith(b"PK\x03\x04"):
-        return Kind.SKOPS if _is_skops(path) else Kind(of_archive(path))
+        # What skops writes, and MLflow by it: a description and arrays.
+        return Kind.SKOPS if "schema.json" in names_in(path) else Kind(of_archive(path))
     if head.startswith(_PLANS):
         return Kind.TENSORRT
     if path.suffix == ".py":
@@ -73,15 +73,6 @@ def recognise(path: Path) -> Kind:
     if head.lstrip()[:1] == b"{":
         return _of_object(path, head)
     return Kind.ONNX  # the registry says what is wrong with one that is none
-
-
-def _is_skops(path: Path) -> bool:
-    """Return whether an archive is what skops writes, and MLflow by it: a description and arrays."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return "schema.json" in archive.namelist()
-    except zipfile.BadZipFile:
-        return False
 
 
 def _of_folder(path: Path) -> Kind:
