@@ -21,9 +21,9 @@ class Attempt:
 
     step: `primary`, or a fallback of the route. pool, batcher: empty where no batcher was asked. begin: from the
     request's arrival. queue, compute: parts of `took`. batch_rows, batch_mates: rows of the execution, and the other
-    requests in it. reason: why it did not answer; empty when it did. hedge: whether it went beside a late one.
-    pipeline_step: the step of the pipeline that was run, empty for a version that is none. takes_from: the steps before
-    it.
+    requests in it. reason: why it did not answer; empty when it did, CACHED where a step of a pipeline had its outputs
+    kept. hedge: whether it went beside a late one. pipeline_step: the step of the pipeline that was run, empty for a
+    version that is none. takes_from: the steps before it.
     """
 
     step: str

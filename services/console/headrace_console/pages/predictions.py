@@ -14,6 +14,8 @@ from headrace_console.pages.visits import READ_S, Part, Visit, signed_in
 
 _QUERY_S = 20.0
 _ROWS = 50
+# Why a step of a pipeline was not asked whose outputs were kept: nothing went wrong.
+_KEPT = "CACHED"
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _COLUMNS = (
     "prediction_id, answer_time, model, version, variant, served_from, unit, entity_id, total_us, prediction_label, "
@@ -99,7 +101,7 @@ def waterfall_of(told: Explanation) -> tuple[list[tuple[str, float, float, str]]
                 f"{attempt.pipeline_step or attempt.step} {attempt.version}".strip(),
                 begin,
                 took,
-                "bad" if attempt.reason else "",
+                "bad" if attempt.reason and attempt.reason != _KEPT else "",
             )
         )
         if queue:
