@@ -123,8 +123,8 @@ def _counts(response: evidence_pb2.ReadCountsResponse, now: datetime) -> Counts:
         elapsed=response.elapsed.ToTimedelta() if response.HasField("elapsed") else timedelta(),
         counts=_online_counts(response.counts),
         missing=tuple(one.data_plane for one in response.missing),
-        erring_units={one.variant: one.new_units for one in response.erring_units},
-        refused_units={one.variant: one.new_units for one in response.refused_units},
+        erring_units={(one.version, one.variant): one.new_units for one in response.erring_units},
+        refused_units={(one.version, one.variant): one.new_units for one in response.refused_units},
     )
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc, ingest_pb2_grpc
+from headrace.router.v1 import predict_pb2
 from headrace_monitor.storage.schema import Database
 from headrace_rollout.alerts import FreezeAlerts
 from headrace_rollout.decisions import routing
@@ -22,7 +23,7 @@ from headrace_servicekit.testing import serving
 from tests.kit.counting import CountingPlane, key
 from tests.kit.monitor import real_monitor
 from tests.kit.registry import memory_registry
-from tests.kit.rollouts import MINUTE, rollout
+from tests.kit.rollouts import CANARY, MINUTE, rollout
 
 SWITCH = Policy(Strategy.BLUE_GREEN, (Step(1.0, MINUTE),))
 BEFORE = key("digits")._replace(version="v1", variant="production")
@@ -63,6 +64,40 @@ async def test_a_switch_is_held_against_the_hour_before_it(postgres_url, s3, tmp
         assert found.verdict.decision is Decision.ROLL_BACK
         assert "invalid_outputs: 40 of 400" in found.verdict.reason
         assert "baseline 0 of 6,000" in found.verdict.reason
+
+
+async def test_units_that_erred_in_the_rollout_before_hide_none_of_this_one():
+    class Failing(evidence_pb2_grpc.EvidenceServiceServicer):
+        async def ReadCounts(self, request: Any, context: Any) -> evidence_pb2.ReadCountsResponse:
+            response = evidence_pb2.ReadCountsResponse(cursor=b"c")
+            response.elapsed.FromSeconds(1)
+            online = predict_pb2.PredictResponse.SERVED_FROM_ONLINE
+            for version, variant, code, count in (
+                ("v10", "rollout", 14, 50),
+                ("v10", "rollout", 0, 50),
+                ("v1", "production", 0, 900),
+            ):
+                response.counts.add(version=version, variant=variant, code=code, count=count, served_from=online)
+            response.erring_units.add(version="v10", variant="rollout", units=500, new_units=50)
+            response.erring_units.add(version="v9", variant="rollout", units=500, new_units=0)
+            return response
+
+    async with (
+        serving(lambda server: evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(Failing(), server)) as server,
+        channel(server.address) as opened,
+    ):
+        clock = SystemClock()
+        judge = Judge(opened, FreezeAlerts(opened, clock))
+        sticky = replace(CANARY, sticky=True)
+        one = rollout(
+            sticky, version="v10", baseline="v1", state=State.RUNNING, step=0, share=0.1, step_time=clock.now()
+        )
+        one = replace(one, evidence=await judge.begin(one, clock.now()))
+        for second in range(1, 11):
+            found = await judge.judge(one, clock.now() + timedelta(seconds=second))
+            one = replace(one, evidence=found.evidence)
+        assert found.verdict is not None
+        assert found.verdict.decision is Decision.ROLL_BACK
 
 
 async def test_a_monitor_that_tells_no_history_holds_no_rollout_up():

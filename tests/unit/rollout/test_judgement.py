@@ -273,7 +273,7 @@ def test_where_little_is_asked_a_cold_cache_excuses_slow_answers_from_the_first_
 def sticky_second(units: int, refused: int) -> Counts:
     """Return a second in which a canary refuses, of so many units that were not refused before."""
     counts = (answers(NEW, 100 - refused), errors(NEW, refused, Code.INVALID_ARGUMENT), answers(OLD, 1900))
-    return Counts(NOW + SECOND, SECOND, counts, refused_units={"rollout": units})
+    return Counts(NOW + SECOND, SECOND, counts, refused_units={NEW: units})
 
 
 @pytest.mark.parametrize(

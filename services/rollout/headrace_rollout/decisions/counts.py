@@ -41,15 +41,15 @@ class Count:
 @dataclass(frozen=True, slots=True)
 class Counts:
     """What came since the last ones. missing: data planes not heard of. erring_units, refused_units: new ones, by
-    variant.
+    version and variant: the rollout before may have had the same variant.
     """
 
     time: datetime
     elapsed: timedelta
     counts: tuple[Count, ...]
     missing: tuple[str, ...] = ()
-    erring_units: dict[str, int] = field(default_factory=dict)
-    refused_units: dict[str, int] = field(default_factory=dict)
+    erring_units: dict[tuple[str, str], int] = field(default_factory=dict)
+    refused_units: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def of(self, arm: tuple[str, str]) -> Iterator[Count]:
         """Yield those of a version under a variant."""
@@ -74,7 +74,7 @@ def counted(counts: Counts, arm: tuple[str, str], slow_bucket: int | None, toler
     """Return the counts of a variant. tolerated_refusals: which share of what it was asked may be refused uncounted."""
     answered, refused = answered_and_refused(counts.of(arm), slow_bucket)
     beyond = max(0, refused - math.floor(tolerated_refusals * (answered.requests + refused)))
-    units = counts.erring_units.get(arm[1], 0) + min(counts.refused_units.get(arm[1], 0), beyond)
+    units = counts.erring_units.get(arm, 0) + min(counts.refused_units.get(arm, 0), beyond)
     return answered.plus(ArmCounts(requests=beyond, errors=beyond, erring_units=units))
 
 
