@@ -49,7 +49,12 @@ def recorded_steps(among: Table) -> dict[str, RecordedStep]:
 
 
 def where_sensitive(*places: tuple[str, str, str]) -> dict[str, RecordedStep]:
-    """Return the recorded steps when tensors are sensitive. places: (step or "" for the pipeline, side, tensor)."""
+    """Return the recorded steps when tensors are sensitive."""
+    return steps_of(with_sensitive(*places))
+
+
+def with_sensitive(*places: tuple[str, str, str]) -> control_pb2.ResolvedVersion:
+    """Return the pipeline with sensitive tensors. places: (step or "" for the pipeline, side, tensor)."""
     version = control_pb2.ResolvedVersion()
     version.CopyFrom(ENSEMBLE.version)
     digests = {step.name: step.digest for step in version.pipeline.steps}
@@ -57,7 +62,7 @@ def where_sensitive(*places: tuple[str, str, str]) -> dict[str, RecordedStep]:
     for step, side, tensor in places:
         contract = contracts[digests[step] if step else ""]
         next(spec for spec in getattr(contract, side) if spec.name == tensor).sensitive = True
-    return steps_of(version)
+    return version
 
 
 def hidden(steps: dict[str, RecordedStep]) -> dict[str, tuple[set[str], set[str]]]:
@@ -83,6 +88,25 @@ def test_models_are_recorded_and_what_the_pipeline_has_of_its_own_is_not():
 def test_what_one_part_calls_sensitive_is_so_wherever_it_goes(place, expected):
     found = hidden(where_sensitive(place))
     assert found == {name: (set(inputs), set(outputs)) for name, (inputs, outputs) in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("place", "inputs", "outputs"),
+    [
+        pytest.param(("small", "inputs", "x"), {"z"}, {"scores"}, id="taken through a graph"),
+        pytest.param(("large", "inputs", "z"), {"x"}, {"scores"}, id="taken as it came"),
+        pytest.param(("small", "outputs", "y"), {"x", "z"}, set(), id="combined"),
+    ],
+)
+def test_what_a_member_calls_sensitive_is_not_in_the_pipelines_own_record_either(place, inputs, outputs):
+    among = table_of(table("ensemble", [with_sensitive(place)]), {})
+    given = {name: ("FP32", [1, 4], ROWS[:1].tobytes()) for name in ("x", "z")}
+    scores = {"scores": ("FP32", [1, 4], ROWS[:1].tobytes())}
+    recorder, batch = Recorder(1 << 30, new_drops(), lambda: None), Batch()
+    recorder.add(*answered(among, inputs=given, outputs=scores))
+    batch.add([Record._make(one) for one in recorder.take(1.0).records], 1.0, 1.7e9)
+    (seen,) = recorded(ingest_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
+    assert (set(seen.inputs), {one.name for one in seen.outputs.outputs}) == (inputs, outputs)
 
 
 def add(recorder: Recorder, step: RecordedStep, **asked: Any) -> ResolvedRequest:

@@ -209,5 +209,5 @@ def _served(proto: control_pb2.ResolvedVersion) -> ServedVersion:
     contract, plan = contract_of(proto.contract), None
     if proto.HasField("pipeline"):
         members = {member.digest: _served(member) for member in proto.members}
-        plan = plan_of(proto.pipeline, members, contract, name=f"{proto.model}/{proto.version}")
+        plan, contract = plan_of(proto.pipeline, members, contract, name=f"{proto.model}/{proto.version}")
     return ServedVersion(proto.model, proto.version, proto.digest, proto.signature_hash, contract, plan)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from headrace.registry.v1 import pipeline_pb2
 
 from headrace_router.data.contract import Contract
-from headrace_router.data.routes.decisions.recorded_steps import with_records
+from headrace_router.data.routes.decisions.recorded_steps import with_records, with_sensitive
 from headrace_router.data.served import REQUEST, Choice, Plan, PlannedStep, ServedVersion, Take
 
 # Inputs of combiners by which they know what is there, and by which a switch selects row by row.
@@ -20,10 +20,11 @@ _SWITCH, _FIRST_GOOD = pipeline_pb2.Combiner.KIND_SWITCH, pipeline_pb2.Combiner.
 
 def plan_of(
     proto: pipeline_pb2.Pipeline, members: Mapping[str, ServedVersion], contract: Contract, *, name: str
-) -> Plan:
-    """Return the plan of a pipeline. Raises ValueError for one that could not be run.
+) -> tuple[Plan, Contract]:
+    """Return the plan of a pipeline, and its contract with what members call sensitive.
 
-    members: by digest. contract: of the pipeline. name: its, as `model/version`.
+    Raises ValueError for one that could not be run. members: by digest. contract: of the pipeline. name: its, as
+    `model/version`.
     """
     if not 1 <= len(proto.steps) <= MAX_STEPS:
         raise ValueError(f"a pipeline has {len(proto.steps)} steps, not 1 to {MAX_STEPS}")
@@ -38,9 +39,10 @@ def plan_of(
         for at, step in enumerate(ordered)
     )
     models = {step.name for step in ordered if step.WhichOneof("runs") == "model"}
+    contract = with_sensitive(contract, steps, outputs, models)
     steps = with_records(name, contract, steps, outputs, models)
     attributes = tuple(dict.fromkeys(step.choice.attribute for step in steps if step.choice is not None))
-    return Plan(steps, outputs, attributes)
+    return Plan(steps, outputs, attributes), contract
 
 
 def _in_order(steps: Sequence[pipeline_pb2.PipelineStep]) -> list[pipeline_pb2.PipelineStep]:

@@ -1,4 +1,4 @@
-"""Which steps of a pipeline the prediction log knows, and which of their tensors it never sees. Pure.
+"""Which steps of a pipeline the prediction log knows, and which tensors of pipeline and steps it never sees. Pure.
 
 What one part of a pipeline calls sensitive keeps being so on its way: graphs and combiners move and rescale values, so
 all that goes into one that touches such a tensor, and all that comes out of it, counts as sensitive too. What a model
@@ -15,6 +15,22 @@ from headrace_router.data.served import REQUEST, PlannedStep, RecordedStep
 
 Tensor = tuple[int, int]
 """The step that gives it, or REQUEST, and its position among what that has."""
+
+
+def with_sensitive(
+    contract: Contract, steps: Sequence[PlannedStep], outputs: Sequence[Tensor], models: Collection[str]
+) -> Contract:
+    """Return the contract of a pipeline, with all that its members call sensitive marked as that.
+
+    outputs, models: as in `with_records`.
+    """
+    hidden = _sensitive(contract, steps, outputs, models)
+    return contract._replace(
+        inputs=tuple(spec._replace(sensitive=(REQUEST, at) in hidden) for at, spec in enumerate(contract.inputs)),
+        outputs=tuple(
+            spec._replace(sensitive=source in hidden) for spec, source in zip(contract.outputs, outputs, strict=True)
+        ),
+    )
 
 
 def with_records(
