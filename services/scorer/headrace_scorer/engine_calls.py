@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
-import shutil
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -15,6 +15,7 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_scorer.decisions.jobs import Job
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Engine as ScoringEngine
+from headrace_scorer.engine.folders import own_prefix, tidy
 from headrace_scorer.engine.messages import (
     Access,
     Checked,
@@ -36,8 +37,8 @@ _PASSED = ("PATH", "HOME", "LANG", "LOCPATH", "TZ", "PYTHONPATH", "LD_LIBRARY_PA
 
 # Shards that a sample is of at most.
 _MOST_SAMPLED = 1000
-# Of folders; short, for the paths of Ray's sockets are limited.
-_FOLDER = "hr-scorer-"
+# The rows of a source are copied within that, or from anew; a database that is asked ends a query before.
+COPY_S = 7 * 3600.0
 
 
 class Engine:
@@ -45,7 +46,7 @@ class Engine:
 
     def __init__(self, settings: ScorerSettings) -> None:
         self._settings = settings
-        _tidy(Path(settings.work_dir or gettempdir()))
+        tidy(Path(settings.work_dir or gettempdir()))
         keep = {name: os.environ[name] for name in _PASSED if name in os.environ}
         # Of the cloud, and of a Ray cluster, whose token may be there.
         keep |= {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "RAY_"))}
@@ -70,14 +71,23 @@ class Engine:
             except SourceUnusable as error:
                 failure = "SOURCE_UNAVAILABLE" if error.transient else "SOURCE_UNUSABLE"
                 return [], PlanAnswer(checked=Checked(failure=failure, reason=str(error)), transient=error.transient)
-        shards: list[Shard] = []
+        if source is None or not whole:
+            return await self._answered(PlanOrder(self.work(job), whole, settings.max_objects, source))
         with self.own_folder() as folder:
-            order = PlanOrder(self.work(job), whole, settings.max_objects, source, folder)
-            async with aclosing(answers(PLANNING, order, PlanAnswer, self.environment)) as heard:
-                async for answer in heard:
-                    shards += answer.shards
-                    if answer.checked is not None:
-                        return shards, answer
+            try:
+                async with asyncio.timeout(COPY_S):
+                    return await self._answered(PlanOrder(self.work(job), whole, settings.max_objects, source, folder))
+            except TimeoutError:
+                told = f"the rows of {job.spec.reads} were not copied within {COPY_S:,.0f} s: look at the source"
+                return [], PlanAnswer(checked=Checked(failure="SOURCE_UNAVAILABLE", reason=told), transient=True)
+
+    async def _answered(self, order: PlanOrder) -> tuple[list[Shard], PlanAnswer]:
+        shards: list[Shard] = []
+        async with aclosing(answers(PLANNING, order, PlanAnswer, self.environment)) as heard:
+            async for answer in heard:
+                shards += answer.shards
+                if answer.checked is not None:
+                    return shards, answer
         raise ProcessLost("the process that checks the input said nothing")
 
     async def sampled(self, job: Job, checked: Checked, shards: Sequence[Shard]) -> EstimateAnswer:
@@ -116,8 +126,7 @@ class Engine:
 
     def own_folder(self) -> TemporaryDirectory[str]:
         """Return a folder for a process's files. Of a scorer that is killed, the next one removes it."""
-        prefix = f"{_FOLDER}{os.getpid()}-"
-        return TemporaryDirectory(prefix=prefix, dir=self._settings.work_dir, ignore_cleanup_errors=True)
+        return TemporaryDirectory(prefix=own_prefix(), dir=self._settings.work_dir, ignore_cleanup_errors=True)
 
     def work(self, job: Job) -> Work:
         """Return a job as its processes get it."""
@@ -149,11 +158,3 @@ class Engine:
             tls_ca=ca,
             tls_names=settings.batchers,
         )
-
-
-def _tidy(folder: Path) -> None:
-    """Remove what scorers left that were killed: their process is gone, or is this one, which has begun nothing yet."""
-    for left in folder.glob(f"{_FOLDER}*-*"):
-        number = left.name.removeprefix(_FOLDER).partition("-")[0]
-        if number.isdecimal() and (int(number) == os.getpid() or not Path("/proc", number).exists()):
-            shutil.rmtree(left, ignore_errors=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import mkdtemp
 
 from headrace_runtime.artifacts.cache import ArtifactError
 from headrace_runtime.backends.backend import BackendLost, LoadError
 
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.engine.expressions import WrongExpression
+from headrace_scorer.engine.folders import actors_folder
 from headrace_scorer.engine.inputs.rows import Unreadable
 from headrace_scorer.engine.messages import Checked, RunAnswer, Work
 from headrace_scorer.engine.objects import InputChanged, OutputTaken, StoreAway, StoreRefuses
@@ -44,9 +43,7 @@ class ShardActor:
 
     def _loaded(self) -> ShardScorer:
         if self._scorer is None:
-            # On another machine of a cluster there is no such folder.
-            own = Path(mkdtemp(prefix="hr-scorer-", dir=self._folder if Path(self._folder).is_dir() else None))
-            checked = self._checked
+            own, checked = actors_folder(self._folder), self._checked
             made = ShardScorer(self._work, Columns(checked.tensors, checked.read, dict(checked.types)), own)
             made.load()
             self._scorer = made

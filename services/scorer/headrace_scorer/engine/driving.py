@@ -114,8 +114,8 @@ class Pool:
         except self._ray.exceptions.RayActorError as error:
             self._failed_starts += 1
             if self._failed_starts >= MAX_LOSSES:
-                # The last line of a trace says what was raised. A machine that is lost costs several starts at once, and
-                # what a machine lacks is no fault of the job's: it waits.
+                # The last line of a trace says what was raised. A machine that is lost costs several starts at once,
+                # and what a machine lacks is no fault of the job's: it waits.
                 why = str(error).strip().splitlines()[-1:] or [type(error).__name__]
                 told = f"processes that score do not start ({why[0][:300]}): look at the machines of Ray"
                 raise Failed("RAY_UNAVAILABLE", told, transient=True) from None

@@ -1,0 +1,35 @@
+"""Folders for files of one process: whoever is killed leaves them, and the next one there removes them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from tempfile import gettempdir, mkdtemp
+
+# Short, for the paths of Ray's sockets are limited.
+_NAME = "hr-scorer-"
+
+
+def own_prefix() -> str:
+    """Return how the names of this process's folders begin."""
+    return f"{_NAME}{os.getpid()}-"
+
+
+def tidy(folder: Path) -> None:
+    """Remove what was left by processes that are gone, or by one with our number: we have begun nothing yet."""
+    for left in folder.glob(f"{_NAME}*-*"):
+        number = left.name.removeprefix(_NAME).partition("-")[0]
+        if number.isdecimal() and (int(number) == os.getpid() or not Path("/proc", number).exists()):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def actors_folder(folder: str) -> Path:
+    """Return a new folder for an actor of Ray: in the scorer's, which another machine of a cluster has not.
+
+    Actors end by being killed, there as here, and there nobody but the next one removes what they had.
+    """
+    if not Path(folder).is_dir():
+        folder = gettempdir()
+        tidy(Path(folder))
+    return Path(mkdtemp(prefix=own_prefix(), dir=folder))
