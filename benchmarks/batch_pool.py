@@ -4,7 +4,7 @@ The stack is started when it is not up. Callers ask for one row each, at random,
 the front door; a job of the engine `pool` scores on the same batchers. In each round three windows follow each other:
 callers alone, callers and job, job alone. Printed are
 
-  rows/s    of the job beside callers, over what the batchers have left: what it has alone, less the rows of callers
+  p99       of callers beside the job, over what it is without it
   rows/s    of the job beside callers over what the batchers have left then: what the job has alone, less callers' rows
   processor what the job makes use of, of the time that the machine idles while callers are alone
 
