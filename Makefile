@@ -85,7 +85,7 @@ deploy/envoy/filter_bridge/libheadrace_filter_bridge.so: .headrace/uv/bin/uv $(w
 
 # Does not fail where apt cannot fetch them: the tests that need them say that they are skipped.
 .headrace/debian/headrace-ready: .headrace/synced libs/stack/headrace_stack/debian_programs.py
-	@echo "laying out Prometheus, promtool and kustomize of Debian, which the tests start, in .headrace/debian (0.2 GB)"
+	@echo "laying out what this machine lacks of Prometheus, promtool, kustomize and Chromium, which the tests start, in .headrace/debian (0.2 GB, with Chromium 1 GB)"
 	@$(PYTHON) -P -m headrace_stack.debian_programs
 
 .PHONY: screenshots

@@ -6,11 +6,11 @@ Each page light, dark, and as wide as a telephone. It drives the machine's own C
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from headrace_stack.debian_programs import find_browser
 from playwright.sync_api import Browser, sync_playwright
 
 HERE = Path(__file__).parent
@@ -76,7 +76,7 @@ def pictures(running: Browser) -> None:
 
 
 def main() -> int:
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    program = find_browser(HERE.parents[1])
     if program is None:
         sys.stderr.write("make screenshots: no Chromium here; apt-get install chromium\n")
         return 1

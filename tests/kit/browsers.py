@@ -1,23 +1,25 @@
-"""The machine's own Chromium, driven by Playwright: nothing is downloaded."""
+"""The machine's own Chromium, or Debian's that `make test` laid out, driven by Playwright."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from headrace_stack import debian_programs
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+from tests.kit.topology import CHECKOUT
+
 # In a container there is neither a sandbox to be had nor much shared memory.
 _ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
 
 
 def chromium() -> str | None:
     """Return where the browser is; None where there is none."""
-    return next((found for program in PROGRAMS if (found := shutil.which(program))), None)
+    found = debian_programs.find_browser(CHECKOUT)
+    return None if found is None else str(found)
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """Lays out programs of Debian packages in `.headrace/debian`: they are no part of the stack, the tests start them.
 
-They have no wheel, and need nothing beside them but libc. apt fetches and verifies the packages; nothing is installed,
-no script of a package runs, and root is not needed. Where apt cannot fetch them that is said, and tests of them are
-skipped.
+They have no wheel. Most need nothing beside them but libc; Chromium has the libraries that this machine lacks in a root
+of its own. apt fetches and verifies the packages; nothing is installed, no script of a package runs, and root is not
+needed. Where apt cannot fetch them that is said, and tests of them are skipped.
 """
 
 import contextlib
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,10 +24,19 @@ PROGRAMS = {
     "promtool": ("promtool", "prometheus"),
     "kustomize": ("kustomize",),
 }
+BROWSER = "chromium"
+_BROWSERS = (BROWSER, "chromium-browser", "google-chrome")
 _READY = "headrace-ready"
 # apt tries each address that a mirror has; a machine without a network is to notice soon.
 _APT = ("-qq", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=15", "-o", "Acquire::https::Timeout=15")
 _APT_S = 180
+_LIBRARY = re.compile(r"\.so(\.|$)")
+_LAUNCHER = """#!/bin/sh
+LD_LIBRARY_PATH={libraries} FONTCONFIG_FILE={root}/fonts.conf exec {root}/usr/lib/chromium/chromium "$@"
+"""
+_FONTS = """<?xml version="1.0"?>
+<fontconfig><dir>{root}/usr/share/fonts</dir><dir>/usr/share/fonts</dir><cachedir>{root}/fonts-cache</cachedir></fontconfig>
+"""
 
 
 def find(checkout: Path, program: str) -> Path | None:
@@ -34,6 +45,11 @@ def find(checkout: Path, program: str) -> Path | None:
         return Path(installed)
     laid_out = _folder(checkout) / program
     return laid_out if laid_out.exists() else None
+
+
+def find_browser(checkout: Path) -> Path | None:
+    """Return where a Chromium is, under whatever name; None when there is none."""
+    return next((found for name in _BROWSERS if (found := find(checkout, name))), None)
 
 
 def build(checkout: Path) -> list[str]:
@@ -51,7 +67,8 @@ def build(checkout: Path) -> list[str]:
 
 
 def _missing(checkout: Path) -> list[str]:
-    return [program for program in PROGRAMS if find(checkout, program) is None]
+    missing = [program for program in PROGRAMS if find(checkout, program) is None]
+    return missing if find_browser(checkout) else [*missing, BROWSER]
 
 
 def _fetch_into(folder: Path, checkout: Path, scratch: Path) -> None:
@@ -67,6 +84,9 @@ def _fetch_into(folder: Path, checkout: Path, scratch: Path) -> None:
 
 def _fetch(folder: Path, program: str, scratch: Path, lists: Sequence[str], *, complaints: int | None = None) -> None:
     """Take a program out of the first package that has it: a release may lack a package, or have it without."""
+    if program == BROWSER:
+        _fetch_browser(folder, scratch, lists, complaints=complaints)
+        return
     for package in PROGRAMS[program]:
         with tempfile.TemporaryDirectory(dir=scratch) as place:
             _apt(Path(place), *lists, "download", package, complaints=complaints)
@@ -76,6 +96,28 @@ def _fetch(folder: Path, program: str, scratch: Path, lists: Sequence[str], *, c
             if unpacked.exists():
                 unpacked.rename(folder / program)
                 return
+
+
+def _fetch_browser(folder: Path, scratch: Path, lists: Sequence[str], *, complaints: int | None = None) -> None:
+    """Unpack Chromium and the packages that it needs and this machine has not, and write what starts it."""
+    with tempfile.TemporaryDirectory(dir=scratch) as place:
+        archives = Path(place, "archives")
+        (archives / "partial").mkdir(parents=True)
+        own = ("-o", f"Dir::Cache::archives={archives}", "-o", "Debug::NoLocking=true")
+        asked = ("install", "--download-only", "--yes", "--no-install-recommends", BROWSER)
+        _apt(Path(place), *lists, *own, *asked, complaints=complaints)
+        root = folder / f"{BROWSER}-root"
+        shutil.rmtree(root, ignore_errors=True)
+        for archive in archives.glob("*.deb"):
+            subprocess.run(["dpkg-deb", "--extract", str(archive), str(root)], check=True)
+    if (root / "usr" / "lib" / BROWSER / BROWSER).exists():
+        (root / "fonts.conf").write_text(_FONTS.format(root=root))
+        launcher = folder / f"{BROWSER}.new"
+        folders = {str(path.parent) for path in root.rglob("*") if _LIBRARY.search(path.name)}
+        libraries = ":".join(sorted(folders))
+        launcher.write_text(_LAUNCHER.format(root=shlex.quote(str(root)), libraries=shlex.quote(libraries)))
+        launcher.chmod(0o755)
+        launcher.rename(folder / BROWSER)
 
 
 def _own_lists(scratch: Path) -> tuple[str, ...]:

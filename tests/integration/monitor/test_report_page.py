@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace_monitor.report.rendering import render
 
 from tests.kit import sample_report
+from tests.kit.browsers import chromium
 from tests.kit.monitor import real_monitor
 from tests.kit.registry import memory_registry
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = chromium()
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no browser here (Debian: chromium)")
 HOSTILE = "<img src=http://127.0.0.1:9/x onerror=alert(1)><script>console.error('obeyed')</script>"
 
