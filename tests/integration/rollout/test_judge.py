@@ -93,11 +93,13 @@ async def test_units_that_erred_in_the_rollout_before_hide_none_of_this_one():
             sticky, version="v10", baseline="v1", state=State.RUNNING, step=0, share=0.1, step_time=clock.now()
         )
         one = replace(one, evidence=await judge.begin(one, clock.now()))
+        decisions = []
         for second in range(1, 11):
             found = await judge.judge(one, clock.now() + timedelta(seconds=second))
             one = replace(one, evidence=found.evidence)
-        assert found.verdict is not None
-        assert found.verdict.decision is Decision.ROLL_BACK
+            assert found.verdict is not None
+            decisions.append(found.verdict.decision)
+        assert decisions[-1] is Decision.ROLL_BACK
 
 
 async def test_a_monitor_that_tells_no_history_holds_no_rollout_up():

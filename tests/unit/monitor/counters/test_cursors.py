@@ -1,5 +1,7 @@
 """Counts since a cursor: each once, whoever was away for how long, and whatever bytes are sent as a cursor."""
 
+import json
+import zlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -78,6 +80,18 @@ def test_units_count_once_however_often_they_are_reported():
     assert begun.units == {ARM: (2, 0)}
     again = advance(begun.cursor, (), [(ARM, distinct.of([2, 3])), (ARM, distinct.of([3]))], store="s", now=NOON)
     assert again.units == {ARM: (3, 1)}
+
+
+def test_a_cursor_with_refused_units_comes_back_and_a_monitor_of_the_release_before_reads_it():
+    units = [(ARM, distinct.of([1, 2])), (ARM._replace(refused=True), distinct.of([3]))]
+    cursor = advance(None, (), units, store="s", now=NOON).cursor
+    assert from_bytes_of(to_bytes(cursor)) == cursor
+    plain = json.loads(zlib.decompress(to_bytes(cursor)[1:]))
+    # Two names and a sketch, of those that erred.
+    assert [(row[:2], len(row)) for row in plain["units"]] == [(["v1", "main"], 3)]
+    del plain["refused_units"]
+    older = from_bytes_of(b"\x01" + zlib.compress(json.dumps(plain).encode()))
+    assert older.units == {ARM: distinct.of([1, 2])}
 
 
 @pytest.mark.parametrize("data", [b"x", b"\x01", b"\x01abc", b"\x01\x78\x9c\x03\x00\x00\x00\x00\x01", b"\x02" * 99])

@@ -121,7 +121,9 @@ def to_bytes(cursor: Cursor) -> bytes:
         "read": cursor.read_time.isoformat(),
         "since": cursor.since.isoformat(),
         "counted": [[*key, base64.b64encode(encode(tally)).decode()] for key, tally in cursor.counted.items()],
-        "units": [[*arm, base64.b64encode(one.to_bytes()).decode()] for arm, one in cursor.units.items()],
+        # Apart from each other: the release before reads those that erred, and goes on.
+        "units": _packed(cursor.units, refused=False),
+        "refused_units": _packed(cursor.units, refused=True),
     }
     return bytes([_FORMAT]) + zlib.compress(json.dumps(plain, separators=(",", ":")).encode(), 1)
 
@@ -141,7 +143,19 @@ def from_bytes_of(data: bytes) -> Cursor:
             datetime.fromisoformat(plain["read"]),
             datetime.fromisoformat(plain["since"]),
             {CountKey(*key): decode(base64.b64decode(tally)) for *key, tally in plain["counted"]},
-            {ArmKey(*arm): from_bytes(base64.b64decode(one)) for *arm, one in plain["units"]},
+            {
+                ArmKey(version, variant, refused): from_bytes(base64.b64decode(one))
+                for field, refused in (("units", False), ("refused_units", True))
+                for version, variant, one in plain.get(field, ())
+            },
         )
     except Exception as error:  # whatever a stranger's bytes do to the decoders
         raise ValueError(f"not a cursor: {error}") from error
+
+
+def _packed(units: Mapping[ArmKey, Distinct], *, refused: bool) -> list[list[str]]:
+    return [
+        [arm.version, arm.variant, base64.b64encode(one.to_bytes()).decode()]
+        for arm, one in units.items()
+        if arm.refused is refused
+    ]
