@@ -200,6 +200,7 @@ def contract_of(declared: Contract, composition: Composition, field: str) -> tup
         tuple(_output(port, out.source, members) for port, out in zip(found.outputs, pipeline.outputs, strict=True)),
     )
     merged = _inherited(contract.with_details(declared, own), pipeline, members)
+    merged = _with_sensitive(merged, pipeline, members)
     return merged, file_of(Signature(found.inputs, found.outputs))
 
 
@@ -229,6 +230,36 @@ def _output(port: Port, source: Source, members: Mapping[str, Member]) -> Tensor
     # Callers and members exchange rows first, however a member's file declares them.
     plain = BatchDimension.UNSPECIFIED
     return replace(spec, name=port.name, datatype=port.datatype, shape=port.shape, batch_dimension=plain)
+
+
+def _with_sensitive(merged: Contract, pipeline: Pipeline, members: Mapping[str, Member]) -> Contract:
+    """Return a contract in which all is sensitive that has values which a member calls so.
+
+    Graphs and combiners move and rescale values; what a model makes of them is another value.
+    """
+    given_by = {output.name: output.source for output in pipeline.outputs}
+    found = {Source(REQUEST, spec.name) for spec in merged.inputs if spec.sensitive}
+    found |= {given_by[spec.name] for spec in merged.outputs if spec.sensitive and spec.name in given_by}
+    through: list[set[Source]] = []
+    for step in pipeline.steps:
+        own = members[step.name].contract
+        secret = {spec.name for spec in own.inputs if spec.sensitive}
+        found |= {edge.source for edge in step.inputs if edge.input in secret}
+        found |= {Source(step.name, spec.name) for spec in own.outputs if spec.sensitive}
+        if not isinstance(step.runs, ModelStep):
+            given = {Source(step.name, spec.name) for spec in own.outputs}
+            through.append(given | {edge.source for edge in step.inputs})
+    size = -1
+    while size < len(found):
+        size = len(found)
+        for tensors in through:
+            if tensors & found:
+                found |= tensors
+    return replace(
+        merged,
+        inputs=tuple(replace(spec, sensitive=Source(REQUEST, spec.name) in found) for spec in merged.inputs),
+        outputs=tuple(replace(spec, sensitive=given_by.get(spec.name) in found) for spec in merged.outputs),
+    )
 
 
 def _inherited(merged: Contract, pipeline: Pipeline, members: Mapping[str, Member]) -> Contract:
