@@ -36,13 +36,14 @@ async def test_what_is_there_with_the_same_digest_is_left_and_all_else_refused(
     assert content(scoring, at.prefix) == b"results"
 
 
+@pytest.mark.parametrize("digest", ["s1", "of answers whose last bits were others"])
 @pytest.mark.parametrize("kept", [b"", b"res"])
 async def test_what_a_store_kept_of_an_upload_that_was_cut_off_is_no_result_and_is_written_anew(
-    scoring: ScorerRig, objects: Objects, kept: bytes
+    scoring: ScorerRig, objects: Objects, kept: bytes, digest: str
 ):
     at = Location(scoring.s3.bucket, "out/part-0.parquet")
     told = {"sha256": "s1", "size": "7"}
-    scoring.client.put_object(Bucket=at.bucket, Key=at.prefix, Body=kept, Metadata=told)
+    scoring.client.put_object(Bucket=at.bucket, Key=at.prefix, Body=kept, Metadata=told | {"sha256": digest})
     assert objects.metadata(at) is None
     objects.create(at, b"results", {"sha256": "s1"})
     assert objects.metadata(at) == told

@@ -110,11 +110,12 @@ class Objects:
                 if there is None:
                     condition = {"IfNoneMatch": "*"}
                     continue
-                if there["Metadata"] != whole:
+                if not _is_whole(there):
+                    condition = {"IfMatch": there["ETag"]}
+                elif there["Metadata"] != whole:
                     raise
-                if _is_whole(there):
+                else:
                     return
-                condition = {"IfMatch": there["ETag"]}
 
     def _there(self, at: Location) -> dict[str, Any] | None:
         try:

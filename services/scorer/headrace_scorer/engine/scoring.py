@@ -23,7 +23,7 @@ from headrace_scorer.engine.expressions import Expressions
 from headrace_scorer.engine.inputs.files import chunks
 from headrace_scorer.engine.inputs.rows import Chunk, Rejected
 from headrace_scorer.engine.messages import ShardResult, Work
-from headrace_scorer.engine.objects import Objects
+from headrace_scorer.engine.objects import Objects, OutputTaken
 from headrace_scorer.engine.tensors import Faults, Tensor, column_of, tensor_of, type_of
 
 # Rows that are held at once, and that a row group of the results has.
@@ -92,7 +92,15 @@ class ShardScorer:
                 metadata |= {"rejected-key": below.prefix, "rejected-sha256": _sha256(rejected_file)}
                 self._objects.create(below, rejected_file, {"sha256": metadata["rejected-sha256"]})
             metadata |= {"size": str(file.stat().st_size)}  # as `create` does
-            self._objects.create(at, file, metadata)
+            try:
+                self._objects.create(at, file, metadata)
+            except OutputTaken:
+                # An actor that was given up, and was not gone, was first; another machine's answers may differ in their
+                # last bits. What is there counts, as it does for whoever finds it before.
+                there = self._objects.metadata(at)
+                if there is None or not metadata.keys() - {"rejected-key", "rejected-sha256"} <= there.keys():
+                    raise
+                metadata = there
         return _result_of(shard, at, metadata, time.process_time() - began)
 
     def sampled(self, shard: Shard, batch_rows: int, most_s: float) -> Sampled:

@@ -1,0 +1,51 @@
+"""Results of a shard: written once, by whoever is first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from headrace_scorer.decisions.shards import Shard
+from headrace_scorer.decisions.specs import Location
+from headrace_scorer.engine.objects import OutputTaken
+from headrace_scorer.engine.scoring import ShardScorer
+
+SHARD = Shard(0, "in/a.parquet", "e", 9)
+FIRST = {"rows": "5", "rejected": "0", "sha256": "of another machine", "size": "7"}
+
+
+class Overtaken:
+    """A store in which somebody writes an object between a look and a write."""
+
+    def __init__(self, there: dict[str, str]) -> None:
+        self._there, self._looks = there, 0
+
+    def metadata(self, at: Location) -> dict[str, str] | None:
+        self._looks += 1
+        return self._there if self._looks > 1 else None
+
+    def create(self, at: Location, file: Path, metadata: dict[str, str]) -> None:
+        raise OutputTaken(at.uri)
+
+
+def overtaken(there: dict[str, str], folder: Path) -> ShardScorer:
+    def write(shard: Shard, batch_rows: int, file: Path, rejected_file: Path) -> tuple[int, int]:
+        file.write_bytes(b"results")
+        return 5, 0
+
+    scorer: Any = object.__new__(ShardScorer)
+    scorer._work, scorer._folder = SimpleNamespace(output=Location("tables", "out")), folder
+    scorer._objects, scorer._write = Overtaken(there), write
+    return scorer
+
+
+def test_of_two_that_score_a_shard_the_results_of_the_first_count_whatever_their_last_bits(tmp_path: Path):
+    found = overtaken(FIRST, tmp_path).score(SHARD, 64)
+    assert (found.rows, found.sha256, found.size_bytes) == (5, "of another machine", 7)
+
+
+def test_what_is_no_result_of_a_shard_is_not_taken_for_one(tmp_path: Path):
+    with pytest.raises(OutputTaken):
+        overtaken({"author": "somebody else"}, tmp_path).score(SHARD, 64)
