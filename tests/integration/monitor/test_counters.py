@@ -3,11 +3,11 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from headrace_monitor.alerts.observations import EVERY_MODEL
@@ -28,6 +28,7 @@ from prometheus_client import CollectorRegistry
 from tests.kit.counting import CountingPlane, SendingPlane, key
 from tests.kit.served_from import CACHE, ONLINE
 
+T = TypeVar("T")
 ALWAYS = Span(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 RETENTION = RetentionPolicy(minutes=timedelta(days=2), counts=timedelta(days=90), silent=timedelta(days=7))
 
@@ -72,6 +73,22 @@ class _Ending:
     def __getattr__(self, name: str) -> Any:
         self._database.spend(self._connection)
         return getattr(self._connection, name)
+
+
+class BreakingDatabase(Database):
+    """A database whose first connection breaks after what is repeatable was read from it."""
+
+    broke = False
+
+    async def repeatable(self, act: Callable[[Any], Awaitable[T]]) -> T:
+        async def read(connection: Any) -> T:
+            found = await act(connection)
+            if not self.broke:
+                self.broke = True
+                await connection.execute("select pg_terminate_backend(pg_backend_pid())")
+            return found
+
+        return await super().repeatable(read)
 
 
 @dataclass
@@ -298,3 +315,15 @@ async def test_a_monitor_that_ends_between_two_statements_has_counted_all_of_a_r
         seen = await counting.reading.traffic("fraud", ALWAYS)
     assert counts_of(seen) == {(one.version, one.served_from, one.code): n for one, n in plane.answered.items()}
     assert seen.dropped_predictions == plane.dropped
+
+
+async def test_traffic_that_is_read_again_after_a_connection_broke_is_counted_once(postgres_url):
+    async with BreakingDatabase(Address(postgres_url), size=2) as database:
+        await database.migrate()
+        counting = Counting(database)
+        plane = CountingPlane()
+        plane.answer(key(), 0.01, 7)
+        await counting.intake.take(plane.report())
+        found = await counting.reading.of_models(["fraud"], ALWAYS)
+        assert database.broke
+        assert [one.count for one in found["fraud"]] == [7]

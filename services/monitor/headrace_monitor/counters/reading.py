@@ -64,7 +64,8 @@ class TrafficReader:
 
         async def read(connection: Any) -> tuple[Mapping[Group, Tally], int, int]:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                sums = await _sums_of_model(connection, model, span)
+                arguments = model, span.start, span.end
+                sums = await _added_up(connection, _SQL["tallies_of_model"], arguments, _group)
                 dropped = await dropped_in(connection, span)
                 return sums, dropped, await self._losses.lost_batches(connection, span)
 
@@ -74,18 +75,16 @@ class TrafficReader:
 
     async def of_models(self, models: Sequence[str], span: Span) -> Mapping[str, Sequence[Traffic]]:
         """Return the traffic of those of the models that have any. Raises Unavailable."""
-        sums: Sums[tuple[str, Group]] = Sums()
 
-        async def read(connection: Any) -> None:
+        async def read(connection: Any) -> Mapping[tuple[str, Group], Tally]:
+            arguments = models, span.start, span.end
             async with connection.transaction(readonly=True):
-                await _add_up(
-                    connection, _SQL["tallies_of_models"], (models, span.start, span.end), sums, _of_each_model
-                )
+                return await _added_up(connection, _SQL["tallies_of_models"], arguments, _of_each_model)
 
         async with self._turns.turn():
-            await self._database.repeatable(read)
+            sums = await self._database.repeatable(read)
         by_model: dict[str, dict[Group, Tally]] = {}
-        for (model, group), tally in sums.items().items():
+        for (model, group), tally in sums.items():
             by_model.setdefault(model, {})[group] = tally
         return await asyncio.to_thread(lambda: {model: traffic_of(found) for model, found in by_model.items()})
 
@@ -101,16 +100,12 @@ def tally_of(row: Any) -> Tally:
     return tally if row["base"] is None else tally.minus(decode(row["base"]))
 
 
-async def _sums_of_model(connection: Any, model: str, span: Span) -> Mapping[Group, Tally]:
-    sums: Sums[Group] = Sums()
-    await _add_up(connection, _SQL["tallies_of_model"], (model, span.start, span.end), sums, _group)
-    return sums.items()
-
-
-async def _add_up(
-    connection: Any, query: str, arguments: tuple[Any, ...], sums: Sums[K], key_of: Callable[[Any], K]
-) -> None:
+async def _added_up(
+    connection: Any, query: str, arguments: tuple[Any, ...], key_of: Callable[[Any], K]
+) -> Mapping[K, Tally]:
     """Add up the tallies that a query returns, some at a time, while others are answered."""
+    # Of this reading alone: one whose connection broke is repeated.
+    sums: Sums[K] = Sums()
 
     def add(rows: Sequence[Any]) -> None:
         sums.add((key_of(row), tally_of(row)) for row in rows)
@@ -118,6 +113,7 @@ async def _add_up(
     cursor = await connection.cursor(query, *arguments)
     while rows := await cursor.fetch(CHUNK_ROWS):
         await asyncio.to_thread(add, rows)
+    return sums.items()
 
 
 def _group(row: Any) -> Group:
