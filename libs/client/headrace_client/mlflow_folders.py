@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from headrace_client.errors import invalid
-from headrace_client.local_files import text_of
+from headrace_client.local_files import read_as, text_of
 from headrace_client.model_files import inside
 
 DESCRIPTION = "MLmodel"
@@ -37,10 +37,9 @@ def is_mlflow(path: Path) -> bool:
 def read_mlflow(folder: Path) -> MlflowModel:
     """Return what the description of a folder says. Raises InvalidArgument."""
     path = folder / DESCRIPTION
-    try:
-        told = yaml.safe_load(text_of(path, "model", "a description of a model"))
-    except yaml.YAMLError as error:
-        raise invalid("model", f"{path} is no YAML: {str(error).splitlines()[0]}") from None
+    text = text_of(path, "model", "a description of a model")
+    with read_as("YAML", path, "model"):
+        told = yaml.safe_load(text)
     flavours = told.get("flavors") if isinstance(told, dict) else None
     if not isinstance(flavours, dict):
         raise invalid("model", f"{path} names no flavours")
@@ -53,6 +52,8 @@ def read_mlflow(folder: Path) -> MlflowModel:
             "export it to ONNX",
         )
     file = inside(folder, flavours[flavour].get(_FILES[flavour]), f"{path}, flavour {flavour},")
+    if not file.is_file():
+        raise invalid("model", f"{path}, flavour {flavour}, names {file.name!r}, which is no file")
     return MlflowModel(file, flavour, _text(told, "run_id"), _facts(told, flavour))
 
 

@@ -129,10 +129,11 @@ def inside(folder: Path, name: object, what: str) -> Path:
     if not isinstance(name, str) or not name:
         raise invalid("model", f"{what} names no file")
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise invalid("model", f"{what} names {name!r}, which does not lie in {folder}")
-    if not path.exists():
-        raise invalid("model", f"{what} names {name!r}, which is not there")
+    with read_as("a name of a file", path, "model"):  # one with a null byte, or longer than a file system takes
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise invalid("model", f"{what} names {name!r}, which does not lie in {folder}")
+        if not path.exists():
+            raise invalid("model", f"{what} names {name!r}, which is not there")
     return path
 
 

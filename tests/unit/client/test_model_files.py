@@ -180,8 +180,12 @@ def test_a_folder_of_mlflow_is_its_model_with_the_run_in_the_lineage(tmp_path: P
         ("flavors: {onnx: {}}", "names no file"),
         ("flavors: {keras: {}, python_function: {}}", "has the flavours keras; onnx, xgboost"),
         ("flavors: [1]", "names no flavours"),
-        ("[1", "is no YAML"),
-        ("x: !!python/object/apply:os.system ['true']", "is no YAML"),
+        ("[1", "is not YAML"),
+        ("x: !!python/object/apply:os.system ['true']", "is not YAML"),
+        ("{" * 2000, "nested too deeply"),
+        ("flavors: {onnx: {data: .}}", "is no file"),
+        (r'flavors: {onnx: {data: "a\0b"}}', "is not a name of a file"),
+        (f"flavors: {{onnx: {{data: {'a' * 5000}}}}}", "File name too long"),
     ],
 )
 def test_a_description_that_names_no_model_of_its_folder_is_refused(tmp_path: Path, description, why):

@@ -42,7 +42,9 @@ class Source:
 def conversion_options(command: F) -> F:
     """Add the options of what is converted first."""
     for option in (
-        click.option("--trust", is_flag=True, help="Read a pickle, which runs the code in it."),
+        click.option(
+            "--trust", is_flag=True, help="Read a pickle, or run a network of PyTorch or TensorFlow: either is code."
+        ),
         click.option(
             "--python",
             help="The Python whose packages convert; default that of the active virtual environment.",
