@@ -83,7 +83,7 @@ class Creating:
             async with self._places, asyncio.timeout(CHECK_S):
                 checked = await self._engine.checked(job)
         except TimeoutError:
-            told = f"{job.spec.reads} was not checked within {CHECK_S:g} s: look at S3, and at the size of the input"
+            told = f"{job.spec.reads} was not checked within {CHECK_S:g} s: look at where it is, and at its size"
             raise Unavailable(told, reason="CHECK_TOO_SLOW", retry_after_s=60.0) from None
         except ProcessLost as error:
             log.warning("a check was lost", input=job.spec.reads, problem=str(error), wrote=error.wrote)

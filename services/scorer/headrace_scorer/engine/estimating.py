@@ -9,6 +9,7 @@ from pathlib import Path
 from headrace_runtime.artifacts.cache import ArtifactError
 from headrace_runtime.backends.backend import BackendLost, LoadError
 
+from headrace_scorer.engine.expressions import WrongExpression
 from headrace_scorer.engine.inputs.rows import Unreadable
 from headrace_scorer.engine.messages import EstimateAnswer, EstimateOrder, from_json
 from headrace_scorer.engine.objects import InputChanged, StoreAway, StoreRefuses
@@ -35,6 +36,11 @@ def main() -> None:
         say(EstimateAnswer(failure="MODEL_FAILED", reason=str(error)))
     except (InputChanged, StoreRefuses, Unreadable) as error:
         say(EstimateAnswer(failure="INPUT_UNREADABLE", reason=str(error)))
+    except WrongExpression as error:
+        say(EstimateAnswer(failure="EXPRESSION_FAILED", reason=str(error)))
+    except OSError as error:
+        told = f"{error.strerror or error}: give the scorer's work folder (SCORER_WORK_DIR) more room"
+        say(EstimateAnswer(failure="DISK_FULL", reason=told, transient=True))
 
 
 def _sampled(order: EstimateOrder, began: float) -> EstimateAnswer:
