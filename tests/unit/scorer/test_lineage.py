@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from headrace_scorer.decisions.jobs import Event, Job, Manifest, Plan, Progress, State, Version
 from headrace_scorer.decisions.lineage import run_event, run_id
-from headrace_scorer.decisions.specs import Location, Spec
+from headrace_scorer.decisions.specs import Location, Source, Spec
 from openlineage.client import event_v2
 from openlineage.client.generated import (
     dataset_version_dataset,
@@ -121,3 +121,12 @@ def test_inputs_and_outputs_are_datasets_with_what_tells_them_from_others() -> N
     (output,) = event["outputs"]
     assert (output["name"], output["facets"]["version"]["datasetVersion"]) == ("scored/digits/job-7", "out1")
     assert output["outputFacets"]["outputStatistics"]["rowCount"] == 98
+
+
+def test_two_queries_of_one_source_are_two_jobs_to_lineage_and_the_same_one_is_one():
+    def name(query: str) -> str:
+        spec = replace(JOB.spec, source=Source("warehouse", query=query))
+        return told(replace(JOB, spec=spec), "created")["job"]["name"]
+
+    assert name("select 1") == name("select 1") != name("select 2")
+    assert name("select 1").startswith("scoring.digits.warehouse.query-")

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from headrace_scorer.decisions.jobs import Event, Job, State
-from headrace_scorer.decisions.specs import Location
+from headrace_scorer.decisions.specs import Location, Source, Spec
 
 NAMESPACE = "headrace"
 PRODUCER = "urn:headrace:scorer"
@@ -51,7 +51,7 @@ def run_event(job: Job, event: Event, time: datetime, incarnation: UUID, code_ve
         "run": {"runId": str(run_id(job, incarnation)), "facets": _run_facets(job, code_version)},
         "job": {
             "namespace": NAMESPACE,
-            "name": f"scoring.{job.model}.{job.spec.reads}",
+            "name": f"scoring.{job.model}.{_read(job.spec)}",
             "facets": {"jobType": _JOB_TYPE},
         },
         "inputs": [_input(job), _model(job)],
@@ -81,9 +81,17 @@ def _input(job: Job) -> dict[str, Any]:
     }
     dataset = _dataset(job.spec.input, job.plan.input_digest if job.plan is not None else "")
     if (source := job.spec.source) is not None:
-        query = hashlib.sha256(source.query.encode()).hexdigest()[:16]
-        dataset |= {"namespace": f"source://{source.name}", "name": source.table or f"query-{query}"}
+        dataset |= {"namespace": f"source://{source.name}", "name": _rows(source)}
     return dataset | {"inputFacets": {"inputStatistics": _facet("InputStatisticsInputDatasetFacet", **counts)}}
+
+
+def _read(spec: Spec) -> str:
+    return spec.input.uri if spec.source is None else f"{spec.source.name}.{_rows(spec.source)}"
+
+
+def _rows(source: Source) -> str:
+    """Return a name of a table, or of a query: the same for the same one, and for no other."""
+    return source.table or f"query-{hashlib.sha256(source.query.encode()).hexdigest()[:16]}"
 
 
 def _model(job: Job) -> dict[str, Any]:
