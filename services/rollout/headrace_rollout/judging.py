@@ -24,7 +24,7 @@ from headrace_rollout.shadow_reports import ShadowReports
 
 log = structlog.get_logger()
 
-READ_S = 3.0
+READ_S, HISTORY_S = 3.0, 10.0
 _ONLINE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE
 
 
@@ -94,7 +94,10 @@ class Judge:
         return self._alerts.experiment(model)
 
     async def _past(self, rollout: Rollout) -> Sequence[Sequence[Count]]:
-        """Return what the version before was asked in the last hour; nothing while the monitor does not say."""
+        """Return what the version before was asked in the last hour; nothing of a monitor that tells no history.
+
+        Raises what the monitor answers: what begins without its past is judged without it to the end.
+        """
         request = evidence_pb2.ReadHistoryRequest(
             model=rollout.model,
             version=rollout.baseline,
@@ -103,8 +106,10 @@ class Judge:
             blocks=history.BLOCKS,
         )
         try:
-            blocks = (await self._stub.ReadHistory(request, timeout=READ_S)).blocks
+            blocks = (await self._stub.ReadHistory(request, timeout=HISTORY_S)).blocks
         except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                raise from_rpc_error(error) from None
             log.warning("no history", rollout=rollout.name, reason=error.details())
             return ()
         return [_online_counts(block.counts) for block in blocks]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc, ingest_pb2_grpc
 from headrace.router.v1 import predict_pb2
 from headrace_monitor.storage.schema import Database
@@ -17,6 +18,7 @@ from headrace_rollout.documents import record_of
 from headrace_rollout.judging import Judge
 from headrace_servicekit.client import channel
 from headrace_servicekit.clock import SystemClock
+from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import serving
 
@@ -115,3 +117,21 @@ async def test_a_monitor_that_tells_no_history_holds_no_rollout_up():
         judge = Judge(opened, FreezeAlerts(opened, clock))
         evidence = await judge.begin(rollout(SWITCH), clock.now())
     assert record_of(evidence).history_rps is None
+
+
+async def test_a_monitor_that_does_not_answer_what_was_keeps_a_rollout_from_its_first_request():
+    class Away(evidence_pb2_grpc.EvidenceServiceServicer):
+        async def ReadCounts(self, request: Any, context: Any) -> evidence_pb2.ReadCountsResponse:
+            return evidence_pb2.ReadCountsResponse(cursor=b"c")
+
+        async def ReadHistory(self, request: Any, context: Any) -> evidence_pb2.ReadHistoryResponse:
+            raise Unavailable("the monitor has not reached its database yet", reason="DATABASE_UNAVAILABLE")
+
+    clock = SystemClock()
+    async with (
+        serving(lambda server: evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(Away(), server)) as server,
+        channel(server.address) as opened,
+    ):
+        judge = Judge(opened, FreezeAlerts(opened, clock))
+        with pytest.raises(Unavailable, match="database"):
+            await judge.begin(rollout(SWITCH), clock.now())
