@@ -11,6 +11,7 @@ from headrace_scorer.decisions.specs import Source
 from headrace_scorer.engine.messages import SourceAccess
 
 POSTGRESQL, ICEBERG = "postgresql", "iceberg"
+_URIS = ("postgresql://", "postgres://")
 _FILE = TypeAdapter(dict[str, SourceAccess])
 
 
@@ -31,6 +32,9 @@ def access_of(source: Source, file: Path | None) -> SourceAccess:
         raise SourceUnusable(f"source '{source.name}' is not declared: {there} (SCORER_SOURCES_FILE)")
     if found.type not in (POSTGRESQL, ICEBERG):
         told = f"source '{source.name}' is of type '{found.type}', and there are {POSTGRESQL} and {ICEBERG}"
+        raise SourceUnusable(f"{told}: correct it in SCORER_SOURCES_FILE")
+    if found.type == POSTGRESQL and not found.uri.startswith(_URIS):
+        told = f"the uri of source '{source.name}' does not begin with {_URIS[0]}"
         raise SourceUnusable(f"{told}: correct it in SCORER_SOURCES_FILE")
     if (found.type == ICEBERG) != bool(source.table):
         wanted = "a table" if found.type == ICEBERG else "a query"

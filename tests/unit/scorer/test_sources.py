@@ -24,6 +24,8 @@ DECLARED = {
     "warehouse": {"type": "postgresql", "uri": "postgresql://db/warehouse"},
     "lake": {"type": "iceberg", "properties": {"type": "rest"}},
     "odd": {"type": "oracle"},
+    "keywords": {"type": "postgresql", "uri": "host=db password=secret"},
+    "nowhere": {"type": "postgresql"},
 }
 
 
@@ -42,8 +44,10 @@ def test_a_source_is_what_the_file_says_of_its_name(file: Path):
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        (Source("gone", query="select 1"), "there are lake, odd, warehouse"),
+        (Source("gone", query="select 1"), "there are keywords, lake, nowhere, odd, warehouse"),
         (Source("odd", query="select 1"), "is of type 'oracle'"),
+        (Source("keywords", query="select 1"), "does not begin with postgresql://: correct"),
+        (Source("nowhere", query="select 1"), "does not begin with postgresql://: correct"),
         (Source("lake", query="select 1"), "give a table"),
         (Source("warehouse", table="a.b"), "give a query"),
     ],
