@@ -153,9 +153,25 @@ def test_a_pickle_sees_no_secrets_and_reaches_nobody(hostile, folder: Path, monk
         pytest.param("import os; os._exit(3)", "ended with code 3", id="ends"),
         pytest.param("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "more of a processor", id="crashes"),
         pytest.param(
-            "import os, sys; os.write(1, b'{\"columns\": 5}\\n'); os._exit(0)", "answers nonsense", id="answers itself"
+            "import os\nfor name in ('model.onnx', 'validation.json'): open(name, 'w').close()\n"
+            "os.write(1, b'{\"columns\": 5}\\n'); os._exit(0)",
+            "answers nonsense",
+            id="answers itself",
         ),
         pytest.param("raise ValueError('broken')", "ValueError: broken", id="raises"),
+        pytest.param(
+            "import os; os.remove('said'); os.mkfifo('said')", r"holds a builtins\.NoneType", id="replaces its answer"
+        ),
+        pytest.param(
+            "import os; os.mkfifo('model.onnx'); os.write(1, b'{}\\n'); os._exit(0)",
+            r"left no file model\.onnx",
+            id="leaves a pipe",
+        ),
+        pytest.param(
+            "import os; os.symlink('/etc/hosts', 'model.onnx'); os.write(1, b'{}\\n'); os._exit(0)",
+            r"left no file model\.onnx",
+            id="leaves a link",
+        ),
     ],
 )
 def test_a_pickle_that_misbehaves_is_an_error_of_the_file(hostile, folder: Path, code: str, words: str) -> None:

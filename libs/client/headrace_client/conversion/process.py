@@ -78,6 +78,9 @@ def convert(
 def _converted(answer: Mapping[str, Any], path: Path, folder: Path) -> Converted:
     """Return an answer as a value. A pickle may have written it: nothing of it is taken on trust."""
     sha256 = _sha256(path)
+    for made in (folder / "model.onnx", folder / "validation.json"):
+        if made.is_symlink() or not made.is_file():
+            raise invalid("model", f"{path} is not converted: the process that reads it left no file {made.name}")
     try:
         return Converted(
             onnx=folder / "model.onnx",

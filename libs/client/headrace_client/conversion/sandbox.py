@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from headrace_client.errors import invalid
 
@@ -33,9 +33,9 @@ def run(
     Raises InvalidArgument where it ends otherwise, or takes too long.
     """
     said = folder / "said"
-    # No secrets of ours; what it prints goes to a file, of which the last line is read.
+    # No secrets of ours; what it prints goes to a file, of which the last line is read: whatever has its name then.
     variables = {"PATH": os.defpath, "HOME": str(folder), "OMP_NUM_THREADS": "2"}
-    with said.open("wb") as out:
+    with said.open("w+b") as out:
         process = subprocess.Popen(
             (python, "-I", worker, *arguments),
             stdin=subprocess.DEVNULL,
@@ -54,16 +54,16 @@ def run(
             except ProcessLookupError:  # nothing of it is there any more
                 pass
             process.wait()
+        last = _end_of(out)
     try:
-        answer = json.loads(_end_of(said).splitlines()[-1])
+        answer = json.loads(last.splitlines()[-1])
         return answer if isinstance(answer, dict) else {}
     except (IndexError, ValueError, RecursionError):
         limit = "used more of a processor or memory than it may" if code < 0 else f"ended with code {code}"
         raise invalid("model", f"{undone}: the process that reads it {limit}") from None
 
 
-def _end_of(file: Path) -> bytes:
+def _end_of(opened: BinaryIO) -> bytes:
     """Return the last bytes of what may be gigabytes."""
-    with file.open("rb") as opened:
-        opened.seek(max(0, file.stat().st_size - _LAST_BYTES))
-        return opened.read()
+    opened.seek(max(0, os.fstat(opened.fileno()).st_size - _LAST_BYTES))
+    return opened.read(_LAST_BYTES)
