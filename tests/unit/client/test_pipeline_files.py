@@ -1,10 +1,12 @@
 """Pipelines in files: what becomes of one, and that whatever is wrong is told with its line."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from headrace.registry.v1 import pipeline_pb2
-from headrace_client.cli.graphs import as_mermaid, levels
+from headrace_client.cli.graphs import as_mermaid, levels, limits
+from headrace_client.durations import parse_duration
 from headrace_client.errors import FieldViolation, InvalidArgument, Unavailable
 from headrace_client.pipeline_files import read_pipeline
 
@@ -165,6 +167,13 @@ def test_a_pipeline_is_drawn_with_what_each_step_runs(written):
     assert '    step5{{"mean<br>weighted, 1 of 2"}}' in drawn
     assert '    request -- "image" --> step1' in drawn
     assert '    step5 -- "probabilities" --> answer' in drawn
+
+
+@pytest.mark.parametrize(("cache", "told"), [("1500ms", "1.5 s"), ("10m", "600 s"), ("5ms", "0.005 s")])
+def test_a_step_says_for_how_long_it_is_kept(cache: str, told: str):
+    pipeline = composed({"a": {"model": "m", "inputs": {"x": "request.x"}}}, {"y": "a.y"})
+    pipeline.steps[0].cache_ttl.FromTimedelta(parse_duration(cache) or timedelta())
+    assert limits(pipeline.steps[0]) == f"  (kept for {told})"
 
 
 def test_names_of_tensors_do_not_break_a_picture():

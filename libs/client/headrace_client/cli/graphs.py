@@ -121,7 +121,7 @@ def _draw(output: Output, pipeline: pipeline_pb2.Pipeline, found: dict[str, str]
         output.say("[dim]│[/]")
         for step in level:
             mark = "├─" if step is not level[-1] else "╰─"
-            output.say(f"[dim]{mark}[/] [bold]{step.name}[/]  {shown(runs(step, found))}{shown(_limits(step))}")
+            output.say(f"[dim]{mark}[/] [bold]{step.name}[/]  {shown(runs(step, found))}{shown(limits(step))}")
             bar = "│ " if step is not level[-1] else "  "
             for edge in step.inputs:
                 source = f"{edge.source.step or REQUEST}.{edge.source.tensor}"
@@ -132,7 +132,7 @@ def _draw(output: Output, pipeline: pipeline_pb2.Pipeline, found: dict[str, str]
         output.say(f"[dim]       {shown(one.name)} ← {shown(f'{one.source.step}.{one.source.tensor}')}[/]")
 
 
-def _limits(step: pipeline_pb2.PipelineStep) -> str:
+def limits(step: pipeline_pb2.PipelineStep) -> str:
     """Return how a step is run where that is declared, for the end of its line."""
     parts = [f"pool {step.pool}"] if step.pool else []
     if step.HasField("timeout"):
@@ -140,7 +140,7 @@ def _limits(step: pipeline_pb2.PipelineStep) -> str:
     if step.retries:
         parts.append(f"{step.retries} {'retry' if step.retries == 1 else 'retries'}")
     if step.HasField("cache_ttl"):
-        parts.append(f"kept for {step.cache_ttl.ToSeconds() or step.cache_ttl.ToMilliseconds() / 1000:g} s")
+        parts.append(f"kept for {step.cache_ttl.ToMilliseconds() / 1000:g} s")
     if step.soft_fail:
         parts.append("zeros when it fails")
     return f"  ({', '.join(parts)})" if parts else ""
