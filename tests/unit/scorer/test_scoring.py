@@ -30,22 +30,44 @@ class Overtaken:
         raise OutputTaken(at.uri)
 
 
-def overtaken(there: dict[str, str], folder: Path) -> ShardScorer:
+class Lossy:
+    """A store that has what is rejected, but no results yet."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, dict[str, str]] = {}
+
+    def metadata(self, at: Location) -> dict[str, str] | None:
+        return None
+
+    def create(self, at: Location, file: Path, metadata: dict[str, str]) -> None:
+        if at.prefix.startswith("out/_rejected/") and self.there.setdefault(at.prefix, metadata) != metadata:
+            raise OutputTaken(at.uri)
+
+
+def scorer_with(store: Any, folder: Path, rejected: str = "") -> ShardScorer:
     def write(shard: Shard, batch_rows: int, file: Path, rejected_file: Path) -> tuple[int, int]:
         file.write_bytes(b"results")
-        return 5, 0
+        rejected_file.write_text(rejected)
+        return 5, len(rejected.splitlines())
 
     scorer: Any = object.__new__(ShardScorer)
     scorer._work, scorer._folder = SimpleNamespace(output=Location("tables", "out")), folder
-    scorer._objects, scorer._write = Overtaken(there), write
+    scorer._objects, scorer._write = store, write
     return scorer
 
 
 def test_of_two_that_score_a_shard_the_results_of_the_first_count_whatever_their_last_bits(tmp_path: Path):
-    found = overtaken(FIRST, tmp_path).score(SHARD, 64)
+    found = scorer_with(Overtaken(FIRST), tmp_path).score(SHARD, 64)
     assert (found.rows, found.sha256, found.size_bytes) == (5, "of another machine", 7)
 
 
 def test_what_is_no_result_of_a_shard_is_not_taken_for_one(tmp_path: Path):
     with pytest.raises(OutputTaken):
-        overtaken({"author": "somebody else"}, tmp_path).score(SHARD, 64)
+        scorer_with(Overtaken({"author": "somebody else"}), tmp_path).score(SHARD, 64)
+
+
+def test_a_row_that_is_rejected_for_another_reason_the_next_time_does_not_stop_the_job(tmp_path: Path):
+    store = Lossy()
+    found = [scorer_with(store, tmp_path, f"{reason}\n").score(SHARD, 64) for reason in ("quarantined", "lost", "lost")]
+    assert [one.rejected_key in store.there for one in found] == [True] * 3
+    assert found[0].rejected_key != found[1].rejected_key == found[2].rejected_key

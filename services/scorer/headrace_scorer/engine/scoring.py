@@ -87,10 +87,12 @@ class ShardScorer:
             rows, rejected = self._write(shard, batch_rows, file, rejected_file)
             metadata = {"rows": str(rows), "rejected": str(rejected), "sha256": _sha256(file)}
             if rejected:
-                # First: whoever finds results finds these too.
-                below = self._work.output.below("_rejected", f"{shard.file}.jsonl")
-                metadata |= {"rejected-key": below.prefix, "rejected-sha256": _sha256(rejected_file)}
-                self._objects.create(below, rejected_file, {"sha256": metadata["rejected-sha256"]})
+                # First: whoever finds results finds these too. By their digest, for a batcher may give another reason
+                # the next time, and of an attempt that was lost these are all that is left.
+                told = _sha256(rejected_file)
+                below = self._work.output.below("_rejected", f"{shard.file}-{told[:16]}.jsonl")
+                metadata |= {"rejected-key": below.prefix, "rejected-sha256": told}
+                self._objects.create(below, rejected_file, {"sha256": told})
             metadata |= {"size": str(file.stat().st_size)}  # as `create` does
             try:
                 self._objects.create(at, file, metadata)
