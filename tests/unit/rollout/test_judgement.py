@@ -246,6 +246,25 @@ def test_a_switch_to_a_cold_cache_that_makes_all_answers_slower_is_not_taken_bac
     assert slow.decision is Decision.ROLL_BACK
 
 
+@pytest.mark.parametrize(
+    ("failed", "decision"),
+    [
+        pytest.param(4, Decision.ADVANCE, id="as many as the version before"),
+        pytest.param(14, Decision.ROLL_BACK, id="more than three times as many"),
+    ],
+)
+def test_a_version_whose_callers_have_always_had_errors_is_proven_in_the_last_step_too(failed: int, decision: Decision):
+    record, now = judgement.begin(CANARY, "", NOW), NOW
+    beside = (answers(NEW, 98), errors(NEW, 2), answers(OLD, 98), errors(OLD, 2))
+    alone = (answers(NEW, 200 - failed), errors(NEW, failed))
+    for step, arms, counts in ((1, ARMS, beside), (2, ALONE, alone)):
+        begun = now
+        for _ in range(300):
+            now += SECOND
+            record = judgement.taken(record, CANARY, arms, Counts(now, SECOND, counts), "", step, begun)
+    assert judgement.verdict(record, CANARY, 2, begun, now).decision is decision
+
+
 # Of one request in two seconds, in a pattern without a rhythm.
 SPARSE = [1, 0, 0, 2, 0, 1, 0, 0, 1, 0]
 SPARSE_HOUR = [block(asked=150)] * 12

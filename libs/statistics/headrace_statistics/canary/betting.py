@@ -107,15 +107,18 @@ def tolerated_alone(policy: Policy, state: JudgementState, metric: Metric) -> fl
 
 
 def margin_alone(policy: Policy, state: JudgementState, metric: Metric) -> float:
-    """Return the rate that a canary with nothing beside it is to be below: of what its past had for certain in its
-    worst time, where no baseline has served beside it.
+    """Return the rate that a canary with nothing beside it is to be below: of what the baseline had for certain while
+    it served beside it, or else the past in its worst time.
     """
     one = state.metrics[metric]
     if state.burdened and metric is Metric.SLO:
         return HIGHEST_TOLERATED
-    if state.baseline_requests or not one.prior_requests:
+    bad, requests = one.baseline_bad, state.baseline_requests
+    if not requests:
+        bad, requests = one.prior_bad, one.prior_requests
+    if not requests:
         return policy.margin_rate
-    low, _ = rate_bounds(one.prior_bad, one.prior_requests, policy.promotion_alpha / 10)
+    low, _ = rate_bounds(bad, requests, policy.promotion_alpha / 10)
     return min(policy.margin_ratio * low + policy.margin_rate, HIGHEST_TOLERATED)
 
 
