@@ -9,7 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from headrace_scorer.decisions.specs import Location, Source, Spec
+from headrace_scorer.engine import planning
 from headrace_scorer.engine.messages import Access, PlanOrder, SourceAccess, Work
+from headrace_scorer.engine.objects import Listed
 from headrace_scorer.engine.processes import Failed
 from headrace_scorer.engine.sources import iceberg
 from headrace_scorer.engine.sources.copying import copied
@@ -81,16 +83,46 @@ def test_a_table_that_is_not_there_is_named(lake: dict[str, str], table: str):
     assert (failed.value.failure, failed.value.transient) == ("SOURCE_UNUSABLE", False)
 
 
-class EmptyStore:
-    """A store that has nothing, and is given nothing."""
+class Store:
+    """A store that has names alone."""
 
-    def listed(self, at: Location) -> tuple[()]:
-        return ()
+    def __init__(self, *keys: str) -> None:
+        self.keys = list(keys)
+
+    def listed(self, at: Location) -> list[Listed]:
+        return [Listed(key, "e", 1) for key in self.keys]
+
+    def remove(self, bucket: str, key: str) -> None:
+        self.keys.remove(key)
+
+    def create(self, at: Location, file: Path, metadata: dict[str, str]) -> None:
+        self.keys.append(at.prefix)
+
+    def found(self, bucket: str, key: str) -> Listed:
+        return Listed(key, "e", 1)
 
 
 def test_a_copy_that_finds_no_room_says_so_and_is_not_begun_anew(lake: dict[str, str], tmp_path: Path):
     (tmp_path / "copy.parquet").symlink_to("/dev/full")
-    store: Any = EmptyStore()
+    store: Any = Store()
     with pytest.raises(Failed, match=r"No space left on device.*work folder") as failed:
-        copied(replace(order_of(lake), folder=str(tmp_path)), store, ["a"])
+        copied(replace(order_of(lake), folder=str(tmp_path)), store, ["a"], ())
     assert (failed.value.failure, failed.value.transient) == ("DISK_FULL", False)
+
+
+def test_what_a_lost_copy_left_is_removed_and_what_another_process_copies_meanwhile_is_not(
+    lake: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store: Any = Store("_input/of-a-lost-one")
+    asked = planning.schema_of
+
+    def slowly(order: PlanOrder) -> pa.Schema:
+        store.keys.append("_input/of-another-one")
+        return asked(order)
+
+    monkeypatch.setattr(planning, "schema_of", slowly)
+    order = order_of(lake)
+    spec = replace(order.work.spec, keep=("a",))
+    made = planning._listed(replace(order, folder=str(tmp_path), work=replace(order.work, spec=spec)), store)
+    assert store.keys == ["_input/of-another-one", *(one.key for one in made)]
+    assert len(made) == 1

@@ -64,10 +64,13 @@ def plan(order: PlanOrder, objects: Objects) -> tuple[list[Shard], Checked]:
 
 def _listed(order: PlanOrder, objects: Objects) -> list[Listed]:
     if order.source is not None:
+        # Before the source is asked, which may take long: a process that was taken for lost, and is not, must not
+        # remove what is copied by another one meanwhile.
+        left = list(objects.listed(order.work.spec.input))
         checked = _checked(order, _of_source(order))
         if checked.mismatches:
             raise _mismatch(checked)
-        return copied(order, objects, checked.read)
+        return copied(order, objects, checked.read, left)
     return list(_inputs(order, objects)) if order.work.spec.format is not Format.DELTA else delta_files(order, objects)
 
 

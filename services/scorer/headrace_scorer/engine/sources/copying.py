@@ -26,14 +26,14 @@ def schema_of(order: PlanOrder) -> pa.Schema:
     return distinct(reader_of(order).schema(order))
 
 
-def copied(order: PlanOrder, objects: Objects, columns: Sequence[str]) -> list[Listed]:
+def copied(order: PlanOrder, objects: Objects, columns: Sequence[str], before: Sequence[Listed]) -> list[Listed]:
     """Copy the rows of a source, and return the files. Raises Failed, and what S3 raises.
 
     Their names are of this copy alone: a process that was lost before its copy was whole leaves files that nobody
-    reads, which are removed here.
+    reads, which are removed here. before: those that were there before this process asked the source.
     """
     below = order.work.spec.input
-    for left in list(objects.listed(below)):
+    for left in before:
         objects.remove(below.bucket, left.key)
     token, listed = secrets.token_hex(8), list[Listed]()
     try:
