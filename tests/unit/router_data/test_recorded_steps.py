@@ -109,6 +109,23 @@ def test_what_a_member_calls_sensitive_is_not_in_the_pipelines_own_record_either
     assert (set(seen.inputs), {one.name for one in seen.outputs.outputs}) == (inputs, outputs)
 
 
+def test_attributes_that_are_called_like_what_a_member_calls_sensitive_are_in_no_record():
+    version = with_sensitive(("large", "inputs", "x"))
+    for contract in (one.contract for one in version.members):
+        for spec in contract.inputs:
+            if spec.sensitive:
+                spec.columns.extend(("income", "b", "c", "d"))
+    among = table_of(table("ensemble", [version]), {})
+    attributes = {"Income": "9000", "country": "AT"}
+    given = {name: ("FP32", [1, 4], ROWS[:1].tobytes()) for name in ("x", "z")}
+    recorder, batch = Recorder(1 << 30, new_drops(), lambda: None), Batch()
+    recorder.add(*answered(among, inputs=given, attributes=attributes))
+    add(recorder, recorded_steps(among)["small"], attributes=attributes)
+    batch.add([Record._make(one) for one in recorder.take(1.0).records], 1.0, 1.7e9)
+    seen = recorded(ingest_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
+    assert [one.attributes for one in seen] == ["country=AT", "country=AT"]
+
+
 def add(recorder: Recorder, step: RecordedStep, **asked: Any) -> ResolvedRequest:
     """Record what a step computed for one row; return the request."""
     resolved, _ = answered(**asked)

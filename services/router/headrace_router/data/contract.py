@@ -33,6 +33,12 @@ class Contract(NamedTuple):
     prediction: int = 0
 
 
+def sensitive_names(contract: Contract) -> frozenset[str]:
+    """Return the names of sensitive tensors and of their columns, casefolded."""
+    specs = [spec for spec in (*contract.inputs, *contract.outputs) if spec.sensitive]
+    return frozenset(name.casefold() for spec in specs for name in (spec.name, *spec.columns))
+
+
 def contract_of(proto: tensor_pb2.ServingContract) -> Contract:
     """Return the contract. Raises ValueError for one that cannot be served (an unknown datatype, no tensors)."""
     inputs, outputs = tuple(map(_spec_of, proto.inputs)), tuple(map(_spec_of, proto.outputs))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from headrace_router.data.contract import Contract
+from headrace_router.data.contract import Contract, sensitive_names
 from headrace_router.data.layouts import Described, Layout, check, select
 from headrace_router.data.outputs import KnownForms
 
@@ -20,12 +20,13 @@ class ServedVersion:
     """A version, with the layouts that its requests had.
 
     answers: which of them keep the contract. pipeline: None for one that a batcher computes. sensitive_inputs,
-    sensitive_outputs: names of tensors whose values must never be stored or logged.
+    sensitive_outputs: names of tensors whose values must never be stored or logged. sensitive_attributes: names of such
+    tensors and of their columns, also of members, casefolded: attributes that are called so have the same values.
     """
 
     __slots__ = (
-        "answers", "contract", "digest", "layouts", "model", "pipeline", "selections", "sensitive_inputs",
-        "sensitive_outputs", "signature_hash", "version", "without_inputs",
+        "answers", "contract", "digest", "layouts", "model", "pipeline", "selections",
+        "sensitive_attributes", "sensitive_inputs", "sensitive_outputs", "signature_hash", "version", "without_inputs",
     )  # fmt: skip
 
     def __init__(
@@ -42,6 +43,8 @@ class ServedVersion:
         self.answers = KnownForms(contract)
         self.sensitive_inputs = frozenset(spec.name for spec in contract.inputs if spec.sensitive)
         self.sensitive_outputs = frozenset(spec.name for spec in contract.outputs if spec.sensitive)
+        steps = () if pipeline is None else pipeline.steps
+        self.sensitive_attributes = sensitive_names(contract).union(*(one.served.sensitive_attributes for one in steps))
         self.layouts: dict[Described, Layout] = {}
         self.selections: dict[tuple[str, ...], tuple[int, ...]] = {(): ()}
         self.without_inputs = Layout(1, (), tuple(range(len(contract.inputs))), (), (), (), True)
@@ -99,7 +102,7 @@ class RecordedStep:
 
     pipeline: that it belongs to, as `model/version`. served: the member. hidden_inputs, hidden_outputs: names in the
     member's contract of tensors whose values another part of the pipeline calls sensitive. hidden_attributes: names of
-    attributes that are called like such a tensor, casefolded.
+    attributes that are called like a sensitive tensor of any part, casefolded.
     """
 
     pipeline: str

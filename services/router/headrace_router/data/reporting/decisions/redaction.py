@@ -33,10 +33,8 @@ def redacted_outputs(record: Record) -> frozenset[str]:
 
 def sensitive_names(record: Record) -> frozenset[str]:
     """Return the names of sensitive tensors and of their columns: an attribute that is called so has the same value."""
-    versions = [record.variant.served] + ([record.answer.served] if record.answer.served is not None else [])
-    specs = [spec for one in versions for spec in (*one.contract.inputs, *one.contract.outputs) if spec.sensitive]
-    names = frozenset(name.casefold() for spec in specs for name in (spec.name, *spec.columns))
-    variant = record.variant
+    variant, other = record.variant, record.answer.served
+    names = variant.served.sensitive_attributes | (frozenset() if other is None else other.sensitive_attributes)
     return names | variant.hidden_attributes if isinstance(variant, RecordedStep) else names
 
 

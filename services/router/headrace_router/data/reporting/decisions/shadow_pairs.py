@@ -12,7 +12,6 @@ from headrace_router.data.reporting.decisions.batches import attributes_text
 from headrace_router.data.reporting.decisions.redaction import without
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import Variant
-from headrace_router.data.served import ServedVersion
 
 # Of one message: half of what the monitor takes.
 MESSAGE_PAIRS, MESSAGE_BYTES = 1024, 1024 * 1024
@@ -58,7 +57,7 @@ def pair_of(
     """Return a pair, without what either version's contract calls sensitive."""
     served, other = resolved.variant.served, shadow.served
     hidden = served.sensitive_outputs | other.sensitive_outputs
-    unsaid = _sensitive_names(served) | _sensitive_names(other)
+    unsaid = served.sensitive_attributes | other.sensitive_attributes
     attributes = resolved.request.attributes
     return ingest_pb2.ShadowPair(
         model=resolved.table.model,
@@ -75,8 +74,3 @@ def pair_of(
         if attributes
         else "",
     )
-
-
-def _sensitive_names(served: ServedVersion) -> frozenset[str]:
-    specs = [spec for spec in (*served.contract.inputs, *served.contract.outputs) if spec.sensitive]
-    return frozenset(name.casefold() for spec in specs for name in (spec.name, *spec.columns))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from headrace_router.data.contract import Contract
+from headrace_router.data.contract import Contract, sensitive_names
 from headrace_router.data.served import REQUEST, PlannedStep, RecordedStep
 
 Tensor = tuple[int, int]
@@ -46,8 +46,7 @@ def with_records(
     that run one.
     """
     hidden = _sensitive(contract, steps, outputs, models)
-    specs = [spec for spec in (*contract.inputs, *contract.outputs) if spec.sensitive]
-    attributes = frozenset(one.casefold() for spec in specs for one in (spec.name, *spec.columns))
+    attributes = sensitive_names(contract).union(*(step.served.sensitive_attributes for step in steps))
 
     def recorded(at: int, step: PlannedStep) -> RecordedStep:
         inputs, given = step.served.contract.inputs, step.served.contract.outputs
