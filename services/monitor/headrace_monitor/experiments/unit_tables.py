@@ -181,7 +181,7 @@ class UnitTables:
         position, files = await sources.reader.following(experiment.model, start, after)
         before = kept(position)
         await process.give({"fresh": before is None})
-        for some in _portions(files):
+        for some in portions(files, min(_BYTES_AT_ONCE, sources.cache.max_bytes)):
             paths = await self._link(some, folder)
             await process.give({"files": [os.fspath(each) for each in paths]})
             await process.told()
@@ -216,11 +216,11 @@ def _damaged(error: ServiceError) -> bool:
     return error.reason in ("QUERY_INVALID", "QUERY_PROCESS_ENDED")
 
 
-def _portions(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:
+def portions(files: Sequence[LogFile], most_bytes: int) -> Iterator[list[LogFile]]:
     """Yield files in portions that are taken in at a time, each of one file at least."""
     some: list[LogFile] = []
     for file in files:
-        full = sum(each.size_bytes for each in some) + file.size_bytes > _BYTES_AT_ONCE
+        full = sum(each.size_bytes for each in some) + file.size_bytes > most_bytes
         if some and (full or len(some) == _FILES_AT_ONCE):
             yield some
             some = []

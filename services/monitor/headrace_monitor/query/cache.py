@@ -35,7 +35,7 @@ class FileCache:
     """
 
     def __init__(self, folder: Path, max_bytes: int, fetch: Fetch) -> None:
-        self._folder, self._max_bytes, self._fetch = folder, max_bytes, fetch
+        self._folder, self.max_bytes, self._fetch = folder, max_bytes, fetch
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._coming: dict[str, asyncio.Lock] = {}
         # A query of thousands of files takes turns with the next client's.
@@ -44,11 +44,11 @@ class FileCache:
     def check(self, files: Sequence[LogFile]) -> None:
         """Raise ResourceExhausted for more than one query may read."""
         size = sum(file.size_bytes for file in files)
-        if size <= self._max_bytes and len(files) <= MAX_FILES:
+        if size <= self.max_bytes and len(files) <= MAX_FILES:
             return
         raise ResourceExhausted(
             f"the query reads {len(files):,} files of {size / 1e6:,.0f} MB; one query may read {MAX_FILES:,} files and "
-            f"{self._max_bytes / 1e6:,.0f} MB. Bound its time (`range`; --since and --until of the command line), or "
+            f"{self.max_bytes / 1e6:,.0f} MB. Bound its time (`range`; --since and --until of the command line), or "
             "write WHERE model = …, version = … or answer_time > … where it reads from the view",
             reason="QUERY_TOO_LARGE",
         )
@@ -90,7 +90,7 @@ class FileCache:
     def _keep(self, name: str, path: Path, size: int) -> None:
         if name in self._sizes:
             return
-        while self._sizes and sum(self._sizes.values()) + size > self._max_bytes:
+        while self._sizes and sum(self._sizes.values()) + size > self.max_bytes:
             oldest, _ = self._sizes.popitem(last=False)
             (self._folder / oldest).unlink()
         os.link(path, self._folder / name)

@@ -22,7 +22,9 @@ from headrace_monitor.experiments.decisions.selection import from_log, read_rang
 from headrace_monitor.experiments.decisions.tally import rows_of
 from headrace_monitor.experiments.decisions.unit_table import Retention, Watermark, goes_on
 from headrace_monitor.experiments.decisions.verdicts import verdict
-from headrace_monitor.log.files import LogPosition
+from headrace_monitor.experiments.unit_tables import portions
+from headrace_monitor.log.files import LogFile, LogPosition
+from headrace_monitor.query.cache import FileCache
 from headrace_monitor.query.decisions import views
 from headrace_statistics.experiments.design import Kind, Role
 from hypothesis import HealthCheck, given, settings
@@ -295,3 +297,19 @@ def test_a_units_sum_is_the_same_in_whatever_order_its_outcomes_came(tmp_path: P
         table.take([[answers[one.number - 1] for one in order]], order)
         sums.add(repr(table.rows("select y2 from counted")))
     assert len(sums) == 1
+
+
+def test_the_log_is_taken_in_by_no_more_at_a_time_than_the_copies_have_room_for(tmp_path: Path):
+    async def content(file: LogFile) -> bytes:
+        return bytes(file.size_bytes)
+
+    cache = FileCache(tmp_path, 2**20, content)
+    sizes = [600_000, 600_000, 300_000, 100_000, 1_000_000]
+    files = [
+        LogFile(at, "shop", "v1", START, str(at), size, 1, 1, START, START, merged=False)
+        for at, size in enumerate(sizes)
+    ]
+    taken = list(portions(files, cache.max_bytes))
+    for some in taken:
+        cache.check(some)  # refuses what there is no room for
+    assert [[one.size_bytes for one in some] for some in taken] == [[600_000], [600_000, 300_000, 100_000], [1_000_000]]
