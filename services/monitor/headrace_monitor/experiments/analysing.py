@@ -44,8 +44,8 @@ class Analyst:
         parts = await self._slice_rows(experiment, now, slice_by) if slice_by else []
 
         def said() -> Verdict:
-            of_parts = tuple(slices(experiment, parts))
-            return replace(verdict(experiment, rows, now), slices=of_parts)
+            whole = verdict(experiment, rows, now)
+            return replace(whole, slices=tuple(slices(experiment, parts, sum(whole.assigned.values()))))
 
         found = await asyncio.to_thread(said)
         await self._tell(experiment, found)

@@ -193,15 +193,16 @@ def test_a_unit_is_in_the_slice_of_its_first_answer_and_the_largest_come_first()
         ("moved", "new", 1, "DE"),
         ("moved", "new", 2, "AT"),
     ]
-    found = slices(RUNNING, rows(answers, slice_by="country"))
+    found = slices(RUNNING, rows(answers, slice_by="country"), 11)
     assert [(one.value, one.units) for one in found] == [("AT", 6), ("", 4), ("DE", 1)]
-    assert {one.value for one in slices(RUNNING, rows(answers, slice_by="plan"))} == {""}
+    assert {one.value for one in slices(RUNNING, rows(answers, slice_by="plan"), 11)} == {""}
     assert units(rows(answers)) == {(0, "control"): 5, (0, "new"): 6}, "nothing is sliced unless it is asked for"
 
 
 def test_at_most_twenty_slices_are_told():
     answers = [(f"u{n}-{at}", "new", 1, f"c{n:02}") for n in range(25) for at in range(1 + (n < 20))]
-    assert {one.value for one in slices(RUNNING, rows(answers, slice_by="country"))} == {f"c{n:02}" for n in range(20)}
+    told = slices(RUNNING, rows(answers, slice_by="country"), len(answers))
+    assert {one.value for one in told} == {f"c{n:02}" for n in range(20)}
 
 
 MEDIAN = Metric("median", Kind.QUANTILE, Role.QUALITY, "reward", quantile=0.5)
@@ -369,3 +370,14 @@ def test_an_a_a_test_of_capped_values_stays_silent_whoever_looks_however_often()
             for n in range(500, 6_001, 250)
         )
     assert found / runs <= 0.05
+
+
+def test_slices_that_are_not_told_count_for_a_cap_that_all_units_find():
+    experiment = replace(RUNNING, definition=replace(DEFINITION, metrics=(replace(FOUND, cap_units=1_100),)))
+    answers = [(f"{v}{at}", v, 1, "AT") for v in DEFINITION.weights for at in range(500)]
+    answers += [(f"rare{at}", "new", 1, f"c{at:03}") for at in range(200)]
+    facts = [(f"{v}{at}", 1, "reward", float(at), 2) for v in DEFINITION.weights for at in range(500)]
+    found = slices(experiment, rows(answers, facts, experiment, slice_by="country"), len(answers))
+    ((value, units, (one,)), *_) = [(each.value, each.units, each.results) for each in found]
+    assert (value, units) == ("AT", 1000)
+    assert isinstance(one.comparison.effect, Effect)

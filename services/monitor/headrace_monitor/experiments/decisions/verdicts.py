@@ -62,17 +62,15 @@ def history(experiment: Experiment, rows: Sequence[MomentRow], steps: Steps, now
     return verdicts
 
 
-def slices(experiment: Experiment, rows: Sequence[MomentRow]) -> list[Slice]:
-    """Return what the rows say of each slice, the largest first."""
+def slices(experiment: Experiment, rows: Sequence[MomentRow], all_units: int) -> list[Slice]:
+    """Return what the rows say of each slice, the largest first. all_units: also of values that are not frequent."""
     units = Counter[str]()
     for row in rows:
         if row.metric is None:
             units[row.slice_value or ""] += row.units
     ordered = sorted(units, key=lambda value: (-units[value], value))
     counts = {
-        value: Tally(
-            experiment, [row for row in rows if row.slice_value == value], all_units=sum(units.values())
-        ).counts()
+        value: Tally(experiment, [row for row in rows if row.slice_value == value], all_units=all_units).counts()
         for value in ordered
     }
     found = explore(experiment.definition.design, counts)
