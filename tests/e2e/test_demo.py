@@ -146,7 +146,7 @@ def test_the_monitor_finds_nothing_in_the_images_and_raises_an_alert_by_itself_o
         # The second round of requests alone is that many; both versions were asked in the first one.
         assert int(found[1]) > 4 * 540
         assert "no alert" in clean
-        found = re.search(r"alert high of digits v2: psi of image\.\d+ is [\d.]+, .*?(\d+) other columns", noisy)
+        found = re.search(r"alert high of digits v2: PSI of image\.\d+ is [\d.]+, .*?(\d+) other columns", noisy)
         assert found is not None, noisy
         assert int(found[1]) > 10
 
