@@ -9,6 +9,8 @@ import contextlib
 import fcntl
 import hashlib
 import itertools
+import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,12 +59,15 @@ class UnitFiles:
 def files_folder(parent: Path | None) -> Iterator[Path]:
     """Take the first folder that no other monitor on this machine has; what one left there is found again.
 
-    Raises OSError.
+    A folder that somebody else made or may look into is left alone: its files would be theirs. Raises OSError.
     """
     where = Path(tempfile.gettempdir()) if parent is None else parent
     for number in itertools.count():
         folder = where / f"{_PREFIX}{number}"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        if not _is_ours(folder):
+            continue
         with (folder / _LOCK).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,3 +75,8 @@ def files_folder(parent: Path | None) -> Iterator[Path]:
                 continue
             yield folder
             return
+
+
+def _is_ours(folder: Path) -> bool:
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o007

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 from headrace.monitor.v1 import experiment_pb2_grpc
 from headrace_servicekit.loops import periodic
-from headrace_servicekit.runtime import Runtime, StartError
+from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 
 from headrace_monitor.experiments.analysing import Analyst
@@ -21,7 +18,7 @@ from headrace_monitor.experiments.unit_tables import UnitSources, UnitTables
 from headrace_monitor.experiments.watching import ExperimentWatch
 from headrace_monitor.log.reader import Reader
 from headrace_monitor.query.answering import Queries
-from headrace_monitor.query.wiring import QueryFiles
+from headrace_monitor.query.wiring import QueryFiles, folder_of
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database
 
@@ -41,7 +38,7 @@ async def open_experiments(
     """Serve ExperimentService, and return what stores its experiments. Raises StartError."""
     settings, clock = runtime.settings, runtime.clock
     store = ExperimentStore(database)
-    folder = await runtime.enter(_tables_folder(settings.query_dir))
+    folder = await runtime.enter(folder_of(files_folder, settings.query_dir))
     retention = Retention(
         files_stay=timedelta(seconds=settings.log_merge_after_s), records_stay=timedelta(days=settings.log_retention_d)
     )
@@ -60,12 +57,3 @@ async def open_experiments(
 
     runtime.loop("unit tables", lambda: periodic("unit tables", expire, every_s=EXPIRE_EVERY_S, clock=clock))
     return store
-
-
-@contextlib.asynccontextmanager
-async def _tables_folder(parent: Path | None) -> AsyncIterator[Path]:
-    try:
-        with files_folder(parent) as folder:
-            yield folder
-    except OSError as error:
-        raise StartError(f"MONITOR_QUERY_DIR: no folder can be made in {parent}: {error.strerror}") from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class QueryFiles:
 async def open_query_files(runtime: Runtime[MonitorSettings], reader: Reader) -> QueryFiles:
     """Make the folder for what queries read. Raises StartError."""
     settings = runtime.settings
-    folder = await runtime.enter(_scratch(settings.query_dir))
+    folder = await runtime.enter(folder_of(scratch_folder, settings.query_dir))
     limits = Limits(
         memory_bytes=settings.query_memory_bytes,
         threads=settings.query_threads,
@@ -51,9 +52,12 @@ def open_queries(
 
 
 @contextlib.asynccontextmanager
-async def _scratch(parent: Path | None) -> AsyncIterator[Path]:
+async def folder_of(
+    opened: Callable[[Path | None], AbstractContextManager[Path]], parent: Path | None
+) -> AsyncIterator[Path]:
+    """Open a folder for what queries read or keep. Raises StartError."""
     try:
-        with scratch_folder(parent) as folder:
+        with opened(parent) as folder:
             yield folder
     except OSError as error:
         raise StartError(f"MONITOR_QUERY_DIR: no folder can be made in {parent}: {error.strerror}") from error
