@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click import UsageError
-from headrace_client.cli.converting import source_of
+from headrace_client.cli.converting import Conversion, source_of
 from headrace_client.cli.output import Output
 from headrace_client.conversion import process, sandbox
 from headrace_client.conversion.recognition import Kind, recognise
@@ -105,7 +105,7 @@ def test_an_archive_that_no_library_reads_is_an_error_of_the_file(tmp_path: Path
 
 def test_a_pickle_is_not_read_without_trust(hostile) -> None:
     path = hostile("raise SystemExit")
-    source = source_of(Output(as_json=False), path, {}, trust=False, python=None, max_difference=1e-4)
+    source = source_of(Output(as_json=False), path, {}, Conversion(trust=False, python=None, max_difference=1e-4))
     with pytest.raises(UsageError, match="runs the code in it: --trust"), source:
         pass
 

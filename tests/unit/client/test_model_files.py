@@ -4,12 +4,11 @@ import zipfile
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click import UsageError
 from headrace.registry.v1 import registry_pb2
-from headrace_client.cli.converting import Source, source_of
+from headrace_client.cli.converting import Conversion, Source, source_of
 from headrace_client.cli.output import Output
 from headrace_client.conversion.recognition import Kind, recognise
 from headrace_client.errors import InvalidArgument
@@ -32,10 +31,10 @@ def archive(path: Path, *names: str) -> Path:
     return path
 
 
-def taken(path: Path, **options: bool) -> AbstractContextManager[Source]:
+def taken(path: Path, *, trust: bool = False, stated: bool = False) -> AbstractContextManager[Source]:
     """Give what would be registered of a file."""
-    told: dict[str, Any] = {"trust": False, "python": None, "max_difference": 1e-4, **options}
-    return source_of(Output(as_json=False), path, {}, **told)
+    conversion = Conversion(trust=trust, python=None, max_difference=1e-4)
+    return source_of(Output(as_json=False), path, {}, conversion, stated=stated)
 
 
 def written(folder: Path, **files: str) -> Path:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,8 +40,26 @@ class Source:
     run: str = ""
 
 
-def conversion_options(command: F) -> F:
-    """Add the options of what is converted first."""
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How a file that is none of the formats is converted.
+
+    trust: code in it may run. python: whose packages do it, None for that of the environment. max_difference: of
+    answers, of the largest one or of 1.
+    """
+
+    trust: bool
+    python: str | None
+    max_difference: float
+
+
+def conversion_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of what is converted first, which the command has as `conversion`."""
+
+    @wraps(command)
+    def packed(*arguments: Any, trust: bool, python: str | None, max_difference: float, **others: Any) -> Any:
+        return command(*arguments, conversion=Conversion(trust, python, max_difference), **others)
+
     for option in (
         click.option(
             "--trust", is_flag=True, help="Read a pickle, or run a network of PyTorch or TensorFlow: either is code."
@@ -57,20 +76,13 @@ def conversion_options(command: F) -> F:
             help="Largest difference of a converted model's answers, of the largest answer or of 1.",
         ),
     ):
-        command = option(command)
-    return command
+        packed = option(packed)
+    return packed
 
 
 @contextmanager
 def source_of(
-    output: Output,
-    path: Path,
-    artifacts: Mapping[str, Path],
-    *,
-    trust: bool,
-    python: str | None,
-    max_difference: float,
-    stated: bool = False,
+    output: Output, path: Path, artifacts: Mapping[str, Path], conversion: Conversion, *, stated: bool = False
 ) -> Iterator[Source]:
     """Give what to register: an ONNX file or a pipeline as it is, others converted. Raises InvalidArgument.
 
@@ -81,8 +93,7 @@ def source_of(
         return
     if is_mlflow(path):
         logged = read_mlflow(path)
-        options = {"trust": trust, "python": python, "max_difference": max_difference, "stated": stated}
-        with source_of(output, logged.file, artifacts, **options) as source:
+        with source_of(output, logged.file, artifacts, conversion, stated=stated) as source:
             facts = {**logged.parameters, **source.parameters}
             yield replace(source, parameters=facts, run=logged.run)
         return
@@ -93,13 +104,15 @@ def source_of(
                 output.note(f"[dim]format[/]  {kind.value}: {FORMATS[kind.value].runs}")
             yield Source(taken, artifacts, kept_as=kind.value)
         return
-    if kind in PROGRAMS and not trust:
+    if kind in PROGRAMS and not conversion.trust:
         raise click.UsageError(f"{path} is {_program(kind)}: --trust, if you know its maker")
     if kind is Kind.SAVEDMODEL and not path.is_dir():
         raise click.UsageError(f"{path} is an archive: unpack it, and name its folder")
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         given = artifacts.get(VALIDATION_FILE)
-        converted = process.convert(kind, path, Path(folder), rows=given, python=python, max_difference=max_difference)
+        converted = process.convert(
+            kind, path, Path(folder), rows=given, python=conversion.python, max_difference=conversion.max_difference
+        )
         output.note(_told(path, converted))
         facts = {
             "framework": converted.framework,

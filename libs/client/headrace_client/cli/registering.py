@@ -9,7 +9,14 @@ import click
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 
-from headrace_client.cli.converting import contract_in, contract_option, conversion_options, source_of, with_columns
+from headrace_client.cli.converting import (
+    Conversion,
+    contract_in,
+    contract_option,
+    conversion_options,
+    source_of,
+    with_columns,
+)
 from headrace_client.cli.failures import as_markup, without_metrics
 from headrace_client.cli.options import (
     connected,
@@ -92,9 +99,7 @@ def register(
     device: str | None,
     skip_trial: bool,
     sign_key: Path | None,
-    trust: bool,
-    python: str | None,
-    max_difference: float,
+    conversion: Conversion,
     request_id: str,
 ) -> None:
     """Register VERSION of MODEL from a FILE: ONNX, a pipeline (.yaml) with its graphs beside it, or of XGBoost (.json,
@@ -127,15 +132,7 @@ def register(
       headrace models register handler v2 handler/ --contract contract.json --sign-key code.pem
     """
     with (
-        source_of(
-            output,
-            file,
-            dict(artifacts),
-            trust=trust,
-            python=python,
-            max_difference=max_difference,
-            stated=contract is not None,
-        ) as source,
+        source_of(output, file, dict(artifacts), conversion, stated=contract is not None) as source,
         output.uploading() as progress,
     ):
         registered = client.register_version(

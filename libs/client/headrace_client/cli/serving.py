@@ -12,6 +12,7 @@ import numpy as np
 from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.cli.converting import (
+    Conversion,
     Source,
     contract_in,
     contract_option,
@@ -47,9 +48,7 @@ def serve(
     name: str,
     artifacts: tuple[tuple[str, Path], ...],
     contract: Path | None,
-    trust: bool,
-    python: str | None,
-    max_difference: float,
+    conversion: Conversion,
 ) -> None:
     """Register FILE as the next version of a model, put it into production, and ask it for an answer.
 
@@ -67,15 +66,7 @@ def serve(
     version, production = _next(client, model)
     stated = tensor_pb2.ServingContract() if contract is None else contract_in(contract)
     with (
-        source_of(
-            output,
-            file,
-            dict(artifacts),
-            trust=trust,
-            python=python,
-            max_difference=max_difference,
-            stated=contract is not None,
-        ) as source,
+        source_of(output, file, dict(artifacts), conversion, stated=contract is not None) as source,
         output.uploading() as progress,
     ):
         registered = client.register_version(
