@@ -11,7 +11,17 @@ from headrace_servicekit.errors import AlreadyExists, FieldViolation, Preconditi
 
 from headrace_registry.catalog import composing, writes
 from headrace_registry.catalog.writes import Entry, Write
-from headrace_registry.decisions import compositions, contract, formats, lifecycle, padding, serving, task, validation
+from headrace_registry.decisions import (
+    compositions,
+    contract,
+    formats,
+    lifecycle,
+    padding,
+    pipeline_contract,
+    serving,
+    task,
+    validation,
+)
 from headrace_registry.decisions.files import ZEROS, Artifact, ArtifactType, Blob, Trial
 from headrace_registry.decisions.models import Action, Contract, Hold, Model, Stage, Version, VersionRef
 from headrace_registry.decisions.tokens import check_etag
@@ -216,7 +226,7 @@ def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Wri
 def _contract_of(declared: Version, blobs: Sequence[Blob], field: str) -> Contract:
     """Return the contract of a version, taken from its ONNX file where it has one and does not state all of it."""
     if declared.composition is not None:
-        complete, edges = compositions.contract_of(declared.contract, declared.composition, _FIELD)
+        complete, edges = pipeline_contract.contract_of(declared.contract, declared.composition, _FIELD)
         complete = task.completed(complete)
         mismatches = contract.mismatches(complete, edges, field)
         refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from headrace_registry.decisions import compositions
+from headrace_registry.decisions import pipeline_contract
 from headrace_registry.decisions.models import (
     Composition,
     Contract,
@@ -43,7 +43,7 @@ def contract_with(model: Contract, declared: Contract = NOTHING, *, fuse: bool =
         for name, contract in contracts.items()
     ]
     made_of = Composition(replace(PIPELINE, fuse=fuse), tuple(members), {name: name for name in contracts})
-    return compositions.contract_of(declared, made_of, "version")[0]
+    return pipeline_contract.contract_of(declared, made_of, "version")[0]
 
 
 def sensitive(contract: Contract) -> set[str]:
