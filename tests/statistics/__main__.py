@@ -1,7 +1,10 @@
-"""Run every simulation whole, print its table, and say whether every bar is held. `--write` puts them into the
-documents. `statistics`, `canaries` or `scaling`: only those of one document.
+"""Run every simulation whole, print its table, and say whether every bar is held: `make test-statistics`, 10 minutes.
+
+python -m tests.statistics                     the tables of all documents; exit code 1: a bar was missed
+python -m tests.statistics canaries --write    those of docs/canaries.md, and put them there
 """
 
+import argparse
 import sys
 import time
 from collections.abc import Mapping
@@ -15,27 +18,31 @@ from tests.statistics.simulations import Simulation
 
 _PLOT = Path("docs/statistics-alarms.svg")
 _COMMAND = "make test-statistics"
-_DOCUMENTS = {"statistics", "canaries", "scaling"}
+_DOCUMENTS = {
+    "statistics": (simulations.WHOLE, Path("docs/statistics.md")),
+    "canaries": (simulations.CANARIES, Path("docs/canaries.md")),
+    "scaling": (simulations.SCALING, Path("docs/autoscaling.md")),
+}
 
 
 def main() -> int:
-    asked = _DOCUMENTS & set(sys.argv) or _DOCUMENTS
+    parser = argparse.ArgumentParser(
+        "python -m tests.statistics", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("documents", nargs="*", metavar="DOCUMENT", help=f"{', '.join(_DOCUMENTS)}; default all")
+    parser.add_argument("--write", action="store_true", help="put the tables into the documents")
+    asked = parser.parse_args()
+    if strange := set(asked.documents) - set(_DOCUMENTS):
+        parser.error(f"{', '.join(sorted(strange))}: known are {', '.join(_DOCUMENTS)}")
     tables: list[Table] = []
-    if "statistics" in asked:
-        tables += printed(simulations.WHOLE)
-        if "--write" in sys.argv:
-            document.write(_COMMAND, tables)
-            _PLOT.write_text(plots.alarms_by_rows(np.random.default_rng(11)))
-    if "canaries" in asked:
-        canaries = printed(simulations.CANARIES)
-        tables += canaries
-        if "--write" in sys.argv:
-            document.write(_COMMAND, canaries, Path("docs/canaries.md"))
-    if "scaling" in asked:
-        scaling = printed(simulations.SCALING)
-        tables += scaling
-        if "--write" in sys.argv:
-            document.write(_COMMAND, scaling, Path("docs/autoscaling.md"))
+    for name in asked.documents or _DOCUMENTS:
+        wanted, path = _DOCUMENTS[name]
+        made = printed(wanted)
+        tables += made
+        if asked.write:
+            document.write(_COMMAND, made, path)
+            if name == "statistics":
+                _PLOT.write_text(plots.alarms_by_rows(np.random.default_rng(11)))
     missed = [table.title for table in tables if not table.held]
     sys.stdout.write("every bar is held\n" if not missed else f"missed: {'; '.join(missed)}\n")
     return 1 if missed else 0
