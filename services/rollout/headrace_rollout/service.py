@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import NoReturn
 
 from headrace.rollout.v1 import rollout_pb2_grpc
 from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import ChangeFeed, heed
 from headrace_servicekit.coordination.leases import LeaderLease
+from headrace_servicekit.coordination.revisions import no_snapshot
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
@@ -31,7 +31,7 @@ from headrace_rollout.registry import Registry
 from headrace_rollout.servicer import RolloutServicer
 from headrace_rollout.settings import RolloutSettings
 from headrace_rollout.starting import Starting
-from headrace_rollout.store import Changed, Store, database
+from headrace_rollout.store import Store, database
 from headrace_rollout.traffic import TrafficReader
 
 
@@ -51,7 +51,7 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     traffic = TrafficReader(monitor, clock)
     headroom = HeadRoom(routes, traffic, clock)
     controller = Controller(store, lease, routes, registry, Judge(monitor, alerts), headroom, clock)
-    feed = ChangeFeed(store, _nothing, clock, owner="rollout service", max_watches=settings.max_watches)
+    feed = ChangeFeed(store, no_snapshot, clock, owner="rollout service", max_watches=settings.max_watches)
     starting = Starting(store, routes, registry, traffic, headroom)
     approved = ApprovedRollouts(registry, starting)
     concluding = Concluding(Experiments(monitor), routes, starting)
@@ -78,9 +78,3 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     runtime.loop("feed", feed.run)
     runtime.loop("feed hints", lambda: periodic("feed hints", feed.listen, every_s=1.0, clock=clock))
     runtime.loop("hints", lambda: periodic("hints", listen, every_s=1.0, clock=clock))
-
-
-async def _nothing() -> AsyncIterator[Changed]:
-    """A watch is of one rollout, which it reads by itself: it never begins with a snapshot of all."""
-    return
-    yield

@@ -10,9 +10,9 @@ from typing import Any
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace.rollout.v1 import rollout_pb2_grpc
 from headrace_servicekit.coordination.feeds import ChangeFeed
-from headrace_servicekit.errors import Aborted, NotFound, Unavailable
+from headrace_servicekit.coordination.revisions import Changed, page_of, revisions
+from headrace_servicekit.errors import Aborted, NotFound
 from headrace_servicekit.identity import identity
-from headrace_servicekit.loops import until
 from headrace_servicekit.outbox.messages import to_webhook, webhook_id, webhook_of
 from headrace_servicekit.outbox.webhooks import Webhooks
 from headrace_servicekit.request_fields import kept_text, optional_id, page_size, page_token
@@ -23,12 +23,10 @@ from headrace_rollout.concluding import Concluding
 from headrace_rollout.decisions import policies, progress
 from headrace_rollout.decisions.rollouts import Rollout
 from headrace_rollout.starting import Starting
-from headrace_rollout.store import Changed, Decide, Store
+from headrace_rollout.store import Decide, Store
 
 # How often a person's change is decided anew when the rollout went on meanwhile.
 _TRIES = 20
-# Of those a caller may not see, how many pages are read to fill one.
-_SCAN = 200
 
 _WEBHOOKS = "rolloutWebhooks"
 
@@ -42,7 +40,7 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         starting: Starting,
         concluding: Concluding,
         webhooks: Webhooks,
-        feed: ChangeFeed[Changed],
+        feed: ChangeFeed[Changed[Rollout]],
         changed: Callable[[], None],
         stopping: asyncio.Event,
     ) -> None:
@@ -63,15 +61,13 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
     async def ListRollouts(self, request: pb.ListRolloutsRequest, context: Any) -> pb.ListRolloutsResponse:
         size, before = page_size(request.page_size), page_token(request.page_token)
         model = optional_id(request.model, "model")
-        found: list[Rollout] = []
-        while len(found) <= size:
-            page = await self._store.rollouts(before=before, model=model, running=request.running, limit=_SCAN)
-            found += [rollout for rollout in page if identity().sees(rollout.model)]
-            if len(page) < _SCAN:
-                break
-            before = page[-1].id
-        token = str(found[size - 1].id) if len(found) > size else ""
-        shown = [answers.to_rollout(rollout) for rollout in found[:size]]
+        found, token = await page_of(
+            lambda below, limit: self._store.rollouts(before=below, model=model, running=request.running, limit=limit),
+            lambda rollout: identity().sees(rollout.model),
+            size=size,
+            before=before,
+        )
+        shown = [answers.to_rollout(rollout) for rollout in found]
         return pb.ListRolloutsResponse(rollouts=shown, next_page_token=token)
 
     async def PauseRollout(self, request: pb.PauseRolloutRequest, context: Any) -> pb.PauseRolloutResponse:
@@ -132,22 +128,9 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         self, request: pb.WatchRolloutRequest, context: Any
     ) -> AsyncIterator[pb.WatchRolloutResponse]:
         rollout = await self._rollout(request.name)
-        position = await self._store.position()
-        rollout = await self._store.rollout(rollout.id)
-        yield pb.WatchRolloutResponse(rollout=answers.to_rollout(rollout))
-        if rollout.state.over:
-            return
-        changes = self._feed.watch(position, lambda changed: changed.rollout.id == rollout.id)
-        ended_by_drain: Any = until(self._stopping, changes)
-        async with aclosing(ended_by_drain) as watched:
-            async for change in watched:
-                if change.state is None or change.state.rollout.revision <= rollout.revision:
-                    continue
-                rollout = change.state.rollout
-                yield pb.WatchRolloutResponse(rollout=answers.to_rollout(rollout))
-                if rollout.state.over:
-                    return
-        raise Unavailable("the service is stopping: watch again", reason="STOPPING", retry_after_s=0.1)
+        async with aclosing(revisions(self._feed, lambda: self._store.rollout(rollout.id), self._stopping)) as seen:
+            async for revision in seen:
+                yield pb.WatchRolloutResponse(rollout=answers.to_rollout(revision))
 
     async def GetRolloutTemplate(
         self, request: pb.GetRolloutTemplateRequest, context: Any

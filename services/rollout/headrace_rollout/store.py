@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from headrace_servicekit.coordination.feeds import Position
+from headrace_servicekit.coordination.revisions import Changed
 from headrace_servicekit.errors import Aborted, AlreadyExists, NotFound
 from headrace_servicekit.outbox.outbox import Notice, enqueue
 from headrace_servicekit.outbox.webhooks import webhooks_of
@@ -46,14 +47,6 @@ class PastEvent:
     time: datetime
     event: Event
     rollout: Rollout
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A rollout with the place of its last change."""
-
-    rollout: Rollout
-    sequence: int
 
 
 def database(address: Address, size: int) -> MigratedDatabase:
@@ -151,7 +144,7 @@ class Store:
         """Return the place of the last change."""
         return Position(*(await self._fetch("position"))[0])
 
-    async def changed_since(self, sequence: int, *, limit: int) -> Sequence[Changed]:
+    async def changed_since(self, sequence: int, *, limit: int) -> Sequence[Changed[Rollout]]:
         """Return what changed since, in the order of the last changes."""
         return [Changed(_rollout(row), row["sequence"]) for row in await self._fetch("changed_since", sequence, limit)]
 

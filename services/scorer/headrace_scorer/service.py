@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from headrace.scorer.v1 import publications_pb2_grpc, schedules_pb2_grpc, scorer_pb2_grpc
 from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import ChangeFeed, heed
 from headrace_servicekit.coordination.leases import LeaderLease
+from headrace_servicekit.coordination.revisions import no_snapshot
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
@@ -41,7 +41,7 @@ from headrace_scorer.scheduling.servicer import ScheduleServicer
 from headrace_scorer.scheduling.store import ScheduleStore
 from headrace_scorer.servicer import ScorerServicer
 from headrace_scorer.settings import ScorerSettings
-from headrace_scorer.store import Changed, Store, database
+from headrace_scorer.store import Store, database
 
 
 async def start(runtime: Runtime[ScorerSettings]) -> None:
@@ -61,7 +61,7 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
 
     runner = Runner(store, connections, work, clock, most=settings.max_jobs)
     metrics = ScorerMetrics(runtime.metrics, lambda: runner.running)
-    feed = ChangeFeed(store, _nothing, clock, owner="scorer", max_watches=settings.max_watches)
+    feed = ChangeFeed(store, no_snapshot, clock, owner="scorer", max_watches=settings.max_watches)
     others = frozenset(name.strip() for name in settings.buckets.split(",") if name.strip())
     creating = Creating(store, registry, engine, settings.s3_bucket, others)
     estimating = Estimating(creating, engine, settings.price_per_cpu_hour)
@@ -98,9 +98,3 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     runtime.loop("bucket", lambda: periodic("bucket", outputs.prepare, every_s=60.0, clock=clock))
     runtime.loop("feed hints", lambda: periodic("feed hints", feed.listen, every_s=1.0, clock=clock))
     runtime.loop("hints", lambda: periodic("hints", listen, every_s=1.0, clock=clock))
-
-
-async def _nothing() -> AsyncIterator[Changed]:
-    """A watch is of one job, which it reads by itself: it never begins with a snapshot of all."""
-    return
-    yield

@@ -10,9 +10,9 @@ from typing import Any
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace.scorer.v1 import scorer_pb2_grpc
 from headrace_servicekit.coordination.feeds import ChangeFeed
-from headrace_servicekit.errors import NotFound, Unavailable
+from headrace_servicekit.coordination.revisions import Changed, page_of, revisions
+from headrace_servicekit.errors import NotFound
 from headrace_servicekit.identity import identity
-from headrace_servicekit.loops import until
 from headrace_servicekit.outbox.messages import to_webhook, webhook_id, webhook_of
 from headrace_servicekit.outbox.webhooks import Webhooks
 from headrace_servicekit.request_fields import kept_text, optional_id, page_size, page_token
@@ -24,7 +24,7 @@ from headrace_scorer.decisions import jobs
 from headrace_scorer.decisions.jobs import Job
 from headrace_scorer.estimating import Estimating
 from headrace_scorer.lineage import RECEIVER
-from headrace_scorer.store import Changed, Decide, Store
+from headrace_scorer.store import Decide, Store
 
 # Jobs that are read at once, of which a caller may not see some.
 _SCAN = 200
@@ -40,7 +40,7 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
         creating: Creating,
         estimating: Estimating,
         webhooks: Webhooks,
-        feed: ChangeFeed[Changed],
+        feed: ChangeFeed[Changed[Job]],
         changed: Callable[[], None],
         stopping: asyncio.Event,
     ) -> None:
@@ -70,36 +70,21 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
         version = optional_id(request.version, "version")
         if version and not model:
             raise invalid("model", "is needed beside a version, which is one of a model")
-        found: list[Job] = []
-        while len(found) <= size:
-            page = await self._store.jobs(before=before, model=model, running=request.running, limit=_SCAN)
-            found += [job for job in page if identity().sees(job.model) and version in ("", job.version.id)]
-            if len(page) < _SCAN:
-                break
-            before = page[-1].id
-        token = str(found[size - 1].id) if len(found) > size else ""
-        return pb.ListScoringJobsResponse(jobs=[answers.to_job(job) for job in found[:size]], next_page_token=token)
+        found, token = await page_of(
+            lambda below, limit: self._store.jobs(before=below, model=model, running=request.running, limit=limit),
+            lambda job: identity().sees(job.model) and version in ("", job.version.id),
+            size=size,
+            before=before,
+        )
+        return pb.ListScoringJobsResponse(jobs=[answers.to_job(job) for job in found], next_page_token=token)
 
     async def WatchScoringJob(
         self, request: pb.WatchScoringJobRequest, context: Any
     ) -> AsyncIterator[pb.WatchScoringJobResponse]:
         job = await self._job(request.name)
-        position = await self._store.position()
-        job = await self._store.job(job.id)
-        yield pb.WatchScoringJobResponse(job=answers.to_job(job))
-        if job.state.over:
-            return
-        changes = self._feed.watch(position, lambda changed: changed.job.id == job.id)
-        ended_by_drain: Any = until(self._stopping, changes)
-        async with aclosing(ended_by_drain) as watched:
-            async for change in watched:
-                if change.state is None or change.state.job.revision <= job.revision:
-                    continue
-                job = change.state.job
-                yield pb.WatchScoringJobResponse(job=answers.to_job(job))
-                if job.state.over:
-                    return
-        raise Unavailable("the service is stopping: watch again", reason="STOPPING", retry_after_s=0.1)
+        async with aclosing(revisions(self._feed, lambda: self._store.job(job.id), self._stopping)) as seen:
+            async for revision in seen:
+                yield pb.WatchScoringJobResponse(job=answers.to_job(revision))
 
     async def PauseScoringJob(self, request: pb.PauseScoringJobRequest, context: Any) -> pb.PauseScoringJobResponse:
         client, reason = identity().client, kept_text(request.reason, "reason")

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from headrace_servicekit.coordination.feeds import Position
+from headrace_servicekit.coordination.revisions import Changed
 from headrace_servicekit.errors import Aborted, AlreadyExists, NotFound, ResourceExhausted
 from headrace_servicekit.postgres.connections import Address, Connections, Transactions
 from headrace_servicekit.postgres.migrated import MigratedDatabase
@@ -46,14 +47,6 @@ class PastEvent:
     number: int
     time: datetime
     event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A job with the place of its last change."""
-
-    job: Job
-    sequence: int
 
 
 def database(address: Address, size: int) -> MigratedDatabase:
@@ -177,7 +170,7 @@ class Store:
         """Return the place of the last change."""
         return Position(*(await self._fetch("position"))[0])
 
-    async def changed_since(self, sequence: int, *, limit: int) -> Sequence[Changed]:
+    async def changed_since(self, sequence: int, *, limit: int) -> Sequence[Changed[Job]]:
         """Return what changed since, in the order of the last changes."""
         return [Changed(_job(row), row["sequence"]) for row in await self._fetch("changed_since", sequence, limit)]
 

@@ -109,6 +109,10 @@ class ChangeFeed(Generic[T]):
         """Return how many watches are open."""
         return self._places.used
 
+    async def position(self) -> Position:
+        """Return the place of the last change, as the store says it now. Raises Unavailable."""
+        return await self._source.position()
+
     async def listen(self) -> None:
         """Take hints from the store until they end."""
         await heed(self._source.wakes, self._wakeup.wake)
