@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from headrace_router.data.batchers.pending_queue import HOPE_S, MARGIN_S, MAX_MISSED, PendingQueue, QueueLimits
 from headrace_router.data.batchers.work import Work
+from headrace_router.data.refusals import pool_starting
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -138,3 +139,9 @@ def test_those_that_wait_for_a_start_are_bounded_like_the_others(loop):
     queue = PendingQueue(QueueLimits(requests=2))
     queue.starting(100.0, lease_s=60.0, start_s=1.0)
     assert [enter(queue, work(loop), 100.0) for _ in range(3)] == [True, True, False]
+
+
+def test_a_start_that_takes_longer_than_the_last_one_is_not_expected_in_no_time():
+    told = "pool 'default' has no batcher and is being started: "
+    assert pool_starting("default", 0.2).public_message == f"{told}it is expected to answer in 1 s"
+    assert pool_starting("default", 0.0).public_message == f"{told}that takes longer than before"

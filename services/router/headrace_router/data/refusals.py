@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from headrace_servicekit.errors import (
     DeadlineExceeded,
     FieldViolation,
@@ -66,8 +68,9 @@ def no_backend(pool: str) -> ServiceError:
 
 def pool_starting(pool: str, ready_in_s: float) -> ServiceError:
     """Return the error for a request that has less time than a pool needs that starts from zero."""
+    told = f"it is expected to answer in {math.ceil(ready_in_s)} s" if ready_in_s else "that takes longer than before"
     return Unavailable(
-        f"pool '{pool}' has no batcher and is being started: it is expected to answer in {ready_in_s:.0f} s",
+        f"pool '{pool}' has no batcher and is being started: {told}",
         reason="POOL_STARTING",
         metadata={"pool": pool},
         retry_after_s=max(ready_in_s, RETRY_AFTER_S),
