@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Collection, Mapping
 
 from headrace.registry.v1 import registry_pb2
@@ -34,6 +35,9 @@ MODEL_FILES: Mapping[Format, tuple[str, ...]] = {
 """Names that the file of a model may have, by format; a version has one of them."""
 
 REQUIREMENTS = "requirements.txt"
+
+PT2_NAME = re.compile(r"(INPUT|OUTPUT)__\d+|(ARGS|KWARGS|RESULT)(\[[^\]]+\])*")
+"""What Triton calls a tensor of AOTInductor: by its position, or by the call. A contract has such names, or its own."""
 
 
 def number_of(kept_as: Format) -> registry_pb2.Format:

@@ -179,22 +179,74 @@ def test_a_pickle_that_misbehaves_is_an_error_of_the_file(hostile, folder: Path,
         process.convert(Kind.PICKLE, hostile(code), folder, python=sys.executable)
 
 
-async def test_a_conversion_that_hangs_is_ended_with_all_its_processes(hostile, folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr(process, "TIMEOUT_S", patience(5.0))
-    path = hostile(
-        "import os, time\nchild = os.fork()\nif child: open('child', 'w').write(str(child))\ntime.sleep(600)"
-    )
-    with pytest.raises(InvalidArgument, match="is not converted within"):
-        process.convert(Kind.PICKLE, path, folder, python=sys.executable)
-    child = Path("/proc", (folder / "child").read_text(), "stat")
+ESCAPES = """
+import ctypes, os, time
+def tried(call, *arguments):
+    try:
+        call(*arguments)
+    except OSError:
+        return
+child = os.fork()
+if child == 0:
+    tried(os.setsid)
+    tried(os.setpgid, 0, 0)
+    ctypes.CDLL(None).setsid()
+    if os.fork() == 0:
+        tried(os.setsid)
+        tried(os.kill, os.getppid(), 9)
+        with open('left', 'w') as opened:
+            opened.write(f'{os.getpid()} {os.getpgid(0)}')
+        os.rename('left', 'grandchild')
+        os.execv('/bin/sleep', ('sleep', '600'))
+    os._exit(0)
+os.waitpid(child, 0)
+"""
 
-    def gone() -> bool:
-        try:
-            return child.read_text().rpartition(")")[2].split()[0] == "Z"
-        except OSError:
-            return True
 
-    await eventually(gone)
+def running(pid: str) -> bool:
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("end", ["time.sleep(600)", "os._exit(0)"])
+async def test_nothing_of_a_conversion_outlives_it_whatever_group_it_asks_for(
+    hostile, folder: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(process, "TIMEOUT_S", patience(3.0))
+    wait = "while not os.path.exists('grandchild'): time.sleep(0.01)\n"
+    with pytest.raises(InvalidArgument, match="is not converted"):
+        process.convert(Kind.PICKLE, hostile(f"{ESCAPES}{wait}{end}"), folder, python=sys.executable)
+    pid, _ = (folder / "grandchild").read_text().split()
+    await eventually(lambda: not running(pid))
+
+
+def test_a_conversion_ends_nobody_else_and_asks_no_program_of_this_machine(hostile, folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(address := folder / "daemon"))
+        server.listen()
+        path = hostile(
+            "import ctypes, json, os, resource, signal, socket\n"
+            "def refused(call, *arguments):\n"
+            "    try:\n"
+            "        call(*arguments)\n"
+            "    except PermissionError:\n"
+            "        return True\n"
+            "    return False\n"
+            "libc = ctypes.CDLL(None, use_errno=True)\n"
+            f"ask = lambda kind=socket: kind.socket(kind.AF_UNIX).connect({str(address)!r})\n"
+            "parent = os.getppid()\n"
+            "open('seen.json', 'w').write(json.dumps([\n"
+            "    refused(os.kill, parent, 0), refused(os.kill, -1, 0), refused(os.killpg, os.getpgid(parent), 0),\n"
+            "    refused(resource.prlimit, parent, resource.RLIMIT_CPU), refused(ask),\n"
+            "    refused(signal.pidfd_send_signal, os.pidfd_open(parent), 0),\n"
+            "    libc.ptrace(16, parent, 0, 0) == -1,\n"
+            "]))"
+        )
+        with pytest.raises(InvalidArgument, match=r"holds a builtins\.NoneType"):
+            process.convert(Kind.PICKLE, path, folder, python=sys.executable)
+    assert json.loads((folder / "seen.json").read_text()) == [True] * 7
 
 
 def test_the_python_of_the_active_environment_converts(tmp_path: Path) -> None:

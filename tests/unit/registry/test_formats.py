@@ -126,3 +126,21 @@ def test_trees_answer_a_score_or_one_for_each_class_and_other_formats_anything()
     assert formats.misfits(Format.FIL, Contract((X,), (SCORES,)), "contract") == []
     assert formats.misfits(Format.FIL, Contract((X,), (TensorSpec("y", "FP32", ()),)), "contract") == []
     assert formats.misfits(Format.SAVEDMODEL, Contract((X, X), (SCORES, X)), "contract") == []
+
+
+@pytest.mark.parametrize(
+    ("names", "refused"),
+    [
+        pytest.param(("x", "INPUT__0"), True, id="a position that another has by its place"),
+        pytest.param(("ARGS[0]", "x"), True, id="a part of the call beside a name"),
+        pytest.param(("INPUT__1", "INPUT__0"), False, id="positions"),
+        pytest.param(("ARGS[0]", "KWARGS[mask]"), False, id="parts of the call"),
+        pytest.param(("x", "y"), False, id="names of its own"),
+    ],
+)
+def test_tensors_of_a_compiled_program_are_all_named_as_its_backend_does_or_none(names, refused):
+    specs = tuple(TensorSpec(name, "FP32", (3,)) for name in names)
+    found = formats.misfits(Format.PT2, Contract(specs, (SCORES,)), "contract")
+    assert [one.field for one in found] == ["contract.inputs"] * refused
+    assert all(f"'{name}'" in one.description for one in found for name in names)
+    assert formats.misfits(Format.TORCHSCRIPT, Contract(specs, (SCORES,)), "contract") == []

@@ -112,9 +112,9 @@ def convert(kind, path, folder, tables, networks):
 def main():
     kind, path, folder = sys.argv[1], Path(sys.argv[2]).resolve(), Path(sys.argv[3]).resolve()
     tables, networks = beside("tables"), beside("networks")
-    beside("confinement").confine(CPU_S)
     os.chdir(folder)
     try:
+        beside("confinement").confine(CPU_S)
         # What frameworks print is not the answer.
         with contextlib.redirect_stdout(sys.stderr):
             answer = convert(kind, path, folder, tables, networks)

@@ -364,11 +364,11 @@ def measure(plan, folder):
 
 def main():
     folder = Path(sys.argv[1]).resolve()
-    confine = Path(__file__).parent.parent / "conversion" / "confinement.py"
-    runpy.run_path(str(confine))["confine"](CPU_S)
+    confine = Path(__file__).resolve().parent.parent / "conversion" / "confinement.py"
     os.chdir(folder)
     logging.disable(logging.CRITICAL)
     try:
+        runpy.run_path(str(confine))["confine"](CPU_S)
         # What frameworks print is not the answer.
         with contextlib.redirect_stdout(sys.stderr):
             answer = measure(json.loads((folder / "plan.json").read_bytes()), folder)

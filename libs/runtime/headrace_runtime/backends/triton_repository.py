@@ -16,7 +16,7 @@ from tritonclient.grpc import model_config_pb2
 
 from headrace_runtime.backends.backend import USUAL_BUDGET, LoadBudget, ModelFiles
 from headrace_runtime.contract import BYTES, BatchDimension, Contract, TensorSpec
-from headrace_runtime.formats import Format
+from headrace_runtime.formats import PT2_NAME, Format
 
 _pb: Any = model_config_pb2  # generated without type stubs
 
@@ -55,7 +55,7 @@ _PLACING: Mapping[Format, _Placing] = {
         platform="torch_aoti",
         inputs="INPUT__",
         outputs="OUTPUT__",
-        own=re.compile(r"(INPUT|OUTPUT)__\d+|(ARGS|KWARGS|RESULT)(\[[^\]]+\])*"),
+        own=PT2_NAME,
         rows=False,
     ),
     Format.SAVEDMODEL: _Placing("tensorflow", platform="tensorflow_savedmodel"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from headrace_runtime.formats import PT2_NAME
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed
 
 from headrace_registry.decisions.files import Artifact, ArtifactType
@@ -70,6 +71,8 @@ def violations(kept_as: Format, artifacts: Sequence[Artifact], field: str) -> li
 
 def misfits(kept_as: Format, contract: Contract, field: str) -> list[FieldViolation]:
     """Return where no runtime of a format can keep a contract, fields named below `field`."""
+    if kept_as is Format.PT2:
+        return list(_mixed_names(contract, field))
     if kept_as is not Format.FIL:
         return []
     found = []
@@ -84,6 +87,25 @@ def misfits(kept_as: Format, contract: Contract, field: str) -> list[FieldViolat
             for name, problem in _no_tensor_of_trees(spec, one=side == "outputs")
         ]
     return found
+
+
+def _mixed_names(contract: Contract, field: str) -> Iterator[FieldViolation]:
+    """Yield the sides of a compiled program of which some names are its backend's: which tensor the others are, whose
+    place alone says it, nobody knows then."""
+    for side, specs in (("inputs", contract.inputs), ("outputs", contract.outputs)):
+        own = [spec.name for spec in specs if PT2_NAME.fullmatch(spec.name)]
+        others = [spec.name for spec in specs if spec.name not in own]
+        if own and others:
+            yield FieldViolation(
+                f"{field}.{side}",
+                f"{_listed(own)} is what Triton calls a tensor of AOTInductor, and {_listed(others)} is not: name all "
+                "of them so, or none, which are then taken in their order",
+            )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:10])
+    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
 
 
 def _no_tensor_of_trees(spec: TensorSpec, *, one: bool) -> Iterator[tuple[str, str]]:
