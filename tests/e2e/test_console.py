@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import numpy as np
 import pytest
 from headrace_client import Client
+from headrace_console.charts import Line, lines
 
 from tests.kit.axe import axe, serious
 from tests.kit.browsers import Watched, chromium
@@ -183,6 +184,21 @@ def test_times_are_in_the_readers_zone_and_utc_is_on_hover(stack: RunningStack, 
     shown = page.locator("td time").first
     utc = datetime.fromisoformat((shown.get_attribute("title") or "").replace(" UTC", "+00:00"))
     assert shown.inner_text() == (utc + timedelta(hours=9)).strftime("%Y-%m-%d %H:%M")
+    # And on the axes of charts, also of those that arrive later.
+    drawn = lines([Line("a", [1.0])], [datetime(2026, 11, 29, 20, tzinfo=UTC)], label="a chart")
+    page.evaluate(
+        """(drawn) => {
+          const main = document.querySelector("main");
+          main.innerHTML = drawn;
+          main.dispatchEvent(new Event("htmx:afterSwap", { bubbles: true }));
+        }""",
+        str(drawn),
+    )
+    axis = page.locator("svg text[data-time]")
+    assert axis.evaluate("(at) => [at.firstChild.data, at.querySelector('title').textContent]") == [
+        "05:00:00",
+        "2026-11-29 20:00:00 UTC",
+    ]
     context.close()
 
 

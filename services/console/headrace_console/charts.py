@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TypeGuard
 
 from markupsafe import Markup
@@ -17,13 +18,16 @@ from headrace_console.figures import number
 
 WIDTH, HEIGHT = 640, 160
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 44, 10, 28
+_MOST_DAYS_WITH_HOURS = 5
+# Six of them fit below a chart, of longer ones four.
+_SHORT_FORM = len("%H:%M")
 # Of a span, left of it; its title has all of the name.
 _NAME_CHARS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Values by place on the x axis; None is a gap. low, high: bounds of a band around it."""
+    """Values by time on the x axis; None is a gap. low, high: bounds of a band around it."""
 
     name: str
     values: Sequence[float | None]
@@ -34,14 +38,14 @@ class Line:
 
 def lines(
     drawn: Sequence[Line],
-    places: Sequence[str],
+    times: Sequence[datetime],
     *,
     label: str,
     rule: float | None = None,
     zero: bool = True,
     unit: str = "",
 ) -> Markup:
-    """Return lines over the same places.
+    """Return lines over the same times, which a script writes in the reader's zone.
 
     rule: a level that is drawn across. zero: whether the axis begins there. unit: of the values, behind each.
     """
@@ -52,7 +56,7 @@ def lines(
     low, high = min(values), max(values)
     low = min(0.0, low) if zero else low
     high = high if high > low else low + 1.0
-    count = max(len(places), 1)
+    count = max(len(times), 1)
 
     def x(at: int) -> float:
         inside = WIDTH - _LEFT - _RIGHT
@@ -61,7 +65,7 @@ def lines(
     def y(value: float) -> float:
         return round(_TOP + (HEIGHT - _TOP - _BOTTOM) * (high - value) / (high - low), 1)
 
-    parts = [_axis(low, high, y, unit), _places(places, x)]
+    parts = [_axis(low, high, y, unit), _times(times, x)]
     if rule is not None:
         parts.append(
             Markup('<line class="rule" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
@@ -88,7 +92,7 @@ def lines(
                         x(at),
                         y(value),
                         line.name,
-                        places[at] if at < len(places) else "",
+                        f"{times[at]:%Y-%m-%d %H:%M:%S} UTC" if at < len(times) else "",
                         f"{number(value)}{unit}",
                     )
                 )
@@ -181,8 +185,23 @@ def _axis(low: float, high: float, y: Callable[[float], float], unit: str) -> Ma
     line = Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text x="{}" y="{}" text-anchor="end">{}</text>')
     return Markup("").join(
         line.format(_LEFT, WIDTH - _RIGHT, y(value), y(value), _LEFT - 6, y(value) + 4, f"{number(value, 3)}{unit}")
-        for value in (low, (low + high) / 2, high)
+        for value in ticks(low, high)
     )
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Return three to seven round numbers within bounds, zero among them where it is.
+
+    >>> ticks(-43.4, 48.1), ticks(0.0, 2.87), ticks(0.0, 99.9)
+    ([-40.0, -20.0, 0.0, 20.0, 40.0], [0.0, 1.0, 2.0], [0.0, 20.0, 40.0, 60.0, 80.0])
+    """
+    power = 10.0 ** math.floor(math.log10(high - low))
+    for part in (5, 2, 1, 0.5, 0.2):
+        step = power * part
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first >= 2:
+            return [at * step for at in range(first, last + 1)]
+    return [low, high]
 
 
 def _places(places: Sequence[str], x: Callable[[int], float]) -> Markup:
@@ -193,6 +212,37 @@ def _places(places: Sequence[str], x: Callable[[int], float]) -> Markup:
         Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(x(at), HEIGHT - 6, places[at])
         for at in range(0, len(places), step)
     )
+
+
+def _times(times: Sequence[datetime], x: Callable[[int], float]) -> Markup:
+    if not times:
+        return Markup("")
+    form = form_of(times)
+    most = 6 if len(form) <= _SHORT_FORM else 4
+    label = Markup(
+        '<text x="{}" y="{}" text-anchor="middle" data-time="{}Z" data-form="{}">{}<title>{} UTC</title></text>'
+    )
+    drawn = Markup('<text class="zone" x="2" y="{}">UTC</text>').format(HEIGHT - 6)
+    for at in range(0, len(times), max(1, math.ceil(len(times) / most))):
+        utc = times[at].astimezone(UTC)
+        told = f"{utc:%Y-%m-%d %H:%M:%S}"
+        drawn += label.format(x(at), HEIGHT - 6, told.replace(" ", "T"), form, utc.strftime(form), told)
+    return drawn
+
+
+def form_of(times: Sequence[datetime]) -> str:
+    """Return how times beside each other are written, so that they differ and are short.
+
+    >>> noon = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    >>> form_of([noon, noon + timedelta(seconds=15)]), form_of([noon, noon + timedelta(days=9)])
+    ('%H:%M:%S', '%m-%d')
+    """
+    apart = max(times) - min(times)
+    if apart > timedelta(days=_MOST_DAYS_WITH_HOURS):
+        return "%m-%d"
+    if apart >= timedelta(days=1):
+        return "%d. %H:%M"
+    return "%H:%M" if apart >= timedelta(minutes=10) else "%H:%M:%S"
 
 
 def reliability(groups: Sequence[tuple[float, float, float, float]], *, label: str) -> Markup:

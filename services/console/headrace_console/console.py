@@ -19,6 +19,7 @@ from headrace_console.signing_in.oidc import OpenIdSignIn
 if TYPE_CHECKING:
     from headrace_servicekit.tracing import Tracing
 
+    from headrace_console.busyness import Busyness
     from headrace_console.live import LiveFeeds
     from headrace_console.pages.traffic import Traffic
     from headrace_console.recent import Recent
@@ -32,8 +33,8 @@ class Console:
     """Every dependency by name.
 
     client: of nobody; a page calls with the token of who looks at it. sign_in: None where there is no way in.
-    traffic: of the models of a page, by who may see it. secure: whether people reach us by https. address: where they
-    do.
+    traffic: of the models of a page, by who may see it. busyness: of pools, by who has looked. secure: whether people
+    reach us by https. address: where they do.
     """
 
     sessions: Sessions
@@ -43,6 +44,7 @@ class Console:
     limit: SignInLimit
     live: LiveFeeds
     traffic: Recent[Mapping[str, Traffic]]
+    busyness: Busyness
     denials: Denials
     metrics: ConsoleMetrics
     tracing: Tracing | None

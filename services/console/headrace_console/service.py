@@ -13,6 +13,7 @@ from headrace_servicekit.settings import variable
 from headrace_servicekit.tls import Tls
 
 from headrace_console.app import create_app
+from headrace_console.busyness import Busyness
 from headrace_console.console import SIGN_IN, Console
 from headrace_console.http_server import HttpServer
 from headrace_console.live import LiveFeeds
@@ -27,8 +28,8 @@ from headrace_console.signing_in.limits import SignInLimit
 from headrace_console.signing_in.oidc import OpenIdSignIn
 from headrace_console.signing_in.provider import OpenIdProvider
 
-# A person waits: one more try, soon.
-_RETRY = RetryPolicy(max_attempts=2)
+# A person waits, so a try or two more, soon; but not before a connection that ended is made anew, which takes 100 ms.
+_RETRY = RetryPolicy(max_attempts=3, initial_s=0.25)
 
 
 async def start(runtime: Runtime[ConsoleSettings]) -> None:
@@ -63,6 +64,7 @@ async def start(runtime: Runtime[ConsoleSettings]) -> None:
         limit=SignInLimit(settings.sign_ins_per_minute, clock.monotonic),
         live=live,
         traffic=Recent(clock.monotonic),
+        busyness=Busyness(),
         denials=runtime.denials,
         metrics=metrics,
         tracing=runtime.tracing,

@@ -1,11 +1,18 @@
 """`python -m headrace_console` over a real PostgreSQL."""
 
+import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
+import grpc.aio
 import httpx
 import pytest
 from headrace_servicekit.testing import eventually, free_port
 
+from tests.kit.console import console_under_test
+from tests.kit.hostile_api import HostileApi
 from tests.kit.http_process import http_process
 
 
@@ -38,6 +45,54 @@ async def test_without_its_database_predictions_go_on_and_its_pages_are_unavaila
         assert refused.status_code == 503
         assert "predictions go on" in refused.text
         assert (await client.get("/console/sign-in")).status_code == 200
+
+
+async def test_a_connection_to_the_front_door_that_ends_at_once_is_missed_on_no_page(postgres_url: str, tmp_path: Path):
+    """Seen in containers: the first page after a start said that the registry does not answer."""
+    front_door = HostileApi()
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((front_door,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with (
+        dropping(port, 1) as address,
+        console_under_test(postgres_url, tmp_path / "identity", front_door_target=address) as console,
+    ):
+        await console.browser.get(console.link())
+        page = await console.browser.get("/console/")
+        assert page.status_code == 200
+        assert "does not answer" not in page.text
+        assert 'href="/console/models/plain"' in page.text
+    await server.stop(None)
+
+
+@asynccontextmanager
+async def dropping(port: int, count: int) -> AsyncIterator[str]:
+    """Pass connections on to a port, but the first ones; yield where it listens."""
+    dropped, passing = 0, set[asyncio.Task[None]]()
+
+    async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+        target.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal dropped
+        dropped += 1
+        if dropped <= count:
+            writer.close()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        for source, target in ((reader, back), (there, writer)):
+            passing.add(asyncio.create_task(copy(source, target)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+    for task in passing:
+        task.cancel()
+    await asyncio.gather(*passing, return_exceptions=True)
 
 
 async def _is_ready(client: httpx.AsyncClient) -> bool:

@@ -7,6 +7,7 @@ import grpc
 from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.rollout.v1 import rollout_pb2
+from headrace.router.v1 import route_pb2
 from headrace_console.recent import KEPT_S
 
 from tests.kit.console import ConsoleUnderTest
@@ -140,6 +141,44 @@ async def test_traffic_is_asked_for_once_a_second_however_often_the_first_page_i
     await console.sign_in("bob", models=["pl*"])
     readings = [of["authorization"] for path, _, of in console.api.asked if path == path_of("ListTraffic")]
     assert len(set(readings)) > 1
+
+
+async def test_the_audit_tells_what_every_service_wrote_down_and_is_searched(console: ConsoleUnderTest):
+    await console.sign_in()
+    page = (await console.browser.get("/console/audit")).text
+    for told in ("approval overridden", "route ", "rollout plain plain", "experiment plain ended", "job plain plain"):
+        assert told in page, told
+    assert "scaling paused" in page
+    assert "headrace models history plain" in page, "a command that works as it stands"
+    assert "Nothing has “nobody did”" in (await console.browser.get("/console/audit?q=nobody+did")).text
+    of_model = (await console.browser.get("/console/models/digits/audit?q=rollout")).text
+    assert "rollout plain plain" in of_model
+    assert "job plain" not in of_model
+
+
+async def test_how_busy_a_pool_is_is_told_by_two_reports_and_not_to_whom_models_are_hidden(console: ConsoleUnderTest):
+    await console.sign_in()
+    told = route_pb2.Batcher(process="b1", pool="default", versions=[route_pb2.BatcherVersion(digest="d")])
+    console.api.answers[path_of("ListBatchers")] = lambda _: route_pb2.ListBatchersResponse(batchers=[told])
+    told.report_time.seconds = 1_700_000_000
+    assert "head-room not known yet" in (await console.browser.get("/console/pools/default")).text
+    told.report_time.seconds += 10
+    told.versions[0].load.compute.seconds = 4
+    for page in ("", "pools", "pools/default"):
+        assert "40 % busy, 60 % free" in (await console.browser.get(f"/console/{page}")).text, page
+    await console.sign_in("bob", models=["digits"])
+    told.report_time.seconds += 10
+    assert "head-room not known yet" in (await console.browser.get("/console/pools/default")).text
+
+
+async def test_a_page_that_is_not_there_leaves_the_way_to_the_others(console: ConsoleUnderTest):
+    await console.sign_in()
+    console.api.refusal[path_of("GetModel")] = (grpc.StatusCode.NOT_FOUND, "no such model")
+    missing = await console.browser.get("/console/models/nothing")
+    assert missing.status_code == 404
+    assert 'href="/console/alerts"' in missing.text
+    assert 'id="search"' in missing.text
+    assert "Sign out" in missing.text
 
 
 async def test_models_are_shown_although_nobody_says_which_changed_last(console: ConsoleUnderTest):

@@ -27,14 +27,15 @@ def test_each_metric_of_each_variant_has_its_band_and_what_is_not_known_yet_is_a
     ((metric, variant, picture),) = effects(points)
     assert (metric, variant) == ("clicks", "new")
     drawn = str(picture)
-    assert re.findall(r"<title>new ([\d:]+): ([\d.]+) %</title>", drawn) == [("09:00", "20"), ("10:00", "10")]
+    told = re.findall(r"<title>new .{11}([\d:]+) UTC: ([\d.]+) %</title>", drawn)
+    assert told == [("09:00:00", "20"), ("10:00:00", "10")]
     assert drawn.count('class="band') == 1
     assert 'class="rule"' in drawn, "no effect"
 
 
 def test_an_experiment_of_weeks_is_marked_by_days():
     points = [point(24 * day, relative=0.1, relative_low=0.0, relative_high=0.2) for day in range(9)]
-    assert ">12-01</text>" in str(effects(points)[0][2])
+    assert ">12-01<title>" in str(effects(points)[0][2])
 
 
 def test_before_the_first_answer_there_is_nothing_to_draw():

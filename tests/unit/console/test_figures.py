@@ -1,8 +1,14 @@
 """Numbers on pages: never with an exponent that a person has to work out."""
 
+import time as clock
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from headrace_console.charts import Line, lines
 from headrace_console.figures import number, percent
+from headrace_console.pages.rendering import time
+
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -22,5 +28,21 @@ def test_large_numbers_have_no_exponent():
 
 
 def test_axes_of_busy_models_have_none_either():
-    drawn = lines([Line("requests", [0.0, 24_000.5])], ["a", "b"], label="requests")
+    drawn = lines([Line("requests", [0.0, 24_000.5])], [NOON, NOON + timedelta(hours=1)], label="requests")
     assert "e+0" not in drawn
+
+
+def test_a_time_without_a_zone_is_in_utc_wherever_the_console_stands(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    clock.tzset()
+    try:
+        assert 'title="2026-11-29 12:00:00 UTC"' in time(NOON.replace(tzinfo=None))
+    finally:
+        monkeypatch.undo()
+        clock.tzset()
+
+
+def test_times_of_a_chart_are_in_utc_until_a_script_has_read_them():
+    drawn = lines([Line("effect", [1.0, 2.0])], [NOON, NOON + timedelta(days=1)], label="effect")
+    assert 'data-time="2026-11-29T12:00:00Z" data-form="%d. %H:%M">29. 12:00<title>2026-11-29 12:00:00 UTC' in drawn
+    assert ">UTC</text>" in drawn

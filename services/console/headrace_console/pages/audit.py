@@ -1,86 +1,116 @@
-"""Who did what, when and why: what registry and control plane wrote down, the latest first."""
+"""Who did what, when and why: what every service wrote down, the latest first."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from shlex import quote
+from typing import TypeVar
 
 from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import route_pb2
+from headrace_client.errors import NotFound
 from starlette.responses import Response
 
-from headrace_console.pages.rendering import last, word
+from headrace_console.pages import audit_lines
+from headrace_console.pages.audit_lines import AuditLine
+from headrace_console.pages.rendering import last
 from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, Part, Visit, signed_in
 
+E = TypeVar("E")
+
 _EVENTS = 100
-# Of all models, those that changed last.
+# Of all models, those that changed last; of rollouts and jobs, the latest.
 _MOST_MODELS = 25
+_MOST_HISTORIES = 10
+_MOST_WANTED = 200
 _COLUMNS = {
     "when": lambda line: line.when,
-    "model": lambda line: line.model,
+    "model": lambda line: line.about,
     "who": lambda line: line.who,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class AuditLine:
-    """A change. what: in a few words; detail: what it was about."""
-
-    when: datetime
-    model: str
-    what: str
-    detail: str
-    who: str
-    why: str
 
 
 @signed_in
 async def audit(visit: Visit) -> Response:
     """Show what happened to every model, or to one."""
-    model, client = visit.request.path_params.get("model", ""), visit.client
-    problems: list[str] = []
-    names = [model]
+    model, wanted = visit.request.path_params.get("model", ""), visit.query.get("q", "").strip()[:_MOST_WANTED]
+    recent: Part[list[registry_pb2.Model]] = Part([])
     if not model:
-        recent = client.list_models(latest_first=True, limit=_MOST_MODELS, timeout=READ_S)
-        found = await visit.part("registry", recent)
-        names = [last(one.name) for one in found.value or ()]
-        problems += [found.problem] if found.problem else []
+        latest = visit.client.list_models(latest_first=True, limit=_MOST_MODELS, timeout=READ_S)
+        recent = await visit.part("registry", latest)
+    names = [model] if model else [last(one.name) for one in recent.value or ()]
     limit = _EVENTS if model else _EVENTS // 4
-    histories = await asyncio.gather(*(_of_model(visit, name, limit) for name in names))
-    lines = [line for found in histories for line in found.value or ()]
-    problems += [found.problem for found in histories if found.problem]
+    found = await asyncio.gather(
+        *(_of_model(visit, name, limit) for name in names),
+        _of_rollouts(visit, model),
+        _of_jobs(visit, model),
+        *(() if model else (_of_pools(visit),)),
+    )
+    lines = [line for part in found for line in part.value or () if fits(line, wanted)]
+    problems = {part.problem for part in (recent, *found) if part.problem}
     table = listed(lines, _COLUMNS, visit.query, visit.request.url.path, sort="-when")
-    command = f"headrace models history {quote(model or 'MODEL')}"
+    command = f"headrace models history {quote(names[0])}" if names else "headrace models list"
     title = f"Audit of {model}" if model else "Audit"
-    return visit.page("audit.html", title, command, model=model, table=table, problems=sorted(set(problems)))
+    return visit.page("audit.html", title, command, model=model, table=table, problems=sorted(problems), wanted=wanted)
+
+
+def fits(line: AuditLine, wanted: str) -> bool:
+    """Return whether every word of what is looked for is somewhere in a line."""
+    told = " ".join((line.about, line.what, line.detail, line.who, line.why)).lower()
+    return all(word in told for word in wanted.lower().split())
 
 
 async def _of_model(visit: Visit, model: str, limit: int) -> Part[list[AuditLine]]:
+    client = visit.client
     parts = await visit.parts(
-        registry=("registry", visit.client.history(model, limit=limit, timeout=READ_S)),
-        route=("control plane", visit.client.route_history(model, limit=limit, timeout=READ_S)),
+        registry=("registry", client.history(model, limit=limit, timeout=READ_S)),
+        route=("control plane", client.route_history(model, limit=limit, timeout=READ_S)),
+        experiments=("monitor", client.list_experiments(model, timeout=READ_S)),
     )
-    lines = [*_of_registry(model, parts["registry"].value or []), *_of_route(model, parts["route"].value or [])]
-    return Part(lines, parts["registry"].problem or parts["route"].problem)
+    lines = [
+        *audit_lines.of_registry(model, parts["registry"].value or ()),
+        *audit_lines.of_route(model, parts["route"].value or ()),
+        *audit_lines.of_experiments(model, parts["experiments"].value or ()),
+    ]
+    return Part(lines, next((part.problem for part in parts.values() if part.problem), ""))
 
 
-def _of_registry(model: str, events: list[registry_pb2.ModelEvent]) -> Iterator[AuditLine]:
-    for event in events:
-        moved = " → ".join(filter(None, (word(event, "from_stage"), word(event, "to_stage"))))
-        detail = " ".join(filter(None, (event.version, event.alias and f"@{event.alias}", moved)))
-        why = " · ".join(filter(None, (event.reason, "; ".join(event.signature_breaks))))
-        yield AuditLine(event.create_time.ToDatetime(), model, word(event, "action"), detail, event.client, why)
+async def _of_rollouts(visit: Visit, model: str) -> Part[list[AuditLine]]:
+    client, service = visit.client, "rollout service"
+    found = await visit.part(service, client.list_rollouts(model=model, limit=_MOST_HISTORIES, timeout=READ_S))
+    names = [one.name for one in found.value or ()]
+    reading = [visit.part(service, _or_none(client.rollout_history(name, timeout=READ_S))) for name in names]
+    return await _told(found.problem, names, reading, audit_lines.of_rollout)
 
 
-def _of_route(model: str, events: list[route_pb2.RouteEvent]) -> Iterator[AuditLine]:
-    for event in events:
-        shares = ", ".join(f"{one.name}={one.weight:g}" for one in event.route.variants)
-        what = f"route {word(event, 'kind')}, {word(event, 'outcome')}"
-        who = event.client or f"the registry, epoch {event.registry_epoch}"
-        who += f" for {event.manager}" if event.manager else ""
-        why = " · ".join(filter(None, (event.reason, event.outcome_reason)))
-        yield AuditLine(event.create_time.ToDatetime(), model, what, shares, who, why)
+async def _of_jobs(visit: Visit, model: str) -> Part[list[AuditLine]]:
+    client, service = visit.client, "scorer"
+    found = await visit.part(service, client.list_scoring_jobs(model=model, limit=_MOST_HISTORIES, timeout=READ_S))
+    names = [one.name for one in found.value or ()]
+    reading = [visit.part(service, _or_none(client.scoring_job_history(name, timeout=READ_S))) for name in names]
+    return await _told(found.problem, names, reading, audit_lines.of_job)
+
+
+async def _told(
+    problem: str,
+    names: Sequence[str],
+    reading: Iterable[Awaitable[Part[Sequence[E]]]],
+    lines_of: Callable[[str, Iterable[E]], Iterator[AuditLine]],
+) -> Part[list[AuditLine]]:
+    histories = await asyncio.gather(*reading)
+    lines = [line for name, part in zip(names, histories, strict=True) for line in lines_of(name, part.value or ())]
+    return Part(lines, problem or next((part.problem for part in histories if part.problem), ""))
+
+
+async def _or_none(reading: Awaitable[Sequence[E]]) -> Sequence[E]:
+    """Return a history; nothing of what was removed since it was listed."""
+    try:
+        return await reading
+    except NotFound:
+        return ()
+
+
+async def _of_pools(visit: Visit) -> Part[list[AuditLine]]:
+    found = await visit.part("autoscaler", visit.client.list_pools(timeout=READ_S))
+    return Part([audit_lines.of_pause(pool) for pool in found.value or () if pool.paused], found.problem)

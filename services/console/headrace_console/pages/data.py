@@ -125,7 +125,7 @@ def over_time(evaluations: Sequence[monitor_pb2.Drift], column: str, test: str) 
     ]
     values = [report.effect if report is not None and report.HasField("effect") else None for report in found]
     tolerated = next((report.tolerance for report in reversed(found) if report is not None), None)
-    places = [one.range.end_time.ToDatetime().strftime("%H:%M:%S") for one in ordered]
+    times = [one.range.end_time.ToDatetime(UTC) for one in ordered]
     return charts.lines(
-        [charts.Line(test, values)], places, label=f"effect on {column} by {test} over time", rule=tolerated
+        [charts.Line(test, values)], times, label=f"effect on {column} by {test} over time", rule=tolerated
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from shlex import quote
 
 from headrace.monitor.v1 import experiment_pb2
@@ -11,14 +12,13 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from headrace_console import charts
-from headrace_console.pages.rendering import last
+from headrace_console.pages.rendering import last, model_of
 from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, WRITE_S, Part, Visit, signed_in
 
 Point = experiment_pb2.GetExperimentHistoryResponse.Point
 
 _ANALYSIS_S = 30.0
-_MOST_DAYS_WITH_HOURS = 5
 # The data are looked at, and a route is written.
 _CONCLUSION_S = 120.0
 # The API lists those of one model; of all models, those that changed last are asked.
@@ -48,7 +48,9 @@ async def experiments(visit: Visit) -> Response:
     rows = [one for part in found for one in part.value or ()]
     table = listed(rows, _COLUMNS, visit.query, visit.request.url.path, sort="-made")
     title = f"Experiments of {model}" if model else "Experiments"
-    command = f"headrace experiments list {quote(model or 'MODEL')}"
+    # The command line lists those of one model: here of the latest one.
+    one = model or (model_of(table.rows[0].name) if table.rows else next(iter(names), ""))
+    command = f"headrace experiments list {quote(one)}" if one else "headrace experiments list --help"
     return visit.page("experiments.html", title, command, model=model, table=table, problems=problems)
 
 
@@ -112,16 +114,13 @@ async def end(visit: Visit) -> Response:
 def effects(points: Sequence[Point]) -> list[tuple[str, str, Markup]]:
     """Return each metric and variant with its effect over time and the sequence of intervals that hold it at once."""
     names = dict.fromkeys((one.metric, one.variant) for point in points for one in point.results)
-    times = [point.time.ToDatetime() for point in points]
-    days = (max(times) - min(times)).days if times else 0
-    written = "%m-%d" if days > _MOST_DAYS_WITH_HOURS else "%d. %H:%M" if days else "%H:%M"
-    places = [time.strftime(written) for time in times]
-    return [(metric, variant, _effect(points, places, metric, variant)) for metric, variant in names]
+    times = [point.time.ToDatetime(UTC) for point in points]
+    return [(metric, variant, _effect(points, times, metric, variant)) for metric, variant in names]
 
 
 def _effect(
     points: Sequence[Point],
-    places: Sequence[str],
+    times: Sequence[datetime],
     metric: str,
     variant: str,
 ) -> Markup:
@@ -134,4 +133,4 @@ def _effect(
 
     line = charts.Line(variant, values("relative"), values("relative_low"), values("relative_high"))
     label = f"effect of {variant} on {metric} over time, in percent, with its confidence sequence"
-    return charts.lines([line], places, label=label, rule=0.0, zero=False, unit=" %")
+    return charts.lines([line], times, label=label, rule=0.0, zero=False, unit=" %")

@@ -13,6 +13,7 @@ from headrace.registry.v1 import registry_pb2
 from starlette.responses import Response
 
 from headrace_console.pages.alerts import MOST_ALERTS
+from headrace_console.pages.pools import busy_of
 from headrace_console.pages.rendering import last, moment
 from headrace_console.pages.tables import ROWS, Fetched
 from headrace_console.pages.traffic import Traffic, summed
@@ -67,6 +68,7 @@ async def home(visit: Visit) -> Response:
         table=table,
         traffic=traffic,
         alerts_of=alerts,
+        busy=busy_of(visit, found["batchers"]),
         changes=changes,
         wanted=wanted,
         nothing_yet=not (table.rows or wanted) and table.first,

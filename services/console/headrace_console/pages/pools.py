@@ -10,6 +10,7 @@ from headrace.router.v1 import route_pb2
 from headrace_client.errors import NotFound
 from starlette.responses import Response
 
+from headrace_console.busyness import Busy
 from headrace_console.pages.following import followed
 from headrace_console.pages.visits import READ_S, Part, Visit, signed_in
 
@@ -34,6 +35,7 @@ async def pools(visit: Visit) -> Response:
         members=members,
         waits={name: longest_wait_s(found) for name, found in members.items()},
         of=scaled,
+        busy=busy_of(visit, parts["batchers"]),
         **parts,
     )
 
@@ -75,7 +77,16 @@ async def _now(visit: Visit, name: str) -> dict[str, Any]:
         every=("autoscaler", visit.client.list_pools(timeout=READ_S)),
     )
     scaled = next((one for one in parts["every"].value or () if one.name.endswith(f"/{name}")), None)
-    return {"batchers": parts["batchers"], "scaled": scaled, "autoscaler": parts["every"]}
+    busy = busy_of(visit, parts["batchers"]).get(name)
+    return {"batchers": parts["batchers"], "scaled": scaled, "autoscaler": parts["every"], "busy": busy}
+
+
+def busy_of(visit: Visit, batchers: Part[list[route_pb2.Batcher]]) -> dict[str, Busy]:
+    """Return how busy pools are; nothing to whom not all models are shown, who would take the others for head-room."""
+    session = visit.session
+    if session.login.models is not None or batchers.value is None:
+        return {}
+    return visit.console.busyness.of(session.rights, batchers.value)
 
 
 def longest_wait_s(batchers: list[route_pb2.Batcher]) -> float:

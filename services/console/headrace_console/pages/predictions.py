@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from headrace_console.pages.visits import READ_S, Part, Visit, signed_in
 
-_QUERY_S = 20.0
+_QUERY_S = 15.0
 _ROWS = 50
 # Why a step of a pipeline was not asked whose outputs were kept: nothing went wrong.
 _KEPT = "CACHED"
@@ -30,10 +31,8 @@ async def predictions(visit: Visit) -> Response:
     context: dict[str, Any] = {"wanted": wanted, "model": model, "explained": None, "rows": None, "outcomes": None}
     command = f"headrace explain {wanted}" if is_id(wanted) else "headrace explain PREDICTION_ID"
     if is_id(wanted):
-        context["explained"] = await _explained(visit, wanted)
-        context["rows"] = await _asked(visit, _sql("prediction_id", wanted, model))
-        context["outcomes"] = await _asked(
-            visit, f"SELECT * FROM outcomes WHERE prediction_id = {quoted(wanted)} LIMIT 20"
+        context["explained"], (context["rows"], context["outcomes"]) = await asyncio.gather(
+            _explained(visit, wanted), _logged(visit, wanted, model)
         )
     elif wanted:
         sql = _sql("entity_id", wanted, model)
@@ -49,6 +48,13 @@ async def _explained(visit: Visit, wanted: str) -> Part[Explanation]:
         return await visit.part("front door", visit.client.explain(wanted, timeout=READ_S))
     except NotFound as error:
         return Part(problem=f"{error.message}. Answers are explained for an hour where that was asked for.")
+
+
+async def _logged(visit: Visit, wanted: str, model: str) -> tuple[Part[list[dict[str, Any]]], ...]:
+    """Return the rows of a prediction and its outcomes, one after the other: few queries may run at a time."""
+    rows = await _asked(visit, _sql("prediction_id", wanted, model))
+    outcomes = f"SELECT * FROM outcomes WHERE prediction_id = {quoted(wanted)} LIMIT 20"
+    return rows, await _asked(visit, outcomes)
 
 
 async def _asked(visit: Visit, sql: str) -> Part[list[dict[str, Any]]]:

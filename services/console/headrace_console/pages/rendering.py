@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from headrace_console.figures import number, percent
 
 # Signals and measures that are shares of one.
 _SHARES = frozenset(("accuracy", "conversion_rate", "error_rate", "error_rate_change", "estimated_accuracy"))
+_DIGEST = re.compile("[0-9a-f]{16,}")
 STATIC = Path(__file__).parents[1] / "static"
 
 
@@ -48,9 +50,11 @@ def environment() -> Environment:
         "id": last,
         "measured": measured,
         "micros": micros,
+        "model": model_of,
         "number": number,
         "percent": percent,
         "seconds": seconds,
+        "short": short,
         "time": time,
         "word": word,
     }
@@ -65,10 +69,10 @@ def asset(name: str) -> str:
 
 
 def moment(stamp: Timestamp | datetime | None) -> datetime | None:
-    """Return a time; None for one that is not set."""
+    """Return a time; None for one that is not set. One without a zone is in UTC, wherever this machine stands."""
     if isinstance(stamp, Timestamp):
         return stamp.ToDatetime(UTC) if stamp.ByteSize() else None
-    return stamp
+    return stamp.replace(tzinfo=UTC) if stamp is not None and stamp.tzinfo is None else stamp
 
 
 def time(stamp: Timestamp | datetime | None, *, seconds: bool = False) -> Markup:
@@ -168,6 +172,16 @@ def last(name: str) -> str:
     return name.rsplit("/", 1)[-1]
 
 
+def model_of(name: str) -> str:
+    """Return the model that a resource name begins with.
+
+    >>> model_of("models/digits/rollouts/3"), model_of("pools/gpu")
+    ('digits', '')
+    """
+    kind, _, rest = name.partition("/")
+    return rest.partition("/")[0] if kind == "models" else ""
+
+
 def reads(given: scorer_pb2.ScoringSpec.Input) -> str:
     """Return what a scoring job reads.
 
@@ -176,6 +190,15 @@ def reads(given: scorer_pb2.ScoringSpec.Input) -> str:
     """
     source = given.source
     return f"{source.table or source.query} of {source.source}" if given.HasField("source") else given.uri
+
+
+def short(text: str) -> str:
+    """Return the beginning of a digest or another id that nobody reads; any other text as it is.
+
+    >>> short("0156dd29fbc15aedbc1343d6e728bf708da135f2"), short("examples/digits/train.py")
+    ('0156dd29fbc1…', 'examples/digits/train.py')
+    """
+    return f"{text[:12]}…" if _DIGEST.fullmatch(text) else text
 
 
 def word(message: Message, field: str) -> str:

@@ -122,7 +122,7 @@ def picture(decisions: Sequence[autoscaler_pb2.ReplayResponse]) -> Markup:
     """Return the replicas that were wanted, and those that would be, over time."""
     step = max(1, -(-len(decisions) // _MOST_POINTS))
     shown = decisions[::step]
-    places = [one.recorded.create_time.ToDatetime().strftime("%H:%M") for one in shown]
+    times = [one.recorded.create_time.ToDatetime(UTC) for one in shown]
     was = charts.Line("decided", [float(one.recorded.desired_replicas) for one in shown], kind="two")
     now = charts.Line("replayed", [float(one.replayed.desired_replicas) for one in shown])
-    return charts.lines([was, now], places, label="replicas that were decided, and that are replayed, over time (UTC)")
+    return charts.lines([was, now], times, label="replicas that were decided, and that are replayed, over time")

@@ -11,7 +11,7 @@ from headrace.scorer.v1 import scorer_pb2
 from starlette.responses import Response
 
 from headrace_console.pages.predictions import is_id
-from headrace_console.pages.rendering import last, reads, word
+from headrace_console.pages.rendering import last, model_of, reads, word
 from headrace_console.pages.visits import READ_S, Part, Visit, signed_in
 
 _MOST = 50
@@ -67,7 +67,12 @@ async def _versions(visit: Visit, wanted: str, names: Sequence[str]) -> list[tup
 def fitting_jobs(jobs: Sequence[scorer_pb2.ScoringJob], wanted: str) -> Iterator[scorer_pb2.ScoringJob]:
     """Yield jobs whose name, state, client or files have what is wanted, in lower case."""
     for job in jobs:
-        model = job.name.split("/")[1] if "/" in job.name else ""
-        told = (f"{model}/{last(job.name)}", word(job, "state"), job.client, reads(job.spec.input), job.output_uri)
+        told = (
+            f"{model_of(job.name)}/{last(job.name)}",
+            word(job, "state"),
+            job.client,
+            reads(job.spec.input),
+            job.output_uri,
+        )
         if any(wanted in text.lower() for text in told):
             yield job

@@ -90,9 +90,7 @@ class Visit:
         status = 200 if self.problem is None else _STATUS.get(type(self.problem).code, 500)
         shown = {
             "title": title,
-            "subject": self.session.login.subject,
-            "scopes": self.session.login.scopes,
-            "form_token": self.session.secret.form_token,
+            **_header(self.session),
             "request_id": str(uuid.uuid4()),
             "now": datetime.now(UTC),
             "path": self.request.url.path,
@@ -180,9 +178,10 @@ def signed_in(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         except HeadraceError as error:
             if session is not None and (isinstance(error, Unauthenticated) or error.reason == "CLIENT_DENIED"):
                 await console.sessions.end(session.secret)
-            return failure(_STATUS.get(type(error).code, 502), error.message, error.reason)
+                session = None
+            return failure(_STATUS.get(type(error).code, 502), error.message, error.reason, session=session)
         except ServiceError as error:
-            return failure(http_status(error.code), error.public_message, error.reason or "")
+            return failure(http_status(error.code), error.public_message, error.reason or "", session=session)
 
     return endpoint
 
@@ -193,8 +192,10 @@ def trace(request: Request) -> tuple[tuple[str, str], ...]:
     return (("traceparent", child),) if child else ()
 
 
-def failure(status: int, message: str, reason: str = "", remedy: str = "") -> Response:
-    """Return a page that says what is wrong and what to do about it."""
+def failure(
+    status: int, message: str, reason: str = "", remedy: str = "", *, session: Session | None = None
+) -> Response:
+    """Return a page that says what is wrong and what to do about it. session: whose way to other pages stays."""
     known = {
         401: "Sign in again.",
         403: "Somebody who may has to do it, or give you the scope.",
@@ -204,7 +205,19 @@ def failure(status: int, message: str, reason: str = "", remedy: str = "") -> Re
         504: "Try again in a moment; predictions go on meanwhile.",
     }
     context = {"title": f"{status}", "message": message, "reason": reason, "remedy": remedy or known.get(status, "")}
-    return HTMLResponse(rendered("failure.html", {**context, "subject": ""}), status)
+    around: dict[str, Any] = {"subject": ""}
+    if session is not None:
+        around = {**_header(session), "path": "", "query": {}}
+    return HTMLResponse(rendered("failure.html", {**context, **around}), status)
+
+
+def _header(session: Session) -> dict[str, Any]:
+    """Return what the header of a page shows of whoever is signed in."""
+    return {
+        "subject": session.login.subject,
+        "scopes": session.login.scopes,
+        "form_token": session.secret.form_token,
+    }
 
 
 async def _read_form(visit: Visit) -> Response | None:
@@ -214,11 +227,11 @@ async def _read_form(visit: Visit) -> Response | None:
         content = await body_of(request)
         fields = urllib.parse.parse_qsl(content.decode("utf-8"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except TooLarge:
-        return failure(413, "the form is larger than any of ours", "FORM_TOO_LARGE")
+        return failure(413, "the form is larger than any of ours", "FORM_TOO_LARGE", session=visit.session)
     except NotAForm:
-        return failure(415, "this is no form of ours", "NOT_A_FORM")
+        return failure(415, "this is no form of ours", "NOT_A_FORM", session=visit.session)
     except ValueError:
-        return failure(400, "the form cannot be read", "FORM_MALFORMED")
+        return failure(400, "the form cannot be read", "FORM_MALFORMED", session=visit.session)
     visit.form = dict(fields)
     if comes_from_elsewhere(request) or not visit.session.secret.is_form_token(visit.form.get("form_token", "")):
         told = "this was not sent by a page of this session: open the page again, and send it from there"

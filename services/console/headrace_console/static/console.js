@@ -2,13 +2,22 @@
 "use strict";
 
 // Times in the reader's zone; UTC stays on hover.
+function written(at, form) {
+  const two = (n) => String(n).padStart(2, "0");
+  const parts = { "%m": at.getMonth() + 1, "%d": at.getDate(), "%H": at.getHours(), "%M": at.getMinutes(), "%S": at.getSeconds() };
+  return form.replace(/%[mdHMS]/g, (part) => two(parts[part]));
+}
+
 function localise(root) {
   for (const time of root.querySelectorAll("time[datetime]:not([data-ago])")) {
     const at = new Date(time.dateTime);
-    const two = (n) => String(n).padStart(2, "0");
-    const seconds = "seconds" in time.dataset ? `:${two(at.getSeconds())}` : "";
-    time.textContent = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}${seconds}`;
+    time.textContent = at.getFullYear() + written(at, "seconds" in time.dataset ? "-%m-%d %H:%M:%S" : "-%m-%d %H:%M");
   }
+  // On the axes of charts; what is before the title is replaced.
+  for (const label of root.querySelectorAll("text[data-time]")) {
+    label.firstChild.data = written(new Date(label.dataset.time), label.dataset.form);
+  }
+  for (const zone of root.querySelectorAll("text.zone")) zone.remove();
 }
 
 // `/` goes to the search box, as in many tools; not while somebody types.

@@ -1,0 +1,104 @@
+"""What services wrote down, as lines of one table: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from headrace.autoscaler.v1 import autoscaler_pb2
+from headrace.monitor.v1 import experiment_pb2
+from headrace.registry.v1 import registry_pb2
+from headrace.rollout.v1 import rollout_pb2
+from headrace.router.v1 import route_pb2
+from headrace.scorer.v1 import scorer_pb2
+
+from headrace_console.pages.rendering import last, model_of, word
+
+ITSELF = "by itself"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """A change. about: a model or pool; page: of it. what: in a few words, which lead to a page if they have one;
+    detail: what it was about.
+    """
+
+    when: datetime
+    about: str
+    page: str
+    what: str
+    detail: str
+    who: str
+    why: str
+    what_page: str = ""
+
+
+def _line(when: datetime, model: str, what: str, detail: str, who: str, why: str, what_page: str = "") -> AuditLine:
+    return AuditLine(when, model, f"/console/models/{model}", what, detail, who, why, what_page)
+
+
+def of_registry(model: str, events: Iterable[registry_pb2.ModelEvent]) -> Iterator[AuditLine]:
+    """Yield what was done to a model and its versions."""
+    for event in events:
+        moved = " → ".join(filter(None, (word(event, "from_stage"), word(event, "to_stage"))))
+        detail = " ".join(filter(None, (event.version, event.alias and f"@{event.alias}", moved)))
+        why = " · ".join(filter(None, (event.reason, "; ".join(event.signature_breaks))))
+        yield _line(event.create_time.ToDatetime(UTC), model, word(event, "action"), detail, event.client, why)
+
+
+def of_route(model: str, events: Iterable[route_pb2.RouteEvent]) -> Iterator[AuditLine]:
+    """Yield what was done to a route."""
+    page = f"/console/models/{model}/route"
+    for event in events:
+        shares = ", ".join(f"{one.name}={one.weight:g}" for one in event.route.variants)
+        what = f"route {word(event, 'kind')}, {word(event, 'outcome')}"
+        who = event.client or f"the registry, epoch {event.registry_epoch}"
+        who += f" for {event.manager}" if event.manager else ""
+        why = " · ".join(filter(None, (event.reason, event.outcome_reason)))
+        yield _line(event.create_time.ToDatetime(UTC), model, what, shares, who, why, page)
+
+
+def of_rollout(name: str, events: Iterable[rollout_pb2.RolloutEvent]) -> Iterator[AuditLine]:
+    """Yield what a rollout did, and what it was told to do. name: models/{model}/rollouts/{number}."""
+    model, number = model_of(name), last(name)
+    for event in events:
+        what, share = f"rollout {number} {event.type.replace('_', ' ')}", f"{event.rollout.percent:g} %"
+        detail = " at ".join(filter(None, (event.rollout.version, share)))
+        page = f"/console/rollouts/{model}/{number}"
+        yield _line(event.create_time.ToDatetime(UTC), model, what, detail, event.client or ITSELF, event.reason, page)
+
+
+def of_experiments(model: str, found: Iterable[experiment_pb2.Experiment]) -> Iterator[AuditLine]:
+    """Yield who wrote experiments down, when they ran, and why they ended."""
+    for one in found:
+        name = last(one.name)
+        page, shares = f"/console/models/{model}/experiments/{name}", ", ".join(v.name for v in one.variants)
+        yield _line(
+            one.create_time.ToDatetime(UTC), model, f"experiment {name} made", shares, one.owner, one.hypothesis, page
+        )
+        if one.HasField("start_time"):
+            yield _line(
+                one.start_time.ToDatetime(UTC), model, f"experiment {name} started", shares, one.owner, "", page
+            )
+        if one.HasField("end_time"):
+            who = ITSELF if one.stopped else one.owner
+            yield _line(one.end_time.ToDatetime(UTC), model, f"experiment {name} ended", "", who, one.end_reason, page)
+
+
+def of_job(name: str, events: Iterable[scorer_pb2.ScoringJobEvent]) -> Iterator[AuditLine]:
+    """Yield what a job did, and what it was told to do. name: models/{model}/scoringJobs/{number}."""
+    model, number = model_of(name), last(name)
+    for event in events:
+        what, page = f"job {number} {event.type.replace('_', ' ')}", f"/console/jobs/{model}/{number}"
+        yield _line(event.create_time.ToDatetime(UTC), model, what, "", event.client or ITSELF, event.reason, page)
+
+
+def of_pause(pool: autoscaler_pb2.Pool) -> AuditLine:
+    """Return that a pool is held at what it has; who did it is in the reason."""
+    name = last(pool.name)
+    held = f"held at {pool.desired_replicas} replicas"
+    page = f"/console/pools/{name}"
+    return AuditLine(
+        pool.pause_time.ToDatetime(UTC), f"pool {name}", page, "scaling paused", held, "", pool.pause_reason
+    )
