@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from headrace_scorer.decisions.specs import Location, Source, Spec
@@ -57,6 +58,22 @@ async def test_files_are_read_one_by_one_and_none_before_its_turn(lake: dict[str
             file.unlink()
         with pytest.raises(Failed):
             next(found.batches)
+
+
+def test_a_file_is_not_decoded_whole_before_its_first_row(lake: dict[str, str]):
+    catalog = load_catalog("lake", **lake)
+    rows = 8_000_000
+    table = catalog.create_table(
+        "sales.many", schema=pa.schema([("a", pa.int64())]), properties={"write.parquet.row-group-limit": "50000"}
+    )
+    table.append(pa.table({"a": np.arange(rows) // 1000}))
+    catalog.close()
+    before = pa.total_allocated_bytes()
+    with iceberg.rows(order_of(lake, "sales.many"), ["a"]) as found:
+        first = next(found.batches)
+        held = pa.total_allocated_bytes() - before
+        assert first.num_rows + sum(batch.num_rows for batch in found.batches) == rows
+    assert held < rows * 8 / 2
 
 
 @pytest.mark.parametrize(

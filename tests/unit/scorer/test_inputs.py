@@ -3,15 +3,16 @@
 import io
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Format
-from headrace_scorer.engine.inputs import files
+from headrace_scorer.engine.inputs import files, json_lines
 from headrace_scorer.engine.inputs.files import chunks, described
 from headrace_scorer.engine.inputs.json_lines import SAMPLE_LINES
-from headrace_scorer.engine.inputs.rows import Chunk, Unreadable
+from headrace_scorer.engine.inputs.rows import Bounds, Chunk, Unreadable
 from headrace_scorer.engine.objects import StoreAway
 
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"]})
@@ -24,7 +25,7 @@ def opened(content: bytes) -> io.BufferedReader:
 def read(content: bytes, format_: Format, columns: list[str]) -> tuple[list[Chunk], dict[str, str]]:
     found = described(opened(content), format_)
     types, shard = dict(found.types), Shard(0, "k", "e", len(content), 0, len(found.group_rows))
-    return list(chunks(opened(content), format_, shard, columns, types, 2)), types
+    return list(chunks(opened(content), format_, shard, columns, types, Bounds(2, 1 << 20))), types
 
 
 def arrow(table: pa.Table) -> bytes:
@@ -167,7 +168,7 @@ def test_a_store_that_goes_away_while_a_file_is_read_is_not_called_damage():
     content = parquet(pa.table({"a": range(20_000)}))
     shard = Shard(0, "k", "e", len(content), 0, 10_000)
     with pytest.raises(StoreAway):
-        list(chunks(io.BufferedReader(Away(content), 16), Format.PARQUET, shard, ["a"], {}, 2))
+        list(chunks(io.BufferedReader(Away(content), 16), Format.PARQUET, shard, ["a"], {}, Bounds(2, 1 << 20)))
 
 
 def test_a_row_group_that_is_too_large_to_be_held_has_the_same_rows_in_the_same_order(monkeypatch: pytest.MonkeyPatch):
@@ -179,8 +180,69 @@ def test_a_row_group_that_is_too_large_to_be_held_has_the_same_rows_in_the_same_
     names = ["a", "b.c", "d"]
 
     def rows() -> pa.Table:
-        return pa.concat_tables(one.table for one in chunks(opened(content), Format.PARQUET, shard, names, {}, 700))
+        return pa.concat_tables(
+            one.table for one in chunks(opened(content), Format.PARQUET, shard, names, {}, Bounds(700, 1 << 20))
+        )
 
     whole = rows()
     monkeypatch.setattr(files, "_MAX_GROUP_BYTES", 10)
     assert rows() == whole == table
+
+
+class Counted(io.BytesIO):
+    """A file that counts what is read of it."""
+
+    fetched = 0
+
+    def readinto(self, buffer: Any) -> int:
+        count = super().readinto(buffer)
+        self.fetched += count
+        return count
+
+    def read(self, size: int | None = -1) -> bytes:
+        found = super().read(size)
+        self.fetched += len(found)
+        return found
+
+
+def test_no_byte_of_a_large_row_group_of_many_columns_is_fetched_twice(monkeypatch: pytest.MonkeyPatch):
+    names = [f"c{at}" for at in range(100)]
+    values = np.random.default_rng(1).normal(size=(20_000, len(names)))
+    file = io.BytesIO()
+    whole = pa.table({name: values[:, at] for at, name in enumerate(names)})
+    pq.write_table(whole, file, use_dictionary=False, row_group_size=20_000, data_page_size=16 << 10)
+    content = file.getvalue()
+    monkeypatch.setattr(files, "_MAX_GROUP_BYTES", 4 << 20)
+    counted: Any = Counted(content)
+    shard = Shard(0, "k", "e", len(content), 0, 1)
+    found = chunks(io.BufferedReader(counted, 4 << 20), Format.PARQUET, shard, names, {}, Bounds(5000, 64 << 20))
+    assert pa.concat_tables(one.table for one in found) == whole
+    assert counted.fetched < 1.5 * len(content)  # with the footer, which is asked for with what lies before it
+
+
+@pytest.mark.parametrize("format_", [Format.PARQUET, Format.ARROW, Format.JSONL])
+def test_wide_rows_are_held_by_their_bytes_and_narrow_ones_by_their_number(format_: Format):
+    table = pa.table({"a": ["x" * 1000] * 200, "b": range(200)})
+    if format_ is Format.JSONL:
+        content = "".join(f'{{"a": "{"x" * 1000}", "b": {at}}}\n' for at in range(200)).encode()
+    else:
+        content = {Format.PARQUET: parquet, Format.ARROW: arrow}[format_](table)
+    found = described(opened(content), format_)
+    shard = Shard(0, "k", "e", len(content), 0, len(found.group_rows))
+
+    def sizes(*columns: str) -> list[int]:
+        types = {name: type_ for name, type_ in found.types if name in columns}
+        made = chunks(opened(content), format_, shard, columns, types, Bounds(100, 20_000))
+        tables = [one.table for one in made]
+        assert [value for one in tables for value in one.column("b").to_pylist()] == list(range(200))
+        return [one.num_rows for one in tables]
+
+    assert max(sizes("a", "b")) <= 20
+    assert sizes("b") == [100, 100] or format_ is Format.JSONL
+
+
+def test_a_line_without_an_end_is_not_held(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(json_lines, "LONGEST_LINE", 1000)
+    content = b'{"a": 1}\n{"a": "' + b"x" * 5000
+    with pytest.raises(Unreadable, match="row 1 is longer"):
+        list(chunks(opened(content), Format.JSONL, Shard(0, "k", "e", 9), ["a"], {"a": "int64"}, Bounds(9, 9000)))

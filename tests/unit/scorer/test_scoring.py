@@ -7,10 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from headrace_runtime.contract import Contract, TensorSpec
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location
 from headrace_scorer.engine.objects import OutputTaken
-from headrace_scorer.engine.scoring import ShardScorer
+from headrace_scorer.engine.scoring import CHUNK_BYTES, CHUNK_ROWS, ShardScorer, bounds_of
 
 SHARD = Shard(0, "in/a.parquet", "e", 9)
 FIRST = {"rows": "5", "rejected": "0", "sha256": "of another machine", "size": "7"}
@@ -71,3 +72,19 @@ def test_a_row_that_is_rejected_for_another_reason_the_next_time_does_not_stop_t
     found = [scorer_with(store, tmp_path, f"{reason}\n").score(SHARD, 64) for reason in ("quarantined", "lost", "lost")]
     assert [one.rejected_key in store.there for one in found] == [True] * 3
     assert found[0].rejected_key != found[1].rejected_key == found[2].rejected_key
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "rows"),
+    [
+        ((TensorSpec("x", "FP32", (32,)),), (TensorSpec("y", "FP32", ()),), CHUNK_ROWS),
+        ((TensorSpec("x", "FP32", (3, 512, 512)),), (TensorSpec("y", "FP32", (10,)),), 21),
+        ((TensorSpec("x", "BYTES", ()),), (TensorSpec("y", "FP32", (4096,)),), 4080),
+        ((TensorSpec("x", "FP32", (-1, 32)),), (TensorSpec("y", "FP32", (1 << 26,)),), 1),
+    ],
+)
+def test_so_many_rows_are_held_as_their_tensors_leave_room_for(
+    inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], rows: int
+):
+    bounds = bounds_of(Contract(inputs, outputs))
+    assert (bounds.rows, bounds.size_bytes) == (rows, CHUNK_BYTES)

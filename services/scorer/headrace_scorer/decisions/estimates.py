@@ -13,13 +13,14 @@ _MIN_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a sample took. rows: that were scored. wall_s: of one worker, reading and writing included. startup_s: until
-    the first row: processes, and the model.
+    """What a sample took. rows: that were scored. wall_s: of one worker, reading and writing included. planning_s: by
+    one process, before any worker starts. startup_s: of each worker until its first row: processes, and the model.
     """
 
     rows: int
     wall_s: float
     cpu_s: float
+    planning_s: float
     startup_s: float
 
 
@@ -47,8 +48,9 @@ def estimate(
     rate = workers * measured.rows / max(measured.wall_s, 1e-9)
     if rows is None:
         return Estimate(None, rate, None, None, None, None)
-    duration = timedelta(seconds=measured.startup_s + rows / max(rate, 1e-9))
-    cpu_hours = (measured.cpu_s * rows / max(measured.rows, 1) + measured.startup_s * workers) / 3600
+    duration = timedelta(seconds=measured.planning_s + measured.startup_s + rows / max(rate, 1e-9))
+    scoring_s = measured.cpu_s * rows / max(measured.rows, 1)
+    cpu_hours = (scoring_s + measured.planning_s + measured.startup_s * workers) / 3600
     fits = duration <= window if window is not None else None
     return Estimate(rows, rate, duration, cpu_hours, cpu_hours * price_per_cpu_hour, fits)
 

@@ -20,7 +20,7 @@ from headrace_scorer.engine.inputs.rows import Chunk
 from headrace_scorer.engine.objects import Objects
 from headrace_scorer.engine.publish_orders import CheckOrder
 from headrace_scorer.engine.results import array, entities, opened
-from headrace_scorer.engine.scoring import CHUNK_ROWS
+from headrace_scorer.engine.scoring import bounds_of
 from headrace_scorer.engine.tensors import Faults, Tensor, tensor_of
 
 pc: Any = pyarrow.compute
@@ -59,10 +59,10 @@ def _sample(order: CheckOrder, objects: Objects, result: Done, wanted: int, most
         return
     names = [output.name for output in contract.outputs]
     table = file.read_row_group(0, columns=[order.answered.entity, *names])
-    # What was rejected has no result; all other rows have one, in their order.
+    # What was rejected has no result; all other rows have one, in their order. Another release may have held more rows
+    # at once, or fewer.
     there = np.flatnonzero(~np.isin(chunk.numbers, _rejected(order, objects, result)))
-    if len(there) != table.num_rows:
-        return
+    table = table.slice(0, len(there))
     chosen = np.random.default_rng((order.answered.job, result.shard.number)).permutation(table.num_rows)
     replayed, judged = np.sort(chosen[:wanted]), np.sort(chosen[:most])
     given, faults = chunk.table.take(pa.array(there[replayed])), Faults(len(replayed))
@@ -100,8 +100,9 @@ def _first_chunk(order: CheckOrder, objects: Objects, shard: Shard) -> Chunk | N
     spec, checked = order.work.spec, order.checked
     format_ = format_of(shard.key, spec.format)
     assert format_ is not None
+    bounds = bounds_of(order.work.serving_contract())
     with objects.opened(spec.input.bucket, shard.key, shard.etag, shard.size_bytes) as file:
-        return next(chunks(file, format_, shard, checked.read, dict(checked.types), CHUNK_ROWS), None)
+        return next(chunks(file, format_, shard, checked.read, dict(checked.types), bounds), None)
 
 
 def _rejected(order: CheckOrder, objects: Objects, result: Done) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,19 +16,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+from headrace_runtime.contract import ELEMENT_BYTES, Contract
 
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location, TensorColumns, format_of
 from headrace_scorer.engine.batches import CANDIDATES, BatchRunner
 from headrace_scorer.engine.expressions import Expressions
 from headrace_scorer.engine.inputs.files import chunks
-from headrace_scorer.engine.inputs.rows import Chunk, Rejected
+from headrace_scorer.engine.inputs.rows import Bounds, Chunk, Rejected
 from headrace_scorer.engine.messages import ShardResult, Work
 from headrace_scorer.engine.objects import Objects, OutputTaken
 from headrace_scorer.engine.tensors import Faults, Tensor, column_of, tensor_of, type_of
 
-# Rows that are held at once, and that a row group of the results has.
-CHUNK_ROWS = 65_536
+# Rows that are held at once, and that a row group of the results has; fewer where their tensors, or what is read for
+# them, are larger than this.
+CHUNK_ROWS, CHUNK_BYTES = 65_536, 64 << 20
+# Of a text, whose length no contract has.
+_TEXT_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,23 @@ class Sampled:
     read_bytes: int
 
 
+def bounds_of(contract: Contract) -> Bounds:
+    """Return how many rows of a version are held at once. Variable dimensions count as one."""
+    tensors = (*contract.inputs, *contract.outputs)
+    row_bytes = sum(
+        math.prod(max(1, size) for size in spec.row_shape) * ELEMENT_BYTES.get(spec.datatype, _TEXT_BYTES)
+        for spec in tensors
+    )
+    return Bounds(max(1, min(CHUNK_ROWS, CHUNK_BYTES // max(1, row_bytes))), CHUNK_BYTES)
+
+
 class ShardScorer:
     """Scores shards of one job with one loaded model. Not for several threads."""
 
     def __init__(self, work: Work, columns: Columns, folder: Path) -> None:
         self._work, self._columns, self._folder = work, columns, folder
         self._contract = work.serving_contract()
+        self._bounds = bounds_of(self._contract)
         self._objects = Objects(work.access)
         self._derived = Expressions(work.spec.derived)
         self._outputs = Expressions(work.spec.outputs)
@@ -153,7 +169,7 @@ class ShardScorer:
     def _chunks_of(self, file: io.BufferedReader, shard: Shard) -> Iterator[Chunk]:
         format_ = format_of(shard.key, self._work.spec.format)
         assert format_ is not None
-        return chunks(file, format_, shard, self._columns.read, self._columns.types, CHUNK_ROWS)
+        return chunks(file, format_, shard, self._columns.read, self._columns.types, self._bounds)
 
     def _scored(self, chunk: Chunk, batch_rows: int) -> tuple[pa.Table, list[Rejected]]:
         """Return the results of some rows, and what is rejected of them."""

@@ -16,12 +16,14 @@ from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Format
 from headrace_scorer.engine.inputs.csv_files import csv_chunks, csv_sample
 from headrace_scorer.engine.inputs.json_lines import json_chunks, json_sample
-from headrace_scorer.engine.inputs.rows import DAMAGE, TYPES, Chunk, Unreadable
+from headrace_scorer.engine.inputs.rows import DAMAGE, TYPES, Bounds, Chunk, Unreadable
 from headrace_scorer.engine.objects import READ_BYTES
 
 # Columns of a row group that are stored in more than this are read piece by piece; others each in one piece, which asks
 # S3 less often.
 _MAX_GROUP_BYTES, _LEAST_READ_BYTES = 256 << 20, 64 << 10
+# Rows that are decoded at once; what their texts take is known only then.
+_STEP_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,52 +62,72 @@ def chunks(
     shard: Shard,
     columns: Sequence[str],
     types: Mapping[str, str],
-    chunk_rows: int,
+    most: Bounds,
 ) -> Iterator[Chunk]:
-    """Yield the rows of a shard. Raises Unreadable."""
+    """Yield the rows of a shard, the same ones together each time. Raises Unreadable."""
     try:
         if format_ is Format.PARQUET:
             groups = list(range(shard.first_group, shard.end_group))
             opened = pyarrow.parquet.ParquetFile(file)
-            if _group_bytes(opened.metadata, groups, columns) > _MAX_GROUP_BYTES:
-                # Of each column so much at a time, and no row group as a whole beforehand.
+            stored, row_bytes = _sizes(opened.metadata, groups, columns)
+            if stored > _MAX_GROUP_BYTES:
+                # Of each column so much at a time, and no row group as a whole beforehand. By the file itself: what
+                # its buffer reads ahead is of other columns, and would be read again.
                 size = max(_LEAST_READ_BYTES, min(READ_BYTES, _MAX_GROUP_BYTES // max(1, len(columns))))
-                opened = pyarrow.parquet.ParquetFile(file, metadata=opened.metadata, buffer_size=size, pre_buffer=False)
-            batches = opened.iter_batches(chunk_rows, row_groups=groups, columns=list(columns))
-            yield from _numbered(batches, shard.first_row, columns)
+                opened = pyarrow.parquet.ParquetFile(
+                    file.raw, metadata=opened.metadata, buffer_size=size, pre_buffer=False
+                )
+            step = min(_STEP_ROWS, most.rows, max(1, most.size_bytes // max(1, row_bytes)))
+            batches = opened.iter_batches(step, row_groups=groups, columns=list(columns))
+            yield from _numbered(_gathered(batches, most), shard.first_row, columns)
         elif format_ is Format.ARROW:
             opened = pa.ipc.open_file(file)
             parts = (opened.get_batch(at) for at in range(shard.first_group, shard.end_group))
-            cut = (part.slice(at, chunk_rows) for part in parts for at in range(0, part.num_rows, chunk_rows))
-            yield from _numbered(cut, shard.first_row, columns)
+            cut = (one for part in parts for one in _cut(part.select(list(columns)), most))
+            yield from _numbered(_gathered(cut, most), shard.first_row, columns)
         elif format_ is Format.CSV:
             yield from csv_chunks(file, columns, types)
         else:
-            yield from json_chunks(file, columns, types, chunk_rows)
+            yield from json_chunks(file, columns, types, most)
     except (*DAMAGE, KeyError) as error:
         raise Unreadable(_said(error)) from None
 
 
-def _group_bytes(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> int:
-    """Return what the largest of some row groups has in some columns, as it is stored."""
-    wanted, most = frozenset(columns), 0
+def _sizes(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> tuple[int, int]:
+    """Return what the largest of some row groups has in some columns as it is stored, and the most for each row."""
+    wanted, stored, row_bytes = frozenset(columns), 0, 0
     for at in groups:
         group = metadata.row_group(at)
         chunks_ = (group.column(number) for number in range(group.num_columns))
-        stored = (
-            one.total_compressed_size
-            for one in chunks_
-            if {one.path_in_schema, one.path_in_schema.split(".")[0]} & wanted
-        )
-        most = max(most, sum(stored))
-    return most
+        used = [one for one in chunks_ if {one.path_in_schema, one.path_in_schema.split(".")[0]} & wanted]
+        stored = max(stored, sum(one.total_compressed_size for one in used))
+        row_bytes = max(row_bytes, sum(one.total_uncompressed_size for one in used) // max(1, group.num_rows))
+    return stored, row_bytes
 
 
-def _numbered(batches: Iterator[pa.RecordBatch], first_row: int, columns: Sequence[str]) -> Iterator[Chunk]:
+def _cut(batch: pa.RecordBatch, most: Bounds) -> Iterator[pa.RecordBatch]:
+    row_bytes = max(1, batch.nbytes // max(1, batch.num_rows))
+    step = min(_STEP_ROWS, most.rows, max(1, most.size_bytes // row_bytes))
+    return (batch.slice(at, step) for at in range(0, batch.num_rows, step))
+
+
+def _gathered(batches: Iterator[pa.RecordBatch], most: Bounds) -> Iterator[pa.Table]:
+    """Yield rows together, as many as may be held; more bytes than that by one batch at most."""
+    held, rows, size = list[pa.RecordBatch](), 0, 0
     for batch in batches:
-        table = pa.Table.from_batches([batch]).select(columns)
-        yield Chunk(np.arange(first_row, first_row + batch.num_rows), table)
-        first_row += batch.num_rows
+        if held and (rows + batch.num_rows > most.rows or size + batch.nbytes > most.size_bytes):
+            yield pa.Table.from_batches(held).combine_chunks()
+            held, rows, size = [], 0, 0
+        held.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+    if held:
+        yield pa.Table.from_batches(held).combine_chunks()
+
+
+def _numbered(tables: Iterator[pa.Table], first_row: int, columns: Sequence[str]) -> Iterator[Chunk]:
+    for table in tables:
+        yield Chunk(np.arange(first_row, first_row + table.num_rows), table.select(list(columns)))
+        first_row += table.num_rows
 
 
 def columns_of(schema: pa.Schema) -> tuple[Column, ...]:

@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headrace_scorer.engine.inputs.rows import NO_VALUE, SAMPLE_BYTES, TYPES, Chunk, Rejected, shown
+from headrace_scorer.engine.inputs.rows import NO_VALUE, SAMPLE_BYTES, TYPES, Bounds, Chunk, Rejected, Unreadable, shown
 
 SAMPLE_LINES = 1000
+# A line that is longer is none of a file of rows.
+LONGEST_LINE = 64 << 20
+# What the objects of a line take, at most, for each of its bytes.
+_OBJECT_BYTES = 4
 
 
 def json_sample(file: io.BufferedReader) -> pa.Table:
@@ -38,11 +42,13 @@ def _inferred(values: list[Any]) -> pa.Array:
 
 
 def json_chunks(
-    file: io.BufferedReader, columns: Sequence[str], types: Mapping[str, str], chunk_rows: int
+    file: io.BufferedReader, columns: Sequence[str], types: Mapping[str, str], most: Bounds
 ) -> Iterator[Chunk]:
-    number, rows, numbers = 0, [], []
+    number, size, rows, numbers = 0, 0, [], []
     rejected: list[Rejected] = []
-    for line in file:
+    while line := file.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise Unreadable(f"row {number} is longer than {LONGEST_LINE >> 20} MiB")
         if not line.strip():
             continue
         try:
@@ -54,10 +60,10 @@ def json_chunks(
             numbers.append(number)
         else:
             rejected.append(Rejected(number, "", "is not a JSON object"))
-        number += 1
-        if len(rows) + len(rejected) >= chunk_rows:
+        number, size = number + 1, size + _OBJECT_BYTES * len(line)
+        if len(rows) + len(rejected) >= most.rows or size >= most.size_bytes:
             yield _of_objects(numbers, rows, columns, types, rejected)
-            rows, numbers, rejected = [], [], []
+            size, rows, numbers, rejected = 0, [], [], []
     if rows or rejected:
         yield _of_objects(numbers, rows, columns, types, rejected)
 

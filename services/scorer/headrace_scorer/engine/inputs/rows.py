@@ -31,6 +31,14 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is held at once. size_bytes: of the columns that are read, as Arrow has them."""
+
+    rows: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """A row that is not scored. row: its number in its object, from 0. column: empty when none is to blame."""
 

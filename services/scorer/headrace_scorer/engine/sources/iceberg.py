@@ -31,13 +31,22 @@ def rows(order: PlanOrder, columns: Sequence[str]) -> Iterator[Stream]:
 
 
 def _file_by_file(scan: Any) -> pa.RecordBatchReader:
-    """Return what a scan has, with one file in memory: PyIceberg's own reader reads all of them ahead at once."""
-    from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+    """Return what a scan has, file by file, each as it is read.
+
+    PyIceberg's own reader reads all files ahead at once, and decodes each one whole before its first row: what it does
+    for one file is only to be had by a private name. A file is still held as it is stored.
+    """
+    from pyiceberg.io.pyarrow import ArrowScan, _read_all_delete_files, schema_to_pyarrow
 
     schema = schema_to_pyarrow(scan.projection())
     files = ArrowScan(scan.table_metadata, scan.io, scan.projection(), scan.row_filter, scan.case_sensitive)
-    batches = (batch for task in scan.plan_files() for batch in files.to_record_batches([task]))
-    return pa.RecordBatchReader.from_batches(schema, batches).cast(schema)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for task in scan.plan_files():
+            deletes = _read_all_delete_files(scan.io, [task])
+            yield from files._record_batches_from_scan_tasks_and_deletes([task], deletes)
+
+    return pa.RecordBatchReader.from_batches(schema, batches()).cast(schema)
 
 
 def _table(order: PlanOrder) -> Any:

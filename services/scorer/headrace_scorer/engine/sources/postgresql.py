@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -97,10 +98,20 @@ def _failed(order: PlanOrder, error: Exception) -> Failed:
     assert source is not None
     state = getattr(error, "sqlstate", None) or ""
     if not state or state.startswith(_AWAY_CLASSES) or state in _AWAY:
-        # Where the database is, and as whom it is asked, is no caller's affair.
-        told = f"source '{source.name}' cannot be asked ({state or type(error).__name__})"
+        told = f"source '{source.name}' cannot be asked ({_why(error, state)})"
         return Failed("SOURCE_UNAVAILABLE", told, transient=True)
     return _refused(order, error, f" ({state})")
+
+
+def _why(error: Exception, state: str) -> str:
+    """Return why a database did not answer. Where it is, and as whom it is asked, is no caller's affair: of what the
+    driver says that is before the last `failed:`, or in quotation marks.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines or "://" in lines[0]:
+        return state or type(error).__name__
+    said = re.split(r"failed: |Failed to connect: |\[libpq\] ", lines[0])[-1]
+    return (f"{state}: " if state else "") + re.sub(r'"[^"]*"?', '"…"', said)[:300]
 
 
 def _refused(order: PlanOrder, error: Exception, state: str = "") -> Failed:
