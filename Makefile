@@ -211,7 +211,7 @@ bench-field: setup ## Beside MLServer, KServe, BentoML, Ray Serve and Triton, in
 	@$(PYTHON) -m benchmarks.field $(BENCH)
 
 .PHONY: bench-batch
-bench-batch: setup ## Offline scoring beside ONNX Runtime alone and plain Ray Data, in an environment of its own (0.4 GB)
+bench-batch: setup ## Offline scoring beside ONNX Runtime alone, plain Ray Data (0.4 GB) and Spark (1 GB), in environments of theirs
 	@$(PYTHON) -m benchmarks.batch $(BENCH)
 
 .PHONY: bench-soak

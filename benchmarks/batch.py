@@ -1,4 +1,4 @@
-"""`make bench-batch`: offline scoring beside ONNX Runtime alone and plain Ray Data, in one run on one machine.
+"""`make bench-batch`: offline scoring beside ONNX Runtime alone, plain Ray Data and Spark, in one run on one machine.
 
 Rows, for two networks over the same Parquet files in the stack's S3:
 
@@ -6,8 +6,11 @@ Rows, for two networks over the same Parquet files in the stack's S3:
   run                a job of the scorer: read, scored, checked, written, committed, with every process that it starts
   ONNX Runtime       the limit: the same columns as Arrow batches in memory, one process, one thread
   Ray Data           `map_batches` with an actor for each core, in an environment of its own (0.4 GB), files to files
-  row by row         one call of the model for each row, as a function of rows (Spark's, say) makes it, without Spark
-                     around it: pyspark has no wheel, and wants Java
+  Spark, rows        a plain function of Python for each row, in an environment of its own (1 GB, and a Java of 17 or
+                     later, without which the row is left out), on files of this machine instead of S3; a tenth of the
+                     records, for it takes so much longer
+  Spark, batches     `mapInPandas` likewise, over all records
+  row by row         one call of the model for each row, as a function of rows makes it, without Spark around it
 
 What counts is rows for each second of a processor: neighbours on the machine change it less than rows a second. The
 stack is started when it is not up. Beside other programs the seconds say nothing.
@@ -27,11 +30,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shutil import which
 from typing import Any
 
+import psutil
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_client import Client
 from headrace_client.errors import AlreadyExists
@@ -46,12 +51,15 @@ from benchmarks.systems.starting import told
 
 RESULTS = ROOT / ".headrace" / "bench"
 RUN_S = 3600.0
-RAY_DATA = Path(__file__).parent / "systems" / "field" / "ray_data" / "job.py"
+FIELD = Path(__file__).parent / "systems" / "field"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the table. cpu_s: of everything. memory: of the largest worker, a tenth into the run, and the most."""
+    """One row of the table. cpu_s: of everything. memory: of the largest worker, a tenth into the run, and the most.
+
+    busy: processors of the machine that worked meanwhile, for whoever it was.
+    """
 
     network: str
     name: str
@@ -63,6 +71,7 @@ class Row:
     memory_early: int = 0
     memory_most: int = 0
     estimated_s: float = 0.0
+    busy: float = 0.0
 
     @property
     def per_cpu_s(self) -> float:
@@ -108,6 +117,8 @@ def measured(
         yield run(network, model, workers, options.rows, stack, client)
         if not options.without_ray_data:
             yield ray_data(network, file, keys, workers, options.rows, store, limit.batch_rows)
+    if not options.without_spark and not options.without_jobs:
+        yield from spark(network, file, keys, max(options.workers), options.rows, store, limit.batch_rows, folder)
     yield alone(network, file, sample, "rows")
 
 
@@ -141,6 +152,7 @@ def run(network: Network, model: str, workers: int, rows: int, stack: Stack, cli
     )
     estimated = client.estimate_scoring_job(model, spec).duration.ToTimedelta().total_seconds()
     early: list[int] = []
+    began, working = time.monotonic(), _working_s()
     with watched(stack.processes["scorer"], "ShardActor") as tree:
         seen = [client.create_scoring_job(model, spec)]
 
@@ -153,6 +165,7 @@ def run(network: Network, model: str, workers: int, rows: int, stack: Stack, cli
     (job,) = seen
     if job.state != pb.ScoringJob.STATE_SUCCEEDED:
         raise BenchmarkError(f"{job.name} did not succeed: {job.reason}")
+    busy = (_working_s() - working) / (time.monotonic() - began)
     wall_s = job.manifest.duration.ToTimedelta().total_seconds()
     most = max(tree.memory, default=0)
     return Row(
@@ -160,7 +173,13 @@ def run(network: Network, model: str, workers: int, rows: int, stack: Stack, cli
         memory_early=early[0] if early else most,
         memory_most=most,
         estimated_s=estimated,
+        busy=busy,
     )
+
+
+def _working_s() -> float:
+    times = psutil.cpu_times()
+    return times.user + times.system + times.nice
 
 
 def ray_data(
@@ -176,20 +195,58 @@ def ray_data(
         "workers": workers,
         "batch_rows": batch_rows,
     }
-    python = built("ray_data") / "bin" / "python"
-    command = [str(python), "-P", str(RAY_DATA), json.dumps(order)]
+    wall_s, cpu_s = _ended("ray_data", order)
+    return Row(network.name, "Ray Data", workers, rows, wall_s, cpu_s, batch_rows)
+
+
+def spark(
+    network: Network,
+    model: Path,
+    keys: Sequence[str],
+    workers: int,
+    rows: int,
+    store: Store,
+    batch_rows: int,
+    folder: Path,
+) -> Iterator[Row]:
+    """Measure Spark with both kinds of functions, unless there is no Java."""
+    if which("java") is None:
+        told("  Spark is left out: there is no java")
+        return
+    files = [folder / f"{network.name}-{number}.parquet" for number in range(len(keys))]
+    for key, file in zip(keys, files, strict=True):
+        store.client.download_file(BUCKET, key, str(file))
+    for how, some in (("rows", files[:1]), ("batches", files)):
+        order: dict[str, Any] = {
+            "model": str(model),
+            "features": network.features,
+            "files": [str(file) for file in some],
+            "output": str(folder / f"{network.name}-{how}"),
+            "workers": workers,
+            "batch_rows": batch_rows,
+            "how": how,
+        }
+        wall_s, cpu_s = _ended("spark", order)
+        yield Row(network.name, f"Spark, {how}", workers, rows * len(some) // len(files), wall_s, cpu_s, batch_rows)
+
+
+def _ended(system: str, order: Mapping[str, Any]) -> tuple[float, float]:
+    """Run a job of a system in its environment; return the seconds it took, and those of processors."""
+    python = built(system) / "bin" / "python"
+    command = [str(python), "-P", str(FIELD / system / "job.py"), json.dumps(order)]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True)
         assert process.stdin is not None
         assert process.stdout is not None
         with process, watched(process.pid) as tree:
             line = process.stdout.readline()
+            tree.look()
             process.stdin.close()
             process.wait()
         if not line:
             said.seek(0)
-            raise BenchmarkError(f"Ray Data ended: {said.read().decode(errors='replace')[-2000:]}")
-    return Row(network.name, "Ray Data", workers, rows, json.loads(line)["wall_s"], tree.cpu_s, batch_rows)
+            raise BenchmarkError(f"{system} ended: {said.read().decode(errors='replace')[-2000:]}")
+    return json.loads(line)["wall_s"], tree.cpu_s
 
 
 def _options() -> argparse.Namespace:
@@ -201,6 +258,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=[one.name for one in NETWORKS], help="networks")
     parser.add_argument("--without-jobs", action="store_true", help="only what runs in one process")
     parser.add_argument("--without-ray-data", action="store_true", help="leave it out")
+    parser.add_argument("--without-spark", action="store_true", help="leave it out")
     parser.add_argument("--write-docs", action="store_true", help="the table into docs/benchmarks.md")
     return parser.parse_args()
 

@@ -68,7 +68,12 @@ def built(name: str) -> Path:
     environment = ENVIRONMENTS / name
     ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
     requirements = Path(__file__).parent / name / "requirements.txt"
-    environments.build(ROOT, str(environment.relative_to(_HEADRACE)), requirements, finish=lambda _environment: None)
+    building = requirements.with_name("build-requirements.txt")
+    environments.build(
+        *(ROOT, str(environment.relative_to(_HEADRACE)), requirements),
+        finish=lambda _environment: None,
+        building=building if building.exists() else None,
+    )
     return environment
 
 

@@ -15,14 +15,23 @@ from headrace_stack.locks import exclusive
 _READY = "headrace-ready"
 
 
-def build(checkout: Path, name: str, requirements: Path, *also: Path, finish: Callable[[Path], None]) -> bool:
+def build(
+    checkout: Path,
+    name: str,
+    requirements: Path,
+    *also: Path,
+    finish: Callable[[Path], None],
+    building: Path | None = None,
+) -> bool:
     """Build `.headrace/{name}`; return False when it was there already. Raises CalledProcessError when uv fails.
 
     requirements: locked with hashes. also: files that the environment changes with. finish: what remains to be done in
-    the environment when its packages are installed.
+    the environment when its packages are installed. building: what builds packages that have no wheel, locked likewise;
+    without it there are none.
     """
     environment = checkout / ".headrace" / name
-    wanted = _fingerprint(requirements, *also)
+    wanted = _fingerprint(requirements, *also, *(() if building is None else (building,)))
+    wheels = ("--only-binary", ":all:") if building is None else ("--build-constraints", str(building))
     with exclusive(environment.with_suffix(".lock")):
         stamp = environment / _READY
         if stamp.exists() and stamp.read_text() == wanted:
@@ -32,7 +41,7 @@ def build(checkout: Path, name: str, requirements: Path, *also: Path, finish: Ca
         uv = str(checkout / ".headrace" / "uv" / "bin" / "uv")
         python = str(environment / "bin" / "python")
         subprocess.run([uv, "venv", *quiet, "--clear", "--python", sys.executable, str(environment)], check=True)
-        install = [uv, "pip", "install", *quiet, "--python", python, "--require-hashes", "--only-binary", ":all:"]
+        install = [uv, "pip", "install", *quiet, "--python", python, "--require-hashes", *wheels]
         subprocess.run([*install, "--requirement", str(requirements)], check=True)
         finish(environment)
         stamp.write_text(wanted)
