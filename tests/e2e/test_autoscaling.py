@@ -32,9 +32,14 @@ ROW = np.array([[0, 1, 2, 3]], np.float32)
 
 @pytest.fixture(scope="module")
 def scaled_stack() -> Iterator[RunningStack]:
-    """A stack of one of each, which these tests scale and leave as it was."""
-    with held_stack(home_for_tests(f"autoscaled-{worker_name()}")) as settings:
-        yield RunningStack(settings)
+    """A stack of one of each, which these tests scale and leave as it was.
+
+    A prediction may wait longer there than ten seconds: a busy machine takes that for a start.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FRONT_DOOR_PREDICT_TIMEOUT_MAX_S", "60")
+        with held_stack(home_for_tests(f"autoscaled-{worker_name()}")) as settings:
+            yield RunningStack(settings)
 
 
 def prompt(**fields: Any) -> policy_pb2.ScalingPolicy:
