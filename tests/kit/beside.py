@@ -29,6 +29,7 @@ from tests.kit.stack import RunningStack
 from tests.kit.topology import Call, Service, services
 
 _ADDRESS = re.compile(r"127\.0\.0\.1:(\d+)")
+_LISTED = re.compile(r"file:[^#;]+#([\w-]+)")
 _HEALTH = re.compile(r'^service_component_healthy\{component="([^"]+)"\} (\S+)$', re.MULTILINE)
 # A batcher starts a Triton, and loads what serves.
 START_S = 120.0
@@ -97,13 +98,15 @@ async def beside(stack: RunningStack, service: Service) -> AsyncIterator[Replica
         links: dict[str, Forwarder] = {}
         away: dict[int, int] = {}
         for call in sorted(service.calls):
+            if call.callee.startswith("batcher") and not service.published:
+                continue  # the control plane says where they are
             port = _port_of(stack, call)
             link = links[f"{call.callee}:{call.port}"] = await resources.enter_async_context(
                 Forwarder("127.0.0.1", port)
             )
             away[port] = link.port
         own = {port.number: free_port() for port in component.ports}
-        environment = _environment(component, own, away, folder)
+        environment = _environment(component, own, away, folder, stack.settings.endpoints)
         log = folder / "log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
@@ -132,8 +135,13 @@ def _metrics_port(stack: RunningStack, service: Service) -> int:
     return stack.settings.ports.base + service.offset("metrics")
 
 
-def _environment(component: Component, own: Mapping[int, int], away: Mapping[int, int], folder: Path) -> dict[str, str]:
-    """Return what the component is told, with other ports, other directories, and the addresses of the forwarders."""
+def _environment(
+    component: Component, own: Mapping[int, int], away: Mapping[int, int], folder: Path, endpoints: Path
+) -> dict[str, str]:
+    """Return what the component is told, with other ports, other directories, and the addresses of the forwarders.
+
+    endpoints: the stack's list of who is where; the component follows one with the forwarders in it.
+    """
     used: set[int] = set()
 
     def elsewhere(found: re.Match[str]) -> str:
@@ -141,11 +149,19 @@ def _environment(component: Component, own: Mapping[int, int], away: Mapping[int
         used.add(port)
         return f"127.0.0.1:{away.get(port, port)}"
 
+    listed = dict(one.split("=", 1) for one in endpoints.read_text().strip().split(";"))
+    forwarded = folder / "endpoints"
+
+    def listed_elsewhere(found: re.Match[str]) -> str:
+        name = found[1]
+        listed[name] = _ADDRESS.sub(elsewhere, listed[name])
+        return f"file:{forwarded}#{name}"
+
     told = {}
     for name, value in component.environment.items():
         if name.endswith(("POOLS_FILE", "ENDPOINTS_FILE")):
             continue  # it would lead past the forwarders
-        changed = _ADDRESS.sub(elsewhere, value)
+        changed = _LISTED.sub(listed_elsewhere, _ADDRESS.sub(elsewhere, value))
         if value.isdecimal() and name.endswith("PORT") and int(value) in own:
             changed = str(own[int(value)])
         elif name.endswith("STATE_DIR"):
@@ -156,5 +172,6 @@ def _environment(component: Component, own: Mapping[int, int], away: Mapping[int
     if "ROUTER_DATA_ID" in told:
         # Every call is explained, so that the store of explanations is written to.
         told |= {"ROUTER_DATA_ID": "data-beside", "ROUTER_DATA_EXPLAIN_ONE_IN": "1"}
+    forwarded.write_text(";".join(f"{name}={addresses}" for name, addresses in listed.items()) + "\n")
     assert away.keys() <= used, f"no variable of {component.name} leads to {sorted(away.keys() - used)}"
     return told
