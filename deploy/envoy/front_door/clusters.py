@@ -18,9 +18,12 @@ _DNS_REFRESH_S = 2.0
 
 def clusters(settings: FrontDoorSettings) -> list[Json]:
     """Return every cluster. No store, no Triton, no batcher is among them."""
+    with_pages = offered.pages().values()
     made = [
         *(
-            _service(settings, name, addresses, http1=name in offered.pages().values())
+            _asked_anyway(_service(settings, name, addresses, http1=True))
+            if name in with_pages
+            else _service(settings, name, addresses)
             for name, addresses in settings.behind.items()
         ),
         _service(settings, routes.ROUTER_DATA, settings.router_data),
@@ -81,11 +84,19 @@ def _service(
 def _predicting(settings: FrontDoorSettings) -> Json:
     """Return the cluster of data planes in Envoys of their own."""
     check = {"path": "/readyz", "expected_statuses": [{"start": 200, "end": 201}], "codec_client_type": "HTTP2"}
-    made = _service(settings, routes.ROUTER_EDGE, settings.router_edge, check={"http_health_check": check})
-    # When none is known to be well they are asked nevertheless: they may only be late with that answer, and one that is
-    # not ready says itself why it answers nothing else (decision 139).
-    made["common_lb_config"]["healthy_panic_threshold"] = {"value": 1}
-    return made
+    return _asked_anyway(
+        _service(settings, routes.ROUTER_EDGE, settings.router_edge, check={"http_health_check": check})
+    )
+
+
+def _asked_anyway(cluster: Json) -> Json:
+    """Return a cluster whose hosts are asked also when none is known to be well.
+
+    They may only be late with that answer, and one that is not ready says itself why it answers nothing else: a data
+    plane with its reason (decision 139), pages as people read it (decision 289).
+    """
+    cluster["common_lb_config"]["healthy_panic_threshold"] = {"value": 1}
+    return cluster
 
 
 # A host that answers at all is up; 503 says that it wants no calls.

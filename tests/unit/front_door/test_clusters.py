@@ -32,3 +32,14 @@ def test_a_host_that_is_well_again_is_used_at_once():
     for interval in ("unhealthy_interval", "no_traffic_interval"):
         assert cluster["health_checks"][0][interval] == "0.2s"
     assert cluster["common_lb_config"]["update_merge_window"] == "0s"
+
+
+def test_only_what_says_itself_that_it_is_not_ready_is_asked_when_none_is_well():
+    """A console or a data plane may only be late with saying that it is well: a late page is better than none."""
+    asked = {
+        one["name"]
+        for one in clusters(settings_with())
+        if one.get("common_lb_config", {}).get("healthy_panic_threshold") == {"value": 1}
+    }
+    assert asked <= {"console", routes.ROUTER_EDGE}
+    assert "console" in asked
