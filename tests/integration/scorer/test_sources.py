@@ -113,7 +113,8 @@ async def test_while_the_database_of_a_query_is_away_the_job_waits_and_reads_it_
 
             async def waits() -> bool:
                 found = (await stub.GetScoringJob(pb.GetScoringJobRequest(name=job.name), timeout=10)).job
-                return found.reason.startswith("waits: source 'warehouse' cannot be asked")
+                told = "waits: source 'warehouse' cannot be asked (server closed the connection"
+                return found.reason.startswith(told)
 
             await eventually(waits, within=60)
             await fill(url, 10)
