@@ -17,7 +17,7 @@ stack is started when it is not up. Beside other programs the seconds say nothin
 
   make bench-batch                                    two million records, one worker and two
   make bench-batch BENCH="--rows 10000000 --only large --workers 2"    memory over ten million
-  make bench-batch BENCH=--without-jobs               what runs in one process, also beside other programs
+  make bench-batch BENCH=--without-jobs               what runs without the scorer and Ray, also beside other programs
   make bench-batch BENCH=--write-docs                 the table into docs/benchmarks.md
 """
 
@@ -117,7 +117,7 @@ def measured(
         yield run(network, model, workers, options.rows, stack, client)
         if not options.without_ray_data:
             yield ray_data(network, file, keys, workers, options.rows, store, limit.batch_rows)
-    if not options.without_spark and not options.without_jobs:
+    if not options.without_spark:
         yield from spark(network, file, keys, max(options.workers), options.rows, store, limit.batch_rows, folder)
     yield alone(network, file, sample, "rows")
 
@@ -256,7 +256,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=2_000_000, help="records of the input")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="how many score at once")
     parser.add_argument("--only", nargs="+", choices=[one.name for one in NETWORKS], help="networks")
-    parser.add_argument("--without-jobs", action="store_true", help="only what runs in one process")
+    parser.add_argument("--without-jobs", action="store_true", help="only what runs without the scorer and Ray")
     parser.add_argument("--without-ray-data", action="store_true", help="leave it out")
     parser.add_argument("--without-spark", action="store_true", help="leave it out")
     parser.add_argument("--write-docs", action="store_true", help="the table into docs/benchmarks.md")
