@@ -1,6 +1,7 @@
 """One child process: started so that it cannot outlive us, waited for without a thread, stopped with its group."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import shutil
@@ -18,11 +19,26 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # Loaded here, because nothing may be imported or allocated between fork and exec.
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
+# Those that we started ourselves: whoever awaits one reaps it.
+_started: set[int] = set()
 
 
 def adopt_orphans() -> None:
-    """Make this process the parent of every descendant whose own parent dies, so that none can slip away."""
+    """Make this process the parent of every descendant whose own parent dies, so that none can slip away.
+
+    What ends of these is reaped in the event loop: it would stay in the table of processes for as long as we live.
+    """
     _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, _reap_orphans)
+
+
+def _reap_orphans() -> None:
+    """Reap what has ended up to the first child of our own; whoever reaps that one asks for this again."""
+    with contextlib.suppress(ChildProcessError):  # there is none
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+            if ended.si_pid in _started:
+                return
+            os.waitpid(ended.si_pid, os.WNOHANG)
 
 
 def die_with_parent(death_signal: int, parent: int) -> None:
@@ -37,6 +53,7 @@ class Child:
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
         self._popen = popen
+        _started.add(popen.pid)
         self._exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.id = ProcessId(popen.pid, psutil.Process(popen.pid).create_time())
         self._pidfd = os.pidfd_open(popen.pid)
@@ -80,6 +97,8 @@ class Child:
         # the group cannot be another's yet, because the leader is not reaped before the next line.
         _signal_group(self._popen.pid, signal.SIGKILL)
         code = self._popen.wait()
+        _started.discard(self._popen.pid)
+        signal.raise_signal(signal.SIGCHLD)  # orphans behind it are reaped now, by whoever adopts them
         if not self._exited.done():
             self._exited.set_result(code)
 
