@@ -101,11 +101,13 @@ def client_limit(settings: FrontDoorSettings) -> Json:
     """Return the filter that gives every client its own bucket."""
     per_second = settings.share(settings.client_requests_per_second)
     always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+    never = {"default_value": {"numerator": 0, "denominator": "HUNDRED"}}
     return typed(
         "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
         stat_prefix="client_limit",
         filter_enabled=always,
-        filter_enforced=always,
+        # What would be refused is counted either way: `rate_limited` beside `enforced`.
+        filter_enforced=always if settings.client_limit_enforced else never,
         rate_limited_as_resource_exhausted=True,
         token_bucket=_bucket(_ANONYMOUS_PER_SECOND),
         always_consume_default_token_bucket=False,

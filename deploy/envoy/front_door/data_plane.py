@@ -90,6 +90,7 @@ def environment(settings: EnvoySettings, *, behind_a_front_door: bool) -> dict[s
         "TOKEN_CLOCK_SKEW_S": settings.token_clock_skew_s,
         "POLL_S": settings.poll_s,
         "CLIENT_REQUESTS_PER_SECOND": settings.share(settings.client_requests_per_second),
+        "CLIENT_LIMIT_ENFORCED": str(settings.client_limit_enforced).lower(),
         "FILTER_BRIDGE": _filter_bridge(),
         "BEHIND_A_FRONT_DOOR": str(behind_a_front_door).lower(),
     }
@@ -99,7 +100,7 @@ def environment(settings: EnvoySettings, *, behind_a_front_door: bool) -> dict[s
         "MAX_MESSAGE_BYTES": settings.max_request_bytes,
         "PROCESSES": settings.processes,
         # Our filters see a stream once, when it begins: what comes later is its own to judge.
-        "STREAM_REQUESTS_PER_SECOND": settings.client_requests_per_second,
+        "STREAM_REQUESTS_PER_SECOND": settings.client_requests_per_second if settings.client_limit_enforced else 0,
         "DENY_FILE": settings.deny_file,
     }
     return {

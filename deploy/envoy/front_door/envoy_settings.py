@@ -61,6 +61,10 @@ class EnvoySettings(StrictSettings):
         gt=0,
         description="Requests a second per client, of all `processes` together; beyond, RESOURCE_EXHAUSTED.",
     )
+    client_limit_enforced: bool = Field(
+        default=True,
+        description="Whether clients beyond their rate are refused; `false` only counts what would be, to try a rate.",
+    )
     predict_timeout_max_s: float = Field(
         default=10.0, ge=0.1, description="Longest deadline of a prediction; also the deadline of calls without one."
     )

@@ -3,6 +3,7 @@
 python -m headrace_registry backup --out FOLDER [--blobs]       while the registry runs
 python -m headrace_registry restore --from FOLDER [--replace]   also while it runs
 python -m headrace_registry collect [--dry-run]                 what the running service does every so often
+python -m headrace_registry verify [--since FILE] [--out FILE]   that nobody has changed the history of models
 python -m headrace_registry migrate                             what the service does at its start, and make the bucket
 """
 
@@ -22,6 +23,7 @@ from headrace_servicekit.s3 import Place
 from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.backup import restoring, saving
 from headrace_registry.decisions.names import version_name
+from headrace_registry.history import read_heads, verify, write_heads
 from headrace_registry.retention.expiry import policy_of
 from headrace_registry.retention.garbage_collection import GarbageCollector, Report
 from headrace_registry.settings import RegistrySettings
@@ -90,6 +92,22 @@ async def _collect(settings: RegistrySettings, options: argparse.Namespace) -> D
     }
 
 
+async def _verify(settings: RegistrySettings, options: argparse.Namespace) -> Document:
+    since = None if options.since is None else read_heads(options.since)
+    async with _stores(settings) as stores:
+        found = await verify(stores.connections, since)
+    if options.out is not None and not found.broken:
+        write_heads(options.out, found.heads)
+    document: Document = {
+        "models": len(found.heads),
+        "lines": found.lines,
+        "broken": [one._asdict() for one in found.broken],
+    }
+    if found.broken:
+        raise Incomplete(document)
+    return document
+
+
 COMMANDS = (
     Command(
         "backup",
@@ -114,6 +132,15 @@ COMMANDS = (
         "archive, give up and remove what has had its time",
         _collect,
         (option("--dry-run", action="store_true", help="only tell what would be done"),),
+    ),
+    Command(
+        "verify",
+        "find lines of models' histories that were changed or removed; exit code 3 where there are any",
+        _verify,
+        (
+            option("--since", type=Path, metavar="FILE", help="that an earlier one wrote: also what it had is there"),
+            option("--out", type=Path, metavar="FILE", help="write the last line of each model, to be kept elsewhere"),
+        ),
     ),
     Command("migrate", "bring the database to this version's schema, make the bucket", _migrate),
 )

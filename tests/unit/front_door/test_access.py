@@ -82,3 +82,9 @@ def test_each_client_has_a_bucket_of_its_own(settings: FrontDoorSettings):
     assert limit["descriptors"][0]["token_bucket"]["max_tokens"] == settings.client_requests_per_second
     assert limit["filter_enforced"]["default_value"] == {"numerator": 100, "denominator": "HUNDRED"}
     assert limit["rate_limited_as_resource_exhausted"] is True
+
+
+def test_a_limit_that_is_only_tried_refuses_nobody_and_counts_all_the_same(settings: FrontDoorSettings):
+    limit = access.client_limit(settings.model_copy(update={"client_limit_enforced": False}))
+    assert limit["filter_enforced"]["default_value"]["numerator"] == 0
+    assert limit["filter_enabled"]["default_value"]["numerator"] == 100

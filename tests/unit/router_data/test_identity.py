@@ -41,8 +41,10 @@ def header(token: str) -> bytes:
     return f"Bearer {token}".encode()
 
 
-def callers(clock: Clock, *, requests_per_second: float = 1000.0, denied: frozenset[str] = frozenset()) -> Callers:
-    made = Callers(RULES, requests_per_second=requests_per_second, wall=clock, now=clock)
+def callers(
+    clock: Clock, *, requests_per_second: float = 1000.0, denied: frozenset[str] = frozenset(), **how
+) -> Callers:
+    made = Callers(RULES, requests_per_second=requests_per_second, wall=clock, now=clock, **how)
     made.believe(KEYS, denied)
     return made
 
@@ -155,6 +157,13 @@ def test_keys_that_are_withdrawn_believe_nobody_any_more():
     known.believe(keys_of(json.dumps({"keys": [Issuer().jwk]})), frozenset())
     with pytest.raises(Unauthenticated):
         known.identify(authorization, "predict")
+
+
+def test_a_limit_that_is_only_tried_counts_and_refuses_nobody():
+    known, authorization = callers(Clock(), requests_per_second=10, enforced=False), header(ISSUED_BY.token())
+    for _ in range(25):
+        known.identify(authorization, "predict")
+    assert known.over_limit == 15
 
 
 def test_all_tokens_of_a_client_share_its_bucket_which_fills_again():

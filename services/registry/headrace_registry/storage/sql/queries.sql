@@ -134,6 +134,19 @@ insert into events (model, epoch, ordinal, action, version, from_stage, to_stage
                     signature_breaks, serving_change, promotion_request)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
 
+-- name: misfits
+-- Of each model the first line whose digest is not that of itself and of the line before it.
+select distinct on (model) model, epoch, ordinal from (
+    select model, epoch, ordinal, chain, event_digest(lag(chain) over lines, events) as right_one
+    from events window lines as (partition by model order by epoch, ordinal)) as found
+where chain <> right_one order by model, epoch, ordinal;
+
+-- name: heads
+select distinct on (model) model, epoch, ordinal, chain from events order by model, epoch desc, ordinal desc;
+
+-- name: chain_at
+select chain from events where model = $1 and epoch = $2 and ordinal = $3;
+
 -- name: save_model
 -- Takes the next number of all changes: the lock on the one row of `store` is held from here to the commit.
 with next as (update store set sequence = sequence + 1 returning sequence)

@@ -66,7 +66,8 @@ class _ClientConnection(NamedTuple):
 class Callers:
     """Everybody who called lately.
 
-    requests_per_second: of each client. wall: Unix time, for expiry. now: a clock that never goes back, for rates.
+    requests_per_second: of each client. enforced: whether what is beyond that is refused, or only counted.
+    wall: Unix time, for expiry. now: a clock that never goes back, for rates.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class Callers:
         requests_per_second: float,
         wall: Callable[[], float],
         now: Callable[[], float],
+        enforced: bool = True,
     ) -> None:
         self._rules, self._requests_per_second, self._wall, self._now = rules, requests_per_second, wall, now
+        self._enforced = enforced
         self._keys: Keys = ()
         self._denied: frozenset[str] = frozenset()
         self._tokens: dict[bytes, tuple[Token, Bucket]] = {}
@@ -87,6 +90,8 @@ class Callers:
         self._failing_in_all, self._failing_of_clients = Bucket(IN_ALL, now()), Bucket(IN_ALL_CLIENTS, now())
         self.verified = 0
         """Signatures looked at so far."""
+        self.over_limit = 0
+        """Requests so far that were beyond the rate of their client."""
 
     def believe(self, keys: Keys, denied: frozenset[str]) -> None:
         """Take new keys and denied clients: what was remembered under the ones before is forgotten."""
@@ -112,7 +117,9 @@ class Callers:
                 f"the token lacks the scope '{scope}'", reason="SCOPE_MISSING", metadata={"scope": scope}
             )
         if not bucket.take(self._now()):
-            raise ResourceExhausted("the client sends more than it may", reason="RATE_LIMITED", retry_after_s=1.0)
+            self.over_limit += 1
+            if self._enforced:
+                raise ResourceExhausted("the client sends more than it may", reason="RATE_LIMITED", retry_after_s=1.0)
         return token.identity
 
     def remembered(self) -> dict[str, int]:

@@ -31,3 +31,6 @@ class EdgeSettings(StrictSettings):
     client_requests_per_second: float = Field(
         default=50_000.0, gt=0, description="Requests a second per client in this process; beyond, RESOURCE_EXHAUSTED."
     )
+    client_limit_enforced: bool = Field(
+        default=True, description="Whether they are refused; otherwise what would be is counted."
+    )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from headrace_servicekit.errors import Unauthenticated
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from headrace_router.data.identity.callers import Callers
 from headrace_router.data.identity.files import IdentityFiles
@@ -31,6 +34,18 @@ SCOPE = "predict"
 _CONNECTION = CONNECTION.encode()
 
 
+class OverLimit(Collector):
+    """Gives Prometheus the requests that were beyond the rate of their client, refused or not."""
+
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric family. Called by prometheus_client."""
+        told = "Requests beyond the rate of their client; refused unless the limit is not enforced."
+        yield CounterMetricFamily("headrace_router_requests_over_limit", told, value=self._callers.over_limit)
+
+
 class EnvoyTransport(NamedTuple):
     """grpc, identify: serve a request of the filter bridge, and tell its caller. rest: the ASGI app."""
 
@@ -46,7 +61,9 @@ async def believed_callers(runtime: Runtime[DataSettings], edge: EdgeSettings) -
         requests_per_second=edge.client_requests_per_second,
         wall=time.time,
         now=asyncio.get_running_loop().time,
+        enforced=edge.client_limit_enforced,
     )
+    runtime.metrics.register(OverLimit(callers))
     files = IdentityFiles(edge.jwks_file, edge.deny_file, callers)
     await files.read()
     runtime.loop("follow identities", lambda: periodic("follow identities", files.follow, every_s=edge.poll_s))

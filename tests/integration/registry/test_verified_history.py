@@ -1,0 +1,71 @@
+"""Whether the history of models is what was written, as an operator asks it, on a PostgreSQL that somebody edits."""
+
+import asyncpg
+import pytest
+from headrace_registry.history import BrokenLine, read_heads, verify
+from headrace_servicekit.commands import CommandError
+from headrace_servicekit.postgres.connections import Address, Connections
+
+from tests.integration.registry.test_backup import command, fill
+from tests.kit.registry import real_registry
+
+
+async def test_a_line_of_history_that_somebody_edits_or_removes_is_found(postgres_url, s3, tmp_path):
+    kept = tmp_path / "heads.json"
+    async with (
+        real_registry(postgres_url, s3, tmp_path) as real,
+        Connections(Address.of(real.runtime.settings), owner="registry", size=1) as connections,
+    ):
+        settings = real.runtime.settings
+        await fill(real)
+        code, told, said = await command(settings, "verify", "--out", str(kept))
+        assert (code, told["models"], told["broken"]) == (0, 2, []), said
+        await real.promote("digits", "v2")
+        connection = await asyncpg.connect(settings.database_url)
+        try:
+            # With the rights of whoever owns the database: triggers keep everybody else from it.
+            await connection.execute("alter table events disable trigger events_append_only")
+            await connection.execute("create table events_before as table events")
+            second = await connection.fetchrow(
+                "select epoch, ordinal from events where model = 'digits' order by epoch, ordinal offset 1 limit 1"
+            )
+
+            await connection.execute(
+                "update events set client = 'mallory' where model = 'digits' and (epoch, ordinal) = ($1, $2)", *second
+            )
+            assert (await verify(connections)).broken == [BrokenLine("digits", *second, "CHANGED")]
+            code, told, _ = await command(settings, "verify", "--out", str(tmp_path / "never.json"))
+            assert (code, told["broken"]) == (3, [{"model": "digits", **dict(second), "reason": "CHANGED"}])
+            assert not (tmp_path / "never.json").exists()
+
+            # Who writes the digests anew from there on is found out by what was kept elsewhere.
+            rows = await connection.fetch("delete from events where model = 'digits' returning *")
+            for row in sorted(rows, key=lambda row: (row["epoch"], row["ordinal"])):
+                values = {**dict(row), "chain": None}
+                places = ", ".join(f"${n + 1}" for n in range(len(values)))
+                await connection.execute(
+                    f"insert into events ({', '.join(values)}) values ({places})", *values.values()
+                )
+            since = read_heads(kept)
+            assert (await verify(connections)).broken == []
+            assert [one.reason for one in (await verify(connections, since)).broken] == ["REWRITTEN"]
+
+            # So is who takes the last lines away.
+            await connection.execute("delete from events where model = 'digits' and epoch > $1", second["epoch"])
+            assert (await verify(connections)).broken == []
+            assert [one.reason for one in (await verify(connections, since)).broken] == ["GONE"]
+
+            await connection.execute("delete from events where model = 'digits'")
+            await connection.execute("insert into events select * from events_before where model = 'digits'")
+            assert (await verify(connections, since)).broken == []
+        finally:
+            await connection.close()
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"format": 2, "heads": {}}', '{"format": 1, "heads": {"a": 1}}', "\0"]
+)
+def test_a_file_that_no_verification_wrote_is_refused_by_its_name(tmp_path, content):
+    (tmp_path / "odd.json").write_text(content)
+    with pytest.raises(CommandError, match=r"odd\.json"):
+        read_heads(tmp_path / "odd.json")
