@@ -153,6 +153,9 @@ class World:
     async def of(self, rollout: Rollout) -> Room | None:
         return self.room
 
+    def surroundings_known(self) -> bool:
+        return True
+
     def alerts(self, model: str) -> tuple[str, ...]:
         return self.drifts
 

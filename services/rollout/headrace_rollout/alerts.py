@@ -16,15 +16,23 @@ MAX_RETRY_S = 5.0
 
 class FreezeAlerts:
     """`run` and `watch_experiments` for as long as the service lives. While the monitor is away what was known last
-    counts.
+    counts. stubs: of AlertService and EvidenceService, in the place of those over the channel.
     """
 
-    def __init__(self, channel: Any, clock: Clock) -> None:
-        self._stub = alert_pb2_grpc.AlertServiceStub(channel)
-        self._evidence = evidence_pb2_grpc.EvidenceServiceStub(channel)
+    def __init__(self, channel: Any, clock: Clock, stubs: tuple[Any, Any] | None = None) -> None:
+        self._stub, self._evidence = stubs or (
+            alert_pb2_grpc.AlertServiceStub(channel),
+            evidence_pb2_grpc.EvidenceServiceStub(channel),
+        )
         self._clock = clock
         self._open: dict[str, alert_pb2.Alert] = {}
         self._experiments: dict[str, str] = {}
+        self._alerts_known = self._experiments_known = False
+
+    @property
+    def known(self) -> bool:
+        """Return whether the monitor has said all of it once since the service started."""
+        return self._alerts_known and self._experiments_known
 
     def of(self, model: str, *, signal: str = "") -> tuple[str, ...]:
         """Return what is said of a model, each in a sentence, in the order of their names. signal: of that alone."""
@@ -55,6 +63,7 @@ class FreezeAlerts:
         request = evidence_pb2.ListGuardedExperimentsRequest()
         names = (await self._evidence.ListGuardedExperiments(request, timeout=CALL_S)).running
         self._experiments = {name.split("/")[1]: name for name in names}
+        self._experiments_known = True
 
     async def _follow(self, monitor: Peer) -> None:
         snapshot: dict[str, alert_pb2.Alert] | None = {}
@@ -65,6 +74,7 @@ class FreezeAlerts:
                 _take(into, answer.alert)
             if snapshot is not None and answer.snapshot_end:
                 self._open, snapshot = snapshot, None
+                self._alerts_known = True
 
 
 def _take(alerts: dict[str, alert_pb2.Alert], alert: alert_pb2.Alert) -> None:

@@ -81,6 +81,10 @@ class Judge:
             record = shadowing.taken(record, pairs, now)
         return Judged(shadow_record_json(record), shadowing.verdict(record, shadow, step_time, now), None)
 
+    def surroundings_known(self) -> bool:
+        """Return whether the monitor has said which alerts are open and which experiments run."""
+        return self._alerts.known
+
     def alerts(self, model: str) -> tuple[str, ...]:
         """Return what asks for a freeze of a model's rollouts."""
         return self._alerts.of(model)

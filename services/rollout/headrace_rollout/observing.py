@@ -46,6 +46,10 @@ class Judging(Protocol):
         """Take in what was answered since. Raises nothing when the monitor is away: that is a verdict too."""
         ...
 
+    def surroundings_known(self) -> bool:
+        """Return whether what follows is what the monitor said; not before its first answer."""
+        ...
+
     def alerts(self, model: str) -> tuple[str, ...]:
         """Return what asks for a freeze of a model's rollouts."""
         ...
@@ -96,6 +100,7 @@ class Observing:
             drift=self._judging.drift(rollout.model),
             consent=await self._consent(rollout),
             experiment=self._judging.experiment(rollout.model),
+            surroundings_known=self._judging.surroundings_known(),
         )
         if growth.wants_room(rollout, seen, now()):
             seen = replace(seen, room=await self._rooms.of(rollout))

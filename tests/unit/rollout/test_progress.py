@@ -294,3 +294,18 @@ def test_a_version_is_warmed_for_its_time_whatever_it_answers_and_then_gets_the_
     onward = progress.observed(moved.rollout, seen(None), LATER).rollout
     assert (onward.state, onward.step, onward.moving, onward.judged) == (State.RUNNING, 0, True, True)
     assert not routing.staged(IMPLICIT, onward).HasField("shadowing")
+
+
+def test_while_nobody_has_said_which_alerts_are_open_a_rollout_stays_where_it_is_and_goes_back_all_the_same():
+    unknown = {"surroundings_known": False}
+    held = progress.observed(at(0), seen(Decision.ADVANCE, **unknown), LATER)
+    assert not held.rollout.moving
+    assert not held.events, "a restart of the service is no news of a rollout"
+    assert "not said yet" in held.rollout.reason
+    frozen = progress.observed(at(0), seen(Decision.ADVANCE, alerts=("drift: critical",)), LATER).rollout
+    still = progress.observed(frozen, seen(Decision.ADVANCE, **unknown), LATER)
+    assert (still.rollout.frozen, still.events) == (frozen.frozen, ())
+    assert progress.observed(held.rollout, seen(Decision.ADVANCE), LATER).rollout.moving
+    assert progress.observed(at(0), seen(Decision.ROLL_BACK, **unknown), LATER).rollout.state is State.ROLLING_BACK
+    ignored = at(0, policy=replace(CANARY, ignore_alerts=True))
+    assert progress.observed(ignored, seen(Decision.ADVANCE, **unknown), LATER).rollout.moving

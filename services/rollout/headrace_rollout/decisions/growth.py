@@ -13,6 +13,7 @@ from headrace_rollout.decisions.rollouts import Decision, Rollout, Transition
 # After a step that was slowed, until what it costs is seen.
 SETTLE = timedelta(seconds=10)
 PAUSED = "paused"
+UNKNOWN = "the monitor has not said yet which alerts are open and which experiments run"
 
 
 def wants_room(rollout: Rollout, seen: Observation, now: datetime) -> bool:
@@ -29,6 +30,8 @@ def wants_room(rollout: Rollout, seen: Observation, now: datetime) -> bool:
 def grown(rollout: Rollout, seen: Observation, why: str, now: datetime) -> Transition | None:
     """Return what follows where something keeps the rollout, or it goes on; None where it stays as it is."""
     kept = _kept_back(rollout, seen)
+    if kept == UNKNOWN:  # after a restart of the service: no news of the rollout
+        return Transition(rollout if rollout.frozen else replace(rollout, reason=kept))
     if kept:
         paused = Transition(replace(rollout, frozen="", reason=kept))
         return paused if kept == PAUSED else transitions.frozen(rollout, kept)
@@ -73,6 +76,8 @@ def _kept_back(rollout: Rollout, seen: Observation) -> str:
     """Return why the rollout does not grow, whatever the evidence; empty when nothing keeps it."""
     if rollout.asks:
         return f"somebody has to agree that it goes on: {rollout.asks}"
+    if not (seen.surroundings_known or rollout.policy.ignore_alerts):
+        return UNKNOWN
     alerts = seen.other_alerts if rollout.drift_accepted else seen.alerts
     if alerts and not rollout.policy.ignore_alerts:
         return f"alert: {alerts[0]}"

@@ -21,7 +21,8 @@ class Observation:
     where the variant looks, None while it is away. alerts: those that ask for a freeze. verdict: None while nothing is
     judged. room: what the pool has for a larger share; None while that is not known, or nobody asks for one.
     drift: those of the alerts that are of a drift. consent: of those whom a rollout asks; None while there is none, and
-    where nobody is asked. experiment: that runs on the model; empty for none.
+    where nobody is asked. experiment: that runs on the model; empty for none. surroundings_known: whether alerts and
+    experiments are what the monitor said; not before its first answer.
     """
 
     managed_by: str
@@ -32,6 +33,7 @@ class Observation:
     drift: tuple[str, ...] = ()
     consent: Consent | None = None
     experiment: str = ""
+    surroundings_known: bool = True
 
     @property
     def other_alerts(self) -> tuple[str, ...]:
