@@ -40,6 +40,7 @@ from headrace_client.operations import (
     scoring,
     scoring_publications,
     scoring_schedules,
+    usage_reports,
     webhooks,
 )
 from headrace_client.retries import RetryPolicy
@@ -180,6 +181,11 @@ class Client(_Connection):
     list_precomputed = _blocking(precomputing.list_precomputed)
     record_outcome = _blocking(outcomes.record_outcome)
     record_outcomes = _blocking(outcomes.record_outcomes)
+    usage = _blocking(usage_reports.usage)
+    idle_time = _blocking(usage_reports.idle_time)
+    put_budget = _blocking(usage_reports.put_budget)
+    list_budgets = _blocking(usage_reports.list_budgets)
+    delete_budget = _blocking(usage_reports.delete_budget)
     query = _blocking(monitoring.query)
     traffic = _blocking(monitoring.traffic)
     list_traffic = _blocking(monitoring.list_traffic)
@@ -360,6 +366,11 @@ class AsyncClient(_Connection):
     list_precomputed = _awaited(precomputing.list_precomputed)
     record_outcome = _awaited(outcomes.record_outcome)
     record_outcomes = _awaited(outcomes.record_outcomes)
+    usage = _awaited(usage_reports.usage)
+    idle_time = _awaited(usage_reports.idle_time)
+    put_budget = _awaited(usage_reports.put_budget)
+    list_budgets = _awaited(usage_reports.list_budgets)
+    delete_budget = _awaited(usage_reports.delete_budget)
     query = _awaited(monitoring.query)
     traffic = _awaited(monitoring.traffic)
     list_traffic = _awaited(monitoring.list_traffic)

@@ -9,6 +9,7 @@ from headrace.monitor.v1 import alert_pb2 as alert
 from headrace.monitor.v1 import experiment_pb2 as experiment
 from headrace.monitor.v1 import monitor_pb2 as monitor
 from headrace.monitor.v1 import outcome_pb2 as outcome
+from headrace.monitor.v1 import usage_pb2 as usage
 from headrace.registry.v1 import approval_pb2 as approval
 from headrace.registry.v1 import registry_pb2 as registry
 from headrace.registry.v1 import webhook_pb2 as webhook
@@ -36,6 +37,7 @@ _ROLLOUTS = "/headrace.rollout.v1.RolloutService/"
 _SCORING = "/headrace.scorer.v1.ScorerService/"
 _PUBLICATIONS = "/headrace.scorer.v1.ScoringPublicationService/"
 _SCHEDULES = "/headrace.scorer.v1.ScoringScheduleService/"
+_USAGE = "/headrace.monitor.v1.UsageService/"
 _ROUTES = "/headrace.router.v1.RouteService/"
 
 PREDICT = Method("/headrace.router.v1.RouterService/Predict", predict.PredictRequest, predict.PredictResponse)
@@ -145,6 +147,12 @@ RENDER_REPORT = Method(_MONITOR + "RenderReport", monitor.RenderReportRequest, m
 GET_SHADOW_REPORT = Method(
     _MONITOR + "GetShadowReport", monitor.GetShadowReportRequest, monitor.GetShadowReportResponse
 )
+
+GET_USAGE = Method(_USAGE + "GetUsage", usage.GetUsageRequest, usage.GetUsageResponse)
+GET_IDLE_TIME = Method(_USAGE + "GetIdleTime", usage.GetIdleTimeRequest, usage.GetIdleTimeResponse)
+PUT_BUDGET = Method(_USAGE + "PutBudget", usage.PutBudgetRequest, usage.PutBudgetResponse)
+LIST_BUDGETS = Method(_USAGE + "ListBudgets", usage.ListBudgetsRequest, usage.ListBudgetsResponse)
+DELETE_BUDGET = Method(_USAGE + "DeleteBudget", usage.DeleteBudgetRequest, usage.DeleteBudgetResponse)
 
 RECORD_OUTCOMES = Method(_OUTCOMES + "RecordOutcomes", outcome.RecordOutcomesRequest, outcome.RecordOutcomesResponse)
 

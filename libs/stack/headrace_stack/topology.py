@@ -154,6 +154,7 @@ def batcher(settings: StackSettings, pool: Pool, number: int = 0) -> Component:
         variables={
             "CONTROL_TARGET": _target(settings, ROUTER_CONTROL),
             "REGISTRY_TARGET": _target(settings, REGISTRY),
+            "MONITOR_TARGET": _target(settings, MONITOR),
             "STATE_DIR": settings.state(name),
             **_s3(settings),
             **variables,

@@ -7,6 +7,7 @@ import math
 import time
 import uuid
 
+from headrace.monitor.v1 import ingest_pb2_grpc
 from headrace.registry.v1 import registry_pb2_grpc
 from headrace.router.v1 import control_pb2_grpc
 from headrace_runtime.artifacts.process import Fetcher
@@ -18,6 +19,7 @@ from headrace_servicekit.tls import Tls
 
 from headrace_batcher.backend import Supervision, keep_backend, open_backend, own_triton, with_formats
 from headrace_batcher.batching.tracing import spans_for
+from headrace_batcher.batching.usage import Usage
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.turns import LoadBounds
 from headrace_batcher.loading.demand import DemandWatch
@@ -28,6 +30,7 @@ from headrace_batcher.loading.memory import MemoryWatch
 from headrace_batcher.loading.reports import BatcherStatus, Reports
 from headrace_batcher.loading.versions import Versions
 from headrace_batcher.metrics import BatcherCollector
+from headrace_batcher.monitor import UsageReports
 from headrace_batcher.registry import RegistryReports
 from headrace_batcher.roster import Roster
 from headrace_batcher.servicer import REPORT_WAITING_EVERY_S, BatcherServicer
@@ -63,6 +66,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         )
         await memory.read()
     measuring = Measuring(backend, artifacts, await registry_reports(runtime, process), background.run)
+    usage = Usage()
     versions = Versions(
         backend,
         roster,
@@ -73,6 +77,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         memory=memory,
         end_model=end_model,
         spans=spans_for(runtime.tracing),
+        usage=usage,
         bounds=LoadBounds(settings.loads_at_once, settings.load_timeout_s),
         warm_for_s=settings.warm_for_s,
     )
@@ -117,6 +122,13 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         reports.changed()
         await asyncio.Event().wait()
 
+    if settings.monitor_target is not None:
+        ingest = ingest_pb2_grpc.IngestServiceStub(
+            await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings)))
+        )
+        used = UsageReports(ingest, settings.pool, process, usage, lambda: versions.busy_s)
+        await runtime.enter(used.flushed())
+        runtime.loop("usage", used.run)
     demand.restore()
     runtime.loop("demand", demand.run)
     runtime.loop("reports", reports.run)

@@ -28,6 +28,10 @@ class BatcherSettings(S3Settings, ServiceSettings):
         default=None,
         description="`host:port` of the registry, which is told what is measured on versions; unset means nobody is.",
     )
+    monitor_target: str | None = Field(
+        default=None,
+        description="`host:port` of the monitor, which is told who used the batcher, for how long; unset tells nobody.",
+    )
     advertise_address: str | None = Field(
         default=None,
         description="`host:port` under which data planes reach this batcher; unset means what it listens on, or the "

@@ -25,6 +25,7 @@ from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.shadow.wiring import open_shadows
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
+from headrace_monitor.usage.wiring import open_usage
 
 
 async def start(runtime: Runtime[MonitorSettings]) -> None:
@@ -43,7 +44,14 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     outcomes = open_outcomes(runtime, server, database, log.reader)
     performances = open_performance(runtime, database, log, outcomes)
     shadows = await open_shadows(runtime, database, log.contracts)
-    ingest = IngestServicer(counters=counters.intake, predictions=log.ingestion, pairs=shadows.intake)
+    usage = open_usage(runtime, server, database)
+    ingest = IngestServicer(
+        counters=counters.intake,
+        predictions=log.ingestion,
+        pairs=shadows.intake,
+        usage=usage.store,
+        budgets=usage.budgets,
+    )
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest, server)
     experiments = await open_experiments(runtime, server, database, log.reader, queries, files)
     evidence = EvidenceServicer(counters.evidence, experiments.running)

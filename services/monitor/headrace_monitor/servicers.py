@@ -20,6 +20,9 @@ from headrace_monitor.report.rpcs import ReportRpcs
 from headrace_monitor.shadow.rpcs import ShadowRpcs
 from headrace_monitor.shadow.taking import PairIntake
 from headrace_monitor.times import span_of, whole_minutes
+from headrace_monitor.usage import convert as usage_convert
+from headrace_monitor.usage.enforcing import BudgetWatch
+from headrace_monitor.usage.store import UsageStore
 
 
 class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
@@ -94,17 +97,30 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
 
 
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
-    """IngestService over what takes counters, predictions and pairs of answers.
+    """IngestService over what takes counters, predictions, pairs of answers and usage; budgets: told with each answer.
 
     A method that is not here is UNIMPLEMENTED.
     """
 
-    def __init__(self, *, counters: Intake, predictions: Ingestion, pairs: PairIntake) -> None:
+    def __init__(
+        self,
+        *,
+        counters: Intake,
+        predictions: Ingestion,
+        pairs: PairIntake,
+        usage: UsageStore,
+        budgets: BudgetWatch,
+    ) -> None:
         self._counters, self._predictions, self._pairs = counters, predictions, pairs
+        self._usage, self._budgets = usage, budgets
 
     async def ReportCounters(self, request, context):
         await self._counters.take(request)
-        return ingest_pb2.ReportCountersResponse()
+        return ingest_pb2.ReportCountersResponse(budgets=self._budgets.overruns)
+
+    async def ReportUsage(self, request, context):
+        await self._usage.add(usage_convert.report(request))
+        return ingest_pb2.ReportUsageResponse()
 
     async def ReportPredictions(self, request, context):
         await self._predictions.take(request)

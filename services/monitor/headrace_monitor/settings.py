@@ -44,6 +44,9 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
         ge=1,
         description="Series of counters that all processes of data planes have together; RESOURCE_EXHAUSTED for more.",
     )
+    usage_retention_d: float = Field(
+        default=400, ge=32, le=3650, description="Days for which it is kept, by the hour, who used batchers."
+    )
     max_processes: int = Field(
         default=200_000,
         ge=1,

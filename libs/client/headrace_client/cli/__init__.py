@@ -28,6 +28,7 @@ from headrace_client.cli.routes import routes
 from headrace_client.cli.schedules import schedules
 from headrace_client.cli.status import status
 from headrace_client.cli.token import token
+from headrace_client.cli.usage import usage
 from headrace_client.errors import Cancelled, InvalidArgument
 
 
@@ -98,6 +99,7 @@ main.add_command(precompute)
 main.add_command(jobs)
 main.add_command(schedules)
 main.add_command(monitor)
+main.add_command(usage)
 main.add_command(autoscale)
 main.add_command(capacity)
 main.add_command(status)

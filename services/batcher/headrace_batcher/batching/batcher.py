@@ -23,6 +23,7 @@ from headrace_batcher.batching.poison_isolation import PoisonIsolation
 from headrace_batcher.batching.sleeping import Sleep
 from headrace_batcher.batching.split import Split
 from headrace_batcher.batching.tracing import Traces
+from headrace_batcher.batching.usage import VersionUsage
 from headrace_batcher.decisions import policy, priority
 from headrace_batcher.decisions.admission import Admission
 from headrace_batcher.decisions.answers import (
@@ -52,9 +53,9 @@ class Batcher:
     """Queue and executions of one version.
 
     name: on the backend. service_times: what is known of it already. gate: shared by all versions of a backend.
-    ours: whether nobody else uses what runs it. padding: by which rows of different sizes share a batch. crashed: told
-    when only this version must be loaded again. `submit`, `cancel` and the rest are called from the event loop only;
-    none of them waits.
+    ours: whether nobody else uses what runs it. usage: counts who used it. padding: by which rows of different sizes
+    share a batch. crashed: told when only this version must be loaded again. `submit`, `cancel` and the rest are called
+    from the event loop only; none of them waits.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Batcher:
         service_times: ServiceTimes | None = None,
         gate: ExecutionGate | None = None,
         traces: Traces | None = None,
+        usage: VersionUsage | None = None,
         ours: bool = True,
         padding: Padding | None = None,
         crashed: Callable[[str], None] = lambda reason: None,
@@ -84,6 +86,7 @@ class Batcher:
         self._executor = Executor(
             *(name, contract, backend, self.counters, traces or Traces(name), now, limits.instances),
             service_times=service_times,
+            usage=usage,
         )
         self.service_times = self._executor.service_times
         self._gate = gate or ExecutionGate()

@@ -16,6 +16,7 @@ from headrace_batcher.batching import nans
 from headrace_batcher.batching.output_checks import OutputChecks
 from headrace_batcher.batching.padding import cut_back
 from headrace_batcher.batching.tracing import Traces
+from headrace_batcher.batching.usage import VersionUsage
 from headrace_batcher.decisions import policy
 from headrace_batcher.decisions.answers import EXPIRED, MODEL_FAILING, MODEL_REJECTED_INPUT, Answer, Failure
 from headrace_batcher.decisions.at_backend import AtBackend, Sent
@@ -41,6 +42,7 @@ class Executor:
         now: Callable[[], float],
         instances: int,
         service_times: ServiceTimes | None = None,
+        usage: VersionUsage | None = None,
     ) -> None:
         self.service_times = service_times or ServiceTimes()
         self.at_backend = AtBackend(instances)
@@ -52,6 +54,7 @@ class Executor:
         self._backend = backend
         self._counters = counters
         self._traces = traces
+        self._usage = usage or VersionUsage()
         self._now = now
         self._layouts: dict[ShapeKey, Layout] = {}
         self._failures_in_a_row = 0
@@ -95,7 +98,11 @@ class Executor:
             return ()
         rows = sum(work.rows for work in members)
         try:
-            outputs = await self._backend.infer(self._name, layout, rows, inputs)
+            try:
+                outputs = await self._backend.infer(self._name, layout, rows, inputs)
+            finally:
+                # One that overtook those before it took no time that anybody could tell.
+                self._usage.executed(members, rows, 0.0 if sent.began is None else self._now() - sent.began)
             self._answer(members, rows, outputs, sent)
         except BackendLost as error:
             self._trace_failure(members, rows, sent, error)

@@ -14,9 +14,12 @@ PATIENCE_S = 2.0
 
 
 class ExecutionGate:
-    """The exclusive execution gate of one backend; used from the event loop only."""
+    """The exclusive execution gate of one backend; used from the event loop only. now: monotonic seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._busy_s = 0.0
+        self._busy_since = 0.0
         self._turn = asyncio.Lock()
         self._wanting = 0
         self._executing = 0
@@ -44,12 +47,21 @@ class ExecutionGate:
 
     def begin(self) -> None:
         """Count an execution that begins."""
+        if not self._executing:
+            self._busy_since = self._now()
         self._executing += 1
 
     def end(self) -> None:
         """Count an execution that ended."""
         self._executing -= 1
+        if not self._executing:
+            self._busy_s += self._now() - self._busy_since
         self._fewer.wake()
+
+    @property
+    def busy_s(self) -> float:
+        """Return for how long something has executed since the beginning, however many at a time."""
+        return self._busy_s + (self._now() - self._busy_since if self._executing else 0.0)
 
     def begin_loading(self) -> None:
         """Count a version that begins to be loaded."""

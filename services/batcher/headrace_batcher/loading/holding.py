@@ -13,6 +13,7 @@ from headrace_runtime.probing import Probe
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.batching.execution_gate import ExecutionGate
 from headrace_batcher.batching.tracing import BatchSpans, Traces
+from headrace_batcher.batching.usage import Usage
 from headrace_batcher.decisions.answers import NOT_LOADED
 from headrace_batcher.decisions.version_state import Phase, Wanted
 from headrace_batcher.loading.held import Held
@@ -22,7 +23,8 @@ from headrace_batcher.roster import Roster
 class Holding:
     """The versions that are wanted or still here, by digest.
 
-    gate: shared by all of one backend. changed: called when a phase changed that the control plane should know.
+    gate: shared by all of one backend. usage: of all versions. changed: called when a phase changed that the control
+    plane should know.
     """
 
     def __init__(
@@ -32,11 +34,12 @@ class Holding:
         gate: ExecutionGate,
         *,
         spans: BatchSpans | None,
+        usage: Usage,
         changed: Callable[[], None],
         now: Callable[[], float],
     ) -> None:
         self._backend, self._roster, self._gate = backend, roster, gate
-        self._spans, self._changed, self._now = spans, changed, now
+        self._spans, self._usage, self._changed, self._now = spans, usage, changed, now
         self._held: dict[str, Held] = {}
 
     def __iter__(self) -> Iterator[Held]:
@@ -96,6 +99,7 @@ class Holding:
             service_times=None if before is None else before.service_times,
             gate=self._gate,
             traces=Traces(wanted.name, self._spans),
+            usage=self._usage.of(wanted.model, wanted.version),
             ours=self._backend.load_control and wanted.kept_as is not Format.OIP,
             padding=wanted.padding,
             crashed=lambda reason: crashed(self._held[wanted.digest], reason),

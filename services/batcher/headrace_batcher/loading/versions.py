@@ -19,6 +19,7 @@ from headrace_servicekit.errors import Unavailable
 
 from headrace_batcher.batching.execution_gate import ExecutionGate
 from headrace_batcher.batching.tracing import BatchSpans
+from headrace_batcher.batching.usage import Usage
 from headrace_batcher.decisions import lifecycle, readiness
 from headrace_batcher.decisions.answers import BACKEND_LOST
 from headrace_batcher.decisions.turns import USUAL, LoadBounds
@@ -61,6 +62,7 @@ class Versions:
         memory: Room | None = None,
         end_model: Callable[[str], object] | None = None,
         spans: BatchSpans | None = None,
+        usage: Usage | None = None,
         drain_s: float = DRAIN_S,
         bounds: LoadBounds = USUAL,
         warm_for_s: float = WARM_FOR_S,
@@ -78,7 +80,13 @@ class Versions:
         self._bounds = bounds
         self._now = now
         self._gate = ExecutionGate()
-        self._holding = Holding(backend, roster, self._gate, spans=spans, changed=changed, now=now)
+        self._holding = Holding(
+            *(backend, roster, self._gate),
+            spans=spans,
+            usage=usage or Usage(),
+            changed=changed,
+            now=now,
+        )
         self._settling = Settling(
             *(self._holding, self._loader, self._gate),
             crashed=self.crashed,
@@ -178,6 +186,11 @@ class Versions:
         now = self._now()
         new = [VersionStatus(one.digest, Phase.WAITING) for one in self._demand if one.digest not in self._holding]
         return [held.status(now) for held in self._holding] + new
+
+    @property
+    def busy_s(self) -> float:
+        """Return for how long anything has executed since the process started."""
+        return self._gate.busy_s
 
     def counters(self) -> dict[tuple[str, str], BatchCounters]:
         """Return the counters of every version by model and version."""

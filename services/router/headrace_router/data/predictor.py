@@ -13,12 +13,14 @@ from typing import Any, Protocol
 from headrace_servicekit.errors import Code, InvalidArgument, ServiceError
 from headrace_servicekit.identity import model_not_found
 
-from headrace_router.data.batchers.work import ONLINE
+from headrace_router.data.batchers.work import BATCH, ONLINE
+from headrace_router.data.budgets import Budgets, Overrun
 from headrace_router.data.explain.facts import Outcome
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.layouts import Layout, check_contents
 from headrace_router.data.messages import Answer, Call, Request
 from headrace_router.data.refusals import (
+    budget_spent,
     deadline_exceeded,
     model_missing,
     model_not_ready,
@@ -67,6 +69,7 @@ class Predictor:
         counters: Counters,
         access_log: AccessLog,
         explanations: Explanations,
+        budgets: Budgets,
         *,
         record: Record | None = None,
         copy: Record | None = None,
@@ -75,7 +78,7 @@ class Predictor:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._tables, self._chain, self._counters, self._access_log = tables, chain, counters, access_log
-        self._explanations, self._record, self._copy = explanations, record, copy
+        self._explanations, self._budgets, self._record, self._copy = explanations, budgets, record, copy
         self._new_id, self._max_rows, self._loop = new_id, max_rows, loop
         self._now, self._clock = loop.time, counters.clock
 
@@ -131,7 +134,11 @@ class Predictor:
             if trace is not None:
                 trace.routed = trace.now()
             try:
-                found = await self._chain.find(resolved)
+                overrun = self._budgets.overrun(call.caller.client, table.model) if self._budgets.over else None
+                if overrun is None:
+                    found = await self._chain.find(resolved)
+                else:
+                    found = await self._find_over_budget(resolved, overrun)
             except InvalidArgument as error:  # the batcher blames an input: NaN, a value that the model refuses
                 raise in_callers_words(error, resolved.tensors, resolved.layout) from None
             if trace is not None:
@@ -188,6 +195,14 @@ class Predictor:
             raise in_callers_words(error, tensors, layout) from None
         inputs = contents if layout.in_order else [contents[index] for index in layout.order]
         return ResolvedRequest(table, variant, request, call, tensors, layout, inputs, outputs, trace)
+
+    async def _find_over_budget(self, resolved: ResolvedRequest, overrun: Overrun) -> Answer:
+        """Return an answer to a client that has spent its budget. Raises ServiceError."""
+        if overrun.refuses:
+            return await self._chain.at_hand(resolved, budget_spent(resolved.call.caller.client, overrun.left_s))
+        if resolved.request.priority < BATCH:
+            resolved.request = replace(resolved.request, priority=BATCH)
+        return await self._chain.find(resolved)
 
     def _answer(self, resolved: ResolvedRequest, found: Answer) -> Answer:
         """Return what was found as the caller's answer, counted."""

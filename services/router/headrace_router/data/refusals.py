@@ -56,6 +56,16 @@ def too_many_requests(limit: int) -> ServiceError:
     )
 
 
+def budget_spent(client: str, ends_in_s: float) -> ServiceError:
+    """Return the error for a request that would have to be computed for a client that has spent its budget."""
+    return ResourceExhausted(
+        f"client '{client}' has used all the computing that its budget lets it until the period ends: "
+        "only answers that are kept are given",
+        reason="BUDGET_SPENT",
+        retry_after_s=max(ends_in_s, RETRY_AFTER_S),
+    )
+
+
 def no_backend(pool: str) -> ServiceError:
     """Return the error for a request that no batcher of its pool can take now."""
     return Unavailable(

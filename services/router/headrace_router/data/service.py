@@ -10,6 +10,7 @@ from typing import NamedTuple
 from headrace_servicekit.runtime import Runtime
 
 from headrace_router.data import dependencies, monitoring
+from headrace_router.data.budgets import Budgets
 from headrace_router.data.catalog import Catalog
 from headrace_router.data.explain.asking import Explaining
 from headrace_router.data.fallbacks.chain import FallbackChain
@@ -54,7 +55,8 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     degraded, counts = DegradedAnswers(), Counts()
     explanations = await dependencies.kept_explanations(runtime, watcher)
     monitor = await monitoring.monitor_ingest(runtime)
-    reporting = await monitoring.begin_reporting(runtime, counters, monitor)
+    budgets = Budgets()
+    reporting = await monitoring.begin_reporting(runtime, counters, budgets, monitor)
     layers = dependencies.cache_layers(runtime, counts)
     online = dependencies.pipelines(runtime, pools, reporting, layers.memory)
     await dependencies.wake_pools(runtime, pools)
@@ -71,6 +73,7 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
         counters,
         access_log,
         explanations,
+        budgets,
         record=reporting.record if reporting is not None else None,
         copy=shadowing.consider if shadowing is not None else None,
         new_id=new_id,

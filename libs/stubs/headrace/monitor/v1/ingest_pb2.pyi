@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
+from headrace.monitor.v1 import usage_pb2 as _usage_pb2
 from headrace.router.v1 import predict_pb2 as _predict_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -34,8 +35,15 @@ class ReportCountersRequest(_message.Message):
     def __init__(self, data_plane: _Optional[str] = ..., process: _Optional[str] = ..., sequence: _Optional[int] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., series: _Optional[_Iterable[_Union[CounterSeries, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedPredictions, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., final: _Optional[bool] = ..., refused_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ...) -> None: ...
 
 class ReportCountersResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("budgets",)
+    class BudgetOverruns(_message.Message):
+        __slots__ = ("overruns",)
+        OVERRUNS_FIELD_NUMBER: _ClassVar[int]
+        overruns: _containers.RepeatedCompositeFieldContainer[_usage_pb2.BudgetOverrun]
+        def __init__(self, overruns: _Optional[_Iterable[_Union[_usage_pb2.BudgetOverrun, _Mapping]]] = ...) -> None: ...
+    BUDGETS_FIELD_NUMBER: _ClassVar[int]
+    budgets: ReportCountersResponse.BudgetOverruns
+    def __init__(self, budgets: _Optional[_Union[ReportCountersResponse.BudgetOverruns, _Mapping]] = ...) -> None: ...
 
 class CounterSeries(_message.Message):
     __slots__ = ("model", "version", "variant", "served_from", "code", "layer", "fallback_step", "first_bucket", "duration_counts", "duration_sum_s", "rows", "executions", "queue_us", "compute_us", "generation", "priority", "invalid", "degraded")
@@ -122,6 +130,44 @@ class ReportShadowPairsRequest(_message.Message):
 class ReportShadowPairsResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class ReportUsageRequest(_message.Message):
+    __slots__ = ("pool", "process", "sequence", "present_us", "busy_us", "uses")
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    PRESENT_US_FIELD_NUMBER: _ClassVar[int]
+    BUSY_US_FIELD_NUMBER: _ClassVar[int]
+    USES_FIELD_NUMBER: _ClassVar[int]
+    pool: str
+    process: str
+    sequence: int
+    present_us: int
+    busy_us: int
+    uses: _containers.RepeatedCompositeFieldContainer[ComputeUse]
+    def __init__(self, pool: _Optional[str] = ..., process: _Optional[str] = ..., sequence: _Optional[int] = ..., present_us: _Optional[int] = ..., busy_us: _Optional[int] = ..., uses: _Optional[_Iterable[_Union[ComputeUse, _Mapping]]] = ...) -> None: ...
+
+class ReportUsageResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ComputeUse(_message.Message):
+    __slots__ = ("model", "version", "client", "priority", "requests", "rows", "compute_us")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_US_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: str
+    client: str
+    priority: int
+    requests: int
+    rows: int
+    compute_us: int
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., client: _Optional[str] = ..., priority: _Optional[int] = ..., requests: _Optional[int] = ..., rows: _Optional[int] = ..., compute_us: _Optional[int] = ...) -> None: ...
 
 class ShadowPair(_message.Message):
     __slots__ = ("model", "version", "shadow_version", "prediction_id", "rows", "outputs", "shadow_outputs", "shadow_code", "took_us", "shadow_took_us", "attributes")

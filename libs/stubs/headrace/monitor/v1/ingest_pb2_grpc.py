@@ -52,6 +52,11 @@ class IngestServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsResponse.FromString,
                 _registered_method=True)
+        self.ReportUsage = channel.unary_unary(
+                '/headrace.monitor.v1.IngestService/ReportUsage',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportUsageRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportUsageResponse.FromString,
+                _registered_method=True)
 
 
 class IngestServiceServicer:
@@ -96,6 +101,17 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportUsage(self, request, context):
+        """ReportUsage adds what a batcher was used for since its report before. Reports of a process are numbered from 1; one that
+        was taken before is answered and not added again, so it is to be sent until it is answered.
+
+        Fails with INVALID_ARGUMENT naming the field, for a report that will never be taken; UNAVAILABLE, reason
+        STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +129,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.ReportShadowPairs,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsResponse.SerializeToString,
+            ),
+            'ReportUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportUsage,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportUsageRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -199,6 +220,33 @@ class IngestService:
             '/headrace.monitor.v1.IngestService/ReportShadowPairs',
             headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.IngestService/ReportUsage',
+            headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportUsageRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

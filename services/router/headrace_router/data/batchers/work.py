@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Classes are numbers as in `InferRequest`; 0 is what did not say, and is read as this.
 ONLINE = batcher_pb2.InferRequest.PRIORITY_ONLINE
+# What waits behind everything else: bulk work, and clients that have spent their budgets.
+BATCH = batcher_pb2.InferRequest.PRIORITY_BATCH
 # Copies of what has been answered: nobody waits for them, and nobody is to wait behind them.
 SHADOW = batcher_pb2.InferRequest.PRIORITY_SHADOW
 

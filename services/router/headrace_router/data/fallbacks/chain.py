@@ -97,6 +97,13 @@ class FallbackChain:
             return self._lookup.find(resolved, variant, resolved.call.deadline)
         return self._try_in_order(resolved, steps)
 
+    async def at_hand(self, resolved: ResolvedRequest, refusal: ServiceError) -> Answer:
+        """Return the stored answer that is as good as a computed one. Raises the refusal where there is none."""
+        found = await self._in_time(self._lookup.kept(resolved, resolved.variant), resolved.call.deadline)
+        if found is None:
+            raise refusal
+        return found
+
     async def _try_in_order(self, resolved: ResolvedRequest, steps: FallbackSteps) -> Answer:
         variant, deadline = resolved.variant, resolved.call.deadline
         left_s = deadline - self._now()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, Protocol
 
 import grpc.aio
@@ -32,6 +32,9 @@ RETRY_S, MAX_RETRY_S = 0.1, 5.0
 REPORT_EVERY_S = 1.0
 
 
+Answered = Callable[[ingest_pb2.ReportCountersResponse], object]
+
+
 class Ingest(Protocol):
     """The monitor. Each call returns when it has what it was given. Raises AioRpcError."""
 
@@ -39,7 +42,9 @@ class Ingest(Protocol):
         """Send an encoded ReportPredictionsRequest."""
         ...
 
-    def counters(self, message: ingest_pb2.ReportCountersRequest, timeout_s: float) -> Awaitable[object]:
+    def counters(
+        self, message: ingest_pb2.ReportCountersRequest, timeout_s: float
+    ) -> Awaitable[ingest_pb2.ReportCountersResponse]:
         """Send a report of counters."""
         ...
 
@@ -72,7 +77,9 @@ class GrpcIngest:
     def batch(self, message: bytes, timeout_s: float) -> Awaitable[object]:
         return self._batch(message, timeout=timeout_s)
 
-    def counters(self, message: ingest_pb2.ReportCountersRequest, timeout_s: float) -> Awaitable[object]:
+    def counters(
+        self, message: ingest_pb2.ReportCountersRequest, timeout_s: float
+    ) -> Awaitable[ingest_pb2.ReportCountersResponse]:
         return self._counters(message, timeout=timeout_s)
 
     def shadow_pairs(self, message: ingest_pb2.ReportShadowPairsRequest, timeout_s: float) -> Awaitable[object]:
@@ -142,10 +149,10 @@ class BatchSender:
 
 
 class CounterSender:
-    """Sends what changed every second. acknowledged, failed: reports so far."""
+    """Sends what changed every second. answered: gets the monitor's answers. acknowledged, failed: reports so far."""
 
-    def __init__(self, reports: CounterReports, ingest: Ingest, clock: Clock) -> None:
-        self._reports, self._ingest, self._clock = reports, ingest, clock
+    def __init__(self, reports: CounterReports, ingest: Ingest, clock: Clock, answered: Answered) -> None:
+        self._reports, self._ingest, self._clock, self._answered = reports, ingest, clock, answered
         self.acknowledged = self.failed = 0
 
     async def send(self) -> NoReturn:
@@ -161,7 +168,7 @@ class CounterSender:
     async def send_once(self) -> ServiceError | None:
         """Report what changed; return why that failed. What was not taken is in the next report."""
         for report in self._reports.unreported():
-            error = await error_of(self._ingest.counters(report.message, REPORT_TIMEOUT_S))
+            error = await error_of(self._report(report.message))
             if error is not None:
                 self.failed += 1
                 return error
@@ -176,6 +183,9 @@ class CounterSender:
             failures += 1
             await self._clock.sleep(_pause_s(failures, error))
         await error_of(self._ingest.counters(self._reports.final().message, REPORT_TIMEOUT_S))
+
+    async def _report(self, message: ingest_pb2.ReportCountersRequest) -> None:
+        self._answered(await self._ingest.counters(message, REPORT_TIMEOUT_S))
 
 
 async def error_of(call: Awaitable[object]) -> ServiceError | None:

@@ -1,0 +1,66 @@
+"""Who used batchers, what stands idle, and budgets."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from headrace.monitor.v1 import usage_pb2
+
+from headrace_client import methods
+from headrace_client.calls import Operation, Session, invoke
+from headrace_client.operations.monitoring import span
+
+DEFAULT_TIMEOUT_S = 30.0
+
+
+def usage(
+    session: Session,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    model: str = "",
+    client: str = "",
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[usage_pb2.GetUsageResponse]:
+    """Return who used batchers in a time, by whole hours, the most used first; without a begin, in the last day."""
+    named = f"models/{model}" if model else ""
+    request = usage_pb2.GetUsageRequest(range=span(start, end), model=named, client=client)
+    return (yield from invoke(session, methods.GET_USAGE, request, timeout_s=timeout))
+
+
+def idle_time(
+    session: Session,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    price_per_hour: float = 0.0,
+    target_utilisation: float | None = None,
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[usage_pb2.GetIdleTimeResponse]:
+    """Return what stood idle in a time, by pool, and how many replicas are enough; without a begin, in a week."""
+    request = usage_pb2.GetIdleTimeRequest(
+        range=span(start, end), price_per_hour=price_per_hour, target_utilisation=target_utilisation
+    )
+    return (yield from invoke(session, methods.GET_IDLE_TIME, request, timeout_s=timeout))
+
+
+def put_budget(
+    session: Session, budget: usage_pb2.Budget, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[usage_pb2.Budget]:
+    """Make a budget, or replace the one of its name; return what is in force."""
+    request = usage_pb2.PutBudgetRequest(budget=budget)
+    return (yield from invoke(session, methods.PUT_BUDGET, request, timeout_s=timeout)).budget
+
+
+def list_budgets(
+    session: Session, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[list[usage_pb2.ListBudgetsResponse.SpentBudget]]:
+    """Return all budgets, and who has spent of them."""
+    found = yield from invoke(session, methods.LIST_BUDGETS, usage_pb2.ListBudgetsRequest(), timeout_s=timeout)
+    return list(found.budgets)
+
+
+def delete_budget(session: Session, budget: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
+    """Remove a budget; repeating it is safe."""
+    request = usage_pb2.DeleteBudgetRequest(name=f"budgets/{budget}")
+    yield from invoke(session, methods.DELETE_BUDGET, request, timeout_s=timeout)

@@ -1,0 +1,1 @@
+"""Who uses batchers, what stands idle, and budgets."""

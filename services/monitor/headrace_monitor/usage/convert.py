@@ -1,0 +1,191 @@
+"""Convert between messages and usage, idle time and budgets."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from headrace.monitor.v1 import ingest_pb2, monitor_pb2, usage_pb2
+from headrace_servicekit.errors import FieldViolation, refuse
+from headrace_servicekit.resource_names import ids, invalid, shown
+
+from headrace_monitor.times import DAY, HOUR, Span, later, span_of
+from headrace_monitor.usage.decisions.budgets import Budget, Overrun, Period, Spent, budget_violations, spending
+from headrace_monitor.usage.decisions.idle import IdlePool
+from headrace_monitor.usage.store import Report, Use
+
+MAX_USES = 5_000
+MAX_NAME_CHARS = 256
+MAX_PRIORITY = 3
+LONGEST = timedelta(days=366)
+WEEK = 7 * DAY
+TARGET = 0.7
+MAX_SPENDERS = 100
+# A thousand years.
+_MAX_US = 2**55
+_NAMES = ("model", "version", "client")
+_COUNTS = ("requests", "rows", "compute_us")
+
+
+def report(request: ingest_pb2.ReportUsageRequest) -> Report:
+    """Return a report. Raises InvalidArgument that names each wrong field."""
+    wrong: list[FieldViolation] = []
+    for field in ("pool", "process"):
+        text = getattr(request, field)
+        if not text or not _is_name(text):
+            wrong.append(FieldViolation(field, f"{shown(text)} is not 1 to {MAX_NAME_CHARS} printable characters"))
+    if request.sequence < 1:
+        wrong.append(FieldViolation("sequence", f"{request.sequence} is below 1"))
+    if not 0 <= request.busy_us <= request.present_us <= _MAX_US:
+        told = f"busy for {request.busy_us} of {request.present_us} microseconds"
+        wrong.append(FieldViolation("busy_us", told))
+    if len(request.uses) > MAX_USES:
+        wrong.append(FieldViolation("uses", f"{len(request.uses)} uses; at most {MAX_USES}"))
+    else:
+        for index, one in enumerate(request.uses):
+            wrong.extend(FieldViolation(f"uses[{index}].{field}", told) for field, told in _wrong(one))
+    refuse(wrong)
+    summed: dict[tuple[str, str, str, int], Counter[str]] = {}
+    for one in request.uses:
+        sums = summed.setdefault((one.model, one.version, one.client, one.priority), Counter())
+        sums.update({field: getattr(one, field) for field in _COUNTS})
+    uses = [Use(*key, *(sums[field] for field in _COUNTS)) for key, sums in summed.items()]
+    return Report(request.pool, request.process, request.sequence, request.present_us, request.busy_us, uses)
+
+
+def _wrong(one: ingest_pb2.ComputeUse) -> Iterable[tuple[str, str]]:
+    for field in _NAMES:
+        if not _is_name(getattr(one, field)):
+            yield field, f"is not printable, or longer than {MAX_NAME_CHARS} characters"
+    if not 0 <= one.priority <= MAX_PRIORITY:
+        yield "priority", f"{one.priority} is not a priority class, 0 to {MAX_PRIORITY}"
+    for field in _COUNTS:
+        if not 0 <= getattr(one, field) <= _MAX_US:
+            yield field, f"{getattr(one, field)} is not between 0 and 2^55"
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= MAX_NAME_CHARS and text.isprintable()
+
+
+def whole_hours(message: monitor_pb2.TimeRange, now: datetime, *, unset: timedelta) -> Span:
+    """Return the hours that a range touches. Raises InvalidArgument."""
+    span = span_of(message, "range", now, unset=unset)
+    if span.end - span.start > LONGEST:
+        raise invalid(
+            "range", f"is {(span.end - span.start).days} days long; at most {LONGEST.days} days are summed up"
+        )
+    start, end = (time.replace(minute=0, second=0, microsecond=0) for time in span)
+    return Span(start, end if end == span.end else later(end, HOUR))
+
+
+def usage(rows: Sequence[Any], total_us: int, span: Span) -> usage_pb2.GetUsageResponse:
+    """Return the answer of GetUsage."""
+    answer = usage_pb2.GetUsageResponse(
+        compute_s=total_us / 1e6, start_time=_stamp(span.start), end_time=_stamp(span.end)
+    )
+    for row in rows:
+        answer.usage.add(
+            **{field: row[field] for field in ("client", "pool", "model", "version", "priority", "requests", "rows")},
+            compute_s=row["compute_us"] / 1e6,
+        )
+    return answer
+
+
+def target(request: usage_pb2.GetIdleTimeRequest) -> float:
+    """Return the utilisation that is aimed at. Raises InvalidArgument for it or the price."""
+    price, asked = request.price_per_hour, request.target_utilisation
+    if not (math.isfinite(price) and price >= 0):
+        raise invalid("price_per_hour", f"{price:g} is no price: 0 or more")
+    if not request.HasField("target_utilisation"):
+        return TARGET
+    if not 0 < asked <= 1:
+        raise invalid("target_utilisation", f"{asked:g} is no share of time: above 0, at most 1")
+    return asked
+
+
+def idle(found: Sequence[IdlePool], span: Span, aim: float, price: float) -> usage_pb2.GetIdleTimeResponse:
+    """Return the answer of GetIdleTime."""
+    answer = usage_pb2.GetIdleTimeResponse(start_time=_stamp(span.start), end_time=_stamp(span.end))
+    for one in sorted(found, key=lambda one: -one.idle_hours):
+        answer.pools.add(
+            pool=one.pool,
+            present_hours=one.present_hours,
+            busy_hours=one.busy_hours,
+            idle_hours=one.idle_hours,
+            replicas=one.replicas,
+            enough_replicas=one.enough,
+            spared_hours=one.spared_hours,
+            saved=one.spared_hours * price,
+            advice=one.advice(aim, price),
+        )
+    return answer
+
+
+def budget_name(name: str, field: str) -> str:
+    """Return the budget in `budgets/{budget}`. Raises InvalidArgument that names the field."""
+    (budget,) = ids(name, field, "budgets/{budget}")
+    return budget
+
+
+def budget(message: usage_pb2.Budget) -> Budget:
+    """Return a budget. Raises InvalidArgument that names each wrong field."""
+    name = budget_name(message.name, "budget.name")
+    if message.period not in set(Period):
+        raise invalid("budget.period", "must be an hour, a day, a week or a month", reason="BUDGET_INVALID")
+    made = Budget(
+        *(name, message.client, message.model, Period(message.period)),
+        *(message.compute_s, message.refuse_above_s),
+    )
+    refuse(list(budget_violations(made)), reason="BUDGET_INVALID")
+    return made
+
+
+def to_budget(one: Budget) -> usage_pb2.Budget:
+    """Return the message of a budget."""
+    return usage_pb2.Budget(
+        name=f"budgets/{one.name}",
+        client=one.client,
+        model=one.model,
+        period=usage_pb2.Budget.Period.Name(one.period),
+        compute_s=one.compute_s,
+        refuse_above_s=one.refuse_above_s,
+    )
+
+
+def to_spent(
+    one: Budget, budgets: Sequence[Budget], spent: Spent, span: Span
+) -> usage_pb2.ListBudgetsResponse.SpentBudget:
+    """Return a budget and who has spent of it. spent: by client and model, in its period."""
+    answer = usage_pb2.ListBudgetsResponse.SpentBudget(
+        budget=to_budget(one), start_time=_stamp(span.start), end_time=_stamp(span.end)
+    )
+    for client, seconds in spending(one, budgets, spent).most_common(MAX_SPENDERS):
+        action = usage_pb2.BudgetOverrun.Action.Name(one.action(seconds))
+        answer.spent.add(client=client, compute_s=seconds, action=action)
+    return answer
+
+
+def to_overruns(found: Sequence[Overrun]) -> ingest_pb2.ReportCountersResponse.BudgetOverruns:
+    """Return what data planes are told."""
+    return ingest_pb2.ReportCountersResponse.BudgetOverruns(
+        overruns=[
+            usage_pb2.BudgetOverrun(
+                client=one.client,
+                model=one.model,
+                action=usage_pb2.BudgetOverrun.Action.Name(one.action),
+                expire_time=_stamp(one.until),
+            )
+            for one in found
+        ]
+    )
+
+
+def _stamp(time: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp

@@ -1,0 +1,1 @@
+"""The rules of budgets and of idle time. Pure."""

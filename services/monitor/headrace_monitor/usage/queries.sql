@@ -1,0 +1,72 @@
+-- Every query about usage and budgets, by name. A query ends where the next one begins.
+
+-- name: number_report
+-- No row where the report was taken before. Whoever else takes one of the process waits.
+insert into usage_processes as known (process, sequence) values ($1, $2)
+on conflict (process) do update set sequence = excluded.sequence, seen_time = now()
+where known.sequence < excluded.sequence
+returning sequence;
+
+-- name: add_presence
+insert into usage_pools as known (hour, pool, present_us, busy_us) values (date_trunc('hour', now(), 'UTC'), $1, $2, $3)
+on conflict (hour, pool)
+do update set present_us = known.present_us + excluded.present_us, busy_us = known.busy_us + excluded.busy_us;
+
+-- name: add_uses
+-- In one order, so that no two processes wait for each other.
+insert into usage_hours as known (hour, pool, model, version, client, priority, requests, rows, compute_us)
+select date_trunc('hour', now(), 'UTC'), $1, * from unnest(
+    $2::text[], $3::text[], $4::text[], $5::smallint[], $6::bigint[], $7::bigint[], $8::bigint[])
+    as used (model, version, client, priority, requests, rows, compute_us)
+order by model, version, client, priority
+on conflict (hour, pool, model, version, client, priority)
+do update set requests = known.requests + excluded.requests, rows = known.rows + excluded.rows,
+              compute_us = known.compute_us + excluded.compute_us;
+
+-- name: used_models
+select distinct model from usage_hours where hour >= $1 and hour < $2;
+
+-- name: used
+select client, pool, model, version, priority, sum(requests)::bigint as requests, sum(rows)::bigint as rows,
+       sum(compute_us)::bigint as compute_us, (sum(sum(compute_us)) over ())::bigint as total_us
+from usage_hours
+where hour >= $1 and hour < $2 and model = any($3::text[]) and ($4 = '' or client = $4)
+group by client, pool, model, version, priority
+order by sum(compute_us) desc, client, pool, model, version, priority limit $5;
+
+-- name: presence
+select hour, pool, present_us, busy_us from usage_pools where hour >= $1 and hour < $2 order by pool, hour;
+
+-- name: spent
+-- Copies for shadows are nobody's expense: no caller asked for them.
+select client, model, sum(compute_us)::bigint as compute_us from usage_hours
+where hour >= $1 and priority <> 2 group by client, model;
+
+-- name: budgets
+select * from budgets order by name;
+
+-- name: budget
+select * from budgets where name = $1 for update;
+
+-- name: count_other_budgets
+select count(*) from budgets where name <> $1;
+
+-- name: put_budget
+insert into budgets (name, client, model, period, compute_us, refuse_above_us) values ($1, $2, $3, $4, $5, $6)
+on conflict (name) do update set (client, model, period, compute_us, refuse_above_us)
+    = (excluded.client, excluded.model, excluded.period, excluded.compute_us, excluded.refuse_above_us);
+
+-- name: delete_budget
+delete from budgets where name = $1;
+
+-- name: expire_hours
+delete from usage_hours where ctid = any(array(
+    select ctid from usage_hours where hour < now() - $1::interval limit $2));
+
+-- name: expire_pools
+delete from usage_pools where ctid = any(array(
+    select ctid from usage_pools where hour < now() - $1::interval limit $2));
+
+-- name: expire_processes
+delete from usage_processes where ctid = any(array(
+    select ctid from usage_processes where seen_time < now() - $1::interval limit $2));

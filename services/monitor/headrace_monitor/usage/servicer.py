@@ -1,0 +1,59 @@
+"""The RPCs of UsageService: convert, call, convert."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from headrace.monitor.v1 import usage_pb2, usage_pb2_grpc
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.identity import identity, model_not_found
+
+from headrace_monitor import names
+from headrace_monitor.times import DAY
+from headrace_monitor.usage import convert
+from headrace_monitor.usage.decisions.budgets import period_at
+from headrace_monitor.usage.decisions.idle import idle_pool
+from headrace_monitor.usage.store import UsageStore, sees
+
+
+class UsageServicer(usage_pb2_grpc.UsageServiceServicer):
+    """UsageService over its store."""
+
+    def __init__(self, store: UsageStore, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def GetUsage(self, request, context):
+        span = convert.whole_hours(request.range, self._clock.now(), unset=DAY)
+        model = names.model_id(request.model, "model") if request.model else ""
+        if model and not identity().sees(model):
+            raise model_not_found(model)
+        return convert.usage(*await self._store.used(span, model, request.client, identity()), span)
+
+    async def GetIdleTime(self, request, context):
+        now, aim = self._clock.now(), convert.target(request)
+        span = convert.whole_hours(request.range, now, unset=convert.WEEK)
+        by_pool = groupby(await self._store.presence(span), key=lambda one: one.pool)
+        found = [idle_pool(list(hours), aim, now) for _, hours in by_pool]
+        return convert.idle(found, span, aim, request.price_per_hour)
+
+    async def PutBudget(self, request, context):
+        budget = convert.budget(request.budget)
+        if not sees(identity(), budget):
+            raise model_not_found(budget.model)
+        await self._store.put(budget, identity())
+        return usage_pb2.PutBudgetResponse(budget=convert.to_budget(budget))
+
+    async def ListBudgets(self, request, context):
+        budgets = await self._store.budgets()
+        now, spent = await self._store.spent({one.period for one in budgets})
+        return usage_pb2.ListBudgetsResponse(
+            budgets=[
+                convert.to_spent(one, budgets, spent[one.period], period_at(one.period, now))
+                for one in budgets
+                if sees(identity(), one)
+            ]
+        )
+
+    async def DeleteBudget(self, request, context):
+        await self._store.delete(convert.budget_name(request.name, "name"), identity())
+        return usage_pb2.DeleteBudgetResponse()

@@ -1,0 +1,147 @@
+"""Usage and budgets in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from headrace_servicekit.errors import ResourceExhausted
+from headrace_servicekit.identity import Identity, model_not_found
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.storage.schema import Database
+from headrace_monitor.times import Span
+from headrace_monitor.usage.decisions.budgets import EVERY_MODEL, MAX_BUDGETS, Budget, Period, Spent, period_at
+from headrace_monitor.usage.decisions.idle import Presence
+
+_SQL = load_queries("headrace_monitor.usage")
+
+MAX_LISTED = 10_000
+EXPIRE_ROWS = 10_000
+# A process that was silent for longer is gone.
+FORGET_PROCESSES = timedelta(days=30)
+
+
+class Use(NamedTuple):
+    """What one client used of one version."""
+
+    model: str
+    version: str
+    client: str
+    priority: int
+    requests: int
+    rows: int
+    compute_us: int
+
+
+class Report(NamedTuple):
+    """What one batcher was used for."""
+
+    pool: str
+    process: str
+    sequence: int
+    present_us: int
+    busy_us: int
+    uses: Sequence[Use]
+
+
+class UsageStore:
+    """Hours of usage and presence, and budgets. Every call raises Unavailable while the database is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, report: Report) -> bool:
+        """Add a report; return False for one that was added before."""
+        async with self._database.transaction() as connection:
+            if await connection.fetchval(_SQL["number_report"], report.process, report.sequence) is None:
+                return False
+            await connection.execute(_SQL["add_presence"], report.pool, report.present_us, report.busy_us)
+            if report.uses:
+                columns = map(list, zip(*report.uses, strict=True))
+                await connection.execute(_SQL["add_uses"], report.pool, *columns)
+        return True
+
+    async def used(self, span: Span, model: str, client: str, caller: Identity) -> tuple[list[Any], int]:
+        """Return what was used by client, pool, model, version and priority, and the microseconds of all together."""
+
+        async def read(connection: Any) -> list[Any]:
+            models = [row["model"] for row in await connection.fetch(_SQL["used_models"], *span)]
+            wanted = [one for one in models if caller.sees(one) and model in ("", one)]
+            return await connection.fetch(_SQL["used"], *span, wanted, client, MAX_LISTED)
+
+        rows = await self._database.repeatable(read)
+        return rows, rows[0]["total_us"] if rows else 0
+
+    async def presence(self, span: Span) -> list[Presence]:
+        """Return the hours of each pool, by pool and hour."""
+        rows = await self._database.repeatable(lambda connection: connection.fetch(_SQL["presence"], *span))
+        return [Presence(row["hour"], row["pool"], row["present_us"] / 1e6, row["busy_us"] / 1e6) for row in rows]
+
+    async def budgets(self) -> list[Budget]:
+        """Return all budgets, by name."""
+        rows = await self._database.repeatable(lambda connection: connection.fetch(_SQL["budgets"]))
+        return [_budget(row) for row in rows]
+
+    async def spent(self, periods: Collection[Period]) -> tuple[Any, dict[Period, Spent]]:
+        """Return the database's time, by which hours are told apart, and what was spent in its periods."""
+
+        async def read(connection: Any) -> tuple[Any, dict[Period, Spent]]:
+            now = await connection.fetchval("select now()")
+            found: dict[Period, Spent] = {}
+            for period in periods:
+                rows = await connection.fetch(_SQL["spent"], period_at(period, now).start)
+                found[period] = {(row["client"], row["model"]): row["compute_us"] / 1e6 for row in rows}
+            return now, found
+
+        return await self._database.repeatable(read)
+
+    async def put(self, budget: Budget, caller: Identity) -> None:
+        """Make a budget, or replace the one of its name that the caller may see."""
+        async with self._database.transaction() as connection:
+            await _hold(connection, budget.name, caller)
+            if await connection.fetchval(_SQL["count_other_budgets"], budget.name) >= MAX_BUDGETS:
+                raise ResourceExhausted(
+                    f"there are {MAX_BUDGETS} budgets: delete one first", reason="TOO_MANY_BUDGETS", retry_after_s=60.0
+                )
+            await connection.execute(
+                _SQL["put_budget"],
+                *(budget.name, budget.client, budget.model, int(budget.period)),
+                *(round(budget.compute_s * 1e6), round(budget.refuse_above_s * 1e6)),
+            )
+
+    async def delete(self, name: str, caller: Identity) -> None:
+        """Remove a budget that the caller may see."""
+        async with self._database.transaction() as connection:
+            await _hold(connection, name, caller)
+            await connection.execute(_SQL["delete_budget"], name)
+
+    async def expire(self, age: timedelta) -> None:
+        """Remove what is older."""
+        for query, older in (
+            ("expire_hours", age),
+            ("expire_pools", age),
+            ("expire_processes", FORGET_PROCESSES),
+        ):
+            removed = f"DELETE {EXPIRE_ROWS}"
+            while removed == f"DELETE {EXPIRE_ROWS}":
+                async with self._database.transaction() as connection:
+                    removed = await connection.execute(_SQL[query], older, EXPIRE_ROWS)
+
+
+async def _hold(connection: Any, name: str, caller: Identity) -> None:
+    """Keep a budget from others while it is changed. Raises NotFound for one that the caller may not see."""
+    row = await connection.fetchrow(_SQL["budget"], name)
+    if row is not None and not sees(caller, _budget(row)):
+        raise model_not_found(row["model"])
+
+
+def sees(caller: Identity, budget: Budget) -> bool:
+    """Return whether a caller may see a budget: that of all models is for who sees all."""
+    return caller.models is None if budget.model == EVERY_MODEL else caller.sees(budget.model)
+
+
+def _budget(row: Any) -> Budget:
+    limits = row["compute_us"] / 1e6, row["refuse_above_us"] / 1e6
+    return Budget(row["name"], row["client"], row["model"], Period(row["period"]), *limits)

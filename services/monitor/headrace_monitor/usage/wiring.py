@@ -1,0 +1,48 @@
+"""Usage put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from headrace.monitor.v1 import usage_pb2_grpc
+from headrace_servicekit.loops import periodic
+from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.server import Server
+
+from headrace_monitor.settings import MonitorSettings
+from headrace_monitor.storage.schema import Database
+from headrace_monitor.usage.enforcing import EVERY_S, BudgetWatch
+from headrace_monitor.usage.servicer import UsageServicer
+from headrace_monitor.usage.store import UsageStore
+
+EXPIRE_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownUsage:
+    """What the RPCs between services need."""
+
+    store: UsageStore
+    budgets: BudgetWatch
+
+
+def open_usage(runtime: Runtime[MonitorSettings], server: Server, database: Database) -> KnownUsage:
+    """Serve UsageService, follow budgets, and expire old usage."""
+    settings, clock = runtime.settings, runtime.clock
+    store = UsageStore(database)
+    watch = BudgetWatch(store)
+    usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(store, clock), server)
+
+    async def follow() -> None:
+        await database.there.wait()
+        await periodic("follow budgets", watch.step, every_s=EVERY_S, clock=clock)
+
+    async def expire() -> None:
+        await database.there.wait()
+        age = timedelta(days=settings.usage_retention_d)
+        await periodic("expire usage", lambda: store.expire(age), every_s=EXPIRE_S, clock=clock)
+
+    runtime.loop("follow budgets", follow)
+    runtime.loop("expire usage", expire)
+    return KnownUsage(store, watch)

@@ -1,0 +1,49 @@
+"""Which clients have spent their budgets, as the monitor says with every report of counters.
+
+Most never have: their requests pay for one look whether `over` is empty. While the monitor is away, what it said goes
+on until the period of each budget ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from headrace.monitor.v1 import ingest_pb2, usage_pb2
+
+EVERY_MODEL = ""
+
+
+class Overrun(NamedTuple):
+    """What becomes of a client's requests. refuses: those that would have to be computed; else they are bulk work.
+    left_s: of the period."""
+
+    refuses: bool
+    left_s: float
+
+
+class Budgets:
+    """Who is over budget. wall: Unix time."""
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
+        self.over: dict[tuple[str, str], tuple[bool, float]] = {}
+        """By client and model, EVERY_MODEL for all: whether it is refused, and until which Unix time."""
+
+    def learn(self, answer: ingest_pb2.ReportCountersResponse) -> None:
+        """Take what the monitor says; one that cannot tell changes nothing."""
+        if answer.HasField("budgets"):
+            self.over = {
+                (one.client, one.model): (
+                    one.action == usage_pb2.BudgetOverrun.ACTION_REFUSE,
+                    one.expire_time.ToMicroseconds() / 1e6,
+                )
+                for one in answer.budgets.overruns
+            }
+
+    def overrun(self, client: str, model: str) -> Overrun | None:
+        """Return what a client has overrun for a model, of two the harder; None where it may go on."""
+        now = self._wall()
+        found = (self.over.get((client, model)), self.over.get((client, EVERY_MODEL)))
+        return max((Overrun(one[0], one[1] - now) for one in found if one is not None and one[1] > now), default=None)

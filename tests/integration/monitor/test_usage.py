@@ -1,0 +1,137 @@
+"""Who used batchers, and budgets, on a real database: each report once, summed up for whom it concerns."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import grpc
+import pytest
+from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, usage_pb2, usage_pb2_grpc
+from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
+from headrace_servicekit.testing import eventually, patience
+
+from tests.kit.monitor import real_monitor
+from tests.kit.registry import memory_registry
+
+HOUR_US = 3_600_000_000
+DAY = usage_pb2.Budget.PERIOD_DAY
+LOWER, REFUSE = usage_pb2.BudgetOverrun.ACTION_LOWER, usage_pb2.BudgetOverrun.ACTION_REFUSE
+OF_A_ONLY = ((CLIENT_HEADER, "eve"), (MODELS_HEADER, "a*"))
+
+
+class Usage:
+    """A monitor's stubs, and a batcher that reports to it."""
+
+    def __init__(self, channel) -> None:
+        self.stub, self.ingest = usage_pb2_grpc.UsageServiceStub(channel), ingest_pb2_grpc.IngestServiceStub(channel)
+
+    async def report(self, sequence: int, *uses: tuple, process="p1", pool="gpu", present_us=HOUR_US, busy_us=0):
+        fields = ("model", "version", "client", "priority", "requests", "rows", "compute_us")
+        request = ingest_pb2.ReportUsageRequest(
+            pool=pool,
+            process=process,
+            sequence=sequence,
+            present_us=present_us,
+            busy_us=busy_us,
+            uses=[ingest_pb2.ComputeUse(**dict(zip(fields, use, strict=True))) for use in uses],
+        )
+        await self.ingest.ReportUsage(request, timeout=patience(20))
+
+    async def used(self, *, metadata=None, **fields) -> dict[tuple[str, str], float]:
+        answer = await self.stub.GetUsage(usage_pb2.GetUsageRequest(**fields), timeout=patience(20), metadata=metadata)
+        used = {(one.client, one.model): one.compute_s for one in answer.usage}
+        assert answer.compute_s == pytest.approx(sum(one.compute_s for one in answer.usage))
+        return used
+
+    async def put(self, name="b", **fields):
+        made = {"client": "ada", "model": "*", "period": DAY, "compute_s": 1.0, **fields}
+        budget = usage_pb2.Budget(name=f"budgets/{name}", **made)
+        return await self.stub.PutBudget(usage_pb2.PutBudgetRequest(budget=budget), timeout=patience(20))
+
+    async def overruns(self) -> dict[tuple[str, str], int] | None:
+        report = ingest_pb2.ReportCountersRequest(
+            data_plane="d", process="0190a6c0-0000-7000-8000-000000000001", sequence=int(datetime.now(UTC).timestamp())
+        )
+        answer = await self.ingest.ReportCounters(report, timeout=patience(20))
+        if not answer.HasField("budgets"):
+            return None
+        assert all(one.expire_time.ToDatetime(UTC) > datetime.now(UTC) for one in answer.budgets.overruns)
+        return {(one.client, one.model): one.action for one in answer.budgets.overruns}
+
+
+@pytest.fixture
+async def usage(postgres_url, s3, tmp_path):
+    async with (
+        memory_registry() as registry,
+        real_monitor(postgres_url, s3, tmp_path, registry=registry.target) as monitor,
+    ):
+        yield Usage(monitor.channel)
+
+
+async def test_reports_of_batchers_add_up_by_client_and_each_counts_once(usage):
+    await usage.report(1, ("a", "v1", "ada", 1, 2, 8, 2_000_000), ("b", "v1", "ada", 1, 1, 1, 500_000))
+    await usage.report(1, ("a", "v1", "ada", 1, 2, 8, 2_000_000))  # the answer was lost: sent again
+    await usage.report(2, ("a", "v1", "ada", 1, 1, 1, 1_000_000), ("a", "v1", "bob", 3, 1, 1, 250_000))
+    await usage.report(1, ("a", "v1", "ada", 1, 1, 1, 1_000_000), process="p2")
+
+    assert await usage.used() == {("ada", "a"): 4.0, ("ada", "b"): 0.5, ("bob", "a"): 0.25}
+    assert await usage.used(model="models/a") == {("ada", "a"): 4.0, ("bob", "a"): 0.25}
+    assert await usage.used(client="bob") == {("bob", "a"): 0.25}
+    assert await usage.used(metadata=OF_A_ONLY) == {("ada", "a"): 4.0, ("bob", "a"): 0.25}
+
+    # Many at the same time, in different orders.
+    uses = [(f"m{n}", "v1", f"c{n % 3}", 1, 1, 1, 1_000) for n in range(20)]
+    await asyncio.gather(
+        *(usage.report(n, *(uses if at % 2 else uses[::-1]), process=f"q{at}") for at in range(8) for n in (1,))
+    )
+    assert sum((await usage.used()).values()) == pytest.approx(4.75 + 8 * 20 * 1e-3)
+
+
+async def test_what_stands_idle_is_told_with_its_price(usage):
+    await usage.report(1, pool="gpu", present_us=HOUR_US, busy_us=HOUR_US // 10)
+    await usage.report(1, pool="gpu", process="p2", present_us=HOUR_US)
+    await usage.report(1, pool="cpu", process="p3", present_us=HOUR_US // 2, busy_us=HOUR_US // 2)
+
+    request = usage_pb2.GetIdleTimeRequest(price_per_hour=3.0)
+    gpu, cpu = (await usage.stub.GetIdleTime(request, timeout=patience(20))).pools
+    assert (gpu.pool, cpu.pool) == ("gpu", "cpu")
+    assert (gpu.present_hours, gpu.busy_hours, gpu.idle_hours) == pytest.approx((2.0, 0.1, 1.9))
+    assert gpu.saved == pytest.approx(gpu.spared_hours * 3.0)
+    assert "busy 5% of their time" in gpu.advice
+
+
+async def test_who_spends_more_than_a_budget_is_told_to_data_planes_within_seconds_and_freed_with_it(usage):
+    await eventually(lambda: _is(usage, {}), within=10)
+    await usage.put(compute_s=1.0, refuse_above_s=3.0)
+    await usage.report(1, ("a", "v1", "ada", 1, 1, 1, 900_000), ("a", "v1", "ada", 2, 9, 9, 9_000_000))
+    assert await usage.overruns() == {}  # copies for shadows are nobody's expense
+
+    await usage.report(2, ("a", "v1", "ada", 1, 1, 1, 200_000))
+    await eventually(lambda: _is(usage, {("ada", ""): LOWER}), within=10)
+    await usage.report(3, ("b", "v1", "ada", 3, 1, 1, 2_000_000))
+    await eventually(lambda: _is(usage, {("ada", ""): REFUSE}), within=10)
+    (listed,) = (await usage.stub.ListBudgets(usage_pb2.ListBudgetsRequest(), timeout=patience(20))).budgets
+    assert [(one.client, one.action) for one in listed.spent] == [("ada", REFUSE)]
+    assert listed.spent[0].compute_s == pytest.approx(3.1)
+
+    for _ in range(2):  # which is safe to repeat
+        await usage.stub.DeleteBudget(usage_pb2.DeleteBudgetRequest(name="budgets/b"), timeout=patience(20))
+    await eventually(lambda: _is(usage, {}), within=10)
+
+
+async def _is(usage: Usage, expected: dict) -> bool:
+    return await usage.overruns() == expected
+
+
+async def test_budgets_of_models_that_a_caller_may_not_see_are_neither_shown_nor_touched(usage):
+    await usage.put("all")
+    await usage.put("of-b", model="b")
+    await usage.put("of-a", model="a")
+
+    shown = await usage.stub.ListBudgets(usage_pb2.ListBudgetsRequest(), timeout=patience(20), metadata=OF_A_ONLY)
+    assert [one.budget.name for one in shown.budgets] == ["budgets/of-a"]
+    for name in ("of-b", "all"):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await usage.stub.DeleteBudget(
+                usage_pb2.DeleteBudgetRequest(name=f"budgets/{name}"), timeout=patience(20), metadata=OF_A_ONLY
+            )
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND

@@ -1,0 +1,42 @@
+"""What the data plane makes of budgets that the monitor says are spent."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from headrace.monitor.v1 import ingest_pb2, usage_pb2
+from headrace_router.data.budgets import Budgets, Overrun
+
+LOWER, REFUSE = usage_pb2.BudgetOverrun.ACTION_LOWER, usage_pb2.BudgetOverrun.ACTION_REFUSE
+
+
+def told(*overruns: tuple[str, str, int, int]) -> ingest_pb2.ReportCountersResponse:
+    answer = ingest_pb2.ReportCountersResponse(budgets={})
+    for client, model, action, until in overruns:
+        answer.budgets.overruns.add(client=client, model=model, action=action, expire_time=Timestamp(seconds=until))
+    return answer
+
+
+def test_a_client_is_held_back_until_its_period_ends():
+    now = 100.0
+    budgets = Budgets(lambda: now)
+    budgets.learn(told(("ada", "", LOWER, 160)))
+
+    assert budgets.overrun("ada", "m") == Overrun(refuses=False, left_s=60.0)
+    assert budgets.overrun("bob", "m") is None
+    now = 160.0
+    assert budgets.overrun("ada", "m") is None
+
+
+def test_of_a_model_and_of_all_models_the_harder_counts():
+    budgets = Budgets(lambda: 0.0)
+    budgets.learn(told(("ada", "", LOWER, 60), ("ada", "m", REFUSE, 30)))
+
+    assert budgets.overrun("ada", "m") == Overrun(refuses=True, left_s=30.0)
+    assert budgets.overrun("ada", "n") == Overrun(refuses=False, left_s=60.0)
+
+
+def test_a_monitor_that_cannot_tell_changes_nothing_and_one_that_names_nobody_frees_all():
+    budgets = Budgets(lambda: 0.0)
+    budgets.learn(told(("ada", "", REFUSE, 60)))
+    budgets.learn(ingest_pb2.ReportCountersResponse())
+    assert budgets.over
+    budgets.learn(told())
+    assert not budgets.over
