@@ -40,6 +40,7 @@ from headrace_client.operations import (
     scoring,
     scoring_publications,
     scoring_schedules,
+    state,
     usage_reports,
     webhooks,
 )
@@ -181,6 +182,8 @@ class Client(_Connection):
     list_precomputed = _blocking(precomputing.list_precomputed)
     record_outcome = _blocking(outcomes.record_outcome)
     record_outcomes = _blocking(outcomes.record_outcomes)
+    plan_changes = _blocking(state.plan_changes)
+    apply_change = _blocking(state.apply_change)
     usage = _blocking(usage_reports.usage)
     idle_time = _blocking(usage_reports.idle_time)
     put_budget = _blocking(usage_reports.put_budget)
@@ -366,6 +369,8 @@ class AsyncClient(_Connection):
     list_precomputed = _awaited(precomputing.list_precomputed)
     record_outcome = _awaited(outcomes.record_outcome)
     record_outcomes = _awaited(outcomes.record_outcomes)
+    plan_changes = _awaited(state.plan_changes)
+    apply_change = _awaited(state.apply_change)
     usage = _awaited(usage_reports.usage)
     idle_time = _awaited(usage_reports.idle_time)
     put_budget = _awaited(usage_reports.put_budget)

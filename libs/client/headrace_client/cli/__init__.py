@@ -26,6 +26,7 @@ from headrace_client.cli.predict import predict
 from headrace_client.cli.rollouts import rollouts
 from headrace_client.cli.routes import routes
 from headrace_client.cli.schedules import schedules
+from headrace_client.cli.state import apply, plan
 from headrace_client.cli.status import status
 from headrace_client.cli.token import token
 from headrace_client.cli.usage import usage
@@ -99,6 +100,8 @@ main.add_command(precompute)
 main.add_command(jobs)
 main.add_command(schedules)
 main.add_command(monitor)
+main.add_command(plan)
+main.add_command(apply)
 main.add_command(usage)
 main.add_command(autoscale)
 main.add_command(capacity)

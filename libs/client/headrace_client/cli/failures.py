@@ -45,6 +45,7 @@ _REMEDIES_BY_REASON = {
     "ARTIFACT_NOT_FOUND": "`headrace models show MODEL VERSION` lists the files of a version",
     "VERSION_EXISTS": "versions never change: register the new content under another version name",
     "BUDGET_SPENT": "`headrace usage budgets list` shows what is left; ask who sets budgets for a larger one",
+    "STATE_INVALID": "correct the line that is named; `headrace plan --help` shows a file",
     "BUDGET_INVALID": "`headrace usage budgets set --help` shows what a budget can be",
     "TOO_MANY_BUDGETS": "`headrace usage budgets list` shows them; one for `*` is for every client",
     "REQUEST_ID_REUSED": "take another --request-id: this one belongs to another write",

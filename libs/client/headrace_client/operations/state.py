@@ -1,0 +1,168 @@
+"""What a description of an installation would change, and changing it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+from headrace.autoscaler.v1 import autoscaler_pb2
+from headrace.monitor.v1 import alert_pb2, usage_pb2
+from headrace.registry.v1 import registry_pb2
+from headrace.router.v1 import route_pb2
+
+from headrace_client import methods
+from headrace_client.calls import Operation, Session, invoke
+from headrace_client.errors import HeadraceError, NotFound
+from headrace_client.state_files import Resource, differences, wanted
+
+DEFAULT_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one resource becomes. present: None where there is none. lines: what differs. notes: what follows."""
+
+    resource: Resource
+    present: Message | None
+    wanted: Message
+    lines: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    moved_share: float | None = None
+
+
+def plan_changes(
+    session: Session, resources: Sequence[Resource], *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[list[Change]]:
+    """Return what has to change so that an installation is as described; nothing is changed.
+
+    Of a route what a dry run says: who moves, what is waited for, who stands in the way; of a pool what would be
+    decided. Raises HeadraceError, for a resource that would be refused too.
+    """
+    rules, budgets, found = None, None, []
+    for resource in resources:
+        present: Message | None
+        if resource.kind.message is alert_pb2.AlertRule:
+            if rules is None:
+                listed: Any = yield from invoke(
+                    session, methods.LIST_ALERT_RULES, alert_pb2.ListAlertRulesRequest(), timeout_s=timeout
+                )
+                rules = {one.name: one for one in listed.rules}
+            present = rules.get(resource.name)
+        elif resource.kind.message is usage_pb2.Budget:
+            if budgets is None:
+                listed = yield from invoke(
+                    session, methods.LIST_BUDGETS, usage_pb2.ListBudgetsRequest(), timeout_s=timeout
+                )
+                budgets = {one.budget.name: one.budget for one in listed.budgets}
+            present = budgets.get(resource.name)
+        else:
+            present = yield from _present(session, resource, timeout)
+        made = wanted(resource, present)
+        lines = tuple(differences(present, made, resource.stated))
+        if lines or present is None:
+            found.append((yield from _looked_at(session, Change(resource, present, made, lines), timeout)))
+    return found
+
+
+def apply_change(
+    session: Session, change: Change, *, reason: str = "", timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[None]:
+    """Make a change that was planned. What somebody else has changed since is not overwritten: ABORTED.
+
+    Raises HeadraceError.
+    """
+    made: Any = change.wanted
+    again = str(uuid.uuid4())
+    if isinstance(made, registry_pb2.Model):
+        if change.present is None:
+            created = registry_pb2.CreateModelRequest(model=made, request_id=again)
+            yield from invoke(session, methods.CREATE_MODEL, created, timeout_s=timeout)
+        else:
+            updated = registry_pb2.UpdateModelRequest(model=made, reason=reason, request_id=again)
+            yield from invoke(session, methods.UPDATE_MODEL, updated, timeout_s=timeout)
+    elif isinstance(made, route_pb2.Route):
+        routed = route_pb2.UpdateRouteRequest(route=made, reason=reason, request_id=again)
+        yield from invoke(session, methods.UPDATE_ROUTE, routed, timeout_s=timeout)
+    elif isinstance(made, alert_pb2.AlertRule):
+        yield from invoke(session, methods.PUT_ALERT_RULE, alert_pb2.PutAlertRuleRequest(rule=made), timeout_s=timeout)
+    elif isinstance(made, usage_pb2.Budget):
+        yield from invoke(session, methods.PUT_BUDGET, usage_pb2.PutBudgetRequest(budget=made), timeout_s=timeout)
+    else:
+        put = autoscaler_pb2.PutPolicyRequest(policy=made)
+        yield from invoke(session, methods.PUT_POLICY, put, timeout_s=timeout)
+
+
+def _present(session: Session, resource: Resource, timeout: float) -> Operation[Message | None]:
+    """Return a resource as it is, None where there is none."""
+    answer: Any
+    try:
+        if resource.kind.message is registry_pb2.Model:
+            answer = yield from invoke(
+                session, methods.GET_MODEL, registry_pb2.GetModelRequest(name=resource.name), timeout_s=timeout
+            )
+            return answer.model
+        if resource.kind.message is route_pb2.Route:
+            answer = yield from invoke(
+                session, methods.GET_ROUTE, route_pb2.GetRouteRequest(name=resource.name), timeout_s=timeout
+            )
+            return answer.route
+        answer = yield from invoke(
+            session, methods.GET_POLICY, autoscaler_pb2.GetPolicyRequest(name=resource.name), timeout_s=timeout
+        )
+        return answer.policy
+    except NotFound:
+        return None
+
+
+def _looked_at(session: Session, change: Change, timeout: float) -> Operation[Change]:
+    """Return a change with what follows from it."""
+    made: Any = change.wanted
+    notes: list[str] = []
+    if isinstance(made, route_pb2.Route):
+        try:
+            tried: Any = yield from invoke(
+                session, methods.DRY_RUN_ROUTE, route_pb2.DryRunRouteRequest(route=made), timeout_s=timeout
+            )
+        except NotFound as error:  # of a model, or version, that is to be made first
+            return Change(change.resource, change.present, made, change.lines, (str(error),))
+        notes.append(f"{tried.moved_share:.1%} of users get another variant, {tried.moved_version_share:.1%} a version")
+        if tried.waits_for:
+            notes.append(f"waits: {tried.waits_for}")
+        if tried.managed_by:
+            notes.append(f"refused while {tried.managed_by} manages the route")
+        return Change(change.resource, change.present, made, change.lines, tuple(notes), tried.moved_share)
+    if change.resource.kind.section == "pools":
+        decided: Any = yield from invoke(
+            session, methods.DRY_RUN_POLICY, autoscaler_pb2.DryRunPolicyRequest(policy=made), timeout_s=timeout
+        )
+        was, will = decided.decision.previous_replicas, decided.decision.desired_replicas
+        notes.append(f"replicas: {was} -> {will} ({decided.decision.rule})")
+    elif isinstance(made, registry_pb2.Model) and change.present is not None:
+        notes.extend((yield from _gates(session, made, timeout)))
+    return Change(change.resource, change.present, made, change.lines, tuple(notes))
+
+
+def _gates(session: Session, model: Any, timeout: float) -> Operation[list[str]]:
+    """Return what gates say of the version in production: one that it would not pass is probably not meant."""
+    if not model.production_version:
+        return []
+    request = registry_pb2.GetModelVersionRequest(name=f"{model.name}/versions/{model.production_version}")
+    try:
+        version: Any = (yield from invoke(session, methods.GET_VERSION, request, timeout_s=timeout)).version
+    except HeadraceError:
+        return []
+    values = {one.metric: one for one in model.promotion_policy.gates}
+    known = {one.name: one.value for one in version.metrics}
+    failed = [
+        name
+        for name, gate in values.items()
+        if name in known
+        and (
+            (gate.WhichOneof("bound") == "minimum" and known[name] < gate.minimum)
+            or (gate.WhichOneof("bound") == "maximum" and known[name] > gate.maximum)
+        )
+    ]
+    return [f"version {model.production_version} in production would not pass the gate on {name}" for name in failed]

@@ -1,0 +1,64 @@
+"""An installation as a file describes it, who used its batchers, and a budget, on the whole stack."""
+
+from __future__ import annotations
+
+import pytest
+from headrace_servicekit.testing import eventually
+
+from tests.kit.headrace_cli import Headrace
+
+pytestmark = pytest.mark.timeout(240)
+
+DESCRIBED = """
+models:
+  {model}:
+    description: told by a file
+    promotion_policy: {{gates: [{{metric: accuracy, minimum: 0.9}}]}}
+routes:
+  {model}:
+    variants:
+      - {{name: production, follow_production: true, weight: 90}}
+      - {{name: v2, version: v2, weight: {weight}}}
+    max_wait: 0.002s
+alert_rules:
+  {model}:
+    {{model: {model}, signal: error_rate, above: 0.5, hold: 60s, severity: SEVERITY_HIGH}}
+budgets:
+  {model}: {{client: nobody-yet, model: {model}, period: PERIOD_HOUR, compute_s: 5}}
+"""
+
+
+async def test_what_a_file_describes_is_planned_made_once_and_changed_where_it_differs(headrace: Headrace) -> None:
+    headrace.two_versions(production="v1")
+    model, file = headrace.model, headrace.folder / "production.yaml"
+    file.write_text(DESCRIBED.format(model=model, weight=10))
+
+    planned = {one["name"]: one for one in headrace("plan", str(file), "--check", code=4)["changes"]}
+    assert set(planned) == {
+        f"models/{model}", f"routes/{model}", f"alertRules/{model}", f"budgets/{model}"
+    }  # fmt: skip
+    assert planned[f"routes/{model}"]["moved_share"] == pytest.approx(0.1)
+    assert len(headrace("apply", str(file), "--reason", "by file")["changed"]) == len(planned)
+    assert headrace("apply", str(file))["changed"] == [], "applied again it changes nothing"
+    assert headrace("plan", str(file), "--check")["changes"] == []
+    assert headrace("routes", "history", model)["events"][0]["reason"] == "by file"
+
+    file.write_text(DESCRIBED.format(model=model, weight=30))
+    (changed,) = headrace("apply", str(file))["changed"]
+    assert changed["name"] == f"routes/{model}"
+    assert changed["moved_share"] == pytest.approx(0.15)
+
+    # Who asked is known by its client, and what it used is told within seconds.
+    for n in range(20):
+        headrace.predict("--user", f"u{n}")
+
+    async def used() -> list[dict]:
+        return headrace("usage", "show", "--model", model).get("usage", [])
+
+    found = await eventually(used, within=60, every=1.0)
+    assert sum(int(one["requests"]) for one in found) <= 20
+    assert all(one["client"] and one["compute_s"] > 0 for one in found)
+    pools = headrace("usage", "idle")["pools"]
+    assert {one["pool"] for one in pools} >= {"default"}
+    headrace("usage", "budgets", "delete", model)
+    assert model not in str(headrace("usage", "budgets", "list"))

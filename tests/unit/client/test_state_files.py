@@ -1,0 +1,149 @@
+"""Files that describe an installation: what they state, what of it differs, and how wrong ones are refused."""
+
+import pytest
+from headrace.autoscaler.v1 import policy_pb2
+from headrace.monitor.v1 import usage_pb2
+from headrace.registry.v1 import registry_pb2
+from headrace.router.v1 import route_pb2
+from headrace_client.errors import InvalidArgument
+from headrace_client.state_files import differences, read_state, wanted
+
+
+@pytest.fixture
+def described(tmp_path):
+    """Return the resources of a text."""
+
+    def read(text: str, name: str = "state.yaml"):
+        (tmp_path / name).write_text(text)
+        return read_state([tmp_path / name])
+
+    return read
+
+
+ROUTE = """
+routes:
+  fraud:
+    variants:
+      - {name: production, follow_production: true, weight: 90}
+      - {name: v2, version: v2, weight: 10}
+    max_wait: 0.005s
+"""
+
+
+def test_what_others_name_comes_before_those_that_name_it(described):
+    found = described("routes: {b: {}, a: {}}\nbudgets: {x: {client: ada}}\nmodels: {m: {description: d}}")
+    assert [one.name for one in found] == ["models/m", "budgets/x", "routes/a", "routes/b"]
+
+
+def test_a_route_that_is_as_described_differs_in_nothing_whatever_the_service_says_besides(described):
+    (resource,) = described(ROUTE)
+    present = wanted(resource, None)
+    assert isinstance(present, route_pb2.Route)
+    assert differences(None, present, resource.stated)
+    present.etag, present.unit = "7", route_pb2.Route.UNIT_USER
+    for variant in present.variants:
+        variant.pool, variant.serving_version = "default", "v1"
+
+    made = wanted(resource, present)
+    assert differences(present, made, resource.stated) == []
+    assert isinstance(made, route_pb2.Route)
+    assert (made.etag, made.unit) == ("7", route_pb2.Route.UNIT_USER)
+
+
+def test_what_differs_is_told_and_what_is_not_stated_stays(described):
+    (resource,) = described("models: {m: {description: new, labels: {team: a}}}")
+    present = registry_pb2.Model(name="models/m", description="old", labels={"team": "a", "tier": "1"}, etag="3")
+    present.promotion_policy.gates.add(metric="accuracy", minimum=0.9)
+
+    made = wanted(resource, present)
+    assert isinstance(made, registry_pb2.Model)
+    assert [one.split(":")[0] for one in differences(present, made, resource.stated)] == ["description", "labels"]
+    assert dict(made.labels) == {"team": "a"}
+    assert (made.etag, len(made.promotion_policy.gates)) == ("3", 1)
+
+
+def test_a_part_is_laid_over_field_by_field_and_null_takes_a_field_away(described):
+    (resource,) = described("pools: {gpu: {max_replicas: null, preset: knative}}")
+    present = policy_pb2.ScalingPolicy(name="pools/gpu/policy", max_replicas=9, min_replicas=2)
+
+    made = wanted(resource, present)
+    assert isinstance(made, policy_pb2.ScalingPolicy)
+    assert (made.HasField("max_replicas"), made.min_replicas, made.preset) == (False, 2, "knative")
+    assert len(differences(present, made, resource.stated)) == 2
+
+
+def test_a_zero_that_is_stated_is_compared(described):
+    (resource,) = described("budgets: {b: {client: ada, refuse_above_s: 0}}")
+    present = usage_pb2.Budget(name="budgets/b", client="ada", refuse_above_s=5)
+    made = wanted(resource, present)
+    assert differences(present, made, resource.stated) == ["refuse_above_s: 5.0 -> -"]
+    assert differences(made, made, resource.stated) == []
+
+
+def test_fewer_items_of_a_list_and_other_ones_differ(described):
+    (resource,) = described(ROUTE)
+    present = wanted(resource, None)
+    assert isinstance(present, route_pb2.Route)
+    present.variants.add(name="v3", version="v3", weight=1)
+    assert differences(present, wanted(resource, present), resource.stated)
+    del present.variants[2:]
+    present.variants[1].weight = 20
+    assert differences(present, wanted(resource, present), resource.stated)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("modles: {}", "state.yaml:1: 'modles' is not known here; known: models"),
+        ("models: [1]", "state.yaml:1: models must be names"),
+        ("models:\n  m: 5", "state.yaml:2: models.m must be fields"),
+        ("models:\n  m: {epoch: 5}", "state.yaml:2: models.m.epoch is for the service to say"),
+        ("models: {m: {}}\nmodels: {}", "state.yaml:2: 'models' is there twice"),
+        ("a: [", "state.yaml:1:"),
+        ("? {a: b}\n: c", "state.yaml:1: a name must be one word"),
+        ("a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(f"{c}: &{c} [{','.join(['*' + p] * 10)}]\n" for p, c in
+                                                   zip("abcdef", "bcdefg", strict=True)), "more than 200,000 values"),
+    ],
+)  # fmt: skip
+def test_a_file_that_describes_nothing_is_refused_with_its_line(described, text, told):
+    with pytest.raises(InvalidArgument) as refused:
+        described(text)
+    assert told in str(refused.value)
+    assert refused.value.reason == "STATE_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ("{desciption: x}", "desciption"),
+        ("{description: 5}", "description"),
+        ("{promotion_policy: {gates: [{metrik: a}]}}", "metrik"),
+        ("{promotionPolicy: {}}", "promotionPolicy is not known here"),
+    ],
+)
+def test_fields_that_the_api_does_not_have_are_refused_with_the_line_of_their_resource(described, fields, told):
+    (resource,) = described(f"models:\n\n  m: {fields}")
+    with pytest.raises(InvalidArgument) as refused:
+        wanted(resource, None)
+    assert "state.yaml:3: models.m" in str(refused.value)
+    assert told in str(refused.value)
+
+
+def test_a_resource_of_two_files_is_refused_with_both_places(tmp_path):
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text("models: {m: {}}")
+    with pytest.raises(InvalidArgument, match=r"b\.yaml:1: models\.m is in a\.yaml:1 too"):
+        read_state([tmp_path / "a.yaml", tmp_path / "b.yaml"])
+
+
+def test_an_empty_file_describes_nothing(described):
+    assert described("") == []
+
+
+def test_what_a_service_fills_in_of_a_policy_is_no_difference(described):
+    (resource,) = described("pools: {gpu: {targets: [{metric: requests_per_s, value: 100}], max_replicas: 2}}")
+    present = wanted(resource, None)
+    assert isinstance(present, policy_pb2.ScalingPolicy)
+    present.targets[0].kind = policy_pb2.Target.KIND_TOTAL
+    present.min_replicas = 1
+    assert differences(present, wanted(resource, present), resource.stated) == []
