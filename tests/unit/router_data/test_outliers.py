@@ -99,6 +99,7 @@ async def test_what_is_in_flight_at_a_replica_that_hangs_is_answered_by_another_
         bad.behave = silent
         stuck = [one for one in submitted(pools, 20, seconds=20.0) if where(one) == bad.target]
         assert stuck
+        numbers = {number_of(one) for one in stuck}
         started, others = asyncio.get_running_loop().time(), []
         while not all(one.answer.done() for one in stuck):
             others += submitted(pools, 1, seconds=20.0)  # not awaited: one may be stuck too
@@ -107,7 +108,7 @@ async def test_what_is_in_flight_at_a_replica_that_hangs_is_answered_by_another_
         await asyncio.gather(*(one.answer for one in others))
         assert {(await one.answer).code for one in stuck} == {0}
         assert ejected(pools) == [bad.target]
-        await eventually(lambda: set(bad.cancelled) >= {number_of(one) for one in stuck})
+        await eventually(lambda: set(bad.cancelled) >= numbers)
 
 
 async def test_a_replica_whose_requests_wait_keeps_them_for_as_long_as_it_tells_its_load(bad, good):

@@ -8,11 +8,14 @@ import struct
 import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace_router.data.batchers.frames import Limits
+from headrace_router.data.batchers.pools import Pools
+from headrace_router.data.batchers.work import Attempt, Work
 from headrace_servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import echoing, held, refusing, silent
+from tests.kit.batcher import FakeBatcher, echoing, held, refusing, silent
 from tests.kit.digits import row
+from tests.kit.garbage import instances, no_collection
 from tests.kit.pools import connected, pools_of, submitted, work
 
 
@@ -245,3 +248,37 @@ async def test_copies_that_a_shadow_does_not_answer_hold_no_request_up(batcher):
             one.answer.cancel()
             pools.withdraw(one)
         assert (replica.in_flight, replica.gathers, replica.rows_in_flight) == (0, False, 0)
+
+
+async def _is_answered(pools: Pools, _batcher: FakeBatcher) -> None:
+    (one,) = submitted(pools)
+    await asyncio.wait([one.answer])
+
+
+async def _is_refused(pools: Pools, batcher: FakeBatcher) -> None:
+    batcher.behave = refusing(8, "QUEUE_FULL")
+    await _is_answered(pools, batcher)
+
+
+async def _runs_out_of_time(pools: Pools, batcher: FakeBatcher) -> None:
+    batcher.behave = silent
+    (one,) = submitted(pools, seconds=0.05)
+    await asyncio.wait([one.answer])
+
+
+async def _is_withdrawn(pools: Pools, batcher: FakeBatcher) -> None:
+    batcher.behave = silent
+    (one,) = submitted(pools)
+    await eventually(lambda: batcher.requests)
+    one.answer.cancel()
+    pools.withdraw(one)
+
+
+@pytest.mark.parametrize("ends", [_is_answered, _is_refused, _runs_out_of_time, _is_withdrawn])
+async def test_requests_that_are_over_and_their_attempts_do_not_keep_each_other(batcher, ends):
+    async with pools_of(batcher) as pools:
+        with no_collection():
+            for _ in range(3):
+                await ends(pools, batcher)
+            # Whoever reads the frames has the last one in its hand.
+            await eventually(lambda: all(count <= 1 for count in instances(Work, Attempt).values()), every=0.1)

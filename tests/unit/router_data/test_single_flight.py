@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from headrace_router.data.batchers.work import Work
 from headrace_router.data.lookup import single_flight
+from headrace_router.data.lookup.execution import SharedExecution, Waiter
 from headrace_router.data.messages import Answer
 from headrace_router.data.refusals import deadline_exceeded
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
+from tests.kit.garbage import instances, no_collection
 from tests.kit.looking import ONE, TWO, WINDOWS, Bench, error_of, outputs
 
 
@@ -183,3 +185,15 @@ async def test_a_renewal_that_cannot_be_kept_ends_and_makes_room_for_others():
     bench.store.put = broken
     bench.answer(TWO)
     await eventually(lambda: len(bench.lookup.single_flight) == 0)
+
+
+async def test_an_error_does_not_keep_those_whom_it_reached():
+    bench = Bench()
+    with no_collection():
+        asked = [bench.ask() for _ in range(3)]
+        await bench.asked()
+        bench.answer(code=8, reason="QUEUE_FULL")
+        await asyncio.gather(*asked, return_exceptions=True)
+        asked.clear()
+        await asyncio.sleep(0)  # this task has what it awaited last in its hand
+        assert not instances(SharedExecution, Waiter)

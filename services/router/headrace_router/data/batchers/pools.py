@@ -113,10 +113,10 @@ class Pools:
 
     def withdraw(self, work: Work) -> None:
         """Give a work up, because nobody awaits its answer any more."""
-        self._forget(work)
         self._leave(work)
         for attempt in work.in_flight():
             self._drop(attempt)
+        self._forget(work)
 
     def answered(self, replica: Replica, attempt: Attempt, response: batcher_pb2.InferResponse) -> None:
         work, endpoint, probed = attempt.work, attempt.endpoint, attempt.probes
@@ -263,10 +263,14 @@ class Pools:
             work.answer.set_result(response)
 
     def _forget(self, work: Work) -> None:
-        """Stop watching the times of a work."""
+        """Stop watching the times of a work that is over, and let go of its attempts, which are over too.
+
+        They name it: with both, tensors and answer would stay until the garbage collector comes by.
+        """
         self._deadlines.discard(work, work.tick)
         if work.hedge_tick:
             self.hedges.discard(work)
+        work.current = work.hedge = None
 
     def _drop(self, attempt: Attempt) -> None:
         """Take an attempt from the replica that it is in flight on, if it is."""

@@ -149,6 +149,9 @@ class Lookup:
         except asyncio.CancelledError:
             self._online.withdraw(work)
             raise
+        except ServiceError:
+            del work  # holds the error, whose traceback holds this frame: all would wait for the garbage collector
+            raise
         if response.code:
             raise error_of(response)
         self._counts.misses[outcome] += 1

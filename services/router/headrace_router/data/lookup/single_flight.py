@@ -89,6 +89,9 @@ class SingleFlight:
         except asyncio.CancelledError:
             self._leave(waiter)
             raise
+        except ServiceError:
+            del waiter  # holds the error, whose traceback holds this frame: all would wait for the garbage collector
+            raise
 
     def renew(self, cache_lookup: CacheLookup, known: StoredAnswer) -> None:
         """Replace a stale answer in the background, unless that is under way or failed just now."""

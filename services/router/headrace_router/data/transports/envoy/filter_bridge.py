@@ -132,13 +132,15 @@ class FilterBridge:
             request.driver.cancel()
 
     async def _serve(self, id_: int, request: BridgedRequest) -> None:
+        waited = False
         try:
             answered = await self.respond(request)
         finally:
             if request.driver is not None:
+                waited, request.driver = True, None  # which holds the error that it waited for, if it was one
                 del self._waiting[id_]
         self._answers.append(packed(id_, answered))
-        if request.driver is not None and not self._flushing:
+        if waited and not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
 

@@ -1,0 +1,73 @@
+"""An answered request frees its objects itself: no cycle keeps its bytes until the garbage collector comes by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import grpc.aio
+import pytest
+from headrace_router.data.batchers.work import Attempt, Work
+from headrace_router.data.lookup.cache_lookup import CacheLookup
+from headrace_router.data.lookup.execution import SharedExecution, Waiter
+from headrace_router.data.messages import Answer, Call, Request, Tensors
+from headrace_router.data.resolved_request import ResolvedRequest
+from headrace_servicekit.testing import eventually
+from tritonclient.grpc import service_pb2_grpc
+
+from tests.kit.batcher import FakeBatcher, held, silent
+from tests.kit.control import lookup, table
+from tests.kit.data_plane import DataPlane, data_plane
+from tests.kit.digits import V1, digits_request, row
+from tests.kit.garbage import instances, no_collection
+from tests.kit.inference import infer_request
+
+OF_A_REQUEST = (
+    Work, Attempt, SharedExecution, Waiter, CacheLookup, ResolvedRequest, Answer, Call, Request, Tensors,
+)  # fmt: skip
+
+Ask = Callable[[DataPlane, FakeBatcher, int], Awaitable[object]]
+
+
+async def predicted(plane: DataPlane, _batcher: FakeBatcher, number: int) -> None:
+    await plane.stub.Predict(digits_request(row(number, 0, 0, 0)), timeout=5)
+
+
+async def asked_by_many(plane: DataPlane, batcher: FakeBatcher, number: int) -> None:
+    batcher.behave = held(gate := asyncio.Event())
+    before = len(batcher.requests)
+    calls = [plane.stub.Predict(digits_request(row(number, 0, 0, 0)), timeout=5) for _ in range(3)]
+    await eventually(lambda: len(batcher.requests) > before)
+    gate.set()
+    await asyncio.gather(*calls)
+
+
+async def inferred(plane: DataPlane, _batcher: FakeBatcher, number: int) -> None:
+    async with grpc.aio.insecure_channel(plane.runtime.servers[0].address) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        await stub.ModelInfer(infer_request("digits", ("x", "FP32", [1, 4], row(number, 0, 0, 0))), timeout=5)
+
+
+async def posted(plane: DataPlane, _batcher: FakeBatcher, number: int) -> None:
+    answer = await plane.rest.post("/v1/models/digits:predict", json={"instances": [[number, 0, 0, 0]]})
+    assert answer.status_code == 200
+
+
+async def left_by_its_caller(plane: DataPlane, batcher: FakeBatcher, number: int) -> None:
+    batcher.behave = silent
+    before = len(batcher.requests)
+    call = plane.stub.Predict(digits_request(row(number, 0, 0, 0)), timeout=5)
+    await eventually(lambda: len(batcher.requests) > before)
+    call.cancel()
+
+
+@pytest.mark.parametrize("mode", ["ONLINE", "HYBRID"])
+@pytest.mark.parametrize("ask", [predicted, asked_by_many, inferred, posted, left_by_its_caller])
+async def test_nothing_of_a_request_is_left_when_it_is_over(control, batcher, tmp_path, ask: Ask, mode: str):
+    control.put_table(table("digits", [V1], lookup=lookup(mode=mode)))
+    async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, cache_ttl_s=60.0) as plane:
+        with no_collection():
+            for number in range(5):
+                await ask(plane, batcher, number)
+            # Whoever reads the frames of a batcher has the last one in its hand.
+            await eventually(lambda: all(count <= 1 for count in instances(*OF_A_REQUEST).values()), every=0.1)
