@@ -213,13 +213,25 @@ def test_a_unit_is_in_or_out_with_all_that_its_steps_computed():
     assert 40 < len(by_step) < 200
 
 
-def test_steps_take_of_the_same_room_and_are_dropped_with_the_rest():
-    dropped = new_drops()
+def test_steps_take_of_the_same_room_and_are_dropped_with_the_rest_and_only_predictions_are_counted():
+    dropped, step = new_drops(), steps_of(ENSEMBLE.version)["small"]
     recorder = Recorder(10_000, dropped, lambda: None)
     for _ in range(50):
-        add(recorder, steps_of(ENSEMBLE.version)["small"])
+        add(recorder, step)
+        recorder.add(*answered())
     assert recorder.size_bytes <= 10_000
-    assert dropped["BUFFER_FULL"] + len(recorder.take(1.0).records) == 50
+    kept = recorder.take(1.0).records
+    predictions = sum(not isinstance(one[1], RecordedStep) for one in kept)
+    assert len(kept) < 50
+    assert dropped["BUFFER_FULL"] + predictions == 50
+
+
+def test_a_batch_tells_how_many_predictions_are_in_it_beside_steps():
+    recorder, batch = Recorder(1 << 20, new_drops(), lambda: None), Batch()
+    add(recorder, steps_of(ENSEMBLE.version)["small"])
+    recorder.add(*answered())
+    batch.add(recorder.take(1.0).records, 1.0, 0.0)
+    assert (batch.count, batch.predictions) == (2, 1)
 
 
 def test_each_execution_of_a_model_is_recorded_once_however_often_it_was_tried():

@@ -18,6 +18,7 @@ from headrace_router.data.reporting.decisions.recording import (
     RecordedPredictions,
     Recorder,
     Row,
+    predictions_of,
 )
 from headrace_router.data.reporting.decisions.sampling import Sampling
 
@@ -93,7 +94,7 @@ class Encoder:
 
     def _of_fitting_size(self, records: Sequence[Row]) -> Sequence[Row]:
         fitting = [record for record in records if size_of(record) <= MAX_RECORD_BYTES]
-        self._dropped[TOO_LARGE] += len(records) - len(fitting)
+        self._dropped[TOO_LARGE] += predictions_of(records) - predictions_of(fitting)
         return fitting
 
     def _add(self, records: Sequence[Row], probability: float) -> int:
@@ -113,14 +114,14 @@ class Encoder:
         except Exception:  # a fault here must not end the data plane, which this loop would do
             if not self._dropped[NOT_ENCODED]:  # the counter tells of the rest
                 log.exception("predictions not encoded")
-            self._dropped[NOT_ENCODED] += batch.count + len(records)
+            self._dropped[NOT_ENCODED] += batch.predictions + predictions_of(records)
             self._batch = Batch()
             return 0
-        self.recorded += len(records)
+        self.recorded += predictions_of(records)
         if batch.size_bytes >= BATCH_BYTES:
             self._seal()
         return batch.size_bytes - before
 
     def _seal(self) -> None:
-        self._put(SealedBatch(self._batch.encoded(), self._batch.count))
+        self._put(SealedBatch(self._batch.encoded(), self._batch.predictions))
         self._batch = Batch()

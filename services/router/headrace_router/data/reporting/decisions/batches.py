@@ -13,7 +13,7 @@ from headrace.router.v1 import predict_pb2, route_pb2
 
 from headrace_router.data.layouts import Layout
 from headrace_router.data.messages import Answer
-from headrace_router.data.reporting.decisions.recording import Record, Row
+from headrace_router.data.reporting.decisions.recording import Record, Row, predictions_of
 from headrace_router.data.reporting.decisions.redaction import redacted_outputs, sensitive_names, shown_inputs, without
 from headrace_router.data.routes.decisions.splitting import unit_of
 from headrace_router.data.served import RecordedStep, ServedVersion
@@ -62,10 +62,10 @@ class _Group:
 
 
 class Batch:
-    """A batch that grows. count, rows: of its predictions. size_bytes: what it takes encoded, about."""
+    """A batch that grows. count, rows: of its records; predictions: those that are no steps. size_bytes: about."""
 
     def __init__(self) -> None:
-        self.count = self.rows = self.size_bytes = 0
+        self.count = self.predictions = self.rows = self.size_bytes = 0
         self._request = ingest_pb2.ReportPredictionsRequest()  # to make one of the batch would copy it
         self._groups: dict[tuple[Any, ...], _Group] = {}
 
@@ -95,6 +95,7 @@ class Batch:
         for name, column in (values | texts | numbers).items():
             getattr(message, name).extend(column)
         self.count += len(records)
+        self.predictions += predictions_of(records)
         self.rows += sum(numbers["rows"])
         self.size_bytes += ROW_BYTES * len(records) + sum(sum(map(len, one)) for one in (values | texts).values())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from headrace_router.data.layouts import Layout
@@ -47,6 +47,11 @@ class Record(NamedTuple):
 
 Row = tuple[Table, Variant | RecordedStep, Layout, Sequence[bytes], str, str, Mapping[str, str], float, Answer]
 """A record without names, made in a third of the time."""
+
+
+def predictions_of(records: Iterable[Row]) -> int:
+    """Return how many are predictions: what members of pipelines computed is nobody's."""
+    return sum(not isinstance(row[1], RecordedStep) for row in records)
 
 
 class RecordedPredictions(NamedTuple):
@@ -117,7 +122,7 @@ class Recorder:
             return
         size_bytes = sum(map(len, inputs)) + len(answer.outputs) + RECORD_BYTES
         self.size_bytes += size_bytes
-        if self.size_bytes > self._limit and self._is_full(size_bytes):
+        if self.size_bytes > self._limit and self._is_full(size_bytes, predictions=0):
             return
         request = asked.request
         attributes = dict(request.attributes) if request.attributes else NO_ATTRIBUTES
@@ -143,19 +148,22 @@ class Recorder:
         )
         return point_of(unit) >= self._below
 
-    def _is_full(self, size_bytes: int) -> bool:
-        """Make room for a record, and return whether there is none: not even when everything else is dropped."""
+    def _is_full(self, size_bytes: int, predictions: int = 1) -> bool:
+        """Make room for a record, and return whether there is none: not even when everything else is dropped.
+
+        predictions: 0 for that of a step, which is not counted among those that are dropped.
+        """
         if self._limit < self._max_bytes:
             self._limit = self._max_bytes
             self._wake()
             if self.size_bytes <= self._max_bytes:
                 return False
         # The oldest go, all at once: to look for those that would do takes longer than a request has.
-        self._dropped[BUFFER_FULL] += len(self._records)
+        self._dropped[BUFFER_FULL] += predictions_of(self._records)
         self._records.clear()
         self.size_bytes = size_bytes
         if size_bytes <= self._max_bytes:
             return False
-        self._dropped[BUFFER_FULL] += 1
+        self._dropped[BUFFER_FULL] += predictions
         self.size_bytes = 0
         return True
