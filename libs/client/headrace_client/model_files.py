@@ -17,6 +17,7 @@ Artifact = registry_pb2.Artifact
 MODEL_FILE = "model.onnx"
 REQUIREMENTS = "requirements.txt"
 CODE_SUFFIX = ".py"
+_PACKED = (".onnx", ".pkl", ".joblib", ".skops", ".ubj", ".pt", ".pt2", ".plan", ".keras")
 _DATA_SUFFIXES = (".json", ".parquet")
 # ZIP archives have no times of their own, so that the same folder is the same bytes.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -162,11 +163,23 @@ def of_archive(path: Path) -> str:
         return "exported"
     if "saved_model.pb" in names:
         return "savedmodel"
+    if "data.pkl" in inner:
+        raise invalid(
+            "model",
+            f"{path} has weights and no code, or a pickle that needs its source, as torch.save writes: write the "
+            f"network with torch.export.save(torch.export.export(module, inputs), FILE)",
+        )
+    if {"config.json", "model.weights.h5"} <= set(names):
+        raise invalid("model", f"{path} is of Keras: write a SavedModel with model.export(FOLDER), and register that")
+    if names and all(name.endswith(".npy") for name in names):
+        raise invalid("model", f"{path} has arrays of NumPy, and no model")
+    if any(name.endswith("saved_model.pb") or Path(name).suffix in _PACKED for name in names):
+        raise invalid("model", f"{path} is a ZIP archive with a model in it: unpack it, and name that")
     raise _unknown(path)
 
 
 def _unknown(path: Path) -> InvalidArgument:
-    advice = "is a ZIP archive, as PyTorch and Keras save: write it with torch.onnx.export or tf2onnx"
+    advice = "is a ZIP archive with no model that is known: write one with torch.onnx.export or tf2onnx"
     return invalid("model", f"{path} {advice}")
 
 

@@ -1,11 +1,15 @@
 """Model files of other formats: what they are, and a conversion that takes nobody with it."""
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import pickle
 import socket
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -37,6 +41,9 @@ def archive(*names: str) -> bytes:
     return made.getvalue()
 
 
+PACKED = {"gzip": gzip.compress, "zlib": zlib.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+
+
 @pytest.fixture
 def hostile(tmp_path: Path):
     def write(code: str) -> Path:
@@ -63,6 +70,11 @@ def folder(tmp_path: Path) -> Path:
         pytest.param(b"tree\nversion=v4\n", Kind.LIGHTGBM, id="text of LightGBM"),
         pytest.param(pickle.dumps({}), Kind.PICKLE, id="pickle"),
         pytest.param(archive("140339689945424.npy", "schema.json"), Kind.SKOPS, id="skops"),
+        pytest.param(b"csklearn.linear_model\nLogisticRegression\n", Kind.PICKLE, id="pickle of protocol 0"),
+        *(
+            pytest.param(packed(pickle.dumps({})), Kind.PICKLE, id=f"pickle by {name}")
+            for name, packed in PACKED.items()
+        ),
         pytest.param(b"{ is no JSON", Kind.ONNX, id="what the registry will refuse"),
     ],
 )
@@ -77,8 +89,24 @@ def test_a_file_is_recognised_by_its_content(tmp_path: Path, content: bytes, kin
     [
         pytest.param(b"", "is empty", id="empty"),
         pytest.param(b"PK\x03\x04rest", "torch.onnx.export", id="ZIP"),
-        pytest.param(b"\x89HDF\r\n", "tf2onnx", id="HDF5"),
+        pytest.param(archive("sd/data.pkl", "sd/version"), "weights and no code.*torch.export.save", id="state_dict"),
+        pytest.param(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j", "torch.export.save", id="state_dict of an old torch"),
+        pytest.param(archive("config.json", "model.weights.h5", "metadata.json"), r"model\.export", id="Keras"),
+        pytest.param(archive("a.npy", "b.npy"), "no model", id="arrays of NumPy"),
+        pytest.param(archive("readme.txt", "out/model.onnx"), "unpack it", id="ZIP of a model"),
+        pytest.param(b"\x89HDF\r\n", r"model\.export", id="HDF5"),
         pytest.param(b"\x1f\x8bx", "unpack it", id="gzip"),
+        *(pytest.param(packed(b"a\n1\n"), "unpack it", id=f"table by {name}") for name, packed in PACKED.items()),
+        pytest.param(b"\x1c\0\0\0TFL3", "tf2onnx", id="TensorFlow Lite"),
+        pytest.param(b"CBM1\0", "save_model", id="CatBoost"),
+        pytest.param(b"GGUF\3", "llama", id="GGUF"),
+        pytest.param((80).to_bytes(8, "little") + b'{"weight":{}}', "torch.export.save", id="safetensors"),
+        pytest.param(b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull", id="pointer of Git LFS"),
+        pytest.param(b"<!DOCTYPE html>", "web page", id="web page"),
+        pytest.param(b"\x93NUMPY\1\0", "no model", id="array of NumPy"),
+        pytest.param(b"PAR1\0", "no model", id="Parquet"),
+        pytest.param(b"model.onnx" + bytes(247) + b"ustar\0", "unpack it", id="tar"),
+        pytest.param(b"[{}]", "Booster.save_model", id="dump of XGBoost"),
         pytest.param(b'{"a": 1}', "no XGBoost model", id="other JSON"),
         pytest.param(b'{"a": ' + b"[" * 200_000, "no XGBoost model", id="nested JSON"),
     ],
@@ -88,6 +116,40 @@ def test_what_is_not_converted_says_what_to_do_instead(tmp_path: Path, content: 
     path.write_bytes(content)
     with pytest.raises(InvalidArgument, match=words):
         recognise(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        pytest.param((), "no MLmodel, saved_model.pb or model.py", id="empty"),
+        pytest.param(("model.onnx", "labels.txt"), r"name the file, .*model\.onnx", id="with a file"),
+        pytest.param(("config.json", "model.safetensors"), "optimum-cli export onnx", id="of Hugging Face"),
+        pytest.param(("config.pbtxt",), "headrace models import triton", id="of Triton"),
+    ],
+)
+def test_a_folder_that_is_no_model_says_what_to_name(tmp_path: Path, names: tuple[str, ...], words: str) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(InvalidArgument, match=words):
+        recognise(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        pytest.param("c__main__\nscale\n.", "only the script or notebook had.*scale.*model.py", id="of a notebook"),
+        pytest.param(
+            "cno_such_module_of_ours\nModel\n.", "needs the module 'no_such_module_of_ours'", id="of a module"
+        ),
+        pytest.param("cbuiltins\nlen\n.", r"holds a builtins\.builtin.*save the model alone", id="a function"),
+    ],
+)
+def test_a_pickle_of_something_else_says_what_to_do(tmp_path: Path, folder: Path, code: str, words: str) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_text(code)
+    assert recognise(path) is Kind.PICKLE
+    with pytest.raises(InvalidArgument, match=words):
+        process.convert(Kind.PICKLE, path, folder, python=sys.executable)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_an_archive_of_a_saved_model_is_to_be_unpacked_before_it_is_converted(tm
 
 
 def test_weights_alone_say_how_they_become_something_that_runs(tmp_path: Path):
-    with pytest.raises(InvalidArgument, match=r"torch\.onnx\.export"):
+    with pytest.raises(InvalidArgument, match=r"torch\.export\.save"):
         recognise(archive(tmp_path / "model.pt", "m/data.pkl", "m/data/0"))
 
 

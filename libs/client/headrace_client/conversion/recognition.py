@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import bz2
 import enum
 import json
+import lzma
+import re
+import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from headrace_client.errors import InvalidArgument, invalid
 from headrace_client.local_files import read_as
 from headrace_client.model_files import names_in, of_archive
 
 _HEAD_BYTES = 64 * 1024
+_MODEL_SUFFIXES = (".onnx", ".pkl", ".joblib", ".skops", ".ubj", ".pt", ".pt2", ".plan")
 
 
 class Kind(enum.StrEnum):
@@ -38,14 +45,33 @@ PROGRAMS = frozenset((Kind.PICKLE, Kind.EXPORTED, *CONVERTED_TOO))
 """What can do anything when it is read or run, as its framework says."""
 
 
-# By the first bytes: what others save, and how ONNX comes from it.
-_ADVICE = {
-    b"\x89HDF": "is an HDF5 file, as Keras saves: export a SavedModel and write it with tf2onnx",
-    b"\x1f\x8b": "is a gzip archive: unpack it",
-}
-# Protocols 2 to 5 of pickle; joblib writes the same.
+# By their first bytes, after an offset: what others save, and what to do about it.
+_ADVICE = (
+    (0, b"\x89HDF", "is an HDF5 file, as Keras saves: write a SavedModel with model.export(FOLDER), and register that"),
+    (0, b"\x80\x02\x8a\nl\xfc\x9cF\xf9", "is of torch.save, weights or a pickle that needs its source: {export}"),
+    (4, b"TFL3", "is a model of TensorFlow Lite: python -m tf2onnx.convert --tflite FILE --output model.onnx"),
+    (0, b"CBM1", 'is a model of CatBoost: write it with save_model("model.onnx", format="onnx")'),
+    (0, b"binf", 'is of an old XGBoost: load it with that, and save_model("model.ubj")'),
+    (0, b"GGUF", "is a language model of llama.cpp, which is not served here"),
+    (0, b"version https://git-lfs", "is a pointer of Git LFS, not the file: git lfs pull"),
+    (0, b"\x93NUMPY", "has an array of NumPy, and no model"),
+    (0, b"PAR1", "is a table (Parquet), and no model"),
+    (257, b"ustar", "is a tar archive: unpack it, and name the model in it"),
+    (5, b'\0\0\0{"', "has weights alone (safetensors): {export}"),
+    (0, b"<", "is XML or a web page, and no model that is taken here: export ONNX"),
+    (0, b"[", "is JSON, but no XGBoost model: write one with Booster.save_model"),
+)
+_EXPORT = "write the network with torch.export.save(torch.export.export(module, inputs), FILE)"
 _PLANS = (b"ptrt", b"ftrt")
+# Protocols 2 to 5 of pickle; joblib writes the same. Before them, it began with the name of a class.
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_OLD_PICKLE = re.compile(rb"c[A-Za-z_][\w.]*\n[A-Za-z_]\w*\n")
+# What joblib compresses with, and reads by itself.
+_COMPRESSED: tuple[tuple[tuple[bytes, ...], str, Callable[[], Any]], ...] = (
+    ((b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"), "gzip", lambda: zlib.decompressobj(47)),
+    ((b"BZh",), "bzip2", bz2.BZ2Decompressor),
+    ((b"\xfd7zXZ", b"\x5d\x00\x00"), "xz", lzma.LZMADecompressor),
+)
 
 
 def recognise(path: Path) -> Kind:
@@ -56,7 +82,10 @@ def recognise(path: Path) -> Kind:
         head = opened.read(_HEAD_BYTES)
     if not head:
         raise invalid("model", f"{path} is empty")
-    if head.startswith(_PICKLES):
+    for at, magic, advice in _ADVICE:
+        if head.startswith(magic, at):
+            raise _refused(path, advice.format(export=_EXPORT))
+    if _is_pickle(head):
         return Kind.PICKLE
     if head.startswith(b"PK\x03\x04"):
         # What skops writes, and MLflow by it: a description and arrays.
@@ -65,14 +94,29 @@ def recognise(path: Path) -> Kind:
         return Kind.TENSORRT
     if path.suffix == ".py":
         return Kind.PYTHON
-    for magic, advice in _ADVICE.items():
-        if head.startswith(magic):
-            raise _refused(path, advice)
+    for magics, name, decompressor in _COMPRESSED:
+        if head.startswith(magics):
+            return _of_compressed(path, head, name, decompressor())
     if head.startswith(b"tree\n"):
         return Kind.LIGHTGBM
     if head.lstrip()[:1] == b"{":
         return _of_object(path, head)
     return Kind.ONNX  # the registry says what is wrong with one that is none
+
+
+def _is_pickle(head: bytes) -> bool:
+    return head.startswith(_PICKLES) or _OLD_PICKLE.match(head) is not None
+
+
+def _of_compressed(path: Path, head: bytes, name: str, decompressor: Any) -> Kind:
+    """Return PICKLE for one of joblib that is compressed. What is decompressed to look at it is bounded."""
+    try:
+        inside = decompressor.decompress(head, 1024)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error):
+        inside = b""
+    if _is_pickle(inside):
+        return Kind.PICKLE
+    raise _refused(path, f"is compressed with {name}: unpack it, and name the model in it")
 
 
 def _of_folder(path: Path) -> Kind:
@@ -82,6 +126,11 @@ def _of_folder(path: Path) -> Kind:
         return Kind.PYTHON
     if (path / "config.pbtxt").is_file():
         raise invalid("model", f"{path} is a model of Triton: headrace models import triton {path}")
+    found = sorted(one.name for one in path.iterdir() if one.suffix in _MODEL_SUFFIXES)
+    if found:
+        raise _refused(path, f"is a folder with {', '.join(found[:5])}: name the file, {path / found[0]}")
+    if any(path.glob("*.safetensors")) and (path / "config.json").is_file():
+        raise _refused(path, f"is a folder of Hugging Face: optimum-cli export onnx --model {path} FOLDER writes ONNX")
     raise invalid("model", f"{path} is a folder with no model: no MLmodel, saved_model.pb or model.py")
 
 

@@ -3,45 +3,16 @@
 import importlib
 import importlib.metadata
 import json
-import pickle
+import sys
 
 GENERATED_ROWS = 256
+# Versions of operators that ONNX Runtime has everywhere: skl2onnx alone takes the latest, and has none for some models.
+OPSETS = {"": 18, "ai.onnx.ml": 3}
+PACKAGES = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm"}
 
 
 class Failed(Exception):
     """The file is not converted; the message says why."""
-
-
-def load(kind, path):
-    """Return the model in a file."""
-    if kind == "xgboost":
-        import xgboost
-
-        booster = xgboost.Booster(model_file=str(path))
-        objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
-        classifies = objective.startswith(("binary:", "multi:"))
-        model = xgboost.XGBClassifier() if classifies else xgboost.XGBRegressor()
-        model.load_model(path)
-        return model
-    if kind == "lightgbm":
-        import lightgbm
-
-        return lightgbm.Booster(model_file=str(path))
-    if kind == "skops":
-        import skops.io
-
-        strange = skops.io.get_untrusted_types(file=path)
-        if strange:
-            raise Failed(
-                f"holds types that skops does not trust ({', '.join(strange)}): save it as a pickle, and --trust"
-            )
-        return skops.io.load(path)
-    try:
-        import joblib
-
-        return joblib.load(path)
-    except ImportError:
-        return pickle.loads(path.read_bytes())
 
 
 class Source:
@@ -51,9 +22,9 @@ class Source:
         self.model = model
         self.module = type(model).__module__.split(".")[0]
         self.names = self._names()
-        columns = len(given) > 1 or (self.module == "sklearn" and self.names is not None)
-        # One input for each column of a table, or one of all features.
-        self.columns = (list(given) or self.names) if columns else None
+        # One input for each column of a table, or one of all features; the second is what boosters take.
+        by_column = self.module == "sklearn" and list(given) != ["features"] and (given or self.names is not None)
+        self.columns = (list(given) or self.names) if by_column else None
 
     def _names(self):
         if self.module == "lightgbm":
@@ -76,9 +47,20 @@ class Source:
             raise Failed(f"{type(self.model).__name__} does not say how many features it takes: give rows")
         return int(width)
 
-    @property
-    def classifies(self):
-        return hasattr(self.model, "predict_proba")
+    def categories(self):
+        """Return how many values each feature has that is a category, by its place: its values are 0, 1, …"""
+        if self.module == "xgboost":
+            booster = self.model.get_booster()
+            places = [at for at, kind in enumerate(booster.feature_types or []) if kind == "c"]
+            if not places:
+                return {}
+            trees = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
+            return dict.fromkeys(places, 1 + max((one for tree in trees for one in tree["categories"]), default=0))
+        if self.module == "lightgbm":
+            told = getattr(self.model, "booster_", self.model).dump_model()["feature_infos"]
+            names = list(getattr(self.model, "booster_", self.model).feature_name())
+            return {names.index(name): max(one["values"]) + 1 for name, one in told.items() if one["values"]}
+        return {}
 
     def convert(self, given):
         """Return the ONNX model and the name of the converter."""
@@ -90,30 +72,113 @@ class Source:
             if self.module == "lightgbm":
                 return onnxmltools.convert_lightgbm(self.model, initial_types=types, zipmap=False), "onnxmltools"
             # The converter wants names that count; those of the columns stay in the contract.
-            self.model.get_booster().feature_names = None
-            return onnxmltools.convert_xgboost(self.model, initial_types=types), "onnxmltools"
-        import skl2onnx
+            booster, names = self.model.get_booster(), self.model.get_booster().feature_names
+            booster.feature_names = None
+            try:
+                return onnxmltools.convert_xgboost(self.model, initial_types=types), "onnxmltools"
+            finally:
+                booster.feature_names = names
         from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
-        if self.columns is None:
-            types = [("features", FloatTensorType([None, self.width]))]
-        else:
-            text = {name for name, rows in given.items() if any(isinstance(value, str) for value in flat(rows))}
+        _know_boosters()
+        text = {name for name, rows in given.items() if any(isinstance(value, str) for value in flat(rows))}
+        if self.columns is not None:
             kinds = {name: StringTensorType if name in text else FloatTensorType for name in self.columns}
-            types = [(name, kind([None, 1])) for name, kind in kinds.items()]
-        options = {"zipmap": False} if self.classifies else None
-        return skl2onnx.to_onnx(self.model, initial_types=types, options=options), "skl2onnx"
+            try:
+                proto = self._by_skl2onnx([(name, kind([None, 1])) for name, kind in kinds.items()])
+            except Failed:
+                raise
+            except Exception as error:
+                # Most estimators take one tensor only, unless columns are told apart before them.
+                if text and type(error).__name__ == "InvalidInputLengthException":
+                    told = "takes texts beside numbers in one estimator, which skl2onnx does not convert"
+                    raise Failed(f"{told}: encode them first, in a ColumnTransformer with OneHotEncoder") from None
+                if text or self.names is None:
+                    raise
+                self.columns = None
+            else:
+                return _with_names(proto, self.columns), "skl2onnx"
+        try:
+            return self._by_skl2onnx([("features", FloatTensorType([None, self.width]))]), "skl2onnx"
+        except RuntimeError as error:
+            if given or self.names is None:
+                raise
+            said = str(error).partition(". ")[0][:300]
+            raise Failed(
+                f"is not converted with numbers alone ({said}): rows as --artifact validation.json=FILE say which "
+                "columns are texts"
+            ) from None
+
+    def _by_skl2onnx(self, types):
+        import skl2onnx
+        from sklearn.base import is_classifier
+
+        options = {"zipmap": False} if is_classifier(self.model) else None
+        try:
+            return skl2onnx.to_onnx(self.model, initial_types=types, options=options, target_opset=OPSETS)
+        except Exception as error:
+            if type(error).__name__ not in ("MissingShapeCalculator", "MissingConverter"):
+                raise
+            said = str(error).partition("\n")[0]
+            raise Failed(f"has a step that skl2onnx does not convert: {said[:300]}; serve it as model.py") from None
 
     def answers(self, inputs):
-        """Return what the framework answers to the inputs of the ONNX model."""
+        """Return what the framework answers to the inputs of the ONNX model: scores of classes where it has them."""
         import numpy as np
 
-        rows = next(iter(inputs.values()))
-        if self.columns is not None:
+        if self.columns is None:
+            rows = inputs["features"]
+            if self.module == "sklearn":
+                rows = rows.astype(np.float64)  # as it was fitted: some refuse others
+                if self.names is not None:
+                    import pandas
+
+                    rows = pandas.DataFrame(rows, columns=self.names)
+        else:
             import pandas
 
-            rows = pandas.DataFrame({name: inputs[name][:, 0] for name in self.columns})
-        return np.asarray(self.model.predict_proba(rows) if self.classifies else self.model.predict(rows))
+            values = {name: inputs[name][:, 0] for name in self.columns}
+            rows = pandas.DataFrame(
+                {name: one if one.dtype == object else one.astype(np.float64) for name, one in values.items()}
+            )
+        if hasattr(self.model, "predict_proba"):
+            return np.asarray(self.model.predict_proba(rows))
+        found = np.asarray(self.model.predict(rows))
+        if type(self.model).__name__ == "Booster":
+            objective = self.model.dump_model().get("objective", "").partition(" ")[0]
+            if objective in ("binary", "cross_entropy"):  # of the second class alone
+                return np.column_stack((1 - found, found))
+        return found
+
+
+def _know_boosters():
+    """Have skl2onnx convert boosters that are steps of a pipeline: they are where the pickle imported them."""
+    made_by = {"xgboost": ("XGB", "XGBoost"), "lightgbm": ("LGBM", "LightGbm")}
+    for module in made_by.keys() & sys.modules.keys():
+        from skl2onnx import update_registered_converter
+        from skl2onnx.common import shape_calculator
+
+        prefix, file = made_by[module]
+        converter = importlib.import_module(f"onnxmltools.convert.{module}.operator_converters.{file}")
+        options = {"nocl": [True, False], "zipmap": [True, False, "columns"], "raw_scores": [True, False]}
+        for kind, more in (("Classifier", {"options": options}), ("Regressor", {"options": {"split": None}})):
+            update_registered_converter(
+                getattr(sys.modules[module], prefix + kind),
+                f"{prefix}{kind}",
+                getattr(shape_calculator, f"calculate_linear_{kind.lower()}_output_shapes"),
+                getattr(converter, f"convert_{module}"),
+                **more,
+            )
+
+
+def _with_names(proto, names):
+    """Return a model whose inputs have the names of columns: skl2onnx puts `_` for what no identifier has."""
+    renamed = {port.name: name for port, name in zip(proto.graph.input, names, strict=True)}
+    for node in proto.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+    for port in proto.graph.input:
+        port.name = renamed[port.name]
+    return proto
 
 
 def flat(rows):
@@ -125,10 +190,12 @@ def flat(rows):
             yield row
 
 
-def inputs_of(session, given):
+def inputs_of(session, given, source):
     """Return rows for the inputs of a session: those that are given, or random ones."""
     import numpy as np
 
+    if source.columns is None and given and "features" not in given:
+        given = {"features": _side_by_side(given, source)}
     inputs = {}
     for port in session.get_inputs():
         text = "string" in port.type
@@ -138,25 +205,37 @@ def inputs_of(session, given):
         elif given or text:
             raise Failed(f"the rows have no '{port.name}': give them as --artifact validation.json=FILE")
         else:
-            inputs[port.name] = np.random.default_rng(0).normal(size=(GENERATED_ROWS, port.shape[1])).astype(np.float32)
+            random = np.random.default_rng(0)
+            inputs[port.name] = random.normal(size=(GENERATED_ROWS, port.shape[1])).astype(np.float32)
+            for at, values in source.categories().items():
+                inputs[port.name][:, at] = random.integers(0, values, GENERATED_ROWS)
     return inputs
 
 
-def from_table(kind, path, given, opened):
+def _side_by_side(given, source):
+    """Return columns of rows as one tensor, in the order of the model."""
+    names = source.names or list(given)
+    given = {name.replace(" ", "_") if name not in names else name: rows for name, rows in given.items()}  # LightGBM
+    if missing := [name for name in names if name not in given]:
+        raise Failed(f"the rows have no '{missing[0]}': give them as --artifact validation.json=FILE")
+    columns = [[value for row in given[name] for value in (row if isinstance(row, list) else [row])] for name in names]
+    for name, values in zip(names, columns, strict=True):
+        if any(isinstance(value, str) for value in values):
+            raise Failed(f"takes numbers, and the rows have texts as '{name}': give the numbers of these categories")
+    return list(zip(*columns, strict=True))
+
+
+def from_table(model, given, opened):
     """Return the ONNX file, inputs by name, what the framework answers to them, and what is said of it.
 
     opened: makes a session of ONNX Runtime.
     """
-    source = Source(load(kind, path), given)
-    if source.module not in ("sklearn", "xgboost", "lightgbm"):
-        made = f"{type(source.model).__module__}.{type(source.model).__name__}"
-        raise Failed(f"holds a {made}; known are models of scikit-learn, XGBoost and LightGBM")
+    source = Source(model, given)
     proto, converter = source.convert(given)
     content = proto.SerializeToString()
-    inputs = inputs_of(opened(content), given)
-    packages = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm"}
+    inputs = inputs_of(opened(content), given, source)
     told = {
-        "framework": f"{packages[source.module]} {importlib.import_module(source.module).__version__}",
+        "framework": f"{PACKAGES[source.module]} {importlib.import_module(source.module).__version__}",
         "converter": f"{converter} {importlib.metadata.version(converter)}",
         "generated": not given,
         "columns": source.names if source.columns is None and source.names else [],

@@ -62,7 +62,11 @@ def distance(found, wanted):
 
     difference = scale = 0.0
     for name, values in wanted.items():
-        values = np.asarray(values).astype(np.float64)
+        values = np.asarray(values)
+        if values.dtype.kind in "OUS":  # labels: they are the same, or not
+            difference = max(difference, float((np.asarray(found[name]).astype(str) != values.astype(str)).any()))
+            continue
+        values = values.astype(np.float64)
         got = np.asarray(found[name]).reshape(values.shape).astype(np.float64)
         apart = np.abs(got - values)
         apart[(got == values) | (np.isnan(got) & np.isnan(values))] = 0
@@ -84,14 +88,14 @@ def listed(array, sizes):
     return value(rows[:KEPT_ROWS].tolist())
 
 
-def convert(kind, path, folder, tables, networks):
+def convert(kind, path, folder, loading, tables, networks):
     """Convert one file, and return what is said of it."""
     rows_file = folder / "rows.json"
     given = json.loads(rows_file.read_bytes())["inputs"] if rows_file.exists() else {}
     if kind in networks.CONVERTERS:
         content, inputs, wanted, told = networks.CONVERTERS[kind](path, given)
     else:
-        content, inputs, wanted, told = tables.from_table(kind, path, given, opened)
+        content, inputs, wanted, told = tables.from_table(loading.load(kind, path), given, opened)
     session = opened(content)
     sizes = {port.name: port.shape for port in (*session.get_inputs(), *session.get_outputs())}
     names = [port.name for port in session.get_outputs()]
@@ -111,14 +115,14 @@ def convert(kind, path, folder, tables, networks):
 
 def main():
     kind, path, folder = sys.argv[1], Path(sys.argv[2]).resolve(), Path(sys.argv[3]).resolve()
-    tables, networks = beside("tables"), beside("networks")
+    loading, tables, networks = beside("loading"), beside("tables"), beside("networks")
     os.chdir(folder)
     try:
         beside("confinement").confine(CPU_S)
         # What frameworks print is not the answer.
         with contextlib.redirect_stdout(sys.stderr):
-            answer = convert(kind, path, folder, tables, networks)
-    except (tables.Failed, networks.Failed) as error:
+            answer = convert(kind, path, folder, loading, tables, networks)
+    except (loading.Failed, tables.Failed, networks.Failed) as error:
         answer = {"failed": str(error)}
     except ImportError as error:
         lacks = f"needs packages that {sys.executable} does not have ({error})"
