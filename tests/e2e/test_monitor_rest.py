@@ -206,11 +206,12 @@ def test_a_bad_query_is_refused_by_its_field(served: Served, message: monitor_pb
     assert field in (*refusal.fields, refusal.message.partition(":")[0]), refusal
 
 
-def test_what_data_planes_report_is_not_taken_from_outside(served: Served):
+def test_what_data_planes_and_batchers_report_is_not_taken_from_outside(served: Served):
     requests = {
         "ReportCounters": ingest_pb2.ReportCountersRequest(data_plane="x", process=str(uuid.uuid4()), sequence=1),
         "ReportPredictions": ingest_pb2.ReportPredictionsRequest(data_plane="x", process=str(uuid.uuid4()), sequence=1),
         "ReportShadowPairs": ingest_pb2.ReportShadowPairsRequest(),
+        "ReportUsage": ingest_pb2.ReportUsageRequest(pool="x", process="x", sequence=1),
     }
     (service,) = ingest_pb2.DESCRIPTOR.services_by_name.values()
     assert set(requests) == {method.name for method in service.methods}
