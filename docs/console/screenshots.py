@@ -1,13 +1,15 @@
 """Writes pictures of the console's pages beside this file: `make screenshots`, after `make demo`.
 
-Each page light, dark, and as wide as a telephone. It drives the machine's own Chromium.
+Each page light, dark, and as wide as a telephone; three on a large screen. It drives the machine's own Chromium.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from headrace_stack.debian_programs import find_browser
@@ -24,7 +26,7 @@ PAGES = {
     "data": "models/digits/data",
     "shadow": "models/digits/shadow",
     "experiments": "experiments",
-    "experiment": "experiments#first",
+    "experiment": "models/feed/experiments#first",
     "predictions": "predictions",
     "pools": "pools",
     "pool": "pools/default",
@@ -37,7 +39,17 @@ PAGES = {
 }
 # The first of a list.
 FIRST = "#first"
-LOOKS = {"light": ("light", 960, 600), "dark": ("dark", 960, 600), "telephone": ("light", 360, 640)}
+LOOKS = {
+    "light": ("light", 960, 600),
+    "dark": ("dark", 960, 600),
+    "telephone": ("light", 360, 640),
+    "wide": ("light", 1440, 900),
+}
+# On a large screen these show whether room is used: the repository keeps no more of them.
+WIDE = frozenset(("home", "data", "experiment"))
+# Of a machine that does other things besides.
+_PAGE_MS = 120_000
+_AWAY = re.compile("does not answer|or is down")
 
 
 def link() -> str:
@@ -54,23 +66,31 @@ def explained() -> str:
     return f"predictions?id={answer['prediction_id']}"
 
 
-def pictures(running: Browser) -> None:
-    """Write every page in every look."""
-    pages = {**PAGES, "predictions": explained()}
+def pictures(running: Browser, wanted: Sequence[str]) -> None:
+    """Write these pages in every look."""
+    pages = {name: PAGES[name] for name in wanted}
+    if "predictions" in pages:
+        pages["predictions"] = explained()
     for look, (scheme, width, height) in LOOKS.items():
         context = running.new_context(
             color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": height}
         )
+        context.set_default_timeout(_PAGE_MS)
         page = context.new_page()
         page.goto(link())
         home = page.url
         for name, path in pages.items():
+            if look == "wide" and name not in WIDE:
+                continue
             page.goto(home + path.removesuffix(FIRST))
             if path.endswith(FIRST):
                 first = page.locator("tbody th a").first
                 if not first.count():
                     continue  # there is none: its picture stays as it was
                 page.goto(home.removesuffix("/console/") + (first.get_attribute("href") or ""))
+            if page.locator(".missing").get_by_text(_AWAY).count():
+                sys.stderr.write(f"{name}, {look}: a service does not answer, and the picture stays as it was\n")
+                continue
             page.screenshot(path=HERE / f"{name}-{look}.png")
         context.close()
 
@@ -82,7 +102,7 @@ def main() -> int:
         return 1
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        pictures(running)
+        pictures(running, sys.argv[1:] or list(PAGES))
         running.close()
     return 0
 

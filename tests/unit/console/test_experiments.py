@@ -35,7 +35,7 @@ def test_each_metric_of_each_variant_has_its_band_and_what_is_not_known_yet_is_a
 
 def test_an_experiment_of_weeks_is_marked_by_days():
     points = [point(24 * day, relative=0.1, relative_low=0.0, relative_high=0.2) for day in range(9)]
-    assert ">12-01<title>" in str(effects(points)[0][2])
+    assert ">11-29<title>" in str(effects(points)[0][2])
 
 
 def test_before_the_first_answer_there_is_nothing_to_draw():

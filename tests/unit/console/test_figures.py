@@ -1,5 +1,6 @@
 """Numbers on pages: never with an exponent that a person has to work out."""
 
+import re
 import time as clock
 from datetime import UTC, datetime, timedelta
 
@@ -46,3 +47,11 @@ def test_times_of_a_chart_are_in_utc_until_a_script_has_read_them():
     drawn = lines([Line("effect", [1.0, 2.0])], [NOON, NOON + timedelta(days=1)], label="effect")
     assert 'data-time="2026-11-29T12:00:00Z" data-form="%d. %H:%M">29. 12:00<title>2026-11-29 12:00:00 UTC' in drawn
     assert ">UTC</text>" in drawn
+
+
+def test_what_happened_soon_after_each_other_is_drawn_near_each_other():
+    times = [NOON, NOON + timedelta(minutes=1), NOON + timedelta(minutes=100)]
+    drawn = lines([Line("effect", [1.0, 2.0, 3.0])], times, label="effect")
+    first, second, third = (float(x) for x in re.findall(r'<circle class="dot one" cx="([\d.]+)"', drawn))
+    assert second - first < (third - first) / 50
+    assert len(set(re.findall(r'data-form="%H:%M">([\d:]+)<', drawn))) == 6, "no time twice"
