@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -14,6 +14,7 @@ import aioboto3
 from google.protobuf.message import Message
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
+from headrace.tensor.v1 import tensor_pb2
 from headrace_batcher.service import start
 from headrace_batcher.settings import BatcherSettings
 from headrace_runtime.artifacts.place import Place
@@ -81,6 +82,22 @@ class BatcherRig:
             else:
                 setattr(made.serving, field, value)
         return made
+
+    async def python(
+        self, name: str, files: Mapping[str, bytes], contract: tensor_pb2.ServingContract | None = None
+    ) -> control_pb2.ResolvedVersion:
+        """Store a version of Python code; return it, resolved."""
+        artifacts = []
+        for file, content in files.items():
+            blob = sha256(content).hexdigest()
+            await put_blob(self.s3, blob, content)
+            kind = registry_pb2.Artifact.TYPE_PYTHON if file.endswith(".py") else registry_pb2.Artifact.TYPE_JSON
+            artifacts.append(registry_pb2.Artifact(name=file, type=kind, sha256=blob, size_bytes=len(content)))
+        version = resolved_version(name, "v1", artifacts=artifacts)
+        version.format = registry_pb2.FORMAT_PYTHON
+        if contract is not None:
+            version.contract.CopyFrom(contract)
+        return version
 
     async def until_failed(self, digest: str, *, within: float = 30.0) -> str:
         """Return the reason with which the only batcher reports a version as failed."""

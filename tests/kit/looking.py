@@ -22,6 +22,7 @@ from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.layers import Layers
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.metrics import Counts
+from headrace_router.data.lookup.parts import AnswersInParts
 from headrace_router.data.messages import Answer, Call, Request, Tensors
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import Table, table_of
@@ -145,7 +146,8 @@ class Bench:
         self.memory = Memory(memory_bytes, 1 << 16)
         store = None if alone else self.store
         self.layers = Layers(self.memory, store, self.counts, max_entry_bytes=1 << 16, now=self.loop.time)
-        self.lookup = Lookup(self.online, self.layers, self.counts, default_ttl_s=ttl_s, loop=self.loop)  # type: ignore[arg-type]
+        parts = AnswersInParts(self.online, max_per_client=2, max_per_model=3, loop=self.loop)  # type: ignore[arg-type]
+        self.lookup = Lookup(self.online, self.layers, self.counts, parts, default_ttl_s=ttl_s, loop=self.loop)  # type: ignore[arg-type]
         self.table = self.put_table(**how)
 
     def put_table(self, *, epoch: int = 0, generation: int = 0, **how: Any) -> Table:

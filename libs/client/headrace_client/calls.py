@@ -141,6 +141,7 @@ def invoke(
     headers: tuple[tuple[str, str], ...] = (),
     trailers: Callable[[Mapping[str, str | bytes]], None] | None = None,
     listen: Callable[[], Callable[[Any], None]] | None = None,
+    repeatable: Callable[[], bool] = lambda: True,
 ) -> Operation[Response]:
     """Return the answer of an RPC, tried again within `timeout_s` where that is safe. Raises a HeadraceError.
 
@@ -148,6 +149,7 @@ def invoke(
     call passes through, the same over all tries; made when empty. hedge_after_s: None sends nothing twice at a time.
     headers: sent besides. trailers: is told what came with the answer.
     listen: of an RPC that answers with a stream, what takes the answers of a try; made anew for each.
+    repeatable: asked after a try that failed, whether there may be another one.
     """
     deadline = session.monotonic() + timeout_s
     session.budget.earn()
@@ -178,7 +180,7 @@ def invoke(
                 next_wait(
                     error, attempt=attempt, remaining_s=remaining_s, policy=session.retry, random=session.random()
                 )
-                if idempotent
+                if idempotent and repeatable()
                 else None
             )
             if wait_s is None or not session.budget.spend():

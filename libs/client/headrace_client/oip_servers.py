@@ -29,12 +29,14 @@ def described(target: str, model: str, version: str = "") -> ServedModel:
     messages, stubs = _protocol()
     with grpc.insecure_channel(target) as channel:
         request = messages.ModelMetadataRequest(name=model, version=version)
+        stub = stubs.GRPCInferenceServiceStub(channel)
         try:
-            told = stubs.GRPCInferenceServiceStub(channel).ModelMetadata(request, timeout=TIMEOUT_S)
+            told = stub.ModelMetadata(request, timeout=TIMEOUT_S)
         except grpc.RpcError as error:
             said: Any = error
             raise invalid("target", f"server '{target}' does not describe '{model}': {said.details()}") from None
-    contract = tensor_pb2.ServingContract()
+        decoupled = _decoupled(stub, messages.ModelConfigRequest(name=model, version=version))
+    contract = tensor_pb2.ServingContract(decoupled=decoupled)
     for side, tensors in ((contract.inputs, told.inputs), (contract.outputs, told.outputs)):
         if not tensors:
             raise invalid("model", f"server '{target}' does not say the tensors of '{model}': state a contract")
@@ -44,6 +46,14 @@ def described(target: str, model: str, version: str = "") -> ServedModel:
             row = shape[1:] if shape[:1] in ([-1], [1]) else shape
             side.add(name=tensor.name, datatype=tensor.datatype, shape=row)
     return ServedModel(told.platform, contract)
+
+
+def _decoupled(stub: Any, request: Any) -> bool:
+    """Return whether a model answers in parts, which Triton says in its configuration, and other servers nowhere."""
+    try:
+        return stub.ModelConfig(request, timeout=TIMEOUT_S).config.model_transaction_policy.decoupled
+    except grpc.RpcError:
+        return False
 
 
 def server_file(target: str, model: str, version: str, folder: Path) -> ModelFiles:

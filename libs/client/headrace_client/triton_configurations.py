@@ -62,8 +62,6 @@ def refuse_unservable(config: Any, folder: Path) -> None:
     for told, _ in config.ListFields():
         if told.name in _NEEDED:
             raise invalid("model", f"{folder} {_NEEDED[told.name]}")
-    if config.model_transaction_policy.decoupled:
-        raise invalid("model", f"{folder} answers a request with none or many responses (decoupled); one is expected")
     named = _PARAMETERS_READ & set(config.parameters)
     of_trees = {name: config.parameters[name].string_value.lower() for name in named}
     classifies = "true" in (of_trees.get("is_classifier"), of_trees.get("output_class"))
@@ -96,6 +94,7 @@ def serving_of(config: Any) -> Serving:
 def contract_of(config: Any) -> tensor_pb2.ServingContract:
     """Return the tensors as the model has them, rows apart."""
     contract, rows_first = tensor_pb2.ServingContract(), config.max_batch_size > 0
+    contract.decoupled = config.model_transaction_policy.decoupled
     for side, entries in (("inputs", config.input), ("outputs", config.output)):
         for entry in entries:
             shape = list(entry.reshape.shape if entry.HasField("reshape") else entry.dims)

@@ -66,6 +66,8 @@ def _read(folder: Path, scratch: Path) -> TritonModel:
     refuse_unservable(config, folder)
     version = _newest(folder, set(config.version_policy.specific.versions))
     kept_as = _format_of(config, folder, version)
+    if config.model_transaction_policy.decoupled and kept_as != "python":
+        raise invalid("model", f"{folder} answers in parts (decoupled), which no pool does for {kept_as}")
     model = _model(config, kept_as, version, scratch)
     dropped = [*dropped_of(config), *(f"{version.name}/{name}: no file of a version" for name in model.left_out)]
     others = sorted(one.name for one in folder.iterdir() if one.is_dir() and one.name.isdecimal() and one != version)

@@ -70,11 +70,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """Inputs and outputs of a version, in the order of the model."""
+    """Inputs and outputs of a version, in the order of the model. decoupled: whether a request has any number of
+    responses."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     example: Example = Example()
+    decoupled: bool = False
 
     @property
     def batched(self) -> bool:
@@ -95,6 +97,7 @@ def from_proto(contract: tensor_pb2.ServingContract) -> Contract:
         tuple(map(_spec, contract.inputs)),
         tuple(map(_spec, contract.outputs)),
         Example(tuple(contract.example.inputs), tuple(contract.example.dims)),
+        contract.decoupled,
     )
 
 

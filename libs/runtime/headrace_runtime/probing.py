@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 
 from headrace_runtime import examples, shapes
-from headrace_runtime.backends.backend import Backend, LoadError, ModelError
+from headrace_runtime.backends.backend import Backend, LoadError, ModelError, stream
 from headrace_runtime.contract import Contract
+from headrace_runtime.shapes import OutputTensor
 
 # Sizes whose first execution takes longer than this are not run a second time to be measured.
 _SLOW_S = 0.1
@@ -58,14 +60,23 @@ class Probe:
             measured(rows, seconds)
 
     async def run(self, rows: int) -> float:
-        """Run one batch and check its answer; return how long it took, in seconds.
+        """Run one batch and check its answer, the first one of a version that answers in parts; return how long it
+        took, in seconds.
 
         Raises ModelError, WrongOutput, BackendLost.
         """
         inputs = examples.rows_of(self._layout, self._contract.example, rows)
         started = self._now()
-        outputs = await self._backend.infer(self._name, self._layout, rows, inputs)
+        outputs = await self._outputs(rows, inputs)
         seconds = self._now() - started
+        if outputs is None:
+            return seconds
         for output in shapes.outputs_in_order(self._contract, rows, outputs):
             shapes.slice_output(output, [rows])
         return seconds
+
+    async def _outputs(self, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor] | None:
+        if not self._contract.decoupled:
+            return await self._backend.infer(self._name, self._layout, rows, inputs)
+        async with aclosing(stream(self._backend, self._name, self._layout, rows, inputs)) as parts:
+            return await anext(parts, None)

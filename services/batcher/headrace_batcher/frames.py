@@ -18,8 +18,9 @@ from headrace_servicekit.calls import valid_traceparent
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Code, InvalidArgument
 
-from headrace_batcher.decisions.answers import NOT_LOADED, STOPPING, Answer, Failure
-from headrace_batcher.decisions.work import BATCH, ONLINE, SHADOW, Work
+from headrace_batcher.decisions.answers import ANSWERS_IN_PARTS, NOT_LOADED, STOPPING, Answer, Failure
+from headrace_batcher.decisions.part_flow import PartFlow
+from headrace_batcher.decisions.work import BATCH, DONE, ONLINE, SHADOW, Work
 from headrace_batcher.roster import Announcement, Roster
 
 # Bounds of one frame; a single answer may be larger.
@@ -98,11 +99,12 @@ class Exchange:
         self._something_to_send.wake()
 
     def report_waiting(self) -> None:
-        """Tell the load where all that is open waits for versions that are not in memory: such silence is no hang.
+        """Tell the load where all that is open waits for versions that are not in memory, or is answered in parts: such
+        silence is no hang.
 
         Where anything else is open it should be answered, and if it is not the peer should know.
         """
-        if self._open and all(work.batcher.sleeps for work in self._open.values()):
+        if self._open and all(work.batcher.sleeps or work.flow is not None for work in self._open.values()):
             self._something_to_send.wake()
 
     def finish(self) -> None:
@@ -137,12 +139,21 @@ class Exchange:
             if request.request_id or request.traceparent:
                 work.request_id = request.request_id
                 work.traceparent = request.traceparent if valid_traceparent(request.traceparent) else ""
+            if batcher.contract.decoupled:
+                if not request.parts_at_once:
+                    self._add_failure(request.id, ANSWERS_IN_PARTS)
+                    continue
+                work.flow = PartFlow(request.parts_at_once)
             if self._open.setdefault(work.id, work) is not work:
                 raise InvalidArgument(f"request id {work.id} is in use on this stream", reason="DUPLICATE_ID")
             if work.wanted and max(work.wanted) >= len(batcher.contract.outputs):
                 self.settle(work, Failure(Code.INVALID_ARGUMENT, "UNKNOWN_OUTPUT", "no such output"))
                 continue
             batcher.submit(work)
+        for taken in frame.taken:
+            work = self._open.get(taken.id)
+            if work is not None and work.flow is not None:
+                work.flow.taken(taken.count)
         for cancelled in frame.cancelled:
             work = self._open.pop(cancelled, None)
             if work is not None:
@@ -157,19 +168,42 @@ class Exchange:
         if isinstance(outcome, Failure):
             self._add_failure(work.id, outcome)
             return
+        if work.flow is not None:  # the parts were sent before
+            self._respond(work, outcome, b"")
+            return
+        outputs = self._encoded(work, outcome)
+        if outputs is not None:
+            self._respond(work, outcome, outputs)
+
+    def part(self, work: Work, part: Answer) -> int:
+        """Put one of several answers to a request into the next frame."""
+        outputs = self._encoded(work, part)
+        if outputs is None:
+            self._open.pop(work.id, None)
+            work.state = DONE
+            return 0
+        self._respond(work, part, outputs).more = True
+        return len(outputs)
+
+    def _encoded(self, work: Work, outcome: Answer) -> bytes | None:
+        """Return the outputs of an answer, None for those that no message may have, of which the peer is told."""
         outputs = work.batcher.encoder.encode(work.wanted, work.rows, outcome.row_shapes, outcome.values)
         size = len(outputs)
         if size > self._max_answer_bytes:
             message = f"the answer has {size} bytes, more than a message may have: ask for fewer rows or outputs"
             self._add_failure(work.id, Failure(Code.RESOURCE_EXHAUSTED, "ANSWER_TOO_LARGE", message))
-            return
+            return None
+        return outputs
+
+    def _respond(self, work: Work, outcome: Answer, outputs: bytes) -> batcher_pb2.InferResponse:
         # Field by field: keywords take half as long again.
-        response = self._next_frame(size).responses.add()
+        response = self._next_frame(len(outputs)).responses.add()
         response.id, response.outputs = work.id, outputs
         response.batch_rows, response.batch_requests = outcome.batch_rows, outcome.batch_requests
         response.queue_us, response.compute_us = int(outcome.queue_s * 1e6), int(outcome.compute_s * 1e6)
         if outcome.invalid_rows:
             response.invalid_rows = outcome.invalid_rows
+        return response
 
     @property
     def open_requests(self) -> int:

@@ -59,6 +59,9 @@ class BatchCounters:
         self.loaded_on_demand = 0
         self.padded_bytes = 0
         self.padding_bytes = 0
+        self.parts = 0
+        self.part_bytes = 0
+        self.parts_waited_s = 0.0
         self.shed: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.queued_rows: Callable[[], int] = lambda: 0
@@ -87,6 +90,13 @@ class BatcherCollector(Collector):
                 lambda c: c.padded_bytes,
             ),
             ("batcher_padding_bytes", "Bytes of padding: what is computed in vain.", lambda c: c.padding_bytes),
+            ("batcher_parts", "Parts that were sent of answers that have several.", lambda c: c.parts),
+            ("batcher_part_bytes", "Bytes of these parts.", lambda c: c.part_bytes),
+            (
+                "batcher_parts_waited_seconds",
+                "How long models waited for whoever takes the parts.",
+                lambda c: c.parts_waited_s,
+            ),
             (
                 "batcher_versions_loaded_on_demand",
                 "Times that an evicted version was loaded because somebody asked for it.",

@@ -1,21 +1,16 @@
 """A batcher with Python versions beside ONNX ones: the same handler in both forms, and code that ends its process."""
 
 import json
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import control_pb2
-from headrace.tensor.v1 import tensor_pb2
 
 from examples.handler import graph
 from tests.kit import onnx_models
 from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_service import BatcherRig, put_blob
-from tests.kit.control import resolved_version
+from tests.kit.batcher_service import BatcherRig
 
-Artifact = registry_pb2.Artifact
 HANDLER = Path(graph.__file__).with_name("model.py").read_bytes()
 FRAGILE = b"""
 import os
@@ -31,29 +26,12 @@ class TritonPythonModel:
 """
 
 
-async def python(
-    rig: BatcherRig, name: str, files: dict[str, bytes], told: tensor_pb2.ServingContract | None = None
-) -> control_pb2.ResolvedVersion:
-    """Store a version of Python code; return it, resolved."""
-    artifacts = []
-    for file, content in files.items():
-        blob = sha256(content).hexdigest()
-        await put_blob(rig.s3, blob, content)
-        kind = Artifact.TYPE_PYTHON if file.endswith(".py") else Artifact.TYPE_JSON
-        artifacts.append(Artifact(name=file, type=kind, sha256=blob, size_bytes=len(content)))
-    version = resolved_version(name, "v1", artifacts=artifacts)
-    version.format = registry_pb2.FORMAT_PYTHON
-    if told is not None:
-        version.contract.CopyFrom(told)
-    return version
-
-
 async def test_the_handler_answers_alike_as_code_and_as_a_graph(rig: BatcherRig):
     told = graph.weights()
     model = onnx_models.TinyModel(graph.graph(told).SerializeToString(), graph.contract(), lambda _rows: {})
     as_graph = await rig.version("graph", model)
     files = {"model.py": HANDLER, "weights.json": json.dumps(told).encode()}
-    as_code = await python(rig, "code", files, graph.contract())
+    as_code = await rig.python("code", files, graph.contract())
     rig.want(as_graph, as_code)
     draw = np.random.default_rng(1)
     rows = [draw.normal(size=(9, size)).astype("<f4") for size in (graph.USER, graph.ITEM, graph.CONTEXT)]
@@ -72,7 +50,7 @@ async def test_the_handler_answers_alike_as_code_and_as_a_graph(rig: BatcherRig)
 
 async def test_a_request_that_takes_the_code_down_is_quarantined_and_others_keep_answering(onnx_rig: BatcherRig):
     code, neighbour = (
-        await python(onnx_rig, "fragile", {"model.py": FRAGILE}),
+        await onnx_rig.python("fragile", {"model.py": FRAGILE}),
         await onnx_rig.version("neighbour", onnx_models.identity()),
     )
     onnx_rig.want(code, neighbour)
@@ -96,7 +74,7 @@ async def test_a_request_that_takes_the_code_down_is_quarantined_and_others_keep
 
 
 async def test_a_pool_that_runs_no_code_says_what_it_runs(onnx_rig: BatcherRig):
-    code = await python(onnx_rig, "code", {"model.py": FRAGILE})
+    code = await onnx_rig.python("code", {"model.py": FRAGILE})
     onnx_rig.want(code)
     async with onnx_rig.running():
         assert await onnx_rig.until_failed(code.digest) == "it is python, and this pool runs oip, onnx"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 from headrace_router.data.transports.part_answers import MOST_PARTS, answer_in_parts
@@ -12,6 +12,7 @@ from headrace_router.data.transports.rest.event_stream import Events
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import eventually, patience
 
+Give = Callable[[str], Awaitable[None]]
 PARTS = [(number, str(number)) for number in range(3 * MOST_PARTS)]
 
 
@@ -24,9 +25,9 @@ async def test_who_does_not_read_has_no_more_parts_begun_than_may_be_under_way()
     written: list[int] = []
     reads = asyncio.Event()
 
-    async def predict(part: str) -> str:
+    async def predict(part: str, give: Give) -> None:
         begun.append(part)
-        return part
+        await give(part)
 
     async def write(first_row: int, answer: str) -> None:
         await reads.wait()
@@ -56,7 +57,7 @@ async def test_an_error_ends_the_parts_that_are_under_way_and_begins_no_more():
     begun: list[str] = []
     cancelled: list[str] = []
 
-    async def predict(part: str) -> str:
+    async def predict(part: str, _give: Give) -> None:
         begun.append(part)
         if part == "3":
             raise Unavailable("no", reason="NO_BACKEND")
@@ -65,7 +66,6 @@ async def test_an_error_ends_the_parts_that_are_under_way_and_begins_no_more():
         except asyncio.CancelledError:
             cancelled.append(part)
             raise
-        return part
 
     async def write(first_row: int, answer: str) -> None:
         raise AssertionError("nothing is answered")

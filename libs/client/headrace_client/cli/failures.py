@@ -195,6 +195,10 @@ _REMEDIES_BY_REASON = {
     "ALERT_NOT_FOUND": "`headrace monitor alerts list --all` shows the alerts that your token may see",
     "OUTCOME_REJECTED": "correct the field that is named; `headrace monitor outcomes record --help` shows examples",
     "WRONG_USAGE": "`headrace … --help` shows how the command is written, with examples",
+    "ANSWERS_IN_PARTS": "`headrace predict MODEL --stream` shows each part as it comes",
+    "TOO_MANY_ANSWERS": "let some of your answers in parts end, or have ROUTER_DATA_MAX_PART_ANSWERS_PER_CLIENT raised",
+    "ANSWER_CUT_OFF": "ask again: what came before belongs to an answer that has no end",
+    "READER_TOO_SLOW": "take the parts as they come: the model waits no longer than 20 seconds for one to be taken",
     "POOL_STARTING": "come back when the time is over that it says, or give --timeout more than that",
     "MODEL_LOADING": "come back when the time is over that it says; `headrace models settings MODEL@VERSION --warm` "
     "keeps it in memory",

@@ -55,8 +55,8 @@ def triton(
 
     Batch sizes, waits, instances and tensors are read into settings and contract; what the configuration says beyond
     that is named and dropped, and a model that would answer otherwise without it is refused: state from request to
-    request, decoupled answers, ragged batches. ONNX and Python code run on every pool that allows them, other formats
-    where Triton has their backend.
+    request, ragged batches. Python code that is decoupled answers in parts here too (`headrace predict --stream`).
+    ONNX and Python code run on every pool that allows them, other formats where Triton has their backend.
 
     \b
     Examples:

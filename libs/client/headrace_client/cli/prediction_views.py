@@ -84,14 +84,18 @@ class StreamedParts:
         rows = min((len(array) for array in answer.outputs.values()), default=0)
         self._parts, self._rows = self._parts + 1, self._rows + rows
         if self._output.as_json:
-            self._documents.append({"first_row": first_row, **document(answer)})
+            part = {} if answer.part is None else {"part": answer.part}
+            self._documents.append({"first_row": first_row, **part, **document(answer)})
             return
-        self._output.say(f"[bold]rows {first_row} to {first_row + rows - 1}[/]")
+        which = "" if answer.part is None else f", part {answer.part}"
+        self._output.say(f"[bold]rows {first_row} to {first_row + rows - 1}{which}[/]")
         show_prediction(self._output, answer)
 
     def end(self) -> None:
         """Say that this was all."""
         if self._output.as_json:
-            self._output.document({"parts": sorted(self._documents, key=lambda part: part["first_row"])})
+            self._output.document(
+                {"parts": sorted(self._documents, key=lambda part: (part["first_row"], part.get("part", 0)))}
+            )
         else:
             self._output.say(f"{self._rows} rows in {self._parts} parts")

@@ -132,6 +132,7 @@ def show_version(output: Output, version: registry_pb2.ModelVersion) -> None:
             ("stage", stage(version.stage)),
             ("inputs", ", ".join(tensor(spec) for spec in version.contract.inputs)),
             ("outputs", ", ".join(tensor(spec) for spec in version.contract.outputs)),
+            ("answers", "in parts: ask with --stream" if version.contract.decoupled else ""),
             ("task", _task(version.contract.task)),
             ("metrics", ", ".join(metric(item) for item in version.metrics)),
             ("parameters", shown(", ".join(f"{key}={value}" for key, value in sorted(version.parameters.items())))),

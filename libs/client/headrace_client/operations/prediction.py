@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
@@ -55,6 +55,7 @@ class Prediction:
     fallback_step: the fallback of the route that answered, empty when none was needed. degraded_reason: why one was.
     missing_steps: of a pipeline, those that the answer does without.
     timing_ms: where the data plane's time went, by part, when that was asked for; `total` is the sum of the others.
+    part: position among the answers to the same rows of a version that answers in parts; None where there is one.
     """
 
     outputs: dict[str, NDArray[Any]]
@@ -71,6 +72,7 @@ class Prediction:
     degraded_reason: str = ""
     missing_steps: tuple[str, ...] = ()
     timing_ms: Mapping[str, float] = field(default_factory=dict)
+    part: int | None = None
 
     @property
     def degraded(self) -> bool:
@@ -173,13 +175,20 @@ def predict_stream(
     received: gets the position of a part's first row, and its Prediction, in the order in which they are answered.
     While it works nothing more is read, and no more than a few parts are computed ahead. What it raises ends the call.
     Others: as for `predict`; each part is a prediction of its own. Where a data plane goes away the call is repeated,
-    and `received` is not given again what it has. Raises a HeadraceError; what was received before counts.
+    and `received` is not given again what it has. A version that answers in parts itself gives any number of them to
+    the same rows, in their order (`Prediction.part`); once one of them was received the call is not repeated, as the
+    model may answer otherwise. Raises a HeadraceError; what was received before counts.
     """
     request = _request(session, model, inputs, user_id, entity_id, attributes, outputs, version, max_age, request_id)
     known: set[int] = set()
+    in_parts = False
 
     def once(answer: predict_pb2.PredictStreamResponse) -> None:
-        if answer.first_row not in known:
+        nonlocal in_parts
+        if answer.HasField("part"):
+            in_parts = True
+            received(answer.first_row, replace(Prediction.from_proto(answer.response), part=answer.part))
+        elif answer.first_row not in known:
             known.add(answer.first_row)
             received(answer.first_row, Prediction.from_proto(answer.response))
 
@@ -190,6 +199,7 @@ def predict_stream(
         timeout_s=timeout,
         request_id=request.request_id,
         listen=lambda: once,
+        repeatable=lambda: not in_parts,
     )
 
 

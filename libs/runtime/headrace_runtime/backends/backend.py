@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from headrace_runtime.contract import Contract
 from headrace_runtime.formats import Format
@@ -107,3 +107,33 @@ class Backend(Protocol):
     async def ready(self) -> bool:
         """Return whether the backend takes calls. Raises BackendLost."""
         ...
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """A backend that runs versions that answer in parts (`Contract.decoupled`)."""
+
+    def stream(
+        self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]
+    ) -> AsyncGenerator[list[OutputTensor], None]:
+        """Run one request, and yield each part as it is there.
+
+        Nothing is read ahead of who takes them, so the model waits. Closing it withdraws the request.
+        Raises ModelError, BackendLost, ModelCrashed.
+        """
+        ...
+
+
+def stream(
+    backend: Backend, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]
+) -> AsyncGenerator[list[OutputTensor], None]:
+    """Return the parts of one request, as `InParts.stream` does. Raises ModelCrashed where a backend answers once."""
+    if not isinstance(backend, InParts):
+        raise ModelCrashed(f"what runs '{name}' answers a request once")
+    return backend.stream(name, layout, rows, inputs)
+
+
+def check_answers_once(contract: Contract) -> None:
+    """Raise LoadError for a version that answers in parts, where a backend cannot."""
+    if contract.decoupled:
+        raise LoadError("it answers in parts, which only versions of the formats python and oip do")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
-from headrace_runtime.backends.backend import Backend, ModelFiles
+from headrace_runtime.backends.backend import Backend, ModelFiles, stream
 from headrace_runtime.formats import Format
 from headrace_runtime.shapes import Layout, OutputTensor
 
@@ -38,6 +38,11 @@ class BackendsByFormat:
 
     async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
         return await self._where.get(name, self._main).infer(name, layout, rows, inputs)
+
+    def stream(
+        self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]
+    ) -> AsyncGenerator[list[OutputTensor], None]:
+        return stream(self._where.get(name, self._main), name, layout, rows, inputs)
 
     async def ready(self) -> bool:
         return await self._main.ready()

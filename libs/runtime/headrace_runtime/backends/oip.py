@@ -5,14 +5,16 @@ Nothing is loaded or unloaded here: a version answers when whoever runs the serv
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import grpc.aio
 import numpy as np
+from headrace_servicekit.http2.calls import END_OF_STREAM
 from headrace_servicekit.http2.channel import Channel
 from tritonclient.grpc import service_pb2
 
@@ -24,7 +26,9 @@ from headrace_runtime.shapes import Layout, OutputTensor
 _pb: Any = service_pb2  # generated without type stubs
 
 SERVICE = "inference.GRPCInferenceService"
-_METHODS = ("ServerLive", "ModelReady", "ModelMetadata", "ModelInfer")
+_METHODS = ("ServerLive", "ModelReady", "ModelMetadata", "ModelConfig", "ModelInfer")
+# Of one of several responses: whether it is the last; and what asks for an empty one where the last part was not that.
+_FINAL, _EMPTY_FINAL = "triton_final_response", "triton_enable_empty_final_response"
 _LOST = frozenset((grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED))
 _LIVE_TIMEOUT_S = 0.9
 _ASK_TIMEOUT_S = 5.0
@@ -88,6 +92,12 @@ class OipBackend:
             )
             for method in _METHODS
         }
+        # Of streams, of which each has one request here.
+        self._stream = channel.unary_stream(
+            f"/{service}/ModelStreamInfer",
+            request_serializer=_pb.ModelInferRequest.SerializeToString,
+            response_deserializer=_pb.ModelStreamInferResponse.FromString,
+        )
         self._names = names
         self._service = service
         self._service_setting = service_setting
@@ -103,6 +113,8 @@ class OipBackend:
         metadata = await self._metadata(model, version)
         if metadata is not None:
             _check(files.contract, metadata, known_as)
+        if not files.contract.decoupled and await self._is_decoupled(model, version):
+            raise LoadError(f"the server's {known_as} answers in parts (decoupled), and the contract does not say so")
         ranks = {} if metadata is None else {one.name: len(one.shape) for one in metadata.inputs}
         self._there[files.name] = _There(
             model,
@@ -116,6 +128,39 @@ class OipBackend:
         self._there.pop(name, None)
 
     async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
+        there, request = self._request(name, layout, rows, inputs)
+        try:
+            answer = await self._call["ModelInfer"](request, timeout=self._execution_timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise _failure(error) from None
+        return _outputs(answer, there)
+
+    async def stream(
+        self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]
+    ) -> AsyncGenerator[list[OutputTensor], None]:
+        there, request = self._request(name, layout, rows, inputs)
+        request.parameters[_EMPTY_FINAL].bool_param = True
+        call, final = self._stream(request), False
+        try:
+            while not final:
+                async with asyncio.timeout(self._execution_timeout_s):
+                    message = await call.read()
+                if message is END_OF_STREAM:  # servers that are not Triton just end
+                    break
+                if message.error_message:
+                    raise ModelError(public_reason(message.error_message))
+                response = message.infer_response
+                final = response.parameters[_FINAL].bool_param
+                if response.outputs:
+                    yield _outputs(response, there)
+        except TimeoutError:
+            raise BackendLost(f"no part came within {self._execution_timeout_s:g} s") from None
+        except grpc.aio.AioRpcError as error:
+            raise _failure(error) from None
+        finally:
+            call.cancel()
+
+    def _request(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> tuple[_There, Any]:
         there = self._there.get(name)
         if there is None:
             raise BackendLost(f"'{name}' was not found on the server yet")
@@ -123,15 +168,7 @@ class OipBackend:
         for spec, row_shape in zip(layout.inputs, layout.row_shapes, strict=True):
             shape = (rows, 1) if spec.name in there.columns else spec.shape(rows, row_shape)
             request.inputs.add(name=spec.name, datatype=spec.datatype, shape=shape)
-        try:
-            answer = await self._call["ModelInfer"](request, timeout=self._execution_timeout_s)
-        except grpc.aio.AioRpcError as error:
-            if error.code() in _LOST:
-                raise BackendLost(str(error.details())) from None
-            if error.code() is grpc.StatusCode.NOT_FOUND:
-                raise ModelCrashed("the server does not have it any more") from None
-            raise ModelError(_reason(error)) from None
-        return [_output(answer, at, there.outputs) for at in range(len(answer.outputs))]
+        return there, request
 
     async def ready(self) -> bool:
         try:
@@ -166,6 +203,26 @@ class OipBackend:
                 raise BackendLost(str(error.details())) from None
             return None
 
+    async def _is_decoupled(self, model: str, version: str) -> bool:
+        """Return whether a model answers in parts, which Triton alone says."""
+        request = _pb.ModelConfigRequest(name=model, version=version)
+        try:
+            answer = await self._call["ModelConfig"](request, timeout=_ASK_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in _LOST:
+                raise BackendLost(str(error.details())) from None
+            return False
+        return answer.config.model_transaction_policy.decoupled
+
+
+def _failure(error: grpc.aio.AioRpcError) -> Exception:
+    """Return what a failed call says of the version."""
+    if error.code() in _LOST:
+        return BackendLost(str(error.details()))
+    if error.code() is grpc.StatusCode.NOT_FOUND:
+        return ModelCrashed("the server does not have it any more")
+    return ModelError(_reason(error))
+
 
 def _check(contract: Contract, metadata: Any, known_as: str) -> None:
     """Raise LoadError when what the server says of a model is not what the version declares."""
@@ -181,6 +238,10 @@ def _check(contract: Contract, metadata: Any, known_as: str) -> None:
                 raise LoadError(
                     f"{kind} '{spec.name}' of the server's {known_as} is {datatypes[spec.name]}, not {spec.datatype}"
                 )
+
+
+def _outputs(answer: Any, there: _There) -> list[OutputTensor]:
+    return [_output(answer, at, there.outputs) for at in range(len(answer.outputs))]
 
 
 def _output(answer: Any, at: int, specs: Mapping[str, TensorSpec]) -> OutputTensor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,20 @@ class OipServers:
         except ModelCrashed:
             raise
         except BackendLost as error:  # of this version alone: others have servers of their own
+            raise ModelCrashed(f"its server does not answer: {error}") from None
+
+    async def stream(
+        self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]
+    ) -> AsyncGenerator[list[OutputTensor], None]:
+        if name not in self._servers:
+            raise ModelCrashed(f"'{name}' is not loaded")
+        try:
+            async with aclosing(self._servers[name].backend.stream(name, layout, rows, inputs)) as parts:
+                async for part in parts:
+                    yield part
+        except ModelCrashed:
+            raise
+        except BackendLost as error:
             raise ModelCrashed(f"its server does not answer: {error}") from None
 
     async def ready(self) -> bool:

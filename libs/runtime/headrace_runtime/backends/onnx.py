@@ -19,6 +19,7 @@ from headrace_runtime.backends.backend import (
     LoadBudget,
     LoadError,
     ModelFiles,
+    check_answers_once,
 )
 from headrace_runtime.backends.onnx_session import OnnxSession
 from headrace_runtime.scheduling import give_way
@@ -59,6 +60,7 @@ class OnnxBackend:
     async def load(self, files: ModelFiles) -> None:
         if files.device == "GPU":
             raise LoadError("the version wants a GPU, and this pool has none")
+        check_answers_once(files.contract)
         onnx_session.check_datatypes(files.contract)
         await self._try(files.path)
         loop = asyncio.get_running_loop()

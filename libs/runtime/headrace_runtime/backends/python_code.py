@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from tritonclient.grpc import model_config_pb2
 
 from headrace_runtime.backends.backend import LoadError, ModelCrashed, ModelError, ModelFiles
 from headrace_runtime.backends.onnx_session import DTYPES
+from headrace_runtime.backends.python_parts import WorkerParts
 from headrace_runtime.backends.python_process import CodeLimits, Worker, WorkerEnded
 from headrace_runtime.backends.reasons import public_reason
 from headrace_runtime.backends.triton_repository import Repository
@@ -40,7 +41,7 @@ class _Loaded:
     environment: Path | None
     workers: list[Worker] = field(default_factory=list)
     free: asyncio.Queue[Worker | None] = field(default_factory=asyncio.Queue)
-    executing: set[asyncio.Task[Any]] = field(default_factory=set)
+    executing: set[asyncio.Future[Any]] = field(default_factory=set)
 
     def end(self) -> None:
         for worker in self.workers:
@@ -70,7 +71,7 @@ class PythonBackend:
     """Runs `TritonPythonModel` of each version, one request a batch, in as many processes as it has instances.
 
     root: folder for the files of versions, which is emptied. limits: of each process. timeout_s: an execution that
-    takes longer ends its process.
+    takes longer ends its process; of one that answers in parts, between two of them.
     """
 
     load_control = True
@@ -128,6 +129,34 @@ class PythonBackend:
         execution.add_done_callback(_retrieve)
         return await asyncio.shield(execution)
 
+    async def stream(
+        self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]
+    ) -> AsyncGenerator[list[OutputTensor], None]:
+        loaded = self._loaded.get(name)
+        if loaded is None:
+            raise ModelCrashed(f"'{name}' is not loaded")
+        going_on: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loaded.executing.add(going_on)
+        try:
+            parts = WorkerParts(await loaded.take())
+            try:
+                await parts.worker.send({**_header(loaded.contract, layout, rows, inputs), "parts": True}, inputs)
+                while (part := await self._next(parts)) is not None:
+                    if "error" in part[0]:
+                        raise ModelError(public_reason(str(part[0]["error"])))
+                    yield _outputs(loaded.contract, *part)
+            finally:
+                self._give_back(loaded, parts)
+        except TimeoutError:
+            loaded.end()
+            raise ModelCrashed(f"no part came within {self._timeout_s:g} s") from None
+        except WorkerEnded as error:
+            loaded.end()
+            raise ModelCrashed(f"the process of '{name}' ended: {error}") from None
+        finally:
+            loaded.executing.discard(going_on)
+            going_on.set_result(None)
+
     async def ready(self) -> bool:
         return True
 
@@ -156,20 +185,35 @@ class PythonBackend:
             log.info("code loaded", model=files.name, granted=said.get("granted"))
         loaded.free.put_nowait(worker)
 
+    async def _next(self, parts: WorkerParts) -> tuple[Mapping[str, Any], bytes] | None:
+        async with asyncio.timeout(self._timeout_s):
+            return await parts.next()
+
+    def _give_back(self, loaded: _Loaded, parts: WorkerParts) -> None:
+        """Let others have a process once it is done with what nobody waits for any more."""
+        if parts.over:
+            loaded.free.put_nowait(parts.worker)
+            return
+        ending = asyncio.create_task(self._withdraw(loaded, parts), name="withdraw a request")
+        loaded.executing.add(ending)
+        ending.add_done_callback(loaded.executing.discard)
+
+    async def _withdraw(self, loaded: _Loaded, parts: WorkerParts) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await parts.withdraw()
+        except (TimeoutError, WorkerEnded):
+            loaded.end()
+        else:
+            loaded.free.put_nowait(parts.worker)
+
     async def _execute(
         self, name: str, loaded: _Loaded, layout: Layout, rows: int, inputs: Sequence[bytes]
     ) -> list[OutputTensor]:
-        header = {
-            "inputs": [
-                {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape(rows, shape), "size": len(data)}
-                for spec, shape, data in zip(layout.inputs, layout.row_shapes, inputs, strict=True)
-            ],
-            "outputs": [spec.name for spec in loaded.contract.outputs],
-        }
         try:
             async with asyncio.timeout(self._timeout_s):
                 worker = await loaded.take()
-                answer, body = await worker.ask(header, inputs)
+                answer, body = await worker.ask(_header(loaded.contract, layout, rows, inputs), inputs)
         except TimeoutError:
             loaded.end()
             raise ModelCrashed(f"an execution took longer than {self._timeout_s:g} s") from None
@@ -180,6 +224,17 @@ class PythonBackend:
         if "error" in answer:
             raise ModelError(public_reason(str(answer["error"])))
         return _outputs(loaded.contract, answer, body)
+
+
+def _header(contract: Contract, layout: Layout, rows: int, inputs: Sequence[bytes]) -> dict[str, Any]:
+    """Return what a process is told of a request, beside the bytes of its inputs."""
+    return {
+        "inputs": [
+            {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape(rows, shape), "size": len(data)}
+            for spec, shape, data in zip(layout.inputs, layout.row_shapes, inputs, strict=True)
+        ],
+        "outputs": [spec.name for spec in contract.outputs],
+    }
 
 
 def _outputs(contract: Contract, answer: Mapping[str, Any], body: bytes) -> list[OutputTensor]:

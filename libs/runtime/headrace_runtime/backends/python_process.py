@@ -85,11 +85,16 @@ class Worker:
 
     async def ready(self) -> Mapping[str, Any]:
         """Return what it says when it has loaded its code, {"ready": …} or {"failed": "why"}. Raises WorkerEnded."""
-        header, _ = await self._receive()
+        header, _ = await self.receive()
         return header
 
     async def ask(self, header: Mapping[str, Any], parts: Sequence[bytes]) -> tuple[Mapping[str, Any], bytes]:
         """Have it answer one request. Raises WorkerEnded."""
+        await self.send(header, parts)
+        return await self.receive()
+
+    async def send(self, header: Mapping[str, Any], parts: Sequence[bytes] = ()) -> None:
+        """Send a message: a request, or that nobody wants more of one that is answered in parts. Raises WorkerEnded."""
         encoded = json.dumps(header).encode()
         self._writer.write(_LENGTHS.pack(len(encoded), sum(map(len, parts))))
         self._writer.write(encoded)
@@ -98,7 +103,6 @@ class Worker:
             await self._writer.drain()
         except ConnectionError:
             raise WorkerEnded(await self._why()) from None
-        return await self._receive()
 
     def kill(self) -> None:
         """End it, and what it may have started, at once."""
@@ -110,7 +114,8 @@ class Worker:
         """Return when nothing of it is left."""
         await asyncio.to_thread(self._process.wait)
 
-    async def _receive(self) -> tuple[Mapping[str, Any], bytes]:
+    async def receive(self) -> tuple[Mapping[str, Any], bytes]:
+        """Return its next message; what is not received yet it waits to send. Raises WorkerEnded."""
         try:
             header_bytes, body_bytes = _LENGTHS.unpack(await self._reader.readexactly(_LENGTHS.size))
             if header_bytes > MAX_HEADER_BYTES or body_bytes > MAX_ANSWER_BYTES:

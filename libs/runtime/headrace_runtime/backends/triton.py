@@ -12,7 +12,15 @@ import grpc.aio
 from headrace_servicekit.http2.channel import Channel
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from headrace_runtime.backends.backend import BackendLost, LoadError, ModelCrashed, ModelError, ModelFiles, Unanswered
+from headrace_runtime.backends.backend import (
+    BackendLost,
+    LoadError,
+    ModelCrashed,
+    ModelError,
+    ModelFiles,
+    Unanswered,
+    check_answers_once,
+)
 from headrace_runtime.backends.reasons import load_reason, public_reason
 from headrace_runtime.backends.triton_repository import Repository, batched, tensor_names
 from headrace_runtime.contract import TensorSpec
@@ -70,6 +78,7 @@ class TritonBackend:
         self._missed: set[str] = set()
 
     async def load(self, files: ModelFiles) -> None:
+        check_answers_once(files.contract)
         self._missed.discard(files.name)  # nobody misses it before it is there, again or for the first time
         await self._in_thread(self._repository.write, files)
         request = _pb.RepositoryModelLoadRequest(model_name=files.name)

@@ -121,6 +121,8 @@ def model_config(files: ModelFiles, budget: LoadBudget = USUAL_BUDGET, file_byte
         describe(config.input.add(name=name, optional=spec.optional), spec)
     for name, spec in zip(names.outputs, files.contract.outputs, strict=True):
         describe(config.output.add(name=name), spec)
+    if files.contract.decoupled:
+        config.model_transaction_policy.decoupled = True
     config.instance_group.add(count=files.instances, kind=_KINDS[files.device])
     if files.kept_as is Format.FIL:
         for name, value in _trees(files).items():

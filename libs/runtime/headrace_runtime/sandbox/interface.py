@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import types
 
 import numpy as np
@@ -11,6 +12,7 @@ _DTYPES = {
     "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64,
     "FP16": np.float16, "FP32": np.float32, "FP64": np.float64, "BYTES": np.object_,
 }  # fmt: skip
+TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
 _BY_DTYPE = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 
 
@@ -64,10 +66,10 @@ class Tensor:
 
 
 class InferenceRequest:
-    """One request: all rows of a batch."""
+    """One request: all rows of a batch. sender: of its responses, None where `execute` returns the one that it has."""
 
-    def __init__(self, inputs, outputs):
-        self._inputs, self._outputs = inputs, outputs
+    def __init__(self, inputs, outputs, sender=None):
+        self._inputs, self._outputs, self._sender = inputs, outputs, sender
 
     def inputs(self):
         """Return the tensors that were sent."""
@@ -90,8 +92,14 @@ class InferenceRequest:
         return "{}"
 
     def is_cancelled(self):
-        """Return that somebody waits for it."""
-        return False
+        """Return whether nobody waits for it any more, which is known of one that is answered in parts."""
+        return self._sender is not None and self._sender.is_cancelled()
+
+    def get_response_sender(self):
+        """Return what sends its responses."""
+        if self._sender is None:
+            raise TritonModelException("the version answers once: its contract does not say that it is decoupled")
+        return self._sender
 
 
 class InferenceResponse:
@@ -111,6 +119,45 @@ class InferenceResponse:
     def error(self):
         """Return why there is none."""
         return self._error
+
+
+class InferenceResponseSender:
+    """Sends the responses of one request. It waits while nobody takes them.
+
+    transmit: called with the tensors of a response, None for none, why there is none, and whether it is the last.
+    cancelled: returns whether nobody wants more.
+    """
+
+    def __init__(self, transmit, cancelled):
+        self._transmit, self._cancelled = transmit, cancelled
+        self._lock, self.ended = threading.Lock(), threading.Event()
+
+    def send(self, response=None, flags=0):
+        """Send a response; with the flag TRITONSERVER_RESPONSE_COMPLETE_FINAL there is no other."""
+        with self._lock:
+            if self.ended.is_set():
+                raise TritonModelException("the last response was sent already")
+            if self._cancelled():
+                raise TritonModelException("nobody waits for another response: the request was cancelled")
+            last = bool(flags & TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+            if response is None and not last:
+                raise TritonModelException("neither a response nor the flag of the last one was given")
+            error = response.error() if response is not None and response.has_error() else None
+            tensors = response.output_tensors() if response is not None and error is None else None
+            self._transmit(tensors, error, last)
+            if last or error is not None:
+                self.ended.set()
+
+    def end(self):
+        """Let nothing more be sent; return whether the last response still was to come."""
+        with self._lock:
+            before = self.ended.is_set()
+            self.ended.set()
+        return not before
+
+    def is_cancelled(self):
+        """Return whether nobody waits for another response."""
+        return self._cancelled()
 
 
 class Logger:
@@ -141,6 +188,12 @@ def get_input_config_by_name(model_config, name):
 def get_output_config_by_name(model_config, name):
     """Return what the configuration says of an output."""
     return _configured(model_config, "output", name)
+
+
+def using_decoupled_model_transaction_policy(model_config):
+    """Return whether the configuration says that the model answers in parts."""
+    config = json.loads(model_config) if isinstance(model_config, str) else model_config
+    return bool(config.get("model_transaction_policy", {}).get("decoupled"))
 
 
 def triton_string_to_numpy(name):

@@ -4,22 +4,30 @@ It confines itself (`confining.py`), loads `model.py`, and answers one execution
 was started with. A message is two lengths, a JSON header and the bytes of its tensors. What the code prints goes
 nowhere.
 
+An execution whose header says `parts` has any number of answers: each but the last says `more`. A message that comes
+meanwhile says that nobody wants more of them; one that comes too late says nothing.
+
 SETTINGS: socket, its file descriptor. folder: of model.py. path: folders to import from, after that. readable: what may
 be read beside. memory_bytes, load_cpu_s: what it may use. arguments: of `initialize`.
 """
 
 import contextlib
 import importlib.util
+import inspect
 import json
 import os
 import resource
+import select
 import struct
 import sys
+import threading
 import time
 import traceback
 
 _LENGTHS = struct.Struct("<IQ")
 _MAX_REASON = 2000
+# How soon it is seen that no thread of the code is left that could send the last response.
+_LOOK_EVERY_S = 0.05
 
 
 def main():
@@ -29,7 +37,9 @@ def main():
     sys.path.insert(0, own)
     import confining  # pyright: ignore[reportMissingImports] - beside this file
 
-    asked, answers = os.fdopen(settings["socket"], "rb"), os.fdopen(os.dup(settings["socket"]), "wb")
+    # Without a buffer of ours: what came meanwhile is seen at the socket.
+    asked = os.fdopen(settings["socket"], "rb", buffering=0)
+    answers = os.fdopen(os.dup(settings["socket"]), "wb")
     try:
         granted = confining.confine(settings["memory_bytes"], [own, *settings["readable"]])
     except confining.Unconfinable as error:
@@ -49,8 +59,11 @@ def main():
         return
     _send(answers, {"ready": True, "granted": granted})
     while (request := _receive(asked)) is not None:
-        header, parts = _answer(interface, model, *request)
-        _send(answers, header, parts)
+        header, body = request
+        if header.get("parts"):
+            _answer_in_parts(interface, model, header, body, asked, answers)
+        elif "inputs" in header:
+            _send(answers, *_answer(interface, model, header, body))
 
 
 def _load(settings):
@@ -74,25 +87,72 @@ def _load(settings):
 def _answer(interface, model, header, body):
     """Return the answer to one request; whatever the code raises is an answer too."""
     try:
-        inputs, at = [], 0
-        for one in header["inputs"]:
-            data = body[at : at + one["size"]]
-            inputs.append(interface.Tensor(one["name"], interface.decoded(one["datatype"], one["shape"], data)))
-            at += one["size"]
-        responses = model.execute([interface.InferenceRequest(inputs, header["outputs"])])
+        request = interface.InferenceRequest(_inputs(interface, header, body), header["outputs"])
+        responses = model.execute([request])
         if not responses or len(responses) != 1:
             raise RuntimeError(f"execute answered {len(responses or ())} times for one request")
         if responses[0].has_error():
             return {"error": str(responses[0].error().message())[:_MAX_REASON]}, ()
-        outputs, parts = [], []
-        for tensor in responses[0].output_tensors():
-            array, data = tensor.as_numpy(), interface.encoded(tensor.as_numpy())
-            shape, datatype = list(array.shape), interface.datatype_of(array)
-            outputs.append({"name": tensor.name(), "datatype": datatype, "shape": shape, "size": len(data)})
-            parts.append(data)
-        return {"outputs": outputs}, parts
+        return _outputs(interface, responses[0].output_tensors())
     except BaseException as error:
         return {"error": _reason(error)}, ()
+
+
+def _answer_in_parts(interface, model, header, body, asked, answers):
+    """Answer one request with what `execute` yields, or what it or a thread of it gives the sender."""
+
+    def transmit(tensors, error, last):
+        header, parts = ({}, ()) if tensors is None else _outputs(interface, tensors)
+        if error is not None:
+            header = {"error": str(error.message())[:_MAX_REASON]}
+        _send(answers, {**header, "more": error is None and not last}, parts)
+
+    def cancelled():
+        return bool(select.select([asked], [], [], 0)[0])
+
+    sender, last = interface.InferenceResponseSender(transmit, cancelled), {}
+    try:
+        request = interface.InferenceRequest(_inputs(interface, header, body), header["outputs"], sender)
+        returned = model.execute([request])
+        if inspect.isgenerator(returned):
+            with contextlib.closing(returned):
+                for response in returned:
+                    sender.send(response)
+        elif returned is not None:
+            raise RuntimeError("execute returned responses: it yields them, or sends them by get_response_sender()")
+        else:
+            _await_last(sender)
+    except BaseException as error:
+        last = {"error": _reason(error)}
+    if sender.end():
+        _send(answers, {**last, "more": False})
+
+
+def _await_last(sender):
+    """Return when the last response was sent, which a thread of the code may do."""
+    while not sender.ended.wait(_LOOK_EVERY_S):
+        if threading.active_count() == 1 and not sender.ended.is_set():
+            raise RuntimeError("execute returned, and the last response was not sent: give its sender the final flag")
+
+
+def _inputs(interface, header, body):
+    inputs, at = [], 0
+    for one in header["inputs"]:
+        data = body[at : at + one["size"]]
+        inputs.append(interface.Tensor(one["name"], interface.decoded(one["datatype"], one["shape"], data)))
+        at += one["size"]
+    return inputs
+
+
+def _outputs(interface, tensors):
+    """Return the header and the bytes of a response."""
+    outputs, parts = [], []
+    for tensor in tensors:
+        array, data = tensor.as_numpy(), interface.encoded(tensor.as_numpy())
+        shape, datatype = list(array.shape), interface.datatype_of(array)
+        outputs.append({"name": tensor.name(), "datatype": datatype, "shape": shape, "size": len(data)})
+        parts.append(data)
+    return {"outputs": outputs}, parts
 
 
 def _reason(error):
@@ -114,11 +174,20 @@ def _cpu_limit(seconds):
 
 
 def _receive(stream):
-    lengths = stream.read(_LENGTHS.size)
+    lengths = _read(stream, _LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
     header_bytes, body_bytes = _LENGTHS.unpack(lengths)
-    return json.loads(stream.read(header_bytes)), memoryview(stream.read(body_bytes))
+    return json.loads(bytes(_read(stream, header_bytes))), _read(stream, body_bytes)
+
+
+def _read(stream, size):
+    """Return so many bytes, fewer where there is an end before."""
+    data = memoryview(bytearray(size))
+    at = 0
+    while at < size and (count := stream.readinto(data[at:])):
+        at += count
+    return data[:at].toreadonly()
 
 
 def _send(stream, header, parts=()):

@@ -104,11 +104,29 @@ class StreamMethod:
         return StreamCall(self._channel, self._block, self._serialize, self._parse)
 
 
-class StreamCall:
-    """A call of two streams. Opens with the first read or write."""
+class AnswersMethod:
+    """A method of one request and a stream of answers."""
 
-    def __init__(self, channel: CallChannel, block: bytes, serialize: Serialize, parse: Parse) -> None:
+    __slots__ = ("_block", "_channel", "_parse", "_serialize")
+
+    def __init__(self, channel: CallChannel, method: str, serialize: Serialize, parse: Parse) -> None:
+        self._channel, self._serialize, self._parse = channel, serialize, parse
+        self._block = channel.block(method)
+
+    def __call__(self, request: Any) -> StreamCall:
+        """Begin a call, of which answers are read until it is cancelled or the server ends it."""
+        only = wire.message(self._serialize(request))
+        return StreamCall(self._channel, self._block, self._serialize, self._parse, only)
+
+
+class StreamCall:
+    """A call of two streams. Opens with the first read or write. only: its one request, where others may not follow."""
+
+    def __init__(
+        self, channel: CallChannel, block: bytes, serialize: Serialize, parse: Parse, only: bytes | None = None
+    ) -> None:
         self._channel, self._block, self._serialize, self._parse = channel, block, serialize, parse
+        self._only = only
         self._stream: ClientStream | None = None
         self._cancelled = False
 
@@ -141,7 +159,7 @@ class StreamCall:
             fail(grpc.StatusCode.CANCELLED, "the caller cancelled")
         if self._stream is None:
             stream = ClientStream(connection, self._channel.max_message_bytes)
-            connection.begin(stream, self._block)
+            connection.begin(stream, self._block, self._only)
             self._stream = stream
         return self._stream
 

@@ -17,7 +17,15 @@ from typing import Any
 import grpc
 
 from headrace_servicekit.http2 import wire
-from headrace_servicekit.http2.calls import ClientStream, Parse, Serialize, StreamMethod, UnaryMethod, fail
+from headrace_servicekit.http2.calls import (
+    AnswersMethod,
+    ClientStream,
+    Parse,
+    Serialize,
+    StreamMethod,
+    UnaryMethod,
+    fail,
+)
 from headrace_servicekit.http2.connection import Connection
 from headrace_servicekit.http2.headers import Headers, request_block
 from headrace_servicekit.http2.keepalive import Keepalive
@@ -65,6 +73,10 @@ class Channel:
     def unary_unary(self, method: str, request_serializer: Serialize, response_deserializer: Parse, **_: Any) -> Any:
         """Return what a stub calls for a method of one request and one answer."""
         return UnaryMethod(self, method, request_serializer, response_deserializer)
+
+    def unary_stream(self, method: str, request_serializer: Serialize, response_deserializer: Parse, **_: Any) -> Any:
+        """Return what a stub calls for a method of one request and a stream of answers."""
+        return AnswersMethod(self, method, request_serializer, response_deserializer)
 
     def stream_stream(self, method: str, request_serializer: Serialize, response_deserializer: Parse, **_: Any) -> Any:
         """Return what a stub calls for a method of streams."""

@@ -136,9 +136,12 @@ class Batcher:
         self._wakeup.wake()
 
     def cancel(self, work: Work) -> None:
-        """Drop a request whose caller left; no outcome follows. What executes already is not stopped."""
+        """Drop a request whose caller left; no outcome follows. What executes already is not stopped, unless it answers
+        in parts."""
         if work.state is not DONE:
             self.counters.cancelled += 1
+            if work.flow is not None:
+                work.flow.abandon()
         for one in work.pieces or (work,):
             self.discard(one)
         work.state = DONE
@@ -258,10 +261,13 @@ class Batcher:
             step = self._next_step(now)
             if isinstance(step, policy.Wait):
                 return min(step.until, next_deadline)
+            if self.limits.alone:
+                step.rows = 1  # which the first request takes, however many it has
             batch = self._isolation.without_suspected(queue.take(step, self._room_beside), now)
             if batch:
                 task = executions.create_task(self._execute(batch, self._executor.send(batch)))
-                self._gate.begin()
+                if not self.limits.alone:  # it may go on for minutes, in a process of its own
+                    self._gate.begin()
                 task.add_done_callback(self._executed)
         return next_deadline
 
@@ -282,10 +288,11 @@ class Batcher:
         return self._executor.at_backend.finishes(self.service_times.estimate, now)
 
     def _room_beside(self, online_rows: int) -> int:
-        return priority.room_beside(online_rows, self.limits, self.service_times.learnt)
+        return 1 if self.limits.alone else priority.room_beside(online_rows, self.limits, self.service_times.learnt)
 
     def _executed(self, _task: asyncio.Task[None]) -> None:
-        self._gate.end()
+        if not self.limits.alone:
+            self._gate.end()
         self._wakeup.wake()
 
     async def _execute(self, batch: list[Work], sent: Sent) -> None:
@@ -297,7 +304,8 @@ class Batcher:
             log.warning("execution lost", model=self.name, requests=len(batch), cause=str(error))
             outcome = BACKEND_CRASHED
             self._held_until = self._now() + HOLD_S
-            if await self._incarnations.ended_by(error, incarnation):
+            # What answers in parts is not tried again: some of them may have been sent.
+            if await self._incarnations.ended_by(error, incarnation) and not self.limits.alone:
                 self._isolation.suspect(batch)
                 batch = []
         except Exception:

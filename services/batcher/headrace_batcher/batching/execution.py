@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import structlog
 from headrace_runtime import shapes
-from headrace_runtime.backends.backend import Backend, BackendLost, ModelError
+from headrace_runtime.backends.backend import Backend, BackendLost, ModelError, stream
 from headrace_runtime.contract import Contract
 from headrace_runtime.shapes import Layout, OutputTensor, ShapeKey, WrongOutput
 from headrace_servicekit.errors import Code
@@ -15,11 +15,13 @@ from headrace_servicekit.errors import Code
 from headrace_batcher.batching import nans
 from headrace_batcher.batching.output_checks import OutputChecks
 from headrace_batcher.batching.padding import cut_back
+from headrace_batcher.batching.part_execution import PartExecution
 from headrace_batcher.batching.tracing import Traces
 from headrace_batcher.batching.usage import VersionUsage
 from headrace_batcher.decisions import policy
 from headrace_batcher.decisions.answers import EXPIRED, MODEL_FAILING, MODEL_REJECTED_INPUT, Answer, Failure
 from headrace_batcher.decisions.at_backend import AtBackend, Sent
+from headrace_batcher.decisions.part_flow import PartFlow
 from headrace_batcher.decisions.service_times import ServiceTimes
 from headrace_batcher.decisions.work import DONE, Work, settle
 from headrace_batcher.metrics import BatchCounters
@@ -46,8 +48,8 @@ class Executor:
     ) -> None:
         self.service_times = service_times or ServiceTimes()
         self.at_backend = AtBackend(instances)
-        self.last_answer = -1.0
-        """When an execution last ended, whatever its outcome; -1 before the first."""
+        self._last_answer = -1.0
+        self._in_parts: set[PartExecution] = set()
         self._name = name
         self._contract = contract
         self._output_checks = OutputChecks(contract.outputs)
@@ -60,6 +62,14 @@ class Executor:
         self._failures_in_a_row = 0
         self._unlogged = 0
         self._log_again_at = 0.0
+
+    @property
+    def last_answer(self) -> float:
+        """Return when an execution last ended, whatever its outcome, or gave a part; -1 before the first.
+
+        A model that waits for whoever takes its parts is not silent.
+        """
+        return self._now() if any(one.waiting for one in self._in_parts) else self._last_answer
 
     def layout(self, key: ShapeKey) -> Layout:
         """Return the layout of all requests with that key. Raises WrongInput."""
@@ -96,6 +106,9 @@ class Executor:
         members, inputs = self._joined(layout, members)
         if not members:
             return ()
+        if self._contract.decoupled:
+            await self._answer_in_parts(members[0], stream(self._backend, self._name, layout, members[0].rows, inputs))
+            return ()
         rows = sum(work.rows for work in members)
         try:
             try:
@@ -109,7 +122,7 @@ class Executor:
             raise
         except (ModelError, WrongOutput) as error:
             self._trace_failure(members, rows, sent, error)
-            self.last_answer = self._now()
+            self._last_answer = self._now()
             # Nothing checks what the wire to the backend does to values: once may have been its doing.
             first_time = not members[0].failed
             for work in members:
@@ -180,7 +193,7 @@ class Executor:
         bad_rows = self._output_checks.invalid_rows(ordered, rows)
         invalid = _rows_by_member(bad_rows, members) if bad_rows else {}
         compute_s = ended - started
-        self.last_answer = ended
+        self._last_answer = ended
         self._failures_in_a_row = 0
         if sent.began is not None:
             self.service_times.observe(rows, compute_s, ended)
@@ -201,6 +214,51 @@ class Executor:
             if work.cut:
                 of_one, values = cut_back(self._contract, ordered, work.rows, values, work.cut)
             work.sink.settle(work, Answer(of_one, values, rows, len(members), queue_s, compute_s, invalid.get(at, 0)))
+
+    async def _answer_in_parts(self, work: Work, parts: AsyncGenerator[list[OutputTensor], None]) -> None:
+        """Send all parts of one answer, and then how it ended. Raises BackendLost."""
+        assert work.flow is not None  # the stream that it came by sees to that
+        execution, started = PartExecution(work, self._contract, self._output_checks, self._now), self._now()
+        failure = ""
+        self._in_parts.add(execution)
+        try:
+            await execution.run(parts, started, self._note_answer)
+        except (ModelError, WrongOutput) as error:
+            failure = type(error).__name__
+            self._note_answer()
+            self._failures_in_a_row += 1
+            self._blame(work, error)
+        except BackendLost as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            self._in_parts.discard(execution)
+            self._count_parts(work, work.flow, execution, started, failure)
+        if execution.failure is not None:
+            self.fail(work, execution.failure)
+        elif work.state is not DONE:
+            self._failures_in_a_row = 0
+            self._counters.answered += 1
+            work.state = DONE
+            queue_s = started - work.arrived
+            work.sink.settle(work, Answer((), (), work.rows, 1, queue_s, execution.compute_s))
+
+    def _note_answer(self) -> None:
+        self._last_answer = self._now()
+
+    def _count_parts(self, work: Work, flow: PartFlow, execution: PartExecution, started: float, failure: str) -> None:
+        ended, counters = self._now(), self._counters
+        if execution.first_s is not None:
+            # What comes next waits for a place; how long it holds that is up to whoever reads.
+            self.service_times.observe(work.rows, execution.first_s, ended)
+        counters.batch_rows.observe(work.rows)
+        counters.batch_requests.observe(1)
+        counters.queue_s.observe(started - work.arrived)
+        counters.compute_s.observe(execution.compute_s)
+        counters.parts += flow.parts
+        counters.part_bytes += flow.size_bytes
+        counters.parts_waited_s += execution.waited_s
+        self._traces.executed((work,), work.rows, started, ended, failure=failure)
 
     def _blame(self, work: Work, error: Exception) -> None:
         """Fail a request that was alone in its execution."""

@@ -46,6 +46,13 @@ EXPIRED = Failure(Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED", "the deadline passe
 TOO_LATE = Failure(
     Code.DEADLINE_EXCEEDED, "DEADLINE_UNREACHABLE", "the execution would have ended after the deadline: too much waits"
 )
+ENDED_LATE = Failure(Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED", "the deadline passed before the last part was there")
+ANSWERS_IN_PARTS = Failure(
+    Code.FAILED_PRECONDITION, "ANSWERS_IN_PARTS", "the version answers in parts, and whoever asks takes one answer"
+)
+READER_TOO_SLOW = Failure(
+    Code.RESOURCE_EXHAUSTED, "READER_TOO_SLOW", "nobody took the parts of the answer, and the model waited for that"
+)
 STOPPING = Failure(Code.UNAVAILABLE, "STOPPING", "the batcher is stopping", retry_after_s=0.05)
 NOT_LOADED = Failure(Code.UNAVAILABLE, "NOT_LOADED", "the version is not loaded here", retry_after_s=0.5)
 MODEL_LOADING = Failure(

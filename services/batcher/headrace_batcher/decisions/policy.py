@@ -35,6 +35,7 @@ class Limits:
     """How batches of one version may be formed.
 
     preferred_rows: rising. instances: copies that execute at once. max_queue_rows, max_queue_bytes: what may wait.
+    alone: whether each request is executed by itself, because it is answered in parts.
     """
 
     max_rows: int = 32
@@ -43,11 +44,13 @@ class Limits:
     instances: int = 1
     max_queue_rows: int = 4096
     max_queue_bytes: int = 256 * 1024 * 1024
+    alone: bool = False
 
     @property
     def max_executing(self) -> int:
-        """Return how many batches may be at the backend: one more than it executes, so that it never idles."""
-        return self.instances + 1
+        """Return how many batches may be at the backend: one more than it executes, so that it never idles; what is
+        answered in parts would wait there for nobody knows how long."""
+        return self.instances + (not self.alone)
 
 
 @dataclass(slots=True)
@@ -186,6 +189,8 @@ def next_end(finishes: Collection[float], batch_s: float, limits: Limits, now: f
 def too_many_rows(rows: int, limits: Limits, *, online: bool) -> Refusal | None:
     """Return why a request is refused whatever its content and the queue, or None. Costs nothing, so it comes first."""
     most = most_rows(limits, online=online)
+    if limits.alone:
+        most = min(most, limits.max_rows)
     if rows <= most:
         return None
     message = f"{rows} rows in one request; at most {most} can wait"

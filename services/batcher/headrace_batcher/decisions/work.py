@@ -11,6 +11,7 @@ from typing import Protocol
 from headrace_runtime.shapes import FIXED, ShapeKey
 
 from headrace_batcher.decisions.answers import Answer, Failure
+from headrace_batcher.decisions.part_flow import PartFlow
 from headrace_batcher.encoding import Encoder
 from headrace_batcher.metrics import BatchCounters
 
@@ -36,6 +37,11 @@ class Sink(Protocol):
 
     def settle(self, work: Work, outcome: Answer | Failure) -> None:
         """Take the outcome. Must not raise."""
+        ...
+
+    def part(self, work: Work, part: Answer) -> int:
+        """Take one of several answers, before the outcome, and return its bytes. The request is DONE where it cannot be
+        sent. Must not raise."""
         ...
 
 
@@ -68,7 +74,7 @@ class Work:
     act_by: monotonic seconds; no deadline is infinity. pieces: of a request too large for one batch; is_piece: whether
     this is one of those. failed: whether an execution with it did. traceparent, request_id: of a request whose caller
     is followed, else empty. number, holder: its place in the queue, set there. cut: sizes of its answer, padded and
-    as they should be.
+    as they should be. flow: of the parts of its answer, None where it has one.
     """
 
     sink: Sink
@@ -94,6 +100,7 @@ class Work:
     number: int = 0
     holder: Client | None = None
     cut: tuple[tuple[int, int], ...] = ()
+    flow: PartFlow | None = None
 
 
 class Client:

@@ -52,7 +52,7 @@ def from_proto(wanted: control_pb2.WantedVersion, bounds: Limits, offered: Colle
         version.digest,
         "" if model is None else model.sha256,
         tensors,
-        limits(version.serving, bounds),
+        dataclasses.replace(limits(version.serving, bounds), alone=tensors.decoupled),
         _DEVICES.get(version.serving.device, ""),
         problem,
         # What a later control plane may add is taken for needed.

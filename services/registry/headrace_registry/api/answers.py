@@ -256,6 +256,7 @@ def to_contract(contract: Contract) -> tensor_pb2.ServingContract:
         task=TASK_NUMBERS[contract.task],
         labels=contract.labels,
         example=_to_example(contract.example),
+        decoupled=contract.decoupled,
     )
 
 

@@ -250,6 +250,7 @@ def _contract(message: tensor_pb2.ServingContract, field: str, found: list[Field
         prediction=message.prediction,
         task=_known(TASKS, message.task, Task.UNSPECIFIED, f"{field}.task", found),
         labels=tuple(message.labels),
+        decoupled=message.decoupled,
     )
 
 

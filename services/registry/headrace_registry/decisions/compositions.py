@@ -100,10 +100,14 @@ def _model_violations(ref: VersionRef, step: ModelStep, place: str) -> list[Fiel
 
 
 def member_of(version: Version, place: str) -> Member:
-    """Return a registered version as a member. Raises InvalidArgument, reason PIPELINE_INVALID, for a pipeline."""
+    """Return a registered version as a member. Raises InvalidArgument, reason PIPELINE_INVALID, for a pipeline, and for
+    one that answers in parts."""
     if version.composition is not None:
         name = f"'{version.ref.model}@{version.ref.version}'"
         told = f"{name} is a pipeline itself: name its steps in its place, each by version or alias"
+        raise refusal([FieldViolation(place, told)], reason=REASON)
+    if version.contract.decoupled:
+        told = f"'{version.ref.model}@{version.ref.version}' answers in parts, and a step answers once"
         raise refusal([FieldViolation(place, told)], reason=REASON)
     return Member(
         version.ref,

@@ -38,8 +38,12 @@ ANY = -1
 
 
 def signature_hash(contract: Contract) -> str:
-    """Return SHA-256 over names, datatypes and shapes, whatever the order of the tensors."""
-    return _sha256([_signature(contract.inputs), _signature(contract.outputs)])
+    """Return SHA-256 over names, datatypes and shapes, whatever the order of the tensors.
+
+    Nothing that answers once can stand in for what answers in parts, so that is a part of it.
+    """
+    parts = ["decoupled"] if contract.decoupled else []
+    return _sha256([_signature(contract.inputs), _signature(contract.outputs), *parts])
 
 
 def digest(
@@ -354,6 +358,8 @@ def _document(contract: Contract) -> dict[str, object]:
     """Return a contract as it is hashed: what is as it always was is left out, so that hashes stay."""
     document = asdict(contract)
     del document["example"]  # says nothing of what is served
+    if not contract.decoupled:
+        del document["decoupled"]
     for spec in (*document["inputs"], *document["outputs"]):
         if spec["batch_dimension"] == BatchDimension.UNSPECIFIED:
             del spec["batch_dimension"]

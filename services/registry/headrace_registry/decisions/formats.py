@@ -53,6 +53,10 @@ FILES: Mapping[Format, FormatFiles] = {
 }
 
 
+IN_PARTS = frozenset({Format.PYTHON, Format.OIP})
+"""Formats whose versions may answer a request with any number of responses."""
+
+
 def violations(kept_as: Format, artifacts: Sequence[Artifact], field: str) -> list[FieldViolation]:
     """Return where files are not those of a format, beside names that are no file names."""
     files, found = FILES[kept_as], []
@@ -71,6 +75,9 @@ def violations(kept_as: Format, artifacts: Sequence[Artifact], field: str) -> li
 
 def misfits(kept_as: Format, contract: Contract, field: str) -> list[FieldViolation]:
     """Return where no runtime of a format can keep a contract, fields named below `field`."""
+    if contract.decoupled and kept_as not in IN_PARTS:
+        told = f"what runs {kept_as} answers a request once; in parts answer {' and '.join(sorted(IN_PARTS))}"
+        return [FieldViolation(f"{field}.decoupled", told)]
     if kept_as is Format.PT2:
         return list(_mixed_names(contract, field))
     if kept_as is not Format.FIL:

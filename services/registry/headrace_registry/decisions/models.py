@@ -191,7 +191,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What callers of a version may rely on."""
+    """What callers of a version may rely on. decoupled: whether a request has any number of responses."""
 
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
@@ -199,6 +199,7 @@ class Contract:
     task: Task = Task.UNSPECIFIED
     labels: tuple[str, ...] = ()
     example: Example = ZEROS
+    decoupled: bool = False
 
     @property
     def row_by_row(self) -> bool:

@@ -45,6 +45,8 @@ def misfits(settings: ServingSettings, contract: Contract, field: str) -> list[F
         return [FieldViolation(place, "no input has a dimension that varies, so there is nothing to pad")]
     if contract.row_by_row:
         return [FieldViolation(place, "the model takes one row at a time, so rows need not have one size")]
+    if contract.decoupled:
+        return [FieldViolation(place, "a version that answers in parts executes each request by itself")]
     found = [
         FieldViolation(f"{place}.values[{name}]", f"no input of that name varies; those that do: {', '.join(varying)}")
         for name in settings.padding.values

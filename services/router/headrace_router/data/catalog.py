@@ -82,7 +82,8 @@ class Catalog:
             ],
             "output": [_configured(spec) for spec in contract.outputs],
             "dynamic_batching": batching,
-            "response_cache": {"enable": table.policy.mode is Mode.HYBRID},
+            "response_cache": {"enable": table.policy.mode is Mode.HYBRID and not contract.decoupled},
+            **({"model_transaction_policy": {"decoupled": True}} if contract.decoupled else {}),
         }
 
     def statistics(self, model: str, version: str, caller: Identity) -> Document:

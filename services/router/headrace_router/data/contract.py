@@ -26,11 +26,13 @@ class Spec(NamedTuple):
 
 
 class Contract(NamedTuple):
-    """What callers of a version may rely on. prediction: position of the output that is the prediction."""
+    """What callers of a version may rely on. prediction: position of the output that is the prediction. decoupled:
+    whether it answers in parts."""
 
     inputs: tuple[Spec, ...]
     outputs: tuple[Spec, ...]
     prediction: int = 0
+    decoupled: bool = False
 
 
 def sensitive_names(contract: Contract) -> frozenset[str]:
@@ -47,7 +49,8 @@ def contract_of(proto: tensor_pb2.ServingContract) -> Contract:
     names = [spec.name for spec in outputs]
     if proto.prediction and proto.prediction not in names:
         raise ValueError(f"prediction {proto.prediction!r} is not an output")
-    return Contract(inputs, outputs, names.index(proto.prediction) if proto.prediction else 0)
+    prediction = names.index(proto.prediction) if proto.prediction else 0
+    return Contract(inputs, outputs, prediction, proto.decoupled)
 
 
 def fits(spec: Spec, shape: Sequence[int]) -> bool:

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import uuid_utils
 from headrace_servicekit.identity import Identity
@@ -18,6 +18,9 @@ from headrace_servicekit.identity import Identity
 from headrace_router.data.contract import Contract
 from headrace_router.data.served import ServedVersion
 from headrace_router.data.timing import Marks
+
+if TYPE_CHECKING:
+    from headrace_router.data.lookup.parts import Rest
 
 NO_CONTRACT = Contract((), ())
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
@@ -72,7 +75,8 @@ class Call:
     """What the transport knows of one call.
 
     deadline: on the event loop's clock; never infinite. arrived: on the counters' clock.
-    traceparent: of a trace that is being recorded, else empty. sampled: whether to log it. span, marks, context: None
+    traceparent: of a trace that is being recorded, else empty. sampled: whether to log it. parts, part_bytes: that the
+    caller was given of an answer in parts, noted by the predictor as they are. span, marks, context: None
     for almost all calls, which are not recorded here, did not ask where their time goes, and say nothing by headers.
     A transport cancels the awaiting task when the caller has gone.
     """
@@ -86,6 +90,8 @@ class Call:
     span: Span | None = None
     marks: Marks | None = None
     context: ContextHeaders | None = None
+    parts: int = 0
+    part_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -150,11 +156,12 @@ class Answer:
     fallback that answered and why, if any. lookup_outcome: why nothing kept could be given, for an answer that was
     computed (as in ExplainResponse). shared_execution: whether it was computed for another request with the same key,
     which this one waited for. invalid: computed, with a value that the contract excludes. missing_steps: of a pipeline,
-    those that the answer does without.
+    those that the answer does without. rest: of an answer in parts, of which this is the first; None for one that has
+    none.
 
     The predictor adds, and it alone: model, contract: whose outputs these are. version: id of the one that computed
     them; empty for values that the route gives. variant: empty for a pinned version. rule: that chose the variant, if
-    any. took_s: since the call arrived.
+    any. took_s: since the call arrived. part: position among the parts.
     """
 
     outputs: bytes
@@ -171,6 +178,7 @@ class Answer:
     batch_requests: int = 0
     invalid: bool = False
     missing_steps: tuple[str, ...] = ()
+    rest: Rest | None = None
 
     model: str = ""
     contract: Contract = NO_CONTRACT
@@ -181,3 +189,4 @@ class Answer:
     request_id: str = ""
     prediction_id: str = ""
     took_s: float = 0.0
+    part: int = 0

@@ -6,7 +6,7 @@ Nothing here knows a transport or a protocol. Transports call `predict`; codecs 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -18,8 +18,10 @@ from headrace_router.data.budgets import Budgets, Overrun
 from headrace_router.data.explain.facts import Outcome
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.layouts import Layout, check_contents
+from headrace_router.data.lookup.parts import Rest, following
 from headrace_router.data.messages import Answer, Call, Request
 from headrace_router.data.refusals import (
+    answers_in_parts,
     budget_spent,
     deadline_exceeded,
     model_missing,
@@ -39,6 +41,7 @@ from headrace_router.data.trace import Trace
 from headrace_router.data.violations import in_callers_words
 
 Record = Callable[[ResolvedRequest, Answer], object]
+Give = Callable[[Answer], Awaitable[object]]
 
 
 class Explanations(Protocol):
@@ -93,12 +96,28 @@ class Predictor:
             return self._explained(request, call)
         return self._predict(request, call, None)
 
-    async def _explained(self, request: Request, call: Call) -> Answer:
+    async def predict_in_parts(self, request: Request, call: Call, give: Give) -> Answer:
+        """Give an answer in parts as they come, or the one that the version has; return the last.
+
+        give: returns when the caller has taken one; the next is not asked for before. Raises as `predict` does, also
+        after some were given.
+        """
+        if call.context is not None:
+            request = request.completed(call.context)
+        if request.explain or self._explanations.samples():
+            answer = await self._explained(request, call, give)
+        else:
+            answer = await self._predict(request, call, None, give)
+        if answer.rest is None:
+            await give(answer)
+        return answer
+
+    async def _explained(self, request: Request, call: Call, give: Give | None = None) -> Answer:
         trace = Trace(self._explanations.clock)
         code, reason = Code.INTERNAL, "INTERNAL"
         prediction_id = ""
         try:
-            answer = await self._predict(request, call, trace)
+            answer = await self._predict(request, call, trace, give)
             code, reason, prediction_id = Code.OK, "", answer.prediction_id
         except ServiceError as error:
             code, reason = error.code, error.reason
@@ -111,7 +130,7 @@ class Predictor:
             self._explanations.keep(trace, request, call, outcome)
         return answer
 
-    async def _predict(self, request: Request, call: Call, trace: Trace | None) -> Answer:
+    async def _predict(self, request: Request, call: Call, trace: Trace | None, give: Give | None = None) -> Answer:
         marks = call.marks
         if marks is not None:
             marks.end_receive()
@@ -128,7 +147,7 @@ class Predictor:
             variant = _variant(table, request, call)
             if trace is not None:
                 trace.table, trace.variant = table, variant
-            resolved = self._resolve(table, variant, request, call, trace)
+            resolved = self._resolve(table, variant, request, call, trace, in_parts=give is not None)
             if marks is not None:
                 marks.end_routing()
             if trace is not None:
@@ -139,10 +158,12 @@ class Predictor:
                     found = await self._chain.find(resolved)
                 else:
                     found = await self._find_over_budget(resolved, overrun)
+                if trace is not None:
+                    trace.found = found
+                if found.rest is not None and give is not None:
+                    found = await self._give_all(resolved, found, found.rest, give)
             except InvalidArgument as error:  # the batcher blames an input: NaN, a value that the model refuses
                 raise in_callers_words(error, resolved.tensors, resolved.layout) from None
-            if trace is not None:
-                trace.found = found
             return self._answer(resolved, found)
         except BaseException as error:
             code = _code_of(error)
@@ -154,6 +175,27 @@ class Predictor:
             raise
         finally:
             self._tables.release(table)
+
+    async def _give_all(self, resolved: ResolvedRequest, found: Answer, rest: Rest, give: Give) -> Answer:
+        """Give the parts of an answer; return the last, with what all of them took. Raises ServiceError."""
+        call, trace, last = resolved.call, resolved.trace, found
+        self._identify(resolved, found)
+        try:
+            part: Answer | None = None if rest.empty else found
+            while part is not None:
+                await give(part)
+                last, size_bytes = part, len(part.outputs)
+                rest.sent(size_bytes)
+                call.parts += 1
+                call.part_bytes += size_bytes
+                if trace is not None:
+                    trace.parts, trace.part_bytes = call.parts, call.part_bytes
+                response = await rest.next()
+                part = None if response is None else following(last, response)
+        finally:
+            rest.close()
+        last.compute_us = rest.compute_us
+        return last
 
     def refused(self, call: Call, error: ServiceError) -> None:
         """Count a request that a codec could not read."""
@@ -176,10 +218,12 @@ class Predictor:
         return table
 
     def _resolve(
-        self, table: Table, variant: Variant, request: Request, call: Call, trace: Trace | None
+        self, table: Table, variant: Variant, request: Request, call: Call, trace: Trace | None, *, in_parts: bool
     ) -> ResolvedRequest:
         """Check the request against the version's contract. Raises InvalidArgument in the caller's words."""
         served = variant.served
+        if served.decoupled and not in_parts:
+            raise answers_in_parts(table.model)
         tensors = request.read(served.contract, self._max_rows)
         described, contents = tensors.described, tensors.contents
         layout: Layout | None = None
@@ -194,7 +238,9 @@ class Predictor:
         except InvalidArgument as error:
             raise in_callers_words(error, tensors, layout) from None
         inputs = contents if layout.in_order else [contents[index] for index in layout.order]
-        return ResolvedRequest(table, variant, request, call, tensors, layout, inputs, outputs, trace)
+        return ResolvedRequest(
+            table, variant, request, call, tensors, layout, inputs, outputs, trace, in_parts=in_parts
+        )
 
     async def _find_over_budget(self, resolved: ResolvedRequest, overrun: Overrun) -> Answer:
         """Return an answer to a client that has spent its budget. Raises ServiceError."""
@@ -231,18 +277,24 @@ class Predictor:
             self._access_log.write(call, key, took_s, "")
         if call.span is not None:
             call.span.end("OK", call.marks)
-        # Attributes: a second object with all of this in it would take three times as long.
-        version = found.served
-        found.model, found.contract = model, (version or served).contract
-        found.version = "" if version is None else version.version
-        found.variant, found.rule, found.generation = variant.name, variant.rule, resolved.table.generation
-        found.request_id, found.prediction_id = request.request_id or call.request_id, self._new_id()
+        if not found.prediction_id:
+            self._identify(resolved, found)
         found.took_s = took_s
         if self._record is not None:
             self._record(resolved, found)
         if resolved.table.shadow is not None and self._copy is not None:
             self._copy(resolved, found)
         return found
+
+    def _identify(self, resolved: ResolvedRequest, found: Answer) -> None:
+        """Say what an answer is to and of whom, with an id of its own."""
+        # Attributes: a second object with all of this in it would take three times as long.
+        variant, version = resolved.variant, found.served
+        found.model, found.contract = resolved.table.model, (version or variant.served).contract
+        found.version = "" if version is None else version.version
+        found.variant, found.rule, found.generation = variant.name, variant.rule, resolved.table.generation
+        found.request_id = resolved.request.request_id or resolved.call.request_id
+        found.prediction_id = self._new_id()
 
     def _count_faults(self, resolved: ResolvedRequest, found: Answer, series: Series) -> None:
         """Count an answer that is invalid, or that something stood in for."""

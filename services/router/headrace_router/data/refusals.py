@@ -9,6 +9,7 @@ from headrace_servicekit.errors import (
     FieldViolation,
     InvalidArgument,
     NotFound,
+    PreconditionFailed,
     ResourceExhausted,
     ServiceError,
     Unavailable,
@@ -71,6 +72,32 @@ def no_backend(pool: str) -> ServiceError:
     return Unavailable(
         f"no batcher of pool '{pool}' can answer for this version now",
         reason="NO_BACKEND",
+        metadata={"pool": pool},
+        retry_after_s=RETRY_AFTER_S,
+    )
+
+
+def answers_in_parts(model: str) -> ServiceError:
+    """Return the error for a request that takes one answer, to a version that gives any number of them."""
+    return PreconditionFailed(
+        f"model '{model}' answers this request in parts: ask by PredictStream, ModelStreamInfer or POST :predictStream",
+        reason="ANSWERS_IN_PARTS",
+        metadata={"model": model},
+    )
+
+
+def too_many_answers(which: str) -> ServiceError:
+    """Return the error for a request that would be answered in parts, while as many are as may be."""
+    return ResourceExhausted(
+        f"as many answers in parts as may be go on here {which}", reason="TOO_MANY_ANSWERS", retry_after_s=RETRY_AFTER_S
+    )
+
+
+def answer_cut_off(pool: str) -> ServiceError:
+    """Return the error for an answer in parts whose batcher went away before the last one."""
+    return Unavailable(
+        f"the batcher of pool '{pool}' went away in the middle of the answer: ask again from the beginning",
+        reason="ANSWER_CUT_OFF",
         metadata={"pool": pool},
         retry_after_s=RETRY_AFTER_S,
     )

@@ -26,7 +26,8 @@ class ResolvedRequest:
     inputs: the inputs present, in the order of the contract. outputs: positions in the contract of those wanted; empty
     means all. trace: of a request that is explained. again: whether a batcher was asked for an answer before.
     queue_timeout_s: how long to wait at most for a batcher that is away for a moment. last: whether nothing else can
-    answer, so that an answer past its time may stand in for an error where the route allows it.
+    answer, so that an answer past its time may stand in for an error where the route allows it. in_parts: whether the
+    caller takes an answer in parts.
     """
 
     table: Table
@@ -41,6 +42,7 @@ class ResolvedRequest:
     again: bool = False
     queue_timeout_s: float = math.inf
     last: bool = True
+    in_parts: bool = False
 
 
 def fitted(resolved: ResolvedRequest, served: ServedVersion, max_rows: int) -> ResolvedRequest | None:
@@ -50,6 +52,8 @@ def fitted(resolved: ResolvedRequest, served: ServedVersion, max_rows: int) -> R
     none, for an answer that was computed beforehand, cannot be put to any version.
     """
     if not resolved.tensors.described:  # a route that only looks answers up takes requests without inputs
+        return None
+    if served.decoupled and not resolved.in_parts:
         return None
     if served.contract == resolved.variant.served.contract:
         return resolved

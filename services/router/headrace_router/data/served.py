@@ -19,13 +19,14 @@ MAX_LAYOUTS = 1024
 class ServedVersion:
     """A version, with the layouts that its requests had.
 
-    answers: which of them keep the contract. pipeline: None for one that a batcher computes. sensitive_inputs,
-    sensitive_outputs: names of tensors whose values must never be stored or logged. sensitive_attributes: names of such
-    tensors and of their columns, also of members, casefolded: attributes that are called so have the same values.
+    answers: which of them keep the contract. decoupled: whether it answers in parts. pipeline: None for one that a
+    batcher computes. sensitive_inputs, sensitive_outputs: names of tensors whose values must never be stored or logged.
+    sensitive_attributes: names of such tensors and of their columns, also of members, casefolded: attributes that are
+    called so have the same values.
     """
 
     __slots__ = (
-        "answers", "contract", "digest", "layouts", "model", "pipeline", "selections",
+        "answers", "contract", "decoupled", "digest", "layouts", "model", "pipeline", "selections",
         "sensitive_attributes", "sensitive_inputs", "sensitive_outputs", "signature_hash", "version", "without_inputs",
     )  # fmt: skip
 
@@ -39,7 +40,7 @@ class ServedVersion:
         pipeline: Plan | None = None,
     ) -> None:
         self.model, self.version, self.digest, self.signature_hash = model, version, digest, signature_hash
-        self.contract, self.pipeline = contract, pipeline
+        self.contract, self.decoupled, self.pipeline = contract, contract.decoupled, pipeline
         self.answers = KnownForms(contract)
         self.sensitive_inputs = frozenset(spec.name for spec in contract.inputs if spec.sensitive)
         self.sensitive_outputs = frozenset(spec.name for spec in contract.outputs if spec.sensitive)

@@ -17,6 +17,7 @@ from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.metrics import Counts
+from headrace_router.data.lookup.parts import AnswersInParts
 from headrace_router.data.messages import new_id
 from headrace_router.data.pipelines.online import PipelineProspects
 from headrace_router.data.predictor import Predictor
@@ -65,7 +66,14 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     for one in (counters, SavedCompute(counters), degraded, Gauges(pools, watcher), explanations):
         runtime.metrics.register(one)
 
-    lookup = Lookup(online, layers, counts, default_ttl_s=settings.cache_ttl_s, loop=loop)
+    in_parts = AnswersInParts(
+        online,
+        max_per_client=settings.max_part_answers_per_client,
+        max_per_model=settings.max_part_answers_per_model,
+        loop=loop,
+    )
+    runtime.metrics.register(in_parts)
+    lookup = Lookup(online, layers, counts, in_parts, default_ttl_s=settings.cache_ttl_s, loop=loop)
     shadowing = monitoring.begin_shadowing(runtime, online, monitor, lookup)
     predictor = Predictor(
         watcher.tables,

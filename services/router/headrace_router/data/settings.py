@@ -88,6 +88,14 @@ class DataSettings(ValkeySettings, ServiceSettings):
         ge=0,
         description="The explanation of one of so many requests is kept besides those asked for; 0 only those.",
     )
+    max_part_answers_per_client: int = Field(
+        default=64,
+        gt=0,
+        description="Answers of versions that answer in parts that one client may have at a time, in all `processes`.",
+    )
+    max_part_answers_per_model: int = Field(
+        default=512, gt=0, description="The same of one model, to all clients; more are refused."
+    )
     access_log_one_in: int = Field(
         default=1000, ge=0, description="One of so many requests is logged; 0 logs only errors and what is traced."
     )
@@ -165,6 +173,7 @@ class DataSettings(ValkeySettings, ServiceSettings):
         shared = (
             "max_concurrent_rpcs", "max_in_flight", "max_in_flight_bytes", "cache_memory_bytes", "record_bytes_per_s",
             "record_buffer_bytes", "shadow_max_in_flight", "shadow_max_bytes", "stream_requests_per_second",
+            "max_part_answers_per_client", "max_part_answers_per_model",
         )  # fmt: skip
         return self.model_copy(update={name: math.ceil(getattr(self, name) / self.processes) for name in shared})
 

@@ -49,11 +49,13 @@ class Trace:
     """The notes of one request. now: a clock that does not stand still within a turn of the event loop.
 
     table, variant, routed, found: None until it is known. step, version: what is tried at present, for attempts that
-    begin. pipeline_step: of the attempts noted here; empty unless they are those of one step.
+    begin. parts, part_bytes: that the caller was given of an answer in parts. pipeline_step: of the attempts noted
+    here; empty unless they are those of one step.
     """
 
     __slots__ = (
-        "attempts", "found", "now", "pipeline_step", "routed", "started", "step", "table", "variant", "version",
+        "attempts", "found", "now", "part_bytes", "parts", "pipeline_step", "routed", "started", "step", "table",
+        "variant", "version",
     )  # fmt: skip
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -63,6 +65,7 @@ class Trace:
         self.variant: Variant | None = None
         self.routed: float | None = None
         self.found: Answer | None = None
+        self.parts = self.part_bytes = 0
         self.step, self.version = PRIMARY, ""
         self.pipeline_step = ""
         self.attempts: list[Attempt] = []

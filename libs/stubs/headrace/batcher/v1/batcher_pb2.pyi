@@ -9,17 +9,27 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ExchangeRequest(_message.Message):
-    __slots__ = ("requests", "cancelled", "checksum")
+    __slots__ = ("requests", "cancelled", "taken", "checksum")
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     requests: _containers.RepeatedCompositeFieldContainer[InferRequest]
     cancelled: _containers.RepeatedScalarFieldContainer[int]
+    taken: _containers.RepeatedCompositeFieldContainer[PartsTaken]
     checksum: bytes
-    def __init__(self, requests: _Optional[_Iterable[_Union[InferRequest, _Mapping]]] = ..., cancelled: _Optional[_Iterable[int]] = ..., checksum: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, requests: _Optional[_Iterable[_Union[InferRequest, _Mapping]]] = ..., cancelled: _Optional[_Iterable[int]] = ..., taken: _Optional[_Iterable[_Union[PartsTaken, _Mapping]]] = ..., checksum: _Optional[bytes] = ...) -> None: ...
+
+class PartsTaken(_message.Message):
+    __slots__ = ("id", "count")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    count: int
+    def __init__(self, id: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
 
 class InferRequest(_message.Message):
-    __slots__ = ("id", "version", "rows", "inputs", "absent", "dims", "outputs", "deadline_us", "max_wait_us_plus_one", "priority", "client", "traceparent", "request_id")
+    __slots__ = ("id", "version", "rows", "inputs", "absent", "dims", "outputs", "deadline_us", "max_wait_us_plus_one", "priority", "client", "traceparent", "request_id", "parts_at_once")
     class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         PRIORITY_UNSPECIFIED: _ClassVar[InferRequest.Priority]
@@ -43,6 +53,7 @@ class InferRequest(_message.Message):
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PARTS_AT_ONCE_FIELD_NUMBER: _ClassVar[int]
     id: int
     version: int
     rows: int
@@ -56,7 +67,8 @@ class InferRequest(_message.Message):
     client: str
     traceparent: str
     request_id: str
-    def __init__(self, id: _Optional[int] = ..., version: _Optional[int] = ..., rows: _Optional[int] = ..., inputs: _Optional[_Iterable[bytes]] = ..., absent: _Optional[_Iterable[int]] = ..., dims: _Optional[_Iterable[int]] = ..., outputs: _Optional[_Iterable[int]] = ..., deadline_us: _Optional[int] = ..., max_wait_us_plus_one: _Optional[int] = ..., priority: _Optional[_Union[InferRequest.Priority, str]] = ..., client: _Optional[str] = ..., traceparent: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    parts_at_once: int
+    def __init__(self, id: _Optional[int] = ..., version: _Optional[int] = ..., rows: _Optional[int] = ..., inputs: _Optional[_Iterable[bytes]] = ..., absent: _Optional[_Iterable[int]] = ..., dims: _Optional[_Iterable[int]] = ..., outputs: _Optional[_Iterable[int]] = ..., deadline_us: _Optional[int] = ..., max_wait_us_plus_one: _Optional[int] = ..., priority: _Optional[_Union[InferRequest.Priority, str]] = ..., client: _Optional[str] = ..., traceparent: _Optional[str] = ..., request_id: _Optional[str] = ..., parts_at_once: _Optional[int] = ...) -> None: ...
 
 class ExchangeResponse(_message.Message):
     __slots__ = ("responses", "load", "versions", "draining", "process", "checksum")
@@ -75,7 +87,7 @@ class ExchangeResponse(_message.Message):
     def __init__(self, responses: _Optional[_Iterable[_Union[InferResponse, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[VersionState, _Mapping]]] = ..., draining: _Optional[bool] = ..., process: _Optional[str] = ..., checksum: _Optional[bytes] = ...) -> None: ...
 
 class InferResponse(_message.Message):
-    __slots__ = ("id", "code", "message", "reason", "blamed_input", "retry_after_us", "outputs", "batch_rows", "batch_requests", "queue_us", "compute_us", "invalid_rows")
+    __slots__ = ("id", "code", "message", "reason", "blamed_input", "retry_after_us", "outputs", "batch_rows", "batch_requests", "queue_us", "compute_us", "invalid_rows", "more")
     ID_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +100,7 @@ class InferResponse(_message.Message):
     QUEUE_US_FIELD_NUMBER: _ClassVar[int]
     COMPUTE_US_FIELD_NUMBER: _ClassVar[int]
     INVALID_ROWS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     id: int
     code: int
     message: str
@@ -100,7 +113,8 @@ class InferResponse(_message.Message):
     queue_us: int
     compute_us: int
     invalid_rows: int
-    def __init__(self, id: _Optional[int] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., blamed_input: _Optional[int] = ..., retry_after_us: _Optional[int] = ..., outputs: _Optional[bytes] = ..., batch_rows: _Optional[int] = ..., batch_requests: _Optional[int] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., invalid_rows: _Optional[int] = ...) -> None: ...
+    more: bool
+    def __init__(self, id: _Optional[int] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., blamed_input: _Optional[int] = ..., retry_after_us: _Optional[int] = ..., outputs: _Optional[bytes] = ..., batch_rows: _Optional[int] = ..., batch_requests: _Optional[int] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., invalid_rows: _Optional[int] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class Load(_message.Message):
     __slots__ = ("rows", "predicted_wait_us")

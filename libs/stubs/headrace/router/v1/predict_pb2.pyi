@@ -101,12 +101,14 @@ class PredictStreamRequest(_message.Message):
     def __init__(self, request: _Optional[_Union[PredictRequest, _Mapping]] = ...) -> None: ...
 
 class PredictStreamResponse(_message.Message):
-    __slots__ = ("first_row", "response")
+    __slots__ = ("first_row", "response", "part")
     FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
     first_row: int
     response: PredictResponse
-    def __init__(self, first_row: _Optional[int] = ..., response: _Optional[_Union[PredictResponse, _Mapping]] = ...) -> None: ...
+    part: int
+    def __init__(self, first_row: _Optional[int] = ..., response: _Optional[_Union[PredictResponse, _Mapping]] = ..., part: _Optional[int] = ...) -> None: ...
 
 class ExplainRequest(_message.Message):
     __slots__ = ("prediction_id", "request_id")
@@ -117,7 +119,7 @@ class ExplainRequest(_message.Message):
     def __init__(self, prediction_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
-    __slots__ = ("prediction_id", "request_id", "receive_time", "client", "data_plane", "model", "generation", "rule", "bucket", "variant", "variant_version", "version", "digest", "served_from", "age_ms", "lookup_outcome", "shared_execution", "fallback_step", "degraded_reason", "attempts", "code", "reason", "route_us", "total_us", "publish", "origin", "missing_steps")
+    __slots__ = ("prediction_id", "request_id", "receive_time", "client", "data_plane", "model", "generation", "rule", "bucket", "variant", "variant_version", "version", "digest", "served_from", "age_ms", "lookup_outcome", "shared_execution", "fallback_step", "degraded_reason", "attempts", "code", "reason", "route_us", "total_us", "publish", "origin", "missing_steps", "parts", "parts_bytes")
     class Attempt(_message.Message):
         __slots__ = ("step", "version", "pool", "batcher", "begin_us", "took_us", "queue_us", "compute_us", "batch_rows", "batch_mates", "reason", "hedge", "pipeline_step", "takes_from")
         STEP_FIELD_NUMBER: _ClassVar[int]
@@ -176,6 +178,8 @@ class ExplainResponse(_message.Message):
     PUBLISH_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     MISSING_STEPS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_BYTES_FIELD_NUMBER: _ClassVar[int]
     prediction_id: str
     request_id: str
     receive_time: _timestamp_pb2.Timestamp
@@ -203,4 +207,6 @@ class ExplainResponse(_message.Message):
     publish: str
     origin: _precomputed_pb2.PublishOrigin
     missing_steps: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, prediction_id: _Optional[str] = ..., request_id: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., data_plane: _Optional[str] = ..., model: _Optional[str] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ..., bucket: _Optional[int] = ..., variant: _Optional[str] = ..., variant_version: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., lookup_outcome: _Optional[str] = ..., shared_execution: _Optional[bool] = ..., fallback_step: _Optional[str] = ..., degraded_reason: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[ExplainResponse.Attempt, _Mapping]]] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., route_us: _Optional[int] = ..., total_us: _Optional[int] = ..., publish: _Optional[str] = ..., origin: _Optional[_Union[_precomputed_pb2.PublishOrigin, _Mapping]] = ..., missing_steps: _Optional[_Iterable[str]] = ...) -> None: ...
+    parts: int
+    parts_bytes: int
+    def __init__(self, prediction_id: _Optional[str] = ..., request_id: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., data_plane: _Optional[str] = ..., model: _Optional[str] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ..., bucket: _Optional[int] = ..., variant: _Optional[str] = ..., variant_version: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., lookup_outcome: _Optional[str] = ..., shared_execution: _Optional[bool] = ..., fallback_step: _Optional[str] = ..., degraded_reason: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[ExplainResponse.Attempt, _Mapping]]] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., route_us: _Optional[int] = ..., total_us: _Optional[int] = ..., publish: _Optional[str] = ..., origin: _Optional[_Union[_precomputed_pb2.PublishOrigin, _Mapping]] = ..., missing_steps: _Optional[_Iterable[str]] = ..., parts: _Optional[int] = ..., parts_bytes: _Optional[int] = ...) -> None: ...

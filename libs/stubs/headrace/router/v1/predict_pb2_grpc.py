@@ -29,7 +29,7 @@ class RouterServiceStub:
     """RouterService answers predictions. It is served by the router's data plane.
 
     Errors: INVALID_ARGUMENT with field violations for what the version's serving contract forbids; NOT_FOUND, reason
-    MODEL_NOT_FOUND or VERSION_NOT_FOUND; RESOURCE_EXHAUSTED with RetryInfo when queues are full; DEADLINE_EXCEEDED when the
+    MODEL_NOT_FOUND or VERSION_NOT_FOUND; FAILED_PRECONDITION, reason ANSWERS_IN_PARTS; RESOURCE_EXHAUSTED with RetryInfo when queues are full; DEADLINE_EXCEEDED when the
     answer would come too late; UNAVAILABLE, reason MODEL_NOT_READY, NO_BACKEND, POOL_STARTING or MODEL_LOADING, with RetryInfo
     when nothing can answer.
     """
@@ -61,7 +61,7 @@ class RouterServiceServicer:
     """RouterService answers predictions. It is served by the router's data plane.
 
     Errors: INVALID_ARGUMENT with field violations for what the version's serving contract forbids; NOT_FOUND, reason
-    MODEL_NOT_FOUND or VERSION_NOT_FOUND; RESOURCE_EXHAUSTED with RetryInfo when queues are full; DEADLINE_EXCEEDED when the
+    MODEL_NOT_FOUND or VERSION_NOT_FOUND; FAILED_PRECONDITION, reason ANSWERS_IN_PARTS; RESOURCE_EXHAUSTED with RetryInfo when queues are full; DEADLINE_EXCEEDED when the
     answer would come too late; UNAVAILABLE, reason MODEL_NOT_READY, NO_BACKEND, POOL_STARTING or MODEL_LOADING, with RetryInfo
     when nothing can answer.
     """
@@ -83,6 +83,10 @@ class RouterServiceServicer:
         answered as soon as it is there: `first_row` says which rows it has. At most eight are under way at a time, fewer when
         the caller does not read, and at most 262144 rows in a call. An error of one part ends the stream with its status; what
         came before it counts.
+
+        A version that answers in parts itself (`ServingContract.decoupled`) gives any number of responses to the same rows, in their
+        order: `part` counts them. They come as the version makes them, no faster than the caller reads; a caller that reads nothing
+        for 30 seconds while the version waits for it is ended with RESOURCE_EXHAUSTED, reason READER_TOO_SLOW.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,7 +133,7 @@ class RouterService:
     """RouterService answers predictions. It is served by the router's data plane.
 
     Errors: INVALID_ARGUMENT with field violations for what the version's serving contract forbids; NOT_FOUND, reason
-    MODEL_NOT_FOUND or VERSION_NOT_FOUND; RESOURCE_EXHAUSTED with RetryInfo when queues are full; DEADLINE_EXCEEDED when the
+    MODEL_NOT_FOUND or VERSION_NOT_FOUND; FAILED_PRECONDITION, reason ANSWERS_IN_PARTS; RESOURCE_EXHAUSTED with RetryInfo when queues are full; DEADLINE_EXCEEDED when the
     answer would come too late; UNAVAILABLE, reason MODEL_NOT_READY, NO_BACKEND, POOL_STARTING or MODEL_LOADING, with RetryInfo
     when nothing can answer.
     """

@@ -62,7 +62,7 @@ class TensorSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., datatype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., optional: _Optional[bool] = ..., nan_allowed: _Optional[bool] = ..., kind: _Optional[_Union[TensorSpec.Kind, str]] = ..., columns: _Optional[_Iterable[str]] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., sensitive: _Optional[bool] = ..., batch_dimension: _Optional[_Union[TensorSpec.BatchDimension, str]] = ...) -> None: ...
 
 class ServingContract(_message.Message):
-    __slots__ = ("inputs", "outputs", "prediction", "task", "labels", "example")
+    __slots__ = ("inputs", "outputs", "prediction", "task", "labels", "example", "decoupled")
     class Task(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         TASK_UNSPECIFIED: _ClassVar[ServingContract.Task]
@@ -86,10 +86,12 @@ class ServingContract(_message.Message):
     TASK_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     EXAMPLE_FIELD_NUMBER: _ClassVar[int]
+    DECOUPLED_FIELD_NUMBER: _ClassVar[int]
     inputs: _containers.RepeatedCompositeFieldContainer[TensorSpec]
     outputs: _containers.RepeatedCompositeFieldContainer[TensorSpec]
     prediction: str
     task: ServingContract.Task
     labels: _containers.RepeatedScalarFieldContainer[str]
     example: ServingContract.Example
-    def __init__(self, inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., prediction: _Optional[str] = ..., task: _Optional[_Union[ServingContract.Task, str]] = ..., labels: _Optional[_Iterable[str]] = ..., example: _Optional[_Union[ServingContract.Example, _Mapping]] = ...) -> None: ...
+    decoupled: bool
+    def __init__(self, inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., prediction: _Optional[str] = ..., task: _Optional[_Union[ServingContract.Task, str]] = ..., labels: _Optional[_Iterable[str]] = ..., example: _Optional[_Union[ServingContract.Example, _Mapping]] = ..., decoupled: _Optional[bool] = ...) -> None: ...

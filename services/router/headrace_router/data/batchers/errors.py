@@ -32,6 +32,8 @@ _BLAMED = "contract["
 def disagrees(work: Work, response: batcher_pb2.InferResponse) -> bool:
     """Return whether an answer breaks the version's contract, or blames the request for what was right with it."""
     if not response.code:
+        if work.parts is not None and not response.more:  # the last one says how it ended
+            return bool(response.outputs)
         answers = work.answers
         return answers is not None and not answers.keep_contract(work.rows, work.outputs, response.outputs)
     return response.code in _BLAMES and (

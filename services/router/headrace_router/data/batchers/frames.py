@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from headrace_servicekit.checksums import FrameReader, Garbled, encode
 from headrace_router.data.batchers.decisions.estimates import Latency
 from headrace_router.data.batchers.decisions.outliers import Endpoint
 from headrace_router.data.batchers.decisions.window import Window
+from headrace_router.data.batchers.part_buffer import AT_ONCE
 from headrace_router.data.batchers.work import ONLINE, SHADOW, Attempt, Work
 
 log = structlog.get_logger()
@@ -48,6 +50,10 @@ class Owner(Protocol):
 
     def answered(self, replica: Replica, attempt: Attempt, response: batcher_pb2.InferResponse) -> None:
         """Take the answer of an attempt that is no longer in flight on the replica."""
+        ...
+
+    def part(self, replica: Replica, attempt: Attempt, response: batcher_pb2.InferResponse) -> None:
+        """Take one of several answers of an attempt, which goes on."""
         ...
 
     def lost(self, replica: Replica, attempts: Sequence[Attempt]) -> None:
@@ -85,6 +91,7 @@ class Replica:
         self._window = Window(limits.in_flight, limits.in_flight_bytes)
         self._outbox: list[Attempt] = []
         self._cancelled: list[int] = []
+        self._taken: Counter[int] = Counter()
         self._next_id = 1
         self._wake: asyncio.Future[None] | None = None
 
@@ -159,6 +166,12 @@ class Replica:
             self._cancelled.append(attempt.id)
             self._rouse()
 
+    def taken(self, attempt: Attempt) -> None:
+        """Let the batcher send one more part of an answer; it hears of it in the next frame."""
+        if self._in_flight.get(attempt.id) is attempt:
+            self._taken[attempt.id] += 1
+            self._rouse()
+
     async def exchange(self, channel: Any, heard: Callable[[], object] = lambda: None) -> None:
         """Hold one stream until it ends or the batcher says that it leaves and has answered all.
 
@@ -198,6 +211,11 @@ class Replica:
             self._hear(frame)
             take, answered = self._take, self._owner.answered
             for response in frame.responses:
+                if response.more:
+                    attempt = self._in_flight.get(response.id)
+                    if attempt is not None:
+                        self._owner.part(self, attempt, response)
+                    continue
                 attempt = take(response.id)
                 if attempt is not None:  # else its caller had left
                     if attempt.work.trace is not None:
@@ -210,7 +228,7 @@ class Replica:
 
     async def _write(self, call: Any) -> None:
         while True:
-            if not self._outbox and not self._cancelled:
+            if not self._outbox and not self._cancelled and not self._taken:
                 self._wake = self._loop.create_future()
                 await self._wake
                 self._wake = None
@@ -228,6 +246,10 @@ class Replica:
         """Return the next frame, or None when everything that waited was withdrawn."""
         frame = batcher_pb2.ExchangeRequest(cancelled=self._cancelled)
         self._cancelled = []
+        if self._taken:
+            for number, count in self._taken.items():
+                frame.taken.add(id=number, count=count)
+            self._taken = Counter()
         now, size, taken = self._loop.time(), 0, 0
         requests, in_flight, limits = frame.requests, self._in_flight, self._limits
         for attempt in self._outbox:
@@ -246,7 +268,7 @@ class Replica:
             _fill(requests.add(), attempt.id, work, handle, now)
         del self._outbox[:taken]
         self.requests_sent += len(requests)
-        return frame if requests or frame.cancelled else None
+        return frame if requests or frame.cancelled or frame.taken else None
 
     def _hear(self, frame: batcher_pb2.ExchangeResponse) -> None:
         if frame.HasField("load"):
@@ -285,6 +307,7 @@ class Replica:
         self._in_flight.clear()
         self._outbox.clear()
         self._cancelled.clear()
+        self._taken.clear()
         self.versions.clear()
         self.endpoints.clear()
         self._window.clear()
@@ -317,5 +340,7 @@ def _fill(request: batcher_pb2.InferRequest, number: int, work: Work, handle: in
         request.outputs.extend(work.outputs)
     if work.max_wait_us is not None:
         request.max_wait_us_plus_one = work.max_wait_us + 1
+    if work.parts is not None:
+        request.parts_at_once = AT_ONCE
     if work.traceparent or work.request_id:
         request.traceparent, request.request_id = work.traceparent, work.request_id

@@ -26,6 +26,7 @@ from headrace_router.data.batchers.quarantine import Quarantine
 from headrace_router.data.batchers.work import Attempt, Work
 from headrace_router.data.deadlines import Deadlines
 from headrace_router.data.refusals import (
+    answer_cut_off,
     deadline_exceeded,
     no_backend,
     pool_full,
@@ -118,6 +119,19 @@ class Pools:
             self._drop(attempt)
         self._forget(work)
 
+    def part(self, replica: Replica, attempt: Attempt, response: batcher_pb2.InferResponse) -> None:
+        work, endpoint = attempt.work, attempt.endpoint
+        if work.parts is None or work.parts.is_full or disagrees(work, response):
+            self.disagreements += 1
+            self._drop(attempt)
+            self._settle(attempt, DISAGREES)
+            return
+        if attempt.probes:
+            self._end_probe(attempt)
+        if not work.parts.came and endpoint.answered(response.queue_us * 1e-6, attempt.sent, replica.load_seen):
+            self.endpoints.invalidate()
+        work.parts.put(response)
+
     def answered(self, replica: Replica, attempt: Attempt, response: batcher_pb2.InferResponse) -> None:
         work, endpoint, probed = attempt.work, attempt.endpoint, attempt.probes
         attempt.replica = None
@@ -127,7 +141,9 @@ class Pools:
         if probed:
             self._end_probe(attempt)
         if not response.code:
-            if endpoint.answered(response.queue_us * 1e-6, attempt.sent, replica.load_seen):
+            if _begun(work):  # how long it went on says more of whoever took it
+                pass
+            elif endpoint.answered(response.queue_us * 1e-6, attempt.sent, replica.load_seen):
                 self.endpoints.invalidate()
         elif self._goes_on(replica, attempt, response, probed=probed):
             return
@@ -154,9 +170,12 @@ class Pools:
             work, attempt.replica = attempt.work, None
             if attempt.probes:
                 self._end_probe(attempt)
-            if work.answer.done() or attempt.beside() is not None or self._again(work, away_from=replica):
+            if not work.answer.done() and _begun(work):
+                self._fail(work, answer_cut_off(work.pool))
+            elif work.answer.done() or attempt.beside() is not None or self._again(work, away_from=replica):
                 continue
-            self._fail(work, no_backend(work.pool))
+            else:
+                self._fail(work, no_backend(work.pool))
 
     def changed(self, replica: Replica) -> None:
         self.endpoints.invalidate()
@@ -224,7 +243,7 @@ class Pools:
 
     def _again(self, work: Work, away_from: Replica) -> bool:
         """Send a work to another replica, if time, budget and its attempts allow. Return whether it was dealt with."""
-        if work.attempts >= MAX_ATTEMPTS or work.deadline <= self._loop.time() or work.answer.done():
+        if work.attempts >= MAX_ATTEMPTS or work.deadline <= self._loop.time() or work.answer.done() or _begun(work):
             return False
         usable = self.endpoints.of(work.pool, work.digest).usable
         if (all(one.replica is away_from for one in usable) and usable) or not self.budget.spend():
@@ -236,7 +255,7 @@ class Pools:
 
     def _double(self, work: Work) -> bool:
         """Send a work to a second replica too, if there is one and the budget allows; the first answer counts."""
-        if work.attempts >= MAX_ATTEMPTS or work.answer.done():
+        if work.attempts >= MAX_ATTEMPTS or work.answer.done() or work.parts is not None:
             return False
         current = work.current
         held_by = None if current is None else current.replica
@@ -332,7 +351,8 @@ class Pools:
         try:
             self._leave(work)
             for attempt in work.in_flight():
-                self.endpoints.expired(attempt, now)
+                if not _begun(work):
+                    self.endpoints.expired(attempt, now)
                 self._drop(attempt)
         finally:  # nothing watches the work any more
             self._fail(work, deadline_exceeded())
@@ -340,3 +360,8 @@ class Pools:
 
 def _takes_requests(replicas: Sequence[Replica]) -> bool:
     return any(replica.connected and not replica.draining for replica in replicas)
+
+
+def _begun(work: Work) -> bool:
+    """Return whether somebody may have a part of the answer already, so that nobody else can begin anew."""
+    return work.parts is not None and work.parts.came > 0

@@ -12,6 +12,7 @@ from headrace.batcher.v1 import batcher_pb2
 
 if TYPE_CHECKING:
     from headrace_router.data.batchers.decisions.outliers import Endpoint
+    from headrace_router.data.batchers.part_buffer import PartBuffer
     from headrace_router.data.outputs import KnownForms
     from headrace_router.data.resolved_request import ResolvedRequest
     from headrace_router.data.routes.decisions.fallback_steps import Hedge
@@ -50,6 +51,10 @@ class Holder(Protocol):
         """Forget an attempt."""
         ...
 
+    def taken(self, attempt: Attempt) -> None:
+        """Let one more part of an answer be sent."""
+        ...
+
     def suspects(self, attempt: Attempt) -> bool:
         """Return whether no other batcher may get the request, because it may be why its version has gone."""
         ...
@@ -74,12 +79,12 @@ class Work:
     """One request to the batchers of a pool.
 
     inputs, absent, dims, outputs: as in `InferRequest`. deadline: on the loop's clock. answer: settled with the
-    `InferResponse` or with an error; whoever awaits it withdraws the work when it no longer wants the answer.
-    priority: class as in `InferRequest`. queue_timeout_s: how long it may wait for a batcher that is away for a moment;
-    the pools have a bound of their own, and a caller with something else to try says 0. traceparent, request_id: of a
-    request that is recorded or logged, else empty. answers: which of them keep the contract; None takes any. trace: of
-    one that is explained. again: whether a batcher was asked for an answer before. hedged: how its route hedges it, if
-    it does. pipeline: None where a batcher computes the answer.
+    `InferResponse` or with an error; whoever awaits it withdraws the work when it no longer wants the answer. priority:
+    class as in `InferRequest`. queue_timeout_s: how long it may wait for a batcher that is away for a moment; the pools
+    have a bound of their own, and a caller with something else to try says 0. traceparent, request_id: of a request
+    that is recorded or logged, else empty. answers: which of them keep the contract; None takes any. trace: of one that
+    is explained. again: whether a batcher was asked for an answer before. hedged: how its route hedges it, if it does.
+    pipeline: None where a batcher computes the answer. parts: where an answer in parts goes, None for one without.
 
     attempts: how many were sent. current, hedge: the latest attempt, and the one beside it; the first answer of the two
     settles the work. tick, hedge_tick: of its timers.
@@ -87,7 +92,8 @@ class Work:
 
     __slots__ = (
         "absent", "again", "answer", "answers", "attempts", "client", "current", "deadline", "digest", "dims", "hedge",
-        "hedge_tick", "hedged", "inputs", "max_wait_us", "outputs", "pipeline", "pool", "priority", "queue_timeout_s",
+        "hedge_tick", "hedged", "inputs", "max_wait_us", "outputs", "parts", "pipeline", "pool", "priority",
+        "queue_timeout_s",
         "request_id", "rows", "size_bytes", "tick", "trace", "traceparent",
     )  # fmt: skip
 
@@ -115,9 +121,16 @@ class Work:
         self.hedged: Hedge | None = None
         self.answers: KnownForms | None = None
         self.pipeline: PipelineWork | None = None
+        self.parts: PartBuffer | None = None
         self.attempts = self.tick = self.hedge_tick = 0
         self.current: Attempt | None = None
         self.hedge: Attempt | None = None
+
+    def taken(self) -> None:
+        """Let the batcher send one more part of the answer."""
+        for attempt in self.in_flight():
+            assert attempt.replica is not None
+            attempt.replica.taken(attempt)
 
     def in_flight(self) -> list[Attempt]:
         """Return the attempts that await an answer."""

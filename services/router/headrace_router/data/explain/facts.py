@@ -46,6 +46,8 @@ def explanation(
         reason=outcome.reason,
         route_us=_us((outcome.ended if trace.routed is None else trace.routed) - trace.started),
         total_us=_us(total_s),
+        parts=trace.parts,
+        parts_bytes=trace.part_bytes,
     )
     told.receive_time.FromMicroseconds(int(ended_at.timestamp() * 1e6) - _us(total_s))
     if trace.table is not None:

@@ -14,6 +14,7 @@ from headrace_router.data.lookup.cache_lookup import CacheLookup, cache_key_of, 
 from headrace_router.data.lookup.decisions.freshness import StoredAnswer, choose, own_ttl_s
 from headrace_router.data.lookup.layers import Layers, source_of
 from headrace_router.data.lookup.metrics import CACHE, MEMORY, MODE_ONLINE, STALE, TOO_OLD, Counts
+from headrace_router.data.lookup.parts import IN_PARTS, AnswersInParts
 from headrace_router.data.lookup.results import computed, flagged, given, missing_in, work_of
 from headrace_router.data.lookup.single_flight import SingleFlight
 from headrace_router.data.messages import Answer, ServedFrom
@@ -26,13 +27,21 @@ _CACHED_HERE = (CACHE, MEMORY)
 
 
 class Lookup:
-    """Finds answers to requests. default_ttl_s: of routes that say nothing."""
+    """Finds answers to requests. parts: begins those of versions that answer in parts. default_ttl_s: of routes that
+    say nothing."""
 
     def __init__(
-        self, online: Online, layers: Layers, counts: Counts, *, default_ttl_s: float, loop: asyncio.AbstractEventLoop
+        self,
+        online: Online,
+        layers: Layers,
+        counts: Counts,
+        parts: AnswersInParts,
+        *,
+        default_ttl_s: float,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._online, self._layers, self._counts, self._loop = online, layers, counts, loop
-        self._default_ttl_s = default_ttl_s
+        self._parts, self._default_ttl_s = parts, default_ttl_s
         self.single_flight = SingleFlight(online, layers, counts, loop)
 
     async def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Answer:
@@ -41,6 +50,8 @@ class Lookup:
         An answer past its time is given in place of an error where the route allows it (`stale_on_error`). A variant
         that is not the request's own computes, whatever the mode of the route.
         """
+        if variant.served.decoupled:
+            return await self._begin(resolved, variant, deadline)
         if resolved.table.policy.mode is Mode.ONLINE:
             return await self._compute(resolved, variant, deadline, MODE_ONLINE, None)
         key, unkeyed, ttl_s = cache_key_of(resolved, variant, self._default_ttl_s)
@@ -110,6 +121,14 @@ class Lookup:
     def keep(self, cache_lookup: CacheLookup, outputs: bytes) -> None:
         """Keep an answer that was computed just now."""
         self._layers.keep(cache_lookup, outputs)
+
+    async def _begin(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Answer:
+        """Return the first part of an answer in parts, which is never kept."""
+        if resolved.table.policy.mode is Mode.BATCH and variant is resolved.variant:
+            raise _not_precomputed(self._cache_lookup(resolved, variant))
+        found = await self._parts.begin(resolved, variant, deadline)
+        self._counts.misses[IN_PARTS] += 1
+        return found
 
     def _cache_lookup(self, resolved: ResolvedRequest, variant: Variant) -> CacheLookup:
         key, unkeyed, ttl_s = cache_key_of(resolved, variant, self._default_ttl_s)

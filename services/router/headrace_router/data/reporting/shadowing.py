@@ -136,6 +136,9 @@ class Shadowing:
 
     def _copy(self, resolved: ResolvedRequest, answer: Answer, to: Shadow) -> None:
         shadow = to.variant
+        if shadow.served.decoupled or resolved.variant.served.decoupled:
+            self._unsent[DOES_NOT_FIT] += 1  # answers in parts have no one answer to compare
+            return
         copy = fitted(resolved, shadow.served, self._max_rows)
         if copy is None:
             self._unsent[DOES_NOT_FIT] += 1

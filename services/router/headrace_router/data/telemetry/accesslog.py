@@ -57,6 +57,8 @@ class AccessLog:
             fallback_step=key.fallback_step or None,
             code=Code(key.code).name,
             reason=reason or None,
+            parts=call.parts or None,
+            part_bytes=call.part_bytes or None,
             ms=round(seconds * 1000, 3),
             client=call.caller.client,
             request_id=call.request_id,

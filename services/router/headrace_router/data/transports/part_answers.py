@@ -16,21 +16,23 @@ PART_ROWS, MOST_PARTS = 256, 8
 async def answer_in_parts(
     parts: Iterable[tuple[int, T]],
     begin: Callable[[], Awaitable[None]],
-    predict: Callable[[T], Awaitable[A]],
+    predict: Callable[[T, Callable[[A], Awaitable[None]]], Awaitable[object]],
     write: Callable[[int, A], Awaitable[None]],
 ) -> None:
-    """Answer every part. A place is free again when its answer is written, so who does not read waits.
+    """Answer every part. A place is free again when its answers are written, so who does not read waits.
 
-    parts: each with the position of its first row. begin: returns when one more may begin. The first error ends all, in
-    an ExceptionGroup.
+    parts: each with the position of its first row. begin: returns when one more may begin. predict: gives what it is
+    told the answers, one unless the version itself answers in parts. The first error ends all, in an ExceptionGroup.
     """
     room, writing = asyncio.Semaphore(MOST_PARTS), asyncio.Lock()
 
     async def answer(first_row: int, part: T) -> None:
-        try:
-            found = await predict(part)
+        async def give(found: A) -> None:
             async with writing:
                 await write(first_row, found)
+
+        try:
+            await predict(part, give)
         finally:
             room.release()
 

@@ -15,7 +15,7 @@ from headrace_servicekit.errors import FieldViolation, InvalidArgument
 from headrace_router.data.messages import MAX_ATTRIBUTES, MAX_TEXT_CHARS, NO_ATTRIBUTES
 
 OURS, RESERVED, ATTRIBUTE = "headrace_", "triton_", "headrace_attribute_"
-# A client that streams asks for it; here every request has exactly one response, which is the final one.
+# A client that streams asks for it; what becomes of it is up to the stream (`infer_stream.py`).
 _HARMLESS = ("triton_enable_empty_final_response",)
 # The classes of `InferRequest`: 1 online, 2 shadow, 3 batch. A larger number is as little urgent as the last.
 SHADOW = 2

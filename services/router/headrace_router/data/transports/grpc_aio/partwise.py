@@ -10,7 +10,8 @@ from headrace_servicekit.errors import ServiceError
 from headrace_servicekit.identity import identity
 from headrace_servicekit.varint import varint
 
-from headrace_router.data.predictor import Predictor
+from headrace_router.data.messages import Answer
+from headrace_router.data.predictor import Give, Predictor
 from headrace_router.data.protocols import predict
 from headrace_router.data.protocols.parts import parts_of
 from headrace_router.data.transports.call_context import CallContextFactory, wanted
@@ -37,22 +38,24 @@ class PartwisePredictions:
         headers = wanted(context.invocation_metadata())
         headers.pop(REQUEST_ID_HEADER, None)  # of the call: each part has its own, unless the request says one
 
-        async def write(first_row: int, message: bytes) -> None:
-            row = predict_pb2.PredictStreamResponse(first_row=first_row).SerializeToString()
+        async def write(first_row: int, answer: Answer) -> None:
+            message = predict.render(answer)
+            part = answer.part if answer.contract.decoupled else None
+            row = predict_pb2.PredictStreamResponse(first_row=first_row, part=part).SerializeToString()
             await context.write(b"".join((row, _RESPONSE, varint(len(message)), message)))
 
         await answer_in_parts(
             parts_of(request.request, self._part_rows),
             lambda: self._pace.wait(identity().client),
-            lambda data: self._predicted(data, headers, context.time_remaining()),
+            lambda data, give: self._predict(data, headers, context.time_remaining(), give),
             write,
         )
 
-    async def _predicted(self, data: bytes, headers: dict[str, str], remaining_s: float | None) -> bytes:
+    async def _predict(self, data: bytes, headers: dict[str, str], remaining_s: float | None, give: Give) -> None:
         call = self._contexts.call(headers, METHOD, remaining_s, identity())
         try:
             request = predict.parse(data)
         except ServiceError as error:
             self._predictor.refused(call, error)
             raise
-        return predict.render(await self._predictor.predict(request, call))
+        await self._predictor.predict_in_parts(request, call, give)

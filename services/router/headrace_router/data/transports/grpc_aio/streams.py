@@ -7,7 +7,7 @@ request is predicted as one of a call of its own, with a deadline of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import structlog
@@ -25,6 +25,8 @@ from headrace_router.data.transports.call_context import CallContextFactory, wan
 from headrace_router.data.transports.pace import ClientPace
 
 log = structlog.get_logger()
+
+Write = Callable[[bytes], Awaitable[None]]
 
 # Of one stream: it is read no further while it has so many requests, or bytes of them, unanswered.
 MOST_IN_FLIGHT = 256
@@ -68,19 +70,25 @@ class PredictionStreams:
             self._open -= 1
             log.info("stream", client=stream.caller.client, requests=stream.requests, errors=stream.errors)
 
-    async def answer(self, data: bytes, headers: dict[str, str], remaining_s: float | None, caller: Identity) -> bytes:
-        """Return the message that answers a request. Raises ServiceError."""
+    async def answer(
+        self, data: bytes, headers: dict[str, str], remaining_s: float | None, caller: Identity, write: Write
+    ) -> None:
+        """Write the messages that answer a request: one, unless its version answers in parts. Raises ServiceError."""
         call = self._contexts.call(headers, infer_stream.METHOD, remaining_s, caller)
         self._active += 1
         self._requests += 1
         try:
             request = self._parsed(data, call)
-            answer = await self._predictor.predict(request, call)
+            answer = await self._predictor.predict_in_parts(
+                request, call, lambda answer: write(infer_stream.render(answer))
+            )
+            last = None if answer.rest is None else infer_stream.render_final(data, answer)
+            if last is not None:
+                await write(last)
         finally:
             self._active -= 1
             if self._admission.counted:
                 self._admission.release(id(call))
-        return infer_stream.render(answer)
 
     def _parsed(self, data: bytes, call: Call) -> Any:
         try:
@@ -117,17 +125,24 @@ class _Stream:
 
     async def _answer(self, data: bytes) -> None:
         try:
-            message = await self._message(data)
-            async with self._writing:
-                await self._context.write(message)
+            failure = await self._failure(data)
+            if failure is not None:
+                await self._write(failure)
         finally:
             self._in_flight -= 1
             self._bytes -= len(data)
             self._room.set()
 
-    async def _message(self, data: bytes) -> bytes:
+    async def _write(self, message: bytes) -> None:
+        async with self._writing:
+            await self._context.write(message)
+
+    async def _failure(self, data: bytes) -> bytes | None:
+        """Answer a request; return the message of what it failed with, None when it did not."""
         try:
-            return await self._streams.answer(data, self._headers, self._context.time_remaining(), self.caller)
+            remaining_s = self._context.time_remaining()
+            await self._streams.answer(data, self._headers, remaining_s, self.caller, self._write)
+            return None
         except ServiceError as error:
             failure = error
         except asyncio.CancelledError:

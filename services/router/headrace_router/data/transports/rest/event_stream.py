@@ -1,8 +1,9 @@
 """`POST /v1/models/{model}:predictStream`: many rows, answered in parts as server-sent events.
 
 The body is that of `:predict`, of more rows where there are more. Each `part` is a prediction of its own, with
-`first_row` beside what `:predict` answers; `end` says that there are no more, and `error`, in its place, why: with the
-body of an error. Without either the stream was cut.
+`first_row` beside what `:predict` answers, or one of several answers to the same rows, with its position as `part`;
+`end` says that there are no more, and `error`, in its place, why: with the body of an error. Without either the stream
+was cut.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from headrace_servicekit.error_details import to_json
 from headrace_servicekit.errors import Internal, ServiceError
 
 from headrace_router.data.messages import Answer, Call, Request
-from headrace_router.data.predictor import Predictor
+from headrace_router.data.predictor import Give, Predictor
 from headrace_router.data.protocols import natural_json
 from headrace_router.data.protocols.json_body import dump
 from headrace_router.data.transports.call_context import CallContextFactory
@@ -70,10 +71,10 @@ class EventStreams:
         """
         given = {name: value for name, value in headers.items() if name != REQUEST_ID_HEADER}
 
-        async def predict(request: Request) -> Answer:
+        async def predict(request: Request, give: Give) -> None:
             remaining_s = None if until is None else until - self._loop.time()
             own = self._contexts.call(given, METHOD, remaining_s, call.caller)
-            return await self._predictor.predict(request, own)
+            await self._predictor.predict_in_parts(request, own, give)
 
         try:
             await answer_in_parts(parts, lambda: self._pace.wait(call.caller.client), predict, stream.part)
@@ -107,7 +108,8 @@ class Events:
 
     async def part(self, first_row: int, answer: Answer) -> None:
         """Send one answer; return when there is room for another one. Raises ClientGone."""
-        await self._event(b"part", natural_json.render(answer, first_row=first_row))
+        more = {"part": answer.part} if answer.contract.decoupled else {}
+        await self._event(b"part", natural_json.render(answer, first_row=first_row, **more))
         self.parts += 1
 
     async def end(self, name: bytes, document: Mapping[str, Any]) -> None:

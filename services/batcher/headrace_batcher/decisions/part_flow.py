@@ -1,0 +1,54 @@
+"""How many parts of one answer may be on their way to whoever asked: in number, and in bytes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+# Whatever a data plane asks for. A part that is larger by itself goes when no other one is on its way.
+MAX_AT_ONCE = 64
+MAX_UNTAKEN_BYTES = 1024 * 1024
+
+
+class PartFlow:
+    """The parts of one answer.
+
+    at_once: how many may be sent before any was taken. parts, size_bytes: that were sent so far. roused: called when
+    there is room, or when nobody wants more. stop: ends what makes the parts, None while nothing does.
+    """
+
+    __slots__ = ("_at_once", "_untaken", "_untaken_bytes", "abandoned", "parts", "roused", "size_bytes", "stop")
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = min(max(at_once, 1), MAX_AT_ONCE)
+        self._untaken: deque[int] = deque()
+        self._untaken_bytes = 0
+        self.parts = self.size_bytes = 0
+        self.abandoned = False
+        self.roused: Callable[[], object] = lambda: None
+        self.stop: Callable[[], object] | None = None
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether another part may be sent."""
+        untaken = self._untaken
+        return not untaken or (len(untaken) < self._at_once and self._untaken_bytes < MAX_UNTAKEN_BYTES)
+
+    def sent(self, size_bytes: int) -> None:
+        """Note a part that was sent."""
+        self._untaken.append(size_bytes)
+        self._untaken_bytes += size_bytes
+        self.parts += 1
+        self.size_bytes += size_bytes
+
+    def taken(self, count: int) -> None:
+        """Note that so many of the oldest ones were taken; of more than there are, all."""
+        for _ in range(min(count, len(self._untaken))):
+            self._untaken_bytes -= self._untaken.popleft()
+        self.roused()
+
+    def abandon(self) -> None:
+        """Note that nobody wants more, and end what makes them."""
+        self.abandoned = True
+        if self.stop is not None:
+            self.stop()
