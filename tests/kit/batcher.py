@@ -104,6 +104,10 @@ class FakeBatcher(batcher_pb2_grpc.BatcherServiceServicer):
         """Say on every stream that it is there, as it does while requests wait for a version to be loaded."""
         self._tell()
 
+    def respond(self, *responses: batcher_pb2.InferResponse) -> None:
+        """Send answers, such as parts of one before its last."""
+        self._tell(responses=responses)
+
     def _tell(self, **fields: object) -> None:
         for stream in self.streams:
             stream.outgoing.put_nowait(batcher_pb2.ExchangeResponse(load=self.load, **fields))  # type: ignore[arg-type]
@@ -182,6 +186,18 @@ def refusing(
         )  # fmt: skip
 
     return refuse
+
+
+def in_parts(count: int, **last: object) -> Behaviour:
+    """Return a behaviour that answers with so many parts at once, each an echo. last: fields of what follows them."""
+
+    async def answer(batcher: FakeBatcher, request: batcher_pb2.InferRequest) -> batcher_pb2.InferResponse:
+        part = await echoing(batcher, request)
+        part.more = True
+        batcher.respond(*[part] * count)
+        return batcher_pb2.InferResponse(id=request.id, compute_us=COMPUTE_US, **last)  # type: ignore[arg-type]
+
+    return answer
 
 
 async def silent(_batcher: FakeBatcher, _request: batcher_pb2.InferRequest) -> None:

@@ -26,10 +26,24 @@ from headrace_servicekit.testing import eventually
 
 
 class Collected:
-    """Keeps what becomes of works: the outcomes in the order in which they came, by id."""
+    """Keeps what becomes of works: the outcomes in the order in which they came, by id.
+
+    parts: the first value of each part, of works that are answered in parts. takes: whether each is taken at once.
+    """
 
     def __init__(self) -> None:
         self.outcomes: dict[int, Answer | Failure] = {}
+        self.parts: dict[int, list[float]] = {}
+        self.takes = True
+
+    def part(self, work: Work, part: Answer) -> int:
+        values = np.frombuffer(bytes(part.values[0]), dtype="<f4").tolist()
+        assert len(values) == work.rows
+        self.parts.setdefault(work.id, []).append(values[0])
+        if self.takes:
+            assert work.flow is not None
+            asyncio.get_running_loop().call_soon(work.flow.taken, 1)
+        return len(part.values[0])
 
     def settle(self, work: Work, outcome: Answer | Failure) -> None:
         assert work.id not in self.outcomes, "settled twice"

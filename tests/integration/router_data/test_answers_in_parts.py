@@ -18,7 +18,7 @@ import tritonclient.grpc.aio as triton
 from headrace.router.v1 import predict_pb2
 from headrace_batcher.batching import part_execution
 from headrace_servicekit import error_details
-from headrace_servicekit.errors import Code
+from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.testing import eventually, patience
 from tritonclient.utils import InferenceServerException
 
@@ -85,7 +85,7 @@ def number(answer: predict_pb2.PredictStreamResponse) -> int:
     return struct.unpack("<i", answer.response.raw_output_contents[0])[0]
 
 
-async def until_failed(call: Any) -> tuple[list[int], error_details.Details]:
+async def until_failed(call: Any) -> tuple[list[int], ServiceError]:
     """Return the parts that came, and how the call failed."""
     got: list[int] = []
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -169,16 +169,16 @@ async def test_whoever_takes_one_answer_is_told_which_apis_give_several(plane):
         await plane.stub.Predict(request(1), timeout=patience(5))
     details = error_details.from_rpc_error(caught.value)
     assert (details.code, details.reason) == (Code.FAILED_PRECONDITION, "ANSWERS_IN_PARTS")
-    assert "PredictStream" in details.message
+    assert "PredictStream" in details.public_message
     refused = await plane.rest.post(f"/v1/models/{MODEL}:predict", json={"instances": [row(1)]})
     assert refused.status_code == 400
-    assert refused.json()["error"]["details"][0]["reason"] == "ANSWERS_IN_PARTS"
+    assert refused.json()["details"][0]["reason"] == "ANSWERS_IN_PARTS"
     async with triton.InferenceServerClient(plane.runtime.servers[0].address) as client:
         given = triton.InferInput("n", [1, 1], "INT32")
         given.set_data_from_numpy(np.ones((1, 1), np.int32))
         with pytest.raises(InferenceServerException, match="answers this request in parts"):
             await client.infer(MODEL, [given])
-        config = await client.get_model_config(MODEL, as_json=True)
+        config: Any = await client.get_model_config(MODEL, as_json=True)
     assert config["config"]["model_transaction_policy"] == {"decoupled": True}
 
 
@@ -189,7 +189,7 @@ async def test_an_error_in_the_middle_comes_after_the_parts_before_it(plane):
     *parts, error = await told_by_events(plane, row(2, then=FAIL))
     assert [one["part"] for _, one in parts] == [0, 1]
     assert error[0] == "error"
-    assert error[1]["error"]["details"][0]["reason"] == details.reason
+    assert error[1]["details"][0]["reason"] == details.reason
     *before, failure = await told_by_triton(plane, {"n": 2, "then": FAIL})
     assert [value for value, *_ in before] == [0, 1]
     assert isinstance(failure, InferenceServerException)

@@ -14,7 +14,7 @@ from headrace.batcher.v1 import batcher_pb2
 from headrace_batcher.batching import part_execution
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.decisions import policy
-from headrace_batcher.decisions.answers import Answer, Failure
+from headrace_batcher.decisions.answers import Failure
 from headrace_batcher.decisions.part_flow import MAX_AT_ONCE, MAX_UNTAKEN_BYTES, PartFlow
 from headrace_batcher.decisions.work import Work
 from headrace_batcher.frames import Exchange
@@ -25,7 +25,7 @@ from headrace_servicekit.testing import eventually
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.batching import X_TO_Y, Collected, Doubling, WorkMaker
+from tests.kit.batching import X_TO_Y, Doubling, WorkMaker
 
 IN_PARTS = replace(X_TO_Y, decoupled=True)
 ALONE = policy.Limits(max_rows=4, preferred_rows=(4,), max_wait_s=60.0, alone=True)
@@ -59,24 +59,6 @@ class Counting(Doubling):
             self.ended.append(float(values[0]))
 
 
-class CollectedParts(Collected):
-    """Keeps the parts of each work too. takes: whether each is taken at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: dict[int, list[float]] = {}
-        self.takes = True
-
-    def part(self, work: Work, part: Answer) -> int:
-        values = np.frombuffer(bytes(part.values[0]), dtype="<f4").tolist()
-        assert len(values) == work.rows
-        self.parts.setdefault(work.id, []).append(values[0])
-        if self.takes:
-            assert work.flow is not None
-            asyncio.get_running_loop().call_soon(work.flow.taken, 1)
-        return len(part.values[0])
-
-
 @asynccontextmanager
 async def serving(backend: Counting, limits: policy.Limits = ALONE) -> AsyncIterator[Batcher]:
     batcher = Batcher("m--v", IN_PARTS, limits, backend)
@@ -90,9 +72,7 @@ async def serving(backend: Counting, limits: policy.Limits = ALONE) -> AsyncIter
 
 @pytest.fixture
 def make() -> WorkMaker:
-    made = WorkMaker()
-    made.sink = CollectedParts()
-    return made
+    return WorkMaker()
 
 
 def submit(
