@@ -162,7 +162,9 @@ def test_a_published_configuration_is_read_and_what_is_dropped_is_named(
             id="a model with state",
         ),
         pytest.param(
-            'backend: "python" model_transaction_policy { decoupled: True }', "none or many responses", id="decoupled"
+            'backend: "onnxruntime" model_transaction_policy { decoupled: True }',
+            "answers in parts .decoupled., which no pool does for onnx",
+            id="decoupled, of a backend that answers once",
         ),
         pytest.param(
             'backend: "tensorrt" batch_input [ { kind: BATCH_ELEMENT_COUNT target_name: "n" source_input: "x" } ]',
@@ -197,3 +199,15 @@ def test_the_newest_version_that_the_policy_serves_is_taken(tmp_path: Path) -> N
         "1",
         ["versions 7: 1 is imported; import the others from folders of their own"],
     )
+
+
+def test_code_that_is_decoupled_answers_in_parts_here_too(tmp_path: Path) -> None:
+    # The square model of Triton's Python backend.
+    config = """backend: "python" max_batch_size: 0 model_transaction_policy { decoupled: True }
+    input [ { name: "IN" data_type: TYPE_INT32 dims: [ 1 ] } ]
+    output [ { name: "OUT" data_type: TYPE_INT32 dims: [ 1 ] } ]
+    instance_group [ { kind: KIND_CPU } ]"""
+    found = imported(tmp_path, config, "model.py")
+    assert found.contract is not None
+    assert found.contract.decoupled
+    assert list(found.dropped) == []

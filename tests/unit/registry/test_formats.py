@@ -144,3 +144,18 @@ def test_tensors_of_a_compiled_program_are_all_named_as_its_backend_does_or_none
     assert [one.field for one in found] == ["contract.inputs"] * refused
     assert all(f"'{name}'" in one.description for one in found for name in names)
     assert formats.misfits(Format.TORCHSCRIPT, Contract(specs, (SCORES,)), "contract") == []
+
+
+@pytest.mark.parametrize("kept_as", Format)
+def test_only_code_and_servers_may_answer_in_parts(kept_as):
+    told = Contract((TensorSpec("x", "FP32", (4,)),), (TensorSpec("y", "FP32", (1,)),), decoupled=True)
+    fields = [violation.field for violation in formats.misfits(kept_as, told, "contract")]
+    assert fields == ([] if kept_as in (Format.PYTHON, Format.OIP) else ["contract.decoupled"])
+
+
+def test_what_answers_in_parts_has_another_signature_and_identity_and_all_others_keep_theirs():
+    once = Contract((TensorSpec("x", "FP32", (4,)),), (TensorSpec("y", "FP32", (1,)),))
+    several, ref = Contract(once.inputs, once.outputs, decoupled=True), VersionRef("m", "v1")
+    assert contract.signature_hash(once) != contract.signature_hash(several)
+    assert contract.digest(ref, once, ()) != contract.digest(ref, several, ())
+    assert "decoupled" not in contract._document(once)

@@ -10,17 +10,15 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import uuid_utils
+from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.identity import Identity
 
 from headrace_router.data.contract import Contract
 from headrace_router.data.served import ServedVersion
 from headrace_router.data.timing import Marks
-
-if TYPE_CHECKING:
-    from headrace_router.data.lookup.parts import Rest
 
 NO_CONTRACT = Contract((), ())
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
@@ -144,6 +142,25 @@ class Request:
             max_age_s=context.max_age_s if self.max_age_s is None else self.max_age_s,
             explain=self.explain or context.explain,
         )
+
+
+class Rest(Protocol):
+    """What follows the first part of an answer. empty: whether there was none. compute_us: of all, at the end."""
+
+    empty: bool
+    compute_us: int
+
+    async def next(self) -> batcher_pb2.InferResponse | None:
+        """Return the next part, None behind the last. Raises ServiceError."""
+        ...
+
+    def sent(self, size_bytes: int) -> None:
+        """Note that a part was given to whoever asked."""
+        ...
+
+    def close(self) -> None:
+        """End it, wherever it is."""
+        ...
 
 
 @dataclass(slots=True)

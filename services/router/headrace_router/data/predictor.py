@@ -18,8 +18,8 @@ from headrace_router.data.budgets import Budgets, Overrun
 from headrace_router.data.explain.facts import Outcome
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.layouts import Layout, check_contents
-from headrace_router.data.lookup.parts import Rest, following
-from headrace_router.data.messages import Answer, Call, Request
+from headrace_router.data.lookup.parts import following
+from headrace_router.data.messages import Answer, Call, Request, Rest
 from headrace_router.data.refusals import (
     answers_in_parts,
     budget_spent,
