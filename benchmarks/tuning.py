@@ -91,6 +91,8 @@ def compare(pool: MeasuredPool, given: argparse.Namespace) -> None:
         for name, settings in ways.items():
             seen[name].append(measure(settings))
     median = {name: statistics.median(run.goodput_per_s for run in again) for name, again in seen.items()}
+    # Near to 1, the pool had less to do than it can, and every setting looks as good as the best.
+    answered = statistics.median(run.goodput_per_s / run.offered_per_s for run in seen["best of the grid"])
     for name, again in seen.items():
         told(name, sorted(again, key=lambda one: one.goodput_per_s)[TURNS // 2])
     print(
@@ -99,6 +101,7 @@ def compare(pool: MeasuredPool, given: argparse.Namespace) -> None:
                 "share_of_best": round(median["search"] / median["best of the grid"], 3),
                 "share_of_runs": round(len(found.runs) / len(every), 3),
                 "search_s": round(took_s),
+                "share_of_offered_at_best": round(answered, 3),
                 "default_share_of_best": round(median["default"] / median["best of the grid"], 3),
             }
         )
