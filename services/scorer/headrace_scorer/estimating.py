@@ -80,7 +80,7 @@ class Estimating:
         sample = await self._sampled(job, checked, shards, workers)
         if sample.rows == 0:
             raise InvalidArgument("spec.input: the first files have no row that could be scored", reason="INPUT_EMPTY")
-        measured = Measured(sample.rows, sample.wall_s, sample.cpu_s, planning_s, RAY_START_S + sample.load_s)
+        measured = Measured(sample.rows, sample.wall_s, sample.cpu_s, planning_s + RAY_START_S + sample.load_s)
         found = estimate(
             measured,
             _rows(shards, checked, sample),

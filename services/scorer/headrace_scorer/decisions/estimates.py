@@ -13,14 +13,13 @@ _MIN_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a sample took. rows: that were scored. wall_s: of one worker, reading and writing included. planning_s: by
-    one process, before any worker starts. startup_s: of each worker until its first row: processes, and the model.
+    """What a sample took. rows: that were scored. wall_s: of one worker, reading and writing included. startup_s: until
+    the first row: the plan, processes, and the model.
     """
 
     rows: int
     wall_s: float
     cpu_s: float
-    planning_s: float
     startup_s: float
 
 
@@ -48,9 +47,9 @@ def estimate(
     rate = workers * measured.rows / max(measured.wall_s, 1e-9)
     if rows is None:
         return Estimate(None, rate, None, None, None, None)
-    duration = timedelta(seconds=measured.planning_s + measured.startup_s + rows / max(rate, 1e-9))
-    scoring_s = measured.cpu_s * rows / max(measured.rows, 1)
-    cpu_hours = (scoring_s + measured.planning_s + measured.startup_s * workers) / 3600
+    duration = timedelta(seconds=measured.startup_s + rows / max(rate, 1e-9))
+    # Of scoring alone, as a manifest counts them: what a start takes is known in seconds of waiting, and not of work.
+    cpu_hours = measured.cpu_s * rows / max(measured.rows, 1) / 3600
     fits = duration <= window if window is not None else None
     return Estimate(rows, rate, duration, cpu_hours, cpu_hours * price_per_cpu_hour, fits)
 
