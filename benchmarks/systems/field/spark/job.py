@@ -11,21 +11,24 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+# Spark sends this with its functions, by value: each task has one of its own.
+_loaded: dict[str, Any] = {}
 
-@cache
+
 def session(model: str) -> Any:
-    """Return a loaded model, one for each of Spark's processes."""
-    import onnxruntime
+    """Return a loaded model, loaded once for each task."""
+    if model not in _loaded:
+        import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        _loaded[model] = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return _loaded[model]
 
 
 def main() -> None:
