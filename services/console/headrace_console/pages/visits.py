@@ -28,7 +28,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from headrace_console.console import ROOT, SIGN_IN, Console
-from headrace_console.pages.remedies import remedy as remedy_of
 from headrace_console.pages.rendering import rendered
 from headrace_console.security import NotAForm, TooLarge, body_of, comes_from_elsewhere, local_path
 from headrace_console.sessions.sealing import CookieSecret
@@ -98,9 +97,6 @@ class Visit:
             "query": self.query,
             "command": command,
             "problem": self.problem,
-            "remedy": ""
-            if self.problem is None
-            else remedy_of(self.problem, self.request.path_params.get("model", "")),
             "done": self.query.get("done", ""),
             **context,
         }
@@ -183,8 +179,7 @@ def signed_in(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             if session is not None and (isinstance(error, Unauthenticated) or error.reason == "CLIENT_DENIED"):
                 await console.sessions.end(session.secret)
                 session = None
-            told = remedy_of(error, request.path_params.get("model", ""))
-            return failure(_STATUS.get(type(error).code, 502), error.message, error.reason, told, session=session)
+            return failure(_STATUS.get(type(error).code, 502), error.message, error.reason, session=session)
         except ServiceError as error:
             return failure(http_status(error.code), error.public_message, error.reason or "", session=session)
 
