@@ -15,15 +15,18 @@ import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
-    """Counts to `n`, with `pause` seconds before each part; then fails where `then` is -1, dies where it is -2."""
+    """Counts to `n`, with `pause` seconds before each part; then fails where `then` is -1, dies where it is -2.
+
+    Of another `then` each part has so many KiB.
+    """
 
     def execute(self, requests):
         n, pause, then = (tensor.as_numpy()[0, 0] for tensor in requests[0].inputs())
         for i in range(int(n)):
             time.sleep(float(pause))
             part = pb_utils.Tensor("i", np.array([[i]], np.int32))
-            text = pb_utils.Tensor("text", np.array([[str(i).encode()]], np.object_))
-            yield pb_utils.InferenceResponse([part, text])
+            said = str(i).encode().ljust(1024 * int(max(then, 0)))
+            yield pb_utils.InferenceResponse([part, pb_utils.Tensor("text", np.array([[said]], np.object_))])
         if then == -1:
             raise ValueError("it was told to fail")
         if then == -2:

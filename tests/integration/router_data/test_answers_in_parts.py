@@ -232,15 +232,19 @@ async def test_callers_that_leave_withdraw_what_the_code_does_for_them(plane):
 
 async def test_whoever_reads_slowly_slows_the_code_and_whoever_reads_nothing_is_ended(plane, monkeypatch):
     monkeypatch.setattr(part_execution, "TAKE_WITHIN_S", 1.0)
-    call = streamed(plane, 2_000_000, timeout=patience(60))
+    call = streamed(plane, 2_000_000, then=64, timeout=patience(60))
     assert number(await call.read()) == 0
-    waited = "batcher_parts_waited_seconds_total"
-    made = "headrace_router_parts_total"
-    labels = {"model": MODEL, "version": "v1"}
-    sent = await eventually(lambda: plane.metric(made, **labels))
-    await asyncio.sleep(2.5)  # in which nothing is read
-    stopped = await plane.metric(made, **labels)
-    assert stopped < 200_000, f"{sent} parts, {stopped} later, although nobody reads: {waited}"
+
+    async def sent() -> float:
+        return await plane.metric("headrace_router_parts_total", model=MODEL, version="v1")
+
+    async def stands_still() -> bool:
+        before = await sent()
+        await asyncio.sleep(1.5)
+        return await sent() == before
+
+    await eventually(stands_still, within=30)
+    assert await sent() < 1000, "64 MiB on the way to somebody who does not read"
     got, details = await until_failed(call)
     assert (details.code, details.reason) == (Code.RESOURCE_EXHAUSTED, "READER_TOO_SLOW")
     assert got == list(range(1, len(got) + 1))
