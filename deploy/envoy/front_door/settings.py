@@ -53,7 +53,12 @@ class FrontDoorSettings(EnvoySettings):
     call_timeout_max_s: float = Field(
         default=180.0, ge=0.1, description="The same for all other calls: waiting for a promotion may load a model."
     )
-    upload_idle_timeout_s: float = Field(default=30.0, gt=0, description="An upload silent for so long is ended.")
+    upload_idle_timeout_s: float = Field(
+        default=75.0,
+        gt=0,
+        description="An upload silent for so long is ended; longer than `REGISTRY_ONNX_CHECK_TIMEOUT_S`, in which the "
+        "registry looks into a file that is complete.",
+    )
     max_json_bytes: int = Field(default=1 * MIB, gt=0, description="Largest JSON body, predictions excepted.")
     cors_origins: Commas = Field(
         default=(), description="Origins whose pages may call, e.g. `https://console.example.com`; `*` for all."

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from front_door.alone import DataPlaneSettings
 from front_door.settings import FrontDoorSettings, split_address
+from headrace_registry.settings import RegistrySettings
 from headrace_servicekit.settings import SettingsError, StrictSettings, settings_table
 
 from tests.kit.edge import CHECKOUT, settings_with, targets
@@ -54,3 +55,9 @@ def test_addresses_are_split(address: str, parts: tuple[str, int]):
 def test_the_readme_shows_every_setting(settings: type[StrictSettings]):
     readme = (CHECKOUT / "deploy/envoy/README.md").read_text()
     assert settings_table(settings).replace(f"{CHECKOUT}/", "") in readme
+
+
+def test_an_upload_may_be_silent_while_the_registry_looks_into_the_file():
+    """Seen on a busy machine: the front door ended the call, and the registry's answer reached nobody."""
+    silent_s = FrontDoorSettings.model_fields["upload_idle_timeout_s"].default
+    assert silent_s > RegistrySettings.model_fields["onnx_check_timeout_s"].default
