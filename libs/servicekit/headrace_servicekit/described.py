@@ -46,6 +46,8 @@ _UNITS = {
     "_jobs": "jobs",
     "_workers": "processes",
     "_objects": "objects",
+    "_answers_per_client": "answers",
+    "_answers_per_model": "answers",
 }
 
 
