@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 import uuid
 
-from headrace.monitor.v1 import ingest_pb2_grpc
-from headrace.registry.v1 import registry_pb2_grpc
 from headrace.router.v1 import control_pb2_grpc
 from headrace_runtime.artifacts.process import Fetcher
 from headrace_runtime.scheduling import Background, go_first
@@ -17,28 +14,23 @@ from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
+from headrace_batcher import optional
 from headrace_batcher.backend import Supervision, keep_backend, open_backend, own_triton, with_formats
 from headrace_batcher.batching.tracing import spans_for
 from headrace_batcher.batching.usage import Usage
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.turns import LoadBounds
 from headrace_batcher.loading.demand import DemandWatch
-from headrace_batcher.loading.gpu import LOOK_EVERY_S, GpuWatch
+from headrace_batcher.loading.gpu import GpuWatch
 from headrace_batcher.loading.liveness import LivenessProbes
 from headrace_batcher.loading.measuring import Measuring
-from headrace_batcher.loading.memory import MemoryWatch
 from headrace_batcher.loading.reports import BatcherStatus, Reports
 from headrace_batcher.loading.versions import Versions
 from headrace_batcher.metrics import BatcherCollector
-from headrace_batcher.monitor import UsageReports
-from headrace_batcher.registry import RegistryReports
 from headrace_batcher.roster import Roster
 from headrace_batcher.servicer import REPORT_WAITING_EVERY_S, BatcherServicer
 from headrace_batcher.settings import BatcherSettings
 from headrace_batcher.state_dir import owned
-
-# Room for the frame around the largest answer.
-FRAME_BYTES = 64 * 1024
 
 
 async def start(runtime: Runtime[BatcherSettings]) -> None:
@@ -56,16 +48,8 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     formats = await with_formats(runtime, main)
     backend, end_model = formats.backend, formats.end_model(triton)
     gpus = GpuWatch(f"http://127.0.0.1:{settings.triton_metrics_port}/metrics")
-    memory = None
-    if settings.memory_limit_bytes is not None or settings.gpu_memory_limit_bytes is not None:
-        memory = MemoryWatch(
-            settings.memory_limit_bytes or math.inf,
-            lambda: None if triton is None else triton.group,
-            gpu_limit_bytes=settings.gpu_memory_limit_bytes or math.inf,
-            gpu_bytes=lambda: 0 if gpus.load is None else gpus.load.used_bytes,
-        )
-        await memory.read()
-    measuring = Measuring(backend, artifacts, await registry_reports(runtime, process), background.run)
+    memory = await optional.memory_watch(settings, triton, gpus)
+    measuring = Measuring(backend, artifacts, await optional.registry_reports(runtime, process), background.run)
     usage = Usage()
     versions = Versions(
         backend,
@@ -81,9 +65,8 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         bounds=LoadBounds(settings.loads_at_once, settings.load_timeout_s),
         warm_for_s=settings.warm_for_s,
     )
-    control = control_pb2_grpc.ControlServiceStub(
-        await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
-    )
+    inside = await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
+    control = control_pb2_grpc.ControlServiceStub(inside)
 
     def status() -> BatcherStatus:
         rows, wait_s = roster.load(time.monotonic())
@@ -108,7 +91,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         silence_s=settings.liveness_probe_after_s,
         restart_after_s=settings.restart_silent_after_s,
     )
-    servicer = BatcherServicer(roster, process, max_answer_bytes=settings.max_message_bytes - FRAME_BYTES)
+    servicer = BatcherServicer(roster, process, max_message_bytes=settings.max_message_bytes)
     servicer.serve_on(server)
     runtime.metrics.register(BatcherCollector(versions.counters, lambda: servicer.frames_garbled))
     runtime.health.add("control", required=False)
@@ -122,33 +105,15 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         reports.changed()
         await asyncio.Event().wait()
 
-    if settings.monitor_target is not None:
-        ingest = ingest_pb2_grpc.IngestServiceStub(
-            await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings)))
-        )
-        used = UsageReports(ingest, settings.pool, process, usage, lambda: versions.busy_s)
-        await runtime.enter(used.flushed())
-        runtime.loop("usage", used.run)
+    await optional.report_usage(runtime, process, usage, lambda: versions.busy_s)
     demand.restore()
     runtime.loop("demand", demand.run)
     runtime.loop("reports", reports.run)
     runtime.loop("waiting", lambda: periodic("waiting", servicer.report_waiting, every_s=REPORT_WAITING_EVERY_S))
-    if settings.backend == "triton":
-        runtime.loop("gpus", lambda: periodic("gpus", gpus.look, every_s=LOOK_EVERY_S))
-    if memory is not None:
-        runtime.loop("memory", lambda: memory.run(versions.reconsider))
+    optional.follow_memory(runtime, memory, gpus, versions.reconsider)
     runtime.loop("versions", versions.run)
     runtime.loop("backend", lambda: keep_backend(runtime, main, triton, versions))
     runtime.loop("liveness", liveness.run)
     runtime.loop("measure", measuring.run)
     runtime.loop("report measurements", measuring.report)
     runtime.loop("drain", announce_drain)
-
-
-async def registry_reports(runtime: Runtime[BatcherSettings], process: str) -> RegistryReports | None:
-    """Return what tells the registry of measurements, None where nothing does."""
-    settings = runtime.settings
-    if settings.registry_target is None:
-        return None
-    registry = await runtime.enter(channel(settings.registry_target, tls=Tls.of(settings)))
-    return RegistryReports(registry_pb2_grpc.RegistryServiceStub(registry), f"batcher/{settings.pool}/{process}")

@@ -17,16 +17,18 @@ from headrace_batcher.roster import Roster
 SERVICE = "headrace.batcher.v1.BatcherService"
 # A data plane takes a batcher that says nothing for two seconds for one that hangs.
 REPORT_WAITING_EVERY_S = 1.0
+# Room for the frame around the largest answer.
+_FRAME_BYTES = 64 * 1024
 
 
 class BatcherServicer:
     """Serves streams of frames. `process` is the id of this process; `frames_garbled` counts frames that were changed
     on the way."""
 
-    def __init__(self, roster: Roster, process: str, *, max_answer_bytes: int) -> None:
+    def __init__(self, roster: Roster, process: str, *, max_message_bytes: int) -> None:
         self._roster = roster
         self._process = process
-        self._max_answer_bytes = max_answer_bytes
+        self._max_answer_bytes = max_message_bytes - _FRAME_BYTES
         self._exchanges: set[Exchange] = set()
         self._finishing = False
         self._one_ended = Wakeup()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import time
 
@@ -25,6 +26,7 @@ from headrace_router.data.explain.store import valkey
 from headrace_router.data.lookup.layers import Layers
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.metrics import Counts, LookupMetrics
+from headrace_router.data.lookup.parts import AnswersInParts
 from headrace_router.data.lookup.step_cache import StepCache
 from headrace_router.data.lookup.valkey.store import StoreClock, Valkey
 from headrace_router.data.pipelines.online import PipelineOnline
@@ -43,6 +45,16 @@ log = structlog.get_logger()
 
 # The health component that tells whether every pool has a batcher.
 BATCHERS = "batchers"
+
+
+def calm_collector() -> None:
+    """Make the garbage collector look less often: by default it took a quarter of the event loop's time.
+
+    What a call makes goes with it (tests/integration/router_data/test_garbage.py), so it finds next to nothing.
+    What was imported lives as long as the process and is never looked at again.
+    """
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 async def follow_tables(runtime: Runtime[DataSettings]) -> Watcher:
@@ -144,6 +156,19 @@ def pipelines(
     )
     runtime.metrics.register(online)
     return online
+
+
+def answers_in_parts(runtime: Runtime[DataSettings], online: PipelineOnline) -> AnswersInParts:
+    """Return what asks for answers that come in parts."""
+    settings = runtime.settings
+    in_parts = AnswersInParts(
+        online,
+        max_per_client=settings.max_part_answers_per_client,
+        max_per_model=settings.max_part_answers_per_model,
+        loop=asyncio.get_running_loop(),
+    )
+    runtime.metrics.register(in_parts)
+    return in_parts
 
 
 def _store(runtime: Runtime[DataSettings], counts: Counts) -> Valkey | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from importlib import metadata
 from typing import NamedTuple
 
@@ -17,7 +16,6 @@ from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.metrics import Counts
-from headrace_router.data.lookup.parts import AnswersInParts
 from headrace_router.data.messages import new_id
 from headrace_router.data.pipelines.online import PipelineProspects
 from headrace_router.data.predictor import Predictor
@@ -48,7 +46,7 @@ class DataPlane(NamedTuple):
 
 async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     """Wire the data plane: every dependency by name. Return what a further transport needs."""
-    calm_collector()
+    dependencies.calm_collector()
     settings, loop = runtime.settings, asyncio.get_running_loop()
     watcher = await dependencies.follow_tables(runtime)
     pools = dependencies.batcher_pools(runtime)
@@ -66,13 +64,7 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     for one in (counters, SavedCompute(counters), degraded, Gauges(pools, watcher), explanations):
         runtime.metrics.register(one)
 
-    in_parts = AnswersInParts(
-        online,
-        max_per_client=settings.max_part_answers_per_client,
-        max_per_model=settings.max_part_answers_per_model,
-        loop=loop,
-    )
-    runtime.metrics.register(in_parts)
+    in_parts = dependencies.answers_in_parts(runtime, online)
     lookup = Lookup(online, layers, counts, in_parts, default_ttl_s=settings.cache_ttl_s, loop=loop)
     shadowing = monitoring.begin_shadowing(runtime, online, monitor, lookup)
     predictor = Predictor(
@@ -118,13 +110,3 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     GrpcTransport(predictor, contexts, reads, explaining, streams, partwise).add_to(runtime.server())
     dependencies.serve_rest(runtime, plane.predictor, plane.contexts, plane.paths, plane.events)
     return plane
-
-
-def calm_collector() -> None:
-    """Make the garbage collector look less often: by default it took a quarter of the event loop's time.
-
-    A call leaves a cycle of five small objects behind (grpc.aio's), so this is one look, of some 2 ms, in 4,000 calls.
-    What was imported lives as long as the process and is never looked at again.
-    """
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
