@@ -69,7 +69,7 @@ async def serve(kind: str, state: Path) -> None:
         versions = Versions(backend, roster, cache, unload_after_s=1, changed=lambda: None)
         versions.want([Wanted("bench", "v1", "digest", sha, from_proto(model.contract), Limits())])
         server = Server(access_log=False)
-        BatcherServicer(roster, "bench", max_answer_bytes=1 << 24).serve_on(server)
+        BatcherServicer(roster, "bench", max_message_bytes=1 << 24).serve_on(server)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(versions.run())
             tasks.create_task(keep(versions))

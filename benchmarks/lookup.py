@@ -22,6 +22,7 @@ from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.layers import Layers, Store
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.metrics import Counts
+from headrace_router.data.lookup.parts import AnswersInParts
 from headrace_router.data.lookup.valkey.connection import Address
 from headrace_router.data.lookup.valkey.store import StoreClock, Valkey
 from headrace_router.data.messages import Call, Request, Tensors
@@ -74,7 +75,8 @@ async def measure(count: int) -> None:
         ):
             counts, memory = Counts(), Memory(memory_bytes, 1 << 20)
             layers = Layers(memory, kept, counts, max_entry_bytes=1 << 20, now=loop.time)
-            look = Lookup(Echo(), layers, counts, default_ttl_s=3600.0, loop=loop)
+            parts = AnswersInParts(Echo(), max_per_client=1, max_per_model=1, loop=loop)
+            look = Lookup(Echo(), layers, counts, parts, default_ttl_s=3600.0, loop=loop)
             if name.startswith("from"):
                 fresh = resolved_requests(made, 64, name)
                 await asked(look, fresh)

@@ -52,10 +52,13 @@ async def test_what_a_file_describes_is_planned_made_once_and_changed_where_it_d
     for n in range(20):
         headrace.predict("--user", f"u{n}")
 
-    async def used() -> list[dict]:
-        return headrace("usage", "show", "--model", model).get("usage", [])
+    found: list[dict] = []
 
-    found = await eventually(used, within=60, every=1.0)
+    async def used() -> bool:
+        found[:] = headrace("usage", "show", "--model", model).get("usage", [])
+        return bool(found)
+
+    await eventually(used, within=60, every=1.0)
     assert sum(int(one["requests"]) for one in found) <= 20
     assert all(one["client"] and one["compute_s"] > 0 for one in found)
     pools = headrace("usage", "idle")["pools"]

@@ -33,7 +33,9 @@ async def test_a_line_of_history_that_somebody_edits_or_removes_is_found(postgre
             await connection.execute(
                 "update events set client = 'mallory' where model = 'digits' and (epoch, ordinal) = ($1, $2)", *second
             )
-            assert (await verify(connections)).broken == [BrokenLine("digits", *second, "CHANGED")]
+            assert (await verify(connections)).broken == [
+                BrokenLine("digits", second["epoch"], second["ordinal"], "CHANGED")
+            ]
             code, told, _ = await command(settings, "verify", "--out", str(tmp_path / "never.json"))
             assert (code, told["broken"]) == (3, [{"model": "digits", **dict(second), "reason": "CHANGED"}])
             assert not (tmp_path / "never.json").exists()

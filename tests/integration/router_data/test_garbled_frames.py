@@ -60,7 +60,7 @@ async def batcher_behind_a_wire() -> AsyncIterator[tuple[BatcherServicer, Forwar
     roster = Roster()
     batcher = Batcher("digits--v1", from_proto(V1.contract), Limits(max_rows=64), Summing())
     roster.set_ready(roster.add(V1.digest, batcher), ready=True)
-    servicer = BatcherServicer(roster, "wired", max_answer_bytes=1 << 20)
+    servicer = BatcherServicer(roster, "wired", max_message_bytes=1 << 20)
     server = Server(access_log=False, on_the_loop=True)
     servicer.serve_on(server)
     await server.start()
