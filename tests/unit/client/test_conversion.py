@@ -311,6 +311,34 @@ def test_a_conversion_ends_nobody_else_and_asks_no_program_of_this_machine(hosti
     assert json.loads((folder / "seen.json").read_text()) == [True] * 7
 
 
+def test_a_conversion_has_the_kernel_send_nothing_to_others_either(hostile, folder: Path) -> None:
+    path = hostile(
+        "import array, ctypes, fcntl, json, os, socket\n"
+        "def refused(call, *arguments):\n"
+        "    try:\n"
+        "        call(*arguments)\n"
+        "    except PermissionError:\n"
+        "        return True\n"
+        "    return False\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "parent = array.array('i', [os.getppid()])\n"
+        "one, other = socket.socketpair()\n"
+        "one.sendall(b'x')\n"
+        "open('seen.json', 'w').write(json.dumps([\n"
+        "    refused(fcntl.fcntl, one, fcntl.F_SETOWN, parent[0]),\n"
+        "    refused(fcntl.fcntl, one, 15, array.array('i', [1, parent[0]]).tobytes()),\n"
+        "    refused(fcntl.ioctl, one, 0x8901, parent), refused(fcntl.ioctl, one, 0x8902, parent),\n"
+        "    refused(socket.socketpair, socket.AF_UNIX, socket.SOCK_DGRAM),\n"
+        "    refused(socket.socketpair, socket.AF_UNIX, socket.SOCK_SEQPACKET),\n"
+        "    libc.syscall(425, 1, ctypes.create_string_buffer(120)) == -1,\n"
+        "    other.recv(1) == b'x', os.get_blocking(other.fileno()),\n"
+        "]))"
+    )
+    with pytest.raises(InvalidArgument, match=r"holds a builtins\.NoneType"):
+        process.convert(Kind.PICKLE, path, folder, python=sys.executable)
+    assert json.loads((folder / "seen.json").read_text()) == [True] * 9
+
+
 def test_the_python_of_the_active_environment_converts(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     python = tmp_path / "bin" / "python"

@@ -33,12 +33,19 @@ _REFUSED = {
     "ptrace": (101, 117),
     "process_vm_writev": (311, 271),
     "setns": (308, 268),
+    # The kernel then makes calls, of sockets among them, that no filter sees.
+    "io_uring_setup": (425, 425),
 }
 # Allowed for one value of the first argument: signals to this process, limits of the caller.
 _KILL, _TGKILL, _PRLIMIT = (62, 129), (234, 131), (302, 261)
+# Refused for some values of the second: the kernel sends a signal, of whatever number, to whoever owns a file.
+_FCNTL, _SET_OWNER = (72, 25), (8, 15)
+_IOCTL, _SET_OWNER_OF_SOCKET = (16, 29), (0x8901, 0x8902)
+# Pairs of streams are pipes; another kind of socket sends to whoever listens.
+_SOCKETPAIR, _NO_STREAM = (53, 199), 0x0E
 _X32 = 0x40000000
-_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_NUMBER_AT, _ARCHITECTURE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_NUMBER_AT, _ARCHITECTURE_AT, _FIRST_ARGUMENT_AT, _SECOND_ARGUMENT_AT = 0, 4, 16, 24
 _ALLOW, _END, _EPERM = 0x7FFF0000, 0x80000000, 0x00050001
 
 
@@ -85,6 +92,15 @@ def _filter(column, architecture, pid):
             (_EQUAL, 1, 0, only),
             (_RETURN, 0, 0, _EPERM),
             (_RETURN, 0, 0, _ALLOW),
+        ]
+    owners = [(_FCNTL, value) for value in _SET_OWNER] + [(_IOCTL, value) for value in _SET_OWNER_OF_SOCKET]
+    for numbers, test, value in (*((one, _EQUAL, value) for one, value in owners), (_SOCKETPAIR, _ANY_BIT, _NO_STREAM)):
+        code += [
+            (_EQUAL, 0, 4, numbers[column]),
+            (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
+            (test, 0, 1, value),
+            (_RETURN, 0, 0, _EPERM),
+            (_LOAD, 0, 0, _NUMBER_AT),
         ]
     code.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
