@@ -13,6 +13,7 @@ import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace_batcher.batching import part_execution
 from headrace_batcher.batching.batcher import Batcher
+from headrace_batcher.batching.usage import VersionUsage
 from headrace_batcher.decisions import policy
 from headrace_batcher.decisions.answers import Failure
 from headrace_batcher.decisions.part_flow import MAX_AT_ONCE, MAX_UNTAKEN_BYTES, PartFlow
@@ -60,8 +61,10 @@ class Counting(Doubling):
 
 
 @asynccontextmanager
-async def serving(backend: Counting, limits: policy.Limits = ALONE) -> AsyncIterator[Batcher]:
-    batcher = Batcher("m--v", IN_PARTS, limits, backend)
+async def serving(
+    backend: Counting, limits: policy.Limits = ALONE, usage: VersionUsage | None = None
+) -> AsyncIterator[Batcher]:
+    batcher = Batcher("m--v", IN_PARTS, limits, backend, usage=usage)
     loop = asyncio.create_task(batcher.serve_forever())
     try:
         yield batcher
@@ -178,6 +181,22 @@ async def test_a_deadline_ends_an_answer_behind_the_parts_that_were_in_time(make
         "DEADLINE_PASSED",
         "the deadline passed before the last part was there",
     )
+
+
+async def test_whoever_is_answered_in_parts_uses_what_the_model_worked_also_on_a_part_that_came_too_late(make):
+    backend, usage = Counting(), VersionUsage()
+    async with serving(backend, usage=usage) as batcher:
+        (whole,) = submit(batcher, make, [3.0], client="ada")
+        await settled(make, whole)
+        backend.gate.clear()
+        (late,) = submit(batcher, make, [2.0], client="bob", deadline=time.monotonic() + 0.1)
+        await settled(make, late)
+        computed_s = batcher.counters.compute_s.total
+
+    used = usage.take()
+    assert {client: use[:2] for (client, _), use in used.items()} == {"ada": [1, 1], "bob": [1, 1]}
+    assert used["bob", 0][2] > 0.05
+    assert sum(use[2] for use in used.values()) == pytest.approx(computed_s)
 
 
 async def test_a_batcher_that_stops_ends_what_goes_on(make):

@@ -63,6 +63,14 @@ def test_clients_without_end_are_told_together(work):
     assert used[OTHERS, 0] == [5, 5, 5.0]
 
 
+@pytest.mark.parametrize("name", ["a" * 257, "a\n", "\0"])
+def test_a_name_that_the_monitor_takes_from_nobody_costs_no_other_client_its_count(work, name):
+    usage = Usage()
+    usage.of("m", "v1").executed([work([1.0], client=name), work([1.0], client="ada")], 2, 1.0)
+
+    assert {use.client: use.compute_s for use in usage.take()} == {OTHERS: 0.5, "ada": 0.5}
+
+
 def test_the_backend_is_busy_while_anything_executes_and_twice_at_once_is_once():
     now = 0.0
     gate = ExecutionGate(lambda: now)

@@ -248,6 +248,7 @@ class Executor:
 
     def _count_parts(self, work: Work, flow: PartFlow, execution: PartExecution, started: float, failure: str) -> None:
         ended, counters = self._now(), self._counters
+        self._usage.executed((work,), work.rows, execution.compute_s)
         if execution.first_s is not None:
             # What comes next waits for a place; how long it holds that is up to whoever reads.
             self.service_times.observe(work.rows, execution.first_s, ended)

@@ -71,11 +71,12 @@ class PartExecution:
 
     async def _next(self, parts: AsyncGenerator[list[OutputTensor], None]) -> list[OutputTensor] | None:
         began = self._now()
-        outputs = await anext(parts, None)
-        took_s = self._now() - began
-        self.compute_s += took_s
+        try:
+            outputs = await anext(parts, None)
+        finally:  # also of a part that nobody waited for to its end
+            self.compute_s += self._now() - began
         if self.first_s is None:
-            self.first_s = took_s
+            self.first_s = self.compute_s
         return outputs
 
     def _send(self, outputs: list[OutputTensor], started: float) -> None:

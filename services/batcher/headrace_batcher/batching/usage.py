@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from headrace_batcher.decisions.work import Work
 
-# Of one version, between two reports; those beyond are told together.
+# Of one version, between two reports; those beyond are told together, and so are names that the monitor takes from
+# nobody: it would refuse the report, and with it what all others used.
 MAX_CLIENTS = 1000
+MAX_NAME_CHARS = 256
 OTHERS = "(others)"
 
 
@@ -53,7 +55,7 @@ class VersionUsage:
         return uses
 
     def _begin(self, client: str, priority: int) -> list[float]:
-        if len(self._uses) >= MAX_CLIENTS:
+        if len(self._uses) >= MAX_CLIENTS or len(client) > MAX_NAME_CHARS or not client.isprintable():
             client = OTHERS
         return self._uses.setdefault((client, priority), [0, 0, 0.0])
 
