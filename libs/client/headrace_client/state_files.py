@@ -26,6 +26,10 @@ MAX_CHARS = 2**20
 MAX_NODES = 200_000
 REASON = "STATE_INVALID"
 _WHAT = "a description of an installation"
+_YAML = "tag:yaml.org,2002:"
+# A date that nobody quoted is a text for the API.
+_TEXTS = frozenset(("str", "timestamp", "merge", "value"))
+_VALUES = frozenset(("null", "bool", "int", "float"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ def read_state(paths: Sequence[Path]) -> list[Resource]:
 def wanted(resource: Resource, present: Message | None) -> Message:
     """Return a resource with what its file states in the place of what there is. Raises InvalidArgument."""
     stated = resource.kind.message()
+    _check_names(resource.stated, stated.DESCRIPTOR, f"{resource.kind.section}.{resource.id}", resource.place)
     try:
         json_format.ParseDict(dict(resource.stated), stated)
     except (json_format.ParseError, RecursionError) as error:
@@ -97,7 +102,7 @@ def wanted(resource: Resource, present: Message | None) -> Message:
     made = resource.kind.message()
     if present is not None:
         made.CopyFrom(present)
-    _overlay(made, stated, resource.stated, f"{resource.kind.section}.{resource.id}", resource.place)
+    _overlay(made, stated, resource.stated)
     if "name" in made.DESCRIPTOR.fields_by_name:
         made.name = resource.name  # type: ignore[attr-defined]
     return made
@@ -111,20 +116,37 @@ def differences(present: Message | None, made: Message, stated: Mapping[str, Any
     return lines
 
 
-def _overlay(into: Message, stated: Message, written: Mapping[str, Any], path: str, place: str) -> None:
-    """Put what is written in place of what is there: messages field by field, lists and maps as a whole."""
-    fields: Mapping[str, Any] = into.DESCRIPTOR.fields_by_name
+def _check_names(written: Mapping[str, Any], descriptor: Any, path: str, place: str) -> None:
+    """Refuse fields that a message, or one within it, does not have: the API's other spelling is none of a file's."""
+    fields: Mapping[str, Any] = descriptor.fields_by_name
     for key, value in written.items():
         field = fields.get(key)
         if field is None:
             raise _wrong(place, f"{path}.{key} is not known here; known: {', '.join(fields)}")
+        part = field.message_type
+        if part is None or part.full_name.startswith("google.protobuf.") or part.GetOptions().map_entry:
+            continue
+        for at, one in enumerate(value) if isinstance(value, list) else ((None, value),):
+            if isinstance(one, Mapping):
+                _check_names(one, part, f"{path}.{key}" if at is None else f"{path}.{key}[{at}]", place)
+
+
+def _overlay(into: Message, stated: Message, written: Mapping[str, Any]) -> None:
+    """Put what is written in place of what is there: messages field by field, lists and maps as a whole.
+
+    A list that is so already stays, with what a file does not say of its items.
+    """
+    fields: Mapping[str, Any] = into.DESCRIPTOR.fields_by_name
+    before, after = _plain(into), _plain(stated)
+    for key, value in written.items():
+        field = fields[key]
         if value is None:
             into.ClearField(key)  # type: ignore[arg-type]
         elif _is_part(field) and isinstance(value, Mapping):
             part = getattr(into, key)
             part.SetInParent()
-            _overlay(part, getattr(stated, key), value, f"{path}.{key}", place)
-        else:
+            _overlay(part, getattr(stated, key), value)
+        elif not (field.is_repeated and _same(before.get(key), after.get(key), value, field)):
             into.ClearField(key)  # type: ignore[arg-type]
             if field.is_repeated:
                 getattr(into, key).MergeFrom(getattr(stated, key))
@@ -153,6 +175,8 @@ def _compare(
 
 def _same(was: Any, will: Any, written: Any, field: FieldDescriptor) -> bool:
     """Return whether what is written of a field is so already: a service may say more of each item of a list."""
+    if field.has_presence and field.message_type is None:
+        return was == will  # a zero that is there is not what is not there
     if not field.is_repeated or field.message_type is None or field.message_type.GetOptions().map_entry:
         return (was or None) == (will or None)
     was, will = was or [], will or []
@@ -188,7 +212,10 @@ def _resources(path: Path) -> Iterator[Resource]:
     root = composed(path, _WHAT, "FILE", max_chars=MAX_CHARS, reason=REASON)
     if root is None:
         return
-    _check(root, path, [MAX_NODES])
+    try:
+        _check(root, path, [MAX_NODES])
+    except RecursionError:  # an anchor that is within itself
+        raise _wrong(path.name, "it is nested too deeply") from None
     for section, body in _entries(root, path, "the file"):
         kind = _BY_SECTION.get(str(section.value))
         if kind is None:
@@ -235,9 +262,15 @@ def _value(node: yaml.Node, path: Path) -> Any:
         return {str(key.value): _value(value, path) for key, value in node.value}
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, path) for item in node.value]
-    found = yaml.SafeLoader("").construct_object(node)
-    # A date that nobody quoted is a text for the API.
-    return found if isinstance(found, str | bool | int | float) or found is None else str(node.value)
+    kind = node.tag.removeprefix(_YAML)
+    if kind in _TEXTS:
+        return str(node.value)
+    if kind in _VALUES:
+        try:
+            return yaml.SafeLoader("").construct_object(node)
+        except (ValueError, LookupError, yaml.YAMLError):
+            pass  # "!!int x", and numbers of thousands of digits
+    raise _wrong(f"{path.name}:{line_of(node)}", f"a value is not the {kind[:40]} that it says it is")
 
 
 def _wrong(place: str, told: str) -> InvalidArgument:

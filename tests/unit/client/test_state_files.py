@@ -80,6 +80,31 @@ def test_a_zero_that_is_stated_is_compared(described):
     assert differences(made, made, resource.stated) == []
 
 
+def test_a_zero_that_is_stated_where_nothing_is_differs_where_the_api_tells_them_apart(described):
+    (resource,) = described("pools: {gpu: {min_replicas: 0}}")
+    present = policy_pb2.ScalingPolicy(name="pools/gpu/policy")
+    made = wanted(resource, present)
+    assert isinstance(made, policy_pb2.ScalingPolicy)
+    assert (made.HasField("min_replicas"), differences(present, made, resource.stated)) == (
+        True,
+        ["min_replicas: - -> 0"],
+    )
+    assert differences(made, wanted(resource, made), resource.stated) == []
+
+
+def test_what_a_file_does_not_say_of_the_items_of_a_list_stays_while_another_field_changes(described):
+    (resource,) = described(ROUTE.replace("0.005s", "0.007s"))
+    (before,) = described(ROUTE, "before.yaml")
+    present = wanted(before, None)
+    assert isinstance(present, route_pb2.Route)
+    present.variants[1].pool = "gpu"
+
+    made = wanted(resource, present)
+    assert isinstance(made, route_pb2.Route)
+    assert [one.split(":")[0] for one in differences(present, made, resource.stated)] == ["max_wait"]
+    assert made.variants[1].pool == "gpu"
+
+
 def test_fewer_items_of_a_list_and_other_ones_differ(described):
     (resource,) = described(ROUTE)
     present = wanted(resource, None)
@@ -100,6 +125,11 @@ def test_fewer_items_of_a_list_and_other_ones_differ(described):
         ("models:\n  m: {epoch: 5}", "state.yaml:2: models.m.epoch is for the service to say"),
         ("models: {m: {}}\nmodels: {}", "state.yaml:2: 'models' is there twice"),
         ("a: [", "state.yaml:1:"),
+        ("models:\n  m: {description: !!int x}", "state.yaml:2: a value is not the int"),
+        ("models:\n  m: {description: !!bool x}", "state.yaml:2: a value is not the bool"),
+        ("models:\n  m: {description: !own x}", "state.yaml:2: a value is not the !own"),
+        ("models:\n  m: {description: " + "9" * 5000 + "}", "state.yaml:2: a value is not the int"),
+        ("models: &a {m: *a}", "nested too deeply"),
         ("? {a: b}\n: c", "state.yaml:1: a name must be one word"),
         ("a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(f"{c}: &{c} [{','.join(['*' + p] * 10)}]\n" for p, c in
                                                    zip("abcdef", "bcdefg", strict=True)), "more than 200,000 values"),
@@ -119,6 +149,7 @@ def test_a_file_that_describes_nothing_is_refused_with_its_line(described, text,
         ("{description: 5}", "description"),
         ("{promotion_policy: {gates: [{metrik: a}]}}", "metrik"),
         ("{promotionPolicy: {}}", "promotionPolicy is not known here"),
+        ("{promotion_policy: {gates: [{metric: a, otherSpelling: 1}]}}", "gates[0].otherSpelling is not known here"),
     ],
 )
 def test_fields_that_the_api_does_not_have_are_refused_with_the_line_of_their_resource(described, fields, told):
@@ -127,6 +158,19 @@ def test_fields_that_the_api_does_not_have_are_refused_with_the_line_of_their_re
         wanted(resource, None)
     assert "state.yaml:3: models.m" in str(refused.value)
     assert told in str(refused.value)
+
+
+def test_another_spelling_of_the_api_within_a_list_is_refused_where_the_resource_is_there_already(described):
+    (resource,) = described(ROUTE)
+    present = wanted(resource, None)
+    (other,) = described(ROUTE.replace("follow_production", "followProduction"), "other.yaml")
+    with pytest.raises(InvalidArgument, match=r"other\.yaml:3: routes\.fraud\.variants\[0\]\.followProduction"):
+        wanted(other, present)
+
+
+def test_a_date_that_nobody_quoted_is_a_text_also_where_there_is_no_such_day(described):
+    (resource,) = described("models: {m: {description: 2026-13-45, labels: {since: 2026-01-02, sign: =}}}")
+    assert resource.stated == {"description": "2026-13-45", "labels": {"since": "2026-01-02", "sign": "="}}
 
 
 def test_a_resource_of_two_files_is_refused_with_both_places(tmp_path):
