@@ -71,7 +71,10 @@ def write_heads(path: Path, heads: Mapping[str, Head]) -> None:
     """Write heads to be kept elsewhere. Raises CommandError."""
     document = {"format": _FORMAT, "heads": {model: head._asdict() for model, head in sorted(heads.items())}}
     try:
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        # Beside it first: the file may be that of `--since`, which is all that there is to compare with.
+        beside = path.with_name(f".{path.name}.new")
+        beside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        beside.replace(path)
     except OSError as error:
         raise CommandError(f"cannot write {path}: {error.strerror}") from None
 
@@ -88,5 +91,5 @@ def read_heads(path: Path) -> dict[str, Head]:
         }
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise CommandError(f"{path} is not what `verify --out` writes: {error!r}") from None

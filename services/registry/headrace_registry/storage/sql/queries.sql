@@ -135,14 +135,20 @@ insert into events (model, epoch, ordinal, action, version, from_stage, to_stage
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
 
 -- name: misfits
--- Of each model the first line whose digest is not that of itself and of the line before it.
+-- Of each model the first line whose digest is not that of itself and of the line before it. The digest is written out as
+-- `event_digest` has it: whoever owns the database can make that function say anything.
 select distinct on (model) model, epoch, ordinal from (
-    select model, epoch, ordinal, chain, event_digest(lag(chain) over lines, events) as right_one
+    select model, epoch, ordinal, chain, pg_catalog.sha256(
+        coalesce(lag(chain) over lines, ''::bytea) || pg_catalog.convert_to(pg_catalog.jsonb_build_array(
+            model, epoch, ordinal, action, version, from_stage, to_stage, alias, client, reason,
+            (extract(epoch from create_time) * 1000000)::bigint, signature_breaks, serving_change, promotion_request
+        )::text, 'UTF8')) as right_one
     from events window lines as (partition by model order by epoch, ordinal)) as found
-where chain <> right_one order by model, epoch, ordinal;
+where chain is distinct from right_one order by model, epoch, ordinal;
 
 -- name: heads
-select distinct on (model) model, epoch, ordinal, chain from events order by model, epoch desc, ordinal desc;
+select distinct on (model) model, epoch, ordinal, coalesce(chain, ''::bytea) as chain
+from events order by model, epoch desc, ordinal desc;
 
 -- name: chain_at
 select chain from events where model = $1 and epoch = $2 and ordinal = $3;
