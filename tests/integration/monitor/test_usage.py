@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 import grpc
 import pytest
 from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, usage_pb2, usage_pb2_grpc
+from headrace_monitor.usage import store
+from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually, patience
 
@@ -84,6 +86,21 @@ async def test_reports_of_batchers_add_up_by_client_and_each_counts_once(usage):
         *(usage.report(n, *(uses if at % 2 else uses[::-1]), process=f"q{at}") for at in range(8) for n in (1,))
     )
     assert sum((await usage.used()).values()) == pytest.approx(4.75 + 8 * 20 * 1e-3)
+
+
+async def test_of_an_hour_with_all_rows_that_it_may_have_new_clients_are_told_together(usage, monkeypatch):
+    monkeypatch.setattr(store, "MAX_HOUR_ROWS", 3)
+    await usage.report(1, *(("a", "v1", f"c{n}", 1, 1, 1, 1_000_000) for n in range(3)))
+    await usage.report(2, *(("a", "v1", f"c{n}", 1, 1, 1, 1_000_000) for n in range(50)))
+
+    assert await usage.used() == {("c0", "a"): 2.0, ("c1", "a"): 2.0, ("c2", "a"): 2.0, (store.OTHERS, "a"): 47.0}
+
+
+async def test_a_client_that_none_is_called_is_refused_by_its_field(usage):
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await usage.used(client="a\0")
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert [one.field for one in from_rpc_error(refused.value).violations] == ["client"]
 
 
 async def test_what_stands_idle_is_told_with_its_price(usage):

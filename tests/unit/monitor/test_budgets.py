@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from headrace_monitor.usage.decisions.budgets import (
+    MAX_OVERRUNS,
     Action,
     Budget,
     Overrun,
@@ -14,6 +15,7 @@ from headrace_monitor.usage.decisions.budgets import (
     spending,
 )
 from headrace_monitor.usage.decisions.idle import Presence, idle_pool
+from headrace_monitor.usage.store import MAX_SPENT, UsageStore
 
 NOW = datetime(2031, 2, 5, 13, 30, tzinfo=UTC)  # a Wednesday
 MIDNIGHT = datetime(2031, 2, 6, tzinfo=UTC)
@@ -76,6 +78,48 @@ def test_of_several_budgets_of_a_client_the_hardest_counts_and_of_equal_ones_the
     ]
     softer = budget(period=Period.HOUR, compute_s=1.0, refuse_above_s=0.0)
     assert overruns([softer, budget()], spent, NOW) == [Overrun("ada", "", Action.LOWER, MIDNIGHT)]
+
+
+def test_of_more_overruns_than_can_be_told_those_that_are_refused_and_then_the_largest_are():
+    spent = {(f"c{n:05}", "a"): 11.0 + n / 1e4 for n in range(MAX_OVERRUNS + 5)} | {("z", "a"): 21.0}
+    found = overruns([budget("*")], {Period.DAY: spent}, NOW)
+
+    assert len(found) == MAX_OVERRUNS
+    assert {one.client for one in found} == {f"c{n:05}" for n in range(6, MAX_OVERRUNS + 5)} | {"z"}
+
+
+async def test_of_a_period_hours_that_nothing_is_added_to_any_more_are_summed_up_once():
+    hours = {hour: 1.0 for hour in range(13)}  # of the day
+    database = Hours(hours)
+    kept = UsageStore(database)  # type: ignore[arg-type]
+    for spent in (13.0, 14.0):
+        now, found = await kept.spent({Period.DAY, Period.HOUR})
+        assert (now, found[Period.DAY]) == (NOW, {("ada", "a"): spent})
+        assert found[Period.HOUR] == {key: value for key, value in {("ada", "a"): hours.get(13, 0.0)}.items() if value}
+        hours[13] = hours.get(13, 0.0) + 1.0
+    assert [span for span in database.asked if span[0].hour == 0] == [
+        (MIDNIGHT - timedelta(days=1), NOW.replace(hour=12, minute=0))
+    ]
+
+
+class Hours:
+    """A database that has used seconds by the hour of the day. asked: the spans that were summed up."""
+
+    def __init__(self, used: dict[int, float]) -> None:
+        self.used, self.asked = used, []
+
+    async def repeatable(self, act):
+        return await act(self)
+
+    async def fetchval(self, _query):
+        return NOW
+
+    async def fetch(self, _query, start, end, limit):
+        assert limit == MAX_SPENT
+        self.asked.append((start, end))
+        last = 24 if end.day != start.day else end.hour
+        seconds = sum(used for hour, used in self.used.items() if start.hour <= hour < last)
+        return [{"client": "ada", "model": "a", "compute_us": seconds * 1e6}] if seconds else []
 
 
 @pytest.mark.parametrize(

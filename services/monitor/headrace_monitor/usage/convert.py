@@ -72,6 +72,13 @@ def _is_name(text: str) -> bool:
     return len(text) <= MAX_NAME_CHARS and text.isprintable()
 
 
+def client(text: str) -> str:
+    """Return the client that is asked about, empty for all. Raises InvalidArgument for what none is called."""
+    if not _is_name(text):
+        raise invalid("client", f"{shown(text)} is no client's name: at most {MAX_NAME_CHARS} printable characters")
+    return text
+
+
 def whole_hours(message: monitor_pb2.TimeRange, now: datetime, *, unset: timedelta) -> Span:
     """Return the hours that a range touches. Raises InvalidArgument."""
     span = span_of(message, "range", now, unset=unset)

@@ -13,12 +13,25 @@ on conflict (hour, pool)
 do update set present_us = known.present_us + excluded.present_us, busy_us = known.busy_us + excluded.busy_us;
 
 -- name: add_uses
--- In one order, so that no two processes wait for each other.
+-- In one order, so that no two processes wait for each other. Of an hour that has all rows that it may have, clients that
+-- are not among them are counted together.
+with this as (select date_trunc('hour', now(), 'UTC') as hour),
+full_hour as (
+    select count(*) >= $9 as is_full from (select from usage_hours where hour = (select hour from this) limit $9) as there
+),
+named as (
+    select model, version, priority, requests, rows, compute_us, case
+        when not (select is_full from full_hour) or exists (
+            select from usage_hours as there where (there.hour, there.pool, there.model, there.version, there.client,
+                there.priority) = ((select hour from this), $1, used.model, used.version, used.client, used.priority)
+        ) then client else $10 end as client
+    from unnest($2::text[], $3::text[], $4::text[], $5::smallint[], $6::bigint[], $7::bigint[], $8::bigint[])
+        as used (model, version, client, priority, requests, rows, compute_us)
+)
 insert into usage_hours as known (hour, pool, model, version, client, priority, requests, rows, compute_us)
-select date_trunc('hour', now(), 'UTC'), $1, * from unnest(
-    $2::text[], $3::text[], $4::text[], $5::smallint[], $6::bigint[], $7::bigint[], $8::bigint[])
-    as used (model, version, client, priority, requests, rows, compute_us)
-order by model, version, client, priority
+select (select hour from this), $1, model, version, client, priority, sum(requests)::bigint, sum(rows)::bigint,
+       sum(compute_us)::bigint
+from named group by model, version, client, priority order by model, version, client, priority
 on conflict (hour, pool, model, version, client, priority)
 do update set requests = known.requests + excluded.requests, rows = known.rows + excluded.rows,
               compute_us = known.compute_us + excluded.compute_us;
@@ -38,9 +51,9 @@ order by sum(compute_us) desc, client, pool, model, version, priority limit $5;
 select hour, pool, present_us, busy_us from usage_pools where hour >= $1 and hour < $2 order by pool, hour;
 
 -- name: spent
--- Copies for shadows are nobody's expense: no caller asked for them.
+-- Of those who have used the most. Copies for shadows are nobody's expense: no caller asked for them.
 select client, model, sum(compute_us)::bigint as compute_us from usage_hours
-where hour >= $1 and priority <> 2 group by client, model;
+where hour >= $1 and hour < $2 and priority <> 2 group by client, model order by compute_us desc limit $3;
 
 -- name: budgets
 select * from budgets order by name;

@@ -27,7 +27,8 @@ class UsageServicer(usage_pb2_grpc.UsageServiceServicer):
         model = names.model_id(request.model, "model") if request.model else ""
         if model and not identity().sees(model):
             raise model_not_found(model)
-        return convert.usage(*await self._store.used(span, model, request.client, identity()), span)
+        client = convert.client(request.client)
+        return convert.usage(*await self._store.used(span, model, client, identity()), span)
 
     async def GetIdleTime(self, request, context):
         now, aim = self._clock.now(), convert.target(request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from headrace_servicekit.errors import ResourceExhausted
@@ -11,13 +11,18 @@ from headrace_servicekit.identity import Identity, model_not_found
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.storage.schema import Database
-from headrace_monitor.times import Span
+from headrace_monitor.times import HOUR, Span, earlier
 from headrace_monitor.usage.decisions.budgets import EVERY_MODEL, MAX_BUDGETS, Budget, Period, Spent, period_at
 from headrace_monitor.usage.decisions.idle import Presence
 
 _SQL = load_queries("headrace_monitor.usage")
 
 MAX_LISTED = 10_000
+# Of an hour, of all pools: names of clients are what an issuer of tokens likes, and there may be a million.
+MAX_HOUR_ROWS = 20_000
+OTHERS = "(others)"
+# Clients and models of a period, those that have used the most: nobody else can be over a budget that means anything.
+MAX_SPENT = 50_000
 EXPIRE_ROWS = 10_000
 # A process that was silent for longer is gone.
 FORGET_PROCESSES = timedelta(days=30)
@@ -51,6 +56,7 @@ class UsageStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._settled: dict[Period, tuple[Span, Spent]] = {}
 
     async def add(self, report: Report) -> bool:
         """Add a report; return False for one that was added before."""
@@ -60,7 +66,7 @@ class UsageStore:
             await connection.execute(_SQL["add_presence"], report.pool, report.present_us, report.busy_us)
             if report.uses:
                 columns = map(list, zip(*report.uses, strict=True))
-                await connection.execute(_SQL["add_uses"], report.pool, *columns)
+                await connection.execute(_SQL["add_uses"], report.pool, *columns, MAX_HOUR_ROWS, OTHERS)
         return True
 
     async def used(self, span: Span, model: str, client: str, caller: Identity) -> tuple[list[Any], int]:
@@ -84,18 +90,27 @@ class UsageStore:
         rows = await self._database.repeatable(lambda connection: connection.fetch(_SQL["budgets"]))
         return [_budget(row) for row in rows]
 
-    async def spent(self, periods: Collection[Period]) -> tuple[Any, dict[Period, Spent]]:
+    async def spent(self, periods: Collection[Period]) -> tuple[datetime, dict[Period, Spent]]:
         """Return the database's time, by which hours are told apart, and what was spent in its periods."""
 
-        async def read(connection: Any) -> tuple[Any, dict[Period, Spent]]:
+        async def read(connection: Any) -> tuple[datetime, dict[Period, Spent]]:
             now = await connection.fetchval("select now()")
-            found: dict[Period, Spent] = {}
-            for period in periods:
-                rows = await connection.fetch(_SQL["spent"], period_at(period, now).start)
-                found[period] = {(row["client"], row["model"]): row["compute_us"] / 1e6 for row in rows}
-            return now, found
+            return now, {period: await self._spent(connection, period, now) for period in periods}
 
         return await self._database.repeatable(read)
+
+    async def _spent(self, connection: Any, period: Period, now: datetime) -> Spent:
+        """Return what was spent of a period. Hours that nothing is added to any more are summed up once."""
+        start, end = period_at(period, now)
+        # Of the hour before a report may be under way.
+        settled = Span(start, max(start, earlier(period_at(Period.HOUR, now).start, HOUR)))
+        known = self._settled.get(period)
+        if known is None or known[0] != settled:
+            known = self._settled[period] = settled, await _sums(connection, settled)
+        found = dict(known[1])
+        for key, seconds in (await _sums(connection, Span(settled.end, end))).items():
+            found[key] = found.get(key, 0.0) + seconds
+        return found
 
     async def put(self, budget: Budget, caller: Identity) -> None:
         """Make a budget, or replace the one of its name that the caller may see."""
@@ -128,6 +143,13 @@ class UsageStore:
             while removed == f"DELETE {EXPIRE_ROWS}":
                 async with self._database.transaction() as connection:
                     removed = await connection.execute(_SQL[query], older, EXPIRE_ROWS)
+
+
+async def _sums(connection: Any, span: Span) -> Spent:
+    if span.start >= span.end:
+        return {}
+    rows = await connection.fetch(_SQL["spent"], *span, MAX_SPENT)
+    return {(row["client"], row["model"]): row["compute_us"] / 1e6 for row in rows}
 
 
 async def _hold(connection: Any, name: str, caller: Identity) -> None:

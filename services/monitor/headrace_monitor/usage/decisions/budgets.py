@@ -17,6 +17,8 @@ from headrace_monitor.times import DAY, HOUR, Span
 
 MAX_BUDGETS = 1_000
 MAX_CLIENT_CHARS = 256
+# Data planes hear of all of them every second.
+MAX_OVERRUNS = 2_000
 # A thousand replicas for a month, and more than an integer of microseconds needs.
 MAX_SECONDS = 1e10
 EVERYBODY = EVERY_MODEL = "*"
@@ -98,17 +100,23 @@ def spending(budget: Budget, budgets: Sequence[Budget], spent: Spent) -> Counter
 
 
 def overruns(budgets: Sequence[Budget], spent: Mapping[Period, Spent], now: datetime) -> list[Overrun]:
-    """Return who has spent too much: of several budgets of one client and model, what the hardest asks for."""
-    found: dict[tuple[str, str], Overrun] = {}
+    """Return who has spent too much: of several budgets of one client and model, what the hardest asks for.
+
+    Of more than can be told, those who are to be refused, and of these who spent the most.
+    """
+    found: dict[tuple[str, str], tuple[Overrun, float]] = {}
     for budget in budgets:
         until = period_at(budget.period, now).end
         model = "" if budget.model == EVERY_MODEL else budget.model
         for client, seconds in spending(budget, budgets, spent[budget.period]).items():
             one = Overrun(client, model, budget.action(seconds), until)
             before = found.get((client, model))
-            if one.action and (before is None or (one.action, one.until) > (before.action, before.until)):
-                found[client, model] = one
-    return [found[key] for key in sorted(found)]
+            if one.action and (before is None or (one.action, one.until) > (before[0].action, before[0].until)):
+                found[client, model] = one, seconds
+    if len(found) > MAX_OVERRUNS:
+        told = sorted(found, key=lambda key: (-found[key][0].action, -found[key][1], key))[:MAX_OVERRUNS]
+        return [found[key][0] for key in sorted(told)]
+    return [found[key][0] for key in sorted(found)]
 
 
 def budget_violations(budget: Budget) -> Iterator[FieldViolation]:
