@@ -3,6 +3,8 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import ingest_pb2, usage_pb2
 from headrace_router.data.budgets import Budgets, Overrun
+from headrace_router.data.contract import Contract, Spec
+from headrace_router.data.served import REQUEST, Plan, PlannedStep, ServedVersion, Take
 
 LOWER, REFUSE = usage_pb2.BudgetOverrun.ACTION_LOWER, usage_pb2.BudgetOverrun.ACTION_REFUSE
 
@@ -19,18 +21,31 @@ def test_a_client_is_held_back_until_its_period_ends():
     budgets = Budgets(lambda: now)
     budgets.learn(told(("ada", "", LOWER, 160)))
 
-    assert budgets.overrun("ada", "m") == Overrun(refuses=False, left_s=60.0)
-    assert budgets.overrun("bob", "m") is None
+    assert budgets.overrun("ada", ["m"]) == Overrun(refuses=False, left_s=60.0)
+    assert budgets.overrun("bob", ["m"]) is None
     now = 160.0
-    assert budgets.overrun("ada", "m") is None
+    assert budgets.overrun("ada", ["m"]) is None
 
 
 def test_of_a_model_and_of_all_models_the_harder_counts():
     budgets = Budgets(lambda: 0.0)
     budgets.learn(told(("ada", "", LOWER, 60), ("ada", "m", REFUSE, 30)))
 
-    assert budgets.overrun("ada", "m") == Overrun(refuses=True, left_s=30.0)
-    assert budgets.overrun("ada", "n") == Overrun(refuses=False, left_s=60.0)
+    assert budgets.overrun("ada", ["m"]) == Overrun(refuses=True, left_s=30.0)
+    assert budgets.overrun("ada", ["n"]) == Overrun(refuses=False, left_s=60.0)
+
+
+def test_a_pipeline_is_held_to_the_budgets_of_its_members_which_batchers_count():
+    contract = Contract((Spec("x", "FP32", ()),), (Spec("y", "FP32", ()),))
+    member = ServedVersion("m", "v1", "d", "s", contract)
+    step = PlannedStep("first", member, "", (Take(0, REQUEST, 0),), (0,))
+    pipeline = ServedVersion("p", "v1", "e", "s", contract, Plan((step,), ((0, 0),)))
+    budgets = Budgets(lambda: 0.0)
+    budgets.learn(told(("ada", "m", REFUSE, 30)))
+
+    assert budgets.overrun("ada", pipeline.models) == Overrun(refuses=True, left_s=30.0)
+    assert budgets.overrun("ada", ["p"]) is None
+    assert member.models == {"m"}
 
 
 def test_a_monitor_that_cannot_tell_changes_nothing_and_one_that_names_nobody_frees_all():

@@ -7,7 +7,7 @@ on until the period of each budget ends.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from headrace.monitor.v1 import ingest_pb2, usage_pb2
@@ -42,8 +42,8 @@ class Budgets:
                 for one in answer.budgets.overruns
             }
 
-    def overrun(self, client: str, model: str) -> Overrun | None:
-        """Return what a client has overrun for a model, of two the harder; None where it may go on."""
+    def overrun(self, client: str, models: Iterable[str]) -> Overrun | None:
+        """Return what a client has overrun for any of some models, of several the hardest; None where it may go on."""
         now = self._wall()
-        found = (self.over.get((client, model)), self.over.get((client, EVERY_MODEL)))
+        found = (self.over.get((client, model)) for model in (EVERY_MODEL, *models))
         return max((Overrun(one[0], one[1] - now) for one in found if one is not None and one[1] > now), default=None)

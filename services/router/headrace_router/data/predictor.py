@@ -153,7 +153,8 @@ class Predictor:
             if trace is not None:
                 trace.routed = trace.now()
             try:
-                overrun = self._budgets.overrun(call.caller.client, table.model) if self._budgets.over else None
+                budgets, models = self._budgets, variant.served.models
+                overrun = budgets.overrun(call.caller.client, models) if budgets.over else None
                 if overrun is None:
                     found = await self._chain.find(resolved)
                 else:

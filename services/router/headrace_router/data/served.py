@@ -22,11 +22,11 @@ class ServedVersion:
     answers: which of them keep the contract. decoupled: whether it answers in parts. pipeline: None for one that a
     batcher computes. sensitive_inputs, sensitive_outputs: names of tensors whose values must never be stored or logged.
     sensitive_attributes: names of such tensors and of their columns, also of members, casefolded: attributes that are
-    called so have the same values.
+    called so have the same values. models: its own, and those of members, which batchers compute for it.
     """
 
     __slots__ = (
-        "answers", "contract", "decoupled", "digest", "layouts", "model", "pipeline", "selections",
+        "answers", "contract", "decoupled", "digest", "layouts", "model", "models", "pipeline", "selections",
         "sensitive_attributes", "sensitive_inputs", "sensitive_outputs", "signature_hash", "version", "without_inputs",
     )  # fmt: skip
 
@@ -46,6 +46,7 @@ class ServedVersion:
         self.sensitive_outputs = frozenset(spec.name for spec in contract.outputs if spec.sensitive)
         steps = () if pipeline is None else pipeline.steps
         self.sensitive_attributes = sensitive_names(contract).union(*(one.served.sensitive_attributes for one in steps))
+        self.models = frozenset((model,)).union(*(one.served.models for one in steps))
         self.layouts: dict[Described, Layout] = {}
         self.selections: dict[tuple[str, ...], tuple[int, ...]] = {(): ()}
         self.without_inputs = Layout(1, (), tuple(range(len(contract.inputs))), (), (), (), True)
