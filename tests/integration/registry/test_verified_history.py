@@ -9,6 +9,7 @@ from headrace_servicekit.postgres.connections import Address, Connections
 from tests.integration.registry.test_backup import command, fill
 from tests.kit.registry import real_registry
 
+
 async def test_a_line_of_history_that_somebody_edits_or_removes_is_found(postgres_url, s3, tmp_path):
     kept = tmp_path / "heads.json"
     async with (
@@ -28,13 +29,12 @@ async def test_a_line_of_history_that_somebody_edits_or_removes_is_found(postgre
             second = await connection.fetchrow(
                 "select epoch, ordinal from events where model = 'digits' order by epoch, ordinal offset 1 limit 1"
             )
+            changed = BrokenLine("digits", second["epoch"], second["ordinal"], "CHANGED")
 
             await connection.execute(
                 "update events set client = 'mallory' where model = 'digits' and (epoch, ordinal) = ($1, $2)", *second
             )
-            assert (await verify(connections)).broken == [
-                BrokenLine("digits", second["epoch"], second["ordinal"], "CHANGED")
-            ]
+            assert (await verify(connections)).broken == [changed]
             code, told, _ = await command(settings, "verify", "--out", str(tmp_path / "never.json"))
             assert (code, told["broken"]) == (3, [{"model": "digits", **dict(second), "reason": "CHANGED"}])
             assert not (tmp_path / "never.json").exists()
@@ -45,13 +45,13 @@ async def test_a_line_of_history_that_somebody_edits_or_removes_is_found(postgre
                 "create or replace function event_digest(before bytea, line events) returns bytea "
                 "language sql stable as $$ select line.chain $$"
             )
-            assert (await verify(connections)).broken == [BrokenLine("digits", *second, "CHANGED")]
+            assert (await verify(connections)).broken == [changed]
             await connection.execute("alter table events alter column chain drop not null")
             await connection.execute("update events set chain = null where model = 'digits'")
             first = await connection.fetchrow(
                 "select epoch, ordinal from events where model = 'digits' order by epoch, ordinal limit 1"
             )
-            assert (await verify(connections, read_heads(kept))).broken[0] == BrokenLine("digits", *first, "CHANGED")
+            assert (await verify(connections, read_heads(kept))).broken[0] == changed._replace(**dict(first))
             await connection.execute(digest)
             await connection.execute("delete from events where model = 'digits'")
             await connection.execute("insert into events select * from events_before where model = 'digits'")
@@ -84,7 +84,15 @@ async def test_a_line_of_history_that_somebody_edits_or_removes_is_found(postgre
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", "{}", '{"format": 2, "heads": {}}', '{"format": 1, "heads": {"a": 1}}', "\0", '{"format": 1, "heads": {"a": {"epoch": 1e400, "ordinal": 0, "chain": ""}}}']
+    "content",
+    [
+        "[]",
+        "{}",
+        '{"format": 2, "heads": {}}',
+        '{"format": 1, "heads": {"a": 1}}',
+        "\0",
+        '{"format": 1, "heads": {"a": {"epoch": 1e400, "ordinal": 0, "chain": ""}}}',
+    ],
 )
 def test_a_file_that_no_verification_wrote_is_refused_by_its_name(tmp_path, content):
     (tmp_path / "odd.json").write_text(content)
