@@ -89,7 +89,7 @@ def test_of_more_overruns_than_can_be_told_those_that_are_refused_and_then_the_l
 
 
 async def test_of_a_period_hours_that_nothing_is_added_to_any_more_are_summed_up_once():
-    hours = {hour: 1.0 for hour in range(13)}  # of the day
+    hours = dict.fromkeys(range(13), 1.0)  # of the day
     database = Hours(hours)
     kept = UsageStore(database)  # type: ignore[arg-type]
     for spent in (13.0, 14.0):
