@@ -64,6 +64,7 @@ def test_a_promotion_and_a_rollback_by_their_forms_and_a_route_that_somebody_els
     refused = page.get_by_role("alert")
     refused.wait_for()
     assert "etag" in refused.inner_text().lower()
+    assert "look at it again" in refused.inner_text().lower()
     assert watched.errors == []
 
 

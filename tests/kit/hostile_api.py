@@ -13,6 +13,9 @@ import grpc.aio
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from grpc_status import rpc_status
+from headrace_servicekit.error_details import to_status
+from headrace_servicekit.errors import ServiceError
 
 from tests.kit.methods import METHODS, path_of
 
@@ -28,7 +31,7 @@ class HostileApi(grpc.GenericRpcHandler):
     def __init__(self, text: str = "plain") -> None:
         self.text = text
         self.asked: list[tuple[str, Message, dict[str, str]]] = []
-        self.refusal: dict[str, tuple[grpc.StatusCode, str]] = {}
+        self.refusal: dict[str, tuple[grpc.StatusCode, str] | ServiceError] = {}
         self.answers: dict[str, Callable[[Any], Message]] = {}
         self._methods = {path_of(name): method for name, method in METHODS.items()}
 
@@ -60,8 +63,12 @@ class HostileApi(grpc.GenericRpcHandler):
         self, path: str, message: Message, received: dict[str, str], answer: type[Message], context: Any
     ) -> Message:
         self.asked.append((path, message, received))
-        if path in self.refusal:
-            await context.abort(*self.refusal[path])
+        refusal = self.refusal.get(path)
+        if isinstance(refusal, ServiceError):
+            told: Any = rpc_status.to_status(to_status(refusal))
+            await context.abort(told.code, told.details, told.trailing_metadata)
+        elif refusal is not None:
+            await context.abort(*refusal)
         if path in self.answers:
             return self.answers[path](message)
         return filled(answer.DESCRIPTOR, self.text)

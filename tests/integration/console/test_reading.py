@@ -9,6 +9,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.rollout.v1 import rollout_pb2
 from headrace.router.v1 import route_pb2
 from headrace_console.recent import KEPT_S
+from headrace_servicekit.errors import NotFound, PreconditionFailed
 
 from tests.kit.console import ConsoleUnderTest
 from tests.kit.methods import path_of
@@ -201,3 +202,15 @@ async def test_nothing_is_replayed_with_changes_of_a_policy_that_cannot_be_read(
     page = (await console.browser.get("/console/pools/default/replay?min=3")).text
     assert "The autoscaler does not answer: away." in page
     assert "with your changes" not in page
+
+
+async def test_what_is_refused_says_what_to_do_beside_the_form_and_on_a_page_of_its_own(console: ConsoleUnderTest):
+    form_token = await console.sign_in()
+    console.api.refusal[path_of("PromoteModelVersion")] = PreconditionFailed("it runs", reason="ROLLOUT_RUNNING")
+    form = {"form_token": form_token, "reason": "r", "version": "v2", "stage": "production"}
+    refused = await console.browser.post("/console/models/digits/promote", data=form)
+    assert refused.status_code == 409
+    assert "Remedy: <code>headrace rollouts watch digits</code>" in refused.text
+    console.api.refusal[path_of("GetModel")] = NotFound("no such model", reason="MODEL_NOT_FOUND")
+    missing = await console.browser.get("/console/models/nothing")
+    assert "<code>headrace models list</code> shows the models that your token may see" in missing.text

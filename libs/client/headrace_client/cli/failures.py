@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
 from typing import Any
 
 import grpc
 
+from headrace_client import remedies
 from headrace_client.cli.output import shown
 from headrace_client.errors import HeadraceError
 
@@ -37,175 +36,7 @@ EXIT_CODE_HELP = """\
 Exit codes: 0 done; 1 failed inside; 2 the command or the request is wrong; 3 not found; 4 refused (a gate, a conflict,
 an existing name); 5 unavailable, overloaded or too late; 6 no token, or not allowed; 7 promoted, not serving."""
 
-# By reason where one is known, else by code.
-_REMEDIES_BY_REASON = {
-    "MODEL_NOT_FOUND": "`headrace models list` shows the models that your token may see",
-    "VERSION_NOT_FOUND": "`headrace models show MODEL` lists the versions; a call may name only those in the route",
-    "NOTHING_IN_PRODUCTION": "name a version, or promote one: `headrace models promote MODEL VERSION`",
-    "ARTIFACT_NOT_FOUND": "`headrace models show MODEL VERSION` lists the files of a version",
-    "VERSION_EXISTS": "versions never change: register the new content under another version name",
-    "BUDGET_SPENT": "`headrace usage budgets list` shows what is left; ask who sets budgets for a larger one",
-    "STATE_INVALID": "correct the line that is named; `headrace plan --help` shows a file",
-    "BUDGET_INVALID": "`headrace usage budgets set --help` shows what a budget can be",
-    "TOO_MANY_BUDGETS": "`headrace usage budgets list` shows them; one for `*` is for every client",
-    "REQUEST_ID_REUSED": "take another --request-id: this one belongs to another write",
-    "ARTIFACT_TYPE_REFUSED": "models are ONNX files; further artifacts are .parquet or .json",
-    "DIGEST_MISMATCH": "the file changed while it was sent, or the way damaged it: run the command again",
-    "SIZE_MISMATCH": "the file changed while it was sent: run the command again",
-    "ARTIFACT_TOO_LARGE": "make the file smaller, or ask the operator for a higher limit",
-    "ARTIFACT_NOT_UPLOADED": "run the command again: it uploads what is missing",
-    "CONTRACT_MISMATCH": "correct what the field names: the model file, or --contract where you gave one",
-    "MODEL_DOES_NOT_RUN": "correct the model; where it fails on zeros alone, give a row that it answers: --artifact "
-    """validation.json=FILE with {"inputs": {"INPUT": [ROW]}}; for a pool with another runtime: --skip-trial""",
-    "PARENT_VERSION_NOT_FOUND": "name a version of the same model with --parent, or leave it out",
-    "PROMOTION_GATE_FAILED": "register a version that passes, or change the gates: `headrace models gates "
-    "MODEL --set GATE`",
-    "SIGNATURE_INCOMPATIBLE": "keep what callers send and read; once all of them have changed, repeat the command with "
-    "--allow-incompatible-signature",
-    "VERSION_COLLECTED": "its files are gone: register the version again under another name",
-    "MODEL_IN_USE": "`headrace models holds MODEL` shows who needs it; a route gives versions up with `headrace routes "
-    "split MODEL production=100`, others with `headrace models release`",
-    "TOO_MANY_HOLDS": "`headrace models holds MODEL` shows them: release one, or renew your own under its holder",
-    "UPLOAD_NOT_FOUND": "begin the upload again: it belongs to whoever began it, and expires",
-    "UPLOAD_NOT_SENT": "send the file to the URL first, with the headers that were told",
-    "UPLOAD_IDLE": "run the command again: nothing came for a while",
-    "UPLOAD_TOO_SLOW": "run the command again, nearer to the registry or with more of the network to itself",
-    "UPLOAD_URLS_NOT_OFFERED": "upload through the API: `headrace models register` does",
-    "ALERT_REPORT_INVALID": "correct what the field names: services report by themselves",
-    "REPORTER_SUPERSEDED": "another process of the service leads and reports: nothing to do",
-    "TOO_MANY_UPLOADS": "run the command again in a while: others are uploading",
-    "TOO_MANY_UPLOADS_OF_CLIENT": "wait for the uploads that this client has open, then run the command again",
-    "TOO_MANY_HOLDS_OF_CLIENT": "`headrace models holds MODEL` shows them: release one of this client's, or renew it",
-    "TOO_MANY_PUBLISHES_OF_CLIENT": "commit or give up one of this client's: `headrace precompute status MODEL` "
-    "lists them",
-    "TOO_MANY_QUERIES_OF_CLIENT": "wait for the queries that this client has running, then run the command again",
-    "TOO_MANY_FREEZES_OF_CLIENT": "wait for the references that this client is freezing, then run the command again",
-    "MODEL_DELETED": "names are never used twice: take another",
-    "STAGE_MOVE_ILLEGAL": "`headrace models show MODEL` shows the stages; production is left only by being replaced",
-    "NOTHING_TO_ROLL_BACK_TO": "promote the version that you want instead: `headrace models promote MODEL VERSION`",
-    "ETAG_MISMATCH": "somebody changed it since it was read: look at it again, then repeat the command",
-    "ROUTE_MANAGED": "stop what manages it, or repeat with --force, which takes the route from it",
-    "MANAGER_NOT_YOURS": "leave the manager out; `headrace routes show MODEL` says who manages the route",
-    "VERSION_IN_USE": "archive the pipeline first, or register a version of it with other members and promote that",
-    "ALIAS_NOT_FOUND": "set the alias (`headrace models show MODEL` lists those that there are), or name a version",
-    "MEMBER_MOVED": "register the pipeline again",
-    "PIPELINE_NOT_FUSIBLE": "leave `fuse` out: the pipeline then runs step by step",
-    "PIPELINE_INVALID": "correct the step or edge that the field names: `headrace models graph` draws a pipeline",
-    "CODE_NOT_ALLOWED": "ask the operator for REGISTRY_ALLOW_CODE=true, or register the model as ONNX",
-    "CODE_NOT_SIGNED": "`headrace models register … --sign-key FILE` with a key that the operator has allowed "
-    "(REGISTRY_CODE_KEYS_FILE)",
-    "SERVER_NOT_ALLOWED": "ask the operator to allow the server's address, or register the model's files",
-    "NO_POOL_FOR_FORMAT": "`headrace status` shows what runs: start a batcher that runs the format, or register ONNX",
-    "EXPERIMENT_ENDED": "`headrace experiments create MODEL EXPERIMENT …` makes another one",
-    "EXPERIMENT_INVALID": "the message names the field; `headrace experiments create --help` says what each takes",
-    "EXPERIMENT_NOT_FOUND": "`headrace experiments list MODEL` shows what there is",
-    "EXPERIMENT_NOT_RUNNING": "`headrace experiments start MODEL EXPERIMENT` starts a draft",
-    "EXPERIMENT_RUNNING": "`headrace experiments list MODEL` shows which one runs: conclude that one first",
-    "EXPERIMENT_UNDECIDED": "`headrace experiments watch MODEL EXPERIMENT` waits for a verdict; --anyway does not",
-    "VARIANT_GONE": "`headrace routes show MODEL` shows the variants that the route has",
-    "ROLLOUT_RUNNING": "`headrace rollouts watch MODEL` shows it: wait for it, or end it with `headrace rollouts abort "
-    "MODEL`, or by `headrace models promote` or `rollback` with --end-rollout",
-    "APPROVAL_REQUIRED": "`headrace models request MODEL VERSION --reason …` asks for it; in an emergency `headrace "
-    "models break-glass`, and `headrace models rollback` needs nobody",
-    "APPROVAL_NOT_REQUIRED": "`headrace models promote MODEL VERSION`: nobody has to agree",
-    "APPROVER_IS_AUTHOR": "have somebody else approve: whoever asked, or registered the version, does not count",
-    "NOT_AN_APPROVER": "`headrace models approval-policy MODEL` says who may",
-    "NOT_THE_AUTHOR": "`headrace models reject MODEL NUMBER --reason …` ends somebody else's request",
-    "PROMOTION_REQUESTED": "`headrace models approvals MODEL` shows the request; withdraw it to make another",
-    "PROMOTION_REQUEST_NOT_FOUND": "`headrace models approvals MODEL --all` lists them",
-    "PROMOTION_REQUEST_CLOSED": "`headrace models approvals MODEL NUMBER` says how it ended",
-    "PROMOTION_REQUEST_EXPIRED": "ask again: `headrace models request MODEL VERSION --reason …`",
-    "BREAK_GLASS_FORBIDDEN": "`headrace models rollback MODEL` goes back; the policy has no exception",
-    "TOO_MANY_REQUESTS": "`headrace models approvals MODEL` lists them: withdraw or reject some",
-    "ROLLOUT_NOT_FOUND": "`headrace rollouts list` shows the rollouts that your token may see",
-    "ROLLOUT_OVER": "`headrace rollouts history MODEL` says how it ended; start another one",
-    "FORMAT_NOT_SCORED": "`headrace models show MODEL` shows the versions; register the model as ONNX",
-    "SCORING_JOB_NOT_FOUND": "`headrace jobs list` shows the jobs that your token may see",
-    "SCORING_JOB_OVER": "`headrace jobs history MODEL/ID` says how it ended; submit another one",
-    "SCORING_JOB_NOT_FAILED": "`headrace jobs get MODEL/ID` shows it; only what failed can be tried again",
-    "SCORING_JOB_NOT_SUCCEEDED": "`headrace jobs watch MODEL/ID` follows it; publish it when it has succeeded",
-    "PUBLICATION_ACTIVE": "`headrace jobs publication MODEL/ID` shows it; revert it before it is published again",
-    "PUBLICATION_NOT_FOUND": "publish it with `headrace jobs publish MODEL/ID --entity COLUMN`",
-    "PUBLICATION_NOT_HELD": "`headrace jobs publication MODEL/ID` shows it; only what is held can be approved",
-    "PUBLICATION_NOT_PUBLISHED": "`headrace jobs publication MODEL/ID` shows it; what is published can be reverted",
-    "PUBLISHING_MISSING": "say by which column, with --entity COLUMN",
-    "OUTPUTS_MISSING": "keep the entity's column with --keep, and write every output of the version",
-    "SCHEDULE_NOT_FOUND": "`headrace schedules list` shows the schedules that your token may see",
-    "TOO_MANY_SCHEDULES": "delete schedules that nobody needs: `headrace schedules list` shows them",
-    "TOO_MANY_ESTIMATES": "ask again when the other estimate has been made",
-    "MAPPING_MISMATCH": "name columns with --tensor NAME=COLUMN,COLUMN, convert them with --derive COLUMN=SQL",
-    "INPUT_EMPTY": "look at the prefix: names and folders that begin with `_` or `.` are left out",
-    "SOURCE_UNUSABLE": "try the query where it runs; sources are declared in SCORER_SOURCES_FILE",
-    "INPUT_CHANGED": "submit the job anew when nobody writes to its input",
-    "TOO_MANY_JOBS": "`headrace jobs list --running` shows them: wait, or cancel some",
-    "TOO_MANY_REJECTED": "the files in `_rejected` below its output say why; allow more with --max-rejected-share",
-    "MODEL_FAILED": "`headrace models show MODEL` shows the version; try a few rows with `headrace predict`",
-    "WEBHOOK_INVALID": "correct the field that is named; where webhooks may be is the operator's to say",
-    "NAME_TAKEN": "choose another name",
-    "TOO_MANY_WEBHOOKS": "delete some that nobody needs",
-    "TOO_MANY_WEBHOOKS_OF_CLIENT": "delete some of yours",
-    "STEP_NOT_REACHED": "`headrace rollouts watch MODEL` shows when it is there; then repeat the command",
-    "STEP_CHANGED": "`headrace rollouts watch MODEL` shows the present step",
-    "VARIANT_AMBIGUOUS": "name one with --variant; `headrace routes show MODEL` lists them",
-    "ALREADY_SERVING": "nothing is to do: the version serves; `headrace routes show MODEL` shows it",
-    "SHADOWING_IN_USE": "`headrace routes shadow MODEL --off` ends the shadow that the route has",
-    "UNIT_IN_USE": "write `sticky: true` into the policy, so that users keep their variants",
-    "SUPERSEDED": "a newer change took its place: `headrace routes show MODEL` shows what is in force",
-    "CHANGE_PENDING": "the change stays wanted: `headrace routes show MODEL` says why it waits",
-    "VERSION_NOT_READY": "`headrace status` says what is loading and why it waits; traffic stays where it was",
-    "NOT_PRECOMPUTED": "publish answers for the entity (`headrace precompute publish`), or give the route a fallback "
-    "or mode hybrid",
-    "STORE_FULL": "publish fewer or smaller answers, give up open publishes (`headrace precompute status MODEL`), wait "
-    "until what reverts could return to is removed, or ask the operator for more memory",
-    "TOO_MANY_PUBLISHES": "wait, or give open ones up: `headrace precompute status MODEL` lists them",
-    "VERSION_MISMATCH": "publish the answers for the version that computed them (--version)",
-    "STORE_EVICTS": "ask the operator to set maxmemory-policy to volatile-lru",
-    "STORE_NOT_DURABLE": "ask the operator to turn the store's append-only file on, or to allow answers that a crash "
-    "loses (ROUTER_CONTROL_PRECOMPUTED_DURABLE)",
-    "STORE_UNAVAILABLE": "the store that is named is away: repeat the command when it is back, with --resume where an "
-    "upload was cut; `headrace status` shows which service misses it",
-    "ARTIFACT_STORE_UNAVAILABLE": "S3, where model files are kept, is away, and the registry is up: repeat the command "
-    "when S3 is back. For the operator: REGISTRY_S3_ENDPOINT, and the credentials beside it",
-    "DATABASE_UNAVAILABLE": "PostgreSQL is away, and the service before it is up: repeat the command when it is back",
-    "REGISTRY_UNAVAILABLE": "the registry is away, and the service that asked it is up: `headrace status` shows it",
-    "STREAM_BROKEN": "run the command again: the connection ended on the way",
-    "ROWS_MISSING": "send the rest: `headrace precompute publish … --resume PUBLISH` continues where the publish is",
-    "PUBLISH_LOST": "the store lost rows: `headrace precompute publish … --resume PUBLISH` sends them again",
-    "PUBLISH_CLOSED": "begin a new publish: this one was committed or given up",
-    "PUBLISH_COMMITTED": "take it back with `headrace precompute revert MODEL`",
-    "PUBLISH_OVERTAKEN": "another publish of the version was committed first: `headrace precompute status MODEL` shows "
-    "it; publish again if yours is newer",
-    "ROWS_GONE": "give the batches as a list or a function, so that they can be read again",
-    "NO_PRODUCTION_VERSION": "name a version with --version",
-    "PYARROW_MISSING": "pip install 'headrace-client[parquet]'",
-    "PUBLISH_NOT_FOUND": "`headrace precompute status MODEL` lists the publishes",
-    "NOTHING_TO_REVERT": "publish the answers that you want instead: `headrace precompute publish`",
-    "EXPLANATION_NOT_FOUND": "ask with `headrace predict --explain`, or with the header `x-headrace-explain: 1`, and "
-    "look within an hour",
-    "TIME_SHORT": "allow more time, or give the route a fallback; `headrace explain` shows what each step takes",
-    "MODEL_NOT_READY": "`headrace models promote MODEL VERSION` puts a version into production; one that is there is "
-    "loading, and `headrace routes status MODEL` says why it waits",
-    "QUERY_INVALID": "`headrace monitor query --help` shows the views; DESCRIBE predictions lists the columns",
-    "QUERY_TOO_LARGE": "bound the time with --since and --until, name a model and a version in WHERE",
-    "QUERY_TOO_SLOW": "bound the time with --since and --until, name a model and a version in WHERE",
-    "TOO_MANY_QUERIES": "run the command again in a while: others are asking",
-    "NO_REFERENCE_ARTIFACT": "register the version with `--artifact reference.parquet=FILE`, or freeze a time that was "
-    "good: `headrace monitor reference freeze MODEL VERSION --since 24h`",
-    "TOO_FEW_PREDICTIONS": "take a longer time with --since, or wait for more predictions",
-    "ALERT_NOT_FOUND": "`headrace monitor alerts list --all` shows the alerts that your token may see",
-    "OUTCOME_REJECTED": "correct the field that is named; `headrace monitor outcomes record --help` shows examples",
-    "WRONG_USAGE": "`headrace … --help` shows how the command is written, with examples",
-    "ANSWERS_IN_PARTS": "`headrace predict MODEL --stream` shows each part as it comes",
-    "TOO_MANY_ANSWERS": "let some of your answers in parts end, or have ROUTER_DATA_MAX_PART_ANSWERS_PER_CLIENT raised",
-    "ANSWER_CUT_OFF": "ask again: what came before belongs to an answer that has no end",
-    "READER_TOO_SLOW": "take the parts as they come: the model waits no longer than 20 seconds for one to be taken",
-    "POOL_STARTING": "come back when the time is over that it says, or give --timeout more than that",
-    "MODEL_LOADING": "come back when the time is over that it says; `headrace models settings MODEL@VERSION --warm` "
-    "keeps it in memory",
-    "NO_BACKEND": "`headrace status` shows which service is down",
-}
-# Of a service that says why: it is up, and the address is right.
-_UNAVAILABLE_BEHIND = "something behind the address is away, as the reason says: `headrace status` shows which service"
+# Where no reason says more.
 _REMEDIES_BY_CODE = {
     grpc.StatusCode.UNAUTHENTICATED: "give a valid token: --token-file, HEADRACE_TOKEN, or run the "
     "`headrace` of a checkout whose stack is up; tokens live at most 15 minutes",
@@ -225,32 +56,8 @@ def exit_code(error: HeadraceError) -> int:
 
 
 def remedy(error: HeadraceError, model: str = "") -> str:
-    """Return what to do about it, in a sentence; empty when nothing helpful is known.
-
-    model: that the command was about, for errors that name none.
-    """
-    if error.reason == "PROMOTION_GATE_FAILED" and (missing := error.metadata.get("missing")):
-        return without_metrics(model or "MODEL", error.metadata.get("version", "VERSION"), missing.split(","))
-    if error.reason in _REMEDIES_BY_REASON:
-        text = _REMEDIES_BY_REASON[error.reason]
-        named = error.metadata.get("model") or model
-        return text.replace("MODEL", named) if named else text
-    if error.code is grpc.StatusCode.UNAVAILABLE and error.reason:
-        return _UNAVAILABLE_BEHIND
-    return _REMEDIES_BY_CODE.get(error.code, "")
-
-
-def without_metrics(model: str, version: str, missing: Sequence[str]) -> str:
-    """Return what to type for a version that lacks metrics which the gates of its model ask for."""
-    given = " ".join(f"--metric {shlex.quote(name)}=VALUE" for name in missing)
-    return (
-        f"the gates of {model} ask for {' and '.join(missing)}, which {version} does not have. With what you measured, "
-        f"under another name, for versions never change:\n"
-        f"            headrace models register {model} NEW_VERSION MODEL.onnx {given}\n"
-        f"          or without gates:\n"
-        f"            headrace models gates {model} --none\n"
-        f"            headrace models promote {model} {version}"
-    )
+    """Return what to do about it, in a sentence; empty when nothing is known. model: as in `remedies.remedy`."""
+    return remedies.remedy(error, model) or _REMEDIES_BY_CODE.get(error.code, "")
 
 
 def as_json(error: HeadraceError, model: str = "") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from headrace_client.cli.converting import (
     source_of,
     with_columns,
 )
-from headrace_client.cli.failures import as_markup, without_metrics
+from headrace_client.cli.failures import as_markup
 from headrace_client.cli.options import (
     connected,
     model_argument,
@@ -31,6 +31,7 @@ from headrace_client.cli.views import show_version, without_value
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
 from headrace_client.operations.registration import Lineage, Serving
+from headrace_client.remedies import without_metrics
 
 _TASKS = {
     "classification": tensor_pb2.ServingContract.TASK_CLASSIFICATION,

@@ -24,6 +24,8 @@ from headrace_console.figures import number, percent
 # Signals and measures that are shares of one.
 _SHARES = frozenset(("accuracy", "conversion_rate", "error_rate", "error_rate_change", "estimated_accuracy"))
 _DIGEST = re.compile("[0-9a-f]{16,}")
+# What a remedy says to type: between backticks, or on a line of its own.
+_TYPED = re.compile(r"`(?P<within>[^`]+)`|^ +(?P<line>headrace .+)$", re.MULTILINE)
 STATIC = Path(__file__).parents[1] / "static"
 
 
@@ -46,6 +48,7 @@ def environment() -> Environment:
         "ago": ago,
         "reads": reads,
         "bytes": size,
+        "commands": commands,
         "exact": exact,
         "id": last,
         "measured": measured,
@@ -107,6 +110,19 @@ def age(passed_s: float) -> str:
         if passed_s >= length:
             return f"{int(passed_s // length)} {unit} ago"
     return "now"
+
+
+def commands(sentence: str) -> Markup:
+    """Return a sentence with what it says to type as code.
+
+    >>> commands("see `headrace models list`, <b>")
+    Markup('See <code>headrace models list</code>, &lt;b&gt;')
+    """
+    text, at = Markup(), 0
+    for found in _TYPED.finditer(sentence := sentence[:1].upper() + sentence[1:]):
+        typed = Markup("<code>{}</code>" if found["within"] else "<br><code>{}</code>").format(found[1] or found[2])
+        text, at = text + sentence[at : found.start()] + typed, found.end()
+    return text + sentence[at:]
 
 
 def exact(value: float) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-import grpc
 import structlog
 from headrace_client import AsyncClient
 from headrace_client.errors import (
@@ -28,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from headrace_console.console import ROOT, SIGN_IN, Console
+from headrace_console.pages.refusals import REMEDIES, remedy_of, status_of
 from headrace_console.pages.rendering import rendered
 from headrace_console.security import NotAForm, TooLarge, body_of, comes_from_elsewhere, local_path
 from headrace_console.sessions.sealing import CookieSecret
@@ -42,19 +42,6 @@ SESSION_COOKIE = "headrace_session"
 READ_S = 10.0
 WRITE_S = 30.0
 _MOST_FIELDS = 100
-_STATUS = {
-    grpc.StatusCode.INVALID_ARGUMENT: 400,
-    grpc.StatusCode.OUT_OF_RANGE: 400,
-    grpc.StatusCode.UNAUTHENTICATED: 401,
-    grpc.StatusCode.PERMISSION_DENIED: 403,
-    grpc.StatusCode.NOT_FOUND: 404,
-    grpc.StatusCode.ALREADY_EXISTS: 409,
-    grpc.StatusCode.ABORTED: 409,
-    grpc.StatusCode.FAILED_PRECONDITION: 409,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
-    grpc.StatusCode.UNAVAILABLE: 503,
-    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +74,7 @@ class Visit:
 
     def page(self, template: str, title: str, command: str, **context: Any) -> Response:
         """Return a page. command: of the command line, which shows or does the same."""
-        status = 200 if self.problem is None else _STATUS.get(type(self.problem).code, 500)
+        status = 200 if self.problem is None else status_of(self.problem)
         shown = {
             "title": title,
             **_header(self.session),
@@ -97,6 +84,7 @@ class Visit:
             "query": self.query,
             "command": command,
             "problem": self.problem,
+            "remedy": "" if self.problem is None else remedy_of(self.problem, self.request.path_params),
             "done": self.query.get("done", ""),
             **context,
         }
@@ -179,7 +167,8 @@ def signed_in(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             if session is not None and (isinstance(error, Unauthenticated) or error.reason == "CLIENT_DENIED"):
                 await console.sessions.end(session.secret)
                 session = None
-            return failure(_STATUS.get(type(error).code, 502), error.message, error.reason, session=session)
+            told = remedy_of(error, request.path_params)
+            return failure(status_of(error), error.message, error.reason, told, session=session)
         except ServiceError as error:
             return failure(http_status(error.code), error.public_message, error.reason or "", session=session)
 
@@ -196,15 +185,7 @@ def failure(
     status: int, message: str, reason: str = "", remedy: str = "", *, session: Session | None = None
 ) -> Response:
     """Return a page that says what is wrong and what to do about it. session: whose way to other pages stays."""
-    known = {
-        401: "Sign in again.",
-        403: "Somebody who may has to do it, or give you the scope.",
-        404: "Look for it on the first page; it may also be hidden from you.",
-        429: "Wait a moment, then try again.",
-        503: "Try again in a moment; predictions go on meanwhile.",
-        504: "Try again in a moment; predictions go on meanwhile.",
-    }
-    context = {"title": f"{status}", "message": message, "reason": reason, "remedy": remedy or known.get(status, "")}
+    context = {"title": f"{status}", "message": message, "reason": reason, "remedy": remedy or REMEDIES.get(status, "")}
     around: dict[str, Any] = {"subject": ""}
     if session is not None:
         around = {**_header(session), "path": "", "query": {}}

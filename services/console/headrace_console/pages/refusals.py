@@ -1,0 +1,43 @@
+"""What the API refuses, as a browser is told it: the status, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import grpc
+from headrace_client import remedies
+from headrace_client.errors import HeadraceError
+
+_STATUS = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.FAILED_PRECONDITION: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+# Where no reason says more.
+REMEDIES = {
+    401: "Sign in again.",
+    403: "Somebody who may has to do it, or give you the scope.",
+    404: "Look for it on the first page; it may also be hidden from you.",
+    429: "Wait a moment, then try again.",
+    503: "Try again in a moment; predictions go on meanwhile.",
+    504: "Try again in a moment; predictions go on meanwhile.",
+}
+
+
+def status_of(error: HeadraceError) -> int:
+    """Return the status of a page that tells an error."""
+    return _STATUS.get(error.code, 502)
+
+
+def remedy_of(error: HeadraceError, named: Mapping[str, str]) -> str:
+    """Return what to do about an error; empty when nothing helpful is known. named: what the page's path names."""
+    told = remedies.remedy(error, named.get("model", ""), named.get("job", ""))
+    return told or REMEDIES.get(status_of(error), "")

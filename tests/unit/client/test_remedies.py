@@ -1,0 +1,52 @@
+"""What to do about an error is a sentence that reads well at a terminal and in a browser, and names what there is."""
+
+import re
+
+import grpc
+import pytest
+from headrace_client import NotFound, PreconditionFailed, Unavailable, remedies
+from headrace_client.errors import HeadraceError
+from headrace_client.remedies import remedy
+
+from tests.kit import typed_commands
+
+EVERY = sorted(remedies._BY_REASON.items())
+TYPED = re.compile(r"`([^`]*)`")
+COMMANDS = sorted({found for _, told in EVERY for found in TYPED.findall(told) if found.startswith("headrace ")})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_that_a_remedy_names_is_one_of_the_command_line(command: str) -> None:
+    typed_commands.check(command, whole=False)
+
+
+@pytest.mark.parametrize(("reason", "told"), EVERY)
+def test_a_remedy_marks_what_is_typed_and_does_not_take_its_reader_for_one_at_a_terminal(
+    reason: str, told: str
+) -> None:
+    assert told.count("`") % 2 == 0, reason
+    prose = TYPED.sub("", told)
+    assert not re.search(r"(?<!\w)--\w|\bheadrace [a-z]", prose), "what is typed stands between backticks"
+    assert not re.search(r"(run|repeat) the command\b", prose), "there is none in a browser"
+
+
+def test_the_model_and_the_job_that_were_spoken_of_stand_in_the_command() -> None:
+    over = PreconditionFailed("x", reason="SCORING_JOB_OVER")
+    assert remedy(over, "digits", "7") == "`headrace jobs history digits/7` says how it ended; submit another one"
+    assert "digits/ID" in remedy(over, "digits")
+    assert "`headrace models show fraud`" in remedy(
+        NotFound("x", reason="VERSION_NOT_FOUND", metadata={"model": "fraud"})
+    )
+
+
+def test_a_name_that_somebody_made_up_puts_no_command_of_theirs_into_a_remedy() -> None:
+    assert "headrace models show 'x;id' lists" in remedy(NotFound("x", reason="VERSION_NOT_FOUND"), "x;id").replace(
+        "`", ""
+    )
+
+
+def test_a_reason_that_nobody_knows_has_no_remedy_but_that_something_is_away() -> None:
+    unknown = HeadraceError("x", reason="NEVER_HEARD_OF")
+    assert remedy(unknown) == ""
+    assert "`headrace status`" in remedy(Unavailable("x", reason="NEVER_HEARD_OF"))
+    assert unknown.code is grpc.StatusCode.UNKNOWN
