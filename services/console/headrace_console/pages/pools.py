@@ -2,19 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from shlex import quote
 from typing import Any
 
+from headrace.autoscaler.v1 import autoscaler_pb2
 from headrace.router.v1 import route_pb2
 from headrace_client.errors import NotFound
 from starlette.responses import Response
 
 from headrace_console.busyness import Busy
 from headrace_console.pages.following import followed
+from headrace_console.pages.rendering import last
+from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, Part, Visit, signed_in
 
 _DECISIONS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLine:
+    """A pool in the table. scaled: as the autoscaler has it; None without a policy. busy: None while nobody knows."""
+
+    name: str
+    batchers: Sequence[route_pb2.Batcher]
+    scaled: autoscaler_pb2.Pool | None
+    busy: Busy | None
+
+    @property
+    def wait_s(self) -> float | None:
+        """Return the longest wait that a batcher predicts; None without any batcher."""
+        return longest_wait_s(self.batchers) if self.batchers else None
+
+    @property
+    def queued_rows(self) -> int:
+        """Return how many rows wait."""
+        return sum(batcher.load.queued_rows for batcher in self.batchers)
+
+
+def _unknown_first(value: float | None) -> float:
+    """Return what sorts the values of a column: what nobody knows is less than any of them."""
+    return -1.0 if value is None else value
+
+
+COLUMNS: Mapping[str, Callable[[PoolLine], Any]] = {
+    "pool": lambda line: line.name,
+    "batchers": lambda line: len(line.batchers),
+    "wanted": lambda line: _unknown_first(None if line.scaled is None else line.scaled.desired_replicas),
+    "free": lambda line: _unknown_first(None if line.busy is None else 1 - line.busy.share),
+    "wait": lambda line: _unknown_first(line.wait_s),
+    "rows": lambda line: line.queued_rows,
+}
 
 
 @signed_in
@@ -24,20 +64,9 @@ async def pools(visit: Visit) -> Response:
         batchers=("control plane", visit.client.list_batchers(timeout=READ_S)),
         scaled=("autoscaler", visit.client.list_pools(timeout=READ_S)),
     )
-    members = by_pool(parts["batchers"].value or [])
-    scaled = {pool.name.rsplit("/", 1)[-1]: pool for pool in parts["scaled"].value or ()}
-    names = sorted({*members, *scaled})
-    return visit.page(
-        "pools.html",
-        "Pools",
-        "headrace autoscale status",
-        names=names,
-        members=members,
-        waits={name: longest_wait_s(found) for name, found in members.items()},
-        of=scaled,
-        busy=busy_of(visit, parts["batchers"]),
-        **parts,
-    )
+    lines = lines_of(parts["batchers"].value or [], parts["scaled"].value or [], busy_of(visit, parts["batchers"]))
+    table = listed(lines, COLUMNS, visit.query, visit.request.url.path, sort="pool")
+    return visit.page("pools.html", "Pools", "headrace autoscale status", table=table, **parts)
 
 
 @signed_in
@@ -89,12 +118,22 @@ def busy_of(visit: Visit, batchers: Part[list[route_pb2.Batcher]]) -> dict[str, 
     return visit.console.busyness.of(session.rights, batchers.value)
 
 
-def longest_wait_s(batchers: list[route_pb2.Batcher]) -> float:
+def lines_of(
+    batchers: Sequence[route_pb2.Batcher], scaled: Sequence[autoscaler_pb2.Pool], busy: Mapping[str, Busy]
+) -> list[PoolLine]:
+    """Return every pool that has batchers or a policy."""
+    members, policies = by_pool(batchers), {last(pool.name): pool for pool in scaled}
+    return [
+        PoolLine(name, members.get(name, ()), policies.get(name), busy.get(name)) for name in {**members, **policies}
+    ]
+
+
+def longest_wait_s(batchers: Sequence[route_pb2.Batcher]) -> float:
     """Return the longest wait that a batcher predicts."""
     return max(batcher.load.predicted_wait.ToTimedelta().total_seconds() for batcher in batchers)
 
 
-def by_pool(batchers: list[route_pb2.Batcher]) -> dict[str, list[route_pb2.Batcher]]:
+def by_pool(batchers: Sequence[route_pb2.Batcher]) -> dict[str, list[route_pb2.Batcher]]:
     """Return the batchers of each pool."""
     ordered = sorted(batchers, key=lambda batcher: (batcher.pool, batcher.process))
     return {name: list(members) for name, members in groupby(ordered, key=lambda batcher: batcher.pool)}
