@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from headrace.autoscaler.v1 import autoscaler_pb2
-from headrace.monitor.v1 import experiment_pb2
+from headrace.autoscaler.v1 import autoscaler_pb2, policy_pb2
+from headrace.monitor.v1 import alert_pb2, experiment_pb2
 from headrace.rollout.v1 import rollout_pb2
 from headrace.scorer.v1 import scorer_pb2
 from headrace_console.pages import audit_lines
@@ -42,6 +42,25 @@ def test_a_job_and_a_pool_have_lines_that_lead_to_them():
         autoscaler_pb2.Pool(name="pools/gpu", desired_replicas=3, pause_reason="eve: load test")
     )
     assert (held.about, held.page, held.why) == ("pool gpu", "/console/pools/gpu", "eve: load test")
+
+
+def test_a_policy_in_force_says_who_put_it_and_what_it_allows():
+    policy = policy_pb2.ScalingPolicy(min_replicas=1, max_replicas=8, revision=4, updated_by="eve")
+    policy.update_time.FromDatetime(NOON)
+    line = audit_lines.of_policy("gpu", policy)
+    assert (line.when, line.about, line.page, line.who) == (NOON, "pool gpu", "/console/pools/gpu", "eve")
+    assert line.detail == "1 to 8 replicas, revision 4"
+
+
+def test_a_silence_says_who_made_it_why_and_until_when_but_not_since_when():
+    silence = alert_pb2.Silence(model="digits", rule="drift", client="ada", comment="backfill")
+    silence.expire_time.FromDatetime(NOON)
+    line = audit_lines.of_silence(silence)
+    assert (line.when, line.about, line.page) == (None, "digits", "/console/models/digits")
+    assert (line.who, line.why, line.detail) == ("ada", "backfill", "drift until 2026-11-29 12:00 UTC")
+    every = audit_lines.of_silence(alert_pb2.Silence(model="*"))
+    assert (every.about, every.page) == ("every model", "/console/alerts")
+    assert every.detail.startswith("every rule until")
 
 
 def test_a_line_is_found_by_words_of_anything_in_it():

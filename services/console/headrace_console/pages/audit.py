@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from shlex import quote
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from headrace_console.pages import audit_lines
 from headrace_console.pages.audit_lines import AuditLine
 from headrace_console.pages.rendering import last
 from headrace_console.pages.tables import listed
-from headrace_console.pages.visits import READ_S, Part, Visit, signed_in
+from headrace_console.pages.visits import READ_S, Part, Visit, known, signed_in
 
 E = TypeVar("E")
 
@@ -23,9 +24,11 @@ _EVENTS = 100
 # Of all models, those that changed last; of rollouts and jobs, the latest.
 _MOST_MODELS = 25
 _MOST_HISTORIES = 10
+_MOST_POOLS = 25
 _MOST_WANTED = 200
 _COLUMNS = {
-    "when": lambda line: line.when,
+    # What holds now and has no time is the latest.
+    "when": lambda line: line.when or datetime.max.replace(tzinfo=UTC),
     "model": lambda line: line.about,
     "who": lambda line: line.who,
 }
@@ -45,6 +48,7 @@ async def audit(visit: Visit) -> Response:
         *(_of_model(visit, name, limit) for name in names),
         _of_rollouts(visit, model),
         _of_jobs(visit, model),
+        _of_silences(visit, model),
         *(() if model else (_of_pools(visit),)),
     )
     lines = [line for part in found for line in part.value or () if fits(line, wanted)]
@@ -111,6 +115,22 @@ async def _or_none(reading: Awaitable[Sequence[E]]) -> Sequence[E]:
         return ()
 
 
+async def _of_silences(visit: Visit, model: str) -> Part[list[AuditLine]]:
+    found = await visit.part("monitor", visit.client.list_silences(timeout=READ_S))
+    silences = [one for one in found.value or () if not model or one.model in (model, "*")]
+    return Part([audit_lines.of_silence(one) for one in silences], found.problem)
+
+
 async def _of_pools(visit: Visit) -> Part[list[AuditLine]]:
     found = await visit.part("autoscaler", visit.client.list_pools(timeout=READ_S))
-    return Part([audit_lines.of_pause(pool) for pool in found.value or () if pool.paused], found.problem)
+    names = [last(pool.name) for pool in found.value or ()][:_MOST_POOLS]
+    policies = await asyncio.gather(
+        *(visit.part("autoscaler", known(visit.client.get_policy(name, timeout=READ_S))) for name in names)
+    )
+    put = [
+        audit_lines.of_policy(name, part.value)
+        for name, part in zip(names, policies, strict=True)
+        if part.value is not None
+    ]
+    paused = [audit_lines.of_pause(pool) for pool in found.value or () if pool.paused]
+    return Part([*put, *paused], found.problem or next((part.problem for part in policies if part.problem), ""))

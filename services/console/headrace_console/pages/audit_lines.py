@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from headrace.autoscaler.v1 import autoscaler_pb2
-from headrace.monitor.v1 import experiment_pb2
+from headrace.autoscaler.v1 import autoscaler_pb2, policy_pb2
+from headrace.monitor.v1 import alert_pb2, experiment_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.rollout.v1 import rollout_pb2
 from headrace.router.v1 import route_pb2
@@ -20,11 +20,11 @@ ITSELF = "by itself"
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
-    """A change. about: a model or pool; page: of it. what: in a few words, which lead to a page if they have one;
-    detail: what it was about.
+    """A change. when: None where nobody keeps it. about: a model or pool; page: of it. what: in a few words, which lead
+    to a page if they have one; detail: what it was about.
     """
 
-    when: datetime
+    when: datetime | None
     about: str
     page: str
     what: str
@@ -102,3 +102,22 @@ def of_pause(pool: autoscaler_pb2.Pool) -> AuditLine:
     return AuditLine(
         pool.pause_time.ToDatetime(UTC), f"pool {name}", page, "scaling paused", held, "", pool.pause_reason
     )
+
+
+def of_policy(pool: str, policy: policy_pb2.ScalingPolicy) -> AuditLine:
+    """Return who put the policy of a pool that is in force."""
+    detail = f"{policy.min_replicas} to {policy.max_replicas} replicas, revision {policy.revision}"
+    page = f"/console/pools/{pool}"
+    return AuditLine(
+        policy.update_time.ToDatetime(UTC), f"pool {pool}", page, "scaling policy put", detail, policy.updated_by, ""
+    )
+
+
+def of_silence(silence: alert_pb2.Silence) -> AuditLine:
+    """Return who keeps alerts from being told of, and until when; nobody keeps since when."""
+    rule = silence.rule or "every rule"
+    detail = f"{rule} until {silence.expire_time.ToDatetime(UTC):%Y-%m-%d %H:%M} UTC"
+    about, page = (silence.model, f"/console/models/{silence.model}")
+    if silence.model == "*":
+        about, page = "every model", "/console/alerts"
+    return AuditLine(None, about, page, "alerts silenced", detail, silence.client, silence.comment, "/console/alerts")
