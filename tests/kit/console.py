@@ -14,16 +14,41 @@ import grpc.aio
 import httpx
 from headrace_client.issuer import DevelopmentIssuer
 from headrace_console import service
+from headrace_console.app import pages
 from headrace_console.settings import ConsoleSettings
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import free_port, running
 from headrace_stack import identity
+from starlette.routing import Route
 
 from tests.kit.hostile_api import HostileApi
 
 # What the front door adds to whatever comes from a browser.
 FORWARDED = {"x-forwarded-for": "10.0.0.1"}
 _FORM_TOKEN = re.compile(r'name="form_token" value="([\w-]+)"')
+# Every page that is read, as its path is routed.
+PAGES = sorted(
+    route.path
+    for route in pages()
+    if isinstance(route, Route)
+    and "GET" in (route.methods or ())
+    and not route.path.startswith("/sign-in")
+    and "/live/" not in route.path
+)
+ARGUMENTS = {
+    "model": "digits",
+    "version": "v1",
+    "request": "17",
+    "rollout": "r1",
+    "pool": "default",
+    "experiment": "e1",
+    "job": "j1",
+}
+
+
+def address(path: str) -> str:
+    """Return the address of a page, of things of these names."""
+    return "/console" + path.format(**ARGUMENTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,12 @@ _DEEPEST = 8
 class HostileApi(grpc.GenericRpcHandler):
     """Answers every public method. text: of every text in every answer. asked: what was sent, by path.
 
-    refusal: what every call of these paths fails with instead. answers: what gives their answers instead.
+    refusal: what every call of these paths fails with instead. answers: what gives their answers instead. nothing:
+    whether every other answer is empty.
     """
 
     def __init__(self, text: str = "plain") -> None:
-        self.text = text
+        self.text, self.nothing = text, False
         self.asked: list[tuple[str, Message, dict[str, str]]] = []
         self.refusal: dict[str, tuple[grpc.StatusCode, str] | ServiceError] = {}
         self.answers: dict[str, Callable[[Any], Message]] = {}
@@ -71,7 +72,7 @@ class HostileApi(grpc.GenericRpcHandler):
             await context.abort(*refusal)
         if path in self.answers:
             return self.answers[path](message)
-        return filled(answer.DESCRIPTOR, self.text)
+        return answer() if self.nothing else filled(answer.DESCRIPTOR, self.text)
 
 
 def filled(kind: Any, text: str, depth: int = 0) -> Message:

@@ -1,17 +1,22 @@
 """What pages ask the API for: all that they show, and no more."""
 
+import html
+import re
+import shlex
 import time
 from typing import Any
 
 import grpc
-from headrace.monitor.v1 import alert_pb2
+from headrace.autoscaler.v1 import autoscaler_pb2
+from headrace.monitor.v1 import alert_pb2, monitor_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.rollout.v1 import rollout_pb2
 from headrace.router.v1 import route_pb2
 from headrace_console.recent import KEPT_S
 from headrace_servicekit.errors import NotFound, PreconditionFailed
 
-from tests.kit.console import ConsoleUnderTest
+from tests.kit import typed_commands
+from tests.kit.console import PAGES, ConsoleUnderTest, address
 from tests.kit.methods import path_of
 
 
@@ -149,9 +154,18 @@ async def test_the_audit_tells_what_every_service_wrote_down_and_is_searched(con
     page = (await console.browser.get("/console/audit")).text
     for told in ("approval overridden", "route ", "rollout plain plain", "experiment plain ended", "job plain plain"):
         assert told in page, told
-    assert "scaling paused" in page
+    for told in ("scaling paused", "scaling policy put", "alerts silenced"):
+        assert told in page, told
+    assert "Of silences nobody keeps when they were made" in page
     assert "headrace models history plain" in page, "a command that works as it stands"
     assert "Nothing has “nobody did”" in (await console.browser.get("/console/audit?q=nobody+did")).text
+    silence = alert_pb2.ListSilencesResponse(
+        silences=[{"model": "digits", "comment": "a backfill"}, {"model": "elsewhere"}]
+    )
+    console.api.answers[path_of("ListSilences")] = lambda _: silence
+    silenced = (await console.browser.get("/console/models/digits/audit?q=silenced")).text
+    assert "a backfill" in silenced
+    assert "elsewhere" not in silenced
     of_model = (await console.browser.get("/console/models/digits/audit?q=rollout")).text
     assert "rollout plain plain" in of_model
     assert "job plain" not in of_model
@@ -214,3 +228,135 @@ async def test_what_is_refused_says_what_to_do_beside_the_form_and_on_a_page_of_
     console.api.refusal[path_of("GetModel")] = NotFound("no such model", reason="MODEL_NOT_FOUND")
     missing = await console.browser.get("/console/models/nothing")
     assert "<code>headrace models list</code> shows the models that your token may see" in missing.text
+
+
+async def test_pools_are_sorted_and_paged_on_the_server(console: ConsoleUnderTest):
+    def told(_: route_pb2.ListBatchersRequest) -> route_pb2.ListBatchersResponse:
+        names = [f"p{number:02}" for number in range(30)]
+        batchers = [route_pb2.Batcher(process=f"{name}-b", pool=name) for name in [*names, "p07"]]
+        return route_pb2.ListBatchersResponse(batchers=batchers)
+
+    await console.sign_in()
+    console.api.answers[path_of("ListBatchers")] = told
+    console.api.answers[path_of("ListPools")] = lambda _: autoscaler_pb2.ListPoolsResponse()
+    page = (await console.browser.get("/console/pools")).text
+    assert "page 1 of 2, 30 pools" in page
+    assert page.index("/console/pools/p00") < page.index("/console/pools/p24")
+    assert "/console/pools/p25" not in page
+    most = (await console.browser.get("/console/pools?sort=-batchers")).text
+    assert most.index("/console/pools/p07") < most.index("/console/pools/p00")
+    assert 'aria-sort="descending"' in most
+
+
+async def test_every_command_on_every_page_is_one_to_copy(console: ConsoleUnderTest):
+    await console.sign_in()
+    asked = [
+        *map(address, PAGES),
+        "/console/?q=fraud&sort=-changed",
+        "/console/search?q=fraud",
+        "/console/predictions?id=0197d4d5-0000-7000-8000-000000000001&model=digits",
+        "/console/predictions?id=ada",
+        "/console/models/digits/route?user=ada&attributes=country=DE",
+        "/console/alerts?model=digits",
+    ]
+    found: set[str] = set()
+    for console.api.nothing in (False, True):
+        for page in asked:
+            answer = await console.browser.get(page)
+            assert answer.status_code in (200, 404), (page, answer.text)
+            shown = {html.unescape(one) for one in re.findall("<code>(headrace .*?)</code>", answer.text)}
+            assert shown or answer.status_code == 404, f"{page} says no command"
+            found |= shown
+    for command in found:
+        typed_commands.check(command)
+        left = [word for word in shlex.split(command) if re.fullmatch("[A-Z][A-Z_]{2,}", word)]
+        assert not left, f"{command} leaves {left} to whoever reads it"
+    assert len(found) > len(PAGES)
+
+
+async def test_the_what_if_box_asks_for_the_user_the_entity_and_the_facts_and_says_why(console: ConsoleUnderTest):
+    await console.sign_in()
+    page = "/console/models/digits/route"
+    assert await asked(console, page, "AssignUnit") == []
+    assert await asked(console, f"{page}?user=&entity=&attributes=", "AssignUnit") == []
+    here = f"{page}?user=ada&entity=e7&attributes=country=DE+app=ios"
+    (request,) = await asked(console, here, "AssignUnit")
+    assert (request.name, request.user_id, request.entity_id) == ("routes/digits", "ada", "e7")
+    assert dict(request.attributes) == {"country": "DE", "app": "ios"}
+    by_weight = route_pb2.AssignUnitResponse(variant="new", version="v2", bucket=41_000, generation=7)
+    console.api.answers[path_of("AssignUnit")] = lambda _: by_weight
+    shown = (await console.browser.get(here)).text
+    assert "To <b>new</b>, version <b>v2</b>: bucket 41000 of generation 7." in shown
+    assert 'name="user" value="ada"' in shown
+    assert "headrace routes assign digits --user ada --entity e7 --attribute country=DE --attribute app=ios" in shown
+    by_weight.rule = "country=DE -> v2"
+    assert "rule <code>country=DE -&gt; v2</code>" in (await console.browser.get(here)).text
+    console.api.refusal[path_of("AssignUnit")] = (grpc.StatusCode.INVALID_ARGUMENT, "user_id is too long")
+    refused = await console.browser.get(here)
+    assert refused.status_code == 200, "the route is shown all the same"
+    assert "The control plane refuses this: user_id is too long." in refused.text
+
+
+def comparison(**also: Any) -> monitor_pb2.ShadowComparison:
+    return monitor_pb2.ShadowComparison(version="v1", shadow_version="v2", pairs=2000, rows=4000, **also)
+
+
+async def test_the_shadow_page_shows_flips_slices_and_the_pairs_that_are_furthest_apart(console: ConsoleUnderTest):
+    await console.sign_in()
+    compared = comparison(
+        labelled_rows=3900,
+        flips=117,
+        flip_rate_low=0.02,
+        flip_rate_high=0.04,
+        difference={"p50": 0.01, "p95": 0.2, "p99": 0.31},
+        largest_difference=0.875,
+        rank_correlation=0.9871,
+        took_us={"p50": 900, "p99": 4000},
+        shadow_took_us={"p50": 1500, "p99": 9000},
+        errors={14: 3, 4: 2},
+        unlike=6,
+        nan_rows=7,
+        slices=[{"name": "country=DE", "rows": 800, "flips": 80}],
+        worst=[{"prediction_id": "p-1", "row": 3, "answer": "cat 0.9", "shadow_answer": "dog 0.8"}],
+    )
+    report = monitor_pb2.GetShadowReportResponse(comparisons=[compared])
+    console.api.answers[path_of("GetShadowReport")] = lambda _: report
+    (request,) = await asked(console, "/console/models/digits/shadow", "GetShadowReport")
+    assert request.parent == "models/digits"
+    page = (await console.browser.get("/console/models/digits/shadow")).text
+    told = " ".join(re.sub("<[^>]+>", " ", page).split())
+    for text in (
+        "v2 beside v1",
+        "2,000, 4,000 rows",
+        "117 of 3,900 (2 % to 4 %)",
+        "0.01 · 0.2 · 0.31, at most 0.875",
+        "Rank correlation 0.9871",
+        "900 µs · 4 ms, shadow 1.5 ms · 9 ms",
+        "5 failed, 6 of another form, 7 with NaN",
+        "country=DE 80 of 800 rows",
+        "p-1 row 3 cat 0.9 dog 0.8",
+    ):
+        assert text in told, text
+    assert 'href="/console/predictions?id=p-1"' in page
+
+
+async def test_what_could_not_be_compared_is_not_shown_as_no_difference(console: ConsoleUnderTest):
+    await console.sign_in()
+    report = monitor_pb2.GetShadowReportResponse(comparisons=[comparison(unlike=2000)])
+    console.api.answers[path_of("GetShadowReport")] = lambda _: report
+    page = (await console.browser.get("/console/models/digits/shadow")).text
+    assert "2,000 of another form" in page
+    for absent in ("Other labels", "Difference", "Rank correlation", "Time, p50", "By slice", "Furthest apart"):
+        assert absent not in page, absent
+
+
+async def test_a_model_without_a_shadow_says_how_to_get_one_and_a_model_that_is_not_there_is_not_found(
+    console: ConsoleUnderTest,
+):
+    await console.sign_in()
+    console.api.refusal[path_of("GetShadowReport")] = (grpc.StatusCode.NOT_FOUND, "none")
+    without = await console.browser.get("/console/models/digits/shadow")
+    assert without.status_code == 200
+    assert "headrace routes shadow digits v2 --share 0.1" in without.text
+    console.api.refusal[path_of("GetModel")] = (grpc.StatusCode.NOT_FOUND, "no such model")
+    assert (await console.browser.get("/console/models/digits/shadow")).status_code == 404

@@ -54,5 +54,17 @@ def test_a_command_on_a_page_exists(command: str):
         assert not too_many, f"{command}: it takes no {too_many}"
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_word_of_a_command_is_left_to_whoever_reads_it(command: str):
+    assert not re.search(r"\b[A-Z][A-Z_]{2,}\b", plain(command).replace("NAME", "")), command
+
+
+@pytest.mark.parametrize("template", sorted((HERE / "templates").glob("*.html")), ids=lambda path: path.name)
+def test_a_name_stands_in_a_command_as_a_shell_reads_it(template: Path):
+    for command in re.findall(r"<code>headrace [^<]*</code>", template.read_text(encoding="utf-8")):
+        for value in re.findall(r"\{\{(.*?)\}\}", command):
+            assert value.strip().endswith("|typed"), command
+
+
 def test_there_are_some():
     assert len(COMMANDS) > 15

@@ -69,7 +69,9 @@ async def data(visit: Visit) -> Response:
     return visit.page(
         "data.html",
         f"Data of {model}",
-        f"headrace monitor drift {quote(model)} {quote(version or 'VERSION')}",
+        f"headrace monitor drift {quote(model)} {quote(version)}"
+        if version
+        else f"headrace models show {quote(model)}",
         model=model,
         version=version,
         versions=names,

@@ -29,7 +29,7 @@ async def predictions(visit: Visit) -> Response:
     """Find predictions by their id, or by whom they were for."""
     wanted, model = visit.query.get("id", "").strip(), visit.query.get("model", "").strip()
     context: dict[str, Any] = {"wanted": wanted, "model": model, "explained": None, "rows": None, "outcomes": None}
-    command = f"headrace explain {wanted}" if is_id(wanted) else "headrace explain PREDICTION_ID"
+    command = f"headrace explain {wanted}" if is_id(wanted) else "headrace explain --help"
     if is_id(wanted):
         context["explained"], (context["rows"], context["outcomes"]) = await asyncio.gather(
             _explained(visit, wanted), _logged(visit, wanted, model)
@@ -40,7 +40,22 @@ async def predictions(visit: Visit) -> Response:
         command = f"headrace monitor query {shlex.quote(sql)}"
     explained = context["explained"]
     spans = waterfall_of(explained.value) if explained is not None and explained.value is not None else ([], 0.0)
-    return visit.page("predictions.html", "Predictions", command, spans=spans[0], total_ms=spans[1], **context)
+    return visit.page(
+        "predictions.html",
+        "Predictions",
+        command,
+        spans=spans[0],
+        total_ms=spans[1],
+        labelled=model or model_of(explained, context["rows"]),
+        **context,
+    )
+
+
+def model_of(explained: Part[Explanation] | None, rows: Part[list[dict[str, Any]]] | None) -> str:
+    """Return the model that answered, as far as its explanation or the log tells; empty otherwise."""
+    if explained is not None and explained.value is not None:
+        return explained.value.model
+    return str(rows.value[0]["model"]) if rows is not None and rows.value else ""
 
 
 async def _explained(visit: Visit, wanted: str) -> Part[Explanation]:

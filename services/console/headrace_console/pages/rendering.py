@@ -6,6 +6,7 @@ import functools
 import hashlib
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +60,7 @@ def environment() -> Environment:
         "seconds": seconds,
         "short": short,
         "time": time,
+        "typed": shlex.quote,
         "word": word,
     }
     made.globals |= {"asset": asset, "bars": bars, "charts": charts}

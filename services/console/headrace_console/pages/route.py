@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from shlex import quote
+from shlex import join
 
 from headrace.router.v1 import route_pb2
 from headrace_client import Alias, Production, Variant, Version
@@ -30,19 +30,15 @@ async def _route(visit: Visit, trial: route_pb2.DryRunRouteResponse | None = Non
         events=("control plane", client.route_history(model, limit=12, timeout=READ_S)),
     )
     assigned: Part[route_pb2.AssignUnitResponse] | None = None
-    if query.get("user") or query.get("entity") or query.get("attributes"):
-        assigning = client.assign(
-            model,
-            user_id=query.get("user", ""),
-            entity_id=query.get("entity", ""),
-            attributes=attributes_of(query.get("attributes", "")),
-            timeout=READ_S,
-        )
+    user, entity, attributes = (query.get(name, "") for name in ("user", "entity", "attributes"))
+    facts = attributes_of(attributes)
+    if user or entity or facts:
+        assigning = client.assign(model, user_id=user, entity_id=entity, attributes=facts, timeout=READ_S)
         assigned = await visit.part("control plane", assigning)
     return visit.page(
         "route.html",
         f"Route of {model}",
-        f"headrace routes show {quote(model)}",
+        command_of(model, user, entity, facts),
         model=model,
         route=found.route,
         status=found.status,
@@ -114,6 +110,18 @@ def _number(text: str) -> float:
         return float(text.strip().removesuffix("%") or 0)
     except ValueError:
         return -1.0  # the control plane says what a share has to be
+
+
+def command_of(model: str, user: str, entity: str, attributes: Mapping[str, str]) -> str:
+    """Return the command that shows a route, or that says where somebody would go who is asked about.
+
+    >>> command_of("digits", "", "", {}), command_of("digits", "ada b", "", {"app": "ios"})
+    ('headrace routes show digits', "headrace routes assign digits --user 'ada b' --attribute app=ios")
+    """
+    about = (["--user", user] if user else []) + (["--entity", entity] if entity else [])
+    for name, value in attributes.items():
+        about += ["--attribute", f"{name}={value}"]
+    return join(["headrace", "routes", "assign" if about else "show", model, *about])
 
 
 def attributes_of(text: str) -> dict[str, str]:
