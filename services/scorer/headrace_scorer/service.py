@@ -12,7 +12,7 @@ from headrace_servicekit.coordination.revisions import no_snapshot
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
-from headrace_servicekit.outbox.wiring import start_deliveries
+from headrace_servicekit.outbox.wiring import keep_lineage_receiver, start_deliveries
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
@@ -23,7 +23,6 @@ from headrace_scorer.estimating import Estimating
 from headrace_scorer.expiry import EXPIRE_EVERY_S, Expiry
 from headrace_scorer.holding import HOLD_EVERY_S, Holding
 from headrace_scorer.lateness import Lateness
-from headrace_scorer.lineage import LineageReceiver
 from headrace_scorer.metrics import ScorerMetrics
 from headrace_scorer.notices import event_in
 from headrace_scorer.outputs import Outputs
@@ -84,13 +83,12 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     scorer_pb2_grpc.add_ScorerServiceServicer_to_server(servicer, server)
     publications_pb2_grpc.add_ScoringPublicationServiceServicer_to_server(PublicationServicer(deciding), server)
     schedules_pb2_grpc.add_ScoringScheduleServiceServicer_to_server(ScheduleServicer(schedules, creating), server)
-    receiver = LineageReceiver(connections, settings.lineage_url, settings.lineage_key_file)
+    keep_lineage_receiver(runtime, settings, connections, connections.there)
     runtime.loop("lateness", lambda: periodic("lateness", Lateness(store).look, every_s=2.0, clock=clock))
     expiry = Expiry(connections, timedelta(days=settings.jobs_keep_d))
     runtime.loop("expiry", lambda: periodic("expiry", expiry.step, every_s=EXPIRE_EVERY_S, clock=clock))
     holding = Holding(store, registry)
     runtime.loop("holds", lambda: periodic("holds", holding.renew, every_s=HOLD_EVERY_S, clock=clock))
-    runtime.loop("lineage", lambda: periodic("lineage", receiver.keep, every_s=60.0, clock=clock))
     runtime.loop("jobs", runner.run)
     runtime.loop("publications", publisher.run)
     runtime.loop("schedules", scheduler.run)

@@ -23,7 +23,6 @@ from headrace_scorer.creating import Creating
 from headrace_scorer.decisions import jobs
 from headrace_scorer.decisions.jobs import Job
 from headrace_scorer.estimating import Estimating
-from headrace_scorer.lineage import RECEIVER
 from headrace_scorer.store import Decide, Store
 
 # Jobs that are read at once, of which a caller may not see some.
@@ -120,24 +119,19 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
     async def PutScoringWebhook(
         self, request: pb.PutScoringWebhookRequest, context: Any
     ) -> pb.PutScoringWebhookResponse:
-        wanted = webhook_of(request.webhook, _WEBHOOKS)
-        if wanted.name == RECEIVER:
-            raise invalid("webhook.name", f"'{RECEIVER}' is the name of whoever collects lineage: choose another one")
-        kept = await self._webhooks.put(wanted, identity())
+        kept = await self._webhooks.put(webhook_of(request.webhook, _WEBHOOKS), identity())
         return pb.PutScoringWebhookResponse(webhook=to_webhook(kept, _WEBHOOKS))
 
     async def ListScoringWebhooks(
         self, request: pb.ListScoringWebhooksRequest, context: Any
     ) -> pb.ListScoringWebhooksResponse:
-        found = [one for one in await self._webhooks.list(identity()) if one.name != RECEIVER]
+        found = await self._webhooks.list(identity())
         return pb.ListScoringWebhooksResponse(webhooks=[to_webhook(one, _WEBHOOKS) for one in found])
 
     async def DeleteScoringWebhook(
         self, request: pb.DeleteScoringWebhookRequest, context: Any
     ) -> pb.DeleteScoringWebhookResponse:
-        name = webhook_id(request.name, "name", _WEBHOOKS)
-        if name != RECEIVER:  # which the settings name
-            await self._webhooks.delete(name, identity())
+        await self._webhooks.delete(webhook_id(request.name, "name", _WEBHOOKS), identity())
         return pb.DeleteScoringWebhookResponse()
 
     async def _job(self, name: str, field: str = "name") -> Job:

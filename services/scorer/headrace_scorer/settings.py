@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from headrace_servicekit.outbox.settings import WebhookSettings
+from headrace_servicekit.outbox.settings import LineageSettings
 from headrace_servicekit.settings import PostgresSettings, S3Settings, ServiceSettings, settings_config
 from pydantic import Field
 
 
-class ScorerSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSettings):
+class ScorerSettings(LineageSettings, S3Settings, PostgresSettings, ServiceSettings):
     """What the scorer can be told."""
 
     model_config = settings_config("SCORER_")
@@ -89,13 +89,6 @@ class ScorerSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSetti
         description="Folder for model files, and for results until they are uploaded; each worker needs room for one "
         "shard. Unset means the system's temporary one.",
     )
-
-    lineage_url: str = Field(
-        default="",
-        description="Where RunEvents of OpenLineage are sent, e.g. `https://lineage.example.internal/api/v1/lineage`; "
-        "empty sends none. Its host has to be allowed (SCORER_WEBHOOK_ALLOW) unless it is on the public internet.",
-    )
-    lineage_key_file: Path | None = Field(default=None, description="File with the bearer token that it asks for.")
 
     @property
     def called(self) -> tuple[str, ...]:

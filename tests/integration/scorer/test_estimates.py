@@ -10,6 +10,7 @@ import pytest
 from google.protobuf import duration_pb2
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace.webhook.v1.webhook_pb2 import Webhook
+from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
 from tests.kit.alerting import ALLOWED, SECRET, Receiver
@@ -65,12 +66,12 @@ async def test_a_job_that_misses_its_window_says_so_once_and_tells_webhooks(scor
         assert (late_one["type"], late_one["subject"]) == ("headrace.scoring.late", job.name)
         assert (late_one["data"]["late"], late_one["data"]["reason"]) == (True, event.reason)
         assert (ended["type"], ended["data"]["rows_done"]) == ("headrace.scoring.succeeded", 20_000)
-        # Who collects lineage is no webhook of people, and nobody takes its place.
+        # Who collects lineage is no webhook of people, and none of them can have its name.
         listed = (await stub.ListScoringWebhooks(pb.ListScoringWebhooksRequest(), timeout=10)).webhooks
         assert [(one.name, one.secret, one.last_error) for one in listed] == [("scoringWebhooks/team", "", "")]
-        hook.name = "scoringWebhooks/lineage"
+        hook.name = "scoringWebhooks/.lineage"
         taken = stub.PutScoringWebhook(pb.PutScoringWebhookRequest(webhook=hook), timeout=10)
-        assert "collects lineage" in (await refused(taken)).public_message
+        assert (await refused(taken)).code is Code.INVALID_ARGUMENT
 
 
 def busy_s() -> float:

@@ -11,16 +11,8 @@ import pytest
 from headrace_scorer.decisions.jobs import Event, Job, Manifest, Plan, Progress, State, Version
 from headrace_scorer.decisions.lineage import run_event, run_id
 from headrace_scorer.decisions.specs import Location, Source, Spec
-from openlineage.client import event_v2
-from openlineage.client.generated import (
-    dataset_version_dataset,
-    error_message_run,
-    input_statistics_input_dataset,
-    job_type_job,
-    output_statistics_output_dataset,
-    processing_engine_run,
-)
-from openlineage.client.serde import Serde
+
+from tests.kit.lineage import plain, rebuilt
 
 NOW = datetime(2026, 11, 29, 2, 0, tzinfo=UTC)
 STORE = UUID(int=7)
@@ -31,56 +23,12 @@ JOB = Job(
 )  # fmt: skip
 MANIFEST = Manifest(100, 98, 2, "in1", "out1", "d1", "m1", "1.0", 5.0, 4.0, 256, 3, "s3://x")
 SUCCEEDED = replace(JOB, state=State.SUCCEEDED, manifest=MANIFEST)
-FACETS = {
-    "processing_engine": processing_engine_run.ProcessingEngineRunFacet,
-    "errorMessage": error_message_run.ErrorMessageRunFacet,
-    "jobType": job_type_job.JobTypeJobFacet,
-    "version": dataset_version_dataset.DatasetVersionDatasetFacet,
-    "inputStatistics": input_statistics_input_dataset.InputStatisticsInputDatasetFacet,
-    "outputStatistics": output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet,
-}
 
 
 def told(job: Job, type_: str) -> dict[str, Any]:
     event = run_event(job, Event(type_, ""), NOW, STORE, "1.0")
     assert event is not None
     return event
-
-
-def rebuilt(event: dict[str, Any]) -> dict[str, Any]:
-    """Return an event as OpenLineage's client writes the same one. Its classes refuse what does not belong there."""
-
-    def facets(given: dict[str, Any]) -> dict[str, Any]:
-        return {
-            name: FACETS[name](**{key: value for key, value in facet.items() if not key.startswith("_")})
-            for name, facet in given.items()
-        }
-
-    def dataset(kind: Any, given: dict[str, Any], own: str) -> Any:
-        told = {own: facets(given[own])} if own in given else {}
-        return kind(namespace=given["namespace"], name=given["name"], facets=facets(given["facets"]), **told)
-
-    made = event_v2.RunEvent(
-        eventType=event_v2.RunState(event["eventType"]),
-        eventTime=event["eventTime"],
-        producer=event["producer"],
-        run=event_v2.Run(runId=event["run"]["runId"], facets=facets(event["run"]["facets"])),
-        job=event_v2.Job(
-            namespace=event["job"]["namespace"], name=event["job"]["name"], facets=facets(event["job"]["facets"])
-        ),
-        inputs=[dataset(event_v2.InputDataset, one, "inputFacets") for one in event["inputs"]],
-        outputs=[dataset(event_v2.OutputDataset, one, "outputFacets") for one in event["outputs"]],
-    )
-    return Serde.to_dict(made)
-
-
-def plain(value: Any) -> Any:
-    """Return an event without who made a facet, and without what is empty."""
-    if isinstance(value, dict):
-        return {
-            key: plain(one) for key, one in value.items() if key not in ("_producer",) and one not in ({}, [], None)
-        }
-    return [plain(one) for one in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize(

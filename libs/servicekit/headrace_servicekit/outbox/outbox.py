@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from headrace_servicekit.coordination.claims import WorkClaims
+from headrace_servicekit.outbox import openlineage
 from headrace_servicekit.outbox.events import Delivery, Event, Format, Receiver
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
@@ -68,7 +70,8 @@ async def hurry(connection: Any, webhook: str) -> None:
 class Outbox:
     """Taking deliveries, and saying what became of them. Each of these is a transaction of its own.
 
-    event_of: reads a row of `deliveries`. hold: for how long a delivery is its taker's own.
+    event_of: reads a row of `deliveries`, except those of lineage, which every service writes alike. hold: for how long
+    a delivery is its taker's own.
     """
 
     def __init__(self, connections: Connections, event_of: Callable[[Any], Event], *, hold: timedelta) -> None:
@@ -80,13 +83,9 @@ class Outbox:
         async with self._connections.transaction() as connection:
             rows = await self._claims.claim(connection, most, list(busy), per_webhook)
             found = await connection.fetch(_SQL["receivers"], [row["webhook"] for row in rows]) if rows else []
-        receivers = {
-            row["name"]: Receiver(row["name"], row["url"], row["secret"], Format(row["format"])) for row in found
-        }
+        receivers = {row["name"]: _receiver(row) for row in found}
         with self._connections.reading():
-            taken = [
-                Delivery(row["number"], receivers[row["webhook"]], self._event_of(row), row["claims"]) for row in rows
-            ]
+            taken = [self._delivery(row, receivers[row["webhook"]]) for row in rows]
         return sorted(taken, key=lambda delivery: delivery.number)
 
     async def delivered(self, delivery: Delivery) -> None:
@@ -104,6 +103,13 @@ class Outbox:
     async def waiting(self) -> int:
         """Return how many deliveries wait."""
         return await self._connections.repeatable(lambda connection: connection.fetchval(_SQL["waiting_in_all"]))
+
+    def _delivery(self, row: Any, receiver: Receiver) -> Delivery:
+        if receiver.format is Format.OPEN_LINEAGE:
+            event = openlineage.event_of(row["id"], json.loads(row["body"]), row["create_time"])
+        else:
+            event = self._event_of(row)
+        return Delivery(row["number"], receiver, event, row["claims"])
 
     async def _settle(self, delivery: Delivery, query: str, *arguments: Any, problem: str = "") -> None:
         name = delivery.receiver.name

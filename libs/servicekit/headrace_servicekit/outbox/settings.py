@@ -45,3 +45,15 @@ class WebhookSettings(StrictSettings):
     def webhook_hold(self) -> timedelta:
         """For how long a delivery is a process's own: longer than its POST and, mostly, what is written after it."""
         return timedelta(seconds=self.webhook_timeout_s + 5)
+
+
+class LineageSettings(WebhookSettings):
+    """Settings of whoever tells a collector of lineage besides."""
+
+    lineage_url: str = Field(
+        default="",
+        description="Where RunEvents of OpenLineage are sent, e.g. `https://lineage.example.internal/api/v1/lineage`; "
+        "empty sends none. Its host has to be allowed as webhooks' are (`webhook_allow`) unless it is on the public "
+        "internet.",
+    )
+    lineage_key_file: Path | None = Field(default=None, description="File with the bearer token that it asks for.")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from headrace_servicekit.endpoints import present_target
+from headrace_servicekit.loops import periodic
 from headrace_servicekit.outbox.allowing import Allowed, hosts
 from headrace_servicekit.outbox.authorities import Authorities
 from headrace_servicekit.outbox.delivering import Deliveries, Patience
 from headrace_servicekit.outbox.destinations import Rules
+from headrace_servicekit.outbox.lineage import LineageReceiver
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.posting import Poster
 from headrace_servicekit.outbox.resolving import Guard
-from headrace_servicekit.outbox.settings import WebhookSettings
+from headrace_servicekit.outbox.settings import LineageSettings, WebhookSettings
+from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.runtime import Runtime, StartError
 from headrace_servicekit.settings import variable
 
@@ -47,6 +51,14 @@ async def start_deliveries(
     )
     runtime.loop("webhooks", Deliveries(outbox, poster, patience, runtime.clock, count).run)
     return asked
+
+
+def keep_lineage_receiver(
+    runtime: Runtime[Any], settings: LineageSettings, connections: Connections, there: asyncio.Event
+) -> None:
+    """Have the database know who collects lineage, if anybody does. there: set once the schema is."""
+    receiver = LineageReceiver(connections, there, settings.lineage_url, settings.lineage_key_file)
+    runtime.loop("lineage", lambda: periodic("lineage", receiver.keep, every_s=60.0, clock=runtime.clock))
 
 
 def _authorities(file: Path | None, setting: str) -> Authorities:

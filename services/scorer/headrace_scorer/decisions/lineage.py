@@ -10,22 +10,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+from headrace_servicekit.outbox.openlineage import Dataset, Producer, Run
+
 from headrace_scorer.decisions.jobs import Event, Job, State
 from headrace_scorer.decisions.specs import Location, Source, Spec
 
-NAMESPACE = "headrace"
-PRODUCER = "urn:headrace:scorer"
-_SPEC = "https://openlineage.io/spec"
-SCHEMA = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
-# Version of each facet that is written.
-_FACETS = {
-    "DatasetVersionDatasetFacet": "1-0-1",
-    "ErrorMessageRunFacet": "1-0-1",
-    "InputStatisticsInputDatasetFacet": "1-0-0",
-    "JobTypeJobFacet": "2-0-4",
-    "OutputStatisticsOutputDatasetFacet": "1-0-2",
-    "ProcessingEngineRunFacet": "1-1-1",
-}
+_PRODUCER = Producer("scorer", job_type="JOB")
 # A retry goes on with the same run, which has failed before: consumers take the last word.
 _TYPES = {
     "created": "START",
@@ -43,20 +33,15 @@ def run_event(job: Job, event: Event, time: datetime, incarnation: UUID, code_ve
     type_ = _TYPES.get(event.type)
     if type_ is None:
         return None
-    return {
-        "eventType": type_,
-        "eventTime": time.isoformat().replace("+00:00", "Z"),
-        "producer": PRODUCER,
-        "schemaURL": SCHEMA,
-        "run": {"runId": str(run_id(job, incarnation)), "facets": _run_facets(job, code_version)},
-        "job": {
-            "namespace": NAMESPACE,
-            "name": f"scoring.{job.model}.{_read(job.spec)}",
-            "facets": {"jobType": _JOB_TYPE},
-        },
-        "inputs": [_input(job), _model(job)],
-        "outputs": [_output(job)],
-    }
+    return _PRODUCER.run_event(
+        type_,
+        time,
+        Run(run_id(job, incarnation), f"scoring.{job.model}.{_read(job.spec)}"),
+        code_version=code_version,
+        inputs=[_input(job), _PRODUCER.model_version(job.model, job.version.id, job.version.digest)],
+        outputs=[_output(job)],
+        run_facets=_run_facets(job),
+    )
 
 
 def run_id(job: Job, incarnation: UUID) -> UUID:
@@ -64,15 +49,14 @@ def run_id(job: Job, incarnation: UUID) -> UUID:
     return uuid5(incarnation, job.name)
 
 
-def _run_facets(job: Job, code_version: str) -> dict[str, Any]:
-    facets = {"processing_engine": _facet("ProcessingEngineRunFacet", version=code_version, name="headrace-scorer")}
-    if job.state is State.FAILED:
-        told = f"{job.failure}: {job.reason}"
-        facets["errorMessage"] = _facet("ErrorMessageRunFacet", message=told, programmingLanguage="PYTHON")
-    return facets
+def _run_facets(job: Job) -> dict[str, Any]:
+    if job.state is not State.FAILED:
+        return {}
+    told = f"{job.failure}: {job.reason}"
+    return {"errorMessage": _PRODUCER.facet("ErrorMessageRunFacet", message=told, programmingLanguage="PYTHON")}
 
 
-def _input(job: Job) -> dict[str, Any]:
+def _input(job: Job) -> Dataset:
     rows = job.manifest.rows_in if job.manifest is not None else job.progress.rows
     counts = {
         name: value
@@ -82,7 +66,7 @@ def _input(job: Job) -> dict[str, Any]:
     dataset = _dataset(job.spec.input, job.plan.input_digest if job.plan is not None else "")
     if (source := job.spec.source) is not None:
         dataset |= {"namespace": f"source://{source.name}", "name": _rows(source)}
-    return dataset | {"inputFacets": {"inputStatistics": _facet("InputStatisticsInputDatasetFacet", **counts)}}
+    return dataset | {"inputFacets": {"inputStatistics": _PRODUCER.facet("InputStatisticsInputDatasetFacet", **counts)}}
 
 
 def _read(spec: Spec) -> str:
@@ -94,31 +78,15 @@ def _rows(source: Source) -> str:
     return source.table or f"query-{hashlib.sha256(source.query.encode()).hexdigest()[:16]}"
 
 
-def _model(job: Job) -> dict[str, Any]:
-    name = f"models/{job.model}/versions/{job.version.id}"
-    return {"namespace": NAMESPACE, "name": name, "facets": _version(job.version.digest)}
-
-
-def _output(job: Job) -> dict[str, Any]:
+def _output(job: Job) -> Dataset:
     manifest = job.manifest
     if manifest is None:
         return _dataset(job.output, "")
     counts = {"rowCount": manifest.rows_out, "fileCount": manifest.files}
     dataset = _dataset(job.output, manifest.output_digest)
-    return dataset | {"outputFacets": {"outputStatistics": _facet("OutputStatisticsOutputDatasetFacet", **counts)}}
+    statistics = _PRODUCER.facet("OutputStatisticsOutputDatasetFacet", **counts)
+    return dataset | {"outputFacets": {"outputStatistics": statistics}}
 
 
-def _dataset(at: Location, digest: str) -> dict[str, Any]:
-    return {"namespace": f"s3://{at.bucket}", "name": at.prefix or "/", "facets": _version(digest)}
-
-
-def _version(digest: str) -> dict[str, Any]:
-    return {"version": _facet("DatasetVersionDatasetFacet", datasetVersion=digest)} if digest else {}
-
-
-def _facet(kind: str, **values: Any) -> dict[str, Any]:
-    url = f"{_SPEC}/facets/{_FACETS[kind]}/{kind}.json#/$defs/{kind}"
-    return {"_producer": PRODUCER, "_schemaURL": url, **values}
-
-
-_JOB_TYPE = _facet("JobTypeJobFacet", processingType="BATCH", integration="HEADRACE", jobType="JOB")
+def _dataset(at: Location, digest: str) -> Dataset:
+    return _PRODUCER.dataset(f"s3://{at.bucket}", at.prefix or "/", digest)

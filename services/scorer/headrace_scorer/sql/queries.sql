@@ -101,15 +101,3 @@ leased as (
 ),
 forgotten as (delete from scoring_jobs where id in (select id from old) returning id)
 select count(*) from forgotten;
-
--- name: lineage_receiver
--- No row when nobody collects lineage.
-select incarnation from store where exists (select from webhooks where name = $1);
-
--- name: put_receiver
--- Of no model, so that it is no webhook of people.
-insert into webhooks (name, url, secret, format, model) values ($1, $2, $3, $4, '.lineage')
-on conflict (name) do update set (url, secret, format, model) = ($2, $3, $4, '.lineage');
-
--- name: delete_receiver
-delete from webhooks where name = $1;

@@ -39,12 +39,16 @@ select count(*) from deliveries where state = 'waiting';
 -- name: webhooks_of_model
 select name from webhooks where model in ('', $1) order by name;
 
+-- name: has_webhook
+select exists (select from webhooks where name = $1);
+
 -- name: webhook
 select * from webhooks where name = $1;
 
 -- name: webhooks
+-- Those of people, without whoever collects lineage, as the next one counts them.
 select webhooks.*, (select count(*) from deliveries where webhook = webhooks.name and state = 'waiting') as waiting
-from webhooks order by name;
+from webhooks where format <> 'open_lineage' order by name;
 
 -- name: put_webhook
 insert into webhooks (name, url, secret, format, model, client) values ($1, $2, $3, $4, $5, $6)
@@ -52,7 +56,7 @@ on conflict (name) do update set (url, secret, format, model)
     = (excluded.url, excluded.secret, excluded.format, excluded.model);
 
 -- name: count_webhooks
-select count(*), count(*) filter (where client = $1) from webhooks;
+select count(*), count(*) filter (where client = $1) from webhooks where format <> 'open_lineage';
 
 -- name: delete_webhook
 -- With everything that it was not told yet.
