@@ -9,7 +9,7 @@ from headrace.registry.v1 import webhook_pb2_grpc
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
-from headrace_servicekit.outbox.wiring import start_deliveries
+from headrace_servicekit.outbox.wiring import keep_lineage_receiver, start_deliveries
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.s3 import Place
@@ -44,6 +44,7 @@ async def start(runtime: Runtime[RegistrySettings]) -> None:
     metrics = serve(runtime, store, blobs, inspection, onnx.try_out, fuse)
     outbox = Outbox(connections, rows.told, hold=settings.webhook_hold)
     guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
+    keep_lineage_receiver(runtime, settings, connections, there)
     webhooks = WebhookServicer(Webhooks(connections, guard))
     webhook_pb2_grpc.add_RegistryWebhookServiceServicer_to_server(webhooks, runtime.servers[0])
     expiry = partial(expire, store, blobs, runtime.clock, remember=timedelta(hours=settings.request_id_memory_h))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from headrace_servicekit.outbox.settings import WebhookSettings
+from headrace_servicekit.outbox.settings import LineageSettings
 from headrace_servicekit.settings import PostgresSettings, S3Settings, ServiceSettings, settings_config
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 
-class RegistrySettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSettings):
+class RegistrySettings(LineageSettings, S3Settings, PostgresSettings, ServiceSettings):
     """Settings of the registry."""
 
     model_config = settings_config("REGISTRY_")

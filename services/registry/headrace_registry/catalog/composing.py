@@ -206,11 +206,4 @@ async def release_members(transaction: Transaction, version: Version) -> None:
 
 
 def _held(version: Version) -> list[VersionRef]:
-    if version.composition is None:
-        return []
-    own = f"{version.ref.version}--"
-    return [
-        member.ref
-        for member in version.composition.members
-        if not (member.ref.model == version.ref.model and member.ref.version.startswith(own))
-    ]
+    return [member.ref for member in compositions.registered_members(version)]

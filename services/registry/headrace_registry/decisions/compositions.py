@@ -44,6 +44,18 @@ def held_by(name: str) -> VersionRef | None:
     return VersionRef(model, version) if name.startswith(HOLDER) else None
 
 
+def registered_members(version: Version) -> list[Member]:
+    """Return the members of a pipeline that are versions of models, without its own graphs; none of a model."""
+    if version.composition is None:
+        return []
+    own = f"{version.ref.version}--"
+    return [
+        member
+        for member in version.composition.members
+        if not (member.ref.model == version.ref.model and member.ref.version.startswith(own))
+    ]
+
+
 def violations(version: Version, pipeline: Pipeline, field: str) -> list[FieldViolation]:
     """Return what is wrong with a version that is a pipeline, as far as its members do not matter."""
     place = f"{field}.pipeline"

@@ -7,8 +7,6 @@ from datetime import datetime
 
 import asyncpg
 from headrace_servicekit.errors import Unavailable
-from headrace_servicekit.outbox.outbox import Notice, enqueue
-from headrace_servicekit.outbox.webhooks import webhooks_of
 from headrace_servicekit.postgres.connections import RETRY_AFTER_S
 from headrace_servicekit.postgres.sql import load_queries
 
@@ -26,14 +24,13 @@ from headrace_registry.decisions.models import (
     Version,
     VersionRef,
 )
-from headrace_registry.storage import rows
+from headrace_registry.storage import notices, rows
 from headrace_registry.storage.documents import (
     APPROVALS,
     COMPOSITION,
     CONTRACT,
     GATES,
     METRICS,
-    NOTICE,
     OUTCOME,
     PROMOTION_REQUEST,
     SERVING,
@@ -186,8 +183,7 @@ class PostgresTransaction:
             ],
         )
         if events:
-            told = await webhooks_of(self._connection, model.name)
-            await enqueue(self._connection, [_notice(name, model, event) for name in told for event in events])
+            await notices.tell(self._connection, self, model, events)
         await self._connection.execute(
             _SQL["save_model"],
             *(model.name, model.description, TEXTS.write(model.labels)),
@@ -195,9 +191,3 @@ class PostgresTransaction:
             *(list(model.rollback_targets), model.epoch, model.update_time, model.delete_time),
             None if model.approvals is None else APPROVALS.write(model.approvals),
         )
-
-
-def _notice(webhook: str, model: Model, event: Event) -> Notice:
-    # A store that was restored comes to the same epochs again, which are other changes.
-    once = f"{model.incarnation}/{event.epoch}/{event.ordinal}"
-    return Notice(webhook, model.name, once, NOTICE.write((model.name, event)))
