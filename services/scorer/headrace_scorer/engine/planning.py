@@ -90,11 +90,12 @@ def _whole(order: PlanOrder, objects: Objects, listed: list[Listed]) -> tuple[li
     filled = [(one, file) for one, file in zip(listed, files, strict=True) if not file.empty]
     if not filled:
         raise Failed("INPUT_EMPTY", f"the files below {spec.input.uri} have no rows")
-    checked = _checked(order, filled[0][1])
+    first, expected = next((pair for pair in filled if not pair[1].guessed), filled[0])
+    checked = _checked(order, expected)
     if checked.mismatches:
         raise _mismatch(checked)
     for one, file in filled:
-        _same(one, file, filled[0][0], filled[0][1], checked.read)
+        _same(one, file, first, expected, checked.read)
     pieces = [Piece(one.key, one.etag, one.size_bytes, file.group_rows) for one, file in filled]
     digest = input_digest((one.key, one.etag, one.size_bytes) for one in listed)
     shards = cut(pieces, spec.options.shard_rows)
@@ -173,7 +174,7 @@ def _wrong_outputs(spec: Spec, known: list[str], read: set[str]) -> Iterable[Mis
 
 def _same(one: Listed, file: Described, first: Listed, expected: Described, needed: Iterable[str]) -> None:
     """Raise Failed unless two files have the same columns, as far as these are needed."""
-    if file.types:
+    if not file.group_rows:
         there = {column.name for column in file.columns}
         missing = [name for name in needed if name not in there]
         if missing and first.key.lower().endswith(".csv"):

@@ -19,14 +19,22 @@ pc: Any = pyarrow.compute
 _BLOCK_BYTES = 1 << 20
 
 
-def csv_sample(file: io.BufferedReader) -> pa.Table:
+def csv_sample(file: io.BufferedReader) -> tuple[pa.Table, bool]:
+    """Return the first rows, and whether there may be rows that are not among them."""
     sample = file.read(SAMPLE_BYTES)
-    if len(sample) == SAMPLE_BYTES:
+    cut = len(sample) == SAMPLE_BYTES
+    if cut:
         sample = sample[: sample.rfind(b"\n") + 1] or sample
     if not sample.strip():
-        return pa.table({})
-    skip = pyarrow.csv.ParseOptions(invalid_row_handler=lambda _: "skip")
-    return pyarrow.csv.read_csv(io.BytesIO(sample), parse_options=skip)
+        return pa.table({}), cut
+    malformed: list[int] = []
+
+    def on_malformed(row: Any) -> str:
+        malformed.append(row.actual_columns)
+        return "skip"
+
+    parsing = pyarrow.csv.ParseOptions(invalid_row_handler=on_malformed)
+    return pyarrow.csv.read_csv(io.BytesIO(sample), parse_options=parsing), cut or bool(malformed)
 
 
 def csv_chunks(file: io.BufferedReader, columns: Sequence[str], types: Mapping[str, str]) -> Iterator[Chunk]:

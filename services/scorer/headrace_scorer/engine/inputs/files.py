@@ -28,13 +28,16 @@ _STEP_ROWS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a file has. group_rows: of its row groups; none where only reading tells. types: found by looking."""
+    """What a file has. group_rows: of its row groups; none where only reading tells. types: found by looking. empty:
+    it has no row, not even one to reject. guessed: no row was found that says what its columns have.
+    """
 
     columns: tuple[Column, ...]
     group_rows: tuple[int, ...] = ()
     types: tuple[tuple[str, str], ...] = ()
     empty: bool = False
     schema: pa.Schema | None = None
+    guessed: bool = False
 
 
 def described(file: io.BufferedReader, format_: Format) -> Described:
@@ -48,12 +51,13 @@ def described(file: io.BufferedReader, format_: Format) -> Described:
             opened = pa.ipc.open_file(file)
             groups = tuple(opened.get_batch(at).num_rows for at in range(opened.num_record_batches))
             return Described(columns_of(opened.schema), groups, (), sum(groups) == 0, opened.schema)
-        sample = csv_sample(file) if format_ is Format.CSV else json_sample(file)
+        sample, more = csv_sample(file) if format_ is Format.CSV else json_sample(file)
         types = tuple((one.name, str(_usual(one.type))) for one in sample.schema)
     except (*DAMAGE, ValueError) as error:
         raise Unreadable(_said(error)) from None
     schema = pa.schema([(name, TYPES[type_]) for name, type_ in types])
-    return Described(columns_of(schema), (), types, sample.num_rows == 0, schema)
+    none = sample.num_rows == 0
+    return Described(columns_of(schema), (), types, none and not more, schema, none)
 
 
 def chunks(

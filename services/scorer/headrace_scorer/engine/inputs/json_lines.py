@@ -19,9 +19,12 @@ LONGEST_LINE = 64 << 20
 _OBJECT_BYTES = 4
 
 
-def json_sample(file: io.BufferedReader) -> pa.Table:
-    rows = []
-    for line in file.read(SAMPLE_BYTES).split(b"\n")[:SAMPLE_LINES]:
+def json_sample(file: io.BufferedReader) -> tuple[pa.Table, bool]:
+    """Return the first rows, and whether there may be rows that are not among them."""
+    rows, sample = [], file.read(SAMPLE_BYTES)
+    if b"\n" not in sample:
+        sample += file.readline(LONGEST_LINE)
+    for line in sample.split(b"\n")[:SAMPLE_LINES]:
         try:
             row = json.loads(line)
         except ValueError:
@@ -29,7 +32,8 @@ def json_sample(file: io.BufferedReader) -> pa.Table:
         if isinstance(row, dict):
             rows.append(row)
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return pa.table({name: _inferred([row.get(name) for row in rows]) for name in names})
+    table = pa.table({name: _inferred([row.get(name) for row in rows]) for name in names})
+    return table, len(sample) >= SAMPLE_BYTES or bool(sample.strip())
 
 
 def _inferred(values: list[Any]) -> pa.Array:
