@@ -87,7 +87,7 @@ def test_the_body_is_looked_at_where_it_must_be_one_message(settings: FrontDoorS
 
 def test_an_upload_that_stalls_is_ended_and_a_quiet_watch_is_not(by_name: dict[str, Json]):
     service = "headrace.registry.v1.RegistryService"
-    assert by_name[f"{service}/UploadArtifact"]["route"]["idle_timeout"] == "30s"
+    assert by_name[f"{service}/UploadArtifact"]["route"]["idle_timeout"] == "75s"
     assert by_name[f"{service}/WatchModels"]["route"]["idle_timeout"] == "0s"
 
 
