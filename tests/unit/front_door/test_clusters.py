@@ -1,11 +1,15 @@
 """What becomes of calls when a host behind the front door hangs, leaves or comes back."""
 
+from pathlib import Path
+
+import pytest
 from front_door import routes
 from front_door.clusters import clusters
+from front_door.settings import FrontDoorSettings
 from front_door.shapes import Json
 from headrace_servicekit.server import server_options
 
-from tests.kit.edge import settings_with
+from tests.kit.edge import settings_with, targets
 
 
 def _cluster(name: str = routes.ROUTER_DATA) -> Json:
@@ -43,3 +47,34 @@ def test_only_what_says_itself_that_it_is_not_ready_is_asked_when_none_is_well()
     }
     assert asked <= {"console", routes.ROUTER_EDGE}
     assert "console" in asked
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        settings_with(),
+        settings_with(endpoints_file=Path("/state/endpoints.json")),
+        settings_with(targets=targets({"console": "10.0.0.1:8090,10.0.0.2:8090"})),
+    ],
+    ids=["one", "followed", "two"],
+)
+def test_nothing_else_keeps_pages_from_consoles_of_which_none_is_well(settings: FrontDoorSettings):
+    """As Envoy documents it: of hosts that are not well all are asked when fewer than a whole percent is."""
+    (console,) = [one for one in clusters(settings) if one["name"] == "console"]
+    # A threshold below half a percent is rounded to none.
+    assert round(console["common_lb_config"]["healthy_panic_threshold"]["value"]) >= 1
+    # The balancer is one that looks at the threshold, and neither fails what it balances then nor hides hosts.
+    assert [one["typed_extension_config"]["name"] for one in console["load_balancing_policy"]["policies"]] == [
+        "envoy.load_balancing_policies.least_request"
+    ]
+    assert (
+        "locality_lb_config"
+        not in console["load_balancing_policy"]["policies"][0]["typed_extension_config"]["typed_config"]
+    )
+    assert not {"zone_aware_lb_config", "ignore_new_hosts_until_first_hc"} & console["common_lb_config"].keys()
+    # Pages that are being answered are not cut when the console is found unwell.
+    assert "close_connections_on_host_health_failure" not in console
+    # Its health is asked at all: without that every host counts as well. 503 says at once that it is not ready.
+    (check,) = console["health_checks"]
+    assert check["http_health_check"]["path"] == "/readyz"
+    assert all(one["end"] <= 503 for one in check["http_health_check"]["expected_statuses"])
