@@ -54,7 +54,7 @@ def test_a_budget_without_a_limit_refuses_nobody():
 
 
 def test_a_budget_of_all_models_counts_them_together_and_one_of_a_model_that_alone():
-    spent = {("ada", "a"): 6.0, ("ada", "b"): 6.0, ("bob", "a"): 50.0}
+    spent = {"ada": {"a": 6.0, "b": 6.0}, "bob": {"a": 50.0}}
     all_models, of_a = budget(), budget(model="a")
 
     assert overruns([all_models], {Period.DAY: spent}, NOW) == [Overrun("ada", "", Action.LOWER, MIDNIGHT)]
@@ -62,7 +62,7 @@ def test_a_budget_of_all_models_counts_them_together_and_one_of_a_model_that_alo
 
 
 def test_a_budget_of_everybody_is_for_each_client_that_no_other_of_the_same_models_names():
-    spent = {("ada", "a"): 15.0, ("bob", "a"): 15.0, ("", "a"): 99.0}
+    spent = {"ada": {"a": 15.0}, "bob": {"a": 15.0}, "": {"a": 99.0}}
     everybody, own = budget("*", name="all"), budget("bob", compute_s=100.0, refuse_above_s=0.0, name="bob")
 
     assert spending(everybody, [everybody, own], spent) == {"ada": 15.0}
@@ -70,7 +70,7 @@ def test_a_budget_of_everybody_is_for_each_client_that_no_other_of_the_same_mode
 
 
 def test_of_several_budgets_of_a_client_the_hardest_counts_and_of_equal_ones_the_longest():
-    spent = {Period.DAY: {("ada", "a"): 15.0}, Period.HOUR: {("ada", "a"): 15.0}}
+    spent = {Period.DAY: {"ada": {"a": 15.0}}, Period.HOUR: {"ada": {"a": 15.0}}}
     hour = budget(period=Period.HOUR, compute_s=1.0, refuse_above_s=2.0)
 
     assert overruns([budget(), hour], spent, NOW) == [
@@ -81,11 +81,27 @@ def test_of_several_budgets_of_a_client_the_hardest_counts_and_of_equal_ones_the
 
 
 def test_of_more_overruns_than_can_be_told_those_that_are_refused_and_then_the_largest_are():
-    spent = {(f"c{n:05}", "a"): 11.0 + n / 1e4 for n in range(MAX_OVERRUNS + 5)} | {("z", "a"): 21.0}
+    spent = {f"c{n:05}": {"a": 11.0 + n / 1e4} for n in range(MAX_OVERRUNS + 5)} | {"z": {"a": 21.0}}
     found = overruns([budget("*")], {Period.DAY: spent}, NOW)
 
     assert len(found) == MAX_OVERRUNS
     assert {one.client for one in found} == {f"c{n:05}" for n in range(6, MAX_OVERRUNS + 5)} | {"z"}
+
+
+def test_what_budgets_of_clients_cost_to_judge_does_not_grow_with_all_other_clients():
+    class Looked(dict):
+        looks = 0
+
+        def __iter__(self):
+            Looked.looks += 1
+            return super().__iter__()
+
+    spent = Looked({f"c{n}": {"a": 15.0} for n in range(100)})
+    budgets = [budget(f"c{n}", name=f"b{n}") for n in range(50)]
+    assert len(overruns(budgets, {Period.DAY: spent}, NOW)) == 50
+    assert Looked.looks == 0
+    assert len(overruns([*budgets, budget("*")], {Period.DAY: spent}, NOW)) == 100
+    assert Looked.looks == 1
 
 
 async def test_of_a_period_hours_that_nothing_is_added_to_any_more_are_summed_up_once():
@@ -94,8 +110,8 @@ async def test_of_a_period_hours_that_nothing_is_added_to_any_more_are_summed_up
     kept = UsageStore(database)  # type: ignore[arg-type]
     for spent in (13.0, 14.0):
         now, found = await kept.spent({Period.DAY, Period.HOUR})
-        assert (now, found[Period.DAY]) == (NOW, {("ada", "a"): spent})
-        assert found[Period.HOUR] == {key: value for key, value in {("ada", "a"): hours.get(13, 0.0)}.items() if value}
+        assert (now, found[Period.DAY]) == (NOW, {"ada": {"a": spent}})
+        assert found[Period.HOUR] == ({"ada": {"a": hours[13]}} if 13 in hours else {})
         hours[13] = hours.get(13, 0.0) + 1.0
     assert [span for span in database.asked if span[0].hour == 0] == [
         (MIDNIGHT - timedelta(days=1), NOW.replace(hour=12, minute=0))

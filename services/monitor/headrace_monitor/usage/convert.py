@@ -167,7 +167,7 @@ def to_budget(one: Budget) -> usage_pb2.Budget:
 def to_spent(
     one: Budget, budgets: Sequence[Budget], spent: Spent, span: Span
 ) -> usage_pb2.ListBudgetsResponse.SpentBudget:
-    """Return a budget and who has spent of it. spent: by client and model, in its period."""
+    """Return a budget and who has spent of it. spent: in its period."""
     answer = usage_pb2.ListBudgetsResponse.SpentBudget(
         budget=to_budget(one), start_time=_stamp(span.start), end_time=_stamp(span.end)
     )

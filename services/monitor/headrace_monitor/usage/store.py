@@ -106,11 +106,8 @@ class UsageStore:
         settled = Span(start, max(start, earlier(period_at(Period.HOUR, now).start, HOUR)))
         known = self._settled.get(period)
         if known is None or known[0] != settled:
-            known = self._settled[period] = settled, await _sums(connection, settled)
-        found = dict(known[1])
-        for key, seconds in (await _sums(connection, Span(settled.end, end))).items():
-            found[key] = found.get(key, 0.0) + seconds
-        return found
+            known = self._settled[period] = settled, _with({}, await _sums(connection, settled))
+        return _with(known[1], await _sums(connection, Span(settled.end, end)))
 
     async def put(self, budget: Budget, caller: Identity) -> None:
         """Make a budget, or replace the one of its name that the caller may see."""
@@ -145,11 +142,18 @@ class UsageStore:
                     removed = await connection.execute(_SQL[query], older, EXPIRE_ROWS)
 
 
-async def _sums(connection: Any, span: Span) -> Spent:
-    if span.start >= span.end:
-        return {}
-    rows = await connection.fetch(_SQL["spent"], *span, MAX_SPENT)
-    return {(row["client"], row["model"]): row["compute_us"] / 1e6 for row in rows}
+async def _sums(connection: Any, span: Span) -> list[Any]:
+    return await connection.fetch(_SQL["spent"], *span, MAX_SPENT) if span.start < span.end else []
+
+
+def _with(spent: Spent, rows: Sequence[Any]) -> Spent:
+    """Return what was spent with more of it."""
+    found = dict(spent)
+    for row in rows:
+        client, model = row["client"], row["model"]
+        of_client = found[client] = dict(found.get(client, ()))
+        of_client[model] = of_client.get(model, 0.0) + row["compute_us"] / 1e6
+    return found
 
 
 async def _hold(connection: Any, name: str, caller: Identity) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -68,8 +68,8 @@ class Overrun(NamedTuple):
     until: datetime
 
 
-Spent = Mapping[tuple[str, str], float]
-"""Seconds by client and model."""
+Spent = Mapping[str, Mapping[str, float]]
+"""Seconds by client, of each by model."""
 
 
 def period_at(period: Period, now: datetime) -> Span:
@@ -89,13 +89,16 @@ def period_at(period: Period, now: datetime) -> Span:
 
 def spending(budget: Budget, budgets: Sequence[Budget], spent: Spent) -> Counter[str]:
     """Return the seconds that each client has spent of a budget. spent: in its present period. budgets: all."""
-    named = {one.client for one in budgets if one.model == budget.model}
+    clients: Iterable[str] = (budget.client,)
+    if budget.client == EVERYBODY:
+        named = {one.client for one in budgets if one.model == budget.model}
+        clients = [client for client in spent if client and client not in named]
     found: Counter[str] = Counter()
-    for (client, model), seconds in spent.items():
-        if budget.model not in (EVERY_MODEL, model):
-            continue
-        if client == budget.client or (budget.client == EVERYBODY and client and client not in named):
-            found[client] += seconds  # type: ignore[assignment]
+    for client in clients:
+        models = spent.get(client, {})
+        seconds = sum(models.values()) if budget.model == EVERY_MODEL else models.get(budget.model, 0.0)
+        if seconds:
+            found[client] = seconds  # type: ignore[assignment]
     return found
 
 
