@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from headrace_runtime import shapes
-from headrace_runtime.backends.backend import LoadError, ModelCrashed, ModelError, ModelFiles
+from headrace_runtime.backends.backend import LoadError, ModelCrashed, ModelError, ModelFiles, ProcessCrashed
 from headrace_runtime.backends.python_code import PythonBackend
 from headrace_runtime.backends.python_process import CodeLimits
 from headrace_runtime.contract import Contract, TensorSpec
@@ -190,11 +190,41 @@ async def test_silence_between_two_parts_and_a_process_that_dies_are_crashes_of_
             time.sleep(60)
     """
     await rig.load(stuck)
-    with pytest.raises(ModelCrashed, match="exit code 3"):
+    with pytest.raises(ProcessCrashed, match="exit code 3"):
         await rig.all(1)
     await rig.load(stuck)
-    with pytest.raises(ModelCrashed, match="no part came within 2 s"):
+    with pytest.raises(ProcessCrashed, match="no part came within 2 s"):
         await rig.all(0)
+
+
+async def test_only_the_request_whose_process_died_is_to_blame_and_not_those_that_end_with_it(rig):
+    await rig.load(
+        """
+        import os
+        import numpy as np
+        import triton_python_backend_utils as pb_utils
+
+        class TritonPythonModel:
+            def execute(self, requests):
+                n = int(pb_utils.get_input_tensor_by_name(requests[0], "n").as_numpy()[0])
+                while True:
+                    yield pb_utils.InferenceResponse([pb_utils.Tensor("i", np.array([n], np.int32))])
+                    if n:
+                        os._exit(3)
+        """,
+        instances=2,
+    )
+    async with aclosing(rig.stream(0)) as neighbour:
+        await anext(neighbour)
+        with pytest.raises(ProcessCrashed):
+            await rig.all(1)
+        with pytest.raises(ModelCrashed) as ended:
+            async for _ in neighbour:
+                pass
+    assert not isinstance(ended.value, ProcessCrashed)
+    with pytest.raises(ModelCrashed) as late:  # before it is loaded again
+        await rig.all(0)
+    assert not isinstance(late.value, ProcessCrashed)
 
 
 async def test_a_probe_takes_the_first_part_and_an_empty_answer_is_one(rig):

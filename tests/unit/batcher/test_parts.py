@@ -20,7 +20,7 @@ from headrace_batcher.decisions.part_flow import MAX_AT_ONCE, MAX_UNTAKEN_BYTES,
 from headrace_batcher.decisions.work import Work
 from headrace_batcher.frames import Exchange
 from headrace_batcher.roster import Roster
-from headrace_runtime.backends.backend import ModelCrashed, ModelError
+from headrace_runtime.backends.backend import ModelCrashed, ModelError, ProcessCrashed
 from headrace_runtime.shapes import Layout, OutputTensor
 from headrace_servicekit.testing import eventually
 from hypothesis import given
@@ -166,6 +166,48 @@ async def test_an_error_comes_behind_the_parts_before_it_and_nothing_is_tried_ag
             await asyncio.sleep(0)
     assert (make.sink.parts[work.id], make.sink.reason(work)) == ([0, 1], reason)
     assert len(backend.executed) == 1
+
+
+async def test_an_input_that_ended_its_process_twice_is_refused_and_no_other_is(make):
+    backend = Counting()
+    backend.after = ProcessCrashed("it died")
+    async with serving(backend) as batcher:
+        for reason in ("BACKEND_CRASHED", "QUARANTINED_INPUT", "QUARANTINED_INPUT"):
+            (poison,) = submit(batcher, make, [2.0])
+            await settled(make, poison)
+            assert make.sink.reason(poison) == reason
+        assert backend.executed == [[2.0]] * 2, "the third time nothing is executed"
+        assert batcher.counters.failed == {"BACKEND_CRASHED": 1, "QUARANTINED_INPUT": 2}
+        backend.after = None
+        (other,) = submit(batcher, make, [1.0])
+        await settled(make, other)
+        assert make.sink.parts[other.id] == [0]
+
+
+async def test_whoever_was_executing_beside_an_input_that_ended_its_process_is_not_suspected(make):
+    backend = Counting()
+    backend.after = ModelCrashed("another one ended it")
+    async with serving(backend) as batcher:
+        for _ in range(3):
+            (neighbour,) = submit(batcher, make, [2.0])
+            await settled(make, neighbour)
+            assert make.sink.reason(neighbour) == "BACKEND_CRASHED"
+
+
+async def test_an_input_that_is_answered_to_the_end_is_suspected_no_more(make):
+    backend = Counting()
+    async with serving(backend) as batcher:
+        for after, reason in (
+            (ProcessCrashed("once"), "BACKEND_CRASHED"),
+            (None, "OK"),
+            (ProcessCrashed("once more"), "BACKEND_CRASHED"),
+            (ModelError("no proof of anything"), "MODEL_REJECTED_INPUT"),
+            (ProcessCrashed("again"), "QUARANTINED_INPUT"),
+        ):
+            backend.after = after
+            (work,) = submit(batcher, make, [2.0])
+            await settled(make, work)
+            assert make.sink.reason(work) == reason
 
 
 async def test_a_deadline_ends_an_answer_behind_the_parts_that_were_in_time(make):

@@ -32,6 +32,11 @@ class ModelCrashed(BackendLost):
     """What runs one version went away. The backend and its other versions go on; this one must be loaded again."""
 
 
+class ProcessCrashed(ModelCrashed):
+    """A process that executed this request, and nothing else, went away or did not answer in time: the request may be
+    why, and no other one is."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadBudget:
     """What loading one version may use: seconds of a processor, and memory beyond so many times the size of its file.
@@ -119,7 +124,7 @@ class InParts(Protocol):
         """Run one request, and yield each part as it is there.
 
         Nothing is read ahead of who takes them, so the model waits. Closing it withdraws the request.
-        Raises ModelError, BackendLost, ModelCrashed.
+        Raises ModelError, BackendLost, ModelCrashed, ProcessCrashed.
         """
         ...
 

@@ -13,7 +13,7 @@ import structlog
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
-from headrace_runtime.backends.backend import LoadError, ModelCrashed, ModelError, ModelFiles
+from headrace_runtime.backends.backend import LoadError, ModelCrashed, ModelError, ModelFiles, ProcessCrashed
 from headrace_runtime.backends.onnx_session import DTYPES
 from headrace_runtime.backends.python_parts import WorkerParts
 from headrace_runtime.backends.python_process import CodeLimits, Worker, WorkerEnded
@@ -34,7 +34,8 @@ class _Loaded:
     """A version: its processes and the environment that they import from.
 
     free: the processes that do nothing; None tells whoever waits for one that they are ended. executing: what is asked
-    of them; an execution whose caller left ends by itself, and gives its process back.
+    of them; an execution whose caller left ends by itself, and gives its process back. ended: whether all were ended,
+    as one of them ended or was silent.
     """
 
     contract: Contract
@@ -42,8 +43,10 @@ class _Loaded:
     workers: list[Worker] = field(default_factory=list)
     free: asyncio.Queue[Worker | None] = field(default_factory=asyncio.Queue)
     executing: set[asyncio.Future[Any]] = field(default_factory=set)
+    ended: bool = False
 
     def end(self) -> None:
+        self.ended = True
         for worker in self.workers:
             worker.kill()
         self.free.put_nowait(None)
@@ -149,10 +152,12 @@ class PythonBackend:
                 self._give_back(loaded, parts)
         except TimeoutError:
             loaded.end()
-            raise ModelCrashed(f"no part came within {self._timeout_s:g} s") from None
+            raise ProcessCrashed(f"no part came within {self._timeout_s:g} s") from None
         except WorkerEnded as error:
+            # Those of others end with the first one, which is no doing of theirs.
+            crash = ModelCrashed if loaded.ended else ProcessCrashed
             loaded.end()
-            raise ModelCrashed(f"the process of '{name}' ended: {error}") from None
+            raise crash(f"the process of '{name}' ended: {error}") from None
         finally:
             loaded.executing.discard(going_on)
             going_on.set_result(None)

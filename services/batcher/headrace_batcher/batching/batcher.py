@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 from headrace_runtime import shapes
-from headrace_runtime.backends.backend import Backend, BackendLost
+from headrace_runtime.backends.backend import Backend, BackendLost, ProcessCrashed
 from headrace_runtime.contract import Contract
 from headrace_runtime.shapes import WrongInput
 from headrace_servicekit.coordination.wakeup import Wakeup
@@ -300,14 +300,17 @@ class Batcher:
         outcome, incarnation = STOPPING, self._incarnations.number
         try:
             await self._executor.run(batch, sent)
+            self._isolation.absolve(batch)
         except BackendLost as error:
             log.warning("execution lost", model=self.name, requests=len(batch), cause=str(error))
             outcome = BACKEND_CRASHED
             self._held_until = self._now() + HOLD_S
-            # What answers in parts is not tried again: some of them may have been sent.
-            if await self._incarnations.ended_by(error, incarnation) and not self.limits.alone:
-                self._isolation.suspect(batch)
-                batch = []
+            if await self._incarnations.ended_by(error, incarnation):
+                if not self.limits.alone:
+                    self._isolation.suspect(batch)
+                    batch = []
+                elif isinstance(error, ProcessCrashed):
+                    outcome = self._isolation.blame(batch[0], error)
         except Exception:
             log.exception("execution failed", model=self.name, requests=len(batch))
             outcome = INTERNAL

@@ -239,7 +239,7 @@ class Executor:
         elif work.state is not DONE:
             self._failures_in_a_row = 0
             self._counters.answered += 1
-            work.state = DONE
+            work.state, work.flow.whole = DONE, True
             queue_s = started - work.arrived
             work.sink.settle(work, Answer((), (), work.rows, 1, queue_s, execution.compute_s))
 

@@ -1,7 +1,8 @@
 """Poison-request isolation: what was executing when the backend went away is executed once more, each request alone.
 
 One of them may be the cause. One that survives alone is answered; one that makes the backend go away again is refused
-from then on.
+from then on. What is answered in parts executes alone anyway, and is not tried again, as some of them may have been
+sent: it is refused once its inputs have ended a process twice.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from headrace_runtime.backends.backend import BackendLost
 from headrace_batcher.batching.execution import Executor
 from headrace_batcher.batching.execution_gate import ExecutionGate
 from headrace_batcher.batching.incarnations import Incarnations
-from headrace_batcher.decisions.answers import BACKEND_CRASHED, INTERNAL, QUARANTINED_INPUT
+from headrace_batcher.decisions.answers import BACKEND_CRASHED, INTERNAL, QUARANTINED_INPUT, Failure
 from headrace_batcher.decisions.suspected_requests import SuspectedRequests, Verdict, digest_of
 from headrace_batcher.decisions.work import DONE, Work, settle
 
@@ -64,6 +65,21 @@ class PoisonIsolation:
                 self._wait(work, self._now())
         self._wake()
 
+    def blame(self, work: Work, error: BackendLost) -> Failure:
+        """Note that a request that is answered in parts ended the process that executed it; return what it is told."""
+        digest, now = digest_of(work.key, work.inputs), self._now()
+        if self._known.verdict(digest, now) is None:
+            self._known.mark(digest, Verdict.SUSPECT, now)
+            return BACKEND_CRASHED
+        self._condemn(work, digest, error)
+        return QUARANTINED_INPUT
+
+    def absolve(self, batch: Sequence[Work]) -> None:
+        """Forget what was suspected of requests that were answered in parts to the end."""
+        for work in batch if self._known else ():
+            if work.flow is not None and work.flow.whole:
+                self._known.clear(digest_of(work.key, work.inputs))
+
     def without_suspected(self, batch: list[Work], now: float) -> list[Work]:
         """Return the members of a batch that nobody suspects; suspected ones wait here, condemned are refused."""
         if not self._known:
@@ -71,7 +87,7 @@ class PoisonIsolation:
         innocent = []
         for work in batch:
             verdict = self._known.verdict(digest_of(work.key, work.inputs), now)
-            if verdict is None:
+            if verdict is None or (verdict is Verdict.SUSPECT and work.flow is not None):
                 innocent.append(work)
             elif verdict is Verdict.CONDEMNED:
                 self._executor.fail(work, QUARANTINED_INPUT)
@@ -107,6 +123,10 @@ class PoisonIsolation:
     def _wait(self, work: Work, now: float) -> None:
         self._waiting.append((work, now + LONGEST_WAIT_S if work.deadline == math.inf else work.deadline))
 
+    def _condemn(self, work: Work, digest: bytes, error: BackendLost) -> None:
+        self._known.mark(digest, Verdict.CONDEMNED, self._now())
+        log.error("input quarantined", model=self._name, rows=work.rows, cause=str(error))
+
     def _ended(self, _task: asyncio.Task[None]) -> None:
         self._running = None
         self._wake()
@@ -131,8 +151,7 @@ class PoisonIsolation:
             await self._executor.run([work], self._executor.send([work]))
         except BackendLost as error:
             if await self._incarnations.ended_by(error, incarnation) and alone:
-                self._known.mark(digest, Verdict.CONDEMNED, self._now())
-                log.error("input quarantined", model=self._name, rows=work.rows, cause=str(error))
+                self._condemn(work, digest, error)
                 self._executor.fail(work, QUARANTINED_INPUT)
         except Exception:
             log.exception("isolated execution failed", model=self._name)

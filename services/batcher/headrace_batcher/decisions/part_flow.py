@@ -14,17 +14,20 @@ class PartFlow:
     """The parts of one answer.
 
     at_once: how many may be sent before any was taken. parts, size_bytes: that were sent so far. roused: called when
-    there is room, or when nobody wants more. stop: ends what makes the parts, None while nothing does.
+    there is room, or when nobody wants more. stop: ends what makes the parts, None while nothing does. whole: whether
+    the last one was sent, and it ended well.
     """
 
-    __slots__ = ("_at_once", "_untaken", "_untaken_bytes", "abandoned", "parts", "roused", "size_bytes", "stop")
+    __slots__ = (
+        "_at_once", "_untaken", "_untaken_bytes", "abandoned", "parts", "roused", "size_bytes", "stop", "whole",
+    )  # fmt: skip
 
     def __init__(self, at_once: int) -> None:
         self._at_once = min(max(at_once, 1), MAX_AT_ONCE)
         self._untaken: deque[int] = deque()
         self._untaken_bytes = 0
         self.parts = self.size_bytes = 0
-        self.abandoned = False
+        self.abandoned = self.whole = False
         self.roused: Callable[[], object] = lambda: None
         self.stop: Callable[[], object] | None = None
 
