@@ -265,6 +265,23 @@ async def test_a_server_that_nobody_asks_is_kept_without_pings():
         await caller.answer(Note(), timeout=20)
 
 
+async def test_a_server_that_waits_for_a_slow_reader_is_kept_without_pings():
+    async with (
+        toy(echoing(), max_message_bytes=6 * MIB) as running,
+        Channel(running.server.address, keepalive_s=0.2, keepalive_timeout_s=0.2, pings=False) as channel,
+    ):
+        call, note = Caller(channel).converse(), Note(text="x" * 5 * MIB)
+        for _ in range(2):
+            await call.write(note)
+        connection = channel.open_connection()
+        assert connection is not None
+        await eventually(lambda: not connection.awaited, within=20)
+        await asyncio.sleep(1)  # several times what it may be silent for when it is let send
+        assert channel.open_connection() is connection
+        assert [await call.read() for _ in range(2)] == [note] * 2
+        call.cancel()
+
+
 async def test_mutual_tls_names_both_sides(tmp_path):
     authority, foreign = Authority(tmp_path), Authority(tmp_path, "foreign")
     pem, friend, stranger = authority.issue("server"), authority.issue("friend"), foreign.issue("stranger")

@@ -40,7 +40,7 @@ class Channel:
     tls: a context for clients (`tls.client_context`). server_name: whom the certificate names, if not the host.
     max_message_bytes: the most that an answer may have; None takes all. keepalive_s, keepalive_timeout_s: a peer that
     is silent gets a ping that often, and that long to answer. pings: off for a server that minds, which is given up
-    when it has calls to answer and says nothing for as long. Without `keepalive_s` neither.
+    when it has calls to answer, is let send, and says nothing for as long. Without `keepalive_s` neither.
     """
 
     def __init__(

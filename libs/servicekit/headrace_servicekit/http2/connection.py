@@ -38,6 +38,11 @@ class Connection(Sending):
         self.lost_by: str | None = None
         """Why there is no connection any more."""
 
+    @property
+    def awaited(self) -> bool:
+        """Return whether there is a call that the peer could say something about: it is not us who hold it up."""
+        return any(not stream.held_back for stream in self.streams.values())
+
     def greeting(self) -> bytes:
         """Return what this side says first."""
         raise NotImplementedError
@@ -135,7 +140,7 @@ class Connection(Sending):
         stream.unacknowledged += length
         if stream.unacknowledged > STREAM_WINDOW:
             raise WireError("more DATA than the window allows", wire.FLOW_CONTROL_ERROR)
-        if stream.unacknowledged > STREAM_WINDOW // 2 and stream.held <= STREAM_WINDOW // 2 and not last:
+        if stream.unacknowledged > STREAM_WINDOW // 2 and not stream.held_back and not last:
             self.acknowledge(stream)
         if flags & wire.PADDED:
             payload = wire.unpadded(payload, flags, priority=False)

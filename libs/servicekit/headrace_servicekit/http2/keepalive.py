@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sized
 from typing import Any, Protocol
 
 from headrace_servicekit.http2 import wire
@@ -16,8 +15,8 @@ class WatchedConnection(Protocol):
     transport: Any
 
     @property
-    def streams(self) -> Sized:
-        """Return the calls that go on."""
+    def awaited(self) -> bool:
+        """Return whether there is a call that the peer could say something about."""
         ...
 
     def abort(self, reason: str) -> None:
@@ -28,8 +27,8 @@ class WatchedConnection(Protocol):
 class Keepalive:
     """Of one connection. every_s: how long it may be silent before it is asked, None for ever; timeout_s: to answer.
 
-    pings: without them only a peer that has calls to answer is taken for gone when it is silent; somebody should make
-    one that is answered at once, now and then.
+    pings: without them only a peer that has calls to answer, and is let send, is taken for gone when it is silent;
+    somebody should make one that is answered at once, now and then.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class Keepalive:
             return
         if self._pings:
             connection.transport.write(wire.frame(wire.PING, 0, 0, b"headrace"))
-        elif not connection.streams:
+        elif not connection.awaited:
             self.watch(connection)
             return
         due = self._loop.time() + self._timeout_s
@@ -63,7 +62,7 @@ class Keepalive:
     def _judge(self, connection: WatchedConnection, heard: int, due: float) -> None:
         """Give the peer up if it did not answer; not if it was us who were held up and have not read yet."""
         now, more_s = self._loop.time(), self._timeout_s / 2
-        if connection.heard != heard:
+        if connection.heard != heard or not (self._pings or connection.awaited):
             self.watch(connection)
         elif now - due > more_s:
             self._timer = self._loop.call_later(more_s, self._judge, connection, heard, now + more_s)

@@ -85,8 +85,13 @@ class Stream:
     def taken(self, size: int) -> None:
         """Note that bytes which were held have been taken."""
         self.held -= size
-        if self.unacknowledged > STREAM_WINDOW // 2 and self.held <= STREAM_WINDOW // 2:
+        if self.unacknowledged > STREAM_WINDOW // 2 and not self.held_back:
             self.connection.acknowledge(self)
+
+    @property
+    def held_back(self) -> bool:
+        """Return whether the peer may be silent because so much of what it sent was not taken yet."""
+        return self.held > STREAM_WINDOW // 2
 
     async def drained(self) -> None:
         """Return when all that was sent has left and the socket takes more, or when the call is over."""
