@@ -77,12 +77,13 @@ class StreamedParts:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._documents: list[dict[str, Any]] = []
-        self._parts = self._rows = 0
+        self._parts = 0
+        self._rows: dict[int, int] = {}
 
     def received(self, first_row: int, answer: Prediction) -> None:
         """Show one part."""
         rows = min((len(array) for array in answer.outputs.values()), default=0)
-        self._parts, self._rows = self._parts + 1, self._rows + rows
+        self._parts, self._rows[first_row] = self._parts + 1, rows
         if self._output.as_json:
             part = {} if answer.part is None else {"part": answer.part}
             self._documents.append({"first_row": first_row, **part, **document(answer)})
@@ -98,4 +99,4 @@ class StreamedParts:
                 {"parts": sorted(self._documents, key=lambda part: (part["first_row"], part.get("part", 0)))}
             )
         else:
-            self._output.say(f"{self._rows} rows in {self._parts} parts")
+            self._output.say(f"{sum(self._rows.values())} rows in {self._parts} parts")
