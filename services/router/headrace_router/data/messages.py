@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import uuid_utils
 from headrace.batcher.v1 import batcher_pb2
+from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import Identity
 
 from headrace_router.data.contract import Contract
@@ -158,8 +159,8 @@ class Rest(Protocol):
         """Note that a part was given to whoever asked."""
         ...
 
-    def close(self) -> None:
-        """End it, wherever it is."""
+    def close(self, code: Code | None = None) -> None:
+        """End it, wherever it is. code: by which it is counted; None where that is known by what came."""
         ...
 
 

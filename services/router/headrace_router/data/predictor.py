@@ -115,10 +115,9 @@ class Predictor:
     async def _explained(self, request: Request, call: Call, give: Give | None = None) -> Answer:
         trace = Trace(self._explanations.clock)
         code, reason = Code.INTERNAL, "INTERNAL"
-        prediction_id = ""
         try:
             answer = await self._predict(request, call, trace, give)
-            code, reason, prediction_id = Code.OK, "", answer.prediction_id
+            code, reason = Code.OK, ""
         except ServiceError as error:
             code, reason = error.code, error.reason
             raise
@@ -126,6 +125,8 @@ class Predictor:
             code, reason = Code.CANCELLED, "CANCELLED"
             raise
         finally:
+            # Whoever has parts of an answer that failed asks by the id that these came with.
+            prediction_id = "" if trace.found is None else trace.found.prediction_id
             outcome = Outcome(prediction_id or self._new_id(), trace.now(), code, reason)
             self._explanations.keep(trace, request, call, outcome)
         return answer
@@ -178,21 +179,28 @@ class Predictor:
             self._tables.release(table)
 
     async def _give_all(self, resolved: ResolvedRequest, found: Answer, rest: Rest, give: Give) -> Answer:
-        """Give the parts of an answer; return the last, with what all of them took. Raises ServiceError."""
+        """Give the parts of an answer; return the last, with what all of them took. Raises ServiceError.
+
+        By the deadline of the call, also where nobody takes them: the answer has a place among those that may go on.
+        """
         call, trace, last = resolved.call, resolved.trace, found
         self._identify(resolved, found)
         try:
-            part: Answer | None = None if rest.empty else found
-            while part is not None:
-                await give(part)
-                last, size_bytes = part, len(part.outputs)
-                rest.sent(size_bytes)
-                call.parts += 1
-                call.part_bytes += size_bytes
-                if trace is not None:
-                    trace.parts, trace.part_bytes = call.parts, call.part_bytes
-                response = await rest.next()
-                part = None if response is None else following(last, response)
+            async with asyncio.timeout_at(call.deadline):
+                part: Answer | None = None if rest.empty else found
+                while part is not None:
+                    await give(part)
+                    last, size_bytes = part, len(part.outputs)
+                    rest.sent(size_bytes)
+                    call.parts += 1
+                    call.part_bytes += size_bytes
+                    if trace is not None:
+                        trace.parts, trace.part_bytes = call.parts, call.part_bytes
+                    response = await rest.next()
+                    part = None if response is None else following(last, response)
+        except TimeoutError:
+            rest.close(Code.DEADLINE_EXCEEDED)
+            raise deadline_exceeded() from None
         finally:
             rest.close()
         last.compute_us = rest.compute_us

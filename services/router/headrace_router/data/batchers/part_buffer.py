@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import deque
 
 from headrace.batcher.v1 import batcher_pb2
@@ -41,7 +42,11 @@ class PartBuffer:
         """Return the next response; the one that has no `more` is the last. Raises ServiceError."""
         while not self._arrived:
             if self._answer.done():
-                return self._answer.result()
+                error = self._answer.exception()
+                if error is None:
+                    return self._answer.result()
+                # Not the future's own: its traceback would hold this frame, which holds the future and so the error.
+                raise copy.copy(error)
             self._waiting = self._answer.get_loop().create_future()
             await self._waiting
         return self._arrived.popleft()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from headrace.batcher.v1 import batcher_pb2
-from headrace_servicekit.errors import Code
+from headrace_servicekit.errors import Code, ServiceError
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
@@ -155,14 +155,18 @@ class Rest:
         if not self._work.answer.done():
             self._online.withdraw(self._work)
             self._work.answer.cancel()  # which ends its span
+        self._work.trace = None  # which holds the answer, and so this: all would wait for the garbage collector
         self._answers.ended(self._client, self._model, self._version, code or self._code)
 
     async def _take(self) -> batcher_pb2.InferResponse:
         assert self._work.parts is not None
-        response = await self._work.parts.take()
-        if response.code:
-            self._code = Code(response.code)
-            raise error_of(response)
+        try:
+            response = await self._work.parts.take()
+            if response.code:
+                raise error_of(response)
+        except ServiceError as error:
+            self._code = error.code
+            raise
         self.compute_us = response.compute_us
         if not response.more:
             self._code = Code.OK
