@@ -23,6 +23,10 @@ def order_of(uri: str) -> PlanOrder:
         ("ada:secret@nowhere.invalid/x", "could not translate host name"),
         ("ada:secret@127.0.0.1:secret/x", "invalid integer value"),
         ("ada:se%ret@127.0.0.1/x", "invalid percent-encoded token"),
+        ('ada:a"b"secret%zz@127.0.0.1/x', "invalid percent-encoded token"),
+        ('ada:a"secret%zz@127.0.0.1/x', "invalid percent-encoded token"),
+        ('ada:a"secret\nsecret%zz@127.0.0.1/x', "invalid percent-encoded token"),
+        ("ada:failed: secret@127.0.0.1/x", "unexpected spaces found"),
         ("ada:secret@127.0.0.1:1/x?pass=secret", "invalid URI query parameter"),
         ("/x?host=/nowhere&password=secret", "No such file or directory"),
         ("ada:secret@127.0.0.1:1/x?sslmode=secret", "invalid sslmode value"),
@@ -40,6 +44,8 @@ def test_of_what_a_server_says_names_are_left_out():
         'authentication failed for user "ada"\nconnection to server at "db" failed: FATAL: no'
     )
     assert postgresql._why(Exception(said), "") == 'FATAL:  password authentication failed for user "…"'
+    german = 'connection to server at "db" (::1), port 1 failed: FATAL:  Benutzer »ada« ist kein »x«, ohne Passwort'
+    assert postgresql._why(Exception(german), "") == 'FATAL:  Benutzer "…", ohne Passwort'
     assert postgresql._why(Exception(said), "53300").startswith("53300: FATAL")
     assert postgresql._why(Exception("cannot use postgresql://ada:secret@db"), "") == "Exception"
     assert postgresql._why(Exception(""), "") == "Exception"

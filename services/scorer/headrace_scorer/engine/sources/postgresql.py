@@ -19,6 +19,10 @@ QUERY_S = 6 * 3600
 _CONNECTION = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
 # SQLSTATE of a server that is away or about to be, or has no room for now: classes, and codes of the others.
 _AWAY_CLASSES, _AWAY = ("08", "53"), ("57P01", "57P02", "57P03")
+_DRIVER = re.compile(r"^([A-Z_]+: )?\[libpq\] (Failed to connect: )?")
+_REACHED = re.compile(r"connection to server .*?failed: ")
+# Servers have them in every language.
+_QUOTE = '["«»„“”‹›「」]'
 
 
 def schema(order: PlanOrder) -> pa.Schema:
@@ -105,13 +109,16 @@ def _failed(order: PlanOrder, error: Exception) -> Failed:
 
 def _why(error: Exception, state: str) -> str:
     """Return why a database did not answer. Where it is, and as whom it is asked, is no caller's affair: of what the
-    driver says that is before the last `failed:`, or in quotation marks.
+    driver says that is before `failed:`, or in quotation marks, which what they enclose may have too. Of its own
+    settings, passwords among them, nothing is told from the first of these on.
     """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines or "://" in lines[0]:
+    whole = _DRIVER.sub("", str(error).strip())
+    if not whole or "://" in whole:
         return state or type(error).__name__
-    said = re.split(r"failed: |Failed to connect: |\[libpq\] ", lines[0])[-1]
-    return (f"{state}: " if state else "") + re.sub(r'"[^"]*"?', '"…"', said)[:300]
+    reached = _REACHED.match(whole)
+    line = whole[reached.end() if reached else 0 :].splitlines()[0]
+    said = re.sub(rf"{_QUOTE}.*{_QUOTE}|{_QUOTE}.*" if reached or state else f"{_QUOTE}.*", '"…"', line)
+    return (f"{state}: " if state else "") + said[:300]
 
 
 def _refused(order: PlanOrder, error: Exception, state: str = "") -> Failed:
