@@ -57,11 +57,14 @@ def _sample(order: CheckOrder, objects: Objects, result: Done, wanted: int, most
     chunk = _first_chunk(order, objects, result.shard)
     if chunk is None or file.num_row_groups == 0:
         return
+    rejected = _rejected(order, objects, result)
+    if len(rejected) != result.rejected:
+        return  # somebody removed or changed that file: which row a result is of is not known
     names = [output.name for output in contract.outputs]
     table = file.read_row_group(0, columns=[order.answered.entity, *names])
     # What was rejected has no result; all other rows have one, in their order. Another release may have held more rows
     # at once, or fewer.
-    there = np.flatnonzero(~np.isin(chunk.numbers, _rejected(order, objects, result)))
+    there = np.flatnonzero(~np.isin(chunk.numbers, rejected))
     table = table.slice(0, len(there))
     chosen = np.random.default_rng((order.answered.job, result.shard.number)).permutation(table.num_rows)
     replayed, judged = np.sort(chosen[:wanted]), np.sort(chosen[:most])
@@ -113,4 +116,7 @@ def _rejected(order: CheckOrder, objects: Objects, result: Done) -> np.ndarray:
     if found is None:
         return np.empty(0, np.int64)
     with objects.opened(at.bucket, found.key, found.etag, found.size_bytes) as file:
-        return np.array([json.loads(line)["row"] for line in file], np.int64)
+        try:
+            return np.array([json.loads(line)["row"] for line in file], np.int64)
+        except (ValueError, KeyError, TypeError, OverflowError):
+            return np.empty(0, np.int64)
