@@ -1,6 +1,7 @@
 """Rollouts with a shadow, as a terminal shows them."""
 
 import io
+import re
 
 import pytest
 from google.protobuf.json_format import ParseDict
@@ -74,3 +75,13 @@ def test_a_plan_says_how_much_of_a_step_the_pool_has_room_for(capsys: pytest.Cap
     first, last = [line.split("  ") for line in shown.splitlines() if "% of requests" in line]
     assert "all" in [cell.strip() for cell in first]
     assert "20 %" in [cell.strip() for cell in last]
+
+
+def test_a_pool_whose_load_nobody_knows_is_not_said_to_have_room(capsys: pytest.CaptureFixture[str]):
+    found = pb.PlanRolloutResponse(policy=ParseDict(POLICY, pb.RolloutPolicy()), requests_per_second=1000)
+    found.steps.add(percent=5, extra_online_per_second=0)
+    found.steps.add(percent=100, extra_online_per_second=750)
+    show_plan(Output(as_json=False), found, "v2")
+    first, last = [line for line in capsys.readouterr().out.splitlines() if "% of requests" in line]
+    assert re.search(r"\ball\b", first)
+    assert not re.search(r"\ball\b", last)

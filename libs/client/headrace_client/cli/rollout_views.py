@@ -141,7 +141,7 @@ def show_plan(output: Output, plan: pb.PlanRolloutResponse, version: str) -> Non
                 duration_text(step.dwell.ToTimedelta()),
                 f"{100 * planned.moved_share:.4g} % of requests",
                 f"{planned.extra_online_per_second:.4g}/s" if planned.HasField("extra_online_per_second") else "?",
-                _fitting(planned),
+                _fitting(plan, planned),
                 f"a rate of {100 * planned.detectable_rate:.2g} %" if planned.HasField("detectable_rate") else "?",
             )
             for step, planned in steps
@@ -231,9 +231,11 @@ def _bad_time(rollout: pb.Rollout) -> str:
     return f"for {rollout.bad_time.ToTimedelta().total_seconds():.1f} s, from the first one to the last"
 
 
-def _fitting(step: pb.PlanRolloutResponse.PlannedStep) -> str:
+def _fitting(plan: pb.PlanRolloutResponse, step: pb.PlanRolloutResponse.PlannedStep) -> str:
     if not step.HasField("fitting_percent"):
-        return "all" if step.HasField("extra_online_per_second") else "?"
+        # What nothing more is computed for needs no room; for the rest, a pool of unknown load may have none.
+        needs_none = step.HasField("extra_online_per_second") and step.extra_online_per_second <= 0
+        return "all" if needs_none or plan.HasField("room_per_second") else "?"
     return f"[yellow]{step.fitting_percent:g} %[/]" if step.fitting_percent else "[bold red]nothing[/]"
 
 
