@@ -56,6 +56,18 @@ async def test_health_is_asked_where_it_is_bad(tmp_path: Path):
         assert door.call(HEALTH_CHECK, None) == b"\x08\x01"  # whatever it says of itself, it was asked
 
 
+async def test_a_console_that_is_not_well_is_asked_all_the_same_and_says_itself_why(tmp_path: Path):
+    with edge(tmp_path) as door:
+        console = door.behind.pages["console"]
+        console.serving = False
+        await eventually(lambda: "/failed_active_hc" in _health_flags(door, "console"), within=5, every=0.1)
+        answer = door.http("GET", "/console/models")
+        assert (answer.status_code, answer.json().get("path")) == (503, "/console/models"), "its page, not the door's"
+        console.serving = True
+        await eventually(lambda: _health_flags(door, "console") == "healthy", within=5, every=0.1)
+        assert door.http("GET", "/console/models").status_code == 200
+
+
 async def test_a_replica_that_dies_costs_no_prediction(tmp_path: Path):
     with upstreams() as behind:
         issuer = Issuer()
@@ -150,6 +162,16 @@ def _reason_of(door: Edge, path: str, token: str) -> str:
     except grpc.RpcError as error:
         return grpc_refusal(error).reason
     return ""
+
+
+def _health_flags(door: Edge, cluster: str) -> str:
+    """Return what Envoy holds against the only host of a cluster; `healthy` for nothing."""
+    (told,) = [
+        line
+        for line in door.admin("/clusters").splitlines()
+        if line.startswith(f"{cluster}::") and "::health_flags::" in line
+    ]
+    return told.rpartition("::")[2]
 
 
 def _unavailable(door: Edge, token: str) -> Refusal | None:

@@ -87,22 +87,24 @@ class _Generic(grpc.GenericRpcHandler):
 
 @dataclass(slots=True)
 class RestUpstream:
-    """Answers every request with 200 and its own path, headers and body as JSON."""
+    """Answers every request with its own path, headers and body as JSON: with 200, or 503 while it is not `serving`."""
 
     target: str = ""
+    serving: bool = True
     calls: list[Call] = field(default_factory=list)
 
     def calls_of(self, client: str | None) -> list[Call]:
         return [call for call in self.calls if call.client == client]
 
     def handle(self, handler: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        status = 200 if self.serving else 503
         if handler.path == "/readyz":
-            return 200, b"{}"
+            return status, b"{}"
         headers = {key.lower(): value for key, value in handler.headers.items()}
         body = handler.rfile.read(int(headers.get("content-length", 0)))
         self.calls.append(Call(handler.path, headers, body, None))
         echo: dict[str, Any] = {"path": handler.path, "headers": headers, "bytes": len(body)}
-        return 200, json.dumps(echo).encode()
+        return status, json.dumps(echo).encode()
 
 
 @dataclass(slots=True)
