@@ -13,6 +13,7 @@ import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace_batcher.batching import part_execution
 from headrace_batcher.batching.batcher import Batcher
+from headrace_batcher.batching.execution_gate import ExecutionGate
 from headrace_batcher.batching.usage import VersionUsage
 from headrace_batcher.decisions import policy
 from headrace_batcher.decisions.answers import Failure
@@ -62,9 +63,12 @@ class Counting(Doubling):
 
 @asynccontextmanager
 async def serving(
-    backend: Counting, limits: policy.Limits = ALONE, usage: VersionUsage | None = None
+    backend: Counting,
+    limits: policy.Limits = ALONE,
+    usage: VersionUsage | None = None,
+    gate: ExecutionGate | None = None,
 ) -> AsyncIterator[Batcher]:
-    batcher = Batcher("m--v", IN_PARTS, limits, backend, usage=usage)
+    batcher = Batcher("m--v", IN_PARTS, limits, backend, usage=usage, gate=gate)
     loop = asyncio.create_task(batcher.serve_forever())
     try:
         yield batcher
@@ -239,6 +243,22 @@ async def test_whoever_is_answered_in_parts_uses_what_the_model_worked_also_on_a
     assert {client: use[:2] for (client, _), use in used.items()} == {"ada": [1, 1], "bob": [1, 1]}
     assert used["bob", 0][2] > 0.05
     assert sum(use[2] for use in used.values()) == pytest.approx(computed_s)
+
+
+async def test_while_an_answer_goes_on_the_batcher_is_busy_and_nobody_who_is_to_be_alone_waits_for_it(make):
+    backend, gate = Counting(), ExecutionGate()
+    backend.gate.clear()
+    async with serving(backend, gate=gate) as batcher:
+        (work,) = submit(batcher, make, [1.0])
+        await eventually(lambda: bool(backend.executed))
+        assert gate.empty
+        await eventually(lambda: gate.busy_s > 0)
+        backend.gate.set()
+        await settled(make, work)
+        await asyncio.sleep(0)
+        busy_s = gate.busy_s
+        await asyncio.sleep(0.01)
+        assert gate.busy_s == busy_s
 
 
 async def test_a_batcher_that_stops_ends_what_goes_on(make):

@@ -266,8 +266,7 @@ class Batcher:
             batch = self._isolation.without_suspected(queue.take(step, self._room_beside), now)
             if batch:
                 task = executions.create_task(self._execute(batch, self._executor.send(batch)))
-                if not self.limits.alone:  # it may go on for minutes, in a process of its own
-                    self._gate.begin()
+                self._gate.begin(apart=self.limits.alone)  # which may go on for minutes
                 task.add_done_callback(self._executed)
         return next_deadline
 
@@ -291,8 +290,7 @@ class Batcher:
         return 1 if self.limits.alone else priority.room_beside(online_rows, self.limits, self.service_times.learnt)
 
     def _executed(self, _task: asyncio.Task[None]) -> None:
-        if not self.limits.alone:
-            self._gate.end()
+        self._gate.end(apart=self.limits.alone)
         self._wakeup.wake()
 
     async def _execute(self, batch: list[Work], sent: Sent) -> None:

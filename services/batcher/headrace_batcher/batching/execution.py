@@ -114,9 +114,10 @@ class Executor:
             try:
                 outputs = await self._backend.infer(self._name, layout, rows, inputs)
             finally:
+                ended = self._now()
                 # One that overtook those before it took no time that anybody could tell.
-                self._usage.executed(members, rows, 0.0 if sent.began is None else self._now() - sent.began)
-            self._answer(members, rows, outputs, sent)
+                self._usage.executed(members, rows, 0.0 if sent.began is None else ended - sent.began)
+            self._answer(members, rows, outputs, sent, ended)
         except BackendLost as error:
             self._trace_failure(members, rows, sent, error)
             raise
@@ -181,9 +182,10 @@ class Executor:
         innocent = [work for at, work in enumerate(members) if at not in blamed]
         return innocent, shapes.join([work.inputs for work in innocent]) if innocent else []
 
-    def _answer(self, members: Sequence[Work], rows: int, outputs: list[OutputTensor], sent: Sent) -> None:
+    def _answer(
+        self, members: Sequence[Work], rows: int, outputs: list[OutputTensor], sent: Sent, ended: float
+    ) -> None:
         """Give every member its rows. Raises WrongOutput before anybody is told."""
-        ended = self._now()
         # One that overtook those before it says nothing of how long it took.
         started = ended if sent.began is None else sent.began
         ordered = shapes.outputs_in_order(self._contract, rows, outputs)

@@ -22,7 +22,7 @@ class ExecutionGate:
         self._busy_since = 0.0
         self._turn = asyncio.Lock()
         self._wanting = 0
-        self._executing = 0
+        self._executing = self._apart = 0
         self._loading = 0
         self._fewer = Wakeup()
         self._wakes: set[Callable[[], None]] = set()
@@ -45,23 +45,29 @@ class ExecutionGate:
         """Return whether no batch executes and no version is being loaded."""
         return not self._executing and not self._loading
 
-    def begin(self) -> None:
-        """Count an execution that begins."""
-        if not self._executing:
+    def begin(self, *, apart: bool = False) -> None:
+        """Count an execution that begins. apart: in a process of its own, which disturbs nobody who is to be alone."""
+        if not self._executing + self._apart:
             self._busy_since = self._now()
-        self._executing += 1
+        if apart:
+            self._apart += 1
+        else:
+            self._executing += 1
 
-    def end(self) -> None:
+    def end(self, *, apart: bool = False) -> None:
         """Count an execution that ended."""
-        self._executing -= 1
-        if not self._executing:
+        if apart:
+            self._apart -= 1
+        else:
+            self._executing -= 1
+        if not self._executing + self._apart:
             self._busy_s += self._now() - self._busy_since
         self._fewer.wake()
 
     @property
     def busy_s(self) -> float:
         """Return for how long something has executed since the beginning, however many at a time."""
-        return self._busy_s + (self._now() - self._busy_since if self._executing else 0.0)
+        return self._busy_s + (self._now() - self._busy_since if self._executing + self._apart else 0.0)
 
     def begin_loading(self) -> None:
         """Count a version that begins to be loaded."""
