@@ -36,8 +36,8 @@ _BY_REASON = {
     "PARENT_VERSION_NOT_FOUND": "name a version of the same model as the parent, or leave it out",
     "PROMOTION_GATE_FAILED": "register a version that passes, or change the gates: `headrace models gates "
     "MODEL --set GATE`",
-    "SIGNATURE_INCOMPATIBLE": "keep what callers send and read; once all of them have changed, `headrace models "
-    "promote MODEL VERSION --allow-incompatible-signature`",
+    "SIGNATURE_INCOMPATIBLE": "keep what callers send and read; once all of them have changed, allow it: by the "
+    "command line with `--allow-incompatible-signature`",
     "VERSION_COLLECTED": "its files are gone: register the version again under another name",
     "MODEL_IN_USE": "`headrace models holds MODEL` shows who needs it; a route gives versions up with `headrace routes "
     "split MODEL production=100`, others with `headrace models release`",
