@@ -24,6 +24,9 @@ from headrace_scorer.engine.objects import READ_BYTES
 _MAX_GROUP_BYTES, _LEAST_READ_BYTES = 256 << 20, 64 << 10
 # Rows that are decoded at once; what their texts take is known only then.
 _STEP_ROWS = 1024
+# What Arrow takes for a value of Parquet, at least, however little it takes there that values repeat.
+_VALUE_BYTES = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 8}
+_TEXT_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +101,18 @@ def chunks(
 
 
 def _sizes(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> tuple[int, int]:
-    """Return what the largest of some row groups has in some columns as it is stored, and the most for each row."""
+    """Return what the largest of some row groups stores of some columns, and what a row takes in the widest."""
     wanted, stored, row_bytes = frozenset(columns), 0, 0
     for at in groups:
         group = metadata.row_group(at)
         chunks_ = (group.column(number) for number in range(group.num_columns))
         used = [one for one in chunks_ if {one.path_in_schema, one.path_in_schema.split(".")[0]} & wanted]
         stored = max(stored, sum(one.total_compressed_size for one in used))
-        row_bytes = max(row_bytes, sum(one.total_uncompressed_size for one in used) // max(1, group.num_rows))
+        decoded = sum(
+            max(one.total_uncompressed_size, one.num_values * _VALUE_BYTES.get(one.physical_type, _TEXT_BYTES))
+            for one in used
+        )
+        row_bytes = max(row_bytes, decoded // max(1, group.num_rows))
     return stored, row_bytes
 
 

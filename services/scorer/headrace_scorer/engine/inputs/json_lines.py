@@ -15,8 +15,8 @@ from headrace_scorer.engine.inputs.rows import NO_VALUE, SAMPLE_BYTES, TYPES, Bo
 SAMPLE_LINES = 1000
 # A line that is longer is none of a file of rows.
 LONGEST_LINE = 64 << 20
-# What the objects of a line take, at most, for each of its bytes.
-_OBJECT_BYTES = 4
+# What short numbers and texts take as objects for each byte of a line; empty lists and objects take twice that.
+_OBJECT_BYTES = 10
 
 
 def json_sample(file: io.BufferedReader) -> tuple[pa.Table, bool]:
