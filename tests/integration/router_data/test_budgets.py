@@ -58,6 +58,13 @@ async def ask(plane: DataPlane, client: str, value: float):
     return await plane.stub.Predict(request, timeout=5, metadata=metadata)
 
 
+def refusals_told(monitor: FakeIngest) -> set[str]:
+    """The models and versions that the monitor was told refused something."""
+    exhausted = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    series = [one for report in monitor.reports for one in report.series if one.code == exhausted]
+    return {f"{one.model}{one.version}" for one in series}
+
+
 async def test_a_client_that_has_spent_its_budget_is_bulk_work_and_others_are_not(plane, monitor, batcher):
     seen: list[tuple[str, int]] = []
 
@@ -100,6 +107,8 @@ async def test_far_beyond_it_only_what_is_kept_is_answered_and_the_refusal_says_
     assert 500 < details.retry_after_s <= 600
     assert list((await ask(plane, "ada", 1.0)).raw_output_contents) == list(kept.raw_output_contents)
     await ask(plane, "bob", next(values))
+    counted = await eventually(lambda: refusals_told(monitor), within=10)
+    assert counted == {""}, "of no model: neither its error rate nor a rollout of it has to do with who spent too much"
 
     monitor.budgets = ingest_pb2.ReportCountersResponse.BudgetOverruns()
     await eventually(lambda: _answers(plane, next(values)), within=10)

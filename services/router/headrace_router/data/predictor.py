@@ -21,6 +21,7 @@ from headrace_router.data.layouts import Layout, check_contents
 from headrace_router.data.lookup.parts import following
 from headrace_router.data.messages import Answer, Call, Request, Rest
 from headrace_router.data.refusals import (
+    BUDGET_SPENT,
     answers_in_parts,
     budget_spent,
     deadline_exceeded,
@@ -169,6 +170,10 @@ class Predictor:
             return self._answer(resolved, found)
         except BaseException as error:
             code = _code_of(error)
+            if isinstance(error, ServiceError) and error.reason == BUDGET_SPENT:
+                # The client's own, as its rate is: no alert or rollout of the model is to hear of it.
+                self._failed(call, Key("", "", "", 0, code), error)
+                raise
             if variant is not None and code in FAULTS:
                 self._note_unit(self._counters.erring, table, variant, request, call)
             elif variant is not None and code in REFUSALS:

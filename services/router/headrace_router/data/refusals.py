@@ -16,6 +16,7 @@ from headrace_servicekit.errors import (
 )
 
 RETRY_AFTER_S = 1.0
+BUDGET_SPENT = "BUDGET_SPENT"
 
 
 def model_missing() -> ServiceError:
@@ -62,7 +63,7 @@ def budget_spent(client: str, ends_in_s: float) -> ServiceError:
     return ResourceExhausted(
         f"client '{client}' has used all the computing that its budget lets it until the period ends: "
         "only answers that are kept are given",
-        reason="BUDGET_SPENT",
+        reason=BUDGET_SPENT,
         retry_after_s=max(ends_in_s, RETRY_AFTER_S),
     )
 
