@@ -159,6 +159,7 @@ async def test_code_that_does_not_load_says_why(rig: Rig, source, why):
         pytest.param("socket.socket().connect(('127.0.0.1', 80))", id="network"),
         pytest.param("os.kill(os.getppid(), signal.SIGKILL)", id="kill the parent"),
         pytest.param("os.kill(-1, signal.SIGKILL)", id="kill everybody"),
+        pytest.param("import fcntl; fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid())", id="signals of a file"),
         pytest.param("open('/etc/passwd').read()", id="read a file"),
         pytest.param("open(f'/proc/{os.getppid()}/environ').read()", id="secrets of the parent"),
         pytest.param("os.listdir('/')", id="look around"),

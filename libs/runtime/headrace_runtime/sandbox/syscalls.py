@@ -70,11 +70,13 @@ _COLUMN = {"x86_64": 0, "aarch64": 1}
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _CLONE, _CLONE3 = {"x86_64": 56, "aarch64": 220}, 435
 _TGKILL, _PRLIMIT = {"x86_64": 234, "aarch64": 131}, {"x86_64": 302, "aarch64": 261}
+# To whoever owns a file the kernel sends signals, of any number, in place of the process: files, and sockets.
+_OWNERS = (({"x86_64": 72, "aarch64": 25}, (8, 15)), ({"x86_64": 16, "aarch64": 29}, (0x8901, 0x8902)))
 _CLONE_THREAD = 0x10000
 _X32 = 0x40000000
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
+_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT, _SECOND_ARGUMENT_AT = 0, 4, 16, 24
 _ALLOW, _KILL, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
 
 
@@ -86,8 +88,8 @@ def supported(machine):
 def program(machine, pid):
     """Return the filter of a process as BPF: refused calls answer EPERM.
 
-    clone only makes threads, tgkill reaches this process only, prlimit64 limits this process only; clone3, whose flags
-    a filter cannot see, does not exist, so that the C library takes clone.
+    clone only makes threads, tgkill reaches this process only, prlimit64 limits this process only, and no other becomes
+    the owner of a file; clone3, whose flags a filter cannot see, does not exist, so that the C library takes clone.
     """
     code = [
         (_LOAD, 0, 0, _ARCH_AT),
@@ -104,6 +106,15 @@ def program(machine, pid):
     code += _when(_CLONE[machine], (_ANY_BIT, 1, 0, _CLONE_THREAD))
     code += _when(_TGKILL[machine], (_EQUAL, 1, 0, pid))
     code += _when(_PRLIMIT[machine], (_EQUAL, 1, 0, 0))
+    for numbers, (one, other) in _OWNERS:
+        code += [
+            (_EQUAL, 0, 5, numbers[machine]),
+            (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
+            (_EQUAL, 1, 0, one),
+            (_EQUAL, 0, 1, other),
+            (_RETURN, 0, 0, _EPERM),
+            (_RETURN, 0, 0, _ALLOW),
+        ]
     code.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
 
