@@ -180,6 +180,13 @@ def test_of_the_hour_that_goes_on_the_part_that_has_passed_counts():
     assert idle_pool(present, 0.6, NOW).enough == 2
 
 
+def test_in_the_first_seconds_of_an_hour_no_more_replicas_are_needed_than_were_busy():
+    began = datetime(2031, 2, 5, 13, tzinfo=UTC)
+    found = idle_pool([Presence(began, "gpu", 20.0, 20.0)], 1.0, began + timedelta(seconds=1))
+    assert found.enough <= 4
+    assert found.replicas <= 4
+
+
 def test_a_pool_in_which_nothing_executed_may_go():
     found = idle_pool(hours((3600, 0)), 0.7, NOW)
     assert (found.enough, found.spared_hours) == (0, 1.0)

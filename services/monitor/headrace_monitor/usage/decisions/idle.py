@@ -11,6 +11,8 @@ from typing import NamedTuple
 from headrace_monitor.times import HOUR
 
 HOUR_S = HOUR.total_seconds()
+# Batchers report every so many seconds: the first report of an hour is of the one before, too.
+REPORTED_S = 5.0
 
 
 class Presence(NamedTuple):
@@ -55,7 +57,7 @@ def idle_pool(hours: Sequence[Presence], target: float, now: datetime) -> IdlePo
     """Return what one pool was used for, from its hours. target: share of its time that a replica should be busy."""
     present_s, busy_s = sum(one.present_s for one in hours), sum(one.busy_s for one in hours)
     # Of the hour that goes on only a part has passed.
-    passed_s = {one: min(HOUR_S, max(1.0, (now - one.hour).total_seconds())) for one in hours}
+    passed_s = {one: min(HOUR_S, max(0.0, (now - one.hour).total_seconds()) + REPORTED_S) for one in hours}
     busiest = max((one.busy_s / passed_s[one] for one in hours), default=0.0)
     enough = math.ceil(busiest / target - 1e-9) if busiest else 0
     lasted_s = sum(passed_s.values())
