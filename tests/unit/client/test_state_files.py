@@ -5,8 +5,11 @@ from headrace.autoscaler.v1 import policy_pb2
 from headrace.monitor.v1 import usage_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import route_pb2
+from headrace_client.calls import Call, Session
 from headrace_client.errors import InvalidArgument
+from headrace_client.operations.state import Change, apply_change
 from headrace_client.state_files import differences, read_state, wanted
+from headrace_client.tokens import TokenCache
 
 
 @pytest.fixture
@@ -182,6 +185,14 @@ def test_a_resource_of_two_files_is_refused_with_both_places(tmp_path):
 
 def test_an_empty_file_describes_nothing(described):
     assert described("") == []
+
+
+def test_a_route_is_waited_for_as_long_as_its_versions_may_take_to_be_loaded(described):
+    (resource,) = described(ROUTE)
+    operation = apply_change(Session(TokenCache(None)), Change(resource, None, wanted(resource, None), ()))
+    step = next(operation)
+    assert isinstance(step, Call)
+    assert step.timeout_s > 120, "after which the service itself gives up"
 
 
 def test_what_a_service_fills_in_of_a_policy_is_no_difference(described):

@@ -16,6 +16,7 @@ from headrace.router.v1 import route_pb2
 from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import HeadraceError, NotFound
+from headrace_client.operations.declaring import READY_TIMEOUT_S
 from headrace_client.state_files import Resource, differences, wanted
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -68,11 +69,11 @@ def plan_changes(
 
 
 def apply_change(
-    session: Session, change: Change, *, reason: str = "", timeout: float = DEFAULT_TIMEOUT_S
+    session: Session, change: Change, *, reason: str = "", timeout: float = READY_TIMEOUT_S
 ) -> Operation[None]:
-    """Make a change that was planned. What somebody else has changed since is not overwritten: ABORTED.
+    """Make a change that was planned; return when it is in force, of a route when its versions are loaded.
 
-    Raises HeadraceError.
+    What somebody else has changed since of a model, route or pool is not overwritten: ABORTED. Raises HeadraceError.
     """
     made: Any = change.wanted
     again = str(uuid.uuid4())
