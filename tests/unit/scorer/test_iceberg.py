@@ -100,6 +100,15 @@ def test_a_table_that_is_not_there_is_named(lake: dict[str, str], table: str):
     assert (failed.value.failure, failed.value.transient) == ("SOURCE_UNUSABLE", False)
 
 
+def test_a_reader_of_another_release_is_not_a_catalog_that_is_away(
+    lake: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delattr("pyiceberg.io.pyarrow.ArrowScan._record_batches_from_scan_tasks_and_deletes")
+    with pytest.raises(Failed, match="PyIceberg") as failed, iceberg.rows(order_of(lake), ["a"]) as found:
+        next(found.batches)
+    assert (failed.value.failure, failed.value.transient) == ("READER_MISSING", False)
+
+
 class Store:
     """A store that has names alone."""
 

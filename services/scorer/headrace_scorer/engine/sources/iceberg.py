@@ -91,6 +91,9 @@ def _errors(order: PlanOrder) -> Iterator[None]:
     except (*refused, NotImplementedError, ValueError) as error:  # a kind of table that PyIceberg does not read, say
         told = f"source '{source.name}' does not give table '{source.table}' ({_said(error)})"
         raise Failed("SOURCE_UNUSABLE", f"{told}: look at the catalog, and who may read it") from None
+    except (AttributeError, ImportError) as error:  # of another release than this reader knows, or without a part
+        told = f"this scorer's PyIceberg does not read source '{source.name}' ({error.name or type(error).__name__})"
+        raise Failed("READER_MISSING", f"{told}: install headrace-scorer[iceberg] of this release") from None
     except Exception as error:  # catalogs of every type have errors of their own for being away
         told = f"source '{source.name}' cannot be read ({type(error).__name__})"
         raise Failed("SOURCE_UNAVAILABLE", told, transient=True) from None
