@@ -1,13 +1,52 @@
 """Whether the history of models is what was written, as an operator asks it, on a PostgreSQL that somebody edits."""
 
+import json
+
 import asyncpg
 import pytest
 from headrace_registry.history import BrokenLine, read_heads, verify
 from headrace_servicekit.commands import CommandError
 from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.postgres.migrations import migrate
+from headrace_servicekit.postgres.sql import load_migrations
 
 from tests.integration.registry.test_backup import command, fill
 from tests.kit.registry import real_registry
+
+CHAINED = 10
+"""The migration that brought digests."""
+
+LINES = """
+insert into events (model, epoch, ordinal, action, version, alias, client, reason, create_time, signature_breaks,
+                    serving_change)
+select model, epoch, ordinal, 'PROMOTED', 'v1', '', 'ada', reason, '2031-02-03 04:05:06.000007+01',
+       array['a "b"', 'c'], '{"z": 1.50, "long": [null, "x"]}'
+from jsonb_to_recordset($1) as lines (model text, epoch bigint, ordinal int, reason text)
+"""
+REASONS = [("b", 2, 0, "später"), ("a", 10, 0, '\x1f\\"\n'), ("a", 9, 1, ""), ("a", 9, 0, "\x7f"), ("b", 1, 0, "🐝")]
+
+
+async def test_history_from_before_there_were_digests_gets_them_and_so_does_a_backup_of_it(postgres_url):
+    known = load_migrations("headrace_registry.storage.sql")
+    connection = await asyncpg.connect(postgres_url, timeout=10)
+    lines = [dict(zip(("model", "epoch", "ordinal", "reason"), line, strict=True)) for line in REASONS]
+    try:
+        await migrate(connection, [one for one in known if one.number < CHAINED])
+        await connection.execute("set session_replication_role = replica")  # no models to refer to
+        await connection.execute(LINES, json.dumps(lines))
+        await connection.execute("set session_replication_role = origin")
+        await migrate(connection, known)
+        async with Connections(Address(postgres_url), owner="registry", size=1) as connections:
+            assert (await verify(connections)).broken == []
+
+            await connection.execute("truncate events cascade")
+            await connection.execute("alter table events drop constraint events_model_fkey")
+            lines.sort(key=lambda line: (line["model"], line["epoch"], line["ordinal"]))
+            await connection.execute(LINES, json.dumps(lines))
+            found = await verify(connections)
+            assert (found.broken, found.lines, found.heads["a"].epoch) == ([], len(REASONS), 10)
+    finally:
+        await connection.close()
 
 
 async def test_a_line_of_history_that_somebody_edits_or_removes_is_found(postgres_url, s3, tmp_path):
