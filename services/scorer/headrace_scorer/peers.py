@@ -45,6 +45,12 @@ class Registry:
                 f"the files of version {version} of '{model}' are no longer kept: name another version",
                 reason="VERSION_COLLECTED",
             )
+        if found.contract.decoupled:
+            raise PreconditionFailed(
+                f"version {version} of '{model}' answers in parts, any number for a row, and offline scoring keeps one "
+                "answer a row: name another version",
+                reason="FORMAT_NOT_SCORED",
+            )
         file = next((one for one in found.artifacts if one.name == _FILE), None)
         stepwise = found.HasField("pipeline") and not found.pipeline.fuse
         contract = base64.b64encode(found.contract.SerializeToString(deterministic=True)).decode()

@@ -65,6 +65,11 @@ async def test_what_does_not_fit_is_said_before_a_job_is_queued(scoring: ScorerR
         scoring.registry.versions[MODEL]["v1"].pipeline.SetInParent()
         assert await reason() == "FORMAT_NOT_SCORED"
         scoring.registry.versions[MODEL]["v1"].pipeline.fuse = True  # one file of all steps, run like any model
+        scoring.registry.versions[MODEL]["v1"].contract.decoupled = True
+        for engine in (pb.ScoringOptions.ENGINE_WORKERS, pb.ScoringOptions.ENGINE_POOL):
+            several = await refused(created(stub, scoring.spec(options=pb.ScoringOptions(engine=engine))))
+            assert (several.reason, "answers in parts" in several.public_message) == ("FORMAT_NOT_SCORED", True)
+        scoring.registry.versions[MODEL]["v1"].contract.decoupled = False
 
         checked = await created(stub, scoring.spec(version=""), validate_only=True)
         assert (checked.version, checked.state) == ("v1", pb.ScoringJob.STATE_QUEUED)
