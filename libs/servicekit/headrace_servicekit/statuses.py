@@ -34,10 +34,19 @@ def typed_error(error: BaseException) -> ServiceError | None:
 
 
 async def abort(context: Any, error: ServiceError, trailers: tuple = ()) -> NoReturn:
-    """End the call with the error's status and details, beside `trailers`; always raises AbortError."""
+    """End the call with the error's status and details, beside `trailers`; always raises AbortError.
+
+    The error's traceback is forgotten: grpc keeps the AbortError with the call until the garbage collector comes by,
+    and by these frames all of the request.
+    """
     status = to_status(error)
     trailers = (*trailers, ("grpc-status-details-bin", status.SerializeToString()))
-    await context.abort(STATUS_CODES[int(error.code)], status.message, trailers)
+    error.__traceback__ = None
+    try:
+        await context.abort(STATUS_CODES[int(error.code)], status.message, trailers)
+    except grpc.aio.AbortError as aborted:
+        aborted.__context__ = None
+        raise
     raise AssertionError("abort returned")
 
 

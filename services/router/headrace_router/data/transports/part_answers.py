@@ -36,8 +36,12 @@ async def answer_in_parts(
         finally:
             room.release()
 
-    async with asyncio.TaskGroup() as tasks:
-        for first_row, part in parts:
-            await begin()
-            await room.acquire()
-            tasks.create_task(answer(first_row, part), name="part of a prediction")
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for first_row, part in parts:
+                await begin()
+                await room.acquire()
+                tasks.create_task(answer(first_row, part), name="part of a prediction")
+    except BaseExceptionGroup as group:
+        # The frame of the task group holds it: with that, all of the request would wait for the garbage collector.
+        raise group.with_traceback(None)  # noqa: B904 - it is the same one

@@ -143,15 +143,17 @@ class _Stream:
             remaining_s = self._context.time_remaining()
             await self._streams.answer(data, self._headers, remaining_s, self.caller, self._write)
             return None
-        except ServiceError as error:
-            failure = error
+        except ServiceError as error:  # kept by no name: its traceback holds this frame
+            return self._failed(data, error)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():  # the stream is over
                 raise
-            failure = Unavailable("the request was stopped inside the service", reason="STOPPED")
+            return self._failed(data, Unavailable("the request was stopped inside the service", reason="STOPPED"))
         except Exception:
             log.exception("unhandled error", method=infer_stream.METHOD)
-            failure = Internal("internal error")
+            return self._failed(data, Internal("internal error"))
+
+    def _failed(self, data: bytes, failure: ServiceError) -> bytes:
         self.errors += 1
         return infer_stream.render_error(infer_stream.request_id_of(data), failure)

@@ -50,6 +50,7 @@ class AwaitedDisconnects:
                 if not task.done():
                     task.cancel()
             await asyncio.gather(answering, leaving, return_exceptions=True)
+            del answering, leaving, task  # one holds an error whose traceback holds this frame
 
 
 class PolledDisconnects:

@@ -76,15 +76,18 @@ class EventStreams:
             own = self._contexts.call(given, METHOD, remaining_s, call.caller)
             await self._predictor.predict_in_parts(request, own, give)
 
+        # Taken out when it is raised, and beside its group: its traceback holds this frame, and they would hold it.
+        failed: list[ServiceError] = []
         try:
             await answer_in_parts(parts, lambda: self._pace.wait(call.caller.client), predict, stream.part)
         except BaseExceptionGroup as group:
-            error = self._error_of(group)
-            if not stream.began:
-                raise error from None
-            await stream.end(b"error", to_json(error))
-        else:
+            failed.append(self._error_of(group))
+        if not failed:
             await stream.end(b"end", {"parts": stream.parts})
+        elif stream.began:
+            await stream.end(b"error", to_json(failed[0]))
+        else:
+            raise failed.pop()
 
     @staticmethod
     def _error_of(group: BaseExceptionGroup) -> ServiceError:
