@@ -10,11 +10,11 @@ from unittest.mock import patch
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from headrace_scorer.decisions.shards import Piece, cut
+from headrace_scorer.decisions.shards import Piece, Shard, cut
 from headrace_scorer.decisions.specs import Format
-from headrace_scorer.engine.inputs import files
+from headrace_scorer.engine.inputs import csv_files, files
 from headrace_scorer.engine.inputs.files import chunks, described
-from headrace_scorer.engine.inputs.rows import Bounds
+from headrace_scorer.engine.inputs.rows import Bounds, Unreadable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +61,36 @@ def test_each_row_comes_once_and_in_order_with_its_number(
                 rows += zip(*one.table.to_pydict().values(), strict=True)
     assert numbers == list(range(len(texts)))
     assert rows == list(zip(texts, numbers, strict=True))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    lines=st.lists(st.sampled_from(["1,x", "1,x,y", "oops,x", "1"]), min_size=1, max_size=60),
+    many=st.sampled_from([1, 2000]),
+    most_rows=st.integers(1, 5000),
+)
+def test_each_row_of_csv_is_read_once_or_rejected_once_and_in_order(lines: list[str], many: int, most_rows: int):
+    lines *= many
+    content = "".join(f"{line}\n" for line in ["a,b", *lines]).encode()
+    types, most = {"a": "int64", "b": "string"}, Bounds(most_rows, 1 << 20)
+    with patch.object(csv_files, "_BLOCK_BYTES", 1 << 14):
+        found = list(chunks(opened(content), Format.CSV, Shard(0, "k", "e", 9), ["a", "b"], types, most))
+    assert all(len(one.numbers) == one.table.num_rows <= most.rows for one in found)
+    read = [number for one in found for number in one.numbers.tolist()]
+    assert read == [at for at, line in enumerate(lines) if line == "1,x"]
+    parts = [sorted([*one.numbers.tolist(), *(row.row for row in one.rejected)]) for one in found]
+    assert [number for part in parts for number in part] == list(range(len(lines)))
+
+
+def test_rows_of_csv_that_are_none_of_its_table_are_not_all_held(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(csv_files, "_MOST_MALFORMED", 1000)
+    shard, types, most = Shard(0, "k", "e", 9), {"a": "int64"}, Bounds(100, 1 << 20)
+    with pytest.raises(Unreadable, match="Expected 1 columns, got 2"):
+        list(chunks(opened(b"a\n" + b"1,2\n" * 2000), Format.CSV, shard, ["a"], types, most))
+    scattered = b"a\n" + b"1,2\n1\n" * 2000
+    with patch.object(csv_files, "_BLOCK_BYTES", 1 << 10):
+        found = list(chunks(opened(scattered), Format.CSV, shard, ["a"], types, most))
+    assert sum(len(one.rejected) for one in found) == sum(one.table.num_rows for one in found) == 2000
 
 
 @pytest.mark.parametrize("column", [[[0.5] * 4096] * 2048, [["text"] * 4096] * 2048])

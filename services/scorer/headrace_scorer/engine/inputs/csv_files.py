@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 
-from headrace_scorer.engine.inputs.rows import SAMPLE_BYTES, TYPES, Chunk, Rejected, shown
+from headrace_scorer.engine.inputs.rows import SAMPLE_BYTES, TYPES, Bounds, Chunk, Rejected, shown
 
 # Its functions are made when it is imported.
 pc: Any = pyarrow.compute
 
 _BLOCK_BYTES = 1 << 20
+# More rows without one that can be read are none of the table that the header names, and would all be held.
+_MOST_MALFORMED = 1_000_000
 
 
 def csv_sample(file: io.BufferedReader) -> tuple[pa.Table, bool]:
@@ -37,13 +40,15 @@ def csv_sample(file: io.BufferedReader) -> tuple[pa.Table, bool]:
     return pyarrow.csv.read_csv(io.BytesIO(sample), parse_options=parsing), cut or bool(malformed)
 
 
-def csv_chunks(file: io.BufferedReader, columns: Sequence[str], types: Mapping[str, str]) -> Iterator[Chunk]:
-    malformed: list[tuple[int, str]] = []
+def csv_chunks(
+    file: io.BufferedReader, columns: Sequence[str], types: Mapping[str, str], most: Bounds
+) -> Iterator[Chunk]:
+    malformed = deque[tuple[int, str]]()
 
     def on_malformed(row: Any) -> str:
         told = f"{row.actual_columns} values where the header has {row.expected_columns}"
         malformed.append((row.number - 2, told))  # rows are counted from 1, the header among them
-        return "skip"
+        return "skip" if len(malformed) <= _MOST_MALFORMED else "error"
 
     reader = pyarrow.csv.open_csv(
         file,
@@ -55,18 +60,24 @@ def csv_chunks(file: io.BufferedReader, columns: Sequence[str], types: Mapping[s
     )
     following = 0
     for batch in reader:
-        numbers, skipped = [], {number for number, _ in malformed}
-        while len(numbers) < batch.num_rows:
-            if following not in skipped:
-                numbers.append(following)
-            following += 1
-        rejected = [Rejected(number, "", told) for number, told in malformed if number < following]
-        malformed[:] = [one for one in malformed if one[0] >= following]
-        yield _typed(np.array(numbers, np.int64), pa.Table.from_batches([batch]), types, rejected)
+        skipped = {number for number, _ in tuple(malformed)}
+        for start in range(0, max(1, batch.num_rows), most.rows):
+            part, numbers = batch.slice(start, most.rows), list[int]()
+            while len(numbers) < part.num_rows or following in skipped:
+                if following not in skipped:
+                    numbers.append(following)
+                following += 1
+            rejected = list(_before(following, malformed))
+            yield _typed(np.array(numbers, np.int64), pa.Table.from_batches([part]), types, rejected)
     if malformed:
-        last = [Rejected(number, "", told) for number, told in malformed]
         empty = pa.table({name: pa.array([], TYPES[types[name]]) for name in columns})
-        yield Chunk(np.empty(0, np.int64), empty, last)
+        yield Chunk(np.empty(0, np.int64), empty, [Rejected(number, "", told) for number, told in malformed])
+
+
+def _before(row: int, malformed: deque[tuple[int, str]]) -> Iterator[Rejected]:
+    while malformed and malformed[0][0] < row:
+        number, told = malformed.popleft()
+        yield Rejected(number, "", told)
 
 
 def _typed(numbers: np.ndarray, table: pa.Table, types: Mapping[str, str], rejected: list[Rejected]) -> Chunk:

@@ -93,7 +93,7 @@ def chunks(
             cut = (one for part in parts for one in _cut(part.select(list(columns)), most))
             yield from _numbered(_gathered(cut, most), shard.first_row, columns)
         elif format_ is Format.CSV:
-            yield from csv_chunks(file, columns, types)
+            yield from csv_chunks(file, columns, types, most)
         else:
             yield from json_chunks(file, columns, types, most)
     except (*DAMAGE, KeyError) as error:
