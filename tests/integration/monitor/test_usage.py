@@ -116,6 +116,16 @@ async def test_what_stands_idle_is_told_with_its_price(usage):
     assert "busy 5% of their time" in gpu.advice
 
 
+async def test_a_report_of_several_hours_is_told_of_each_as_it_is_after_an_outage_of_the_monitor(usage):
+    await usage.report(1, pool="gpu", present_us=3 * HOUR_US, busy_us=3 * HOUR_US)
+    await usage.report(2, pool="gpu", present_us=0)
+
+    request = usage_pb2.GetIdleTimeRequest(target_utilisation=1.0)
+    (gpu,) = (await usage.stub.GetIdleTime(request, timeout=patience(20))).pools
+    assert (gpu.present_hours, gpu.busy_hours) == pytest.approx((3.0, 3.0))
+    assert gpu.enough_replicas == 1, "one was there, and busy all the time"
+
+
 async def test_who_spends_more_than_a_budget_is_told_to_data_planes_within_seconds_and_freed_with_it(usage):
     await eventually(lambda: _is(usage, {}), within=10)
     await usage.put(compute_s=1.0, refuse_above_s=3.0)

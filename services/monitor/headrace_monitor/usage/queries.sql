@@ -8,7 +8,15 @@ where known.sequence < excluded.sequence
 returning sequence;
 
 -- name: add_presence
-insert into usage_pools as known (hour, pool, present_us, busy_us) values (date_trunc('hour', now(), 'UTC'), $1, $2, $3)
+-- To the hours that it is of: after an outage of the monitor a report is of more than one. Of more than a month's, to the
+-- last ones.
+insert into usage_pools as known (hour, pool, present_us, busy_us)
+select hour, $1, round($2::bigint * share), round($3::bigint * share) from (
+    select hour, extract(epoch from least(now(), hour + interval '1 hour') - greatest(began, hour))
+        / extract(epoch from now() - began) as share
+    from (select now() - least(greatest($2::bigint, 1), 2592000000000) * interval '1 microsecond' as began) as report,
+        generate_series(date_trunc('hour', began, 'UTC'), now(), interval '1 hour') as hour
+) as hours order by hour
 on conflict (hour, pool)
 do update set present_us = known.present_us + excluded.present_us, busy_us = known.busy_us + excluded.busy_us;
 
