@@ -180,6 +180,7 @@ class Exchange:
         outputs = self._encoded(work, part)
         if outputs is None:
             self._open.pop(work.id, None)
+            work.batcher.counters.failed["ANSWER_TOO_LARGE"] += 1
             work.state = DONE
             return 0
         self._respond(work, part, outputs).more = True

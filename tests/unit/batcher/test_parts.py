@@ -372,6 +372,7 @@ async def test_a_part_that_no_message_may_have_ends_the_answer():
             answers.extend(frame.responses)
 
         await exchange.serve(incoming(), write)
+        assert (batcher.counters.parts, batcher.counters.failed) == (0, {"ANSWER_TOO_LARGE": 1})
     assert [one.reason for one in answers] == ["ANSWER_TOO_LARGE"]
 
 

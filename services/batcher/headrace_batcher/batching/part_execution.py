@@ -88,7 +88,9 @@ class PartExecution:
         invalid = len(self._checks.invalid_rows(ordered, work.rows))
         queue_s = started - work.arrived
         answer = Answer(row_shapes, values, work.rows, 1, queue_s, self.compute_s, invalid)
-        self._flow.sent(work.sink.part(work, answer))
+        size_bytes = work.sink.part(work, answer)
+        if work.state is not DONE:
+            self._flow.sent(size_bytes)
 
     async def _has_room(self) -> bool:
         """Return once another part may be sent; False when nobody has taken any for too long."""
