@@ -8,7 +8,8 @@ from headrace.router.v1 import route_pb2
 from headrace_client.calls import Call, Session
 from headrace_client.errors import InvalidArgument
 from headrace_client.operations.state import Change, apply_change
-from headrace_client.state_files import differences, read_state, wanted
+from headrace_client.state_differences import differences, wanted
+from headrace_client.state_files import read_state
 from headrace_client.tokens import TokenCache
 
 

@@ -17,7 +17,8 @@ from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import HeadraceError, NotFound
 from headrace_client.operations.declaring import READY_TIMEOUT_S
-from headrace_client.state_files import Resource, differences, wanted
+from headrace_client.state_differences import differences, wanted
+from headrace_client.state_files import Resource
 
 DEFAULT_TIMEOUT_S = 30.0
 
