@@ -155,8 +155,8 @@ class Predictor:
             if trace is not None:
                 trace.routed = trace.now()
             try:
-                budgets, models = self._budgets, variant.served.models
-                overrun = budgets.overrun(call.caller.client, models) if budgets.over else None
+                budgets = self._budgets
+                overrun = budgets.overrun(call.caller.client, variant.served.models) if budgets.over else None
                 if overrun is None:
                     found = await self._chain.find(resolved)
                 else:
