@@ -103,6 +103,17 @@ def test_lists_that_repeat_a_value_are_held_by_what_they_take_and_not_by_how_the
     assert max(one.nbytes for one in tables) <= 2.2 * most.size_bytes
 
 
+@pytest.mark.parametrize("format_", [Format.PARQUET, Format.ARROW])
+def test_texts_that_a_dictionary_repeats_are_held_as_often_as_they_are_there(format_: Format):
+    texts = pa.array(["x" * 10_000, "y", None] * 1000).dictionary_encode()
+    content = written(pa.table({"a": texts}), format_, 3000)
+    (shard,) = cut([Piece("k", "e", len(content), (3000,))], 3000)
+    most = Bounds(65_536, 1 << 20)
+    tables = [one.table for one in chunks(opened(content), format_, shard, ["a"], {}, most)]
+    assert [text for one in tables for text in one["a"].to_pylist()] == texts.to_pylist()
+    assert max(one["a"].cast(pa.string()).nbytes for one in tables) <= 1.1 * most.size_bytes
+
+
 @pytest.mark.parametrize("values", [list(range(1000, 2000)), [at / 10 for at in range(1000)], ["ab"] * 1000])
 def test_lines_of_short_values_are_held_by_what_their_objects_take(values: list):
     content, most = written(pa.table({"a": [values] * 400}), Format.JSONL, 1), Bounds(65_536, 1 << 20)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet
 
 from headrace_scorer.decisions.mapping import Column, Kind
@@ -18,6 +19,9 @@ from headrace_scorer.engine.inputs.csv_files import csv_chunks, csv_sample
 from headrace_scorer.engine.inputs.json_lines import json_chunks, json_sample
 from headrace_scorer.engine.inputs.rows import DAMAGE, TYPES, Bounds, Chunk, Unreadable
 from headrace_scorer.engine.objects import READ_BYTES
+
+# Its functions are made when it is imported.
+pc: Any = pyarrow.compute
 
 # Columns of a row group that are stored in more than this are read piece by piece; others each in one piece, which asks
 # S3 less often.
@@ -85,8 +89,9 @@ def chunks(
                     file.raw, metadata=opened.metadata, buffer_size=size, pre_buffer=False
                 )
             step = min(_STEP_ROWS, most.rows, max(1, most.size_bytes // max(1, row_bytes)))
-            batches = opened.iter_batches(step, row_groups=groups, columns=list(columns))
-            yield from _numbered(_gathered(batches, most), shard.first_row, columns)
+            parts = opened.iter_batches(step, row_groups=groups, columns=list(columns))
+            cut = (one for part in parts for one in _cut(part, most))
+            yield from _numbered(_gathered(cut, most), shard.first_row, columns)
         elif format_ is Format.ARROW:
             opened = pa.ipc.open_file(file)
             parts = (opened.get_batch(at) for at in range(shard.first_group, shard.end_group))
@@ -117,20 +122,31 @@ def _sizes(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> tupl
 
 
 def _cut(batch: pa.RecordBatch, most: Bounds) -> Iterator[pa.RecordBatch]:
-    row_bytes = max(1, batch.nbytes // max(1, batch.num_rows))
+    row_bytes = max(1, _decoded_bytes(batch) // max(1, batch.num_rows))
     step = min(_STEP_ROWS, most.rows, max(1, most.size_bytes // row_bytes))
     return (batch.slice(at, step) for at in range(0, batch.num_rows, step))
+
+
+def _decoded_bytes(batch: pa.RecordBatch) -> int:
+    """Return what rows take, the texts among them that a dictionary repeats as often as they are there."""
+    repeated = 0
+    for column in batch.columns:
+        if isinstance(column, pa.DictionaryArray) and _kind(column.type.value_type) is Kind.TEXT:
+            lengths = pc.binary_length(column.dictionary).take(column.indices)
+            repeated += pc.sum(lengths).as_py() or 0
+    return batch.nbytes + repeated
 
 
 def _gathered(batches: Iterator[pa.RecordBatch], most: Bounds) -> Iterator[pa.Table]:
     """Yield rows together, as many as may be held; more bytes than that by one batch at most."""
     held, rows, size = list[pa.RecordBatch](), 0, 0
     for batch in batches:
-        if held and (rows + batch.num_rows > most.rows or size + batch.nbytes > most.size_bytes):
+        more = _decoded_bytes(batch)
+        if held and (rows + batch.num_rows > most.rows or size + more > most.size_bytes):
             yield pa.Table.from_batches(held).combine_chunks()
             held, rows, size = [], 0, 0
         held.append(batch)
-        rows, size = rows + batch.num_rows, size + batch.nbytes
+        rows, size = rows + batch.num_rows, size + more
     if held:
         yield pa.Table.from_batches(held).combine_chunks()
 
