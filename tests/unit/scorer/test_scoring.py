@@ -6,10 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from headrace_runtime.contract import Contract, TensorSpec
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location
+from headrace_scorer.engine.inputs.rows import Rejected
 from headrace_scorer.engine.objects import OutputTaken
 from headrace_scorer.engine.scoring import CHUNK_BYTES, CHUNK_ROWS, ShardScorer, bounds_of
 
@@ -72,6 +75,19 @@ def test_a_row_that_is_rejected_for_another_reason_the_next_time_does_not_stop_t
     found = [scorer_with(store, tmp_path, f"{reason}\n").score(SHARD, 64) for reason in ("quarantined", "lost", "lost")]
     assert [one.rejected_key in store.there for one in found] == [True] * 3
     assert found[0].rejected_key != found[1].rejected_key == found[2].rejected_key
+
+
+@pytest.mark.parametrize("answered", [[], [pa.array([0.5, 0.25], pa.float32())], [pa.array([[0.5], [0.25]])] * 2])
+def test_rows_that_are_all_rejected_do_not_say_what_the_answers_below_them_have(
+    tmp_path: Path, answered: list[pa.Array]
+):
+    made = [pa.array([], pa.list_(pa.float32())), *answered]
+    scorer: Any = object.__new__(ShardScorer)
+    scorer._chunks = lambda _: made
+    scorer._scored = lambda column, _: (pa.table({"y": column}), [] if len(column) else [Rejected(0, "x", "is null")])
+    assert scorer._write(SHARD, 64, tmp_path / "results", tmp_path / "rejected") == (1 + 2 * len(answered), 1)
+    found = pq.read_table(tmp_path / "results")
+    assert found.to_pydict() == {"y": [value for column in answered for value in column.to_pylist()]}
 
 
 @pytest.mark.parametrize(

@@ -129,9 +129,9 @@ class ShardScorer:
             for chunk in self._chunks_of(file, shard):
                 results, refused = self._scored(chunk, batch_rows)
                 rows += results.num_rows + len(refused)
-                if writer is None:
-                    writer = _writer(Path(folder, "results"), results.schema)
-                writer.write_table(results.cast(writer.schema), CHUNK_ROWS)
+                if results.num_rows:
+                    writer = writer or _writer(Path(folder, "results"), results.schema)
+                    writer.write_table(results.cast(writer.schema), CHUNK_ROWS)
                 if time.perf_counter() - began > most_s:
                     break
             if writer is not None:
@@ -140,7 +140,7 @@ class ShardScorer:
         return Sampled(rows, time.perf_counter() - began, time.process_time() - worked, read)
 
     def _write(self, shard: Shard, batch_rows: int, file: Path, rejected_file: Path) -> tuple[int, int]:
-        rows, rejected = 0, 0
+        rows, rejected, schema = 0, 0, pa.schema([])
         writer: Any = None
         with rejected_file.open("w", encoding="utf-8") as lines:
             for chunk in self._chunks(shard):
@@ -149,14 +149,12 @@ class ShardScorer:
                 for one in sorted(refused, key=lambda one: one.row):
                     told = {"object": shard.key, "row": one.row, "column": one.column, "reason": one.reason}
                     lines.write(json.dumps(told, ensure_ascii=False) + "\n")
-                if writer is None:
-                    writer = _writer(file, results.schema)
+                schema = results.schema
                 if results.num_rows:
+                    # Not by rows that are all rejected: of outputs that vary only answers say what they have.
+                    writer = writer or _writer(file, schema)
                     writer.write_table(results.cast(writer.schema), CHUNK_ROWS)
-        if writer is None:
-            pyarrow.parquet.write_table(pa.table({}), file)
-        else:
-            writer.close()
+        (writer or _writer(file, schema)).close()
         return rows, rejected
 
     def _chunks(self, shard: Shard) -> Iterator[Chunk]:
