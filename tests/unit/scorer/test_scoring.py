@@ -90,6 +90,16 @@ def test_rows_that_are_all_rejected_do_not_say_what_the_answers_below_them_have(
     assert found.to_pydict() == {"y": [value for column in answered for value in column.to_pylist()]}
 
 
+def test_rows_of_one_value_below_rows_of_several_are_lists_as_those(tmp_path: Path):
+    made = [pa.array([[0.5, 0.25], [1.0]]), pa.array([2.0, 4.0]), pa.array([[], [0.5, 1.0]])]
+    scorer: Any = object.__new__(ShardScorer)
+    scorer._chunks = lambda _: made
+    scorer._scored = lambda column, _: (pa.table({"y": column}), [])
+    assert scorer._write(SHARD, 64, tmp_path / "results", tmp_path / "rejected") == (6, 0)
+    found = pq.read_table(tmp_path / "results").column("y").to_pylist()
+    assert found == [[0.5, 0.25], [1.0], [2.0], [4.0], [], [0.5, 1.0]]
+
+
 @pytest.mark.parametrize(
     ("inputs", "outputs", "rows"),
     [

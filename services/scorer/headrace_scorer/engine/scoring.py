@@ -131,7 +131,7 @@ class ShardScorer:
                 rows += results.num_rows + len(refused)
                 if results.num_rows:
                     writer = writer or _writer(Path(folder, "results"), results.schema)
-                    writer.write_table(results.cast(writer.schema), CHUNK_ROWS)
+                    writer.write_table(_as(writer.schema, results), CHUNK_ROWS)
                 if time.perf_counter() - began > most_s:
                     break
             if writer is not None:
@@ -153,7 +153,7 @@ class ShardScorer:
                 if results.num_rows:
                     # Not by rows that are all rejected: of outputs that vary only answers say what they have.
                     writer = writer or _writer(file, schema)
-                    writer.write_table(results.cast(writer.schema), CHUNK_ROWS)
+                    writer.write_table(_as(writer.schema, results), CHUNK_ROWS)
         (writer or _writer(file, schema)).close()
         return rows, rejected
 
@@ -211,6 +211,16 @@ class ShardScorer:
 def _kept(column: pa.ChunkedArray, faults: Faults) -> pa.ChunkedArray:
     """Return the values of rows without a fault; without a copy where all are."""
     return column if faults.good.all() else column.filter(pa.array(faults.good))
+
+
+def _as(schema: pa.Schema, results: pa.Table) -> pa.Table:
+    """Return results as those before them. Of an output that varies, rows that all have one value are lists there."""
+    for at, field in enumerate(schema):
+        column = results.column(at)
+        if pa.types.is_list(field.type) and column.type == field.type.value_type:
+            offsets = pa.array(np.arange(len(column) + 1), pa.int32())
+            results = results.set_column(at, field.name, pa.ListArray.from_arrays(offsets, column.combine_chunks()))
+    return results.cast(schema)
 
 
 def _writer(file: Path, schema: pa.Schema) -> Any:
