@@ -71,5 +71,8 @@ def test_outputs_are_columns_of_values_or_of_lists():
     assert lists.to_pylist() == [[1, 2], [3, 4]]
     varying = column_of(TensorSpec("y", "FP32", (-1,)), [output([[1, 2]]), output([[3]])])
     assert varying.to_pylist() == [[1, 2], [3]]
+    as_many = column_of(TensorSpec("y", "FP32", (-1,)), [output([[1, 2]]), output([[]]), output([[3]])])
+    assert as_many.to_pylist() == [[1, 2], [], [3]]
+    assert column_of(TensorSpec("y", "FP32", (-1,)), [output([[1], [2]]), output([[3]])]).to_pylist() == [1, 2, 3]
     texts = OutputTensor("y", "BYTES", (2,), b"\x01\0\0\0a\0\0\0\0")
     assert column_of(TensorSpec("y", "BYTES", ()), [texts]).to_pylist() == ["a", ""]

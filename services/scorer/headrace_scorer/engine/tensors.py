@@ -163,13 +163,13 @@ def column_of(spec: TensorSpec, outputs: Sequence[OutputTensor]) -> pa.Array:
         flat = pa.array([text for one in outputs for text in _texts(one.data)])
     else:
         flat = pa.array(np.concatenate([np.frombuffer(one.data, DTYPES[spec.datatype]) for one in outputs]))
-    rows = sum(one.shape[0] for one in outputs)
-    if count == 1 or (count is None and len(flat) == rows):
-        return flat
     if count is None:
         sizes = np.concatenate([np.full(one.shape[0], np.prod(one.shape[1:], dtype=int)) for one in outputs])
     else:
-        sizes = np.full(rows, count)
+        sizes = np.full(sum(one.shape[0] for one in outputs), count)
+    # Not by their sum: rows of two and of none have as many values as rows.
+    if (sizes == 1).all():
+        return flat
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), flat)
 
