@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 from headrace_registry.decisions import compositions, padding, serving
-from headrace_registry.decisions.models import Contract, Padding, TensorSpec, Version, VersionRef
-from headrace_runtime.formats import Format
+from headrace_registry.decisions.models import Contract, Format, Padding, TensorSpec, Version, VersionRef
 from headrace_servicekit.errors import InvalidArgument
 
 ONCE = Contract((TensorSpec("ids", "INT64", (-1,)),), (TensorSpec("y", "FP32", (1,)),))
