@@ -42,7 +42,7 @@ async def start(runtime: Runtime[ConsoleSettings]) -> None:
 
     way_in = _way_in(settings, store, await runtime.enter(httpx.AsyncClient(trust_env=False)))
     client = AsyncClient(
-        settings.front_door_target,
+        settings.front_door_address,
         token=lambda: "",
         ca=settings.front_door_ca,
         retry=_RETRY,

@@ -61,10 +61,16 @@ class ConsoleSettings(PostgresSettings, ServiceSettings):
         return value.rstrip("/")
 
     @property
+    def front_door_address(self) -> str:
+        """Return the front door as the SDK reads it: a bare `host:port` is plain text, whatever network is between."""
+        if "://" in self.front_door_target:
+            return self.front_door_target
+        return f"{'http' if self.front_door_ca is None else 'https'}://{self.front_door_target}"
+
+    @property
     def front_door_name(self) -> str:
         """Return the name in the front door's certificate: the one by which people reach it."""
-        shows_one = self.front_door_target.startswith("https://") or self.front_door_ca is not None
-        return (urlsplit(self.url).hostname or "") if shows_one else ""
+        return (urlsplit(self.url).hostname or "") if self.front_door_address.startswith("https://") else ""
 
     @property
     def secure(self) -> bool:
