@@ -64,13 +64,14 @@ async def test_routes_are_listed_by_name_and_by_page_to_those_who_may_see_them(p
     for model in ("b", "a", "c"):
         registry.put(model, "v1")
 
-    async def listed(token: str = "", metadata=()):
+    async def listed(token: str = "", metadata=(), size: int = 2):
         return await plane.routes.ListRoutes(
-            route_pb2.ListRoutesRequest(page_size=2, page_token=token), timeout=10, metadata=metadata
+            route_pb2.ListRoutesRequest(page_size=size, page_token=token), timeout=10, metadata=metadata
         )
 
-    await eventually(lambda: _names(listed(), ["routes/a", "routes/b"]))
+    await eventually(lambda: _names(listed(size=3), ["routes/a", "routes/b", "routes/c"]))
     page = await listed()
+    assert [route.name for route in page.routes] == ["routes/a", "routes/b"]
     last = await listed(page.next_page_token)
     assert [route.name for route in last.routes] == ["routes/c"]
     assert last.next_page_token == ""
