@@ -1,5 +1,7 @@
 """A real Triton for tests that talk to one directly; the batcher starts its own with the same launcher."""
 
+import contextlib
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -47,7 +49,7 @@ def running_triton(command: Path, directory: Path, *options: str) -> Iterator[Tr
     port = free_port()
     arguments = [command, f"--model-repository={repository}", f"--grpc-port={port}", "--allow-metrics=false", *options]
     with (directory / "triton.log").open("wb") as log:
-        process = subprocess.Popen(arguments, stdout=log, stderr=log)
+        process = subprocess.Popen(arguments, stdout=log, stderr=log, process_group=0)
     address = f"127.0.0.1:{port}"
     try:
         with grpc.insecure_channel(address) as channel:
@@ -60,3 +62,5 @@ def running_triton(command: Path, directory: Path, *options: str) -> Iterator[Tr
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        with contextlib.suppress(ProcessLookupError):  # of a Triton that was killed, processes of Python models stay
+            os.killpg(process.pid, signal.SIGKILL)
