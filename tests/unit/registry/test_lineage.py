@@ -80,6 +80,7 @@ def test_a_pipeline_is_made_from_the_versions_in_it_and_not_from_its_own_graphs(
     [
         ("s3://tables", ("s3://tables", "/")),
         ("gs://lake/a b/c@3", ("gs://lake", "a b/c@3")),
+        ("postgresql://ana:s3cr@et@db:5432/lake", ("postgresql://db:5432", "lake")),
         ("digits@3", ("headrace", "datasets/digits@3")),
         ("models/digits/versions/v1", ("headrace", "datasets/models/digits/versions/v1")),
         ("http://[", ("http://[", "/")),

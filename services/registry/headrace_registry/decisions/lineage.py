@@ -16,8 +16,9 @@ from headrace_registry.decisions.models import Action, Event, Model, Stage, Vers
 
 _PRODUCER = Producer("registry", job_type="COMMAND")
 _JOBS = {Action.VERSION_CREATED: "registration", Action.STAGE_CHANGED: "promotion", Action.ROLLED_BACK: "rollback"}
-# OpenLineage names files of object stores by their bucket and key, as a scoring job names what it reads.
-_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/\s]+)/*(.*)", re.DOTALL)
+# OpenLineage names files of object stores by their bucket and key, as a scoring job names what it reads. User and
+# password are no part of a place, and no collector's business.
+_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/\s]*@)?([^/\s@]+)/*(.*)", re.DOTALL)
 
 
 def changes_lineage(event: Event) -> bool:
@@ -63,7 +64,7 @@ def _training_data(dataset: str) -> Dataset:
     place = _URI.fullmatch(dataset)
     if place is None:
         return _PRODUCER.dataset(NAMESPACE, f"datasets/{dataset}")
-    return _PRODUCER.dataset(place[1], place[2] or "/")
+    return _PRODUCER.dataset(f"{place[1]}{place[2]}", place[3] or "/")
 
 
 def _made(event: Event, version: Version) -> Dataset:
