@@ -38,13 +38,15 @@ async def test_what_a_file_describes_is_planned_made_once_and_changed_where_it_d
         f"models/{model}", f"routes/{model}", f"alertRules/{model}", f"budgets/{model}"
     }  # fmt: skip
     assert planned[f"routes/{model}"]["moved_share"] == pytest.approx(0.1)
-    assert len(headrace("apply", str(file), "--reason", "by file")["changed"]) == len(planned)
+    unasked = headrace.run("apply", str(file), "--json")
+    assert (unasked.exit_code, "say --yes" in unasked.output) == (2, True)
+    assert len(headrace("apply", str(file), "--yes", "--reason", "by file")["changed"]) == len(planned)
     assert headrace("apply", str(file))["changed"] == [], "applied again it changes nothing"
     assert headrace("plan", str(file), "--check")["changes"] == []
     assert headrace("routes", "history", model)["events"][0]["reason"] == "by file"
 
     file.write_text(DESCRIBED.format(model=model, weight=30))
-    (changed,) = headrace("apply", str(file))["changed"]
+    (changed,) = headrace("apply", str(file), "--yes")["changed"]
     assert changed["name"] == f"routes/{model}"
     assert changed["moved_share"] == pytest.approx(0.15)
 

@@ -162,9 +162,7 @@ def delete(client: Client, output: Output, model: str, yes: bool, etag: str, rea
       headrace models delete digits --yes --json
     """
     if not yes:
-        if output.as_json:
-            raise click.UsageError("with --json there is nobody to ask: say --yes")
-        click.confirm(f"Delete {model} and all its versions for good?", abort=True, err=True)
+        output.agreed(f"Delete {model} and all its versions for good?")
     client.delete_model(model, etag=etag, reason=reason, request_id=request_id)
     if output.as_json:
         output.document({"deleted": model})

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import click
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -50,6 +51,12 @@ class Output:
         """Print a remark on stderr; nothing with --json."""
         if not self.as_json:
             self.stderr.print(markup)
+
+    def agreed(self, question: str) -> None:
+        """Ask a person, who has to agree. Raises UsageError with --json, where nobody can, and Abort."""
+        if self.as_json:
+            raise click.UsageError("with --json there is nobody to ask: say --yes")
+        click.confirm(question, abort=True, err=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows under a header: with rules and colours in a terminal, as aligned text in a pipe."""

@@ -75,14 +75,14 @@ def apply(client: Client, output: Output, files: tuple[Path, ...], reason: str, 
     \b
     Examples:
       headrace apply production.yaml --reason "quarterly budgets"
-      headrace apply models.yaml routes.yaml --yes
+      headrace apply models.yaml routes.yaml --yes --json
     """
     changes = client.plan_changes(read_state(files))
     if not output.as_json:
         for one in changes:
             _show(output, one)
-    if changes and not yes and not output.as_json:
-        click.confirm(f"make {len(changes)} changes?", abort=True, err=True)
+    if changes and not yes:
+        output.agreed(f"Make {len(changes)} changes?")
     for one in changes:
         client.apply_change(one, reason=reason)
         if not output.as_json:
