@@ -6,7 +6,6 @@ styles, which the content policy forbids.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,8 @@ from headrace_console.figures import number
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 # Of a span, left of it; its title has all of the name.
 _NAME_CHARS = 24
+# Beyond these is nothing that somebody measured, and the arithmetic of an axis ends.
+_MOST, _LEAST = 1e300, 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ def lines(
         return Markup('<p class="empty">Nothing to draw yet.</p>')
     low, high = min(values), max(values)
     low = min(0.0, low) if zero else low
-    high = high if high > low else low + 1.0
+    if high - low < max(1 / _MOST, _LEAST * max(abs(low), abs(high))):  # as good as level: no axis divides less
+        high = low + max(1.0, abs(low))
     first, apart = (min(times), max(times) - min(times)) if times else (_NO_TIME, timedelta())
 
     def x(time: datetime) -> float:
@@ -163,13 +165,13 @@ def waterfall(spans: Sequence[tuple[str, float, float, str]], total: float, *, l
 
 
 def _is_number(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)
+    return value is not None and abs(value) < _MOST
 
 
 def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
     runs: list[list[tuple[int, float]]] = [[]]
     for at, value in enumerate(values):
-        if value is not None and math.isfinite(value):
+        if _is_number(value):
             runs[-1].append((at, value))
         elif runs[-1]:
             runs.append([])

@@ -8,6 +8,8 @@ import pytest
 from headrace_console.charts import Line, lines
 from headrace_console.figures import number, percent
 from headrace_console.pages.rendering import time
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
@@ -55,3 +57,15 @@ def test_what_happened_soon_after_each_other_is_drawn_near_each_other():
     first, second, third = (float(x) for x in re.findall(r'<circle class="dot one" cx="([\d.]+)"', drawn))
     assert second - first < (third - first) / 50
     assert len(set(re.findall(r'data-form="%H:%M">([\d:]+)<', drawn))) == 6, "no time twice"
+
+
+@given(st.lists(st.none() | st.floats(), min_size=1, max_size=4), st.booleans())
+@example([-1e20], True)
+@example([1e308, -1e308], False)
+@example([5e-324, 0.0], False)
+def test_whatever_was_measured_a_chart_is_drawn(values: list[float | None], zero: bool):
+    times = [NOON + timedelta(minutes=at) for at in range(len(values))]
+    drawn = lines([Line("effect", values)], times, label="effect", zero=zero)
+    assert not {"nan", "inf"} & set(
+        re.findall(r"[a-z]+", " ".join(re.findall(r'(?:c?[xy][12]?|points)="([^"]*)"', drawn)))
+    )
