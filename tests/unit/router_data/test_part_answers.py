@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
+import httpx
 import pytest
 from headrace_router.data.transports.part_answers import MOST_PARTS, answer_in_parts
 from headrace_router.data.transports.rest.disconnects import ClientGone
@@ -51,6 +54,18 @@ async def test_who_takes_no_event_for_a_while_is_as_good_as_gone():
     async with asyncio.timeout(patience(5)):
         with pytest.raises(ClientGone):
             await Events(never, [], read_within_s=0.05).end(b"end", {"parts": 0})
+
+
+async def test_an_event_is_one_line_also_to_clients_that_end_lines_at_more_than_the_standard_does():
+    sent: list[bytes] = []
+
+    async def keep(message: Mapping[str, Any]) -> None:
+        sent.append(message.get("body", b""))
+
+    texts = ["a\u2028b", "a\u2029b", "a\x85b", "a\n\r\x0b\x0c\x1c\x1d\x1eb"]
+    await Events(keep, []).end(b"end", {"labels": texts})
+    _, data = httpx.Response(200, content=b"".join(sent).rstrip()).iter_lines()
+    assert json.loads(data.removeprefix("data: ")) == {"labels": texts}
 
 
 async def test_an_error_ends_the_parts_that_are_under_way_and_begins_no_more():

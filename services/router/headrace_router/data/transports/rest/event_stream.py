@@ -31,6 +31,8 @@ log = structlog.get_logger()
 METHOD = "REST predictStream"
 # Whoever takes nothing for so long is as good as gone: its place, and what it asked for, are others' then.
 READ_WITHIN_S = 30.0
+# Ends of lines to many who read by lines (httpx, Python's splitlines), none to the standard nor to JSON.
+_SEPARATORS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"), (b"\xc2\x85", rb"\u0085"))
 _HEADERS = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
@@ -120,6 +122,8 @@ class Events:
         await self._event(name, dump(document), more=False)
 
     async def _event(self, name: bytes, data: bytes, *, more: bool = True) -> None:
+        for separator, escaped in _SEPARATORS:
+            data = data.replace(separator, escaped)
         body = b"".join((b"event: ", name, b"\ndata: ", data, b"\n\n"))
         try:
             if not self.began:
