@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 from front_door import offered
+from headrace_servicekit.testing import free_port
 
 from tests.kit.certificates import Pem
 
@@ -25,12 +26,13 @@ Answer = Callable[[Iterable[bytes], grpc.ServicerContext], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that arrived. remaining_s: its deadline as the service saw it, None when it had none."""
+    """One call that arrived. remaining_s: its deadline as the service saw it, None if it had none. peer: its caller."""
 
     path: str
     headers: dict[str, str]
     body: bytes
     remaining_s: float | None
+    peer: str
 
     @property
     def client(self) -> str | None:
@@ -72,7 +74,7 @@ class GrpcUpstream:
         bounded = remaining if remaining is not None and remaining < 1e6 else None
         if not context.is_active():
             return  # it was cut: grpcio ends its requests as if they were whole
-        self.calls.append(Call(path, headers, b"".join(received), bounded))
+        self.calls.append(Call(path, headers, b"".join(received), bounded, context.peer()))
         answer = self.answers.get(path)
         yield from answer(received, context) if answer is not None else [SERVING if path == HEALTH_CHECK else b""]
 
@@ -102,7 +104,7 @@ class RestUpstream:
             return status, b"{}"
         headers = {key.lower(): value for key, value in handler.headers.items()}
         body = handler.rfile.read(int(headers.get("content-length", 0)))
-        self.calls.append(Call(handler.path, headers, body, None))
+        self.calls.append(Call(handler.path, headers, body, None, str(handler.client_address)))
         echo: dict[str, Any] = {"path": handler.path, "headers": headers, "bytes": len(body)}
         return status, json.dumps(echo).encode()
 
@@ -158,15 +160,19 @@ def upstreams(tls: Pem | None = None) -> Iterator[Upstreams]:
 
 
 @contextlib.contextmanager
-def grpc_upstream(name: str, *, port: int = 0, tls: Pem | None = None) -> Iterator[GrpcUpstream]:
-    """Serve one gRPC upstream on a port of 127.0.0.1, a free one unless told."""
+def grpc_upstream(name: str, *, port: int | None = None, tls: Pem | None = None) -> Iterator[GrpcUpstream]:
+    """Serve one gRPC upstream on a port of 127.0.0.1, a free one unless told.
+
+    Not one that the kernel gives out: what another test left behind, Ray's processes say, may still call whoever had it
+    before.
+    """
     upstream = GrpcUpstream(name)
     server = grpc.server(
         ThreadPoolExecutor(32, thread_name_prefix=name),
         handlers=[_Generic(upstream)],
         options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)],
     )
-    wanted = f"127.0.0.1:{port}"
+    wanted = f"127.0.0.1:{free_port() if port is None else port}"
     if tls is None:
         taken = server.add_insecure_port(wanted)
     else:
