@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
-from headrace_servicekit.ports import PortUnavailable
+from headrace_servicekit.ports import PortUnavailable, listening
 from headrace_servicekit.tls import Tls, server_context
 
 # The front door's connections are fewer; more come from somewhere else.
@@ -28,7 +27,7 @@ class HttpServer:
 
     def __init__(self, app: Any, host: str, port: int, *, port_setting: str, tls: Tls | None) -> None:
         try:
-            self._socket = socket.create_server((host, port), backlog=1024, reuse_port=False)
+            self._socket = listening(host, port)
         except OSError as error:
             raise PortUnavailable(host, port, port_setting, error.strerror or str(error)) from None
         self.port: int = self._socket.getsockname()[1]

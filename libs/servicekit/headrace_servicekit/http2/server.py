@@ -24,6 +24,7 @@ from headrace_servicekit.http2.keepalive import Keepalive
 from headrace_servicekit.http2.serving import Handler, Refusal, ServerStream
 from headrace_servicekit.http2.stream import STREAM_WINDOW
 from headrace_servicekit.open_files import most_connections
+from headrace_servicekit.ports import listening
 
 _BACKLOG = 1024
 _MOST_STREAMS = 100
@@ -55,19 +56,17 @@ class Http2Server:
 
     def bind(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Take a port; 0 takes a free one. Return which. Raises OSError."""
-        bare = host.strip("[]")
-        family = socket.AF_INET6 if ":" in bare else socket.AF_INET
-        listening = socket.create_server((bare, port), family=family, backlog=_BACKLOG)
-        listening.setblocking(False)
-        self._listening.append((listening, tls))
-        return listening.getsockname()[1]
+        made = listening(host, port, _BACKLOG)
+        made.setblocking(False)
+        self._listening.append((made, tls))
+        return made.getsockname()[1]
 
     async def start(self) -> None:
         """Begin to serve."""
         loop = asyncio.get_running_loop()
-        for listening, tls in self._listening:
+        for made, tls in self._listening:
             server = await loop.create_server(
-                lambda: ServerConnection(loop, self), sock=listening, ssl=tls, backlog=_BACKLOG
+                lambda: ServerConnection(loop, self), sock=made, ssl=tls, backlog=_BACKLOG
             )
             self._servers.append(server)
 
@@ -76,8 +75,8 @@ class Http2Server:
         self.stopping = True
         for server in self._servers:
             server.close()
-        for listening, _ in self._listening:
-            listening.close()
+        for made, _ in self._listening:
+            made.close()
         for connection in tuple(self._connections):
             connection.say_goodbye()
         if self.calls and grace:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from headrace_servicekit.server import PortUnavailable
+from headrace_servicekit.ports import PortUnavailable, listening
 from headrace_servicekit.tls import Tls
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class HttpServer:
         begun: Callable[[], Awaitable[None]],
     ) -> None:
         try:
-            self._socket = socket.create_server((host, port), backlog=1024, reuse_port=False)
+            self._socket = listening(host, port)
         except OSError as error:
             raise PortUnavailable(host, port, port_setting, error.strerror or str(error)) from None
         self.port: int = self._socket.getsockname()[1]
