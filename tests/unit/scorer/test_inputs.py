@@ -241,6 +241,24 @@ def test_wide_rows_are_held_by_their_bytes_and_narrow_ones_by_their_number(forma
     assert sizes("b") == [100, 100] or format_ is Format.JSONL
 
 
+def test_long_texts_that_a_column_repeats_are_not_written_out_at_once():
+    texts = ["x" * 500_000, *["y"] * 999]
+    file = io.BytesIO()
+    pq.write_table(pa.table({"a": texts + texts[:1] * 1000, "b": range(2000)}), file)
+    content, before = file.getvalue(), pa.total_allocated_bytes()
+    found = chunks(
+        opened(content), Format.PARQUET, Shard(0, "k", "e", 9, 0, 1), ["a", "b"], {}, Bounds(65_536, 4 << 20)
+    )
+    rows, most = list[int](), 0
+    for one in found:
+        assert one.table.schema.field("a").type == pa.string()
+        assert one.table.nbytes <= 4 << 20
+        most = max(most, pa.total_allocated_bytes() - before)
+        rows += one.table.column("b").to_pylist()
+    assert rows == list(range(2000))
+    assert most < 50 << 20  # written out they are 500 MB
+
+
 def test_a_line_without_an_end_is_not_held(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(json_lines, "LONGEST_LINE", 1000)
     content = b'{"a": 1}\n{"a": "' + b"x" * 5000

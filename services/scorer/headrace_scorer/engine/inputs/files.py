@@ -26,7 +26,7 @@ pc: Any = pyarrow.compute
 # Columns of a row group that are stored in more than this are read piece by piece; others each in one piece, which asks
 # S3 less often.
 _MAX_GROUP_BYTES, _LEAST_READ_BYTES = 256 << 20, 64 << 10
-# Rows that are decoded at once; what their texts take is known only then.
+# Rows that are decoded at once where they have lists; what these take is known only then.
 _STEP_ROWS = 1024
 # What Arrow takes for a value of Parquet, at least, however little it takes there that values repeat.
 _VALUE_BYTES = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 8}
@@ -80,17 +80,20 @@ def chunks(
         if format_ is Format.PARQUET:
             groups = list(range(shard.first_group, shard.end_group))
             opened = pyarrow.parquet.ParquetFile(file)
-            stored, row_bytes = _sizes(opened.metadata, groups, columns)
+            schema, (stored, row_bytes) = opened.schema_arrow, _sizes(opened.metadata, groups, columns)
+            # A text that a column repeats is held once until it is known how many rows there is room for.
+            texts = [name for name in columns if _is_text(schema.field(name).type)]
+            told: dict[str, Any] = {"metadata": opened.metadata, "read_dictionary": texts}
             if stored > _MAX_GROUP_BYTES:
                 # Of each column so much at a time, and no row group as a whole beforehand. By the file itself: what
                 # its buffer reads ahead is of other columns, and would be read again.
                 size = max(_LEAST_READ_BYTES, min(READ_BYTES, _MAX_GROUP_BYTES // max(1, len(columns))))
-                opened = pyarrow.parquet.ParquetFile(
-                    file.raw, metadata=opened.metadata, buffer_size=size, pre_buffer=False
-                )
-            step = min(_STEP_ROWS, most.rows, max(1, most.size_bytes // max(1, row_bytes)))
+                opened = pyarrow.parquet.ParquetFile(file.raw, buffer_size=size, pre_buffer=False, **told)
+            else:
+                opened = pyarrow.parquet.ParquetFile(file, **told)
+            step = min(_step_rows(schema, columns, most), max(1, most.size_bytes // max(1, row_bytes)))
             parts = opened.iter_batches(step, row_groups=groups, columns=list(columns))
-            cut = (one for part in parts for one in _cut(part, most))
+            cut = (_written_out(one, schema) for part in parts for one in _cut(part, most))
             yield from _numbered(_gathered(cut, most), shard.first_row, columns)
         elif format_ is Format.ARROW:
             opened = pa.ipc.open_file(file)
@@ -121,34 +124,66 @@ def _sizes(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> tupl
     return stored, row_bytes
 
 
+def _step_rows(schema: pa.Schema, columns: Sequence[str], most: Bounds) -> int:
+    """Return how many rows are decoded at once: all that may be held. Of lists the sizes are known only then."""
+    types = (schema.field(name).type for name in columns)
+    return most.rows if all(pa.types.is_primitive(one) or _is_text(one) for one in types) else _STEP_ROWS
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return _kind(type_.value_type if pa.types.is_dictionary(type_) else type_) is Kind.TEXT
+
+
 def _cut(batch: pa.RecordBatch, most: Bounds) -> Iterator[pa.RecordBatch]:
-    row_bytes = max(1, _decoded_bytes(batch) // max(1, batch.num_rows))
-    step = min(_STEP_ROWS, most.rows, max(1, most.size_bytes // row_bytes))
-    return (batch.slice(at, step) for at in range(0, batch.num_rows, step))
+    """Yield rows that may be held together; a row that is too large is alone."""
+    ends, start = np.cumsum(_row_bytes(batch)), 0
+    while start < batch.num_rows:
+        room = most.size_bytes + (int(ends[start - 1]) if start else 0)
+        end = min(max(start + 1, int(np.searchsorted(ends, room, "right"))), start + most.rows)
+        yield batch.slice(start, end - start)
+        start = end
 
 
-def _decoded_bytes(batch: pa.RecordBatch) -> int:
-    """Return what rows take, the texts among them that a dictionary repeats as often as they are there."""
-    repeated = 0
+def _row_bytes(batch: pa.RecordBatch) -> np.ndarray:
+    """Return what each row takes when its texts are written out."""
+    alike, lengths = 1, np.zeros(batch.num_rows, np.int64)
     for column in batch.columns:
-        if isinstance(column, pa.DictionaryArray) and _kind(column.type.value_type) is Kind.TEXT:
-            lengths = pc.binary_length(column.dictionary).take(column.indices)
-            repeated += pc.sum(lengths).as_py() or 0
-    return batch.nbytes + repeated
+        if not _is_text(column.type):
+            alike += column.nbytes // batch.num_rows
+            continue
+        written = isinstance(column, pa.DictionaryArray)
+        each = pc.binary_length(column.dictionary).take(column.indices) if written else pc.binary_length(column)
+        lengths += each.fill_null(0).to_numpy(zero_copy_only=False)
+        alike += _TEXT_BYTES
+    return lengths + alike
+
+
+def _written_out(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return rows with the texts that only reading made a dictionary of."""
+    for at, field in enumerate(batch.schema):
+        wanted = schema.field(field.name).type
+        if pa.types.is_dictionary(field.type) and not pa.types.is_dictionary(wanted):
+            batch = batch.set_column(at, field.name, batch.column(at).cast(wanted))
+    return batch
 
 
 def _gathered(batches: Iterator[pa.RecordBatch], most: Bounds) -> Iterator[pa.Table]:
-    """Yield rows together, as many as may be held; more bytes than that by one batch at most."""
+    """Yield rows together, as many as may be held."""
     held, rows, size = list[pa.RecordBatch](), 0, 0
     for batch in batches:
-        more = _decoded_bytes(batch)
+        more = batch.nbytes
         if held and (rows + batch.num_rows > most.rows or size + more > most.size_bytes):
-            yield pa.Table.from_batches(held).combine_chunks()
+            yield _together(held)
             held, rows, size = [], 0, 0
         held.append(batch)
         rows, size = rows + batch.num_rows, size + more
     if held:
-        yield pa.Table.from_batches(held).combine_chunks()
+        yield _together(held)
+
+
+def _together(batches: list[pa.RecordBatch]) -> pa.Table:
+    table = pa.Table.from_batches(batches)
+    return table if len(batches) == 1 else table.combine_chunks()
 
 
 def _numbered(tables: Iterator[pa.Table], first_row: int, columns: Sequence[str]) -> Iterator[Chunk]:
