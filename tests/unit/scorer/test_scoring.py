@@ -83,7 +83,7 @@ def test_rows_that_are_all_rejected_do_not_say_what_the_answers_below_them_have(
 ):
     made = [pa.array([], pa.list_(pa.float32())), *answered]
     scorer: Any = object.__new__(ShardScorer)
-    scorer._chunks = lambda _: made
+    scorer._chunks = lambda _: (one for one in made)
     scorer._scored = lambda column, _: (pa.table({"y": column}), [] if len(column) else [Rejected(0, "x", "is null")])
     assert scorer._write(SHARD, 64, tmp_path / "results", tmp_path / "rejected") == (1 + 2 * len(answered), 1)
     found = pq.read_table(tmp_path / "results")
@@ -93,7 +93,7 @@ def test_rows_that_are_all_rejected_do_not_say_what_the_answers_below_them_have(
 def test_rows_of_one_value_below_rows_of_several_are_lists_as_those(tmp_path: Path):
     made = [pa.array([[0.5, 0.25], [1.0]]), pa.array([2.0, 4.0]), pa.array([[], [0.5, 1.0]])]
     scorer: Any = object.__new__(ShardScorer)
-    scorer._chunks = lambda _: made
+    scorer._chunks = lambda _: (one for one in made)
     scorer._scored = lambda column, _: (pa.table({"y": column}), [])
     assert scorer._write(SHARD, 64, tmp_path / "results", tmp_path / "rejected") == (6, 0)
     found = pq.read_table(tmp_path / "results").column("y").to_pylist()

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,7 @@ from headrace_runtime.contract import ELEMENT_BYTES, Contract
 
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location, TensorColumns, format_of
+from headrace_scorer.engine.ahead import ahead
 from headrace_scorer.engine.batches import CANDIDATES, BatchRunner
 from headrace_scorer.engine.expressions import Expressions
 from headrace_scorer.engine.inputs.files import chunks
@@ -143,7 +144,7 @@ class ShardScorer:
         rows, rejected, schema = 0, 0, pa.schema([])
         writer: Any = None
         with rejected_file.open("w", encoding="utf-8") as lines:
-            for chunk in self._chunks(shard):
+            for chunk in ahead(self._chunks(shard)):
                 results, refused = self._scored(chunk, batch_rows)
                 rows, rejected = rows + results.num_rows + len(refused), rejected + len(refused)
                 for one in sorted(refused, key=lambda one: one.row):
@@ -157,7 +158,7 @@ class ShardScorer:
         (writer or _writer(file, schema)).close()
         return rows, rejected
 
-    def _chunks(self, shard: Shard) -> Iterator[Chunk]:
+    def _chunks(self, shard: Shard) -> Generator[Chunk, None, None]:
         with self._opened(shard) as file:
             yield from self._chunks_of(file, shard)
 
