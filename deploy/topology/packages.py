@@ -10,6 +10,7 @@ _LIBRARIES = (
     "headrace_runtime",
     "headrace_scaling",
     "headrace_servicekit",
+    "headrace_simulator",
     "headrace_stack",
     "headrace_statistics",
 )
@@ -29,7 +30,9 @@ def independent(services: Topology) -> str:
 
 def unknown_to_the_client(services: Topology) -> str:
     """Return the packages that the client does not know: what it can do, others can."""
-    return _listed("forbidden_modules", {*_packages(services), "headrace_servicekit", "headrace_stack"})
+    return _listed(
+        "forbidden_modules", {*_packages(services), "headrace_servicekit", "headrace_simulator", "headrace_stack"}
+    )
 
 
 def sources(services: Topology) -> str:

@@ -1,15 +1,18 @@
 """What every backend of the batcher does alike: one suite on Triton, on ONNX Runtime, and on an MLServer.
 
 Triton and ONNX Runtime are ours: versions are loaded into them. MLServer loads its own, so that here it is told by its
-own means what to have, and what is about loading is asked of the other two only.
+own means what to have, and what is about loading is asked of the others only. A Triton behind the simulator is one
+more: without faults nobody can tell it from Triton.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +34,7 @@ from tests.kit.backends import BUDGET, Rig, oip_backend, triton_backend
 from tests.kit.bytes_tensors import encoded_texts
 from tests.kit.mlserver import MLServer, running_mlserver
 from tests.kit.onnx_models import TinyModel
+from tests.kit.simulator import running_simulator
 from tests.kit.triton import Triton, running_triton
 
 
@@ -55,21 +59,24 @@ async def rig_on(kind: str, request: pytest.FixtureRequest, folder: Path) -> Asy
         async with oip_backend(server.address) as backend:
             yield Rig(backend, folder, server.provide)
         return
-    triton = kind == "triton"
-    opened = (
-        triton_backend(request.getfixturevalue("shared_triton")) if triton else OnnxBackend(threads=2, budget=BUDGET)
-    )
-    async with opened as backend:
-        yield Rig(backend, folder)
+    async with contextlib.AsyncExitStack() as resources:
+        opened = OnnxBackend(threads=2, budget=BUDGET)
+        if kind != "onnxruntime":
+            triton: Triton = request.getfixturevalue("shared_triton")
+            if kind == "simulator":
+                before = await resources.enter_async_context(running_simulator(folder, f"--target={triton.address}"))
+                triton = replace(triton, address=before.address)
+            opened = triton_backend(triton)
+        yield Rig(await resources.enter_async_context(opened), folder)
 
 
-@pytest.fixture(params=["triton", "onnxruntime", "mlserver"])
+@pytest.fixture(params=["triton", "simulator", "onnxruntime", "mlserver"])
 async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
     async with rig_on(request.param, request, tmp_path) as rig:
         yield rig
 
 
-@pytest.fixture(params=["triton", "onnxruntime"])
+@pytest.fixture(params=["triton", "simulator", "onnxruntime"])
 async def loading_rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
     """A backend that versions are loaded into by us."""
     async with rig_on(request.param, request, tmp_path) as rig:
