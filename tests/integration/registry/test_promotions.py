@@ -262,3 +262,35 @@ async def test_a_version_that_a_rollout_moves_is_not_archived_under_it(registry)
     await registry.promote("digits", "v3", archived)
     await registry.stub.ReleaseHold(registry_pb2.ReleaseHoldRequest(name=hold.name, holder=hold.holder), timeout=20)
     await registry.promote("digits", "v2", archived)
+
+
+async def test_what_a_client_measured_counts_as_measured_and_is_kept_under_its_own_name(registry):
+    version = await registry.register("digits", "v1")
+    await set_gates(registry, Gate(metric="game_day", minimum=1, measured_only=True))
+    reported = registry_pb2.PromoteModelVersionRequest(
+        name=version.name, target_stage=registry_pb2.ModelVersion.STAGE_PRODUCTION
+    )
+    error = await refused(registry.stub.PromoteModelVersion(reported, timeout=20))
+    assert (error.reason, error.violations[0].field) == ("PROMOTION_GATE_FAILED", "gates.game_day")
+    from_outside = ((FRONT_DOOR_HEADER, "1"), (CLIENT_HEADER, "ana"), (MODELS_HEADER, "*"))
+    measured = registry_pb2.RecordMeasuredMetricsRequest(
+        name=version.name,
+        digest=version.digest,
+        metrics=[registry_pb2.Metric(name="game_day", value=1)],
+        source_process="monitor/shadow",  # which it is not
+    )
+    await registry.stub.RecordMeasuredMetrics(measured, timeout=20, metadata=from_outside)
+    listed = registry_pb2.ListMeasurementsRequest(parent=version.name)
+    (found,) = (await registry.stub.ListMeasurements(listed, timeout=20)).measurements
+    assert (found.metric.source, found.source_process) == (MEASURED, "clients/ana/monitor/shadow")
+    assert (await registry.stub.PromoteModelVersion(reported, timeout=20)).version.stage == reported.target_stage
+
+
+async def test_a_client_that_measures_names_what_measured(registry):
+    version = await registry.register("digits", "v1")
+    from_outside = ((FRONT_DOOR_HEADER, "1"), (CLIENT_HEADER, "ana"), (MODELS_HEADER, "*"))
+    measured = registry_pb2.RecordMeasuredMetricsRequest(
+        name=version.name, digest=version.digest, metrics=[registry_pb2.Metric(name="game_day", value=1)]
+    )
+    error = await refused(registry.stub.RecordMeasuredMetrics(measured, timeout=20, metadata=from_outside))
+    assert (error.code, error.violations[0].field) == (Code.INVALID_ARGUMENT, "source_process")

@@ -22,7 +22,7 @@ from headrace_registry.artifacts.staging import StagedUploads
 from headrace_registry.artifacts.trials import Trials
 from headrace_registry.artifacts.uploads import MAX_CHUNK_BYTES, Uploads
 from headrace_registry.catalog.composing import Composing
-from headrace_registry.catalog.measurements import Measurements
+from headrace_registry.catalog.measurements import Measurements, measured_by
 from headrace_registry.catalog.pages import PageRequest, fit
 from headrace_registry.catalog.reads import Catalog
 from headrace_registry.catalog.registration import Registrations
@@ -231,7 +231,8 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
     async def RecordMeasuredMetrics(self, request, context):
         ref, metrics = names.version_ref(request.name, "name"), convert.measured(request.metrics)
-        version = await self._measuring.record(ref, request.digest, metrics, request.source_process)
+        source = measured_by(request.source_process, identity())
+        version = await self._measuring.record(ref, request.digest, metrics, source)
         return registry_pb2.RecordMeasuredMetricsResponse(version=answers.to_version(version))
 
     async def ReportPools(self, request, context):

@@ -1,4 +1,4 @@
-"""What Headrace measured on a version as it serves, kept beside what its uploader reported."""
+"""What was measured on a version as it serves, kept beside what its uploader reported."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import PreconditionFailed, refuse
+from headrace_servicekit.identity import Identity
 from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.catalog import writes
@@ -49,6 +50,11 @@ class Measurements:
                 )
                 await transaction.save(model, ())
             return await writes.existing(transaction, ref)
+
+
+def measured_by(process: str, caller: Identity) -> str:
+    """Return what a measurement is kept as coming from: nobody from outside can be a service, or another client."""
+    return process if caller.internal or not process else f"clients/{caller.client}/{process}"
 
 
 def _check(metrics: Sequence[Metric], process: str) -> None:

@@ -491,7 +491,8 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordMeasuredMetrics(self, request, context):
-        """RecordMeasuredMetrics keeps what Headrace measured on a version as it serves, beside what its uploader reported.
+        """RecordMeasuredMetrics keeps what was measured on a version as it serves, beside what its uploader reported: by
+        Headrace, or by a client that may measure.
 
         Each metric is kept with the source MEASURED, whatever `source` says. A version has at most one value of a name for
         each source: the latest measurement replaces the one before in the version, and nothing is ever removed from the
