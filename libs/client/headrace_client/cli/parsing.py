@@ -81,7 +81,8 @@ class FilePair(Pair):
 
 
 class VariantShare(click.ParamType):
-    """`v1=90`, `production=90`, `@champion=5`, or with a name of its own in front: `challenger:v2=10`."""
+    """`v1=90`, `production=90`, `@champion=5`; with a name of its own in front: `challenger:v2=10`; with a pool behind:
+    `v2@cpu=10`."""
 
     name = "variant=share"
 
@@ -98,12 +99,13 @@ class VariantShare(click.ParamType):
         target = target if colon else declared
         if not target or not name:
             self.fail(f"'{value}': write NAME:VERSION=SHARE or VERSION=SHARE", param, ctx)
-        name = name if colon else target.removeprefix("@")
-        if target == "production":
-            return Variant(name, Production(), share)
+        served, at, pool = target.removeprefix("@").partition("@")
+        if not served or (at and not pool):
+            self.fail(f"'{value}': write VERSION@POOL=SHARE, such as v2@cpu=10", param, ctx)
+        name = name if colon else served
         if target.startswith("@"):
-            return Variant(name, Alias(target[1:]), share)
-        return Variant(name, Version(target), share)
+            return Variant(name, Alias(served), share, pool)
+        return Variant(name, Production() if served == "production" else Version(served), share, pool)
 
 
 def shares(variants: Sequence[Variant], *, normalise: bool) -> tuple[Variant, ...]:

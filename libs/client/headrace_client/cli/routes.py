@@ -106,15 +106,16 @@ def split(
     """Give each of VARIANTS its share of MODEL's traffic, and wait until that is in force.
 
     A variant is VERSION=SHARE, `production=SHARE` to follow whatever is in production, or `@ALIAS=SHARE` to follow
-    an alias; a name of its own stands in front (`challenger:v2=10`). Shares are in percent and sum to 100. A user keeps
-    the variant; a change moves only as many users as it must. Rules stay, and the variants that only they name, and so
-    do pools, lookup settings, fallbacks and hedging.
+    an alias; a name of its own stands in front (`challenger:v2=10`), a pool of batchers behind (`v2@cpu=10`). Shares
+    are in percent and sum to 100. A user keeps the variant; a change moves only as many users as it must. Rules stay,
+    and the variants that only they name, and so do pools, lookup settings, fallbacks and hedging.
 
     \b
     Examples:
       headrace routes split digits v1=90 v2=10
       headrace routes split digits stable:production=90 challenger:v2=10 --reason "first look at v2"
       headrace routes split digits production=100
+      headrace routes split digits production=100 v2@staging=0
       headrace routes split digits v1=1 v2=1 v3=1 --normalise
     """
     variants = shares(variants, normalise=normalise)
