@@ -154,6 +154,10 @@ class Ports:
         return self.of("batcher", "triton-metrics", "Triton metrics")
 
     @property
+    def simulator(self) -> Port:
+        return self.of("batcher", "simulator", "simulator control")
+
+    @property
     def monitor(self) -> Port:
         return self.of("monitor", "grpc", "monitor gRPC")
 

@@ -22,10 +22,12 @@ _LONGEST_POOL_NAME = 40
 
 
 class Backend(enum.StrEnum):
-    """What executes batches: a Triton of each batcher's own, or ONNX Runtime inside the batcher."""
+    """What executes batches: a Triton of each batcher's own, ONNX Runtime inside the batcher, or such a Triton behind
+    the simulator, which has it fail when it is told to (`libs/simulator`)."""
 
     TRITON = "triton"
     ONNXRUNTIME = "onnxruntime"
+    SIMULATOR = "simulator"
 
 
 @dataclass(frozen=True, slots=True)
