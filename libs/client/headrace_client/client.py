@@ -6,6 +6,7 @@ import copy
 import functools
 import ssl
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self
@@ -81,10 +82,11 @@ class _Connection:
         self._options = _options(self.address, server_name)
 
     @classmethod
-    def like(cls, other: _Connection) -> Self:
-        """Return a client that calls the same place with the same tokens as another one."""
+    def like(cls, other: _Connection, *, retry: RetryPolicy | None = None) -> Self:
+        """Return a client that calls the same place with the same tokens as another one. retry: None for as it does."""
         made = cls.__new__(cls)
-        made.address, made._session, made._credentials = other.address, other._session, other._credentials
+        session = other._session if retry is None else replace(other._session, retry=retry)
+        made.address, made._session, made._credentials = other.address, session, other._credentials
         made._options = other._options
         return made
 
@@ -142,6 +144,7 @@ class Client(_Connection):
     history = _blocking(models.history)
     model_as_of = _blocking(keeping.model_as_of)
     list_measurements = _blocking(keeping.list_measurements)
+    record_measurements = _blocking(keeping.record_measurements)
     get_approval_policy = _blocking(approving.get_approval_policy)
     put_approval_policy = _blocking(approving.put_approval_policy)
     request_promotion = _blocking(approving.request_promotion)
@@ -329,6 +332,7 @@ class AsyncClient(_Connection):
     history = _awaited(models.history)
     model_as_of = _awaited(keeping.model_as_of)
     list_measurements = _awaited(keeping.list_measurements)
+    record_measurements = _awaited(keeping.record_measurements)
     get_approval_policy = _awaited(approving.get_approval_policy)
     put_approval_policy = _awaited(approving.put_approval_policy)
     request_promotion = _awaited(approving.request_promotion)

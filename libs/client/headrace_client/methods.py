@@ -92,6 +92,11 @@ LIST_HOLDS = Method(_REGISTRY + "ListHolds", registry.ListHoldsRequest, registry
 LIST_MEASUREMENTS = Method(
     _REGISTRY + "ListMeasurements", registry.ListMeasurementsRequest, registry.ListMeasurementsResponse
 )
+RECORD_MEASUREMENTS = Method(
+    _REGISTRY + "RecordMeasuredMetrics",
+    registry.RecordMeasuredMetricsRequest,
+    registry.RecordMeasuredMetricsResponse,
+)
 LIST_EVENTS = Method(_REGISTRY + "ListModelEvents", registry.ListModelEventsRequest, registry.ListModelEventsResponse)
 
 GET_ROUTE = Method(_ROUTES + "GetRoute", route.GetRouteRequest, route.GetRouteResponse)

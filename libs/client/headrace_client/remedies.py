@@ -178,10 +178,17 @@ _BY_REASON = {
     "POOL_STARTING": "come back when the time is over that it says, or give `--timeout` more than that",
     "MODEL_LOADING": "come back when the time is over that it says; `headrace models settings MODEL@VERSION --warm` "
     "keeps it in memory",
+    "NOT_IN_STAGING": "`headrace models promote MODEL VERSION --to staging`: callers of another would meet the faults",
+    "NO_FALLBACK": "`headrace routes fallback set MODEL constant:FILE.json` says what answers in its place",
+    "SIMULATOR_UNAVAILABLE": "start the batchers of the pool behind `headrace-simulator`, and give the address of its "
+    "control interface",
+    "SIMULATOR_REFUSED": "the message says what it wants; a token of its own comes from a file, named by "
+    "`--simulator-token-file`",
     "NO_BACKEND": "`headrace status` shows which service is down",
 }
 # Of a service that says why: it is up, and the address is right.
 _UNAVAILABLE_BEHIND = "something behind the address is away, as the reason says: `headrace status` shows which service"
+_GAME_DAY = "gates.game_day"
 _NAMED = re.compile(r"\b(MODEL|ID)\b")
 
 
@@ -190,6 +197,8 @@ def remedy(error: HeadraceError, model: str = "", job: str = "") -> str:
 
     model: that was spoken of, for errors that name none. job: the number of that which was.
     """
+    if error.reason == "PROMOTION_GATE_FAILED" and any(one.field == _GAME_DAY for one in error.violations):
+        return without_game_day(model or "MODEL", error.metadata.get("version", "VERSION"))
     if error.reason == "PROMOTION_GATE_FAILED" and (missing := error.metadata.get("missing")):
         return without_metrics(model or "MODEL", error.metadata.get("version", "VERSION"), missing.split(","))
     if error.reason in _BY_REASON:
@@ -198,6 +207,15 @@ def remedy(error: HeadraceError, model: str = "", job: str = "") -> str:
     if error.code is grpc.StatusCode.UNAVAILABLE and error.reason:
         return _UNAVAILABLE_BEHIND
     return ""
+
+
+def without_game_day(model: str, version: str) -> str:
+    """Return what to type for a version whose fallbacks were not tried, or did not hold."""
+    named = shlex.quote(f"{model}@{version}")
+    return (
+        f"`headrace game-day {named} --simulator HOST:PORT` tries the fallbacks of the route in staging; what else its "
+        f"gates ask for, `headrace models gates {shlex.quote(model)}` shows"
+    )
 
 
 def without_metrics(model: str, version: str, missing: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ import re
 import grpc
 import pytest
 from headrace_client import NotFound, PreconditionFailed, Unavailable, remedies
-from headrace_client.errors import HeadraceError
+from headrace_client.errors import FieldViolation, HeadraceError
 from headrace_client.remedies import remedy
 
 from tests.kit import typed_commands
@@ -50,3 +50,17 @@ def test_a_reason_that_nobody_knows_has_no_remedy_but_that_something_is_away() -
     assert remedy(unknown) == ""
     assert "`headrace status`" in remedy(Unavailable("x", reason="NEVER_HEARD_OF"))
     assert unknown.code is grpc.StatusCode.UNKNOWN
+
+
+def test_a_version_without_a_game_day_is_told_the_command_that_holds_one() -> None:
+    missing = PreconditionFailed(
+        "x",
+        reason="PROMOTION_GATE_FAILED",
+        violations=[
+            FieldViolation("gates.game_day", "game_day must be >= 1, and the version has no measured game_day")
+        ],
+        metadata={"version": "v2", "missing": ""},
+    )
+    (command, *_) = TYPED.findall(remedy(missing, "digits"))
+    assert command == "headrace game-day digits@v2 --simulator HOST:PORT"
+    typed_commands.check(command, whole=False)

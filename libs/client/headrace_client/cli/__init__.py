@@ -17,6 +17,7 @@ from headrace_client.cli.console import console
 from headrace_client.cli.experiments import experiments
 from headrace_client.cli.explain import explain
 from headrace_client.cli.failures import EXIT_CODE_HELP, FAILED, as_json
+from headrace_client.cli.game_day import game_day
 from headrace_client.cli.jobs import jobs
 from headrace_client.cli.models import models
 from headrace_client.cli.monitor import monitor
@@ -93,6 +94,7 @@ main.add_command(models)
 main.add_command(routes)
 main.add_command(rollouts)
 main.add_command(experiments)
+main.add_command(game_day)
 main.add_command(cache)
 main.add_command(predict)
 main.add_command(explain)

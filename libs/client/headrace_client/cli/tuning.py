@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from headrace.registry.v1 import registry_pb2
 from headrace_scaling.simulation.service_curves import ServiceCurve
 
 from headrace_client.cli.options import connected, reason_option
 from headrace_client.cli.output import Output
+from headrace_client.cli.version_rows import rows_of
 from headrace_client.cli.versions import named_version, version_arguments
 from headrace_client.client import Client
-from headrace_client.errors import invalid
-from headrace_client.operations.missing_values import VALIDATION_FILE
-from headrace_client.optimisation import process
-from headrace_client.tensors import NUMPY_TYPES
 from headrace_client.tuning import search
 from headrace_client.tuning.pool import MeasuredPool, as_proto, rate
 from headrace_client.tuning.search import Grid, Run, SearchResult, Settings
-
-_RANDOM_ROWS = 256
 
 
 @click.command()
@@ -64,7 +56,7 @@ def tune(
     """
     model, version = named_version(model, version)
     before = client.get_version(model, version)
-    pool = MeasuredPool(client, model, version, _rows_of(client, model, before))
+    pool = MeasuredPool(client, model, version, rows_of(client, model, before))
     grid = _grid(max_rows, max_instances)
     objective_s = slo_p99_ms / 1000
     kept = False
@@ -94,30 +86,6 @@ def _grid(max_rows: int, max_instances: int) -> Grid:
         grid.max_wait_ms,
         [one for one in (1, 2, 4, 8, 16, 32, 64) if one <= max_instances],
     )
-
-
-def _rows_of(client: Client, model: str, version: registry_pb2.ModelVersion) -> dict[str, np.ndarray]:
-    """Return rows to ask for: those of `validation.json`, else random numbers. Raises InvalidArgument for texts."""
-    specs = {spec.name: spec for spec in version.contract.inputs}
-    if any(artifact.name == VALIDATION_FILE for artifact in version.artifacts):
-        with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-            path = Path(folder, VALIDATION_FILE)
-            client.download_artifact(model, version.name.rsplit("/", 1)[-1], VALIDATION_FILE, path)
-            given = process.rows_of(path).inputs
-        return {
-            name: np.array(values, NUMPY_TYPES.get(specs[name].datatype, np.dtype(object))).reshape(
-                len(values), *specs[name].shape
-            )
-            for name, values in given.items()
-            if name in specs
-        }
-    random, rows = np.random.default_rng(0), {}
-    for name, spec in specs.items():
-        if spec.datatype not in NUMPY_TYPES:
-            raise invalid("version", f"input '{name}' is {spec.datatype}: register rows with it (validation.json)")
-        shape = (_RANDOM_ROWS, *(max(1, size) for size in spec.shape))
-        rows[name] = random.normal(size=shape).astype(NUMPY_TYPES[spec.datatype])
-    return rows
 
 
 def _whole(settings: registry_pb2.ServingSettings) -> registry_pb2.ServingSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from headrace.registry.v1 import registry_pb2
@@ -85,3 +86,27 @@ def list_measurements(
     return (
         yield from list_all(session, methods.LIST_MEASUREMENTS, request, "measurements", timeout_s=timeout, limit=limit)
     )
+
+
+def record_measurements(
+    session: Session,
+    model: str,
+    version: str,
+    digest: str,
+    metrics: Mapping[str, float],
+    *,
+    source: str,
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[registry_pb2.ModelVersion]:
+    """Keep what was measured on a version, as gates of measured values read it; return the version with it.
+
+    It takes the scope `registry.measure`. digest: of the version that was measured: another one of that name is refused
+    with PreconditionFailed. source: what measured; the registry keeps the client's name beside it.
+    """
+    request = registry_pb2.RecordMeasuredMetricsRequest(
+        name=f"models/{model}/versions/{version}",
+        digest=digest,
+        metrics=[registry_pb2.Metric(name=name, value=value) for name, value in metrics.items()],
+        source_process=source,
+    )
+    return (yield from invoke(session, methods.RECORD_MEASUREMENTS, request, timeout_s=timeout)).version
