@@ -28,6 +28,8 @@ from tests.kit.stores import home_for_tests
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 POOLS = (Pool("default", Backend.ONNXRUNTIME), Pool("staging", Backend.SIMULATOR))
+# With time in hand: the machine is busy with other tests.
+CHAIN = ("old=backup:v1,left=200ms", 'constant:{"scores": [0, 0, 0]}')
 QUICK = ("--seconds", "4", "--rate", "20", "--deadline", "500ms", "--yes")
 
 
@@ -67,7 +69,7 @@ def test_a_version_is_promoted_after_its_game_day_and_not_before(headrace: Headr
     assert headrace(*command, code=4)["error"]["reason"] == "NOT_IN_STAGING"
     headrace("models", "promote", headrace.model, "v2", "--to", "staging")
     assert headrace(*command, code=4)["error"]["reason"] == "NO_FALLBACK"
-    headrace("routes", "fallback", "set", headrace.model, "old=backup:v1", 'constant:{"scores": [0, 0, 0]}')
+    headrace("routes", "fallback", "set", headrace.model, *CHAIN)
     refused = headrace("models", "promote", headrace.model, "v2", code=4)["error"]
     assert refused["violations"][0]["field"] == "gates.game_day"
     assert f"headrace game-day {version} --simulator HOST:PORT" in refused["remedy"]

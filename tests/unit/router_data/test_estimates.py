@@ -76,3 +76,26 @@ def test_pools_are_told_apart_and_their_number_is_bounded(monkeypatch):
     for version in ("v2", "v3"):
         estimates.of(version, "default")
     assert estimates.of("v1", "default").needs_s() == 0.0
+
+
+@pytest.mark.parametrize("late", [1, 10, 100])
+def test_one_quick_answer_to_a_request_that_finds_out_ends_a_slow_spell_however_long_it_was(late: int):
+    latency = Latency()
+    for at in range(100):
+        latency.add(0.005, 0.0, 1.0 + at / 100)
+    for at in range(late):
+        latency.add_late(0.5, 2.0 + at)
+    now = 2.0 + late + RENEW_S
+    assert latency.renews(now)
+    latency.add(0.005, 0.0, now)
+    assert latency.needs_s() < 0.02
+
+
+def test_a_request_that_finds_out_that_a_version_is_still_slow_keeps_the_others_away():
+    latency = Latency()
+    for at in range(10):
+        latency.add_late(0.5, 1.0 + at)
+    assert latency.renews(20.0)
+    latency.add(0.5, 0.0, 20.5)
+    assert latency.needs_s() > 0.5
+    assert not latency.renews(21.0)

@@ -138,7 +138,10 @@ def _errors(result: PhaseResult, bounds: Bounds) -> list[str]:
     if failed <= bounds.error_share * result.requests:
         return []
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(result.errors.items()))
-    return [f"{failed} of {result.requests} requests got no answer ({reasons}); {bounds.error_share:.1%} may"]
+    found = [f"{failed} of {result.requests} requests got no answer ({reasons}); {bounds.error_share:.1%} may"]
+    if "DEADLINE_EXCEEDED" in result.errors and result.steps:
+        found.append("fallbacks were asked too late for some: leave them more time, as in `backup:v1,left=100ms`")
+    return found
 
 
 def complete(phases: Sequence[PhaseResult]) -> bool:

@@ -19,22 +19,24 @@ class Latency:
     """What is known of the answers of one version in one pool. Seconds throughout.
 
     mean_s, deviation_s: from being sent to the answer, without the wait in the queue. late_s: the 95th percentile, with
-    it. measured_at: on the loop's clock.
+    it. measured_at: on the loop's clock. known: whether mean and deviation go on from what they are.
     """
 
-    __slots__ = ("deviation_s", "late_s", "mean_s", "measured_at")
+    __slots__ = ("deviation_s", "known", "late_s", "mean_s", "measured_at")
 
     def __init__(self) -> None:
         self.mean_s = 0.0
         self.deviation_s = 0.0
         self.late_s = 0.0
         self.measured_at = 0.0
+        self.known = False
 
     def add(self, took_s: float, queue_s: float, now: float) -> None:
         """Take one answer into account: how long it took in all, and how much of that it waited in the queue."""
         own_s = took_s - queue_s if took_s > queue_s else 0.0
-        if not self.measured_at:
-            self.mean_s, self.deviation_s, self.late_s = own_s, own_s / 2, took_s * 1.5
+        if not self.known:
+            self.mean_s, self.deviation_s, self.known = own_s, own_s / 2, True
+            self.late_s = self.late_s or took_s * 1.5
         off_s = own_s - self.mean_s
         self.mean_s += WEIGHT * off_s
         self.deviation_s += WEIGHT * ((off_s if off_s > 0.0 else -off_s) - self.deviation_s)
@@ -51,10 +53,14 @@ class Latency:
         return self.mean_s + DEVIATIONS * self.deviation_s
 
     def renews(self, now: float) -> bool:
-        """Return whether one request may try what the estimate advises against; for others it counts as measured."""
+        """Return whether one request may try what the estimate advises against; for others it counts as measured.
+
+        What it finds takes the place of mean and deviation: one measurement in so long would take minutes to outweigh
+        what a slow spell has left there.
+        """
         if now - self.measured_at < RENEW_S:
             return False
-        self.measured_at = now
+        self.measured_at, self.known = now, False
         return True
 
 
