@@ -3,6 +3,7 @@ loop. Envoy, its module and its filter are not there; callables that do nothing 
 
 python -m benchmarks.hit             by Predict; --protocol infer or --protocol json for the others
 python -m benchmarks.hit --recording     what it costs more to record every prediction and to count for the monitor
+python -m benchmarks.hit --limited       what it costs more under a rate limit, with Valkey in both cases
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+from headrace.monitor.v1 import ingest_pb2, usage_pb2
 from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
+from headrace_router.data.checked_file import CheckedFile
 from headrace_router.data.envoy_service import transport_of
+from headrace_router.data.rate_limits import following
 from headrace_router.data.service import start
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
@@ -40,6 +44,7 @@ from tests.kit.batcher import FakeBatcher
 from tests.kit.control import FakeControl, resolved_version, table
 from tests.kit.inference import pb2
 from tests.kit.issuer import AUDIENCE, ISSUER, Issuer, write_jwks
+from tests.kit.valkey_process import ValkeyProcess
 
 VERSION = resolved_version(
     "digits",
@@ -64,13 +69,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--protocol", choices=("predict", "infer", "json"), default="predict")
     parser.add_argument("--recording", action="store_true", help="in turn with and without a monitor to report to")
+    parser.add_argument("--limited", action="store_true", help="in turn without and under a rate limit")
     parser.add_argument("--requests", type=int, default=20_000, help=f"in each of {ROUNDS} rounds")
     options = parser.parse_args()
     set_up_logs("benchmark", level="error", log_format="json")
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as scratch:
         if options.recording:
             with sink() as monitor:
-                uvloop.run(compare(options.protocol, options.requests, Path(scratch), monitor))
+                how = {"monitor_target": monitor}
+                uvloop.run(compare(options.protocol, options.requests, Path(scratch), {}, how, "with a monitor"))
+        elif options.limited:
+            with sink() as monitor:
+                uvloop.run(compare_limited(options.protocol, options.requests, Path(scratch), monitor))
         else:
             uvloop.run(measure(options.protocol, options.requests, Path(scratch)))
 
@@ -90,23 +100,37 @@ async def measure(protocol: str, count: int, scratch: Path) -> None:
     print(f"{task:6.1f} µs more for task and loop, which a callable that does nothing has too")
 
 
-async def compare(protocol: str, count: int, scratch: Path, monitor: str) -> None:
-    """Do so in turn with and without a monitor, and print the difference. What is encoded and sent later counts too."""
-    (scratch / "with").mkdir()
+async def compare_limited(protocol: str, count: int, scratch: Path, monitor: str) -> None:
+    """Compare with a client under a rate limit that it never reaches, whose tokens come from a real Valkey."""
+    limit = usage_pb2.RateLimit(
+        name="rateLimits/l", client="*", model="digits", requests_per_second=100_000, burst=1_000_000
+    )
+    told = ingest_pb2.ReportCountersResponse.RateLimits(revision="r", rate_limits=[limit])
+    CheckedFile(scratch / "with" / following.FILE, following.MAGIC, following.MAX_BYTES).write(told.SerializeToString())
+    async with ValkeyProcess.running() as valkey:
+        how = {"monitor_target": monitor, "valkey_url": valkey.url}
+        await compare(protocol, count, scratch, how, how, "under a rate limit")
+
+
+async def compare(
+    protocol: str, count: int, scratch: Path, how: Mapping[str, Any], with_how: Mapping[str, Any], what: str
+) -> None:
+    """Do so in turn with two data planes, and print the difference. What is encoded and sent later counts too."""
+    (scratch / "with").mkdir(exist_ok=True)
     async with (
-        transport_between_fakes(scratch) as (plain, issuer),
-        transport_between_fakes(scratch / "with", monitor_target=monitor) as (recording, other_issuer),
+        transport_between_fakes(scratch, **how) as (plain, issuer),
+        transport_between_fakes(scratch / "with", **with_how) as (other, other_issuer),
     ):
-        of_plain, of_recording = asking(plain, protocol, issuer), asking(recording, protocol, other_issuer)
+        of_plain, of_other = asking(plain, protocol, issuer), asking(other, protocol, other_issuer)
         await answered(of_plain)
-        await answered(of_recording)
+        await answered(of_other)
         without, with_it = [], []
         for _ in range(ROUNDS):
             without.append(await cost_us(of_plain, count, settle_s=SETTLE_S))
-            with_it.append(await cost_us(of_recording, count, settle_s=SETTLE_S))
+            with_it.append(await cost_us(of_other, count, settle_s=SETTLE_S))
     more = statistics.median(one - other for one, other in zip(with_it, without, strict=True))
-    print(f"{statistics.median(without):6.2f} µs a request, {protocol}, task and loop included, without a monitor")
-    print(f"{more:6.2f} µs more with one ({min(with_it) - min(without):.2f} between the best rounds)")
+    print(f"{statistics.median(without):6.2f} µs a request, {protocol}, task and loop included, without")
+    print(f"{more:6.2f} µs more {what} ({min(with_it) - min(without):.2f} between the best rounds)")
 
 
 async def cost_us(ask: Ask, count: int, *, settle_s: float = 0.0) -> float:

@@ -1,11 +1,11 @@
-"""An installation as a file describes it, who used its batchers, and a budget, on the whole stack."""
+"""An installation as a file describes it, who used its batchers, a budget and a rate limit, on the whole stack."""
 
 from __future__ import annotations
 
 import pytest
 from headrace_servicekit.testing import eventually
 
-from tests.kit.headrace_cli import Headrace
+from tests.kit.headrace_cli import ROWS, Headrace
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -25,6 +25,8 @@ alert_rules:
     {{model: {model}, signal: error_rate, above: 0.5, hold: 60s, severity: SEVERITY_HIGH}}
 budgets:
   {model}: {{client: nobody-yet, model: {model}, period: PERIOD_HOUR, compute_s: 5}}
+rate_limits:
+  {model}: {{client: nobody-yet, model: {model}, requests_per_second: 5, outage: OUTAGE_CLOSED}}
 """
 
 
@@ -35,7 +37,7 @@ async def test_what_a_file_describes_is_planned_made_once_and_changed_where_it_d
 
     planned = {one["name"]: one for one in headrace("plan", str(file), "--check", code=4)["changes"]}
     assert set(planned) == {
-        f"models/{model}", f"routes/{model}", f"alertRules/{model}", f"budgets/{model}"
+        f"models/{model}", f"routes/{model}", f"alertRules/{model}", f"budgets/{model}", f"rateLimits/{model}"
     }  # fmt: skip
     assert planned[f"routes/{model}"]["moved_share"] == pytest.approx(0.1)
     unasked = headrace.run("apply", str(file), "--json")
@@ -67,3 +69,27 @@ async def test_what_a_file_describes_is_planned_made_once_and_changed_where_it_d
     assert {one["pool"] for one in pools} >= {"default"}
     headrace("usage", "budgets", "delete", model)
     assert model not in str(headrace("usage", "budgets", "list"))
+
+
+async def test_a_rate_limit_holds_at_the_front_door_within_seconds_and_is_lifted_with_it(
+    headrace: Headrace,
+):
+    headrace.two_versions(production="v1")
+    model = headrace.model
+    made = headrace("usage", "limits", "set", model, "--client", "*", "--model", model, "--per-second", "0.01")
+    assert (made["client"], made["requestsPerSecond"]) == ("*", 0.01)
+
+    async def refused() -> str:
+        answer = headrace.run("predict", model, "--rows", ROWS, "--json")
+        return answer.output if answer.exit_code else ""
+
+    told = await eventually(refused, within=30, every=0.5)
+    assert "RATE_LIMITED" in told
+    assert "headrace usage limits list" in told, "and what to do about it"
+    assert model in str(headrace("usage", "limits", "list"))
+    headrace("usage", "limits", "delete", model)
+
+    async def answered() -> bool:
+        return not await refused()
+
+    await eventually(answered, within=30, every=0.5)

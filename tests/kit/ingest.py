@@ -45,7 +45,7 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
     refuse: the status of every answer; None takes what comes. lose: so many answers are lost: what comes is stored, and
     the caller is told UNAVAILABLE. going: while it is cleared, calls hang. received: batches as they came, repeated
     ones too. stored: by process and number. reports: of counters, those that were taken. pairs: of shadows, likewise.
-    budgets: told with each answer to a report of counters.
+    budgets, rate_limits: told with each answer to a report of counters, these where the data plane has others.
     """
 
     def __init__(self) -> None:
@@ -59,6 +59,7 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
         self.reports: list[ingest_pb2.ReportCountersRequest] = []
         self.pairs: list[ingest_pb2.ShadowPair] = []
         self.budgets: ingest_pb2.ReportCountersResponse.BudgetOverruns | None = None
+        self.rate_limits: ingest_pb2.ReportCountersResponse.RateLimits | None = None
         self._server: grpc.aio.Server | None = None
 
     @classmethod
@@ -103,7 +104,10 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
         await self._agree(context)
         self.reports.append(request)
         await self._answer(context)
-        return ingest_pb2.ReportCountersResponse(budgets=self.budgets)
+        limits = self.rate_limits
+        if limits is not None and limits.revision == request.rate_limits_revision:
+            limits = None
+        return ingest_pb2.ReportCountersResponse(budgets=self.budgets, rate_limits=limits)
 
     async def ReportShadowPairs(self, request, context):
         await self._agree(context)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import selectors
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -37,6 +36,7 @@ from headrace_servicekit.errors import Code, ServiceError, error_for
 from tests.kit.control import table
 from tests.kit.pipelines import NUMPY, Run, onnx_run
 from tests.kit.recording import answered
+from tests.kit.virtual_time import virtual_loop
 
 VECTOR = (4,)
 
@@ -364,29 +364,6 @@ def decoded(datatype: str, shape: tuple[int, ...], content: bytes) -> np.ndarray
         texts.append(content[at + 4 : end].decode())
         at = end
     return np.array(texts, np.object_).reshape(shape)
-
-
-class _Skipping(selectors.DefaultSelector):
-    """Waits for nothing: the time that would have passed is counted instead."""
-
-    skipped_s = 0.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        found = super().select(0)
-        if not found and timeout is not None:
-            self.skipped_s += timeout
-        return found
-
-
-class _VirtualLoop(asyncio.SelectorEventLoop):
-    def __init__(self, selector: _Skipping) -> None:
-        super().__init__(selector)
-        self.time: Callable[[], float] = lambda: 1000.0 + selector.skipped_s  # type: ignore[method-assign]
-
-
-def virtual_loop() -> asyncio.AbstractEventLoop:
-    """Return an event loop whose time passes only while everybody waits."""
-    return _VirtualLoop(_Skipping())
 
 
 def edges(*sources: tuple[str, str, str]) -> tuple[Edge, ...]:

@@ -158,6 +158,9 @@ GET_IDLE_TIME = Method(_USAGE + "GetIdleTime", usage.GetIdleTimeRequest, usage.G
 PUT_BUDGET = Method(_USAGE + "PutBudget", usage.PutBudgetRequest, usage.PutBudgetResponse)
 LIST_BUDGETS = Method(_USAGE + "ListBudgets", usage.ListBudgetsRequest, usage.ListBudgetsResponse)
 DELETE_BUDGET = Method(_USAGE + "DeleteBudget", usage.DeleteBudgetRequest, usage.DeleteBudgetResponse)
+PUT_RATE_LIMIT = Method(_USAGE + "PutRateLimit", usage.PutRateLimitRequest, usage.PutRateLimitResponse)
+LIST_RATE_LIMITS = Method(_USAGE + "ListRateLimits", usage.ListRateLimitsRequest, usage.ListRateLimitsResponse)
+DELETE_RATE_LIMIT = Method(_USAGE + "DeleteRateLimit", usage.DeleteRateLimitRequest, usage.DeleteRateLimitResponse)
 
 RECORD_OUTCOMES = Method(_OUTCOMES + "RecordOutcomes", outcome.RecordOutcomesRequest, outcome.RecordOutcomesResponse)
 

@@ -1,4 +1,4 @@
-"""Files that say how an installation should be: models, routes, alert rules, budgets and scaling policies, by name.
+"""Files that say how an installation should be: models, routes, alert rules, limits and scaling policies, by name.
 
 A resource is written with the fields of the API, in YAML; `state_differences` says what of it is otherwise.
 """
@@ -50,6 +50,7 @@ KINDS = (
         frozenset({"name", "aliases", "production_version", "epoch", "etag", "create_time", "update_time"}),
     ),
     Kind("budgets", usage_pb2.Budget, "budgets/{}", frozenset({"name"})),
+    Kind("rate_limits", usage_pb2.RateLimit, "rateLimits/{}", frozenset({"name"})),
     Kind("alert_rules", alert_pb2.AlertRule, "alertRules/{}", frozenset({"name"})),
     Kind("pools", policy_pb2.ScalingPolicy, "pools/{}/policy", frozenset({"name", "etag", "revision"})),
     Kind(

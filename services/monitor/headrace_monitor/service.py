@@ -50,7 +50,7 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
         predictions=log.ingestion,
         pairs=shadows.intake,
         usage=usage.store,
-        budgets=usage.budgets,
+        limits=usage.limits,
     )
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest, server)
     experiments = await open_experiments(runtime, server, database, log.reader, queries, files)

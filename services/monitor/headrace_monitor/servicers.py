@@ -21,7 +21,7 @@ from headrace_monitor.shadow.rpcs import ShadowRpcs
 from headrace_monitor.shadow.taking import PairIntake
 from headrace_monitor.times import span_of, whole_minutes
 from headrace_monitor.usage import convert as usage_convert
-from headrace_monitor.usage.enforcing import BudgetWatch
+from headrace_monitor.usage.enforcing import ClientLimits
 from headrace_monitor.usage.store import UsageStore
 
 
@@ -97,7 +97,7 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
 
 
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
-    """IngestService over what takes counters, predictions, pairs of answers and usage; budgets: told with each answer.
+    """IngestService over what takes counters, predictions, pairs of answers and usage; limits: told to data planes.
 
     A method that is not here is UNIMPLEMENTED.
     """
@@ -109,14 +109,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         predictions: Ingestion,
         pairs: PairIntake,
         usage: UsageStore,
-        budgets: BudgetWatch,
+        limits: ClientLimits,
     ) -> None:
         self._counters, self._predictions, self._pairs = counters, predictions, pairs
-        self._usage, self._budgets = usage, budgets
+        self._usage, self._limits = usage, limits
 
     async def ReportCounters(self, request, context):
         await self._counters.take(request)
-        return ingest_pb2.ReportCountersResponse(budgets=self._budgets.overruns)
+        return self._limits.told(request.rate_limits_revision)
 
     async def ReportUsage(self, request, context):
         await self._usage.add(usage_convert.report(request))

@@ -79,5 +79,10 @@ def request_key(incarnation: str, request_id: str) -> bytes:
     return f"r:{incarnation}:{request_id}".encode()
 
 
+def rate_limit_key(incarnation: str, limit: str, client: str) -> bytes:
+    """Return the key that says when a client's bucket of a rate limit is full again, in microseconds of Unix time."""
+    return f"l:{incarnation}:{limit}:{client}".encode()
+
+
 def _checksum(key: bytes, header: bytes, outputs: bytes) -> int:
     return crc32(outputs, crc32(header, crc32(key)))

@@ -21,6 +21,7 @@ from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.lookup.parts import Rest
 from headrace_router.data.messages import Answer, Call
 from headrace_router.data.predictor import Predictor
+from headrace_router.data.rate_limits.limiting import RateLimiter
 from headrace_router.data.refusals import answer_cut_off
 from headrace_router.data.routes.tables import Tables
 from headrace_router.data.served import ServedVersion
@@ -79,8 +80,9 @@ class Predicting:
         chain = FallbackChain(
             self.bench.lookup, Prospects(), RetryBudget(0.0, 100.0), DegradedAnswers(), max_rows=64, now=now
         )
+        unlimited = RateLimiter(None, lambda: "", processes=1, loop=self.bench.loop)  # type: ignore[arg-type]
         self.predictor = Predictor(
-            *(tables, chain, Counters(now), AccessLog(1, 1000), self.explained, Budgets()),
+            *(tables, chain, Counters(now), AccessLog(1, 1000), self.explained, Budgets(), unlimited),
             new_id=lambda: f"p-{next(ids)}",
             max_rows=64,
             loop=self.bench.loop,  # type: ignore[arg-type]

@@ -30,8 +30,9 @@ _files = click.argument(
 def plan(client: Client, output: Output, files: tuple[Path, ...], check: bool) -> None:
     """Show what has to change so that the installation is as FILEs describe it; nothing is changed.
 
-    A file has the sections models, routes, alert_rules, budgets and pools (scaling policies); in each, resources by
-    their ids, with the fields that the API has. What is not stated stays as it is; null takes a field away.
+    A file has the sections models, routes, alert_rules, budgets, rate_limits and pools (scaling policies); in each,
+    resources by their ids, with the fields that the API has. What is not stated stays as it is; null takes a field
+    away.
 
     \b
     Examples:
@@ -48,6 +49,8 @@ def plan(client: Client, output: Output, files: tuple[Path, ...], check: bool) -
           variants: [{name: production, follow_production: true, weight: 90}, {name: v2, version: v2, weight: 10}]
       budgets:
         research: {client: research, model: "*", period: PERIOD_DAY, compute_s: 3600}
+      rate_limits:
+        research: {client: research, model: fraud, requests_per_second: 100}
     """
     changes = client.plan_changes(read_state(files))
     if output.as_json:

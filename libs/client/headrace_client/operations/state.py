@@ -21,6 +21,8 @@ from headrace_client.state_differences import differences, wanted
 from headrace_client.state_files import Resource
 
 DEFAULT_TIMEOUT_S = 30.0
+# Sections whose resources the API lists, and gives none alone.
+_LISTED = frozenset(("alert_rules", "budgets", "rate_limits"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +45,15 @@ def plan_changes(
     Of a route what a dry run says: who moves, what is waited for, who stands in the way; of a pool what would be
     decided. Raises HeadraceError, for a resource that would be refused too.
     """
-    rules, budgets, found = None, None, []
+    listed: dict[str, dict[str, Message]] = {}
+    found: list[Change] = []
     for resource in resources:
+        section = resource.kind.section
+        if section in _LISTED and section not in listed:
+            listed[section] = yield from _all(session, section, timeout)
         present: Message | None
-        if resource.kind.message is alert_pb2.AlertRule:
-            if rules is None:
-                listed: Any = yield from invoke(
-                    session, methods.LIST_ALERT_RULES, alert_pb2.ListAlertRulesRequest(), timeout_s=timeout
-                )
-                rules = {one.name: one for one in listed.rules}
-            present = rules.get(resource.name)
-        elif resource.kind.message is usage_pb2.Budget:
-            if budgets is None:
-                listed = yield from invoke(
-                    session, methods.LIST_BUDGETS, usage_pb2.ListBudgetsRequest(), timeout_s=timeout
-                )
-                budgets = {one.budget.name: one.budget for one in listed.budgets}
-            present = budgets.get(resource.name)
+        if section in _LISTED:
+            present = listed[section].get(resource.name)
         else:
             present = yield from _present(session, resource, timeout)
         made = wanted(resource, present)
@@ -92,9 +86,27 @@ def apply_change(
         yield from invoke(session, methods.PUT_ALERT_RULE, alert_pb2.PutAlertRuleRequest(rule=made), timeout_s=timeout)
     elif isinstance(made, usage_pb2.Budget):
         yield from invoke(session, methods.PUT_BUDGET, usage_pb2.PutBudgetRequest(budget=made), timeout_s=timeout)
+    elif isinstance(made, usage_pb2.RateLimit):
+        limited = usage_pb2.PutRateLimitRequest(rate_limit=made)
+        yield from invoke(session, methods.PUT_RATE_LIMIT, limited, timeout_s=timeout)
     else:
         put = autoscaler_pb2.PutPolicyRequest(policy=made)
         yield from invoke(session, methods.PUT_POLICY, put, timeout_s=timeout)
+
+
+def _all(session: Session, section: str, timeout: float) -> Operation[dict[str, Message]]:
+    """Return the resources of a section that are only listed, by name."""
+    answer: Any
+    if section == "alert_rules":
+        answer = yield from invoke(
+            session, methods.LIST_ALERT_RULES, alert_pb2.ListAlertRulesRequest(), timeout_s=timeout
+        )
+        return {one.name: one for one in answer.rules}
+    if section == "budgets":
+        answer = yield from invoke(session, methods.LIST_BUDGETS, usage_pb2.ListBudgetsRequest(), timeout_s=timeout)
+        return {one.budget.name: one.budget for one in answer.budgets}
+    answer = yield from invoke(session, methods.LIST_RATE_LIMITS, usage_pb2.ListRateLimitsRequest(), timeout_s=timeout)
+    return {one.name: one for one in answer.rate_limits}
 
 
 def _present(session: Session, resource: Resource, timeout: float) -> Operation[Message | None]:

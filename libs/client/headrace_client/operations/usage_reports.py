@@ -1,4 +1,4 @@
-"""Who used batchers, what stands idle, and budgets."""
+"""Who used batchers, what stands idle, budgets and rate limits."""
 
 from __future__ import annotations
 
@@ -64,3 +64,23 @@ def delete_budget(session: Session, budget: str, *, timeout: float = DEFAULT_TIM
     """Remove a budget; repeating it is safe."""
     request = usage_pb2.DeleteBudgetRequest(name=f"budgets/{budget}")
     yield from invoke(session, methods.DELETE_BUDGET, request, timeout_s=timeout)
+
+
+def put_rate_limit(
+    session: Session, rate_limit: usage_pb2.RateLimit, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[usage_pb2.RateLimit]:
+    """Make a rate limit, or replace the one of its name; return what is in force."""
+    request = usage_pb2.PutRateLimitRequest(rate_limit=rate_limit)
+    return (yield from invoke(session, methods.PUT_RATE_LIMIT, request, timeout_s=timeout)).rate_limit
+
+
+def list_rate_limits(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[usage_pb2.RateLimit]]:
+    """Return all rate limits."""
+    found = yield from invoke(session, methods.LIST_RATE_LIMITS, usage_pb2.ListRateLimitsRequest(), timeout_s=timeout)
+    return list(found.rate_limits)
+
+
+def delete_rate_limit(session: Session, rate_limit: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
+    """Remove a rate limit; repeating it is safe."""
+    request = usage_pb2.DeleteRateLimitRequest(name=f"rateLimits/{rate_limit}")
+    yield from invoke(session, methods.DELETE_RATE_LIMIT, request, timeout_s=timeout)

@@ -1,1 +1,1 @@
-"""Who uses batchers, what stands idle, and budgets."""
+"""Who uses batchers, what stands idle, budgets and rate limits."""

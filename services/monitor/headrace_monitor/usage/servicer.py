@@ -13,14 +13,15 @@ from headrace_monitor.times import DAY
 from headrace_monitor.usage import convert
 from headrace_monitor.usage.decisions.budgets import period_at
 from headrace_monitor.usage.decisions.idle import idle_pool
+from headrace_monitor.usage.rate_limits import RateLimitStore
 from headrace_monitor.usage.store import UsageStore, sees
 
 
 class UsageServicer(usage_pb2_grpc.UsageServiceServicer):
-    """UsageService over its store."""
+    """UsageService over its stores."""
 
-    def __init__(self, store: UsageStore, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: UsageStore, rate_limits: RateLimitStore, clock: Clock) -> None:
+        self._store, self._rate_limits, self._clock = store, rate_limits, clock
 
     async def GetUsage(self, request, context):
         span = convert.whole_hours(request.range, self._clock.now(), unset=DAY)
@@ -39,7 +40,7 @@ class UsageServicer(usage_pb2_grpc.UsageServiceServicer):
 
     async def PutBudget(self, request, context):
         budget = convert.budget(request.budget)
-        if not sees(identity(), budget):
+        if not sees(identity(), budget.model):
             raise model_not_found(budget.model)
         await self._store.put(budget, identity())
         return usage_pb2.PutBudgetResponse(budget=convert.to_budget(budget))
@@ -51,10 +52,27 @@ class UsageServicer(usage_pb2_grpc.UsageServiceServicer):
             budgets=[
                 convert.to_spent(one, budgets, spent[one.period], period_at(one.period, now))
                 for one in budgets
-                if sees(identity(), one)
+                if sees(identity(), one.model)
             ]
         )
 
     async def DeleteBudget(self, request, context):
         await self._store.delete(convert.budget_name(request.name, "name"), identity())
         return usage_pb2.DeleteBudgetResponse()
+
+    async def PutRateLimit(self, request, context):
+        limit = convert.rate_limit(request.rate_limit)
+        if not sees(identity(), limit.model):
+            raise model_not_found(limit.model)
+        await self._rate_limits.put(limit, identity())
+        return usage_pb2.PutRateLimitResponse(rate_limit=convert.to_rate_limit(limit))
+
+    async def ListRateLimits(self, request, context):
+        known = await self._rate_limits.all()
+        return usage_pb2.ListRateLimitsResponse(
+            rate_limits=[convert.to_rate_limit(one) for one in known if sees(identity(), one.model)]
+        )
+
+    async def DeleteRateLimit(self, request, context):
+        await self._rate_limits.delete(convert.rate_limit_name(request.name, "name"), identity())
+        return usage_pb2.DeleteRateLimitResponse()

@@ -159,13 +159,13 @@ def _with(spent: Spent, rows: Sequence[Any]) -> Spent:
 async def _hold(connection: Any, name: str, caller: Identity) -> None:
     """Keep a budget from others while it is changed. Raises NotFound for one that the caller may not see."""
     row = await connection.fetchrow(_SQL["budget"], name)
-    if row is not None and not sees(caller, _budget(row)):
+    if row is not None and not sees(caller, row["model"]):
         raise model_not_found(row["model"])
 
 
-def sees(caller: Identity, budget: Budget) -> bool:
-    """Return whether a caller may see a budget: that of all models is for who sees all."""
-    return caller.models is None if budget.model == EVERY_MODEL else caller.sees(budget.model)
+def sees(caller: Identity, model: str) -> bool:
+    """Return whether a caller may see what is set for a model: what is for all models is for who sees all."""
+    return caller.models is None if model == EVERY_MODEL else caller.sees(model)
 
 
 def _budget(row: Any) -> Budget:

@@ -12,7 +12,8 @@ from headrace_servicekit.server import Server
 
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database
-from headrace_monitor.usage.enforcing import EVERY_S, BudgetWatch
+from headrace_monitor.usage.enforcing import EVERY_S, ClientLimits
+from headrace_monitor.usage.rate_limits import RateLimitStore
 from headrace_monitor.usage.servicer import UsageServicer
 from headrace_monitor.usage.store import UsageStore
 
@@ -24,25 +25,25 @@ class KnownUsage:
     """What the RPCs between services need."""
 
     store: UsageStore
-    budgets: BudgetWatch
+    limits: ClientLimits
 
 
 def open_usage(runtime: Runtime[MonitorSettings], server: Server, database: Database) -> KnownUsage:
-    """Serve UsageService, follow budgets, and expire old usage."""
+    """Serve UsageService, follow budgets and rate limits, and expire old usage."""
     settings, clock = runtime.settings, runtime.clock
-    store = UsageStore(database)
-    watch = BudgetWatch(store)
-    usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(store, clock), server)
+    store, rate_limits = UsageStore(database), RateLimitStore(database)
+    limits = ClientLimits(store, rate_limits)
+    usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(store, rate_limits, clock), server)
 
     async def follow() -> None:
         await database.there.wait()
-        await periodic("follow budgets", watch.step, every_s=EVERY_S, clock=clock)
+        await periodic("follow limits", limits.step, every_s=EVERY_S, clock=clock)
 
     async def expire() -> None:
         await database.there.wait()
         age = timedelta(days=settings.usage_retention_d)
         await periodic("expire usage", lambda: store.expire(age), every_s=EXPIRE_S, clock=clock)
 
-    runtime.loop("follow budgets", follow)
+    runtime.loop("follow limits", follow)
     runtime.loop("expire usage", expire)
-    return KnownUsage(store, watch)
+    return KnownUsage(store, limits)

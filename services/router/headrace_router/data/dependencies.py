@@ -31,6 +31,7 @@ from headrace_router.data.lookup.step_cache import StepCache
 from headrace_router.data.lookup.valkey.store import StoreClock, Valkey
 from headrace_router.data.pipelines.online import PipelineOnline
 from headrace_router.data.predictor import Predictor
+from headrace_router.data.rate_limits.limiting import RateLimiter
 from headrace_router.data.reporting.reporting import Reporting
 from headrace_router.data.routes.last_known_good import LastKnownGood
 from headrace_router.data.routes.watch import COMPONENT, Watcher
@@ -107,14 +108,14 @@ async def kept_explanations(runtime: Runtime[DataSettings], watcher: Watcher) ->
     return explanations
 
 
-def cache_layers(runtime: Runtime[DataSettings], counts: Counts) -> Layers:
+def cache_layers(runtime: Runtime[DataSettings], counts: Counts, store: Valkey | None) -> Layers:
     """Return the layers of the cache: this process's memory, and Valkey."""
     settings = runtime.settings
     memory = Memory(settings.cache_memory_bytes, settings.cache_max_entry_bytes)
     runtime.metrics.register(LookupMetrics(counts, memory))
     return Layers(
         memory,
-        _store(runtime, counts),
+        store,
         counts,
         max_entry_bytes=settings.cache_max_entry_bytes,
         now=asyncio.get_running_loop().time,
@@ -171,7 +172,8 @@ def answers_in_parts(runtime: Runtime[DataSettings], online: PipelineOnline) -> 
     return in_parts
 
 
-def _store(runtime: Runtime[DataSettings], counts: Counts) -> Valkey | None:
+def store(runtime: Runtime[DataSettings], counts: Counts) -> Valkey | None:
+    """Return Valkey, None without one. Readiness does not depend on it."""
     settings, loop = runtime.settings, asyncio.get_running_loop()
     address = settings.valkey()
     if address is None:
@@ -189,6 +191,18 @@ def _store(runtime: Runtime[DataSettings], counts: Counts) -> Valkey | None:
     runtime.health.add("valkey", required=False)
     runtime.loop("valkey", valkey.run)
     return valkey
+
+
+def rate_limiter(runtime: Runtime[DataSettings], store: Valkey | None, watcher: Watcher) -> RateLimiter:
+    """Return what holds clients to their requests a second."""
+    limiter = RateLimiter(
+        store,
+        lambda: watcher.tables.incarnation,
+        processes=runtime.settings.processes,
+        loop=asyncio.get_running_loop(),
+    )
+    runtime.metrics.register(limiter)
+    return limiter
 
 
 def serve_rest(

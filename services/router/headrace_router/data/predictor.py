@@ -20,6 +20,7 @@ from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.layouts import Layout, check_contents
 from headrace_router.data.lookup.parts import following
 from headrace_router.data.messages import Answer, Call, Request, Rest
+from headrace_router.data.rate_limits.limiting import RateLimiter
 from headrace_router.data.refusals import (
     BUDGET_SPENT,
     answers_in_parts,
@@ -74,6 +75,7 @@ class Predictor:
         access_log: AccessLog,
         explanations: Explanations,
         budgets: Budgets,
+        rate_limits: RateLimiter,
         *,
         record: Record | None = None,
         copy: Record | None = None,
@@ -82,7 +84,8 @@ class Predictor:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._tables, self._chain, self._counters, self._access_log = tables, chain, counters, access_log
-        self._explanations, self._budgets, self._record, self._copy = explanations, budgets, record, copy
+        self._explanations, self._budgets, self._rate_limits = explanations, budgets, rate_limits
+        self._record, self._copy = record, copy
         self._new_id, self._max_rows, self._loop = new_id, max_rows, loop
         self._now, self._clock = loop.time, counters.clock
 
@@ -140,8 +143,14 @@ class Predictor:
             call = replace(call, deadline=min(call.deadline, self._now() + request.timeout_s))
         try:
             table = self._table(request, call)
-        except ServiceError as error:
-            self._failed(call, Key("", "", "", 0, error.code), error)
+            if self._rate_limits.limited:
+                waits = self._rate_limits.take(call.caller.client, request.model)
+                if waits is not None:
+                    await waits
+                    table = self._table(request, call)  # by now there may be another one
+        except BaseException as error:
+            # What is beyond a client's rate is its own: no alert or rollout of the model is to hear of it.
+            self._failed(call, Key("", "", "", 0, _code_of(error)), error)
             raise
         table.open += 1
         variant: Variant | None = None
@@ -171,7 +180,7 @@ class Predictor:
         except BaseException as error:
             code = _code_of(error)
             if isinstance(error, ServiceError) and error.reason == BUDGET_SPENT:
-                # The client's own, as its rate is: no alert or rollout of the model is to hear of it.
+                # As what is beyond its rate: the client's own.
                 self._failed(call, Key("", "", "", 0, code), error)
                 raise
             if variant is not None and code in FAULTS:

@@ -68,6 +68,27 @@ def budget_spent(client: str, ends_in_s: float) -> ServiceError:
     )
 
 
+def rate_limited(limit: str, client: str, model: str, per_s: float, next_s: float) -> ServiceError:
+    """Return the error for a request beyond a client's rate limit. model: `*` for a limit of all together."""
+    asked = "all models together" if model == "*" else f"model '{model}'"
+    return ResourceExhausted(
+        f"client '{client}' may send {per_s:g} requests a second to {asked} (rate limit '{limit}')",
+        reason="RATE_LIMITED",
+        metadata={"rate_limit": limit},
+        retry_after_s=max(next_s, 0.001),
+    )
+
+
+def rate_limit_unavailable(limit: str) -> ServiceError:
+    """Return the error for a request under a rate limit that is closed while nobody knows what others have sent."""
+    return Unavailable(
+        f"requests cannot be counted now, and rate limit '{limit}' lets none through then",
+        reason="RATE_LIMIT_UNAVAILABLE",
+        metadata={"rate_limit": limit},
+        retry_after_s=RETRY_AFTER_S,
+    )
+
+
 def no_backend(pool: str) -> ServiceError:
     """Return the error for a request that no batcher of its pool can take now."""
     return Unavailable(

@@ -54,9 +54,11 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     degraded, counts = DegradedAnswers(), Counts()
     explanations = await dependencies.kept_explanations(runtime, watcher)
     monitor = await monitoring.monitor_ingest(runtime)
-    budgets = Budgets()
-    reporting = await monitoring.begin_reporting(runtime, counters, budgets, monitor)
-    layers = dependencies.cache_layers(runtime, counts)
+    store = dependencies.store(runtime, counts)
+    budgets, rate_limits = Budgets(), dependencies.rate_limiter(runtime, store, watcher)
+    limits = await monitoring.client_limits(runtime, budgets, rate_limits)
+    reporting = await monitoring.begin_reporting(runtime, counters, limits, monitor)
+    layers = dependencies.cache_layers(runtime, counts, store)
     online = dependencies.pipelines(runtime, pools, reporting, layers.memory)
     await dependencies.wake_pools(runtime, pools)
     prospects = PipelineProspects(pools.endpoints)
@@ -74,6 +76,7 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
         access_log,
         explanations,
         budgets,
+        rate_limits,
         record=reporting.record if reporting is not None else None,
         copy=shadowing.consider if shadowing is not None else None,
         new_id=new_id,

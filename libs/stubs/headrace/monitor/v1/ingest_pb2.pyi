@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ReportCountersRequest(_message.Message):
-    __slots__ = ("data_plane", "process", "sequence", "report_time", "series", "dropped", "erring_units", "final", "refused_units")
+    __slots__ = ("data_plane", "process", "sequence", "report_time", "series", "dropped", "erring_units", "final", "refused_units", "rate_limits_revision")
     DATA_PLANE_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class ReportCountersRequest(_message.Message):
     ERRING_UNITS_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
     REFUSED_UNITS_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMITS_REVISION_FIELD_NUMBER: _ClassVar[int]
     data_plane: str
     process: str
     sequence: int
@@ -32,18 +33,28 @@ class ReportCountersRequest(_message.Message):
     erring_units: _containers.RepeatedCompositeFieldContainer[ErringUnits]
     final: bool
     refused_units: _containers.RepeatedCompositeFieldContainer[ErringUnits]
-    def __init__(self, data_plane: _Optional[str] = ..., process: _Optional[str] = ..., sequence: _Optional[int] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., series: _Optional[_Iterable[_Union[CounterSeries, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedPredictions, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., final: _Optional[bool] = ..., refused_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ...) -> None: ...
+    rate_limits_revision: str
+    def __init__(self, data_plane: _Optional[str] = ..., process: _Optional[str] = ..., sequence: _Optional[int] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., series: _Optional[_Iterable[_Union[CounterSeries, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedPredictions, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., final: _Optional[bool] = ..., refused_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., rate_limits_revision: _Optional[str] = ...) -> None: ...
 
 class ReportCountersResponse(_message.Message):
-    __slots__ = ("budgets",)
+    __slots__ = ("budgets", "rate_limits")
     class BudgetOverruns(_message.Message):
         __slots__ = ("overruns",)
         OVERRUNS_FIELD_NUMBER: _ClassVar[int]
         overruns: _containers.RepeatedCompositeFieldContainer[_usage_pb2.BudgetOverrun]
         def __init__(self, overruns: _Optional[_Iterable[_Union[_usage_pb2.BudgetOverrun, _Mapping]]] = ...) -> None: ...
+    class RateLimits(_message.Message):
+        __slots__ = ("revision", "rate_limits")
+        REVISION_FIELD_NUMBER: _ClassVar[int]
+        RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
+        revision: str
+        rate_limits: _containers.RepeatedCompositeFieldContainer[_usage_pb2.RateLimit]
+        def __init__(self, revision: _Optional[str] = ..., rate_limits: _Optional[_Iterable[_Union[_usage_pb2.RateLimit, _Mapping]]] = ...) -> None: ...
     BUDGETS_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
     budgets: ReportCountersResponse.BudgetOverruns
-    def __init__(self, budgets: _Optional[_Union[ReportCountersResponse.BudgetOverruns, _Mapping]] = ...) -> None: ...
+    rate_limits: ReportCountersResponse.RateLimits
+    def __init__(self, budgets: _Optional[_Union[ReportCountersResponse.BudgetOverruns, _Mapping]] = ..., rate_limits: _Optional[_Union[ReportCountersResponse.RateLimits, _Mapping]] = ...) -> None: ...
 
 class CounterSeries(_message.Message):
     __slots__ = ("model", "version", "variant", "served_from", "code", "layer", "fallback_step", "first_bucket", "duration_counts", "duration_sum_s", "rows", "executions", "queue_us", "compute_us", "generation", "priority", "invalid", "degraded")

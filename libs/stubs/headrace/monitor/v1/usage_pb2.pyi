@@ -194,3 +194,63 @@ class BudgetOverrun(_message.Message):
     action: BudgetOverrun.Action
     expire_time: _timestamp_pb2.Timestamp
     def __init__(self, client: _Optional[str] = ..., model: _Optional[str] = ..., action: _Optional[_Union[BudgetOverrun.Action, str]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class RateLimit(_message.Message):
+    __slots__ = ("name", "client", "model", "requests_per_second", "burst", "shadow_mode", "outage")
+    class Outage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OUTAGE_UNSPECIFIED: _ClassVar[RateLimit.Outage]
+        OUTAGE_LOCAL: _ClassVar[RateLimit.Outage]
+        OUTAGE_OPEN: _ClassVar[RateLimit.Outage]
+        OUTAGE_CLOSED: _ClassVar[RateLimit.Outage]
+    OUTAGE_UNSPECIFIED: RateLimit.Outage
+    OUTAGE_LOCAL: RateLimit.Outage
+    OUTAGE_OPEN: RateLimit.Outage
+    OUTAGE_CLOSED: RateLimit.Outage
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    BURST_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_MODE_FIELD_NUMBER: _ClassVar[int]
+    OUTAGE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    client: str
+    model: str
+    requests_per_second: float
+    burst: int
+    shadow_mode: bool
+    outage: RateLimit.Outage
+    def __init__(self, name: _Optional[str] = ..., client: _Optional[str] = ..., model: _Optional[str] = ..., requests_per_second: _Optional[float] = ..., burst: _Optional[int] = ..., shadow_mode: _Optional[bool] = ..., outage: _Optional[_Union[RateLimit.Outage, str]] = ...) -> None: ...
+
+class PutRateLimitRequest(_message.Message):
+    __slots__ = ("rate_limit",)
+    RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    rate_limit: RateLimit
+    def __init__(self, rate_limit: _Optional[_Union[RateLimit, _Mapping]] = ...) -> None: ...
+
+class PutRateLimitResponse(_message.Message):
+    __slots__ = ("rate_limit",)
+    RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    rate_limit: RateLimit
+    def __init__(self, rate_limit: _Optional[_Union[RateLimit, _Mapping]] = ...) -> None: ...
+
+class ListRateLimitsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListRateLimitsResponse(_message.Message):
+    __slots__ = ("rate_limits",)
+    RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
+    rate_limits: _containers.RepeatedCompositeFieldContainer[RateLimit]
+    def __init__(self, rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ...) -> None: ...
+
+class DeleteRateLimitRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteRateLimitResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class UsageServiceStub:
-    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets.
+    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets and rate limits.
     """
 
     def __init__(self, channel):
@@ -60,10 +60,25 @@ class UsageServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteBudgetRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteBudgetResponse.FromString,
                 _registered_method=True)
+        self.PutRateLimit = channel.unary_unary(
+                '/headrace.monitor.v1.UsageService/PutRateLimit',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.PutRateLimitRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.PutRateLimitResponse.FromString,
+                _registered_method=True)
+        self.ListRateLimits = channel.unary_unary(
+                '/headrace.monitor.v1.UsageService/ListRateLimits',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.ListRateLimitsRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.ListRateLimitsResponse.FromString,
+                _registered_method=True)
+        self.DeleteRateLimit = channel.unary_unary(
+                '/headrace.monitor.v1.UsageService/DeleteRateLimit',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteRateLimitRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteRateLimitResponse.FromString,
+                _registered_method=True)
 
 
 class UsageServiceServicer:
-    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets.
+    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets and rate limits.
     """
 
     def GetUsage(self, request, context):
@@ -104,6 +119,31 @@ class UsageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutRateLimit(self, request, context):
+        """PutRateLimit makes a rate limit, or replaces the one of its name. Of two writers the last one counts. It holds within
+        seconds.
+
+        Fails with INVALID_ARGUMENT, reason RATE_LIMIT_INVALID, naming the field; RESOURCE_EXHAUSTED, reason
+        TOO_MANY_RATE_LIMITS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRateLimits(self, request, context):
+        """ListRateLimits lists rate limits by name. Of models that the caller may see.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRateLimit(self, request, context):
+        """DeleteRateLimit removes a rate limit: nobody is held back by it within seconds. Repeating it is safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UsageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -132,6 +172,21 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteBudgetRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteBudgetResponse.SerializeToString,
             ),
+            'PutRateLimit': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutRateLimit,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.PutRateLimitRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.PutRateLimitResponse.SerializeToString,
+            ),
+            'ListRateLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRateLimits,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.ListRateLimitsRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.ListRateLimitsResponse.SerializeToString,
+            ),
+            'DeleteRateLimit': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRateLimit,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteRateLimitRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteRateLimitResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'headrace.monitor.v1.UsageService', rpc_method_handlers)
@@ -141,7 +196,7 @@ def add_UsageServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class UsageService:
-    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets.
+    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets and rate limits.
     """
 
     @staticmethod
@@ -269,6 +324,87 @@ class UsageService:
             '/headrace.monitor.v1.UsageService/DeleteBudget',
             headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteBudgetRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutRateLimit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.UsageService/PutRateLimit',
+            headrace_dot_monitor_dot_v1_dot_usage__pb2.PutRateLimitRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_usage__pb2.PutRateLimitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRateLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.UsageService/ListRateLimits',
+            headrace_dot_monitor_dot_v1_dot_usage__pb2.ListRateLimitsRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_usage__pb2.ListRateLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRateLimit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.UsageService/DeleteRateLimit',
+            headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteRateLimitRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteRateLimitResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, NoReturn, Protocol
 
 import grpc.aio
@@ -32,7 +32,15 @@ RETRY_S, MAX_RETRY_S = 0.1, 5.0
 REPORT_EVERY_S = 1.0
 
 
-Answered = Callable[[ingest_pb2.ReportCountersResponse], object]
+class Learner(Protocol):
+    """What takes the monitor's answers to counters. rate_limits_revision: of those that it knows."""
+
+    @property
+    def rate_limits_revision(self) -> str: ...
+
+    def learn(self, answer: ingest_pb2.ReportCountersResponse) -> None:
+        """Take an answer."""
+        ...
 
 
 class Ingest(Protocol):
@@ -149,10 +157,10 @@ class BatchSender:
 
 
 class CounterSender:
-    """Sends what changed every second. answered: gets the monitor's answers. acknowledged, failed: reports so far."""
+    """Sends what changed every second. learner: takes the monitor's answers. acknowledged, failed: reports so far."""
 
-    def __init__(self, reports: CounterReports, ingest: Ingest, clock: Clock, answered: Answered) -> None:
-        self._reports, self._ingest, self._clock, self._answered = reports, ingest, clock, answered
+    def __init__(self, reports: CounterReports, ingest: Ingest, clock: Clock, learner: Learner) -> None:
+        self._reports, self._ingest, self._clock, self._learner = reports, ingest, clock, learner
         self.acknowledged = self.failed = 0
 
     async def send(self) -> NoReturn:
@@ -185,7 +193,8 @@ class CounterSender:
         await error_of(self._ingest.counters(self._reports.final().message, REPORT_TIMEOUT_S))
 
     async def _report(self, message: ingest_pb2.ReportCountersRequest) -> None:
-        self._answered(await self._ingest.counters(message, REPORT_TIMEOUT_S))
+        message.rate_limits_revision = self._learner.rate_limits_revision
+        self._learner.learn(await self._ingest.counters(message, REPORT_TIMEOUT_S))
 
 
 async def error_of(call: Awaitable[object]) -> ServiceError | None:

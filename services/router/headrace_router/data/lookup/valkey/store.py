@@ -20,7 +20,7 @@ from headrace_servicekit.loops import delay_s
 
 from headrace_router.data.lookup.layers import OnValues
 from headrace_router.data.lookup.metrics import Counts
-from headrace_router.data.lookup.valkey.connection import Address, Command, Connection
+from headrace_router.data.lookup.valkey.connection import Address, Command, Connection, Replies
 from headrace_router.data.lookup.valkey.reads import Get, Mget
 
 log = structlog.get_logger()
@@ -125,6 +125,19 @@ class Valkey:
         self._writes.append(("SET", key, value, "PX", keep_ms))
         self._write_bytes += len(value)
         self._write_soon()
+
+    def ask(self, command: Command, told: Replies) -> bool:
+        """Send a command of another kind, and have `told` called with its reply, None where the connection is lost.
+
+        Return False where there is none. How long to wait for it is for the caller to say.
+        """
+        if self._connection is None:
+            return False
+        try:
+            self._connection.send([command], told)
+        except ConnectionError:
+            return False
+        return True
 
     async def run(self) -> NoReturn:
         """Keep a connection to the store; never returns."""

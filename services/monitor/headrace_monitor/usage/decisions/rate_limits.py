@@ -1,0 +1,58 @@
+"""How many requests a second a client may send, as data planes are told. Pure."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+
+from headrace_servicekit.errors import FieldViolation
+from headrace_servicekit.resource_names import is_id, shown
+
+from headrace_monitor.usage.decisions.budgets import EVERY_MODEL, MAX_CLIENT_CHARS
+
+MAX_RATE_LIMITS = 1_000
+LOWEST, HIGHEST = 0.001, 100_000.0
+MAX_BURST = 1_000_000
+
+
+class Outage(enum.IntEnum):
+    """What holds while data planes cannot count together: numbers as in the API."""
+
+    LOCAL = 1
+    OPEN = 2
+    CLOSED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """Requests a second that a client may send to a model, over all data planes. burst: 0 is one second's worth."""
+
+    name: str
+    client: str
+    model: str
+    requests_per_second: float
+    burst: int
+    shadow_mode: bool
+    outage: Outage
+
+
+def revision(limits: Sequence[RateLimit]) -> str:
+    """Return what tells these rate limits from others."""
+    told = repr([astuple(one) for one in sorted(limits, key=lambda one: one.name)])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def rate_limit_violations(limit: RateLimit) -> Iterator[FieldViolation]:
+    """Yield what is wrong with a rate limit."""
+    if not (0 < len(limit.client) <= MAX_CLIENT_CHARS and limit.client.isprintable()):
+        told = f"name a client, or `*` for each: 1 to {MAX_CLIENT_CHARS} printable characters"
+        yield FieldViolation("rate_limit.client", told)
+    if limit.model != EVERY_MODEL and not is_id(limit.model):
+        yield FieldViolation("rate_limit.model", f"{shown(limit.model)} is not the id of a model, or `*` for all")
+    if not LOWEST <= limit.requests_per_second <= HIGHEST:  # not of what is no number either
+        told = f"must be between {LOWEST:g} and {HIGHEST:,.0f}; `headrace token deny` keeps a client out altogether"
+        yield FieldViolation("rate_limit.requests_per_second", told)
+    if not 0 <= limit.burst <= MAX_BURST:
+        yield FieldViolation("rate_limit.burst", f"must be between 0, which is one second's worth, and {MAX_BURST:,}")

@@ -1,0 +1,63 @@
+"""Rate limits in PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace_servicekit.errors import ResourceExhausted
+from headrace_servicekit.identity import Identity, model_not_found
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.storage.schema import Database
+from headrace_monitor.usage.decisions.rate_limits import MAX_RATE_LIMITS, Outage, RateLimit
+from headrace_monitor.usage.store import sees
+
+_SQL = load_queries("headrace_monitor.usage")
+
+
+class RateLimitStore:
+    """Rate limits by name. Every call raises Unavailable while the database is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def all(self) -> list[RateLimit]:
+        """Return all rate limits, by name."""
+        rows = await self._database.repeatable(lambda connection: connection.fetch(_SQL["rate_limits"]))
+        return [_rate_limit(row) for row in rows]
+
+    async def put(self, limit: RateLimit, caller: Identity) -> None:
+        """Make a rate limit, or replace the one of its name that the caller may see."""
+        async with self._database.transaction() as connection:
+            await _hold(connection, limit.name, caller)
+            if await connection.fetchval(_SQL["count_other_rate_limits"], limit.name) >= MAX_RATE_LIMITS:
+                raise ResourceExhausted(
+                    f"there are {MAX_RATE_LIMITS} rate limits: delete one first",
+                    reason="TOO_MANY_RATE_LIMITS",
+                    retry_after_s=60.0,
+                )
+            await connection.execute(
+                _SQL["put_rate_limit"],
+                *(limit.name, limit.client, limit.model, limit.requests_per_second),
+                *(limit.burst, limit.shadow_mode, int(limit.outage)),
+            )
+
+    async def delete(self, name: str, caller: Identity) -> None:
+        """Remove a rate limit that the caller may see."""
+        async with self._database.transaction() as connection:
+            await _hold(connection, name, caller)
+            await connection.execute(_SQL["delete_rate_limit"], name)
+
+
+async def _hold(connection: Any, name: str, caller: Identity) -> None:
+    """Keep a rate limit from others while it is changed. Raises NotFound for one that the caller may not see."""
+    row = await connection.fetchrow(_SQL["rate_limit"], name)
+    if row is not None and not sees(caller, row["model"]):
+        raise model_not_found(row["model"])
+
+
+def _rate_limit(row: Any) -> RateLimit:
+    return RateLimit(
+        *(row["name"], row["client"], row["model"], row["requests_per_second"]),
+        *(row["burst"], row["shadow_mode"], Outage(row["outage"])),
+    )
