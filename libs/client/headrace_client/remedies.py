@@ -26,7 +26,7 @@ _BY_REASON = {
     "TOO_MANY_BUDGETS": "`headrace usage budgets list` shows them; one for `*` is for every client",
     "RATE_LIMITED": "send less, or again after the time that is told; `headrace usage limits list` shows rate limits",
     "RATE_LIMIT_INVALID": "`headrace usage limits set --help` shows what a rate limit can be",
-    "RATE_LIMIT_UNAVAILABLE": "ask again in a moment; `headrace usage limits set --outage` says what holds meanwhile",
+    "RATE_LIMIT_UNAVAILABLE": "ask again in a moment; `headrace usage limits list` shows what holds in an outage",
     "TOO_MANY_RATE_LIMITS": "`headrace usage limits list` shows them; one for `*` is for every client",
     "REQUEST_ID_REUSED": "take another request id: this one belongs to another write",
     "ARTIFACT_TYPE_REFUSED": "models are ONNX files; further artifacts are .parquet or .json",

@@ -18,12 +18,12 @@ from pathlib import Path
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.commands import Command, Document, Incomplete, option
 from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.postgres.history import History, verify_command
 from headrace_servicekit.s3 import Place
 
 from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.backup import restoring, saving
 from headrace_registry.decisions.names import version_name
-from headrace_registry.history import read_heads, verify, write_heads
 from headrace_registry.retention.expiry import policy_of
 from headrace_registry.retention.garbage_collection import GarbageCollector, Report
 from headrace_registry.settings import RegistrySettings
@@ -39,16 +39,24 @@ class Stores:
     blobs: S3Blobs
 
 
+HISTORY = History("model", ("epoch", "ordinal"), "headrace_registry.storage.sql")
+
+
+@asynccontextmanager
+async def _database(settings: RegistrySettings) -> AsyncIterator[Connections]:
+    async with Connections(Address.of(settings), owner="registry", size=2) as connections:
+        await PostgresStore(connections).migrate()
+        yield connections
+
+
 @asynccontextmanager
 async def _stores(settings: RegistrySettings) -> AsyncIterator[Stores]:
     async with (
-        Connections(Address.of(settings), owner="registry", size=2) as connections,
+        _database(settings) as connections,
         S3Blobs(Place.of(settings), settings.s3_public_endpoint) as blobs,
     ):
-        store = PostgresStore(connections)
-        await store.migrate()
         await blobs.prepare()
-        yield Stores(connections, store, blobs)
+        yield Stores(connections, PostgresStore(connections), blobs)
 
 
 async def _migrate(settings: RegistrySettings, options: argparse.Namespace) -> Document:
@@ -92,22 +100,6 @@ async def _collect(settings: RegistrySettings, options: argparse.Namespace) -> D
     }
 
 
-async def _verify(settings: RegistrySettings, options: argparse.Namespace) -> Document:
-    since = None if options.since is None else read_heads(options.since)
-    async with _stores(settings) as stores:
-        found = await verify(stores.connections, since)
-    if options.out is not None and not found.broken:
-        write_heads(options.out, found.heads)
-    document: Document = {
-        "models": len(found.heads),
-        "lines": found.lines,
-        "broken": [one._asdict() for one in found.broken],
-    }
-    if found.broken:
-        raise Incomplete(document)
-    return document
-
-
 COMMANDS = (
     Command(
         "backup",
@@ -133,14 +125,6 @@ COMMANDS = (
         _collect,
         (option("--dry-run", action="store_true", help="only tell what would be done"),),
     ),
-    Command(
-        "verify",
-        "find lines of models' histories that were changed or removed; exit code 3 where there are any",
-        _verify,
-        (
-            option("--since", type=Path, metavar="FILE", help="that an earlier one wrote: also what it had is there"),
-            option("--out", type=Path, metavar="FILE", help="write the last line of each model, to be kept elsewhere"),
-        ),
-    ),
+    verify_command(HISTORY, _database),
     Command("migrate", "bring the database to this version's schema, make the bucket", _migrate),
 )

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-import headrace_registry.history as history_module
 import headrace_registry.storage.postgres as postgres_module
+import headrace_servicekit.postgres.history as history_module
 import pytest
 from headrace_registry.decisions.files import ArtifactType
 from headrace_registry.decisions.models import Action, Format, Stage
@@ -16,7 +16,7 @@ RESOURCES = "headrace_registry.storage.sql"
 def test_every_query_is_used_and_every_used_query_exists():
     files = [*Path(postgres_module.__file__).parent.glob("postgres*.py"), Path(history_module.__file__)]
     source = "".join(file.read_text(encoding="utf-8") for file in files)
-    used = set(re.findall(r'_SQL\["(\w+)"\]', source)) | set(
+    used = set(re.findall(r'(?:_SQL|\bsql)\["(\w+)"\]', source)) | set(
         re.findall(r'self\._(?:row|rows|states)\(\s*"(\w+)"', source)
     )
     assert used == set(load_queries(RESOURCES))

@@ -60,3 +60,24 @@ insert into templates (model, document) values ($1, $2) on conflict (model) do u
 
 -- name: delete_template
 delete from templates where model = $1;
+
+-- name: history_lines
+select count(*) from rollout_events;
+
+-- name: history_misfits
+-- Of each rollout the first event whose digest is not that of itself and of the event before it. The digest is written out
+-- as `event_digest` has it: whoever owns the database can make that function say anything.
+select distinct on (rollout) rollout::text as subject, number from (
+    select rollout, number, chain, row_number() over events as place, pg_catalog.sha256(
+        coalesce(lag(chain) over events, ''::bytea) || pg_catalog.convert_to(pg_catalog.jsonb_build_array(
+            rollout, number, (extract(epoch from create_time) * 1000000)::bigint, type, reason, client, document
+        )::text, 'UTF8')) as right_one
+    from rollout_events window events as (partition by rollout order by number)) as found
+where chain is distinct from right_one or number <> place order by rollout, number;
+
+-- name: history_heads
+select distinct on (rollout) rollout::text as subject, number, coalesce(chain, ''::bytea) as chain
+from rollout_events order by rollout, number desc;
+
+-- name: history_chain
+select chain from rollout_events where rollout::text = $1 and number = $2;

@@ -1,6 +1,7 @@
 """What operators run beside the control plane, with its settings; each prints one JSON object.
 
 python -m headrace_router.control renew-incarnation    after the database was restored from a backup
+python -m headrace_router.control verify [--since FILE] [--out FILE]   that nobody has changed the history of routes
 python -m headrace_router.control migrate              what the service does at its start
 
 Generations that a backup does not know are numbered again, for other tables. Under a new incarnation nobody takes them
@@ -15,9 +16,12 @@ from contextlib import asynccontextmanager
 
 from headrace_servicekit.commands import Command, Document
 from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.postgres.history import History, verify_command
 
 from headrace_router.control.settings import ControlSettings
 from headrace_router.control.storage.postgres import PostgresStore
+
+HISTORY = History("model", ("number", "ended"), "headrace_router.control.storage.sql")
 
 
 @asynccontextmanager
@@ -25,6 +29,12 @@ async def _store(settings: ControlSettings) -> AsyncIterator[PostgresStore]:
     async with PostgresStore(Connections(Address.of(settings), owner="router", size=1)) as store:
         await store.migrate()  # a backup may be older than this code
         yield store
+
+
+@asynccontextmanager
+async def _database(settings: ControlSettings) -> AsyncIterator[Connections]:
+    async with _store(settings) as store:
+        yield store.connections
 
 
 async def _migrate(settings: ControlSettings, options: argparse.Namespace) -> Document:
@@ -39,5 +49,6 @@ async def _renew(settings: ControlSettings, options: argparse.Namespace) -> Docu
 
 COMMANDS = (
     Command("renew-incarnation", "make a restored database another store; watches begin anew", _renew),
+    verify_command(HISTORY, _database),
     Command("migrate", "bring the database to this version's schema", _migrate),
 )

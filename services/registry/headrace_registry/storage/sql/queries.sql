@@ -134,10 +134,13 @@ insert into events (model, epoch, ordinal, action, version, from_stage, to_stage
                     signature_breaks, serving_change, promotion_request)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
 
--- name: misfits
+-- name: history_lines
+select count(*) from events;
+
+-- name: history_misfits
 -- Of each model the first line whose digest is not that of itself and of the line before it. The digest is written out as
 -- `event_digest` has it: whoever owns the database can make that function say anything.
-select distinct on (model) model, epoch, ordinal from (
+select distinct on (model) model as subject, epoch, ordinal from (
     select model, epoch, ordinal, chain, pg_catalog.sha256(
         coalesce(lag(chain) over lines, ''::bytea) || pg_catalog.convert_to(pg_catalog.jsonb_build_array(
             model, epoch, ordinal, action, version, from_stage, to_stage, alias, client, reason,
@@ -146,11 +149,11 @@ select distinct on (model) model, epoch, ordinal from (
     from events window lines as (partition by model order by epoch, ordinal)) as found
 where chain is distinct from right_one order by model, epoch, ordinal;
 
--- name: heads
-select distinct on (model) model, epoch, ordinal, coalesce(chain, ''::bytea) as chain
+-- name: history_heads
+select distinct on (model) model as subject, epoch, ordinal, coalesce(chain, ''::bytea) as chain
 from events order by model, epoch desc, ordinal desc;
 
--- name: chain_at
+-- name: history_chain
 select chain from events where model = $1 and epoch = $2 and ordinal = $3;
 
 -- name: save_model

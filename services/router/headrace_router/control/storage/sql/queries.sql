@@ -150,3 +150,37 @@ update store set incarnation = gen_random_uuid() returning incarnation;
 -- name: expire_acknowledgements
 -- They were given to the store before. Seen now: each data plane is named until it has acknowledged this store's generations.
 update data_planes set acknowledged = 0, seen_at = now();
+
+-- name: history_lines
+select count(*) + count(*) filter (where outcome is not null) from changes;
+
+-- name: history_misfits
+-- Of each route the first line whose digest is not that of itself and of the line before it. Digests are written out as
+-- `begin_digest` and `end_digest` have them: whoever owns the database can make those functions say anything.
+with lines as (
+    select model, begin_line as line, number, 0 as ended, begin_chain as chain, pg_catalog.jsonb_build_array(
+        model, begin_line, 'begun', number, id, kind, client, reason,
+        (extract(epoch from begun_at) * 1000000)::bigint) as content
+    from changes
+    union all
+    select model, end_line, number, 1, end_chain, pg_catalog.jsonb_build_array(
+        model, end_line, 'ended', number, id, change, outcome, outcome_reason, generation,
+        (extract(epoch from ended_at) * 1000000)::bigint)
+    from changes where (outcome, ended_at, end_line, end_chain) is distinct from (null, null, null, null)
+)
+select distinct on (model) model as subject, number, ended from (
+    select *, pg_catalog.sha256(
+        coalesce(lag(chain) over lines, ''::bytea) || pg_catalog.convert_to(content::text, 'UTF8')) as right_one,
+        row_number() over lines as place
+    from lines window lines as (partition by model order by line nulls first)) as found
+where chain is distinct from right_one or line is distinct from place order by model, place;
+
+-- name: history_heads
+select distinct on (model) model as subject, number, ended, coalesce(chain, ''::bytea) as chain from (
+    select model, begin_line as line, number, 0 as ended, begin_chain as chain from changes
+    union all
+    select model, end_line, number, 1, end_chain from changes where outcome is not null) as lines
+order by model, line desc nulls last;
+
+-- name: history_chain
+select case when $3 = 0 then begin_chain else end_chain end from changes where model = $1 and number = $2;

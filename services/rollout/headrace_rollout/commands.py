@@ -1,0 +1,29 @@
+"""What operators run beside the service, with its settings; each prints one JSON object.
+
+python -m headrace_rollout verify [--since FILE] [--out FILE]   that nobody has changed the history of rollouts
+python -m headrace_rollout migrate                              what the service does at its start
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.postgres.history import History, verify_command
+from headrace_servicekit.postgres.migrated import migrate_command
+
+from headrace_rollout.settings import RolloutSettings
+from headrace_rollout.store import SQL, database
+
+HISTORY = History("rollout", ("number",), SQL)
+
+
+@asynccontextmanager
+async def _database(settings: RolloutSettings) -> AsyncIterator[Connections]:
+    async with database(Address.of(settings), size=1) as opened:
+        await opened.migrate()
+        yield opened
+
+
+COMMANDS = (verify_command(HISTORY, _database), migrate_command(database))
