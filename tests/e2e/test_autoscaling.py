@@ -102,6 +102,7 @@ async def test_a_load_scales_batchers_from_one_to_three_and_its_end_to_one_and_n
     assert await scene.complaints() == []
 
 
+@pytest.mark.long
 async def test_an_autoscaler_that_is_killed_while_it_scales_and_a_control_plane_that_is_cost_nobody_anything(
     scaled_stack: RunningStack, tmp_path: Path
 ):

@@ -23,7 +23,7 @@ from tests.kit.operations import Operator
 from tests.kit.stack import RunningStack
 from tests.kit.stores import home_for_tests
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 
 VERSIONS = {f"v{number}": onnx_models.linear(seed=number) for number in (1, 2)}
 ROW = {"features": np.ones((1, 4), np.float32)}

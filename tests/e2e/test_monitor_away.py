@@ -21,7 +21,7 @@ from tests.kit.load import Load
 from tests.kit.operations import Operator
 from tests.kit.stack import RunningStack
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(300)]
 
 VERSION = onnx_models.linear(seed=1)
 KILLS = 2

@@ -112,6 +112,7 @@ def test_down_leaves_no_process_and_the_next_up_finds_everything(stack_of_its_ow
 
 
 @pytest.mark.faults
+@pytest.mark.long
 async def test_when_every_process_is_killed_at_once_the_next_up_finds_everything(stack_of_its_own: RunningStack):
     fill(stack_of_its_own)
     before, running = everything(stack_of_its_own), processes(stack_of_its_own.seen())

@@ -17,7 +17,7 @@ from tests.kit.edge import ask
 from tests.kit.stack import RunningStack
 from tests.kit.stores import home_for_tests
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(280)]
 
 WEDGED = ("front-door", "valkey", "monitor")
 WITHIN_S = 200

@@ -23,7 +23,7 @@ from tests.kit.monitor_process import monitor_environment, monitor_process
 from tests.kit.registry import memory_registry
 from tests.kit.stores import S3Store, kill_component
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(400)]
 
 Request = experiment_pb2.AnalyseExperimentRequest
 AWAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}

@@ -71,6 +71,7 @@ class DataPlane:
             return True
 
 
+@pytest.mark.long
 async def test_killed_monitors_lose_nothing_that_they_acknowledged_and_write_nothing_twice(postgres_url, s3, tmp_path):
     rng = random.Random(7)
     ports = [free_port(), free_port()]

@@ -135,6 +135,7 @@ async def test_outcomes_that_were_acknowledged_while_postgresql_was_killed_are_r
     assert {(row["replaced"], row["arrivals"]) for row in rows} == {(0, 1)}
 
 
+@pytest.mark.long
 async def test_alerts_that_begin_and_end_while_postgresql_is_killed_are_told_once_each(
     own_postgres: StackSettings, own_url: str
 ):
