@@ -179,5 +179,5 @@ async def alerting(postgres_url: str, **settings: Any) -> AsyncIterator[Alerts]:
 
     async with running("monitor", made, start) as runtime:
         target = runtime.servers[0].address
-        async with client.channel(target, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        async with client.channel(target) as channel:
             yield Alerts(alert_pb2_grpc.AlertServiceStub(channel), databases[0], runtime)

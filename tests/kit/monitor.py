@@ -48,5 +48,5 @@ async def real_monitor(
     )
     async with running("monitor", made, service.start) as runtime:
         target = runtime.servers[0].address
-        async with client.channel(target, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        async with client.channel(target) as channel:
             yield Monitor(target, channel, runtime)

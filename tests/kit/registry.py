@@ -230,8 +230,7 @@ def _settings(**values: Any) -> RegistrySettings:
 async def _running(settings: RegistrySettings, start: Any) -> AsyncIterator[Registry]:
     async with running("registry", settings, start) as runtime:
         target = runtime.servers[0].address
-        # A connection of its own: gRPC would share that of a service under test in this process, its back-off included.
-        async with client.channel(target, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        async with client.channel(target) as channel:
             yield Registry(target, registry_pb2_grpc.RegistryServiceStub(channel), runtime)
 
 

@@ -81,6 +81,9 @@ def client_options(max_message_bytes: int) -> list[tuple[str, Any]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.max_reconnect_backoff_ms", 2000),
+        # Else channels of one process to one address share a connection, and its back-off: one that is opened to a peer
+        # that has just come would fail at once because another one had found nobody there.
+        ("grpc.use_local_subchannel_pool", 1),
     ]
 
 

@@ -10,7 +10,7 @@ import grpc.aio
 import pytest
 from headrace_servicekit.client import budget, channel
 from headrace_servicekit.errors import Unavailable
-from headrace_servicekit.testing import eventually, patience
+from headrace_servicekit.testing import eventually, free_port, patience
 
 from tests.kit.toy import SERVICE, Note, ToyStub, echoing, handlers
 from tests.kit.toy_process import toy_process
@@ -35,6 +35,15 @@ async def test_a_method_named_idempotent_is_repeated_when_its_peer_is_unavailabl
     ):
         assert await ToyStub(opened).call("Answer", Note(text="x"))
     assert calls == ["x", "x", "x"]
+
+
+async def test_a_channel_does_not_wait_because_another_one_found_nobody_at_its_address():
+    port = free_port()
+    async with channel(f"127.0.0.1:{port}") as early, channel(f"127.0.0.1:{port}") as late:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await ToyStub(early).call("Answer", Note(text="x"))
+        async with toy(echoing(), port=port):
+            assert [answer.text for answer in await ToyStub(late).call("Answer", Note(text="x"))] == ["x"]
 
 
 async def test_other_methods_are_not_repeated():

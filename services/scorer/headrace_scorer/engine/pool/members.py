@@ -19,8 +19,6 @@ from headrace_scorer.engine.pool.stream import Stream, StreamLost
 LOOK_EVERY_S, LOOK_AGAIN_S = 5.0, 0.5
 _CALL_S = 5.0
 _PAGE = 500
-# One that failed to whoever had the address before is no reason to wait.
-_OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
 
 
 class PoolAway(Exception):
@@ -32,7 +30,7 @@ class Members:
 
     def __init__(self, access: PoolAccess) -> None:
         self._access, self._tls = access, _tls(access)
-        self._control = channel(access.control, tls=self._tls, options=[_OWN_CONNECTION])
+        self._control = channel(access.control, tls=self._tls)
         self._streams: dict[str, tuple[Any, Stream]] = {}
         self._looked_at = -LOOK_EVERY_S
         self._looking = asyncio.Lock()
@@ -79,7 +77,7 @@ class Members:
     async def _open(self, address: str, pool: str) -> str:
         """Open a stream; return what is wrong with it, if anything is: then the next look forgets it."""
         name = self._access.tls_names.get(pool)
-        options: list[tuple[str, object]] = [_OWN_CONNECTION]
+        options = list[tuple[str, object]]()
         if name and self._tls is not None:
             options.append(("grpc.ssl_target_name_override", name))
         most = self._access.max_message_bytes
