@@ -77,7 +77,7 @@ async def test_a_rate_limit_holds_at_the_front_door_within_seconds_and_is_lifted
     headrace.two_versions(production="v1")
     model = headrace.model
     made = headrace("usage", "limits", "set", model, "--client", "*", "--model", model, "--per-second", "0.01")
-    assert (made["client"], made["requestsPerSecond"]) == ("*", 0.01)
+    assert (made["client"], made["requests_per_second"]) == ("*", 0.01)
 
     async def refused() -> str:
         answer = headrace.run("predict", model, "--rows", ROWS, "--json")

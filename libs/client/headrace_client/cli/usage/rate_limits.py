@@ -93,7 +93,7 @@ def list_limits(client: Client, output: Output) -> None:
     """
     found = client.list_rate_limits()
     if output.as_json:
-        output.document({"rateLimits": [message_json(one) for one in found]})
+        output.document({"rate_limits": [message_json(one) for one in found]})
         return
     if not found:
         output.say("there are no rate limits; `headrace usage limits set --help`")
