@@ -44,7 +44,7 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     outcomes = open_outcomes(runtime, server, database, log.reader)
     performances = open_performance(runtime, database, log, outcomes)
     shadows = await open_shadows(runtime, database, log.contracts)
-    usage = open_usage(runtime, server, database)
+    usage = await open_usage(runtime, server, database)
     ingest = IngestServicer(
         counters=counters.intake,
         predictions=log.ingestion,

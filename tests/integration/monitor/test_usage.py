@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 import grpc
 import pytest
 from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, usage_pb2, usage_pb2_grpc
+from headrace.registry.v1 import registry_pb2
 from headrace_monitor.usage import rate_limits, store
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually, patience
 
 from tests.kit.monitor import real_monitor
-from tests.kit.registry import memory_registry
+from tests.kit.registry import Registry, memory_registry
 
 HOUR_US = 3_600_000_000
 DAY = usage_pb2.Budget.PERIOD_DAY
@@ -23,7 +24,8 @@ OF_A_ONLY = ((CLIENT_HEADER, "eve"), (MODELS_HEADER, "a*"))
 class Usage:
     """A monitor's stubs, and a batcher that reports to it."""
 
-    def __init__(self, channel) -> None:
+    def __init__(self, channel, registry: Registry | None = None) -> None:
+        self.registry = registry
         self.stub, self.ingest = usage_pb2_grpc.UsageServiceStub(channel), ingest_pb2_grpc.IngestServiceStub(channel)
 
     async def report(self, sequence: int, *uses: tuple, process="p1", pool="gpu", present_us=HOUR_US, busy_us=0):
@@ -86,7 +88,7 @@ async def usage(postgres_url, s3, tmp_path):
         memory_registry() as registry,
         real_monitor(postgres_url, s3, tmp_path, registry=registry.target) as monitor,
     ):
-        yield Usage(monitor.channel)
+        yield Usage(monitor.channel, registry)
 
 
 async def test_reports_of_batchers_add_up_by_client_and_each_counts_once(usage):
@@ -134,6 +136,43 @@ async def test_what_stands_idle_is_told_with_its_price(usage):
     assert (gpu.present_hours, gpu.busy_hours, gpu.idle_hours) == pytest.approx((2.0, 0.1, 1.9))
     assert gpu.saved == pytest.approx(gpu.spared_hours * 3.0)
     assert "busy 5% of their time" in gpu.advice
+
+
+async def test_smaller_forms_of_what_executed_are_told_with_what_they_would_have_spared(usage):
+    await usage.registry.register("a", "v1")
+    await usage.registry.register(
+        "a",
+        "v1-int8-dynamic",
+        metrics={"optimised_speedup": 4.0},
+        parameters={"optimised_from": "v1", "optimised_by": "int8-dynamic"},
+        lineage=registry_pb2.Lineage(parent_version="v1"),
+    )
+    executed_us = HOUR_US * 9 // 10
+    for process in ("p1", "p2", "p3", "p4"):
+        uses = (("a", "v1", "ada", 1, 1, 1, executed_us // 2), ("gone", "v1", "ada", 1, 1, 1, executed_us // 2))
+        await usage.report(1, *uses, process=process, present_us=HOUR_US, busy_us=executed_us)
+
+    request = usage_pb2.GetIdleTimeRequest(target_utilisation=1.0, price_per_hour=2.0)
+    answer = await usage.stub.GetIdleTime(request, timeout=patience(20))
+    (gpu,) = answer.pools
+    (form,) = gpu.smaller_forms
+    assert (form.model, form.version, form.form, form.made_by) == ("a", "v1", "v1-int8-dynamic", "int8-dynamic")
+    assert (form.compute_s, form.spared_s) == pytest.approx((6480.0, 4860.0))
+    assert (gpu.enough_replicas, gpu.enough_replicas_with_forms) == (4, 3)  # 3.6 busy, 2.25 of them with the form
+    assert gpu.saved_with_forms == pytest.approx(2.0 * gpu.spared_hours_with_forms)
+    assert not answer.smaller_forms_unknown
+    seen = await usage.stub.GetIdleTime(
+        request, timeout=patience(20), metadata=((CLIENT_HEADER, "eve"), (MODELS_HEADER, "b*"))
+    )
+    assert not seen.pools[0].smaller_forms, "of models that the caller may see"
+
+
+async def test_without_the_registry_idle_time_is_told_all_the_same(postgres_url, s3, tmp_path):
+    async with real_monitor(postgres_url, s3, tmp_path, registry="127.0.0.1:1") as monitor:
+        usage = Usage(monitor.channel)
+        await usage.report(1, ("a", "v1", "ada", 1, 1, 1, 1_000_000), present_us=HOUR_US, busy_us=1_000_000)
+        answer = await usage.stub.GetIdleTime(usage_pb2.GetIdleTimeRequest(), timeout=patience(20))
+    assert ([one.pool for one in answer.pools], answer.smaller_forms_unknown) == (["gpu"], True)
 
 
 async def test_a_report_of_several_hours_is_told_of_each_as_it_is_after_an_outage_of_the_monitor(usage):

@@ -164,10 +164,10 @@ def hours(*of: tuple[float, float]) -> list[Presence]:
 
 
 def test_the_busiest_hour_says_how_many_replicas_are_enough_and_the_rest_is_spared():
-    found = idle_pool(hours((4 * 3600, 3600), (4 * 3600, 2 * 3600), (4 * 3600, 0)), 0.7, NOW)
+    found = idle_pool(hours((4 * 3600, 3600), (4 * 3600, 2 * 3600), (4 * 3600, 0)), NOW)
 
     assert (found.present_hours, found.busy_hours, found.idle_hours, found.replicas) == (12.0, 3.0, 9.0, 4.0)
-    assert (found.enough, found.spared_hours) == (3, 3.0)
+    assert found.enough(0.7) == (3, 3.0)
     assert found.advice(0.7, 3.0) == (
         "4 replicas on average were busy 25% of their time: 3 would have kept the busiest hour at 70%, "
         "3 hours less, 9.00 saved"
@@ -176,18 +176,18 @@ def test_the_busiest_hour_says_how_many_replicas_are_enough_and_the_rest_is_spar
 
 def test_of_the_hour_that_goes_on_the_part_that_has_passed_counts():
     present = [Presence(datetime(2031, 2, 5, 13, tzinfo=UTC), "gpu", 1800.0, 1260.0)]
-    assert idle_pool(present, 0.7, NOW).enough == 1
-    assert idle_pool(present, 0.6, NOW).enough == 2
+    assert idle_pool(present, NOW).enough(0.7).replicas == 1
+    assert idle_pool(present, NOW).enough(0.6).replicas == 2
 
 
 def test_in_the_first_seconds_of_an_hour_no_more_replicas_are_needed_than_were_busy():
     began = datetime(2031, 2, 5, 13, tzinfo=UTC)
-    found = idle_pool([Presence(began, "gpu", 20.0, 20.0)], 1.0, began + timedelta(seconds=1))
-    assert found.enough <= 4
+    found = idle_pool([Presence(began, "gpu", 20.0, 20.0)], began + timedelta(seconds=1))
+    assert found.enough(1.0).replicas <= 4
     assert found.replicas <= 4
 
 
 def test_a_pool_in_which_nothing_executed_may_go():
-    found = idle_pool(hours((3600, 0)), 0.7, NOW)
-    assert (found.enough, found.spared_hours) == (0, 1.0)
+    found = idle_pool(hours((3600, 0)), NOW)
+    assert found.enough(0.7) == (0, 1.0)
     assert "nothing executed" in found.advice(0.7, 0.0)

@@ -1,8 +1,7 @@
-"""Convert between messages and usage, idle time, budgets and rate limits."""
+"""Convert between messages and usage, budgets and rate limits."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -15,7 +14,6 @@ from headrace_servicekit.resource_names import ids, invalid, shown
 
 from headrace_monitor.times import DAY, HOUR, Span, later, span_of
 from headrace_monitor.usage.decisions.budgets import Budget, Overrun, Period, Spent, budget_violations, spending
-from headrace_monitor.usage.decisions.idle import IdlePool
 from headrace_monitor.usage.decisions.rate_limits import Outage, RateLimit, rate_limit_violations, revision
 from headrace_monitor.usage.store import Report, Use
 
@@ -24,7 +22,6 @@ MAX_NAME_CHARS = 256
 MAX_PRIORITY = 3
 LONGEST = timedelta(days=366)
 WEEK = 7 * DAY
-TARGET = 0.7
 MAX_SPENDERS = 100
 # A thousand years.
 _MAX_US = 2**55
@@ -94,42 +91,12 @@ def whole_hours(message: monitor_pb2.TimeRange, now: datetime, *, unset: timedel
 def usage(rows: Sequence[Any], total_us: int, span: Span) -> usage_pb2.GetUsageResponse:
     """Return the answer of GetUsage."""
     answer = usage_pb2.GetUsageResponse(
-        compute_s=total_us / 1e6, start_time=_stamp(span.start), end_time=_stamp(span.end)
+        compute_s=total_us / 1e6, start_time=stamp(span.start), end_time=stamp(span.end)
     )
     for row in rows:
         answer.usage.add(
             **{field: row[field] for field in ("client", "pool", "model", "version", "priority", "requests", "rows")},
             compute_s=row["compute_us"] / 1e6,
-        )
-    return answer
-
-
-def target(request: usage_pb2.GetIdleTimeRequest) -> float:
-    """Return the utilisation that is aimed at. Raises InvalidArgument for it or the price."""
-    price, asked = request.price_per_hour, request.target_utilisation
-    if not (math.isfinite(price) and price >= 0):
-        raise invalid("price_per_hour", f"{price:g} is no price: 0 or more")
-    if not request.HasField("target_utilisation"):
-        return TARGET
-    if not 0 < asked <= 1:
-        raise invalid("target_utilisation", f"{asked:g} is no share of time: above 0, at most 1")
-    return asked
-
-
-def idle(found: Sequence[IdlePool], span: Span, aim: float, price: float) -> usage_pb2.GetIdleTimeResponse:
-    """Return the answer of GetIdleTime."""
-    answer = usage_pb2.GetIdleTimeResponse(start_time=_stamp(span.start), end_time=_stamp(span.end))
-    for one in sorted(found, key=lambda one: -one.idle_hours):
-        answer.pools.add(
-            pool=one.pool,
-            present_hours=one.present_hours,
-            busy_hours=one.busy_hours,
-            idle_hours=one.idle_hours,
-            replicas=one.replicas,
-            enough_replicas=one.enough,
-            spared_hours=one.spared_hours,
-            saved=one.spared_hours * price,
-            advice=one.advice(aim, price),
         )
     return answer
 
@@ -170,7 +137,7 @@ def to_spent(
 ) -> usage_pb2.ListBudgetsResponse.SpentBudget:
     """Return a budget and who has spent of it. spent: in its period."""
     answer = usage_pb2.ListBudgetsResponse.SpentBudget(
-        budget=to_budget(one), start_time=_stamp(span.start), end_time=_stamp(span.end)
+        budget=to_budget(one), start_time=stamp(span.start), end_time=stamp(span.end)
     )
     for client, seconds in spending(one, budgets, spent).most_common(MAX_SPENDERS):
         action = usage_pb2.BudgetOverrun.Action.Name(one.action(seconds))
@@ -186,7 +153,7 @@ def to_overruns(found: Sequence[Overrun]) -> ingest_pb2.ReportCountersResponse.B
                 client=one.client,
                 model=one.model,
                 action=usage_pb2.BudgetOverrun.Action.Name(one.action),
-                expire_time=_stamp(one.until),
+                expire_time=stamp(one.until),
             )
             for one in found
         ]
@@ -232,7 +199,8 @@ def to_rate_limits(found: Sequence[RateLimit]) -> ingest_pb2.ReportCountersRespo
     )
 
 
-def _stamp(time: datetime) -> Timestamp:
+def stamp(time: datetime) -> Timestamp:
+    """Return the message of a time."""
     stamp = Timestamp()
     stamp.FromDatetime(time)
     return stamp

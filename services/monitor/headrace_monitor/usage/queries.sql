@@ -55,6 +55,13 @@ where hour >= $1 and hour < $2 and model = any($3::text[]) and ($4 = '' or clien
 group by client, pool, model, version, priority
 order by sum(compute_us) desc, client, pool, model, version, priority limit $5;
 
+-- name: used_versions
+-- Of each pool the versions that executed the most, with what all of them executed there.
+select pool, model, version, sum(compute_us)::bigint as compute_us,
+       (sum(sum(compute_us)) over (partition by pool))::bigint as pool_us
+from usage_hours where hour >= $1 and hour < $2
+group by pool, model, version order by sum(compute_us) desc, pool, model, version limit $3;
+
 -- name: presence
 select hour, pool, present_us, busy_us from usage_pools where hour >= $1 and hour < $2 order by pool, hour;
 

@@ -6,22 +6,25 @@ from itertools import groupby
 
 from headrace.monitor.v1 import usage_pb2, usage_pb2_grpc
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.identity import identity, model_not_found
 
 from headrace_monitor import names
 from headrace_monitor.times import DAY
-from headrace_monitor.usage import convert
+from headrace_monitor.usage import convert, idle_messages
 from headrace_monitor.usage.decisions.budgets import period_at
 from headrace_monitor.usage.decisions.idle import idle_pool
+from headrace_monitor.usage.decisions.smaller_forms import smaller_forms
 from headrace_monitor.usage.rate_limits import RateLimitStore
+from headrace_monitor.usage.registered_forms import RegisteredForms
 from headrace_monitor.usage.store import UsageStore, sees
 
 
 class UsageServicer(usage_pb2_grpc.UsageServiceServicer):
-    """UsageService over its stores."""
+    """UsageService over its stores, and the registry."""
 
-    def __init__(self, store: UsageStore, rate_limits: RateLimitStore, clock: Clock) -> None:
-        self._store, self._rate_limits, self._clock = store, rate_limits, clock
+    def __init__(self, store: UsageStore, rate_limits: RateLimitStore, forms: RegisteredForms, clock: Clock) -> None:
+        self._store, self._rate_limits, self._forms, self._clock = store, rate_limits, forms, clock
 
     async def GetUsage(self, request, context):
         span = convert.whole_hours(request.range, self._clock.now(), unset=DAY)
@@ -32,11 +35,16 @@ class UsageServicer(usage_pb2_grpc.UsageServiceServicer):
         return convert.usage(*await self._store.used(span, model, client, identity()), span)
 
     async def GetIdleTime(self, request, context):
-        now, aim = self._clock.now(), convert.target(request)
+        now, aim = self._clock.now(), idle_messages.target(request)
         span = convert.whole_hours(request.range, now, unset=convert.WEEK)
         by_pool = groupby(await self._store.presence(span), key=lambda one: one.pool)
-        found = [idle_pool(list(hours), aim, now) for _, hours in by_pool]
-        return convert.idle(found, span, aim, request.price_per_hour)
+        pools = [idle_pool(list(hours), now) for _, hours in by_pool]
+        used, executed_s = await self._store.used_versions(span, identity())
+        try:
+            forms = smaller_forms(used, await self._forms.of({one.model: None for one in used}))
+        except Unavailable:  # what stands idle is known all the same
+            forms = None
+        return idle_messages.idle(pools, executed_s, forms, span, aim, request.price_per_hour)
 
     async def PutBudget(self, request, context):
         budget = convert.budget(request.budget)

@@ -14,10 +14,13 @@ from headrace_monitor.storage.schema import Database
 from headrace_monitor.times import HOUR, Span, earlier
 from headrace_monitor.usage.decisions.budgets import EVERY_MODEL, MAX_BUDGETS, Budget, Period, Spent, period_at
 from headrace_monitor.usage.decisions.idle import Presence
+from headrace_monitor.usage.decisions.smaller_forms import UsedVersion
 
 _SQL = load_queries("headrace_monitor.usage")
 
 MAX_LISTED = 10_000
+# For which smaller forms are looked for.
+MAX_VERSIONS = 500
 # Of an hour, of all pools: names of clients are what an issuer of tokens likes, and there may be a million.
 MAX_HOUR_ROWS = 20_000
 OTHERS = "(others)"
@@ -84,6 +87,17 @@ class UsageStore:
         """Return the hours of each pool, by pool and hour."""
         rows = await self._database.repeatable(lambda connection: connection.fetch(_SQL["presence"], *span))
         return [Presence(row["hour"], row["pool"], row["present_us"] / 1e6, row["busy_us"] / 1e6) for row in rows]
+
+    async def used_versions(self, span: Span, caller: Identity) -> tuple[list[UsedVersion], dict[str, float]]:
+        """Return the versions that executed the most, of models that a caller may see, and seconds of all by pool."""
+        read = _SQL["used_versions"]
+        rows = await self._database.repeatable(lambda connection: connection.fetch(read, *span, MAX_VERSIONS))
+        used = [
+            UsedVersion(row["pool"], row["model"], row["version"], row["compute_us"] / 1e6)
+            for row in rows
+            if caller.sees(row["model"])
+        ]
+        return used, {row["pool"]: row["pool_us"] / 1e6 for row in rows}
 
     async def budgets(self) -> list[Budget]:
         """Return all budgets, by name."""

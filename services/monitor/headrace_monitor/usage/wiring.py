@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from headrace.monitor.v1 import usage_pb2_grpc
+from headrace_servicekit.client import channel
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
+from headrace_servicekit.tls import Tls
 
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database
 from headrace_monitor.usage.enforcing import EVERY_S, ClientLimits
 from headrace_monitor.usage.rate_limits import RateLimitStore
+from headrace_monitor.usage.registered_forms import RegisteredForms
 from headrace_monitor.usage.servicer import UsageServicer
 from headrace_monitor.usage.store import UsageStore
 
@@ -28,12 +31,13 @@ class KnownUsage:
     limits: ClientLimits
 
 
-def open_usage(runtime: Runtime[MonitorSettings], server: Server, database: Database) -> KnownUsage:
+async def open_usage(runtime: Runtime[MonitorSettings], server: Server, database: Database) -> KnownUsage:
     """Serve UsageService, follow budgets and rate limits, and expire old usage."""
     settings, clock = runtime.settings, runtime.clock
     store, rate_limits = UsageStore(database), RateLimitStore(database)
     limits = ClientLimits(store, rate_limits)
-    usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(store, rate_limits, clock), server)
+    forms = RegisteredForms(await runtime.enter(channel(settings.registry_target, tls=Tls.of(settings))))
+    usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(store, rate_limits, forms, clock), server)
 
     async def follow() -> None:
         await database.there.wait()

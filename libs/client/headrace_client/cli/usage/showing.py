@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import click
@@ -115,10 +115,11 @@ def _cell(one: usage_pb2.GetUsageResponse.Usage, column: str) -> str:
 def idle(
     client: Client, output: Output, since: datetime | None, until: datetime | None, price: float, target: float
 ) -> None:
-    """Show how long the batchers of each pool were there and busy, and how many would have been enough.
+    """Show how long the batchers of each pool were there and busy, how many would have been enough, and with which
+    smaller forms of versions fewer would have been.
 
     Of a week, unless a time is given: run it weekly (cron: `headrace usage idle --price 3 --json`). How a pool would
-    be scaled by its load says `headrace autoscale advise --pool POOL`.
+    be scaled by its load says `headrace autoscale advise --pool POOL`; forms are made by `headrace models optimise`.
 
     \b
     Examples:
@@ -149,3 +150,24 @@ def idle(
     output.table(header, lines)
     for one in told.pools:
         output.say(f"[bold]{shown(one.pool)}[/]: {shown(one.advice)}")
+        for line in smaller_forms(one, price):
+            output.say(f"  {line}")
+    if told.smaller_forms_unknown:
+        output.note("[yellow]the registry could not be asked for smaller forms of versions[/]")
+
+
+def smaller_forms(pool: usage_pb2.GetIdleTimeResponse.IdlePool, price: float) -> Iterator[str]:
+    """Yield what smaller forms would change in a pool."""
+    for form in pool.smaller_forms:
+        where = ", on a CPU" if form.on_cpu else ""
+        yield (
+            f"{shown(form.model)}: [bold]{shown(form.form)}[/] in the place of {shown(form.version)} "
+            f"({shown(form.made_by)}{where}, {form.speedup:.2f} x as fast): "
+            f"{form.spared_s:,.0f} of {form.compute_s:,.0f} s less"
+        )
+    if pool.smaller_forms and pool.enough_replicas_with_forms < pool.enough_replicas:
+        saved = f", {pool.saved_with_forms:,.2f} saved" if price else ""
+        yield (
+            f"with them {pool.enough_replicas_with_forms} would have been enough, not {pool.enough_replicas}: "
+            f"{pool.spared_hours_with_forms:,.0f} hours less than there were{saved}"
+        )

@@ -28,7 +28,7 @@ from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_acce
 from headrace.monitor.v1 import monitor_pb2 as headrace_dot_monitor_dot_v1_dot_monitor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/monitor/v1/usage.proto\x12\x13headrace.monitor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a!headrace/monitor/v1/monitor.proto\"_\n\x0fGetUsageRequest\x12-\n\x05range\x18\x01 \x01(\x0b\x32\x1e.headrace.monitor.v1.TimeRange\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x63lient\x18\x03 \x01(\t\"\xcc\x02\n\x10GetUsageResponse\x12:\n\x05usage\x18\x01 \x03(\x0b\x32+.headrace.monitor.v1.GetUsageResponse.Usage\x12\x11\n\tcompute_s\x18\x02 \x01(\x01\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x8a\x01\n\x05Usage\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12\x10\n\x08requests\x18\x06 \x01(\x03\x12\x0c\n\x04rows\x18\x07 \x01(\x03\x12\x11\n\tcompute_s\x18\x08 \x01(\x01\"\x93\x01\n\x12GetIdleTimeRequest\x12-\n\x05range\x18\x01 \x01(\x0b\x32\x1e.headrace.monitor.v1.TimeRange\x12\x16\n\x0eprice_per_hour\x18\x02 \x01(\x01\x12\x1f\n\x12target_utilisation\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x15\n\x13_target_utilisation\"\xef\x02\n\x13GetIdleTimeResponse\x12@\n\x05pools\x18\x01 \x03(\x0b\x32\x31.headrace.monitor.v1.GetIdleTimeResponse.IdlePool\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\xb7\x01\n\x08IdlePool\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x15\n\rpresent_hours\x18\x02 \x01(\x01\x12\x12\n\nbusy_hours\x18\x03 \x01(\x01\x12\x12\n\nidle_hours\x18\x04 \x01(\x01\x12\x10\n\x08replicas\x18\x05 \x01(\x01\x12\x17\n\x0f\x65nough_replicas\x18\x06 \x01(\x05\x12\x14\n\x0cspared_hours\x18\x07 \x01(\x01\x12\r\n\x05saved\x18\x08 \x01(\x01\x12\x0e\n\x06\x61\x64vice\x18\t \x01(\t\"\xfa\x01\n\x06\x42udget\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x32\n\x06period\x18\x04 \x01(\x0e\x32\".headrace.monitor.v1.Budget.Period\x12\x11\n\tcompute_s\x18\x05 \x01(\x01\x12\x16\n\x0erefuse_above_s\x18\x06 \x01(\x01\"d\n\x06Period\x12\x16\n\x12PERIOD_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPERIOD_HOUR\x10\x01\x12\x0e\n\nPERIOD_DAY\x10\x02\x12\x0f\n\x0bPERIOD_WEEK\x10\x03\x12\x10\n\x0cPERIOD_MONTH\x10\x04\"?\n\x10PutBudgetRequest\x12+\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1b.headrace.monitor.v1.Budget\"@\n\x11PutBudgetResponse\x12+\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1b.headrace.monitor.v1.Budget\"\x14\n\x12ListBudgetsRequest\"\xa3\x03\n\x13ListBudgetsResponse\x12\x45\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x34.headrace.monitor.v1.ListBudgetsResponse.SpentBudget\x1a\xda\x01\n\x0bSpentBudget\x12+\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1b.headrace.monitor.v1.Budget\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12@\n\x05spent\x18\x04 \x03(\x0b\x32\x31.headrace.monitor.v1.ListBudgetsResponse.Spending\x1ah\n\x08Spending\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x11\n\tcompute_s\x18\x02 \x01(\x01\x12\x39\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32).headrace.monitor.v1.BudgetOverrun.Action\"#\n\x13\x44\x65leteBudgetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteBudgetResponse\"\xe1\x01\n\rBudgetOverrun\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x39\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32).headrace.monitor.v1.BudgetOverrun.Action\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x41\x43TION_LOWER\x10\x01\x12\x11\n\rACTION_REFUSE\x10\x02\"\x88\x02\n\tRateLimit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x1b\n\x13requests_per_second\x18\x04 \x01(\x01\x12\r\n\x05\x62urst\x18\x05 \x01(\x03\x12\x13\n\x0bshadow_mode\x18\x06 \x01(\x08\x12\x35\n\x06outage\x18\x07 \x01(\x0e\x32%.headrace.monitor.v1.RateLimit.Outage\"V\n\x06Outage\x12\x16\n\x12OUTAGE_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTAGE_LOCAL\x10\x01\x12\x0f\n\x0bOUTAGE_OPEN\x10\x02\x12\x11\n\rOUTAGE_CLOSED\x10\x03\"I\n\x13PutRateLimitRequest\x12\x32\n\nrate_limit\x18\x01 \x01(\x0b\x32\x1e.headrace.monitor.v1.RateLimit\"J\n\x14PutRateLimitResponse\x12\x32\n\nrate_limit\x18\x01 \x01(\x0b\x32\x1e.headrace.monitor.v1.RateLimit\"\x17\n\x15ListRateLimitsRequest\"M\n\x16ListRateLimitsResponse\x12\x33\n\x0brate_limits\x18\x01 \x03(\x0b\x32\x1e.headrace.monitor.v1.RateLimit\"&\n\x16\x44\x65leteRateLimitRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x19\n\x17\x44\x65leteRateLimitResponse2\xd9\t\n\x0cUsageService\x12z\n\x08GetUsage\x12$.headrace.monitor.v1.GetUsageRequest\x1a%.headrace.monitor.v1.GetUsageResponse\"!\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/usage\x12\x88\x01\n\x0bGetIdleTime\x12\'.headrace.monitor.v1.GetIdleTimeRequest\x1a(.headrace.monitor.v1.GetIdleTimeResponse\"&\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/usage:idle\x12\xa8\x01\n\tPutBudget\x12%.headrace.monitor.v1.PutBudgetRequest\x1a&.headrace.monitor.v1.PutBudgetResponse\"L\xca\xc1\x18\x1d\n\rbudgets.write\x1a\x0c\x62udget.model\x82\xd3\xe4\x93\x02%\x1a\x1b/v1/{budget.name=budgets/*}:\x06\x62udget\x12\x85\x01\n\x0bListBudgets\x12\'.headrace.monitor.v1.ListBudgetsRequest\x1a(.headrace.monitor.v1.ListBudgetsResponse\"#\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/budgets\x12\x94\x01\n\x0c\x44\x65leteBudget\x12(.headrace.monitor.v1.DeleteBudgetRequest\x1a).headrace.monitor.v1.DeleteBudgetResponse\"/\xca\xc1\x18\x0f\n\rbudgets.write\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=budgets/*}\x12\xc0\x01\n\x0cPutRateLimit\x12(.headrace.monitor.v1.PutRateLimitRequest\x1a).headrace.monitor.v1.PutRateLimitResponse\"[\xca\xc1\x18!\n\rbudgets.write\x1a\x10rate_limit.model\x82\xd3\xe4\x93\x02\x30\x1a\"/v1/{rate_limit.name=rateLimits/*}:\nrate_limit\x12\x91\x01\n\x0eListRateLimits\x12*.headrace.monitor.v1.ListRateLimitsRequest\x1a+.headrace.monitor.v1.ListRateLimitsResponse\"&\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/rateLimits\x12\xa0\x01\n\x0f\x44\x65leteRateLimit\x12+.headrace.monitor.v1.DeleteRateLimitRequest\x1a,.headrace.monitor.v1.DeleteRateLimitResponse\"2\xca\xc1\x18\x0f\n\rbudgets.write\x82\xd3\xe4\x93\x02\x19*\x17/v1/{name=rateLimits/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/monitor/v1/usage.proto\x12\x13headrace.monitor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a!headrace/monitor/v1/monitor.proto\"_\n\x0fGetUsageRequest\x12-\n\x05range\x18\x01 \x01(\x0b\x32\x1e.headrace.monitor.v1.TimeRange\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x63lient\x18\x03 \x01(\t\"\xcc\x02\n\x10GetUsageResponse\x12:\n\x05usage\x18\x01 \x03(\x0b\x32+.headrace.monitor.v1.GetUsageResponse.Usage\x12\x11\n\tcompute_s\x18\x02 \x01(\x01\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x8a\x01\n\x05Usage\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12\x10\n\x08requests\x18\x06 \x01(\x03\x12\x0c\n\x04rows\x18\x07 \x01(\x03\x12\x11\n\tcompute_s\x18\x08 \x01(\x01\"\x93\x01\n\x12GetIdleTimeRequest\x12-\n\x05range\x18\x01 \x01(\x0b\x32\x1e.headrace.monitor.v1.TimeRange\x12\x16\n\x0eprice_per_hour\x18\x02 \x01(\x01\x12\x1f\n\x12target_utilisation\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x15\n\x13_target_utilisation\"\xcf\x05\n\x13GetIdleTimeResponse\x12@\n\x05pools\x18\x01 \x03(\x0b\x32\x31.headrace.monitor.v1.GetIdleTimeResponse.IdlePool\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15smaller_forms_unknown\x18\x04 \x01(\x08\x1a\xe3\x02\n\x08IdlePool\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x15\n\rpresent_hours\x18\x02 \x01(\x01\x12\x12\n\nbusy_hours\x18\x03 \x01(\x01\x12\x12\n\nidle_hours\x18\x04 \x01(\x01\x12\x10\n\x08replicas\x18\x05 \x01(\x01\x12\x17\n\x0f\x65nough_replicas\x18\x06 \x01(\x05\x12\x14\n\x0cspared_hours\x18\x07 \x01(\x01\x12\r\n\x05saved\x18\x08 \x01(\x01\x12\x0e\n\x06\x61\x64vice\x18\t \x01(\t\x12K\n\rsmaller_forms\x18\n \x03(\x0b\x32\x34.headrace.monitor.v1.GetIdleTimeResponse.SmallerForm\x12\"\n\x1a\x65nough_replicas_with_forms\x18\x0b \x01(\x05\x12\x1f\n\x17spared_hours_with_forms\x18\x0c \x01(\x01\x12\x18\n\x10saved_with_forms\x18\r \x01(\x01\x1a\x92\x01\n\x0bSmallerForm\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04\x66orm\x18\x03 \x01(\t\x12\x0f\n\x07made_by\x18\x04 \x01(\t\x12\x0f\n\x07speedup\x18\x05 \x01(\x01\x12\x0e\n\x06on_cpu\x18\x06 \x01(\x08\x12\x11\n\tcompute_s\x18\x07 \x01(\x01\x12\x10\n\x08spared_s\x18\x08 \x01(\x01\"\xfa\x01\n\x06\x42udget\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x32\n\x06period\x18\x04 \x01(\x0e\x32\".headrace.monitor.v1.Budget.Period\x12\x11\n\tcompute_s\x18\x05 \x01(\x01\x12\x16\n\x0erefuse_above_s\x18\x06 \x01(\x01\"d\n\x06Period\x12\x16\n\x12PERIOD_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPERIOD_HOUR\x10\x01\x12\x0e\n\nPERIOD_DAY\x10\x02\x12\x0f\n\x0bPERIOD_WEEK\x10\x03\x12\x10\n\x0cPERIOD_MONTH\x10\x04\"?\n\x10PutBudgetRequest\x12+\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1b.headrace.monitor.v1.Budget\"@\n\x11PutBudgetResponse\x12+\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1b.headrace.monitor.v1.Budget\"\x14\n\x12ListBudgetsRequest\"\xa3\x03\n\x13ListBudgetsResponse\x12\x45\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x34.headrace.monitor.v1.ListBudgetsResponse.SpentBudget\x1a\xda\x01\n\x0bSpentBudget\x12+\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1b.headrace.monitor.v1.Budget\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12@\n\x05spent\x18\x04 \x03(\x0b\x32\x31.headrace.monitor.v1.ListBudgetsResponse.Spending\x1ah\n\x08Spending\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x11\n\tcompute_s\x18\x02 \x01(\x01\x12\x39\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32).headrace.monitor.v1.BudgetOverrun.Action\"#\n\x13\x44\x65leteBudgetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteBudgetResponse\"\xe1\x01\n\rBudgetOverrun\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x39\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32).headrace.monitor.v1.BudgetOverrun.Action\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x41\x43TION_LOWER\x10\x01\x12\x11\n\rACTION_REFUSE\x10\x02\"\x88\x02\n\tRateLimit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x1b\n\x13requests_per_second\x18\x04 \x01(\x01\x12\r\n\x05\x62urst\x18\x05 \x01(\x03\x12\x13\n\x0bshadow_mode\x18\x06 \x01(\x08\x12\x35\n\x06outage\x18\x07 \x01(\x0e\x32%.headrace.monitor.v1.RateLimit.Outage\"V\n\x06Outage\x12\x16\n\x12OUTAGE_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTAGE_LOCAL\x10\x01\x12\x0f\n\x0bOUTAGE_OPEN\x10\x02\x12\x11\n\rOUTAGE_CLOSED\x10\x03\"I\n\x13PutRateLimitRequest\x12\x32\n\nrate_limit\x18\x01 \x01(\x0b\x32\x1e.headrace.monitor.v1.RateLimit\"J\n\x14PutRateLimitResponse\x12\x32\n\nrate_limit\x18\x01 \x01(\x0b\x32\x1e.headrace.monitor.v1.RateLimit\"\x17\n\x15ListRateLimitsRequest\"M\n\x16ListRateLimitsResponse\x12\x33\n\x0brate_limits\x18\x01 \x03(\x0b\x32\x1e.headrace.monitor.v1.RateLimit\"&\n\x16\x44\x65leteRateLimitRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x19\n\x17\x44\x65leteRateLimitResponse2\xd9\t\n\x0cUsageService\x12z\n\x08GetUsage\x12$.headrace.monitor.v1.GetUsageRequest\x1a%.headrace.monitor.v1.GetUsageResponse\"!\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/usage\x12\x88\x01\n\x0bGetIdleTime\x12\'.headrace.monitor.v1.GetIdleTimeRequest\x1a(.headrace.monitor.v1.GetIdleTimeResponse\"&\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/usage:idle\x12\xa8\x01\n\tPutBudget\x12%.headrace.monitor.v1.PutBudgetRequest\x1a&.headrace.monitor.v1.PutBudgetResponse\"L\xca\xc1\x18\x1d\n\rbudgets.write\x1a\x0c\x62udget.model\x82\xd3\xe4\x93\x02%\x1a\x1b/v1/{budget.name=budgets/*}:\x06\x62udget\x12\x85\x01\n\x0bListBudgets\x12\'.headrace.monitor.v1.ListBudgetsRequest\x1a(.headrace.monitor.v1.ListBudgetsResponse\"#\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/budgets\x12\x94\x01\n\x0c\x44\x65leteBudget\x12(.headrace.monitor.v1.DeleteBudgetRequest\x1a).headrace.monitor.v1.DeleteBudgetResponse\"/\xca\xc1\x18\x0f\n\rbudgets.write\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=budgets/*}\x12\xc0\x01\n\x0cPutRateLimit\x12(.headrace.monitor.v1.PutRateLimitRequest\x1a).headrace.monitor.v1.PutRateLimitResponse\"[\xca\xc1\x18!\n\rbudgets.write\x1a\x10rate_limit.model\x82\xd3\xe4\x93\x02\x30\x1a\"/v1/{rate_limit.name=rateLimits/*}:\nrate_limit\x12\x91\x01\n\x0eListRateLimits\x12*.headrace.monitor.v1.ListRateLimitsRequest\x1a+.headrace.monitor.v1.ListRateLimitsResponse\"&\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/rateLimits\x12\xa0\x01\n\x0f\x44\x65leteRateLimit\x12+.headrace.monitor.v1.DeleteRateLimitRequest\x1a,.headrace.monitor.v1.DeleteRateLimitResponse\"2\xca\xc1\x18\x0f\n\rbudgets.write\x82\xd3\xe4\x93\x02\x19*\x17/v1/{name=rateLimits/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,49 +60,51 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETIDLETIMEREQUEST']._serialized_start=620
   _globals['_GETIDLETIMEREQUEST']._serialized_end=767
   _globals['_GETIDLETIMERESPONSE']._serialized_start=770
-  _globals['_GETIDLETIMERESPONSE']._serialized_end=1137
-  _globals['_GETIDLETIMERESPONSE_IDLEPOOL']._serialized_start=954
-  _globals['_GETIDLETIMERESPONSE_IDLEPOOL']._serialized_end=1137
-  _globals['_BUDGET']._serialized_start=1140
-  _globals['_BUDGET']._serialized_end=1390
-  _globals['_BUDGET_PERIOD']._serialized_start=1290
-  _globals['_BUDGET_PERIOD']._serialized_end=1390
-  _globals['_PUTBUDGETREQUEST']._serialized_start=1392
-  _globals['_PUTBUDGETREQUEST']._serialized_end=1455
-  _globals['_PUTBUDGETRESPONSE']._serialized_start=1457
-  _globals['_PUTBUDGETRESPONSE']._serialized_end=1521
-  _globals['_LISTBUDGETSREQUEST']._serialized_start=1523
-  _globals['_LISTBUDGETSREQUEST']._serialized_end=1543
-  _globals['_LISTBUDGETSRESPONSE']._serialized_start=1546
-  _globals['_LISTBUDGETSRESPONSE']._serialized_end=1965
-  _globals['_LISTBUDGETSRESPONSE_SPENTBUDGET']._serialized_start=1641
-  _globals['_LISTBUDGETSRESPONSE_SPENTBUDGET']._serialized_end=1859
-  _globals['_LISTBUDGETSRESPONSE_SPENDING']._serialized_start=1861
-  _globals['_LISTBUDGETSRESPONSE_SPENDING']._serialized_end=1965
-  _globals['_DELETEBUDGETREQUEST']._serialized_start=1967
-  _globals['_DELETEBUDGETREQUEST']._serialized_end=2002
-  _globals['_DELETEBUDGETRESPONSE']._serialized_start=2004
-  _globals['_DELETEBUDGETRESPONSE']._serialized_end=2026
-  _globals['_BUDGETOVERRUN']._serialized_start=2029
-  _globals['_BUDGETOVERRUN']._serialized_end=2254
-  _globals['_BUDGETOVERRUN_ACTION']._serialized_start=2185
-  _globals['_BUDGETOVERRUN_ACTION']._serialized_end=2254
-  _globals['_RATELIMIT']._serialized_start=2257
-  _globals['_RATELIMIT']._serialized_end=2521
-  _globals['_RATELIMIT_OUTAGE']._serialized_start=2435
-  _globals['_RATELIMIT_OUTAGE']._serialized_end=2521
-  _globals['_PUTRATELIMITREQUEST']._serialized_start=2523
-  _globals['_PUTRATELIMITREQUEST']._serialized_end=2596
-  _globals['_PUTRATELIMITRESPONSE']._serialized_start=2598
-  _globals['_PUTRATELIMITRESPONSE']._serialized_end=2672
-  _globals['_LISTRATELIMITSREQUEST']._serialized_start=2674
-  _globals['_LISTRATELIMITSREQUEST']._serialized_end=2697
-  _globals['_LISTRATELIMITSRESPONSE']._serialized_start=2699
-  _globals['_LISTRATELIMITSRESPONSE']._serialized_end=2776
-  _globals['_DELETERATELIMITREQUEST']._serialized_start=2778
-  _globals['_DELETERATELIMITREQUEST']._serialized_end=2816
-  _globals['_DELETERATELIMITRESPONSE']._serialized_start=2818
-  _globals['_DELETERATELIMITRESPONSE']._serialized_end=2843
-  _globals['_USAGESERVICE']._serialized_start=2846
-  _globals['_USAGESERVICE']._serialized_end=4087
+  _globals['_GETIDLETIMERESPONSE']._serialized_end=1489
+  _globals['_GETIDLETIMERESPONSE_IDLEPOOL']._serialized_start=985
+  _globals['_GETIDLETIMERESPONSE_IDLEPOOL']._serialized_end=1340
+  _globals['_GETIDLETIMERESPONSE_SMALLERFORM']._serialized_start=1343
+  _globals['_GETIDLETIMERESPONSE_SMALLERFORM']._serialized_end=1489
+  _globals['_BUDGET']._serialized_start=1492
+  _globals['_BUDGET']._serialized_end=1742
+  _globals['_BUDGET_PERIOD']._serialized_start=1642
+  _globals['_BUDGET_PERIOD']._serialized_end=1742
+  _globals['_PUTBUDGETREQUEST']._serialized_start=1744
+  _globals['_PUTBUDGETREQUEST']._serialized_end=1807
+  _globals['_PUTBUDGETRESPONSE']._serialized_start=1809
+  _globals['_PUTBUDGETRESPONSE']._serialized_end=1873
+  _globals['_LISTBUDGETSREQUEST']._serialized_start=1875
+  _globals['_LISTBUDGETSREQUEST']._serialized_end=1895
+  _globals['_LISTBUDGETSRESPONSE']._serialized_start=1898
+  _globals['_LISTBUDGETSRESPONSE']._serialized_end=2317
+  _globals['_LISTBUDGETSRESPONSE_SPENTBUDGET']._serialized_start=1993
+  _globals['_LISTBUDGETSRESPONSE_SPENTBUDGET']._serialized_end=2211
+  _globals['_LISTBUDGETSRESPONSE_SPENDING']._serialized_start=2213
+  _globals['_LISTBUDGETSRESPONSE_SPENDING']._serialized_end=2317
+  _globals['_DELETEBUDGETREQUEST']._serialized_start=2319
+  _globals['_DELETEBUDGETREQUEST']._serialized_end=2354
+  _globals['_DELETEBUDGETRESPONSE']._serialized_start=2356
+  _globals['_DELETEBUDGETRESPONSE']._serialized_end=2378
+  _globals['_BUDGETOVERRUN']._serialized_start=2381
+  _globals['_BUDGETOVERRUN']._serialized_end=2606
+  _globals['_BUDGETOVERRUN_ACTION']._serialized_start=2537
+  _globals['_BUDGETOVERRUN_ACTION']._serialized_end=2606
+  _globals['_RATELIMIT']._serialized_start=2609
+  _globals['_RATELIMIT']._serialized_end=2873
+  _globals['_RATELIMIT_OUTAGE']._serialized_start=2787
+  _globals['_RATELIMIT_OUTAGE']._serialized_end=2873
+  _globals['_PUTRATELIMITREQUEST']._serialized_start=2875
+  _globals['_PUTRATELIMITREQUEST']._serialized_end=2948
+  _globals['_PUTRATELIMITRESPONSE']._serialized_start=2950
+  _globals['_PUTRATELIMITRESPONSE']._serialized_end=3024
+  _globals['_LISTRATELIMITSREQUEST']._serialized_start=3026
+  _globals['_LISTRATELIMITSREQUEST']._serialized_end=3049
+  _globals['_LISTRATELIMITSRESPONSE']._serialized_start=3051
+  _globals['_LISTRATELIMITSRESPONSE']._serialized_end=3128
+  _globals['_DELETERATELIMITREQUEST']._serialized_start=3130
+  _globals['_DELETERATELIMITREQUEST']._serialized_end=3168
+  _globals['_DELETERATELIMITRESPONSE']._serialized_start=3170
+  _globals['_DELETERATELIMITRESPONSE']._serialized_end=3195
+  _globals['_USAGESERVICE']._serialized_start=3198
+  _globals['_USAGESERVICE']._serialized_end=4439
 # @@protoc_insertion_point(module_scope)

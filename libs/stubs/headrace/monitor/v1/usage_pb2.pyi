@@ -65,9 +65,9 @@ class GetIdleTimeRequest(_message.Message):
     def __init__(self, range: _Optional[_Union[_monitor_pb2.TimeRange, _Mapping]] = ..., price_per_hour: _Optional[float] = ..., target_utilisation: _Optional[float] = ...) -> None: ...
 
 class GetIdleTimeResponse(_message.Message):
-    __slots__ = ("pools", "start_time", "end_time")
+    __slots__ = ("pools", "start_time", "end_time", "smaller_forms_unknown")
     class IdlePool(_message.Message):
-        __slots__ = ("pool", "present_hours", "busy_hours", "idle_hours", "replicas", "enough_replicas", "spared_hours", "saved", "advice")
+        __slots__ = ("pool", "present_hours", "busy_hours", "idle_hours", "replicas", "enough_replicas", "spared_hours", "saved", "advice", "smaller_forms", "enough_replicas_with_forms", "spared_hours_with_forms", "saved_with_forms")
         POOL_FIELD_NUMBER: _ClassVar[int]
         PRESENT_HOURS_FIELD_NUMBER: _ClassVar[int]
         BUSY_HOURS_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +77,10 @@ class GetIdleTimeResponse(_message.Message):
         SPARED_HOURS_FIELD_NUMBER: _ClassVar[int]
         SAVED_FIELD_NUMBER: _ClassVar[int]
         ADVICE_FIELD_NUMBER: _ClassVar[int]
+        SMALLER_FORMS_FIELD_NUMBER: _ClassVar[int]
+        ENOUGH_REPLICAS_WITH_FORMS_FIELD_NUMBER: _ClassVar[int]
+        SPARED_HOURS_WITH_FORMS_FIELD_NUMBER: _ClassVar[int]
+        SAVED_WITH_FORMS_FIELD_NUMBER: _ClassVar[int]
         pool: str
         present_hours: float
         busy_hours: float
@@ -86,14 +90,39 @@ class GetIdleTimeResponse(_message.Message):
         spared_hours: float
         saved: float
         advice: str
-        def __init__(self, pool: _Optional[str] = ..., present_hours: _Optional[float] = ..., busy_hours: _Optional[float] = ..., idle_hours: _Optional[float] = ..., replicas: _Optional[float] = ..., enough_replicas: _Optional[int] = ..., spared_hours: _Optional[float] = ..., saved: _Optional[float] = ..., advice: _Optional[str] = ...) -> None: ...
+        smaller_forms: _containers.RepeatedCompositeFieldContainer[GetIdleTimeResponse.SmallerForm]
+        enough_replicas_with_forms: int
+        spared_hours_with_forms: float
+        saved_with_forms: float
+        def __init__(self, pool: _Optional[str] = ..., present_hours: _Optional[float] = ..., busy_hours: _Optional[float] = ..., idle_hours: _Optional[float] = ..., replicas: _Optional[float] = ..., enough_replicas: _Optional[int] = ..., spared_hours: _Optional[float] = ..., saved: _Optional[float] = ..., advice: _Optional[str] = ..., smaller_forms: _Optional[_Iterable[_Union[GetIdleTimeResponse.SmallerForm, _Mapping]]] = ..., enough_replicas_with_forms: _Optional[int] = ..., spared_hours_with_forms: _Optional[float] = ..., saved_with_forms: _Optional[float] = ...) -> None: ...
+    class SmallerForm(_message.Message):
+        __slots__ = ("model", "version", "form", "made_by", "speedup", "on_cpu", "compute_s", "spared_s")
+        MODEL_FIELD_NUMBER: _ClassVar[int]
+        VERSION_FIELD_NUMBER: _ClassVar[int]
+        FORM_FIELD_NUMBER: _ClassVar[int]
+        MADE_BY_FIELD_NUMBER: _ClassVar[int]
+        SPEEDUP_FIELD_NUMBER: _ClassVar[int]
+        ON_CPU_FIELD_NUMBER: _ClassVar[int]
+        COMPUTE_S_FIELD_NUMBER: _ClassVar[int]
+        SPARED_S_FIELD_NUMBER: _ClassVar[int]
+        model: str
+        version: str
+        form: str
+        made_by: str
+        speedup: float
+        on_cpu: bool
+        compute_s: float
+        spared_s: float
+        def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., form: _Optional[str] = ..., made_by: _Optional[str] = ..., speedup: _Optional[float] = ..., on_cpu: _Optional[bool] = ..., compute_s: _Optional[float] = ..., spared_s: _Optional[float] = ...) -> None: ...
     POOLS_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
+    SMALLER_FORMS_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     pools: _containers.RepeatedCompositeFieldContainer[GetIdleTimeResponse.IdlePool]
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
-    def __init__(self, pools: _Optional[_Iterable[_Union[GetIdleTimeResponse.IdlePool, _Mapping]]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    smaller_forms_unknown: bool
+    def __init__(self, pools: _Optional[_Iterable[_Union[GetIdleTimeResponse.IdlePool, _Mapping]]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., smaller_forms_unknown: _Optional[bool] = ...) -> None: ...
 
 class Budget(_message.Message):
     __slots__ = ("name", "client", "model", "period", "compute_s", "refuse_above_s")

@@ -89,8 +89,8 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetIdleTime(self, request, context):
-        """GetIdleTime tells of each pool how long its batchers were there, how long they were busy, and how many would have been
-        enough.
+        """GetIdleTime tells of each pool how long its batchers were there, how long they were busy, how many would have been
+        enough, and which smaller forms of versions there are for what executed there, of models that the caller may see.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
