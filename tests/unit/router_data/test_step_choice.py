@@ -1,7 +1,7 @@
 """Which step of a fallback chain is tried, and until when."""
 
 import pytest
-from headrace_router.data.fallbacks.decisions.step_choice import AT_HAND, CANNOT, HAND_OVER_S, choose, rooms_s
+from headrace_router.data.fallbacks.decisions.step_choice import AT_HAND, CANNOT, choose, hand_over_s, rooms_s
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,11 +13,13 @@ LADDERS = st.lists(NEEDS, min_size=1, max_size=9)
     ("left_s", "needs_s", "start", "expected"),
     [
         pytest.param(1.0, [0.03], 0, (0, 1.0), id="alone, a step has all the time"),
-        pytest.param(1.0, [0.03, 0.0], 0, (0, 1.0 - HAND_OVER_S), id="it leaves the next one the least"),
-        pytest.param(1.0, [0.03, 0.2, 0.0], 0, (0, 0.8 - 2 * HAND_OVER_S), id="it leaves the next one what that needs"),
-        pytest.param(0.1, [0.03, 0.09, 0.0], 0, (0, 0.1 - HAND_OVER_S), id="or a later one what that needs"),
+        pytest.param(1.0, [0.03, 0.0], 0, (0, 1.0 - hand_over_s(1.0)), id="it leaves the next one the least"),
+        pytest.param(
+            1.0, [0.03, 0.2, 0.0], 0, (0, 0.8 - 2 * hand_over_s(1.0)), id="it leaves the next one what that needs"
+        ),
+        pytest.param(0.1, [0.03, 0.09, 0.0], 0, (0, 0.1 - hand_over_s(0.1)), id="or a later one what that needs"),
         pytest.param(0.02, [0.03, 0.0], 0, (1, 0.02), id="20 ms left, online needs 30"),
-        pytest.param(0.02, [0.03, 0.01, 0.0], 0, (1, 0.02 - HAND_OVER_S), id="the first that can"),
+        pytest.param(0.02, [0.03, 0.01, 0.0], 0, (1, 0.02 - hand_over_s(0.02)), id="the first that can"),
         pytest.param(0.02, [0.015, 0.0], 0, (1, 0.02), id="not one after which nothing could answer"),
         pytest.param(0.02, [CANNOT, CANNOT, 0.0], 0, (2, 0.02), id="nobody serves"),
         pytest.param(1.0, [0.03, 0.0], 1, (1, 1.0), id="what was tried is not tried again"),
@@ -68,3 +70,8 @@ def test_the_order_of_a_ladder_is_kept(left_s, needs_s):
     for step in range(found.step):
         quickest_s = min(pending[step + 1 :])
         assert needs_s[step] > left_s or (quickest_s < CANNOT and needs_s[step] + quickest_s > left_s)
+
+
+@pytest.mark.parametrize(("left_s", "expected"), [(0.02, 0.006), (0.1, 0.006), (0.5, 0.025), (1.0, 0.05), (60.0, 0.05)])
+def test_who_allows_more_time_is_told_sooner_for_the_way_to_the_caller(left_s: float, expected: float):
+    assert hand_over_s(left_s) == pytest.approx(expected)

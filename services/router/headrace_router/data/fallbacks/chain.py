@@ -17,7 +17,7 @@ from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.decisions.estimates import Latency
 from headrace_router.data.deadlines import in_a_task
 from headrace_router.data.fallbacks.decisions.policy import blames_the_caller, error_to_return, falls_back
-from headrace_router.data.fallbacks.decisions.step_choice import AT_HAND, CANNOT, HAND_OVER_S, choose
+from headrace_router.data.fallbacks.decisions.step_choice import AT_HAND, CANNOT, choose, hand_over_s
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.messages import Answer, ServedFrom
 from headrace_router.data.resolved_request import ResolvedRequest, fitted
@@ -118,7 +118,7 @@ class FallbackChain:
                 return await self._fall_back(resolved, steps, NO_BACKEND, None)
             if not self._prospects.renews(variant.pool, variant.served):
                 return await self._fall_back(resolved, steps, TIME_SHORT, None)
-            within_s = max(left_s - HAND_OVER_S, left_s / 2)
+            within_s = max(left_s - hand_over_s(left_s), left_s / 2)
         # While somebody else can answer, nobody waits for a batcher that is away, and nothing stands in for an error.
         alone = min(needs[1:]) == CANNOT
         asked = resolved if alone else replace(resolved, queue_timeout_s=0.0, last=False)

@@ -11,8 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# Each step that hands over costs this much: deadlines are up to a tick of 4 ms late; so does the way to the caller.
-HAND_OVER_S = 0.006
+# Each step that hands over costs at least so much: deadlines are up to a tick of 4 ms late. So does the way to the
+# caller, whose clock began to run before ours did: who allows more time is told sooner, by a share of it.
+HAND_OVER_S, LONGEST_HAND_OVER_S, HAND_OVER_SHARE = 0.006, 0.05, 0.05
 CANNOT = math.inf
 AT_HAND = 0.0
 
@@ -51,17 +52,22 @@ def choose(left_s: float, needs_s: Sequence[float], start: int = 0) -> Choice | 
     return None
 
 
+def hand_over_s(left_s: float) -> float:
+    """Return what a step that hands over costs. left_s: until the caller's deadline."""
+    return max(HAND_OVER_S, min(LONGEST_HAND_OVER_S, HAND_OVER_SHARE * left_s))
+
+
 def rooms_s(left_s: float, needs_s: Sequence[float]) -> list[float]:
     """Return how much time each step wants to be left with: for itself, and for the quickest one after it.
 
     CANNOT for one that cannot answer within the time that is left now.
     """
-    pending, quickest_s = [], CANNOT
+    pending, quickest_s, cost_s = [], CANNOT, hand_over_s(left_s)
     for own_s in reversed(needs_s):
         room_s = CANNOT
         if own_s <= left_s:
             after_s = quickest_s if own_s > AT_HAND and quickest_s < CANNOT else 0.0
-            room_s = own_s + HAND_OVER_S + after_s
+            room_s = own_s + cost_s + after_s
         pending.append(room_s)
         quickest_s = min(quickest_s, room_s)
     return pending[::-1]
