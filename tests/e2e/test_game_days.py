@@ -109,7 +109,6 @@ def test_a_route_whose_only_fallback_dies_with_its_backend_does_not_hold(headrac
     assert "game_day is 0 (measured)" in error["message"]
 
 
-@pytest.mark.long
 async def test_whoever_interrupts_a_game_day_leaves_no_fault_behind(headrace: Headrace, simulator: str):
     headrace("models", "promote", headrace.model, "v2", "--to", "staging")
     headrace("routes", "fallback", "set", headrace.model, "backup:v1")

@@ -113,14 +113,19 @@ def scale(component: str, replicas: int, to_zero: bool) -> None:
 
 @commands.command()
 @click.argument("component", metavar="batcher-POOL")
-@click.option("--backend", type=click.Choice(list(Backend)), default=Backend.TRITON, help="What executes batches.")
+@click.option(
+    "--backend",
+    type=click.Choice([one.value for one in Backend]),
+    default=Backend.TRITON.value,
+    help="What executes batches; `simulator` is a Triton that fails when it is told to (docs/game-days.md).",
+)
 @click.option("--replicas", type=click.IntRange(1, replicas.MOST), default=1, help="Batchers in it.")
 def add(component: str, backend: str, replicas: int) -> None:
     """Add a pool of batchers while the stack runs; routes may name it from then on.
 
     HEADRACE_POOLS names pools that every `up` starts: `default=triton:2;cpu=onnxruntime;big=triton`.
     """
-    _change({"do": "add", "component": component, "backend": str(backend), "replicas": replicas})
+    _change({"do": "add", "component": component, "backend": backend, "replicas": replicas})
 
 
 @commands.command()

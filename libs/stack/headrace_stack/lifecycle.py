@@ -15,11 +15,11 @@ from headrace_stack.adoption import Adopt, AwaitStop, CleanUp, Refuse, Start, de
 from headrace_stack.description import BLOCK
 from headrace_stack.locks import exclusive
 from headrace_stack.logfile import last_lines
-from headrace_stack.ports import free_base_port
+from headrace_stack.ports import HOST, free_base_port
 from headrace_stack.process import is_alive, kill_group
 from headrace_stack.settings import StackSettings, not_loadable
 from headrace_stack.snapshot import ComponentStatus, Phase, Snapshot, State
-from headrace_stack.view import Progress, addresses, ranges, summary
+from headrace_stack.view import Progress, addresses, ranges, simulators, summary
 
 _POLL_S = 0.1
 # The supervisor bounds each start, by what its processes do; this is for a supervisor that hangs.
@@ -90,9 +90,12 @@ def change(settings: StackSettings, console: Console, request: Mapping[str, obje
         return
     seen = observing.look(settings).seen
     ports = {status.name: status.ports for status in seen.components} if seen else {}
+    faults = simulators(seen) if seen else {}
     console.print(f"{name}: {answer['before']} -> {answer['after']}", highlight=False)
     for one in started:
         console.print(f"  started {one}, which listens on {ranges(ports.get(one, ()))}", highlight=False)
+        if one in faults:
+            console.print(f"  its simulator takes faults at {HOST}:{faults[one]}", highlight=False)
     for one in stopped:
         console.print(f"  stopped {one}", highlight=False)
 

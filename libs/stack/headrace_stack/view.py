@@ -7,7 +7,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from headrace_stack.ports import Ports
+from headrace_stack.ports import HOST, Ports
+from headrace_stack.replicas import Backend, named
 from headrace_stack.snapshot import Phase, Snapshot, State
 
 _DETAIL_LENGTH = 240
@@ -43,7 +44,15 @@ def table(
             "" if status.ready_after_s is None else f"{status.ready_after_s:.1f} s",
             str(status.restarts or ""),
         )
+    said += [Text(f"{name}: its simulator takes faults at {HOST}:{port}") for name, port in simulators(seen).items()]
     return Group(rows, *said)
+
+
+def simulators(seen: Snapshot) -> dict[str, int]:
+    """Return the ports at which simulators take faults, by the batchers that started them."""
+    pools = [pool for pool in seen.replicas.pools if pool.backend is Backend.SIMULATOR]
+    names = {named(f"batcher-{pool.name}", number) for pool in pools for number in pool.numbers}
+    return {status.name: status.ports[-1] for status in seen.components if status.name in names}
 
 
 def ranges(numbers: Iterable[int]) -> str:

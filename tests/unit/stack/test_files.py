@@ -14,7 +14,7 @@ from headrace_servicekit.testing import eventually
 from headrace_stack import snapshot
 from headrace_stack.locks import shared, try_exclusive
 from headrace_stack.logfile import LogLimits, last_lines, rotate
-from headrace_stack.replicas import Replicas
+from headrace_stack.replicas import Backend, Pool, Replicas
 from headrace_stack.secrets import create_private, read_or_create
 from headrace_stack.settings import DataPlane, SettingsError, read
 from headrace_stack.snapshot import ComponentStatus, Phase, ProcessId, Snapshot, State
@@ -155,4 +155,20 @@ def test_the_table_of_a_stack_says_below_why_a_part_was_started_again_and_what_i
         ["front-door", "ready"],
         ["monitor", "failed"],
         ["valkey", "ready"],
+    ]
+
+
+def test_the_table_of_a_stack_says_where_simulators_take_faults():
+    console = Console(width=80, file=io.StringIO())
+    pools = (Pool("default"), Pool("staging", Backend.SIMULATOR, 2))
+    parts = tuple(
+        ComponentStatus(name, State.READY, (at, 90 - at))
+        for at, name in enumerate(("batcher-default", "batcher-staging", "batcher-staging-1"), 1)
+    )
+    with console.capture() as capture:
+        console.print(table(replace(SEEN, components=parts, replicas=Replicas(pools=pools))))
+    said = [line for line in capture.get().splitlines() if "faults" in line]
+    assert said == [
+        "batcher-staging: its simulator takes faults at 127.0.0.1:88",
+        "batcher-staging-1: its simulator takes faults at 127.0.0.1:87",
     ]

@@ -44,7 +44,7 @@ def show(
         output.say(f"recorded: {METRIC}={int(passed(phases))} of {shown(version)}, measured")
     elif refusal is not None:
         report(output, refusal, "headrace game-day", model)
-    elif not complete(phases):
+    elif not complete(phases) and passed(phases):
         output.note("[dim]not recorded: a game day has the faults dead, slow and wrong[/]")
 
 
