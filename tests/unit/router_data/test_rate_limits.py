@@ -17,6 +17,7 @@ from headrace_router.data.rate_limits.limiting import RateLimiter
 from headrace_servicekit.errors import ResourceExhausted, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from tests.kit.rate_limits import SharedBuckets, limit
 from tests.kit.virtual_time import virtual_loop
@@ -160,10 +161,16 @@ async def test_a_connection_that_is_lost_leaves_nobody_waiting():
 
 
 @on_virtual_time
-async def test_a_store_that_answers_nonsense_counts_as_none():
+async def test_a_store_that_refuses_to_count_is_as_none_and_that_is_said_once():
     plane = Limited(limit(1.0, burst=1, outage=Outage.OPEN))
     plane.buckets.reply = ValueError("NOPERM")
-    assert await plane.asks(3) == [""] * 3
+    with capture_logs() as logged:
+        for _ in range(5):
+            assert await plane.asks(3) == [""] * 3
+        assert [one["reason"] for one in logged] == ["NOPERM"]
+    plane.buckets.reply = None
+    await asyncio.sleep(30.0)
+    assert (await plane.asks(3)).count("") == 1
 
 
 @on_virtual_time

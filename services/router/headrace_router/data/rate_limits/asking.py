@@ -81,7 +81,7 @@ class TokenRequests:
         self._wanted: deque[LimitedClient] = deque()
         self._under_way: list[tuple[LimitedClient, int]] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._turn_ends = False
+        self._turn_ends = self._refused = False
         self.late = False
         """Whether an answer is late: nobody waits until it comes."""
         self.asks = 0
@@ -130,11 +130,12 @@ class TokenRequests:
         self.late = False
         reply = replies[0] if replies else None
         if not isinstance(reply, list):
-            if reply is not None:
+            if reply is not None and not self._refused:  # said once, as it would be with every request
                 log.warning("the store counts no requests", reason=str(reply))
+            self._refused = reply is not None
             self._give_up(one for one, _ in asked)
             return
-        now = self._loop.time()
+        self._refused, now = False, self._loop.time()
         for (one, wanted), tokens, next_us in zip(asked, reply[::2], reply[1::2], strict=True):
             one.asked = False
             one.share.granted(tokens, wanted, next_us / 1e6, now)
