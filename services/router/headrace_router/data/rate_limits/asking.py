@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 # Buckets in one command: the server serves nobody else meanwhile.
 MAX_BUCKETS = 256
-# How long a request waits for its token. Those after one that waited in vain do not.
+# How long a command may take. A request waits for the one under way and the next; after one that is late nobody does.
 WAIT_S = 0.05
 # The loop's own delay is not the store's: when the time is over, what has arrived meanwhile is read first.
 LAST_LOOK_S = 0.001
