@@ -31,17 +31,15 @@ def target(request: usage_pb2.GetIdleTimeRequest) -> float:
 def idle(
     pools: Sequence[IdlePool],
     executed_s: Mapping[str, float],
-    forms: Sequence[SmallerForm] | None,
+    forms: Sequence[SmallerForm],
     span: Span,
     aim: float,
     price: float,
 ) -> usage_pb2.GetIdleTimeResponse:
-    """Return the answer of GetIdleTime. executed_s: by pool. forms: None where nobody knows."""
-    answer = usage_pb2.GetIdleTimeResponse(
-        start_time=stamp(span.start), end_time=stamp(span.end), smaller_forms_unknown=forms is None
-    )
+    """Return the answer of GetIdleTime. executed_s: by pool."""
+    answer = usage_pb2.GetIdleTimeResponse(start_time=stamp(span.start), end_time=stamp(span.end))
     for one in sorted(pools, key=lambda one: -one.idle_hours):
-        there = [form for form in forms or () if form.used.pool == one.pool]
+        there = [form for form in forms if form.used.pool == one.pool]
         enough, with_forms = one.enough(aim), one.enough(aim, share_left(executed_s.get(one.pool, 0.0), there))
         pool = answer.pools.add(
             pool=one.pool,

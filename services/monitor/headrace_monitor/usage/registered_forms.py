@@ -9,15 +9,16 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import structlog
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
-from headrace_servicekit.errors import Unavailable
 
 from headrace_monitor.usage.decisions.smaller_forms import Form
 
+log = structlog.get_logger()
+
 ASK_S = 2.0
-RETRY_AFTER_S = 1.0
 # Models whose versions are looked through, of each the newest.
-MAX_MODELS, MAX_VERSIONS = 50, 200
+MAX_MODELS, MAX_VERSIONS = 50, 50
 AT_A_TIME = 8
 
 _Version = registry_pb2.ModelVersion
@@ -29,29 +30,26 @@ class RegisteredForms:
     def __init__(self, channel: Any) -> None:
         self._stub = registry_pb2_grpc.RegistryServiceStub(channel)
 
-    async def of(self, models: Collection[str]) -> list[Form]:
-        """Return the forms of models that can be promoted. Raises Unavailable while the registry does not answer."""
+    async def of(self, models: Collection[str]) -> tuple[list[Form], bool]:
+        """Return the forms of models that can be promoted, and whether the registry told them of each model."""
         turns = asyncio.Semaphore(AT_A_TIME)
 
-        async def ask(model: str) -> list[Form]:
+        async def ask(model: str) -> list[Form] | None:
             async with turns:
                 return await self._of(model)
 
         found = await asyncio.gather(*map(ask, list(models)[:MAX_MODELS]))
-        return [form for forms in found for form in forms]
+        return [form for forms in found for form in forms or ()], None not in found
 
-    async def _of(self, model: str) -> list[Form]:
+    async def _of(self, model: str) -> list[Form] | None:
         request = registry_pb2.ListModelVersionsRequest(parent=f"models/{model}", page_size=MAX_VERSIONS)
         try:
             answer = await self._stub.ListModelVersions(request, timeout=ASK_S)
         except grpc.aio.AioRpcError as error:
             if error.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT):
                 return []  # it was deleted since
-            raise Unavailable(
-                f"the registry cannot be asked for the versions of '{model}' ({error.code().name})",
-                reason="REGISTRY_UNAVAILABLE",
-                retry_after_s=RETRY_AFTER_S,
-            ) from error
+            log.warning("no smaller forms of a model known", model=model, code=error.code().name)
+            return None
         return list(forms_of(model, answer.versions))
 
 

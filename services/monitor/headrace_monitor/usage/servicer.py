@@ -6,7 +6,6 @@ from itertools import groupby
 
 from headrace.monitor.v1 import usage_pb2, usage_pb2_grpc
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.identity import identity, model_not_found
 
 from headrace_monitor import names
@@ -40,11 +39,10 @@ class UsageServicer(usage_pb2_grpc.UsageServiceServicer):
         by_pool = groupby(await self._store.presence(span), key=lambda one: one.pool)
         pools = [idle_pool(list(hours), now) for _, hours in by_pool]
         used, executed_s = await self._store.used_versions(span, identity())
-        try:
-            forms = smaller_forms(used, await self._forms.of({one.model: None for one in used}))
-        except Unavailable:  # what stands idle is known all the same
-            forms = None
-        return idle_messages.idle(pools, executed_s, forms, span, aim, request.price_per_hour)
+        forms, whole = await self._forms.of({one.model: None for one in used})
+        answer = idle_messages.idle(pools, executed_s, smaller_forms(used, forms), span, aim, request.price_per_hour)
+        answer.smaller_forms_unknown = not whole
+        return answer
 
     async def PutBudget(self, request, context):
         budget = convert.budget(request.budget)

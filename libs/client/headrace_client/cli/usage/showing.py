@@ -153,7 +153,7 @@ def idle(
         for line in smaller_forms(one, price):
             output.say(f"  {line}")
     if told.smaller_forms_unknown:
-        output.note("[yellow]the registry could not be asked for smaller forms of versions[/]")
+        output.note("[yellow]the registry could not be asked for smaller forms of all versions[/]")
 
 
 def smaller_forms(pool: usage_pb2.GetIdleTimeResponse.IdlePool, price: float) -> Iterator[str]:
