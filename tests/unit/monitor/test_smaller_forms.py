@@ -72,6 +72,11 @@ def test_the_fastest_form_of_each_version_that_executed_is_told_what_spares_the_
     assert [one.spared_s for one in smaller_forms([V1, other], forms)] == pytest.approx([400.0, 200.0])
 
 
+def test_a_form_that_is_hardly_faster_is_not_worth_a_promotion():
+    assert smaller_forms([V1], [form(speedup=1.04)]) == []
+    assert len(smaller_forms([V1], [form(speedup=1.05)])) == 1
+
+
 def test_what_is_left_to_execute_says_how_many_replicas_are_enough():
     left = share_left(1_000.0, [SmallerForm(V1, form(speedup=3.0))])
     assert left == pytest.approx(0.6)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+# Forms whose speed differs by less are as fast as one another, to the optimiser too.
+WORTH_SPEEDUP = 1.05
+
 
 class Form(NamedTuple):
     """A version that was made of another one. speedup: how many times as fast as that it was measured."""
@@ -46,7 +49,7 @@ def smaller_forms(used: Iterable[UsedVersion], forms: Iterable[Form]) -> list[Sm
     """Return the fastest form of each version that executed, what spares the most first."""
     fastest: dict[tuple[str, str], Form] = {}
     for form in sorted(forms, key=lambda one: (one.speedup, one.version)):
-        if form.speedup > 1.0:
+        if form.speedup >= WORTH_SPEEDUP:
             fastest[form.model, form.original] = form
     found = [SmallerForm(one, fastest[one.model, one.version]) for one in used if (one.model, one.version) in fastest]
     return sorted((one for one in found if one.spared_s > 0), key=lambda one: (-one.spared_s, one.used))
