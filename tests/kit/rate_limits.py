@@ -14,7 +14,7 @@ from typing import Any
 from headrace_router.data.rate_limits.asking import TAKE
 from headrace_router.data.rate_limits.decisions import bucket
 from headrace_router.data.rate_limits.decisions.bucket import Rate
-from headrace_router.data.rate_limits.decisions.limits import EVERY_MODEL, Outage, RateLimit, RateLimits
+from headrace_router.data.rate_limits.decisions.limits import EVERY_MODEL, LEAST_BURST, Outage, RateLimit, RateLimits
 from headrace_router.data.rate_limits.limiting import RateLimiter
 from headrace_servicekit.errors import ResourceExhausted
 
@@ -32,7 +32,7 @@ def limit(
     outage: Outage = Outage.LOCAL,
 ) -> RateLimit:
     """Return a rate limit."""
-    rate = Rate(per_s, max(1.0, per_s) if burst is None else burst)
+    rate = Rate(per_s, max(LEAST_BURST, per_s) if burst is None else burst)
     return RateLimit(name, client, model, rate, shadow_mode, outage)
 
 

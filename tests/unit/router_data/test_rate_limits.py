@@ -203,9 +203,9 @@ def told(*limits: usage_pb2.RateLimit, revision: str = "r1") -> ingest_pb2.Repor
 MESSAGE = usage_pb2.RateLimit(name="rateLimits/l", client="ada", model="m", requests_per_second=0.5)
 
 
-def test_a_burst_that_is_not_stated_is_a_seconds_worth_and_one_at_least():
+def test_a_burst_that_is_not_stated_is_a_seconds_worth_and_two_at_least():
     messages = [MESSAGE, usage_pb2.RateLimit(name="rateLimits/k", client="bob", model="m", requests_per_second=7.5)]
-    assert {one.name: one.rate for one in rate_limits(messages)} == {"l": Rate(0.5, 1), "k": Rate(7.5, 8)}
+    assert {one.name: one.rate for one in rate_limits(messages)} == {"l": Rate(0.5, 2), "k": Rate(7.5, 8)}
     assert {one.outage for one in rate_limits(messages)} == {Outage.LOCAL}
 
 
@@ -225,7 +225,7 @@ async def test_what_was_told_holds_after_a_restart_without_a_monitor(tmp_path):
     restarted = FollowedRateLimits(again.limiter, tmp_path)
     await restarted.start()
     assert restarted.revision == "r1"
-    assert await again.asks(2) == ["", "RATE_LIMITED"]
+    assert await again.asks(3) == ["", "", "RATE_LIMITED"]
     restarted.learn(told(revision="r2"))
     assert await again.asks(2) == ["", ""]
 

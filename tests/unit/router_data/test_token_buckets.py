@@ -94,6 +94,12 @@ def test_with_less_demand_than_the_limit_all_come_through(seed):
     assert commands <= sum(by_second)
 
 
+@pytest.mark.parametrize("per_s", [0.5, 1.0, 2.0, 5.0])
+def test_a_limit_of_few_a_second_is_as_exact(per_s):
+    by_second, _, _ = admitted([3 * per_s, 0.3 * per_s], limit(per_s), seconds=1000, seed=1)
+    assert sum(by_second) == pytest.approx(1000 * per_s, rel=0.02)
+
+
 def test_a_slow_store_makes_it_no_less_exact():
     by_second, _, _ = admitted([300.0, 30.0], limit(100.0), seconds=20, seed=1, takes_s=0.02)
     assert sum(by_second[5:]) == pytest.approx(100.0 * 15, rel=0.02)

@@ -13,6 +13,8 @@ from headrace.monitor.v1 import usage_pb2
 from headrace_router.data.rate_limits.decisions.bucket import Rate
 
 EVERYBODY = EVERY_MODEL = "*"
+# Of a limit that states none. A bucket for one token is full until somebody comes for it, and gains nothing meanwhile.
+LEAST_BURST = 2
 
 
 class Outage(enum.IntEnum):
@@ -66,7 +68,7 @@ def rate_limits(messages: Iterable[usage_pb2.RateLimit]) -> RateLimits:
             one.name.removeprefix("rateLimits/"),
             one.client,
             one.model,
-            Rate(one.requests_per_second, one.burst or max(1, math.ceil(one.requests_per_second))),
+            Rate(one.requests_per_second, one.burst or max(LEAST_BURST, math.ceil(one.requests_per_second))),
             one.shadow_mode,
             Outage(one.outage) if one.outage in set(Outage) else Outage.LOCAL,
         )
