@@ -7,7 +7,7 @@ import pytest
 from headrace_batcher.decisions.answers import Answer, Failure
 from headrace_batcher.decisions.policy import MAX_BLAMED_IN_A_ROW, Limits
 from headrace_batcher.decisions.work import Work
-from headrace_runtime.backends.backend import BackendLost, ModelCrashed, ModelError
+from headrace_runtime.backends.backend import BackendLost, ModelCrashed, ModelError, OutOfMemory
 from headrace_runtime.shapes import WrongOutput
 from headrace_servicekit.errors import Code
 from hypothesis import given, settings
@@ -50,6 +50,23 @@ async def test_a_model_that_fails_on_everything_is_unavailable_rather_than_the_f
             await settled(work, one)
             reasons.append(work.sink.reason(one))
     assert (reasons[0], reasons[-1]) == ("MODEL_REJECTED_INPUT", "MODEL_FAILING")
+
+
+async def test_a_backend_without_memory_is_unavailable_rather_than_the_fault_of_callers(
+    backend: Doubling, work: WorkMaker
+):
+    def full(values: list[float]) -> None:
+        raise OutOfMemory("Failed to allocate memory for requested buffer of size 268435456")
+
+    backend.act = full
+    async with serving(backend) as batcher:
+        reasons = []
+        for _ in range(4):
+            (one,) = submit(batcher, work, [1.0])
+            await settled(work, one)
+            reasons.append(work.sink.reason(one))
+    # The first may have asked for too much.
+    assert reasons == ["MODEL_REJECTED_INPUT", "MODEL_FAILING", "MODEL_FAILING", "MODEL_FAILING"]
 
 
 @pytest.mark.parametrize("error", [ModelError("unlucky"), WrongOutput("garbled")], ids=["refused", "not its outputs"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from headrace_client.cli.failures import as_json
@@ -9,6 +10,9 @@ from headrace_client.cli.options import report
 from headrace_client.cli.output import Output, shown
 from headrace_client.errors import HeadraceError
 from headrace_client.game_days.judging import METRIC, WELL, PhaseResult, complete, document, passed
+
+# In problems, for the model that is spoken of.
+_MODEL = re.compile(r"\bMODEL\b")
 
 
 def show(
@@ -31,7 +35,7 @@ def show(
     )
     for phase in phases:
         for problem in phase.problems:
-            output.say(f"[red]{phase.name}[/]: {shown(problem.replace('MODEL', model))}")
+            output.say(f"[red]{phase.name}[/]: {shown(_MODEL.sub(model, problem))}")
     if phases[0].name == WELL and not phases[0].passed:
         named, rule = shown(model), shown(f"game_day={version} -> {version}")
         output.note(

@@ -20,6 +20,10 @@ class ModelError(Exception):
     """One execution failed because of its model or its inputs. The backend goes on."""
 
 
+class OutOfMemory(ModelError):
+    """One execution failed for want of memory. Its inputs may be why, and so may be whatever else was there."""
+
+
 class BackendLost(Exception):
     """Nobody answers: the backend is down, or went away during the call."""
 

@@ -19,7 +19,7 @@ from headrace_servicekit.http2.channel import Channel
 from tritonclient.grpc import service_pb2
 
 from headrace_runtime.backends.backend import BackendLost, LoadError, ModelCrashed, ModelError, ModelFiles
-from headrace_runtime.backends.reasons import public_reason
+from headrace_runtime.backends.reasons import execution_error, public_reason
 from headrace_runtime.contract import BYTES, Contract, TensorSpec
 from headrace_runtime.shapes import Layout, OutputTensor
 
@@ -148,7 +148,7 @@ class OipBackend:
                 if message is END_OF_STREAM:  # servers that are not Triton just end
                     break
                 if message.error_message:
-                    raise ModelError(public_reason(message.error_message))
+                    raise execution_error(message.error_message)
                 response = message.infer_response
                 final = response.parameters[_FINAL].bool_param
                 if response.outputs:
@@ -221,7 +221,7 @@ def _failure(error: grpc.aio.AioRpcError) -> Exception:
         return BackendLost(str(error.details()))
     if error.code() is grpc.StatusCode.NOT_FOUND:
         return ModelCrashed("the server does not have it any more")
-    return ModelError(_reason(error))
+    return execution_error(error.details() or error.code().name)
 
 
 def _check(contract: Contract, metadata: Any, known_as: str) -> None:

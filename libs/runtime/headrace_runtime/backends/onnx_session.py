@@ -11,7 +11,7 @@ import numpy as np
 
 from headrace_runtime.backends.backend import LoadError, ModelError
 from headrace_runtime.backends.onnx_trial import open_session
-from headrace_runtime.backends.reasons import public_reason
+from headrace_runtime.backends.reasons import execution_error, public_reason
 from headrace_runtime.contract import BYTES, BatchDimension, Contract, TensorSpec
 from headrace_runtime.shapes import Layout, OutputTensor, Raw
 
@@ -61,7 +61,7 @@ def run(loaded: OnnxSession, layout: Layout, rows: int, inputs: Sequence[Raw], h
         }
         values = loaded.session.run([spec.name for spec in loaded.outputs], given, how)
     except Exception as error:  # the same; UnicodeDecodeError of BYTES is one too
-        raise ModelError(public_reason(str(error) or type(error).__name__)) from None
+        raise execution_error(str(error) or type(error).__name__) from None
     return [_to_output(spec, value) for spec, value in zip(loaded.outputs, values, strict=True)]
 
 

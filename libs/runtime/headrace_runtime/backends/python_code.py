@@ -17,7 +17,7 @@ from headrace_runtime.backends.backend import LoadError, ModelCrashed, ModelErro
 from headrace_runtime.backends.onnx_session import DTYPES
 from headrace_runtime.backends.python_parts import WorkerParts
 from headrace_runtime.backends.python_process import CodeLimits, Worker, WorkerEnded
-from headrace_runtime.backends.reasons import public_reason
+from headrace_runtime.backends.reasons import execution_error, public_reason
 from headrace_runtime.backends.triton_repository import Repository
 from headrace_runtime.contract import BYTES, Contract
 from headrace_runtime.environments import Environments
@@ -146,7 +146,7 @@ class PythonBackend:
                 await parts.worker.send({**_header(loaded.contract, layout, rows, inputs), "parts": True}, inputs)
                 while (part := await self._next(parts)) is not None:
                     if "error" in part[0]:
-                        raise ModelError(public_reason(str(part[0]["error"])))
+                        raise execution_error(str(part[0]["error"]))
                     yield _outputs(loaded.contract, *part)
             finally:
                 self._give_back(loaded, parts)
@@ -227,7 +227,7 @@ class PythonBackend:
             raise ModelCrashed(f"the process of '{name}' ended: {error}") from None
         loaded.free.put_nowait(worker)
         if "error" in answer:
-            raise ModelError(public_reason(str(answer["error"])))
+            raise execution_error(str(answer["error"]))
         return _outputs(loaded.contract, answer, body)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from headrace_runtime.backends.backend import LoadBudget
+from headrace_runtime.backends.backend import LoadBudget, ModelError, OutOfMemory
 
 MAX_CHARS = 300
 # Of what is too long, this much of the beginning is kept: what was tried. The cause stands at the end.
@@ -25,6 +25,8 @@ _PATH = re.compile(r"(?<![\w/.])(?:/[\w.+@~-]+)+/?|(?:\.\.?/)+[\w.+@~/-]*")
 # All that Triton answers where it does not take a configuration; what it dislikes stands in its log.
 _NOT_POLLED = "failed to poll from model repository"
 _NO_MEMORY = re.compile(r"std::bad_alloc|bad allocation|MemoryError")
+# The same of an execution, by backends on GPUs as well: ONNX Runtime's arena, PyTorch, TensorRT and CUDA.
+_EXECUTION_NO_MEMORY = re.compile(rf"{_NO_MEMORY.pattern}|Failed to allocate memory|(?i:out[ _]of[ _]memory)")
 
 
 def load_reason(said: str, budget: LoadBudget) -> str:
@@ -38,6 +40,12 @@ def load_reason(said: str, budget: LoadBudget) -> str:
 def says_no_memory(said: str) -> bool:
     """Return whether a message is about want of memory."""
     return _NO_MEMORY.search(said) is not None
+
+
+def execution_error(said: str) -> ModelError:
+    """Return what a message says of an execution that failed."""
+    kind = OutOfMemory if _EXECUTION_NO_MEMORY.search(said) else ModelError
+    return kind(public_reason(said))
 
 
 def no_memory_reason(budget: LoadBudget) -> str:

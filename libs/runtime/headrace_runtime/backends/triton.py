@@ -21,7 +21,7 @@ from headrace_runtime.backends.backend import (
     Unanswered,
     check_answers_once,
 )
-from headrace_runtime.backends.reasons import load_reason, public_reason
+from headrace_runtime.backends.reasons import execution_error, load_reason, public_reason
 from headrace_runtime.backends.triton_repository import Repository, batched, tensor_names
 from headrace_runtime.contract import TensorSpec
 from headrace_runtime.shapes import Layout, OutputTensor
@@ -169,7 +169,7 @@ def _failure(error: grpc.aio.AioRpcError) -> BackendLost | ModelError:
         return BackendLost(str(error.details()))
     if error.code() is grpc.StatusCode.NOT_FOUND or _STUB_GONE in (error.details() or ""):
         return ModelCrashed(_reason(error))
-    return ModelError(_reason(error))
+    return execution_error(error.details() or error.code().name)
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 import structlog
 from headrace_runtime import shapes
-from headrace_runtime.backends.backend import Backend, BackendLost, ModelError, stream
+from headrace_runtime.backends.backend import Backend, BackendLost, ModelError, OutOfMemory, stream
 from headrace_runtime.contract import Contract
 from headrace_runtime.shapes import Layout, OutputTensor, ShapeKey, WrongOutput
 from headrace_servicekit.errors import Code
@@ -265,7 +265,10 @@ class Executor:
 
     def _blame(self, work: Work, error: Exception) -> None:
         """Fail a request that was alone in its execution."""
-        blamed = policy.lone_failure_blames_input(self._failures_in_a_row) and isinstance(error, ModelError)
+        for_memory = isinstance(error, OutOfMemory)
+        blamed = isinstance(error, ModelError) and policy.lone_failure_blames_input(
+            self._failures_in_a_row, for_memory=for_memory
+        )
         failure = MODEL_REJECTED_INPUT if blamed else MODEL_FAILING
         self._log_failure(work, error, blamed)
         self.fail(work, failure)

@@ -27,6 +27,8 @@ SENDING_S, EARLY = 0.001, 0.1
 SPREADS, LEAST_SLACK = 3.0, 0.1
 # Executions in a row that failed on a lone request before the model rather than the requests is blamed.
 MAX_BLAMED_IN_A_ROW = 16
+# The same of executions that failed for want of memory: a caller may ask for too much, and a full GPU fails everybody.
+MAX_BLAMED_FOR_MEMORY = 1
 MIN_RETRY_S = 0.01
 
 
@@ -256,9 +258,10 @@ def room_rows(queued_rows: int, online_rows: int, limits: Limits, *, online: boo
     return room if online else min(room, most_rows(limits, online=False) - (queued_rows - online_rows))
 
 
-def lone_failure_blames_input(failures_in_a_row: int) -> bool:
+def lone_failure_blames_input(failures_in_a_row: int, *, for_memory: bool = False) -> bool:
     """Return whether a request that failed alone is at fault, rather than a model that fails on everything.
 
-    failures_in_a_row: executions that failed since the version last answered, this one included.
+    failures_in_a_row: executions that failed since the version last answered, this one included. for_memory: whether
+    it failed for want of that.
     """
-    return failures_in_a_row <= MAX_BLAMED_IN_A_ROW
+    return failures_in_a_row <= (MAX_BLAMED_FOR_MEMORY if for_memory else MAX_BLAMED_IN_A_ROW)
