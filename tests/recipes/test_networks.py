@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from headrace_client.conversion import process
 from headrace_client.conversion.recognition import Kind, recognise
@@ -105,15 +106,15 @@ def signatures(tensorflow_python: str, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "rows", "inputs"),
+    ("name", "kind", "rows"),
     [
-        pytest.param("digits.pt2", Kind.EXPORTED, 64, 1, id="exported"),
-        pytest.param("one.pt2", Kind.EXPORTED, 1, 1, id="exported with one row"),
-        pytest.param("ranker.pt2", Kind.EXPORTED, 64, 2, id="exported with integers, an unused input and two outputs"),
+        pytest.param("digits.pt2", Kind.EXPORTED, 64, id="exported"),
+        pytest.param("one.pt2", Kind.EXPORTED, 1, id="exported with one row"),
+        pytest.param("ranker.pt2", Kind.EXPORTED, 64, id="exported with integers, an unused input and two outputs"),
     ],
 )
 def test_an_exported_program_is_converted_and_answers_as_before(
-    modules: Path, torch_python: str, tmp_path: Path, name: str, kind: Kind, rows: int, inputs: int
+    modules: Path, torch_python: str, tmp_path: Path, name: str, kind: Kind, rows: int
 ) -> None:
     assert recognise(modules / name) is kind
     converted = process.convert(kind, modules / name, tmp_path, python=torch_python)
@@ -122,7 +123,8 @@ def test_an_exported_program_is_converted_and_answers_as_before(
     assert converted.framework.startswith("torch 2.")
     kept = json.loads(converted.validation.read_text())
     assert {len(values) for values in (*kept["inputs"].values(), *kept["outputs"].values())} == {rows}
-    assert len(kept["inputs"]) == inputs
+    # An input that nothing uses is left out by some releases of the exporter.
+    assert list(kept["inputs"]) == [one.name for one in onnx.load(converted.onnx).graph.input]
 
 
 def test_torchscript_is_converted_with_rows_that_say_its_shapes(
@@ -147,7 +149,7 @@ def test_what_pytorch_writes_is_told_apart_here_and_in_the_registry(modules: Pat
         format_check.check(ArtifactType.TORCHSCRIPT, str(modules / "weights.pt"))
     with pytest.raises(RefusedError, match="not compiled"):
         format_check.check(ArtifactType.PT2, str(modules / "digits.pt2"))
-    with pytest.raises(InvalidArgument, match=r"torch\.onnx\.export"):
+    with pytest.raises(InvalidArgument, match=r"torch\.export\.save"):
         recognise(modules / "weights.pt")
     if not (modules / "compiled.pt2").exists():
         pytest.skip("no compiler: AOTInductor wrote nothing")
