@@ -14,7 +14,7 @@ from headrace_client.cli.version_rows import rows_of
 from headrace_client.cli.versions import named_version, version_arguments
 from headrace_client.client import Client
 from headrace_client.tuning import search
-from headrace_client.tuning.pool import MeasuredPool, as_proto, rate
+from headrace_client.tuning.pool import MeasuredPool, as_proto, of_proto, rate
 from headrace_client.tuning.search import Grid, Run, SearchResult, Settings
 
 
@@ -46,8 +46,9 @@ def tune(
     """Find how batches of VERSION of MODEL should be formed so that most requests are answered within an objective.
 
     The pool that serves the version is measured with an open loop, at more than it can answer: first how long an
-    execution takes by its rows, then few settings that this and the runs before point at. Whoever else calls the
-    version meets this load and these settings: tune a version that has no callers, or at a quiet hour.
+    execution takes by its rows, then few settings that this and the runs before point at, and at last the best of
+    them and those in force, in turn. Whoever else calls the version meets this load and these settings: tune a version
+    that has no callers, or at a quiet hour.
 
     \b
     Examples:
@@ -58,7 +59,7 @@ def tune(
     before = client.get_version(model, version)
     pool = MeasuredPool(client, model, version, rows_of(client, model, before))
     grid = _grid(max_rows, max_instances)
-    objective_s = slo_p99_ms / 1000
+    objective_s, present = slo_p99_ms / 1000, of_proto(before.serving)
     kept = False
     try:
         with output.waiting("measuring how long executions take") as describe:
@@ -67,9 +68,11 @@ def tune(
 
             def measure(settings: Settings) -> Run:
                 describe(f"measuring {_told(settings)} at {per_s:.0f}/s")
-                return pool.run(settings, per_s, seconds, objective_s)
+                whole = _whole(before.serving) if settings == present else None
+                return pool.run(settings, per_s, seconds, objective_s, whole)
 
-            found = search.search(curve, measure, objective_s, grid, runs)
+            found = search.beside(search.search(curve, measure, objective_s, grid, runs), present, measure)
+        applied = applied and found.best != found.present
         if applied:
             pool.put(as_proto(found.best.settings), reason or f"tune: p99 within {slo_p99_ms:g} ms")
             kept = True
@@ -109,6 +112,7 @@ def _show(
         output.document(
             {
                 "best": _run(best),
+                "present": _run(found.present) if found.present is not None else None,
                 "runs": [_run(one) for one in found.runs],
                 "grid": len(grid.every()),
                 "service_ms": {str(rows): seconds * 1000 for rows, seconds in curve.points},
@@ -128,13 +132,15 @@ def _show(
                 f"{one.offered_per_s:.0f}",
                 f"{one.goodput_per_s:.0f}",
                 f"{one.p99_ms:.1f}",
-                "[green]best[/]" if one == best else "",
+                _mark(one, found),
             )
-            for one in found.runs
+            for one in _measured(found)
         ],
     )
     output.note(f"[dim]{len(found.runs)} of {len(grid.every())} settings were measured[/]")
-    if applied:
+    if best == found.present:
+        output.say("nothing to change: no settings answered more in time than those in force")
+    elif applied:
         output.say(f"[green]in force[/] {_told(best.settings)}")
     else:
         words = f"--max-batch-rows {best.settings.max_batch_rows} --max-wait {best.settings.max_wait_ms:g}ms"
@@ -142,6 +148,18 @@ def _show(
             f"[dim]as before; to apply: headrace models settings {model}@{version} {words} "
             f"--instances {best.settings.instances}[/]"
         )
+
+
+def _measured(found: SearchResult) -> list[Run]:
+    """Return the runs, the best settings and those in force with what they were in turn."""
+    last = [one for one in (found.present, found.best) if one is not None]
+    settled = {one.settings for one in last}
+    return [*(one for one in found.runs if one.settings not in settled), *dict.fromkeys(last)]
+
+
+def _mark(run: Run, found: SearchResult) -> str:
+    marks = [word for one, word in ((found.best, "[green]best[/]"), (found.present, "in force")) if run == one]
+    return ", ".join(marks)
 
 
 def _run(run: Run) -> dict[str, Any]:

@@ -72,9 +72,16 @@ class MeasuredPool:
         self.put(as_proto(Settings(max(grid.max_batch_rows), 0.0, 1)), "tune: service times")
         return self._with(lambda caller: measuring.service_curve(caller, grid.max_batch_rows))
 
-    def run(self, settings: Settings, per_s: float, seconds: float, objective_s: float) -> Run:
-        """Put settings into force, and return what is answered by them."""
-        self.put(as_proto(settings), "tune: a run")
+    def run(
+        self,
+        settings: Settings,
+        per_s: float,
+        seconds: float,
+        objective_s: float,
+        whole: registry_pb2.ServingSettings | None = None,
+    ) -> Run:
+        """Put settings into force, and return what is answered by them. whole: what these are called settings of."""
+        self.put(whole or as_proto(settings), "tune: a run")
         seen = self._with(
             lambda caller: measuring.open_loop(caller, per_s=per_s, seconds=seconds, objective_s=objective_s)
         )
@@ -92,6 +99,12 @@ def rate(curve: ServiceCurve, grid: Grid, objective_s: float, most: float) -> fl
     """Return the requests/s of every run: more than the model thinks can be answered."""
     _, per_s = search.model(curve, grid, objective_s)
     return min(most, max(20.0, _MORE * per_s * max(grid.instances)))
+
+
+def of_proto(serving: registry_pb2.ServingSettings) -> Settings:
+    """Return what is tuned of a version's settings."""
+    wait_ms = serving.max_wait.ToTimedelta() / timedelta(milliseconds=1)
+    return Settings(serving.max_batch_rows, wait_ms, serving.instances)
 
 
 def as_proto(settings: Settings) -> registry_pb2.ServingSettings:

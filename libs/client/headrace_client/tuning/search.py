@@ -8,7 +8,7 @@ batch size, each number of instances is tried once with it, and the best is impr
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from headrace_scaling.simulation.service_curves import ServiceCurve
@@ -19,6 +19,8 @@ SHARE = 0.1
 _BATCHES_WITHIN_OBJECTIVE = 2.2
 # What goodput must gain for settings to count as better: less is noise.
 _BETTER = 1.01
+# How often the settings in force and the best ones found are measured in turn.
+_TURNS = 2
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -83,10 +85,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search found: the best run, and all of them in their order."""
+    """What a search found: the best run, and all of them in their order. present: of the settings in force."""
 
     best: Run
     runs: tuple[Run, ...]
+    present: Run | None = None
 
 
 def model(curve: ServiceCurve, grid: Grid, objective_s: float) -> tuple[Settings, float]:
@@ -125,6 +128,31 @@ def search(
     while (better := _step(best, grid, tried, runs)) is not best:
         best = better
     return SearchResult(_best(runs), tuple(runs.values()))
+
+
+def beside(found: SearchResult, present: Settings, measure: Callable[[Settings], Run]) -> SearchResult:
+    """Return what was found beside the settings in force, which are the best unless others answer more.
+
+    Both are measured in turn: of many runs the best one looks better than it is.
+    """
+    if found.best.settings == present:
+        return replace(found, present=found.best)
+    turns = [(measure(present), measure(found.best.settings)) for _ in range(_TURNS)]
+    now, other = (_mean(runs) for runs in zip(*turns, strict=True))
+    better = other.goodput_per_s > now.goodput_per_s * _BETTER
+    return SearchResult(other if better else now, found.runs, now)
+
+
+def _mean(runs: Sequence[Run]) -> Run:
+    def of(values: Iterable[float]) -> float:
+        return sum(values) / len(runs)
+
+    return Run(
+        runs[0].settings,
+        of(one.goodput_per_s for one in runs),
+        of(one.p99_ms for one in runs),
+        of(one.offered_per_s for one in runs),
+    )
 
 
 def _step(best: Run, grid: Grid, tried: Callable[[Settings], bool], runs: dict[Settings, Run]) -> Run:

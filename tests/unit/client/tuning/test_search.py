@@ -117,3 +117,26 @@ def test_where_no_batch_is_fast_enough_the_smallest_is_where_it_begins():
 def test_preferred_sizes_are_the_largest_its_half_and_its_quarter():
     assert Settings(64, 1.0, 1).preferred_batch_rows == (16, 32, 64)
     assert Settings(1, 1.0, 1).preferred_batch_rows == (1,)
+
+
+@given(
+    pool=pools,
+    present=st.builds(Settings, st.integers(1, 300), st.floats(0, 20), st.integers(1, 8)),
+    runs=st.integers(1, 12),
+)
+def test_what_is_found_is_no_worse_than_the_settings_in_force(pool: Pool, present: Settings, runs: int):
+    exact = Pool(pool.fixed_s, pool.row_s, pool.crowding)
+    measure = exact.measure()
+    found = search.beside(search.search(exact.curve, measure, OBJECTIVE_S, most_runs=runs), present, measure)
+    assert found.present is not None
+    assert found.present.settings == present
+    assert found.best.goodput_per_s >= found.present.goodput_per_s
+    assert found.best == found.present or found.best.goodput_per_s > 1.01 * found.present.goodput_per_s
+
+
+def test_a_lucky_run_does_not_replace_the_settings_in_force():
+    present, lucky = Settings(32, 5.0, 1), Settings(64, 1.0, 1)
+    answers = {present: 100.0, lucky: 95.0}
+    found = search.SearchResult(Run(lucky, 120.0), (Run(lucky, 120.0),))
+    measured = search.beside(found, present, lambda settings: Run(settings, answers[settings]))
+    assert measured.best == measured.present == Run(present, 100.0)
