@@ -239,9 +239,10 @@ async def test_valkey_gives_what_the_rule_says(valkey):
 
         began, given = time.monotonic(), 0
         while (passed_s := time.monotonic() - began) < 1.0:
-            tokens, _ = await client.eval(TAKE.decode(), 1, "fast", "5000.0", "10.0", "1000000")
+            tokens, _ = await client.eval(TAKE.decode(), 1, "fast", "5000.0", "50000.0", "1000000")
             given += tokens
-        assert 0.98 * 5000 * passed_s - 10 <= given <= 1.02 * 5000 * (time.monotonic() - began) + 10
+        # Its burst at once, which holds more than ten seconds' worth, so that a busy machine loses nothing.
+        assert 0.98 * 5000 * passed_s <= given - 50_000 <= 1.02 * 5000 * (time.monotonic() - began) + 10
 
         await client.set("odd", "not a number")
         assert (await client.eval(TAKE.decode(), 1, "odd", "1.0", "3.0", "5"))[0] == 3
