@@ -37,11 +37,8 @@ def show(
         for problem in phase.problems:
             output.say(f"[red]{phase.name}[/]: {shown(_MODEL.sub(model, problem))}")
     if phases[0].name == WELL and not phases[0].passed:
-        named, rule = shown(model), shown(f"game_day={version} -> {version}")
-        output.note(
-            "[dim]no fault was set: while all is well the version has to answer. A rule leads the requests to it: "
-            f'headrace routes rules set {named} "{rule}"[/]'
-        )
+        advice = _advice(phases[0], model, version)
+        output.note(f"[dim]no fault was set: while all is well the version has to answer. {advice}[/]")
     verdict = "[green]held[/]" if passed(phases) else "[bold red]did not hold[/]"
     output.say(f"the route of {shown(model)} {verdict}")
     if recorded:
@@ -50,6 +47,14 @@ def show(
         report(output, refusal, "headrace game-day", model)
     elif not complete(phases) and passed(phases):
         output.note("[dim]not recorded: a game day has the faults dead, slow and wrong[/]")
+
+
+def _advice(well: PhaseResult, model: str, version: str) -> str:
+    """Return what to do where the version does not answer although no fault was set."""
+    if well.steps:
+        return "Fallbacks stand in for it: try again when it has recovered, or with a longer --deadline"
+    rule = shown(f"game_day={version} -> {version}")
+    return f'A rule leads the requests to it: headrace routes rules set {shown(model)} "{rule}"'
 
 
 def _row(phase: PhaseResult) -> tuple[str, ...]:
