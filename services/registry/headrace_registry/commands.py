@@ -43,20 +43,22 @@ HISTORY = History("model", ("epoch", "ordinal"), "headrace_registry.storage.sql"
 
 
 @asynccontextmanager
+async def _stores(settings: RegistrySettings) -> AsyncIterator[Stores]:
+    async with (
+        Connections(Address.of(settings), owner="registry", size=2) as connections,
+        S3Blobs(Place.of(settings), settings.s3_public_endpoint) as blobs,
+    ):
+        store = PostgresStore(connections)
+        await store.migrate()
+        await blobs.prepare()
+        yield Stores(connections, store, blobs)
+
+
+@asynccontextmanager
 async def _database(settings: RegistrySettings) -> AsyncIterator[Connections]:
     async with Connections(Address.of(settings), owner="registry", size=2) as connections:
         await PostgresStore(connections).migrate()
         yield connections
-
-
-@asynccontextmanager
-async def _stores(settings: RegistrySettings) -> AsyncIterator[Stores]:
-    async with (
-        _database(settings) as connections,
-        S3Blobs(Place.of(settings), settings.s3_public_endpoint) as blobs,
-    ):
-        await blobs.prepare()
-        yield Stores(connections, PostgresStore(connections), blobs)
 
 
 async def _migrate(settings: RegistrySettings, options: argparse.Namespace) -> Document:
