@@ -62,7 +62,7 @@ async def test_files_are_read_one_by_one_and_none_before_its_turn(lake: dict[str
 
 def test_a_file_is_not_decoded_whole_before_its_first_row(lake: dict[str, str]):
     catalog = load_catalog("lake", **lake)
-    rows = 8_000_000
+    rows = 16_000_000
     table = catalog.create_table(
         "sales.many", schema=pa.schema([("a", pa.int64())]), properties={"write.parquet.row-group-limit": "50000"}
     )

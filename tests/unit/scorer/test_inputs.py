@@ -259,6 +259,20 @@ def test_long_texts_that_a_column_repeats_are_not_written_out_at_once():
     assert most < 50 << 20  # written out they are 500 MB
 
 
+def test_texts_of_a_large_row_group_are_not_held_to_its_end(monkeypatch: pytest.MonkeyPatch):
+    texts = [f"{at:07d}" + "x" * 1000 for at in range(20_000)]
+    file = io.BytesIO()
+    pq.write_table(pa.table({"a": texts}), file, compression="none", use_dictionary=False, data_page_size=64 << 10)
+    monkeypatch.setattr(files, "_MAX_GROUP_BYTES", 1 << 20)
+    content, before, most, given = file.getvalue(), pa.total_allocated_bytes(), 0, list[str]()
+    shard = Shard(0, "k", "e", len(content), 0, 1)
+    for one in chunks(opened(content), Format.PARQUET, shard, ["a"], {}, Bounds(65_536, 2 << 20)):
+        most = max(most, pa.total_allocated_bytes() - before)
+        given += one.table.column("a").to_pylist()
+    assert given == texts
+    assert most < 8 << 20  # of 20 MB
+
+
 def test_a_line_without_an_end_is_not_held(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(json_lines, "LONGEST_LINE", 1000)
     content = b'{"a": 1}\n{"a": "' + b"x" * 5000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,7 @@ pc: Any = pyarrow.compute
 # Columns of a row group that are stored in more than this are read piece by piece; others each in one piece, which asks
 # S3 less often.
 _MAX_GROUP_BYTES, _LEAST_READ_BYTES = 256 << 20, 64 << 10
-# Rows that are decoded at once where they have lists; what these take is known only then.
+# Rows that are decoded at once where it is known only then what they take.
 _STEP_ROWS = 1024
 # What Arrow takes for a value of Parquet, at least, however little it takes there that values repeat.
 _VALUE_BYTES = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 8}
@@ -80,18 +80,21 @@ def chunks(
         if format_ is Format.PARQUET:
             groups = list(range(shard.first_group, shard.end_group))
             opened = pyarrow.parquet.ParquetFile(file)
-            schema, (stored, row_bytes) = opened.schema_arrow, _sizes(opened.metadata, groups, columns)
-            # A text that a column repeats is held once until it is known how many rows there is room for.
-            texts = [name for name in columns if _is_text(schema.field(name).type)]
+            schema, sizes = opened.schema_arrow, _sizes(opened.metadata, groups, columns)
+            # A text that a column repeats is held once until it is known how many rows there is room for. What is new
+            # in a row group is held to its end, so only where there is room for all of it.
+            room = sizes.text_bytes <= most.size_bytes
+            texts = [name for name in columns if room and _is_text(schema.field(name).type)]
             told: dict[str, Any] = {"metadata": opened.metadata, "read_dictionary": texts}
-            if stored > _MAX_GROUP_BYTES:
+            if sizes.stored_bytes > _MAX_GROUP_BYTES:
                 # Of each column so much at a time, and no row group as a whole beforehand. By the file itself: what
                 # its buffer reads ahead is of other columns, and would be read again.
                 size = max(_LEAST_READ_BYTES, min(READ_BYTES, _MAX_GROUP_BYTES // max(1, len(columns))))
                 opened = pyarrow.parquet.ParquetFile(file.raw, buffer_size=size, pre_buffer=False, **told)
             else:
                 opened = pyarrow.parquet.ParquetFile(file, **told)
-            step = min(_step_rows(schema, columns, most), max(1, most.size_bytes // max(1, row_bytes)))
+            known = all(pa.types.is_primitive(schema.field(name).type) or name in texts for name in columns)
+            step = min(most.rows if known else _STEP_ROWS, max(1, most.size_bytes // max(1, sizes.row_bytes)))
             parts = opened.iter_batches(step, row_groups=groups, columns=list(columns))
             cut = (_written_out(one, schema) for part in parts for one in _cut(part, most))
             yield from _numbered(_gathered(cut, most), shard.first_row, columns)
@@ -108,9 +111,16 @@ def chunks(
         raise Unreadable(_said(error)) from None
 
 
-def _sizes(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> tuple[int, int]:
-    """Return what the largest of some row groups stores of some columns, and what a row takes in the widest."""
-    wanted, stored, row_bytes = frozenset(columns), 0, 0
+class _Sizes(NamedTuple):
+    """What row groups have of some columns: the most that one stores, a row of the widest, and the most of texts."""
+
+    stored_bytes: int
+    row_bytes: int
+    text_bytes: int
+
+
+def _sizes(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> _Sizes:
+    wanted, stored, row_bytes, text_bytes = frozenset(columns), 0, 0, 0
     for at in groups:
         group = metadata.row_group(at)
         chunks_ = (group.column(number) for number in range(group.num_columns))
@@ -121,13 +131,9 @@ def _sizes(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> tupl
             for one in used
         )
         row_bytes = max(row_bytes, decoded // max(1, group.num_rows))
-    return stored, row_bytes
-
-
-def _step_rows(schema: pa.Schema, columns: Sequence[str], most: Bounds) -> int:
-    """Return how many rows are decoded at once: all that may be held. Of lists the sizes are known only then."""
-    types = (schema.field(name).type for name in columns)
-    return most.rows if all(pa.types.is_primitive(one) or _is_text(one) for one in types) else _STEP_ROWS
+        texts = (one.total_uncompressed_size for one in used if one.physical_type == "BYTE_ARRAY")
+        text_bytes = max(text_bytes, sum(texts))
+    return _Sizes(stored, row_bytes, text_bytes)
 
 
 def _is_text(type_: pa.DataType) -> bool:
@@ -171,7 +177,7 @@ def _gathered(batches: Iterator[pa.RecordBatch], most: Bounds) -> Iterator[pa.Ta
     """Yield rows together, as many as may be held."""
     held, rows, size = list[pa.RecordBatch](), 0, 0
     for batch in batches:
-        more = batch.nbytes
+        more = int(_row_bytes(batch).sum()) if any(map(pa.types.is_dictionary, batch.schema.types)) else batch.nbytes
         if held and (rows + batch.num_rows > most.rows or size + more > most.size_bytes):
             yield _together(held)
             held, rows, size = [], 0, 0
