@@ -1,8 +1,10 @@
 """Files as tables: types that are found by looking, and rows that cannot be read."""
 
 import io
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -271,6 +273,32 @@ def test_texts_of_a_large_row_group_are_not_held_to_its_end(monkeypatch: pytest.
         given += one.table.column("a").to_pylist()
     assert given == texts
     assert most < 8 << 20  # of 20 MB
+
+
+def test_record_batches_without_rows_are_passed_over():
+    schema, file = pa.schema([("a", pa.int64())]), io.BytesIO()
+    with pa.ipc.new_file(file, schema) as writer:
+        for values in ([1, 2], [], [3], []):
+            writer.write_batch(pa.record_batch([pa.array(values, pa.int64())], schema=schema))
+    found, _ = read(file.getvalue(), Format.ARROW, ["a"])
+    assert [value for one in found for value in one.table.column("a").to_pylist()] == [1, 2, 3]
+    assert [number for one in found for number in one.numbers] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("version", ["V1", "V2"])
+@pytest.mark.parametrize("text", ["'c' || i % 7", "'c' || i", "NULL", "''", "encode('c' || i % 7)"])
+def test_texts_that_duckdb_wrote_are_read_as_it_reads_them(tmp_path: Path, version: str, text: str):
+    file = tmp_path / "a.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT CASE WHEN i % 5 > 0 THEN {text} END AS a, i AS b FROM range(10_000) t(i)) "
+            f"TO '{file}' (PARQUET_VERSION {version}, ROW_GROUP_SIZE 4096)"
+        )
+        wanted = connection.execute(f"SELECT a, b FROM '{file}'").fetchall()
+    found = described(opened(file.read_bytes()), Format.PARQUET)
+    shard = Shard(0, "k", "e", file.stat().st_size, 0, len(found.group_rows))
+    made = list(chunks(opened(file.read_bytes()), Format.PARQUET, shard, ["a", "b"], {}, Bounds(3000, 1 << 20)))
+    assert [row for one in made for row in zip(*one.table.to_pydict().values(), strict=True)] == wanted
 
 
 def test_a_line_without_an_end_is_not_held(monkeypatch: pytest.MonkeyPatch):

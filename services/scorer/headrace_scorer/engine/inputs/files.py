@@ -31,6 +31,8 @@ _STEP_ROWS = 1024
 # What Arrow takes for a value of Parquet, at least, however little it takes there that values repeat.
 _VALUE_BYTES = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 8}
 _TEXT_BYTES = 8
+# What Arrow reads as dictionaries.
+_DICTIONARY_ENCODINGS = frozenset(("PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def chunks(
             schema, sizes = opened.schema_arrow, _sizes(opened.metadata, groups, columns)
             # A text that a column repeats is held once until it is known how many rows there is room for. What is new
             # in a row group is held to its end, so only where there is room for all of it.
-            room = sizes.text_bytes <= most.size_bytes
+            room = sizes.text_bytes <= most.size_bytes and sizes.encodings <= _DICTIONARY_ENCODINGS
             texts = [name for name in columns if room and _is_text(schema.field(name).type)]
             told: dict[str, Any] = {"metadata": opened.metadata, "read_dictionary": texts}
             if sizes.stored_bytes > _MAX_GROUP_BYTES:
@@ -112,15 +114,19 @@ def chunks(
 
 
 class _Sizes(NamedTuple):
-    """What row groups have of some columns: the most that one stores, a row of the widest, and the most of texts."""
+    """What row groups have of some columns: the most that one stores, a row of the widest, and the most of texts.
+
+    encodings: of texts.
+    """
 
     stored_bytes: int
     row_bytes: int
     text_bytes: int
+    encodings: frozenset[str]
 
 
 def _sizes(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> _Sizes:
-    wanted, stored, row_bytes, text_bytes = frozenset(columns), 0, 0, 0
+    wanted, stored, row_bytes, text_bytes, encodings = frozenset(columns), 0, 0, 0, set[str]()
     for at in groups:
         group = metadata.row_group(at)
         chunks_ = (group.column(number) for number in range(group.num_columns))
@@ -131,9 +137,10 @@ def _sizes(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> _Siz
             for one in used
         )
         row_bytes = max(row_bytes, decoded // max(1, group.num_rows))
-        texts = (one.total_uncompressed_size for one in used if one.physical_type == "BYTE_ARRAY")
-        text_bytes = max(text_bytes, sum(texts))
-    return _Sizes(stored, row_bytes, text_bytes)
+        texts = [one for one in used if one.physical_type == "BYTE_ARRAY"]
+        text_bytes = max(text_bytes, sum(one.total_uncompressed_size for one in texts))
+        encodings.update(*(one.encodings for one in texts))
+    return _Sizes(stored, row_bytes, text_bytes, frozenset(encodings))
 
 
 def _is_text(type_: pa.DataType) -> bool:
@@ -142,6 +149,8 @@ def _is_text(type_: pa.DataType) -> bool:
 
 def _cut(batch: pa.RecordBatch, most: Bounds) -> Iterator[pa.RecordBatch]:
     """Yield rows that may be held together; a row that is too large is alone."""
+    if batch.num_rows == 0:  # some writers end with one
+        return
     ends, start = np.cumsum(_row_bytes(batch)), 0
     while start < batch.num_rows:
         room = most.size_bytes + (int(ends[start - 1]) if start else 0)
