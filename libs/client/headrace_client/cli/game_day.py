@@ -138,10 +138,9 @@ def game_day(
 
     with output.waiting("beginning") as describe:
         phases = asyncio.run(_run(client, day, callers, Simulators(simulators, token), describe))
-    recorded, refusal = False, None
-    if judging.complete(phases) and not no_record:
+    recorded, refusal, value = False, None, judging.measured(phases)
+    if value is not None and not no_record:
         try:
-            value = float(judging.passed(phases))
             client.record_measurements(model, version, found.digest, {METRIC: value}, source="game-day")
             recorded = True
         except HeadraceError as error:

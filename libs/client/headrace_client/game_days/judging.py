@@ -27,7 +27,7 @@ class Fault(enum.StrEnum):
 
 
 REQUIRED = (Fault.DEAD, Fault.SLOW, Fault.WRONG)
-"""A game day with fewer proves nothing, and is not recorded."""
+"""A game day with fewer passes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,14 @@ def _errors(result: PhaseResult, bounds: Bounds) -> list[str]:
 def complete(phases: Sequence[PhaseResult]) -> bool:
     """Return whether a game day had every fault that one has to have."""
     return set(REQUIRED) <= {phase.name for phase in phases}
+
+
+def measured(phases: Sequence[PhaseResult]) -> float | None:
+    """Return what a game day says of its version: 1 where the route held whatever it has to, 0 where it did not in one
+    thing, which also takes back what an earlier day said; None where it says neither."""
+    if any(phase.name in REQUIRED and not phase.passed for phase in phases):
+        return 0.0
+    return 1.0 if complete(phases) and passed(phases) else None
 
 
 def passed(phases: Sequence[PhaseResult]) -> bool:

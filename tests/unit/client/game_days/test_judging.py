@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 
 import pytest
-from headrace_client.game_days.judging import WELL, Bounds, Fault, Phase, PhaseResult, Reply, complete, judged, passed
+from headrace_client.game_days.judging import (
+    WELL,
+    Bounds,
+    Fault,
+    Phase,
+    PhaseResult,
+    Reply,
+    complete,
+    judged,
+    measured,
+    passed,
+)
 
 BOUNDS = Bounds(error_share=0.05, recover_s=30)
 OWN = Reply(5.0, 0, version="v2", matches=True)
@@ -71,3 +82,18 @@ def test_a_game_day_passes_when_each_phase_does_and_counts_with_the_three_faults
     assert complete(phases)
     assert not complete(phases[:2])
     assert {Fault.DEAD.value, Fault.SLOW.value, Fault.WRONG.value} == {phase.name for phase in phases}
+
+
+def test_a_day_that_ends_early_because_the_route_did_not_hold_takes_back_what_an_earlier_one_said():
+    held = [judged(Phase(name, [FALLBACK], 1, 1.0), "v2", BOUNDS) for name in ("dead", "slow", "wrong")]
+    never = judged(Phase("slow", [FALLBACK], 1, None), "v2", BOUNDS)
+    assert measured(held) == 1.0
+    assert measured([held[0], never]) == 0.0
+    assert measured([never, *held[1:]]) == 0.0
+
+
+def test_a_day_without_all_three_faults_or_that_did_not_begin_says_nothing():
+    held = judged(Phase("dead", [FALLBACK], 1, 1.0), "v2", BOUNDS)
+    assert measured([held]) is None
+    assert measured([judged(Phase("well", []), "v2", BOUNDS)]) is None
+    assert measured([held, judged(Phase("wedge", [FALLBACK], 1, None), "v2", BOUNDS)]) is None
