@@ -42,7 +42,7 @@ from headrace_servicekit.server import Server
 from headrace_servicekit.testing import eventually, free_port
 
 from benchmarks.checkout import ROOT
-from tests.kit.onnx_models import linear
+from tests.kit.models.onnx_models import linear
 
 LAUNCH = ROOT / "deploy" / "triton" / "launch"
 FEATURES = 64

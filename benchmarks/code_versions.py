@@ -33,12 +33,12 @@ from headrace_stack.testing import held_stack
 
 from benchmarks.measures.figures import percentile
 from examples.handler import graph
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient
-from tests.kit.batcher_process import process_of, until_listening
-from tests.kit.batcher_service import BatcherRig, batcher_rig, put_blob
-from tests.kit.control import resolved_version
-from tests.kit.stores import S3Store, home_for_tests
+from tests.kit.batcher.process import process_of, until_listening
+from tests.kit.batcher.service import BatcherRig, batcher_rig, put_blob
+from tests.kit.batcher.stream_client import BatcherClient
+from tests.kit.models import onnx_models
+from tests.kit.router.fake_control import resolved_version
+from tests.kit.stores.servers import S3Store, home_for_tests
 
 IN_FLIGHT = (1, 32)
 WARM_UP_S = 0.5

@@ -25,9 +25,9 @@ from headrace_stack.components import postgres
 from headrace_stack.testing import held_stack
 
 from benchmarks.measures.processes import families, usage
-from tests.kit.counting import CountingPlane, SeriesKey, key
-from tests.kit.monitor_process import monitor_environment, monitor_process
-from tests.kit.stores import S3Store, home_for_tests
+from tests.kit.monitor.counting_plane import CountingPlane, SeriesKey, key
+from tests.kit.monitor.process import monitor_environment, monitor_process
+from tests.kit.stores.servers import S3Store, home_for_tests
 
 # It is not there: counting does not need it.
 NO_S3 = S3Store("http://127.0.0.1:1", "none", "none", "none")

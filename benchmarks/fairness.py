@@ -34,11 +34,11 @@ from headrace_stack.settings import StackSettings, checkout_of_this_file
 from headrace_stack.testing import held_stack
 
 from benchmarks.peers.senders import FEATURES, Answered, Sender, Windows, bulk_process
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient
-from tests.kit.batcher_process import process_of, until_listening
-from tests.kit.batcher_service import batcher_rig
-from tests.kit.stores import S3Store, home_for_tests
+from tests.kit.batcher.process import process_of, until_listening
+from tests.kit.batcher.service import batcher_rig
+from tests.kit.batcher.stream_client import BatcherClient
+from tests.kit.models import onnx_models
+from tests.kit.stores.servers import S3Store, home_for_tests
 
 # About 20 ms on one core, whatever the rows.
 MODEL = onnx_models.slow(100)

@@ -24,8 +24,8 @@ from headrace_router.data.batchers.work import Work
 from headrace_router.data.routes.decisions.fallback_steps import Hedge
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import Behaviour, FakeBatcher
-from tests.kit.control import resolved_version
+from tests.kit.batcher.fake_batcher import Behaviour, FakeBatcher
+from tests.kit.router.fake_control import resolved_version
 
 VERSION = resolved_version("digits", "v1")
 OUTPUTS = bytes(40)

@@ -40,11 +40,11 @@ from headrace_servicekit.testing import eventually, running
 from benchmarks.checkout import BenchmarkError
 from benchmarks.load.h2load import PREDICT_PATH
 from benchmarks.peers.sink import sink
-from tests.kit.batcher import FakeBatcher
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.inference import pb2
-from tests.kit.issuer import AUDIENCE, ISSUER, Issuer, write_jwks
-from tests.kit.valkey_process import ValkeyProcess
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.identity.issuer import AUDIENCE, ISSUER, Issuer, write_jwks
+from tests.kit.router.fake_control import FakeControl, resolved_version, table
+from tests.kit.router.inference_requests import pb2
+from tests.kit.stores.valkey_process import ValkeyProcess
 
 VERSION = resolved_version(
     "digits",

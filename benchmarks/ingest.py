@@ -26,11 +26,11 @@ from headrace_stack.components import postgres, s3
 from headrace_stack.testing import held_stack
 
 from benchmarks.measures import processes
-from tests.kit.monitor_process import monitor_environment, monitor_process
-from tests.kit.onnx_models import linear
-from tests.kit.predictions import batch, report
-from tests.kit.registry import memory_registry
-from tests.kit.stores import S3Store, home_for_tests
+from tests.kit.models.onnx_models import linear
+from tests.kit.monitor.predictions import batch, report
+from tests.kit.monitor.process import monitor_environment, monitor_process
+from tests.kit.registry.service import memory_registry
+from tests.kit.stores.servers import S3Store, home_for_tests
 
 PREDICTIONS, FEATURES, CLASSES = 4096, 16, 2
 UNDERWAY = 4

@@ -41,12 +41,12 @@ from headrace_stack.settings import StackSettings, checkout_of_this_file
 from headrace_stack.testing import held_stack
 
 from benchmarks.peers.steady_caller import FEATURES, Answers
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient
-from tests.kit.batcher_process import process_of, until_listening
-from tests.kit.batcher_service import BatcherRig, batcher_rig
-from tests.kit.onnx_models import TinyModel
-from tests.kit.stores import S3Store, home_for_tests
+from tests.kit.batcher.process import process_of, until_listening
+from tests.kit.batcher.service import BatcherRig, batcher_rig
+from tests.kit.batcher.stream_client import BatcherClient
+from tests.kit.models import onnx_models
+from tests.kit.models.onnx_models import TinyModel
+from tests.kit.stores.servers import S3Store, home_for_tests
 
 ResolvedVersion = control_pb2.ResolvedVersion
 

@@ -32,8 +32,8 @@ from headrace_servicekit.identity import Identity
 from headrace_servicekit.testing import eventually, free_port
 from headrace_stack.components import valkey
 
-from tests.kit.control import INCARNATION, lookup, resolved_version, table
-from tests.kit.looking import outputs
+from tests.kit.router.fake_control import INCARNATION, lookup, resolved_version, table
+from tests.kit.router.lookup_bench import outputs
 
 VERSION = resolved_version("digits", "v1")
 GATHERED = 8

@@ -30,7 +30,7 @@ from benchmarks.load.workload import Workload, arrivals
 from benchmarks.systems import subject
 from benchmarks.systems.stack import running_stack
 from examples.versions import register_once
-from tests.kit import onnx_models
+from tests.kit.models import onnx_models
 
 MODEL, VERSION = "benchmark-overload", "v1"
 METRICS = {"accuracy": 0.95, "latency_p99_ms": 2.0}

@@ -33,7 +33,7 @@ from benchmarks.measures.processes import families, usage
 from benchmarks.systems.references import Reference
 from benchmarks.systems.stack import Stack, running_stack
 from benchmarks.systems.triton_pipelines import running as triton_pipelines
-from tests.kit import onnx_models
+from tests.kit.models import onnx_models
 
 MODELS = tuple(f"bench-pipeline-{number}" for number in (1, 2, 3))
 STEPWISE, FUSED = "bench-pipeline", "bench-pipeline-fused"

@@ -25,11 +25,11 @@ from headrace_monitor import names
 from headrace_stack.testing import held_stack
 
 from benchmarks.checkout import BenchmarkError
-from tests.kit import onnx_models
-from tests.kit.headrace_cli import GOOD, Headrace
-from tests.kit.predict_requests import predict_request
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests
+from tests.kit.clients.headrace_cli import GOOD, Headrace
+from tests.kit.models import onnx_models
+from tests.kit.router.predict_requests import predict_request
+from tests.kit.stack.running import RunningStack
+from tests.kit.stores.servers import home_for_tests
 
 CHANGES, DEADLINES, DEADLINE_S = 3, 21, 0.05
 OUTCOMES, CLIENTS = 10_000, 3

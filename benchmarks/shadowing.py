@@ -19,11 +19,11 @@ import uvloop
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import Behaviour, FakeBatcher, echoing
-from tests.kit.control import FakeControl, table
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.digits import V1, V2, digits_request, row
-from tests.kit.ingest import FakeIngest
+from tests.kit.batcher.fake_batcher import Behaviour, FakeBatcher, echoing
+from tests.kit.monitor.fake_ingest import FakeIngest
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.digits import V1, V2, digits_request, row
+from tests.kit.router.fake_control import FakeControl, table
 
 SHADOW = batcher_pb2.InferRequest.PRIORITY_SHADOW
 SERVICE_S, SLOW_S = 0.003, 1.0

@@ -12,7 +12,7 @@ from headrace_stack import snapshot
 from headrace_stack.settings import StackSettings
 from headrace_stack.testing import held_stack
 
-from tests.kit.stores import home_for_tests
+from tests.kit.stores.servers import home_for_tests
 
 STARTS = 2
 

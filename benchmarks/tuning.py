@@ -28,7 +28,7 @@ from headrace_client.tuning.pool import MeasuredPool, rate
 from headrace_client.tuning.search import Grid, Run, Settings
 
 from benchmarks.systems.stack import Stack, running_stack
-from tests.kit import onnx_models
+from tests.kit.models import onnx_models
 
 MODEL = "bench-tuning"
 # What the default gates ask for.

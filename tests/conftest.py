@@ -5,9 +5,10 @@ import os
 from headrace_stack.settings import read
 from hypothesis import settings
 
-from tests.kit.mlserver import mlserver
-from tests.kit.stack import no_homes_of_earlier_runs, own_stack, replicated_stack, stack
-from tests.kit.stores import (
+from tests.kit.models.mlserver import mlserver
+from tests.kit.models.triton import triton, triton_command
+from tests.kit.stack.running import no_homes_of_earlier_runs, own_stack, replicated_stack, stack
+from tests.kit.stores.servers import (
     own_postgres,
     own_url,
     postgres_server,
@@ -18,7 +19,6 @@ from tests.kit.stores import (
     valkey_server,
     valkey_url,
 )
-from tests.kit.triton import triton, triton_command
 
 # How long an example takes says more of the machine than of what is tested.
 settings.register_profile("headrace", deadline=None)

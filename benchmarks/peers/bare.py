@@ -14,7 +14,7 @@ from headrace.batcher.v1 import batcher_pb2, batcher_pb2_grpc
 from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 
-from tests.kit.control import FakeControl, lookup, resolved_version, table
+from tests.kit.router.fake_control import FakeControl, lookup, resolved_version, table
 
 
 class EchoingBatcher(batcher_pb2_grpc.BatcherServiceServicer):

@@ -20,7 +20,7 @@ import numpy as np
 import uvloop
 from headrace.batcher.v1 import batcher_pb2
 
-from tests.kit.batcher_client import BatcherClient
+from tests.kit.batcher.stream_client import BatcherClient
 
 FEATURES = 4
 FRAME_REQUESTS = 128

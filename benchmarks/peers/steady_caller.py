@@ -18,7 +18,7 @@ import uvloop
 from headrace_runtime.scheduling import go_first
 from headrace_servicekit.errors import Code
 
-from tests.kit.batcher_client import BatcherClient
+from tests.kit.batcher.stream_client import BatcherClient
 
 FEATURES = 64
 

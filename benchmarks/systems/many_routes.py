@@ -26,7 +26,7 @@ from benchmarks.systems import front_doors, subject
 from benchmarks.systems.constant_batcher import SCORE
 from benchmarks.systems.references import process, until_answering, until_listening
 from examples.recommender.register import contract
-from tests.kit.control import INCARNATION, lookup, resolved_version, table
+from tests.kit.router.fake_control import INCARNATION, lookup, resolved_version, table
 
 COUNTS = (1, 100, 1000)
 _WITH_TRAFFIC = 10

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from headrace_servicekit.testing import free_port
 
-from tests.kit.containers import Installation, docker
-from tests.kit.stack import RunningStack
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment.containers import Installation, docker
+from tests.kit.deployment.topology import CHECKOUT
+from tests.kit.stack.running import RunningStack
 
 _BUILD_S = 3000
 

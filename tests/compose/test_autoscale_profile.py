@@ -14,11 +14,11 @@ from headrace_client import AsyncClient
 from headrace_servicekit.testing import eventually
 
 from tests.compose.test_trouble import in_use
-from tests.kit.containers import Installation
-from tests.kit.load import describe
-from tests.kit.scaling import message
-from tests.kit.stack import RunningStack
-from tests.kit.trouble import RATE
+from tests.kit.autoscaler.pools import message
+from tests.kit.deployment.containers import Installation
+from tests.kit.stack.load import describe
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.under_load import RATE
 
 # What is answered from the cache asks for no batcher.
 COMPUTED = 0.4 * RATE

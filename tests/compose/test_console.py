@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tests.kit.containers import Installation
+from tests.kit.deployment.containers import Installation
 
 READY_S = 120.0
 

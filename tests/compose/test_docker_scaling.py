@@ -19,8 +19,8 @@ from headrace_autoscaler.actuators.actuator import ActuatorError
 from headrace_autoscaler.actuators.docker import DockerActuator, client_of
 from headrace_servicekit.testing import eventually
 
-from tests.kit.containers import docker
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment.containers import docker
+from tests.kit.deployment.topology import CHECKOUT
 
 PROJECT = f"headrace-scaled-{os.getpid()}"
 # Ends by SIGTERM, as the first process of a container only does when it asks to.

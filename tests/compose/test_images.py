@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 
-from tests.kit import topology
-from tests.kit.containers import docker
+from tests.kit.deployment import topology
+from tests.kit.deployment.containers import docker
 
 OURS = (*topology.services(), "init", "demo")
 # The packages of each service; the front door holds the router's data plane.

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.kit import onnx_models
-from tests.kit.containers import Installation
-from tests.kit.operations import Operator
-from tests.kit.stack import RunningStack
+from tests.kit.deployment.containers import Installation
+from tests.kit.models import onnx_models
+from tests.kit.stack.operator import Operator
+from tests.kit.stack.running import RunningStack
 
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3); print('open')"
 PORTS = {"postgres-1": 5432, "s3-1": 8333, "valkey-1": 6379}

@@ -13,13 +13,14 @@ import pytest
 from headrace_client import AsyncClient
 from headrace_client.issuer import DevelopmentIssuer
 
-from tests.kit import kubernetes, onnx_models, topology
-from tests.kit.certificates import Authority, Pem
-from tests.kit.forwarder import Forwarder
-from tests.kit.kubernetes import local_overlay, write_variant
-from tests.kit.kustomize import Id, Resource, Resources, build
-from tests.kit.operations import METRICS
-from tests.kit.pods import Pods
+from tests.kit.deployment import kubernetes, topology
+from tests.kit.deployment.kubernetes import local_overlay, write_variant
+from tests.kit.deployment.kustomize import Id, Resource, Resources, build
+from tests.kit.deployment.pods import Pods
+from tests.kit.models import onnx_models
+from tests.kit.stack.operator import METRICS
+from tests.kit.wire.certificates import Authority, Pem
+from tests.kit.wire.forwarder import Forwarder
 
 ORDER = topology.in_order()
 ROW = {"features": np.zeros((1, 4), np.float32)}

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from headrace_servicekit.testing import free_port
 
-from tests.kit import onnx_models
-from tests.kit.containers import Installation, docker
-from tests.kit.operations import Operator
-from tests.kit.topology import services
+from tests.kit.deployment.containers import Installation, docker
+from tests.kit.deployment.topology import services
+from tests.kit.models import onnx_models
+from tests.kit.stack.operator import Operator
 
 PASSWORD = "outside"
 KEYS = {"accessKey": "outside", "secretKey": "outside-secret"}

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit import observability, prometheus, topology
-from tests.kit.containers import Installation, docker
+from tests.kit.deployment import observability, prometheus, topology
+from tests.kit.deployment.containers import Installation, docker
 
 PROFILE = ("--profile", "observability")
 

@@ -13,8 +13,8 @@ from cryptography import x509
 from headrace_client import Client, HeadraceError
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit.certificates import Authority
-from tests.kit.containers import Installation
+from tests.kit.deployment.containers import Installation
+from tests.kit.wire.certificates import Authority
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 from headrace_client import HeadraceError
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit import onnx_models
-from tests.kit.containers import Installation
-from tests.kit.operations import Operator
+from tests.kit.deployment.containers import Installation
+from tests.kit.models import onnx_models
+from tests.kit.stack.operator import Operator
 
 OVERLAY = "tests/compose/triton-on-cpu.yml"
 

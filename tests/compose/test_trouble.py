@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from headrace_servicekit.testing import eventually
 
-from tests.kit.containers import Installation
-from tests.kit.load import Load, describe
-from tests.kit.operations import Operator
-from tests.kit.stack import RunningStack
-from tests.kit.trouble import VERSIONS, complaints
-from tests.kit.writers import Writers
+from tests.kit.deployment.containers import Installation
+from tests.kit.stack.load import Load, describe
+from tests.kit.stack.operator import Operator
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.under_load import VERSIONS, complaints
+from tests.kit.stack.writers import Writers
 
 RATE = 60.0
 ANSWERED = "batcher_requests_answered_total"

@@ -12,8 +12,8 @@ from headrace_runtime.artifacts.place import Place
 from headrace_runtime.artifacts.process import Fetcher
 from headrace_runtime.artifacts.s3 import s3_blobs
 
-from tests.kit.batcher_service import place_for, put_blob
-from tests.kit.stores import S3Store
+from tests.kit.batcher.service import place_for, put_blob
+from tests.kit.stores.servers import S3Store
 
 MODEL = os.urandom(3 * 1024 * 1024)
 SHA = sha256(MODEL).hexdigest()

@@ -29,13 +29,14 @@ from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.testing import patience
 from onnx import TensorProto
 
-from tests.kit import exported, hostile_models, onnx_models
-from tests.kit.backends import BUDGET, Rig, oip_backend, triton_backend
-from tests.kit.bytes_tensors import encoded_texts
-from tests.kit.mlserver import MLServer, running_mlserver
-from tests.kit.onnx_models import TinyModel
-from tests.kit.simulator import running_simulator
-from tests.kit.triton import Triton, running_triton
+from tests.kit.hostile import slow_models
+from tests.kit.models import exported, onnx_models
+from tests.kit.models.backends import BUDGET, Rig, oip_backend, triton_backend
+from tests.kit.models.bytes_tensors import encoded_texts
+from tests.kit.models.mlserver import MLServer, running_mlserver
+from tests.kit.models.onnx_models import TinyModel
+from tests.kit.models.simulator import running_simulator
+from tests.kit.models.triton import Triton, running_triton
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,7 @@ async def test_a_file_that_is_no_model_is_refused(loading_rig: Rig):
 
 
 async def test_a_file_that_takes_more_memory_to_load_than_it_may_is_refused(loading_rig: Rig):
-    hostile = loading_rig.files(hostile_models.vast_constants(2), "vast--v1")
+    hostile = loading_rig.files(slow_models.vast_constants(2), "vast--v1")
     with pytest.raises(LoadError, match="more memory than it may"):
         await loading_rig.load(hostile)
 
@@ -168,7 +169,7 @@ async def test_a_file_that_takes_more_memory_to_load_than_it_may_is_refused(load
 async def test_a_file_that_is_never_loaded_ends_at_the_limit_of_its_processor_time_and_the_next_one_loads(
     loading_rig: Rig,
 ):
-    hostile = loading_rig.files(hostile_models.billion_laughs(), "hostile--v1")
+    hostile = loading_rig.files(slow_models.billion_laughs(), "hostile--v1")
     started = time.monotonic()
     with pytest.raises(LoadError, match="of a processor"):
         await loading_rig.load(hostile)

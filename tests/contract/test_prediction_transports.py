@@ -16,14 +16,14 @@ import pytest
 import pytest_asyncio
 from headrace_servicekit.testing import eventually
 
-from tests.kit.bare_grpc import outcome_of
-from tests.kit.batcher import FakeBatcher, held, refusing, silent
-from tests.kit.control import FakeControl, table
-from tests.kit.digits import DIGITS, ROW, V1, digits_request, row
-from tests.kit.edge import PREDICT
-from tests.kit.framing import frame
-from tests.kit.predict_requests import predict_request
-from tests.kit.prediction_transports import MOST_BYTES, TRANSPORTS, Transport
+from tests.kit.batcher.fake_batcher import FakeBatcher, held, refusing, silent
+from tests.kit.front_door.edge import PREDICT
+from tests.kit.router.digits import DIGITS, ROW, V1, digits_request, row
+from tests.kit.router.fake_control import FakeControl, table
+from tests.kit.router.predict_requests import predict_request
+from tests.kit.router.transports import MOST_BYTES, TRANSPORTS, Transport
+from tests.kit.wire.bare_grpc import outcome_of
+from tests.kit.wire.framing import frame
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

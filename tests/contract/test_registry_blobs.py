@@ -18,10 +18,10 @@ from headrace_registry.artifacts.s3 import PART_BYTES, S3Blobs
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.s3 import Place
 
-from tests.kit.forwarder import Forwarder
-from tests.kit.registry import real_settings
-from tests.kit.s3_front import S3Front
-from tests.kit.stores import S3Store
+from tests.kit.registry.service import real_settings
+from tests.kit.stores.s3_front import S3Front
+from tests.kit.stores.servers import S3Store
+from tests.kit.wire.forwarder import Forwarder
 
 SMALL = b"small"
 LARGE = bytes(range(256)) * (2 * PART_BYTES // 256) + b"more"

@@ -16,9 +16,9 @@ from headrace_router.data.reporting.decisions.recording import Record, new_drops
 from headrace_router.data.reporting.decisions.series import CounterReports, Source
 from headrace_router.data.telemetry.counters import Counters, Key
 
-from tests.kit.control import resolved_version
-from tests.kit.digits import ROW
-from tests.kit.recording import OUTPUTS, record, spec, table_with
+from tests.kit.router.digits import ROW
+from tests.kit.router.fake_control import resolved_version
+from tests.kit.router.recording import OUTPUTS, record, spec, table_with
 
 PROCESS = str(uuid_utils.uuid7())
 TEXTS = resolved_version(

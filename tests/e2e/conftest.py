@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.edge import Edge, edge
-from tests.kit.headrace_cli import headrace
-from tests.kit.served import served, unharmed
+from tests.kit.clients.headrace_cli import headrace
+from tests.kit.front_door.edge import Edge, edge
+from tests.kit.stack.served_models import served, unharmed
 
 __all__ = ["headrace", "served", "unharmed"]
 

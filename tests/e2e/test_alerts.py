@@ -17,10 +17,10 @@ import pytest
 from headrace.monitor.v1 import alert_pb2, alert_pb2_grpc
 from headrace_servicekit.testing import eventually
 
-from tests.kit.alerting import SECRET, Received, Receiver
-from tests.kit.edge import metadata
-from tests.kit.served import LINEAR, ROW, Served, request
-from tests.kit.stack import RECEIVERS
+from tests.kit.front_door.edge import metadata
+from tests.kit.monitor.alerting import SECRET, Received, Receiver
+from tests.kit.stack.running import RECEIVERS
+from tests.kit.stack.served_models import LINEAR, ROW, Served, request
 
 # What minutes were like is told when they are over: most of the time is waiting for the end of one.
 pytestmark = pytest.mark.timeout(300)

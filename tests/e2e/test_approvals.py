@@ -8,10 +8,10 @@ from headrace_client.client import Client
 from headrace_client.errors import PermissionDenied, PreconditionFailed
 from headrace_servicekit.testing import eventually
 
-from tests.kit.alerting import SECRET
-from tests.kit.headrace_cli import Headrace
-from tests.kit.served import Served
-from tests.kit.stack import RECEIVERS
+from tests.kit.clients.headrace_cli import Headrace
+from tests.kit.monitor.alerting import SECRET
+from tests.kit.stack.running import RECEIVERS
+from tests.kit.stack.served_models import Served
 
 State = pb.PromotionRequest
 

@@ -17,13 +17,13 @@ from headrace_client.errors import Unavailable
 from headrace_servicekit.testing import eventually
 from headrace_stack.testing import held_stack
 
-from tests.kit import parts
-from tests.kit.onnx_models import linear, plus
-from tests.kit.scaling import message
-from tests.kit.served import GOOD_METRICS, register, serve
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests, worker_name
-from tests.kit.trouble import RATE, in_use
+from tests.kit.autoscaler.pools import message
+from tests.kit.models.onnx_models import linear, plus
+from tests.kit.stack import processes
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.served_models import GOOD_METRICS, register, serve
+from tests.kit.stack.under_load import RATE, in_use
+from tests.kit.stores.servers import home_for_tests, worker_name
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 Outcome = autoscaler_pb2.Outcome
@@ -116,8 +116,8 @@ async def test_an_autoscaler_that_is_killed_while_it_scales_and_a_control_plane_
             return any(one.outcome.state == Outcome.STATE_ASKED for one in await client.list_decisions("default"))
 
         await eventually(asked, within=60, every=0.05)
-        was = parts.kill(scaled_stack, "autoscaler")
-        await parts.back(scaled_stack, "autoscaler", was)
+        was = processes.kill(scaled_stack, "autoscaler")
+        await processes.back(scaled_stack, "autoscaler", was)
 
         async def has(ready: int) -> bool:
             pool = await pool_of(client)
@@ -125,8 +125,8 @@ async def test_an_autoscaler_that_is_killed_while_it_scales_and_a_control_plane_
 
         await eventually(lambda: has(2), within=150, every=0.5)
         # While nobody can say what there is, nothing is taken away.
-        was = parts.kill(scaled_stack, "router-control")
-        await parts.back(scaled_stack, "router-control", was)
+        was = processes.kill(scaled_stack, "router-control")
+        await processes.back(scaled_stack, "router-control", was)
         await eventually(lambda: has(2), within=60, every=0.5)
         await client.pause_pool("default", reason="a test")
         await client.put_policy(prompt(max_replicas=2, targets=per_replica(RATE * 2)))

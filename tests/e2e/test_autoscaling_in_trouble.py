@@ -24,11 +24,11 @@ from headrace_stack.replicas import MOST
 from headrace_stack.snapshot import State
 from headrace_stack.testing import held_stack
 
-from tests.kit import parts
-from tests.kit.scaling import message
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests, worker_name
-from tests.kit.trouble import RATE, Scene, in_use
+from tests.kit.autoscaler.pools import message
+from tests.kit.stack import processes
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.under_load import RATE, Scene, in_use
+from tests.kit.stores.servers import home_for_tests, worker_name
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -125,12 +125,12 @@ async def test_postgresql_and_the_monitor_die_and_the_replicas_stay(scaled_stack
     async with two_ready(scaled_stack, tmp_path) as (scene, client):
         began, process = datetime.now(UTC), scaled_stack.status(BATCHERS[1]).process
         for killed in ("postgres", "monitor"):
-            was = parts.kill(scaled_stack, killed)
+            was = processes.kill(scaled_stack, killed)
             await scene.load.goes_on(3.0)
-            await parts.back(scaled_stack, killed, was)
+            await processes.back(scaled_stack, killed, was)
             await scene.well_again()
             await eventually(lambda: has(client, 2), within=60, every=0.5)
-        async with parts.gone(scaled_stack, "postgres"):
+        async with processes.gone(scaled_stack, "postgres"):
             await scene.load.goes_on(20.0)  # longer than the lease of the leader
         await scene.well_again(within=120.0)
         await eventually(lambda: has(client, 2), within=60, every=0.5)
@@ -149,7 +149,7 @@ async def test_a_leader_that_hangs_is_followed_and_changes_nothing_when_it_comes
     async with two_ready(scaled_stack, tmp_path) as (scene, client):
         (leader,) = [name for name in AUTOSCALERS if await scales(scaled_stack, name)]
         (other,) = set(AUTOSCALERS) - {leader}
-        with parts.frozen(scaled_stack, leader):
+        with processes.frozen(scaled_stack, leader):
 
             async def led_by_the_other() -> bool:
                 return await scales(scaled_stack, other)
@@ -181,7 +181,7 @@ async def test_metrics_that_are_gone_for_a_minute_take_nobody_away_and_raise_an_
 ):
     async with two_ready(scaled_stack, tmp_path) as (scene, client):
         began = datetime.now(UTC)
-        with parts.frozen(scaled_stack, "router-control"):
+        with processes.frozen(scaled_stack, "router-control"):
             assert "not scaled" in (await told_of(client, "autoscaler/signals")).summary
             await scene.load.goes_on(30.0)
         await scene.well_again()
@@ -251,8 +251,8 @@ async def never_ready(stack: RunningStack, component: str) -> AsyncIterator[None
 
     async def keep_away() -> None:
         while True:
-            processes = [one.process for one in stack.seen().components if one.name == component]
-            for process in processes:
+            running = [one.process for one in stack.seen().components if one.name == component]
+            for process in running:
                 if process is not None and is_alive(process):
                     with suppress(psutil.NoSuchProcess):
                         psutil.Process(process.pid).kill()

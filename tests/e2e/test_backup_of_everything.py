@@ -17,11 +17,11 @@ from headrace_stack.ports import BASE_PORT_SETTING
 from headrace_stack.settings import STATE_DIRECTORY_SETTING
 from headrace_stack.testing import held_stack
 
-from tests.kit import onnx_models
-from tests.kit.monitored import made, monitored
-from tests.kit.operations import Operator
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests
+from tests.kit.models import onnx_models
+from tests.kit.monitor.known_model import made, monitored
+from tests.kit.stack.operator import Operator
+from tests.kit.stack.running import RunningStack
+from tests.kit.stores.servers import home_for_tests
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 

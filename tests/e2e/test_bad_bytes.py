@@ -11,11 +11,11 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from headrace.registry.v1 import registry_pb2
 
-from tests.kit.edge import GET_MODEL, PREDICT, UPLOAD, metadata
-from tests.kit.framing import frame
-from tests.kit.methods import METHODS, path_of
-from tests.kit.refusals import grpc_refusal
-from tests.kit.served import LINEAR, ROW, Served, assert_refused, request
+from tests.kit.clients.methods import METHODS, path_of
+from tests.kit.clients.refusals import grpc_refusal
+from tests.kit.front_door.edge import GET_MODEL, PREDICT, UPLOAD, metadata
+from tests.kit.stack.served_models import LINEAR, ROW, Served, assert_refused, request
+from tests.kit.wire.framing import frame
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

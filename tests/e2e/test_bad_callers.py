@@ -13,9 +13,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace_client.issuer import DevelopmentIssuer, known_scopes
 from headrace_servicekit.testing import patience
 
-from tests.kit.edge import EXCHANGE, GET_MODEL, PREDICT, UPLOAD, WATCH_MODELS, WATCH_TABLES, metadata
-from tests.kit.issuer import Issuer
-from tests.kit.methods import (
+from tests.kit.clients.methods import (
     BY_REST,
     METHODS,
     OF_A_MODEL,
@@ -25,8 +23,10 @@ from tests.kit.methods import (
     rest_about,
     scope_of,
 )  # fmt: skip
-from tests.kit.refusals import Refusal, grpc_refusal
-from tests.kit.served import LINEAR, PAIR, SAME, Served, assert_refused
+from tests.kit.clients.refusals import Refusal, grpc_refusal
+from tests.kit.front_door.edge import EXCHANGE, GET_MODEL, PREDICT, UPLOAD, WATCH_MODELS, WATCH_TABLES, metadata
+from tests.kit.identity.issuer import Issuer
+from tests.kit.stack.served_models import LINEAR, PAIR, SAME, Served, assert_refused
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

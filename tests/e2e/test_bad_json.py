@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.kit.served import IDLE, LINEAR, NOT_ROUTED, PAIR, TABLE, TOKENS, WORDS, Served, assert_refused
+from tests.kit.stack.served_models import IDLE, LINEAR, NOT_ROUTED, PAIR, TABLE, TOKENS, WORDS, Served, assert_refused
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from headrace.router.v1 import predict_pb2
 
-from tests.kit.bytes_tensors import encoded_texts
-from tests.kit.edge import PREDICT
-from tests.kit.served import (
+from tests.kit.front_door.edge import PREDICT
+from tests.kit.models.bytes_tensors import encoded_texts
+from tests.kit.stack.served_models import (
     IDLE,
     LINEAR,
     NOT_ROUTED,

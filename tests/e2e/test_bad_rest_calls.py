@@ -7,7 +7,7 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import route_pb2
 
-from tests.kit.served import IDLE, LINEAR, NOT_ROUTED, Served, assert_refused
+from tests.kit.stack.served_models import IDLE, LINEAR, NOT_ROUTED, Served, assert_refused
 
 REGISTRY = "/headrace.registry.v1.RegistryService/"
 ROUTES = "/headrace.router.v1.RouteService/"

@@ -16,10 +16,10 @@ import pytest
 from headrace.router.v1 import predict_pb2, predict_pb2_grpc
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit import onnx_models
-from tests.kit.edge import metadata
-from tests.kit.refusals import grpc_refusal
-from tests.kit.served import LINEAR, MODELS, TABLE, Served, output, request, serve
+from tests.kit.clients.refusals import grpc_refusal
+from tests.kit.front_door.edge import metadata
+from tests.kit.models import onnx_models
+from tests.kit.stack.served_models import LINEAR, MODELS, TABLE, Served, output, request, serve
 
 # A test that makes a model busy needs one that no other worker asks.
 SLOW = f"slow-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"

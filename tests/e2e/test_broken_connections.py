@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from headrace_stack.testing import held_stack
 
-from tests.kit.beside import Replica, beside
-from tests.kit.forwarder import Forwarder, texts_garbled
-from tests.kit.load import Load
-from tests.kit.operations import Operator
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests
-from tests.kit.topology import Service, services
-from tests.kit.trouble import VERSIONS
+from tests.kit.deployment.topology import Service, services
+from tests.kit.stack.extra_replica import Replica, beside
+from tests.kit.stack.load import Load
+from tests.kit.stack.operator import Operator
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.under_load import VERSIONS
+from tests.kit.stores.servers import home_for_tests
+from tests.kit.wire.forwarder import Forwarder, texts_garbled
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 

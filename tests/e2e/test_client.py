@@ -14,9 +14,9 @@ from headrace_client import (
 )
 from headrace_servicekit.testing import eventually
 
-from tests.kit import onnx_models
-from tests.kit.headrace_cli import GOOD, Headrace
-from tests.kit.unloadable import unloadable
+from tests.kit.clients.headrace_cli import GOOD, Headrace
+from tests.kit.hostile.unloadable_model import unloadable
+from tests.kit.models import onnx_models
 
 ROWS = "[[0, 1, 2, 3], [3, 2, 1, 0]]"
 

@@ -15,10 +15,10 @@ from headrace_servicekit.testing import eventually
 from headrace_stack.testing import held_stack
 
 from examples.handler import graph
-from tests.kit import onnx_models
-from tests.kit.headrace_cli import GOOD, Headrace
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests
+from tests.kit.clients.headrace_cli import GOOD, Headrace
+from tests.kit.models import onnx_models
+from tests.kit.stack.running import RunningStack
+from tests.kit.stores.servers import home_for_tests
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(400)]
 

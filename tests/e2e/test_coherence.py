@@ -13,9 +13,9 @@ from random import Random
 
 import pytest
 
-from tests.kit.changing import Changing, plan
-from tests.kit.coherence import violations
-from tests.kit.stack import RunningStack
+from tests.kit.stack.coherence import violations
+from tests.kit.stack.route_changes import Changing, plan
+from tests.kit.stack.running import RunningStack
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
 

@@ -11,10 +11,10 @@ import pytest
 from headrace_client import Client
 from headrace_console.charts import Line, lines
 
-from tests.kit.axe import axe, serious
-from tests.kit.browsers import Watched, chromium
-from tests.kit.console_browser import link, two_versions, watched_page
-from tests.kit.stack import RunningStack
+from tests.kit.console.axe import axe, serious
+from tests.kit.console.browser import link, two_versions, watched_page
+from tests.kit.console.chromium import Watched, chromium
+from tests.kit.stack.running import RunningStack
 
 pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="NOT CHECKED: no Chromium here; apt-get install chromium"),

@@ -11,9 +11,9 @@ from headrace_client import Client
 from headrace_client.issuer import DevelopmentIssuer
 from headrace_servicekit.testing import patience
 
-from tests.kit.browsers import Watched, chromium
-from tests.kit.console_browser import SUBJECT, link, two_versions, watched_page
-from tests.kit.stack import RunningStack
+from tests.kit.console.browser import SUBJECT, link, two_versions, watched_page
+from tests.kit.console.chromium import Watched, chromium
+from tests.kit.stack.running import RunningStack
 
 pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="NOT CHECKED: no Chromium here; apt-get install chromium"),

@@ -12,11 +12,11 @@ import pytest
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.control import FakeControl, table
-from tests.kit.digits import DIGITS, V1
-from tests.kit.edge import PREDICT, free_ports
-from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.front_door.edge import PREDICT, free_ports
+from tests.kit.front_door.envoy_data_plane import EnvoyPlane, envoy_plane
+from tests.kit.router.digits import DIGITS, V1
+from tests.kit.router.fake_control import FakeControl, table
 
 CRASHES = 3
 

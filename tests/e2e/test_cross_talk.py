@@ -4,10 +4,10 @@ import pytest
 from headrace_client import Client
 
 from benchmarks.load.endings import OK
-from tests.kit import onnx_models
-from tests.kit.cross_talk import describe, play
-from tests.kit.served import serve
-from tests.kit.stack import RunningStack
+from tests.kit.models import onnx_models
+from tests.kit.stack.cross_talk import describe, play
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.served_models import serve
 
 MODEL = "cross-talk"
 CALLERS = 9

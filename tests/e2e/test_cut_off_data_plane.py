@@ -7,12 +7,12 @@ import pytest
 from headrace_servicekit.testing import eventually
 from headrace_stack.ports import HOST
 
-from tests.kit.data_plane import data_plane
-from tests.kit.forwarder import Forwarder
-from tests.kit.load import Load
-from tests.kit.promises import broken
-from tests.kit.stack import RunningStack
-from tests.kit.trouble import RATE, VERSIONS, in_use
+from tests.kit.router.data_plane import data_plane
+from tests.kit.stack.guarantees import broken
+from tests.kit.stack.load import Load
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.under_load import RATE, VERSIONS, in_use
+from tests.kit.wire.forwarder import Forwarder
 
 pytestmark = pytest.mark.faults
 

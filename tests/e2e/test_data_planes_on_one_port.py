@@ -19,12 +19,12 @@ from front_door import data_plane
 from headrace.router.v1 import predict_pb2_grpc
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.control import FakeControl, table
-from tests.kit.digits import DIGITS, V1
-from tests.kit.edge import free_ports, metadata
-from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
-from tests.kit.issuer import Issuer
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.front_door.edge import free_ports, metadata
+from tests.kit.front_door.envoy_data_plane import EnvoyPlane, envoy_plane
+from tests.kit.identity.issuer import Issuer
+from tests.kit.router.digits import DIGITS, V1
+from tests.kit.router.fake_control import FakeControl, table
 
 CHANNELS = 12
 # Between the questions of one caller: the machine has other things to do, among them starting what crashed.

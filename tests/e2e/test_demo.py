@@ -15,7 +15,7 @@ from headrace_stack.settings import checkout_of_this_file
 from headrace_stack.testing import held_stack
 
 from examples.story import headrace
-from tests.kit.stores import home_for_tests
+from tests.kit.stores.servers import home_for_tests
 
 CHECKOUT = checkout_of_this_file()
 
@@ -271,6 +271,6 @@ def _grpcurl(folder: Path) -> Path:
     """Return a folder to search first: with a stand-in for grpcurl, unless the machine has the real one."""
     if shutil.which("grpcurl") is None:
         script = folder / "grpcurl"
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{CHECKOUT / "tests/kit/grpcurl.py"}" "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{CHECKOUT / "tests/kit/clients/grpcurl.py"}" "$@"\n')
         script.chmod(0o755)
     return folder

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.kit.stack import RunningStack
+from tests.kit.stack.running import RunningStack
 
 
 @pytest.mark.long

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.kit.stack import RunningStack
+from tests.kit.stack.running import RunningStack
 
 
 @pytest.mark.faults

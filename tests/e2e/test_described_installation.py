@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from headrace_servicekit.testing import eventually
 
-from tests.kit.headrace_cli import ROWS, Headrace
+from tests.kit.clients.headrace_cli import ROWS, Headrace
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -11,7 +11,7 @@ import pytest
 from headrace_client import Client, Outcome
 from headrace_servicekit.testing import eventually
 
-from tests.kit.headrace_cli import Headrace
+from tests.kit.clients.headrace_cli import Headrace
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -11,8 +11,8 @@ import pytest
 from google.protobuf import json_format
 from headrace.router.v1 import predict_pb2
 
-from tests.kit.headrace_cli import Headrace
-from tests.kit.served import LINEAR, ROW, Served, request
+from tests.kit.clients.headrace_cli import Headrace
+from tests.kit.stack.served_models import LINEAR, ROW, Served, request
 
 EXPLAIN = "/headrace.router.v1.RouterService/Explain"
 ASKED = {"x-headrace-explain": "1"}

@@ -14,11 +14,12 @@ from headrace.router.v1 import predict_pb2, predict_pb2_grpc
 from headrace_client import Backup, Client, Constant, FallbackStep
 from headrace_servicekit.testing import eventually
 
-from tests.kit import onnx_models, parts
-from tests.kit.edge import metadata
-from tests.kit.served import output, request, serve
-from tests.kit.stack import RunningStack
-from tests.kit.trouble import whole
+from tests.kit.front_door.edge import metadata
+from tests.kit.models import onnx_models
+from tests.kit.stack import processes
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.served_models import output, request, serve
+from tests.kit.stack.under_load import whole
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -59,13 +60,13 @@ def sources(answers: Answers) -> Counter[tuple[str, str, bool]]:
 @contextlib.contextmanager
 def killed(stack: RunningStack):
     for batcher in BATCHERS:
-        parts.kill(stack, batcher)
+        processes.kill(stack, batcher)
     yield
 
 
 @contextlib.contextmanager
 def hanging(stack: RunningStack):
-    with parts.frozen(stack, *BATCHERS):
+    with processes.frozen(stack, *BATCHERS):
         yield
 
 

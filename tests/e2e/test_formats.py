@@ -17,8 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tests.kit import onnx_models
-from tests.kit.headrace_cli import GOOD, Headrace
+from tests.kit.clients.headrace_cli import GOOD, Headrace
+from tests.kit.models import onnx_models
 
 FEATURES, LABELS = load_iris(return_X_y=True)
 ROWS = FEATURES[::10].astype(np.float32)

@@ -11,8 +11,8 @@ import psutil
 import pytest
 from headrace_servicekit.testing import eventually
 
-from tests.kit.edge import GET_MODEL, Edge, edge, get
-from tests.kit.envoy_data_plane import alone_with
+from tests.kit.front_door.edge import GET_MODEL, Edge, edge, get
+from tests.kit.front_door.envoy_data_plane import alone_with
 
 # What drained a front door, and the other paths by which Envoy is told what to do.
 ORDERS = (

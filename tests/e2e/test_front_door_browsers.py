@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.edge import GET_MODEL, PREDICT, Edge, edge
-from tests.kit.framing import frame, web_body, web_frames, web_headers
+from tests.kit.front_door.edge import GET_MODEL, PREDICT, Edge, edge
+from tests.kit.wire.framing import frame, web_body, web_frames, web_headers
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import grpc
 import pytest
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.edge import GET_MODEL, PREDICT, UPLOAD, WATCH_MODELS, Edge, access_log, edge, get, metadata
-from tests.kit.refusals import grpc_refusal, rest_refusal
-from tests.kit.upstreams import HEALTH_CHECK
+from tests.kit.clients.refusals import grpc_refusal, rest_refusal
+from tests.kit.front_door.edge import GET_MODEL, PREDICT, UPLOAD, WATCH_MODELS, Edge, access_log, edge, get, metadata
+from tests.kit.front_door.upstreams import HEALTH_CHECK
 
 MIB = 1024 * 1024
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

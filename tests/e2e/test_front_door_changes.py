@@ -9,12 +9,12 @@ import grpc
 import pytest
 from headrace_servicekit.testing import eventually
 
-from tests.kit.certificates import Authority
-from tests.kit.edge import GET_MODEL, PREDICT, Edge, edge, launched, metadata
-from tests.kit.issuer import Issuer, write_denied, write_jwks
-from tests.kit.refusals import grpc_refusal, rest_refusal
-from tests.kit.upstreams import upstreams
-from tests.kit.watching import watching
+from tests.kit.clients.refusals import grpc_refusal, rest_refusal
+from tests.kit.front_door.edge import GET_MODEL, PREDICT, Edge, edge, launched, metadata
+from tests.kit.front_door.long_watch import watching
+from tests.kit.front_door.upstreams import upstreams
+from tests.kit.identity.issuer import Issuer, write_denied, write_jwks
+from tests.kit.wire.certificates import Authority
 
 
 @pytest.fixture

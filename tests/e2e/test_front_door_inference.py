@@ -5,8 +5,8 @@ import pytest
 from front_door import inference, routes
 from headrace_servicekit.identity import EXPIRY_HEADER, MODELS_HEADER
 
-from tests.kit.edge import Edge
-from tests.kit.inference import MODEL_INFER, SERVICE
+from tests.kit.front_door.edge import Edge
+from tests.kit.router.inference_requests import MODEL_INFER, SERVICE
 
 INFER = "/v2/models/digits/infer"
 READS = ["/v2", "/v2/models", "/v2/models/digits", "/v2/models/digits/versions/1/config", "/v2/models/stats"]

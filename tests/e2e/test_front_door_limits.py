@@ -8,9 +8,9 @@ import httpx
 import pytest
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.edge import GET_MODEL, UPLOAD, Edge, edge, metadata
-from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
-from tests.kit.sockets import connected, is_closed
+from tests.kit.clients.refusals import Refusal, grpc_refusal, rest_refusal
+from tests.kit.front_door.edge import GET_MODEL, UPLOAD, Edge, edge, metadata
+from tests.kit.wire.sockets import connected, is_closed
 
 PER_SECOND = 100
 

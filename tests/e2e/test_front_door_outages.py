@@ -8,10 +8,10 @@ import grpc
 import pytest
 from headrace_servicekit.testing import eventually
 
-from tests.kit.edge import GET_MODEL, GET_ROUTE, PREDICT, Edge, edge, launched, metadata
-from tests.kit.issuer import Issuer, write_denied, write_jwks
-from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
-from tests.kit.upstreams import HEALTH_CHECK, GrpcUpstream, grpc_upstream, upstreams
+from tests.kit.clients.refusals import Refusal, grpc_refusal, rest_refusal
+from tests.kit.front_door.edge import GET_MODEL, GET_ROUTE, PREDICT, Edge, edge, launched, metadata
+from tests.kit.front_door.upstreams import HEALTH_CHECK, GrpcUpstream, grpc_upstream, upstreams
+from tests.kit.identity.issuer import Issuer, write_denied, write_jwks
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from headrace.router.v1 import route_pb2
 from headrace_servicekit.error_details import to_json, to_status
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
 
-from tests.kit.edge import CREATE_MODEL, GET_MODEL, Edge
-from tests.kit.refusals import rest_refusal
-from tests.kit.sockets import connected
+from tests.kit.clients.refusals import rest_refusal
+from tests.kit.front_door.edge import CREATE_MODEL, GET_MODEL, Edge
+from tests.kit.wire.sockets import connected
 
 SERVICE = "/headrace.registry.v1.RegistryService/"
 ROUTES = "/headrace.router.v1.RouteService/"

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.edge import GET_MODEL, PREDICT, Edge, edge, get, metadata
-from tests.kit.watching import watching
+from tests.kit.front_door.edge import GET_MODEL, PREDICT, Edge, edge, get, metadata
+from tests.kit.front_door.long_watch import watching
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit import parts
-from tests.kit.stack import RunningStack
-from tests.kit.trouble import in_use
+from tests.kit.stack import processes
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.under_load import in_use
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -32,7 +32,7 @@ async def test_what_is_frozen_costs_no_prediction_and_no_acknowledged_write(
     replicated_stack: RunningStack, tmp_path: Path, frozen: tuple[str, ...]
 ):
     async with in_use(replicated_stack, tmp_path, deadline_s=DEADLINE_S, rest_one_in=NO_REST) as scene:
-        with parts.frozen(replicated_stack, *frozen):
+        with processes.frozen(replicated_stack, *frozen):
             await asyncio.sleep(FROZEN_S)
         await scene.well_again()
         assert scene.restarted() == set()
@@ -42,7 +42,7 @@ async def test_what_is_frozen_costs_no_prediction_and_no_acknowledged_write(
 async def test_a_frozen_triton_costs_only_what_it_was_executing(replicated_stack: RunningStack, tmp_path: Path):
     async with in_use(replicated_stack, tmp_path, deadline_s=DEADLINE_S) as scene:
         began = time.monotonic()
-        with parts.frozen(replicated_stack, "triton"):
+        with processes.frozen(replicated_stack, "triton"):
             await asyncio.sleep(FROZEN_S)
         await scene.well_again()
         assert scene.restarted() == set()
@@ -54,7 +54,7 @@ async def test_a_frozen_triton_costs_only_what_it_was_executing(replicated_stack
 async def test_a_frozen_front_door_goes_on_where_it_stopped(replicated_stack: RunningStack, tmp_path: Path):
     async with in_use(replicated_stack, tmp_path, deadline_s=DEADLINE_S) as scene:
         began = time.monotonic()
-        with parts.frozen(replicated_stack, "front-door"):
+        with processes.frozen(replicated_stack, "front-door"):
             await asyncio.sleep(2.0)
         answered_again = await scene.load.steady()
         await scene.well_again()

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from headrace_stack.testing import held_stack
 
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests
-from tests.kit.trouble import in_use
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.under_load import in_use
+from tests.kit.stores.servers import home_for_tests
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 

@@ -15,11 +15,11 @@ from headrace.router.v1 import predict_pb2
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.kit.edge import PREDICT
-from tests.kit.inference import MODEL_INFER, SERVICE, infer_request, pb2, typed_request
-from tests.kit.methods import METHODS, path_of
-from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
-from tests.kit.served import IDLE, LINEAR, MODELS, PAIR, ROW, TABLE, TOKENS, WORDS, Served, add, request
+from tests.kit.clients.methods import METHODS, path_of
+from tests.kit.clients.refusals import Refusal, grpc_refusal, rest_refusal
+from tests.kit.front_door.edge import PREDICT
+from tests.kit.router.inference_requests import MODEL_INFER, SERVICE, infer_request, pb2, typed_request
+from tests.kit.stack.served_models import IDLE, LINEAR, MODELS, PAIR, ROW, TABLE, TOKENS, WORDS, Served, add, request
 
 # A session's fixture serves every example.
 SOME = settings(

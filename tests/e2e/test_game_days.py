@@ -19,11 +19,11 @@ from headrace_servicekit.testing import eventually, patience
 from headrace_stack.replicas import Backend, Pool, Replicas
 from headrace_stack.testing import held_stack
 
-from tests.kit import onnx_models
-from tests.kit.headrace_cli import GOOD, Headrace, own_model
-from tests.kit.served import ROW
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests
+from tests.kit.clients.headrace_cli import GOOD, Headrace, own_model
+from tests.kit.models import onnx_models
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.served_models import ROW
+from tests.kit.stores.servers import home_for_tests
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 

@@ -23,10 +23,10 @@ from headrace_client.operations.prediction import Prediction
 from headrace_servicekit.testing import eventually, patience
 from headrace_stack.testing import held_stack
 
-from tests.kit.events import events
-from tests.kit.headrace_cli import GOOD, Headrace
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests
+from tests.kit.clients.headrace_cli import GOOD, Headrace
+from tests.kit.stack.running import RunningStack
+from tests.kit.stores.servers import home_for_tests
+from tests.kit.wire.server_sent_events import events
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(400)]
 

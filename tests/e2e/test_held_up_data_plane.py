@@ -10,11 +10,11 @@ from pathlib import Path
 
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.control import FakeControl, table
-from tests.kit.digits import DIGITS, V1
-from tests.kit.edge import GET_MODEL, metadata
-from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.front_door.edge import GET_MODEL, metadata
+from tests.kit.front_door.envoy_data_plane import EnvoyPlane, envoy_plane
+from tests.kit.router.digits import DIGITS, V1
+from tests.kit.router.fake_control import FakeControl, table
 
 # Imported by every Python that finds it, the one in Envoy included: while the file is there, making the id of a
 # prediction holds up the event loop that it is made on.

@@ -15,10 +15,10 @@ from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace.router.v1 import control_pb2, control_pb2_grpc, predict_pb2, predict_pb2_grpc, route_pb2, route_pb2_grpc
 from headrace_stack.identity import KEY
 
-from tests.kit.edge import metadata
-from tests.kit.issuer import Issuer
-from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
-from tests.kit.stack import RunningStack
+from tests.kit.clients.refusals import Refusal, grpc_refusal, rest_refusal
+from tests.kit.front_door.edge import metadata
+from tests.kit.identity.issuer import Issuer
+from tests.kit.stack.running import RunningStack
 
 GRPCURL = Path(sys.executable).with_name("grpcurl")
 SERVICES = (

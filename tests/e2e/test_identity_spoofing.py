@@ -8,7 +8,8 @@ import pytest
 from front_door import access, inference
 from front_door.api import read_api
 
-from tests.kit.edge import (
+from tests.kit.clients.refusals import rest_refusal
+from tests.kit.front_door.edge import (
     EXCHANGE,
     GET_MODEL,
     PREDICT,
@@ -18,8 +19,7 @@ from tests.kit.edge import (
     metadata,
     settings_with,
 )
-from tests.kit.refusals import rest_refusal
-from tests.kit.upstreams import Call
+from tests.kit.front_door.upstreams import Call
 
 SPOOFED = {
     "x-headrace-client": "admin",

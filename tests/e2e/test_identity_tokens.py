@@ -4,9 +4,9 @@ import grpc
 import pytest
 from headrace_client.issuer import ISSUER
 
-from tests.kit.bad_tokens import BAD_TOKENS, MakeToken
-from tests.kit.edge import GET_MODEL, GET_ROUTE, PREDICT, PROMOTE, UPLOAD, WATCH_MODELS, Edge
-from tests.kit.refusals import rest_refusal
+from tests.kit.clients.refusals import rest_refusal
+from tests.kit.front_door.edge import GET_MODEL, GET_ROUTE, PREDICT, PROMOTE, UPLOAD, WATCH_MODELS, Edge
+from tests.kit.identity.bad_tokens import BAD_TOKENS, MakeToken
 
 GRPC_PATHS = (GET_MODEL, GET_ROUTE, PREDICT, UPLOAD, WATCH_MODELS)
 REST_PATHS = (

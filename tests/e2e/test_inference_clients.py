@@ -18,9 +18,9 @@ import tritonclient.http as triton_http
 from headrace_client import Client
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from tests.kit import onnx_models
-from tests.kit.inference import parameters_of
-from tests.kit.served import LINEAR, MODELS, PAIR, ROW, WORDS, Served, serve
+from tests.kit.models import onnx_models
+from tests.kit.router.inference_requests import parameters_of
+from tests.kit.stack.served_models import LINEAR, MODELS, PAIR, ROW, WORDS, Served, serve
 
 PERF_ANALYZER = Path(sys.executable).with_name("perf_analyzer")
 SCORES = MODELS[LINEAR].expected({"features": ROW})["scores"]

@@ -12,9 +12,9 @@ from examples.digits.register import MODEL, register
 from examples.digits.traffic import send
 from examples.digits.train import load, train
 from examples.versions import begin_with
-from tests.kit import parts
-from tests.kit.stack import RunningStack
-from tests.kit.trouble import in_use, whole
+from tests.kit.stack import processes
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.under_load import in_use, whole
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -34,9 +34,9 @@ async def test_what_is_killed_costs_no_prediction_and_no_acknowledged_write(
     replicated_stack: RunningStack, tmp_path: Path, killed: tuple[str, ...]
 ):
     async with in_use(replicated_stack, tmp_path) as scene:
-        were = {part: parts.kill(replicated_stack, part) for part in killed}
+        were = {part: processes.kill(replicated_stack, part) for part in killed}
         for part, was in were.items():
-            await parts.back(replicated_stack, part, was)
+            await processes.back(replicated_stack, part, was)
         await scene.well_again()
         assert scene.restarted() == {part for part in killed if part != "triton"}
     assert await scene.complaints() == []
@@ -47,8 +47,8 @@ async def test_a_killed_front_door_is_back_soon_and_only_callers_of_that_moment_
 ):
     async with in_use(replicated_stack, tmp_path) as scene:
         began = time.monotonic()
-        was = parts.kill(replicated_stack, "envoy")
-        await parts.back(replicated_stack, "envoy", was)
+        was = processes.kill(replicated_stack, "envoy")
+        await processes.back(replicated_stack, "envoy", was)
         answered_again = await scene.load.steady()
         await scene.well_again()
         assert scene.restarted() == set(), "its launcher starts it again, from the configuration that is there"
@@ -80,7 +80,7 @@ async def test_a_batcher_that_is_killed_and_stays_away_costs_no_request_of_the_d
     )
     await asyncio.wait((sending, asyncio.create_task(under_way.wait())), return_when=asyncio.FIRST_COMPLETED)
     # Its successors too: how soon one is there depends on the machine and on the models.
-    async with parts.gone(replicated_stack, "batcher-default"):
+    async with processes.gone(replicated_stack, "batcher-default"):
         answers = await sending
     assert len(answers) == 2 * len(digits.held_out.labels)
     await whole(replicated_stack)

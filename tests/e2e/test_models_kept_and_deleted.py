@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 from headrace_servicekit.testing import eventually
 
-from tests.kit import onnx_models
-from tests.kit.headrace_cli import GOOD, Headrace
+from tests.kit.clients.headrace_cli import GOOD, Headrace
+from tests.kit.models import onnx_models
 
 
 def rest(headrace: Headrace, method: str, path: str, **call: Any) -> httpx.Response:

@@ -16,10 +16,10 @@ from headrace_servicekit.testing import eventually
 from headrace_stack.components import postgres
 from headrace_stack.snapshot import State
 
-from tests.kit import onnx_models
-from tests.kit.load import Load
-from tests.kit.operations import Operator
-from tests.kit.stack import RunningStack
+from tests.kit.models import onnx_models
+from tests.kit.stack.load import Load
+from tests.kit.stack.operator import Operator
+from tests.kit.stack.running import RunningStack
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(300)]
 

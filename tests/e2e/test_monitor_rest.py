@@ -17,9 +17,9 @@ import pytest
 from headrace.monitor.v1 import alert_pb2, ingest_pb2, monitor_pb2
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.edge import metadata
-from tests.kit.methods import BY_REST, METHODS, path_of
-from tests.kit.served import LINEAR, Served, assert_refused, request
+from tests.kit.clients.methods import BY_REST, METHODS, path_of
+from tests.kit.front_door.edge import metadata
+from tests.kit.stack.served_models import LINEAR, Served, assert_refused, request
 
 pytestmark = pytest.mark.timeout(180)
 

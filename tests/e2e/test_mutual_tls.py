@@ -21,11 +21,12 @@ from headrace_servicekit.testing import eventually
 from headrace_stack.description import own
 from headrace_stack.testing import held_stack
 
-from tests.kit import onnx_models, topology
-from tests.kit.certificates import Authority, Pem
-from tests.kit.operations import METRICS
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests
+from tests.kit.deployment import topology
+from tests.kit.models import onnx_models
+from tests.kit.stack.operator import METRICS
+from tests.kit.stack.running import RunningStack
+from tests.kit.stores.servers import home_for_tests
+from tests.kit.wire.certificates import Authority, Pem
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -17,9 +17,9 @@ from headrace_stack.ports import Port, Ports
 from headrace_statistics.severity import Severity
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tests.kit import observability
-from tests.kit.observability import LABELS_OF_TARGETS, MADE_BY_PROMETHEUS, family
-from tests.kit.served import LINEAR, ROW, Served
+from tests.kit.deployment import observability
+from tests.kit.deployment.observability import LABELS_OF_TARGETS, MADE_BY_PROMETHEUS, family
+from tests.kit.stack.served_models import LINEAR, ROW, Served
 
 POOL = ShownPool("default", 2, {"ready": 1}, frozenset(), {"requests_per_s": 1.0})
 

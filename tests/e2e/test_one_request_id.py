@@ -9,8 +9,8 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.edge import GET_MODEL, PREDICT, metadata
-from tests.kit.served import LINEAR, ROW, SAME, Served, request
+from tests.kit.front_door.edge import GET_MODEL, PREDICT, metadata
+from tests.kit.stack.served_models import LINEAR, ROW, SAME, Served, request
 
 SPEC = {"model_name": LINEAR, "inputs": {"features": [0, 1, 2, 3]}}
 

@@ -5,11 +5,11 @@ from random import Random
 
 import pytest
 
-from tests.kit.load import Load
-from tests.kit.operations import Operator, plan
-from tests.kit.promises import broken
-from tests.kit.stack import RunningStack
-from tests.kit.trouble import VERSIONS
+from tests.kit.stack.guarantees import broken
+from tests.kit.stack.load import Load
+from tests.kit.stack.operator import Operator, plan
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.under_load import VERSIONS
 
 RATE = 100.0
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.kit.headrace_cli import Headrace
+from tests.kit.clients.headrace_cli import Headrace
 
 FEATURES, WIDTH, CLASSES = 64, 512, 4
 

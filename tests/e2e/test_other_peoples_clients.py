@@ -12,7 +12,7 @@ import pytest
 from headrace_stack.foreign_environments import build
 from headrace_stack.settings import checkout_of_this_file
 
-from tests.kit.served import LINEAR, MODELS, ROW, Served
+from tests.kit.stack.served_models import LINEAR, MODELS, ROW, Served
 
 CHECKOUT = checkout_of_this_file()
 SCORES = MODELS[LINEAR].expected({"features": ROW})["scores"].ravel()

@@ -13,12 +13,13 @@ from headrace.router.v1 import route_pb2, route_pb2_grpc
 from headrace_client import HeadraceError, PreconditionFailed
 from headrace_servicekit.testing import eventually
 
-from tests.kit import onnx_models, parts
-from tests.kit.load import reason_of
-from tests.kit.operations import METRICS, Operator
-from tests.kit.stack import RunningStack
-from tests.kit.trouble import VERSIONS, in_use, whole
-from tests.kit.unloadable import unloadable
+from tests.kit.hostile.unloadable_model import unloadable
+from tests.kit.models import onnx_models
+from tests.kit.stack import processes
+from tests.kit.stack.load import reason_of
+from tests.kit.stack.operator import METRICS, Operator
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.under_load import VERSIONS, in_use, whole
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -38,7 +39,7 @@ async def test_predictions_go_on_without_postgresql_and_registry(
     replicated_stack: RunningStack, tmp_path: Path, seconds: float
 ):
     async with in_use(replicated_stack, tmp_path) as scene:
-        with parts.frozen(replicated_stack, "postgres", *REGISTRIES):
+        with processes.frozen(replicated_stack, "postgres", *REGISTRIES):
             during = await scene.load.goes_on(seconds)
         await scene.well_again()
         assert scene.restarted() == set()
@@ -51,7 +52,7 @@ async def test_predictions_go_on_while_nothing_listens_where_postgresql_and_regi
     replicated_stack: RunningStack, tmp_path: Path
 ):
     async with in_use(replicated_stack, tmp_path) as scene:
-        async with parts.gone(replicated_stack, "postgres", *REGISTRIES):
+        async with processes.gone(replicated_stack, "postgres", *REGISTRIES):
             during = await scene.load.goes_on(30.0)
         await scene.well_again()
         assert scene.restarted() == {"postgres", *REGISTRIES}
@@ -63,10 +64,10 @@ async def test_a_data_plane_starts_from_its_last_good_tables_while_every_control
     replicated_stack: RunningStack, tmp_path: Path
 ):
     async with in_use(replicated_stack, tmp_path) as scene:
-        with parts.frozen(replicated_stack, *CONTROL_PLANES):
+        with processes.frozen(replicated_stack, *CONTROL_PLANES):
             for data_plane in ("router-data", "router-data-1"):
-                was = parts.kill(replicated_stack, data_plane)
-                await parts.back(replicated_stack, data_plane, was)
+                was = processes.kill(replicated_stack, data_plane)
+                await processes.back(replicated_stack, data_plane, was)
                 await whole(replicated_stack, but=("router-control",))
             during = await scene.load.goes_on(2.0)
         await scene.well_again()
@@ -81,7 +82,7 @@ async def test_the_first_version_promoted_without_any_batcher_serves_when_one_co
     await whole(replicated_stack)
     async with Operator.of(replicated_stack, f"early-{time.time_ns()}", tmp_path) as operator:
         await operator.register("v1", VERSIONS["v1"])
-        with parts.frozen(replicated_stack, *BATCHERS):
+        with processes.frozen(replicated_stack, *BATCHERS):
             promoted = await operator.client.promote(operator.model, "v1")
 
             async def reason() -> str:
@@ -136,8 +137,8 @@ async def test_a_batcher_that_restarts_during_a_pending_change_holds_it_up_and_n
         await scene.operator.register(version, file)
         scene.load.expect(version, file)
         promoting = asyncio.create_task(scene.operator.promote(version))
-        was = parts.kill(replicated_stack, "batcher-default")
-        await parts.back(replicated_stack, "batcher-default", was)
+        was = processes.kill(replicated_stack, "batcher-default")
+        await processes.back(replicated_stack, "batcher-default", was)
         done = await promoting
         assert done.acknowledged
         await scene.load.goes_on(0.5)
@@ -157,7 +158,7 @@ async def test_a_data_plane_that_is_cut_off_is_named_and_catches_up(
     replicated_stack: RunningStack, tmp_path: Path, seconds: float, versions: tuple[str, ...]
 ):
     async with in_use(replicated_stack, tmp_path, rest_one_in=0) as scene:
-        with parts.frozen(replicated_stack, "router-data-1"):
+        with processes.frozen(replicated_stack, "router-data-1"):
             began = time.monotonic()
             for version in versions:
                 done = await scene.operator.promote(version)

@@ -9,7 +9,7 @@ from headrace_client import Client
 
 from benchmarks.load.generator import Target
 from benchmarks.overload import Row, asking, offered, peak, prepare, with_deadline
-from tests.kit.stack import RunningStack
+from tests.kit.stack.running import RunningStack
 
 ROUNDS, SECONDS = 100, 3.0
 # In executions of a full batch: what a machine that does other things besides may need.

@@ -13,11 +13,11 @@ from headrace_client.issuer import known_scopes
 from headrace_servicekit.testing import eventually
 from headrace_stack.testing import held_stack
 
-from tests.kit import onnx_models
-from tests.kit.identity_provider import AUDIENCE, ISSUER, IdentityProvider, publish
-from tests.kit.operations import METRICS
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests
+from tests.kit.identity.provider import AUDIENCE, ISSUER, IdentityProvider, publish
+from tests.kit.models import onnx_models
+from tests.kit.stack.operator import METRICS
+from tests.kit.stack.running import RunningStack
+from tests.kit.stores.servers import home_for_tests
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -20,11 +20,12 @@ from headrace_client.errors import PreconditionFailed
 from headrace_servicekit.testing import eventually
 
 from examples.pipelines import graphs
-from tests.kit import onnx_models, parts
-from tests.kit.edge import metadata
-from tests.kit.served import GOOD_METRICS, PREDICT, Served, output, register, request
-from tests.kit.stack import RunningStack
-from tests.kit.trouble import whole
+from tests.kit.front_door.edge import metadata
+from tests.kit.models import onnx_models
+from tests.kit.stack import processes
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.served_models import GOOD_METRICS, PREDICT, Served, output, register, request
+from tests.kit.stack.under_load import whole
 
 ENSEMBLE, SLOW = "pipelined", "pipelined-slow"
 FILE = """
@@ -211,7 +212,7 @@ async def test_while_the_pool_of_a_member_is_killed_answers_go_on_and_are_flagge
         asking = tasks.create_task(keep_asking())
         await eventually(lambda: len(missing) > 20, within=30)
         assert set(missing) == {()}
-        parts.kill(replicated_stack, "batcher-cpu")
+        processes.kill(replicated_stack, "batcher-cpu")
         await eventually(lambda: ("small",) in missing, within=25)
         await whole(replicated_stack)
         await eventually(lambda: missing[-1] == (), within=25)

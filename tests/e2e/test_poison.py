@@ -17,13 +17,13 @@ from headrace.router.v1 import predict_pb2, predict_pb2_grpc
 from headrace_client import Client
 from headrace_servicekit.testing import eventually
 
-from tests.kit import onnx_models
-from tests.kit.edge import metadata
-from tests.kit.refusals import grpc_refusal
-from tests.kit.served import output, request, serve
-from tests.kit.stack import RunningStack
-from tests.kit.triton_processes import dying_whole
-from tests.kit.trouble import whole
+from tests.kit.clients.refusals import grpc_refusal
+from tests.kit.front_door.edge import metadata
+from tests.kit.models import onnx_models
+from tests.kit.models.triton_processes import dying_whole
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.served_models import output, request, serve
+from tests.kit.stack.under_load import whole
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 

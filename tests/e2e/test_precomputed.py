@@ -10,8 +10,8 @@ from headrace_servicekit.testing import eventually
 from headrace_stack.components import valkey
 from redis import Redis
 
-from tests.kit import onnx_models
-from tests.kit.headrace_cli import GOOD, Headrace
+from tests.kit.clients.headrace_cli import GOOD, Headrace
+from tests.kit.models import onnx_models
 
 
 def predict(headrace: Headrace, entity: str) -> tuple[str, str, list[list[float]]]:

@@ -20,11 +20,11 @@ from headrace.router.v1 import predict_pb2, predict_pb2_grpc
 from headrace_client import AsyncClient
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit import onnx_models
-from tests.kit.edge import metadata
-from tests.kit.predict_requests import predict_request
-from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
-from tests.kit.stack import RunningStack
+from tests.kit.clients.refusals import Refusal, grpc_refusal, rest_refusal
+from tests.kit.front_door.edge import metadata
+from tests.kit.models import onnx_models
+from tests.kit.router.predict_requests import predict_request
+from tests.kit.stack.running import RunningStack
 
 # Workers share the stack, and each needs models of its own: one may not promote beneath another.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")

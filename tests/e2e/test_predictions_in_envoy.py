@@ -20,16 +20,16 @@ from headrace.batcher.v1 import batcher_pb2
 from headrace_router.data.transports.part_answers import PART_ROWS
 from headrace_servicekit.testing import eventually
 
-from tests.kit.bad_tokens import BAD_TOKENS, MakeToken
-from tests.kit.batcher import FakeBatcher, echoing, held, silent
-from tests.kit.control import FakeControl, table
-from tests.kit.digits import DIGITS, V1, digits_request, row
-from tests.kit.edge import GET_MODEL, PREDICT, get, metadata
-from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
-from tests.kit.events import events
-from tests.kit.framing import frame
-from tests.kit.issuer import Issuer, write_denied
-from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
+from tests.kit.batcher.fake_batcher import FakeBatcher, echoing, held, silent
+from tests.kit.clients.refusals import Refusal, grpc_refusal, rest_refusal
+from tests.kit.front_door.edge import GET_MODEL, PREDICT, get, metadata
+from tests.kit.front_door.envoy_data_plane import EnvoyPlane, envoy_plane
+from tests.kit.identity.bad_tokens import BAD_TOKENS, MakeToken
+from tests.kit.identity.issuer import Issuer, write_denied
+from tests.kit.router.digits import DIGITS, V1, digits_request, row
+from tests.kit.router.fake_control import FakeControl, table
+from tests.kit.wire.framing import frame
+from tests.kit.wire.server_sent_events import events
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

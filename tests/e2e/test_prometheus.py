@@ -14,10 +14,11 @@ from headrace_client import HeadraceError
 from headrace_servicekit.testing import eventually
 from headrace_stack import debian_programs
 
-from tests.kit import observability, parts, prometheus, topology
-from tests.kit.served import LINEAR, ROW, Served
-from tests.kit.stack import RunningStack
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment import observability, prometheus, topology
+from tests.kit.deployment.topology import CHECKOUT
+from tests.kit.stack import processes
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.served_models import LINEAR, ROW, Served
 
 pytestmark = [prometheus.needs_prometheus, pytest.mark.timeout(240)]
 
@@ -92,6 +93,6 @@ async def test_a_service_that_is_away_wakes_somebody_until_it_is_back(own_stack:
             return await calls_for_the_monitor() == ["page"]
 
         await eventually(it_is_read, within=60, every=0.5)
-        with parts.frozen(own_stack, "monitor"):
+        with processes.frozen(own_stack, "monitor"):
             await eventually(somebody_is_woken, within=60, every=0.5)
         await eventually(it_is_read, within=60, every=0.5)

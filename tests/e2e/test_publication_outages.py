@@ -11,10 +11,10 @@ from headrace.scorer.v1 import scorer_pb2
 from headrace_client import Client
 from headrace_client.errors import Unavailable
 
-from tests.kit import parts
-from tests.kit.headrace_cli import Headrace, own_model
-from tests.kit.publications import Publication, job_of, over, put, served
-from tests.kit.stack import RunningStack
+from tests.kit.clients.headrace_cli import Headrace, own_model
+from tests.kit.scorer.publications import Publication, job_of, over, put, served
+from tests.kit.stack import processes
+from tests.kit.stack.running import RunningStack
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -56,11 +56,11 @@ async def test_what_is_killed_or_frozen_while_a_job_is_scored_and_published_dela
                 assert time.monotonic() < until, client.get_scoring_job(job)
                 await asyncio.sleep(0.02)  # between two looks
             if frozen:
-                with parts.frozen(replicated_stack, part):
+                with processes.frozen(replicated_stack, part):
                     await asyncio.sleep(FROZEN_S)  # for as long as it is away
             else:
-                was = parts.kill(replicated_stack, part)
-                await parts.back(replicated_stack, part, was)
+                was = processes.kill(replicated_stack, part)
+                await processes.back(replicated_stack, part, was)
             published = whole(client, job)
             assert published.state == Publication.STATE_PUBLISHED, (stage.__name__, frozen, published.reason)
             kept = headrace("precompute", "status", headrace.model)["answers"][0]

@@ -6,9 +6,9 @@ import pytest
 from headrace.scorer.v1 import scorer_pb2
 from headrace_client import Client
 
-from tests.kit import parts
-from tests.kit.headrace_cli import Headrace
-from tests.kit.publications import Publication, job_of, over, put, reached, scored, served
+from tests.kit.clients.headrace_cli import Headrace
+from tests.kit.scorer.publications import Publication, job_of, over, put, reached, scored, served
+from tests.kit.stack import processes
 
 
 def test_a_table_in_s3_is_scored_published_found_online_and_reverted(headrace: Headrace) -> None:
@@ -64,13 +64,13 @@ def test_a_scorer_that_is_killed_while_it_publishes_goes_on_and_nothing_is_half_
         assert over(client, first["name"]).state == Publication.STATE_PUBLISHED
         second = scored(headrace, job_of(put(headrace, "tuesday", range(500, 60_500), seed=2)))
         reached(client, second["name"], Publication.STATE_PUBLISHING, Publication.STATE_PUBLISHED)
-        was = parts.kill(headrace.stack, "scorer")
+        was = processes.kill(headrace.stack, "scorer")
         # Either generation answers, and each of them whole.
         seen = headrace("precompute", "status", headrace.model)["answers"][0]["active"]
         assert seen["entity_count"] in ("1000", "60000")
         published = over(client, second["name"])
         assert published.state == Publication.STATE_PUBLISHED, published.reason
-        assert parts.identity_of(headrace.stack, "scorer") != was
+        assert processes.identity_of(headrace.stack, "scorer") != was
     kept = headrace("precompute", "status", headrace.model)["answers"][0]
     assert (kept["active"]["entity_count"], kept["active"]["name"]) == ("60000", published.publish)
     assert kept["previous"]["entity_count"] == "1000"

@@ -13,10 +13,10 @@ from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace.router.v1 import predict_pb2_grpc
 from headrace_servicekit.testing import eventually
 
-from tests.kit import onnx_models
-from tests.kit.edge import metadata
-from tests.kit.refusals import grpc_refusal
-from tests.kit.served import ROW, Served, register, request, serve
+from tests.kit.clients.refusals import grpc_refusal
+from tests.kit.front_door.edge import metadata
+from tests.kit.models import onnx_models
+from tests.kit.stack.served_models import ROW, Served, register, request, serve
 
 PROMOTERS = 100
 VERSIONS = {f"v{number}": onnx_models.linear(seed=number) for number in range(4)}

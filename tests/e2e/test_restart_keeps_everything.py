@@ -17,12 +17,12 @@ from headrace_stack.ports import BLOCK, Ports, free_base_port
 from headrace_stack.settings import StackSettings, checkout_of_this_file
 from rich.console import Console
 
-from tests.kit import onnx_models
-from tests.kit.edge import metadata
-from tests.kit.processes import lives, processes
-from tests.kit.served import ROW, register, request, serve
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests
+from tests.kit.front_door.edge import metadata
+from tests.kit.models import onnx_models
+from tests.kit.stack.process_trees import lives, processes
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.served_models import ROW, register, request, serve
+from tests.kit.stores.servers import home_for_tests
 
 # Starting and ending a stack is the fixture's time, not the test's.
 pytestmark = pytest.mark.timeout(120, func_only=True)

@@ -12,11 +12,11 @@ from headrace_servicekit.testing import eventually
 from headrace_stack.settings import StackSettings
 from headrace_stack.topology import registry
 
-from tests.kit.commands import PYTHON, run
-from tests.kit.load import Load, describe
-from tests.kit.operations import METRICS, Operator
-from tests.kit.stack import RunningStack
-from tests.kit.trouble import VERSIONS
+from tests.kit.clients.commands import PYTHON, run
+from tests.kit.stack.load import Load, describe
+from tests.kit.stack.operator import METRICS, Operator
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.under_load import VERSIONS
 
 pytestmark = pytest.mark.faults
 

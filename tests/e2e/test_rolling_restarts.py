@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit import parts
-from tests.kit.stack import RunningStack
-from tests.kit.trouble import in_use, whole
+from tests.kit.stack import processes
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.under_load import in_use, whole
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -21,8 +21,8 @@ async def test_rolling_restarts_of_every_service_cost_no_prediction_and_no_write
     # The writer's client tries nothing again: the stack has to see to it.
     async with in_use(replicated_stack, tmp_path, tries=1) as scene:
         for replica in replicas:
-            stopped = parts.terminate(replicated_stack, replica)
-            await parts.back(replicated_stack, replica, stopped)
+            stopped = processes.terminate(replicated_stack, replica)
+            await processes.back(replicated_stack, replica, stopped)
             await whole(replicated_stack)
         await scene.well_again()
         assert scene.restarted() == set(replicas)

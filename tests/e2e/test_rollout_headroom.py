@@ -7,9 +7,9 @@ import pytest
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_servicekit.testing import eventually
 
-from tests.kit.onnx_models import table
-from tests.kit.rollouts import Rollouts, Traffic
-from tests.kit.served import Served, register, serve
+from tests.kit.models.onnx_models import table
+from tests.kit.rollout.rollouts import Rollouts, Traffic
+from tests.kit.stack.served_models import Served, register, serve
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(300)]
 

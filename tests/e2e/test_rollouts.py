@@ -14,13 +14,13 @@ from headrace.webhook.v1.webhook_pb2 import Webhook
 from headrace_client.errors import PreconditionFailed
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.alerting import SECRET, Receiver
-from tests.kit.headrace_cli import Headrace
-from tests.kit.onnx_models import TinyModel, linear, slow_table, table
-from tests.kit.refusals import refused
-from tests.kit.rollouts import Rollouts, Traffic
-from tests.kit.served import ROW, Served, register, request, serve
-from tests.kit.stack import RECEIVERS
+from tests.kit.clients.headrace_cli import Headrace
+from tests.kit.clients.refusals import refused
+from tests.kit.models.onnx_models import TinyModel, linear, slow_table, table
+from tests.kit.monitor.alerting import SECRET, Receiver
+from tests.kit.rollout.rollouts import Rollouts, Traffic
+from tests.kit.stack.running import RECEIVERS
+from tests.kit.stack.served_models import ROW, Served, register, request, serve
 
 MODEL = "rollouts-unjudged"
 JUDGED = "rollouts-judged"

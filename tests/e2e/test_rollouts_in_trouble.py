@@ -10,11 +10,11 @@ from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_client import Client
 from headrace_servicekit.testing import eventually
 
-from tests.kit import parts
-from tests.kit.onnx_models import table
-from tests.kit.rollouts import Rollouts, Traffic
-from tests.kit.served import register, serve
-from tests.kit.stack import RunningStack
+from tests.kit.models.onnx_models import table
+from tests.kit.rollout.rollouts import Rollouts, Traffic
+from tests.kit.stack import processes
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.served_models import register, serve
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -80,7 +80,7 @@ async def test_a_rollout_that_is_cut_off_from_its_control_plane_stays_where_it_i
     async with Traffic.running(own_stack, MODEL, rate=RATE) as traffic:
         started = await rollouts.start(version, POLICY)
         await eventually(lambda: at_first_step(rollouts, started.name), within=60, every=0.1)
-        with parts.frozen(own_stack, "router-control"):
+        with processes.frozen(own_stack, "router-control"):
             answered = len(traffic.good)
             await eventually(lambda: len(traffic.good) >= answered + 10 * RATE * 0.7, within=60)
             cut_off = await rollouts.get(started.name)

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.kit.headrace_cli import Headrace
+from tests.kit.clients.headrace_cli import Headrace
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests.kit.bytes_tensors import encoded_texts
-from tests.kit.edge import PREDICT
-from tests.kit.framing import web_body, web_frames, web_headers
-from tests.kit.inference import MODEL_INFER, infer_request, pb2, typed_request
-from tests.kit.served import LINEAR, MODELS, SAME, TOKENS, WORDS, Served, add, output, request
+from tests.kit.front_door.edge import PREDICT
+from tests.kit.models.bytes_tensors import encoded_texts
+from tests.kit.router.inference_requests import MODEL_INFER, infer_request, pb2, typed_request
+from tests.kit.stack.served_models import LINEAR, MODELS, SAME, TOKENS, WORDS, Served, add, output, request
+from tests.kit.wire.framing import web_body, web_frames, web_headers
 
 # A session's fixture serves every example.
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

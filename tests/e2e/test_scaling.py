@@ -19,9 +19,9 @@ from headrace_stack.settings import STATE_DIRECTORY_SETTING
 from headrace_stack.snapshot import State
 from headrace_stack.testing import held_stack
 
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests, worker_name
-from tests.kit.trouble import in_use
+from tests.kit.stack.running import RunningStack
+from tests.kit.stack.under_load import in_use
+from tests.kit.stores.servers import home_for_tests, worker_name
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
 

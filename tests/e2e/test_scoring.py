@@ -15,9 +15,9 @@ from headrace_client import Client
 from headrace_client.errors import PreconditionFailed
 from headrace_stack.components import s3
 
-from tests.kit.headrace_cli import GOOD, Headrace
-from tests.kit.onnx_models import linear, slow
-from tests.kit.stack import RunningStack
+from tests.kit.clients.headrace_cli import GOOD, Headrace
+from tests.kit.models.onnx_models import linear, slow
+from tests.kit.stack.running import RunningStack
 
 pytestmark = pytest.mark.timeout(300)
 

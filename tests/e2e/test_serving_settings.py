@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 from headrace_client import Client, RetryPolicy
 
-from tests.kit.headrace_cli import Headrace
+from tests.kit.clients.headrace_cli import Headrace
 
 
 def test_settings_change_under_load_without_a_failed_request_and_say_when_they_are_in_force(

@@ -7,9 +7,9 @@ import pytest
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.headrace_cli import Headrace
-from tests.kit.onnx_models import linear
-from tests.kit.served import Served, register, request, serve
+from tests.kit.clients.headrace_cli import Headrace
+from tests.kit.models.onnx_models import linear
+from tests.kit.stack.served_models import Served, register, request, serve
 
 MODEL = "shadowed"
 ASKED = 40

@@ -17,16 +17,16 @@ from headrace.router.v1 import predict_pb2_grpc
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.edge import PREDICT, get, metadata
-from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
-from tests.kit.framing import frame
-from tests.kit.issuer import write_denied
-from tests.kit.predict_requests import predict_request
-from tests.kit.refusals import grpc_refusal
-from tests.kit.slow_http2 import MOST_STREAMS, SlowConnection, grpc_headers
-from tests.kit.sockets import connected, is_closed
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.clients.refusals import grpc_refusal
+from tests.kit.front_door.edge import PREDICT, get, metadata
+from tests.kit.front_door.envoy_data_plane import EnvoyPlane, envoy_plane
+from tests.kit.identity.issuer import write_denied
+from tests.kit.router.fake_control import FakeControl, resolved_version, table
+from tests.kit.router.predict_requests import predict_request
+from tests.kit.wire.framing import frame
+from tests.kit.wire.slow_http2 import MOST_STREAMS, SlowConnection, grpc_headers
+from tests.kit.wire.sockets import connected, is_closed
 
 MIB = 1024 * 1024
 OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]

@@ -1,4 +1,4 @@
-"""The table of tokens (tests/kit/token_rows.py) over every protocol: each judges alike, and says why."""
+"""The table of tokens (tests/kit/identity/token_rows.py) over every protocol: each judges alike, and says why."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from headrace_router.data.identity.tokens import Rules, bearer, keys_of, verify
 from headrace_servicekit.errors import ServiceError
 from hypothesis import given, settings
 
-from tests.kit.control import FakeControl
-from tests.kit.edge import GET_MODEL, Edge
-from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
-from tests.kit.token_claims import claimed
-from tests.kit.token_protocols import MANAGING, PREDICTING, by_grpc, differing
-from tests.kit.token_rows import ELSEWHERE, EXPIRED, INVALID, NO_SCOPE
-from tests.kit.token_variants import signed
+from tests.kit.front_door.edge import GET_MODEL, Edge
+from tests.kit.front_door.envoy_data_plane import EnvoyPlane, envoy_plane
+from tests.kit.identity.token_claims import claimed
+from tests.kit.identity.token_protocols import MANAGING, PREDICTING, by_grpc, differing
+from tests.kit.identity.token_rows import ELSEWHERE, EXPIRED, INVALID, NO_SCOPE
+from tests.kit.identity.token_variants import signed
+from tests.kit.router.fake_control import FakeControl
 
 TOLD: dict[str, str] = dict.fromkeys((INVALID, EXPIRED, ELSEWHERE), "refused")
 

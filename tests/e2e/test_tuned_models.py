@@ -1,6 +1,6 @@
 """A version is tuned by measuring the real pool: few runs, put into force, and the same version as before."""
 
-from tests.kit.headrace_cli import Headrace
+from tests.kit.clients.headrace_cli import Headrace
 
 
 def test_few_runs_on_the_real_pool_find_settings_that_are_put_into_force(headrace: Headrace) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.kit import onnx_models
-from tests.kit.headrace_cli import GOOD, Headrace
+from tests.kit.clients.headrace_cli import GOOD, Headrace
+from tests.kit.models import onnx_models
 
 
 def get(headrace: Headrace, path: str, **call: Any) -> httpx.Response:

@@ -16,11 +16,11 @@ from headrace_servicekit.testing import eventually
 from headrace_stack.components import s3
 from headrace_stack.components.signed_http import request as s3_request
 
-from tests.kit import onnx_models
-from tests.kit.edge import get, metadata
-from tests.kit.forwarder import Forwarder
-from tests.kit.methods import path_of
-from tests.kit.served import GOOD_METRICS, Served, assert_refused
+from tests.kit.clients.methods import path_of
+from tests.kit.front_door.edge import get, metadata
+from tests.kit.models import onnx_models
+from tests.kit.stack.served_models import GOOD_METRICS, Served, assert_refused
+from tests.kit.wire.forwarder import Forwarder
 
 MODEL = "cut-uploads"
 PIECE = 64 * 1024

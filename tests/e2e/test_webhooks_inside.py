@@ -8,9 +8,9 @@ import psutil
 import pytest
 from headrace_stack.ports import Port, Ports
 
-from tests.kit import topology
-from tests.kit.processes import lives, processes
-from tests.kit.served import LINEAR, ROW, Served, assert_refused, request
+from tests.kit.deployment import topology
+from tests.kit.stack.process_trees import lives, processes
+from tests.kit.stack.served_models import LINEAR, ROW, Served, assert_refused, request
 
 ORDER = "/drain_listeners"
 

@@ -13,9 +13,9 @@ from headrace_stack.components.front_door import ADMIN_SOCKET
 from headrace_stack.snapshot import State
 from headrace_stack.testing import held_stack
 
-from tests.kit.edge import ask
-from tests.kit.stack import RunningStack
-from tests.kit.stores import home_for_tests
+from tests.kit.front_door.edge import ask
+from tests.kit.stack.running import RunningStack
+from tests.kit.stores.servers import home_for_tests
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(280)]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from headrace_stack.settings import checkout_of_this_file
 
-from tests.kit import recipes
-from tests.kit.recipes import Page
+from tests.kit.clients import recipes
+from tests.kit.clients.recipes import Page
 
 ENVIRONMENTS = checkout_of_this_file() / ".headrace" / "recipes"
 

@@ -11,7 +11,7 @@ from headrace_client.conversion import process
 from headrace_client.conversion.recognition import Kind, recognise
 from headrace_client.errors import InvalidArgument
 
-from tests.kit.headrace_cli import Headrace, headrace
+from tests.kit.clients.headrace_cli import Headrace, headrace
 from tests.recipes.conftest import made
 
 __all__ = ["headrace"]

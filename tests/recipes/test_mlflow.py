@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from headrace_client.mlflow_folders import read_mlflow
 
-from tests.kit.headrace_cli import Headrace, headrace
+from tests.kit.clients.headrace_cli import Headrace, headrace
 from tests.recipes.conftest import made
 
 __all__ = ["headrace"]

@@ -17,7 +17,7 @@ from headrace_registry.artifacts import format_check
 from headrace_registry.artifacts.refusals import RefusedError
 from headrace_registry.decisions.files import ArtifactType
 
-from tests.kit.headrace_cli import GOOD, Headrace, headrace
+from tests.kit.clients.headrace_cli import GOOD, Headrace, headrace
 from tests.recipes.conftest import made
 
 __all__ = ["headrace"]

@@ -11,8 +11,8 @@ import pytest
 from headrace_servicekit.testing import eventually
 from headrace_stack.settings import checkout_of_this_file
 
-from tests.kit.recipes import Page
-from tests.kit.stack import RunningStack
+from tests.kit.clients.recipes import Page
+from tests.kit.stack.running import RunningStack
 
 # An installation fetches up to 2 GB.
 pytestmark = [pytest.mark.recipes, pytest.mark.timeout(1800)]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 from headrace_monitor.alerts.decisions.values import Kind, Notification
-from headrace_monitor.alerts.memory import MemoryAlerts
 from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.alerts.observations import Observation, Observations
 from headrace_monitor.alerts.postgres import PostgresAlerts
@@ -16,6 +15,8 @@ from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 from headrace_statistics.severity import Severity
 from prometheus_client import CollectorRegistry
+
+from tests.kit.monitor.memory_alerts import MemoryAlerts
 
 
 @dataclass(frozen=True, slots=True)

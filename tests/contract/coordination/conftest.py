@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from headrace_servicekit.postgres.connections import Address, Connections
 
-from tests.kit.coordination import prepare
+from tests.kit.stores.coordination import prepare
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from headrace_servicekit.testing import eventually
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.coordination import claims_of, coordinated, writers
+from tests.kit.stores.coordination import claims_of, coordinated, writers
 
 LONG, OVER = timedelta(minutes=10), timedelta(0)
 LATER = datetime(2999, 1, 1, tzinfo=UTC)

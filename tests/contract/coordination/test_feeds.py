@@ -12,7 +12,7 @@ from headrace_servicekit.errors import ResourceExhausted, Unavailable
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.testing import FakeClock, eventually
 
-from tests.kit.feeds import Item, MemorySource, PostgresSource
+from tests.kit.stores.change_feeds import Item, MemorySource, PostgresSource
 
 LONG_S = 3600.0
 

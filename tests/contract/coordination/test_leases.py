@@ -13,7 +13,7 @@ from headrace_servicekit.errors import Aborted
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.testing import eventually
 
-from tests.kit.coordination import ShiftedClock, coordinated, write, writers
+from tests.kit.stores.coordination import ShiftedClock, coordinated, write, writers
 
 SOON, LONG = timedelta(milliseconds=50), timedelta(minutes=10)
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
-from headrace_monitor.drift.memory import MemoryEvaluations
 from headrace_monitor.drift.postgres import PostgresEvaluations
 from headrace_monitor.drift.store import DueWindow, EvaluationStore
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
+
+from tests.kit.monitor.memory_evaluations import MemoryEvaluations
 
 _REFERENCE = """
 insert into drift_references (number, model, version, source, name, seasonal, rows, content, since, client, freeze_time)

@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from headrace_monitor.outcomes.memory import MemoryOutcomes
 from headrace_monitor.outcomes.postgres import PostgresOutcomes
 from headrace_monitor.outcomes.store import OutcomeStore
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
+
+from tests.kit.monitor.memory_outcomes import MemoryOutcomes
 
 
 @pytest.fixture

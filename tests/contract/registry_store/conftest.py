@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from headrace_registry.storage.memory import MemoryStore
 from headrace_registry.storage.postgres import PostgresStore
 from headrace_registry.storage.store import Store
 from headrace_servicekit.postgres.connections import Address, Connections
 
-from tests.kit.registry_contents import with_blobs
+from tests.kit.registry.contents import with_blobs
+from tests.kit.registry.memory_store import MemoryStore
 
 
 @pytest.fixture

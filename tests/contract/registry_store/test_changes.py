@@ -12,7 +12,7 @@ from headrace_registry.decisions.models import (
 )
 from headrace_registry.storage.store import Outcome
 
-from tests.kit.registry_contents import NOW, add_version, event, full_version, make_model, touch
+from tests.kit.registry.contents import NOW, add_version, event, full_version, make_model, touch
 
 
 async def test_two_versions_are_never_in_production(store):

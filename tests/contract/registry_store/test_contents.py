@@ -32,7 +32,7 @@ from headrace_runtime.pipelines.graph import (
     Step,
 )
 
-from tests.kit.registry_contents import BLOB, LABELS, NOW, add_version, event, full_version, make_model
+from tests.kit.registry.contents import BLOB, LABELS, NOW, add_version, event, full_version, make_model
 
 
 async def test_a_model_comes_back_as_it_was_written(store):

@@ -11,7 +11,7 @@ from headrace_registry.decisions.listing import EVERY_MODEL
 from headrace_registry.decisions.models import Action, Format, Hold, PoolFormats, VersionRef
 from headrace_registry.storage.store import Store
 
-from tests.kit.registry_contents import BLOB, KEY, LABELS, NOW, add_version, event, full_version, make_model
+from tests.kit.registry.contents import BLOB, KEY, LABELS, NOW, add_version, event, full_version, make_model
 
 
 async def test_holds_are_replaced_released_listed_and_expire(store):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from headrace_registry.decisions.approvals import Approval, PromotionRequest, RequestState
 from headrace_registry.decisions.models import Action, ApprovalPolicy, Stage, VersionRef
 
-from tests.kit.registry_contents import NOW, add_version, event, full_version, make_model
+from tests.kit.registry.contents import NOW, add_version, event, full_version, make_model
 
 POLICY = ApprovalPolicy(2, ("release-*", "ümit"), (Stage.STAGING, Stage.PRODUCTION), timedelta(minutes=90), True)
 

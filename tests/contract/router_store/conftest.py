@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from headrace_router.control.storage.memory import MemoryStore
 from headrace_router.control.storage.postgres import PostgresStore
 from headrace_router.control.storage.store import Store
 from headrace_servicekit.postgres.connections import Address, Connections
+
+from tests.kit.router.memory_store import MemoryStore
 
 
 @pytest.fixture

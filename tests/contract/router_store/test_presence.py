@@ -9,7 +9,7 @@ from headrace_router.control.decisions.states import Announcement, Step
 from headrace_router.control.storage.store import Store
 from headrace_servicekit.testing import eventually
 
-from tests.kit.stored_routes import NOW, incarnation_of, state
+from tests.kit.router.stored_routes import NOW, incarnation_of, state
 
 
 async def test_reports_count_until_their_lease_expires(store: Store):

@@ -14,7 +14,7 @@ from headrace_router.control.storage.store import Conflict, Request, RequestUsed
 from headrace_servicekit.coordination.feeds import heed
 from headrace_servicekit.testing import eventually
 
-from tests.kit.stored_routes import MINUTE, NOW, WRITER, activated, begun, change, incarnation_of, state
+from tests.kit.router.stored_routes import MINUTE, NOW, WRITER, activated, begun, change, incarnation_of, state
 
 
 async def test_an_empty_store_has_an_incarnation_and_no_news(store: Store):

@@ -9,11 +9,12 @@ from typing import Protocol
 import pytest
 from headrace_monitor.log.files import LogFile
 from headrace_monitor.storage.schema import Database
-from headrace_monitor.windows.memory import MemoryWindows
 from headrace_monitor.windows.postgres import PostgresWindows
 from headrace_monitor.windows.store import WindowStore
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import FakeClock
+
+from tests.kit.monitor.memory_windows import MemoryWindows
 
 _LEASE = timedelta(hours=1)
 

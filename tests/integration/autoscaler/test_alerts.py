@@ -18,9 +18,9 @@ from headrace_servicekit.client import channel
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.testing import eventually
 
-from tests.kit.alerting import Alerts, Receiver, alerting
-from tests.kit.refusals import refused
-from tests.kit.scaling import FakeActuator, FixedFleet, ScaledPools, batcher, policy, scaled_pools
+from tests.kit.autoscaler.pools import FakeActuator, FixedFleet, ScaledPools, batcher, policy, scaled_pools
+from tests.kit.clients.refusals import refused
+from tests.kit.monitor.alerting import Alerts, Receiver, alerting
 
 READY, LOADING = Condition.READY, Condition.LOADING
 OPEN = alert_pb2.Alert.STATE_OPEN

@@ -17,8 +17,8 @@ from headrace_autoscaler.storage.values import Outcome
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import Address
 
-from tests.kit.checkpoints import Checkpoints, KilledError
-from tests.kit.scaling import FakeActuator, FixedFleet, ScaledPools, batcher, policy, scaled_pools
+from tests.kit.autoscaler.pools import FakeActuator, FixedFleet, ScaledPools, batcher, policy, scaled_pools
+from tests.kit.rollout.checkpoints import Checkpoints, KilledError
 
 QUICK: dict[str, Any] = {
     "preset": "kubernetes",

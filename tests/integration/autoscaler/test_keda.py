@@ -16,10 +16,10 @@ from headrace.autoscaler.v1 import autoscaler_pb2, autoscaler_pb2_grpc
 from headrace_servicekit.testing import eventually, free_port
 
 from tests.integration.autoscaler.test_life import PARTS, environment
-from tests.kit.commands import run
-from tests.kit.fake_fleet import fake_fleet
-from tests.kit.scaling import message
-from tests.kit.service_process import service_process
+from tests.kit.autoscaler.fake_fleet import fake_fleet
+from tests.kit.autoscaler.pools import message
+from tests.kit.clients.commands import run
+from tests.kit.stack.service_process import service_process
 
 # kedacore/keda, pkg/scalers/externalscaler/externalscaler.proto
 CONTRACT = """

@@ -11,7 +11,7 @@ from headrace_autoscaler.actuators.kubernetes import KubernetesActuator, client_
 from headrace_autoscaler.decisions.workloads import WorkloadName, workloads_of
 from headrace_servicekit.testing import free_port
 
-from tests.kit.fake_kubernetes import TOKEN, FakeKubernetes, serving_kubernetes
+from tests.kit.autoscaler.fake_kubernetes import TOKEN, FakeKubernetes, serving_kubernetes
 
 WORKLOADS = workloads_of("default=deployment/batcher; cpu=deployment/batcher-cpu; gone=statefulset/batcher-gone")
 

@@ -17,8 +17,8 @@ from headrace_scaling.decisions.decision import Decision
 from headrace_scaling.documents import from_json
 from headrace_servicekit.testing import eventually
 
-from tests.kit.coordination import ShiftedClock
-from tests.kit.scaling import FakeActuator, FixedFleet, ScaledPools, batcher, policy, scaled_pools
+from tests.kit.autoscaler.pools import FakeActuator, FixedFleet, ScaledPools, batcher, policy, scaled_pools
+from tests.kit.stores.coordination import ShiftedClock
 
 READY, LOADING = Condition.READY, Condition.LOADING
 # Each look alone, so that a test needs no minute of samples; a second for a replica to be ready.

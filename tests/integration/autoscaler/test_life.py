@@ -12,9 +12,9 @@ from grpc.aio import AioRpcError
 from headrace.autoscaler.v1 import autoscaler_pb2, autoscaler_pb2_grpc, policy_pb2
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit.fake_fleet import fake_fleet
-from tests.kit.scaling import message
-from tests.kit.service_process import is_serving, service_process
+from tests.kit.autoscaler.fake_fleet import fake_fleet
+from tests.kit.autoscaler.pools import message
+from tests.kit.stack.service_process import is_serving, service_process
 
 PARTS = ("", "postgres", "headrace.autoscaler.v1.AutoscalerService")
 Outcome = autoscaler_pb2.Outcome

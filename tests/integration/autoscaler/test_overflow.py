@@ -14,7 +14,7 @@ from headrace_autoscaler.storage.values import Outcome
 from headrace_scaling.decisions.decision import Decision
 from headrace_scaling.documents import from_json
 
-from tests.kit.scaling import FakeActuator, FixedFleet, ScaledPools, batcher, policy, scaled_pools
+from tests.kit.autoscaler.pools import FakeActuator, FixedFleet, ScaledPools, batcher, policy, scaled_pools
 
 READY = Condition.READY
 # Each look alone, so that a test needs no minute of samples.

@@ -19,9 +19,9 @@ from headrace_client.cli import main
 from headrace_servicekit.testing import eventually, free_port
 
 from tests.integration.autoscaler.test_life import environment
-from tests.kit.fake_fleet import fake_fleet
-from tests.kit.scaling import message
-from tests.kit.service_process import service_process
+from tests.kit.autoscaler.fake_fleet import fake_fleet
+from tests.kit.autoscaler.pools import message
+from tests.kit.stack.service_process import service_process
 
 Request = planning_pb2.SimulateRequest
 SHAPES = planning_pb2.SimulateRequest.GeneratedRequests

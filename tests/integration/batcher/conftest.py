@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.batcher_service import BatcherRig, batcher_rig
-from tests.kit.stores import S3Store
+from tests.kit.batcher.service import BatcherRig, batcher_rig
+from tests.kit.stores.servers import S3Store
 
 
 @pytest.fixture

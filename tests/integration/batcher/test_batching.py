@@ -16,10 +16,10 @@ from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_service import BatcherRig
-from tests.kit.onnx_models import TinyModel
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.batcher.stream_client import BatcherClient, outputs_of
+from tests.kit.models import onnx_models
+from tests.kit.models.onnx_models import TinyModel
 
 
 @dataclass(frozen=True, slots=True)

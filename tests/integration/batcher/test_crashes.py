@@ -9,10 +9,10 @@ import pytest
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_service import BatcherRig
-from tests.kit.triton_processes import SERVER, STUB, dying_whole, triton_pids
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.batcher.stream_client import BatcherClient, outputs_of
+from tests.kit.models import onnx_models
+from tests.kit.models.triton_processes import SERVER, STUB, dying_whole, triton_pids
 
 DEADLINE_US = 60_000_000
 FATAL = np.array([-2], dtype=np.int64)

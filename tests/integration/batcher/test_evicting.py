@@ -15,10 +15,10 @@ from headrace_batcher.loading.memory import held_bytes
 from headrace_servicekit.testing import eventually, free_port, patience
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_process import process_of, until_listening
-from tests.kit.batcher_service import BatcherRig
+from tests.kit.batcher.process import process_of, until_listening
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.batcher.stream_client import BatcherClient, outputs_of
+from tests.kit.models import onnx_models
 
 MIB = 1024 * 1024
 MODELS, ROOM, HOT = 50, 10, 3

@@ -8,9 +8,9 @@ import numpy as np
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import Code
 
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient
-from tests.kit.batcher_service import BatcherRig
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.batcher.stream_client import BatcherClient
+from tests.kit.models import onnx_models
 
 ROW = np.ones((1, 4), dtype=np.float32)
 BATCH_ROWS = 8

@@ -9,12 +9,12 @@ from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-from tests.kit import onnx_models
-from tests.kit.batcher_service import BatcherRig
-from tests.kit.control import table
-from tests.kit.data_plane import data_plane
-from tests.kit.logs import logged_lines
-from tests.kit.predict_requests import predict_request
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.models import onnx_models
+from tests.kit.router.data_plane import data_plane
+from tests.kit.router.fake_control import table
+from tests.kit.router.predict_requests import predict_request
+from tests.kit.stack.logs import logged_lines
 
 TRACE_ID, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

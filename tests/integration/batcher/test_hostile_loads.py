@@ -8,9 +8,10 @@ import pytest
 from headrace_batcher.decisions import turns
 from headrace_servicekit.testing import eventually
 
-from tests.kit import hostile_models, onnx_models
-from tests.kit.batcher_client import BatcherClient
-from tests.kit.batcher_service import BatcherRig
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.batcher.stream_client import BatcherClient
+from tests.kit.hostile import slow_models
+from tests.kit.models import onnx_models
 
 CPU_S, ATTEMPT_S = 5.0, 30.0
 # Shorter than usual, so that the test is.
@@ -39,9 +40,7 @@ async def test_a_good_version_wanted_after_six_that_never_load_is_ready_within_o
 ):
     monkeypatch.setattr(turns, "ALONE_S", ALONE_S)
     monkeypatch.setattr(turns, "SHARE_S", SHARE_S)
-    hostile = [
-        await rig.version(f"hostile-{seed}", hostile_models.billion_laughs(seed=seed), "v1") for seed in range(6)
-    ]
+    hostile = [await rig.version(f"hostile-{seed}", slow_models.billion_laughs(seed=seed), "v1") for seed in range(6)]
     good = await rig.version("zz-good", onnx_models.linear())
     rig.want(pending=hostile)
     bounds = {"load_timeout_s": ATTEMPT_S, "load_cpu_s": CPU_S}

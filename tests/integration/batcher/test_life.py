@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from headrace_servicekit.testing import eventually, free_port, patience
 
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_process import process_of, processes_of, until_listening
-from tests.kit.batcher_service import BatcherRig
+from tests.kit.batcher.process import process_of, processes_of, until_listening
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.batcher.stream_client import BatcherClient, outputs_of
+from tests.kit.models import onnx_models
 
 
 async def test_sigterm_with_work_in_flight_answers_it_and_leaves_no_process(rig: BatcherRig, tmp_path: Path):

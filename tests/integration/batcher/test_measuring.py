@@ -8,10 +8,10 @@ from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient
-from tests.kit.batcher_service import BatcherRig
-from tests.kit.registry import Registry, real_registry
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.batcher.stream_client import BatcherClient
+from tests.kit.models import onnx_models
+from tests.kit.registry.service import Registry, real_registry
 
 MEASURED = registry_pb2.Metric.SOURCE_MEASURED
 

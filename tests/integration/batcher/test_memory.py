@@ -11,11 +11,11 @@ from headrace.router.v1 import control_pb2
 from headrace_batcher.loading.memory import held_bytes
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_process import process_of, until_listening
-from tests.kit.batcher_service import BatcherRig
-from tests.kit.triton_processes import SERVER, triton_pids
+from tests.kit.batcher.process import process_of, until_listening
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.batcher.stream_client import BatcherClient, outputs_of
+from tests.kit.models import onnx_models
+from tests.kit.models.triton_processes import SERVER, triton_pids
 
 MIB = 1024 * 1024
 ACTIVE = control_pb2.WantedVersion.NEED_ACTIVE

@@ -11,11 +11,11 @@ from headrace.registry.v1 import registry_pb2
 from headrace_client.oip_servers import described, server_file
 from headrace_servicekit.testing import eventually
 
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_service import BatcherRig, put_blob
-from tests.kit.control import resolved_version
-from tests.kit.mlserver import MLServer
+from tests.kit.batcher.service import BatcherRig, put_blob
+from tests.kit.batcher.stream_client import BatcherClient, outputs_of
+from tests.kit.models import onnx_models
+from tests.kit.models.mlserver import MLServer
+from tests.kit.router.fake_control import resolved_version
 
 ROW = np.arange(4, dtype=np.float32).reshape(1, 4)
 

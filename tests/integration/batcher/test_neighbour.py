@@ -9,9 +9,9 @@ from pathlib import Path
 
 from headrace_servicekit.testing import eventually
 
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient
-from tests.kit.batcher_service import BatcherRig
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.batcher.stream_client import BatcherClient
+from tests.kit.models import onnx_models
 
 
 @asynccontextmanager

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from headrace_servicekit.testing import eventually
 
-from tests.kit import onnx_models
-from tests.kit.batcher_service import BatcherRig
-from tests.kit.control import table
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.logs import logged_lines
-from tests.kit.predict_requests import predict_request
-from tests.kit.triton_processes import dying_whole
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.models import onnx_models
+from tests.kit.models.triton_processes import dying_whole
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.fake_control import table
+from tests.kit.router.predict_requests import predict_request
+from tests.kit.stack.logs import logged_lines
 
 CALLERS = 12
 

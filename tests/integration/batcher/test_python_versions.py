@@ -7,9 +7,9 @@ import numpy as np
 from headrace.registry.v1 import registry_pb2
 
 from examples.handler import graph
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_service import BatcherRig
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.batcher.stream_client import BatcherClient, outputs_of
+from tests.kit.models import onnx_models
 
 HANDLER = Path(graph.__file__).with_name("model.py").read_bytes()
 FRAGILE = b"""

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_service import BatcherRig
-from tests.kit.triton_processes import SERVER, STUB, triton_pids
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.batcher.stream_client import BatcherClient, outputs_of
+from tests.kit.models import onnx_models
+from tests.kit.models.triton_processes import SERVER, STUB, triton_pids
 
 ROW = np.ones((1, 4), dtype=np.float32)
 

@@ -4,9 +4,9 @@ import numpy as np
 from headrace.router.v1 import control_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_service import BatcherRig
+from tests.kit.batcher.service import BatcherRig
+from tests.kit.batcher.stream_client import BatcherClient, outputs_of
+from tests.kit.models import onnx_models
 
 READY = control_pb2.VersionReport.STATE_READY
 

@@ -10,11 +10,11 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_service import BatcherRig, put_blob
-from tests.kit.bytes_tensors import encoded_texts
-from tests.kit.triton_processes import STUB, triton_pids
+from tests.kit.batcher.service import BatcherRig, put_blob
+from tests.kit.batcher.stream_client import BatcherClient, outputs_of
+from tests.kit.models import onnx_models
+from tests.kit.models.bytes_tensors import encoded_texts
+from tests.kit.models.triton_processes import STUB, triton_pids
 
 
 async def until_loaded(client: BatcherClient, digest: str) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from headrace.router.v1 import predict_pb2, route_pb2
 
-from tests.kit.both_clients import Call, caller
-from tests.kit.client_cli import Run, command_line
-from tests.kit.fake_registry import FakeRegistry
-from tests.kit.fake_routes import FakeHealth, FakePredictions, FakeRoutes, labels
-from tests.kit.front_door import FrontDoor
+from tests.kit.clients.both_clients import Call, caller
+from tests.kit.clients.fake_cli import Run, command_line
+from tests.kit.clients.fake_front_door import FrontDoor
+from tests.kit.clients.fake_registry import FakeRegistry
+from tests.kit.clients.fake_routes import FakeHealth, FakePredictions, FakeRoutes, labels
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from headrace.router.v1 import route_pb2
 from headrace_client.cli import main
 from headrace_servicekit import errors
 
-from tests.kit.client_cli import Run, document
-from tests.kit.fake_routes import FakeHealth, FakeRoutes
-from tests.kit.front_door import FrontDoor
+from tests.kit.clients.fake_cli import Run, document
+from tests.kit.clients.fake_front_door import FrontDoor
+from tests.kit.clients.fake_routes import FakeHealth, FakeRoutes
 
 EVERY_COMMAND = [
     ("models", "list"),

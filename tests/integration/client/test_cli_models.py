@@ -6,10 +6,10 @@ from pathlib import Path
 from headrace.registry.v1 import registry_pb2
 from headrace_servicekit import errors
 
-from tests.kit.client_cli import Run, document
-from tests.kit.fake_registry import FakeRegistry
-from tests.kit.fake_routes import FakeRoutes
-from tests.kit.front_door import FrontDoor
+from tests.kit.clients.fake_cli import Run, document
+from tests.kit.clients.fake_front_door import FrontDoor
+from tests.kit.clients.fake_registry import FakeRegistry
+from tests.kit.clients.fake_routes import FakeRoutes
 
 
 def test_a_gate_that_is_not_met_names_the_gate_and_the_remedy(run: Run, door: FrontDoor) -> None:

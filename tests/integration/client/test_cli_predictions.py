@@ -8,8 +8,8 @@ import pytest
 from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 
-from tests.kit.client_cli import Run, document
-from tests.kit.fake_routes import TIMING_MS, FakePredictions, echo, labels
+from tests.kit.clients.fake_cli import Run, document
+from tests.kit.clients.fake_routes import TIMING_MS, FakePredictions, echo, labels
 
 
 def test_predict_reads_numpy_files_by_the_contract(run: Run, predictions: FakePredictions, tmp_path: Path) -> None:

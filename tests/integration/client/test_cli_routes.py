@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from headrace.router.v1 import route_pb2
 
-from tests.kit.client_cli import Run, document
-from tests.kit.fake_routes import FakeRoutes
-from tests.kit.front_door import FrontDoor
+from tests.kit.clients.fake_cli import Run, document
+from tests.kit.clients.fake_front_door import FrontDoor
+from tests.kit.clients.fake_routes import FakeRoutes
 
 
 def test_a_route_is_shown_with_shares_and_what_is_in_force(run: Run, routes: FakeRoutes) -> None:

@@ -15,9 +15,9 @@ from headrace.monitor.v1 import alert_pb2, monitor_pb2, outcome_pb2
 from headrace_client import AsyncClient, Client, InvalidArgument, Outcome
 from headrace_servicekit import errors
 
-from tests.kit.client_cli import Run, command_line, document
-from tests.kit.fake_monitor import HOSTILE, FakeMonitor
-from tests.kit.front_door import FrontDoor
+from tests.kit.clients.fake_cli import Run, command_line, document
+from tests.kit.clients.fake_front_door import FrontDoor
+from tests.kit.clients.fake_monitor import HOSTILE, FakeMonitor
 
 ID = "0190a1b2-0000-7000-8000-00000000000"
 

@@ -18,10 +18,10 @@ from headrace_client import (
 from headrace_servicekit import errors
 from headrace_servicekit.testing import eventually
 
-from tests.kit.both_clients import IMAGE, QUICK, Call
-from tests.kit.fake_registry import FakeRegistry
-from tests.kit.fake_routes import FakePredictions, FakeRoutes, echo
-from tests.kit.front_door import FrontDoor
+from tests.kit.clients.both_clients import IMAGE, QUICK, Call
+from tests.kit.clients.fake_front_door import FrontDoor
+from tests.kit.clients.fake_registry import FakeRegistry
+from tests.kit.clients.fake_routes import FakePredictions, FakeRoutes, echo
 
 
 def test_the_token_is_sent_with_every_call(call: Call, door: FrontDoor) -> None:

@@ -11,10 +11,10 @@ from headrace_client import Production as FollowProduction
 from headrace_servicekit import errors
 from headrace_servicekit.testing import patience
 
-from tests.kit.both_clients import Call
-from tests.kit.fake_registry import FakeRegistry
-from tests.kit.fake_routes import FakeRoutes
-from tests.kit.front_door import FrontDoor
+from tests.kit.clients.both_clients import Call
+from tests.kit.clients.fake_front_door import FrontDoor
+from tests.kit.clients.fake_registry import FakeRegistry
+from tests.kit.clients.fake_routes import FakeRoutes
 
 
 def test_registering_streams_the_files_and_reports_progress(call: Call, registry: FakeRegistry, tmp_path: Path) -> None:

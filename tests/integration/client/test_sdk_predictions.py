@@ -9,9 +9,9 @@ from headrace.router.v1 import predict_pb2
 from headrace_client import InvalidArgument, NotFound, Prediction, ServedFrom
 from headrace_servicekit import errors
 
-from tests.kit.both_clients import IMAGE, Call
-from tests.kit.fake_routes import TIMING_MS, FakePredictions, echo, labels
-from tests.kit.front_door import FrontDoor
+from tests.kit.clients.both_clients import IMAGE, Call
+from tests.kit.clients.fake_front_door import FrontDoor
+from tests.kit.clients.fake_routes import TIMING_MS, FakePredictions, echo, labels
 
 
 def test_a_prediction_takes_arrays_and_returns_arrays_with_their_origin(

@@ -8,7 +8,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_client.typed import typescript
 
-from tests.kit import npm
+from tests.kit.console import npm
 from tests.unit.client.test_typed import IRIS, LOAN, NODE, version
 
 TYPESCRIPT = "5.9.3"

@@ -12,7 +12,7 @@ from headrace_client.cli.answer_files import open_answers
 from headrace_client.errors import InvalidArgument
 from headrace_stack import identity as stack_identity
 
-from tests.kit.client_cli import Run
+from tests.kit.clients.fake_cli import Run
 
 Broken = Callable[[Path], object]
 

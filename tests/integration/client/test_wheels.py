@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from headrace_stack.settings import checkout_of_this_file
 
-from tests.kit.front_door import FrontDoor
+from tests.kit.clients.fake_front_door import FrontDoor
 
 CHECKOUT = checkout_of_this_file()
 UV = CHECKOUT / ".headrace" / "uv" / "bin" / "uv"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from tests.kit.console import ConsoleUnderTest, console_under_test
+from tests.kit.console.service import ConsoleUnderTest, console_under_test
 
 
 @pytest_asyncio.fixture

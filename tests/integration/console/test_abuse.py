@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.routing import Route
 
-from tests.kit.console import ARGUMENTS, PAGES, ConsoleUnderTest, address
-from tests.kit.methods import path_of
+from tests.kit.clients.methods import path_of
+from tests.kit.console.service import ARGUMENTS, PAGES, ConsoleUnderTest, address
 
 # What breaks out of a text, of an attribute, of an address, of a script.
 BREAKING = [

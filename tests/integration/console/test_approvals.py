@@ -5,8 +5,8 @@ from typing import Any
 import grpc
 from headrace.rollout.v1 import rollout_pb2
 
-from tests.kit.console import ConsoleUnderTest
-from tests.kit.methods import path_of
+from tests.kit.clients.methods import path_of
+from tests.kit.console.service import ConsoleUnderTest
 
 PAGE = "/console/models/digits"
 

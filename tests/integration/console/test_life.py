@@ -11,9 +11,9 @@ import httpx
 import pytest
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit.console import console_under_test
-from tests.kit.hostile_api import HostileApi
-from tests.kit.http_process import http_process
+from tests.kit.console.service import console_under_test
+from tests.kit.hostile.full_answers import HostileApi
+from tests.kit.stack.http_process import http_process
 
 
 def environment(url: str, port: int) -> dict[str, str]:

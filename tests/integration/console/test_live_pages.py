@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.console import ConsoleUnderTest
-from tests.kit.methods import path_of
+from tests.kit.clients.methods import path_of
+from tests.kit.console.service import ConsoleUnderTest
 
 LIVE = "/console/live/pools/default"
 

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
-from tests.kit.console import ConsoleUnderTest, console_under_test
-from tests.kit.identity_provider import AUDIENCE, IdentityProvider
-from tests.kit.openid import OpenIdServer, openid_server
+from tests.kit.console.service import ConsoleUnderTest, console_under_test
+from tests.kit.identity.openid import OpenIdServer, openid_server
+from tests.kit.identity.provider import AUDIENCE, IdentityProvider
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from headrace.router.v1 import route_pb2
 from headrace_console.recent import KEPT_S
 from headrace_servicekit.errors import NotFound, PreconditionFailed
 
-from tests.kit import typed_commands
-from tests.kit.console import PAGES, ConsoleUnderTest, address
-from tests.kit.methods import path_of
+from tests.kit.clients import typed_commands
+from tests.kit.clients.methods import path_of
+from tests.kit.console.service import PAGES, ConsoleUnderTest, address
 
 
 async def asked(console: ConsoleUnderTest, page: str, method: str) -> list[Any]:

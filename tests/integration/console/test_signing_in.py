@@ -6,7 +6,7 @@ from pathlib import Path
 import jwt
 from headrace_servicekit.testing import eventually
 
-from tests.kit.console import ConsoleUnderTest, console_under_test
+from tests.kit.console.service import ConsoleUnderTest, console_under_test
 
 SESSION = "headrace_session"
 

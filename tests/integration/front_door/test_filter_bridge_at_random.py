@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.edge import CHECKOUT
+from tests.kit.front_door.edge import CHECKOUT
 
 FILTER = CHECKOUT / "deploy" / "envoy" / "filter_bridge"
-PLAYED = CHECKOUT / "tests" / "kit" / "filter_bridge" / "played.c"
+PLAYED = CHECKOUT / "tests" / "kit" / "front_door" / "filter_bridge" / "played.c"
 OPTIONS = (
     "-std=gnu11",
     "-g",

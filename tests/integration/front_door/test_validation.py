@@ -12,9 +12,9 @@ from front_door.process import ConfigurationRefused, find_binary, validate
 from front_door.publish import publish
 from front_door.settings import FrontDoorSettings
 
-from tests.kit.certificates import Authority
-from tests.kit.edge import targets
-from tests.kit.issuer import Issuer, write_denied, write_jwks
+from tests.kit.front_door.edge import targets
+from tests.kit.identity.issuer import Issuer, write_denied, write_jwks
+from tests.kit.wire.certificates import Authority
 
 
 def _settings(directory: Path, **told: Any) -> FrontDoorSettings:

@@ -14,9 +14,9 @@ from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 from headrace_statistics.severity import Severity
 
-from tests.kit.alerting import SECRET, Alerts, alerting
-from tests.kit.refusals import reason_of, refused
-from tests.kit.registry import caller
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.monitor.alerting import SECRET, Alerts, alerting
+from tests.kit.registry.service import caller
 
 OPEN, RESOLVED = alert_pb2.Alert.STATE_OPEN, alert_pb2.Alert.STATE_RESOLVED
 DEFAULTS = ["drift-high", "dropped-predictions", "error-rate", "lost-batches", "quality-high"]

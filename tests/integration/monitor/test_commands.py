@@ -16,7 +16,7 @@ from headrace_monitor.log.objects import Objects
 from headrace_monitor.settings import MonitorSettings
 from headrace_servicekit.s3 import Place
 
-from tests.kit.stores import S3Store
+from tests.kit.stores.servers import S3Store
 
 
 def place(s3: S3Store, folder: Path, bucket: str) -> Place:

@@ -8,7 +8,7 @@ from headrace_servicekit import client
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import FakeClock, free_port
 
-from tests.kit.registry import memory_registry
+from tests.kit.registry.service import memory_registry
 
 
 async def test_a_version_is_asked_for_once_and_kept_while_the_registry_is_away():

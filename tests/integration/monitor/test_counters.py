@@ -25,8 +25,8 @@ from headrace_servicekit.postgres.connections import BEGIN, Address
 from headrace_servicekit.testing import FakeClock
 from prometheus_client import CollectorRegistry
 
-from tests.kit.counting import CountingPlane, SendingPlane, key
-from tests.kit.served_from import CACHE, ONLINE
+from tests.kit.monitor.counting_plane import CountingPlane, SendingPlane, key
+from tests.kit.router.answer_sources import CACHE, ONLINE
 
 T = TypeVar("T")
 ALWAYS = Span(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))

@@ -13,10 +13,10 @@ from headrace_servicekit.testing import eventually, free_port
 from headrace_stack.components import postgres
 from headrace_stack.testing import held_stack
 
-from tests.kit.counting import SendingPlane, key
-from tests.kit.monitor_process import monitor_environment, monitor_process
-from tests.kit.served_from import CACHE
-from tests.kit.stores import home_for_tests, kill_component, worker_name
+from tests.kit.monitor.counting_plane import SendingPlane, key
+from tests.kit.monitor.process import monitor_environment, monitor_process
+from tests.kit.router.answer_sources import CACHE
+from tests.kit.stores.servers import home_for_tests, kill_component, worker_name
 
 pytestmark = pytest.mark.faults
 

@@ -9,14 +9,14 @@ from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import data_plane
-from tests.kit.monitor import Monitor, real_monitor
-from tests.kit.onnx_models import linear
-from tests.kit.predict_requests import predict_request
-from tests.kit.prediction_log import log_stores
-from tests.kit.registry import memory_registry
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.models.onnx_models import linear
+from tests.kit.monitor.prediction_log import log_stores
+from tests.kit.monitor.service import Monitor, real_monitor
+from tests.kit.registry.service import memory_registry
+from tests.kit.router.data_plane import data_plane
+from tests.kit.router.fake_control import FakeControl, resolved_version, table
+from tests.kit.router.predict_requests import predict_request
 
 FILE = linear(4, 3)
 VERSION = resolved_version("digits", "v1", inputs=FILE.contract.inputs, outputs=FILE.contract.outputs)

@@ -12,11 +12,11 @@ from headrace_servicekit.errors import Code
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually
 
-from tests.kit.counting import CountingPlane, key
-from tests.kit.monitor import Monitor, real_monitor
-from tests.kit.refusals import reason_of, refused
-from tests.kit.registry import memory_registry
-from tests.kit.served_from import CACHE, ONLINE
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.monitor.counting_plane import CountingPlane, key
+from tests.kit.monitor.service import Monitor, real_monitor
+from tests.kit.registry.service import memory_registry
+from tests.kit.router.answer_sources import CACHE, ONLINE
 
 
 @pytest.fixture

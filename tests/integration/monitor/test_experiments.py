@@ -30,10 +30,10 @@ from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually
 from headrace_statistics.experiments.design import Kind, Role
 
-from tests.kit.alerting import ALLOWED, SECRET, Receiver
-from tests.kit.logged import Logged, prediction_ids, records
-from tests.kit.monitor import Monitor, real_monitor
-from tests.kit.registry import memory_registry
+from tests.kit.monitor.alerting import ALLOWED, SECRET, Receiver
+from tests.kit.monitor.log_files import Logged, prediction_ids, records
+from tests.kit.monitor.service import Monitor, real_monitor
+from tests.kit.registry.service import memory_registry
 
 NAME = "models/shop/experiments/ranking"
 UNITS = 2_000

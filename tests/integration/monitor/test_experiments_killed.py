@@ -18,10 +18,10 @@ from headrace_stack.components import postgres
 from headrace_stack.settings import StackSettings
 
 from tests.integration.monitor.test_experiments import NAME, experiment
-from tests.kit.logged import Logged, prediction_ids, records
-from tests.kit.monitor_process import monitor_environment, monitor_process
-from tests.kit.registry import memory_registry
-from tests.kit.stores import S3Store, kill_component
+from tests.kit.monitor.log_files import Logged, prediction_ids, records
+from tests.kit.monitor.process import monitor_environment, monitor_process
+from tests.kit.registry.service import memory_registry
+from tests.kit.stores.servers import S3Store, kill_component
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(400)]
 

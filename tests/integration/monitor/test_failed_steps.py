@@ -27,11 +27,11 @@ from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import FakeClock, eventually
 from prometheus_client import CollectorRegistry
 
-from tests.kit.drifting import START, Replica, features, parquet, plain_name
-from tests.kit.drifting import Registered as Drifting
-from tests.kit.feature_log import FeatureLog, feature_log
-from tests.kit.labelled import CONTRACT, NAMES, Drawn, hours_ago
-from tests.kit.logged import Logged
+from tests.kit.monitor.drift import START, Replica, features, parquet, plain_name
+from tests.kit.monitor.drift import Registered as Drifting
+from tests.kit.monitor.feature_log import FeatureLog, feature_log
+from tests.kit.monitor.labelled import CONTRACT, NAMES, Drawn, hours_ago
+from tests.kit.monitor.log_files import Logged
 
 DELAYS = Delays(timedelta(0), timedelta(minutes=1))
 SOON_S = 20.0

@@ -22,12 +22,12 @@ from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit.monitor import Monitor, real_monitor
-from tests.kit.onnx_models import TinyModel, linear, two_inputs_two_outputs
-from tests.kit.prediction_log import Stores, log_stores
-from tests.kit.predictions import batch, joined, report
-from tests.kit.refusals import refused
-from tests.kit.registry import Registry, memory_registry
+from tests.kit.clients.refusals import refused
+from tests.kit.models.onnx_models import TinyModel, linear, two_inputs_two_outputs
+from tests.kit.monitor.prediction_log import Stores, log_stores
+from tests.kit.monitor.predictions import batch, joined, report
+from tests.kit.monitor.service import Monitor, real_monitor
+from tests.kit.registry.service import Registry, memory_registry
 
 QUICK: dict[str, Any] = {"log_compact_every_s": 0.1}
 

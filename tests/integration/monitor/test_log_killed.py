@@ -17,14 +17,14 @@ from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit.forwarder import Forwarder
-from tests.kit.monitor import real_monitor
-from tests.kit.monitor_process import monitor_environment, monitor_process
-from tests.kit.onnx_models import linear
-from tests.kit.prediction_log import Stores, log_stores
-from tests.kit.predictions import batch, report
-from tests.kit.refusals import refused
-from tests.kit.registry import memory_registry
+from tests.kit.clients.refusals import refused
+from tests.kit.models.onnx_models import linear
+from tests.kit.monitor.prediction_log import Stores, log_stores
+from tests.kit.monitor.predictions import batch, report
+from tests.kit.monitor.process import monitor_environment, monitor_process
+from tests.kit.monitor.service import real_monitor
+from tests.kit.registry.service import memory_registry
+from tests.kit.wire.forwarder import Forwarder
 
 pytestmark = pytest.mark.faults
 

@@ -5,8 +5,8 @@ from headrace_monitor.log.objects import Objects
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.s3 import Place
 
-from tests.kit.prediction_log import credentials_file
-from tests.kit.s3_front import S3Front
+from tests.kit.monitor.prediction_log import credentials_file
+from tests.kit.stores.s3_front import S3Front
 
 
 async def test_an_object_that_somebody_else_is_about_to_store_is_not_taken_for_stored(s3, tmp_path):

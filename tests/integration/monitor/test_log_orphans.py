@@ -10,7 +10,7 @@ from headrace_monitor.log.orphans import OrphanSweeper
 from headrace_monitor.log.writing import Files, NewFile
 from headrace_servicekit.clock import SystemClock
 
-from tests.kit.prediction_log import log_stores
+from tests.kit.monitor.prediction_log import log_stores
 
 KEEP = timedelta(days=31)
 

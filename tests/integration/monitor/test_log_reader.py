@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from headrace_monitor.log.files import object_key
 
-from tests.kit.prediction_log import Stores, log_stores
+from tests.kit.monitor.prediction_log import Stores, log_stores
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

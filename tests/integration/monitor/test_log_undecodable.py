@@ -15,8 +15,8 @@ from headrace_monitor.log.writing import Files
 from headrace_servicekit.testing import FakeClock
 from prometheus_client import CollectorRegistry
 
-from tests.kit.prediction_log import Stores, log_stores
-from tests.kit.predictions import KnownContracts, batch, contract, report, spec
+from tests.kit.monitor.prediction_log import Stores, log_stores
+from tests.kit.monitor.predictions import KnownContracts, batch, contract, report, spec
 
 # What is given up is too old by the database's clock as well: that is far beyond.
 NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)

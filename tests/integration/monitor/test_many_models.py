@@ -20,9 +20,9 @@ from headrace_monitor.performance.arrivals import ArrivalProcessor
 from headrace_servicekit.clock import SystemClock
 from prometheus_client import CollectorRegistry
 
-from tests.kit.feature_log import FeatureLog, feature_log
-from tests.kit.labelled import CONTRACT, NAMES, hours_ago
-from tests.kit.logged import Logged, prediction_ids, records
+from tests.kit.monitor.feature_log import FeatureLog, feature_log
+from tests.kit.monitor.labelled import CONTRACT, NAMES, hours_ago
+from tests.kit.monitor.log_files import Logged, prediction_ids, records
 
 MODELS = [f"m{number}" for number in range(40)]
 DELAYS = Delays(timedelta(0), timedelta(minutes=1))

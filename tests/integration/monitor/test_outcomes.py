@@ -12,8 +12,8 @@ from headrace_monitor import names
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import patience
 
-from tests.kit.monitor import real_monitor
-from tests.kit.registry import memory_registry
+from tests.kit.monitor.service import real_monitor
+from tests.kit.registry.service import memory_registry
 
 RECORDED = outcome_pb2.RecordOutcomesResponse.RESULT_RECORDED
 REPEATED = outcome_pb2.RecordOutcomesResponse.RESULT_REPEATED

@@ -22,9 +22,9 @@ from headrace_stack.components import postgres
 from headrace_stack.settings import StackSettings
 from headrace_statistics.severity import Severity
 
-from tests.kit.alerting import Alerts, Receiver, alerting
-from tests.kit.monitor import real_monitor
-from tests.kit.stores import kill_component
+from tests.kit.monitor.alerting import Alerts, Receiver, alerting
+from tests.kit.monitor.service import real_monitor
+from tests.kit.stores.servers import kill_component
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 

@@ -9,10 +9,10 @@ from typing import Any
 from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
 from headrace_servicekit.testing import eventually
 
-from tests.kit.logged import Logged, prediction_ids, records
-from tests.kit.monitor import real_monitor
-from tests.kit.onnx_models import classifier
-from tests.kit.registry import memory_registry
+from tests.kit.models.onnx_models import classifier
+from tests.kit.monitor.log_files import Logged, prediction_ids, records
+from tests.kit.monitor.service import real_monitor
+from tests.kit.registry.service import memory_registry
 
 QUICK: dict[str, Any] = {"outcomes_every_s": 0.1, "performance_every_s": 0.1, "log_settle_s": 0.0, "log_delay_s": 2.0}
 MADE, NEVER_MADE, ENTITIES = 200, 300, 20

@@ -22,11 +22,11 @@ from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.testing import eventually
 from prometheus_client import CollectorRegistry
 
-from tests.kit.counting import CountingPlane, key
-from tests.kit.monitor import real_monitor
-from tests.kit.prediction_log import log_stores
-from tests.kit.predictions import batch, report
-from tests.kit.refusals import reason_of, refused
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.monitor.counting_plane import CountingPlane, key
+from tests.kit.monitor.prediction_log import log_stores
+from tests.kit.monitor.predictions import batch, report
+from tests.kit.monitor.service import real_monitor
 
 RETENTION = RetentionPolicy(minutes=timedelta(days=2), counts=timedelta(days=90), silent=timedelta(days=7))
 

@@ -26,11 +26,11 @@ from headrace_servicekit.errors import InvalidArgument, ResourceExhausted, Unava
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually
 
-from tests.kit.monitor import Monitor, real_monitor
-from tests.kit.onnx_models import linear
-from tests.kit.prediction_log import Stores, log_stores
-from tests.kit.predictions import batch, report
-from tests.kit.registry import Registry, memory_registry
+from tests.kit.models.onnx_models import linear
+from tests.kit.monitor.prediction_log import Stores, log_stores
+from tests.kit.monitor.predictions import batch, report
+from tests.kit.monitor.service import Monitor, real_monitor
+from tests.kit.registry.service import Registry, memory_registry
 
 # Outcomes of predictions that are too old, or to come, are refused.
 NOON = (datetime.now(UTC) - timedelta(days=1)).replace(minute=0, second=0, microsecond=0)

@@ -12,10 +12,10 @@ import pytest
 from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace_monitor.report.rendering import render
 
-from tests.kit import sample_report
-from tests.kit.browsers import chromium
-from tests.kit.monitor import real_monitor
-from tests.kit.registry import memory_registry
+from tests.kit.console.chromium import chromium
+from tests.kit.monitor import sample_report
+from tests.kit.monitor.service import real_monitor
+from tests.kit.registry.service import memory_registry
 
 CHROMIUM = chromium()
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no browser here (Debian: chromium)")

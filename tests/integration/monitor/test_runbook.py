@@ -8,7 +8,7 @@ import asyncpg
 from headrace_monitor.storage import schema
 from headrace_servicekit.postgres.connections import Address
 
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment.topology import CHECKOUT
 
 
 async def test_statements_of_the_runbook_are_ones_that_the_database_takes(postgres_url):

@@ -15,16 +15,16 @@ import pytest
 from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.monitor import Monitor, real_monitor
-from tests.kit.onnx_models import linear
-from tests.kit.predict_requests import predict_request
-from tests.kit.prediction_log import log_stores
-from tests.kit.registry import memory_registry
-from tests.kit.s3_front import S3Front
-from tests.kit.stores import S3Store
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.models.onnx_models import linear
+from tests.kit.monitor.prediction_log import log_stores
+from tests.kit.monitor.service import Monitor, real_monitor
+from tests.kit.registry.service import memory_registry
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.fake_control import FakeControl, resolved_version, table
+from tests.kit.router.predict_requests import predict_request
+from tests.kit.stores.s3_front import S3Front
+from tests.kit.stores.servers import S3Store
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 

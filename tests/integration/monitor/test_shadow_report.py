@@ -21,9 +21,9 @@ from headrace_servicekit.errors import Code
 from headrace_servicekit.postgres.connections import Address
 from headrace_statistics.proportions import Proportion
 
-from tests.kit.monitor import Monitor, real_monitor
-from tests.kit.refusals import refused
-from tests.kit.registry import memory_registry
+from tests.kit.clients.refusals import refused
+from tests.kit.monitor.service import Monitor, real_monitor
+from tests.kit.registry.service import memory_registry
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from typing import Any
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headrace_servicekit.testing import eventually
 
-from tests.kit.monitor import real_monitor
-from tests.kit.registry import memory_registry
+from tests.kit.monitor.service import real_monitor
+from tests.kit.registry.service import memory_registry
 
 
 async def test_on_an_empty_database_it_makes_its_schema_and_serves(postgres_url, s3, tmp_path):

@@ -10,11 +10,11 @@ from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2, monito
 from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 
-from tests.kit.counting import CountingPlane, key
-from tests.kit.monitor import Monitor, real_monitor
-from tests.kit.refusals import refused
-from tests.kit.registry import memory_registry
-from tests.kit.served_from import CACHE, ONLINE
+from tests.kit.clients.refusals import refused
+from tests.kit.monitor.counting_plane import CountingPlane, key
+from tests.kit.monitor.service import Monitor, real_monitor
+from tests.kit.registry.service import memory_registry
+from tests.kit.router.answer_sources import CACHE, ONLINE
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from headrace_servicekit.s3 import Place
 from headrace_servicekit.testing import eventually
 
 from tests.integration.monitor.test_experiments import NAME, act, asked, call, create, experiment, looked_at
-from tests.kit.logged import Logged, prediction_ids, records
-from tests.kit.monitor import Monitor
-from tests.kit.stores import S3Store
+from tests.kit.monitor.log_files import Logged, prediction_ids, records
+from tests.kit.monitor.service import Monitor
+from tests.kit.stores.servers import S3Store
 
 METRICS = [
     {"name": "conversion"},

@@ -12,8 +12,8 @@ from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.monitor import real_monitor
-from tests.kit.registry import Registry, memory_registry
+from tests.kit.monitor.service import real_monitor
+from tests.kit.registry.service import Registry, memory_registry
 
 HOUR_US = 3_600_000_000
 DAY = usage_pb2.Budget.PERIOD_DAY

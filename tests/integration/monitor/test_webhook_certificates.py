@@ -13,8 +13,8 @@ from headrace_servicekit.runtime import StartError
 from headrace_servicekit.testing import eventually, free_port
 from headrace_statistics.severity import Severity
 
-from tests.kit.alerting import SECRET, Alerts, Receiver, alerting
-from tests.kit.certificates import Authority
+from tests.kit.monitor.alerting import SECRET, Alerts, Receiver, alerting
+from tests.kit.wire.certificates import Authority
 
 OPENED, RESOLVED = "headrace.alert.opened", "headrace.alert.resolved"
 SOON_S = 30.0

@@ -17,8 +17,8 @@ from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually, free_port
 from headrace_statistics.severity import Severity
 
-from tests.kit.alerting import SECRET, Alerts, Receiver, alerting, looked
-from tests.kit.forwarder import Forwarder
+from tests.kit.monitor.alerting import SECRET, Alerts, Receiver, alerting, looked
+from tests.kit.wire.forwarder import Forwarder
 
 OPENED, ESCALATED, RESOLVED = "headrace.alert.opened", "headrace.alert.escalated", "headrace.alert.resolved"
 RETRAIN = "headrace.model.retrain"

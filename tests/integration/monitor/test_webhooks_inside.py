@@ -10,8 +10,9 @@ import pytest
 from headrace_servicekit.testing import eventually
 from headrace_statistics.severity import Severity
 
-from tests.kit import refusals, topology
-from tests.kit.alerting import SECRET, Alerts, Receiver, alerting
+from tests.kit.clients import refusals
+from tests.kit.deployment import topology
+from tests.kit.monitor.alerting import SECRET, Alerts, Receiver, alerting
 
 SOON_S = 20.0
 # A loopback address of its own for what is allowed.

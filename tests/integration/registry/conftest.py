@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.kit.registry import Registry, memory_registry, real_registry
-from tests.kit.registry_process import rig
+from tests.kit.registry.process import rig
+from tests.kit.registry.service import Registry, memory_registry, real_registry
 
 __all__ = ["rig"]
 

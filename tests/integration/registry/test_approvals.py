@@ -10,9 +10,9 @@ from headrace.registry.v1 import approval_pb2_grpc, registry_pb2
 from headrace.rollout.v1 import rollout_pb2
 from headrace_servicekit.errors import Code
 
-from tests.kit.onnx_models import linear
-from tests.kit.refusals import reason_of, refused
-from tests.kit.registry import Registry, caller
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.models.onnx_models import linear
+from tests.kit.registry.service import Registry, caller
 
 State = pb.PromotionRequest
 PRODUCTION = registry_pb2.ModelVersion.STAGE_PRODUCTION

@@ -16,11 +16,11 @@ from headrace.registry.v1 import approval_pb2, approval_pb2_grpc, registry_pb2
 from headrace_registry.settings import RegistrySettings
 from headrace_servicekit.errors import Code
 
-from tests.kit import onnx_models
-from tests.kit.commands import PYTHON, run
-from tests.kit.refusals import refused
-from tests.kit.registry import Registry, as_json, caller, real_registry
-from tests.kit.stores import S3Store
+from tests.kit.clients.commands import PYTHON, run
+from tests.kit.clients.refusals import refused
+from tests.kit.models import onnx_models
+from tests.kit.registry.service import Registry, as_json, caller, real_registry
+from tests.kit.stores.servers import S3Store
 
 STAGING = registry_pb2.ModelVersion.STAGE_STAGING
 

@@ -15,8 +15,8 @@ from headrace_servicekit.errors import Code
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.kit import onnx_models
-from tests.kit.registry import Registry, caller, upload_messages, version_message
+from tests.kit.models import onnx_models
+from tests.kit.registry.service import Registry, caller, upload_messages, version_message
 
 SHA = "a" * 64
 FILE = onnx_models.linear()

@@ -20,8 +20,8 @@ from headrace_registry.artifacts.code_signatures import UnreadableKeysError, rea
 from headrace_servicekit.errors import Code
 
 from tests.integration.registry.test_formats import PT2, PYTHON, SOURCE, code, create
-from tests.kit.refusals import refused
-from tests.kit.registry import Registry, memory_registry
+from tests.kit.clients.refusals import refused
+from tests.kit.registry.service import Registry, memory_registry
 
 Artifact = registry_pb2.Artifact
 Header = registry_pb2.UploadArtifactRequest.Header

@@ -26,8 +26,8 @@ from headrace_servicekit.errors import PreconditionFailed
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.s3 import Place
 
-from tests.kit import onnx_models
-from tests.kit.registry import Registry
+from tests.kit.models import onnx_models
+from tests.kit.registry.service import Registry
 
 # Whatever nothing names is gone at the next pass: no real installation is as greedy, and none has to survive this.
 GREEDY = Policy(grace=timedelta(0))

@@ -8,7 +8,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.testing import eventually
 
-from tests.kit.registry import Registry, real_registry
+from tests.kit.registry.service import Registry, real_registry
 
 PROMOTERS = 100
 PRODUCTION = registry_pb2.ModelVersion.STAGE_PRODUCTION

@@ -11,8 +11,8 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_registry.artifacts.blobs import MemoryBlobs
 from headrace_servicekit.errors import Code
 
-from tests.kit.refusals import refused
-from tests.kit.registry import GOOD_METRICS, Registry, memory_registry
+from tests.kit.clients.refusals import refused
+from tests.kit.registry.service import GOOD_METRICS, Registry, memory_registry
 
 A = "a" * 64
 Artifact = registry_pb2.Artifact

@@ -10,8 +10,8 @@ from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit.refusals import reason_of, refused
-from tests.kit.registry import Registry, caller
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.registry.service import Registry, caller
 
 Version = registry_pb2.ModelVersion
 Event = registry_pb2.ModelEvent

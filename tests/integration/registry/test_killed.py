@@ -13,10 +13,10 @@ from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace_servicekit.testing import eventually, free_port, patience
 
-from tests.kit import onnx_models
-from tests.kit.registry import upload_messages, version_message
-from tests.kit.registry_process import PARTS, Rig, process
-from tests.kit.service_process import is_serving
+from tests.kit.models import onnx_models
+from tests.kit.registry.process import PARTS, Rig, process
+from tests.kit.registry.service import upload_messages, version_message
+from tests.kit.stack.service_process import is_serving
 
 pytestmark = pytest.mark.faults
 

@@ -9,11 +9,11 @@ import pytest
 from headrace.registry.v1 import registry_pb2, webhook_pb2, webhook_pb2_grpc
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit import onnx_models
-from tests.kit.lineage import Collector, plain, rebuilt
-from tests.kit.refusals import refused
-from tests.kit.registry import Registry, real_registry
-from tests.kit.registry_process import Rig, process
+from tests.kit.clients.refusals import refused
+from tests.kit.models import onnx_models
+from tests.kit.registry.lineage import Collector, plain, rebuilt
+from tests.kit.registry.process import Rig, process
+from tests.kit.registry.service import Registry, real_registry
 
 
 def of_jobs(collector: Collector) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 from headrace_servicekit.postgres.sql import load_queries
 
-from tests.kit.registry import Registry
+from tests.kit.registry.service import Registry
 
 MEASUREMENTS = 80_000
 # A page of PostgreSQL has 8 KiB; all rows of a version and their index take thousands.

@@ -17,11 +17,11 @@ from headrace_servicekit.testing import eventually, running
 from headrace_stack.components import postgres
 from headrace_stack.testing import held_stack
 
-from tests.kit import onnx_models
-from tests.kit.forwarder import Forwarder
-from tests.kit.refusals import refused
-from tests.kit.registry import Registry, real_registry, real_settings
-from tests.kit.stores import home_for_tests, kill_component, worker_name
+from tests.kit.clients.refusals import refused
+from tests.kit.models import onnx_models
+from tests.kit.registry.service import Registry, real_registry, real_settings
+from tests.kit.stores.servers import home_for_tests, kill_component, worker_name
+from tests.kit.wire.forwarder import Forwarder
 
 # Longer than any wait of the registry's own, and far shorter than the test's limit.
 SOON_S = 15.0

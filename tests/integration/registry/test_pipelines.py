@@ -13,17 +13,18 @@ from headrace_registry.artifacts.blobs import MemoryBlobs, blob_key
 from headrace_registry.artifacts.fusion import FusionProcess, FusionRequest
 from headrace_registry.decisions.retention import Policy
 from headrace_registry.retention.garbage_collection import GarbageCollector
-from headrace_registry.storage.memory import MemoryStore
 from headrace_runtime.pipelines.flow import Port, Signature
 from headrace_runtime.pipelines.fusing import NotFusible
 from headrace_runtime.pipelines.graph import Edge, GraphStep, Output, Pipeline, Source, Step
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import Code
 
-from tests.kit import onnx_models, unservable_models
-from tests.kit.pipelines import composed, onnx_run
-from tests.kit.refusals import refused
-from tests.kit.registry import GOOD_METRICS, caller, memory_registry
+from tests.kit.clients.refusals import refused
+from tests.kit.hostile import unservable_models
+from tests.kit.models import onnx_models
+from tests.kit.registry.memory_store import MemoryStore
+from tests.kit.registry.service import GOOD_METRICS, caller, memory_registry
+from tests.kit.router.pipelines import composed, onnx_run
 
 ARCHIVED = registry_pb2.ModelVersion.STAGE_ARCHIVED
 

@@ -10,10 +10,10 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.testing import free_port
 
-from tests.kit import onnx_models
-from tests.kit.commands import PYTHON, run
-from tests.kit.registry import upload_messages, version_message
-from tests.kit.registry_process import process
+from tests.kit.clients.commands import PYTHON, run
+from tests.kit.models import onnx_models
+from tests.kit.registry.process import process
+from tests.kit.registry.service import upload_messages, version_message
 
 
 async def register_and_promote(stub: Any) -> registry_pb2.Model:

@@ -8,9 +8,9 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import CLIENT_HEADER, FRONT_DOOR_HEADER, MODELS_HEADER
 
-from tests.kit import onnx_models
-from tests.kit.refusals import reason_of, refused
-from tests.kit.registry import Registry
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.models import onnx_models
+from tests.kit.registry.service import Registry
 
 Gate = registry_pb2.PromotionGate
 MEASURED, REPORTED = registry_pb2.Metric.SOURCE_MEASURED, registry_pb2.Metric.SOURCE_REPORTED

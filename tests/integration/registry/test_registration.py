@@ -9,10 +9,11 @@ from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import Code
 
-from tests.kit import exported, hostile_models, onnx_models, unservable_models
-from tests.kit.refusals import reason_of, refused
-from tests.kit.registry import GOOD_METRICS, as_json, caller, memory_registry, upload_messages, version_message
-from tests.kit.unloadable import unloadable
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.hostile import slow_models, unservable_models
+from tests.kit.hostile.unloadable_model import unloadable
+from tests.kit.models import exported, onnx_models
+from tests.kit.registry.service import GOOD_METRICS, as_json, caller, memory_registry, upload_messages, version_message
 
 
 async def test_a_version_keeps_all_that_was_declared(registry):
@@ -134,7 +135,7 @@ async def test_what_exporters_write_is_taken_and_executed_row_by_row_where_it_mu
 
 
 async def test_a_model_file_that_no_loader_is_ever_done_with_is_refused(registry):
-    error = await refused(registry.register("laughs", "v1", hostile_models.billion_laughs()))
+    error = await refused(registry.register("laughs", "v1", slow_models.billion_laughs()))
     assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "ARTIFACT_TYPE_REFUSED")
     assert "nodes once its functions are expanded" in error.violations[0].description
 

@@ -19,7 +19,7 @@ from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.testing import FakeClock, eventually
 
-from tests.kit.registry_contents import NOW, event, make_model
+from tests.kit.registry.contents import NOW, event, make_model
 
 CONTENT = b"{}"
 SHA = hashlib.sha256(CONTENT).hexdigest()

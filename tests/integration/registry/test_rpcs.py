@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import Code
 
-from tests.kit.refusals import reason_of, refused
-from tests.kit.registry import caller
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.registry.service import caller
 
 Event = registry_pb2.ModelEvent
 STAGING = registry_pb2.ModelVersion.STAGE_STAGING

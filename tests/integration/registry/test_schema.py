@@ -9,7 +9,7 @@ from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.postgres.sql import load_migrations
 from headrace_servicekit.runtime import StartError
 
-from tests.kit.registry import Registry
+from tests.kit.registry.service import Registry
 
 APPEND_ONLY = asyncpg.IntegrityConstraintViolationError
 

@@ -7,8 +7,8 @@ from google.protobuf.duration_pb2 import Duration
 from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import Code
 
-from tests.kit.onnx_models import linear, variable_dimension
-from tests.kit.refusals import reason_of, refused
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.models.onnx_models import linear, variable_dimension
 
 Settings = registry_pb2.ServingSettings
 NAME = "models/digits/versions/v1"

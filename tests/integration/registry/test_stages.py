@@ -3,8 +3,8 @@
 from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import Code
 
-from tests.kit.refusals import refused
-from tests.kit.registry import Registry, caller
+from tests.kit.clients.refusals import refused
+from tests.kit.registry.service import Registry, caller
 
 Version = registry_pb2.ModelVersion
 Event = registry_pb2.ModelEvent

@@ -8,9 +8,9 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import Code
 
-from tests.kit import onnx_models
-from tests.kit.refusals import reason_of, refused
-from tests.kit.registry import Registry, caller, real_registry, version_message
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.models import onnx_models
+from tests.kit.registry.service import Registry, caller, real_registry, version_message
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from headrace_registry.artifacts import pace
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit.refusals import refused
-from tests.kit.registry import Registry, caller, memory_registry, upload_messages
+from tests.kit.clients.refusals import refused
+from tests.kit.registry.service import Registry, caller, memory_registry, upload_messages
 
 JSON = registry_pb2.Artifact.TYPE_JSON
 HEADER = registry_pb2.UploadArtifactRequest(header=registry_pb2.UploadArtifactRequest.Header(type=JSON))

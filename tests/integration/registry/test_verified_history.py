@@ -10,7 +10,7 @@ from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations
 
 from tests.integration.registry.test_backup import command, fill
-from tests.kit.registry import real_registry
+from tests.kit.registry.service import real_registry
 
 CHAINED = 10
 """The migration that brought digests."""

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from headrace.registry.v1 import registry_pb2
-from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.errors import Code
 
-from tests.kit.refusals import refused
-from tests.kit.registry import Registry, caller, memory_registry, real_registry
+from tests.kit.clients.refusals import refused
+from tests.kit.registry.memory_store import MemoryStore
+from tests.kit.registry.service import Registry, caller, memory_registry, real_registry
 
 
 @pytest.fixture(params=["registry", "real"])

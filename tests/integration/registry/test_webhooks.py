@@ -7,10 +7,10 @@ from headrace.webhook.v1.webhook_pb2 import Webhook
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit.alerting import SECRET, Receiver
-from tests.kit.refusals import refused
-from tests.kit.registry import caller, real_registry
-from tests.kit.stack import RECEIVERS
+from tests.kit.clients.refusals import refused
+from tests.kit.monitor.alerting import SECRET, Receiver
+from tests.kit.registry.service import caller, real_registry
+from tests.kit.stack.running import RECEIVERS
 
 
 async def test_they_are_told_who_asked_who_refused_and_of_broken_glass_in_order(postgres_url, s3, tmp_path):

@@ -13,9 +13,9 @@ from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.testing import eventually
 from headrace_statistics.severity import Severity
 
-from tests.kit.alerting import alerting
-from tests.kit.monitor import real_monitor
-from tests.kit.registry import memory_registry
+from tests.kit.monitor.alerting import alerting
+from tests.kit.monitor.service import real_monitor
+from tests.kit.registry.service import memory_registry
 
 
 async def test_an_alert_with_freeze_is_known_until_it_is_over(postgres_url: str):

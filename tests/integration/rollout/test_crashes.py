@@ -23,10 +23,10 @@ from headrace_servicekit.errors import ServiceError
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.testing import eventually
 
-from tests.kit.checkpoints import Checkpoints, KilledError, Through, kill
-from tests.kit.coordination import ShiftedClock
-from tests.kit.rollout_world import World
-from tests.kit.rollouts import IMPLICIT, rollout
+from tests.kit.rollout.checkpoints import Checkpoints, KilledError, Through, kill
+from tests.kit.rollout.rollouts import IMPLICIT, rollout
+from tests.kit.rollout.world import World
+from tests.kit.stores.coordination import ShiftedClock
 
 NOW = timedelta()
 POLICY = Policy(Strategy.CANARY, (Step(0.05, NOW), Step(0.5, NOW), Step(1.0, NOW)))

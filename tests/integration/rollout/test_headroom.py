@@ -21,7 +21,7 @@ from headrace_servicekit import client
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.testing import free_port
 
-from tests.kit.rollouts import NOW, rollout
+from tests.kit.rollout.rollouts import NOW, rollout
 
 _From = predict_pb2.PredictResponse
 MINUTES_S = 300.0

@@ -22,10 +22,10 @@ from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import serving
 
-from tests.kit.counting import CountingPlane, key
-from tests.kit.monitor import real_monitor
-from tests.kit.registry import memory_registry
-from tests.kit.rollouts import CANARY, MINUTE, rollout
+from tests.kit.monitor.counting_plane import CountingPlane, key
+from tests.kit.monitor.service import real_monitor
+from tests.kit.registry.service import memory_registry
+from tests.kit.rollout.rollouts import CANARY, MINUTE, rollout
 
 SWITCH = Policy(Strategy.BLUE_GREEN, (Step(1.0, MINUTE),))
 BEFORE = key("digits")._replace(version="v1", variant="production")

@@ -8,7 +8,7 @@ from grpc.aio import AioRpcError
 from headrace.rollout.v1 import rollout_pb2, rollout_pb2_grpc
 from headrace_servicekit.testing import free_port
 
-from tests.kit.service_process import is_serving, service_process
+from tests.kit.stack.service_process import is_serving, service_process
 
 PARTS = ("", "postgres", "headrace.rollout.v1.RolloutService")
 REQUEST = rollout_pb2.ListRolloutsRequest()

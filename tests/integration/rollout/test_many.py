@@ -15,8 +15,8 @@ from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually
 
 from tests.integration.rollout.test_crashes import POLICY
-from tests.kit.rollout_world import World
-from tests.kit.rollouts import IMPLICIT, rollout
+from tests.kit.rollout.rollouts import IMPLICIT, rollout
+from tests.kit.rollout.world import World
 
 COUNT = 100
 

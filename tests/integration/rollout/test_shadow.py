@@ -20,9 +20,9 @@ from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import free_port
 from headrace_statistics.proportions import Proportion
 
-from tests.kit.monitor import real_monitor
-from tests.kit.registry import memory_registry
-from tests.kit.rollouts import MINUTE, SHADOW, rollout
+from tests.kit.monitor.service import real_monitor
+from tests.kit.registry.service import memory_registry
+from tests.kit.rollout.rollouts import MINUTE, SHADOW, rollout
 
 
 class Shadowed:

@@ -27,9 +27,9 @@ from tests.integration.rollout.test_crashes import (
     served,
     started,
 )
-from tests.kit.checkpoints import Checkpoints, Through
-from tests.kit.rollout_world import World
-from tests.kit.rollouts import IMPLICIT
+from tests.kit.rollout.checkpoints import Checkpoints, Through
+from tests.kit.rollout.rollouts import IMPLICIT
+from tests.kit.rollout.world import World
 
 # More turns than any rollout takes here.
 TURNS = 60

@@ -16,8 +16,8 @@ from headrace_servicekit.postgres.history import BrokenLine
 from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations
 
-from tests.kit.edited_history import verified, with_every_right
-from tests.kit.rollouts import rollout
+from tests.kit.rollout.rollouts import rollout
+from tests.kit.stores.edited_history import verified, with_every_right
 
 CHAINED = 4
 """The migration that brought digests."""

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.kit.control_plane import Plane, control_plane
-from tests.kit.registry_feed import RegistryFeed
+from tests.kit.router.control_plane import Plane, control_plane
+from tests.kit.router.registry_feed import RegistryFeed
 
 
 @pytest.fixture

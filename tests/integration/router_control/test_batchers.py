@@ -7,8 +7,8 @@ from headrace.router.v1 import control_pb2, route_pb2
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control_plane import Plane, control_plane
-from tests.kit.registry_feed import RegistryFeed, digest_of
+from tests.kit.router.control_plane import Plane, control_plane
+from tests.kit.router.registry_feed import RegistryFeed, digest_of
 
 _Report = control_pb2.VersionReport
 

@@ -7,9 +7,9 @@ import pytest
 from headrace.router.v1 import control_pb2, route_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control_plane import Plane, control_plane
-from tests.kit.refusals import refused
-from tests.kit.registry_feed import RegistryFeed, digest_of
+from tests.kit.clients.refusals import refused
+from tests.kit.router.control_plane import Plane, control_plane
+from tests.kit.router.registry_feed import RegistryFeed, digest_of
 
 FallbackStep = route_pb2.FallbackStep
 OLD = FallbackStep(name="old", backup=FallbackStep.Backup(version="v1", pool="cpu"))

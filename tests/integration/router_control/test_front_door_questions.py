@@ -14,10 +14,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from headrace_servicekit.testing import eventually
 
-from tests.kit.commands import run
-from tests.kit.control_plane import Plane, control_plane
-from tests.kit.registry_feed import RegistryFeed
-from tests.kit.topology import services
+from tests.kit.clients.commands import run
+from tests.kit.deployment.topology import services
+from tests.kit.router.control_plane import Plane, control_plane
+from tests.kit.router.registry_feed import RegistryFeed
 
 PUBLIC = {
     "grpc.health.v1.Health",

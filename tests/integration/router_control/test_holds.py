@@ -13,10 +13,10 @@ from headrace.router.v1 import route_pb2
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control_plane import Plane, control_plane
-from tests.kit.onnx_models import linear
-from tests.kit.refusals import reason_of
-from tests.kit.registry import Registry, memory_registry
+from tests.kit.clients.refusals import reason_of
+from tests.kit.models.onnx_models import linear
+from tests.kit.registry.service import Registry, memory_registry
+from tests.kit.router.control_plane import Plane, control_plane
 
 Variant = route_pb2.Variant
 

@@ -17,12 +17,12 @@ from headrace_client import Answers, AsyncClient, Client
 from headrace_servicekit.testing import eventually
 from headrace_stack.settings import StackSettings
 
-from tests.kit import commands
-from tests.kit.commands import Done
-from tests.kit.control_plane import Plane, control_plane
-from tests.kit.publishing import begin, get, read, status
-from tests.kit.registry_feed import RegistryFeed
-from tests.kit.stores import kill_component
+from tests.kit.clients import commands
+from tests.kit.clients.commands import Done
+from tests.kit.router.control_plane import Plane, control_plane
+from tests.kit.router.publishing import begin, get, read, status
+from tests.kit.router.registry_feed import RegistryFeed
+from tests.kit.stores.servers import kill_component
 
 SETTINGS = {"precomputed_settle_s": 0.1, "acknowledge_wait_s": 0.2}
 

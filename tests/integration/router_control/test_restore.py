@@ -12,14 +12,14 @@ from headrace.router.v1 import route_pb2
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.commands import PYTHON, Done, run
-from tests.kit.control import resolved_version
-from tests.kit.control_plane import Plane, control_plane
-from tests.kit.data_plane import data_plane
-from tests.kit.digits import DIGITS
-from tests.kit.refusals import reason_of
-from tests.kit.registry_feed import RegistryFeed, digest_of
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.clients.commands import PYTHON, Done, run
+from tests.kit.clients.refusals import reason_of
+from tests.kit.router.control_plane import Plane, control_plane
+from tests.kit.router.data_plane import data_plane
+from tests.kit.router.digits import DIGITS
+from tests.kit.router.fake_control import resolved_version
+from tests.kit.router.registry_feed import RegistryFeed, digest_of
 
 TABLES = ("store", "versions", "routes", "changes", "generations", "requests", "data_planes")
 

@@ -9,9 +9,9 @@ from headrace.router.v1 import route_pb2
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control_plane import Plane, control_plane, split
-from tests.kit.refusals import reason_of, refused
-from tests.kit.registry_feed import RegistryFeed
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.router.control_plane import Plane, control_plane, split
+from tests.kit.router.registry_feed import RegistryFeed
 
 
 async def test_a_repeated_write_returns_the_first_answer(plane: Plane, registry: RegistryFeed):

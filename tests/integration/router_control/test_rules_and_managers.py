@@ -7,9 +7,9 @@ from headrace.router.v1 import route_pb2
 from headrace_servicekit.identity import CLIENT_HEADER, FRONT_DOOR_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control_plane import Plane, split
-from tests.kit.refusals import reason_of, refused
-from tests.kit.registry_feed import RegistryFeed
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.router.control_plane import Plane, split
+from tests.kit.router.registry_feed import RegistryFeed
 
 Event = route_pb2.RouteEvent
 GERMANS = route_pb2.Rule(

@@ -6,9 +6,9 @@ from headrace.router.v1 import control_pb2, route_pb2
 from headrace_servicekit.health import SERVING
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control_plane import Phase, Plane, split
-from tests.kit.refusals import refused
-from tests.kit.registry_feed import RegistryFeed, digest_of
+from tests.kit.clients.refusals import refused
+from tests.kit.router.control_plane import Phase, Plane, split
+from tests.kit.router.registry_feed import RegistryFeed, digest_of
 
 
 def _ruled(value: str) -> route_pb2.Route:

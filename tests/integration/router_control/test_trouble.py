@@ -13,10 +13,10 @@ from headrace_router.control.storage.postgres import PostgresStore
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control_plane import Plane, control_plane
-from tests.kit.forwarder import Forwarder
-from tests.kit.refusals import reason_of, refused
-from tests.kit.registry_feed import FedModel, RegistryFeed, digest_of
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.router.control_plane import Plane, control_plane
+from tests.kit.router.registry_feed import FedModel, RegistryFeed, digest_of
+from tests.kit.wire.forwarder import Forwarder
 
 VARIANTS = (
     route_pb2.Variant(name="a", version="v1", weight=1),

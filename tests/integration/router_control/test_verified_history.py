@@ -15,8 +15,8 @@ from headrace_servicekit.postgres.history import BrokenLine
 from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations
 
-from tests.kit.edited_history import verified, with_every_right
-from tests.kit.stored_routes import NOW, activated, begun, change, state
+from tests.kit.router.stored_routes import NOW, activated, begun, change, state
+from tests.kit.stores.edited_history import verified, with_every_right
 
 CHAINED = 8
 """The migration that brought digests."""

@@ -6,13 +6,13 @@ from contextlib import AsyncExitStack
 import grpc.aio
 import pytest
 from headrace.router.v1 import route_pb2
-from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control_plane import Plane, control_plane
-from tests.kit.onnx_models import identity, linear
-from tests.kit.pipelines import composed
-from tests.kit.registry import Registry, memory_registry
+from tests.kit.models.onnx_models import identity, linear
+from tests.kit.registry.memory_store import MemoryStore
+from tests.kit.registry.service import Registry, memory_registry
+from tests.kit.router.control_plane import Plane, control_plane
+from tests.kit.router.pipelines import composed
 
 
 @pytest.fixture

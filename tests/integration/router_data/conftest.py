@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.control import FakeControl, table
-from tests.kit.digits import V1, V2
-from tests.kit.valkey_process import ValkeyProcess
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.router.digits import V1, V2
+from tests.kit.router.fake_control import FakeControl, table
+from tests.kit.stores.valkey_process import ValkeyProcess
 
 
 @pytest.fixture

@@ -22,13 +22,13 @@ from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.testing import eventually, patience
 from tritonclient.utils import InferenceServerException
 
-from tests.kit import counting_model
-from tests.kit.batcher_service import batcher_rig
-from tests.kit.control import table
-from tests.kit.counting_model import DIE, FAIL
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.events import events
-from tests.kit.stores import S3Store
+from tests.kit.batcher.service import batcher_rig
+from tests.kit.models import counting_model
+from tests.kit.models.counting_model import DIE, FAIL
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.fake_control import table
+from tests.kit.stores.servers import S3Store
+from tests.kit.wire.server_sent_events import events
 
 MODEL = "counting"
 PATH = f"/v1/models/{MODEL}:predictStream"

@@ -14,11 +14,11 @@ from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher, echoing
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.digits import V1
-from tests.kit.ingest import FakeIngest
-from tests.kit.predict_requests import predict_request
+from tests.kit.batcher.fake_batcher import FakeBatcher, echoing
+from tests.kit.monitor.fake_ingest import FakeIngest
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.digits import V1
+from tests.kit.router.predict_requests import predict_request
 
 LOWER, REFUSE = usage_pb2.BudgetOverrun.ACTION_LOWER, usage_pb2.BudgetOverrun.ACTION_REFUSE
 BULK = batcher_pb2.InferRequest.PRIORITY_BATCH

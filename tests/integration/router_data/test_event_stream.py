@@ -13,9 +13,9 @@ from headrace_router.data.transports.part_answers import MOST_PARTS, PART_ROWS
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.batcher import FakeBatcher, echoing, silent
-from tests.kit.events import events
-from tests.kit.inference_plane import ONE, inference_plane
+from tests.kit.batcher.fake_batcher import FakeBatcher, echoing, silent
+from tests.kit.router.inference_plane import ONE, inference_plane
+from tests.kit.wire.server_sent_events import events
 
 PATH = "/v1/models/digits:predictStream"
 

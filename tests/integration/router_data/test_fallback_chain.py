@@ -12,12 +12,12 @@ from google.protobuf import duration_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher, after, refusing, silent
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.digits import V1, V2, digits_request
-from tests.kit.fallback_steps import backup, constant, with_steps
-from tests.kit.predict_requests import predict_request
-from tests.kit.served_from import FALLBACK, ONLINE
+from tests.kit.batcher.fake_batcher import FakeBatcher, after, refusing, silent
+from tests.kit.router.answer_sources import FALLBACK, ONLINE
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.digits import V1, V2, digits_request
+from tests.kit.router.fallback_steps import backup, constant, with_steps
+from tests.kit.router.predict_requests import predict_request
 
 
 @pytest.fixture

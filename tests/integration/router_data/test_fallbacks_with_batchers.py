@@ -17,14 +17,14 @@ import pytest
 from headrace.router.v1 import control_pb2, predict_pb2, route_pb2
 from headrace_servicekit.testing import eventually, free_port, patience
 
-from tests.kit import onnx_models
-from tests.kit.batcher_process import process_of, until_listening
-from tests.kit.batcher_service import ACTIVE, BatcherRig, batcher_rig
-from tests.kit.control import table
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.predict_requests import predict_request
-from tests.kit.stores import S3Store
-from tests.kit.triton_processes import SERVER, triton_pids
+from tests.kit.batcher.process import process_of, until_listening
+from tests.kit.batcher.service import ACTIVE, BatcherRig, batcher_rig
+from tests.kit.models import onnx_models
+from tests.kit.models.triton_processes import SERVER, triton_pids
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.fake_control import table
+from tests.kit.router.predict_requests import predict_request
+from tests.kit.stores.servers import S3Store
 
 MODEL = onnx_models.linear()
 ROW = np.array([[0, 1, 2, 3]], np.float32)

@@ -20,12 +20,12 @@ from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_servicekit.testing import eventually
 from tritonclient.grpc import service_pb2_grpc
 
-from tests.kit.batcher import FakeBatcher, echoing, held, in_parts, refusing, silent
-from tests.kit.control import lookup, resolved_version, table
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.digits import V1, digits_request, row
-from tests.kit.garbage import instances, no_collection
-from tests.kit.inference import infer_request
+from tests.kit.batcher.fake_batcher import FakeBatcher, echoing, held, in_parts, refusing, silent
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.digits import V1, digits_request, row
+from tests.kit.router.fake_control import lookup, resolved_version, table
+from tests.kit.router.garbage import instances, no_collection
+from tests.kit.router.inference_requests import infer_request
 
 OF_A_REQUEST = (
     Work, Attempt, SharedExecution, Waiter, CacheLookup, ResolvedRequest, Answer, Call, Request, Tensors, PartBuffer,

@@ -22,11 +22,11 @@ from headrace_runtime.shapes import Layout, OutputTensor
 from headrace_servicekit.server import Server
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control import FakeControl, lookup, table
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.digits import V1, digits_request
-from tests.kit.forwarder import Forwarder
-from tests.kit.served_from import ONLINE
+from tests.kit.router.answer_sources import ONLINE
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.digits import V1, digits_request
+from tests.kit.router.fake_control import FakeControl, lookup, table
+from tests.kit.wire.forwarder import Forwarder
 
 ROWS, AT_ONCE, WAVES = 24, 24, 10
 ALLOWED = {

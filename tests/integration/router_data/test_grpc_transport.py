@@ -12,12 +12,12 @@ from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher, held, refusing, silent
-from tests.kit.control import table
-from tests.kit.data_plane import data_plane
-from tests.kit.digits import DIGITS, ROW, V1, V2, digits_request
-from tests.kit.refusals import refused
-from tests.kit.served_from import ONLINE
+from tests.kit.batcher.fake_batcher import FakeBatcher, held, refusing, silent
+from tests.kit.clients.refusals import refused
+from tests.kit.router.answer_sources import ONLINE
+from tests.kit.router.data_plane import data_plane
+from tests.kit.router.digits import DIGITS, ROW, V1, V2, digits_request
+from tests.kit.router.fake_control import table
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from headrace_servicekit.testing import eventually
 from tritonclient.grpc import service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from tests.kit.batcher import FakeBatcher, silent
-from tests.kit.inference import infer_request, parameters_of, pb2, typed_request
-from tests.kit.inference_plane import ONE, inference_plane
+from tests.kit.batcher.fake_batcher import FakeBatcher, silent
+from tests.kit.router.inference_plane import ONE, inference_plane
+from tests.kit.router.inference_requests import infer_request, parameters_of, pb2, typed_request
 
 ROW = np.array([[1, 2, 3, 4]], np.float32)
 RAW = infer_request("digits", ("x", "FP32", [1, 4], ROW.tobytes()))

@@ -11,10 +11,10 @@ import pytest
 from headrace_servicekit.testing import eventually
 from tritonclient.grpc import service_pb2_grpc
 
-from tests.kit.batcher import FakeBatcher, silent
-from tests.kit.digits import ROW
-from tests.kit.inference import infer_request
-from tests.kit.inference_plane import ONE, inference_plane
+from tests.kit.batcher.fake_batcher import FakeBatcher, silent
+from tests.kit.router.digits import ROW
+from tests.kit.router.inference_plane import ONE, inference_plane
+from tests.kit.router.inference_requests import infer_request
 
 INFER = "/v2/models/digits/infer"
 PLAIN = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}

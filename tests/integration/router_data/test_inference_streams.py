@@ -18,9 +18,9 @@ from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually, patience
 from tritonclient.grpc import service_pb2_grpc
 
-from tests.kit.batcher import FakeBatcher, echoing, held, silent
-from tests.kit.inference import infer_request, parameters_of
-from tests.kit.inference_plane import ONE, inference_plane
+from tests.kit.batcher.fake_batcher import FakeBatcher, echoing, held, silent
+from tests.kit.router.inference_plane import ONE, inference_plane
+from tests.kit.router.inference_requests import infer_request, parameters_of
 
 PARTIAL = (("x-headrace-client", "alice"), ("x-headrace-models", "digits"))
 END: Any = getattr(grpc.aio, "EOF")  # noqa: B009 - missing in the type stubs

@@ -20,13 +20,13 @@ from headrace.router.v1.control_pb2 import StoredAnswers
 from headrace_router import stored_answers
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.control import INCARNATION, FakeControl, lookup, table
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.digits import V1, V2, digits_request, row
-from tests.kit.looking import outputs
-from tests.kit.served_from import CACHE, ONLINE, PRECOMPUTED
-from tests.kit.valkey_process import ValkeyProcess
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.router.answer_sources import CACHE, ONLINE, PRECOMPUTED
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.digits import V1, V2, digits_request, row
+from tests.kit.router.fake_control import INCARNATION, FakeControl, lookup, table
+from tests.kit.router.lookup_bench import outputs
+from tests.kit.stores.valkey_process import ValkeyProcess
 
 VERSIONS = {"v1": V1, "v2": V2}
 NAMES = ("data-0", "data-1")

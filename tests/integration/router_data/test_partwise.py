@@ -16,8 +16,8 @@ from headrace_servicekit import error_details
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.batcher import FakeBatcher, echoing, held, silent
-from tests.kit.inference_plane import ONE, inference_plane
+from tests.kit.batcher.fake_batcher import FakeBatcher, echoing, held, silent
+from tests.kit.router.inference_plane import ONE, inference_plane
 
 OTHERS = (("x-headrace-client", "c"), ("x-headrace-models", "other-*"))
 

@@ -19,14 +19,14 @@ from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 from tritonclient.grpc import service_pb2_grpc
 
-from tests.kit.batcher import Behaviour, FakeBatcher
-from tests.kit.control import FakeControl, table
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.fallback_steps import step
-from tests.kit.inference import infer_request, parameters_of
-from tests.kit.ingest import FakeIngest
-from tests.kit.pipeline_runs import Composed, arrays_of, edges, member
-from tests.kit.served_from import ONLINE
+from tests.kit.batcher.fake_batcher import Behaviour, FakeBatcher
+from tests.kit.monitor.fake_ingest import FakeIngest
+from tests.kit.router.answer_sources import ONLINE
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.fake_control import FakeControl, table
+from tests.kit.router.fallback_steps import step
+from tests.kit.router.inference_requests import infer_request, parameters_of
+from tests.kit.router.pipeline_runs import Composed, arrays_of, edges, member
 
 ROW = np.array([[1, 2, 3, 4]], np.float32)
 ENSEMBLE = Composed(

@@ -12,10 +12,10 @@ from headrace_servicekit.testing import eventually
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from tests.kit.batcher import refusing
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.digits import digits_request, row
-from tests.kit.logs import logged_lines
+from tests.kit.batcher.fake_batcher import refusing
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.digits import digits_request, row
+from tests.kit.stack.logs import logged_lines
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 RECORDED = (("traceparent", f"00-{TRACE_ID}-00f067aa0ba902b7-01"),)

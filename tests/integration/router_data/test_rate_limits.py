@@ -23,14 +23,14 @@ from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually, patience
 from tritonclient.grpc import service_pb2_grpc
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.digits import DIGITS, ROW
-from tests.kit.events import events
-from tests.kit.inference import infer_request
-from tests.kit.inference_plane import ONE, inference_plane
-from tests.kit.ingest import FakeIngest
-from tests.kit.refusals import grpc_refusal, refused, rest_refusal
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.clients.refusals import grpc_refusal, refused, rest_refusal
+from tests.kit.monitor.fake_ingest import FakeIngest
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.digits import DIGITS, ROW
+from tests.kit.router.inference_plane import ONE, inference_plane
+from tests.kit.router.inference_requests import infer_request
+from tests.kit.wire.server_sent_events import events
 
 OPEN, CLOSED = usage_pb2.RateLimit.OUTAGE_OPEN, usage_pb2.RateLimit.OUTAGE_CLOSED
 

@@ -16,14 +16,14 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data.routes.decisions.splitting import point_of
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import COMPUTE_US, FakeBatcher, echoing, refusing
-from tests.kit.bytes_tensors import encoded_texts
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.digits import DIGITS, ROW, V1
-from tests.kit.ingest import FakeIngest
-from tests.kit.predict_requests import predict_request
-from tests.kit.served_from import CACHE, ONLINE
+from tests.kit.batcher.fake_batcher import COMPUTE_US, FakeBatcher, echoing, refusing
+from tests.kit.models.bytes_tensors import encoded_texts
+from tests.kit.monitor.fake_ingest import FakeIngest
+from tests.kit.router.answer_sources import CACHE, ONLINE
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.digits import DIGITS, ROW, V1
+from tests.kit.router.fake_control import FakeControl, resolved_version, table
+from tests.kit.router.predict_requests import predict_request
 
 SECRET = b"\x13\x37secret value\x13\x37"
 OK, INVALID, NOT_FOUND = 0, 3, 5

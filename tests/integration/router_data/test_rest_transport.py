@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import held, silent
-from tests.kit.data_plane import data_plane
+from tests.kit.batcher.fake_batcher import held, silent
+from tests.kit.router.data_plane import data_plane
 
 PREDICT = "/v1/models/digits:predict"
 

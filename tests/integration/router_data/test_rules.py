@@ -6,9 +6,9 @@ import pytest
 from headrace.router.v1 import route_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control import table
-from tests.kit.data_plane import data_plane
-from tests.kit.digits import V1, V2, digits_request
+from tests.kit.router.data_plane import data_plane
+from tests.kit.router.digits import V1, V2, digits_request
+from tests.kit.router.fake_control import table
 
 
 def ruled():

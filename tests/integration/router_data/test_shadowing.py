@@ -12,12 +12,12 @@ from headrace.router.v1 import control_pb2
 from headrace_router.data.routes.decisions.splitting import POINTS, point_of
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher, echoing, refusing
-from tests.kit.control import FakeControl, table
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.digits import DIGITS, V1, V2, digits_request, row
-from tests.kit.ingest import FakeIngest
-from tests.kit.served_from import CACHE, ONLINE
+from tests.kit.batcher.fake_batcher import FakeBatcher, echoing, refusing
+from tests.kit.monitor.fake_ingest import FakeIngest
+from tests.kit.router.answer_sources import CACHE, ONLINE
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.digits import DIGITS, V1, V2, digits_request, row
+from tests.kit.router.fake_control import FakeControl, table
 
 SHADOW = batcher_pb2.InferRequest.PRIORITY_SHADOW
 

@@ -10,10 +10,10 @@ import pytest
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import held
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.digits import digits_request, row
-from tests.kit.served_from import CACHE, ONLINE
+from tests.kit.batcher.fake_batcher import held
+from tests.kit.router.answer_sources import CACHE, ONLINE
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.digits import digits_request, row
 
 # What is found is found in Valkey, for which a request would wait longer than the test takes.
 PATIENT: dict[str, Any] = {"cache_ttl_s": 60.0, "cache_memory_bytes": 0, "valkey_timeout_s": 30.0}

@@ -17,12 +17,12 @@ from headrace.router.v1.control_pb2 import StoredAnswers
 from headrace_router import stored_answers
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import held, refusing
-from tests.kit.control import INCARNATION, FakeControl, lookup, table
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.digits import V1, digits_request, row
-from tests.kit.refusals import grpc_refusal
-from tests.kit.served_from import CACHE, ONLINE, PRECOMPUTED, STALE
+from tests.kit.batcher.fake_batcher import held, refusing
+from tests.kit.clients.refusals import grpc_refusal
+from tests.kit.router.answer_sources import CACHE, ONLINE, PRECOMPUTED, STALE
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.digits import V1, digits_request, row
+from tests.kit.router.fake_control import INCARNATION, FakeControl, lookup, table
 
 # A loaded machine may take its time; what is tested is who answers, not how fast.
 PATIENT: dict[str, Any] = {"valkey_timeout_s": 2.0, "cache_ttl_s": 60.0}

@@ -14,12 +14,12 @@ from headrace.router.v1.control_pb2 import StoredAnswers
 from headrace_router import stored_answers
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.control import INCARNATION, lookup, table
-from tests.kit.data_plane import DataPlane, data_plane
-from tests.kit.digits import V1, digits_request, row
-from tests.kit.looking import outputs
-from tests.kit.served_from import CACHE, ONLINE
-from tests.kit.valkey_process import ValkeyProcess
+from tests.kit.router.answer_sources import CACHE, ONLINE
+from tests.kit.router.data_plane import DataPlane, data_plane
+from tests.kit.router.digits import V1, digits_request, row
+from tests.kit.router.fake_control import INCARNATION, lookup, table
+from tests.kit.router.lookup_bench import outputs
+from tests.kit.stores.valkey_process import ValkeyProcess
 
 # Nothing in memory: what is found is found in Valkey.
 STORE_ALONE: dict[str, Any] = {"cache_ttl_s": 60.0, "cache_memory_bytes": 0}

@@ -10,10 +10,10 @@ import grpc.aio
 from headrace_router.data.routes.last_known_good import LastKnownGood
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit.batcher import held
-from tests.kit.control import FakeControl, table
-from tests.kit.data_plane import data_plane
-from tests.kit.digits import DIGITS, V1, V2, digits_request
+from tests.kit.batcher.fake_batcher import held
+from tests.kit.router.data_plane import data_plane
+from tests.kit.router.digits import DIGITS, V1, V2, digits_request
+from tests.kit.router.fake_control import FakeControl, table
 
 
 async def test_a_promotion_is_acknowledged_after_the_last_answer_of_the_version_before(batcher, tmp_path):

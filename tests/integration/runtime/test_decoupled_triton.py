@@ -17,7 +17,7 @@ from headrace_runtime.formats import Format
 from headrace_servicekit.testing import eventually
 from headrace_stack.settings import checkout_of_this_file
 
-from tests.kit.triton import Triton, running_triton
+from tests.kit.models.triton import Triton, running_triton
 
 # As Triton's own example `repeat_int32`: threads send, and `execute` has returned by then.
 CODE = """

@@ -15,8 +15,8 @@ from headrace_runtime.artifacts.place import Place
 from headrace_runtime.artifacts.process import Fetcher
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher_service import place_for, put_blob
-from tests.kit.stores import S3Store
+from tests.kit.batcher.service import place_for, put_blob
+from tests.kit.stores.servers import S3Store
 
 MODEL = b"a model"
 SHA = sha256(MODEL).hexdigest()

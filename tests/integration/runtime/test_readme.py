@@ -11,10 +11,10 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_runtime.artifacts.cache import ArtifactError
 
-from tests.kit import onnx_models
-from tests.kit.batcher_service import place_for, put_blob
-from tests.kit.control import resolved_version
-from tests.kit.stores import S3Store
+from tests.kit.batcher.service import place_for, put_blob
+from tests.kit.models import onnx_models
+from tests.kit.router.fake_control import resolved_version
+from tests.kit.stores.servers import S3Store
 
 README = Path(__file__).parents[3] / "libs" / "runtime" / "README.md"
 

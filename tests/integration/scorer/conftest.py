@@ -1,5 +1,5 @@
 """Fixtures of tests of the scorer."""
 
-from tests.kit.scoring import scoring
+from tests.kit.scorer.service import scoring
 
 __all__ = ["scoring"]

@@ -12,8 +12,8 @@ import pytest
 from deltalake import write_deltalake
 from headrace.scorer.v1 import scorer_pb2 as pb
 
-from tests.kit.refusals import reason_of
-from tests.kit.scoring import ScorerRig, created, features, over, scorer
+from tests.kit.clients.refusals import reason_of
+from tests.kit.scorer.service import ScorerRig, created, features, over, scorer
 
 DELTA = pb.ScoringSpec.Input.FORMAT_DELTA
 

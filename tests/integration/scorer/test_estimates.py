@@ -13,10 +13,10 @@ from headrace.webhook.v1.webhook_pb2 import Webhook
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit.alerting import ALLOWED, SECRET, Receiver
-from tests.kit.onnx_models import slow
-from tests.kit.refusals import refused
-from tests.kit.scoring import MODEL, ScorerRig, created, features, over, parquet, register, scorer
+from tests.kit.clients.refusals import refused
+from tests.kit.models.onnx_models import slow
+from tests.kit.monitor.alerting import ALLOWED, SECRET, Receiver
+from tests.kit.scorer.service import MODEL, ScorerRig, created, features, over, parquet, register, scorer
 
 # What a job is to take that is estimated, and by how much an estimate may be wrong: in seconds, and in those of a
 # processor, also where others take their share.

@@ -6,10 +6,10 @@ import pytest
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_servicekit.testing import eventually
 
-from tests.kit.forwarder import Forwarder
-from tests.kit.refusals import reason_of
-from tests.kit.scoring import MODEL, ScorerRig, created, done, features, over, parquet, scorer
-from tests.kit.stopped_jobs import SHARD_ROWS, SHARDS, slow_job
+from tests.kit.clients.refusals import reason_of
+from tests.kit.scorer.service import MODEL, ScorerRig, created, done, features, over, parquet, scorer
+from tests.kit.scorer.stopped_jobs import SHARD_ROWS, SHARDS, slow_job
+from tests.kit.wire.forwarder import Forwarder
 
 
 @pytest.mark.faults

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from headrace.scorer.v1 import scorer_pb2 as pb
 
-from tests.kit.onnx_models import linear
-from tests.kit.scoring import ScorerRig, created, features, over, parquet, register, scorer
+from tests.kit.models.onnx_models import linear
+from tests.kit.scorer.service import ScorerRig, created, features, over, parquet, register, scorer
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(1800)]
 

@@ -12,9 +12,9 @@ import pytest
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_servicekit.testing import eventually
 
-from tests.kit.failpoints import Failpoint
-from tests.kit.forwarder import Forwarder
-from tests.kit.scoring import OVER, ScorerRig, created, features, over, parquet, scorer
+from tests.kit.scorer.service import OVER, ScorerRig, created, features, over, parquet, scorer
+from tests.kit.wire.failpoints import Failpoint
+from tests.kit.wire.forwarder import Forwarder
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 

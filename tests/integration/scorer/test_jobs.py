@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from headrace.scorer.v1 import scorer_pb2 as pb
 
-from tests.kit.scoring import FEATURES, ScorerRig, created, features, over, parquet, scorer
+from tests.kit.scorer.service import FEATURES, ScorerRig, created, features, over, parquet, scorer
 
 
 async def test_every_row_is_scored_once_or_rejected_with_a_reason(scoring: ScorerRig):

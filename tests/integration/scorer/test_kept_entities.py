@@ -17,7 +17,7 @@ from headrace_scorer.engine.objects import Objects
 from headrace_scorer.engine.publish_orders import Answered, Peers, UploadOrder
 from headrace_scorer.engine.results import batches
 
-from tests.kit.scoring import ScorerRig, parquet
+from tests.kit.scorer.service import ScorerRig, parquet
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -8,7 +8,7 @@ from grpc.aio import AioRpcError
 from headrace.scorer.v1 import scorer_pb2, scorer_pb2_grpc
 from headrace_servicekit.testing import free_port
 
-from tests.kit.service_process import is_serving, service_process
+from tests.kit.stack.service_process import is_serving, service_process
 
 REQUEST = scorer_pb2.ListScoringJobsRequest()
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_servicekit.testing import eventually
 
-from tests.kit.lineage import Collector
-from tests.kit.scoring import ScorerRig, created, features, over, parquet, scorer
+from tests.kit.registry.lineage import Collector
+from tests.kit.scorer.service import ScorerRig, created, features, over, parquet, scorer
 
 
 async def test_a_run_is_told_from_its_start_to_its_end_in_order(scoring: ScorerRig, tmp_path: Path):

@@ -9,7 +9,7 @@ from headrace_scorer.decisions.specs import Location
 from headrace_scorer.engine.messages import Access
 from headrace_scorer.engine.objects import Objects, OutputTaken
 
-from tests.kit.scoring import ScorerRig
+from tests.kit.scorer.service import ScorerRig
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.scorer.v1 import scorer_pb2 as pb
 
-from tests.kit.scoring import FEATURES, MODEL, ScorerRig, created, done, features, over, parquet, scorer
-from tests.kit.stopped_jobs import SHARD_ROWS, SHARDS, slow_job
+from tests.kit.scorer.service import FEATURES, MODEL, ScorerRig, created, done, features, over, parquet, scorer
+from tests.kit.scorer.stopped_jobs import SHARD_ROWS, SHARDS, slow_job
 
 FAILED, SUCCEEDED = pb.ScoringJob.STATE_FAILED, pb.ScoringJob.STATE_SUCCEEDED
 

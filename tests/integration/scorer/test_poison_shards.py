@@ -9,8 +9,8 @@ import psutil
 import pytest
 from headrace.scorer.v1 import scorer_pb2 as pb
 
-from tests.kit.forwarder import Forwarder
-from tests.kit.scoring import ScorerRig, created, features, over, parquet, scorer
+from tests.kit.scorer.service import ScorerRig, created, features, over, parquet, scorer
+from tests.kit.wire.forwarder import Forwarder
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 

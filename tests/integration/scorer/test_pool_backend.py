@@ -25,8 +25,8 @@ from headrace_scorer.engine.pool.members import Members, PoolAway
 from headrace_scorer.engine.tensors import Faults, Tensor
 from headrace_servicekit.testing import eventually
 
-from tests.kit.onnx_models import linear
-from tests.kit.scripted_batchers import DIGEST, Scripted, access, fleet, outputs_of, served
+from tests.kit.models.onnx_models import linear
+from tests.kit.scorer.scripted_batchers import DIGEST, Scripted, access, fleet, outputs_of, served
 
 CONTRACT = from_proto(linear().contract)
 

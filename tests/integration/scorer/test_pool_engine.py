@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from headrace.scorer.v1 import scorer_pb2 as pb
 
-from tests.kit.batcher_service import BatcherRig, batcher_rig
-from tests.kit.scoring import MODEL, ScorerRig, created, features, over, parquet, scorer
-from tests.kit.scripted_batchers import fleet
-from tests.kit.stores import S3Store
+from tests.kit.batcher.service import BatcherRig, batcher_rig
+from tests.kit.scorer.scripted_batchers import fleet
+from tests.kit.scorer.service import MODEL, ScorerRig, created, features, over, parquet, scorer
+from tests.kit.stores.servers import S3Store
 
 ROWS = 3000
 

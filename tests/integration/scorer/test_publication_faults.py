@@ -8,10 +8,19 @@ from collections.abc import Callable
 import pytest
 from headrace_servicekit.testing import free_port
 
-from tests.kit.forwarder import Forwarder
-from tests.kit.publish_router import STAGES, PublishRouter
-from tests.kit.scoring import ScorerRig, features, parquet
-from tests.kit.stopped_publications import ROWS, Stage, begin, published, publisher, reverted, scored, whole_and_once
+from tests.kit.router.fake_precomputed import STAGES, PublishRouter
+from tests.kit.scorer.service import ScorerRig, features, parquet
+from tests.kit.scorer.stopped_publications import (
+    ROWS,
+    Stage,
+    begin,
+    published,
+    publisher,
+    reverted,
+    scored,
+    whole_and_once,
+)
+from tests.kit.wire.forwarder import Forwarder
 
 # Longer than the router's clients take to notice that it is frozen, and than a publication's lease lasts.
 AWAY_S, FROZEN_S = 4.0, 14.0

@@ -7,9 +7,9 @@ import pytest
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_servicekit.testing import eventually
 
-from tests.kit.ray_cluster import ray_cluster
-from tests.kit.scoring import ScorerRig, created, done, over, scorer
-from tests.kit.stopped_jobs import SHARD_ROWS, SHARDS, slow_job
+from tests.kit.scorer.ray_cluster import ray_cluster
+from tests.kit.scorer.service import ScorerRig, created, done, over, scorer
+from tests.kit.scorer.stopped_jobs import SHARD_ROWS, SHARDS, slow_job
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(900)]
 

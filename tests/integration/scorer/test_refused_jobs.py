@@ -5,8 +5,8 @@ from __future__ import annotations
 from headrace.registry.v1 import registry_pb2
 from headrace.scorer.v1 import scorer_pb2 as pb
 
-from tests.kit.refusals import reason_of, refused
-from tests.kit.scoring import MODEL, ScorerRig, created, features, parquet, scorer
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.scorer.service import MODEL, ScorerRig, created, features, parquet, scorer
 
 Columns, Expression = pb.ScoringSpec.TensorColumns, pb.ScoringSpec.ColumnExpression
 

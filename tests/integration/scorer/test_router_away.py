@@ -15,8 +15,8 @@ from headrace.scorer.v1 import publications_pb2 as pb
 from headrace.scorer.v1 import publications_pb2_grpc, scorer_pb2, scorer_pb2_grpc
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit.scoring import ScorerRig, created, features, over, parquet
-from tests.kit.service_process import service_process
+from tests.kit.scorer.service import ScorerRig, created, features, over, parquet
+from tests.kit.stack.service_process import service_process
 
 ROWS = 300
 

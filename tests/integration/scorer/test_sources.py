@@ -15,9 +15,9 @@ from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_servicekit.testing import eventually
 from pyiceberg.catalog import load_catalog
 
-from tests.kit.forwarder import Forwarder
-from tests.kit.refusals import reason_of, refused
-from tests.kit.scoring import ScorerRig, created, done, features, over, scorer
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.scorer.service import ScorerRig, created, done, features, over, scorer
+from tests.kit.wire.forwarder import Forwarder
 
 ROWS = 3000
 Source = pb.ScoringSpec.Source

@@ -13,8 +13,8 @@ import pytest
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_servicekit.testing import eventually
 
-from tests.kit.scoring import MODEL, ScorerRig, created, done, over, scorer
-from tests.kit.stopped_jobs import SHARD_ROWS, SHARDS, slow_job
+from tests.kit.scorer.service import MODEL, ScorerRig, created, done, over, scorer
+from tests.kit.scorer.stopped_jobs import SHARD_ROWS, SHARDS, slow_job
 
 
 def part_of(process: asyncio.subprocess.Process, what: str) -> psutil.Process | None:

@@ -15,8 +15,8 @@ from headrace_servicekit.errors import NotFound
 from headrace_servicekit.logs import set_up_logs
 from headrace_servicekit.testing import eventually
 
-from tests.kit.toy import KINDS, SERVICE, Note, echoing, failing, handlers
-from tests.kit.toy_server import toy
+from tests.kit.servicekit.toy import KINDS, SERVICE, Note, echoing, failing, handlers
+from tests.kit.servicekit.toy_server import toy
 
 pytestmark = pytest.mark.usefixtures("each_server")
 

@@ -11,7 +11,7 @@ import uvloop
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import Address, Connections
 
-from tests.kit.forwarder import Forwarder, texts_garbled
+from tests.kit.wire.forwarder import Forwarder, texts_garbled
 
 DISTURBANCES = 40
 

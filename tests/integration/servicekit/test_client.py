@@ -12,9 +12,9 @@ from headrace_servicekit.client import budget, channel
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import eventually, free_port, patience
 
-from tests.kit.toy import SERVICE, Note, ToyStub, echoing, handlers
-from tests.kit.toy_process import toy_process
-from tests.kit.toy_server import toy
+from tests.kit.servicekit.toy import SERVICE, Note, ToyStub, echoing, handlers
+from tests.kit.servicekit.toy_process import toy_process
+from tests.kit.servicekit.toy_server import toy
 
 
 def _failing_first(times: int, calls: list[str]) -> dict[str, Any]:

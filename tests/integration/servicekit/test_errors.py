@@ -12,8 +12,8 @@ from headrace_servicekit.errors import Code, FieldViolation, ServiceError
 from headrace_servicekit.server import Server
 from headrace_servicekit.testing import eventually, serving
 
-from tests.kit.toy import KINDS, SERVICE, Note, echoing, failing, handlers, pulling
-from tests.kit.toy_server import toy
+from tests.kit.servicekit.toy import KINDS, SERVICE, Note, echoing, failing, handlers, pulling
+from tests.kit.servicekit.toy_server import toy
 
 pytestmark = pytest.mark.usefixtures("each_server")
 

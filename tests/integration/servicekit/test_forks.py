@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.kit import topology
+from tests.kit.deployment import topology
 
 # Without its first line, one child in a hundred dies of gRPC's threads before it has begun.
 PROGRAM = """

@@ -15,8 +15,8 @@ from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import Identity, identity, model_not_found
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.toy import KINDS, Note, ToyStub, echoing, failing, handlers, pulling
-from tests.kit.toy_server import toy
+from tests.kit.servicekit.toy import KINDS, Note, ToyStub, echoing, failing, handlers, pulling
+from tests.kit.servicekit.toy_server import toy
 
 pytestmark = pytest.mark.usefixtures("each_server")
 

@@ -16,11 +16,11 @@ from headrace_servicekit.http2.stream import STREAM_WINDOW
 from headrace_servicekit.testing import eventually, free_port
 from headrace_servicekit.tls import Tls, client_context
 
-from tests.kit.certificates import Authority
-from tests.kit.forwarder import Forwarder
-from tests.kit.toy import SERVICE, Note, echoing, failing, handlers, holding
-from tests.kit.toy_process import toy_process
-from tests.kit.toy_server import toy
+from tests.kit.servicekit.toy import SERVICE, Note, echoing, failing, handlers, holding
+from tests.kit.servicekit.toy_process import toy_process
+from tests.kit.servicekit.toy_server import toy
+from tests.kit.wire.certificates import Authority
+from tests.kit.wire.forwarder import Forwarder
 
 pytestmark = pytest.mark.usefixtures("each_server")
 

@@ -14,7 +14,7 @@ from headrace_servicekit.http2.headers import request_block
 from headrace_servicekit.server import Server
 from headrace_servicekit.testing import eventually, serving
 
-from tests.kit.toy import SERVICE, Note, echoing
+from tests.kit.servicekit.toy import SERVICE, Note, echoing
 
 GREETING = wire.PREFACE + wire.settings(())
 ANSWER = request_block(f"/{SERVICE}/Answer", "here", secure=False)

@@ -14,8 +14,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headrace_servicekit.server import Server
 from headrace_servicekit.testing import eventually
 
-from tests.kit.toy import Note, ToyStub
-from tests.kit.toy_process import ToyProcess, toy_process
+from tests.kit.servicekit.toy import Note, ToyStub
+from tests.kit.servicekit.toy_process import ToyProcess, toy_process
 
 pytestmark = pytest.mark.usefixtures("each_server")
 

@@ -10,8 +10,8 @@ import pytest
 from headrace_servicekit.client import Channel, channel
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit.toy import Note, ToyStub, handlers
-from tests.kit.toy_server import toy
+from tests.kit.servicekit.toy import Note, ToyStub, handlers
+from tests.kit.servicekit.toy_server import toy
 
 
 def counting(calls: list[str], name: str) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import pytest
 from headrace_servicekit.open_files import RESERVED, most_connections
 from headrace_servicekit.testing import eventually
 
-from tests.kit.sockets import connected, is_closed
-from tests.kit.toy import Note, ToyStub, echoing
-from tests.kit.toy_server import toy
+from tests.kit.servicekit.toy import Note, ToyStub, echoing
+from tests.kit.servicekit.toy_server import toy
+from tests.kit.wire.sockets import connected, is_closed
 
 pytestmark = pytest.mark.usefixtures("each_server")
 ROOM = 5

@@ -9,7 +9,7 @@ import pytest
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import Address, Connections
 
-from tests.kit.forwarder import Forwarder
+from tests.kit.wire.forwarder import Forwarder
 
 
 async def notify(connections: Connections) -> None:

@@ -10,7 +10,7 @@ from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.settings import ServiceSettings
 from headrace_servicekit.testing import running
 
-from tests.kit.certificates import Authority
+from tests.kit.wire.certificates import Authority
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["in the clear", "with TLS"])

@@ -7,7 +7,7 @@ import pytest
 from headrace_servicekit.s3 import Bucket, Place, content_md5
 from headrace_servicekit.testing import eventually
 
-from tests.kit.prediction_log import credentials_file
+from tests.kit.monitor.prediction_log import credentials_file
 
 CONTENT = b"x" * 100
 

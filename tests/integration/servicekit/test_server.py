@@ -20,8 +20,8 @@ from headrace_servicekit.server import Server
 from headrace_servicekit.testing import eventually, serving
 from prometheus_client import CollectorRegistry
 
-from tests.kit.toy import SERVICE, Note, echoing, holding
-from tests.kit.toy_server import toy
+from tests.kit.servicekit.toy import SERVICE, Note, echoing, holding
+from tests.kit.servicekit.toy_server import toy
 
 pytestmark = pytest.mark.usefixtures("each_server")
 

@@ -12,7 +12,7 @@ from headrace_servicekit.settings import ServiceSettings, settings_config
 from headrace_servicekit.testing import eventually, free_port, running
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-from tests.kit.toy import SERVICE, Note, ToyStub, echoing
+from tests.kit.servicekit.toy import SERVICE, Note, ToyStub, echoing
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 

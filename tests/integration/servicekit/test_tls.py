@@ -17,9 +17,9 @@ from headrace_servicekit.settings import ServiceSettings
 from headrace_servicekit.testing import running
 from headrace_servicekit.tls import Tls
 
-from tests.kit.certificates import Authority, Pem
-from tests.kit.toy import SERVICE, Note, ToyStub, echoing, handlers
-from tests.kit.toy_server import toy
+from tests.kit.servicekit.toy import SERVICE, Note, ToyStub, echoing, handlers
+from tests.kit.servicekit.toy_server import toy
+from tests.kit.wire.certificates import Authority, Pem
 
 pytestmark = pytest.mark.usefixtures("each_server")
 

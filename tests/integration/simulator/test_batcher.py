@@ -15,11 +15,11 @@ import pytest
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_service import BatcherRig, batcher_rig
-from tests.kit.simulator import in_front_of
-from tests.kit.stores import S3Store
+from tests.kit.batcher.service import BatcherRig, batcher_rig
+from tests.kit.batcher.stream_client import BatcherClient, outputs_of
+from tests.kit.models import onnx_models
+from tests.kit.models.simulator import in_front_of
+from tests.kit.stores.servers import S3Store
 
 ROWS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 MODEL = onnx_models.linear(seed=3)

@@ -15,7 +15,7 @@ import pytest
 from headrace_servicekit.testing import eventually, patience
 from tritonclient.grpc import service_pb2
 
-from tests.kit.simulator import CONFIG, Simulator, calling, infer_request, running_simulator, written
+from tests.kit.models.simulator import CONFIG, Simulator, calling, infer_request, running_simulator, written
 
 _pb: Any = service_pb2
 ROWS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)

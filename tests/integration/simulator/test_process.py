@@ -13,7 +13,7 @@ import psutil
 import pytest
 from headrace_servicekit.testing import eventually
 
-from tests.kit.simulator import COMMAND, calling, infer_request, running_simulator, written
+from tests.kit.models.simulator import COMMAND, calling, infer_request, running_simulator, written
 
 ROWS = np.zeros((1, 4), np.float32)
 

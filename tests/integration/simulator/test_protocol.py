@@ -19,10 +19,10 @@ from headrace_servicekit.testing import eventually
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
-from tests.kit import onnx_models
-from tests.kit.backends import BUDGET, Rig, triton_backend
-from tests.kit.simulator import CONFIG, Simulator, calling, infer_request, running_simulator, written
-from tests.kit.triton import Triton
+from tests.kit.models import onnx_models
+from tests.kit.models.backends import BUDGET, Rig, triton_backend
+from tests.kit.models.simulator import CONFIG, Simulator, calling, infer_request, running_simulator, written
+from tests.kit.models.triton import Triton
 
 _pb: Any = service_pb2
 PERF_ANALYZER = Path(sys.executable).with_name("perf_analyzer")

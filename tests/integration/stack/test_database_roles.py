@@ -23,7 +23,7 @@ from headrace_stack import unprivileged
 from headrace_stack.components import postgres
 from headrace_stack.settings import StackSettings
 
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment.topology import CHECKOUT
 
 _NOT_OWNED = """
 select relname from pg_class

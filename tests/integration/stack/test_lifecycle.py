@@ -20,7 +20,7 @@ from headrace_stack.ports import Ports, free_base_port
 from headrace_stack.process import is_alive
 from headrace_stack.snapshot import Snapshot, State
 
-from tests.kit.processes import lives, processes
+from tests.kit.stack.process_trees import lives, processes
 
 
 @dataclass(frozen=True)

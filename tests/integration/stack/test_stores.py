@@ -16,7 +16,7 @@ from headrace_stack.settings import StackSettings
 from headrace_stack.snapshot import ComponentStatus, State
 from headrace_stack.testing import held_stack
 
-from tests.kit.stores import S3Store, kill_component
+from tests.kit.stores.servers import S3Store, kill_component
 
 
 def s3_client(store: S3Store) -> Any:

@@ -13,9 +13,9 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.testing import eventually
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tests.kit import onnx_models
-from tests.kit.onnx_models import TinyModel
-from tests.kit.triton import Triton
+from tests.kit.models import onnx_models
+from tests.kit.models.onnx_models import TinyModel
+from tests.kit.models.triton import Triton
 
 # Modules that protoc generates at import have no attributes that a type checker could see.
 ModelInferRequest: Any = vars(service_pb2)["ModelInferRequest"]

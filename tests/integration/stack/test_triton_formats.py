@@ -20,8 +20,8 @@ from headrace_runtime.contract import BatchDimension, Contract, TensorSpec
 from headrace_runtime.formats import Format
 from headrace_stack.settings import checkout_of_this_file
 
-from tests.kit.backends import BUDGET, Rig, triton_backend
-from tests.kit.triton import Triton, running_triton
+from tests.kit.models.backends import BUDGET, Rig, triton_backend
+from tests.kit.models.triton import Triton, running_triton
 
 STAND_IN = '''
 import json

@@ -13,8 +13,8 @@ from headrace_servicekit.testing import eventually
 from headrace_stack.description import BLOCK
 from headrace_stack.snapshot import State
 
-from tests.kit.processes import lives, processes
-from tests.kit.stack import RunningStack
+from tests.kit.stack.process_trees import lives, processes
+from tests.kit.stack.running import RunningStack
 
 
 def connections(process: psutil.Process) -> list[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from headrace_scaling.decisions.decision import Concern, Decision, Rule
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment.topology import CHECKOUT
 
 BLIND = (Problem.SIGNALS, "requests_per_s is stale: the pool is not scaled down.")
 REFUSED = (Problem.ACTUATOR, "no quota (attempt 1).")

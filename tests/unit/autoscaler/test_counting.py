@@ -14,7 +14,7 @@ from headrace_autoscaler.decisions.counting import (
 )
 from headrace_autoscaler.decisions.members import Condition
 
-from tests.kit.scaling import batcher
+from tests.kit.autoscaler.pools import batcher
 
 READY, LOADING, FAILED, DRAINING = Condition.READY, Condition.LOADING, Condition.FAILED, Condition.DRAINING
 

@@ -9,7 +9,7 @@ from headrace_autoscaler.decisions.measuring import keep, model_loads, signals
 from headrace_autoscaler.decisions.members import Condition, Held, Member
 from headrace_scaling.decisions.observations import Metric
 
-from tests.kit.scaling import batcher
+from tests.kit.autoscaler.pools import batcher
 
 READY = Condition.READY
 

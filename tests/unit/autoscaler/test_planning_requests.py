@@ -18,7 +18,7 @@ from headrace_scaling.simulation import traces
 from headrace_scaling.simulation.setup import Setup
 from headrace_servicekit.errors import InvalidArgument
 
-from tests.kit.scaling import message, policy
+from tests.kit.autoscaler.pools import message, policy
 
 Request = planning_pb2.SimulateRequest
 Model = planning_pb2.ServiceModel

@@ -17,7 +17,7 @@ from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.scaling import message
+from tests.kit.autoscaler.pools import message
 
 NAN = math.nan
 HUGE = Duration(seconds=315_576_000_000)

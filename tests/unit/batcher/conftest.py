@@ -1,8 +1,8 @@
-"""Fixtures of the batcher's unit tests; what they give is in tests/kit/batching.py."""
+"""Fixtures of the batcher's unit tests; what they give is in tests/kit/batcher/scripted_backend.py."""
 
 import pytest
 
-from tests.kit.batching import Doubling, WorkMaker
+from tests.kit.batcher.scripted_backend import Doubling, WorkMaker
 
 
 @pytest.fixture

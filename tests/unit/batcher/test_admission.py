@@ -11,7 +11,7 @@ from headrace_batcher.decisions.work import BATCH, ONLINE, SHADOW, Work
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.batching import WorkMaker
+from tests.kit.batcher.scripted_backend import WorkMaker
 
 LIMITS = Limits(max_rows=8, max_queue_rows=40)
 

@@ -8,7 +8,7 @@ import pytest
 from headrace_batcher.decisions.answers import BACKEND_LOST, Answer
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batching import Doubling, WorkMaker, executing, serving, settled, submit
+from tests.kit.batcher.scripted_backend import Doubling, WorkMaker, executing, serving, settled, submit
 
 
 async def test_what_comes_in_one_turn_shares_an_execution(backend: Doubling, work: WorkMaker):

@@ -13,7 +13,7 @@ from headrace_batcher.decisions.version_state import Wanted
 from headrace_batcher.loading.demand import DemandWatch, from_proto, limits
 from headrace_runtime.formats import Format
 
-from tests.kit.control import resolved_version
+from tests.kit.router.fake_control import resolved_version
 
 BOUNDS = Limits(max_queue_rows=77)
 ONNX = registry_pb2.Artifact(name="model.onnx", type=registry_pb2.Artifact.TYPE_ONNX, sha256="ab" * 32)

@@ -12,7 +12,7 @@ from headrace_batcher.decisions.work import Work
 from headrace_runtime.backends.backend import ModelCrashed
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batching import Doubling, WorkMaker, serving, settled, submit
+from tests.kit.batcher.scripted_backend import Doubling, WorkMaker, serving, settled, submit
 from tests.unit.batcher.test_versions import Backend, Room, Scene, running, wanted
 
 

@@ -13,8 +13,8 @@ from headrace_servicekit.errors import Code
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.batching import Doubling, WorkMaker, executing, serving, settled, submit
-from tests.kit.logs import logged_lines
+from tests.kit.batcher.scripted_backend import Doubling, WorkMaker, executing, serving, settled, submit
+from tests.kit.stack.logs import logged_lines
 
 
 async def test_one_poison_fails_alone_and_the_others_are_executed_without_it(backend: Doubling, work: WorkMaker):

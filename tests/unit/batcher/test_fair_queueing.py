@@ -11,7 +11,7 @@ from headrace_runtime.shapes import ShapeKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.batching import WorkMaker
+from tests.kit.batcher.scripted_backend import WorkMaker
 
 MAX_ROWS = 8
 

@@ -6,7 +6,7 @@ import pytest
 from headrace_batcher.decisions.priority import UNFELT_S
 from headrace_batcher.decisions.work import BATCH
 
-from tests.kit.queue_simulation import Sender, simulate
+from tests.kit.batcher.queue_simulation import Sender, simulate
 
 MODELS: dict[str, Callable[[int], float]] = {
     "every row costs": lambda rows: 0.002 + 0.0005 * rows,

@@ -15,8 +15,8 @@ from headrace_batcher.roster import Roster
 from headrace_servicekit.errors import Code, InvalidArgument
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batching import X_TO_Y, Doubling
-from tests.kit.logs import logged_lines
+from tests.kit.batcher.scripted_backend import X_TO_Y, Doubling
+from tests.kit.stack.logs import logged_lines
 
 
 class Peer:

@@ -6,7 +6,7 @@ from headrace_batcher.decisions.answers import Failure
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.work import BATCH, SHADOW
 
-from tests.kit.batching import Doubling, WorkMaker, executing, serving, settled, submit
+from tests.kit.batcher.scripted_backend import Doubling, WorkMaker, executing, serving, settled, submit
 
 
 async def test_bulk_fills_half_of_the_queue_and_does_not_delay_or_shut_out_callers(backend: Doubling, work: WorkMaker):

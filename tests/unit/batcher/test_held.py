@@ -9,7 +9,7 @@ from headrace_batcher.decisions.version_state import Wanted
 from headrace_batcher.loading.held import Held
 from headrace_batcher.metrics import BatchCounters
 
-from tests.kit.batching import X_TO_Y
+from tests.kit.batcher.scripted_backend import X_TO_Y
 
 
 @pytest.fixture

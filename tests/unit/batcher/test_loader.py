@@ -15,7 +15,7 @@ from headrace_batcher.metrics import BatchCounters
 from headrace_runtime.backends.backend import BackendLost
 from headrace_runtime.probing import Probe
 
-from tests.kit.batching import X_TO_Y, Doubling, WorkMaker, serving, settled, submit
+from tests.kit.batcher.scripted_backend import X_TO_Y, Doubling, WorkMaker, serving, settled, submit
 
 LONG_AGO_S = 60.0
 

@@ -17,7 +17,7 @@ from headrace_runtime.shapes import Layout, OutputTensor, ShapeKey
 from headrace_servicekit.testing import eventually
 from hypothesis import given
 
-from tests.kit.batching import Collected
+from tests.kit.batcher.scripted_backend import Collected
 
 WORDS = Contract(
     (TensorSpec("ids", "INT64", (-1,)), TensorSpec("mask", "FP32", (-1, 2))),

@@ -27,7 +27,7 @@ from headrace_servicekit.testing import eventually
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.batching import X_TO_Y, Doubling, WorkMaker
+from tests.kit.batcher.scripted_backend import X_TO_Y, Doubling, WorkMaker
 
 IN_PARTS = replace(X_TO_Y, decoupled=True)
 ALONE = policy.Limits(max_rows=4, preferred_rows=(4,), max_wait_s=60.0, alone=True)

@@ -13,7 +13,7 @@ from headrace_batcher.decisions.work import Work
 from headrace_runtime.backends.backend import BackendLost, ModelCrashed
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batching import Doubling, WorkMaker, serving, settled, submit
+from tests.kit.batcher.scripted_backend import Doubling, WorkMaker, serving, settled, submit
 
 POISON = 13.0
 

@@ -19,7 +19,7 @@ from headrace_runtime.shapes import FIXED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.batching import WorkMaker
+from tests.kit.batcher.scripted_backend import WorkMaker
 
 LIMITS = Limits(max_rows=32, preferred_rows=(8, 16, 32), max_wait_s=0.005)
 

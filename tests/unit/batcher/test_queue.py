@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.kit.batching import WorkMaker
+from tests.kit.batcher.scripted_backend import WorkMaker
 
 MAX_ROWS = 32
 OTHER = ShapeKey((), (7,))

@@ -5,7 +5,7 @@ from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.readiness import KNOWN_AFTER_S, lacking
 from headrace_batcher.decisions.version_state import Need, Wanted
 
-from tests.kit.batching import X_TO_Y
+from tests.kit.batcher.scripted_backend import X_TO_Y
 
 
 def wanted(model: str, need: Need = Need.ACTIVE) -> Wanted:

@@ -11,7 +11,7 @@ from headrace_batcher.loading import settling
 from headrace_runtime.backends.backend import ModelCrashed
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batching import WorkMaker
+from tests.kit.batcher.scripted_backend import WorkMaker
 from tests.unit.batcher.test_versions import Backend, Scene, running, scene, wanted
 
 __all__ = ["scene"]

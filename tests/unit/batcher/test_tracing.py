@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from headrace_batcher.batching.tracing import MAX_NAMED, Traces
 
-from tests.kit.batching import WorkMaker
-from tests.kit.logs import logged_lines
+from tests.kit.batcher.scripted_backend import WorkMaker
+from tests.kit.stack.logs import logged_lines
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

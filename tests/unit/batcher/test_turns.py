@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.kit.turns_simulation import NEVER, Loading
+from tests.kit.batcher.loading_simulation import NEVER, Loading
 
 BOUNDS = LoadBounds(at_once=2, attempt_s=60.0)
 # All attempts that a version that never loads has before it is left alone: those that give way double up to the bound.

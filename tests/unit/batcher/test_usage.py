@@ -11,7 +11,7 @@ from headrace_batcher.batching.usage import MAX_CLIENTS, OTHERS, Usage, VersionU
 from headrace_batcher.monitor import UsageReports
 from headrace_runtime.backends.backend import ModelError
 
-from tests.kit.batching import serving, settled, submit
+from tests.kit.batcher.scripted_backend import serving, settled, submit
 
 
 async def test_an_execution_is_divided_among_its_clients_by_rows(backend, work):

@@ -22,7 +22,7 @@ from headrace_runtime.shapes import Layout, OutputTensor
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batching import X_TO_Y, Doubling, WorkMaker
+from tests.kit.batcher.scripted_backend import X_TO_Y, Doubling, WorkMaker
 
 MODEL = b"a model"
 

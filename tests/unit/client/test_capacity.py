@@ -12,7 +12,7 @@ from headrace_client.cli import main
 from headrace_client.cli.capacity import measured
 from headrace_client.errors import PreconditionFailed
 
-from tests.kit.served_from import CACHE, ONLINE
+from tests.kit.router.answer_sources import CACHE, ONLINE
 
 
 def run(*words: str) -> Result:

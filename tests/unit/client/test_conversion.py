@@ -21,7 +21,7 @@ from headrace_client.conversion.recognition import Kind, recognise
 from headrace_client.errors import InvalidArgument
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit import onnx_models
+from tests.kit.models import onnx_models
 
 
 class Runs:

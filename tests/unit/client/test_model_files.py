@@ -19,7 +19,7 @@ from headrace_client.triton_folders import read_triton
 from headrace_registry.decisions.formats import FILES
 from headrace_registry.decisions.models import Format
 
-from tests.kit import onnx_models
+from tests.kit.models import onnx_models
 
 Artifact = registry_pb2.Artifact
 

@@ -10,7 +10,7 @@ from headrace_client.durations import parse_duration
 from headrace_client.errors import FieldViolation, InvalidArgument, Unavailable
 from headrace_client.pipeline_files import read_pipeline
 
-from tests.kit.pipelines import composed
+from tests.kit.router.pipelines import composed
 
 ENSEMBLE = """\
 # Two classifiers, one answer.

@@ -8,7 +8,7 @@ from headrace_client import NotFound, PreconditionFailed, Unavailable, remedies
 from headrace_client.errors import FieldViolation, HeadraceError
 from headrace_client.remedies import remedy
 
-from tests.kit import typed_commands
+from tests.kit.clients import typed_commands
 
 EVERY = sorted(remedies._BY_REASON.items())
 TYPED = re.compile(r"`([^`]*)`")

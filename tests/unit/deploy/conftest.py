@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.kubernetes import FOLDER, local_overlay, write_variant
-from tests.kit.kustomize import Resources, build
+from tests.kit.deployment.kubernetes import FOLDER, local_overlay, write_variant
+from tests.kit.deployment.kustomize import Resources, build
 
 # What people run: the base with what stands behind it, and each component with it.
 VARIANTS = {

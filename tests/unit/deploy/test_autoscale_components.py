@@ -9,10 +9,10 @@ from headrace_autoscaler.keda.servicer import POOL_KEY
 from headrace_autoscaler.metrics import PoolCollector, ShownPool
 from headrace_autoscaler.settings import AutoscalerSettings
 
-from tests.kit import topology
-from tests.kit.kubernetes import write_variant
-from tests.kit.kustomize import Id, Resources, build
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment import topology
+from tests.kit.deployment.kubernetes import write_variant
+from tests.kit.deployment.kustomize import Id, Resources, build
+from tests.kit.deployment.topology import CHECKOUT
 
 # The pools that the base has, and the Deployment of each.
 POOLS = {"default": "batcher", "cpu": "batcher-cpu"}

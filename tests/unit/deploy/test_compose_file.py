@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit import compose_file, topology
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment import compose_file, topology
+from tests.kit.deployment.topology import CHECKOUT
 
 PATH = CHECKOUT / "docker-compose.yml"
 COMPOSE = compose_file.read(PATH)

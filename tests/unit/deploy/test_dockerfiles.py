@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 from front_door import offered
 
-from tests.kit import compose_file
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment import compose_file
+from tests.kit.deployment.topology import CHECKOUT
 
 DOCKERFILES = sorted(path for path in (CHECKOUT / "deploy").rglob("*Dockerfile"))
 BASE = "python:3.11-slim-bookworm"

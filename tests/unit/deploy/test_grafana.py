@@ -13,8 +13,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from tests.kit import compose_file, topology
-from tests.kit.observability import FOLDER, dashboards
+from tests.kit.deployment import compose_file, topology
+from tests.kit.deployment.observability import FOLDER, dashboards
 
 PROVISIONING = FOLDER / "grafana" / "provisioning"
 # Grafana writes it beside the query of a variable, and reads it; the published schema leaves it out.

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment.topology import CHECKOUT
 
 
 def load(path: str) -> ModuleType:

@@ -12,8 +12,8 @@ import jsonschema
 import pytest
 from headrace_scorer.settings import ScorerSettings
 
-from tests.kit.kubernetes import write_variant
-from tests.kit.kustomize import Id, Resources, build
+from tests.kit.deployment.kubernetes import write_variant
+from tests.kit.deployment.kustomize import Id, Resources, build
 
 _TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 _COUNT = {"type": "integer", "minimum": 0}

@@ -11,9 +11,9 @@ from front_door.settings import FrontDoorSettings
 from headrace_router.data.settings import DataSettings
 from headrace_servicekit.settings import ServiceSettings, StrictSettings, variable
 
-from tests.kit import kubernetes, topology
-from tests.kit.kubernetes import workloads
-from tests.kit.kustomize import Resources
+from tests.kit.deployment import kubernetes, topology
+from tests.kit.deployment.kubernetes import workloads
+from tests.kit.deployment.kustomize import Resources
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its own imports are deprecated ones

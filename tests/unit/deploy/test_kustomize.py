@@ -11,8 +11,8 @@ import pytest
 import yaml
 from headrace_stack import debian_programs
 
-from tests.kit.kustomize import Id, Resource, Resources
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment.kustomize import Id, Resource, Resources
+from tests.kit.deployment.topology import CHECKOUT
 
 KUSTOMIZE = debian_programs.find(CHECKOUT, "kustomize")
 _HASH = re.compile(r"-[bcdfghkmt2456789]{10}$")

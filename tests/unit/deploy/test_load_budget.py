@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment.topology import CHECKOUT
 
 PATH = CHECKOUT / "deploy" / "triton" / "startup" / "headrace_budget.py"
 

@@ -7,8 +7,8 @@ import sys
 import yaml
 from headrace_stack.settings import read
 
-from tests.kit import compose_file
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment import compose_file
+from tests.kit.deployment.topology import CHECKOUT
 
 # What ONNX Runtime's StringNormalizer does: a locale of all categories by this name.
 MADE = (

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from headrace_client.cli import main
 
-from tests.kit import compose_file, observability, topology
-from tests.kit.observability import FOLDER, asked_of, dashboards
+from tests.kit.deployment import compose_file, observability, topology
+from tests.kit.deployment.observability import FOLDER, asked_of, dashboards
 
 SERVICES = topology.services()
 OWN = [name for name, service in SERVICES.items() if not service.store]

@@ -14,8 +14,8 @@ from headrace_stack.replicas import MOST, read
 from headrace_stack.requests import Scale, parse
 from headrace_stack.scaler import Change
 
-from tests.kit import observability, topology
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment import observability, topology
+from tests.kit.deployment.topology import CHECKOUT
 
 PAGE = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from headrace_stack import debian_programs
 
-from tests.kit.observability import FOLDER, RULES, panels
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment.observability import FOLDER, RULES, panels
+from tests.kit.deployment.topology import CHECKOUT
 
 PROMTOOL = debian_programs.find(CHECKOUT, "promtool")
 PROMETHEUS = FOLDER / "prometheus"

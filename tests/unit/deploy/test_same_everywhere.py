@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kit import compose_file, kubernetes, topology
-from tests.kit.kustomize import Resources
+from tests.kit.deployment import compose_file, kubernetes, topology
+from tests.kit.deployment.kustomize import Resources
 
 COMPOSE = compose_file.read(topology.CHECKOUT / "docker-compose.yml")["services"]
 OWN = [name for name, service in topology.services().items() if not service.store]

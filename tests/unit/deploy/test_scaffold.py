@@ -10,7 +10,7 @@ from deploy.scaffold.__main__ import ROOT, template, written
 from deploy.scaffold.places import NEW_FILES, Refused, additions, at_end_of_table, before, new_service
 from deploy.topology.compose import networks_and_targets
 from deploy.topology.regions import replaced
-from tests.kit.lacking import lacking
+from tests.kit.deployment.missing_entries import lacking
 
 SERVICES = description.read(description.path_in(ROOT))
 

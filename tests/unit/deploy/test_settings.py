@@ -5,7 +5,7 @@ import json
 import pytest
 from headrace_servicekit.described import Described, described
 
-from tests.kit import topology
+from tests.kit.deployment import topology
 
 CLASSES = sorted({each for service in topology.services().values() for each in topology.settings_of(service)}, key=str)
 EVERY = [one for settings in CLASSES for one in described(settings)]

@@ -13,7 +13,7 @@ from headrace_stack.description import Outage
 from headrace_stack.ports import Ports
 from headrace_stack.settings import DataPlane, StackSettings
 
-from tests.kit import topology
+from tests.kit.deployment import topology
 
 SERVICES = topology.services()
 OWN = [service for service in SERVICES.values() if not service.store]

@@ -12,8 +12,8 @@ from headrace_stack import description
 
 from deploy.topology.__main__ import FILES, REGIONS, ROOT, made
 from deploy.topology.regions import RegionMissing, by_hand, replaced
-from tests.kit import compose_file, topology
-from tests.kit.lacking import lacking
+from tests.kit.deployment import compose_file, topology
+from tests.kit.deployment.missing_entries import lacking
 
 # As a newcomer would write it, with the settings of the registry for want of its own.
 EXAMPLE = """

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment.topology import CHECKOUT
 
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.topology import CHECKOUT
+from tests.kit.deployment.topology import CHECKOUT
 
 FOLDERS = ("benchmarks", "deploy", "docs", "examples", "libs", "protos", "services", "tests")
 PAGES = sorted(

@@ -6,8 +6,8 @@ import click
 import pytest
 from headrace_client.cli import main
 
-from tests.kit import recipes
-from tests.kit.recipes import Page
+from tests.kit.clients import recipes
+from tests.kit.clients.recipes import Page
 
 EACH = pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in recipes.PAGES])
 

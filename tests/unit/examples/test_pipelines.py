@@ -7,7 +7,7 @@ import pytest
 from headrace_client.pipeline_files import read_pipeline
 
 from examples.pipelines import graphs
-from tests.kit.pipelines import onnx_run
+from tests.kit.router.pipelines import onnx_run
 
 PIPELINE = Path(graphs.__file__).with_name("pipeline.yaml")
 

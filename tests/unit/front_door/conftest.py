@@ -6,7 +6,7 @@ from front_door.bootstrap import bootstrap
 from front_door.settings import FrontDoorSettings
 from front_door.shapes import Json
 
-from tests.kit.edge import settings_with
+from tests.kit.front_door.edge import settings_with
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from front_door.settings import FrontDoorSettings
 from front_door.shapes import Json
 from headrace_servicekit.server import server_options
 
-from tests.kit.edge import settings_with, targets
+from tests.kit.front_door.edge import settings_with, targets
 
 
 def _cluster(name: str = routes.ROUTER_DATA) -> Json:

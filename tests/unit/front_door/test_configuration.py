@@ -17,7 +17,7 @@ from front_door.shapes import Json, seconds
 from headrace_router.data.transports.call_context import CONTEXT_HEADERS
 from headrace_servicekit.identity import FRONT_DOOR_HEADER
 
-from tests.kit.edge import settings_with, targets
+from tests.kit.front_door.edge import settings_with, targets
 
 KEYS = Identities('{"keys": [{"kid": "a"}]}')
 

@@ -7,7 +7,7 @@ from front_door import access, data_plane, filter_bridge, routes
 from front_door.api import read_api
 from front_door.envoy_settings import committed_descriptors
 
-from tests.kit.edge import settings_with
+from tests.kit.front_door.edge import settings_with
 
 
 def _told(**settings: object) -> dict[str, str]:

@@ -17,7 +17,7 @@ from front_door.identities import Identities
 from front_door.publish import publish
 from headrace_servicekit.testing import eventually
 
-from tests.kit.edge import settings_with
+from tests.kit.front_door.edge import settings_with
 
 KEYS = Identities('{"keys": []}')
 REGISTRY = "endpoints-registry.json"

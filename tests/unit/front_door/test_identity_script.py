@@ -14,11 +14,11 @@ from headrace_servicekit.identity import parse_identity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.issuer import Issuer
-from tests.kit.lua_filter import LuaFilter, Outcome
-from tests.kit.token_claims import JSON, claimed
-from tests.kit.token_rows import ROWS, Row
-from tests.kit.token_variants import claims, signed
+from tests.kit.front_door.lua_filter import LuaFilter, Outcome
+from tests.kit.identity.issuer import Issuer
+from tests.kit.identity.token_claims import JSON, claimed
+from tests.kit.identity.token_rows import ROWS, Row
+from tests.kit.identity.token_variants import claims, signed
 
 ISSUED_BY = Issuer()
 KEYS = keys_of(json.dumps({"keys": [ISSUED_BY.jwk]}))

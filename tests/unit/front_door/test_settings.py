@@ -6,7 +6,7 @@ from front_door.settings import FrontDoorSettings, split_address
 from headrace_registry.settings import RegistrySettings
 from headrace_servicekit.settings import SettingsError, StrictSettings, settings_table
 
-from tests.kit.edge import CHECKOUT, settings_with, targets
+from tests.kit.front_door.edge import CHECKOUT, settings_with, targets
 
 
 @pytest.mark.parametrize(

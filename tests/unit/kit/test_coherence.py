@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.kit.coherence import (
+from tests.kit.stack.coherence import (
     PRODUCTION,
     Change,
     Exchange,

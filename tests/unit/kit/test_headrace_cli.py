@@ -3,7 +3,7 @@
 import pytest
 from headrace_servicekit.resource_names import is_id
 
-from tests.kit.headrace_cli import own_model
+from tests.kit.clients.headrace_cli import own_model
 
 
 def test_tests_of_one_name_in_two_files_have_two_models():

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from tests.kit import onnx_models
+from tests.kit.models import onnx_models
 
 RNG = np.random.default_rng(7)
 EVERY = {

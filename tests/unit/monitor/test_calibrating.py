@@ -7,8 +7,8 @@ from headrace_monitor.references.freezing import freeze_file
 from headrace_statistics.calibration import Calibration, calibrate
 from headrace_statistics.inconclusive import NotEnoughData, OneClass, Unreadable
 
-from tests.kit.drifting import parquet
-from tests.kit.predictions import KnownContracts, contract, spec
+from tests.kit.monitor.drift import parquet
+from tests.kit.monitor.predictions import KnownContracts, contract, spec
 
 ROWS = 2_000
 INPUTS = {"x": spec("FP32")}

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from sklearn import metrics
 
-from tests.kit.logged import prediction_ids, records
-from tests.kit.predictions import contract, spec
+from tests.kit.monitor.log_files import prediction_ids, records
+from tests.kit.monitor.predictions import contract, spec
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 NAMES = ("ham", "spam", "eggs", "toast")

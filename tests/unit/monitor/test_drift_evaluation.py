@@ -23,7 +23,7 @@ from headrace_statistics.inconclusive import NotEnoughData
 from headrace_statistics.references import Source
 from headrace_statistics.severity import Severity
 
-from tests.kit.drifting import HOUR, START
+from tests.kit.monitor.drift import HOUR, START
 
 SETTLE = timedelta(minutes=5)
 SCHEDULE = Schedule(3600, SETTLE, 0.05)

@@ -10,7 +10,7 @@ from headrace.monitor.v1 import ingest_pb2
 from headrace_monitor.log import checking, envelopes
 from headrace_servicekit.errors import InvalidArgument
 
-from tests.kit.predictions import batch, joined, report
+from tests.kit.monitor.predictions import batch, joined, report
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)

@@ -3,7 +3,7 @@
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.log.columns import feature_columns, output_columns
 
-from tests.kit.predictions import contract, spec
+from tests.kit.monitor.predictions import contract, spec
 
 EMBEDDING = tensor_pb2.TensorSpec.KIND_EMBEDDING
 

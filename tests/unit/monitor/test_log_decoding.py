@@ -16,7 +16,17 @@ from headrace_monitor.log.records import served_from
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.predictions import KnownContracts, answer, batch, contract, datatype_of, joined, raw, report, spec
+from tests.kit.monitor.predictions import (
+    KnownContracts,
+    answer,
+    batch,
+    contract,
+    datatype_of,
+    joined,
+    raw,
+    report,
+    spec,
+)
 
 PROCESS = uuid.UUID(int=7)
 HOUR_US = 3_600_000_000

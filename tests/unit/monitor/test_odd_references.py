@@ -24,7 +24,7 @@ from headrace_statistics.references import Reference, Source
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.kit.predictions import KnownContracts, contract, spec
+from tests.kit.monitor.predictions import KnownContracts, contract, spec
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 ROWS = 400

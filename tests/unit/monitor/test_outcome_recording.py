@@ -6,11 +6,12 @@ from uuid import UUID
 from headrace.monitor.v1 import outcome_pb2
 from headrace_monitor import names
 from headrace_monitor.outcomes.decisions.merging import Result
-from headrace_monitor.outcomes.memory import MemoryOutcomes
 from headrace_monitor.outcomes.metrics import OutcomeMetrics
 from headrace_monitor.outcomes.recording import TURN_OUTCOMES, OutcomeRecorder
 from headrace_servicekit.testing import FakeClock
 from prometheus_client import CollectorRegistry
+
+from tests.kit.monitor.memory_outcomes import MemoryOutcomes
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

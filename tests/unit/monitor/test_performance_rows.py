@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from tests.kit.logged import prediction_ids, records
+from tests.kit.monitor.log_files import prediction_ids, records
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

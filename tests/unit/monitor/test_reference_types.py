@@ -26,8 +26,8 @@ from headrace_statistics.references import Reference, Source
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.drifting import START
-from tests.kit.predictions import KnownContracts, batch, contract, prediction_id, report, spec
+from tests.kit.monitor.drift import START
+from tests.kit.monitor.predictions import KnownContracts, batch, contract, prediction_id, report, spec
 
 ROWS = 1_000
 PRICES = (4.99, 9.99, 14.99, 19.99, 24.99)

@@ -19,7 +19,7 @@ from headrace_statistics.references import CategoricalReference, Reference, Sour
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.predictions import KnownContracts, contract, spec
+from tests.kit.monitor.predictions import KnownContracts, contract, spec
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 PROMISED = contract({"age": spec("FP64"), "land": spec("BYTES"), "text": spec("FP32", 4, kind="KIND_EMBEDDING")}, {})

@@ -19,7 +19,7 @@ from headrace_monitor.times import Span
 from headrace_statistics import references
 from headrace_statistics.drift.reports import Test
 
-from tests.kit import sample_report
+from tests.kit.monitor import sample_report
 
 HOSTILE = """"'><script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)>{{ 7 * 7 }}"""
 

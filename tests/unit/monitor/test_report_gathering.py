@@ -21,7 +21,7 @@ from headrace_servicekit.identity import INTERNAL, Identity
 from headrace_servicekit.testing import FakeClock
 from headrace_statistics.severity import Severity
 
-from tests.kit.served_from import CACHE, ONLINE
+from tests.kit.router.answer_sources import CACHE, ONLINE
 
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
 SPAN = Span(NOON - timedelta(hours=4), NOON)

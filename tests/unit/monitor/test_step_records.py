@@ -17,7 +17,7 @@ from headrace_monitor.log.checking import MAX_TEXT_CHARS, check
 from headrace_monitor.query.decisions import views
 from headrace_servicekit.errors import InvalidArgument
 
-from tests.kit.predictions import KnownContracts, batch, contract, report, spec
+from tests.kit.monitor.predictions import KnownContracts, batch, contract, report, spec
 from tests.unit.monitor.test_former_columns import TIME, schema
 
 PROCESS = uuid.UUID(int=7)

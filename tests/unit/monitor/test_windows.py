@@ -21,8 +21,8 @@ from headrace_statistics.drift.reports import Test
 from headrace_statistics.multiplicity import AlarmBudget
 from headrace_statistics.references import Reference, Source
 
-from tests.kit.drifting import START, contract
-from tests.kit.feature_log import records
+from tests.kit.monitor.drift import START, contract
+from tests.kit.monitor.feature_log import records
 
 NUMBER = MonitoredColumn("age", "feature.age", "age", 0, "FP32", ColumnType.NUMERIC)
 OTHER = MonitoredColumn("size", "feature.size", "size", 0, "FP32", ColumnType.NUMERIC)

@@ -30,12 +30,13 @@ from headrace_registry.decisions.models import (
 from headrace_registry.promotion.approvals import Approvals, RequestedPromotion
 from headrace_registry.promotion.promotions import Promotions
 from headrace_registry.promotion.request_expiry import RequestExpiry
-from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.errors import PermissionDenied, ServiceError
 from headrace_servicekit.testing import FakeClock
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tests.kit.registry.memory_store import MemoryStore
 
 NAME = "digits"
 SHA = "a" * 64

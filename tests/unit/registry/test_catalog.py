@@ -8,11 +8,12 @@ from headrace_registry.catalog.pages import MAX_PAGE_BYTES, MAX_PAGE_SIZE, Page,
 from headrace_registry.catalog.reads import Catalog, page_size
 from headrace_registry.decisions import listing
 from headrace_registry.decisions.listing import ModelQuery
-from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.kit.registry.memory_store import MemoryStore
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -20,10 +20,11 @@ from headrace_registry.decisions.retention import Policy
 from headrace_registry.promotion.holds import Holds
 from headrace_registry.promotion.promotions import Promotions
 from headrace_registry.retention.garbage_collection import CLIENT, GarbageCollector
-from headrace_registry.storage.memory import MemoryStore
-from headrace_registry.storage.memory_transaction import MemoryTransaction
 from headrace_servicekit.errors import PreconditionFailed, Unavailable
 from headrace_servicekit.testing import FakeClock
+
+from tests.kit.registry.memory_store import MemoryStore
+from tests.kit.registry.memory_transaction import MemoryTransaction
 
 DAY = timedelta(days=1)
 POLICY = Policy(grace=DAY, archive_after=30 * DAY, collect_after=90 * DAY)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto
 
-from tests.kit import onnx_models
+from tests.kit.models import onnx_models
 
 MODEL, TENSOR = onnx.ModelProto.DESCRIPTOR, TensorProto.DESCRIPTOR
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, inliner, numpy_helper
 
-from tests.kit import hostile_models, onnx_models
+from tests.kit.hostile import slow_models
+from tests.kit.models import onnx_models
 
 
 def parsed(model: onnx_models.TinyModel) -> onnx.ModelProto:
@@ -22,7 +23,7 @@ def loop_of(model: onnx.ModelProto) -> onnx.NodeProto:
 
 
 def test_a_billion_laughs_are_counted_at_once_and_refused():
-    model = parsed(hostile_models.billion_laughs())
+    model = parsed(slow_models.billion_laughs())
     began = time.process_time()
     with pytest.raises(TooLargeError, match=f"more than {MAX_NODES} nodes once its functions"):
         graph_limits.check(model)
@@ -32,20 +33,20 @@ def test_a_billion_laughs_are_counted_at_once_and_refused():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 5))
 def test_the_count_is_what_the_reference_inliner_leaves_and_the_calls(levels: int, width: int):
-    model = parsed(hostile_models.billion_laughs(levels, width))
+    model = parsed(slow_models.billion_laughs(levels, width))
     calls = sum(width**level for level in range(levels))
     assert graph_limits.check(model).nodes - calls == len(inliner.inline_local_functions(model).graph.node)
 
 
 def test_functions_that_nothing_calls_count_too():
-    model = parsed(hostile_models.billion_laughs())
+    model = parsed(slow_models.billion_laughs())
     model.graph.node[0].op_type, model.graph.node[0].domain = "Identity", ""
     with pytest.raises(TooLargeError, match="nodes"):
         graph_limits.check(model)
 
 
 def test_a_function_that_calls_itself_is_refused():
-    model = parsed(hostile_models.billion_laughs(2, 1))
+    model = parsed(slow_models.billion_laughs(2, 1))
     model.functions[1].node[0].op_type, model.functions[1].node[0].domain = "f0", model.functions[0].domain
     with pytest.raises(TooLargeError, match="calls itself"):
         graph_limits.check(model)

@@ -24,12 +24,13 @@ from headrace_registry.decisions.tokens import etag
 from headrace_registry.promotion.holds import Holds
 from headrace_registry.promotion.promotions import Promotions
 from headrace_registry.retention.garbage_collection import GarbageCollector
-from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import Aborted, PreconditionFailed
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tests.kit.registry.memory_store import MemoryStore
 
 NAME = "digits"
 SHA = "a" * 64

@@ -11,8 +11,8 @@ from headrace_registry.decisions.lineage import changes_lineage, run_events, run
 from headrace_registry.decisions.models import Action, Composition, Lineage, Member, Model, Stage, Version, VersionRef
 from headrace_runtime.pipelines.graph import Pipeline
 
-from tests.kit.lineage import plain, rebuilt
-from tests.kit.registry_contents import event, full_version
+from tests.kit.registry.contents import event, full_version
+from tests.kit.registry.lineage import plain, rebuilt
 
 MODEL = Model("digits", incarnation=UUID(int=7))
 TRAINED = replace(full_version(version="v3"), lineage=Lineage("v2", "run-1", "s3://tables/digits/day=1", "abc"))

@@ -18,8 +18,9 @@ from headrace_registry.decisions.files import ModelPort
 from headrace_servicekit.testing import eventually
 from onnx import TensorProto, helper
 
-from tests.kit import hostile_models, onnx_models, unservable_models
-from tests.kit.unloadable import unloadable
+from tests.kit.hostile import slow_models, unservable_models
+from tests.kit.hostile.unloadable_model import unloadable
+from tests.kit.models import onnx_models
 
 
 @pytest.fixture
@@ -152,14 +153,14 @@ async def test_a_child_process_that_takes_too_long_is_ended(tmp_path):
 
 async def test_a_file_that_is_valid_and_never_loaded_is_refused_before_it_reaches_a_batcher(tmp_path):
     path = tmp_path / "model"
-    path.write_bytes(hostile_models.billion_laughs().content)
+    path.write_bytes(slow_models.billion_laughs().content)
     with pytest.raises(RefusedError, match="nodes once its functions are expanded"):
         await OnnxProcess(timeout_s=60)(path, 1)
 
 
 def test_what_no_graph_check_sees_ends_at_the_limit_of_its_processor_time(tmp_path):
     path = tmp_path / "model"
-    path.write_bytes(hostile_models.billion_laughs().content)
+    path.write_bytes(slow_models.billion_laughs().content)
     body = (
         "from headrace_registry.artifacts import trial; from headrace_registry.decisions.models import Contract; "
         f"trial.CPU_S = 0.5; trial.load({str(path)!r}, Contract())"

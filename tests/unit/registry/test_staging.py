@@ -10,10 +10,11 @@ from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.staging import LATE, MAX_STAGED, URL_TTL, StagedUploads
 from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
 from headrace_registry.decisions.files import ArtifactType
-from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.errors import InvalidArgument, NotFound, OutOfRange, PreconditionFailed, ResourceExhausted
 from headrace_servicekit.identity import INTERNAL, Identity
 from headrace_servicekit.testing import FakeClock, eventually
+
+from tests.kit.registry.memory_store import MemoryStore
 
 JSON = ArtifactType.JSON
 CONTENT = b'{"labels": ["a", "b", "c"]}'

@@ -14,8 +14,8 @@ from headrace_registry.decisions.models import BatchDimension
 from headrace_runtime import contract as runtime
 from onnx import TensorProto, helper
 
-from tests.kit import exported, onnx_models
-from tests.kit.onnx_models import TinyModel
+from tests.kit.models import exported, onnx_models
+from tests.kit.models.onnx_models import TinyModel
 
 
 @pytest.fixture

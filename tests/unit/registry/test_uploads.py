@@ -12,7 +12,6 @@ from headrace_registry.artifacts.blobs import MemoryBlobs, blob_key
 from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
 from headrace_registry.decisions.files import ArtifactType
-from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.errors import (
     DeadlineExceeded,
     InvalidArgument,
@@ -23,6 +22,8 @@ from headrace_servicekit.errors import (
 )
 from headrace_servicekit.identity import Identity, act_as
 from headrace_servicekit.testing import FakeClock, eventually
+
+from tests.kit.registry.memory_store import MemoryStore
 
 JSON = ArtifactType.JSON
 CONTENT = b'{"labels": ["a", "b", "c"]}'

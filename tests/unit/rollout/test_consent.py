@@ -16,8 +16,8 @@ from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Transi
 from headrace_rollout.observing import Observing
 from headrace_servicekit.errors import Aborted, PreconditionFailed, ServiceError, Unauthenticated, Unavailable
 
-from tests.kit.rollout_world import World
-from tests.kit.rollouts import CANARY, IMPLICIT, MINUTE, NOW, rollout
+from tests.kit.rollout.rollouts import CANARY, IMPLICIT, MINUTE, NOW, rollout
+from tests.kit.rollout.world import World
 
 LATER = NOW + MINUTE
 DRIFT = "drift-fraud: amount has drifted"

@@ -10,7 +10,7 @@ from headrace_rollout.decisions.events import event_of
 from headrace_rollout.decisions.rollouts import Event, State
 from headrace_rollout.documents import notice_json, notice_of
 
-from tests.kit.rollouts import MINUTE, NOW, SHADOW, rollout
+from tests.kit.rollout.rollouts import MINUTE, NOW, SHADOW, rollout
 
 DELIVERY = UUID(int=1)
 

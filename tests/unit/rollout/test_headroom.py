@@ -23,7 +23,7 @@ from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Verdic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.rollouts import CANARY, IMPLICIT, MINUTE, NOW, rollout
+from tests.kit.rollout.rollouts import CANARY, IMPLICIT, MINUTE, NOW, rollout
 
 LATER = NOW + MINUTE
 # Of 1,000 requests/s four fifths come from the cache; half of the time of one batcher is used, 2 ms each.

@@ -15,7 +15,7 @@ from headrace_rollout.decisions.rollouts import Decision, Verdict
 from headrace_rollout.documents import record_json, record_of
 from headrace_servicekit.errors import Code
 
-from tests.kit.rollouts import CANARY, MINUTE, NOW
+from tests.kit.rollout.rollouts import CANARY, MINUTE, NOW
 
 SECOND = timedelta(seconds=1)
 SWITCH = Policy(Strategy.BLUE_GREEN, (Step(1.0, MINUTE),))

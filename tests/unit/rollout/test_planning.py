@@ -9,7 +9,7 @@ from headrace_rollout.decisions import planning
 from headrace_rollout.decisions.headroom import PoolLoad, VariantTraffic, room_of
 from headrace_rollout.decisions.policies import Policy, Strategy
 
-from tests.kit.rollouts import CANARY
+from tests.kit.rollout.rollouts import CANARY
 
 MINUTE_S = 60.0
 NOTHING = VariantTraffic(MINUTE_S, 0, 0, 0)

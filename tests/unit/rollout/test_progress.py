@@ -13,7 +13,7 @@ from headrace_rollout.decisions.policies import Policy, Shadow, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Transition, Verdict
 from headrace_servicekit.errors import Aborted, PreconditionFailed
 
-from tests.kit.rollouts import CANARY, IMPLICIT, MINUTE, NOW, SHADOW, rollout
+from tests.kit.rollout.rollouts import CANARY, IMPLICIT, MINUTE, NOW, SHADOW, rollout
 
 LATER = NOW + MINUTE
 UNJUDGED = Policy(Strategy.ROLLING, (Step(0.5, MINUTE), Step(1.0, MINUTE)))

@@ -13,7 +13,7 @@ from headrace_servicekit.errors import InvalidArgument, PreconditionFailed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.rollouts import IMPLICIT, SHADOW, rollout
+from tests.kit.rollout.rollouts import IMPLICIT, SHADOW, rollout
 
 Route, Variant = route_pb2.Route, route_pb2.Variant
 SPLIT = Route(

@@ -14,7 +14,7 @@ from headrace_rollout.documents import shadow_record_json, shadow_record_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.rollouts import MINUTE, NOW
+from tests.kit.rollout.rollouts import MINUTE, NOW
 
 SHADOW = Shadow(dwell=MINUTE, min_pairs=1000)
 NOTHING = Pairs()

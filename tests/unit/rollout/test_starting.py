@@ -9,7 +9,7 @@ from headrace.router.v1 import route_pb2
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.starting import Starting, Wanted
 
-from tests.kit.rollouts import CANARY, IMPLICIT, SHADOW
+from tests.kit.rollout.rollouts import CANARY, IMPLICIT, SHADOW
 
 
 class Surroundings:

@@ -13,7 +13,7 @@ from headrace_router.control.decisions.states import Announcement, Kind, Outcome
 from headrace_router.rules import Condition, Operator, Rule
 from headrace_servicekit.errors import Aborted, NotFound
 
-from tests.kit.route_states import (
+from tests.kit.router.route_states import (
     LIMITS,
     START,
     at,

@@ -29,8 +29,8 @@ from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from tests.kit.control_planes import MEMBERS, MODEL, NEVER_LOADS, STORED, VERSIONS, World, loaded_for
-from tests.kit.turns_simulation import Loading
+from tests.kit.batcher.loading_simulation import Loading
+from tests.kit.router.control_planes import MEMBERS, MODEL, NEVER_LOADS, STORED, VERSIONS, World, loaded_for
 
 planes = st.integers(0, 1)
 batchers = st.integers(0, 1)

@@ -4,7 +4,7 @@ import grpc.aio
 import pytest
 from headrace.router.v1 import control_pb2, control_pb2_grpc
 
-from tests.kit.control import FakeControl, resolved_version, table
+from tests.kit.router.fake_control import FakeControl, resolved_version, table
 
 
 async def test_a_watcher_gets_a_snapshot_then_changes():

@@ -20,7 +20,7 @@ from headrace_router.control.messages import lookups, watches
 from headrace_router.control.storage.store import Entry
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
 
-from tests.kit.route_states import ANA, START, at, fleet, new_id, numbered, onward, registered, seen, serving
+from tests.kit.router.route_states import ANA, START, at, fleet, new_id, numbered, onward, registered, seen, serving
 
 PRODUCTION = Variant("stable", Serves.PRODUCTION, "", 1.0)
 OLD = FallbackStep("old", Backup(Serves.VERSION, "v1", "default"))

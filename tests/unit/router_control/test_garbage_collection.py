@@ -14,11 +14,11 @@ from headrace_router.control.precomputed.decisions.publishes import Publish, Sta
 from headrace_router.control.precomputed.garbage_collection import GarbageCollector
 from headrace_router.control.precomputed.limits import PublishLimits
 from headrace_router.control.precomputed.metrics import PrecomputedMetrics
-from headrace_router.control.storage.memory import MemoryStore
 from headrace_servicekit.testing import FakeClock, eventually
 from prometheus_client import CollectorRegistry
 
-from tests.kit.control_planes import MODEL, STORED, VERSIONS, ControlPlane
+from tests.kit.router.control_planes import MODEL, STORED, VERSIONS, ControlPlane
+from tests.kit.router.memory_store import MemoryStore
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

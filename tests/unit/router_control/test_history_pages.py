@@ -10,11 +10,11 @@ from headrace_router.control.decisions.routes import Route, implicit
 from headrace_router.control.decisions.states import Change, Kind, Table
 from headrace_router.control.messages.pages import MAX_PAGE_BYTES
 from headrace_router.control.routes.servicer import EVENTS_AT_ONCE, RouteServicer
-from headrace_router.control.storage.memory import MemoryStore
 from headrace_router.control.storage.store import ChangeRecord
 from headrace_servicekit.testing import FakeClock
 
-from tests.kit.control_planes import MODEL, STORED, VERSIONS, ControlPlane
+from tests.kit.router.control_planes import MODEL, STORED, VERSIONS, ControlPlane
+from tests.kit.router.memory_store import MemoryStore
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -20,7 +20,7 @@ from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.route_states import fleet, numbered, onward, serving, split, write
+from tests.kit.router.route_states import fleet, numbered, onward, serving, split, write
 
 USERS = [Subject(f"user-{number}") for number in range(4000)]
 READY = fleet("d1", "d2")

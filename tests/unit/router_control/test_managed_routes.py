@@ -8,7 +8,7 @@ from headrace_router.control.decisions.states import Outcome, RouteState, Writer
 from headrace_router.rules import Condition, Operator, Rule
 from headrace_servicekit.errors import Aborted, PreconditionFailed
 
-from tests.kit.route_states import fleet, numbered, onward, registered, seen, serving, split, write
+from tests.kit.router.route_states import fleet, numbered, onward, registered, seen, serving, split, write
 
 V3 = (Variant("control", Serves.VERSION, "v3", 1.0),)
 ROLLOUT = Writer("rollout", manager="rollouts/7")

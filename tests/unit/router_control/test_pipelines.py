@@ -16,8 +16,8 @@ from headrace_router.control.decisions.states import Previous, Table, members_in
 from headrace_router.control.messages import convert
 from headrace_router.control.storage.documents import state_from_document, state_to_document
 
-from tests.kit.pipelines import composed
-from tests.kit.route_states import LIMITS, at, fleet, onward, registered, seen, serving
+from tests.kit.router.pipelines import composed
+from tests.kit.router.route_states import LIMITS, at, fleet, onward, registered, seen, serving
 
 # A pipeline of a graph of its own, and of version 2 of another model, which runs on a CPU.
 MEMBERS = (PipelineMember("", "v3--norm", "dn"), PipelineMember("iris", "v2", "di", "cpu"))

@@ -11,7 +11,7 @@ from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.bytes_tensors import encoded_texts
+from tests.kit.models.bytes_tensors import encoded_texts
 
 DATATYPES = (*ELEMENT_BYTES, "BYTES")
 # Any bits of these are values.

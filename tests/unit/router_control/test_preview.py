@@ -16,7 +16,7 @@ from headrace_servicekit.errors import Aborted, NotFound
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.route_states import ANA, VERSIONS, at, fleet, numbered, onward, serving, write
+from tests.kit.router.route_states import ANA, VERSIONS, at, fleet, numbered, onward, serving, write
 
 GERMANS = Rule("germans", (Condition("country", Operator.EQUALS, ("DE",)),), "c")
 ALL_READY = fleet("d1", "d2", "d3")

@@ -11,7 +11,7 @@ from headrace_router.data.routes.decisions.splitting import POINTS
 from headrace_router.data.routes.table import table_of
 from headrace_servicekit.errors import InvalidArgument
 
-from tests.kit.control import resolved_version
+from tests.kit.router.fake_control import resolved_version
 
 
 def proto(variant: str = "next", share: float = 0.25, names: tuple[str, ...] = ("stable", "next")) -> route_pb2.Route:

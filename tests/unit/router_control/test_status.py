@@ -10,7 +10,19 @@ from headrace_router.control.decisions.readiness import Fleet, Held, Needed, Pha
 from headrace_router.control.decisions.states import RouteState
 from headrace_router.control.decisions.status import Condition, Status, status_of
 
-from tests.kit.route_states import LIMITS, START, at, fleet, numbered, onward, registered, seen, serving, split, write
+from tests.kit.router.route_states import (
+    LIMITS,
+    START,
+    at,
+    fleet,
+    numbered,
+    onward,
+    registered,
+    seen,
+    serving,
+    split,
+    write,
+)
 
 V2 = Needed("v2", "d2", "default")
 

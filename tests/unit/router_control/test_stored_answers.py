@@ -19,7 +19,7 @@ from headrace_router.control.decisions.stored_answers import (
 )
 from headrace_servicekit.errors import Aborted, PreconditionFailed
 
-from tests.kit.route_states import (
+from tests.kit.router.route_states import (
     LIMITS,
     START,
     fleet,

@@ -13,13 +13,13 @@ from headrace_router.control.presence.servicer import ControlServicer
 from headrace_router.control.routes.contracts import Contracts
 from headrace_router.control.routes.writing import Declaration, Writing
 from headrace_router.control.state.waits import Waits
-from headrace_router.control.storage.memory import MemoryStore
 from headrace_router.control.storage.store import News
 from headrace_servicekit.errors import PreconditionFailed
 from headrace_servicekit.testing import FakeClock, eventually
 
-from tests.kit.control_planes import MODEL, STORED, VERSIONS, ControlPlane
-from tests.kit.route_states import split
+from tests.kit.router.control_planes import MODEL, STORED, VERSIONS, ControlPlane
+from tests.kit.router.memory_store import MemoryStore
+from tests.kit.router.route_states import split
 
 
 @pytest.fixture

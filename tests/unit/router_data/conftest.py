@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.digits import V1
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.router.digits import V1
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ from headrace_router.data.served import ServedVersion
 from headrace_servicekit.errors import Code, DeadlineExceeded, ServiceError
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher, in_parts, silent
-from tests.kit.control import lookup, resolved_version
-from tests.kit.looking import BATCH, Bench, outputs
-from tests.kit.looking import error_of as failed
-from tests.kit.pools import pools_of, work
+from tests.kit.batcher.fake_batcher import FakeBatcher, in_parts, silent
+from tests.kit.router.fake_control import lookup, resolved_version
+from tests.kit.router.lookup_bench import BATCH, Bench, outputs
+from tests.kit.router.lookup_bench import error_of as failed
+from tests.kit.router.pools import pools_of, work
 
 DECOUPLED = resolved_version("digits", "v1")
 DECOUPLED.contract.decoupled = True

@@ -19,11 +19,11 @@ from headrace_router.data.reporting.decisions.batches import (
 )
 from headrace_router.data.reporting.decisions.recording import Record
 
-from tests.kit.control import resolved_version
-from tests.kit.digits import ROW, V1
-from tests.kit.ingest import Recorded, recorded
-from tests.kit.recording import OUTPUTS, record, spec, table_with
-from tests.kit.served_from import PRECOMPUTED
+from tests.kit.monitor.fake_ingest import Recorded, recorded
+from tests.kit.router.answer_sources import PRECOMPUTED
+from tests.kit.router.digits import ROW, V1
+from tests.kit.router.fake_control import resolved_version
+from tests.kit.router.recording import OUTPUTS, record, spec, table_with
 
 NAME = ("BYTES", [1], b"\3\0\0\0Eva")
 AGE = ("FP32", [1], struct.pack("<f", 30))

@@ -14,7 +14,7 @@ from headrace_router.data.batchers import frames
 from headrace_router.data.batchers.members import batcher_channel
 from headrace_servicekit.testing import eventually
 
-from tests.kit.pools import connected, pools_of, submitted
+from tests.kit.router.pools import connected, pools_of, submitted
 
 # Bytes that protobuf refuses, and bytes that it takes, where an answer names a request of somebody else.
 NONSENSE = [

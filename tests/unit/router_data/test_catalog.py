@@ -13,7 +13,7 @@ from headrace_router.data.telemetry.counters import Counters
 from headrace_servicekit.errors import NotFound, ServiceError, Unavailable
 from headrace_servicekit.identity import INTERNAL, Identity
 
-from tests.kit.control import resolved_version, table
+from tests.kit.router.fake_control import resolved_version, table
 
 WORDS = [
     tensor_pb2.TensorSpec(name="words", datatype="BYTES", shape=[-1]),

@@ -18,7 +18,7 @@ from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.bytes_tensors import encoded_texts
+from tests.kit.models.bytes_tensors import encoded_texts
 
 USER, ITEM = Spec("user", "FP32", (3,)), Spec("item", "INT64", ())
 WORDS = Spec("words", "BYTES", (-1,), optional=True)

@@ -10,9 +10,9 @@ from headrace_router.data.contract import contract_of
 from headrace_router.data.outputs import KnownForms
 from headrace_servicekit.errors import Code, InvalidArgument, Unavailable
 
-from tests.kit.batcher import Behaviour, FakeBatcher, echoing, refusing
-from tests.kit.digits import V1
-from tests.kit.pools import pools_of, work
+from tests.kit.batcher.fake_batcher import Behaviour, FakeBatcher, echoing, refusing
+from tests.kit.router.digits import V1
+from tests.kit.router.pools import pools_of, work
 
 
 async def two_rows(batcher: FakeBatcher, request: batcher_pb2.InferRequest) -> batcher_pb2.InferResponse:

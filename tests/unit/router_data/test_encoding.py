@@ -12,9 +12,9 @@ from headrace_router.data.reporting.decisions.sampling import Sampling
 from headrace_router.data.reporting.encoding import BATCH_BYTES, BATCH_ROWS, MAX_RECORD_BYTES, Encoder
 from headrace_servicekit.coordination.wakeup import Wakeup
 
-from tests.kit.control import resolved_version
-from tests.kit.digits import ROW
-from tests.kit.recording import answered, spec, table_with
+from tests.kit.router.digits import ROW
+from tests.kit.router.fake_control import resolved_version
+from tests.kit.router.recording import answered, spec, table_with
 
 MIB = 1024 * 1024
 IMAGES = table_with(resolved_version("images", "v1", inputs=[spec("x", "UINT8", -1)]))

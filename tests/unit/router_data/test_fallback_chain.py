@@ -16,8 +16,8 @@ from headrace_servicekit.errors import Code, InvalidArgument, ServiceError, Unav
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.digits import V2
-from tests.kit.fallback_chain import (
+from tests.kit.router.digits import V2
+from tests.kit.router.fallback_chain import (
     BROKEN,
     HEALTHY,
     NAN,
@@ -30,7 +30,7 @@ from tests.kit.fallback_chain import (
     resolved,
     told,
 )
-from tests.kit.fallback_steps import backup, by_entity, constant, stale, step
+from tests.kit.router.fallback_steps import backup, by_entity, constant, stale, step
 
 FALLS_BACK = {Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.UNKNOWN}
 CODES = sorted(set(Code) - {Code.OK})

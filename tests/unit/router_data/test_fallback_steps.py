@@ -10,9 +10,9 @@ from headrace_router.data.routes.decisions.fallback_steps import Backup, Given, 
 from headrace_router.data.routes.table import table_of
 from headrace_servicekit.identity import Identity
 
-from tests.kit.control import resolved_version, table
-from tests.kit.digits import V1, V2
-from tests.kit.fallback_steps import with_steps
+from tests.kit.router.digits import V1, V2
+from tests.kit.router.fake_control import resolved_version, table
+from tests.kit.router.fallback_steps import with_steps
 
 FallbackStep, ResolvedFallbackStep = route_pb2.FallbackStep, control_pb2.ResolvedFallbackStep
 GONE = ResolvedFallbackStep.ResolvedBackup(digest="ff")

@@ -6,9 +6,9 @@ import pytest
 from headrace_router.data.fallbacks.decisions.step_choice import CANNOT
 from headrace_servicekit.errors import ServiceError
 
-from tests.kit.digits import V2
-from tests.kit.fallback_chain import HEALTHY, ZERO, Outcome, World, fallen_back, told
-from tests.kit.fallback_steps import backup, stale
+from tests.kit.router.digits import V2
+from tests.kit.router.fallback_chain import HEALTHY, ZERO, Outcome, World, fallen_back, told
+from tests.kit.router.fallback_steps import backup, stale
 
 
 async def test_with_too_little_time_left_the_primary_is_not_tried():

@@ -11,7 +11,7 @@ from headrace_servicekit.errors import InvalidArgument, NotFound, ResourceExhaus
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.framing import frame
+from tests.kit.wire.framing import frame
 
 MOST = 1000
 

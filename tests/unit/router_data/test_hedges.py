@@ -10,9 +10,9 @@ from headrace_router.data.batchers.work import Work
 from headrace_router.data.routes.decisions.fallback_steps import Hedge
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher, after, echoing, held, refusing, silent
-from tests.kit.digits import V1
-from tests.kit.pools import connected, number_of, one_by_one, pools_of, submitted, where, work
+from tests.kit.batcher.fake_batcher import FakeBatcher, after, echoing, held, refusing, silent
+from tests.kit.router.digits import V1
+from tests.kit.router.pools import connected, number_of, one_by_one, pools_of, submitted, where, work
 
 
 def hedged(pools: Pools, count: int = 1, delay_s: float | None = 0.02) -> list[Work]:

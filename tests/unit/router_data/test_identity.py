@@ -13,12 +13,12 @@ from headrace_servicekit.errors import PermissionDenied, ResourceExhausted, Serv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit import identity_provider
-from tests.kit.bad_tokens import BAD_TOKENS, MakeToken
-from tests.kit.identity_provider import IdentityProvider
-from tests.kit.issuer import Issuer
-from tests.kit.token_rows import NO_SCOPE, ROWS, Row
-from tests.kit.token_variants import claims, signed
+from tests.kit.identity import provider
+from tests.kit.identity.bad_tokens import BAD_TOKENS, MakeToken
+from tests.kit.identity.issuer import Issuer
+from tests.kit.identity.provider import IdentityProvider
+from tests.kit.identity.token_rows import NO_SCOPE, ROWS, Row
+from tests.kit.identity.token_variants import claims, signed
 
 ISSUED_BY = Issuer()
 RULES = Rules(ISSUER, AUDIENCE)
@@ -275,7 +275,7 @@ def test_keys_that_cannot_be_read_are_an_error(text: str):
 
 
 PROVIDER = IdentityProvider()
-ITS_RULES = Rules(identity_provider.ISSUER, identity_provider.AUDIENCE)
+ITS_RULES = Rules(provider.ISSUER, provider.AUDIENCE)
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
@@ -286,7 +286,7 @@ def test_a_provider_signs_with_either_algorithm_and_lists_keys_for_other_purpose
 
 
 def test_the_key_says_what_a_token_was_signed_with():
-    elsewhere = Rules(identity_provider.ISSUER, identity_provider.AUDIENCE)
+    elsewhere = Rules(provider.ISSUER, provider.AUDIENCE)
     _, rsa, ec = PROVIDER.keys
     token = PROVIDER.token("ada", ["predict"], algorithm="ES256").encode()
     # The same key ids, the other way round.

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
-from tests.kit.bytes_tensors import encoded_texts
+from tests.kit.models.bytes_tensors import encoded_texts
 
 _pb2: Any = service_pb2
 Y = (Spec("y", "FP32", ()),)

@@ -10,8 +10,19 @@ from headrace_router import stored_answers
 from headrace_router.data.messages import ServedFrom
 from headrace_servicekit.errors import Code
 
-from tests.kit.control import lookup, resolved_version
-from tests.kit.looking import BATCH, DOWN, ONE, THREE, TWO, WINDOWS, Bench, encoded_outputs, error_of, outputs
+from tests.kit.router.fake_control import lookup, resolved_version
+from tests.kit.router.lookup_bench import (
+    BATCH,
+    DOWN,
+    ONE,
+    THREE,
+    TWO,
+    WINDOWS,
+    Bench,
+    encoded_outputs,
+    error_of,
+    outputs,
+)
 
 
 async def test_an_answer_is_computed_once_and_then_remembered():

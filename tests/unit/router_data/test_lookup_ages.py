@@ -14,9 +14,9 @@ from headrace_router.data.refusals import deadline_exceeded
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control import lookup
-from tests.kit.digits import row
-from tests.kit.looking import DOWN, ONE, THREE, TWO, WINDOWS, Bench, error_of, outputs
+from tests.kit.router.digits import row
+from tests.kit.router.fake_control import lookup
+from tests.kit.router.lookup_bench import DOWN, ONE, THREE, TWO, WINDOWS, Bench, error_of, outputs
 
 
 async def test_past_its_time_an_answer_is_computed_anew():

@@ -12,9 +12,9 @@ from headrace_router import stored_answers
 from headrace_router.data.messages import ServedFrom
 from headrace_servicekit.errors import Code
 
-from tests.kit.control import INCARNATION, lookup, resolved_version
-from tests.kit.digits import V1
-from tests.kit.looking import BATCH, ONE, TWO, Bench, encoded_outputs, error_of, outputs
+from tests.kit.router.digits import V1
+from tests.kit.router.fake_control import INCARNATION, lookup, resolved_version
+from tests.kit.router.lookup_bench import BATCH, ONE, TWO, Bench, encoded_outputs, error_of, outputs
 
 
 class TestPrecomputed:

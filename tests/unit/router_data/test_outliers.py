@@ -8,9 +8,9 @@ from headrace_router.data.batchers.decisions.outliers import FIRST_S, IN_A_ROW, 
 from headrace_router.data.batchers.pools import Pools
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import Behaviour, after, echoing, held, refusing, silent
-from tests.kit.digits import V1
-from tests.kit.pools import number_of, one_by_one, pools_of, replica_of, submitted, where
+from tests.kit.batcher.fake_batcher import Behaviour, after, echoing, held, refusing, silent
+from tests.kit.router.digits import V1
+from tests.kit.router.pools import number_of, one_by_one, pools_of, replica_of, submitted, where
 
 
 def ejected(pools: Pools) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from headrace_runtime.pipelines.graph import Combiner, Kind, ModelStep, Output, Pipeline, Source, Step
 from headrace_servicekit.errors import Code
 
-from tests.kit.pipeline_runs import Behaviour, Composed, Ended, edges, member
+from tests.kit.router.pipeline_runs import Behaviour, Composed, Ended, edges, member
 
 ROWS = np.arange(8, dtype=np.float32).reshape(2, 4)
 DEAD = Behaviour(needs_s=math.inf)

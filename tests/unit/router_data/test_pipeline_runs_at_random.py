@@ -12,8 +12,8 @@ from headrace_servicekit.errors import Code
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.pipeline_runs import Behaviour, Composed, edges, member
-from tests.kit.pipelines import execute
+from tests.kit.router.pipeline_runs import Behaviour, Composed, edges, member
+from tests.kit.router.pipelines import execute
 
 ROWS = np.linspace(-1, 2, 12, dtype=np.float32).reshape(3, 4)
 COUNTRIES = ("ch", "fr", "it", "")

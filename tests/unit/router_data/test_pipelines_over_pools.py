@@ -15,9 +15,9 @@ from headrace_runtime.pipelines.graph import Combiner, Kind, ModelStep, Output, 
 from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.pipeline_runs import Composed, edges, member
-from tests.kit.pools import pools_of
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.router.pipeline_runs import Composed, edges, member
+from tests.kit.router.pools import pools_of
 
 ROW = {"x": np.array([[1, 2, 3, 4]], np.float32)}
 REQUESTS = 80

@@ -11,8 +11,8 @@ from headrace_router.data.routes.table import table_of
 from headrace_router.data.served import REQUEST, Plan
 from headrace_runtime.pipelines.graph import Combiner, Kind, ModelStep, Output, Pipeline, Source, Step
 
-from tests.kit.control import table
-from tests.kit.pipeline_runs import Composed, edges, member
+from tests.kit.router.fake_control import table
+from tests.kit.router.pipeline_runs import Composed, edges, member
 
 PIPELINE = Pipeline(
     (

@@ -14,9 +14,9 @@ from headrace_router.data.batchers.work import Work
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher, echoing, held, refusing, silent
-from tests.kit.digits import V1
-from tests.kit.pools import connected, pools_of, replica_of, submitted
+from tests.kit.batcher.fake_batcher import FakeBatcher, echoing, held, refusing, silent
+from tests.kit.router.digits import V1
+from tests.kit.router.pools import connected, pools_of, replica_of, submitted
 
 
 def addresses_of(pools: Pools) -> list[str]:

@@ -13,10 +13,10 @@ from headrace_router.data.batchers.work import Attempt, Work
 from headrace_servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher, echoing, held, refusing, silent
-from tests.kit.digits import row
-from tests.kit.garbage import instances, no_collection
-from tests.kit.pools import connected, pools_of, submitted, work
+from tests.kit.batcher.fake_batcher import FakeBatcher, echoing, held, refusing, silent
+from tests.kit.router.digits import row
+from tests.kit.router.garbage import instances, no_collection
+from tests.kit.router.pools import connected, pools_of, submitted, work
 
 
 async def test_what_is_ready_in_one_turn_travels_in_one_frame(batcher):

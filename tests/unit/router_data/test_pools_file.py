@@ -13,8 +13,8 @@ from headrace_router.data.settings import parse_pools_file
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.pools import connected, pools_of, submitted
+from tests.kit.batcher.fake_batcher import FakeBatcher
+from tests.kit.router.pools import connected, pools_of, submitted
 
 
 def target_of(batcher: FakeBatcher) -> Target:

@@ -32,10 +32,10 @@ from headrace_servicekit.errors import Code, DeadlineExceeded, ServiceError
 from headrace_servicekit.identity import Identity
 from structlog.testing import capture_logs
 
-from tests.kit.control import resolved_version
-from tests.kit.fallback_steps import constant
-from tests.kit.garbage import instances, no_collection
-from tests.kit.looking import Bench, outputs
+from tests.kit.router.fake_control import resolved_version
+from tests.kit.router.fallback_steps import constant
+from tests.kit.router.garbage import instances, no_collection
+from tests.kit.router.lookup_bench import Bench, outputs
 
 CRASHED = batcher_pb2.InferResponse(code=int(Code.UNAVAILABLE), reason="BACKEND_CRASHED")
 DECOUPLED = resolved_version("digits", "v1")

@@ -19,8 +19,8 @@ from headrace_servicekit.testing import eventually
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from tests.kit.rate_limits import SharedBuckets, limit
-from tests.kit.virtual_time import virtual_loop
+from tests.kit.router.rate_limits import SharedBuckets, limit
+from tests.kit.router.virtual_time import virtual_loop
 
 
 class Limited:

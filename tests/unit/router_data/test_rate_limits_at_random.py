@@ -11,8 +11,8 @@ from headrace_router.data.rate_limits.decisions.limits import Outage, RateLimits
 from headrace_router.data.rate_limits.limiting import RateLimiter
 from headrace_servicekit.errors import ResourceExhausted, Unavailable
 
-from tests.kit.rate_limits import SharedBuckets, limit
-from tests.kit.virtual_time import virtual_loop
+from tests.kit.router.rate_limits import SharedBuckets, limit
+from tests.kit.router.virtual_time import virtual_loop
 
 PER_S, BURST, STEPS = 50.0, 20.0, 400
 LIMITS = [

@@ -18,10 +18,10 @@ from headrace_router.data.served import RecordedStep
 from headrace_runtime.pipelines.graph import Combiner, GraphStep, Kind, ModelStep, Output, Pipeline, Source, Step
 from headrace_servicekit.errors import Code
 
-from tests.kit.control import table
-from tests.kit.ingest import Recorded, recorded
-from tests.kit.pipeline_runs import Behaviour, Composed, edges, member
-from tests.kit.recording import answered, encoded
+from tests.kit.monitor.fake_ingest import Recorded, recorded
+from tests.kit.router.fake_control import table
+from tests.kit.router.pipeline_runs import Behaviour, Composed, edges, member
+from tests.kit.router.recording import answered, encoded
 
 ROWS = np.arange(8, dtype=np.float32).reshape(2, 4)
 # A graph normalises what two models take; one of them takes the request as it came, too.

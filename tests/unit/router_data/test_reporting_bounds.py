@@ -13,9 +13,9 @@ from headrace_router.data.reporting.decisions.recording import RECORD_BYTES, WAK
 from headrace_router.data.reporting.decisions.sampling import CALM_S, SAVED_S, Sampling
 from headrace_router.data.routes.decisions.splitting import POINTS, point_of
 
-from tests.kit.control import resolved_version
-from tests.kit.digits import ROW
-from tests.kit.recording import answered, spec, table_with
+from tests.kit.router.digits import ROW
+from tests.kit.router.fake_control import resolved_version
+from tests.kit.router.recording import answered, spec, table_with
 
 MIB = 1024 * 1024
 

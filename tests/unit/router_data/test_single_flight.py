@@ -15,8 +15,8 @@ from headrace_router.data.refusals import deadline_exceeded
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit.garbage import instances, no_collection
-from tests.kit.looking import ONE, TWO, WINDOWS, Bench, error_of, outputs
+from tests.kit.router.garbage import instances, no_collection
+from tests.kit.router.lookup_bench import ONE, TWO, WINDOWS, Bench, error_of, outputs
 
 
 async def test_a_thousand_requests_of_one_key_are_one_execution():

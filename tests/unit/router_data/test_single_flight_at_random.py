@@ -11,8 +11,8 @@ from headrace_router.data.refusals import deadline_exceeded
 from headrace_servicekit.errors import Code, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control import lookup
-from tests.kit.looking import Bench
+from tests.kit.router.fake_control import lookup
+from tests.kit.router.lookup_bench import Bench
 
 STEPS = 120
 # So many unknown answers, and the store is not waited for by who is alone (`at_once.py`).

@@ -13,9 +13,9 @@ from headrace_router.data.timing import Marks
 from headrace_servicekit.errors import Code, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control import lookup
-from tests.kit.digits import ROW
-from tests.kit.looking import Bench, outputs
+from tests.kit.router.digits import ROW
+from tests.kit.router.fake_control import lookup
+from tests.kit.router.lookup_bench import Bench, outputs
 
 ONE, TWO, THREE = (bytes([number, 0, 0, 0]) for number in (1, 2, 3))
 DOWN = Unavailable("down", reason="NO_BACKEND")

@@ -17,10 +17,10 @@ from headrace_router.data.messages import ServedFrom
 from headrace_router.data.routes.table import table_of
 from headrace_runtime.pipelines.graph import Combiner, Kind, ModelStep, Output, Pipeline, Source, Step
 
-from tests.kit.control import INCARNATION, table
-from tests.kit.looking import ONE, TWO, Bench
-from tests.kit.pipeline_runs import Behaviour, Composed, edges, member
-from tests.kit.recording import answered
+from tests.kit.router.fake_control import INCARNATION, table
+from tests.kit.router.lookup_bench import ONE, TWO, Bench
+from tests.kit.router.pipeline_runs import Behaviour, Composed, edges, member
+from tests.kit.router.recording import answered
 
 ROW = np.arange(4, dtype=np.float32).reshape(1, 4)
 # The first step is kept for a minute; the second takes what it gives, and is not kept.

@@ -7,8 +7,8 @@ from headrace_router.data.routes.tables import Tables
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.control import INCARNATION, resolved_version, table
-from tests.kit.digits import V1, V2
+from tests.kit.router.digits import V1, V2
+from tests.kit.router.fake_control import INCARNATION, resolved_version, table
 
 PRESENT = route_pb2.Condition(attribute="a", present=True)
 

@@ -8,7 +8,7 @@ from headrace_router.data.rate_limits.decisions.share import AHEAD_S, KEEP_S
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.rate_limits import admitted, limit
+from tests.kit.router.rate_limits import admitted, limit
 
 RATES = st.builds(Rate, st.floats(0.001, 100_000.0), st.floats(1.0, 1_000_000.0))
 STEPS = st.lists(st.tuples(st.floats(0.0, 10.0), st.integers(0, 10_000)), min_size=1, max_size=40)

@@ -12,7 +12,7 @@ from headrace_router.data.protocols.values import MAX_VIOLATIONS, WrongValues, d
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.bytes_tensors import encoded_texts
+from tests.kit.models.bytes_tensors import encoded_texts
 
 NUMPY = {
     "BOOL": np.bool_, "UINT8": np.uint8, "UINT16": np.uint16, "UINT32": np.uint32, "UINT64": np.uint64,

@@ -11,7 +11,7 @@ from headrace_runtime.pipelines.graph import Combiner, Edge, GraphStep, Kind, Ou
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.pipelines import NUMPY, onnx_run
+from tests.kit.router.pipelines import NUMPY, onnx_run
 
 KINDS = [kind for kind in Kind if kind is not Kind.SWITCH]
 

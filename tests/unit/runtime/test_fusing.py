@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from tests.kit import onnx_models
-from tests.kit.pipelines import execute, onnx_run
+from tests.kit.models import onnx_models
+from tests.kit.router.pipelines import execute, onnx_run
 
 FILES = {
     "double": onnx_models.identity(3),

@@ -11,9 +11,10 @@ from headrace_runtime.contract import from_proto
 from headrace_runtime.shapes import FIXED, layout_of
 from headrace_servicekit.testing import eventually
 
-from tests.kit import hostile_models, onnx_models
-from tests.kit.backends import Rig
-from tests.kit.onnx_models import TinyModel
+from tests.kit.hostile import slow_models
+from tests.kit.models import onnx_models
+from tests.kit.models.backends import Rig
+from tests.kit.models.onnx_models import TinyModel
 
 
 @pytest.fixture
@@ -45,9 +46,7 @@ async def test_what_loads_raises_nothing(stored):
 @pytest.mark.parametrize(
     ("model", "budget", "why"),
     [
-        pytest.param(
-            hostile_models.billion_laughs(), LoadBudget(cpu_s=1.0), "more than 1 s of a proc", id="never ends"
-        ),
+        pytest.param(slow_models.billion_laughs(), LoadBudget(cpu_s=1.0), "more than 1 s of a proc", id="never ends"),
         pytest.param(onnx_models.linear(), LoadBudget(memory_bytes=2**20), "more memory than it may", id="no memory"),
         pytest.param(
             TinyModel(b"nothing", onnx_models.linear().contract, dict), LoadBudget(), "(?i)protobuf", id="text"
@@ -62,7 +61,7 @@ async def test_what_does_not_load_within_its_limits_says_why(stored, model, budg
 
 
 async def test_a_load_that_is_cancelled_leaves_no_process_within_a_second(stored):
-    path = stored(hostile_models.billion_laughs())
+    path = stored(slow_models.billion_laughs())
     trial = asyncio.create_task(try_loading(path, LoadBudget()))
     await eventually(lambda: processes_about(path))
     trial.cancel()

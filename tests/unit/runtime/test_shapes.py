@@ -24,7 +24,7 @@ from headrace_runtime.shapes import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.bytes_tensors import encoded_texts
+from tests.kit.models.bytes_tensors import encoded_texts
 
 FEATURES = TensorSpec("features", "FP32", (4,))
 NAMES = TensorSpec("names", "BYTES", (2,))

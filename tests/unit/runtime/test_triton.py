@@ -14,7 +14,7 @@ from headrace_runtime.backends.triton_repository import Repository
 from headrace_servicekit.http2.channel import Channel
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tests.kit.batching import X_TO_Y
+from tests.kit.batcher.scripted_backend import X_TO_Y
 
 _pb: Any = service_pb2
 

@@ -10,7 +10,7 @@ from headrace_scaling.simulation.service_curves import ServiceCurve
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import Trace
 
-from tests.kit.queue_simulation import Sender, simulate
+from tests.kit.batcher.queue_simulation import Sender, simulate
 
 SLO_S = 0.1
 SECONDS = 8

@@ -12,7 +12,7 @@ from headrace_scorer.decisions.jobs import Event, Job, Manifest, Plan, Progress,
 from headrace_scorer.decisions.lineage import run_event, run_id
 from headrace_scorer.decisions.specs import Location, Source, Spec
 
-from tests.kit.lineage import plain, rebuilt
+from tests.kit.registry.lineage import plain, rebuilt
 
 NOW = datetime(2026, 11, 29, 2, 0, tzinfo=UTC)
 STORE = UUID(int=7)

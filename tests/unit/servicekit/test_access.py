@@ -5,7 +5,7 @@ from headrace_servicekit.access import Access, ModelCheck, access_of, reader
 from headrace_servicekit.errors import NotFound
 from headrace_servicekit.identity import Identity
 
-from tests.kit.toy import SERVICE, Note
+from tests.kit.servicekit.toy import SERVICE, Note
 
 
 @pytest.mark.parametrize(

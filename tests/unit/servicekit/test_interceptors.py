@@ -15,7 +15,7 @@ from headrace_servicekit.metrics import RpcMetrics
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from tests.kit.toy import SERVICE, Note, handlers
+from tests.kit.servicekit.toy import SERVICE, Note, handlers
 
 
 class _Context:

@@ -10,7 +10,7 @@ from headrace_stack.ports import Ports
 from headrace_stack.replicas import Replicas
 from headrace_stack.settings import DataPlane, StackSettings
 
-from tests.kit.topology import CHECKOUT, services
+from tests.kit.deployment.topology import CHECKOUT, services
 
 GRPC, METRICS = description.free_ports(services(), 2)
 EXAMPLE = f"""

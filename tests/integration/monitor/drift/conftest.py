@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from headrace_servicekit.testing import FakeClock
 
-from tests.kit.drifting import START, Registered, features, parquet, plain_name
-from tests.kit.feature_log import feature_log
+from tests.kit.monitor.drift import START, Registered, features, parquet, plain_name
+from tests.kit.monitor.feature_log import feature_log
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from headrace_servicekit.errors import Aborted
 from headrace_servicekit.testing import FakeClock
 from headrace_statistics.references import NumericReference
 
-from tests.kit.drifting import HOUR, START, Replica, features, parquet, plain_name
+from tests.kit.monitor.drift import HOUR, START, Replica, features, parquet, plain_name
 
 ROWS = 1_500
 

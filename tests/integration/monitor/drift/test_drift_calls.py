@@ -23,11 +23,11 @@ from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.s3 import Place
 from headrace_servicekit.testing import eventually
 
-from tests.kit.drifting import parquet
-from tests.kit.monitor import real_monitor
-from tests.kit.onnx_models import classifier
-from tests.kit.predictions import batch, joined, report
-from tests.kit.registry import memory_registry
+from tests.kit.models.onnx_models import classifier
+from tests.kit.monitor.drift import parquet
+from tests.kit.monitor.predictions import batch, joined, report
+from tests.kit.monitor.service import real_monitor
+from tests.kit.registry.service import memory_registry
 
 NAME = "models/fraud/versions/v1"
 BARE = "models/fraud/versions/v2"

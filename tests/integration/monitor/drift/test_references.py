@@ -14,7 +14,7 @@ from headrace_statistics.arrays import floats
 from headrace_statistics.calibration import Calibration
 from headrace_statistics.references import Source
 
-from tests.kit.drifting import HOUR, START, Replica, features, parquet, plain_name
+from tests.kit.monitor.drift import HOUR, START, Replica, features, parquet, plain_name
 
 
 async def test_a_reference_that_comes_late_finds_the_traffic_before_it(log, registered, clock):

@@ -9,7 +9,7 @@ from headrace_monitor.performance.calculator import OutcomeJoiner, PerformanceCa
 from headrace_monitor.performance.decisions.measures import measures
 from headrace_monitor.references.freezing_process import FreezingProcess
 
-from tests.kit.drifting import HOUR, START, Replica, features, parquet, plain_name
+from tests.kit.monitor.drift import HOUR, START, Replica, features, parquet, plain_name
 
 ROWS = 5_000
 

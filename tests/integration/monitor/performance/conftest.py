@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from headrace.monitor.v1 import monitor_pb2_grpc, outcome_pb2_grpc
 
-from tests.kit.labelled import CONTRACT, MODEL, QUICK
-from tests.kit.logged import Logged
-from tests.kit.monitor import real_monitor
-from tests.kit.registry import memory_registry
+from tests.kit.monitor.labelled import CONTRACT, MODEL, QUICK
+from tests.kit.monitor.log_files import Logged
+from tests.kit.monitor.service import real_monitor
+from tests.kit.registry.service import memory_registry
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.testing import eventually
 from sklearn import metrics
 
-from tests.kit.labelled import QUICK, Drawn, error_rate_changes, hours_ago, measured, performance, tell
-from tests.kit.logged import prediction_ids, records
-from tests.kit.monitor import real_monitor
-from tests.kit.onnx_models import classifier
-from tests.kit.predictions import batch, report
-from tests.kit.registry import memory_registry
+from tests.kit.models.onnx_models import classifier
+from tests.kit.monitor.labelled import QUICK, Drawn, error_rate_changes, hours_ago, measured, performance, tell
+from tests.kit.monitor.log_files import prediction_ids, records
+from tests.kit.monitor.predictions import batch, report
+from tests.kit.monitor.service import real_monitor
+from tests.kit.registry.service import memory_registry
 
 
 async def test_the_detector_alarms_on_a_raised_error_rate_of_one_version_and_not_on_as_many_clean_labels(monitor):

@@ -19,9 +19,9 @@ from headrace_monitor.performance.store import PerformanceStore
 from headrace_monitor.references.store import References
 from headrace_servicekit.testing import FakeClock
 
-from tests.kit.feature_log import FeatureLog, feature_log
-from tests.kit.labelled import CONTRACT, NAMES, Drawn
-from tests.kit.logged import Logged
+from tests.kit.monitor.feature_log import FeatureLog, feature_log
+from tests.kit.monitor.labelled import CONTRACT, NAMES, Drawn
+from tests.kit.monitor.log_files import Logged
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ from headrace.monitor.v1 import monitor_pb2, outcome_pb2
 from headrace_servicekit.testing import eventually
 from sklearn import metrics
 
-from tests.kit.labelled import Drawn, hours_ago, measured, performance, tell
-from tests.kit.logged import prediction_ids, records
+from tests.kit.monitor.labelled import Drawn, hours_ago, measured, performance, tell
+from tests.kit.monitor.log_files import prediction_ids, records
 
 
 async def test_a_label_that_comes_seven_days_late_counts_for_its_version_and_its_hour_to_the_digit(monitor):

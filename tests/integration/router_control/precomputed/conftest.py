@@ -6,8 +6,8 @@ import pytest
 from headrace_servicekit.testing import eventually
 from redis.asyncio import Redis
 
-from tests.kit.control_plane import Plane, control_plane
-from tests.kit.registry_feed import RegistryFeed
+from tests.kit.router.control_plane import Plane, control_plane
+from tests.kit.router.registry_feed import RegistryFeed
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.testing import eventually
 from redis.asyncio import Redis
 
-from tests.kit.control_plane import Plane, control_plane
-from tests.kit.publishing import abort, begin, chunk, commit, get, published, read, revert, status, upload
-from tests.kit.refusals import reason_of, refused
-from tests.kit.registry_feed import RegistryFeed, digest_of
-from tests.kit.stored_answers import condition, counts, only
+from tests.kit.clients.refusals import reason_of, refused
+from tests.kit.router.control_plane import Plane, control_plane
+from tests.kit.router.publishing import abort, begin, chunk, commit, get, published, read, revert, status, upload
+from tests.kit.router.registry_feed import RegistryFeed, digest_of
+from tests.kit.router.stored_answers import condition, counts, only
 
 Answers, Publish = precomputed_pb2.PrecomputedAnswers, precomputed_pb2.Publish
 

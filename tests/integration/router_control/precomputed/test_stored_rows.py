@@ -14,11 +14,11 @@ from headrace_stack import snapshot
 from headrace_stack.settings import StackSettings
 from redis.asyncio import Redis
 
-from tests.kit.control_plane import Plane
-from tests.kit.publishing import Publish, abort, begin, chunk, commit, get, published, revert, upload
-from tests.kit.refusals import reason_of
-from tests.kit.registry_feed import RegistryFeed
-from tests.kit.stored_answers import condition, counts, has, is_now, keys, only
+from tests.kit.clients.refusals import reason_of
+from tests.kit.router.control_plane import Plane
+from tests.kit.router.publishing import Publish, abort, begin, chunk, commit, get, published, revert, upload
+from tests.kit.router.registry_feed import RegistryFeed
+from tests.kit.router.stored_answers import condition, counts, has, is_now, keys, only
 
 
 async def test_a_store_that_lost_everything_is_noticed_and_filled_again(plane: Plane, valkey: Redis):

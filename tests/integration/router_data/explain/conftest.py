@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.kit.control import FakeControl, table
-from tests.kit.data_plane import data_plane
-from tests.kit.digits import V1, V2
+from tests.kit.router.data_plane import data_plane
+from tests.kit.router.digits import V1, V2
+from tests.kit.router.fake_control import FakeControl, table
 
 
 @pytest.fixture

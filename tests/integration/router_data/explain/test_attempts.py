@@ -11,14 +11,14 @@ import pytest
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher, echoing, held, refusing
-from tests.kit.control import table
-from tests.kit.data_plane import data_plane
-from tests.kit.digits import V1, V2
-from tests.kit.explained import asking, explain
-from tests.kit.fallback_steps import backup, constant, with_steps
-from tests.kit.refusals import refused
-from tests.kit.served_from import CACHE, FALLBACK, ONLINE
+from tests.kit.batcher.fake_batcher import FakeBatcher, echoing, held, refusing
+from tests.kit.clients.refusals import refused
+from tests.kit.router.answer_sources import CACHE, FALLBACK, ONLINE
+from tests.kit.router.data_plane import data_plane
+from tests.kit.router.digits import V1, V2
+from tests.kit.router.explain_requests import asking, explain
+from tests.kit.router.fake_control import table
+from tests.kit.router.fallback_steps import backup, constant, with_steps
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import uvloop
 from headrace_router.data.explain.store import StoreError, ValkeyStore
 from headrace_servicekit.testing import eventually
 
-from tests.kit.forwarder import Forwarder
+from tests.kit.wire.forwarder import Forwarder
 
 ABORTS = 60
 

@@ -11,15 +11,15 @@ from headrace_router import stored_answers
 from headrace_servicekit.testing import eventually
 from redis.asyncio import Redis
 
-from tests.kit.batcher import refusing
-from tests.kit.control import INCARNATION, table
-from tests.kit.data_plane import data_plane
-from tests.kit.digits import ROW, V1, V2
-from tests.kit.explained import asking, explain
-from tests.kit.predict_requests import predict_request
-from tests.kit.refusals import refused
-from tests.kit.served_from import ONLINE
-from tests.kit.stores import kill_component
+from tests.kit.batcher.fake_batcher import refusing
+from tests.kit.clients.refusals import refused
+from tests.kit.router.answer_sources import ONLINE
+from tests.kit.router.data_plane import data_plane
+from tests.kit.router.digits import ROW, V1, V2
+from tests.kit.router.explain_requests import asking, explain
+from tests.kit.router.fake_control import INCARNATION, table
+from tests.kit.router.predict_requests import predict_request
+from tests.kit.stores.servers import kill_component
 
 
 async def test_any_data_plane_tells_how_an_answer_of_another_came_about(plane, other_plane, batcher):

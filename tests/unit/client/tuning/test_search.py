@@ -13,7 +13,7 @@ from headrace_scaling.simulation.service_curves import ServiceCurve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.queue_simulation import Sender, simulate
+from tests.kit.batcher.queue_simulation import Sender, simulate
 
 OBJECTIVE_S = 0.05
 

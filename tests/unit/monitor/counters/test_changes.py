@@ -13,8 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.kit.counting import CountingPlane, key
-from tests.kit.served_from import CACHE
+from tests.kit.monitor.counting_plane import CountingPlane, key
+from tests.kit.router.answer_sources import CACHE
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 KEYS = (key(), key(served_from=CACHE), key(version="v2"), key(code=14))

@@ -10,7 +10,7 @@ from headrace_monitor.counters.convert import report_of
 from headrace_monitor.counters.decisions.changes import MAX_SERIES
 from headrace_servicekit.errors import InvalidArgument
 
-from tests.kit.counting import CountingPlane, key
+from tests.kit.monitor.counting_plane import CountingPlane, key
 
 
 def request() -> Any:

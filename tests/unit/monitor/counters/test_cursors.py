@@ -22,7 +22,7 @@ from headrace_statistics.sketches.durations import durations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.served_from import ONLINE
+from tests.kit.router.answer_sources import ONLINE
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 MAIN = CountKey("v1", "main", ONLINE, 0, 0)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from tests.kit import topology
+from tests.kit.deployment import topology
 
 PUBLIC = "93.184.216.34"
 SETTING = "TOY_WEBHOOK_ALLOW"
