@@ -11,6 +11,7 @@ unexport VIRTUAL_ENV
 
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -P -m headrace_stack
+STAGES := TEST_WORKERS=$(TEST_WORKERS) $(PYTHON) -m tests.stages
 UV := .headrace/uv/bin/uv
 # On a terminal uv shows its progress; elsewhere one line is enough.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
@@ -21,7 +22,7 @@ TEST_WORKERS ?= 2
 help: ## Show this help
 	@echo "Headrace: model serving behind one port."
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  HEADRACE_BASE_PORT=9080 make up    a second checkout beside the first (default 8080)"
 	@echo "  HEADRACE_PYTHON=/path/to/python    the CPython 3.11 or 3.12 to use"
@@ -160,16 +161,32 @@ lint: .headrace/synced ## Lint, protos, freshness of what is generated, import c
 	$(PYTHON) deploy/class_names.py check
 	PYTHONPATH=deploy/envoy .venv/bin/lint-imports
 
-# Most of a minute on one core: beside lint, so that what takes seconds can be asked often. `make test` asks for both.
+# Most of a minute on one core: beside lint, so that what takes seconds can be asked often. `make test` runs it beside the unit tests.
 .PHONY: types
 types: .headrace/synced ## Types of everything, by basedpyright
 	NODE_OPTIONS="--max-semi-space-size=64 $$NODE_OPTIONS" .venv/bin/basedpyright
 
+TEST_ENVIRONMENT := setup .headrace/mlserver-venv/headrace-ready .headrace/kserve-venv/headrace-ready .headrace/debian/headrace-ready
+
 .PHONY: test
-test: setup .headrace/mlserver-venv/headrace-ready .headrace/kserve-venv/headrace-ready .headrace/debian/headrace-ready lint types ## Everything that must pass: lint, types and all tests, on the real components
-	@.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal $(TESTS) || { failed=$$?; [ $$failed -eq 1 ] || exit $$failed; \
-		echo "What failed is asked once more, with nothing beside it (decision 186):"; \
-		.venv/bin/pytest -n 0 --last-failed --last-failed-no-failures none --maxfail 3 $(TESTS); }
+test: $(TEST_ENVIRONMENT) ## Everything that must pass: lint, types, then unit, integration and end-to-end tests
+	@$(if $(TESTS),.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal $(TESTS),$(STAGES) test)
+
+.PHONY: test-unit
+test-unit: .headrace/synced ## Its second stage: unit tests, and contract tests in memory, beside types
+	@$(STAGES) test unit
+
+.PHONY: test-integration
+test-integration: $(TEST_ENVIRONMENT) ## Its third: single services on real components
+	@$(STAGES) test integration
+
+.PHONY: test-e2e
+test-e2e: $(TEST_ENVIRONMENT) ## Its fourth: the whole stack through the front door
+	@$(STAGES) test e2e
+
+.PHONY: test-all
+test-all: $(TEST_ENVIRONMENT) ## `make test`, then what takes longer or kills something; CONTINUE=1 after a part that failed
+	@$(STAGES) all $(if $(CONTINUE),--continue)
 
 .PHONY: test-statistics
 test-statistics: .headrace/synced ## Simulate the error rates that docs/statistics.md, canaries.md and autoscaling.md state (10 min)
@@ -180,8 +197,8 @@ test-statistics-packages: .headrace/synced ## The same data given to Evidently, 
 	@$(PYTHON) -m tests.statistics.packages
 
 .PHONY: test-faults
-test-faults: setup .headrace/mlserver-venv/headrace-ready .headrace/debian/headrace-ready ## Only the tests that kill, cut off and starve things, with the long ones
-	.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal -m "(faults or long) and not soak and not compose and not recipes" $(TESTS)
+test-faults: $(TEST_ENVIRONMENT) ## Only the tests that kill, cut off and starve things, with the long ones
+	@$(if $(TESTS),.venv/bin/pytest -m "(faults or long) and not soak and not compose and not recipes" $(TESTS),$(STAGES) all faults long)
 
 .PHONY: test-compose
 test-compose: setup .headrace/debian/headrace-ready ## Build the images, start docker-compose.yml, run the demo and a failure round; needs Docker

@@ -19,6 +19,14 @@ elif ".so" not in library or not any(os.path.exists(os.path.join(place, library)
 PYTHON
 }
 
+# Both environments, with Triton's wheel, and what building the filter may fetch.
+needed_mb=2400
+free_mb=$(df -Pk . | awk 'NR == 2 { print int($4 / 1024) }')
+if [ ! -d .venv ] && [ "$free_mb" -lt "$needed_mb" ]; then
+    echo "make setup needs 2.4 GB in $(pwd), and ${free_mb} MB are free there: free some, or clone onto a larger disk." >&2
+    exit 1
+fi
+
 seen=""
 for candidate in ${HEADRACE_PYTHON:-python3.11 python3.12 python3 /usr/bin/python3.11 /usr/bin/python3.12 \
     "$HOME"/.pyenv/versions/3.11.*/bin/python "$HOME"/.pyenv/versions/3.12.*/bin/python}; do

@@ -34,6 +34,7 @@ _NOT_UP = 3
 _STATUS_S = 30.0
 # Of each log.
 _LAST_LINES = 20
+_PIPED_WIDTH = 1000
 _LOST = "routes, models, predictions, outcomes, counts and alerts that are newer than the backup are lost"
 
 
@@ -46,6 +47,11 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _console() -> Console:
+    """Return where messages go; a line that is longer than the terminal is not cut, so that commands can be copied."""
+    return Console(soft_wrap=True)
 
 
 @click.group()
@@ -62,13 +68,13 @@ _only = click.option(
 @_only
 def up(only: Sequence[str]) -> None:
     """Start every component and wait until all are ready."""
-    lifecycle.up(settings.read(), Console(), only)
+    lifecycle.up(settings.read(), _console(), only)
 
 
 @commands.command()
 def down() -> None:
     """Stop every component. Data stay."""
-    lifecycle.down(settings.read(), Console())
+    lifecycle.down(settings.read(), _console())
 
 
 @commands.command()
@@ -86,7 +92,8 @@ def status(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({name: value for name, value in answer.items() if name != "ok"}))
     else:
-        Console().print(table(seen, missing=lacking))
+        # What is read by a program or from a file has no right edge.
+        Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(table(seen, missing=lacking))
     works = seen.phase is Phase.READY and not any(lacking.values())
     sys.exit(0 if works and all(item.state is State.READY for item in seen.components) else 1)
 
@@ -202,7 +209,7 @@ def _ask_to_lose(chosen: settings.StackSettings) -> None:
 def _change(request: Mapping[str, object]) -> None:
     """Have the supervisor change what runs; show how it goes on, and then what has changed."""
     chosen = _running()
-    lifecycle.change(chosen, Console(), request)
+    lifecycle.change(chosen, _console(), request)
 
 
 def _running() -> settings.StackSettings:

@@ -18,6 +18,11 @@ BASE_PORT_SETTING = "HEADRACE_BASE_PORT"
 FREE = range(10_000, 20_000)
 _TRIES = 1000
 
+# Ports from 1024 on to which browsers open no page: "bad ports" of the Fetch standard (https://fetch.spec.whatwg.org/#bad-port).
+_BAD_PORTS = frozenset(
+    {1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, *range(6665, 6670), 6679, 6697, 10080}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Port:
@@ -215,10 +220,15 @@ def taken(ports: Iterable[Port]) -> tuple[Port, ...]:
     return tuple(port for port in ports if not _can_bind(port.number))
 
 
+def is_open_to_browsers(number: int) -> bool:
+    """Return whether browsers open pages on this port, as they do on most."""
+    return number not in _BAD_PORTS
+
+
 def free_base_port(candidates: Iterable[int]) -> int:
     """Return the first candidate from which a block of ports is free; raise OSError when there is none."""
     for base in candidates:
-        if all(_can_bind(base + offset) for offset in range(BLOCK)):
+        if is_open_to_browsers(base) and all(_can_bind(base + offset) for offset in range(BLOCK)):
             return base
     raise OSError("no free block of ports among the candidates")
 

@@ -7,7 +7,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from headrace_stack.ports import HOST, Ports
+from headrace_stack.ports import HOST, Ports, is_open_to_browsers
 from headrace_stack.replicas import Backend, named
 from headrace_stack.snapshot import Phase, Snapshot, State
 
@@ -107,9 +107,12 @@ class Progress:
 def addresses(ports: Ports) -> str:
     """Where to call the stack, to be printed under a stack that is ready."""
     url = ports.front_door_url()
+    console = f"{url}/console/  signed in: .venv/bin/headrace console"
+    if not is_open_to_browsers(ports.base):
+        console = f"browsers refuse port {ports.base}: set HEADRACE_BASE_PORT to another one, {ports.base + 1} say"
     return (
         f"front door  {url}  gRPC, REST and gRPC-Web\n"
-        f"console     {url}/console/  signed in: .venv/bin/headrace console\n"
+        f"console     {console}\n"
         f"token       .venv/bin/headrace token\n"
         f"stop        make down"
     )

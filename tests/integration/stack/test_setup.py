@@ -36,6 +36,23 @@ def test_an_interpreter_that_does_not_fit_is_refused_with_the_reason(tmp_path: P
     assert not (tmp_path / ".headrace").exists()
 
 
+def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(tmp_path: Path):
+    df = tmp_path / "df"
+    df.write_text("#!/bin/sh\necho Filesystem 1024-blocks Used Available\necho tmpfs 61440 0 61440\n")
+    df.chmod(0o755)
+    refused = subprocess.run(
+        ["sh", str(CHECKOUT / "libs" / "stack" / "bootstrap.sh")],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert refused.returncode == 1
+    assert f"needs 2.4 GB in {tmp_path}, and 60 MB are free there" in refused.stderr
+    assert not (tmp_path / ".headrace").exists()
+
+
 def test_no_interpreter_at_all_is_said(tmp_path: Path):
     refused = bootstrap(tmp_path, str(tmp_path / "absent"))
     assert refused.returncode == 1
