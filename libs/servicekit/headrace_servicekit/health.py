@@ -26,6 +26,8 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 CHECK_PERIOD_S = 1.0
+# Until a dependency was well once it is asked sooner: a database gets its schema a moment after the first question.
+FIRST_PERIOD_S = 0.05
 CHECK_TIMEOUT_S = 1.0
 # A dependency that refuses or breaks is away: that counts at once. One that is silent may only be slow, or this machine
 # may be, so what was well stays so until it was silent three times in a row, which is three seconds (decision 233).
@@ -155,12 +157,12 @@ async def serving(health: Health, name: str) -> None:
 
 
 async def poll(health: Health, name: str, probe: Callable[[], Awaitable[object]], clock: Clock) -> None:
-    """Ask `probe` every second, for ever.
+    """Ask `probe` every second, for ever; at first sooner, until it was healthy once.
 
     Healthy is an answer other than False. An exception is unhealthy; so is no answer within a second, three times in a
     row where it was healthy before. The reason is kept.
     """
-    silent = 0
+    silent, period_s = 0, FIRST_PERIOD_S
     while True:
         asked = clock.monotonic()
         try:
@@ -173,8 +175,10 @@ async def poll(health: Health, name: str, probe: Callable[[], Awaitable[object]]
             was_healthy, _ = health.components()[name]
             health.set(name, was_healthy and 0 < silent < SILENT_IN_A_ROW, _reason(error, silent))
         end_if_cancelled()
+        period_s = CHECK_PERIOD_S if health.components()[name][0] else min(period_s, CHECK_PERIOD_S)
         # One that was silent for its second is asked again at once.
-        await clock.sleep(CHECK_PERIOD_S - (clock.monotonic() - asked if silent else 0))
+        await clock.sleep(period_s - (clock.monotonic() - asked if silent else 0))
+        period_s *= 2
 
 
 def _is_silence(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import configparser
+import functools
 import hashlib
 from asyncio import timeout
 from collections.abc import AsyncIterator
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import aioboto3
+import botocore.loaders
+from aiobotocore.session import AioSession
 from aiohttp import ClientPayloadError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -81,7 +84,10 @@ class Bucket:
         self.client: Any = None
 
     async def __aenter__(self) -> Bucket:
-        self._session = aioboto3.Session(**_keys(self._place), region_name=self._place.region)
+        session = AioSession()
+        session.register_component("data_loader", _descriptions())
+        keys, region = _keys(self._place), self._place.region
+        self._session = aioboto3.Session(**keys, region_name=region, botocore_session=session)
         self.client = await self.client_for(self._place.endpoint)
         return self
 
@@ -144,6 +150,12 @@ class Bucket:
         except ClientError as error:
             if http_status(error) != 409:  # another replica has made it meanwhile
                 raise
+
+
+@functools.cache
+def _descriptions() -> Any:
+    """Return what the SDK knows of S3: megabytes of JSON, of which most of a client's cost is, read once a process."""
+    return botocore.loaders.create_loader()
 
 
 def content_md5(content: bytes) -> str:

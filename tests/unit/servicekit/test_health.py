@@ -116,6 +116,34 @@ async def test_polling_follows_answers_and_errors_and_keeps_the_reason():
     assert seen == [(True, ""), (False, "check answered no"), (False, "ConnectionError: refused"), (True, "")]
 
 
+async def test_what_was_never_well_is_asked_sooner_and_what_was_once_each_second():
+    health, clock, asked = Health(), FakeClock(), []
+    health.add("postgres")
+
+    async def probe() -> bool:
+        asked.append(round(clock.monotonic(), 2))
+        return len(asked) == 3
+
+    task = asyncio.create_task(poll(health, "postgres", probe, clock))
+    await clock.advance(4)
+    await ended(task)
+    assert asked == [0, 0.05, 0.15, 1.15, 2.15, 3.15]
+
+
+async def test_what_stays_away_is_asked_each_second_in_the_end():
+    health, clock, asked = Health(), FakeClock(), []
+    health.add("postgres")
+
+    async def probe() -> bool:
+        asked.append(round(clock.monotonic(), 2))
+        return False
+
+    task = asyncio.create_task(poll(health, "postgres", probe, clock))
+    await clock.advance(4)
+    await ended(task)
+    assert asked == [0, 0.05, 0.15, 0.35, 0.75, 1.55, 2.55, 3.55]
+
+
 async def test_a_probe_that_never_answered_is_unhealthy_and_says_so():
     health = Health()
     health.add("postgres")
