@@ -26,9 +26,9 @@ from raised cross join (values ('opened'), ('escalated')) as told (kind)
 """
 
 
-async def test_what_waited_before_the_migration_is_told_after_it_and_goes_with_its_alert(postgres_url):
+async def test_what_waited_before_the_migration_is_told_after_it_and_goes_with_its_alert(second_postgres_url):
     migrations = load_migrations("headrace_monitor.storage.sql")
-    async with Connections(Address(postgres_url), owner="monitor", size=2) as connections:
+    async with Connections(Address(second_postgres_url), owner="monitor", size=2) as connections:
         async with connections.alone() as connection:
             await migrate(connection, [one for one in migrations if one.number < OUTBOX])
         async with connections.transaction() as connection:
