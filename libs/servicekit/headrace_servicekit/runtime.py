@@ -172,7 +172,7 @@ class Runtime(Generic[S]):
         task.add_done_callback(self._loops.discard)
 
     def check(self, name: str, probe: Callable[[], Awaitable[object]], *, required: bool = True) -> None:
-        """Poll a health component each second (`health.poll`): unhealthy when `probe` raises, answers False, or was silent three times.
+        """Poll a health component each second: unhealthy when `probe` raises, answers False, or was silent three times.
 
         A required one must be healthy for the service to be SERVING; others are only reported under their name.
         """
