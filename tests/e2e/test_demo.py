@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from headrace_stack.settings import checkout_of_this_file
 from headrace_stack.testing import held_stack
 
 from examples.story import headrace
+from tests.kit.clients.printed_lines import CHECKOUT, beside, paste, python_line, run_demo
 from tests.kit.stores.servers import home_for_tests
 
-CHECKOUT = checkout_of_this_file()
+# `make test` tells the story once, on the stack that all tests share (test_demo_on_the_stack.py).
+pytestmark = pytest.mark.long
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +29,16 @@ class Demo:
     environment: dict[str, str]
 
     def paste(self, beginning: str) -> str:
-        """Run the printed line that begins so, in bash from the checkout's root, and return what it prints."""
-        (line,) = [line for line in self.second.splitlines() if line.startswith(beginning)]
-        done = subprocess.run(
-            ["bash", "-c", line], cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        """Return what the printed line that begins so prints."""
+        return paste(self.second, beginning, self.environment)
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """Run the demo twice on a fresh stack."""
     with held_stack(home_for_tests(f"demo-{os.getpid()}")) as settings:
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")},
-            "HEADRACE_STATE_DIR": str(settings.home),
-            "PATH": f"{_grpcurl(tmp_path_factory.mktemp('bin'))}{os.pathsep}{os.environ['PATH']}",
-        }
-        yield Demo(_run(environment), _run(environment), environment)
+        environment = beside(settings.home, tmp_path_factory.mktemp("bin"))
+        yield Demo(run_demo(environment), run_demo(environment), environment)
 
 
 def test_the_first_run_registers_promotes_splits_and_promotes_again(demo: Demo) -> None:
@@ -207,7 +198,7 @@ def test_the_printed_curl_line_works(demo: Demo) -> None:
 
 
 def test_the_printed_python_line_works(demo: Demo) -> None:
-    assert "[0 1 2 3 4 5 6 7 8 9] [0 1 2 3 4 5 6 7 8 9] v2" in demo.paste(_python())
+    assert "[0 1 2 3 4 5 6 7 8 9] [0 1 2 3 4 5 6 7 8 9] v2" in demo.paste(python_line())
 
 
 def test_the_printed_grpcurl_line_works(demo: Demo) -> None:
@@ -239,19 +230,6 @@ def test_the_page_for_who_calls_models_works_as_it_is_written(demo: Demo, tmp_pa
     assert (tmp_path / "headrace" / "router" / "v1" / "predict_pb2_grpc.py").is_file()
 
 
-def _run(environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "examples.demo"],
-        cwd=CHECKOUT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=250,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def _rows(printed: str) -> dict[str, dict[str, float]]:
     """Return the columns of numbers of the tables with a row per version that was asked."""
     row = re.compile(r"^ *(v\d)  +[a-z]+ +(\d+) +(\d+) +(\d\.\d+) +([\d.]+) +([\d.]+) +\w+=\d+", re.MULTILINE)
@@ -261,16 +239,3 @@ def _rows(printed: str) -> dict[str, dict[str, float]]:
 
 def _joined(printed: str) -> str:
     return " ".join(printed.split())
-
-
-def _python() -> str:
-    return f"{os.path.relpath(sys.executable, CHECKOUT)} -c"
-
-
-def _grpcurl(folder: Path) -> Path:
-    """Return a folder to search first: with a stand-in for grpcurl, unless the machine has the real one."""
-    if shutil.which("grpcurl") is None:
-        script = folder / "grpcurl"
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{CHECKOUT / "tests/kit/clients/grpcurl.py"}" "$@"\n')
-        script.chmod(0o755)
-    return folder
