@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -14,12 +15,7 @@ from tests.kit.front_door.upstreams import HEALTH_CHECK, GrpcUpstream, grpc_upst
 from tests.kit.identity.issuer import Issuer, write_denied, write_jwks
 
 
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    with edge(tmp_path_factory.mktemp("edge")) as running:
-        yield running
-
-
+@pytest.mark.faults
 async def test_a_service_that_is_gone_is_said_to_be_and_the_others_serve_on(tmp_path: Path):
     with _replaceable(tmp_path) as (door, registry):
         token = door.issuer.token()
@@ -39,35 +35,31 @@ async def test_a_service_that_is_gone_is_said_to_be_and_the_others_serve_on(tmp_
         await eventually(lambda: not _unavailable(door, token), within=5, every=0.05)
 
 
-async def test_without_the_data_plane_the_door_says_that_it_is_closed(tmp_path: Path):
-    with edge(tmp_path) as door:
-        door.behind.router_data.serving = False
+async def test_without_the_data_plane_the_door_says_that_it_is_closed(door: Edge):
+    with _unwell(door.behind.router_data):
         await eventually(lambda: door.http("GET", "/healthz").status_code == 503, within=5, every=0.1)
         assert door.refused(PREDICT, door.issuer.token()).reason == "SERVICE_UNAVAILABLE"
-        door.behind.router_data.serving = True
-        await eventually(lambda: door.http("GET", "/healthz").status_code == 200, within=5, every=0.1)
+    await eventually(lambda: door.http("GET", "/healthz").status_code == 200, within=5, every=0.1)
 
 
-async def test_health_is_asked_where_it_is_bad(tmp_path: Path):
-    with edge(tmp_path) as door:
-        door.behind.router_control.serving = False
-        token = door.issuer.token()
+async def test_health_is_asked_where_it_is_bad(door: Edge):
+    token = door.issuer.token()
+    with _unwell(door.behind.router_control):
         await eventually(lambda: _reason_of(door, GET_ROUTE, token) == "SERVICE_UNAVAILABLE", within=5, every=0.1)
         assert door.call(HEALTH_CHECK, None) == b"\x08\x01"  # whatever it says of itself, it was asked
+    await eventually(lambda: _reason_of(door, GET_ROUTE, token) == "", within=5, every=0.1)
 
 
-async def test_a_console_that_is_not_well_is_asked_all_the_same_and_says_itself_why(tmp_path: Path):
-    with edge(tmp_path) as door:
-        console = door.behind.pages["console"]
-        console.serving = False
+async def test_a_console_that_is_not_well_is_asked_all_the_same_and_says_itself_why(door: Edge):
+    with _unwell(door.behind.pages["console"]):
         await eventually(lambda: "/failed_active_hc" in _health_flags(door, "console"), within=5, every=0.1)
         answer = door.http("GET", "/console/models")
         assert (answer.status_code, answer.json().get("path")) == (503, "/console/models"), "its page, not the door's"
-        console.serving = True
-        await eventually(lambda: _health_flags(door, "console") == "healthy", within=5, every=0.1)
-        assert door.http("GET", "/console/models").status_code == 200
+    await eventually(lambda: _health_flags(door, "console") == "healthy", within=5, every=0.1)
+    assert door.http("GET", "/console/models").status_code == 200
 
 
+@pytest.mark.faults
 async def test_a_replica_that_dies_costs_no_prediction(tmp_path: Path):
     with upstreams() as behind:
         issuer = Issuer()
@@ -154,6 +146,16 @@ def _replaceable(directory: Path) -> Iterator[tuple[Edge, _Replaceable]]:
             yield door, registry
     finally:
         registry.close()
+
+
+@contextlib.contextmanager
+def _unwell(service: Any) -> Iterator[None]:
+    """Let a service say that it is not well until the block ends."""
+    service.serving = False
+    try:
+        yield
+    finally:
+        service.serving = True
 
 
 def _reason_of(door: Edge, path: str, token: str) -> str:
