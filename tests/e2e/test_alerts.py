@@ -23,7 +23,7 @@ from tests.kit.stack.running import RECEIVERS
 from tests.kit.stack.served_models import LINEAR, ROW, Served, request
 
 # What minutes were like is told when they are over: most of the time is waiting for the end of one.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 OPENED, RESOLVED = "headrace.alert.opened", "headrace.alert.resolved"
 MINUTE_S = 150.0

@@ -146,6 +146,7 @@ class TestModels:
 
 
 class TestExpiry:
+    @pytest.mark.long
     def test_a_watch_ends_with_the_token_that_it_began_with(self, served: Served):
         # The front door allows its clock and the issuer's to differ by ten seconds.
         token = served.stack.token("watcher", lifetime=timedelta(seconds=2))

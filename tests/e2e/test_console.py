@@ -64,26 +64,22 @@ def watched(stack: RunningStack, model: Client) -> Iterator[Watched]:
         yield seen
 
 
-def test_every_page_has_a_title_and_asks_nobody_else(stack: RunningStack, watched: Watched):
-    page = watched.page
+def test_every_page_has_a_title_asks_nobody_else_and_axe_finds_nothing_serious_light_or_dark(
+    stack: RunningStack, watched: Watched
+):
+    page, script = watched.page, axe()
+    found = []
     for path in PAGES:
         answer = page.goto(f"{stack.url}/console/{path}")
         assert answer is not None
         assert answer.status == 200, path
         assert page.title().endswith(" · Headrace")
         assert page.locator("h1").count() == 1, path
-    assert watched.errors == []
-
-
-def test_axe_finds_nothing_serious_in_any_page_light_or_dark(stack: RunningStack, watched: Watched):
-    page, script = watched.page, axe()
-    found = []
-    for path in PAGES:
-        page.goto(f"{stack.url}/console/{path}")
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             found += [(path, scheme, *one) for one in serious(page, script)]
     page.emulate_media(color_scheme="light")
+    assert watched.errors == []
     assert found == []
 
 

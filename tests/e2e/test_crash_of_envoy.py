@@ -18,6 +18,8 @@ from tests.kit.front_door.envoy_data_plane import EnvoyPlane, envoy_plane
 from tests.kit.router.digits import DIGITS, V1
 from tests.kit.router.fake_control import FakeControl, table
 
+pytestmark = pytest.mark.faults
+
 CRASHES = 3
 
 

@@ -100,6 +100,7 @@ async def import_s() -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.faults
 async def test_one_that_crashes_is_back_within_a_second_and_a_half_and_the_other_goes_on(
     planes: tuple[EnvoyPlane, EnvoyPlane],
 ):

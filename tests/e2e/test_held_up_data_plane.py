@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher.fake_batcher import FakeBatcher
@@ -29,6 +30,7 @@ uuid_utils.uuid7 = _slowly
 """
 
 
+@pytest.mark.faults
 async def test_readiness_falls_within_five_seconds_other_routes_are_answered_and_it_comes_back(tmp_path: Path):
     held = tmp_path / "held"
     (tmp_path / "site").mkdir()

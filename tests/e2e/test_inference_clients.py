@@ -285,7 +285,7 @@ def test_perf_analyzer_runs_clean(served: Served, protocol: str):
     assert server["Execution count"] <= server["Inference count"] < 800
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "http"])
+@pytest.mark.parametrize("protocol", ["grpc", pytest.param("http", marks=pytest.mark.long)])
 def test_perf_analyzer_measures_the_model_when_it_asks_for_new_answers(served: Served, protocol: str):
     done = perf_analyzer(served, LINEAR, "-i", protocol, "-H", "x-headrace-max-age-ms: 0")
     assert done.stderr == ""
@@ -293,7 +293,7 @@ def test_perf_analyzer_measures_the_model_when_it_asks_for_new_answers(served: S
     assert counted(done).get("Cache hit count", 0) < 100
 
 
-@pytest.mark.parametrize("how", [(), ("--async",)])
+@pytest.mark.parametrize("how", [("--async",), pytest.param((), marks=pytest.mark.long)])
 def test_perf_analyzer_streams_clean(served: Served, how: tuple[str, ...]):
     done = perf_analyzer(served, LINEAR, "-i", "grpc", "--streaming", *how)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -302,7 +302,7 @@ def test_perf_analyzer_streams_clean(served: Served, how: tuple[str, ...]):
     assert counted(done)["Successful request count"] > 300
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "http"])
+@pytest.mark.parametrize("protocol", ["grpc", pytest.param("http", marks=pytest.mark.long)])
 def test_perf_analyzer_says_that_its_random_values_hold_nan(served: Served, protocol: str):
     with Client(served.stack.address, token=served.stack.token) as client:
         serve(client, WIDE, {"1": onnx_models.identity(4096)})

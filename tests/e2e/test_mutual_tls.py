@@ -28,7 +28,8 @@ from tests.kit.stack.running import RunningStack
 from tests.kit.stores.servers import home_for_tests
 from tests.kit.wire.certificates import Authority, Pem
 
-pytestmark = pytest.mark.timeout(300)
+# A stack of its own.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 SERVICES = [prefix.rstrip("_") for prefix in topology.prefixes() if prefix != "FRONT_DOOR_"]
 ANSWERING_RPCS = [one for one in own(topology.services()) if not one.pages]

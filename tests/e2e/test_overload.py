@@ -22,6 +22,7 @@ def assert_told(seen: Row) -> None:
     assert seen.refused > 0, seen
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(180)
 def test_what_is_more_than_a_model_can_do_is_answered_right_or_refused_with_a_time_to_come_again(stack: RunningStack):
     host, _, port = stack.address.rpartition(":")

@@ -19,7 +19,8 @@ from tests.kit.stack.operator import METRICS
 from tests.kit.stack.running import RunningStack
 from tests.kit.stores.servers import home_for_tests
 
-pytestmark = pytest.mark.timeout(300)
+# A stack of its own.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 ROW = {"features": np.zeros((1, 4), np.float32)}
 PROVIDER = IdentityProvider()

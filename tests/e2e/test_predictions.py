@@ -247,6 +247,7 @@ async def test_one_request_id_goes_through_all_hops(caller: Caller):
     assert "compute;dur=" in str(trailers["server-timing"])
 
 
+@pytest.mark.faults
 async def test_the_data_plane_dies_and_serves_again(own_stack: RunningStack, tmp_path: Path):
     await put_into_production(own_stack, tmp_path, "phoenix", CLASSIFIER)
     own_stack.kill("router-control")

@@ -271,6 +271,7 @@ async def test_answers_never_cross_between_callers(plane: EnvoyPlane):
     assert all(await asyncio.gather(*(ask(number) for number in range(1000))))
 
 
+@pytest.mark.faults
 async def test_a_data_plane_that_cannot_start_leaves_the_other_routes_up_and_starts_when_it_can(
     batcher: FakeBatcher, tmp_path: Path
 ):
@@ -293,6 +294,7 @@ async def test_a_data_plane_that_cannot_start_leaves_the_other_routes_up_and_sta
                 await starting.__aexit__(None, None, None)
 
 
+@pytest.mark.faults
 async def test_without_an_app_that_can_be_imported_predictions_go_to_the_services_behind(
     batcher: FakeBatcher, tmp_path: Path
 ):

@@ -25,7 +25,7 @@ from tests.kit.stack.served_models import ROW, register, request, serve
 from tests.kit.stores.servers import home_for_tests
 
 # Starting and ending a stack is the fixture's time, not the test's.
-pytestmark = pytest.mark.timeout(120, func_only=True)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120, func_only=True)]
 
 MODEL = "kept"
 USERS = [f"user-{number}" for number in range(20)]
@@ -112,7 +112,6 @@ def test_down_leaves_no_process_and_the_next_up_finds_everything(stack_of_its_ow
 
 
 @pytest.mark.faults
-@pytest.mark.long
 async def test_when_every_process_is_killed_at_once_the_next_up_finds_everything(stack_of_its_own: RunningStack):
     fill(stack_of_its_own)
     before, running = everything(stack_of_its_own), processes(stack_of_its_own.seen())

@@ -170,6 +170,7 @@ async def test_a_version_that_returns_errors_is_rolled_back_by_itself(judged: Ro
     assert (again.version, again.served_from) == ("v1", predict_pb2.PredictResponse.SERVED_FROM_CACHE)
 
 
+@pytest.mark.long
 async def test_a_blue_green_switch_to_a_broken_version_is_undone_by_itself(judged: Rollouts, served: Served):
     policy = {"strategy": "STRATEGY_BLUE_GREEN", "steps": [{"percent": 100, "dwell": "5s"}]}
     async with Traffic.running(served.stack, JUDGED, rate=RATE / 4) as traffic:
@@ -222,6 +223,7 @@ async def test_a_sticky_rollout_gives_a_user_the_same_version_each_time(rollouts
     assert (await rollouts.over(started.name)).state == pb.Rollout.STATE_ABORTED
 
 
+@pytest.mark.long
 async def test_a_sticky_canary_is_judged_by_how_many_users_met_errors(judged: Rollouts, served: Served):
     async with Traffic.running(served.stack, JUDGED, rate=RATE) as traffic:
         await eventually(lambda: len(traffic.good) > RATE, within=30)

@@ -28,6 +28,8 @@ from tests.kit.wire.framing import frame
 from tests.kit.wire.slow_http2 import MOST_STREAMS, SlowConnection, grpc_headers
 from tests.kit.wire.sockets import connected, is_closed
 
+pytestmark = pytest.mark.faults
+
 MIB = 1024 * 1024
 OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 SMALL = predict_request("small", ("x", "FP32", [1, 4], bytes(16)))
