@@ -48,6 +48,12 @@ async def test_a_file_is_fetched_once_and_read_from_disk_after_that(artifacts: A
     assert path.read_bytes() == MODEL
 
 
+async def test_a_file_that_was_damaged_on_disk_is_fetched_again(artifacts: Artifacts, s3: S3Store):
+    await put_blob(s3, SHA, MODEL)
+    (await artifacts.fetch(SHA)).write_bytes(b"rot")
+    assert (await artifacts.fetch(SHA)).read_bytes() == MODEL
+
+
 async def test_what_is_damaged_in_the_store_is_refused_and_not_kept(artifacts: Artifacts, s3: S3Store, place: Place):
     await put_blob(s3, SHA, b"something else")
     with pytest.raises(ArtifactError, match=f"{SHA} has the SHA-256 .* damaged"):

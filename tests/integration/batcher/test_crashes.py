@@ -14,6 +14,8 @@ from tests.kit.batcher.stream_client import BatcherClient, outputs_of
 from tests.kit.models import onnx_models
 from tests.kit.models.triton_processes import SERVER, STUB, dying_whole, triton_pids
 
+pytestmark = pytest.mark.faults
+
 DEADLINE_US = 60_000_000
 FATAL = np.array([-2], dtype=np.int64)
 

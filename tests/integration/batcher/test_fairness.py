@@ -46,7 +46,7 @@ async def serving(rig: BatcherRig, **changes) -> AsyncIterator[Scene]:
 
 async def test_a_client_that_sent_ten_times_as_much_before_does_not_go_before_another(onnx_rig: BatcherRig):
     async with serving(onnx_rig) as scene:
-        noisy, quiet = scene.requests(400, "noisy"), scene.requests(40, "quiet")
+        noisy, quiet = scene.requests(200, "noisy"), scene.requests(20, "quiet")
         await scene.client.send([request for request, _ in noisy])
         await scene.client.send([request for request, _ in quiet])
         answers = [await answer for _, answer in quiet]

@@ -12,6 +12,7 @@ from tests.kit.batcher.service import BatcherRig
 from tests.kit.batcher.stream_client import BatcherClient
 from tests.kit.hostile import slow_models
 from tests.kit.models import onnx_models
+from tests.kit.models.triton_processes import STUB, triton_pids
 
 CPU_S, ATTEMPT_S = 5.0, 30.0
 # Shorter than usual, so that the test is.
@@ -59,13 +60,17 @@ async def test_a_good_version_wanted_after_six_that_never_load_is_ready_within_o
         await client.infer(good.digest, [np.ones((1, 4), dtype=np.float32)])
 
 
-async def test_a_warm_up_that_never_ends_is_ended_and_keeps_no_other_from_loading(rig: BatcherRig, monkeypatch):
-    monkeypatch.setattr(turns, "ALONE_S", ALONE_S)
-    endless = await rig.version("endless", onnx_models.slow(10**9), max_batch_rows=1)
-    good = await rig.version("zz-good", onnx_models.linear())
-    rig.want(endless, good)
-    bounds = {"load_timeout_s": 8.0, "execution_timeout_s": 4.0}
-    async with rig.running(**bounds) as runtime, BatcherClient.connected(runtime.servers[0].address) as client:
-        await client.until_ready(good.digest, within=8)
-        await rig.until_failed(endless.digest)
+async def test_a_warm_up_that_never_ends_is_ended_in_triton_and_keeps_no_other_from_loading(
+    triton_rig: BatcherRig, monkeypatch
+):
+    monkeypatch.setattr(turns, "ALONE_S", 0.2)
+    endless = await triton_rig.version("endless", onnx_models.slow(10**9), max_batch_rows=1)
+    good = await triton_rig.version("zz-good", onnx_models.linear())
+    triton_rig.want(endless, good)
+    # The good one is not given the time of an attempt of the other.
+    bounds = {"load_timeout_s": 60.0, "execution_timeout_s": 2.0}
+    async with triton_rig.running(**bounds) as runtime, BatcherClient.connected(runtime.servers[0].address) as client:
+        await client.until_ready(good.digest, within=30)
+        await triton_rig.until_failed(endless.digest)
+        await eventually(lambda: not triton_pids(triton_rig.models / "endless--v1", STUB), within=5)
         await client.infer(good.digest, [np.ones((1, 4), dtype=np.float32)])

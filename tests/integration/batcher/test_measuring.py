@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
 from headrace_servicekit.testing import eventually, free_port
@@ -42,17 +43,18 @@ async def measured(registry: Registry) -> dict[str, float]:
 
 
 async def test_latencies_and_parity_of_a_loaded_version_reach_the_registry(
-    rig: BatcherRig, postgres_url: str, tmp_path: Path
+    onnx_rig: BatcherRig, postgres_url: str, tmp_path: Path
 ):
-    async with real_registry(postgres_url, rig.s3, tmp_path) as registry:
-        rig.want(await registered(registry, offset=0.25))
-        async with rig.running(registry_target=registry.target):
+    async with real_registry(postgres_url, onnx_rig.s3, tmp_path) as registry:
+        onnx_rig.want(await registered(registry, offset=0.25))
+        async with onnx_rig.running(registry_target=registry.target):
             found = await eventually(lambda: measured(registry), within=60)
     assert set(found) == {"latency_p50_ms", "latency_p99_ms", "parity_max_abs_diff"}
     assert 0 < found["latency_p50_ms"] <= found["latency_p99_ms"]
     assert abs(found["parity_max_abs_diff"] - 0.25) < 1e-4
 
 
+@pytest.mark.faults
 async def test_what_was_measured_while_the_registry_was_down_is_reported_when_it_is_back(
     onnx_rig: BatcherRig, postgres_url: str, tmp_path: Path
 ):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 from headrace.router.v1 import control_pb2
 from headrace_batcher.loading.memory import held_bytes
 from headrace_servicekit.testing import eventually, free_port
@@ -57,6 +58,7 @@ async def serving(rig: BatcherRig, log: Path, **changes: int) -> AsyncIterator[S
         await process.wait()
 
 
+@pytest.mark.long
 async def test_above_its_limit_a_batcher_gives_up_rollbacks_first_then_fails_what_waits_and_never_what_is_warm(
     triton_rig: BatcherRig, tmp_path: Path
 ):

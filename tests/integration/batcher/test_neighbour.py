@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import pytest
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher.service import BatcherRig
@@ -32,6 +33,7 @@ def announced(client: BatcherClient, digest: str) -> list[bool]:
     return [state.ready for frame in client.frames for state in frame.versions if state.digest == digest]
 
 
+@pytest.mark.faults
 async def test_what_a_triton_lost_that_came_back_is_loaded_once_and_serves_from_then_on(
     triton_rig: BatcherRig, triton_command: Path
 ):

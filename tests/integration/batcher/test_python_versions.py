@@ -26,17 +26,17 @@ class TritonPythonModel:
 """
 
 
-async def test_the_handler_answers_alike_as_code_and_as_a_graph(rig: BatcherRig):
+async def test_the_handler_answers_alike_as_code_and_as_a_graph(onnx_rig: BatcherRig):
     told = graph.weights()
     model = onnx_models.TinyModel(graph.graph(told).SerializeToString(), graph.contract(), lambda _rows: {})
-    as_graph = await rig.version("graph", model)
+    as_graph = await onnx_rig.version("graph", model)
     files = {"model.py": HANDLER, "weights.json": json.dumps(told).encode()}
-    as_code = await rig.python("code", files, graph.contract())
-    rig.want(as_graph, as_code)
+    as_code = await onnx_rig.python("code", files, graph.contract())
+    onnx_rig.want(as_graph, as_code)
     draw = np.random.default_rng(1)
     rows = [draw.normal(size=(9, size)).astype("<f4") for size in (graph.USER, graph.ITEM, graph.CONTEXT)]
     async with (
-        rig.running(allow_code=True) as runtime,
+        onnx_rig.running(allow_code=True) as runtime,
         BatcherClient.connected(runtime.servers[0].address) as client,
     ):
         for version in (as_graph, as_code):
@@ -44,7 +44,7 @@ async def test_the_handler_answers_alike_as_code_and_as_a_graph(rig: BatcherRig)
         answers = [outputs_of(await client.infer(version.digest, rows)) for version in (as_graph, as_code)]
         np.testing.assert_allclose(answers[0]["scores"], answers[1]["scores"], rtol=1e-5)
         np.testing.assert_array_equal(answers[0]["labels"], answers[1]["labels"])
-        reported = next(iter(rig.control.reports.values())).formats
+        reported = next(iter(onnx_rig.control.reports.values())).formats
         assert set(reported) == {registry_pb2.FORMAT_ONNX, registry_pb2.FORMAT_PYTHON, registry_pb2.FORMAT_OIP}
 
 

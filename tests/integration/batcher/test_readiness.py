@@ -48,6 +48,7 @@ async def busy_for(client: BatcherClient, digest: str, seconds: float) -> np.nda
     return np.full((1, 1), int(rounds * seconds / min(took_s)), dtype=np.float32)
 
 
+@pytest.mark.faults
 async def test_a_frozen_triton_is_not_serving_within_five_seconds_and_comes_back_by_itself(triton_rig: BatcherRig):
     version = await triton_rig.version("same", onnx_models.identity())
     triton_rig.want(version)
@@ -73,6 +74,7 @@ async def test_a_frozen_triton_is_not_serving_within_five_seconds_and_comes_back
         assert triton_pids(triton_rig.models) == before
 
 
+@pytest.mark.long
 async def test_a_model_that_computes_without_end_is_not_serving_within_five_seconds_and_comes_back(
     triton_rig: BatcherRig,
 ):
@@ -109,6 +111,7 @@ async def test_an_input_that_never_ends_is_quarantined(triton_rig: BatcherRig):
         assert len(triton_pids(triton_rig.models, STUB)) == 1
 
 
+@pytest.mark.long
 async def test_one_version_that_does_not_answer_is_alone_out_of_service(triton_rig: BatcherRig):
     stuck = await triton_rig.version("stuck", onnx_models.as_long_as_asked(), max_batch_rows=1)
     fine = await triton_rig.version("fine", onnx_models.identity())
@@ -144,6 +147,7 @@ async def test_what_stays_silent_is_started_anew(triton_rig: BatcherRig, program
             await eventually(lambda: runtime.health.ready)
 
 
+@pytest.mark.long
 async def test_a_busy_version_needs_no_probe_and_is_not_taken_for_stuck(triton_rig: BatcherRig):
     """Executions of a second, several deep: every answer is late, none is missing."""
     version = await triton_rig.version("slow", onnx_models.slow(5000), max_batch_rows=1)

@@ -63,6 +63,7 @@ def pid_of(place: Place) -> int:
     return 0
 
 
+@pytest.mark.faults
 async def test_one_that_is_killed_fails_what_it_was_fetching_and_is_started_again(place: Place):
     store = SilentStore()
     async with store.listening() as endpoint, Fetcher(replace(place, endpoint=endpoint)) as fetcher:
@@ -76,6 +77,7 @@ async def test_one_that_is_killed_fails_what_it_was_fetching_and_is_started_agai
         again.cancel()
 
 
+@pytest.mark.faults
 async def test_one_that_does_not_answer_in_time_is_killed_and_the_next_fetches(place: Place, s3: S3Store):
     await put_blob(s3, SHA, MODEL)
     async with Fetcher(replace(place, fetch_timeout_s=0.2), spare_s=0.2) as fetcher:

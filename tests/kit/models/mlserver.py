@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import grpc
 import grpc.aio
 import pytest
 from headrace_servicekit.testing import free_port
 from headrace_stack.foreign_environments import build
 from headrace_stack.settings import checkout_of_this_file
 from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from tests.kit.models.triton import until_live
 
 _START_S = 60.0
 _RUNTIME = checkout_of_this_file() / "deploy" / "mlserver"
@@ -57,8 +58,7 @@ class MLServer:
             self._process = subprocess.Popen(
                 [program, "start", self.repository], env=environment, cwd=self.repository, stdout=log, stderr=log
             )
-        with grpc.insecure_channel(self.address) as channel:
-            grpc.channel_ready_future(channel).result(timeout=_START_S)
+        until_live(self.address, within=_START_S)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to its process."""
@@ -115,8 +115,8 @@ def running_mlserver(directory: Path) -> Iterator[MLServer]:
         server.stop()
 
 
-@pytest.fixture
-def mlserver(tmp_path: Path) -> Iterator[MLServer]:
-    """An MLServer of this test alone."""
-    with running_mlserver(tmp_path) as server:
+@pytest.fixture(scope="module")
+def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLServer]:
+    """An MLServer of a module: a test that ends it starts it again."""
+    with running_mlserver(tmp_path_factory.mktemp("mlserver")) as server:
         yield server

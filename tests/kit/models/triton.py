@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
-from headrace_servicekit.testing import free_port
+from headrace_servicekit.testing import free_port, patience
 from headrace_stack.settings import checkout_of_this_file
 from headrace_stack.triton_environment import build
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 _START_S = 30.0
+_pb: Any = service_pb2  # generated without type stubs
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,7 @@ def running_triton(command: Path, directory: Path, *options: str) -> Iterator[Tr
         process = subprocess.Popen(arguments, stdout=log, stderr=log, process_group=0)
     address = f"127.0.0.1:{port}"
     try:
-        with grpc.insecure_channel(address) as channel:
-            grpc.channel_ready_future(channel).result(timeout=_START_S)
+        until_live(address, within=_START_S)
         yield Triton(address, repository, process)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -64,3 +66,16 @@ def running_triton(command: Path, directory: Path, *options: str) -> Iterator[Tr
             process.wait()
         with contextlib.suppress(ProcessLookupError):  # of a Triton that was killed, processes of Python models stay
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def until_live(address: str, *, within: float) -> None:
+    """Return when a server of the Open Inference Protocol answers.
+
+    By a call that waits: `channel_ready_future` watches the channel in a thread that outlives it, and that ends with an
+    error in the middle of another test when the channel is closed meanwhile.
+    """
+    # Connections of its own: a port that was tried in vain a moment ago is not left alone for seconds.
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 200)]
+    with grpc.insecure_channel(address, options=options) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        stub.ServerLive(_pb.ServerLiveRequest(), timeout=patience(within), wait_for_ready=True)

@@ -174,6 +174,13 @@ def s3_server() -> Iterator[StackSettings]:
 @pytest.fixture(name="s3")
 async def s3_bucket(s3_server: StackSettings) -> AsyncIterator[S3Store]:
     """A new empty bucket, removed with everything in it after the test."""
+    async with new_bucket(s3_server) as store:
+        yield store
+
+
+@asynccontextmanager
+async def new_bucket(s3_server: StackSettings) -> AsyncIterator[S3Store]:
+    """Make a bucket that is there while the block lasts."""
     keys: S3Keys = s3.keys(s3_server)
     bucket = f"test-{uuid.uuid4().hex}"
     assert await request("PUT", s3_server.ports.s3, f"/{bucket}", keys=keys) == 200
