@@ -1,6 +1,7 @@
 """Fixtures that every test may use; each is documented where it is defined, in tests/kit."""
 
 import os
+import sys
 
 from headrace_stack.settings import read
 from hypothesis import settings
@@ -26,6 +27,8 @@ settings.load_profile("headrace")
 
 # As the stack does for its processes, so that those which tests start take no longer than there.
 os.environ.update(read().python_environment)
+# This process too: to compile the tests and rewrite their assertions takes longer than all the rest of collecting them.
+sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 __all__ = [
     "mlserver",

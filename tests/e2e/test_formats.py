@@ -12,21 +12,23 @@ from headrace_client import Client
 from headrace_client.model_files import ModelFiles
 from headrace_servicekit.testing import patience
 from onnx import TensorProto, helper
-from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from tests.kit.clients.headrace_cli import GOOD, Headrace
 from tests.kit.models import onnx_models
 
-FEATURES, LABELS = load_iris(return_X_y=True)
-ROWS = FEATURES[::10].astype(np.float32)
+# As irises are: lengths and widths in centimetres.
+ROWS = np.random.default_rng(1).normal((5.8, 3.1, 3.8, 1.2), (0.8, 0.4, 1.8, 0.8), (15, 4)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(FEATURES, LABELS)
+    # Here, as it takes a second that every worker would wait when it collects tests.
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(*load_iris(return_X_y=True))
 
 
 def pickled(folder: Path, pipeline) -> Path:

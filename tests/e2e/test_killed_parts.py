@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 from headrace_client import Client, RetryPolicy
 
-from examples.digits.register import MODEL, register
-from examples.digits.traffic import send
-from examples.digits.train import load, train
 from examples.versions import begin_with
 from tests.kit.stack import processes
 from tests.kit.stack.running import RunningStack
@@ -60,6 +57,11 @@ async def test_a_batcher_that_is_killed_and_stays_away_costs_no_request_of_the_d
     replicated_stack: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """With two batchers, as `make up` starts them: of the demo's own load, of which nothing is sent again."""
+    # Here, as scikit-learn takes a second that every worker would wait when it collects tests.
+    from examples.digits.register import MODEL, register
+    from examples.digits.traffic import send
+    from examples.digits.train import load, train
+
     digits = load()
     candidate = train(digits, tmp_path)[0]
     with Client(replicated_stack.address, token=replicated_stack.token) as client:

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pytest
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_servicekit.testing import eventually
-from pyiceberg.catalog import load_catalog
 
 from tests.kit.clients.refusals import reason_of, refused
 from tests.kit.scorer.service import ScorerRig, created, done, features, over, scorer
@@ -153,6 +152,8 @@ async def test_an_iceberg_table_is_scored_as_its_snapshot_is_with_what_was_delet
     properties = lake(scoring, tmp_path)
 
     def write() -> None:
+        from pyiceberg.catalog import load_catalog  # takes a second that every worker would wait when it collects tests
+
         catalog = load_catalog("lake", **properties)
         catalog.create_namespace("sales")
         first = features(ROWS, seed=1).rename_columns(["id", "old", "x1", "x2", "x3"])

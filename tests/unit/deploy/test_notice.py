@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from functools import cache
 from types import ModuleType
 
 import pytest
@@ -36,7 +37,12 @@ def named() -> dict[str, str]:
 
 
 NAMED = named()
-LICENCES = notice.licences()
+
+
+@cache
+def licences() -> dict[str, str]:
+    """Return what each installed package states: in a test, as to read them all takes a second."""
+    return notice.licences()
 
 
 def test_what_is_shipped_is_what_the_lock_files_say():
@@ -50,7 +56,7 @@ def test_what_is_shipped_is_what_the_lock_files_say():
 def test_every_package_that_is_shipped_is_named_with_its_licence(name: str):
     assert name in NAMED, "run `python deploy/notice.py generate`"
     assert re.fullmatch(rf"\(?{SPDX}\)?( (AND|OR) \(?{SPDX}\)?)*", NAMED[name]), NAMED[name]
-    assert LICENCES.get(name, NAMED[name]) == NAMED[name]
+    assert licences().get(name, NAMED[name]) == NAMED[name]
 
 
 def test_every_program_is_named_with_the_wheel_that_brings_it():

@@ -11,7 +11,6 @@ import pytest
 from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.testing import eventually
-from sklearn import metrics
 
 from tests.kit.models.onnx_models import classifier
 from tests.kit.monitor.labelled import QUICK, Drawn, error_rate_changes, hours_ago, measured, performance, tell
@@ -90,6 +89,8 @@ async def test_the_detector_alarms_on_raised_errors_of_quantities_and_not_on_as_
 async def test_probabilities_of_many_classes_give_auc_and_log_loss_over_a_restart_whatever_else_came(
     postgres_url, s3, tmp_path
 ):
+    from sklearn import metrics  # takes a second that every worker would wait when it collects tests
+
     rng, rows, start = np.random.default_rng(14), 600, hours_ago(2)
     chances = rng.dirichlet([0.6] * 3, rows).astype(np.float32)
     truth = (rng.random((rows, 1)) > np.cumsum(chances, axis=1)).sum(axis=1).clip(0, 2)

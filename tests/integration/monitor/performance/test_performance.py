@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from headrace.monitor.v1 import monitor_pb2, outcome_pb2
 from headrace_servicekit.testing import eventually
-from sklearn import metrics
 
 from tests.kit.monitor.labelled import Drawn, hours_ago, measured, performance, tell
 from tests.kit.monitor.log_files import prediction_ids, records
 
 
 async def test_a_label_that_comes_seven_days_late_counts_for_its_version_and_its_hour_to_the_digit(monitor):
+    from sklearn import metrics  # takes a second that every worker would wait when it collects tests
+
     start = hours_ago(7 * 24)
     one, two = Drawn(1, 3000, start), Drawn(2, 2000, start)
     await monitor.log.put(one.table("v1"))
@@ -130,6 +131,8 @@ async def test_business_measures_are_told_apart_by_variant_and_slice(monitor):
 
 
 async def test_accuracy_and_auc_are_estimated_before_labels_come_once_scores_were_calibrated_on_earlier_ones(monitor):
+    from sklearn import metrics  # takes a second that every worker would wait when it collects tests
+
     labelled, fresh = Drawn(8, 3000, hours_ago(3)), Drawn(9, 3000, hours_ago(2))
     await monitor.log.put(labelled.table("v1"))
     await monitor.log.put(fresh.table("v1"))
