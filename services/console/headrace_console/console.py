@@ -33,8 +33,8 @@ class Console:
     """Every dependency by name.
 
     client: of nobody; a page calls with the token of who looks at it. sign_in: None where there is no way in.
-    traffic: of the models of a page, by who may see it. busyness: of pools, by who has looked. secure: whether people
-    reach us by https. address: where they do.
+    traffic, marks: of the models of a page, by who may see it; marks are of versions whose stage and traffic differ.
+    busyness: of pools, by who has looked. secure: whether people reach us by https. address: where they do.
     """
 
     sessions: Sessions
@@ -44,6 +44,7 @@ class Console:
     limit: SignInLimit
     live: LiveFeeds
     traffic: Recent[Mapping[str, Traffic]]
+    marks: Recent[Mapping[str, Mapping[str, str]]]
     busyness: Busyness
     denials: Denials
     metrics: ConsoleMetrics

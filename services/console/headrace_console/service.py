@@ -64,6 +64,7 @@ async def start(runtime: Runtime[ConsoleSettings]) -> None:
         limit=SignInLimit(settings.sign_ins_per_minute, clock.monotonic),
         live=live,
         traffic=Recent(clock.monotonic),
+        marks=Recent(clock.monotonic),
         busyness=Busyness(),
         denials=runtime.denials,
         metrics=metrics,

@@ -126,9 +126,11 @@ class Concluding:
         asked = Wanted(wanted.model, version, control, wanted.policy, wanted.client, wanted.reason or analysis.summary)
         if route.managed_by not in ("", _manager(name)):
             raise PreconditionFailed(f"the route is managed by {route.managed_by}", reason="ROUTE_MANAGED")
+        production = await self._starting.production(wanted.model)
         becomes, _ = concluding.given_back(route, control, others, variant)
+        becomes = concluding.following(becomes, control, production)
         await self._starting.check(asked, request, becomes=becomes)
-        stopped = await self._end(experiment, wanted.reason or analysis.summary, keep=variant)
+        stopped = await self._end(experiment, wanted.reason or analysis.summary, keep=variant, production=production)
         return Conclusion(analysis.summary, stopped, await self._starting.start(asked, request))
 
     async def guard(self) -> bool:
@@ -158,7 +160,11 @@ class Concluding:
         keep: str = "",
         keep_route: bool = False,
         harmed: bool = False,
+        production: str = "",
     ) -> list[str]:
+        """End an experiment and give its traffic to the control; return the variants that had some. production: the
+        version whose name in the control becomes following production; empty leaves the control as it is.
+        """
         model = experiment.name.split("/")[1]
         if experiment.state == _State.STATE_ENDED:
             running = await self._experiments.running(model)
@@ -170,6 +176,7 @@ class Concluding:
         route, _ = await self._routes.route(model)
         manager = _manager(experiment.name)
         wanted, stopped = (route, []) if keep_route else concluding.given_back(route, control, others, keep)
+        wanted = concluding.following(wanted, control, production)
         if wanted != route or route.managed_by == manager:
             await self._routes.write_for(manager, wanted, f"{experiment.name}: {reason}", release=True)
         await self._experiments.end(experiment.name, reason, stopped=harmed)

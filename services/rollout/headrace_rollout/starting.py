@@ -89,6 +89,10 @@ class Starting:
             for obstacle in [*self._known_obstacles(rollout, route), *await self._asked_obstacles(rollout)]:
                 raise obstacle
 
+    async def production(self, model: str) -> str:
+        """Return the version that the registry has in production, empty for none."""
+        return (await self._registry.model(model)).production_version
+
     async def plan(self, wanted: Wanted) -> Draft:
         """Return the rollout that is asked for, with the traffic of late. Raises as `draft`."""
         draft = await self.draft(wanted)

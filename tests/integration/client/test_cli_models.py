@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from headrace.registry.v1 import registry_pb2
+from headrace.router.v1 import route_pb2
 from headrace_servicekit import errors
 
 from tests.kit.clients.fake_cli import Run, document
@@ -58,7 +59,7 @@ def test_a_past_time_is_sent_and_its_production_is_shown_with_who_and_why(run: R
 
 
 def test_promote_waits_until_the_router_serves_the_epoch(run: Run, routes: FakeRoutes) -> None:
-    routes.serve_epoch("digits", 2)
+    routes.serve_epoch("digits", 2, production="v2")
     result = run("models", "promote", "digits", "v2", "--reason", "better", "--json")
     assert result.exit_code == 0
     found = document(result)
@@ -66,13 +67,31 @@ def test_promote_waits_until_the_router_serves_the_epoch(run: Run, routes: FakeR
     assert found["status"]["state"] == "STATE_ACTIVE"
 
 
+def test_a_promotion_that_a_pinned_route_keeps_from_callers_is_said_with_the_command_that_changes_it(
+    run: Run, routes: FakeRoutes
+) -> None:
+    routes.put("digits", route_pb2.Variant(name="control", version="v1", weight=100, serving_version="v1"))
+    routes.serve_epoch("digits", 2)
+    result = run("models", "promote", "digits", "v2")
+    assert result.exit_code == 7
+    assert "promoted, not serving: the route gives v2 to no caller; the others get v1" in result.stderr
+    assert "headrace routes split digits production=100" in result.stderr
+    assert "serving as generation" not in result.stdout
+    for shown in (run("status").stdout, run("models", "show", "digits").stdout):
+        assert "in production, not served" in shown
+        assert "served, not in production" in shown
+    routes.serve_epoch("digits", 3)
+    found = document(run("models", "promote", "digits", "v2", "--json"))
+    assert (found["serving"], found["share"], found["variants"]) == (False, 0.0, [])
+
+
 def test_promoted_but_not_serving_is_said_and_has_a_code_of_its_own(run: Run) -> None:
-    result = run("models", "promote", "digits", "v2", "--wait", "100ms")
+    result = run("models", "promote", "digits", "v2", "--wait", "2s")
     assert result.exit_code == 7
     assert "is in production" in result.stdout
     assert "promoted, not serving: epoch 2 does not serve yet" in result.stderr
 
-    result = run("models", "promote", "digits", "v2", "--wait", "100ms", "--json")
+    result = run("models", "promote", "digits", "v2", "--wait", "2s", "--json")
     assert (result.exit_code, document(result)["serving"]) == (7, False)
 
 
@@ -122,7 +141,7 @@ def test_a_promotion_shows_its_stages_and_names_who_has_not_acknowledged(run: Ru
     status.data_planes.add(name="host-a/0", acknowledged=True, connected=True)
     status.data_planes.add(name="host-b/0", acknowledged=False, connected=False)
     status.unacknowledged_data_planes.append("host-b/0")
-    routes.serve_epoch("digits", 3)
+    routes.serve_epoch("digits", 3, production="v2")
     result = run("models", "promote", "digits", "v2")
     assert result.exit_code == 0
     for told in (

@@ -46,10 +46,13 @@ class FakeRoutes(route_pb2_grpc.RouteServiceServicer):
         )
         self.epochs[model] = epoch
 
-    def serve_epoch(self, model: str, epoch: int) -> None:
-        """Let what is in force be resolved from that epoch."""
+    def serve_epoch(self, model: str, epoch: int, *, production: str = "") -> None:
+        """Let what is in force be resolved from that epoch. production: what variants follow from then on."""
         with self._changed:
             self.epochs[model] = epoch
+            for variant in self.routes[model].variants:
+                if production and variant.follow_production:
+                    variant.serving_version = production
             self._changed.notify_all()
 
     def GetRoute(self, request: route_pb2.GetRouteRequest, context: Any) -> route_pb2.GetRouteResponse:

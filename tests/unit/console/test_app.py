@@ -28,6 +28,7 @@ def browser(registry: CollectorRegistry) -> httpx.AsyncClient:
         limit=unused,
         live=unused,
         traffic=unused,
+        marks=unused,
         busyness=unused,
         denials=unused,
         metrics=ConsoleMetrics(registry, lambda: 0),

@@ -67,6 +67,7 @@ class Surroundings:
     def __init__(self, verdict: Any = Analysis.VERDICT_UNDECIDED, variant: str = "") -> None:
         self.analysis = Analysis(verdict=verdict, variant=variant, summary="so it is")
         self.names, self.away = [NAME], set[str]()
+        self.in_production = "v1"
         self.current = route(8, 1, 1)
         self.state: Any = experiment_pb2.Experiment.STATE_RUNNING
         self.other: str | None = None
@@ -126,6 +127,9 @@ class Surroundings:
         if self.obstacle is not None:
             raise self.obstacle
 
+    async def production(self, model: str) -> str:
+        return self.in_production
+
     async def start(self, wanted: Wanted, request: Request) -> Any:
         self.done.append(("rollout", wanted.variant, wanted.version, request.id))
         return "the rollout"
@@ -167,6 +171,23 @@ async def test_the_version_that_won_is_rolled_out_to_the_control():
     assert around.done[0][1] == {"control": 10, "new": 0}, "so that a repetition finds its version"
     await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
     assert around.done[-1] == ("rollout", "control", "v2", "end of it")
+
+
+@pytest.mark.parametrize(("in_production", "follows"), [("v1", True), ("v0", False), ("", False)])
+async def test_a_control_that_names_the_version_in_production_follows_production_once_a_variant_is_promoted(
+    in_production: str, follows: bool
+):
+    around = Surroundings(Analysis.VERDICT_BETTER, "new")
+    around.in_production = in_production
+    await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
+    assert around.current.variants[0].follow_production is follows
+    assert (around.current.variants[0].version == "v1") is not follows
+
+
+async def test_an_experiment_that_is_ended_without_a_promotion_leaves_the_control_as_it_was():
+    around = Surroundings()
+    await of(around).conclude(NAME, reason="enough")
+    assert around.current.variants[0].version == "v1"
 
 
 @pytest.mark.parametrize("better", ["", "newer"])

@@ -34,6 +34,8 @@ from headrace_client.cli.views import gates as gates_text
 from headrace_client.cli.views import show_model, show_version, stage
 from headrace_client.cli.webhooks import WebhookKind, webhook_commands
 from headrace_client.client import Client
+from headrace_client.errors import HeadraceError
+from headrace_client.served_shares import marks
 
 
 @click.group()
@@ -134,10 +136,12 @@ def show(client: Client, output: Output, model: str, version: str | None) -> Non
             show_version(output, one)
         return
     found, versions = client.get_model(model), client.list_versions(model)
+    differing = _marks(client, found)
     if output.as_json:
-        output.document({"model": message_json(found), "versions": [message_json(item) for item in versions]})
+        listed = [message_json(item) for item in versions]
+        output.document({"model": message_json(found), "versions": listed, "marks": differing})
     else:
-        show_model(output, found, versions)
+        show_model(output, found, versions, differing)
 
 
 @models.command()
@@ -242,6 +246,14 @@ def gates(
         output.document({"model": message_json(found)})
     else:
         output.say(f"{model}: {gates_text(found)}")
+
+
+def _marks(client: Client, model: registry_pb2.Model) -> dict[str, str]:
+    """Return the versions whose stage and traffic differ; none where the control plane does not say."""
+    try:
+        return marks(model.production_version, client.get_route(last(model.name)).route)
+    except HeadraceError:
+        return {}
 
 
 def _what(event: registry_pb2.ModelEvent) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from headrace.registry.v1 import registry_pb2
+from headrace.router.v1 import route_pb2
 
 from headrace_client.cli.failures import NOT_SERVING
 from headrace_client.cli.options import (
@@ -22,6 +23,7 @@ from headrace_client.cli.precompute import missing_answers
 from headrace_client.cli.progress import ProgressLines
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
+from headrace_client.served_shares import ServedShare, command_to_serve, served_share
 
 STAGES = {
     "staging": registry_pb2.ModelVersion.STAGE_STAGING,
@@ -77,9 +79,9 @@ def promote(
 
     The registry checks the gates of the model and lists each that is not met, and that callers of the version in
     production are served as before: it lists what would break them. Then each stage is shown as it is
-    reached: loading, ready, activated, acknowledged by so many data planes; those that have not are named. Exit code 7
-    means promoted, not serving yet: it stays wanted and serves as soon as it is loaded; until then traffic stays where
-    it was.
+    reached: loading, ready, activated, acknowledged by so many data planes; those that have not are named. Then the
+    route says which share of callers gets it. Exit code 7 means promoted, and served to fewer: it is not loaded yet
+    and serves as soon as it is, or the route's variants name other versions, and the command that changes it is shown.
 
     \b
     Examples:
@@ -172,11 +174,32 @@ def _await_serving(
                 f"  [dim]remedy[/]  headrace routes status {last(model.name)} says what is loaded where, and why not"
             )
         click.get_current_context().exit(NOT_SERVING)
+    route = client.get_route(last(model.name)).route
+    found = served_share(route, model.production_version)
     if output.as_json:
         waited = {"waited_s": round(lines.waited_s, 3), "stages": lines.stages}
-        output.document({**document, "serving": True, "status": message_json(status), **waited})
+        share = {"share": found.share, "variants": list(found.variants)}
+        output.document(
+            {**document, "serving": not found.falls_short, **share, "status": message_json(status), **waited}
+        )
+    else:
+        if not found.falls_short:
+            when = f"as generation {status.generation} after {lines.waited_s:.2f} s"
+            output.say(f"[green]serving[/] {shown(str(found))}, {when}")
+        if status.unacknowledged_data_planes:
+            late = shown(", ".join(status.unacknowledged_data_planes))
+            output.note(f"[yellow]not acknowledged by[/] {late}: may answer as before until then")
+    exit_unless_served(output, route, found, done)
+
+
+def exit_unless_served(output: Output, route: route_pb2.Route, found: ServedShare, done: str) -> None:
+    """Exit 7 where callers get less of a version than its stage says, with the command that changes it. done: the verb,
+    `promoted`.
+    """
+    if not found.falls_short:
         return
-    output.say(f"[green]serving[/] as generation {status.generation} after {lines.waited_s:.2f} s")
-    if status.unacknowledged_data_planes:
-        late = shown(", ".join(status.unacknowledged_data_planes))
-        output.note(f"[yellow]not acknowledged by[/] {late}: may answer as before until then")
+    if not output.as_json:
+        said = shown(f"the route gives {found.version} to {found}")
+        output.stderr.print(f"[bold yellow]{done}, not serving[/]: {said}")
+        output.stderr.print(f"  [dim]remedy[/]  {command_to_serve(last(route.name), route)}")
+    click.get_current_context().exit(NOT_SERVING)

@@ -23,12 +23,14 @@ from headrace_client.cli.converting import (
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, last, shown
 from headrace_client.cli.parsing import FilePair
+from headrace_client.cli.promoting import exit_unless_served
 from headrace_client.cli.views import show_version
 from headrace_client.client import Client
 from headrace_client.errors import NotFound
 from headrace_client.operations.missing_values import VALIDATION_FILE
 from headrace_client.operations.registration import Lineage
 from headrace_client.rows import inputs_from_rows, to_json_value
+from headrace_client.served_shares import served_share
 from headrace_client.tensors import NUMPY_TYPES
 
 _SERVE_TIMEOUT_S = 120.0
@@ -86,14 +88,31 @@ def serve(
     promoted = client.promote(model, version, reason=f"headrace models serve {file.name}")
     with output.waiting(f"waiting until {model} {version} serves"):
         client.await_epoch(model, promoted.model.epoch, timeout=_SERVE_TIMEOUT_S)
+    route = client.get_route(model).route
+    found = served_share(route, version)
+    if found.falls_short:
+        if output.as_json:
+            output.document({"model": model, "version": version, "serving": False, "share": found.share})
+        exit_unless_served(output, route, found, "in production")
     answer = client.predict(model, inputs_from_rows([row], registered.contract))
     outputs = {one: to_json_value(values) for one, values in answer.outputs.items()}
     typed = f"headrace predict {model} --rows '{json.dumps([row])}'"
     if output.as_json:
-        output.document({"model": model, "version": last(registered.name), "outputs": outputs, "again": typed})
+        output.document(
+            {
+                "model": model,
+                "version": version,
+                "serving": True,
+                "share": found.share,
+                "outputs": outputs,
+                "again": typed,
+            }
+        )
         return
     show_version(output, registered)
-    output.say(f"[green]serving[/] {model} {version}; its first answer: {shown(json.dumps(outputs))}")
+    output.say(
+        f"[green]serving[/] {model} {version} {shown(str(found))}; its first answer: {shown(json.dumps(outputs))}"
+    )
     output.note(f"[dim]again:[/] {shown(typed)}")
 
 

@@ -12,6 +12,7 @@ from headrace_client.cli.output import Output, last, message_json, shown
 from headrace_client.cli.views import serves, state
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError, PermissionDenied, Unauthenticated
+from headrace_client.served_shares import marks
 
 # A model, its version in production, and its route.
 _Model = tuple[str, str, route_pb2.GetRouteResponse]
@@ -39,7 +40,12 @@ def status(client: Client, output: Output) -> None:
                 "health": health,
                 "batchers": [message_json(batcher) for batcher in batchers],
                 "models": [
-                    {"model": model, "production_version": production, **message_json(route)}
+                    {
+                        "model": model,
+                        "production_version": production,
+                        "marks": marks(production, route.route),
+                        **message_json(route),
+                    }
                     for model, production, route in models
                 ],
                 **({"problem": problem} if problem else {}),
@@ -79,6 +85,12 @@ def _show_health(output: Output, url: str, health: dict[str, str]) -> None:
     )
 
 
+def _state(production: str, route: route_pb2.GetRouteResponse) -> str:
+    """Return the state of a route, and the versions whose stage and traffic differ."""
+    differing = [f"[yellow]{version} {mark}[/]" for version, mark in marks(production, route.route).items()]
+    return ", ".join((state(route.status), *differing))
+
+
 def _show_models(output: Output, models: list[_Model], problem: str) -> None:
     output.table(
         ("model", "production", "state", "serves", "generation", "not acknowledged", "why"),
@@ -86,7 +98,7 @@ def _show_models(output: Output, models: list[_Model], problem: str) -> None:
             (
                 name,
                 production or "-",
-                state(route.status),
+                _state(production, route),
                 ", ".join(f"{variant.weight:g} {serves(variant)}" for variant in route.route.variants),
                 str(route.status.generation or "-"),
                 ", ".join(route.status.unacknowledged_data_planes) or "-",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import route_pb2
 from headrace.tensor.v1 import tensor_pb2
@@ -24,6 +27,10 @@ def stage(value: registry_pb2.ModelVersion.Stage) -> str:
     name = registry_pb2.ModelVersion.Stage.Name(value).removeprefix("STAGE_").lower()
     style = _STAGE_STYLE.get(value)
     return f"[{style}]{name}[/]" if style else name
+
+
+def _marked(text: str, mark: str) -> str:
+    return f"{text} [yellow]({mark})[/]" if mark else text
 
 
 def metric(item: registry_pb2.Metric) -> str:
@@ -87,8 +94,13 @@ def _batches(version: registry_pb2.ModelVersion) -> str:
     return f"up to {rows} rows" if rows else ""
 
 
-def show_model(output: Output, model: registry_pb2.Model, versions: list[registry_pb2.ModelVersion]) -> None:
-    """Print a model and its versions."""
+def show_model(
+    output: Output,
+    model: registry_pb2.Model,
+    versions: list[registry_pb2.ModelVersion],
+    marks: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Print a model and its versions. marks: what is to be said of versions whose stage and traffic differ."""
     aliases = ", ".join(f"{alias} → {version}" for alias, version in sorted(model.aliases.items()))
     output.facts(
         [
@@ -106,7 +118,7 @@ def show_model(output: Output, model: registry_pb2.Model, versions: list[registr
         [
             (
                 last(version.name),
-                stage(version.stage),
+                _marked(stage(version.stage), marks.get(last(version.name), "")),
                 " ".join(metric(item) for item in version.metrics),
                 when(version.create_time),
                 shown(version.created_by),

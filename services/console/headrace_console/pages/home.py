@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import Any
 
 from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import registry_pb2
+from headrace_client.served_shares import marks
 from starlette.responses import Response
 
 from headrace_console.pages.alerts import MOST_ALERTS
@@ -56,7 +57,9 @@ async def home(visit: Visit) -> Response:
         visit.request.url.path,
         visit.query,
     )
-    traffic, changes = await asyncio.gather(_traffic(visit, table.rows), _changes(visit, found["recent"].value or []))
+    traffic, marks_of, changes = await asyncio.gather(
+        _traffic(visit, table.rows), _marks(visit, table.rows), _changes(visit, found["recent"].value or [])
+    )
     command = "headrace models list" + (f" --contains {quote(wanted)}" if wanted else "")
     alerts: dict[str, int] = {}
     for alert in found["alerts"].value or ():
@@ -67,6 +70,7 @@ async def home(visit: Visit) -> Response:
         command + (" --latest-first" if by_change else ""),
         table=table,
         traffic=traffic,
+        marks_of=marks_of,
         alerts_of=alerts,
         busy=busy_of(visit, found["batchers"]),
         changes=changes,
@@ -88,6 +92,20 @@ async def _traffic(visit: Visit, models: Sequence[registry_pb2.Model]) -> dict[s
 
     of_all = await visit.part("monitor", visit.console.traffic.get((visit.session.rights, names), read))
     return {name: Part(None if of_all.value is None else of_all.value[name], of_all.problem) for name in names}
+
+
+async def _marks(visit: Visit, models: Sequence[registry_pb2.Model]) -> Mapping[str, Mapping[str, str]]:
+    """Return the versions whose stage and traffic differ, by model; none of a model whose route cannot be read now."""
+
+    async def of(model: registry_pb2.Model) -> tuple[str, Mapping[str, str]]:
+        route = await visit.part("control plane", visit.client.get_route(last(model.name), timeout=READ_S))
+        return last(model.name), {} if route.value is None else marks(model.production_version, route.value.route)
+
+    async def read() -> dict[str, Mapping[str, str]]:
+        return dict(await asyncio.gather(*(of(model) for model in models)))
+
+    names = tuple(model.name for model in models)
+    return await visit.console.marks.get((visit.session.rights, names), read)
 
 
 async def _changes(visit: Visit, recent: Sequence[registry_pb2.Model]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from shlex import quote
 
 from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import approval_pb2, registry_pb2
+from headrace_client.served_shares import marks
 from starlette.responses import Response
 
 from headrace_console.pages.gates import gate_text, gates_of
@@ -52,6 +53,7 @@ async def model_page(visit: Visit) -> Response:
         policy=("registry", client.get_approval_policy(name, timeout=READ_S)),
     )
     versions = parts["versions"].value or []
+    route = parts["route"].value
     return visit.page(
         "model.html",
         name,
@@ -59,6 +61,7 @@ async def model_page(visit: Visit) -> Response:
         model=name,
         found=found,
         table=listed(versions, _COLUMNS, visit.query, visit.request.url.path, sort="-registered"),
+        marks={} if route is None else marks(found.production_version, route.route),
         gates=gates_of(found),
         gate_text=gate_text,
         strategies=STRATEGIES,

@@ -58,3 +58,17 @@ def given_back(route: Route, control: str, others: Collection[str], keep: str = 
     del wanted.variants[:]
     wanted.variants.extend(left)
     return wanted, stopped
+
+
+def following(route: Route, variant: str, production: str) -> Route:
+    """Return the route in which a variant that names the version in production by id follows production instead.
+
+    What is promoted then reaches its callers, by this rollout and by every promotion after it. production: empty for
+    none; a variant that names another version stays as it is.
+    """
+    wanted = Route()
+    wanted.CopyFrom(route)
+    for one in wanted.variants:
+        if one.name == variant and one.version == production != "":
+            one.follow_production = True
+    return wanted

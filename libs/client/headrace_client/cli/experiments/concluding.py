@@ -10,6 +10,7 @@ from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.rollout_options import policy_option, rollout_policy, strategy_option
 from headrace_client.client import Client
+from headrace_client.served_shares import command_to_serve
 
 experiment_argument = click.argument("experiment", metavar="EXPERIMENT")
 
@@ -36,6 +37,9 @@ def conclude(
 ) -> None:
     """End EXPERIMENT: the control gets its traffic back, and a variant that won is rolled out.
 
+    With --promote a control that names the version in production follows production from then on, so that this and
+    later promotions reach callers.
+
     \b
     Examples:
       headrace experiments conclude shop ranking
@@ -53,3 +57,15 @@ def conclude(
         output.say(f"the control has the traffic of {shown(', '.join(done.stopped_variants))}")
     if done.HasField("rollout"):
         output.say(f"version {shown(done.rollout.version)} is rolled out; `headrace rollouts watch {model}` follows it")
+    _note_what_names_versions(client, output, model)
+
+
+def _note_what_names_versions(client: Client, output: Output, model: str) -> None:
+    """Say that promotions do not reach callers where no variant of the route follows production."""
+    route = client.get_route(model).route
+    weighted = [one for one in route.variants if one.weight > 0]
+    if not route.managed_by and weighted and not any(one.follow_production for one in weighted):
+        named = ", ".join(f"'{one.name}' names {one.serving_version}" for one in weighted)
+        output.note(
+            f"the route does not follow production: variant {named}; {command_to_serve(model, route)} has it do so"
+        )
