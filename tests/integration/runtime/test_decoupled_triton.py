@@ -120,6 +120,9 @@ async def test_tritons_parts_come_in_order_and_whoever_leaves_withdraws_the_requ
     with pytest.raises(LoadError, match="decoupled"):
         await servers.load(files(triton, tmp_path, once))
 
+
+@pytest.mark.faults
+async def test_who_takes_the_parts_of_a_triton_that_is_killed_is_told(servers, triton):
     taking = asyncio.create_task(take(servers, 100_000, got := []))
     await eventually(lambda: got, within=10)
     triton.process.kill()

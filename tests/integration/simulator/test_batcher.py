@@ -12,18 +12,21 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import pytest_asyncio
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually, free_port
+from headrace_stack.settings import StackSettings
 
 from tests.kit.batcher.service import BatcherRig, batcher_rig
 from tests.kit.batcher.stream_client import BatcherClient, outputs_of
 from tests.kit.models import onnx_models
 from tests.kit.models.simulator import in_front_of
-from tests.kit.stores.servers import S3Store
+from tests.kit.stores.servers import S3Store, new_bucket
 
 ROWS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 MODEL = onnx_models.linear(seed=3)
 DEADLINE_US = 20_000_000
+together = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,22 @@ class Scene:
         return True
 
 
-@pytest.fixture
-async def scene(s3: S3Store, tmp_path: Path, triton_command: Path) -> AsyncIterator[Scene]:
-    async with staged(s3, tmp_path, triton_command) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(
+    s3_server: StackSettings, tmp_path_factory: pytest.TempPathFactory, triton_command: Path
+) -> AsyncIterator[Scene]:
+    folder = tmp_path_factory.mktemp("batcher")
+    async with new_bucket(s3_server) as s3, staged(s3, folder, triton_command, liveness_probe_after_s=0.5) as made:
         yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def scene(shared: Scene) -> AsyncIterator[Scene]:
+    """The scene of the module; what a test has changed is over before the next one begins."""
+    yield shared
+    await shared.clear()
+    shared.rig.want(await shared.rig.version("linear", MODEL))
+    await shared.client.until_ready(shared.digest)
 
 
 @asynccontextmanager
@@ -75,6 +90,7 @@ async def staged(s3: S3Store, folder: Path, triton_command: Path, **settings: An
             yield Scene(rig, client, version.digest, f"http://127.0.0.1:{port}/faults")
 
 
+@together
 async def test_without_a_fault_it_answers_what_triton_answers_and_wrong_answers_reach_nobody(scene: Scene):
     assert await scene.answers_rightly()
     for how in ("shape", "datatype"):
@@ -89,6 +105,7 @@ async def test_without_a_fault_it_answers_what_triton_answers_and_wrong_answers_
     assert await scene.answers_rightly()
 
 
+@together
 @pytest.mark.parametrize("kind", ["dead", "wedge"])
 async def test_a_backend_that_is_away_is_out_of_service_until_it_is_back(scene: Scene, kind: str):
     assert await scene.answers_rightly()
@@ -99,8 +116,9 @@ async def test_a_backend_that_is_away_is_out_of_service_until_it_is_back(scene: 
     await eventually(scene.answers_rightly, within=20)
 
 
+@together
 async def test_one_model_that_is_wedged_is_out_of_service_alone(scene: Scene):
-    other = await scene.rig.version("other", onnx_models.identity())
+    other = await scene.rig.version("beside", onnx_models.identity())
     both = [await scene.rig.version("linear", MODEL), other]
     scene.rig.want(*both)
     await scene.client.until_ready(other.digest)
@@ -121,9 +139,10 @@ async def test_a_backend_that_stays_wedged_is_started_anew(s3: S3Store, tmp_path
         await eventually(scene.answers_rightly, within=20)
 
 
+@together
 async def test_a_version_for_which_there_is_no_memory_says_so_and_is_loaded_when_there_is(scene: Scene):
     await scene.put(kind="out-of-memory", on="load")
-    other = await scene.rig.version("other", onnx_models.identity())
+    other = await scene.rig.version("too-much", onnx_models.identity())
     scene.rig.want(await scene.rig.version("linear", MODEL), other)
     assert "Failed to allocate memory" in await scene.rig.until_failed(other.digest)
     assert await scene.answers_rightly()
@@ -131,9 +150,10 @@ async def test_a_version_for_which_there_is_no_memory_says_so_and_is_loaded_when
     await scene.client.until_ready(other.digest)
 
 
+@together
 async def test_while_a_version_loads_slowly_the_others_answer(scene: Scene):
     await scene.put(kind="slow-load", delay_s=2.0)
-    other = await scene.rig.version("other", onnx_models.identity())
+    other = await scene.rig.version("slow", onnx_models.identity())
     scene.rig.want(await scene.rig.version("linear", MODEL), other)
     while other.digest not in scene.client.versions:
         async with asyncio.timeout(60):

@@ -12,10 +12,13 @@ import grpc
 import grpc.aio
 import numpy as np
 import pytest
+import pytest_asyncio
 from headrace_servicekit.testing import eventually, patience
 from tritonclient.grpc import service_pb2
 
 from tests.kit.models.simulator import CONFIG, Simulator, calling, infer_request, running_simulator, written
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _pb: Any = service_pb2
 ROWS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
@@ -30,13 +33,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture
-async def simulator(folder: Path) -> AsyncIterator[Simulator]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(folder: Path) -> AsyncIterator[Simulator]:
     async with running_simulator(folder, f"--model-repository={folder / 'models'}") as running:
         yield running
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
+async def simulator(shared: Simulator) -> AsyncIterator[Simulator]:
+    """The simulator of the module, which has no fault when a test begins."""
+    yield shared
+    await shared.clear()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def stub(simulator: Simulator) -> AsyncIterator[Any]:
     async with calling(simulator.address) as calls:
         yield calls
@@ -160,11 +170,11 @@ async def test_answers_are_wrong_as_is_asked_for(simulator: Simulator, stub: Any
     assert (await stub.ModelInfer(infer_request(MODEL, ROWS))) == right
 
 
-async def test_a_script_sets_faults_in_their_time(folder: Path):
-    script = folder / "faults.toml"
+async def test_a_script_sets_faults_in_their_time(folder: Path, tmp_path: Path):
+    script = tmp_path / "faults.toml"
     script.write_text('[late]\nkind = "dead"\nmodel = "digits--v1"\nafter_s = 1.0\nfor_s = 600.0\n')
     options = (f"--model-repository={folder / 'models'}", f"--faults={script}")
-    async with running_simulator(folder, *options) as simulator, calling(simulator.address) as stub:
+    async with running_simulator(tmp_path, *options) as simulator, calling(simulator.address) as stub:
         await eventually(lambda: _is(outcome(stub), "UNAVAILABLE"))
         assert await outcome(stub, OTHER) == "OK"
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,12 @@ class Stack:
             "HEADRACE_BASE_PORT": str(self.ports.base),
         }
         command = [sys.executable, "-P", "-m", "headrace_stack", *arguments]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # Where pytest runs in the background of a shell it ignores SIGINT, and so would what it starts.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return ended(self.begin(*arguments))
@@ -59,12 +65,26 @@ def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(process.args, process.returncode, told, complaints)
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+@contextmanager
+def made(folder: Path) -> Iterator[Stack]:
     candidates = (random.randrange(20_000, 32_000, BLOCK) for _ in range(200))
-    created = Stack(tmp_path / "home", Ports(free_base_port(candidates)))
+    created = Stack(folder / "home", Ports(free_base_port(candidates)))
     yield created
     created.run("down")
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with made(tmp_path) as created:
+        yield created
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that is up, and that tests leave so."""
+    with made(tmp_path_factory.mktemp("running")) as created:
+        created.up()
+        yield created
 
 
 async def test_up_starts_everything_and_down_leaves_no_process(stack: Stack):
@@ -79,13 +99,12 @@ async def test_up_starts_everything_and_down_leaves_no_process(stack: Stack):
     await eventually(lambda: [process for process in before if lives(process)] == [], within=2)
 
 
-def test_a_second_up_adopts_the_running_stack(stack: Stack):
-    stack.up()
-    before = stack.seen()
-    again = stack.up()
+def test_a_second_up_adopts_the_running_stack(running: Stack):
+    before = running.seen()
+    again = running.up()
     assert again.returncode == 0
     assert "since an earlier `make up`" in again.stdout
-    assert stack.seen() == before
+    assert running.seen() == before
 
 
 def test_two_ups_at_the_same_time_start_one_stack_and_both_see_it_ready(stack: Stack):
@@ -119,11 +138,10 @@ def test_a_taken_port_is_a_message_that_names_the_port_and_its_setting(stack: St
     assert "Traceback" not in up.stderr
 
 
-def test_a_stack_on_another_base_port_is_refused(stack: Stack):
-    stack.up()
-    elsewhere = Stack(stack.home, Ports(stack.ports.base + 1)).up()
+def test_a_stack_on_another_base_port_is_refused(running: Stack):
+    elsewhere = Stack(running.home, Ports(running.ports.base + 1)).up()
     assert elsewhere.returncode == 1
-    assert f"HEADRACE_BASE_PORT={stack.ports.base}" in elsewhere.stderr
+    assert f"HEADRACE_BASE_PORT={running.ports.base}" in elsewhere.stderr
 
 
 @pytest.mark.faults

@@ -74,13 +74,14 @@ async def second_postgres_url(postgres_server: StackSettings) -> AsyncIterator[s
         yield url
 
 
-def postgres_url_with(sql: str) -> Any:
+def postgres_url_with(sql: str, name: str = "postgres_url") -> Any:
     """Return a `postgres_url` for the tests of a folder, whose database has the schema of a package already.
 
     A service that starts on it finds nothing to migrate, which is most of what an empty one costs. sql: the package.
+    name: of the fixture that it stands for.
     """
 
-    @pytest.fixture(name="postgres_url")
+    @pytest.fixture(name=name)
     async def url_with_schema(postgres_server: StackSettings) -> AsyncIterator[str]:
         async with _new_database(postgres_server, template=await _template(postgres_server, sql)) as url:
             yield url
