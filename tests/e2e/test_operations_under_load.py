@@ -11,6 +11,9 @@ from tests.kit.stack.operator import Operator, plan
 from tests.kit.stack.running import RunningStack
 from tests.kit.stack.under_load import VERSIONS
 
+# A stack of their own.
+pytestmark = pytest.mark.long
+
 RATE = 100.0
 
 
@@ -18,7 +21,7 @@ RATE = 100.0
     ("count", "seed"),
     [
         pytest.param(50, 20_250_117, id="50"),
-        pytest.param(500, 3, id="500", marks=[pytest.mark.long, pytest.mark.faults, pytest.mark.timeout(600)]),
+        pytest.param(500, 3, id="500", marks=[pytest.mark.faults, pytest.mark.timeout(600)]),
     ],
 )
 async def test_operations_in_random_order_under_load_break_no_promise(

@@ -1,8 +1,12 @@
 """A version is tuned by measuring the real pool: few runs, put into force, and the same version as before."""
 
+import pytest
+
 from tests.kit.clients.headrace_cli import Headrace
 
 
+# What is faster than what it measures, for which a machine must have time.
+@pytest.mark.long
 def test_few_runs_on_the_real_pool_find_settings_that_are_put_into_force(headrace: Headrace) -> None:
     headrace.two_versions(production="v1")
     before = headrace("models", "settings", f"{headrace.model}@v1")["version"]
