@@ -129,6 +129,7 @@ _BY_REASON = {
     "VARIANT_AMBIGUOUS": "name one; `headrace routes show MODEL` lists them",
     "ALREADY_SERVING": "nothing is to do: the version serves; `headrace routes show MODEL` shows it",
     "SHADOWING_IN_USE": "`headrace routes shadow MODEL --off` ends the shadow that the route has",
+    "TRAFFIC_FROZEN": "`headrace monitor alerts list` says which alert is open: mend its cause, or silence it",
     "UNIT_IN_USE": "write `sticky: true` into the policy, so that users keep their variants",
     "SUPERSEDED": "a newer change took its place: `headrace routes show MODEL` shows what is in force",
     "CHANGE_PENDING": "the change stays wanted: `headrace routes show MODEL` says why it waits",

@@ -8,6 +8,8 @@ from headrace.monitor.v1 import alert_pb2, alert_pb2_grpc, evidence_pb2, evidenc
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.peers import Peer
 
+from headrace_rollout.decisions.observation import Surroundings
+
 WATCH_S = 3600.0
 EXPERIMENTS_EVERY_S, CALL_S = 5.0, 3.0
 PAUSE_S = 0.5
@@ -33,6 +35,10 @@ class FreezeAlerts:
     def known(self) -> bool:
         """Return whether the monitor has said all of it once since the service started."""
         return self._alerts_known and self._experiments_known
+
+    def surroundings(self, model: str) -> Surroundings:
+        """Return what may keep versions of a model from getting more traffic."""
+        return Surroundings(self.of(model), self.of(model, signal="drift"), self.experiment(model), self.known)
 
     def of(self, model: str, *, signal: str = "") -> tuple[str, ...]:
         """Return what is said of a model, each in a sentence, in the order of their names. signal: of that alone."""

@@ -105,6 +105,7 @@ def to_plan(draft: Draft) -> pb.PlanRolloutResponse:
         obstacles=[error.public_message for error in draft.obstacles],
         ready_batchers=draft.ready_batchers,
         batchers=draft.batchers,
+        kept_back=draft.kept_back,
     )
     message.shortest_duration.FromTimedelta(policy.shortest)
     for step, moved in zip(policy.steps, draft.moved_shares, strict=False):

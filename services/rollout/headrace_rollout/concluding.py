@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from headrace.monitor.v1 import experiment_pb2
@@ -20,7 +20,8 @@ from headrace_servicekit.errors import (
     Unavailable,
 )
 
-from headrace_rollout.decisions import concluding
+from headrace_rollout.alerts import FreezeAlerts
+from headrace_rollout.decisions import concluding, growth
 from headrace_rollout.decisions.rollouts import Rollout
 from headrace_rollout.experiments import Experiments
 from headrace_rollout.peers import Routes
@@ -46,8 +47,8 @@ class Conclusion:
 class Concluding:
     """The use cases behind ConcludeExperiment, and behind experiments that are stopped on harm."""
 
-    def __init__(self, experiments: Experiments, routes: Routes, starting: Starting) -> None:
-        self._experiments, self._routes, self._starting = experiments, routes, starting
+    def __init__(self, experiments: Experiments, routes: Routes, starting: Starting, alerts: FreezeAlerts) -> None:
+        self._experiments, self._routes, self._starting, self._alerts = experiments, routes, starting, alerts
         self._told: dict[str, str] = {}
 
     async def run(self, name: str, weights: Mapping[str, float]) -> float:
@@ -71,6 +72,8 @@ class Concluding:
         wanted_weights = weights or {one.name: one.weight for one in present}
         route, _ = await self._routes.route(model)
         wanted, moved = concluding.shared(route, wanted_weights), 0.0
+        if concluding.grows(route, wanted, names[1:]):
+            self._check_not_frozen(model)
         if experiment.state == _State.STATE_DRAFT:
             await self._experiments.begin(name, validate_only=True)
         else:
@@ -85,6 +88,19 @@ class Concluding:
             raise
         await self._experiments.change_shares(name, wanted_weights)
         return moved
+
+    def _check_not_frozen(self, model: str) -> None:
+        """Raise PreconditionFailed, reason TRAFFIC_FROZEN, while an alert keeps versions of a model from more traffic,
+        and Unavailable while that is not known. That an experiment of the model runs does not keep its own back.
+        """
+        around = replace(self._alerts.surroundings(model), experiment="")
+        why = growth.frozen_by(around)
+        if why == growth.UNKNOWN:
+            raise Unavailable(why, reason="ALERTS_UNKNOWN")
+        if why:
+            raise PreconditionFailed(
+                f"variants of {model} get no more traffic: {why}; resolve or silence it first", reason="TRAFFIC_FROZEN"
+            )
 
     async def _let_go(self, name: str, before: route_pb2.Route) -> None:
         """Give the route back that was written for an experiment, unless it has started after all, or nobody knows."""

@@ -17,6 +17,7 @@ from headrace_servicekit.errors import ServiceError
 from headrace_rollout.alerts import FreezeAlerts
 from headrace_rollout.decisions import history, judgement, routing, shadowing
 from headrace_rollout.decisions.counts import Arms, Count, Counts
+from headrace_rollout.decisions.observation import Surroundings
 from headrace_rollout.decisions.rollouts import Rollout, State
 from headrace_rollout.documents import record_json, record_of, shadow_record_json, shadow_record_of
 from headrace_rollout.observing import Judged
@@ -81,21 +82,9 @@ class Judge:
             record = shadowing.taken(record, pairs, now)
         return Judged(shadow_record_json(record), shadowing.verdict(record, shadow, step_time, now), None)
 
-    def surroundings_known(self) -> bool:
-        """Return whether the monitor has said which alerts are open and which experiments run."""
-        return self._alerts.known
-
-    def alerts(self, model: str) -> tuple[str, ...]:
-        """Return what asks for a freeze of a model's rollouts."""
-        return self._alerts.of(model)
-
-    def drift(self, model: str) -> tuple[str, ...]:
-        """Return those of them that are of a drift."""
-        return self._alerts.of(model, signal="drift")
-
-    def experiment(self, model: str) -> str:
-        """Return the experiment of a model that runs; empty for none."""
-        return self._alerts.experiment(model)
+    def surroundings(self, model: str) -> Surroundings:
+        """Return what may keep a model's rollouts from growing."""
+        return self._alerts.surroundings(model)
 
     async def _past(self, rollout: Rollout) -> Sequence[Sequence[Count]]:
         """Return what the version before was asked in the last hour; nothing of a monitor that tells no history.

@@ -12,7 +12,7 @@ from headrace_servicekit.errors import Code, ServiceError
 
 from headrace_rollout.decisions import growth, progress
 from headrace_rollout.decisions.headroom import Room
-from headrace_rollout.decisions.observation import Consent, Observation
+from headrace_rollout.decisions.observation import Consent, Observation, Surroundings
 from headrace_rollout.decisions.rollouts import Rollout, Transition, Verdict
 from headrace_rollout.peers import Routes
 from headrace_rollout.registry import Registry
@@ -46,20 +46,8 @@ class Judging(Protocol):
         """Take in what was answered since. Raises nothing when the monitor is away: that is a verdict too."""
         ...
 
-    def surroundings_known(self) -> bool:
-        """Return whether what follows is what the monitor said; not before its first answer."""
-        ...
-
-    def alerts(self, model: str) -> tuple[str, ...]:
-        """Return what asks for a freeze of a model's rollouts."""
-        ...
-
-    def drift(self, model: str) -> tuple[str, ...]:
-        """Return those of them that are of a drift."""
-        ...
-
-    def experiment(self, model: str) -> str:
-        """Return the experiment of a model that runs; empty for none."""
+    def surroundings(self, model: str) -> Surroundings:
+        """Return what may keep a model's rollouts from growing."""
         ...
 
 
@@ -95,12 +83,9 @@ class Observing:
         seen = Observation(
             route.managed_by,
             named,
-            self._judging.alerts(rollout.model),
+            self._judging.surroundings(rollout.model),
             judged.verdict,
-            drift=self._judging.drift(rollout.model),
             consent=await self._consent(rollout),
-            experiment=self._judging.experiment(rollout.model),
-            surroundings_known=self._judging.surroundings_known(),
         )
         if growth.wants_room(rollout, seen, now()):
             seen = replace(seen, room=await self._rooms.of(rollout))

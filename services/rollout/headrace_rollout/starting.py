@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from headrace.router.v1 import route_pb2
 from headrace_servicekit.errors import PreconditionFailed, ServiceError
 
-from headrace_rollout.decisions import policies, progress, routing
+from headrace_rollout.alerts import FreezeAlerts
+from headrace_rollout.decisions import growth, policies, progress, routing
 from headrace_rollout.decisions.headroom import Room, VariantTraffic
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Event, Rollout, Transition
@@ -41,7 +42,8 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A rollout that could begin. obstacles: why it could not, each an error that a start would raise. traffic: of the
-    variant, None where nobody asked or knows. room: what the pool has for it, as far as it is known.
+    variant, None where nobody asked or knows. room: what the pool has for it, as far as it is known. kept_back: what
+    would keep it from its first step once it has started; empty for nothing.
     """
 
     rollout: Rollout
@@ -52,16 +54,23 @@ class Draft:
     ready_batchers: int
     batchers: int
     room: Room = field(default_factory=Room)
+    kept_back: str = ""
 
 
 class Starting:
     """The use cases behind PlanRollout and StartRollout."""
 
     def __init__(
-        self, store: Store, routes: Routes, registry: Registry, traffic: TrafficReader, headroom: HeadRoom
+        self,
+        store: Store,
+        routes: Routes,
+        registry: Registry,
+        traffic: TrafficReader,
+        headroom: HeadRoom,
+        alerts: FreezeAlerts,
     ) -> None:
         self._store, self._routes, self._registry = store, routes, registry
-        self._traffic, self._headroom = traffic, headroom
+        self._traffic, self._headroom, self._alerts = traffic, headroom, alerts
 
     async def start(self, wanted: Wanted, request: Request) -> Rollout:
         """Begin a rollout, or return the one that the request began before. Raises what stands in the way."""
@@ -98,7 +107,8 @@ class Starting:
         draft = await self.draft(wanted)
         traffic = await self._traffic.of(wanted.model, draft.rollout.variant)
         room = await self._headroom.measured(draft.rollout) if traffic is not None else Room()
-        return replace(draft, traffic=traffic, room=room)
+        kept_back = growth.kept_back(draft.rollout, self._alerts.surroundings(wanted.model))
+        return replace(draft, traffic=traffic, room=room, kept_back=kept_back)
 
     async def draft(self, wanted: Wanted) -> Draft:
         """Return the rollout that is asked for, with what stands in its way.

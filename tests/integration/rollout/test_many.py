@@ -34,9 +34,6 @@ class Worlds:
 
         return call
 
-    def surroundings_known(self) -> bool:
-        return True
-
 
 async def test_a_hundred_rollouts_at_once_each_come_to_their_end(postgres_url: str):
     async with database(Address(postgres_url), 8) as opened:

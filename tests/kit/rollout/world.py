@@ -9,6 +9,7 @@ from datetime import datetime
 
 from headrace.router.v1 import route_pb2
 from headrace_rollout.decisions.headroom import Room
+from headrace_rollout.decisions.observation import Surroundings
 from headrace_rollout.decisions.rollouts import Decision, Rollout, Verdict
 from headrace_rollout.observing import Judged
 from headrace_rollout.peers import Written
@@ -153,14 +154,5 @@ class World:
     async def of(self, rollout: Rollout) -> Room | None:
         return self.room
 
-    def surroundings_known(self) -> bool:
-        return True
-
-    def alerts(self, model: str) -> tuple[str, ...]:
-        return self.drifts
-
-    def drift(self, model: str) -> tuple[str, ...]:
-        return self.drifts
-
-    def experiment(self, model: str) -> str:
-        return ""
+    def surroundings(self, model: str) -> Surroundings:
+        return Surroundings(self.drifts, self.drifts)

@@ -10,6 +10,7 @@ from headrace.monitor.v1 import experiment_pb2
 from headrace.router.v1 import route_pb2
 from headrace_rollout.concluding import Concluding
 from headrace_rollout.decisions import concluding
+from headrace_rollout.decisions.observation import Surroundings
 from headrace_rollout.starting import Wanted
 from headrace_rollout.store import Request
 from headrace_servicekit.errors import InvalidArgument, PreconditionFailed, Unavailable
@@ -59,7 +60,7 @@ def test_a_route_without_the_control_is_refused():
     assert refused.value.reason == "VARIANT_GONE"
 
 
-class Surroundings:
+class Outside:
     """A monitor with experiments, a control plane with a route, and what starts rollouts. done: calls that change
     something, in their order. harmed: experiments whose guardrail is harmed; away: those whose analysis fails.
     """
@@ -67,7 +68,7 @@ class Surroundings:
     def __init__(self, verdict: Any = Analysis.VERDICT_UNDECIDED, variant: str = "") -> None:
         self.analysis = Analysis(verdict=verdict, variant=variant, summary="so it is")
         self.names, self.away = [NAME], set[str]()
-        self.in_production = "v1"
+        self.in_production, self.around = "v1", Surroundings()
         self.current = route(8, 1, 1)
         self.state: Any = experiment_pb2.Experiment.STATE_RUNNING
         self.other: str | None = None
@@ -127,6 +128,9 @@ class Surroundings:
         if self.obstacle is not None:
             raise self.obstacle
 
+    def surroundings(self, model: str) -> Surroundings:
+        return self.around
+
     async def production(self, model: str) -> str:
         return self.in_production
 
@@ -135,14 +139,14 @@ class Surroundings:
         return "the rollout"
 
 
-def of(around: Surroundings) -> Concluding:
+def of(around: Outside) -> Concluding:
     """Return the use cases in their surroundings."""
     lent: Any = around
-    return Concluding(lent, lent, lent)
+    return Concluding(lent, lent, lent, lent)
 
 
 async def test_traffic_goes_back_before_the_experiment_ends_so_that_a_crash_between_is_seen():
-    around = Surroundings()
+    around = Outside()
     done = await of(around).conclude(NAME, reason="enough")
     assert [one[0] for one in around.done] == ["route", "end"]
     assert around.done[0][1] == {"control": 10}
@@ -155,7 +159,7 @@ async def test_traffic_goes_back_before_the_experiment_ends_so_that_a_crash_betw
 async def test_an_experiment_that_cannot_be_analysed_in_time_can_be_ended_and_its_variants_not_promoted(
     keep_route: bool,
 ):
-    around = Surroundings()
+    around = Outside()
     around.away = {NAME}
     done = await of(around).conclude(NAME, reason="", keep_route=keep_route)
     assert (done.summary, around.done[-1]) == ("not analysed: no monitor", ("end", NAME, "not analysed: no monitor"))
@@ -164,7 +168,7 @@ async def test_an_experiment_that_cannot_be_analysed_in_time_can_be_ended_and_it
 
 
 async def test_the_version_that_won_is_rolled_out_to_the_control():
-    around = Surroundings(Analysis.VERDICT_BETTER, "new")
+    around = Outside(Analysis.VERDICT_BETTER, "new")
     done = await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
     assert done.rollout == "the rollout"
     assert around.done[-1] == ("rollout", "control", "v2", "end of it")
@@ -177,7 +181,7 @@ async def test_the_version_that_won_is_rolled_out_to_the_control():
 async def test_a_control_that_names_the_version_in_production_follows_production_once_a_variant_is_promoted(
     in_production: str, follows: bool
 ):
-    around = Surroundings(Analysis.VERDICT_BETTER, "new")
+    around = Outside(Analysis.VERDICT_BETTER, "new")
     around.in_production = in_production
     await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
     assert around.current.variants[0].follow_production is follows
@@ -185,14 +189,14 @@ async def test_a_control_that_names_the_version_in_production_follows_production
 
 
 async def test_an_experiment_that_is_ended_without_a_promotion_leaves_the_control_as_it_was():
-    around = Surroundings()
+    around = Outside()
     await of(around).conclude(NAME, reason="enough")
     assert around.current.variants[0].version == "v1"
 
 
 @pytest.mark.parametrize("better", ["", "newer"])
 async def test_a_variant_of_which_the_data_do_not_say_that_it_is_better_is_promoted_only_anyway(better: str):
-    around = Surroundings(Analysis.VERDICT_BETTER if better else Analysis.VERDICT_UNDECIDED, better)
+    around = Outside(Analysis.VERDICT_BETTER if better else Analysis.VERDICT_UNDECIDED, better)
     with pytest.raises(PreconditionFailed, match="so it is") as refused:
         await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
     assert (refused.value.reason, around.done) == ("EXPERIMENT_UNDECIDED", [])
@@ -201,7 +205,7 @@ async def test_a_variant_of_which_the_data_do_not_say_that_it_is_better_is_promo
 
 @pytest.mark.parametrize("variant", ["control", "gone"])
 async def test_what_is_no_variant_beside_the_control_is_not_promoted(variant: str):
-    around = Surroundings(Analysis.VERDICT_BETTER, variant)
+    around = Outside(Analysis.VERDICT_BETTER, variant)
     with pytest.raises(PreconditionFailed, match="new, newer"):
         await of(around).promote(NAME, variant, WANTED, REQUEST, anyway=True)
     assert not around.done
@@ -209,14 +213,14 @@ async def test_what_is_no_variant_beside_the_control_is_not_promoted(variant: st
 
 @pytest.mark.parametrize("verdict", list(Analysis.Verdict.values()))
 async def test_an_experiment_is_stopped_by_harm_and_by_wrong_shares_alone(verdict: int):
-    around = Surroundings(verdict, "new")
+    around = Outside(verdict, "new")
     await of(around).guard()
     harm = verdict in (Analysis.VERDICT_GUARDRAIL_HARMED, Analysis.VERDICT_SHARES_WRONG)
     assert [one[0] for one in around.done] == (["route", "stop"] if harm else [])
 
 
 async def test_an_experiment_that_cannot_be_looked_at_keeps_no_other_from_being_stopped():
-    around = Surroundings(Analysis.VERDICT_GUARDRAIL_HARMED, "new")
+    around = Outside(Analysis.VERDICT_GUARDRAIL_HARMED, "new")
     around.names, around.away = ["models/shop/experiments/first", NAME], {"models/shop/experiments/first"}
     await of(around).guard()
     assert around.done[-1] == ("stop", NAME, "stopped: so it is")
@@ -224,7 +228,7 @@ async def test_an_experiment_that_cannot_be_looked_at_keeps_no_other_from_being_
 
 @pytest.mark.parametrize("promote", [False, True])
 async def test_an_experiment_that_has_ended_takes_no_traffic_from_the_one_that_runs(promote: bool):
-    around = Surroundings(Analysis.VERDICT_BETTER, "new")
+    around = Outside(Analysis.VERDICT_BETTER, "new")
     around.state, around.other = experiment_pb2.Experiment.STATE_ENDED, "models/shop/experiments/next"
     use = of(around)
     ending = use.promote(NAME, "new", WANTED, REQUEST, anyway=False) if promote else use.conclude(NAME, reason="")
@@ -237,7 +241,7 @@ async def test_an_experiment_that_has_ended_takes_no_traffic_from_the_one_that_r
 
 
 async def test_a_variant_that_nothing_serves_is_refused_before_the_experiment_ends():
-    around = Surroundings(Analysis.VERDICT_BETTER, "new")
+    around = Outside(Analysis.VERDICT_BETTER, "new")
     around.current.variants[1].serving_version = ""
     with pytest.raises(PreconditionFailed, match="no variant 'new'") as refused:
         await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
@@ -245,7 +249,7 @@ async def test_a_variant_that_nothing_serves_is_refused_before_the_experiment_en
 
 
 async def test_a_promotion_that_gates_or_approvals_refuse_changes_nothing():
-    around = Surroundings(Analysis.VERDICT_BETTER, "new")
+    around = Outside(Analysis.VERDICT_BETTER, "new")
     around.obstacle = PreconditionFailed("two must approve", reason="PROMOTION_NEEDS_APPROVAL")
     with pytest.raises(PreconditionFailed, match="two must approve"):
         await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
@@ -253,7 +257,7 @@ async def test_a_promotion_that_gates_or_approvals_refuse_changes_nothing():
 
 
 async def test_an_experiment_that_runs_holds_its_route_until_it_is_concluded():
-    around = Surroundings()
+    around = Outside()
     around.state = experiment_pb2.Experiment.STATE_DRAFT
     await of(around).run(NAME, {})
     third = pytest.approx(10 / 3)
@@ -270,7 +274,7 @@ async def test_an_experiment_that_runs_holds_its_route_until_it_is_concluded():
 
 async def test_what_the_experiment_refuses_is_met_before_the_route_changes():
     for state in (experiment_pb2.Experiment.STATE_RUNNING, experiment_pb2.Experiment.STATE_DRAFT):
-        around = Surroundings()
+        around = Outside()
         around.state = state
         around.refusals.append(PreconditionFailed("had 100 changes of shares", reason="TOO_MANY_PHASES"))
         with pytest.raises(PreconditionFailed, match="100 changes"):
@@ -280,7 +284,7 @@ async def test_what_the_experiment_refuses_is_met_before_the_route_changes():
 
 @pytest.mark.parametrize("begins_anyway", [False, True])
 async def test_a_draft_that_does_not_start_gives_its_route_back_and_one_that_did_unheard_keeps_it(begins_anyway: bool):
-    around = Surroundings()
+    around = Outside()
     around.state, around.refused_late = experiment_pb2.Experiment.STATE_DRAFT, True
     around.refusals.append(Unavailable("no monitor"))
     around.begins_anyway = begins_anyway
@@ -294,7 +298,7 @@ async def test_a_draft_that_does_not_start_gives_its_route_back_and_one_that_did
 
 
 async def test_a_route_of_somebody_else_is_not_taken_and_nothing_begins():
-    around = Surroundings()
+    around = Outside()
     around.current.managed_by = "rollouts/7"
     with pytest.raises(PreconditionFailed, match="managed"):
         await of(around).run(NAME, {})
@@ -307,7 +311,7 @@ async def test_a_route_of_somebody_else_is_not_taken_and_nothing_begins():
 @pytest.mark.parametrize("weights", [{"control": 1}, {"control": 1, "new": 0, "newer": 1}, {"a": 1, "b": 1, "c": 1}])
 async def test_shares_of_other_variants_are_refused_by_their_field(weights: dict[str, float]):
     with pytest.raises(InvalidArgument) as refused:
-        await of(Surroundings()).run(NAME, weights)
+        await of(Outside()).run(NAME, weights)
     assert [one.field for one in refused.value.violations] == ["weights"]
 
 
@@ -318,14 +322,16 @@ def test_a_variant_that_the_route_lacks_or_that_has_no_traffic_gets_no_share():
 
 
 class Cut:
-    """Surroundings of which one call never answers: it was not made, or was and nobody heard. calls: so far."""
+    """What is outside, of which one call never answers: it was not made, or was and nobody heard. calls: so far."""
 
-    def __init__(self, around: Surroundings, at: int, *, unheard: bool) -> None:
+    def __init__(self, around: Outside, at: int, *, unheard: bool) -> None:
         self._around, self._at, self._unheard = around, at, unheard
         self.calls = 0
 
     def __getattr__(self, name: str) -> Any:
         method: Any = getattr(self._around, name)
+        if name == "surroundings":  # it is known already: nothing is called
+            return method
 
         async def called(*args: Any, **kwargs: Any) -> Any:
             self.calls += 1
@@ -338,7 +344,7 @@ class Cut:
         return called
 
 
-def ends(around: Surroundings) -> Any:
+def ends(around: Outside) -> Any:
     """Return what there is at last: the route, whose it is, and what began and ended."""
     done = {each[0] for each in around.done if each[0] != "route"}
     return around.current, done
@@ -356,8 +362,8 @@ async def test_whatever_call_is_cut_asking_again_ends_where_an_undisturbed_one_d
         else:
             await use.promote(NAME, "new", WANTED, REQUEST, anyway=False)
 
-    def fresh() -> Surroundings:
-        around = Surroundings(Analysis.VERDICT_BETTER, "new")
+    def fresh() -> Outside:
+        around = Outside(Analysis.VERDICT_BETTER, "new")
         if what == "run":
             around.state = experiment_pb2.Experiment.STATE_DRAFT
         else:
@@ -374,3 +380,26 @@ async def test_whatever_call_is_cut_asking_again_ends_where_an_undisturbed_one_d
             await asked(Cut(around, at, unheard=unheard))
         await asked(around)
         assert ends(around) == ends(undisturbed), f"call {at}"
+
+
+@pytest.mark.parametrize(
+    ("around", "reason"),
+    [(Surroundings(alerts=("slo: late",)), "TRAFFIC_FROZEN"), (Surroundings(known=False), "ALERTS_UNKNOWN")],
+)
+async def test_an_alert_keeps_variants_from_larger_shares_and_from_smaller_ones_it_does_not(
+    around: Surroundings, reason: str
+):
+    outside = Outside()
+    outside.around = around
+    with pytest.raises((PreconditionFailed, Unavailable)) as refused:
+        await of(outside).run(NAME, {"control": 1, "new": 8, "newer": 1})
+    assert (refused.value.reason, outside.done) == (reason, [])
+    await of(outside).run(NAME, {"control": 18, "new": 1, "newer": 1})
+    assert [one[0] for one in outside.done] == ["route", "begin", "shares"]
+
+
+async def test_the_experiment_itself_does_not_keep_its_shares_back():
+    outside = Outside()
+    outside.around = Surroundings(experiment=NAME)
+    await of(outside).run(NAME, {"control": 1, "new": 8, "newer": 1})
+    assert outside.done

@@ -10,7 +10,7 @@ from headrace.registry.v1 import approval_pb2
 from headrace_rollout.approved import request_of
 from headrace_rollout.decisions import progress
 from headrace_rollout.decisions.headroom import Room
-from headrace_rollout.decisions.observation import Consent, Observation
+from headrace_rollout.decisions.observation import Consent, Observation, Surroundings
 from headrace_rollout.decisions.policies import OnDrift, Policy, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Transition, Verdict
 from headrace_rollout.observing import Observing
@@ -29,10 +29,10 @@ def at_first_step(on_drift: OnDrift, policy: Policy = CANARY, **how) -> Rollout:
     return rollout(policy, **{"state": State.RUNNING, "step": 0, "share": 0.05, "step_time": NOW, **how})
 
 
-def seen(decision: Decision = Decision.ADVANCE, **how) -> Observation:
+def seen(decision: Decision = Decision.ADVANCE, consent: Consent | None = None, **around) -> Observation:
     drift = {"alerts": (DRIFT,), "drift": (DRIFT,)}
     verdict = Verdict(decision, "so it is", (), NOW)
-    return Observation("rollouts/7", "v1", **{"verdict": verdict, "room": Room(), **drift, **how})
+    return Observation("rollouts/7", "v1", Surroundings(**{**drift, **around}), verdict, Room(), consent)
 
 
 def types(transition: Transition) -> list[str]:

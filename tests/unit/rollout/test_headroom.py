@@ -17,7 +17,7 @@ from headrace_rollout.decisions.headroom import (
     load_between,
     room_of,
 )
-from headrace_rollout.decisions.observation import Observation
+from headrace_rollout.decisions.observation import Observation, Surroundings
 from headrace_rollout.decisions.policies import Policy, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Verdict
 from hypothesis import given
@@ -39,8 +39,8 @@ def at(step: int, **how) -> Rollout:
     return rollout(**told)
 
 
-def seen(room: Room | None, decision: Decision = Decision.ADVANCE, **how) -> Observation:
-    return Observation("rollouts/7", "v1", verdict=Verdict(decision, "so it is", (), NOW), room=room, **how)
+def seen(room: Room | None, decision: Decision = Decision.ADVANCE, **around) -> Observation:
+    return Observation("rollouts/7", "v1", Surroundings(**around), Verdict(decision, "so it is", (), NOW), room)
 
 
 def traffic(requests: int, *, kept: float, precomputed: int = 0) -> VariantTraffic:

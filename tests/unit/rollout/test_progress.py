@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from headrace_rollout.decisions import progress, routing
 from headrace_rollout.decisions.headroom import Room
-from headrace_rollout.decisions.observation import Observation
+from headrace_rollout.decisions.observation import Observation, Surroundings
 from headrace_rollout.decisions.policies import Policy, Shadow, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Transition, Verdict
 from headrace_servicekit.errors import Aborted, PreconditionFailed
@@ -32,10 +32,12 @@ def shadowing(**how) -> Rollout:
     return rollout(policy, state=State.SHADOWING, step_time=NOW, etag="e1", evidence="{}", **how)
 
 
-def seen(decision: Decision | None = Decision.HOLD, **how) -> Observation:
-    """Return an observation in which nobody has interfered."""
+def seen(
+    decision: Decision | None = Decision.HOLD, managed_by: str = "rollouts/7", named: str | None = "v1", **around
+) -> Observation:
+    """Return an observation in which nobody has interfered. around: what the monitor knows of the model."""
     verdict = None if decision is None else Verdict(decision, "so it is", (), NOW)
-    return Observation(**{"managed_by": "rollouts/7", "named": "v1", "verdict": verdict, "room": Room(), **how})
+    return Observation(managed_by, named, Surroundings(**around), verdict, Room())
 
 
 def types(transition: Transition) -> list[str]:
@@ -48,6 +50,33 @@ def test_a_version_that_is_ready_gets_the_first_share():
     moved = progress.moved(ready, "e1", NOW)
     assert (moved.rollout.share, moved.rollout.moving, moved.rollout.etag) == (0.05, False, "e1")
     assert types(moved) == ["step"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "around", "frozen"),
+    [
+        pytest.param(policy, around, frozen, id=f"{policy.strategy.value}, {name}")
+        for policy in (CANARY, replace(CANARY, strategy=Strategy.BIG_BANG, steps=(Step(1.0, MINUTE),)))
+        for name, around, frozen in (
+            ("an open alert", Surroundings(alerts=("slo: late",)), "alert: slo: late"),
+            ("an experiment", Surroundings(experiment="models/digits/experiments/e1"), "models/digits/experiments/e1"),
+            ("alerts that are not known", Surroundings(known=False), ""),
+        )
+    ],
+)
+def test_the_first_step_is_kept_back_by_what_keeps_every_other_and_for_as_long(
+    policy: Policy, around: Surroundings, frozen: str
+):
+    much_later = NOW + timedelta(days=1)
+    kept = progress.prepared(rollout(policy), "", much_later, Room(), around)
+    assert (kept.rollout.state, kept.rollout.step, kept.rollout.moving) == (State.PREPARING, -1, False)
+    assert kept.rollout.frozen.startswith(frozen)
+    assert types(kept) == (["frozen"] if frozen else [])
+    begun = progress.prepared(kept.rollout, "", much_later, Room(), Surroundings())
+    assert (begun.rollout.step, begun.rollout.moving, begun.rollout.frozen) == (0, True, "")
+    assert types(begun) == (["thawed"] if frozen else [])
+    ignoring = replace(rollout(policy), policy=replace(policy, ignore_alerts=True))
+    assert progress.prepared(ignoring, "", NOW, Room(), around).rollout.moving
 
 
 def test_a_version_that_does_not_become_ready_ends_the_rollout_and_says_why():
@@ -297,15 +326,14 @@ def test_a_version_is_warmed_for_its_time_whatever_it_answers_and_then_gets_the_
 
 
 def test_while_nobody_has_said_which_alerts_are_open_a_rollout_stays_where_it_is_and_goes_back_all_the_same():
-    unknown = {"surroundings_known": False}
-    held = progress.observed(at(0), seen(Decision.ADVANCE, **unknown), LATER)
+    held = progress.observed(at(0), seen(Decision.ADVANCE, known=False), LATER)
     assert not held.rollout.moving
     assert not held.events, "a restart of the service is no news of a rollout"
     assert "not said yet" in held.rollout.reason
     frozen = progress.observed(at(0), seen(Decision.ADVANCE, alerts=("drift: critical",)), LATER).rollout
-    still = progress.observed(frozen, seen(Decision.ADVANCE, **unknown), LATER)
+    still = progress.observed(frozen, seen(Decision.ADVANCE, known=False), LATER)
     assert (still.rollout.frozen, still.events) == (frozen.frozen, ())
     assert progress.observed(held.rollout, seen(Decision.ADVANCE), LATER).rollout.moving
-    assert progress.observed(at(0), seen(Decision.ROLL_BACK, **unknown), LATER).rollout.state is State.ROLLING_BACK
+    assert progress.observed(at(0), seen(Decision.ROLL_BACK, known=False), LATER).rollout.state is State.ROLLING_BACK
     ignored = at(0, policy=replace(CANARY, ignore_alerts=True))
-    assert progress.observed(ignored, seen(Decision.ADVANCE, **unknown), LATER).rollout.moving
+    assert progress.observed(ignored, seen(Decision.ADVANCE, known=False), LATER).rollout.moving

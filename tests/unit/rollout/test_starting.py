@@ -41,6 +41,6 @@ class Surroundings:
 @pytest.mark.parametrize(("policy", "weights"), [(CANARY, [0.95, 0.05]), (SHADOW, [1, 0])], ids=["canary", "shadow"])
 async def test_the_control_plane_is_asked_what_the_first_stage_would_do(policy: Policy, weights: list[float]):
     around: Any = Surroundings()
-    await Starting(around, around, around, around, around).draft(Wanted("digits", "v2", "", policy, "ana", ""))
+    await Starting(around, around, around, around, around, around).draft(Wanted("digits", "v2", "", policy, "ana", ""))
     (route,) = around.dry_run_routes
     assert [one.weight for one in route.variants] == pytest.approx(weights)

@@ -149,6 +149,8 @@ def show_plan(output: Output, plan: pb.PlanRolloutResponse, version: str) -> Non
     )
     for obstacle in plan.obstacles:
         output.say(f"[bold red]in the way[/]: {shown(obstacle)}")
+    if plan.kept_back:
+        output.say(f"[bold yellow]would wait before its first step[/]: {shown(plan.kept_back)}")
 
 
 def show_history(output: Output, events: Sequence[pb.RolloutEvent]) -> None:

@@ -10,6 +10,9 @@ from headrace_servicekit.errors import PreconditionFailed
 
 Route = route_pb2.Route
 
+# Shares are floating-point numbers: one is as large as another one that differs by less.
+_EQUAL = 1e-9
+
 
 def shared(route: Route, weights: Mapping[str, float]) -> Route:
     """Return the route in which the variants share the traffic that they have together as these weights say.
@@ -33,6 +36,12 @@ def shared(route: Route, weights: Mapping[str, float]) -> Route:
         if not math.isclose(variants[name].weight, share, rel_tol=1e-9):
             variants[name].weight = share
     return wanted
+
+
+def grows(before: Route, wanted: Route, names: Collection[str]) -> bool:
+    """Return whether one of the variants gets a larger share of the units than before."""
+    shares = [{one.name: one.weight / (_total(route) or 1.0) for one in route.variants} for route in (before, wanted)]
+    return any(shares[1].get(name, 0.0) > shares[0].get(name, 0.0) + _EQUAL for name in names)
 
 
 def given_back(route: Route, control: str, others: Collection[str], keep: str = "") -> tuple[Route, list[str]]:
@@ -72,3 +81,7 @@ def following(route: Route, variant: str, production: str) -> Route:
         if one.name == variant and one.version == production != "":
             one.follow_production = True
     return wanted
+
+
+def _total(route: Route) -> float:
+    return sum(one.weight for one in route.variants)

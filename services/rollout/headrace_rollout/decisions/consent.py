@@ -18,9 +18,9 @@ def drifted(rollout: Rollout, seen: Observation, now: datetime) -> Transition | 
     if rollout.asks:
         return _heard(rollout, seen.consent, now)
     policy = rollout.policy
-    if not seen.drift or rollout.drift_accepted or policy.ignore_alerts or policy.on_drift is OnDrift.HOLD:
+    if not seen.around.drift or rollout.drift_accepted or policy.ignore_alerts or policy.on_drift is OnDrift.HOLD:
         return None
-    told = f"drift: {seen.drift[0]}"
+    told = f"drift: {seen.around.drift[0]}"
     if policy.on_drift is OnDrift.ROLLBACK:
         return transitions.roll_back(rollout, State.ROLLED_BACK, told, now)
     return Transition(replace(rollout, asks=told), (Event("asked", told),))

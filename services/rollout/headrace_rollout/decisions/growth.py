@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from headrace_rollout.decisions import transitions
 from headrace_rollout.decisions.headroom import Fit, Room
-from headrace_rollout.decisions.observation import Observation
+from headrace_rollout.decisions.observation import Observation, Surroundings
 from headrace_rollout.decisions.rollouts import Decision, Rollout, Transition
 
 # After a step that was slowed, until what it costs is seen.
@@ -18,7 +18,7 @@ UNKNOWN = "the monitor has not said yet which alerts are open and which experime
 
 def wants_room(rollout: Rollout, seen: Observation, now: datetime) -> bool:
     """Return whether the version is to have a larger share now, if there is room for it."""
-    if rollout.skip or _kept_back(rollout, seen):
+    if rollout.skip or kept_back(rollout, seen.around):
         return False
     decision = seen.verdict.decision if seen.verdict is not None else Decision.ADVANCE
     if rollout.limited_to is not None:
@@ -29,12 +29,8 @@ def wants_room(rollout: Rollout, seen: Observation, now: datetime) -> bool:
 
 def grown(rollout: Rollout, seen: Observation, why: str, now: datetime) -> Transition | None:
     """Return what follows where something keeps the rollout, or it goes on; None where it stays as it is."""
-    kept = _kept_back(rollout, seen)
-    if kept == UNKNOWN:  # after a restart of the service: no news of the rollout
-        return Transition(rollout if rollout.frozen else replace(rollout, reason=kept))
-    if kept:
-        paused = Transition(replace(rollout, frozen="", reason=kept))
-        return paused if kept == PAUSED else transitions.frozen(rollout, kept)
+    if kept := kept_back(rollout, seen.around):
+        return kept_at(rollout, kept)
     if rollout.limited_to is not None or not rollout.last_step:
         return _grown_into(rollout, seen.room, why) if wants_room(rollout, seen, now) else None
     decision = seen.verdict.decision if seen.verdict is not None else Decision.ADVANCE
@@ -43,6 +39,13 @@ def grown(rollout: Rollout, seen: Observation, why: str, now: datetime) -> Trans
     thawed = transitions.thawed(rollout)
     onward = transitions.onward(thawed.rollout, why)
     return replace(onward, events=(*thawed.events, *onward.events))
+
+
+def kept_at(rollout: Rollout, why: str) -> Transition:
+    """Stay at the present stage. why: as `kept_back` says."""
+    if why == UNKNOWN:  # after a restart of the service: no news of the rollout
+        return Transition(rollout if rollout.frozen else replace(rollout, reason=why))
+    return Transition(replace(rollout, frozen="", reason=why)) if why == PAUSED else transitions.frozen(rollout, why)
 
 
 def _grown_into(rollout: Rollout, room: Room | None, why: str) -> Transition:
@@ -72,15 +75,24 @@ def fit(rollout: Rollout, step: int, room: Room | None) -> Fit:
     return room.fit(rollout.share, wanted, policy.max_utilisation, whole=policy.strategy.whole)
 
 
-def _kept_back(rollout: Rollout, seen: Observation) -> str:
+def kept_back(rollout: Rollout, around: Surroundings) -> str:
     """Return why the rollout does not grow, whatever the evidence; empty when nothing keeps it."""
     if rollout.asks:
         return f"somebody has to agree that it goes on: {rollout.asks}"
-    if not (seen.surroundings_known or rollout.policy.ignore_alerts):
-        return UNKNOWN
-    alerts = seen.other_alerts if rollout.drift_accepted else seen.alerts
-    if alerts and not rollout.policy.ignore_alerts:
-        return f"alert: {alerts[0]}"
-    if seen.experiment and not rollout.policy.ignore_alerts:
-        return f"{seen.experiment} runs, and another version would change what it measures"
+    if not rollout.policy.ignore_alerts and (why := frozen_by(around, drift_accepted=rollout.drift_accepted)):
+        return why
     return PAUSED if rollout.paused else ""
+
+
+def frozen_by(around: Surroundings, *, drift_accepted: bool = False) -> str:
+    """Return what keeps a version of a model from getting more traffic; empty for nothing.
+
+    This asks for every step of every strategy, the first one too, and for the shares of experiments. What is not known
+    yet keeps it as well.
+    """
+    if not around.known:
+        return UNKNOWN
+    alerts = around.other_alerts if drift_accepted else around.alerts
+    if alerts:
+        return f"alert: {alerts[0]}"
+    return f"{around.experiment} runs, and another version would change what it measures" if around.experiment else ""

@@ -16,26 +16,34 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
-    """What is known of a rollout's surroundings. managed_by: of its route. named: the version that the registry has
-    where the variant looks, None while it is away. alerts: those that ask for a freeze. verdict: None while nothing is
-    judged. room: what the pool has for a larger share; None while that is not known, or nobody asks for one.
-    drift: those of the alerts that are of a drift. consent: of those whom a rollout asks; None while there is none, and
-    where nobody is asked. experiment: that runs on the model; empty for none. surroundings_known: whether alerts and
-    experiments are what the monitor said; not before its first answer.
+class Surroundings:
+    """What the monitor knows of a model. alerts: open ones that ask for a freeze. drift: those of them that are of a
+    drift. experiment: that runs on the model; empty for none. known: whether this is what the monitor said; not before
+    its first answer.
     """
 
-    managed_by: str
-    named: str | None = None
     alerts: tuple[str, ...] = ()
-    verdict: Verdict | None = None
-    room: Room | None = None
     drift: tuple[str, ...] = ()
-    consent: Consent | None = None
     experiment: str = ""
-    surroundings_known: bool = True
+    known: bool = True
 
     @property
     def other_alerts(self) -> tuple[str, ...]:
         """The alerts that are of no drift."""
         return tuple(one for one in self.alerts if one not in self.drift)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What is known of a rollout at a stage. managed_by: of its route. named: the version that the registry has where
+    the variant looks, None while it is away. verdict: None while nothing is judged. room: what the pool has for a
+    larger share; None while that is not known, or nobody asks for one. consent: of those whom a rollout asks; None
+    while there is none, and where nobody is asked.
+    """
+
+    managed_by: str
+    named: str | None = None
+    around: Surroundings = Surroundings()
+    verdict: Verdict | None = None
+    room: Room | None = None
+    consent: Consent | None = None

@@ -14,7 +14,7 @@ from headrace_servicekit.errors import Aborted, PreconditionFailed
 
 from headrace_rollout.decisions import consent, growth, transitions
 from headrace_rollout.decisions.headroom import Room
-from headrace_rollout.decisions.observation import Observation
+from headrace_rollout.decisions.observation import Observation, Surroundings
 from headrace_rollout.decisions.rollouts import Decision, Event, Rollout, State, Transition, Verdict
 
 _DELETED = "the model was deleted"
@@ -30,21 +30,31 @@ def already_running(model: str, rollout: int) -> PreconditionFailed:
     )
 
 
-def prepared(rollout: Rollout, lack: str, now: datetime, room: Room | None = None) -> Transition:
+def prepared(
+    rollout: Rollout,
+    lack: str,
+    now: datetime,
+    room: Room | None = None,
+    around: Surroundings = Surroundings(),  # noqa: B008 (frozen)
+) -> Transition:
     """Take in how far the version is. lack: what it waits for; empty when it is ready. room: for the first step, None
-    while that is not known.
+    while that is not known. around: what may keep the first step back, for as long as it lasts.
     """
     remedy = ""
     if lack:
         waits, never = "waits until the version is ready", f"version {rollout.version} was not ready"
     elif rollout.paused:
         return Transition(replace(rollout, reason="the version is ready; paused"))
-    elif rollout.policy.shadow is not None:
+    elif rollout.policy.shadow is not None:  # it answers nobody
         return Transition(replace(rollout, state=State.SHADOWING, moving=True, reason="the version is ready"))
+    elif kept := growth.kept_back(rollout, around):
+        return growth.kept_at(rollout, kept)
     else:
         fit = growth.fit(rollout, 0, room)
         if fit.share > 0:
-            return transitions.moving(rollout, 0, "the version is ready", fit)
+            thawed = transitions.thawed(rollout)
+            begun = transitions.moving(thawed.rollout, 0, "the version is ready", fit)
+            return replace(begun, events=(*thawed.events, *begun.events))
         lack, waits = fit.reason, "the version is ready, and waits for head-room"
         never = f"version {rollout.version} was ready, and pool {rollout.pool} had no head-room for it"
         if room is not None:

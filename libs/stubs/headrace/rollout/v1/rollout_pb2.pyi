@@ -259,7 +259,7 @@ class PlanRolloutRequest(_message.Message):
     def __init__(self, parent: _Optional[str] = ..., version: _Optional[str] = ..., variant: _Optional[str] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ...) -> None: ...
 
 class PlanRolloutResponse(_message.Message):
-    __slots__ = ("baseline_version", "variant", "policy", "steps", "obstacles", "shortest_duration", "requests_per_second", "online_per_second", "ready_batchers", "batchers", "kept_share", "pool_utilisation", "room_per_second")
+    __slots__ = ("baseline_version", "variant", "policy", "steps", "obstacles", "shortest_duration", "requests_per_second", "online_per_second", "ready_batchers", "batchers", "kept_share", "pool_utilisation", "room_per_second", "kept_back")
     class PlannedStep(_message.Message):
         __slots__ = ("percent", "moved_share", "extra_online_per_second", "detectable_rate", "fitting_percent")
         PERCENT_FIELD_NUMBER: _ClassVar[int]
@@ -286,6 +286,7 @@ class PlanRolloutResponse(_message.Message):
     KEPT_SHARE_FIELD_NUMBER: _ClassVar[int]
     POOL_UTILISATION_FIELD_NUMBER: _ClassVar[int]
     ROOM_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    KEPT_BACK_FIELD_NUMBER: _ClassVar[int]
     baseline_version: str
     variant: str
     policy: RolloutPolicy
@@ -299,7 +300,8 @@ class PlanRolloutResponse(_message.Message):
     kept_share: float
     pool_utilisation: float
     room_per_second: float
-    def __init__(self, baseline_version: _Optional[str] = ..., variant: _Optional[str] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[PlanRolloutResponse.PlannedStep, _Mapping]]] = ..., obstacles: _Optional[_Iterable[str]] = ..., shortest_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., requests_per_second: _Optional[float] = ..., online_per_second: _Optional[float] = ..., ready_batchers: _Optional[int] = ..., batchers: _Optional[int] = ..., kept_share: _Optional[float] = ..., pool_utilisation: _Optional[float] = ..., room_per_second: _Optional[float] = ...) -> None: ...
+    kept_back: str
+    def __init__(self, baseline_version: _Optional[str] = ..., variant: _Optional[str] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[PlanRolloutResponse.PlannedStep, _Mapping]]] = ..., obstacles: _Optional[_Iterable[str]] = ..., shortest_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., requests_per_second: _Optional[float] = ..., online_per_second: _Optional[float] = ..., ready_batchers: _Optional[int] = ..., batchers: _Optional[int] = ..., kept_share: _Optional[float] = ..., pool_utilisation: _Optional[float] = ..., room_per_second: _Optional[float] = ..., kept_back: _Optional[str] = ...) -> None: ...
 
 class StartRolloutRequest(_message.Message):
     __slots__ = ("parent", "version", "variant", "policy", "reason", "request_id")
