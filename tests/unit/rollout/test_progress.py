@@ -337,3 +337,12 @@ def test_while_nobody_has_said_which_alerts_are_open_a_rollout_stays_where_it_is
     assert progress.observed(at(0), seen(Decision.ROLL_BACK, known=False), LATER).rollout.state is State.ROLLING_BACK
     ignored = at(0, policy=replace(CANARY, ignore_alerts=True))
     assert progress.observed(ignored, seen(Decision.ADVANCE, known=False), LATER).rollout.moving
+
+
+def test_what_a_person_did_is_the_reason_until_the_rollout_goes_on():
+    paused = progress.pause(at(0), "ana", "weekend").rollout
+    assert (paused.paused, paused.reason) == (True, "paused: weekend")
+    resumed = progress.resume(paused, "ana", "").rollout
+    assert (resumed.paused, resumed.reason) == (False, "resumed")
+    skipped = progress.skip(paused, "ana", "seen enough", None).rollout
+    assert (skipped.paused, skipped.reason) == (False, "skips the present step: seen enough")

@@ -186,7 +186,8 @@ def pause(rollout: Rollout, client: str, reason: str) -> Transition:
     _check_going(rollout)
     if rollout.paused:
         return Transition(rollout)
-    return Transition(replace(rollout, paused=True), (Event("paused", reason, client),))
+    after = replace(rollout, paused=True, reason=_told(growth.PAUSED, reason))
+    return Transition(after, (Event("paused", reason, client),))
 
 
 def resume(rollout: Rollout, client: str, reason: str) -> Transition:
@@ -196,7 +197,8 @@ def resume(rollout: Rollout, client: str, reason: str) -> Transition:
     said = consent.agreed(rollout, reason, client) if rollout.asks else Transition(rollout)
     if not rollout.paused:
         return said
-    return Transition(replace(said.rollout, paused=False), (*said.events, Event("resumed", reason, client)))
+    after = replace(said.rollout, paused=False, reason=_told("resumed", reason))
+    return Transition(after, (*said.events, Event("resumed", reason, client)))
 
 
 def skip(rollout: Rollout, client: str, reason: str, step: int | None) -> Transition:
@@ -210,7 +212,7 @@ def skip(rollout: Rollout, client: str, reason: str, step: int | None) -> Transi
     if step is not None and step != rollout.step:
         raise Aborted(f"the rollout is at step {rollout.step}, not {step}", reason="STEP_CHANGED")
     said = consent.agreed(rollout, reason, client) if rollout.asks else Transition(rollout)
-    after = replace(said.rollout, skip=True, paused=False)
+    after = replace(said.rollout, skip=True, paused=False, reason=_told("skips the present step", reason))
     return Transition(after, (*said.events, Event("skipped", reason, client)))
 
 
@@ -237,6 +239,10 @@ def _judged(rollout: Rollout, seen: Observation, verdict: Verdict, now: datetime
 
 def _unjudged(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
     return growth.grown(rollout, seen, "the step's dwell is over", now) or transitions.thawed(rollout)
+
+
+def _told(what: str, why: str) -> str:
+    return f"{what}: {why}" if why else what
 
 
 def _check_going(rollout: Rollout) -> None:
