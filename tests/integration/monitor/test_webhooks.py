@@ -88,6 +88,7 @@ async def test_a_receiver_that_is_down_is_told_in_order_once_it_is_up(postgres_u
             assert (await alerts.webhook()).last_error == ""
 
 
+@pytest.mark.faults
 async def test_a_monitor_killed_between_raising_and_telling_tells_after_its_restart(postgres_url, tmp_path):
     port, receiver_port = free_port(), free_port()
     environment = {
@@ -158,6 +159,7 @@ async def test_what_is_silenced_is_raised_and_not_told_until_the_silence_ends(po
         assert [one.silenced for one in await alerts.alerts(state=alert_pb2.Alert.STATE_OPEN)] == [False, False]
 
 
+@pytest.mark.faults
 async def test_a_restart_of_the_database_costs_no_alert_and_no_delivery(postgres_url):
     async with (
         Forwarder.before(postgres_url) as forwarder,

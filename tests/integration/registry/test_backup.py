@@ -1,5 +1,6 @@
 """Backup and restore as an operator runs them: commands beside a registry on real PostgreSQL and S3."""
 
+import argparse
 import json
 import os
 from dataclasses import replace
@@ -13,8 +14,10 @@ import grpc.aio
 import pytest
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import approval_pb2, approval_pb2_grpc, registry_pb2
+from headrace_registry.commands import COMMANDS
 from headrace_registry.settings import RegistrySettings
-from headrace_servicekit.errors import Code
+from headrace_servicekit import commands
+from headrace_servicekit.errors import Code, ServiceError
 
 from tests.kit.clients.commands import PYTHON, run
 from tests.kit.clients.refusals import refused
@@ -25,8 +28,22 @@ from tests.kit.stores.servers import S3Store
 STAGING = registry_pb2.ModelVersion.STAGE_STAGING
 
 
-async def command(settings: RegistrySettings, *arguments: str) -> tuple[int, Any, str]:
-    """Run a command of the registry; return its exit code, what it printed, and what it said on stderr."""
+async def command(settings: RegistrySettings, *words: str) -> tuple[int, Any, str]:
+    """Run a command of the registry in this process; return its exit code, what it prints, and what it complains of."""
+    parser = argparse.ArgumentParser()
+    commands.add_commands(parser, COMMANDS)
+    options = parser.parse_args(words)
+    try:
+        document = await options.command.act(settings, options)
+    except commands.Incomplete as incomplete:
+        return commands.EXIT_INCOMPLETE, incomplete.document, ""
+    except (commands.CommandError, ServiceError) as error:
+        return commands.EXIT_FAILED, None, str(error)
+    return commands.EXIT_OK, document, ""
+
+
+async def typed(settings: RegistrySettings, *words: str) -> tuple[int, Any, str]:
+    """Run a command as somebody types it, in a process of its own."""
     environment = {
         "PATH": os.environ["PATH"],
         "REGISTRY_DATABASE_URL": settings.database_url,
@@ -34,7 +51,7 @@ async def command(settings: RegistrySettings, *arguments: str) -> tuple[int, Any
         "REGISTRY_S3_BUCKET": settings.s3_bucket,
         "REGISTRY_S3_CREDENTIALS_FILE": str(settings.s3_credentials_file),
     }
-    done = await run(*PYTHON, "headrace_registry", *arguments, environment=environment)
+    done = await run(*PYTHON, "headrace_registry", *words, environment=environment)
     return done.exit_code, json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
@@ -218,7 +235,7 @@ async def test_a_dry_run_of_collection_tells_what_it_would_do(real):
 
 
 async def test_the_schema_and_the_bucket_may_come_before_the_service(real: Registry):
-    code, told, said = await command(real.runtime.settings, "migrate")
+    code, told, said = await typed(real.runtime.settings, "migrate")
     assert code == 0, said
     assert told == {"database": "has the schema of this version", "bucket": real.runtime.settings.s3_bucket}
 

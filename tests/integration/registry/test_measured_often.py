@@ -29,23 +29,18 @@ async def often_measured(postgres_url, real: Registry):
     await connection.close()
 
 
-@pytest.mark.parametrize(
-    ("query", "arguments"),
-    [
-        pytest.param("version", ("digits", "v1"), id="a version"),
-        pytest.param("versions", ("digits", None, 50, None), id="a page of versions"),
-        pytest.param("versions_of_models", (["digits"],), id="what a watch tells"),
-        pytest.param("last_measured_by", ("digits", "v1", "process-1"), id="what a process said last"),
-    ],
-)
-async def test_a_query_reads_few_pages_of_a_version_that_was_measured_often(often_measured, query, arguments):
-    explained = "explain (analyze, buffers, format json) " + load_queries("headrace_registry.storage.sql")[query]
-    (plan,) = json.loads(await often_measured.fetchval(explained, *arguments))
-    read = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
-    assert read < FEW_PAGES
-
-
-async def test_the_last_value_of_each_name_is_told_of_a_version_that_was_measured_often(often_measured):
-    row = await often_measured.fetchrow(load_queries("headrace_registry.storage.sql")["version"], "digits", "v1")
+async def test_of_a_version_that_was_measured_often_queries_read_few_pages_and_tell_the_last_values(often_measured):
+    queries = load_queries("headrace_registry.storage.sql")
+    for query, arguments in (
+        ("version", ("digits", "v1")),
+        ("versions", ("digits", None, 50, None)),
+        ("versions_of_models", (["digits"],)),
+        ("last_measured_by", ("digits", "v1", "process-1")),
+    ):
+        explained = "explain (analyze, buffers, format json) " + queries[query]
+        (plan,) = json.loads(await often_measured.fetchval(explained, *arguments))
+        read = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+        assert read < FEW_PAGES, query
+    row = await often_measured.fetchrow(queries["version"], "digits", "v1")
     last = {f"metric_{name}": max(n for n in range(1, MEASUREMENTS + 1) if n // 4 % 3 == name) for name in range(3)}
     assert dict(json.loads(row["measured"])) == last

@@ -23,6 +23,8 @@ from tests.kit.registry.service import Registry, real_registry, real_settings
 from tests.kit.stores.servers import home_for_tests, kill_component, worker_name
 from tests.kit.wire.forwarder import Forwarder
 
+pytestmark = pytest.mark.faults
+
 # Longer than any wait of the registry's own, and far shorter than the test's limit.
 SOON_S = 15.0
 

@@ -5,9 +5,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from headrace.registry.v1 import registry_pb2
+from headrace_registry.storage.postgres import PostgresStore
+from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.testing import free_port
 
 from tests.kit.clients.commands import PYTHON, run
@@ -27,6 +28,7 @@ async def register_and_promote(stub: Any) -> registry_pb2.Model:
     return (await stub.PromoteModelVersion(promote, timeout=20)).model
 
 
+@pytest.mark.faults
 async def test_what_was_acknowledged_survives_kill_9_of_the_service_and_sigterm_ends_it_well(rig):
     port = free_port()
     async with process(rig, port) as (killed, stub):
@@ -41,10 +43,10 @@ async def test_what_was_acknowledged_survives_kill_9_of_the_service_and_sigterm_
 
 
 async def test_a_database_of_other_code_ends_the_process_with_a_message(rig):
-    async with process(rig, free_port()):
-        connection = await asyncpg.connect(rig.environment["REGISTRY_DATABASE_URL"], timeout=10)
-        await connection.execute("update migrations set checksum = 'other'")
-        await connection.close()
+    async with Connections(Address(rig.environment["REGISTRY_DATABASE_URL"]), owner="registry", size=1) as connections:
+        await PostgresStore(connections).migrate()
+        async with connections.transaction() as connection:
+            await connection.execute("update migrations set checksum = 'other'")
     done = await run(*PYTHON, "headrace_registry", environment=rig.environment)
     assert done.exit_code == 1, done.stderr
     assert "belongs to other code" in done.stderr
@@ -59,6 +61,7 @@ async def half_an_upload(sent: asyncio.Event, content: bytes):
     await asyncio.Event().wait()
 
 
+@pytest.mark.faults
 async def test_an_upload_that_is_cut_leaves_nothing_by_the_caller_or_by_kill_9(rig):
     content = onnx_models.linear(200, 200).content
     async with process(rig, free_port()) as (killed, stub):
