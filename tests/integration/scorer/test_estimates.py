@@ -43,6 +43,7 @@ async def test_an_estimate_counts_the_input_scores_a_sample_and_writes_nothing(s
     assert scoring.objects(f"s3://{scoring.s3.bucket}/scored") == {}
 
 
+@pytest.mark.long
 async def test_a_job_that_misses_its_window_says_so_once_and_tells_webhooks(scoring: ScorerRig):
     scoring.put("in/a.parquet", parquet(features(20_000)))
     spec = scoring.spec()

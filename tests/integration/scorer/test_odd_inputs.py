@@ -15,6 +15,7 @@ from tests.kit.scorer.stopped_jobs import SHARD_ROWS, SHARDS, slow_job
 FAILED, SUCCEEDED = pb.ScoringJob.STATE_FAILED, pb.ScoringJob.STATE_SUCCEEDED
 
 
+@pytest.mark.long
 async def test_a_file_further_down_that_does_not_fit_ends_the_job_by_name_before_anything_is_scored(
     scoring: ScorerRig,
 ):
