@@ -148,6 +148,7 @@ async def test_a_database_or_an_actuator_that_does_not_answer_at_any_call_change
     raise AssertionError("there is no end of calls")
 
 
+@pytest.mark.faults
 async def test_killed_at_every_call_the_next_leader_comes_to_the_same_scale(postgres_url: str):
     for at in range(MOST):
         world, stopped = World(postgres_url), Stopped(at, "kill")

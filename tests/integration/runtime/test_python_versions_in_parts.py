@@ -97,7 +97,7 @@ class Rig:
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     environments = Environments(tmp_path / "environments", index=str(tmp_path))
     limits = CodeLimits(memory_bytes=256 * 1024**2, load_cpu_s=1.0)
-    async with PythonBackend(tmp_path / "code", environments, limits=limits, timeout_s=2.0) as backend:
+    async with PythonBackend(tmp_path / "code", environments, limits=limits, timeout_s=patience(2.0)) as backend:
         yield Rig(backend, tmp_path)
 
 
@@ -193,7 +193,7 @@ async def test_silence_between_two_parts_and_a_process_that_dies_are_crashes_of_
     with pytest.raises(ProcessCrashed, match="exit code 3"):
         await rig.all(1)
     await rig.load(stuck)
-    with pytest.raises(ProcessCrashed, match="no part came within 2 s"):
+    with pytest.raises(ProcessCrashed, match="no part came within"):
         await rig.all(0)
 
 

@@ -135,6 +135,7 @@ async def test_requests_by_keyword_pass():
         assert (await stub.Collect(request_iterator=iter([Note(text="y")]), timeout=5)).text == "y"
 
 
+@pytest.mark.faults
 async def test_a_frozen_peer_is_noticed_within_seconds():
     async with toy_process(call_s=60) as process:
         port = (await process.line("started"))["ports"][0]
@@ -149,6 +150,7 @@ async def test_a_frozen_peer_is_noticed_within_seconds():
     assert time.monotonic() - frozen < patience(20)
 
 
+@pytest.mark.long
 async def test_an_idle_connection_that_pings_is_kept():
     peers: list[str] = []
 

@@ -48,15 +48,15 @@ asyncio.Runner(loop_factory=uvloop.new_event_loop).run(main())
 
 # The data plane is a package that runs inside another service.
 SERVICES = sorted({"headrace_router.data", *(one.package for one in topology.services().values() if one.package)})
-# Prints how gRPC is told when it is first looked for.
+# Prints how gRPC is told when it is first looked for; what comes after that is another test's.
 WATCHED = """
 import os, sys
 
 class Watch:
     def find_spec(self, name, path=None, target=None):
         if name == "grpc":
-            sys.meta_path.remove(self)
             print(os.environ.get("GRPC_ENABLE_FORK_SUPPORT"), flush=True)
+            os._exit(0)
 
 sys.meta_path.insert(0, Watch())
 import {service}.__main__

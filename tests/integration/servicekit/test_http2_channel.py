@@ -206,6 +206,7 @@ async def test_a_server_that_stops_lets_calls_in_flight_end():
         assert (await Caller(channel).failure()).code() is grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.faults
 async def test_a_frozen_server_is_noticed_by_its_silence():
     async with toy_process(call_s=60) as process:
         port = (await process.line("started"))["ports"][0]
@@ -230,6 +231,7 @@ async def test_a_server_that_is_silent_but_there_is_kept():
         assert channel.open_connection() is connection
 
 
+@pytest.mark.faults
 async def test_a_half_open_link_is_noticed_within_five_seconds_without_pings():
     async with toy(echoing()) as running:
         host, _, port = running.server.address.rpartition(":")

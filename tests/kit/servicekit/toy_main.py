@@ -37,6 +37,7 @@ class ToySettings(ServiceSettings):
         "unhealthy",
     ] = Field(default="none", description="What goes wrong.")
     call_s: float = Field(default=0.0, description="Seconds that a call takes.")
+    on_the_loop: bool = Field(default=False, description="Which of the two ways of serving it has.")
 
 
 @asynccontextmanager
@@ -81,7 +82,7 @@ async def start(runtime: Runtime[ToySettings]) -> None:
     async def drained() -> None:
         log.info("drained")
 
-    server = runtime.server()
+    server = runtime.server(on_the_loop=settings.on_the_loop)
     server.add_registered_method_handlers(SERVICE, handlers(Answer=answer, Expand=expand))
     runtime.check("database", probe)
     runtime.on_drain(drained)
