@@ -1,12 +1,18 @@
-"""What clients feel of each other, and callers of bulk, in simulated time: the real queue and rules, seeded senders."""
+"""What clients feel of each other, and callers of bulk, in simulated time: the real queue and rules, seeded senders.
+
+The corners of each matrix are here always; what lies between them is `long`.
+"""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from headrace_batcher.decisions.priority import UNFELT_S
 from headrace_batcher.decisions.work import BATCH
 
 from tests.kit.batcher.queue_simulation import Sender, simulate
+
+between = partial(pytest.param, marks=pytest.mark.long)
 
 MODELS: dict[str, Callable[[int], float]] = {
     "every row costs": lambda rows: 0.002 + 0.0005 * rows,
@@ -43,8 +49,10 @@ def test_a_client_at_ten_times_its_share_costs_another_at_most_a_twentieth_of_it
 
 
 @pytest.mark.parametrize("service_s", MODELS.values(), ids=MODELS)
-@pytest.mark.parametrize(("noise", "deadline"), [(0.0, 2.5), (0.0, 4), (0.1, 4), (0.0, 10), (0.1, 10), (0.2, 10)])
-@pytest.mark.parametrize("load", [1.5, 2, 3])
+@pytest.mark.parametrize(
+    ("noise", "deadline"), [(0.0, 2.5), between(0.0, 4), between(0.1, 4), between(0.0, 10), between(0.1, 10), (0.2, 10)]
+)
+@pytest.mark.parametrize("load", [1.5, between(2), 3])
 def test_beyond_what_it_can_do_a_batcher_answers_as_much_in_time_as_it_can_do(service_s, noise, deadline, load):
     """deadline: in executions of a full batch. noise: executions vary by so much."""
     seconds = 3000 / capacity(service_s)
@@ -57,7 +65,7 @@ def test_beyond_what_it_can_do_a_batcher_answers_as_much_in_time_as_it_can_do(se
 
 
 @pytest.mark.parametrize("service_s", MODELS.values(), ids=MODELS)
-@pytest.mark.parametrize("deadline", [2.5, 4, 10])
+@pytest.mark.parametrize("deadline", [2.5, between(4), 10])
 def test_below_what_it_can_do_a_batcher_answers_nearly_everybody_in_time(service_s, deadline):
     """A deadline of 2.5 executions leaves time for what executes, for one's own batch, and no other in between."""
     seconds, load = 3000 / capacity(service_s), 0.8
@@ -68,7 +76,7 @@ def test_below_what_it_can_do_a_batcher_answers_nearly_everybody_in_time(service
 
 @pytest.mark.parametrize("service_s", MODELS.values(), ids=MODELS)
 def test_a_model_that_becomes_half_as_fast_costs_a_moment_and_no_setting(service_s):
-    half, seconds, slower_at = capacity(service_s) / 2, 60.0, 20.0
+    half, seconds, slower_at = capacity(service_s) / 2, 20.0, 6.0
     sender = Sender("ann", per_s=1.5 * half, deadline_s=10 * service_s(32))
     seen = simulate(
         [sender], service_s=service_s, seconds=seconds, noise=0.1, slowness=lambda now: 1.0 if now < slower_at else 2.0
@@ -80,7 +88,7 @@ def test_a_model_that_becomes_half_as_fast_costs_a_moment_and_no_setting(service
     assert sum(at > slower_at + 5 for at in seen.late_at) <= 0.01 * len(absorbed)
 
 
-@pytest.mark.parametrize("load", [0.5, 0.2])
+@pytest.mark.parametrize("load", [0.5, between(0.2)])
 @pytest.mark.parametrize("service_s", MODELS_WITH_BULK.values(), ids=MODELS_WITH_BULK)
 def test_bulk_that_takes_whatever_is_left_moves_the_99th_percentile_of_callers_by_less_than_a_tenth(service_s, load):
     rows_per_s = capacity(service_s)

@@ -1,0 +1,25 @@
+"""Marks `real` what starts a process (a store, Envoy, a model server); what is left runs with the unit tests."""
+
+import pytest
+
+# Of the fixtures that start one, and of the parameters that name them or the store or server behind a rig.
+_STARTED = (
+    "Envoy",
+    "mlserver",
+    "onnxruntime",  # the process that loads models
+    "postgres_",
+    "s3",
+    "shared_mlserver",
+    "shared_triton",
+    "simulator",
+    "triton",
+)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if not isinstance(item, pytest.Function):
+        return
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    names = [*item.fixturenames, *(value for value in parameters if isinstance(value, str))]
+    if any(name.startswith(_STARTED) for name in names):
+        item.add_marker("real")
