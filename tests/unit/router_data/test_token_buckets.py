@@ -63,12 +63,14 @@ def test_a_clock_that_is_put_back_empties_a_bucket_once_and_no_longer(rate, back
     assert take(rate, full_at, 1, 1e7 - back_s + rate.burst / rate.per_s + 1.0).tokens == 1
 
 
+SEEDS = pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))])
+
 # Two data planes and more, of which most of the demand is one's.
 DEMANDS = [[190.0, 10.0], [400.0, 3.0], [60.0, 60.0, 60.0], [1000.0, 500.0, 20.0, 1.0], [125.0]]
 
 
 @pytest.mark.parametrize("demands", DEMANDS, ids=str)
-@pytest.mark.parametrize("seed", range(3))
+@SEEDS
 def test_data_planes_with_more_demand_than_the_limit_let_the_limit_through_within_2_percent(demands, seed):
     by_second, by_plane, _ = admitted(demands, limit(100.0), seconds=30, seed=seed)
     steady = by_second[8:]  # until then the burst lasts
@@ -79,14 +81,14 @@ def test_data_planes_with_more_demand_than_the_limit_let_the_limit_through_withi
         assert share >= 0.5 * min(demand / sum(demands), 1 / len(demands)), "no data plane goes without"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@SEEDS
 def test_at_thousands_a_second_it_is_as_exact_and_few_commands_are_needed(seed):
     by_second, _, commands = admitted([3000.0, 300.0], limit(2000.0), seconds=8, seed=seed)
     assert sum(by_second[3:]) == pytest.approx(2000.0 * 5, rel=0.02)
     assert commands < 8 * 300
 
 
-@pytest.mark.parametrize("seed", range(3))
+@SEEDS
 def test_with_less_demand_than_the_limit_all_come_through(seed):
     by_second, by_plane, commands = admitted([70.0, 10.0], limit(100.0), seconds=20, seed=seed)
     assert sum(by_second) == sum(sum(counted.values()) for counted in by_plane)

@@ -14,7 +14,7 @@ from headrace_scorer.decisions.specs import Format
 from headrace_scorer.engine.inputs import files, json_lines
 from headrace_scorer.engine.inputs.files import chunks, described
 from headrace_scorer.engine.inputs.json_lines import SAMPLE_LINES
-from headrace_scorer.engine.inputs.rows import Bounds, Chunk, Unreadable
+from headrace_scorer.engine.inputs.rows import SAMPLE_BYTES, Bounds, Chunk, Unreadable
 from headrace_scorer.engine.objects import StoreAway
 
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"]})
@@ -61,14 +61,16 @@ def test_every_format_gives_the_same_rows_with_their_numbers(format_: Format, co
 
 
 def test_rows_of_a_csv_file_that_cannot_be_read_are_rejected_by_number():
-    good = "".join(f"{at},x\n" for at in range(200_000))
+    # Longer than what is looked at for the types of columns.
+    good = "".join(f"{at},{'x' * 100}\n" for at in range(20_000))
+    assert len(good) > SAMPLE_BYTES
     content = f"a,b\n{good}oops,x\n1,2,3\n7,y\n".encode()
     found, types = read(content, Format.CSV, ["a"])
     assert types["a"] == "int64"
     rejected = {one.row: one.reason for each in found for one in each.rejected}
-    assert rejected == {200_000: "'oops' is no int64", 200_001: "3 values where the header has 2"}
-    assert int(found[-1].numbers[-1]) == 200_002
-    assert sum(one.table.num_rows for one in found) == 200_001
+    assert rejected == {20_000: "'oops' is no int64", 20_001: "3 values where the header has 2"}
+    assert int(found[-1].numbers[-1]) == 20_002
+    assert sum(one.table.num_rows for one in found) == 20_001
 
 
 def test_lines_that_are_no_objects_or_have_other_values_are_rejected_by_number():
@@ -108,7 +110,7 @@ def test_a_damaged_file_is_unreadable_wherever_the_damage_is(compression: str):
     file, refused = io.BytesIO(), 0
     pq.write_table(pa.table({"a": range(500), "b": [f"u{at}" for at in range(500)]}), file, compression=compression)
     whole = file.getvalue()
-    for at in range(4, len(whole) - 8, 61):
+    for at in range(4, len(whole) - 8, max(61, len(whole) // 40)):
         try:
             read(whole[:at] + b"\xff" * 8 + whole[at + 8 :], Format.PARQUET, ["a", "b"])
         except Unreadable:
@@ -168,17 +170,15 @@ class Away(io.RawIOBase):
 
 def test_a_store_that_goes_away_while_a_file_is_read_is_not_called_damage():
     content = parquet(pa.table({"a": range(20_000)}))
-    shard = Shard(0, "k", "e", len(content), 0, 10_000)
+    shard = Shard(0, "k", "e", len(content), 0, 2_000)
     with pytest.raises(StoreAway):
         list(chunks(io.BufferedReader(Away(content), 16), Format.PARQUET, shard, ["a"], {}, Bounds(2, 1 << 20)))
 
 
 def test_a_row_group_that_is_too_large_to_be_held_has_the_same_rows_in_the_same_order(monkeypatch: pytest.MonkeyPatch):
-    table = pa.table(
-        {"a": range(20_000), "b.c": [f"u{at}" for at in range(20_000)], "d": [[at] for at in range(20_000)]}
-    )
+    table = pa.table({"a": range(4_000), "b.c": [f"u{at}" for at in range(4_000)], "d": [[at] for at in range(4_000)]})
     content = parquet(table)
-    shard = Shard(0, "k", "e", len(content), 0, 10_000)
+    shard = Shard(0, "k", "e", len(content), 0, 2_000)
     names = ["a", "b.c", "d"]
 
     def rows() -> pa.Table:
