@@ -21,6 +21,8 @@ from tests.kit.router.fake_control import INCARNATION, lookup, table
 from tests.kit.router.lookup_bench import outputs
 from tests.kit.stores.valkey_process import ValkeyProcess
 
+pytestmark = pytest.mark.faults
+
 # Nothing in memory: what is found is found in Valkey.
 STORE_ALONE: dict[str, Any] = {"cache_ttl_s": 60.0, "cache_memory_bytes": 0}
 

@@ -17,6 +17,8 @@ from headrace_statistics.references import NumericReference
 from tests.kit.monitor.drift import HOUR, START, Replica, features, parquet, plain_name
 
 ROWS = 1_500
+# Windows before a shift; how often clean ones raise something is simulated in tests/statistics/drift_rates.py.
+CLEAN = 8
 
 
 async def evaluate_all(replica: Replica, clock: FakeClock, hours: int) -> list[monitor_pb2.Drift]:
@@ -37,21 +39,21 @@ def alarms(evaluation: monitor_pb2.Drift) -> set[tuple[str, str]]:
 
 async def test_clean_windows_raise_nothing_and_a_shift_is_named(log, registered, clock):
     replica, rng = Replica(log, registered, clock), np.random.default_rng(1)
-    for hour in range(24):
+    for hour in range(CLEAN):
         await log.add("fraud", "v1", START + hour * HOUR, features(rng, ROWS))
     shifted = features(rng, 2 * ROWS)
     shifted["feature.person.age"] += np.float32(3.5)  # .35 standard deviations
-    await log.add("fraud", "v1", START + 24 * HOUR, shifted)
+    await log.add("fraud", "v1", START + CLEAN * HOUR, shifted)
     await replica.freezer.freeze_missing()
 
-    evaluations = await evaluate_all(replica, clock, 25)
+    evaluations = await evaluate_all(replica, clock, CLEAN + 1)
 
-    assert len(evaluations) == 25
-    assert [alarms(evaluation) for evaluation in evaluations[:-1]] == [set()] * 24
+    assert len(evaluations) == CLEAN + 1
+    assert [alarms(evaluation) for evaluation in evaluations[:-1]] == [set()] * CLEAN
     assert {column for column, _ in alarms(evaluations[-1])} == {"person.age"}
     assert evaluations[-1].severity == monitor_pb2.SEVERITY_MEDIUM
     assert (evaluations[-1].rows, evaluations[-1].reference) == (2 * ROWS, monitor_pb2.Reference.SOURCE_ARTIFACT)
-    assert await told(log) == [("drift", 0)] * 24 + [("drift", 2)] + [("quality", 0)] * 25
+    assert await told(log) == [("drift", 0)] * CLEAN + [("drift", 2)] + [("quality", 0)] * (CLEAN + 1)
 
 
 async def told(log) -> list[tuple[str, int]]:
