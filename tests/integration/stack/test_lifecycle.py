@@ -87,16 +87,19 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield created
 
 
-async def test_up_starts_everything_and_down_leaves_no_process(stack: Stack):
+async def test_up_starts_everything_down_leaves_no_process_and_data_survive_both(stack: Stack):
     up = stack.up()
     assert up.returncode == 0, up.stderr
     before = processes(stack.seen())
     assert {"postgres", "valkey-server"} <= {process.name() for process in before}
+    talk(stack, b"SET key value\r\n")
 
     down = stack.run("down")
 
     assert down.returncode == 0, down.stderr
     await eventually(lambda: [process for process in before if lives(process)] == [], within=2)
+    stack.up()
+    assert talk(stack, b"GET key\r\n") == b"$5\r\nvalue\r\n"
 
 
 def test_a_second_up_adopts_the_running_stack(running: Stack):
@@ -119,14 +122,6 @@ async def test_an_interrupt_stops_what_was_started_however_early_it_comes(stack:
     assert ended(up).returncode != 0
     assert not lives(supervisor)
     assert stack.run("status").returncode == 3
-
-
-def test_data_survive_down_and_up(stack: Stack):
-    stack.up()
-    talk(stack, b"SET key value\r\n")
-    stack.run("down")
-    stack.up()
-    assert talk(stack, b"GET key\r\n") == b"$5\r\nvalue\r\n"
 
 
 def test_a_taken_port_is_a_message_that_names_the_port_and_its_setting(stack: Stack):
