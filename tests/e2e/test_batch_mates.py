@@ -131,6 +131,8 @@ async def test_callers_who_leave_neither_delay_their_batch_mates_nor_are_compute
     assert await caller.executions(slow) - executions <= len(busy) + 1
 
 
+# That it is told in time test_predictions.py says, too; that nothing is executed needs a machine that has time.
+@pytest.mark.long
 async def test_a_deadline_that_cannot_be_kept_is_told_in_time_and_costs_no_execution(caller: Caller, slow: str):
     executions = await caller.executions(slow)
     for _ in range(3):

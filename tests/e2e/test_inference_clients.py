@@ -40,13 +40,13 @@ def token(served: Served) -> dict[str, str]:
     return {"authorization": f"Bearer {served.stack.token('triton', scopes=['predict'])}"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def by_grpc(served: Served) -> Iterator[Any]:
     with triton_grpc.InferenceServerClient(served.stack.address) as client:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def by_http(served: Served) -> Iterator[Any]:
     with triton_http.InferenceServerClient(served.stack.address, concurrency=4) as client:
         yield client
