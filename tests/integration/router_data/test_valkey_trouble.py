@@ -21,8 +21,6 @@ from tests.kit.router.fake_control import INCARNATION, lookup, table
 from tests.kit.router.lookup_bench import outputs
 from tests.kit.stores.valkey_process import ValkeyProcess
 
-pytestmark = pytest.mark.faults
-
 # Nothing in memory: what is found is found in Valkey.
 STORE_ALONE: dict[str, Any] = {"cache_ttl_s": 60.0, "cache_memory_bytes": 0}
 
@@ -62,6 +60,7 @@ async def computed(plane: DataPlane, numbers: range) -> list[float]:
     return sorted(took)
 
 
+@pytest.mark.faults
 async def test_a_frozen_valkey_costs_a_few_milliseconds_and_no_error(plane, valkey):
     valkey.freeze()
     took = await computed(plane, range(100))
@@ -74,6 +73,7 @@ async def test_a_frozen_valkey_costs_a_few_milliseconds_and_no_error(plane, valk
     await caches(plane)
 
 
+@pytest.mark.faults
 async def test_a_valkey_that_stumbles_is_used_again_at_once(plane, valkey):
     valkey.freeze()
     await computed(plane, range(3))
@@ -82,6 +82,7 @@ async def test_a_valkey_that_stumbles_is_used_again_at_once(plane, valkey):
     assert plane.runtime.health.components()["valkey"][0]
 
 
+@pytest.mark.faults
 async def test_where_nothing_is_computed_a_valkey_that_stumbles_is_waited_for(plane, control, valkey):
     answers = [StoredAnswers(digest=V1.digest, precomputed_generation=7)]
     generation = control.put_table(table("digits", [V1], lookup=lookup(mode="BATCH"), kept=answers))
@@ -100,6 +101,7 @@ async def test_where_nothing_is_computed_a_valkey_that_stumbles_is_waited_for(pl
     assert (await asked).raw_output_contents[0] == b"1234"
 
 
+@pytest.mark.faults
 async def test_a_killed_valkey_costs_no_error_and_is_used_again_when_it_is_back_empty(plane, valkey):
     await valkey.kill()
     await computed(plane, range(50))
@@ -108,6 +110,7 @@ async def test_a_killed_valkey_costs_no_error_and_is_used_again_when_it_is_back_
     await caches(plane)
 
 
+@pytest.mark.faults
 async def test_a_kill_under_load_costs_no_request(plane, valkey):
     async def ask(number: int) -> int:
         return (await plane.stub.Predict(request(number), timeout=10)).served_from
@@ -149,6 +152,7 @@ async def test_every_cached_answer_has_an_end_in_valkey(plane, valkey):
             assert 0 < await client.pttl(key) <= 60_000
 
 
+@pytest.mark.faults
 async def test_a_valkey_without_room_costs_no_error(plane, valkey):
     async with valkey.client() as client:
         await client.config_set("maxmemory", 1)
