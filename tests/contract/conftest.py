@@ -10,6 +10,7 @@ _STARTED = (
     "postgres_",
     "s3",
     "shared_mlserver",
+    "shared_simulator",
     "shared_triton",
     "simulator",
     "triton",

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,16 @@ def shared_mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLServ
         yield server
 
 
+@pytest.fixture(scope="module")
+def shared_simulator(shared_triton: Triton, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
+    """The same Triton behind one simulator for the suite; its process is waited for beside the loops of tests."""
+    with asyncio.Runner() as runner, ThreadPoolExecutor(1) as beside:
+        simulator = running_simulator(tmp_path_factory.mktemp("simulator"), f"--target={shared_triton.address}")
+        before = beside.submit(lambda: runner.run(simulator.__aenter__())).result()
+        yield replace(shared_triton, address=before.address)
+        beside.submit(lambda: runner.run(simulator.__aexit__(None, None, None))).result()
+
+
 @asynccontextmanager
 async def rig_on(kind: str, request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Rig]:
     if kind == "mlserver":
@@ -63,11 +74,7 @@ async def rig_on(kind: str, request: pytest.FixtureRequest, folder: Path) -> Asy
     async with contextlib.AsyncExitStack() as resources:
         opened = OnnxBackend(threads=2, budget=BUDGET)
         if kind != "onnxruntime":
-            triton: Triton = request.getfixturevalue("shared_triton")
-            if kind == "simulator":
-                before = await resources.enter_async_context(running_simulator(folder, f"--target={triton.address}"))
-                triton = replace(triton, address=before.address)
-            opened = triton_backend(triton)
+            opened = triton_backend(request.getfixturevalue(f"shared_{kind}"))
         yield Rig(await resources.enter_async_context(opened), folder)
 
 

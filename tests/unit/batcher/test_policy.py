@@ -1,6 +1,7 @@
 """When a batch is cut, who is let in, and how service times are learnt."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from headrace_batcher.decisions.policy import (
@@ -136,6 +137,19 @@ def test_a_request_waits_for_others_no_longer_than_it_may(deadline, service_s, e
 )
 def test_the_wait_is_predicted_from_what_is_ahead(finishes, queued, expected):
     assert predicted_wait_s(finishes, queued, 0.5, LIMITS, 10.0) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("finishes", "queued", "expected"),
+    [
+        pytest.param([10.3], 0, 0.0, id="one is free"),
+        pytest.param([10.9, 10.3], 0, 0.3, id="both execute"),
+        pytest.param([10.9, 10.3], 128, 0.3 + 2 * 0.5, id="four batches wait for two"),
+    ],
+)
+def test_two_instances_halve_the_wait_behind_batches(finishes, queued, expected):
+    limits = replace(LIMITS, instances=2)
+    assert predicted_wait_s(finishes, queued, 0.5, limits, 10.0) == pytest.approx(expected)
 
 
 def admission(**changes):

@@ -45,6 +45,13 @@ def test_classes_go_before_deadlines_and_deadlines_before_arrival(work: WorkMake
     assert take(queue) == [soon, first, second, late, shadow, bulk]
 
 
+def test_when_a_caller_came_last_is_not_moved_by_bulk(work: WorkMaker):
+    queue = WorkQueue(MAX_ROWS)
+    queue.push(work(arrived=5.0))
+    queue.push(work(arrived=6.0, priority=BATCH))
+    assert queue.callers.at == 5.0
+
+
 def test_a_request_that_does_not_fit_goes_first_into_the_next_batch(work: WorkMaker):
     queue = WorkQueue(MAX_ROWS)
     seven, thirty, one = work([0.0] * 7), work([0.0] * 30), work()
