@@ -84,9 +84,9 @@ async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[R
         yield rig
 
 
-@pytest.fixture(params=["triton", "simulator", "onnxruntime"])
+@pytest.fixture(params=["triton", pytest.param("simulator", marks=pytest.mark.long), "onnxruntime"])
 async def loading_rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
-    """A backend that versions are loaded into by us."""
+    """A backend that we load versions into. Through the simulator it is `long`: every `rig` loads through it."""
     async with rig_on(request.param, request, tmp_path) as rig:
         assert rig.backend.load_control
         yield rig
