@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import suppress
 from typing import NoReturn
 
 import structlog
@@ -104,6 +103,4 @@ class Controller:
                 reason = problem
             pause = delay_s(failures - 1, every_s=0.2, max_backoff_s=MAX_BACKOFF_S, jitter=0.2, draw=random.random())
             await self._wakeups[rollout.id].wait(pause)
-        with suppress(ServiceError):
-            await runner.tidy(rollout)
         log.info("rollout over", rollout=rollout.name, state=rollout.state.value, reason=rollout.reason)

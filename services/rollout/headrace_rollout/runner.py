@@ -68,12 +68,6 @@ class Runner:
                 return await self._promote(rollout)
         return rollout
 
-    async def tidy(self, rollout: Rollout) -> None:
-        """Let go what a rollout that is over kept. What is missed here ends by itself."""
-        await self._let_go(rollout)
-        for version in (rollout.version, rollout.baseline):
-            await self._routes.end_lease(rollout, version)
-
     async def _prepare(self, rollout: Rollout) -> Rollout:
         asked = "registry"
         try:
@@ -146,7 +140,9 @@ class Runner:
         return await self._keep(rollout, then)
 
     async def _let_go(self, rollout: Rollout) -> None:
-        """Let others promote: before the rollout is over, so that who sees that it is can begin the next one."""
+        """Let others promote: before the rollout is over, so that who sees that it is can begin the next one. Where the
+        registry is away, `Releasing` asks it again.
+        """
         with contextlib.suppress(ServiceError):
             await self._registry.release(rollout)
 

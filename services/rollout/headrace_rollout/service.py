@@ -28,6 +28,8 @@ from headrace_rollout.judging import Judge
 from headrace_rollout.metrics import RolloutMetrics
 from headrace_rollout.peers import Routes
 from headrace_rollout.registry import Registry
+from headrace_rollout.releasing import EVERY_S as RELEASES_S
+from headrace_rollout.releasing import Releasing
 from headrace_rollout.servicer import RolloutServicer
 from headrace_rollout.settings import RolloutSettings
 from headrace_rollout.starting import Starting
@@ -53,7 +55,7 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     controller = Controller(store, lease, routes, registry, Judge(monitor, alerts), headroom, clock)
     feed = ChangeFeed(store, no_snapshot, clock, owner="rollout service", max_watches=settings.max_watches)
     starting = Starting(store, routes, registry, traffic, headroom, alerts)
-    approved = ApprovedRollouts(registry, starting)
+    approved, releasing = ApprovedRollouts(registry, starting), Releasing(store, routes, registry)
     concluding = Concluding(Experiments(monitor), routes, starting, alerts)
     experiments = LeaderLease(connections, "experiments", clock)
     metrics = RolloutMetrics(runtime.metrics, lambda: controller.running)
@@ -73,6 +75,7 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     runtime.loop("rollouts", controller.run)
     runtime.loop("experiments", guard_experiments)
     runtime.loop("approved", lambda: periodic("approved", approved.start, every_s=EVERY_S, clock=clock))
+    runtime.loop("releases", lambda: periodic("releases", releasing.run, every_s=RELEASES_S, clock=clock))
     runtime.loop("alerts", alerts.run)
     runtime.loop("running experiments", alerts.watch_experiments)
     runtime.loop("feed", feed.run)

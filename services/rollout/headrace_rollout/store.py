@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from headrace_servicekit.coordination.claims import WorkClaims
 from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.coordination.revisions import Changed
 from headrace_servicekit.errors import Aborted, AlreadyExists, NotFound
@@ -25,6 +26,7 @@ SQL = "headrace_rollout.sql"
 _QUERIES = load_queries(SQL)
 
 CHANNEL = "rollouts"
+_ENDED = WorkClaims("rollouts", {"id": "bigint"}, due="held and not running", order="id", lease=timedelta(seconds=30))
 
 Decide = Callable[[Rollout, datetime], Transition]
 """What becomes of a rollout at a time."""
@@ -118,6 +120,20 @@ class Store:
     async def running(self) -> list[Rollout]:
         """Return the rollouts that are not over."""
         return [_rollout(row) for row in await self._fetch("running")]
+
+    async def release_ended(self, release: Callable[[Rollout], Awaitable[object]]) -> None:
+        """Have what rollouts held that are over be released, one at a time; what fails is due again after a pause.
+
+        Raises the first failure.
+        """
+
+        async def released(rows: list[Any]) -> None:
+            for row in rows:
+                await release(_rollout(row))
+                async with self._connections.transaction() as connection:
+                    await connection.execute(_QUERIES["released"], row["id"])
+
+        await _ENDED.work_off(self._connections, released, limit=1)
 
     async def rollouts(self, *, before: int, model: str, running: bool, limit: int) -> list[Rollout]:
         """Return rollouts with ids below `before`, the latest first. model: empty for every one."""

@@ -12,6 +12,7 @@ import pytest
 from headrace_rollout.decisions import progress
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Rollout, State
+from headrace_rollout.releasing import Releasing
 from headrace_rollout.runner import Runner
 from headrace_rollout.store import Store, database
 from headrace_servicekit.clock import SystemClock
@@ -151,6 +152,6 @@ async def disturbed(
         if points.count <= at:
             return
         with contextlib.suppress(ServiceError):
-            await runner.tidy(one)
+            await Releasing(store, outside, outside).run()
         yield told, world, one
     raise AssertionError("there is no end of calls")

@@ -26,6 +26,7 @@ class World:
     has the files of the version that is rolled out. room: what there is for a larger share, each time that
     it is asked. drifts: alerts of a drift. answer: of those who approved and are asked anew, None while there is none,
     empty when they agree. claimed: the rollout that has the request for promotion.
+    holds, leases: of versions, by who holds them. releases_lost: how many releases the registry will not take.
     """
 
     def __init__(self, route: route_pb2.Route, *, etag: str, verdicts: dict[int, Decision] | None = None) -> None:
@@ -37,6 +38,7 @@ class World:
         self.drifts: tuple[str, ...] = ()
         self.answer: str | None = None
         self.asked = 0
+        self.holds, self.leases, self.releases_lost = set[str](), set[tuple[str, str]](), 0
         self.away, self.registered, self.routed, self.kept = False, True, True, True
         self._etag, self._numbers = etag, itertools.count(1)
         self._requests: dict[str, tuple[bytes, Written]] = {}
@@ -97,10 +99,12 @@ class World:
     async def lease(self, rollout: Rollout, version: str) -> route_pb2.VersionReadiness:
         self._check_control(rollout.model)
         self._check_kept(version)
+        self.leases.add((rollout.manager, version))
         return route_pb2.VersionReadiness(version=version, pool="default", batchers=1, ready_batchers=1)
 
     async def end_lease(self, rollout: Rollout, version: str) -> None:
-        """Forget nothing: nobody asks."""
+        self._check_control(rollout.model)
+        self.leases.discard((rollout.manager, version))
 
     # The registry.
 
@@ -126,9 +130,14 @@ class World:
     async def hold(self, rollout: Rollout) -> None:
         self._check_registry(rollout.model)
         self._check_kept(rollout.version)
+        self.holds.add(rollout.manager)
 
     async def release(self, rollout: Rollout) -> None:
-        """Keep everything."""
+        if self.releases_lost > 0:
+            self.releases_lost -= 1
+            raise Unavailable("the registry is away")
+        self._check_registry(rollout.model)
+        self.holds.discard(rollout.manager)
 
     async def promote(self, rollout: Rollout) -> None:
         self._check_registry(rollout.model)

@@ -28,6 +28,9 @@ overriding system value values ($1, $2, true, $3, 1, $4, $5, $6, $7);
 update rollouts set (running, document, revision, sequence) = ($3, $4, revision + 1, $5)
 where id = $1 and revision = $2 returning revision;
 
+-- name: released
+update rollouts set held = false where id = $1;
+
 -- name: insert_event
 insert into rollout_events (rollout, number, create_time, type, reason, client, document)
 select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6 from rollout_events where rollout = $1
