@@ -6,7 +6,13 @@ from tests.statistics import simulations
 from tests.statistics.figures import markdown
 
 
-@pytest.mark.parametrize("name", simulations.SMALL)
+# Of several seconds each: `make test-all` runs them.
+SLOW = {"dependent rows", "error sizes", "experiments, quantiles", "new categories", "shifted features", "surges"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in SLOW else name for name in simulations.SMALL]
+)
 def test_the_stated_error_rates_hold(name: str):
     table = simulations.run(name, simulations.SMALL[name])
     assert table.held, markdown(table)
