@@ -5,7 +5,6 @@ import pytest
 from tests.statistics import simulations
 from tests.statistics.figures import markdown
 
-
 # Of several seconds each: `make test-all` runs them.
 SLOW = {"dependent rows", "error sizes", "experiments, quantiles", "new categories", "shifted features", "surges"}
 
