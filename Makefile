@@ -168,6 +168,11 @@ types: .headrace/synced ## Types of everything, by basedpyright
 
 TEST_ENVIRONMENT := setup .headrace/mlserver-venv/headrace-ready .headrace/kserve-venv/headrace-ready .headrace/debian/headrace-ready
 
+.PHONY: check
+check: lint ## Between two edits: lint, types and the unit tests of what changed since main, within a minute
+	@$(MAKE) --no-print-directory types & types=$$!; \
+		.venv/bin/pytest -q -n $(TEST_WORKERS) $$($(PYTHON) -m tests.changed); tests=$$?; wait $$types && exit $$tests
+
 .PHONY: test
 test: $(TEST_ENVIRONMENT) ## Everything that must pass: lint, types, then unit, integration and end-to-end tests
 	@$(if $(TESTS),.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal $(TESTS),$(STAGES) test)

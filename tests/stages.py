@@ -60,19 +60,22 @@ def parts() -> dict[str, tuple[Part, ...]]:
             pytest("unit", "-m", f"not real and not long and not faults and {_OTHERS}", *_UNIT),
             beside=_make("types"),
         ),
-        Part("integration", pytest("integration", *_INTEGRATION)),
+        Part(
+            "integration",
+            pytest("integration", "-m", f"not in_memory and not long and not faults and {_OTHERS}", *_INTEGRATION),
+        ),
         Part("e2e", pytest("e2e", "tests/e2e")),
     )
     more = (
         Part("faults", pytest("faults", "-m", f"faults and not long and {_OTHERS}", "tests"), ends=False),
         Part("long", pytest("long", "-m", f"long and {_OTHERS}", "tests"), ends=False),
-        Part("statistics", pytest("statistics", "-m", "long or not long", "tests/statistics"), ends=False),
+        Part("statistics", pytest("statistics", "-m", _OTHERS, "tests/statistics"), ends=False),
         Part("recipes", pytest("recipes", "-m", "recipes", *_RECIPE, workers="0"), ends=False),
     )
     return {"test": test, "all": test + more}
 
 
-_UNIT = ("tests/unit", "tests/contract", "tests/statistics")
+_UNIT = ("tests/unit", "tests/contract")
 _INTEGRATION = ("tests/integration", "tests/contract")
 # The smallest recipe: a framework of some 40 MB.
 _RECIPE = ("tests/recipes/test_recipes.py", "-k", "scikit-learn")

@@ -1,4 +1,4 @@
-"""Marks `real` what starts a process (a store, Envoy, a model server); what is left runs with the unit tests."""
+"""Marks `real` what starts a process (a store, Envoy, a model server), and `in_memory` the rest, which runs with the unit tests."""
 
 import pytest
 
@@ -22,5 +22,4 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         return
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
     names = [*item.fixturenames, *(value for value in parameters if isinstance(value, str))]
-    if any(name.startswith(_STARTED) for name in names):
-        item.add_marker("real")
+    item.add_marker("real" if any(name.startswith(_STARTED) for name in names) else "in_memory")
