@@ -1,4 +1,4 @@
-"""Marks `real` what starts a process (a store, Envoy, a model server), and `in_memory` the rest, which runs with the unit tests."""
+"""Marks contracts on what starts a process (a store, Envoy, a model server) `real`, and the others `in_memory`."""
 
 import pytest
 
