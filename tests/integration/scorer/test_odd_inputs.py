@@ -9,6 +9,7 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.scorer.v1 import scorer_pb2 as pb
 
+from tests.kit.hostile.damaged_tables import arrow_file, with_last_offset
 from tests.kit.scorer.service import FEATURES, MODEL, ScorerRig, created, done, features, over, parquet, scorer
 from tests.kit.scorer.stopped_jobs import SHARD_ROWS, SHARDS, slow_job
 
@@ -50,6 +51,24 @@ async def test_a_file_further_down_that_does_not_fit_ends_the_job_by_name_before
         rejected = [json.loads(line) for line in lines.splitlines()]
         assert [(one["row"], one["column"]) for one in rejected] == [(0, FEATURES[0]), (1, FEATURES[0])]
         assert [one["reason"].split(",")[0] for one in rejected] == ["is null", "is NaN"]
+
+
+@pytest.mark.long
+async def test_a_file_with_texts_beyond_its_buffers_ends_its_job_by_column_and_the_next_one_is_scored(
+    scoring: ScorerRig,
+):
+    good = features(10)
+    scoring.put("good/a.arrow", arrow_file(good))
+    for end in (900_000, 2_000_000_000):  # into the worker's memory, and into none
+        scoring.put(f"{end}/a.arrow", with_last_offset(arrow_file(good), [2] * 10, end))
+    async with scorer(scoring) as (_, stub):
+        for prefix in ("900000", "2000000000"):
+            job = await over(stub, (await created(stub, scoring.spec(prefix))).name)
+            assert (job.state, job.failure) == (FAILED, "INPUT_UNREADABLE"), job.reason
+            assert f"{prefix}/a.arrow cannot be read: column 'id' is damaged" in job.reason
+            assert scoring.objects(job.output_uri) == {}
+        job = await over(stub, (await created(stub, scoring.spec("good"))).name)
+        assert job.state == SUCCEEDED, job.reason
 
 
 @pytest.mark.faults

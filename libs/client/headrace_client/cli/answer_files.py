@@ -97,8 +97,9 @@ class Parquet:
         while True:
             with read_as("a table in Parquet", self.path, "FILE"):
                 batch = next(batches, None)
-            if batch is None:
-                return
+                if batch is None:
+                    return
+                batch.validate(full=True)
             entities = self._entities(batch.column(self.entity), first_row)
             columns = {name: _column(batch.column(name), name, first_row) for name in outputs}
             whole = {name: column for name, column in columns.items() if column is not None}

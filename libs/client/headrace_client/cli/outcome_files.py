@@ -196,6 +196,7 @@ def _parquet(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | Row]]:
         _check_columns(path, source.schema_arrow.names)
         line = 0
         for batch in source.iter_batches(batch_size=_BATCH_ROWS):
+            batch.validate(full=True)
             for found in batch.to_pylist():
                 line += 1
                 yield line, found

@@ -31,7 +31,10 @@ class QueryAnswer:
     truncated: bool
 
     def table(self) -> Any:
-        """Return the rows as a pyarrow.Table. Raises PreconditionFailed where pyarrow is not installed."""
+        """Return the rows as a pyarrow.Table.
+
+        Raises PreconditionFailed where pyarrow is not installed, pyarrow.ArrowInvalid for what is no sound table.
+        """
         try:
             import pyarrow.ipc  # only whoever reads the rows needs it
         except ImportError as error:
@@ -39,7 +42,9 @@ class QueryAnswer:
                 "reading the rows of a query needs pyarrow: pip install 'headrace-client[parquet]'",
                 reason="PYARROW_MISSING",
             ) from error
-        return pyarrow.ipc.open_stream(self.arrow).read_all()
+        table = pyarrow.ipc.open_stream(self.arrow).read_all()
+        table.validate(full=True)  # an offset beyond its buffer would read whatever else this process holds
+        return table
 
 
 def query(

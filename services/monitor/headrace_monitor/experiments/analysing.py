@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.columns import sound_table
 from headrace_servicekit.errors import ResourceExhausted
 from headrace_servicekit.identity import INTERNAL
 
@@ -112,5 +113,5 @@ class _Answer:
 def _moment_rows(arrow: bytes) -> Sequence[MomentRow]:
     import pyarrow.ipc  # takes a tenth of a second, that the start need not wait for
 
-    table = pyarrow.ipc.open_stream(arrow).read_all()
+    table = sound_table(pyarrow.ipc.open_stream(arrow).read_all())
     return list(rows_of(zip(*(column.to_pylist() for column in table.columns), strict=True)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from headrace_servicekit.columns import sound_column
 
 from headrace_monitor.references.columns import MonitoredColumn
 
@@ -80,7 +81,7 @@ class Table:
     def column(self, name: str, width: int, *, most: int | None = None) -> pa.ChunkedArray:
         """Return a column, or every n-th row of it where there are more than can be used, or than `most`.
 
-        Raises RefusedError, pa.ArrowException, OSError, MemoryError.
+        Raises RefusedError, UnsoundColumnError, pa.ArrowException, OSError, MemoryError.
         """
         self.reading = name
         self._begin(name)
@@ -90,7 +91,7 @@ class Table:
         parts: list[pa.Array] = []
         before = taken = 0
         for batch in self._file.iter_batches(batch_rows, columns=[name], use_threads=False):
-            array = batch.column(batch.schema.get_field_index(name))
+            array = sound_column(name, batch.column(batch.schema.get_field_index(name)))
             wanted = np.arange(-before % every, len(array), every)
             part = array if every == 1 else array.take(pa.array(wanted))
             before, taken = before + len(array), taken + len(part)

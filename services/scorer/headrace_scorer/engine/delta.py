@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 
 import pyarrow as pa
 from headrace_runtime.artifacts.place import read_credentials
+from headrace_servicekit.columns import UnsoundColumnError, sound_table
 
 from headrace_scorer.decisions.specs import Location, Spec
 from headrace_scorer.engine.memory import at_most_more
@@ -69,10 +70,10 @@ def _paths(order: PlanOrder) -> list[str]:
         with at_most_more(_LOG_BYTES + _FILE_BYTES * order.max_objects):
             table = deltalake.DeltaTable(_encoded(spec.input), storage_options=_options(order))
             _refuse_what_changes_rows(table, spec)
-            return pa.table(table.get_add_actions()).column("path").to_pylist()
+            return sound_table(pa.table(table.get_add_actions())).column("path").to_pylist()
     except TableNotFoundError:
         raise _no_table(spec) from None
-    except DeltaError as error:
+    except (DeltaError, UnsoundColumnError) as error:
         told = f"{spec.input.uri} cannot be read as a Delta table: {_said(error)}"
         raise Failed("INPUT_UNREADABLE", f"{told}. Mend it, or write Parquet, and create a job again") from None
     except OSError as error:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 from headrace_client.chunks import Answers
+from headrace_servicekit.columns import sound
 
 from headrace_scorer.decisions.specs import Location
 from headrace_scorer.engine.inputs.rows import DAMAGE
@@ -33,10 +34,11 @@ def batches(objects: Objects, at: Location, columns: Sequence[str]) -> Iterator[
     while True:
         try:
             batch = next(read, None)
+            if batch is None:
+                return
+            sound(batch)
         except DAMAGE as error:
             raise _damaged(at, error) from None
-        if batch is None:
-            return
         yield pa.Table.from_batches([batch])
 
 

@@ -78,4 +78,6 @@ def _batches(stream: BinaryIO) -> Any:
     stream.seek(0)
     with pyarrow.ipc.open_stream(stream) as reader:
         yield pyarrow.RecordBatch.from_pylist([], schema=reader.schema)
-        yield from reader
+        for batch in reader:
+            batch.validate(full=True)
+            yield batch

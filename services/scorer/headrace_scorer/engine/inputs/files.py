@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
+from headrace_servicekit.columns import sound
 
 from headrace_scorer.decisions.mapping import Column, Kind
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Format
 from headrace_scorer.engine.inputs.csv_files import csv_chunks, csv_sample
+from headrace_scorer.engine.inputs.footers import TEXT_BYTES, sizes_of
 from headrace_scorer.engine.inputs.json_lines import json_chunks, json_sample
 from headrace_scorer.engine.inputs.rows import DAMAGE, TYPES, Bounds, Chunk, Unreadable
 from headrace_scorer.engine.objects import READ_BYTES
@@ -28,9 +30,6 @@ pc: Any = pyarrow.compute
 _MAX_GROUP_BYTES, _LEAST_READ_BYTES = 256 << 20, 64 << 10
 # Rows that are decoded at once where it is known only then what they take.
 _STEP_ROWS = 1024
-# What Arrow takes for a value of Parquet, at least, however little it takes there that values repeat.
-_VALUE_BYTES = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 8}
-_TEXT_BYTES = 8
 # What Arrow reads as dictionaries.
 _DICTIONARY_ENCODINGS = frozenset(("PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"))
 
@@ -82,7 +81,7 @@ def chunks(
         if format_ is Format.PARQUET:
             groups = list(range(shard.first_group, shard.end_group))
             opened = pyarrow.parquet.ParquetFile(file)
-            schema, sizes = opened.schema_arrow, _sizes(opened.metadata, groups, columns)
+            schema, sizes = opened.schema_arrow, sizes_of(opened.metadata, groups, columns)
             # A text that a column repeats is held once until it is known how many rows there is room for. What is new
             # in a row group is held to its end, so only where there is room for all of it.
             room = sizes.text_bytes <= most.size_bytes and sizes.encodings <= _DICTIONARY_ENCODINGS
@@ -98,12 +97,12 @@ def chunks(
             known = all(pa.types.is_primitive(schema.field(name).type) or name in texts for name in columns)
             step = min(most.rows if known else _STEP_ROWS, max(1, most.size_bytes // max(1, sizes.row_bytes)))
             parts = opened.iter_batches(step, row_groups=groups, columns=list(columns))
-            cut = (_written_out(one, schema) for part in parts for one in _cut(part, most))
+            cut = (_written_out(one, schema) for part in parts for one in _cut(sound(part), most))
             yield from _numbered(_gathered(cut, most), shard.first_row, columns)
         elif format_ is Format.ARROW:
             opened = pa.ipc.open_file(file)
             parts = (opened.get_batch(at) for at in range(shard.first_group, shard.end_group))
-            cut = (one for part in parts for one in _cut(part.select(list(columns)), most))
+            cut = (one for part in parts for one in _cut(sound(part.select(list(columns))), most))
             yield from _numbered(_gathered(cut, most), shard.first_row, columns)
         elif format_ is Format.CSV:
             yield from csv_chunks(file, columns, types, most)
@@ -111,36 +110,6 @@ def chunks(
             yield from json_chunks(file, columns, types, most)
     except (*DAMAGE, KeyError) as error:
         raise Unreadable(_said(error)) from None
-
-
-class _Sizes(NamedTuple):
-    """What row groups have of some columns: the most that one stores, a row of the widest, and the most of texts.
-
-    encodings: of texts.
-    """
-
-    stored_bytes: int
-    row_bytes: int
-    text_bytes: int
-    encodings: frozenset[str]
-
-
-def _sizes(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> _Sizes:
-    wanted, stored, row_bytes, text_bytes, encodings = frozenset(columns), 0, 0, 0, set[str]()
-    for at in groups:
-        group = metadata.row_group(at)
-        chunks_ = (group.column(number) for number in range(group.num_columns))
-        used = [one for one in chunks_ if {one.path_in_schema, one.path_in_schema.split(".")[0]} & wanted]
-        stored = max(stored, sum(one.total_compressed_size for one in used))
-        decoded = sum(
-            max(one.total_uncompressed_size, one.num_values * _VALUE_BYTES.get(one.physical_type, _TEXT_BYTES))
-            for one in used
-        )
-        row_bytes = max(row_bytes, decoded // max(1, group.num_rows))
-        texts = [one for one in used if one.physical_type == "BYTE_ARRAY"]
-        text_bytes = max(text_bytes, sum(one.total_uncompressed_size for one in texts))
-        encodings.update(*(one.encodings for one in texts))
-    return _Sizes(stored, row_bytes, text_bytes, frozenset(encodings))
 
 
 def _is_text(type_: pa.DataType) -> bool:
@@ -169,7 +138,7 @@ def _row_bytes(batch: pa.RecordBatch) -> np.ndarray:
         written = isinstance(column, pa.DictionaryArray)
         each = pc.binary_length(column.dictionary).take(column.indices) if written else pc.binary_length(column)
         lengths += each.fill_null(0).to_numpy(zero_copy_only=False)
-        alike += _TEXT_BYTES
+        alike += TEXT_BYTES
     return lengths + alike
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+from headrace_servicekit.columns import UnsoundColumnError
 
 # What is read of a file that does not declare its types, to find them.
 SAMPLE_BYTES = 1 << 20
@@ -23,7 +24,7 @@ TYPES: Mapping[str, pa.DataType] = {
 # What Arrow raises of a value that a column cannot have: a number of 30 digits, half of a surrogate pair.
 NO_VALUE = (pa.ArrowException, OverflowError, TypeError, UnicodeEncodeError)
 # What Arrow raises of damaged bytes. S3's own errors are none of these.
-DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
+DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError, UnsoundColumnError)
 
 
 class Unreadable(Exception):

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pyarrow as pa
+from headrace_servicekit.columns import UnsoundColumnError
 
 from headrace_scorer.engine.messages import PlanOrder
 from headrace_scorer.engine.processes import Failed
@@ -81,7 +82,7 @@ def _reading(order: PlanOrder, cursor: Any) -> Iterator[None]:
     """What rows raise while they are read as Arrow says neither who is to blame nor a SQLSTATE."""
     try:
         yield
-    except pa.ArrowException as error:  # what cannot be done, or what Arrow has no type for
+    except (pa.ArrowException, UnsoundColumnError) as error:  # what cannot be done, or what Arrow has no type for
         raise _refused(order, error) from None
     except OSError as error:
         with _errors(order):

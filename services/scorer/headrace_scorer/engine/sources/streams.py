@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import pyarrow as pa
+from headrace_servicekit.columns import sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ def _guarded(
     while True:
         with errors():
             batch = next(batches, None)
-        if batch is None:
-            return
+            if batch is None:
+                return
+            sound(batch)
         yield batch
