@@ -6,15 +6,23 @@ import asyncio
 
 from headrace_router.data.batchers.decisions.outliers import FIRST_S, IN_A_ROW, LATE_S
 from headrace_router.data.batchers.pools import Pools
-from headrace_servicekit.testing import eventually
+from headrace_router.data.batchers.work import Work
+from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.batcher.fake_batcher import Behaviour, after, echoing, held, refusing, silent
+from tests.kit.batcher.fake_batcher import Behaviour, FakeBatcher, after, echoing, held, refusing, silent
 from tests.kit.router.digits import V1
 from tests.kit.router.pools import number_of, one_by_one, pools_of, replica_of, submitted, where
 
 
 def ejected(pools: Pools) -> list[str]:
     return [one.replica.address for one in pools.endpoints.of("default", V1.digest).ejected]
+
+
+def sent_to(pools: Pools, batcher: FakeBatcher) -> list[Work]:
+    """Submit requests until one went to a batcher, which a slow machine's measurements may take for the busier one."""
+    while True:
+        if there := [one for one in submitted(pools, 20, seconds=20.0) if where(one) == batcher.target]:
+            return there
 
 
 async def test_a_replica_that_fails_in_a_row_is_left_alone_and_then_tried_by_one_request(bad, good):
@@ -97,14 +105,13 @@ async def test_what_is_in_flight_at_a_replica_that_hangs_is_answered_by_another_
     async with pools_of(bad, good) as pools:
         await one_by_one(pools, 20)
         bad.behave = silent
-        stuck = [one for one in submitted(pools, 20, seconds=20.0) if where(one) == bad.target]
-        assert stuck
+        stuck = sent_to(pools, bad)
         numbers = {number_of(one) for one in stuck}
         started, others = asyncio.get_running_loop().time(), []
         while not all(one.answer.done() for one in stuck):
             others += submitted(pools, 1, seconds=20.0)  # not awaited: one may be stuck too
             await asyncio.sleep(0.02)
-        assert asyncio.get_running_loop().time() - started < 5.0
+        assert asyncio.get_running_loop().time() - started < patience(5.0)
         await asyncio.gather(*(one.answer for one in others))
         assert {(await one.answer).code for one in stuck} == {0}
         assert ejected(pools) == [bad.target]
@@ -115,7 +122,7 @@ async def test_a_replica_whose_requests_wait_keeps_them_for_as_long_as_it_tells_
     async with pools_of(bad, good) as pools:
         await one_by_one(pools, 20)
         bad.behave = silent
-        waiting = [one for one in submitted(pools, 20, seconds=20.0) if where(one) == bad.target]
+        waiting = sent_to(pools, bad)
         await eventually(lambda: {number_of(one) for one in waiting} <= {request.id for request in bad.requests})
         replica, other = replica_of(pools, bad), replica_of(pools, good)
         before = replica.load_seen
@@ -132,7 +139,7 @@ async def test_what_was_in_flight_when_its_version_went_stays_where_it_is_tried_
     async with pools_of(bad, good) as pools:
         await one_by_one(pools, 20)
         bad.behave = silent
-        suspects = [one for one in submitted(pools, 20, seconds=20.0) if where(one) == bad.target]
+        suspects = sent_to(pools, bad)
         await eventually(lambda: {number_of(one) for one in suspects} <= {request.id for request in bad.requests})
         replica, sent = replica_of(pools, bad), len(good.requests)
         for ready in (False, True):
