@@ -85,7 +85,7 @@ class Observing:
             named,
             self._judging.surroundings(rollout.model),
             judged.verdict,
-            consent=await self._consent(rollout),
+            consent=await self.consent(rollout),
         )
         if growth.wants_room(rollout, seen, now()):
             seen = replace(seen, room=await self._rooms.of(rollout))
@@ -96,7 +96,7 @@ class Observing:
 
         return decide
 
-    async def _consent(self, rollout: Rollout) -> Consent | None:
+    async def consent(self, rollout: Rollout) -> Consent | None:
         """Return what those say whom a rollout asks; None while they do not, or somebody else is asked."""
         if not rollout.asks or not rollout.promotion_request:
             return None

@@ -84,8 +84,8 @@ class Runner:
         self._renewed_at = self._clock.monotonic()
         lack = next((lack for one in readiness if (lack := lack_of(one))), "")
         room = None if lack or rollout.policy.shadow is not None else await self._rooms.of(rollout)
-        around = self._judging.surroundings(rollout.model)
-        return await self._keep(rollout, lambda one, now: progress.prepared(one, lack, now, room, around))
+        around, consent = self._judging.surroundings(rollout.model), await self._observing.consent(rollout)
+        return await self._keep(rollout, lambda one, now: progress.prepared(one, lack, now, room, around, consent))
 
     async def _move(self, rollout: Rollout) -> Rollout:
         await self._renew(rollout)

@@ -32,6 +32,8 @@ from tests.kit.rollout.checkpoints import Checkpoints, Through
 from tests.kit.rollout.rollouts import IMPLICIT
 from tests.kit.rollout.world import World
 
+pytestmark = pytest.mark.faults
+
 # More turns than any rollout takes here.
 TURNS = 60
 # How many of them a control plane that is away misses.

@@ -128,3 +128,25 @@ def test_a_request_that_went_back_to_wait_for_approvals_begins_a_rollout_of_its_
     first, second = (request_of(approval_pb2.PromotionRequest(name=REQUEST, rounds=rounds)) for rounds in (0, 1))
     assert first.id != second.id
     assert first.fingerprint != second.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("on_drift", "state", "kinds"),
+    [
+        (OnDrift.HOLD, State.PREPARING, ["frozen"]),
+        (OnDrift.ASK, State.PREPARING, ["asked", "frozen"]),
+        (OnDrift.ROLLBACK, State.ROLLED_BACK, ["rolled_back"]),
+    ],
+)
+def test_a_drift_before_the_first_step_does_what_it_does_at_every_other(
+    on_drift: OnDrift, state: State, kinds: list[str]
+):
+    around = Surroundings((DRIFT,), (DRIFT,))
+    ready = rollout(replace(CANARY, on_drift=on_drift))
+    first = progress.prepared(ready, "", NOW, Room(), around)
+    assert (first.rollout.state, types(first)) == (state, kinds)
+    if on_drift is OnDrift.ASK:
+        begun = progress.prepared(first.rollout, "", NOW, Room(), around, Consent())
+        assert (begun.rollout.step, begun.rollout.moving) == (0, True)
+        back = progress.prepared(first.rollout, "", NOW, Room(), around, Consent("not today"))
+        assert back.rollout.state is State.ROLLED_BACK

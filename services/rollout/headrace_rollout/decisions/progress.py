@@ -14,10 +14,11 @@ from headrace_servicekit.errors import Aborted, PreconditionFailed
 
 from headrace_rollout.decisions import consent, growth, transitions
 from headrace_rollout.decisions.headroom import Room
-from headrace_rollout.decisions.observation import Observation, Surroundings
+from headrace_rollout.decisions.observation import Consent, Observation, Surroundings
 from headrace_rollout.decisions.rollouts import Decision, Event, Rollout, State, Transition, Verdict
 
 _DELETED = "the model was deleted"
+_READY_PAUSED = "the version is ready; paused"
 
 
 def already_running(model: str, rollout: int) -> PreconditionFailed:
@@ -36,31 +37,45 @@ def prepared(
     now: datetime,
     room: Room | None = None,
     around: Surroundings = Surroundings(),  # noqa: B008 (frozen)
+    consent_given: Consent | None = None,
 ) -> Transition:
     """Take in how far the version is. lack: what it waits for; empty when it is ready. room: for the first step, None
-    while that is not known. around: what may keep the first step back, for as long as it lasts.
+    while that is not known. around: what may keep the first step back, for as long as it lasts. consent_given: of those
+    whom the rollout asks.
     """
-    remedy = ""
-    if lack:
-        waits, never = "waits until the version is ready", f"version {rollout.version} was not ready"
-    elif rollout.paused:
-        return Transition(replace(rollout, reason="the version is ready; paused"))
-    elif rollout.policy.shadow is not None:  # it answers nobody
+    if not lack and rollout.policy.shadow is not None and not rollout.paused:  # it answers nobody
         return Transition(replace(rollout, state=State.SHADOWING, moving=True, reason="the version is ready"))
-    elif kept := growth.kept_back(rollout, around):
-        return growth.kept_at(rollout, kept)
-    else:
-        fit = growth.fit(rollout, 0, room)
-        if fit.share > 0:
-            thawed = transitions.thawed(rollout)
-            begun = transitions.moving(thawed.rollout, 0, "the version is ready", fit)
-            return replace(begun, events=(*thawed.events, *begun.events))
-        lack, waits = fit.reason, "the version is ready, and waits for head-room"
-        never = f"version {rollout.version} was ready, and pool {rollout.pool} had no head-room for it"
-        if room is not None:
-            remedy = "; add batchers to it, or set a higher max_utilisation_percent in the policy"
+    if lack:
+        return _unready(rollout, lack, "waits until the version is ready", "was not ready", now)
+    seen = Observation(rollout.manager, around=around, room=room, consent=consent_given)
+    drift = consent.drifted(rollout, seen, now)
+    if drift is None:
+        return _first_step(rollout, seen, now)
+    if drift.rollout.state.over:
+        return drift
+    decided = _first_step(drift.rollout, seen, now)
+    return replace(decided, events=(*drift.events, *decided.events))
+
+
+def _first_step(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
+    """Give the version its first share, unless something keeps it back."""
+    if kept := growth.kept_back(rollout, seen.around):
+        after = growth.kept_at(rollout, kept)
+        return after if kept != growth.PAUSED else replace(after, rollout=replace(rollout, reason=_READY_PAUSED))
+    fit = growth.fit(rollout, 0, seen.room)
+    if fit.share > 0:
+        thawed = transitions.thawed(rollout)
+        begun = transitions.moving(thawed.rollout, 0, "the version is ready", fit)
+        return replace(begun, events=(*thawed.events, *begun.events))
+    never = f"was ready, and pool {rollout.pool} had no head-room for it"
+    remedy = "; add batchers to it, or set a higher max_utilisation_percent in the policy" if seen.room else ""
+    return _unready(rollout, fit.reason, "the version is ready, and waits for head-room", never, now, remedy)
+
+
+def _unready(rollout: Rollout, lack: str, waits: str, never: str, now: datetime, remedy: str = "") -> Transition:
     if now - rollout.create_time >= rollout.policy.ready_timeout:
-        told = f"{never} within {transitions.span(rollout.policy.ready_timeout)}: {lack}{remedy}"
+        within = transitions.span(rollout.policy.ready_timeout)
+        told = f"version {rollout.version} {never} within {within}: {lack}{remedy}"
         return transitions.over(rollout, State.FAILED, told, now)
     return Transition(replace(rollout, reason=f"{waits}: {lack}"))
 
