@@ -7,6 +7,7 @@ import json
 import lzma
 import pickle
 import socket
+import subprocess
 import sys
 import zipfile
 import zlib
@@ -309,6 +310,120 @@ def test_a_conversion_ends_nobody_else_and_asks_no_program_of_this_machine(hosti
         with pytest.raises(InvalidArgument, match=r"holds a builtins\.NoneType"):
             process.convert(Kind.PICKLE, path, folder, python=sys.executable)
     assert json.loads((folder / "seen.json").read_text()) == [True] * 7
+
+
+OTHERS = {
+    "environment of the parent": "open(f'/proc/{parent}/environ', 'rb').read()",
+    "memory of the parent, to write": "open(f'/proc/{parent}/mem', 'r+b')",
+    "memory of the parent": "open(f'/proc/{parent}/mem', 'rb')",
+    "files of the parent": "open(f'/proc/{parent}/fd/0')",
+    "environment of who started the parent": "open(f'/proc/{above}/environ', 'rb').read()",
+    "memory of who started the parent, to write": "open(f'/proc/{above}/mem', 'r+b')",
+    "memory by a call": "call(libc.process_vm_readv, parent, None, 0, None, 0, 0)",
+    "processors": "os.sched_setaffinity(parent, {0})",
+    "priority": "os.setpriority(os.PRIO_PROCESS, parent, 5)",
+    "priority of the user": "os.setpriority(os.PRIO_USER, 0, 5)",
+    "scheduling": "os.sched_setscheduler(parent, os.SCHED_BATCH, os.sched_param(0))",
+    "priority of disks": "call(libc.syscall, 30 if os.uname().machine == 'aarch64' else 251, 1, parent, 7 | 3 << 13)",
+    "limits": "resource.prlimit(parent, resource.RLIMIT_CPU)",
+    "signal": "os.kill(parent, 0)",
+    "signal to a thread": "call(libc.tgkill, parent, parent, 0)",
+    "signal by a descriptor": "signal.pidfd_send_signal(os.pidfd_open(parent), 0)",
+    "outlive the parent": "call(libc.prctl, 1, 0, 0, 0, 0)",
+    "adopt": "call(libc.prctl, 36, 1, 0, 0, 0)",
+    "keys": "call(libc.syscall, 219 if os.uname().machine == 'aarch64' else 250, 0, -3, 0)",
+}
+OWN = (
+    "os.sched_setaffinity(0, os.sched_getaffinity(0))",
+    "os.sched_setaffinity(os.getpid(), os.sched_getaffinity(0))",
+    "os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0))",
+    "os.kill(os.getpid(), 0)",
+    "call(libc.prctl, 15, b'name', 0, 0, 0)",
+)
+TRIES = """
+import ctypes, json, os, resource, signal
+libc = ctypes.CDLL(None, use_errno=True)
+parent = os.getppid()
+above = next(int(line.split()[1]) for line in open(f'/proc/{{parent}}/status') if line.startswith('PPid'))
+def call(function, *arguments):
+    if function(*arguments) == -1:
+        raise PermissionError(ctypes.get_errno(), function.__name__)
+def refused(line):
+    try:
+        exec(line, globals())
+    except PermissionError:
+        return True
+    return False
+globals().update(locals())
+open('seen.json', 'w').write(json.dumps([refused(line) for line in {lines!r}]))
+"""
+
+
+def tried(hostile, folder: Path, *lines: str) -> list[bool]:
+    """Return which lines were refused to a pickle."""
+    with pytest.raises(InvalidArgument, match=r"holds a builtins\.NoneType"):
+        process.convert(Kind.PICKLE, hostile(TRIES.format(lines=lines)), folder, python=sys.executable)
+    return json.loads((folder / "seen.json").read_text())
+
+
+def test_a_conversion_reads_and_changes_no_other_process(hostile, folder: Path) -> None:
+    refused = tried(hostile, folder, *OTHERS.values())
+    assert [name for name, one in zip(OTHERS, refused, strict=True) if not one] == []
+
+
+def test_a_conversion_may_do_to_itself_what_it_may_not_do_to_others(hostile, folder: Path) -> None:
+    assert tried(hostile, folder, *OWN) == [False] * len(OWN)
+
+
+WITHOUT_NAMESPACES = """
+import ctypes, runpy, sys
+confinement = runpy.run_path(sys.argv[1])
+confinement["confine"].__globals__["_NEW_USERS"] = 1  # no such flag: as where there are no namespaces
+confinement["confine"](60)
+exec(sys.argv[2])
+"""
+
+
+def test_without_namespaces_landlock_keeps_it_out_of_other_processes(tmp_path: Path) -> None:
+    code = TRIES.format(lines=tuple(OTHERS.values()))
+    program = str(Path(sandbox.__file__).with_name("confinement.py"))
+    subprocess.run((sys.executable, "-c", WITHOUT_NAMESPACES, program, code), cwd=tmp_path, check=True, timeout=60)
+    refused = json.loads((tmp_path / "seen.json").read_text())
+    assert [name for name, one in zip(OTHERS, refused, strict=True) if not one] == []
+
+
+SECRETIVE = """
+import ctypes, os
+from pathlib import Path
+from headrace_client.conversion.secrecy import hidden
+def shown():
+    dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
+    try:
+        given = Path("/proc/self/environ").read_bytes()
+    except PermissionError:  # it belongs to root meanwhile
+        given = b"AFTER=it"
+    print(b"abracadabra" in given, b"AFTER=it" in given, os.environ.get("HEADRACE_TOKEN"), dumpable)
+shown()
+with hidden():
+    with hidden():
+        shown()
+    shown()
+shown()
+"""
+
+
+def test_who_converts_holds_no_token_meanwhile_and_lets_nobody_look_into_it() -> None:
+    done = subprocess.run(
+        (sys.executable, "-c", SECRETIVE),
+        env={"BEFORE": "x", "HEADRACE_TOKEN": "abracadabra", "AFTER": "it"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    before, *within, after = done.stdout.splitlines()
+    assert before == "True True abracadabra 1"
+    assert within == ["False True None 0"] * 2
+    assert after == "False True abracadabra 1"
 
 
 def test_a_conversion_has_the_kernel_send_nothing_to_others_either(hostile, folder: Path) -> None:

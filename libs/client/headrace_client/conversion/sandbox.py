@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from headrace_client.conversion.secrecy import hidden
 from headrace_client.errors import invalid
 
 _LAST_BYTES = 256 * 1024
@@ -35,7 +36,7 @@ def run(
     said = folder / "said"
     # No secrets of ours; what it prints goes to a file, of which the last line is read: whatever has its name then.
     variables = {"PATH": os.defpath, "HOME": str(folder), "OMP_NUM_THREADS": "2"}
-    with said.open("w+b") as out:
+    with said.open("w+b") as out, hidden():
         process = subprocess.Popen(
             (python, "-I", worker, *arguments),
             stdin=subprocess.DEVNULL,
