@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,11 +65,16 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
 @dataclass(frozen=True, slots=True)
 class Formats:
     """A backend for every format that this process runs. offered: those formats; own: where some of them have backends
-    of their own, None where they do not."""
+    of their own, None where they do not; code: of Python versions, None where they are not run."""
 
     backend: Backend
     offered: frozenset[Format]
     own: BackendsByFormat | None = None
+    code: PythonBackend | None = None
+
+    def processes(self) -> Mapping[str, int]:
+        """Return how many processes of Python versions there are, by what they do."""
+        return {} if self.code is None else self.code.processes
 
     def end_model(self, triton: TritonProcess | None) -> Callable[[str], bool] | None:
         """Return what ends at once what executes a version; None where nothing can."""
@@ -103,21 +108,19 @@ async def with_formats(runtime: Runtime[BatcherSettings], main: AnyBackend) -> F
     own: dict[Format, FormatBackend] = {
         Format.OIP: await runtime.enter(OipServers(execution_timeout_s=settings.execution_timeout_s))
     }
+    code: PythonBackend | None = None
     if settings.allow_code:
         environments = Environments(settings.state_dir / "environments", index=settings.package_index)
-        own[Format.PYTHON] = await runtime.enter(
-            PythonBackend(
-                settings.state_dir / "code",
-                environments,
-                limits=CodeLimits(settings.code_memory_bytes, settings.load_cpu_s),
-                timeout_s=settings.execution_timeout_s,
-            )
+        limits = CodeLimits(settings.code_memory_bytes, settings.load_cpu_s)
+        place = settings.state_dir / "code"
+        code = own[Format.PYTHON] = await runtime.enter(
+            PythonBackend(place, environments, limits=limits, timeout_s=settings.execution_timeout_s)
         )
     backend = BackendsByFormat(main, own)
     runs: Collection[Format] = (Format.ONNX,)
     if isinstance(main, TritonBackend) and settings.triton_backends is not None:
         runs = formats_of_triton(settings.triton_backends, allow_code=settings.allow_code)
-    return Formats(backend, frozenset((*runs, *own)), backend)
+    return Formats(backend, frozenset((*runs, *own)), backend, code)
 
 
 def formats_of_triton(backends: Path, *, allow_code: bool) -> Collection[Format]:

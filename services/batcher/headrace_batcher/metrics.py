@@ -69,12 +69,16 @@ class BatchCounters:
 
 
 class BatcherCollector(Collector):
-    """Gives Prometheus the counters of every version that the batcher holds, and how many frames were garbled."""
+    """Gives Prometheus the counters of every version that the batcher holds, how many frames were garbled, and how many
+    processes of Python versions there are, by what they do."""
 
     def __init__(
-        self, versions: Callable[[], Mapping[tuple[str, str], BatchCounters]], garbled: Callable[[], int]
+        self,
+        versions: Callable[[], Mapping[tuple[str, str], BatchCounters]],
+        garbled: Callable[[], int],
+        processes: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
-        self._versions, self._garbled = versions, garbled
+        self._versions, self._garbled, self._processes = versions, garbled, processes
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]:
         held = dict(self._versions())
@@ -130,6 +134,11 @@ class BatcherCollector(Collector):
         yield wait
         told = "Frames from data planes that did not match their checksum."
         yield CounterMetricFamily("batcher_frames_garbled", told, value=self._garbled())
+        told = "Processes of Python versions: running, and left, which were killed and did not end."
+        processes = GaugeMetricFamily("batcher_code_processes", told, labels=("state",))
+        for state, count in self._processes().items():
+            processes.add_metric((state,), count)
+        yield processes
 
     def describe(self) -> Iterable[CounterMetricFamily]:
         return ()

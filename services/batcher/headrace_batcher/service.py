@@ -93,7 +93,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     )
     servicer = BatcherServicer(roster, process, max_message_bytes=settings.max_message_bytes)
     servicer.serve_on(server)
-    runtime.metrics.register(BatcherCollector(versions.counters, lambda: servicer.frames_garbled))
+    runtime.metrics.register(BatcherCollector(versions.counters, lambda: servicer.frames_garbled, formats.processes))
     runtime.health.add("control", required=False)
     runtime.check("backend", liveness.healthy)
     runtime.check("versions", versions.settled)

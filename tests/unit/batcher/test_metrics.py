@@ -19,7 +19,7 @@ def test_a_scrape_shows_every_version():
     counters.shed["QUEUE_FULL"] += 3
     counters.queued_rows, counters.predicted_wait_s = (lambda: 7), (lambda: 0.25)
     registry = CollectorRegistry()
-    registry.register(BatcherCollector(lambda: {("digits", "v1"): counters}, lambda: 4))
+    registry.register(BatcherCollector(lambda: {("digits", "v1"): counters}, lambda: 4, lambda: {"left": 1}))
     text = generate_latest(registry).decode()
     for line in (
         'batcher_batch_rows_bucket{le="16",model="digits",version="v1"} 1.0',
@@ -30,5 +30,6 @@ def test_a_scrape_shows_every_version():
         'batcher_queued_rows{model="digits",version="v1"} 7.0',
         'batcher_predicted_wait_seconds{model="digits",version="v1"} 0.25',
         "batcher_frames_garbled_total 4.0",
+        'batcher_code_processes{state="left"} 1.0',
     ):
         assert line in text

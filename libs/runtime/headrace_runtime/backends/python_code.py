@@ -16,7 +16,7 @@ from tritonclient.grpc import model_config_pb2
 from headrace_runtime.backends.backend import LoadError, ModelCrashed, ModelError, ModelFiles, ProcessCrashed
 from headrace_runtime.backends.onnx_session import DTYPES
 from headrace_runtime.backends.python_parts import WorkerParts
-from headrace_runtime.backends.python_process import CodeLimits, Worker, WorkerEnded
+from headrace_runtime.backends.python_process import CONFINEMENTS, CodeLimits, Worker, WorkerEnded
 from headrace_runtime.backends.reasons import execution_error, public_reason
 from headrace_runtime.backends.triton_repository import Repository
 from headrace_runtime.contract import BYTES, Contract
@@ -56,10 +56,12 @@ class _Loaded:
         if self.executing:
             await asyncio.wait(self.executing)
 
-    async def gone(self) -> None:
+    async def gone(self) -> list[Worker]:
+        """End it; return the processes that did not end."""
         self.end()
-        await asyncio.shield(asyncio.gather(*(worker.gone() for worker in self.workers)))
+        gone = await asyncio.shield(asyncio.gather(*(worker.gone() for worker in self.workers)))
         await self.idle()
+        return [worker for worker, is_gone in zip(self.workers, gone, strict=True) if not is_gone]
 
     async def take(self) -> Worker:
         """Return a process once one is free. Raises WorkerEnded."""
@@ -83,6 +85,8 @@ class PythonBackend:
         self._repository = Repository(root / "versions")
         self._environments, self._limits, self._timeout_s = environments, limits, timeout_s
         self._loaded: dict[str, _Loaded] = {}
+        # Processes that were killed and did not end, by the version whose code they run.
+        self._left: dict[str, list[Worker]] = {}
 
     async def __aenter__(self) -> PythonBackend:
         await asyncio.to_thread(self._repository.clear)
@@ -98,6 +102,7 @@ class PythonBackend:
         for spec in (*files.contract.inputs, *files.contract.outputs):
             if spec.datatype not in DTYPES and spec.datatype != BYTES:
                 raise LoadError(f"tensor '{spec.name}' is {spec.datatype}, which Python versions cannot have")
+        await self._leave_nothing_of(files.name)
         requirements = files.others.get(REQUIREMENTS)
         environment = None if requirements is None else await self._environments.of(requirements)
         await asyncio.to_thread(self._repository.write, files)
@@ -106,20 +111,23 @@ class PythonBackend:
             for _ in range(files.instances):
                 await self._add_worker(files, loaded)
         except BaseException:
-            await loaded.gone()
+            await self._end(files.name, loaded)
             raise
         before, self._loaded[files.name] = self._loaded.get(files.name), loaded
         if before is not None:
             try:
                 await before.idle()  # who was there before is answered as before
             finally:
-                await before.gone()
+                await self._end(files.name, before)
+            if files.name in self._left:
+                await self.unload(files.name)
+                await self._leave_nothing_of(files.name)
         await self._environments.tidy([one.environment for one in self._loaded.values() if one.environment is not None])
 
     async def unload(self, name: str) -> None:
         loaded = self._loaded.pop(name, None)
         if loaded is not None:
-            await loaded.gone()
+            await self._end(name, loaded)
         await asyncio.to_thread(self._repository.remove, name)
 
     async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
@@ -172,6 +180,34 @@ class PythonBackend:
             loaded.end()
         return loaded is not None
 
+    @property
+    def processes(self) -> Mapping[str, int]:
+        """Return how many processes there are: those that run versions, and those that were killed and did not end."""
+        running = sum(worker.running for loaded in self._loaded.values() for worker in loaded.workers)
+        left = sum(worker.running for workers in self._left.values() for worker in workers)
+        return {"running": running, "left": left}
+
+    async def _end(self, name: str, loaded: _Loaded) -> None:
+        """End what runs a version, and keep in mind what did not end."""
+        if left := await loaded.gone():
+            self._left.setdefault(name, []).extend(left)
+            log.error("process not ended", model=name, pids=[worker.pid for worker in left])
+
+    async def _leave_nothing_of(self, name: str) -> None:
+        """See to it that no process of before is there, but those that answer. Raises LoadError."""
+        before = self._loaded.get(name)
+        if before is not None and before.ended:
+            del self._loaded[name]
+            await self._end(name, before)
+        left = [worker for worker in self._left.pop(name, ()) if worker.running]
+        if left:
+            self._left[name] = left
+            pids = ", ".join(str(worker.pid) for worker in left)
+            raise LoadError(
+                f"its process {pids} was killed and has not ended: it is not started again while that is there; "
+                "look what holds it in the kernel, or start the batcher's machine anew"
+            )
+
     async def _add_worker(self, files: ModelFiles, loaded: _Loaded) -> None:
         folder = self._repository.root / files.name / "1"
         path = [] if loaded.environment is None else [loaded.environment]
@@ -187,7 +223,9 @@ class PythonBackend:
         if "failed" in said:
             raise LoadError(f"its code does not load: {public_reason(str(said['failed']))}")
         if len(loaded.workers) == 1:
-            log.info("code loaded", model=files.name, granted=said.get("granted"))
+            granted = said.get("granted") or ()
+            lacks = [one for one in CONFINEMENTS if one not in granted]
+            log.info("code loaded", model=files.name, granted=granted, lacks=lacks)
         loaded.free.put_nowait(worker)
 
     async def _next(self, parts: WorkerParts) -> tuple[Mapping[str, Any], bytes] | None:

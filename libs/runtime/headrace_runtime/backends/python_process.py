@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import struct
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,13 @@ from headrace_runtime import sandbox
 _LENGTHS = struct.Struct("<IQ")
 MAX_HEADER_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
+# Users of versions: beyond those of systemd and of containers, below where the kernel has no more.
+FIRST_USER, USERS = 1_900_000_000, 100_000_000
+CONFINEMENTS = ("no network", "own root", "own user", "own files only")
+"""What a process gives up where the kernel allows it (`sandbox/confining.py`)."""
+END_S = 10.0
+"""How long a process that was killed may take to end: it may be giving back gigabytes."""
+_LOOK_EVERY_S = 0.005
 _WORKER = Path(sandbox.__file__).with_name("worker.py")
 
 
@@ -61,6 +70,8 @@ class Worker:
                 "folder": str(folder),
                 "path": imported,
                 "readable": [str(folder), *imported, *_readable()],
+                "root": str(_empty(folder.with_name("root"))),
+                "user": user_of(folder.parent.name),
                 "memory_bytes": limits.memory_bytes,
                 "load_cpu_s": limits.load_cpu_s,
                 "arguments": dict(arguments),
@@ -104,15 +115,30 @@ class Worker:
         except ConnectionError:
             raise WorkerEnded(await self._why()) from None
 
+    @property
+    def pid(self) -> int:
+        """Return the number of the process."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Return whether it is there."""
+        return self._process.poll() is None
+
     def kill(self) -> None:
-        """End it, and what it may have started, at once."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        """End it at once: by its number, which is its own until we have seen its end. It can start no other."""
+        with contextlib.suppress(PermissionError):  # it is then seen to stay
+            self._process.kill()
         self._writer.close()
 
-    async def gone(self) -> None:
-        """Return when nothing of it is left."""
-        await asyncio.to_thread(self._process.wait)
+    async def gone(self) -> bool:
+        """Return whether it is gone, which takes a killed process moments; False when it is there after END_S."""
+        give_up = time.monotonic() + END_S
+        while self.running:
+            if time.monotonic() > give_up:
+                return False
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return True
 
     async def receive(self) -> tuple[Mapping[str, Any], bytes]:
         """Return its next message; what is not received yet it waits to send. Raises WorkerEnded."""
@@ -133,7 +159,9 @@ class Worker:
     async def _why(self) -> str:
         """Return how it ended; it closed its socket, so what is left of it is killed."""
         self.kill()
-        code = await asyncio.to_thread(self._process.wait)
+        if not await self.gone():
+            return "it is silent, and does not end"
+        code = self._process.returncode
         if code == -signal.SIGXCPU:
             return "it took more of a processor to load than it may"
         return f"signal {-code}" if code < 0 else f"exit code {code}"
@@ -161,4 +189,14 @@ def _readable() -> list[str]:
         *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo"),
         *("/dev/null", "/dev/zero", "/dev/urandom", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu"),
     )
-    return sorted({str(Path(one).resolve()) for one in found if Path(one).exists()})
+    return sorted({str(Path(one)) for one in found if Path(one).exists()})
+
+
+def _empty(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def user_of(name: str) -> int:
+    """Return the user who runs a version, and nothing else, where this process may choose one."""
+    return FIRST_USER + int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % USERS

@@ -1,7 +1,7 @@
 """What a process gives up for good before it runs code of strangers. Standard library only; Linux.
 
-Always: system calls (`syscalls.py`), memory, files to write, cores. Where the kernel allows it: a network (a namespace
-without any), files to read (Landlock).
+Always: all but some system calls (`syscalls.py`), memory, files to write, cores, privileges. Where the kernel allows
+it: a network, the sight of files that are not its own, the user whom others are (`place.py`), files to read (Landlock).
 """
 
 import contextlib
@@ -11,10 +11,10 @@ import resource
 import signal
 import struct
 
-import syscalls  # pyright: ignore[reportMissingImports] - beside this file
+import place  # pyright: ignore[reportMissingImports] - beside this file
+import syscalls  # pyright: ignore[reportMissingImports] - the same
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_FILTER = 1, 38, 22, 2
-_CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _RULE_PATH_BENEATH, _GET_VERSION = 1, 1
 _EXECUTE, _READ_FILE, _READ_DIR = 1, 4, 8
@@ -29,21 +29,20 @@ class Unconfinable(Exception):
     """The kernel does not confine this process."""
 
 
-def confine(memory_bytes, readable):
+def confine(memory_bytes, readable, root, user):
     """Confine this process, which has one thread; return what the kernel granted beside what is always given up.
 
-    memory_bytes: that it may take beyond what it has. readable: paths that it may read, with what is below them.
+    memory_bytes: that it may take beyond what it has. readable: paths that it may read, with what is below them. root:
+    an empty folder that becomes its root; user: whom it becomes, both where the kernel allows that.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    granted = []
-    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET | _CLONE_NEWIPC) == 0:
-        granted.append("no network")
-    # After the namespace, which takes it away.
     parent = os.getppid()
+    _limit(memory_bytes)
+    granted = place.take(libc, root, readable, user)
+    # After the namespaces and the user, each of which takes it away.
     libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent or parent == 1:
         raise Unconfinable("its parent is gone")
-    _limit(memory_bytes)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise Unconfinable("the kernel lets no process give up privileges")
     if _restrict_files(libc, readable):

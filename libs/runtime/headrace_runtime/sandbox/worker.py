@@ -8,7 +8,8 @@ An execution whose header says `parts` has any number of answers: each but the l
 meanwhile says that nobody wants more of them; one that comes too late says nothing.
 
 SETTINGS: socket, its file descriptor. folder: of model.py. path: folders to import from, after that. readable: what may
-be read beside. memory_bytes, load_cpu_s: what it may use. arguments: of `initialize`.
+be read beside. root, user: as `confining.py` takes them. memory_bytes, load_cpu_s: what it may use. arguments: of
+`initialize`.
 """
 
 import contextlib
@@ -41,7 +42,8 @@ def main():
     asked = os.fdopen(settings["socket"], "rb", buffering=0)
     answers = os.fdopen(os.dup(settings["socket"]), "wb")
     try:
-        granted = confining.confine(settings["memory_bytes"], [own, *settings["readable"]])
+        readable = [own, *settings["readable"], *sys.path]
+        granted = confining.confine(settings["memory_bytes"], readable, settings["root"], settings["user"])
     except confining.Unconfinable as error:
         _send(answers, {"failed": str(error)})
         return
