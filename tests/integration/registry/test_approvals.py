@@ -332,3 +332,28 @@ async def test_a_version_is_reviewed_without_asking_anybody_for_anything(registr
     assert [one.problem for one in (await reviewed("v3", target_stage=STAGING)).gates] == []
     assert (await refused(reviewed("v9"))).reason == "VERSION_NOT_FOUND"
     assert len(await registry.events("digits")) == len(events) + 1, "the new version alone"
+
+
+async def test_the_bound_on_traffic_before_a_promotion_stands_with_the_model_and_follows_its_policies(
+    registry, approvals
+):
+    assert (await registry.model("digits")).max_unpromoted_share == 0.5
+    assert (await put_policy(approvals, approvals=1, max_unpromoted_share=0.2)).max_unpromoted_share == 0.2
+    gates = [registry_pb2.PromotionGate(metric="accuracy", minimum=0.85)]
+    policy = registry_pb2.PromotionPolicy(gates=gates, max_unpromoted_share=0.1)
+    request = registry_pb2.UpdateModelRequest(model=registry_pb2.Model(name="models/digits", promotion_policy=policy))
+    model = (await registry.stub.UpdateModel(request, timeout=20)).model
+    assert (model.promotion_policy.max_unpromoted_share, model.max_unpromoted_share) == (0.1, 0.1)
+    assert list(model.rollback_versions) == []
+    for field, asked in (
+        ("policy.max_unpromoted_share", put_policy(approvals, max_unpromoted_share=1.5)),
+        ("model.promotion_policy.max_unpromoted_share", registry.stub.UpdateModel(beyond(), timeout=20)),
+    ):
+        error = await refused(asked)
+        assert (error.code, error.violations[0].field) == (Code.INVALID_ARGUMENT, field)
+
+
+def beyond() -> registry_pb2.UpdateModelRequest:
+    """Return a change of a model to a bound that is none."""
+    policy = registry_pb2.PromotionPolicy(max_unpromoted_share=float("nan"))
+    return registry_pb2.UpdateModelRequest(model=registry_pb2.Model(name="models/digits", promotion_policy=policy))

@@ -108,6 +108,17 @@ async def test_a_gate_on_measured_values_waits_for_them(registry):
     await registry.promote("digits", "v1")
 
 
+async def test_a_gate_may_lack_what_a_rollout_measures_and_only_a_service_may_say_so(registry):
+    await registry.register("digits", "v1")
+    await set_gates(registry, Gate(metric="latency_p99_ms", maximum=100, measured_only=True))
+    later = {"measured_later": ["latency_*"], "rollout": "rollouts/1", "validate_only": True}
+    await registry.promote("digits", "v1", **later)
+    assert (await refused(registry.promote("digits", "v1", **{**later, "measured_later": []}))).violations
+    for wrong in ({**later, "validate_only": False}, {**later, "measured_later": ["x"] * 101}):
+        error = await refused(registry.promote("digits", "v1", **wrong))
+        assert (error.code, error.violations[0].field) == (Code.INVALID_ARGUMENT, "measured_later")
+
+
 async def test_the_same_measurement_again_changes_nothing_and_the_record_keeps_every_other(registry):
     version = await registry.register("digits", "v1")
 

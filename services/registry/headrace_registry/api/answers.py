@@ -27,7 +27,7 @@ from headrace_registry.api.enums import (
     TYPE_NUMBERS,
 )
 from headrace_registry.artifacts.staging import Staged
-from headrace_registry.decisions import names, openapi, tokens
+from headrace_registry.decisions import names, openapi, tokens, traffic
 from headrace_registry.decisions.files import Artifact, Example
 from headrace_registry.decisions.models import (
     Contract,
@@ -66,10 +66,14 @@ def to_model(model: Model) -> registry_pb2.Model:
         etag=tokens.etag(model),
         create_time=timestamp(model.create_time),
         update_time=timestamp(model.update_time),
+        max_unpromoted_share=traffic.max_unpromoted_share(model),
+        rollback_versions=traffic.rollback_versions(model),
     )
     if model.gates is not None:
         message.promotion_policy.SetInParent()
         message.promotion_policy.gates.extend(to_gate(gate) for gate in model.gates)
+        if model.max_unpromoted_share is not None:
+            message.promotion_policy.max_unpromoted_share = model.max_unpromoted_share
     return message
 
 

@@ -51,6 +51,9 @@ def policy_of(message: pb.PutApprovalPolicyRequest) -> ApprovalPolicy | None:
         stages=tuple(stages) or default.stages,
         expire_after=convert.duration(policy.expire_after, "policy.expire_after") if expires else default.expire_after,
         forbid_break_glass=policy.forbid_break_glass,
+        max_unpromoted_share=(
+            policy.max_unpromoted_share if policy.HasField("max_unpromoted_share") else default.max_unpromoted_share
+        ),
     )
 
 
@@ -109,6 +112,7 @@ def to_policy(policy: ApprovalPolicy | None) -> pb.ApprovalPolicy | None:
         approvers=policy.approvers,
         stages=[STAGE_NUMBERS[stage] for stage in policy.stages],
         forbid_break_glass=policy.forbid_break_glass,
+        max_unpromoted_share=policy.max_unpromoted_share,
     )
     message.expire_after.FromTimedelta(policy.expire_after)
     return message

@@ -43,6 +43,7 @@ from headrace_registry.decisions.validation import MAX_ARTIFACTS, MAX_GATES, MAX
 from headrace_registry.promotion.promotions import RolloutRule
 
 MAX_POOLS = 1000
+MAX_MEASURED_LATER = 100
 
 
 def target_stage(number: int) -> Stage:
@@ -65,7 +66,12 @@ def rollout_rule(request: registry_pb2.PromoteModelVersionRequest, *, internal: 
         if not internal or not request.validate_only:
             raise invalid("promotion_request", "is for checks by other services: leave it out")
         _, number = names.promotion_request(request.promotion_request, "promotion_request")
-    return RolloutRule(own=request.rollout, end=request.end_rollout, request=number)
+    if request.measured_later and not (internal and request.validate_only):
+        raise invalid("measured_later", "is for checks by other services: leave it out")
+    _refuse_long(("measured_later", request.measured_later, MAX_MEASURED_LATER))
+    return RolloutRule(
+        own=request.rollout, end=request.end_rollout, request=number, measured_later=tuple(request.measured_later)
+    )
 
 
 def stage_filter(number: int) -> Stage | None:
@@ -79,15 +85,18 @@ def stage_filter(number: int) -> Stage | None:
 
 def declared_model(message: registry_pb2.Model) -> Model:
     """Return what a caller declares of a model; output-only fields are ignored. Raises InvalidArgument."""
-    gates = None
+    gates = share = None
     _refuse_long(("model.promotion_policy.gates", message.promotion_policy.gates, MAX_GATES))
     if message.HasField("promotion_policy"):
-        gates = tuple(_gate(gate) for gate in message.promotion_policy.gates)
+        policy = message.promotion_policy
+        gates = tuple(_gate(gate) for gate in policy.gates)
+        share = policy.max_unpromoted_share if policy.HasField("max_unpromoted_share") else None
     return Model(
         name=names.model_id(message.name, "model.name"),
         description=message.description,
         labels=dict(message.labels),
         gates=gates,
+        max_unpromoted_share=share,
     )
 
 

@@ -51,7 +51,7 @@ class Registrations:
         return await writes.once(self._store, write, self._clock.now(), act)
 
     async def update_model(self, declared: Model, etag: str, write: Write) -> Outcome:
-        """Replace description, labels and gates. Raises NotFound, and Aborted, reason ETAG_MISMATCH."""
+        """Replace description, labels and promotion policy. Raises NotFound, and Aborted, reason ETAG_MISMATCH."""
         refuse(validation.model_violations(declared, "model"))
 
         async def act(transaction: Transaction) -> Outcome:
@@ -182,7 +182,13 @@ def _check_unheld(model: str, holds: Sequence[Hold]) -> None:
 
 def _as_declared(model: Model, declared: Model) -> Model:
     """Return the model with what people declare of it."""
-    return replace(model, description=declared.description, labels=declared.labels, gates=declared.gates)
+    return replace(
+        model,
+        description=declared.description,
+        labels=declared.labels,
+        gates=declared.gates,
+        max_unpromoted_share=declared.max_unpromoted_share,
+    )
 
 
 async def _stored(transaction: Transaction, artifacts: Sequence[Artifact]) -> list[Blob]:

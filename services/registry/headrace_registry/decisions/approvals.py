@@ -124,6 +124,9 @@ def policy_violations(policy: ApprovalPolicy, field: str) -> list[FieldViolation
     if not SHORTEST <= policy.expire_after <= LONGEST:
         told = f"{policy.expire_after.total_seconds():g} s is not between 1 minute and {LONGEST.days} days"
         found.append(FieldViolation(f"{field}.expire_after", told))
+    if not 0 <= policy.max_unpromoted_share <= 1:
+        told = f"{policy.max_unpromoted_share:.15g} is not between 0 and 1"
+        found.append(FieldViolation(f"{field}.max_unpromoted_share", told))
     return found
 
 

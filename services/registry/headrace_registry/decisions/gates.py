@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed
+from headrace_servicekit.identity import matches
 
 from headrace_registry.decisions.models import Bound, Gate, MetricSource, Model, Version
 
@@ -77,9 +78,14 @@ def results(gates: Iterable[Gate], version: Version, production: Version | None)
     return found
 
 
-def check(model: Model, version: Version, production: Version | None) -> None:
-    """Raise PreconditionFailed, reason PROMOTION_GATE_FAILED, with every violation, unless all gates are met."""
-    found = violations(gates_of(model), version, production)
+def check(model: Model, version: Version, production: Version | None, measured_later: tuple[str, ...] = ()) -> None:
+    """Raise PreconditionFailed, reason PROMOTION_GATE_FAILED, with every violation, unless all gates are met.
+
+    measured_later: patterns of metrics that will be measured before the version is promoted. Of a gate on one of these
+    nothing is asked yet while the version has no value that it could be met by.
+    """
+    asked = [one for one in gates_of(model) if not _comes_later(one, version, measured_later)]
+    found = violations(asked, version, production)
     if found:
         raise PreconditionFailed(
             f"version '{version.ref.version}' of '{model.name}' misses {len(found)} promotion gate(s): "
@@ -87,8 +93,13 @@ def check(model: Model, version: Version, production: Version | None) -> None:
             reason="PROMOTION_GATE_FAILED",
             violations=found,
             # For whoever says what to type.
-            metadata={"version": version.ref.version, "missing": ",".join(_missing(gates_of(model), version))},
+            metadata={"version": version.ref.version, "missing": ",".join(_missing(asked, version))},
         )
+
+
+def _comes_later(gate: Gate, version: Version, measured_later: tuple[str, ...]) -> bool:
+    values = _values(version)
+    return matches(measured_later, gate.metric) and not any((gate.metric, one) in values for one in _sources(gate))
 
 
 def _missing(gates: Iterable[Gate], version: Version) -> list[str]:

@@ -16,6 +16,9 @@ from headrace_registry.decisions.files import ZEROS, Artifact, Example
 NEVER = datetime.fromtimestamp(0, UTC)
 NO_STORE = UUID(int=0)
 
+# Of a model's traffic, for versions that are not promoted, where somebody has set gates or approvals.
+DEFAULT_UNPROMOTED_SHARE = 0.5
+
 
 class Stage(enum.StrEnum):
     """The place of a version in its life."""
@@ -136,7 +139,7 @@ class Gate:
 @dataclass(frozen=True, slots=True)
 class ApprovalPolicy:
     """Who must agree before a version reaches one of some stages. approvers: patterns of clients, none for
-    everybody.
+    everybody. max_unpromoted_share: of the model's traffic, 0 to 1, for versions that are not promoted.
     """
 
     approvals: int
@@ -144,6 +147,7 @@ class ApprovalPolicy:
     stages: tuple[Stage, ...] = (Stage.PRODUCTION,)
     expire_after: timedelta = timedelta(days=7)
     forbid_break_glass: bool = False
+    max_unpromoted_share: float = DEFAULT_UNPROMOTED_SHARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,8 @@ class Model:
     first promotion. rollback_targets: versions that were in production before it, the nearest last. epoch: 0 for a
     model that the present transaction is just making. incarnation: of the store that it was read from. delete_time: of
     a deleted model; only the order of changes and a transaction that would make it again still show it. approvals: what
-    is asked of promotions; None for nothing.
+    is asked of promotions; None for nothing. max_unpromoted_share: as stated beside the gates; None for what they make
+    of it.
     """
 
     name: str
@@ -170,6 +175,7 @@ class Model:
     incarnation: UUID = NO_STORE
     delete_time: datetime | None = None
     approvals: ApprovalPolicy | None = None
+    max_unpromoted_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from headrace_servicekit.errors import FieldViolation
 from headrace_servicekit.resource_names import is_id
 
-from headrace_registry.decisions import compositions, formats, serving
+from headrace_registry.decisions import compositions, formats, serving, traffic
 from headrace_registry.decisions.files import Artifact
 from headrace_registry.decisions.gates import RATIOS
 from headrace_registry.decisions.models import Bound, Gate, Lineage, Metric, Model, Version
@@ -49,6 +49,7 @@ def model_violations(model: Model, field: str) -> list[FieldViolation]:
         *text_violations(model.description, f"{field}.description", MAX_DESCRIPTION_CHARS),
         *_map_violations(model.labels, f"{field}.labels", MAX_LABELS),
         *gate_violations(model.gates or (), f"{field}.promotion_policy.gates"),
+        *traffic.share_violations(model.max_unpromoted_share, f"{field}.promotion_policy.max_unpromoted_share"),
     ]
 
 

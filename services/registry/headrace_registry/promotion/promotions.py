@@ -24,12 +24,14 @@ ROLLOUTS = "rollouts/"
 class RolloutRule:
     """What rollouts mean to a change of production. own: the rollout that makes it. end: others end with it.
 
-    request: number of the approved request that `own` would claim, for a check before it is there.
+    request: number of the approved request that `own` would claim, for a check before it is there. measured_later:
+    patterns of metrics that `own` measures itself, for such a check.
     """
 
     own: str = ""
     end: bool = False
     request: int = 0
+    measured_later: tuple[str, ...] = ()
 
 
 NO_ROLLOUT = RolloutRule()
@@ -149,7 +151,7 @@ class Promotions:
         if change.moves and target is Stage.PRODUCTION:
             present = await production_of(transaction, model)
             breaks = signature.breaks(version, present, allowed=allow_incompatible)
-            gates.check(model, version, present)
+            gates.check(model, version, present, rollouts.measured_later)
             pools = await transaction.pools()
             for member in (version,) if version.composition is None else version.composition.members:
                 formats.check_pools(member, pools)

@@ -190,4 +190,5 @@ class PostgresTransaction:
             None if model.gates is None else GATES.write(model.gates),
             *(list(model.rollback_targets), model.epoch, model.update_time, model.delete_time),
             None if model.approvals is None else APPROVALS.write(model.approvals),
+            model.max_unpromoted_share,
         )

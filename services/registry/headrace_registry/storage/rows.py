@@ -56,6 +56,7 @@ def model(row: Any) -> Model:
         incarnation=row["incarnation"],
         delete_time=row["delete_time"],
         approvals=None if row["approvals"] is None else APPROVALS.read(row["approvals"]),
+        max_unpromoted_share=row["max_unpromoted_share"],
     )
 
 

@@ -16,18 +16,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ApprovalPolicy(_message.Message):
-    __slots__ = ("approvals", "approvers", "stages", "expire_after", "forbid_break_glass")
+    __slots__ = ("approvals", "approvers", "stages", "expire_after", "forbid_break_glass", "max_unpromoted_share")
     APPROVALS_FIELD_NUMBER: _ClassVar[int]
     APPROVERS_FIELD_NUMBER: _ClassVar[int]
     STAGES_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_AFTER_FIELD_NUMBER: _ClassVar[int]
     FORBID_BREAK_GLASS_FIELD_NUMBER: _ClassVar[int]
+    MAX_UNPROMOTED_SHARE_FIELD_NUMBER: _ClassVar[int]
     approvals: int
     approvers: _containers.RepeatedScalarFieldContainer[str]
     stages: _containers.RepeatedScalarFieldContainer[_registry_pb2.ModelVersion.Stage]
     expire_after: _duration_pb2.Duration
     forbid_break_glass: bool
-    def __init__(self, approvals: _Optional[int] = ..., approvers: _Optional[_Iterable[str]] = ..., stages: _Optional[_Iterable[_Union[_registry_pb2.ModelVersion.Stage, str]]] = ..., expire_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., forbid_break_glass: _Optional[bool] = ...) -> None: ...
+    max_unpromoted_share: float
+    def __init__(self, approvals: _Optional[int] = ..., approvers: _Optional[_Iterable[str]] = ..., stages: _Optional[_Iterable[_Union[_registry_pb2.ModelVersion.Stage, str]]] = ..., expire_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., forbid_break_glass: _Optional[bool] = ..., max_unpromoted_share: _Optional[float] = ...) -> None: ...
 
 class PromotionRequest(_message.Message):
     __slots__ = ("name", "version", "target_stage", "state", "author", "reason", "approvals", "allow_incompatible_signature", "signature_breaks", "rollout_policy", "variant", "rollout", "create_time", "expire_time", "end_time", "end_client", "end_reason", "rounds")

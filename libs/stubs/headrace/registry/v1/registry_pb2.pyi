@@ -38,7 +38,7 @@ FORMAT_FIL: Format
 FORMAT_OIP: Format
 
 class Model(_message.Message):
-    __slots__ = ("name", "description", "labels", "promotion_policy", "aliases", "production_version", "epoch", "etag", "create_time", "update_time")
+    __slots__ = ("name", "description", "labels", "promotion_policy", "aliases", "production_version", "epoch", "etag", "create_time", "update_time", "max_unpromoted_share", "rollback_versions")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +63,8 @@ class Model(_message.Message):
     ETAG_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    MAX_UNPROMOTED_SHARE_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_VERSIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     labels: _containers.ScalarMap[str, str]
@@ -73,13 +75,17 @@ class Model(_message.Message):
     etag: str
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., promotion_policy: _Optional[_Union[PromotionPolicy, _Mapping]] = ..., aliases: _Optional[_Mapping[str, str]] = ..., production_version: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    max_unpromoted_share: float
+    rollback_versions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., promotion_policy: _Optional[_Union[PromotionPolicy, _Mapping]] = ..., aliases: _Optional[_Mapping[str, str]] = ..., production_version: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., max_unpromoted_share: _Optional[float] = ..., rollback_versions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PromotionPolicy(_message.Message):
-    __slots__ = ("gates",)
+    __slots__ = ("gates", "max_unpromoted_share")
     GATES_FIELD_NUMBER: _ClassVar[int]
+    MAX_UNPROMOTED_SHARE_FIELD_NUMBER: _ClassVar[int]
     gates: _containers.RepeatedCompositeFieldContainer[PromotionGate]
-    def __init__(self, gates: _Optional[_Iterable[_Union[PromotionGate, _Mapping]]] = ...) -> None: ...
+    max_unpromoted_share: float
+    def __init__(self, gates: _Optional[_Iterable[_Union[PromotionGate, _Mapping]]] = ..., max_unpromoted_share: _Optional[float] = ...) -> None: ...
 
 class PromotionGate(_message.Message):
     __slots__ = ("metric", "minimum", "maximum", "minimum_delta", "maximum_delta", "minimum_ratio", "maximum_ratio", "measured_only")
@@ -594,7 +600,7 @@ class ListModelVersionsResponse(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class PromoteModelVersionRequest(_message.Message):
-    __slots__ = ("name", "target_stage", "etag", "reason", "request_id", "allow_incompatible_signature", "end_rollout", "rollout", "validate_only", "promotion_request")
+    __slots__ = ("name", "target_stage", "etag", "reason", "request_id", "allow_incompatible_signature", "end_rollout", "rollout", "validate_only", "promotion_request", "measured_later")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TARGET_STAGE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -605,6 +611,7 @@ class PromoteModelVersionRequest(_message.Message):
     ROLLOUT_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     PROMOTION_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_LATER_FIELD_NUMBER: _ClassVar[int]
     name: str
     target_stage: ModelVersion.Stage
     etag: str
@@ -615,7 +622,8 @@ class PromoteModelVersionRequest(_message.Message):
     rollout: str
     validate_only: bool
     promotion_request: str
-    def __init__(self, name: _Optional[str] = ..., target_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., allow_incompatible_signature: _Optional[bool] = ..., end_rollout: _Optional[bool] = ..., rollout: _Optional[str] = ..., validate_only: _Optional[bool] = ..., promotion_request: _Optional[str] = ...) -> None: ...
+    measured_later: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., target_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., allow_incompatible_signature: _Optional[bool] = ..., end_rollout: _Optional[bool] = ..., rollout: _Optional[str] = ..., validate_only: _Optional[bool] = ..., promotion_request: _Optional[str] = ..., measured_later: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PromoteModelVersionResponse(_message.Message):
     __slots__ = ("version", "model")

@@ -149,7 +149,9 @@ class RolloutServiceServicer:
         when the model has a rollout, ROUTE_MANAGED when somebody else manages the route, VARIANT_AMBIGUOUS when the route has
         several variants and none is named, ALREADY_SERVING when the version serves the variant, UNIT_IN_USE when requests are to
         be assigned one by one and the route splits units among variants, SHADOWING_IN_USE when the strategy is shadow and the
-        route has a shadow already, and what the registry says when it would not promote the version.
+        route has a shadow already, and what the registry says when it would not promote the version: gates and approvals are
+        asked by whatever name the variant has its version. Gates on what the rollout measures itself may lack that until its
+        last step.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -399,7 +399,7 @@ class DryRunRouteRequest(_message.Message):
     def __init__(self, route: _Optional[_Union[Route, _Mapping]] = ..., manager: _Optional[str] = ..., examples: _Optional[_Iterable[_Union[DryRunRouteRequest.Example, _Mapping]]] = ...) -> None: ...
 
 class DryRunRouteResponse(_message.Message):
-    __slots__ = ("route", "variants", "moved_share", "moved_version_share", "versions", "waits_for", "managed_by", "examples")
+    __slots__ = ("route", "variants", "moved_share", "moved_version_share", "versions", "waits_for", "managed_by", "examples", "unpromoted_excess")
     class VariantShift(_message.Message):
         __slots__ = ("variant", "share_before", "share_after", "version_before", "version_after")
         VARIANT_FIELD_NUMBER: _ClassVar[int]
@@ -437,6 +437,7 @@ class DryRunRouteResponse(_message.Message):
     WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
     MANAGED_BY_FIELD_NUMBER: _ClassVar[int]
     EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    UNPROMOTED_EXCESS_FIELD_NUMBER: _ClassVar[int]
     route: Route
     variants: _containers.RepeatedCompositeFieldContainer[DryRunRouteResponse.VariantShift]
     moved_share: float
@@ -445,7 +446,8 @@ class DryRunRouteResponse(_message.Message):
     waits_for: str
     managed_by: str
     examples: _containers.RepeatedCompositeFieldContainer[DryRunRouteResponse.ExampleShift]
-    def __init__(self, route: _Optional[_Union[Route, _Mapping]] = ..., variants: _Optional[_Iterable[_Union[DryRunRouteResponse.VariantShift, _Mapping]]] = ..., moved_share: _Optional[float] = ..., moved_version_share: _Optional[float] = ..., versions: _Optional[_Iterable[_Union[VersionReadiness, _Mapping]]] = ..., waits_for: _Optional[str] = ..., managed_by: _Optional[str] = ..., examples: _Optional[_Iterable[_Union[DryRunRouteResponse.ExampleShift, _Mapping]]] = ...) -> None: ...
+    unpromoted_excess: str
+    def __init__(self, route: _Optional[_Union[Route, _Mapping]] = ..., variants: _Optional[_Iterable[_Union[DryRunRouteResponse.VariantShift, _Mapping]]] = ..., moved_share: _Optional[float] = ..., moved_version_share: _Optional[float] = ..., versions: _Optional[_Iterable[_Union[VersionReadiness, _Mapping]]] = ..., waits_for: _Optional[str] = ..., managed_by: _Optional[str] = ..., examples: _Optional[_Iterable[_Union[DryRunRouteResponse.ExampleShift, _Mapping]]] = ..., unpromoted_excess: _Optional[str] = ...) -> None: ...
 
 class RouteEvent(_message.Message):
     __slots__ = ("change", "kind", "create_time", "end_time", "client", "reason", "outcome", "outcome_reason", "generation", "registry_epoch", "moved_share", "route", "manager", "displaced_manager")

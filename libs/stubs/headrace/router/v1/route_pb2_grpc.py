@@ -116,6 +116,12 @@ class RouteServiceServicer:
         it was read; NOT_FOUND, reason VERSION_NOT_FOUND, for versions that do not exist; FAILED_PRECONDITION, reason
         VERSION_NOT_READY, when they did not become ready within the ready timeout, and ABORTED, reason SUPERSEDED, when a newer
         change took its place while it waited; FAILED_PRECONDITION, reason ROUTE_MANAGED, when somebody else manages the route.
+
+        Versions that are not promoted (neither in production nor a version that a rollback leads to) get no more of the traffic
+        together than the model's `max_unpromoted_share`: FAILED_PRECONDITION, reason UNPROMOTED_SHARE_EXCEEDED, naming variants,
+        share and bound. It is asked again when the change takes effect, which is then ABORTED, reason SUPERSEDED. Weights count;
+        shadows, rules and fallbacks do not. A route that gives no such version more than it has in force is accepted, and so is
+        what a rollout writes. An alias that is moved to such a version is not followed as long as that would give it too much.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,7 +131,8 @@ class RouteServiceServicer:
         """DryRunRoute says what UpdateRoute would do with a route, and changes nothing.
 
         Fails as UpdateRoute does for what is wrong with the route: INVALID_ARGUMENT naming the field, NOT_FOUND, and, when an
-        etag is given, ABORTED. Versions that are not ready and a holder that would refuse are told in the answer.
+        etag is given, ABORTED. Versions that are not ready, a holder that would refuse, and too large a share for versions that
+        are not promoted are told in the answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

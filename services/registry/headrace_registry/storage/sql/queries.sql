@@ -161,7 +161,7 @@ select chain from events where model = $1 and epoch = $2 and ordinal = $3;
 with next as (update store set sequence = sequence + 1 returning sequence)
 update models
 set description = $2, labels = $3, gates = $4, rollback_targets = $5, epoch = $6, update_time = $7,
-    delete_time = $8, approvals = $9, sequence = next.sequence
+    delete_time = $8, approvals = $9, max_unpromoted_share = $10, sequence = next.sequence
 from next
 where name = $1
 returning pg_notify('headrace_registry', next.sequence::text);
