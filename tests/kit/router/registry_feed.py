@@ -22,13 +22,16 @@ SIGNATURE = "s" * 64
 @dataclass
 class FedModel:
     """One model as the feed tells it. versions: digest by id. unlike: signature hash and shape of the output by id,
-    where they are not those of every other version."""
+    where they are not those of every other version. earlier: versions that rollbacks lead to. bound: on the share of
+    versions that are not promoted."""
 
     epoch: int = 0
     production: str = ""
     aliases: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     unlike: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    earlier: tuple[str, ...] = ()
+    bound: float = 1.0
 
 
 class RegistryFeed(registry_pb2_grpc.RegistryServiceServicer, health_pb2_grpc.HealthServicer):
@@ -81,8 +84,9 @@ class RegistryFeed(registry_pb2_grpc.RegistryServiceServicer, health_pb2_grpc.He
         aliases: Mapping[str, str] | None = None,
         signature: str = SIGNATURE,
         output_shape: tuple[int, ...] = (1,),
+        bound: float | None = None,
     ) -> int:
-        """Add versions, promote, point aliases: one change. Returns the epoch that it made.
+        """Add versions, promote, point aliases, bound unpromoted versions: one change. Returns the epoch that it made.
 
         signature, output_shape: of the versions that it adds.
         """
@@ -91,7 +95,11 @@ class RegistryFeed(registry_pb2_grpc.RegistryServiceServicer, health_pb2_grpc.He
             known.versions[version] = digest_of(model, version)
             known.unlike[version] = (signature, output_shape)
         if production is not None:
+            if known.production not in ("", production):
+                known.earlier = (known.production, *known.earlier)
             known.production = production
+        if bound is not None:
+            known.bound = bound
         if aliases is not None:
             known.aliases = dict(aliases)
         known.epoch += 1
@@ -170,6 +178,8 @@ class RegistryFeed(registry_pb2_grpc.RegistryServiceServicer, health_pb2_grpc.He
             return message
         message.model.epoch, message.model.production_version = known.epoch, known.production
         message.model.aliases.update(known.aliases)
+        message.model.max_unpromoted_share = known.bound
+        message.model.rollback_versions.extend(known.earlier)
         for version, digest in known.versions.items():
             signature, output_shape = known.unlike.get(version, (SIGNATURE, (1,)))
             message.versions.add(

@@ -39,6 +39,11 @@ def registered(epoch: int, production: str = "", incarnation: str = "one", **ali
     return Registered("digits", incarnation, epoch, production, aliases, VERSIONS)
 
 
+def bounded(news: Registered, share: float, *earlier: str) -> Registered:
+    """Return that with a bound on versions that are not promoted; earlier: versions that rollbacks lead to."""
+    return replace(news, max_unpromoted_share=share, earlier=earlier)
+
+
 def fleet(*ready: str, batchers: int = 1, seconds: float = 0) -> Fleet:
     """Return batchers of the default pool that all hold these digests ready."""
     held = {digest: Held(Phase.READY) for digest in ready}

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from headrace_servicekit.errors import PreconditionFailed
 
+from headrace_router.control.decisions import unpromoted
 from headrace_router.control.decisions.admission import Fits, check_etag, displaced_by, fits_all, resolved_or_raise
 from headrace_router.control.decisions.readiness import Fleet
 from headrace_router.control.decisions.resolve import Registered, Resolution, Unresolved, resolve
@@ -56,7 +57,7 @@ def registry_seen(
     step = Step(state)
     pending = state.pending
     if pending is not None and pending.kind is Kind.WRITE:
-        before, after = _followed(known), _followed(state)
+        before, after = _within_bound(known), _within_bound(state)
         if isinstance(after, Resolution) and (isinstance(before, Unresolved) or before.variants != after.variants):
             step = _end(step, Outcome.SUPERSEDED, f"the registry changed what '{state.model}' serves")
         else:
@@ -87,7 +88,7 @@ def route_written(
 
     read_etag: of the route as the writer read it. Raises PreconditionFailed, reason ROUTE_MANAGED, naming the holder;
     Aborted, reason ETAG_MISMATCH; NotFound, reason VERSION_NOT_FOUND, and InvalidArgument, reason ROUTE_INVALID, naming
-    the field.
+    the field; PreconditionFailed, reason UNPROMOTED_SHARE_EXCEEDED, naming variants, share and bound.
     """
     displaced = displaced_by(writer.manager, state)
     if displaced and not writer.force:
@@ -98,6 +99,7 @@ def route_written(
         )
     check_etag(state, read_etag)
     resolved = resolved_or_raise(state, route, fits)
+    unpromoted.check(state, route, resolved.variants, writer.manager)
     step = Step(state)
     if state.pending is not None:
         step = _end(step, Outcome.SUPERSEDED, "a newer write took its place")
@@ -134,6 +136,8 @@ def advance(step: Step, fleet: Fleet, *, now: datetime, limits: Limits, new_id: 
     waited = now - pending.begun_at
     lack = why_pending(step.state, fleet, now=now, limits=limits)
     if lack is None:
+        if why := _no_longer_allowed(step.state, pending):
+            return advance(_end(step, Outcome.SUPERSEDED, why), fleet, now=now, limits=limits, new_id=new_id)
         return _activate(step, now)
     if pending.kind is Kind.WRITE and waited >= limits.ready_timeout:
         return advance(_end(step, Outcome.NOT_READY, lack), fleet, now=now, limits=limits, new_id=new_id)
@@ -154,9 +158,14 @@ def why_pending(state: RouteState, fleet: Fleet, *, now: datetime, limits: Limit
 
 
 def why_not_wanted(state: RouteState) -> str | None:
-    """Return why what is declared cannot be tried, or not whole: a name of nothing; None when all names resolve."""
+    """Return why what is declared cannot be tried, or not whole: a name of nothing, or a version that may not get that
+    much traffic; None when all that is named is followed.
+    """
     wanted = resolve(state.in_force, state.registered)
-    return wanted.reason if isinstance(wanted, Unresolved) else None
+    if isinstance(wanted, Unresolved):
+        return wanted.reason
+    held = unpromoted.held_back(state, wanted)
+    return None if held is None else str(held)
 
 
 def _follow(step: Step, now: datetime, new_id: NewId) -> Step:
@@ -165,7 +174,7 @@ def _follow(step: Step, now: datetime, new_id: NewId) -> Step:
     pending = state.pending
     if state.removed or (pending is not None and pending.kind is Kind.WRITE):
         return step
-    wanted = _followed(state)
+    wanted = _within_bound(state)
     if isinstance(wanted, Unresolved):
         return step  # what serves goes on serving
     if state.active is not None and state.active.table.resolution == wanted:
@@ -183,6 +192,24 @@ def _followed(state: RouteState) -> Resolution | Unresolved:
     """Return what the route in force names by now; a backup that names nothing any more stays what it was."""
     present = state.active.table.backups if state.active is not None else ()
     return resolve(state.in_force, state.registered, present)
+
+
+def _within_bound(state: RouteState) -> Resolution | Unresolved:
+    """Return what of that may take effect."""
+    wanted = _followed(state)
+    return wanted if isinstance(wanted, Unresolved) else unpromoted.within_bound(state, wanted)
+
+
+def _no_longer_allowed(state: RouteState, pending: Change) -> str | None:
+    """Return why a write may not take effect that was allowed when it was accepted; None where it may.
+
+    What follows the registry is held back variant by variant, and never dropped.
+    """
+    if pending.kind is not Kind.WRITE:
+        return None
+    manager = pending.writer.manager if pending.writer is not None else ""
+    found = unpromoted.excess(state, pending.route, pending.table.variants, manager)
+    return None if found is None else str(found)
 
 
 def _begin(

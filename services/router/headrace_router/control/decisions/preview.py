@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from headrace_router.buckets import BUCKETS
+from headrace_router.control.decisions import unpromoted
 from headrace_router.control.decisions.admission import Fits, check_etag, displaced_by, fits_all, resolved_or_raise
 from headrace_router.control.decisions.allocation import Ranges, counts_of, renamed
 from headrace_router.control.decisions.assignment import Assignment, Subject, assign, version_of
@@ -33,7 +34,8 @@ class Preview:
 
     moved_share, moved_version_share: of the units whose variant, whose version would change; rules are not counted.
     waits_for: empty when it would take effect at once. displaced: who manages the route and would have to be displaced.
-    subjects: where each goes before and after.
+    subjects: where each goes before and after. excess: of the share that versions may get which are not promoted, empty
+    for none.
     """
 
     table: Table
@@ -44,6 +46,7 @@ class Preview:
     waits_for: str
     displaced: str
     subjects: tuple[tuple[Assignment, Assignment], ...]
+    excess: str = ""
 
 
 def preview(
@@ -81,6 +84,7 @@ def preview(
             (assign(before, state.salt, one) if before else Assignment(), assign(table, state.salt, one))
             for one in subjects
         ),
+        str(unpromoted.excess(state, route, resolved.variants, manager) or ""),
     )
 
 

@@ -29,7 +29,9 @@ class Registered:
 
     incarnation: of the registry's store; epochs of different incarnations do not compare. epoch: number of the model's
     last change. production: id of the version in production, empty when there is none. aliases: version id by alias.
-    versions: digest by version id. members: of those that are pipelines, by digest.
+    versions: digest by version id. members: of those that are pipelines, by digest. earlier: versions that rollbacks
+    lead to. max_unpromoted_share: of traffic, for versions that are not promoted; None from a registry of the release
+    before, which bounds nothing.
     """
 
     model: str
@@ -39,10 +41,26 @@ class Registered:
     aliases: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     members: Mapping[str, tuple[PipelineMember, ...]] = field(default_factory=dict)
+    earlier: tuple[str, ...] = ()
+    max_unpromoted_share: float | None = None
+
+    @property
+    def promoted(self) -> frozenset[str]:
+        """Return the versions that may get any share of the traffic."""
+        return frozenset({self.production, *self.earlier} - {""})
 
     def newer_than(self, known: Registered) -> bool:
-        """Return whether this replaces what was known: a later epoch, or the word of another incarnation."""
-        return self.incarnation != known.incarnation or self.epoch > known.epoch
+        """Return whether this replaces what was known: a later epoch, the word of another incarnation, or the bound of
+        a registry that states one now.
+        """
+        if self.incarnation != known.incarnation or self.epoch > known.epoch:
+            return True
+        bounded = self.max_unpromoted_share is not None and self._bounds != known._bounds
+        return self.epoch == known.epoch and bounded
+
+    @property
+    def _bounds(self) -> tuple[float | None, tuple[str, ...]]:
+        return self.max_unpromoted_share, self.earlier
 
 
 @dataclass(frozen=True, slots=True)

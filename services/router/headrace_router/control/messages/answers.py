@@ -145,6 +145,7 @@ def preview_to_proto(seen: Preview, route: Route) -> route_pb2.DryRunRouteRespon
         versions=[readiness_to_proto(*one) for one in seen.versions],
         waits_for=seen.waits_for,
         managed_by=seen.displaced,
+        unpromoted_excess=seen.excess,
         examples=[kind.ExampleShift(before=_assignment(was), after=_assignment(now)) for was, now in seen.subjects],
     )
 

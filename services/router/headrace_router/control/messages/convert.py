@@ -115,6 +115,8 @@ def registered_from_proto(message: registry_pb2.WatchModelsResponse) -> Register
             for one in message.versions
             if one.HasField("pipeline") and not one.pipeline.fuse and not one.HasField("collect_time")
         },
+        earlier=tuple(model.rollback_versions),
+        max_unpromoted_share=model.max_unpromoted_share if model.HasField("max_unpromoted_share") else None,
     )
 
 

@@ -33,8 +33,9 @@ from headrace_router.control.storage.route_documents import (
 
 # What a writer must be to keep everything that a state may hold: migration 0004 refuses others. 1 knows neither kept
 # answers nor lookup settings, fallbacks and hedging; 2, release 0.1.0, neither shadowing and layers nor members of
-# pipelines and what computed answers. Whoever adds something to a state adds a number.
-WRITER = 3
+# pipelines and what computed answers; 3 no bound on versions that are not promoted. Whoever adds something to a state
+# adds a number.
+WRITER = 4
 
 
 def state_to_document(state: RouteState) -> Document:
@@ -53,6 +54,9 @@ def state_to_document(state: RouteState) -> Document:
             "versions": dict(registered.versions),
         },
         "members": {digest: members_to_document(members) for digest, members in registered.members.items()},
+        # Beside `registered`, whose keys the release before takes to be all that it knows.
+        "earlier": list(registered.earlier),
+        "max_unpromoted_share": registered.max_unpromoted_share,
         "route": route_to_document(state.route) if state.route else None,
         "pending": change_to_document(state.pending) if state.pending else None,
         "active": generation_to_document(state.active) if state.active else None,
@@ -72,6 +76,8 @@ def state_from_document(document: Document) -> RouteState:
             model,
             **registered,
             members={digest: members_from_document(one) for digest, one in document.get("members", {}).items()},
+            earlier=tuple(document.get("earlier", ())),
+            max_unpromoted_share=document.get("max_unpromoted_share"),
         ),
         route=route_from_document(document["route"]) if document["route"] else None,
         pending=change_from_document(document["pending"]) if document["pending"] else None,
@@ -224,6 +230,9 @@ def _needs(state: RouteState) -> int:
     routes = [state.route] if state.route is not None else []
     routes += [state.pending.route] if state.pending is not None else []
     answers = [one for kept in state.kept.values() for one in (*kept.earlier, kept.precomputed) if one is not None]
+    bound = state.registered.max_unpromoted_share
+    if bound is not None and bound < 1:
+        return 4
     split_or_copied = any(one.shadowing or one.layer for one in routes)
     if split_or_copied or state.registered.members or any(one.origin != UNKNOWN_ORIGIN for one in answers):
         return 3
