@@ -8,6 +8,7 @@ from typing import Any
 from headrace.registry.v1 import approval_pb2, approval_pb2_grpc, registry_pb2, registry_pb2_grpc
 from headrace_servicekit.errors import PreconditionFailed
 
+from headrace_rollout.decisions.measuring import measured_later
 from headrace_rollout.decisions.rollouts import Rollout
 from headrace_rollout.peers import CALL_S, answered, duration_of
 
@@ -50,11 +51,15 @@ class Registry:
         await answered(self._stub.ReleaseHold(request, timeout=CALL_S))
 
     async def promote(self, rollout: Rollout) -> None:
-        """Have the registry name the version where the variant looks, unless it does.
+        """Have the registry name the version where the variant looks, unless it does. Of a variant that names its
+        version itself, ask gates and approvals a last time.
 
-        Raises PreconditionFailed, reason MOVED_BY_HAND, when it names another one than before the rollout, and Aborted
-        when the model changed meanwhile.
+        Raises PreconditionFailed, reason MOVED_BY_HAND, when it names another one than before the rollout, and what
+        gates and approvals say; Aborted when the model changed meanwhile.
         """
+        if rollout.reference == "version":
+            await self._check(rollout)
+            return
         model = await self.model(rollout.model)
         named = _named(model, rollout)
         if named == rollout.version:
@@ -63,6 +68,7 @@ class Registry:
             raise PreconditionFailed(f"version {named} was put there by hand", reason="MOVED_BY_HAND")
         reason = f"{rollout.name}: {rollout.reason}"[:1000]
         if rollout.reference == "follow_alias":
+            await self._check(rollout)
             alias = registry_pb2.SetAliasRequest(
                 name=f"models/{rollout.model}/aliases/{rollout.alias}",
                 version=rollout.version,
@@ -81,15 +87,21 @@ class Registry:
         await answered(self._stub.PromoteModelVersion(request, timeout=CALL_S))
 
     async def check_promotion(self, rollout: Rollout) -> None:
-        """Raise what the registry would say if the version were promoted now."""
-        if rollout.reference != "follow_production":
-            return
+        """Raise what gates and approvals say before the first step, by whatever name the variant has its version. What
+        the rollout measures itself may be missing by now: `promote` asks for it.
+        """
+        await self._check(rollout, measured_later(rollout.policy))
+
+    async def _check(self, rollout: Rollout, later: tuple[str, ...] = ()) -> None:
         request = registry_pb2.PromoteModelVersionRequest(
             name=f"models/{rollout.model}/versions/{rollout.version}",
             target_stage=registry_pb2.ModelVersion.STAGE_PRODUCTION,
             rollout=rollout.manager,
             promotion_request=rollout.promotion_request,
+            # Callers of what follows production rely on its signature; a name of its own promises none.
+            allow_incompatible_signature=rollout.reference != "follow_production",
             validate_only=True,
+            measured_later=later,
         )
         await answered(self._stub.PromoteModelVersion(request, timeout=CALL_S))
 

@@ -114,14 +114,13 @@ class Runner:
     async def _promote(self, rollout: Rollout) -> Rollout:
         await self._renew(rollout)
         if not rollout.registry_done:
-            if rollout.reference != "version":
-                try:
-                    await self._registry.promote(rollout)
-                except ServiceError as error:
-                    if error.code in _LATER or error.code is Code.ABORTED:
-                        raise
-                    told = error.public_message
-                    return await self._keep(rollout, lambda one, now: progress.promotion_refused(one, told, now))
+            try:
+                await self._registry.promote(rollout)
+            except ServiceError as error:
+                if error.code in _LATER or error.code is Code.ABORTED:
+                    raise
+                told = error.public_message
+                return await self._keep(rollout, lambda one, now: progress.promotion_refused(one, told, now))
             return await self._keep(rollout, lambda one, _: progress.registry_promoted(one))
         route = routing.promoted(route_of(rollout.original), rollout.variant, rollout.version)
         try:

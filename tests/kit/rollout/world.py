@@ -142,7 +142,7 @@ class World:
     async def promote(self, rollout: Rollout) -> None:
         self._check_registry(rollout.model)
         self._check_kept(rollout.version)
-        if self.production == rollout.version:
+        if self.production == rollout.version or rollout.reference == "version":
             return
         if self.production != rollout.baseline:
             raise PreconditionFailed("put there by hand", reason="MOVED_BY_HAND")
