@@ -47,12 +47,22 @@ KINDS = (
         "models",
         registry_pb2.Model,
         "models/{}",
-        frozenset({"name", "aliases", "production_version", "epoch", "etag", "create_time", "update_time"}),
+        frozenset(
+            {
+                *("name", "aliases", "production_version", "epoch", "etag", "create_time", "update_time"),
+                *("max_unpromoted_share", "rollback_versions"),
+            }
+        ),
     ),
     Kind("budgets", usage_pb2.Budget, "budgets/{}", frozenset({"name"})),
     Kind("rate_limits", usage_pb2.RateLimit, "rateLimits/{}", frozenset({"name"})),
     Kind("alert_rules", alert_pb2.AlertRule, "alertRules/{}", frozenset({"name"})),
-    Kind("pools", policy_pb2.ScalingPolicy, "pools/{}/policy", frozenset({"name", "etag", "revision"})),
+    Kind(
+        "pools",
+        policy_pb2.ScalingPolicy,
+        "pools/{}/policy",
+        frozenset({"name", "etag", "revision", "update_time", "updated_by"}),
+    ),
     Kind(
         "routes",
         route_pb2.Route,

@@ -1,6 +1,11 @@
 """Files that describe an installation: what they state, what of it differs, and how wrong ones are refused."""
 
+from importlib import resources
+
+import headrace
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.message import Message
 from headrace.autoscaler.v1 import policy_pb2
 from headrace.monitor.v1 import usage_pb2
 from headrace.registry.v1 import registry_pb2
@@ -9,7 +14,7 @@ from headrace_client.calls import Call, Session
 from headrace_client.errors import InvalidArgument
 from headrace_client.operations.state import Change, apply_change
 from headrace_client.state_differences import differences, wanted
-from headrace_client.state_files import read_state
+from headrace_client.state_files import KINDS, Kind, read_state
 from headrace_client.tokens import TokenCache
 
 
@@ -203,3 +208,21 @@ def test_what_a_service_fills_in_of_a_policy_is_no_difference(described):
     present.targets[0].kind = policy_pb2.Target.KIND_TOTAL
     present.min_replicas = 1
     assert differences(present, wanted(resource, present), resource.stated) == []
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.section)
+def test_a_file_states_nothing_that_only_a_service_says(kind: Kind):
+    assert said_by_services(kind.message) <= kind.fixed
+
+
+def said_by_services(message: type[Message]) -> set[str]:
+    """Return the fields of a message whose comments begin with `Output only`."""
+    raw = resources.files(headrace).joinpath("descriptors.binpb").read_bytes()
+    file = next(one for one in FileDescriptorSet.FromString(raw).file if one.name == message.DESCRIPTOR.file.name)
+    at = [one.name for one in file.message_type].index(message.DESCRIPTOR.name)
+    fields, of_message = file.message_type[at].field, [4, at, 2]
+    return {
+        fields[one.path[3]].name
+        for one in file.source_code_info.location
+        if list(one.path[:3]) == of_message and len(one.path) == 4 and "Output only" in one.leading_comments
+    }
