@@ -40,6 +40,9 @@ _BY_REASON = {
     "PARENT_VERSION_NOT_FOUND": "name a version of the same model as the parent, or leave it out",
     "PROMOTION_GATE_FAILED": "register a version that passes, or change the gates: `headrace models gates "
     "MODEL --set GATE`",
+    "UNPROMOTED_SHARE_EXCEEDED": "`headrace models promote MODEL VERSION`, or move traffic by `headrace rollouts start "
+    "MODEL VERSION`, which asks gates and approvals first; `headrace models gates MODEL --max-unpromoted-share SHARE` "
+    "and `headrace models approval-policy` allow more",
     "SIGNATURE_INCOMPATIBLE": "keep what callers send and read; once all of them have changed, allow it: by the "
     "command line with `--allow-incompatible-signature`",
     "VERSION_COLLECTED": "its files are gone: register the version again under another name",

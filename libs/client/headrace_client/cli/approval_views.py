@@ -14,6 +14,7 @@ from headrace_client.cli.views import stage
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
 from headrace_client.operations.routes import Variant, Version
+from headrace_client.served_shares import percent
 
 
 def state_of(request: pb.PromotionRequest) -> str:
@@ -33,6 +34,7 @@ def show_policy(output: Output, model: str, policy: pb.ApprovalPolicy | None) ->
             ("before", ", ".join(stage(one) for one in policy.stages)),
             ("a request is open for", f"{policy.expire_after.ToTimedelta()}"),
             ("in an emergency", "never without" if policy.forbid_break_glass else "headrace models break-glass"),
+            ("traffic before", f"at most {percent(policy.max_unpromoted_share)} by splits and experiments"),
         ]
     )
 

@@ -36,6 +36,12 @@ _to_option = click.option("--to", "target", type=click.Choice(list(STAGES)), def
 @click.option("--stage", "stages", multiple=True, type=click.Choice(list(STAGES)), help="Default production.")
 @click.option("--expire-after", type=Duration(), help="How long a request is open; default 7d.")
 @click.option("--forbid-break-glass", is_flag=True, help="No exception for emergencies.")
+@click.option(
+    "--max-unpromoted-share",
+    "share",
+    type=click.FloatRange(0, 1),
+    help="Of the traffic, for versions that are not promoted, by splits and experiments; default 0.5.",
+)
 @click.option("--none", "remove", is_flag=True, help="Ask for nobody's approval.")
 @reason_option
 @request_id_option
@@ -49,6 +55,7 @@ def approval_policy(
     stages: tuple[str, ...],
     expire_after: timedelta | None,
     forbid_break_glass: bool,
+    share: float | None,
     remove: bool,
     reason: str,
     request_id: str,
@@ -63,7 +70,7 @@ def approval_policy(
       headrace models approval-policy digits --approvals 2 --approver 'release-*' --approver ada --expire-after 2d
       headrace models approval-policy digits --none
     """
-    declared = bool(approvers or stages or expire_after or forbid_break_glass)
+    declared = bool(approvers or stages or expire_after or forbid_break_glass or share is not None)
     if remove and (approvals or declared):
         raise click.UsageError("give --none alone")
     if declared and approvals is None:
@@ -76,6 +83,7 @@ def approval_policy(
             approvers=approvers,
             stages=[STAGES[stage] for stage in stages],
             forbid_break_glass=forbid_break_glass,
+            max_unpromoted_share=share,
         )
         if expire_after is not None:
             wanted.expire_after.FromTimedelta(expire_after)

@@ -112,6 +112,8 @@ def _show(output: Output, found: route_pb2.DryRunRouteResponse, examples: tuple[
     )
     if found.managed_by:
         output.say(f"[yellow]{shown(found.managed_by)} manages the route[/]: the change would need --force")
+    if found.unpromoted_excess:
+        output.say(f"[yellow]it would be refused[/]: {shown(found.unpromoted_excess)}")
     if examples:
         output.say("")
         output.table(

@@ -31,7 +31,7 @@ from headrace_client.cli.settings import settings
 from headrace_client.cli.tuning import tune
 from headrace_client.cli.typed_clients import typed_client
 from headrace_client.cli.views import gates as gates_text
-from headrace_client.cli.views import show_model, show_version, stage
+from headrace_client.cli.views import show_model, show_version, stage, unpromoted
 from headrace_client.cli.webhooks import WebhookKind, webhook_commands
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
@@ -208,6 +208,12 @@ def alias(
 @click.option("--set", "wanted", type=Gate(), multiple=True, metavar="GATE", help="A gate; repeat for more.")
 @click.option("--default", "default", is_flag=True, help="Go back to the default gates.")
 @click.option("--none", "nothing", is_flag=True, help="Demand nothing.")
+@click.option(
+    "--max-unpromoted-share",
+    "share",
+    type=click.FloatRange(0, 1),
+    help="Of the traffic, for versions that are not promoted, by splits and experiments; default 0.5 with gates.",
+)
 @reason_option
 @request_id_option
 @connected
@@ -218,10 +224,11 @@ def gates(
     wanted: tuple[registry_pb2.PromotionGate, ...],
     default: bool,
     nothing: bool,
+    share: float | None,
     reason: str,
     request_id: str,
 ) -> None:
-    """Show or replace what a version of MODEL must show to reach production.
+    """Show or replace what a version of MODEL must show to reach production, and how much traffic it may get before.
 
     A gate is a bound on a metric: a number, or relative to the version in production (met while there is none). With
     @measured behind it only values that Headrace measured count.
@@ -231,6 +238,7 @@ def gates(
       headrace models gates digits
       headrace models gates digits --set "accuracy>=0.9" --set "latency_p99_ms<=50@measured"
       headrace models gates digits --set "accuracy>=production-0.01" --set "latency_p99_ms<=1.2*production"
+      headrace models gates digits --max-unpromoted-share 0.2
       headrace models gates digits --default
     """
     if unset := click.get_current_context().args:
@@ -238,14 +246,24 @@ def gates(
         raise click.UsageError(f"gates are given with --set: headrace models gates {model} {said}")
     if sum((bool(wanted), default, nothing)) > 1:
         raise click.UsageError("choose one of --set, --default and --none")
+    if default and share is not None:
+        raise click.UsageError(
+            "the default gates have no bound of their own: give --max-unpromoted-share without --default"
+        )
     if wanted or default or nothing:
-        found = client.set_gates(model, None if default else wanted, reason=reason, request_id=request_id)
+        found = client.set_gates(
+            model, None if default else wanted, max_unpromoted_share=share, reason=reason, request_id=request_id
+        )
+    elif share is not None:
+        found = client.set_max_unpromoted_share(model, share, reason=reason, request_id=request_id)
     else:
         found = client.get_model(model)
     if output.as_json:
         output.document({"model": message_json(found)})
     else:
         output.say(f"{model}: {gates_text(found)}")
+        if bound := unpromoted(found):
+            output.say(f"versions that are not promoted get {bound}")
 
 
 def _marks(client: Client, model: registry_pb2.Model) -> dict[str, str]:

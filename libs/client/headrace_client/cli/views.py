@@ -12,6 +12,7 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_client.cli.lookup_views import hedging_text, lookup_text, parts, shadowing_text, show_fallback
 from headrace_client.cli.output import Output, last, number, shown, when
 from headrace_client.rules import Rule
+from headrace_client.served_shares import percent
 
 # Those of the registry's default gates, which no answer of its API lists.
 DEFAULT_METRICS = ("accuracy", "latency_p99_ms")
@@ -61,6 +62,12 @@ def gates(model: registry_pb2.Model) -> str:
     return ", ".join(gate(item) for item in model.promotion_policy.gates) or "none"
 
 
+def unpromoted(model: registry_pb2.Model) -> str:
+    """Return which share of the traffic versions may get that are not promoted; empty for any."""
+    share = model.max_unpromoted_share if model.HasField("max_unpromoted_share") else 1.0
+    return f"at most {percent(share)} of the traffic by splits and experiments" if share < 1 else ""
+
+
 def without_value(model: registry_pb2.Model, version: registry_pb2.ModelVersion) -> list[str]:
     """Return the metrics that the gates ask of who registers a version of the model, and this one does not have."""
     declared = [gate.metric for gate in model.promotion_policy.gates if not gate.measured_only]
@@ -108,6 +115,7 @@ def show_model(
             ("about", shown(model.description)),
             ("production", model.production_version or "none yet"),
             ("gates", gates(model)),
+            ("not promoted", unpromoted(model)),
             ("aliases", aliases),
             ("changed", f"{when(model.update_time)} (epoch {model.epoch})"),
         ]

@@ -14,6 +14,11 @@ from headrace_client.operations.paging import list_all
 DEFAULT_TIMEOUT_S = 30.0
 
 Stage = registry_pb2.ModelVersion.Stage
+# The registry's default gates, which no answer of its API lists.
+DEFAULT_GATES = (
+    registry_pb2.PromotionGate(metric="accuracy", minimum=0.85),
+    registry_pb2.PromotionGate(metric="latency_p99_ms", maximum=100),
+)
 
 
 def list_models(
@@ -111,19 +116,49 @@ def set_gates(
     model: str,
     gates: Sequence[registry_pb2.PromotionGate] | None,
     *,
+    max_unpromoted_share: float | None = None,
     reason: str = "",
     request_id: str = "",
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Operation[registry_pb2.Model]:
     """Replace what a version must show to reach production: None for the default gates, empty for no gates.
 
+    max_unpromoted_share: of the traffic, 0 to 1, for versions that are not promoted, by splits and experiments; None
+    leaves what is stated, and drops it with the last gate.
+
     Reads the model first and sends its etag, so a change made in between fails with Aborted instead of being lost.
     """
     changed = yield from get_model(session, model, timeout=timeout)
+    stated = changed.promotion_policy.HasField("max_unpromoted_share")
+    if gates and stated and max_unpromoted_share is None:
+        max_unpromoted_share = changed.promotion_policy.max_unpromoted_share
     changed.ClearField("promotion_policy")
     if gates is not None:
         changed.promotion_policy.SetInParent()
         changed.promotion_policy.gates.extend(gates)
+        if max_unpromoted_share is not None:
+            changed.promotion_policy.max_unpromoted_share = max_unpromoted_share
+    request = registry_pb2.UpdateModelRequest(model=changed, reason=reason, request_id=_id(request_id))
+    return (yield from invoke(session, methods.UPDATE_MODEL, request, timeout_s=timeout)).model
+
+
+def set_max_unpromoted_share(
+    session: Session,
+    model: str,
+    share: float,
+    *,
+    reason: str = "",
+    request_id: str = "",
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[registry_pb2.Model]:
+    """Replace which share of the traffic versions may get by splits and experiments that are not promoted, 0 to 1.
+
+    Gates of the model's own stay; the default ones become its own. Reads the model first and sends its etag.
+    """
+    changed = yield from get_model(session, model, timeout=timeout)
+    if not changed.HasField("promotion_policy"):
+        changed.promotion_policy.gates.extend(DEFAULT_GATES)
+    changed.promotion_policy.max_unpromoted_share = share
     request = registry_pb2.UpdateModelRequest(model=changed, reason=reason, request_id=_id(request_id))
     return (yield from invoke(session, methods.UPDATE_MODEL, request, timeout_s=timeout)).model
 

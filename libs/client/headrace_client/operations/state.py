@@ -147,6 +147,8 @@ def _looked_at(session: Session, change: Change, timeout: float) -> Operation[Ch
             notes.append(f"waits: {tried.waits_for}")
         if tried.managed_by:
             notes.append(f"refused while {tried.managed_by} manages the route")
+        if tried.unpromoted_excess:
+            notes.append(f"refused: {tried.unpromoted_excess}")
         return Change(change.resource, change.present, made, change.lines, tuple(notes), tried.moved_share)
     if change.resource.kind.section == "pools":
         decided: Any = yield from invoke(
