@@ -15,7 +15,7 @@ from headrace_scorer.decisions.publishable import unpublishable
 from headrace_scorer.decisions.specs import COPIES, Format, Location, Spec
 from headrace_scorer.engine.messages import Checked
 from headrace_scorer.engine_calls import Engine
-from headrace_scorer.peers import Registry
+from headrace_scorer.peers import FIRST_HOLD, Registry
 from headrace_scorer.processes import ProcessLost
 from headrace_scorer.store import Request, Store
 
@@ -62,7 +62,7 @@ class Creating:
         job = replace(job, spec=_completed(spec, await self._check(job)))
         if validate_only:
             return job
-        await self._registry.hold(job)
+        await self._registry.hold(job, FIRST_HOLD)
         told = f"version {version.id} scores {spec.reads}"
         return await self._store.create(job, request, Event("created", told, request.client))
 

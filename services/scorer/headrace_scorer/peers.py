@@ -22,6 +22,8 @@ CALL_S = 5.0
 _FILE = "model.onnx"
 # Renewed long before: holding.py.
 HOLD = timedelta(days=2)
+# Before its job is stored: of one that is not, the hold ends by itself.
+FIRST_HOLD = timedelta(minutes=10)
 
 
 class Registry:
@@ -65,12 +67,12 @@ class Registry:
             )
         return Version(version, found.digest, file.sha256, file.size_bytes, contract)
 
-    async def hold(self, job: Job) -> None:
-        """Keep the version of a job from being removed."""
+    async def hold(self, job: Job, ttl: timedelta) -> None:
+        """Keep the version of a job from being removed for a time."""
         request = registry_pb2.HoldVersionRequest(
             name=f"models/{job.model}/versions/{job.version.id}",
             holder=job.holder,
-            ttl=_duration(HOLD),
+            ttl=_duration(ttl),
             reason=f"scores for {job.client or 'somebody'}",
         )
         await _answer(self._stub.HoldVersion(request, timeout=CALL_S))

@@ -24,7 +24,7 @@ from headrace_scorer.decisions.specs import Location
 from headrace_scorer.engine.messages import RunAnswer
 from headrace_scorer.engine_calls import Engine
 from headrace_scorer.outputs import Outputs
-from headrace_scorer.peers import Registry
+from headrace_scorer.peers import HOLD, Registry
 from headrace_scorer.processes import ProcessLost
 from headrace_scorer.store import Store
 
@@ -78,7 +78,6 @@ class JobWork:
                 if error.errno not in NO_ROOM:
                     raise
                 job = await self._fail(job, "DISK_FULL", f"{no_room(error)}, and retry")
-        await self._release(job)
 
     async def _step(self, job: Job) -> Job:
         if job.state is State.CANCELLING:
@@ -95,7 +94,7 @@ class JobWork:
     async def _gone(self, job: Job) -> Job | None:
         """Fail a job whose version is no more; keep it otherwise."""
         try:
-            await self._registry.hold(job)
+            await self._registry.hold(job, HOLD)
         except (NotFound, PreconditionFailed) as error:
             told = f"{error.public_message}: register the version again, and create a job anew"
             return await self._fail(job, "VERSION_GONE", told)
@@ -201,10 +200,3 @@ class JobWork:
             return Transition(one) if stopped else decide(one, now)
 
         return await self._store.change(job.id, unless_stopped, by=self._lease)
-
-    async def _release(self, job: Job) -> None:
-        if job.state.over:
-            try:
-                await self._registry.release(job)
-            except ServiceError as error:
-                log.info("a hold is left to expire", job=job.name, reason=error.public_message)

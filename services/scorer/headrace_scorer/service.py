@@ -21,7 +21,7 @@ from headrace_scorer.creating import Creating
 from headrace_scorer.engine_calls import Engine
 from headrace_scorer.estimating import Estimating
 from headrace_scorer.expiry import EXPIRE_EVERY_S, Expiry
-from headrace_scorer.holding import HOLD_EVERY_S, Holding
+from headrace_scorer.holding import HOLD_EVERY_S, RELEASE_EVERY_S, Holding
 from headrace_scorer.lateness import Lateness
 from headrace_scorer.metrics import ScorerMetrics
 from headrace_scorer.notices import event_in
@@ -89,6 +89,7 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     runtime.loop("expiry", lambda: periodic("expiry", expiry.step, every_s=EXPIRE_EVERY_S, clock=clock))
     holding = Holding(store, registry)
     runtime.loop("holds", lambda: periodic("holds", holding.renew, every_s=HOLD_EVERY_S, clock=clock))
+    runtime.loop("releases", lambda: periodic("releases", holding.release, every_s=RELEASE_EVERY_S, clock=clock))
     runtime.loop("jobs", runner.run)
     runtime.loop("publications", publisher.run)
     runtime.loop("schedules", scheduler.run)

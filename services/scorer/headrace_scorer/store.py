@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from headrace_servicekit.coordination.claims import WorkClaims
 from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.coordination.revisions import Changed
 from headrace_servicekit.errors import Aborted, AlreadyExists, NotFound, ResourceExhausted
@@ -26,6 +27,13 @@ _QUERIES = load_queries(SQL)
 
 CHANNEL = "scoring_jobs"
 _TRIES = 20
+_OVER = WorkClaims(
+    "scoring_jobs",
+    {"id": "bigint"},
+    due="held and state in ('succeeded', 'failed', 'cancelled')",
+    order="id",
+    lease=timedelta(seconds=30),
+)
 
 Decide = Callable[[Job, datetime], Transition]
 """What becomes of a job at a time."""
@@ -154,6 +162,20 @@ class Store:
     async def not_over(self) -> list[Job]:
         """Return the jobs that are not over, the first one first."""
         return [_job(row) for row in await self._fetch("not_over")]
+
+    async def release_over(self, release: Callable[[Job], Awaitable[object]]) -> None:
+        """Have what jobs held that are over be released, one at a time; what fails is due again after a pause.
+
+        Raises the first failure.
+        """
+
+        async def released(rows: list[Any]) -> None:
+            for row in rows:
+                await release(_job(row))
+                async with self._connections.transaction() as connection:
+                    await connection.execute(_QUERIES["released"], row["id"], row["revision"])
+
+        await _OVER.work_off(self._connections, released, limit=1)
 
     async def jobs(self, *, before: int, model: str, running: bool, limit: int) -> list[Job]:
         """Return jobs with ids below `before`, the latest first. model: empty for every one."""

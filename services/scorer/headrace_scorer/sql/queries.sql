@@ -27,9 +27,14 @@ insert into scoring_jobs (id, model, state, document, revision, sequence, client
 overriding system value values ($1, $2, $3, $4, 1, $5, $6, $7, $8);
 
 -- name: update
--- Nothing when somebody else changed it since.
-update scoring_jobs set (state, document, revision, sequence) = ($3, $4, revision + 1, $5)
+-- Nothing when somebody else changed it since. One that is tried again holds its version again.
+update scoring_jobs set (state, document, revision, sequence) = ($3, $4, revision + 1, $5),
+    held = held or $3 not in ('succeeded', 'failed', 'cancelled')
 where id = $1 and revision = $2 returning revision;
+
+-- name: released
+-- Not of a job that is tried again since.
+update scoring_jobs set (held, claims, claimed_until) = (false, 0, null) where id = $1 and revision = $2;
 
 -- name: insert_event
 insert into scoring_job_events (job, number, create_time, type, reason, client)
