@@ -14,6 +14,7 @@ from headrace_servicekit.errors import (
     DeadlineExceeded,
     FieldViolation,
     InvalidArgument,
+    NotFound,
     PreconditionFailed,
     ResourceExhausted,
     ServiceError,
@@ -24,7 +25,8 @@ from headrace_rollout.alerts import FreezeAlerts
 from headrace_rollout.decisions import concluding, growth
 from headrace_rollout.decisions.rollouts import Rollout
 from headrace_rollout.experiments import Experiments
-from headrace_rollout.peers import Routes
+from headrace_rollout.peers import Routes, route_text
+from headrace_rollout.route_changes import RouteChanges
 from headrace_rollout.starting import Starting, Wanted
 from headrace_rollout.store import Request
 
@@ -32,6 +34,7 @@ log = structlog.get_logger()
 
 _Analysis = experiment_pb2.AnalyseExperimentResponse
 _State = experiment_pb2.Experiment
+Route = route_pb2.Route
 _HARM = (_Analysis.VERDICT_GUARDRAIL_HARMED, _Analysis.VERDICT_SHARES_WRONG)
 
 
@@ -47,8 +50,16 @@ class Conclusion:
 class Concluding:
     """The use cases behind ConcludeExperiment, and behind experiments that are stopped on harm."""
 
-    def __init__(self, experiments: Experiments, routes: Routes, starting: Starting, alerts: FreezeAlerts) -> None:
-        self._experiments, self._routes, self._starting, self._alerts = experiments, routes, starting, alerts
+    def __init__(
+        self,
+        experiments: Experiments,
+        routes: Routes,
+        starting: Starting,
+        alerts: FreezeAlerts,
+        changes: RouteChanges,
+    ) -> None:
+        self._experiments, self._routes, self._starting = experiments, routes, starting
+        self._alerts, self._changes = alerts, changes
         self._told: dict[str, str] = {}
 
     async def run(self, name: str, weights: Mapping[str, float]) -> float:
@@ -68,25 +79,33 @@ class Concluding:
         running = await self._experiments.running(model)
         if running not in (None, name):
             raise PreconditionFailed(f"{running} runs: conclude that one first", reason="EXPERIMENT_RUNNING")
-        present = experiment.phases[-1].variants if experiment.phases else experiment.variants
-        wanted_weights = weights or {one.name: one.weight for one in present}
+        wanted_weights = weights or concluding.weights_of(experiment)
         route, _ = await self._routes.route(model)
-        wanted, moved = concluding.shared(route, wanted_weights), 0.0
+        wanted = concluding.shared(route, wanted_weights)
         if concluding.grows(route, wanted, names[1:]):
             self._check_not_frozen(model)
         if experiment.state == _State.STATE_DRAFT:
             await self._experiments.begin(name, validate_only=True)
         else:
             await self._experiments.change_shares(name, wanted_weights, validate_only=True)
-        # The route first: units count from then on whose shares are those.
-        if wanted != route or route.managed_by != _manager(name):
-            moved = await self._routes.write_for(_manager(name), wanted, f"{name}: runs", release=False)
+        return await self._begin(name, route, wanted, wanted_weights)
+
+    async def _begin(self, name: str, route: Route, wanted: Route, weights: Mapping[str, float]) -> float:
+        """Write the route, then begin; when that fails, `Restoring` gives it back. Return the share that moved."""
+        manager, moved = concluding.manager_of(name), 0.0
+        change = await self._changes.begin(name, route_text(route))
         try:
+            # The route first: units count from then on whose shares are those.
+            if wanted != route or route.managed_by != manager:
+                moved = await self._routes.write_for(manager, wanted, f"{name}: runs", release=False)
             await self._experiments.begin(name)
-        except ServiceError:
-            await self._let_go(name, route)
+            await self._experiments.change_shares(name, weights)
+        except BaseException:
+            with suppress(Unavailable):  # the claim ends by itself
+                await self._changes.undo(name, change)
             raise
-        await self._experiments.change_shares(name, wanted_weights)
+        with suppress(Unavailable):  # the claim ends by itself, and nothing has to be given back
+            await self._changes.end(name, change)
         return moved
 
     def _check_not_frozen(self, model: str) -> None:
@@ -99,14 +118,8 @@ class Concluding:
             raise Unavailable(why, reason="ALERTS_UNKNOWN")
         if why:
             raise PreconditionFailed(
-                f"variants of {model} get no more traffic: {why}; resolve or silence it first", reason="TRAFFIC_FROZEN"
+                f"variants of {model} get no more traffic: {why}; resolve it first", reason="TRAFFIC_FROZEN"
             )
-
-    async def _let_go(self, name: str, before: route_pb2.Route) -> None:
-        """Give the route back that was written for an experiment, unless it has started after all, or nobody knows."""
-        with suppress(ServiceError):
-            if (await self._experiments.get(name)).state == _State.STATE_DRAFT:
-                await self._routes.write_for(_manager(name), before, f"{name}: did not start", release=True)
 
     async def conclude(self, name: str, *, reason: str, keep_route: bool = False) -> Conclusion:
         """End an experiment and give its traffic back. Raises what the monitor or the control plane answers."""
@@ -140,7 +153,7 @@ class Concluding:
         if not version:
             raise PreconditionFailed(f"the route serves no variant '{variant}' any more", reason="VARIANT_GONE")
         asked = Wanted(wanted.model, version, control, wanted.policy, wanted.client, wanted.reason or analysis.summary)
-        if route.managed_by not in ("", _manager(name)):
+        if route.managed_by not in ("", concluding.manager_of(name)):
             raise PreconditionFailed(f"the route is managed by {route.managed_by}", reason="ROUTE_MANAGED")
         production = await self._starting.production(wanted.model)
         becomes, _ = concluding.given_back(route, control, others, variant)
@@ -189,16 +202,15 @@ class Concluding:
                 raise PreconditionFailed(told, reason="EXPERIMENT_RUNNING")
         # Traffic first: an experiment that is over is looked at by nobody.
         control, *others = (one.name for one in experiment.variants)
-        route, _ = await self._routes.route(model)
-        manager = _manager(experiment.name)
+        try:
+            route, _ = await self._routes.route(model)
+        except NotFound:  # the model was deleted, and its route with it
+            await self._experiments.end(experiment.name, reason, stopped=harmed)
+            return []
+        manager = concluding.manager_of(experiment.name)
         wanted, stopped = (route, []) if keep_route else concluding.given_back(route, control, others, keep)
         wanted = concluding.following(wanted, control, production)
         if wanted != route or route.managed_by == manager:
             await self._routes.write_for(manager, wanted, f"{experiment.name}: {reason}", release=True)
         await self._experiments.end(experiment.name, reason, stopped=harmed)
         return stopped
-
-
-def _manager(experiment: str) -> str:
-    """Return who manages the route while an experiment runs."""
-    return f"experiments/{experiment.rpartition('/')[2]}"

@@ -30,6 +30,9 @@ from headrace_rollout.peers import Routes
 from headrace_rollout.registry import Registry
 from headrace_rollout.releasing import EVERY_S as RELEASES_S
 from headrace_rollout.releasing import Releasing
+from headrace_rollout.restoring import EVERY_S as RESTORES_S
+from headrace_rollout.restoring import Restoring
+from headrace_rollout.route_changes import RouteChanges
 from headrace_rollout.servicer import RolloutServicer
 from headrace_rollout.settings import RolloutSettings
 from headrace_rollout.starting import Starting
@@ -56,7 +59,9 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     feed = ChangeFeed(store, no_snapshot, clock, owner="rollout service", max_watches=settings.max_watches)
     starting = Starting(store, routes, registry, traffic, headroom, alerts)
     approved, releasing = ApprovedRollouts(registry, starting), Releasing(store, routes, registry)
-    concluding = Concluding(Experiments(monitor), routes, starting, alerts)
+    changes = RouteChanges(connections)
+    concluding = Concluding(Experiments(monitor), routes, starting, alerts, changes)
+    restoring = Restoring(changes, Experiments(monitor), routes)
     experiments = LeaderLease(connections, "experiments", clock)
     metrics = RolloutMetrics(runtime.metrics, lambda: controller.running)
     outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
@@ -76,6 +81,7 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     runtime.loop("experiments", guard_experiments)
     runtime.loop("approved", lambda: periodic("approved", approved.start, every_s=EVERY_S, clock=clock))
     runtime.loop("releases", lambda: periodic("releases", releasing.run, every_s=RELEASES_S, clock=clock))
+    runtime.loop("restores", lambda: periodic("restores", restoring.run, every_s=RESTORES_S, clock=clock))
     runtime.loop("alerts", alerts.run)
     runtime.loop("running experiments", alerts.watch_experiments)
     runtime.loop("feed", feed.run)

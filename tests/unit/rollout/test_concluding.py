@@ -11,9 +11,10 @@ from headrace.router.v1 import route_pb2
 from headrace_rollout.concluding import Concluding
 from headrace_rollout.decisions import concluding
 from headrace_rollout.decisions.observation import Surroundings
+from headrace_rollout.restoring import Restoring
 from headrace_rollout.starting import Wanted
 from headrace_rollout.store import Request
-from headrace_servicekit.errors import InvalidArgument, PreconditionFailed, Unavailable
+from headrace_servicekit.errors import Aborted, InvalidArgument, NotFound, PreconditionFailed, Unavailable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +61,28 @@ def test_a_route_without_the_control_is_refused():
     assert refused.value.reason == "VARIANT_GONE"
 
 
+class Changes:
+    """The rows that say what routes were. before: by experiment."""
+
+    def __init__(self) -> None:
+        self.before: dict[str, str] = {}
+
+    async def begin(self, experiment: str, before: str) -> int:
+        self.before.setdefault(experiment, before)
+        return 1
+
+    async def end(self, experiment: str, claim: int) -> None:
+        self.before.pop(experiment, None)
+
+    async def undo(self, experiment: str, claim: int) -> None:
+        assert experiment in self.before
+
+    async def work_off(self, restore: Any) -> None:
+        for experiment, before in list(self.before.items()):
+            await restore(experiment, before)
+            del self.before[experiment]
+
+
 class Outside:
     """A monitor with experiments, a control plane with a route, and what starts rollouts. done: calls that change
     something, in their order. harmed: experiments whose guardrail is harmed; away: those whose analysis fails.
@@ -75,6 +98,7 @@ class Outside:
         self.obstacle: Exception | None = None
         self.refusals: list[Exception] = []
         self.refused_late = self.begins_anyway = False
+        self.changes = Changes()
         self.done: list[tuple[Any, ...]] = []
 
     async def guarded(self) -> list[str]:
@@ -115,9 +139,12 @@ class Outside:
     async def write_for(self, manager: str, route: route_pb2.Route, reason: str, *, release: bool) -> float:
         if self.current.managed_by not in ("", manager):
             raise PreconditionFailed("managed", reason="ROUTE_MANAGED")
+        if route.etag != self.current.etag:
+            raise Aborted("changed since it was read", reason="ETAG_MISMATCH")
         self.current = Route()
         self.current.CopyFrom(route)
         self.current.managed_by = "" if release else manager
+        self.current.etag = f"e{len(self.done)}"
         self.done.append(("route", {one.name: one.weight for one in route.variants}, reason))
         return 0.25
 
@@ -142,7 +169,13 @@ class Outside:
 def of(around: Outside) -> Concluding:
     """Return the use cases in their surroundings."""
     lent: Any = around
-    return Concluding(lent, lent, lent, lent)
+    return Concluding(lent, lent, lent, lent, lent.changes)
+
+
+async def restore(around: Outside) -> None:
+    """Do what the loop does that gives routes back."""
+    lent: Any = around
+    await Restoring(lent.changes, lent, lent).run()
 
 
 async def test_traffic_goes_back_before_the_experiment_ends_so_that_a_crash_between_is_seen():
@@ -290,11 +323,65 @@ async def test_a_draft_that_does_not_start_gives_its_route_back_and_one_that_did
     around.begins_anyway = begins_anyway
     with pytest.raises(Unavailable):
         await of(around).run(NAME, {})
+    await restore(around)
     restored = [("route", {"control": 8, "new": 1, "newer": 1})]
     assert [one[:2] for one in around.done[1:]] == ([] if begins_anyway else restored)
     assert around.current.managed_by == ("experiments/ranking" if begins_anyway else "")
     await of(around).run(NAME, {})
     assert around.current.managed_by == "experiments/ranking", "asking again goes on"
+
+
+async def test_a_route_that_could_not_be_given_back_is_given_back_once_both_services_answer():
+    around = Outside()
+    around.state, around.refused_late = experiment_pb2.Experiment.STATE_DRAFT, True
+    around.refusals.append(Unavailable("no monitor"))
+    lent: Any = around
+    with pytest.raises(Unavailable):
+        await of(around).run(NAME, {})
+    for at in (1, 2, 3):  # the monitor, the control plane, its write
+        cut: Any = Cut(around, at, unheard=False)
+        with pytest.raises(Unavailable):
+            await Restoring(lent.changes, cut, cut).run()
+        assert around.current.managed_by == "experiments/ranking"
+    await restore(around)
+    assert (around.current.managed_by, [one.weight for one in around.current.variants]) == ("", [8, 1, 1])
+    assert not around.changes.before
+
+
+async def test_shares_that_an_experiment_did_not_take_do_not_stay_in_its_route():
+    around = Outside()
+    around.current.managed_by = "experiments/ranking"
+    cut: Any = Cut(around, 7, unheard=False)
+    with pytest.raises(Unavailable):  # the call that begins the phase
+        await of(cut).run(NAME, {"control": 2, "new": 1, "newer": 1})
+    assert [one.weight for one in around.current.variants] == [5, 2.5, 2.5]
+    await restore(around)
+    third = pytest.approx(10 / 3)
+    assert [one.weight for one in around.current.variants] == [third] * 3, "what its units are counted with"
+    assert around.current.managed_by == "experiments/ranking"
+
+
+async def test_a_route_that_was_taken_by_force_meanwhile_is_not_given_back():
+    around = Outside()
+    around.state, around.refused_late = experiment_pb2.Experiment.STATE_DRAFT, True
+    around.refusals.append(Unavailable("no monitor"))
+    with pytest.raises(Unavailable):
+        await of(around).run(NAME, {})
+    around.current.managed_by = ""
+    done = list(around.done)
+    await restore(around)
+    assert (around.done, around.changes.before) == (done, {})
+
+
+async def test_the_experiment_of_a_model_that_was_deleted_ends_without_its_route():
+    around = Outside()
+
+    async def gone(model: str) -> Any:
+        raise NotFound(f"model '{model}' not found", reason="MODEL_NOT_FOUND")
+
+    around.route = gone
+    await of(around).conclude(NAME, reason="enough")
+    assert [one[0] for one in around.done] == ["end"]
 
 
 async def test_a_route_of_somebody_else_is_not_taken_and_nothing_begins():
@@ -330,7 +417,7 @@ class Cut:
 
     def __getattr__(self, name: str) -> Any:
         method: Any = getattr(self._around, name)
-        if name == "surroundings":  # it is known already: nothing is called
+        if name in ("surroundings", "changes"):  # it is known already: nothing is called
             return method
 
         async def called(*args: Any, **kwargs: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
+from headrace.monitor.v1 import experiment_pb2
 from headrace.router.v1 import route_pb2
 from headrace_servicekit.errors import PreconditionFailed
 
@@ -36,6 +37,17 @@ def shared(route: Route, weights: Mapping[str, float]) -> Route:
         if not math.isclose(variants[name].weight, share, rel_tol=1e-9):
             variants[name].weight = share
     return wanted
+
+
+def manager_of(experiment: str) -> str:
+    """Return who manages the route while an experiment runs."""
+    return f"experiments/{experiment.rpartition('/')[2]}"
+
+
+def weights_of(experiment: experiment_pb2.Experiment) -> dict[str, float]:
+    """Return the weights that units are assigned by: of the latest phase, or of the draft."""
+    present = experiment.phases[-1].variants if experiment.phases else experiment.variants
+    return {one.name: one.weight for one in present}
 
 
 def grows(before: Route, wanted: Route, names: Collection[str]) -> bool:

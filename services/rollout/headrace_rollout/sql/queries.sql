@@ -31,6 +31,20 @@ where id = $1 and revision = $2 returning revision;
 -- name: released
 update rollouts set held = false where id = $1;
 
+-- name: begin_route_change
+-- Nothing while another call, or the loop that gives routes back, is at it. What was before the first try stays.
+insert into route_changes as present (experiment, before, claims, claimed_until)
+values ($1, $2, 1, now() + $3::interval)
+on conflict (experiment) do update set claims = present.claims + 1, claimed_until = now() + $3::interval
+where present.claimed_until is null or present.claimed_until <= now()
+returning claims;
+
+-- name: end_route_change
+delete from route_changes where experiment = $1 and claims = $2;
+
+-- name: undo_route_change
+update route_changes set claimed_until = null where experiment = $1 and claims = $2;
+
 -- name: insert_event
 insert into rollout_events (rollout, number, create_time, type, reason, client, document)
 select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6 from rollout_events where rollout = $1
