@@ -136,6 +136,20 @@ async def test_a_held_model_is_not_deleted_and_each_hold_is_named(either):
     await delete(either)
 
 
+async def test_a_model_is_deleted_with_its_route_and_not_with_what_others_hold(either):
+    await either.register("digits", "v1")
+    await hold(either, "router/1")
+    await hold(either, "rollouts/7")
+    assert await reason_of(delete(either)) == "MODEL_IN_USE"
+    error = await refused(delete(either, with_route=True))
+    assert [one.field for one in error.violations] == ["holds.v1"]
+    assert "rollouts/7" in error.violations[0].description
+    request = registry_pb2.ReleaseHoldRequest(name="models/digits/versions/v1", holder="rollouts/7")
+    await either.stub.ReleaseHold(request, timeout=20)
+    await delete(either, with_route=True)
+    assert await reason_of(delete(either)) == "MODEL_NOT_FOUND"
+
+
 async def test_a_hold_ends_by_itself(registry):
     await registry.register("digits", "v1")
     await hold(registry, "batch", seconds=1)
@@ -155,6 +169,7 @@ async def test_a_hold_ends_by_itself(registry):
         pytest.param("a//b", 60, None, "holder", id="an empty word"),
         pytest.param("a" * 129, 60, None, "holder", id="too long"),
         pytest.param("router/1", 60, caller("ann"), "holder", id="a service's, from outside"),
+        pytest.param("scoringJobs/7", 60, caller("ann"), "holder", id="a job's, from outside"),
         pytest.param("audit", 0, None, "ttl", id="no time"),
         pytest.param("audit", 86400 * 3661, None, "ttl", id="too long a time"),
     ],

@@ -147,23 +147,27 @@ def release(client: Client, output: Output, model: str, version: str, holder: st
 @click.command()
 @model_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--with-route", is_flag=True, help="Also while its route names versions: the route goes with the model.")
 @click.option("--etag", default="", help="Fail if the model changed since this etag was read.")
 @reason_option
 @request_id_option
 @connected
-def delete(client: Client, output: Output, model: str, yes: bool, etag: str, reason: str, request_id: str) -> None:
+def delete(
+    client: Client, output: Output, model: str, yes: bool, with_route: bool, etag: str, reason: str, request_id: str
+) -> None:
     """Take MODEL and all its versions away for good. Its name is never used again; its history stays.
 
-    Refused while somebody holds a version; a declared route holds what it names.
+    Refused while somebody holds a version; a declared route holds what it names, unless --with-route.
 
     \b
     Examples:
       headrace models delete digits --reason "replaced by digits-large"
+      headrace models delete digits --with-route
       headrace models delete digits --yes --json
     """
     if not yes:
         output.agreed(f"Delete {model} and all its versions for good?")
-    client.delete_model(model, etag=etag, reason=reason, request_id=request_id)
+    client.delete_model(model, etag=etag, with_route=with_route, reason=reason, request_id=request_id)
     if output.as_json:
         output.document({"deleted": model})
     else:

@@ -53,16 +53,22 @@ def delete_model(
     model: str,
     *,
     etag: str = "",
+    with_route: bool = False,
     reason: str = "",
     request_id: str = "",
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Operation[None]:
     """Take a model and all its versions away for good; its name is never used again, and its history stays.
 
-    Raises PreconditionFailed naming each hold while one of its versions is held: a declared route holds what it names.
+    Raises PreconditionFailed naming each hold while one of its versions is held: a declared route holds what it names,
+    unless `with_route` is set.
     """
     request = registry_pb2.DeleteModelRequest(
-        name=f"models/{model}", etag=etag, reason=reason, request_id=request_id or str(uuid.uuid4())
+        name=f"models/{model}",
+        etag=etag,
+        with_route=with_route,
+        reason=reason,
+        request_id=request_id or str(uuid.uuid4()),
     )
     yield from invoke(session, methods.DELETE_MODEL, request, timeout_s=timeout)
 

@@ -90,7 +90,8 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
     async def DeleteModel(self, request, context):
         model = names.model_id(request.name, "name")
-        await self._registrations.delete_model(model, request.etag, write_of("DeleteModel", request))
+        write = write_of("DeleteModel", request)
+        await self._registrations.delete_model(model, request.etag, write, with_route=request.with_route)
         return registry_pb2.DeleteModelResponse()
 
     async def GetModelAsOf(self, request, context):

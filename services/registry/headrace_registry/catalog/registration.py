@@ -28,6 +28,8 @@ from headrace_registry.decisions.tokens import check_etag
 from headrace_registry.storage.store import Outcome, Store, Transaction
 
 _FIELD = "version"
+# Under which the router holds what routes name.
+_ROUTER = "router/"
 
 
 class Registrations:
@@ -133,8 +135,9 @@ class Registrations:
 
         return await writes.once(self._store, write, self._clock.now(), act)
 
-    async def delete_model(self, name: str, etag: str, write: Write) -> Outcome:
-        """Take a model and its versions away for good; its name and history stay.
+    async def delete_model(self, name: str, etag: str, write: Write, *, with_route: bool = False) -> Outcome:
+        """Take a model and its versions away for good; its name and history stay. with_route: what its route names
+        does not keep it.
 
         Raises NotFound, Aborted (ETAG_MISMATCH), PreconditionFailed (MODEL_IN_USE) while a version of it is held.
         """
@@ -143,7 +146,8 @@ class Registrations:
             model = await writes.locked(transaction, name)
             check_etag(model, etag)
             now = await transaction.now()
-            _check_unheld(name, await transaction.holds(name, now))
+            held = await transaction.holds(name, now)
+            _check_unheld(name, [hold for hold in held if not (with_route and hold.holder.startswith(_ROUTER))])
             entries = [Entry(Action.MODEL_DELETED)]
             if model.production:
                 gone = VersionRef(name, model.production)

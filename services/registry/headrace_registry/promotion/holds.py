@@ -27,7 +27,18 @@ _POOL = Pool("holds of a version", MAX_HOLDS, "TOO_MANY_HOLDS", retry_after_s=60
 _HOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 # What services hold is theirs to release: nobody from outside takes a version away from a route.
 _SERVICES = frozenset(
-    {"router", "batcher", "rollouts", "experiments", "monitor", "scorer", "autoscaler", "tuner", "pipelines"}
+    {
+        "router",
+        "batcher",
+        "rollouts",
+        "experiments",
+        "monitor",
+        "scorer",
+        "scoringJobs",
+        "autoscaler",
+        "tuner",
+        "pipelines",
+    }
 )
 
 

@@ -236,8 +236,8 @@ class RegistryServiceServicer:
         name, and ListModelEvents and GetModelAsOf still answer for the time before.
 
         The version in production is archived; watches tell that the model is removed. Fails with FAILED_PRECONDITION, reason
-        MODEL_IN_USE, naming each hold, while one of its versions is held: by a route that names it by id or alias, or by
-        whoever else needs it. A model whose route only follows production stops being served. Fails with ABORTED, reason ETAG_MISMATCH, when
+        MODEL_IN_USE, naming each hold, while one of its versions is held: by a route that names it by id or alias, unless
+        `with_route` is set, or by whoever else needs it. The model stops being served. Fails with ABORTED, reason ETAG_MISMATCH, when
         `etag` was given and the model changed since it was read. Deleting a deleted model answers NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
