@@ -13,7 +13,7 @@ import grpc
 
 from headrace_client.errors import HeadraceError
 
-# MODEL and ID stand for the model and the job that an error is about.
+# MODEL, VERSION and ID stand for the model, its version and the job that an error is about.
 _BY_REASON = {
     "MODEL_NOT_FOUND": "`headrace models list` shows the models that your token may see",
     "VERSION_NOT_FOUND": "`headrace models show MODEL` lists the versions; a call may name only those in the route",
@@ -46,8 +46,9 @@ _BY_REASON = {
     "SIGNATURE_INCOMPATIBLE": "keep what callers send and read; once all of them have changed, allow it: by the "
     "command line with `--allow-incompatible-signature`",
     "VERSION_COLLECTED": "its files are gone: register the version again under another name",
-    "MODEL_IN_USE": "`headrace models holds MODEL` shows who needs it; a route gives versions up with `headrace routes "
-    "split MODEL production=100`, others with `headrace models release`",
+    "MODEL_IN_USE": "`headrace models holds MODEL` shows who needs it: the route goes with the model by `headrace "
+    "models delete MODEL --with-route`, a rollout ends with `headrace rollouts abort MODEL`, a job with `headrace jobs "
+    "cancel`, other holds with `headrace models release`; a pipeline that has it as a member is deleted first",
     "TOO_MANY_HOLDS": "`headrace models holds MODEL` shows them: release one, or renew your own under its holder",
     "UPLOAD_NOT_FOUND": "begin the upload again: it belongs to whoever began it, and expires",
     "UPLOAD_NOT_SENT": "send the file to the URL first, with the headers that were told",
@@ -69,7 +70,8 @@ _BY_REASON = {
     "ETAG_MISMATCH": "somebody changed it since it was read: look at it again, then repeat the change",
     "ROUTE_MANAGED": "stop what manages it, or take the route from it: by the command line with `--force`",
     "MANAGER_NOT_YOURS": "leave the manager out; `headrace routes show MODEL` says who manages the route",
-    "VERSION_IN_USE": "archive the pipeline first, or register a version of it with other members and promote that",
+    "VERSION_IN_USE": "archive the pipeline that is named first (`headrace models promote PIPELINE VERSION --to "
+    "archived`), or register a version of it with other members and promote that",
     "ALIAS_NOT_FOUND": "set the alias (`headrace models show MODEL` lists those that there are), or name a version",
     "MEMBER_MOVED": "register the pipeline again",
     "PIPELINE_NOT_FUSIBLE": "leave `fuse` out: the pipeline then runs step by step",
@@ -77,17 +79,25 @@ _BY_REASON = {
     "CODE_NOT_ALLOWED": "ask the operator for REGISTRY_ALLOW_CODE=true, or register the model as ONNX",
     "CODE_NOT_SIGNED": "`headrace models register … --sign-key FILE` with a key that the operator has allowed "
     "(REGISTRY_CODE_KEYS_FILE)",
+    "MODEL_EXISTS": "`headrace models show MODEL` shows it, and `headrace models register MODEL` adds a version to it",
+    "TOO_MANY_ALIASES": "`headrace models show MODEL` lists them: remove one with `headrace models alias … --delete`",
     "SERVER_NOT_ALLOWED": "ask the operator to allow the server's address, or register the model's files",
     "NO_POOL_FOR_FORMAT": "`headrace status` shows what runs: start a batcher that runs the format, or register ONNX",
     "EXPERIMENT_ENDED": "`headrace experiments create MODEL EXPERIMENT …` makes another one",
     "EXPERIMENT_INVALID": "the message names the field; `headrace experiments create --help` says what each takes",
     "EXPERIMENT_NOT_FOUND": "`headrace experiments list MODEL` shows what there is",
     "EXPERIMENT_NOT_RUNNING": "`headrace experiments start MODEL EXPERIMENT` starts a draft",
-    "EXPERIMENT_RUNNING": "`headrace experiments list MODEL` shows which one runs: conclude that one first",
+    "EXPERIMENT_RUNNING": "`headrace experiments list MODEL` shows which one runs: conclude that one first, by "
+    "`headrace experiments conclude MODEL EXPERIMENT`",
+    "EXPERIMENT_EXISTS": "choose another name: `headrace experiments list MODEL` shows those that are taken",
+    "TOO_MANY_EXPERIMENTS": "experiments are evidence, and none is removed: register the model under another name",
+    "TOO_MANY_PHASES": "`headrace experiments conclude MODEL EXPERIMENT` ends it; then create another one",
     "EXPERIMENT_UNDECIDED": "`headrace experiments watch MODEL EXPERIMENT` waits for a verdict; `--anyway` does not",
     "VARIANT_GONE": "`headrace routes show MODEL` shows the variants that the route has",
     "ROLLOUT_RUNNING": "`headrace rollouts watch MODEL` shows it: wait for it, or end it with `headrace rollouts abort "
-    "MODEL`, or by `headrace models promote` or `rollback` with `--end-rollout`",
+    "MODEL`, or by `headrace models promote MODEL VERSION --end-rollout`, as a rollback can too",
+    "ROLLOUT_CHANGED": "it changed meanwhile: `headrace rollouts watch MODEL` shows it; then repeat the change",
+    "ROUTE_CHANGING": "an earlier start of the experiment has not ended: try again in a moment",
     "APPROVAL_REQUIRED": "`headrace models request MODEL VERSION --reason …` asks for it; in an emergency `headrace "
     "models break-glass`, and `headrace models rollback` needs nobody",
     "APPROVAL_NOT_REQUIRED": "`headrace models promote MODEL VERSION`: nobody has to agree",
@@ -103,18 +113,23 @@ _BY_REASON = {
     "ROLLOUT_NOT_FOUND": "`headrace rollouts list` shows the rollouts that your token may see",
     "ROLLOUT_OVER": "`headrace rollouts history MODEL` says how it ended; start another one",
     "FORMAT_NOT_SCORED": "`headrace models show MODEL` shows the versions; register the model as ONNX",
+    "INPUT_UNREADABLE": "look at the files below the prefix that the job reads: one of them ends what reads it",
+    "SCORING_JOB_CHANGED": "it changed meanwhile: `headrace jobs get MODEL/ID` shows it; then repeat the change",
     "SCORING_JOB_NOT_FOUND": "`headrace jobs list` shows the jobs that your token may see",
     "SCORING_JOB_OVER": "`headrace jobs history MODEL/ID` says how it ended; submit another one",
     "SCORING_JOB_NOT_FAILED": "`headrace jobs get MODEL/ID` shows it; only what failed can be tried again",
     "SCORING_JOB_NOT_SUCCEEDED": "`headrace jobs watch MODEL/ID` follows it; publish it when it has succeeded",
     "PUBLICATION_ACTIVE": "`headrace jobs publication MODEL/ID` shows it; revert it before it is published again",
+    "PUBLICATION_CHANGED": "it changed meanwhile: `headrace jobs publication MODEL/ID` shows it; then repeat that",
     "PUBLICATION_NOT_FOUND": "publish it with `headrace jobs publish MODEL/ID --entity COLUMN`",
     "PUBLICATION_NOT_HELD": "`headrace jobs publication MODEL/ID` shows it; only what is held can be approved",
     "PUBLICATION_NOT_PUBLISHED": "`headrace jobs publication MODEL/ID` shows it; what is published can be reverted",
     "PUBLISHING_MISSING": "say by which column: `--entity COLUMN`",
     "OUTPUTS_MISSING": "keep the entity's column with `--keep`, and write every output of the version",
+    "SCHEDULE_CHANGED": "it changed meanwhile: `headrace schedules list` shows it; then repeat the change",
     "SCHEDULE_NOT_FOUND": "`headrace schedules list` shows the schedules that your token may see",
     "TOO_MANY_SCHEDULES": "delete schedules that nobody needs: `headrace schedules list` shows them",
+    "PROCESS_LOST": "look at the files that it reads: one of them ends what reads it; or give the scorer more memory",
     "TOO_MANY_ESTIMATES": "ask again when the other estimate has been made",
     "MAPPING_MISMATCH": "name columns with `--tensor NAME=COLUMN,COLUMN`, convert them with `--derive COLUMN=SQL`",
     "INPUT_EMPTY": "look at the prefix: names and folders that begin with `_` or `.` are left out",
@@ -129,14 +144,22 @@ _BY_REASON = {
     "TOO_MANY_WEBHOOKS_OF_CLIENT": "delete some of yours",
     "STEP_NOT_REACHED": "`headrace rollouts watch MODEL` shows when it is there; then try again",
     "STEP_CHANGED": "`headrace rollouts watch MODEL` shows the present step",
+    "VARIANT_TAKEN": "give the variant another name with `headrace routes split MODEL …`",
+    "UNIT_IS_REQUEST": "`headrace routes split MODEL … --unit user` has users keep their variant",
+    "NOT_SERVING": "`headrace routes status MODEL` says what it waits for; where nothing is in production, `headrace "
+    "models promote MODEL VERSION` first",
     "VARIANT_AMBIGUOUS": "name one; `headrace routes show MODEL` lists them",
     "ALREADY_SERVING": "nothing is to do: the version serves; `headrace routes show MODEL` shows it",
     "SHADOWING_IN_USE": "`headrace routes shadow MODEL --off` ends the shadow that the route has",
-    "TRAFFIC_FROZEN": "`headrace monitor alerts list` says which alert is open: mend its cause, or silence it",
+    "TRAFFIC_FROZEN": "`headrace monitor alerts list` says which alert is open: mend its cause, then `headrace monitor "
+    "alerts resolve ALERT`; a silence ends no freeze, a rule without `--freeze` does",
+    "ALERTS_UNKNOWN": "the monitor has not yet said which alerts are open: `headrace status` shows whether it is up",
     "UNIT_IN_USE": "write `sticky: true` into the policy, so that users keep their variants",
     "SUPERSEDED": "a newer change took its place: `headrace routes show MODEL` shows what is in force",
     "CHANGE_PENDING": "the change stays wanted: `headrace routes show MODEL` says why it waits",
     "VERSION_NOT_READY": "`headrace status` says what is loading and why it waits; traffic stays where it was",
+    "MODEL_CHANGED": "try again: the model changed at that moment",
+    "VERSION_UNKNOWN": "try again in a moment: the control plane has not heard of the version yet",
     "NOT_PRECOMPUTED": "publish answers for the entity (`headrace precompute publish`), or give the route a fallback "
     "or mode hybrid",
     "STORE_FULL": "publish fewer or smaller answers, give up open publishes (`headrace precompute status MODEL`), wait "
@@ -162,6 +185,7 @@ _BY_REASON = {
     "ROWS_GONE": "give the batches as a list or a function, so that they can be read again",
     "NO_PRODUCTION_VERSION": "name a version, by the command line with `--version`",
     "PYARROW_MISSING": "`pip install 'headrace-client[parquet]'`",
+    "PUBLISH_CHANGED": "it changed meanwhile: `headrace precompute status MODEL` shows it; then repeat the change",
     "PUBLISH_NOT_FOUND": "`headrace precompute status MODEL` lists the publishes",
     "NOTHING_TO_REVERT": "publish the answers that you want instead: `headrace precompute publish`",
     "EXPLANATION_NOT_FOUND": "ask with `headrace predict --explain`, or with the header `x-headrace-explain: 1`, and "
@@ -175,6 +199,10 @@ _BY_REASON = {
     "TOO_MANY_QUERIES": "try again in a while: others are asking",
     "NO_REFERENCE_ARTIFACT": "register the version with `--artifact reference.parquet=FILE`, or freeze a time that was "
     "good: `headrace monitor reference freeze MODEL VERSION --since 24h`",
+    "REFERENCE_NOT_FOUND": "freeze a time that was good: `headrace monitor reference freeze MODEL VERSION --since 24h`",
+    "REFERENCE_UNREADABLE": "freeze a time of the log instead: `headrace monitor reference freeze MODEL VERSION "
+    "--since 24h`",
+    "TOO_MANY_TOLERANCES": "`headrace monitor drift tolerances MODEL` lists them: unset one, or set one for all",
     "TOO_FEW_PREDICTIONS": "take a longer time with `--since`, or wait for more predictions",
     "ALERT_NOT_FOUND": "`headrace monitor alerts list --all` shows the alerts that your token may see",
     "OUTCOME_REJECTED": "correct the field that is named; `headrace monitor outcomes record --help` shows examples",
@@ -186,6 +214,13 @@ _BY_REASON = {
     "POOL_STARTING": "come back when the time is over that it says, or give `--timeout` more than that",
     "MODEL_LOADING": "come back when the time is over that it says; `headrace models settings MODEL@VERSION --warm` "
     "keeps it in memory",
+    "POLICY_NOT_FOUND": "`headrace autoscale policy put POOL FILE` gives the pool one; `headrace autoscale status` "
+    "lists the pools",
+    "TOO_MANY_POLICIES": "remove one that nobody needs: `headrace autoscale policy delete POOL`",
+    "POOL_NOT_FOUND": "`headrace autoscale status` lists the pools",
+    "DECISION_NOT_FOUND": "`headrace autoscale decisions POOL` shows those that are kept",
+    "NO_DECISIONS": "take another time: `headrace autoscale decisions POOL` shows those that are kept",
+    "NO_HISTORY": "take another time: `headrace autoscale decisions POOL` shows since when the pool is known",
     "NOT_IN_STAGING": "`headrace models promote MODEL VERSION --to staging`: callers of another would meet the faults",
     "NO_FALLBACK": "`headrace routes fallback set MODEL constant:FILE.json` says what answers in its place",
     "SIMULATOR_UNAVAILABLE": "start the batchers of the pool behind `headrace-simulator`, and give the address of its "
@@ -197,7 +232,7 @@ _BY_REASON = {
 # Of a service that says why: it is up, and the address is right.
 _UNAVAILABLE_BEHIND = "something behind the address is away, as the reason says: `headrace status` shows which service"
 _GAME_DAY = "gates.game_day"
-_NAMED = re.compile(r"\b(MODEL|ID)\b")
+_NAMED = re.compile(r"\b(MODEL|VERSION|ID)\b")
 
 
 def remedy(error: HeadraceError, model: str = "", job: str = "") -> str:
@@ -210,7 +245,7 @@ def remedy(error: HeadraceError, model: str = "", job: str = "") -> str:
     if error.reason == "PROMOTION_GATE_FAILED" and (missing := error.metadata.get("missing")):
         return without_metrics(model or "MODEL", error.metadata.get("version", "VERSION"), missing.split(","))
     if error.reason in _BY_REASON:
-        names = {"MODEL": error.metadata.get("model") or model, "ID": job}
+        names = {"MODEL": error.metadata.get("model") or model, "VERSION": error.metadata.get("version", ""), "ID": job}
         return _NAMED.sub(lambda found: shlex.quote(names[found[0]] or found[0]), _BY_REASON[error.reason])
     if error.code is grpc.StatusCode.UNAVAILABLE and error.reason:
         return _UNAVAILABLE_BEHIND

@@ -88,7 +88,7 @@ def command_to_serve(model: str, route: route_pb2.Route) -> str:
     if route.managed_by.startswith("experiments/"):
         return f"headrace experiments conclude {model} {route.managed_by.partition('/')[2]}"
     if route.managed_by.startswith("rollouts/"):
-        return f"headrace rollouts status {model}"
+        return f"headrace rollouts watch {model}"
     return f"headrace routes split {model} production=100"
 
 

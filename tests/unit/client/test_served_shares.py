@@ -6,6 +6,8 @@ import pytest
 from headrace.router.v1 import route_pb2
 from headrace_client.served_shares import command_to_serve, marks, served_share
 
+from tests.kit.clients import typed_commands
+
 Variant = route_pb2.Variant
 PINNED = [Variant(name="control", version="v1", serving_version="v1", weight=100)]
 FOLLOWING = [Variant(name="production", follow_production=True, serving_version="v2", weight=1)]
@@ -63,8 +65,9 @@ def test_what_a_rollout_or_an_experiment_serves_is_no_surprise() -> None:
     [
         ("", "headrace routes split digits production=100"),
         ("experiments/e1", "headrace experiments conclude digits e1"),
-        ("rollouts/7", "headrace rollouts status digits"),
+        ("rollouts/7", "headrace rollouts watch digits"),
     ],
 )
 def test_the_command_that_changes_it_is_that_of_whoever_holds_the_route(manager: str, command: str) -> None:
     assert command_to_serve("digits", route(PINNED, managed_by=manager)) == command
+    typed_commands.check(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +31,8 @@ STAGES = {
     "production": registry_pb2.ModelVersion.STAGE_PRODUCTION,
     "archived": registry_pb2.ModelVersion.STAGE_ARCHIVED,
 }
+
+_POLL_S = 0.2
 
 _wait_option = click.option(
     "--wait",
@@ -106,9 +109,8 @@ def promote(
     document: dict[str, Any] = {"version": message_json(done.version), "model": message_json(done.model)}
     if warning:
         document["warnings"] = [warning]
-    _await_serving(
-        client, output, done.model, document, "promoted", None if no_wait or target != "production" else wait
-    )
+    waits = None if no_wait or target != "production" else wait
+    _await_serving(client, output, done.model, document, "promoted", waits, end_rollout=end_rollout)
 
 
 @click.command()
@@ -142,7 +144,8 @@ def rollback(
     done = client.rollback(model, etag=etag, end_rollout=end_rollout, reason=reason, request_id=request_id)
     output.say(f"{model} is back on [bold]{last(done.version.name)}[/] (epoch {done.model.epoch})")
     document = {"version": message_json(done.version), "model": message_json(done.model)}
-    _await_serving(client, output, done.model, document, "rolled back", None if no_wait else wait)
+    waits = None if no_wait else wait
+    _await_serving(client, output, done.model, document, "rolled back", waits, end_rollout=end_rollout)
 
 
 def _await_serving(
@@ -152,12 +155,18 @@ def _await_serving(
     document: dict[str, Any],
     done: str,
     wait: timedelta | None,
+    *,
+    end_rollout: bool,
 ) -> None:
-    """Wait until the router serves what the registry now says; exit 7 when it does not in time. wait: None skips it."""
+    """Wait until the router serves what the registry now says; exit 7 when it does not in time. wait: None skips it.
+
+    end_rollout: wait as well until the rollout that this ends has given the route back.
+    """
     if wait is None:
         if output.as_json:
             output.document(document)
         return
+    until = time.monotonic() + wait.total_seconds()
     try:
         with output.waiting(f"waiting until epoch {model.epoch} serves") as describe:
             lines = ProgressLines(output, model.epoch, describe)
@@ -175,6 +184,9 @@ def _await_serving(
             )
         click.get_current_context().exit(NOT_SERVING)
     route = client.get_route(last(model.name)).route
+    while end_rollout and route.managed_by.startswith("rollouts/") and time.monotonic() < until:
+        time.sleep(_POLL_S)
+        route = client.get_route(last(model.name)).route
     found = served_share(route, model.production_version)
     if output.as_json:
         waited = {"waited_s": round(lines.waited_s, 3), "stages": lines.stages}

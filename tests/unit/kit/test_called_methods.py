@@ -1,0 +1,50 @@
+"""No public method is without an end-to-end test, but for those that are listed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.kit.clients.called_methods import called
+from tests.kit.clients.methods import METHODS
+
+E2E = sorted((Path(__file__).parents[2] / "e2e").glob("test_*.py"))
+
+# This list only shrinks: a new method comes with a test that calls it through the front door.
+NOT_CALLED = {
+    "BeginUpload",
+    "CompleteUpload",
+    "ExplainDecision",
+    "GetModelOpenApi",
+    "PublishScoringJob",
+    "RejectPromotion",
+    "Replay",
+    "ReviewPromotion",
+    "WatchPool",
+}
+
+
+def test_every_public_method_is_called_through_the_front_door_by_a_test_or_is_listed():
+    missing = METHODS.keys() - called(E2E, METHODS)
+    assert missing - NOT_CALLED == set(), "call them in tests/e2e"
+    assert NOT_CALLED - missing == set(), "they are called by now: take them off the list"
+
+
+def test_what_a_test_only_defines_or_speaks_of_is_not_called(tmp_path: Path):
+    test = tmp_path / "test_some.py"
+    test.write_text('"""GetModel is not called here."""\n\n\ndef GetModel(): ...\n')
+    assert called([test], METHODS) == set()
+
+
+def test_stubs_clients_and_commands_are_read(tmp_path: Path):
+    test = tmp_path / "test_some.py"
+    test.write_text(
+        "stub.GetModel(request)\n"
+        "client.get_route(model)\n"
+        'headrace("rollouts", "pause", model)\n'
+        'headrace("rollouts")\n'
+        'headrace.run(*("schedules", "list", "--model", model))\n'
+        "await client.split(model, variants)\n"
+    )
+    found = called([test], METHODS)
+    assert found >= {"GetModel", "GetRoute", "PauseRollout", "ListScoringSchedules", "UpdateRoute"}
+    assert not found & {"ResumeRollout", "DeleteModel"}
