@@ -14,6 +14,7 @@ from tests.kit.stack.running import RECEIVERS
 from tests.kit.stack.served_models import Served
 
 State = pb.PromotionRequest
+Words = tuple[str, ...]
 
 
 def person(served: Served, subject: str, *scopes: str) -> Client:
@@ -51,19 +52,29 @@ def test_the_command_line_asks_and_others_agree(headrace: Headrace, served: Serv
     assert headrace("models", "approvals", model)["requests"] == []
 
 
-@pytest.mark.parametrize("group", ["models", "rollouts"])
-def test_the_command_line_makes_lists_and_removes_webhooks(headrace: Headrace, group: str):
+@pytest.mark.parametrize(
+    ("put", "listing", "delete"),
+    [
+        (("models", "put-webhook"), ("models", "webhooks"), ("models", "delete-webhook")),
+        (("rollouts", "put-webhook"), ("rollouts", "webhooks"), ("rollouts", "delete-webhook")),
+        (("jobs", "put-webhook"), ("jobs", "webhooks"), ("jobs", "delete-webhook")),
+    ],
+    ids=["models", "rollouts", "jobs"],
+)
+def test_the_command_line_makes_lists_and_removes_webhooks(
+    headrace: Headrace, put: Words, listing: Words, delete: Words
+):
     key = headrace.folder / "key"
     key.write_text(SECRET)
     name = f"{headrace.model[-20:]}-hook"
     told = (name, f"http://{RECEIVERS}:9/x", "--secret-file", str(key), "--model", headrace.model)
-    made = headrace(group, "put-webhook", *told)["webhook"]
+    made = headrace(*put, *told)["webhook"]
     assert made["secret"] == ""
-    listed = [one for one in headrace(group, "webhooks")["webhooks"] if one["name"] == made["name"]]
+    listed = [one for one in headrace(*listing)["webhooks"] if one["name"] == made["name"]]
     assert [one["model"] for one in listed] == [headrace.model]
-    assert headrace.model in headrace.run(group, "webhooks").output
-    headrace(group, "delete-webhook", name)
-    assert made["name"] not in [one["name"] for one in headrace(group, "webhooks")["webhooks"]]
+    assert headrace.model in headrace.run(*listing).output
+    headrace(*delete, name)
+    assert made["name"] not in [one["name"] for one in headrace(*listing)["webhooks"]]
 
 
 def test_scopes_tell_who_asks_who_agrees_and_who_sets_the_rule(headrace: Headrace, served: Served):
