@@ -28,23 +28,23 @@ _OTHERS = "not soak and not compose and not recipes"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A command. beside: another that runs meanwhile, on the core that waits. ends: its failure ends the run, for what
-    comes after could only say the same less clearly."""
+    """A command. again: asks what failed once more, with nothing beside it, and names it. beside: another that runs
+    meanwhile, on the core that waits. ends: its failure ends the run, for what comes after could only say the same less
+    clearly."""
 
     name: str
     command: tuple[str, ...]
+    again: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     ends: bool = True
 
 
-def pytest(name: str, *arguments: str, workers: str | None = None) -> tuple[str, ...]:
-    """Return the command of a part's tests, which leaves its durations in `RESULTS/NAME.xml`."""
-    return (
-        str(_BIN / "pytest"),
-        *("-p", "tests.durations.recorder", f"--junitxml={RESULTS / name}.xml", "--durations=15", "--durations-min=5"),
-        *("-n", workers or os.environ.get("TEST_WORKERS") or "2", "--dist", "worksteal", "-q"),
-        *arguments,
-    )
+def pytest_part(name: str, *arguments: str, workers: str = "", beside: tuple[str, ...] = (), ends: bool = True) -> Part:
+    """Return a part that runs tests, and leaves their durations in `RESULTS/NAME.xml`."""
+    asked = (str(_BIN / "pytest"), "-q", "-o", f"cache_dir={RESULTS / 'cache' / name}", *arguments)
+    kept = ("-p", "tests.durations.recorder", f"--junitxml={RESULTS / name}.xml", "--durations=15", "--durations-min=5")
+    shared = ("-n", workers or os.environ.get("TEST_WORKERS") or _WORKERS, "--dist", "worksteal")
+    return Part(name, (*asked, *kept, *shared), (*asked, "-n", "0", *_AGAIN), beside, ends)
 
 
 def _make(target: str) -> tuple[str, ...]:
@@ -55,26 +55,22 @@ def parts() -> dict[str, tuple[Part, ...]]:
     """Return the parts of each command, in order."""
     test = (
         Part("lint", _make("lint")),
-        Part(
-            "unit",
-            pytest("unit", "-m", f"not real and not long and not faults and {_OTHERS}", *_UNIT),
-            beside=_make("types"),
-        ),
-        Part(
-            "integration",
-            pytest("integration", "-m", f"not in_memory and not long and not faults and {_OTHERS}", *_INTEGRATION),
-        ),
-        Part("e2e", pytest("e2e", "tests/e2e")),
+        pytest_part("unit", "-m", f"not real and not long and not faults and {_OTHERS}", *_UNIT, beside=_make("types")),
+        pytest_part("integration", "-m", f"not in_memory and not long and not faults and {_OTHERS}", *_INTEGRATION),
+        pytest_part("e2e", "tests/e2e"),
     )
     more = (
-        Part("faults", pytest("faults", "-m", f"faults and not long and {_OTHERS}", "tests"), ends=False),
-        Part("long", pytest("long", "-m", f"long and {_OTHERS}", "tests"), ends=False),
-        Part("statistics", pytest("statistics", "-m", _OTHERS, "tests/statistics"), ends=False),
-        Part("recipes", pytest("recipes", "-m", "recipes", *_RECIPE, workers="0"), ends=False),
+        pytest_part("faults", "-m", f"faults and not long and {_OTHERS}", "tests", ends=False),
+        pytest_part("long", "-m", f"long and {_OTHERS}", "tests", ends=False),
+        pytest_part("statistics", "-m", _OTHERS, "tests/statistics", ends=False),
+        pytest_part("recipes", "-m", "recipes", *_RECIPE, workers="0", ends=False),
     )
     return {"test": test, "all": test + more}
 
 
+_WORKERS = "2"
+# What fails in many places at once has failed: it is not asked one by one.
+_AGAIN = ("--last-failed", "--last-failed-no-failures", "none", "--maxfail", "3", "-rA", "--tb=short")
 _UNIT = ("tests/unit", "tests/contract")
 _INTEGRATION = ("tests/integration", "tests/contract")
 # The smallest recipe: a framework of some 40 MB.
@@ -133,7 +129,12 @@ def _run(part: Part) -> bool:
             if part.beside
             else None
         )
-        failed = subprocess.call(part.command) != 0
+        # 1: tests failed. Anything else (nothing was collected, an interrupt) is no luck of a test's.
+        failed = (code := subprocess.call(part.command)) != 0
+        if code == 1 and part.again:
+            sys.stdout.write("what failed is asked once more, with nothing beside it:\n")
+            sys.stdout.flush()
+            failed = subprocess.call(part.again) != 0
         if beside is not None:
             failed = beside.wait() != 0 or failed
             output.seek(0)
