@@ -8,7 +8,6 @@ from headrace_router.control.decisions.preview import preview
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.routes import Route, Serves, Variant
 from headrace_router.control.decisions.states import Kind, Outcome, RouteState, Step, Writer
-from headrace_router.control.decisions.unpromoted import REASON
 from headrace_router.control.storage.documents import state_from_document, state_to_document
 from headrace_router.rules import Condition, Operator, Rule
 from headrace_servicekit.errors import PreconditionFailed
@@ -47,7 +46,7 @@ def refused(state: RouteState, wanted: Route, read_etag: str = "", writer: Write
     """Return the refusal of a write."""
     with pytest.raises(PreconditionFailed) as failed:
         served(state, wanted, read_etag, writer)
-    assert failed.value.reason == REASON
+    assert failed.value.reason == "UNPROMOTED_SHARE_EXCEEDED"
     return failed.value
 
 

@@ -15,7 +15,6 @@ from headrace_router.control.decisions.resolve import Registered, Resolution, Re
 from headrace_router.control.decisions.routes import Route
 from headrace_router.control.decisions.states import RouteState
 
-REASON = "UNPROMOTED_SHARE_EXCEEDED"
 _ROLLOUTS = "rollouts/"
 # Shares are floating-point numbers: one is as large as another one that differs by less.
 _EQUAL = 1e-9
@@ -75,7 +74,7 @@ def check(state: RouteState, route: Route, variants: Sequence[ResolvedVariant], 
     raise PreconditionFailed(
         f"{found}: promote the version, start a rollout of it, or have the bound raised where the model's gates or "
         "approvals are set",
-        reason=REASON,
+        reason="UNPROMOTED_SHARE_EXCEEDED",
         violations=[
             FieldViolation(f"route.variants[{position}].weight", f"version '{one.version}' is not promoted")
             for position, one in found.growing.items()
