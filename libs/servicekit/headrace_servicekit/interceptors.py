@@ -36,6 +36,7 @@ from headrace_servicekit.fair_share import FairShare, Pool
 from headrace_servicekit.headers import expiry, trailers, who
 from headrace_servicekit.identity import NOBODY, Identity, act_as, unidentified
 from headrace_servicekit.metrics import RpcMetrics
+from headrace_servicekit.ranges import check as check_ranges
 from headrace_servicekit.statuses import abort, code_of, typed_error
 
 if TYPE_CHECKING:
@@ -175,15 +176,17 @@ class _Interception:
             self._account(context, call, caller, code, time.monotonic() - started, span)
 
     def deserialize(self, data: bytes) -> Any:
-        """Parse one message; a malformed one is the caller's fault."""
+        """Parse one message, and look at its numbers; what is wrong with it is the caller's fault."""
         if self._parse is None:
             return data
         try:
-            return self._parse(data)
+            request = self._parse(data)
         except DecodeError:
             raise InvalidArgument(
                 f"the request is not a valid message of {self._method}", reason="MALFORMED_MESSAGE"
             ) from None
+        check_ranges(request)
+        return request
 
     async def _answer(self, data: bytes, context: Any, caller: Identity) -> bytes:
         request = self.deserialize(data)

@@ -8,8 +8,9 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, duration_pb2, message_factory, timestamp_pb2
 from headrace.access.v1 import access_pb2
+from headrace.validation.v1 import validation_pb2
 
 SERVICE = "headrace.toy.v1.ToyService"
 KINDS = ("Answer", "Collect", "Expand", "Converse")
@@ -20,12 +21,18 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
         name="headrace/toy/v1/toy.proto",
         package="headrace.toy.v1",
         syntax="proto3",
-        dependency=["headrace/access/v1/access.proto"],
+        dependency=[
+            "headrace/access/v1/access.proto",
+            "headrace/validation/v1/validation.proto",
+            duration_pb2.DESCRIPTOR.name,
+            timestamp_pb2.DESCRIPTOR.name,
+        ],
     )
     note = file.message_type.add(name="Note")
     for number, name in enumerate(("model", "text"), start=1):
         note.field.add(name=name, number=number, type=9, label=1)
     note.field.add(name="inner", number=3, type=11, label=1, type_name=".headrace.toy.v1.Note")
+    _add_numbers(note)
     service = file.service.add(name="ToyService")
     for name, client_streaming, server_streaming in (
         ("Answer", False, False),
@@ -47,6 +54,32 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
         option.internal = name == "Within"
         option.model_field = {"Nested": "inner.model", "Within": ""}.get(name, "model")
     return file
+
+
+def _add_numbers(note: descriptor_pb2.DescriptorProto) -> None:
+    """Add fields of every kind that a range is about."""
+    entry = note.nested_type.add(name="SharesEntry")
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, type=9, label=1)
+    entry.field.add(name="value", number=2, type=1, label=1)
+    note.oneof_decl.add(name="_level")
+    many, duration, time = 3, ".google.protobuf.Duration", ".google.protobuf.Timestamp"
+    bounded = [
+        note.field.add(name="count", number=4, type=5, label=1),
+        note.field.add(name="level", number=5, type=1, label=1, proto3_optional=True, oneof_index=0),
+        note.field.add(name="sizes", number=6, type=3, label=many),
+        note.field.add(name="pause", number=7, type=11, label=1, type_name=duration),
+        note.field.add(name="shares", number=8, type=11, label=many, type_name=".headrace.toy.v1.Note.SharesEntry"),
+    ]
+    for field in bounded:
+        extensions: Any = field.options.Extensions
+        extensions[validation_pb2.range].minimum = 1
+        extensions[validation_pb2.range].maximum = 10
+    note.field.add(name="ratio", number=9, type=2, label=1)
+    note.field.add(name="anything", number=10, type=3, label=1)
+    note.field.add(name="wait", number=11, type=11, label=1, type_name=duration)
+    note.field.add(name="since", number=12, type=11, label=many, type_name=time)
+    note.field.add(name="notes", number=13, type=11, label=many, type_name=".headrace.toy.v1.Note")
 
 
 def _register() -> None:

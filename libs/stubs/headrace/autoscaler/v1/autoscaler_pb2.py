@@ -27,15 +27,20 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_access__pb2
 from headrace.autoscaler.v1 import policy_pb2 as headrace_dot_autoscaler_dot_v1_dot_policy__pb2
+from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'headrace/autoscaler/v1/autoscaler.proto\x12\x16headrace.autoscaler.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a#headrace/autoscaler/v1/policy.proto\"I\n\x10PutPolicyRequest\x12\x35\n\x06policy\x18\x01 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\"J\n\x11PutPolicyResponse\x12\x35\n\x06policy\x18\x01 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\"L\n\x13\x44ryRunPolicyRequest\x12\x35\n\x06policy\x18\x01 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\"\x81\x01\n\x14\x44ryRunPolicyResponse\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32 .headrace.autoscaler.v1.Decision\x12\x35\n\x06policy\x18\x02 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\" \n\x10GetPolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x11GetPolicyResponse\x12\x35\n\x06policy\x18\x01 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\"1\n\x13\x44\x65letePolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x16\n\x14\x44\x65letePolicyResponse\"0\n\x10PausePoolRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"?\n\x11PausePoolResponse\x12*\n\x04pool\x18\x01 \x01(\x0b\x32\x1c.headrace.autoscaler.v1.Pool\"!\n\x11ResumePoolRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x12ResumePoolResponse\x12*\n\x04pool\x18\x01 \x01(\x0b\x32\x1c.headrace.autoscaler.v1.Pool\"9\n\x10ListPoolsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x11ListPoolsResponse\x12+\n\x05pools\x18\x01 \x03(\x0b\x32\x1c.headrace.autoscaler.v1.Pool\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\" \n\x10WatchPoolRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"?\n\x11WatchPoolResponse\x12*\n\x04pool\x18\x01 \x01(\x0b\x32\x1c.headrace.autoscaler.v1.Pool\"\xc1\x01\n\x14ListDecisionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0conly_changes\x18\x04 \x01(\x08\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x15ListDecisionsResponse\x12\x33\n\tdecisions\x18\x01 \x03(\x0b\x32 .headrace.autoscaler.v1.Decision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16\x45xplainDecisionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x84\x01\n\x17\x45xplainDecisionResponse\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32 .headrace.autoscaler.v1.Decision\x12\x35\n\x06policy\x18\x02 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\"\xb2\x01\n\rReplayRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x06policy\x18\x04 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\"\x86\x01\n\x0eReplayResponse\x12\x32\n\x08recorded\x18\x01 \x01(\x0b\x32 .headrace.autoscaler.v1.Decision\x12\x32\n\x08replayed\x18\x02 \x01(\x0b\x32 .headrace.autoscaler.v1.Decision\x12\x0c\n\x04same\x18\x03 \x01(\x08\"\xe7\x02\n\x04Pool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x37\n\x08replicas\x18\x02 \x01(\x0b\x32%.headrace.autoscaler.v1.ReplicaCounts\x12\x18\n\x10\x64\x65sired_replicas\x18\x03 \x01(\x05\x12\x1d\n\x15\x61\x63knowledged_replicas\x18\x04 \x01(\x05\x12\x10\n\x08\x61\x63tuator\x18\x05 \x01(\t\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x14\n\x0cpause_reason\x18\x07 \x01(\t\x12.\n\npause_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08problems\x18\t \x03(\t\x12\x32\n\x08\x64\x65\x63ision\x18\n \x01(\x0b\x32 .headrace.autoscaler.v1.Decision\x12\x31\n\x0estart_duration\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\"Q\n\rReplicaCounts\x12\r\n\x05ready\x18\x01 \x01(\x05\x12\x0f\n\x07loading\x18\x02 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x05\x12\x10\n\x08\x64raining\x18\x04 \x01(\x05\"\xb7\x03\n\x08\x44\x65\x63ision\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x64\x65sired_replicas\x18\x03 \x01(\x05\x12\x19\n\x11previous_replicas\x18\x04 \x01(\x05\x12\x0c\n\x04rule\x18\x05 \x01(\t\x12-\n\x06\x63lamps\x18\x06 \x03(\x0b\x32\x1d.headrace.autoscaler.v1.Clamp\x12\x11\n\tsentences\x18\x07 \x03(\t\x12\x37\n\x08replicas\x18\x08 \x01(\x0b\x32%.headrace.autoscaler.v1.ReplicaCounts\x12/\n\x07signals\x18\t \x03(\x0b\x32\x1e.headrace.autoscaler.v1.Signal\x12\x17\n\x0fpolicy_revision\x18\n \x01(\x03\x12\x30\n\x07outcome\x18\x0b \x01(\x0b\x32\x1f.headrace.autoscaler.v1.Outcome\x12\x32\n\x06models\x18\x0c \x03(\x0b\x32\".headrace.autoscaler.v1.ModelShare\"4\n\x05\x43lamp\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x05\"m\n\x06Signal\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\x05value\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12&\n\x03\x61ge\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07problem\x18\x04 \x01(\tB\x08\n\x06_value\"*\n\nModelShare\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\"\xb0\x02\n\x07Outcome\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.headrace.autoscaler.v1.Outcome.State\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xad\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13STATE_NOTHING_TO_DO\x10\x01\x12\x13\n\x0fSTATE_NOT_ACTED\x10\x02\x12\x0f\n\x0bSTATE_ASKED\x10\x03\x12\x16\n\x12STATE_ACKNOWLEDGED\x10\x04\x12\x0e\n\nSTATE_DONE\x10\x05\x12\x10\n\x0cSTATE_FAILED\x10\x06\x12\x14\n\x10STATE_SUPERSEDED\x10\x07\" \n\x10\x41waitPoolRequest\x12\x0c\n\x04pool\x18\x01 \x01(\t\"V\n\x11\x41waitPoolResponse\x12\x0e\n\x06starts\x18\x01 \x01(\x08\x12\x31\n\x0estart_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration2\xc0\x0e\n\x11\x41utoscalerService\x12\xa8\x01\n\tPutPolicy\x12(.headrace.autoscaler.v1.PutPolicyRequest\x1a).headrace.autoscaler.v1.PutPolicyResponse\"F\xca\xc1\x18\x12\n\x10\x61utoscaler.write\x82\xd3\xe4\x93\x02*\x1a /v1/{policy.name=pools/*/policy}:\x06policy\x12\xb7\x01\n\x0c\x44ryRunPolicy\x12+.headrace.autoscaler.v1.DryRunPolicyRequest\x1a,.headrace.autoscaler.v1.DryRunPolicyResponse\"L\xca\xc1\x18\x11\n\x0f\x61utoscaler.read\x82\xd3\xe4\x93\x02\x31\"\'/v1/{policy.name=pools/*/policy}:dryRun:\x06policy\x12\x98\x01\n\tGetPolicy\x12(.headrace.autoscaler.v1.GetPolicyRequest\x1a).headrace.autoscaler.v1.GetPolicyResponse\"6\xca\xc1\x18\x11\n\x0f\x61utoscaler.read\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/{name=pools/*/policy}\x12\xa2\x01\n\x0c\x44\x65letePolicy\x12+.headrace.autoscaler.v1.DeletePolicyRequest\x1a,.headrace.autoscaler.v1.DeletePolicyResponse\"7\xca\xc1\x18\x12\n\x10\x61utoscaler.write\x82\xd3\xe4\x93\x02\x1b*\x19/v1/{name=pools/*/policy}\x12\x9b\x01\n\tPausePool\x12(.headrace.autoscaler.v1.PausePoolRequest\x1a).headrace.autoscaler.v1.PausePoolResponse\"9\xca\xc1\x18\x12\n\x10\x61utoscaler.write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=pools/*}:pause:\x01*\x12\x9f\x01\n\nResumePool\x12).headrace.autoscaler.v1.ResumePoolRequest\x1a*.headrace.autoscaler.v1.ResumePoolResponse\":\xca\xc1\x18\x12\n\x10\x61utoscaler.write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=pools/*}:resume:\x01*\x12h\n\tAwaitPool\x12(.headrace.autoscaler.v1.AwaitPoolRequest\x1a).headrace.autoscaler.v1.AwaitPoolResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12\x88\x01\n\tListPools\x12(.headrace.autoscaler.v1.ListPoolsRequest\x1a).headrace.autoscaler.v1.ListPoolsResponse\"&\xca\xc1\x18\x11\n\x0f\x61utoscaler.read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/pools\x12y\n\tWatchPool\x12(.headrace.autoscaler.v1.WatchPoolRequest\x1a).headrace.autoscaler.v1.WatchPoolResponse\"\x15\xca\xc1\x18\x11\n\x0f\x61utoscaler.read0\x01\x12\xa9\x01\n\rListDecisions\x12,.headrace.autoscaler.v1.ListDecisionsRequest\x1a-.headrace.autoscaler.v1.ListDecisionsResponse\";\xca\xc1\x18\x11\n\x0f\x61utoscaler.read\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{parent=pools/*}/decisions\x12\xb7\x01\n\x0f\x45xplainDecision\x12..headrace.autoscaler.v1.ExplainDecisionRequest\x1a/.headrace.autoscaler.v1.ExplainDecisionResponse\"C\xca\xc1\x18\x11\n\x0f\x61utoscaler.read\x82\xd3\xe4\x93\x02(\x12&/v1/{name=pools/*/decisions/*}:explain\x12p\n\x06Replay\x12%.headrace.autoscaler.v1.ReplayRequest\x1a&.headrace.autoscaler.v1.ReplayResponse\"\x15\xca\xc1\x18\x11\n\x0f\x61utoscaler.read0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'headrace/autoscaler/v1/autoscaler.proto\x12\x16headrace.autoscaler.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a#headrace/autoscaler/v1/policy.proto\x1a\'headrace/validation/v1/validation.proto\"I\n\x10PutPolicyRequest\x12\x35\n\x06policy\x18\x01 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\"J\n\x11PutPolicyResponse\x12\x35\n\x06policy\x18\x01 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\"L\n\x13\x44ryRunPolicyRequest\x12\x35\n\x06policy\x18\x01 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\"\x81\x01\n\x14\x44ryRunPolicyResponse\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32 .headrace.autoscaler.v1.Decision\x12\x35\n\x06policy\x18\x02 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\" \n\x10GetPolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x11GetPolicyResponse\x12\x35\n\x06policy\x18\x01 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\"1\n\x13\x44\x65letePolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x16\n\x14\x44\x65letePolicyResponse\"0\n\x10PausePoolRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"?\n\x11PausePoolResponse\x12*\n\x04pool\x18\x01 \x01(\x0b\x32\x1c.headrace.autoscaler.v1.Pool\"!\n\x11ResumePoolRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x12ResumePoolResponse\x12*\n\x04pool\x18\x01 \x01(\x0b\x32\x1c.headrace.autoscaler.v1.Pool\"H\n\x10ListPoolsRequest\x12 \n\tpage_size\x18\x01 \x01(\x05\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x11ListPoolsResponse\x12+\n\x05pools\x18\x01 \x03(\x0b\x32\x1c.headrace.autoscaler.v1.Pool\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\" \n\x10WatchPoolRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"?\n\x11WatchPoolResponse\x12*\n\x04pool\x18\x01 \x01(\x0b\x32\x1c.headrace.autoscaler.v1.Pool\"\xd0\x01\n\x14ListDecisionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12 \n\tpage_size\x18\x02 \x01(\x05\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0conly_changes\x18\x04 \x01(\x08\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x15ListDecisionsResponse\x12\x33\n\tdecisions\x18\x01 \x03(\x0b\x32 .headrace.autoscaler.v1.Decision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16\x45xplainDecisionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x84\x01\n\x17\x45xplainDecisionResponse\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32 .headrace.autoscaler.v1.Decision\x12\x35\n\x06policy\x18\x02 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\"\xb2\x01\n\rReplayRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x06policy\x18\x04 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\"\x86\x01\n\x0eReplayResponse\x12\x32\n\x08recorded\x18\x01 \x01(\x0b\x32 .headrace.autoscaler.v1.Decision\x12\x32\n\x08replayed\x18\x02 \x01(\x0b\x32 .headrace.autoscaler.v1.Decision\x12\x0c\n\x04same\x18\x03 \x01(\x08\"\xe7\x02\n\x04Pool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x37\n\x08replicas\x18\x02 \x01(\x0b\x32%.headrace.autoscaler.v1.ReplicaCounts\x12\x18\n\x10\x64\x65sired_replicas\x18\x03 \x01(\x05\x12\x1d\n\x15\x61\x63knowledged_replicas\x18\x04 \x01(\x05\x12\x10\n\x08\x61\x63tuator\x18\x05 \x01(\t\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x14\n\x0cpause_reason\x18\x07 \x01(\t\x12.\n\npause_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08problems\x18\t \x03(\t\x12\x32\n\x08\x64\x65\x63ision\x18\n \x01(\x0b\x32 .headrace.autoscaler.v1.Decision\x12\x31\n\x0estart_duration\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\"Q\n\rReplicaCounts\x12\r\n\x05ready\x18\x01 \x01(\x05\x12\x0f\n\x07loading\x18\x02 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x05\x12\x10\n\x08\x64raining\x18\x04 \x01(\x05\"\xb7\x03\n\x08\x44\x65\x63ision\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x64\x65sired_replicas\x18\x03 \x01(\x05\x12\x19\n\x11previous_replicas\x18\x04 \x01(\x05\x12\x0c\n\x04rule\x18\x05 \x01(\t\x12-\n\x06\x63lamps\x18\x06 \x03(\x0b\x32\x1d.headrace.autoscaler.v1.Clamp\x12\x11\n\tsentences\x18\x07 \x03(\t\x12\x37\n\x08replicas\x18\x08 \x01(\x0b\x32%.headrace.autoscaler.v1.ReplicaCounts\x12/\n\x07signals\x18\t \x03(\x0b\x32\x1e.headrace.autoscaler.v1.Signal\x12\x17\n\x0fpolicy_revision\x18\n \x01(\x03\x12\x30\n\x07outcome\x18\x0b \x01(\x0b\x32\x1f.headrace.autoscaler.v1.Outcome\x12\x32\n\x06models\x18\x0c \x03(\x0b\x32\".headrace.autoscaler.v1.ModelShare\"4\n\x05\x43lamp\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x05\"m\n\x06Signal\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\x05value\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12&\n\x03\x61ge\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07problem\x18\x04 \x01(\tB\x08\n\x06_value\"*\n\nModelShare\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\"\xb0\x02\n\x07Outcome\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.headrace.autoscaler.v1.Outcome.State\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xad\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13STATE_NOTHING_TO_DO\x10\x01\x12\x13\n\x0fSTATE_NOT_ACTED\x10\x02\x12\x0f\n\x0bSTATE_ASKED\x10\x03\x12\x16\n\x12STATE_ACKNOWLEDGED\x10\x04\x12\x0e\n\nSTATE_DONE\x10\x05\x12\x10\n\x0cSTATE_FAILED\x10\x06\x12\x14\n\x10STATE_SUPERSEDED\x10\x07\" \n\x10\x41waitPoolRequest\x12\x0c\n\x04pool\x18\x01 \x01(\t\"V\n\x11\x41waitPoolResponse\x12\x0e\n\x06starts\x18\x01 \x01(\x08\x12\x31\n\x0estart_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration2\xc0\x0e\n\x11\x41utoscalerService\x12\xa8\x01\n\tPutPolicy\x12(.headrace.autoscaler.v1.PutPolicyRequest\x1a).headrace.autoscaler.v1.PutPolicyResponse\"F\xca\xc1\x18\x12\n\x10\x61utoscaler.write\x82\xd3\xe4\x93\x02*\x1a /v1/{policy.name=pools/*/policy}:\x06policy\x12\xb7\x01\n\x0c\x44ryRunPolicy\x12+.headrace.autoscaler.v1.DryRunPolicyRequest\x1a,.headrace.autoscaler.v1.DryRunPolicyResponse\"L\xca\xc1\x18\x11\n\x0f\x61utoscaler.read\x82\xd3\xe4\x93\x02\x31\"\'/v1/{policy.name=pools/*/policy}:dryRun:\x06policy\x12\x98\x01\n\tGetPolicy\x12(.headrace.autoscaler.v1.GetPolicyRequest\x1a).headrace.autoscaler.v1.GetPolicyResponse\"6\xca\xc1\x18\x11\n\x0f\x61utoscaler.read\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/{name=pools/*/policy}\x12\xa2\x01\n\x0c\x44\x65letePolicy\x12+.headrace.autoscaler.v1.DeletePolicyRequest\x1a,.headrace.autoscaler.v1.DeletePolicyResponse\"7\xca\xc1\x18\x12\n\x10\x61utoscaler.write\x82\xd3\xe4\x93\x02\x1b*\x19/v1/{name=pools/*/policy}\x12\x9b\x01\n\tPausePool\x12(.headrace.autoscaler.v1.PausePoolRequest\x1a).headrace.autoscaler.v1.PausePoolResponse\"9\xca\xc1\x18\x12\n\x10\x61utoscaler.write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=pools/*}:pause:\x01*\x12\x9f\x01\n\nResumePool\x12).headrace.autoscaler.v1.ResumePoolRequest\x1a*.headrace.autoscaler.v1.ResumePoolResponse\":\xca\xc1\x18\x12\n\x10\x61utoscaler.write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=pools/*}:resume:\x01*\x12h\n\tAwaitPool\x12(.headrace.autoscaler.v1.AwaitPoolRequest\x1a).headrace.autoscaler.v1.AwaitPoolResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12\x88\x01\n\tListPools\x12(.headrace.autoscaler.v1.ListPoolsRequest\x1a).headrace.autoscaler.v1.ListPoolsResponse\"&\xca\xc1\x18\x11\n\x0f\x61utoscaler.read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/pools\x12y\n\tWatchPool\x12(.headrace.autoscaler.v1.WatchPoolRequest\x1a).headrace.autoscaler.v1.WatchPoolResponse\"\x15\xca\xc1\x18\x11\n\x0f\x61utoscaler.read0\x01\x12\xa9\x01\n\rListDecisions\x12,.headrace.autoscaler.v1.ListDecisionsRequest\x1a-.headrace.autoscaler.v1.ListDecisionsResponse\";\xca\xc1\x18\x11\n\x0f\x61utoscaler.read\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{parent=pools/*}/decisions\x12\xb7\x01\n\x0f\x45xplainDecision\x12..headrace.autoscaler.v1.ExplainDecisionRequest\x1a/.headrace.autoscaler.v1.ExplainDecisionResponse\"C\xca\xc1\x18\x11\n\x0f\x61utoscaler.read\x82\xd3\xe4\x93\x02(\x12&/v1/{name=pools/*/decisions/*}:explain\x12p\n\x06Replay\x12%.headrace.autoscaler.v1.ReplayRequest\x1a&.headrace.autoscaler.v1.ReplayResponse\"\x15\xca\xc1\x18\x11\n\x0f\x61utoscaler.read0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.autoscaler.v1.autoscaler_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LISTPOOLSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTPOOLSREQUEST'].fields_by_name['page_size']._serialized_options = b'\322\301\030\t\t\000\000\000\000\000\000\000\000'
+  _globals['_LISTDECISIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTDECISIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\322\301\030\t\t\000\000\000\000\000\000\000\000'
   _globals['_AUTOSCALERSERVICE'].methods_by_name['PutPolicy']._loaded_options = None
   _globals['_AUTOSCALERSERVICE'].methods_by_name['PutPolicy']._serialized_options = b'\312\301\030\022\n\020autoscaler.write\202\323\344\223\002*\032 /v1/{policy.name=pools/*/policy}:\006policy'
   _globals['_AUTOSCALERSERVICE'].methods_by_name['DryRunPolicy']._loaded_options = None
@@ -60,70 +65,70 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTOSCALERSERVICE'].methods_by_name['ExplainDecision']._serialized_options = b'\312\301\030\021\n\017autoscaler.read\202\323\344\223\002(\022&/v1/{name=pools/*/decisions/*}:explain'
   _globals['_AUTOSCALERSERVICE'].methods_by_name['Replay']._loaded_options = None
   _globals['_AUTOSCALERSERVICE'].methods_by_name['Replay']._serialized_options = b'\312\301\030\021\n\017autoscaler.read'
-  _globals['_PUTPOLICYREQUEST']._serialized_start=232
-  _globals['_PUTPOLICYREQUEST']._serialized_end=305
-  _globals['_PUTPOLICYRESPONSE']._serialized_start=307
-  _globals['_PUTPOLICYRESPONSE']._serialized_end=381
-  _globals['_DRYRUNPOLICYREQUEST']._serialized_start=383
-  _globals['_DRYRUNPOLICYREQUEST']._serialized_end=459
-  _globals['_DRYRUNPOLICYRESPONSE']._serialized_start=462
-  _globals['_DRYRUNPOLICYRESPONSE']._serialized_end=591
-  _globals['_GETPOLICYREQUEST']._serialized_start=593
-  _globals['_GETPOLICYREQUEST']._serialized_end=625
-  _globals['_GETPOLICYRESPONSE']._serialized_start=627
-  _globals['_GETPOLICYRESPONSE']._serialized_end=701
-  _globals['_DELETEPOLICYREQUEST']._serialized_start=703
-  _globals['_DELETEPOLICYREQUEST']._serialized_end=752
-  _globals['_DELETEPOLICYRESPONSE']._serialized_start=754
-  _globals['_DELETEPOLICYRESPONSE']._serialized_end=776
-  _globals['_PAUSEPOOLREQUEST']._serialized_start=778
-  _globals['_PAUSEPOOLREQUEST']._serialized_end=826
-  _globals['_PAUSEPOOLRESPONSE']._serialized_start=828
-  _globals['_PAUSEPOOLRESPONSE']._serialized_end=891
-  _globals['_RESUMEPOOLREQUEST']._serialized_start=893
-  _globals['_RESUMEPOOLREQUEST']._serialized_end=926
-  _globals['_RESUMEPOOLRESPONSE']._serialized_start=928
-  _globals['_RESUMEPOOLRESPONSE']._serialized_end=992
-  _globals['_LISTPOOLSREQUEST']._serialized_start=994
-  _globals['_LISTPOOLSREQUEST']._serialized_end=1051
-  _globals['_LISTPOOLSRESPONSE']._serialized_start=1053
-  _globals['_LISTPOOLSRESPONSE']._serialized_end=1142
-  _globals['_WATCHPOOLREQUEST']._serialized_start=1144
-  _globals['_WATCHPOOLREQUEST']._serialized_end=1176
-  _globals['_WATCHPOOLRESPONSE']._serialized_start=1178
-  _globals['_WATCHPOOLRESPONSE']._serialized_end=1241
-  _globals['_LISTDECISIONSREQUEST']._serialized_start=1244
-  _globals['_LISTDECISIONSREQUEST']._serialized_end=1437
-  _globals['_LISTDECISIONSRESPONSE']._serialized_start=1439
-  _globals['_LISTDECISIONSRESPONSE']._serialized_end=1540
-  _globals['_EXPLAINDECISIONREQUEST']._serialized_start=1542
-  _globals['_EXPLAINDECISIONREQUEST']._serialized_end=1580
-  _globals['_EXPLAINDECISIONRESPONSE']._serialized_start=1583
-  _globals['_EXPLAINDECISIONRESPONSE']._serialized_end=1715
-  _globals['_REPLAYREQUEST']._serialized_start=1718
-  _globals['_REPLAYREQUEST']._serialized_end=1896
-  _globals['_REPLAYRESPONSE']._serialized_start=1899
-  _globals['_REPLAYRESPONSE']._serialized_end=2033
-  _globals['_POOL']._serialized_start=2036
-  _globals['_POOL']._serialized_end=2395
-  _globals['_REPLICACOUNTS']._serialized_start=2397
-  _globals['_REPLICACOUNTS']._serialized_end=2478
-  _globals['_DECISION']._serialized_start=2481
-  _globals['_DECISION']._serialized_end=2920
-  _globals['_CLAMP']._serialized_start=2922
-  _globals['_CLAMP']._serialized_end=2974
-  _globals['_SIGNAL']._serialized_start=2976
-  _globals['_SIGNAL']._serialized_end=3085
-  _globals['_MODELSHARE']._serialized_start=3087
-  _globals['_MODELSHARE']._serialized_end=3129
-  _globals['_OUTCOME']._serialized_start=3132
-  _globals['_OUTCOME']._serialized_end=3436
-  _globals['_OUTCOME_STATE']._serialized_start=3263
-  _globals['_OUTCOME_STATE']._serialized_end=3436
-  _globals['_AWAITPOOLREQUEST']._serialized_start=3438
-  _globals['_AWAITPOOLREQUEST']._serialized_end=3470
-  _globals['_AWAITPOOLRESPONSE']._serialized_start=3472
-  _globals['_AWAITPOOLRESPONSE']._serialized_end=3558
-  _globals['_AUTOSCALERSERVICE']._serialized_start=3561
-  _globals['_AUTOSCALERSERVICE']._serialized_end=5417
+  _globals['_PUTPOLICYREQUEST']._serialized_start=273
+  _globals['_PUTPOLICYREQUEST']._serialized_end=346
+  _globals['_PUTPOLICYRESPONSE']._serialized_start=348
+  _globals['_PUTPOLICYRESPONSE']._serialized_end=422
+  _globals['_DRYRUNPOLICYREQUEST']._serialized_start=424
+  _globals['_DRYRUNPOLICYREQUEST']._serialized_end=500
+  _globals['_DRYRUNPOLICYRESPONSE']._serialized_start=503
+  _globals['_DRYRUNPOLICYRESPONSE']._serialized_end=632
+  _globals['_GETPOLICYREQUEST']._serialized_start=634
+  _globals['_GETPOLICYREQUEST']._serialized_end=666
+  _globals['_GETPOLICYRESPONSE']._serialized_start=668
+  _globals['_GETPOLICYRESPONSE']._serialized_end=742
+  _globals['_DELETEPOLICYREQUEST']._serialized_start=744
+  _globals['_DELETEPOLICYREQUEST']._serialized_end=793
+  _globals['_DELETEPOLICYRESPONSE']._serialized_start=795
+  _globals['_DELETEPOLICYRESPONSE']._serialized_end=817
+  _globals['_PAUSEPOOLREQUEST']._serialized_start=819
+  _globals['_PAUSEPOOLREQUEST']._serialized_end=867
+  _globals['_PAUSEPOOLRESPONSE']._serialized_start=869
+  _globals['_PAUSEPOOLRESPONSE']._serialized_end=932
+  _globals['_RESUMEPOOLREQUEST']._serialized_start=934
+  _globals['_RESUMEPOOLREQUEST']._serialized_end=967
+  _globals['_RESUMEPOOLRESPONSE']._serialized_start=969
+  _globals['_RESUMEPOOLRESPONSE']._serialized_end=1033
+  _globals['_LISTPOOLSREQUEST']._serialized_start=1035
+  _globals['_LISTPOOLSREQUEST']._serialized_end=1107
+  _globals['_LISTPOOLSRESPONSE']._serialized_start=1109
+  _globals['_LISTPOOLSRESPONSE']._serialized_end=1198
+  _globals['_WATCHPOOLREQUEST']._serialized_start=1200
+  _globals['_WATCHPOOLREQUEST']._serialized_end=1232
+  _globals['_WATCHPOOLRESPONSE']._serialized_start=1234
+  _globals['_WATCHPOOLRESPONSE']._serialized_end=1297
+  _globals['_LISTDECISIONSREQUEST']._serialized_start=1300
+  _globals['_LISTDECISIONSREQUEST']._serialized_end=1508
+  _globals['_LISTDECISIONSRESPONSE']._serialized_start=1510
+  _globals['_LISTDECISIONSRESPONSE']._serialized_end=1611
+  _globals['_EXPLAINDECISIONREQUEST']._serialized_start=1613
+  _globals['_EXPLAINDECISIONREQUEST']._serialized_end=1651
+  _globals['_EXPLAINDECISIONRESPONSE']._serialized_start=1654
+  _globals['_EXPLAINDECISIONRESPONSE']._serialized_end=1786
+  _globals['_REPLAYREQUEST']._serialized_start=1789
+  _globals['_REPLAYREQUEST']._serialized_end=1967
+  _globals['_REPLAYRESPONSE']._serialized_start=1970
+  _globals['_REPLAYRESPONSE']._serialized_end=2104
+  _globals['_POOL']._serialized_start=2107
+  _globals['_POOL']._serialized_end=2466
+  _globals['_REPLICACOUNTS']._serialized_start=2468
+  _globals['_REPLICACOUNTS']._serialized_end=2549
+  _globals['_DECISION']._serialized_start=2552
+  _globals['_DECISION']._serialized_end=2991
+  _globals['_CLAMP']._serialized_start=2993
+  _globals['_CLAMP']._serialized_end=3045
+  _globals['_SIGNAL']._serialized_start=3047
+  _globals['_SIGNAL']._serialized_end=3156
+  _globals['_MODELSHARE']._serialized_start=3158
+  _globals['_MODELSHARE']._serialized_end=3200
+  _globals['_OUTCOME']._serialized_start=3203
+  _globals['_OUTCOME']._serialized_end=3507
+  _globals['_OUTCOME_STATE']._serialized_start=3334
+  _globals['_OUTCOME_STATE']._serialized_end=3507
+  _globals['_AWAITPOOLREQUEST']._serialized_start=3509
+  _globals['_AWAITPOOLREQUEST']._serialized_end=3541
+  _globals['_AWAITPOOLRESPONSE']._serialized_start=3543
+  _globals['_AWAITPOOLRESPONSE']._serialized_end=3629
+  _globals['_AUTOSCALERSERVICE']._serialized_start=3632
+  _globals['_AUTOSCALERSERVICE']._serialized_end=5488
 # @@protoc_insertion_point(module_scope)

@@ -26,9 +26,10 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_access__pb2
 from headrace.autoscaler.v1 import policy_pb2 as headrace_dot_autoscaler_dot_v1_dot_policy__pb2
+from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%headrace/autoscaler/v1/planning.proto\x12\x16headrace.autoscaler.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a#headrace/autoscaler/v1/policy.proto\"\xfd\x07\n\x0fSimulateRequest\x12\x46\n\x07history\x18\x01 \x01(\x0b\x32\x33.headrace.autoscaler.v1.SimulateRequest.PoolHistoryH\x00\x12J\n\x07\x63ounted\x18\x02 \x01(\x0b\x32\x37.headrace.autoscaler.v1.SimulateRequest.CountedRequestsH\x00\x12N\n\tgenerated\x18\x03 \x01(\x0b\x32\x39.headrace.autoscaler.v1.SimulateRequest.GeneratedRequestsH\x00\x12\x35\n\x08policies\x18\x04 \x03(\x0b\x32#.headrace.autoscaler.v1.NamedPolicy\x12\x35\n\x07service\x18\x05 \x01(\x0b\x32$.headrace.autoscaler.v1.ServiceModel\x12\x0c\n\x04seed\x18\x06 \x01(\x03\x12\x32\n\x0fseries_interval\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x1ay\n\x0bPoolHistory\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x94\x01\n\x0f\x43ountedRequests\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\x06\x63ounts\x18\x03 \x03(\x01\x42\x02\x10\x01\x12\x10\n\x08learning\x18\x04 \x01(\x03\x1a\xba\x02\n\x11GeneratedRequests\x12N\n\x05shape\x18\x01 \x01(\x0e\x32?.headrace.autoscaler.v1.SimulateRequest.GeneratedRequests.Shape\x12\x0c\n\x04\x62\x61se\x18\x02 \x01(\x01\x12\x0c\n\x04peak\x18\x03 \x01(\x01\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x8b\x01\n\x05Shape\x12\x15\n\x11SHAPE_UNSPECIFIED\x10\x00\x12\x11\n\rSHAPE_DIURNAL\x10\x01\x12\x0e\n\nSHAPE_STEP\x10\x02\x12\x0e\n\nSHAPE_RAMP\x10\x03\x12\x0f\n\x0bSHAPE_SPIKE\x10\x04\x12\x15\n\x11SHAPE_FLASH_CROWD\x10\x05\x12\x10\n\x0cSHAPE_SURGES\x10\x06\x42\x07\n\x05trace\"l\n\x0bNamedPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\x03own\x18\x02 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicyH\x00\x12\x0f\n\x05known\x18\x03 \x01(\tH\x00\x42\x08\n\x06policy\"\x8c\x02\n\x0cServiceModel\x12\x13\n\x0breplica_rps\x18\x01 \x01(\x01\x12)\n\x06starts\x18\x02 \x03(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tobjective\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13start_failure_share\x18\x04 \x01(\x01\x12\x19\n\x11\x66\x61ilures_per_hour\x18\x05 \x01(\x01\x12\x1e\n\x16price_per_replica_hour\x18\x06 \x01(\x01\x12\x36\n\x0b\x62\x61tch_times\x18\x07 \x03(\x0b\x32!.headrace.autoscaler.v1.BatchTime\"E\n\tBatchTime\x12\x0c\n\x04rows\x18\x01 \x01(\x05\x12*\n\x07\x63ompute\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x8f\x01\n\x10SimulateResponse\x12\x34\n\x08progress\x18\x01 \x01(\x0b\x32 .headrace.autoscaler.v1.ProgressH\x00\x12:\n\x06result\x18\x02 \x01(\x0b\x32(.headrace.autoscaler.v1.SimulationResultH\x00\x42\t\n\x07message\"&\n\x08Progress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x01\x12\x0c\n\x04step\x18\x02 \x01(\t\"\xa0\x02\n\x10SimulationResult\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x10\n\x08requests\x18\x02 \x01(\x01\x12\x17\n\x0fviolating_share\x18\x03 \x01(\x01\x12\x15\n\rreplica_hours\x18\x04 \x01(\x01\x12\x0c\n\x04\x63ost\x18\x05 \x01(\x01\x12\x14\n\x0cscale_events\x18\x06 \x01(\x03\x12\x19\n\x11\x64irection_changes\x18\x07 \x01(\x03\x12\x15\n\rpeak_replicas\x18\x08 \x01(\x05\x12+\n\x08wait_p99\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x06series\x18\n \x03(\x0b\x32\'.headrace.autoscaler.v1.SimulationPoint\"\x91\x01\n\x0fSimulationPoint\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13requests_per_second\x18\x02 \x01(\x01\x12\r\n\x05ready\x18\x03 \x01(\x01\x12\x0f\n\x07\x64\x65sired\x18\x04 \x01(\x01\x12\x17\n\x0fviolating_share\x18\x05 \x01(\x01\"\xc9\x01\n\rAdviseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x07service\x18\x04 \x01(\x0b\x32$.headrace.autoscaler.v1.ServiceModel\x12\x15\n\rallowed_share\x18\x05 \x01(\x01\"\x83\x01\n\x0e\x41\x64viseResponse\x12\x34\n\x08progress\x18\x01 \x01(\x0b\x32 .headrace.autoscaler.v1.ProgressH\x00\x12\x30\n\x06\x61\x64vice\x18\x02 \x01(\x0b\x32\x1e.headrace.autoscaler.v1.AdviceH\x00\x42\t\n\x07message\"\xc1\x02\n\x06\x41\x64vice\x12:\n\tproposals\x18\x01 \x03(\x0b\x32\'.headrace.autoscaler.v1.Advice.Proposal\x12\x39\n\x07present\x18\x02 \x01(\x0b\x32(.headrace.autoscaler.v1.SimulationResult\x12\x30\n\x04idle\x18\x03 \x01(\x0b\x32\".headrace.autoscaler.v1.IdleReport\x12\x11\n\tsentences\x18\x04 \x03(\t\x1a{\n\x08Proposal\x12\x35\n\x06policy\x18\x01 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\x12\x38\n\x06result\x18\x02 \x01(\x0b\x32(.headrace.autoscaler.v1.SimulationResult\"t\n\nIdleReport\x12\x15\n\rreplica_hours\x18\x01 \x01(\x01\x12\x1a\n\x12idle_replica_hours\x18\x02 \x01(\x01\x12\x1a\n\x12suggested_replicas\x18\x03 \x01(\x05\x12\x17\n\x0fsaved_per_month\x18\x04 \x01(\x01\x32\xfb\x01\n\x0fPlanningService\x12v\n\x08Simulate\x12\'.headrace.autoscaler.v1.SimulateRequest\x1a(.headrace.autoscaler.v1.SimulateResponse\"\x15\xca\xc1\x18\x11\n\x0f\x61utoscaler.read0\x01\x12p\n\x06\x41\x64vise\x12%.headrace.autoscaler.v1.AdviseRequest\x1a&.headrace.autoscaler.v1.AdviseResponse\"\x15\xca\xc1\x18\x11\n\x0f\x61utoscaler.read0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%headrace/autoscaler/v1/planning.proto\x12\x16headrace.autoscaler.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a#headrace/autoscaler/v1/policy.proto\x1a\'headrace/validation/v1/validation.proto\"\xf3\x08\n\x0fSimulateRequest\x12\x46\n\x07history\x18\x01 \x01(\x0b\x32\x33.headrace.autoscaler.v1.SimulateRequest.PoolHistoryH\x00\x12J\n\x07\x63ounted\x18\x02 \x01(\x0b\x32\x37.headrace.autoscaler.v1.SimulateRequest.CountedRequestsH\x00\x12N\n\tgenerated\x18\x03 \x01(\x0b\x32\x39.headrace.autoscaler.v1.SimulateRequest.GeneratedRequestsH\x00\x12\x35\n\x08policies\x18\x04 \x03(\x0b\x32#.headrace.autoscaler.v1.NamedPolicy\x12\x35\n\x07service\x18\x05 \x01(\x0b\x32$.headrace.autoscaler.v1.ServiceModel\x12$\n\x04seed\x18\x06 \x01(\x03\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00@\xc3\x11\x00\x00\x00\x00\x00\x00@C\x12\x32\n\x0fseries_interval\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x1ay\n\x0bPoolHistory\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\xc2\x01\n\x0f\x43ountedRequests\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x06\x63ounts\x18\x03 \x03(\x01\x42\x18\x10\x01\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x65\xcd\xcd\x41\x12(\n\x08learning\x18\x04 \x01(\x03\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84>A\x1a\xea\x02\n\x11GeneratedRequests\x12N\n\x05shape\x18\x01 \x01(\x0e\x32?.headrace.autoscaler.v1.SimulateRequest.GeneratedRequests.Shape\x12$\n\x04\x62\x61se\x18\x02 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x65\xcd\xcd\x41\x12$\n\x04peak\x18\x03 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x65\xcd\xcd\x41\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x8b\x01\n\x05Shape\x12\x15\n\x11SHAPE_UNSPECIFIED\x10\x00\x12\x11\n\rSHAPE_DIURNAL\x10\x01\x12\x0e\n\nSHAPE_STEP\x10\x02\x12\x0e\n\nSHAPE_RAMP\x10\x03\x12\x0f\n\x0bSHAPE_SPIKE\x10\x04\x12\x15\n\x11SHAPE_FLASH_CROWD\x10\x05\x12\x10\n\x0cSHAPE_SURGES\x10\x06\x42\x07\n\x05trace\"l\n\x0bNamedPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\x03own\x18\x02 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicyH\x00\x12\x0f\n\x05known\x18\x03 \x01(\tH\x00\x42\x08\n\x06policy\"\xec\x02\n\x0cServiceModel\x12+\n\x0breplica_rps\x18\x01 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x65\xcd\xcd\x41\x12)\n\x06starts\x18\x02 \x03(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tobjective\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x13start_failure_share\x18\x04 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\xf0?\x12\x31\n\x11\x66\x61ilures_per_hour\x18\x05 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x65\xcd\xcd\x41\x12\x36\n\x16price_per_replica_hour\x18\x06 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x65\xcd\xcd\x41\x12\x36\n\x0b\x62\x61tch_times\x18\x07 \x03(\x0b\x32!.headrace.autoscaler.v1.BatchTime\"]\n\tBatchTime\x12$\n\x04rows\x18\x01 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84.A\x12*\n\x07\x63ompute\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x8f\x01\n\x10SimulateResponse\x12\x34\n\x08progress\x18\x01 \x01(\x0b\x32 .headrace.autoscaler.v1.ProgressH\x00\x12:\n\x06result\x18\x02 \x01(\x0b\x32(.headrace.autoscaler.v1.SimulationResultH\x00\x42\t\n\x07message\"&\n\x08Progress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x01\x12\x0c\n\x04step\x18\x02 \x01(\t\"\xa0\x02\n\x10SimulationResult\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x10\n\x08requests\x18\x02 \x01(\x01\x12\x17\n\x0fviolating_share\x18\x03 \x01(\x01\x12\x15\n\rreplica_hours\x18\x04 \x01(\x01\x12\x0c\n\x04\x63ost\x18\x05 \x01(\x01\x12\x14\n\x0cscale_events\x18\x06 \x01(\x03\x12\x19\n\x11\x64irection_changes\x18\x07 \x01(\x03\x12\x15\n\rpeak_replicas\x18\x08 \x01(\x05\x12+\n\x08wait_p99\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x06series\x18\n \x03(\x0b\x32\'.headrace.autoscaler.v1.SimulationPoint\"\x91\x01\n\x0fSimulationPoint\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13requests_per_second\x18\x02 \x01(\x01\x12\r\n\x05ready\x18\x03 \x01(\x01\x12\x0f\n\x07\x64\x65sired\x18\x04 \x01(\x01\x12\x17\n\x0fviolating_share\x18\x05 \x01(\x01\"\xe1\x01\n\rAdviseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x07service\x18\x04 \x01(\x0b\x32$.headrace.autoscaler.v1.ServiceModel\x12-\n\rallowed_share\x18\x05 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\xf0?\"\x83\x01\n\x0e\x41\x64viseResponse\x12\x34\n\x08progress\x18\x01 \x01(\x0b\x32 .headrace.autoscaler.v1.ProgressH\x00\x12\x30\n\x06\x61\x64vice\x18\x02 \x01(\x0b\x32\x1e.headrace.autoscaler.v1.AdviceH\x00\x42\t\n\x07message\"\xc1\x02\n\x06\x41\x64vice\x12:\n\tproposals\x18\x01 \x03(\x0b\x32\'.headrace.autoscaler.v1.Advice.Proposal\x12\x39\n\x07present\x18\x02 \x01(\x0b\x32(.headrace.autoscaler.v1.SimulationResult\x12\x30\n\x04idle\x18\x03 \x01(\x0b\x32\".headrace.autoscaler.v1.IdleReport\x12\x11\n\tsentences\x18\x04 \x03(\t\x1a{\n\x08Proposal\x12\x35\n\x06policy\x18\x01 \x01(\x0b\x32%.headrace.autoscaler.v1.ScalingPolicy\x12\x38\n\x06result\x18\x02 \x01(\x0b\x32(.headrace.autoscaler.v1.SimulationResult\"t\n\nIdleReport\x12\x15\n\rreplica_hours\x18\x01 \x01(\x01\x12\x1a\n\x12idle_replica_hours\x18\x02 \x01(\x01\x12\x1a\n\x12suggested_replicas\x18\x03 \x01(\x05\x12\x17\n\x0fsaved_per_month\x18\x04 \x01(\x01\x32\xfb\x01\n\x0fPlanningService\x12v\n\x08Simulate\x12\'.headrace.autoscaler.v1.SimulateRequest\x1a(.headrace.autoscaler.v1.SimulateResponse\"\x15\xca\xc1\x18\x11\n\x0f\x61utoscaler.read0\x01\x12p\n\x06\x41\x64vise\x12%.headrace.autoscaler.v1.AdviseRequest\x1a&.headrace.autoscaler.v1.AdviseResponse\"\x15\xca\xc1\x18\x11\n\x0f\x61utoscaler.read0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,45 +37,65 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.autoscaler.v1.plan
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SIMULATEREQUEST_COUNTEDREQUESTS'].fields_by_name['counts']._loaded_options = None
-  _globals['_SIMULATEREQUEST_COUNTEDREQUESTS'].fields_by_name['counts']._serialized_options = b'\020\001'
+  _globals['_SIMULATEREQUEST_COUNTEDREQUESTS'].fields_by_name['counts']._serialized_options = b'\020\001\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000e\315\315A'
+  _globals['_SIMULATEREQUEST_COUNTEDREQUESTS'].fields_by_name['learning']._loaded_options = None
+  _globals['_SIMULATEREQUEST_COUNTEDREQUESTS'].fields_by_name['learning']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\200\204>A'
+  _globals['_SIMULATEREQUEST_GENERATEDREQUESTS'].fields_by_name['base']._loaded_options = None
+  _globals['_SIMULATEREQUEST_GENERATEDREQUESTS'].fields_by_name['base']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000e\315\315A'
+  _globals['_SIMULATEREQUEST_GENERATEDREQUESTS'].fields_by_name['peak']._loaded_options = None
+  _globals['_SIMULATEREQUEST_GENERATEDREQUESTS'].fields_by_name['peak']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000e\315\315A'
+  _globals['_SIMULATEREQUEST'].fields_by_name['seed']._loaded_options = None
+  _globals['_SIMULATEREQUEST'].fields_by_name['seed']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000@\303\021\000\000\000\000\000\000@C'
+  _globals['_SERVICEMODEL'].fields_by_name['replica_rps']._loaded_options = None
+  _globals['_SERVICEMODEL'].fields_by_name['replica_rps']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000e\315\315A'
+  _globals['_SERVICEMODEL'].fields_by_name['start_failure_share']._loaded_options = None
+  _globals['_SERVICEMODEL'].fields_by_name['start_failure_share']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\000\000\360?'
+  _globals['_SERVICEMODEL'].fields_by_name['failures_per_hour']._loaded_options = None
+  _globals['_SERVICEMODEL'].fields_by_name['failures_per_hour']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000e\315\315A'
+  _globals['_SERVICEMODEL'].fields_by_name['price_per_replica_hour']._loaded_options = None
+  _globals['_SERVICEMODEL'].fields_by_name['price_per_replica_hour']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000e\315\315A'
+  _globals['_BATCHTIME'].fields_by_name['rows']._loaded_options = None
+  _globals['_BATCHTIME'].fields_by_name['rows']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\200\204.A'
+  _globals['_ADVISEREQUEST'].fields_by_name['allowed_share']._loaded_options = None
+  _globals['_ADVISEREQUEST'].fields_by_name['allowed_share']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\000\000\360?'
   _globals['_PLANNINGSERVICE'].methods_by_name['Simulate']._loaded_options = None
   _globals['_PLANNINGSERVICE'].methods_by_name['Simulate']._serialized_options = b'\312\301\030\021\n\017autoscaler.read'
   _globals['_PLANNINGSERVICE'].methods_by_name['Advise']._loaded_options = None
   _globals['_PLANNINGSERVICE'].methods_by_name['Advise']._serialized_options = b'\312\301\030\021\n\017autoscaler.read'
-  _globals['_SIMULATEREQUEST']._serialized_start=201
-  _globals['_SIMULATEREQUEST']._serialized_end=1222
-  _globals['_SIMULATEREQUEST_POOLHISTORY']._serialized_start=624
-  _globals['_SIMULATEREQUEST_POOLHISTORY']._serialized_end=745
-  _globals['_SIMULATEREQUEST_COUNTEDREQUESTS']._serialized_start=748
-  _globals['_SIMULATEREQUEST_COUNTEDREQUESTS']._serialized_end=896
-  _globals['_SIMULATEREQUEST_GENERATEDREQUESTS']._serialized_start=899
-  _globals['_SIMULATEREQUEST_GENERATEDREQUESTS']._serialized_end=1213
-  _globals['_SIMULATEREQUEST_GENERATEDREQUESTS_SHAPE']._serialized_start=1074
-  _globals['_SIMULATEREQUEST_GENERATEDREQUESTS_SHAPE']._serialized_end=1213
-  _globals['_NAMEDPOLICY']._serialized_start=1224
-  _globals['_NAMEDPOLICY']._serialized_end=1332
-  _globals['_SERVICEMODEL']._serialized_start=1335
-  _globals['_SERVICEMODEL']._serialized_end=1603
-  _globals['_BATCHTIME']._serialized_start=1605
-  _globals['_BATCHTIME']._serialized_end=1674
-  _globals['_SIMULATERESPONSE']._serialized_start=1677
-  _globals['_SIMULATERESPONSE']._serialized_end=1820
-  _globals['_PROGRESS']._serialized_start=1822
-  _globals['_PROGRESS']._serialized_end=1860
-  _globals['_SIMULATIONRESULT']._serialized_start=1863
-  _globals['_SIMULATIONRESULT']._serialized_end=2151
-  _globals['_SIMULATIONPOINT']._serialized_start=2154
-  _globals['_SIMULATIONPOINT']._serialized_end=2299
-  _globals['_ADVISEREQUEST']._serialized_start=2302
-  _globals['_ADVISEREQUEST']._serialized_end=2503
-  _globals['_ADVISERESPONSE']._serialized_start=2506
-  _globals['_ADVISERESPONSE']._serialized_end=2637
-  _globals['_ADVICE']._serialized_start=2640
-  _globals['_ADVICE']._serialized_end=2961
-  _globals['_ADVICE_PROPOSAL']._serialized_start=2838
-  _globals['_ADVICE_PROPOSAL']._serialized_end=2961
-  _globals['_IDLEREPORT']._serialized_start=2963
-  _globals['_IDLEREPORT']._serialized_end=3079
-  _globals['_PLANNINGSERVICE']._serialized_start=3082
-  _globals['_PLANNINGSERVICE']._serialized_end=3333
+  _globals['_SIMULATEREQUEST']._serialized_start=242
+  _globals['_SIMULATEREQUEST']._serialized_end=1381
+  _globals['_SIMULATEREQUEST_POOLHISTORY']._serialized_start=689
+  _globals['_SIMULATEREQUEST_POOLHISTORY']._serialized_end=810
+  _globals['_SIMULATEREQUEST_COUNTEDREQUESTS']._serialized_start=813
+  _globals['_SIMULATEREQUEST_COUNTEDREQUESTS']._serialized_end=1007
+  _globals['_SIMULATEREQUEST_GENERATEDREQUESTS']._serialized_start=1010
+  _globals['_SIMULATEREQUEST_GENERATEDREQUESTS']._serialized_end=1372
+  _globals['_SIMULATEREQUEST_GENERATEDREQUESTS_SHAPE']._serialized_start=1233
+  _globals['_SIMULATEREQUEST_GENERATEDREQUESTS_SHAPE']._serialized_end=1372
+  _globals['_NAMEDPOLICY']._serialized_start=1383
+  _globals['_NAMEDPOLICY']._serialized_end=1491
+  _globals['_SERVICEMODEL']._serialized_start=1494
+  _globals['_SERVICEMODEL']._serialized_end=1858
+  _globals['_BATCHTIME']._serialized_start=1860
+  _globals['_BATCHTIME']._serialized_end=1953
+  _globals['_SIMULATERESPONSE']._serialized_start=1956
+  _globals['_SIMULATERESPONSE']._serialized_end=2099
+  _globals['_PROGRESS']._serialized_start=2101
+  _globals['_PROGRESS']._serialized_end=2139
+  _globals['_SIMULATIONRESULT']._serialized_start=2142
+  _globals['_SIMULATIONRESULT']._serialized_end=2430
+  _globals['_SIMULATIONPOINT']._serialized_start=2433
+  _globals['_SIMULATIONPOINT']._serialized_end=2578
+  _globals['_ADVISEREQUEST']._serialized_start=2581
+  _globals['_ADVISEREQUEST']._serialized_end=2806
+  _globals['_ADVISERESPONSE']._serialized_start=2809
+  _globals['_ADVISERESPONSE']._serialized_end=2940
+  _globals['_ADVICE']._serialized_start=2943
+  _globals['_ADVICE']._serialized_end=3264
+  _globals['_ADVICE_PROPOSAL']._serialized_start=3141
+  _globals['_ADVICE_PROPOSAL']._serialized_end=3264
+  _globals['_IDLEREPORT']._serialized_start=3266
+  _globals['_IDLEREPORT']._serialized_end=3382
+  _globals['_PLANNINGSERVICE']._serialized_start=3385
+  _globals['_PLANNINGSERVICE']._serialized_end=3636
 # @@protoc_insertion_point(module_scope)

@@ -24,37 +24,92 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headrace/autoscaler/v1/policy.proto\x12\x16headrace.autoscaler.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\n\n\rScalingPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06preset\x18\x02 \x01(\t\x12/\n\x07targets\x18\x03 \x03(\x0b\x32\x1e.headrace.autoscaler.v1.Target\x12\x19\n\x0cmin_replicas\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x19\n\x0cmax_replicas\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12+\n\x08interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0emax_signal_age\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rstable_window\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\ttolerance\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x34\n\x11scale_down_window\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11scale_up_cooldown\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x13scale_down_cooldown\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x05panic\x18\r \x01(\x0b\x32\x1d.headrace.autoscaler.v1.Panic\x12.\n\x06growth\x18\x0e \x01(\x0b\x32\x1e.headrace.autoscaler.v1.Growth\x12\x39\n\x0escale_up_limit\x18\x0f \x01(\x0b\x32!.headrace.autoscaler.v1.StepLimit\x12;\n\x10scale_down_limit\x18\x10 \x01(\x0b\x32!.headrace.autoscaler.v1.StepLimit\x12\x35\n\nlook_ahead\x18\x11 \x01(\x0b\x32!.headrace.autoscaler.v1.LookAhead\x12.\n\x06season\x18\x12 \x01(\x0b\x32\x1e.headrace.autoscaler.v1.Season\x12:\n\rscale_to_zero\x18\x13 \x01(\x0b\x32#.headrace.autoscaler.v1.ScaleToZero\x12\x32\n\x08overflow\x18\x14 \x01(\x0b\x32 .headrace.autoscaler.v1.Overflow\x12\x33\n\tschedules\x18\x15 \x03(\x0b\x32 .headrace.autoscaler.v1.Schedule\x12.\n\x06\x62udget\x18\x16 \x01(\x0b\x32\x1e.headrace.autoscaler.v1.Budget\x12 \n\x13\x61\x63tivation_replicas\x18\x17 \x01(\x05H\x03\x88\x01\x01\x12\x1a\n\rburst_reserve\x18\x18 \x01(\x01H\x04\x88\x01\x01\x12\x15\n\x08\x63\x61pacity\x18\x19 \x01(\x01H\x05\x88\x01\x01\x12\x31\n\x0eready_deadline\x18\x1a \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04\x65tag\x18\x1b \x01(\t\x12\x10\n\x08revision\x18\x1c \x01(\x03\x12/\n\x0bupdate_time\x18\x1d \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nupdated_by\x18\x1e \x01(\t\x12*\n\x07max_gap\x18\x1f \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\n\r_min_replicasB\x0f\n\r_max_replicasB\x0c\n\n_toleranceB\x16\n\x14_activation_replicasB\x10\n\x0e_burst_reserveB\x0b\n\t_capacity\"\xed\x01\n\x06Target\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x31\n\x04kind\x18\x03 \x01(\x0e\x32#.headrace.autoscaler.v1.Target.Kind\x12\x0f\n\x07up_only\x18\x04 \x01(\x08\x12\x17\n\nmissing_as\x18\x05 \x01(\x01H\x00\x88\x01\x01\"X\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_TOTAL\x10\x01\x12\x15\n\x11KIND_REPLICA_MEAN\x10\x02\x12\x13\n\x0fKIND_POOL_VALUE\x10\x03\x42\r\n\x0b_missing_as\"E\n\x05Panic\x12)\n\x06window\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tthreshold\x18\x02 \x01(\x01\"\"\n\x06Growth\x12\n\n\x02up\x18\x01 \x01(\x01\x12\x0c\n\x04\x64own\x18\x02 \x01(\x01\"W\n\tStepLimit\x12\x10\n\x08replicas\x18\x01 \x01(\x05\x12\r\n\x05share\x18\x02 \x01(\x01\x12)\n\x06period\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"z\n\tLookAhead\x12)\n\x06window\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11\x64\x65\x66\x61ult_load_time\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04most\x18\x03 \x01(\x01\"I\n\x06Season\x12\x10\n\x08quantile\x18\x01 \x01(\x01\x12\x0c\n\x04\x64\x61ys\x18\x02 \x01(\x05\x12\x10\n\x08min_days\x18\x03 \x01(\x05\x12\r\n\x05value\x18\x04 \x01(\x01\"7\n\x0bScaleToZero\x12(\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x83\x01\n\x08Overflow\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x13\n\x0bper_replica\x18\x02 \x01(\x01\x12\x14\n\x0cmax_replicas\x18\x03 \x01(\x05\x12\x15\n\rwhile_loading\x18\x04 \x01(\x08\x12\'\n\x04hold\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xad\x01\n\x08Schedule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ys\x18\x02 \x03(\x05\x12\r\n\x05start\x18\x03 \x01(\t\x12\x0b\n\x03\x65nd\x18\x04 \x01(\t\x12\x19\n\x0cmin_replicas\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x19\n\x0cmax_replicas\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12\x11\n\ttime_zone\x18\x07 \x01(\tB\x0f\n\r_min_replicasB\x0f\n\r_max_replicas\"\xa5\x01\n\x06\x42udget\x12\x1a\n\rreplica_hours\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05money\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12#\n\x16price_per_replica_hour\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x0f\n\x07warn_at\x18\x04 \x01(\x01\x42\x10\n\x0e_replica_hoursB\x08\n\x06_moneyB\x19\n\x17_price_per_replica_hourb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headrace/autoscaler/v1/policy.proto\x12\x16headrace.autoscaler.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'headrace/validation/v1/validation.proto\"\x84\x0c\n\rScalingPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06preset\x18\x02 \x01(\t\x12/\n\x07targets\x18\x03 \x03(\x0b\x32\x1e.headrace.autoscaler.v1.Target\x12\x31\n\x0cmin_replicas\x18\x04 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84.AH\x00\x88\x01\x01\x12\x31\n\x0cmax_replicas\x18\x05 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84.AH\x01\x88\x01\x01\x12+\n\x08interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0emax_signal_age\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rstable_window\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\ttolerance\x18\t \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amBH\x02\x88\x01\x01\x12\x34\n\x11scale_down_window\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11scale_up_cooldown\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x13scale_down_cooldown\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x05panic\x18\r \x01(\x0b\x32\x1d.headrace.autoscaler.v1.Panic\x12.\n\x06growth\x18\x0e \x01(\x0b\x32\x1e.headrace.autoscaler.v1.Growth\x12\x39\n\x0escale_up_limit\x18\x0f \x01(\x0b\x32!.headrace.autoscaler.v1.StepLimit\x12;\n\x10scale_down_limit\x18\x10 \x01(\x0b\x32!.headrace.autoscaler.v1.StepLimit\x12\x35\n\nlook_ahead\x18\x11 \x01(\x0b\x32!.headrace.autoscaler.v1.LookAhead\x12.\n\x06season\x18\x12 \x01(\x0b\x32\x1e.headrace.autoscaler.v1.Season\x12:\n\rscale_to_zero\x18\x13 \x01(\x0b\x32#.headrace.autoscaler.v1.ScaleToZero\x12\x32\n\x08overflow\x18\x14 \x01(\x0b\x32 .headrace.autoscaler.v1.Overflow\x12\x33\n\tschedules\x18\x15 \x03(\x0b\x32 .headrace.autoscaler.v1.Schedule\x12.\n\x06\x62udget\x18\x16 \x01(\x0b\x32\x1e.headrace.autoscaler.v1.Budget\x12\x38\n\x13\x61\x63tivation_replicas\x18\x17 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84.AH\x03\x88\x01\x01\x12\x32\n\rburst_reserve\x18\x18 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amBH\x04\x88\x01\x01\x12-\n\x08\x63\x61pacity\x18\x19 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amBH\x05\x88\x01\x01\x12\x31\n\x0eready_deadline\x18\x1a \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04\x65tag\x18\x1b \x01(\t\x12\x10\n\x08revision\x18\x1c \x01(\x03\x12/\n\x0bupdate_time\x18\x1d \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nupdated_by\x18\x1e \x01(\t\x12*\n\x07max_gap\x18\x1f \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\n\r_min_replicasB\x0f\n\r_max_replicasB\x0c\n\n_toleranceB\x16\n\x14_activation_replicasB\x10\n\x0e_burst_reserveB\x0b\n\t_capacity\"\x9d\x02\n\x06Target\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amB\x12\x31\n\x04kind\x18\x03 \x01(\x0e\x32#.headrace.autoscaler.v1.Target.Kind\x12\x0f\n\x07up_only\x18\x04 \x01(\x08\x12/\n\nmissing_as\x18\x05 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amBH\x00\x88\x01\x01\"X\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_TOTAL\x10\x01\x12\x15\n\x11KIND_REPLICA_MEAN\x10\x02\x12\x13\n\x0fKIND_POOL_VALUE\x10\x03\x42\r\n\x0b_missing_as\"]\n\x05Panic\x12)\n\x06window\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\tthreshold\x18\x02 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amB\"R\n\x06Growth\x12\"\n\x02up\x18\x01 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84.A\x12$\n\x04\x64own\x18\x02 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84.A\"\x87\x01\n\tStepLimit\x12(\n\x08replicas\x18\x01 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84.A\x12%\n\x05share\x18\x02 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amB\x12)\n\x06period\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x92\x01\n\tLookAhead\x12)\n\x06window\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11\x64\x65\x66\x61ult_load_time\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12$\n\x04most\x18\x03 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84.A\"\xa9\x01\n\x06Season\x12(\n\x08quantile\x18\x01 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\xf0?\x12$\n\x04\x64\x61ys\x18\x02 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x98\xac@\x12(\n\x08min_days\x18\x03 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x98\xac@\x12%\n\x05value\x18\x04 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amB\"7\n\x0bScaleToZero\x12(\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb3\x01\n\x08Overflow\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12+\n\x0bper_replica\x18\x02 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amB\x12,\n\x0cmax_replicas\x18\x03 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84.A\x12\x15\n\rwhile_loading\x18\x04 \x01(\x08\x12\'\n\x04hold\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xf5\x01\n\x08Schedule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04\x64\x61ys\x18\x02 \x03(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\x18@\x12\r\n\x05start\x18\x03 \x01(\t\x12\x0b\n\x03\x65nd\x18\x04 \x01(\t\x12\x31\n\x0cmin_replicas\x18\x05 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84.AH\x00\x88\x01\x01\x12\x31\n\x0cmax_replicas\x18\x06 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84.AH\x01\x88\x01\x01\x12\x11\n\ttime_zone\x18\x07 \x01(\tB\x0f\n\r_min_replicasB\x0f\n\r_max_replicas\"\x85\x02\n\x06\x42udget\x12\x32\n\rreplica_hours\x18\x01 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amBH\x00\x88\x01\x01\x12*\n\x05money\x18\x02 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amBH\x01\x88\x01\x01\x12;\n\x16price_per_replica_hour\x18\x03 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amBH\x02\x88\x01\x01\x12\'\n\x07warn_at\x18\x04 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\xf0?B\x10\n\x0e_replica_hoursB\x08\n\x06_moneyB\x19\n\x17_price_per_replica_hourb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.autoscaler.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SCALINGPOLICY']._serialized_start=129
-  _globals['_SCALINGPOLICY']._serialized_end=1525
-  _globals['_TARGET']._serialized_start=1528
-  _globals['_TARGET']._serialized_end=1765
-  _globals['_TARGET_KIND']._serialized_start=1662
-  _globals['_TARGET_KIND']._serialized_end=1750
-  _globals['_PANIC']._serialized_start=1767
-  _globals['_PANIC']._serialized_end=1836
-  _globals['_GROWTH']._serialized_start=1838
-  _globals['_GROWTH']._serialized_end=1872
-  _globals['_STEPLIMIT']._serialized_start=1874
-  _globals['_STEPLIMIT']._serialized_end=1961
-  _globals['_LOOKAHEAD']._serialized_start=1963
-  _globals['_LOOKAHEAD']._serialized_end=2085
-  _globals['_SEASON']._serialized_start=2087
-  _globals['_SEASON']._serialized_end=2160
-  _globals['_SCALETOZERO']._serialized_start=2162
-  _globals['_SCALETOZERO']._serialized_end=2217
-  _globals['_OVERFLOW']._serialized_start=2220
-  _globals['_OVERFLOW']._serialized_end=2351
-  _globals['_SCHEDULE']._serialized_start=2354
-  _globals['_SCHEDULE']._serialized_end=2527
-  _globals['_BUDGET']._serialized_start=2530
-  _globals['_BUDGET']._serialized_end=2695
+  _globals['_SCALINGPOLICY'].fields_by_name['min_replicas']._loaded_options = None
+  _globals['_SCALINGPOLICY'].fields_by_name['min_replicas']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\200\204.A'
+  _globals['_SCALINGPOLICY'].fields_by_name['max_replicas']._loaded_options = None
+  _globals['_SCALINGPOLICY'].fields_by_name['max_replicas']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\200\204.A'
+  _globals['_SCALINGPOLICY'].fields_by_name['tolerance']._loaded_options = None
+  _globals['_SCALINGPOLICY'].fields_by_name['tolerance']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
+  _globals['_SCALINGPOLICY'].fields_by_name['activation_replicas']._loaded_options = None
+  _globals['_SCALINGPOLICY'].fields_by_name['activation_replicas']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\200\204.A'
+  _globals['_SCALINGPOLICY'].fields_by_name['burst_reserve']._loaded_options = None
+  _globals['_SCALINGPOLICY'].fields_by_name['burst_reserve']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
+  _globals['_SCALINGPOLICY'].fields_by_name['capacity']._loaded_options = None
+  _globals['_SCALINGPOLICY'].fields_by_name['capacity']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
+  _globals['_TARGET'].fields_by_name['value']._loaded_options = None
+  _globals['_TARGET'].fields_by_name['value']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
+  _globals['_TARGET'].fields_by_name['missing_as']._loaded_options = None
+  _globals['_TARGET'].fields_by_name['missing_as']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
+  _globals['_PANIC'].fields_by_name['threshold']._loaded_options = None
+  _globals['_PANIC'].fields_by_name['threshold']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
+  _globals['_GROWTH'].fields_by_name['up']._loaded_options = None
+  _globals['_GROWTH'].fields_by_name['up']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\200\204.A'
+  _globals['_GROWTH'].fields_by_name['down']._loaded_options = None
+  _globals['_GROWTH'].fields_by_name['down']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\200\204.A'
+  _globals['_STEPLIMIT'].fields_by_name['replicas']._loaded_options = None
+  _globals['_STEPLIMIT'].fields_by_name['replicas']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\200\204.A'
+  _globals['_STEPLIMIT'].fields_by_name['share']._loaded_options = None
+  _globals['_STEPLIMIT'].fields_by_name['share']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
+  _globals['_LOOKAHEAD'].fields_by_name['most']._loaded_options = None
+  _globals['_LOOKAHEAD'].fields_by_name['most']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\200\204.A'
+  _globals['_SEASON'].fields_by_name['quantile']._loaded_options = None
+  _globals['_SEASON'].fields_by_name['quantile']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\000\000\360?'
+  _globals['_SEASON'].fields_by_name['days']._loaded_options = None
+  _globals['_SEASON'].fields_by_name['days']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\000\230\254@'
+  _globals['_SEASON'].fields_by_name['min_days']._loaded_options = None
+  _globals['_SEASON'].fields_by_name['min_days']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\000\230\254@'
+  _globals['_SEASON'].fields_by_name['value']._loaded_options = None
+  _globals['_SEASON'].fields_by_name['value']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
+  _globals['_OVERFLOW'].fields_by_name['per_replica']._loaded_options = None
+  _globals['_OVERFLOW'].fields_by_name['per_replica']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
+  _globals['_OVERFLOW'].fields_by_name['max_replicas']._loaded_options = None
+  _globals['_OVERFLOW'].fields_by_name['max_replicas']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\200\204.A'
+  _globals['_SCHEDULE'].fields_by_name['days']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['days']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\000\000\030@'
+  _globals['_SCHEDULE'].fields_by_name['min_replicas']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['min_replicas']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\200\204.A'
+  _globals['_SCHEDULE'].fields_by_name['max_replicas']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['max_replicas']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\200\204.A'
+  _globals['_BUDGET'].fields_by_name['replica_hours']._loaded_options = None
+  _globals['_BUDGET'].fields_by_name['replica_hours']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
+  _globals['_BUDGET'].fields_by_name['money']._loaded_options = None
+  _globals['_BUDGET'].fields_by_name['money']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
+  _globals['_BUDGET'].fields_by_name['price_per_replica_hour']._loaded_options = None
+  _globals['_BUDGET'].fields_by_name['price_per_replica_hour']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
+  _globals['_BUDGET'].fields_by_name['warn_at']._loaded_options = None
+  _globals['_BUDGET'].fields_by_name['warn_at']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\000\000\360?'
+  _globals['_SCALINGPOLICY']._serialized_start=170
+  _globals['_SCALINGPOLICY']._serialized_end=1710
+  _globals['_TARGET']._serialized_start=1713
+  _globals['_TARGET']._serialized_end=1998
+  _globals['_TARGET_KIND']._serialized_start=1895
+  _globals['_TARGET_KIND']._serialized_end=1983
+  _globals['_PANIC']._serialized_start=2000
+  _globals['_PANIC']._serialized_end=2093
+  _globals['_GROWTH']._serialized_start=2095
+  _globals['_GROWTH']._serialized_end=2177
+  _globals['_STEPLIMIT']._serialized_start=2180
+  _globals['_STEPLIMIT']._serialized_end=2315
+  _globals['_LOOKAHEAD']._serialized_start=2318
+  _globals['_LOOKAHEAD']._serialized_end=2464
+  _globals['_SEASON']._serialized_start=2467
+  _globals['_SEASON']._serialized_end=2636
+  _globals['_SCALETOZERO']._serialized_start=2638
+  _globals['_SCALETOZERO']._serialized_end=2693
+  _globals['_OVERFLOW']._serialized_start=2696
+  _globals['_OVERFLOW']._serialized_end=2875
+  _globals['_SCHEDULE']._serialized_start=2878
+  _globals['_SCHEDULE']._serialized_end=3123
+  _globals['_BUDGET']._serialized_start=3126
+  _globals['_BUDGET']._serialized_end=3387
 # @@protoc_insertion_point(module_scope)

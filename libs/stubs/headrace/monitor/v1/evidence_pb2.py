@@ -26,41 +26,46 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_access__pb2
 from headrace.router.v1 import predict_pb2 as headrace_dot_router_dot_v1_dot_predict__pb2
+from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"headrace/monitor/v1/evidence.proto\x12\x13headrace.monitor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a headrace/router/v1/predict.proto\"\x1f\n\x1dListGuardedExperimentsRequest\"@\n\x1eListGuardedExperimentsResponse\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0f\n\x07running\x18\x02 \x03(\t\"l\n\x12ReadHistoryRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x15\n\rblock_minutes\x18\x04 \x01(\x05\x12\x0e\n\x06\x62locks\x18\x05 \x01(\x05\"\xce\x01\n\x13ReadHistoryResponse\x12>\n\x06\x62locks\x18\x01 \x03(\x0b\x32..headrace.monitor.v1.ReadHistoryResponse.Block\x1aw\n\x05\x42lock\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12>\n\x06\x63ounts\x18\x02 \x03(\x0b\x32..headrace.monitor.v1.ReadCountsResponse.Counts\"2\n\x11ReadCountsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x0c\"\xe8\x06\n\x12ReadCountsResponse\x12>\n\x06\x63ounts\x18\x01 \x03(\x0b\x32..headrace.monitor.v1.ReadCountsResponse.Counts\x12K\n\x0c\x65rring_units\x18\x02 \x03(\x0b\x32\x35.headrace.monitor.v1.ReadCountsResponse.DistinctUnits\x12H\n\x07missing\x18\x03 \x03(\x0b\x32\x37.headrace.monitor.v1.ReadCountsResponse.MissingReporter\x12\x11\n\treporters\x18\x04 \x01(\x05\x12-\n\tread_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07\x65lapsed\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x63ursor\x18\x07 \x01(\x0c\x12L\n\rrefused_units\x18\x08 \x03(\x0b\x32\x35.headrace.monitor.v1.ReadCountsResponse.DistinctUnits\x1a\xf0\x01\n\x06\x43ounts\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07variant\x18\x02 \x01(\t\x12\x43\n\x0bserved_from\x18\x03 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x0c\n\x04\x63ode\x18\x04 \x01(\x05\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12\x14\n\x0c\x66irst_bucket\x18\x07 \x01(\x05\x12\x17\n\x0f\x64uration_counts\x18\x08 \x03(\x03\x12\x0f\n\x07invalid\x18\t \x01(\x03\x12\x10\n\x08\x64\x65graded\x18\n \x01(\x03\x1aS\n\rDistinctUnits\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07variant\x18\x02 \x01(\t\x12\r\n\x05units\x18\x03 \x01(\x03\x12\x11\n\tnew_units\x18\x04 \x01(\x03\x1ag\n\x0fMissingReporter\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12/\n\x0breport_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xee\x02\n\x0f\x45videnceService\x12\x65\n\nReadCounts\x12&.headrace.monitor.v1.ReadCountsRequest\x1a\'.headrace.monitor.v1.ReadCountsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12h\n\x0bReadHistory\x12\'.headrace.monitor.v1.ReadHistoryRequest\x1a(.headrace.monitor.v1.ReadHistoryResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12\x89\x01\n\x16ListGuardedExperiments\x12\x32.headrace.monitor.v1.ListGuardedExperimentsRequest\x1a\x33.headrace.monitor.v1.ListGuardedExperimentsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"headrace/monitor/v1/evidence.proto\x12\x13headrace.monitor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a headrace/router/v1/predict.proto\x1a\'headrace/validation/v1/validation.proto\"\x1f\n\x1dListGuardedExperimentsRequest\"@\n\x1eListGuardedExperimentsResponse\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0f\n\x07running\x18\x02 \x03(\t\"\x9c\x01\n\x12ReadHistoryRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12-\n\rblock_minutes\x18\x04 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00N@\x12&\n\x06\x62locks\x18\x05 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00N@\"\xce\x01\n\x13ReadHistoryResponse\x12>\n\x06\x62locks\x18\x01 \x03(\x0b\x32..headrace.monitor.v1.ReadHistoryResponse.Block\x1aw\n\x05\x42lock\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12>\n\x06\x63ounts\x18\x02 \x03(\x0b\x32..headrace.monitor.v1.ReadCountsResponse.Counts\"2\n\x11ReadCountsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x0c\"\xe8\x06\n\x12ReadCountsResponse\x12>\n\x06\x63ounts\x18\x01 \x03(\x0b\x32..headrace.monitor.v1.ReadCountsResponse.Counts\x12K\n\x0c\x65rring_units\x18\x02 \x03(\x0b\x32\x35.headrace.monitor.v1.ReadCountsResponse.DistinctUnits\x12H\n\x07missing\x18\x03 \x03(\x0b\x32\x37.headrace.monitor.v1.ReadCountsResponse.MissingReporter\x12\x11\n\treporters\x18\x04 \x01(\x05\x12-\n\tread_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07\x65lapsed\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x63ursor\x18\x07 \x01(\x0c\x12L\n\rrefused_units\x18\x08 \x03(\x0b\x32\x35.headrace.monitor.v1.ReadCountsResponse.DistinctUnits\x1a\xf0\x01\n\x06\x43ounts\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07variant\x18\x02 \x01(\t\x12\x43\n\x0bserved_from\x18\x03 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x0c\n\x04\x63ode\x18\x04 \x01(\x05\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12\x14\n\x0c\x66irst_bucket\x18\x07 \x01(\x05\x12\x17\n\x0f\x64uration_counts\x18\x08 \x03(\x03\x12\x0f\n\x07invalid\x18\t \x01(\x03\x12\x10\n\x08\x64\x65graded\x18\n \x01(\x03\x1aS\n\rDistinctUnits\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07variant\x18\x02 \x01(\t\x12\r\n\x05units\x18\x03 \x01(\x03\x12\x11\n\tnew_units\x18\x04 \x01(\x03\x1ag\n\x0fMissingReporter\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12/\n\x0breport_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xee\x02\n\x0f\x45videnceService\x12\x65\n\nReadCounts\x12&.headrace.monitor.v1.ReadCountsRequest\x1a\'.headrace.monitor.v1.ReadCountsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12h\n\x0bReadHistory\x12\'.headrace.monitor.v1.ReadHistoryRequest\x1a(.headrace.monitor.v1.ReadHistoryResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12\x89\x01\n\x16ListGuardedExperiments\x12\x32.headrace.monitor.v1.ListGuardedExperimentsRequest\x1a\x33.headrace.monitor.v1.ListGuardedExperimentsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.monitor.v1.evidence_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_READHISTORYREQUEST'].fields_by_name['block_minutes']._loaded_options = None
+  _globals['_READHISTORYREQUEST'].fields_by_name['block_minutes']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\000\000N@'
+  _globals['_READHISTORYREQUEST'].fields_by_name['blocks']._loaded_options = None
+  _globals['_READHISTORYREQUEST'].fields_by_name['blocks']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\000\000N@'
   _globals['_EVIDENCESERVICE'].methods_by_name['ReadCounts']._loaded_options = None
   _globals['_EVIDENCESERVICE'].methods_by_name['ReadCounts']._serialized_options = b'\312\301\030\002\020\001'
   _globals['_EVIDENCESERVICE'].methods_by_name['ReadHistory']._loaded_options = None
   _globals['_EVIDENCESERVICE'].methods_by_name['ReadHistory']._serialized_options = b'\312\301\030\002\020\001'
   _globals['_EVIDENCESERVICE'].methods_by_name['ListGuardedExperiments']._loaded_options = None
   _globals['_EVIDENCESERVICE'].methods_by_name['ListGuardedExperiments']._serialized_options = b'\312\301\030\002\020\001'
-  _globals['_LISTGUARDEDEXPERIMENTSREQUEST']._serialized_start=191
-  _globals['_LISTGUARDEDEXPERIMENTSREQUEST']._serialized_end=222
-  _globals['_LISTGUARDEDEXPERIMENTSRESPONSE']._serialized_start=224
-  _globals['_LISTGUARDEDEXPERIMENTSRESPONSE']._serialized_end=288
-  _globals['_READHISTORYREQUEST']._serialized_start=290
-  _globals['_READHISTORYREQUEST']._serialized_end=398
-  _globals['_READHISTORYRESPONSE']._serialized_start=401
-  _globals['_READHISTORYRESPONSE']._serialized_end=607
-  _globals['_READHISTORYRESPONSE_BLOCK']._serialized_start=488
-  _globals['_READHISTORYRESPONSE_BLOCK']._serialized_end=607
-  _globals['_READCOUNTSREQUEST']._serialized_start=609
-  _globals['_READCOUNTSREQUEST']._serialized_end=659
-  _globals['_READCOUNTSRESPONSE']._serialized_start=662
-  _globals['_READCOUNTSRESPONSE']._serialized_end=1534
-  _globals['_READCOUNTSRESPONSE_COUNTS']._serialized_start=1104
-  _globals['_READCOUNTSRESPONSE_COUNTS']._serialized_end=1344
-  _globals['_READCOUNTSRESPONSE_DISTINCTUNITS']._serialized_start=1346
-  _globals['_READCOUNTSRESPONSE_DISTINCTUNITS']._serialized_end=1429
-  _globals['_READCOUNTSRESPONSE_MISSINGREPORTER']._serialized_start=1431
-  _globals['_READCOUNTSRESPONSE_MISSINGREPORTER']._serialized_end=1534
-  _globals['_EVIDENCESERVICE']._serialized_start=1537
-  _globals['_EVIDENCESERVICE']._serialized_end=1903
+  _globals['_LISTGUARDEDEXPERIMENTSREQUEST']._serialized_start=232
+  _globals['_LISTGUARDEDEXPERIMENTSREQUEST']._serialized_end=263
+  _globals['_LISTGUARDEDEXPERIMENTSRESPONSE']._serialized_start=265
+  _globals['_LISTGUARDEDEXPERIMENTSRESPONSE']._serialized_end=329
+  _globals['_READHISTORYREQUEST']._serialized_start=332
+  _globals['_READHISTORYREQUEST']._serialized_end=488
+  _globals['_READHISTORYRESPONSE']._serialized_start=491
+  _globals['_READHISTORYRESPONSE']._serialized_end=697
+  _globals['_READHISTORYRESPONSE_BLOCK']._serialized_start=578
+  _globals['_READHISTORYRESPONSE_BLOCK']._serialized_end=697
+  _globals['_READCOUNTSREQUEST']._serialized_start=699
+  _globals['_READCOUNTSREQUEST']._serialized_end=749
+  _globals['_READCOUNTSRESPONSE']._serialized_start=752
+  _globals['_READCOUNTSRESPONSE']._serialized_end=1624
+  _globals['_READCOUNTSRESPONSE_COUNTS']._serialized_start=1194
+  _globals['_READCOUNTSRESPONSE_COUNTS']._serialized_end=1434
+  _globals['_READCOUNTSRESPONSE_DISTINCTUNITS']._serialized_start=1436
+  _globals['_READCOUNTSRESPONSE_DISTINCTUNITS']._serialized_end=1519
+  _globals['_READCOUNTSRESPONSE_MISSINGREPORTER']._serialized_start=1521
+  _globals['_READCOUNTSRESPONSE_MISSINGREPORTER']._serialized_end=1624
+  _globals['_EVIDENCESERVICE']._serialized_start=1627
+  _globals['_EVIDENCESERVICE']._serialized_end=1993
 # @@protoc_insertion_point(module_scope)

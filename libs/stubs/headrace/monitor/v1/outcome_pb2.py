@@ -26,33 +26,38 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_access__pb2
+from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headrace/monitor/v1/outcome.proto\x12\x13headrace.monitor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\"\xec\x01\n\x07Outcome\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x11\n\tentity_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x10\n\x06number\x18\x04 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x05 \x01(\tH\x00\x12\x30\n\x0cobserve_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03row\x18\x07 \x01(\x05\x12\x0e\n\x06\x63lient\x18\x08 \x01(\t\x12/\n\x0brecord_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05value\"\x89\x01\n\x15RecordOutcomesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12.\n\x08outcomes\x18\x02 \x03(\x0b\x32\x1c.headrace.monitor.v1.Outcome\x12\x30\n\rentity_window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe4\x02\n\x16RecordOutcomesResponse\x12\x43\n\x07results\x18\x01 \x03(\x0e\x32\x32.headrace.monitor.v1.RecordOutcomesResponse.Result\x12I\n\nrejections\x18\x02 \x03(\x0b\x32\x35.headrace.monitor.v1.RecordOutcomesResponse.Rejection\x1a/\n\tRejection\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\x88\x01\n\x06Result\x12\x16\n\x12RESULT_UNSPECIFIED\x10\x00\x12\x13\n\x0fRESULT_RECORDED\x10\x01\x12\x13\n\x0fRESULT_REPEATED\x10\x02\x12\x13\n\x0fRESULT_OUTDATED\x10\x03\x12\x13\n\x0fRESULT_REJECTED\x10\x04\x12\x12\n\x0eRESULT_WAITING\x10\x05\"<\n\x13ListOutcomesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x15\n\rprediction_id\x18\x02 \x01(\t\"v\n\x14ListOutcomesResponse\x12.\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1c.headrace.monitor.v1.Outcome\x12.\n\x08replaced\x18\x02 \x03(\x0b\x32\x1c.headrace.monitor.v1.Outcome2\xf2\x02\n\x0eOutcomeService\x12\xb7\x01\n\x0eRecordOutcomes\x12*.headrace.monitor.v1.RecordOutcomesRequest\x1a+.headrace.monitor.v1.RecordOutcomesResponse\"L\xca\xc1\x18\x18\n\x0eoutcomes.write\x1a\x06parent\x82\xd3\xe4\x93\x02*\"%/v1/{parent=models/*}/outcomes:record:\x01*\x12\xa5\x01\n\x0cListOutcomes\x12(.headrace.monitor.v1.ListOutcomesRequest\x1a).headrace.monitor.v1.ListOutcomesResponse\"@\xca\xc1\x18\x16\n\x0cmonitor.read\x1a\x06parent\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{parent=models/*}/outcomesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headrace/monitor/v1/outcome.proto\x12\x13headrace.monitor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a\'headrace/validation/v1/validation.proto\"\x93\x02\n\x07Outcome\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x11\n\tentity_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12(\n\x06number\x18\x04 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x9cu\x00\x88<\xe4\x37\xfe\x11\x9cu\x00\x88<\xe4\x37~H\x00\x12\x0e\n\x04text\x18\x05 \x01(\tH\x00\x12\x30\n\x0cobserve_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x03row\x18\x07 \x01(\x05\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\x12\x0e\n\x06\x63lient\x18\x08 \x01(\t\x12/\n\x0brecord_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05value\"\x89\x01\n\x15RecordOutcomesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12.\n\x08outcomes\x18\x02 \x03(\x0b\x32\x1c.headrace.monitor.v1.Outcome\x12\x30\n\rentity_window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe4\x02\n\x16RecordOutcomesResponse\x12\x43\n\x07results\x18\x01 \x03(\x0e\x32\x32.headrace.monitor.v1.RecordOutcomesResponse.Result\x12I\n\nrejections\x18\x02 \x03(\x0b\x32\x35.headrace.monitor.v1.RecordOutcomesResponse.Rejection\x1a/\n\tRejection\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\x88\x01\n\x06Result\x12\x16\n\x12RESULT_UNSPECIFIED\x10\x00\x12\x13\n\x0fRESULT_RECORDED\x10\x01\x12\x13\n\x0fRESULT_REPEATED\x10\x02\x12\x13\n\x0fRESULT_OUTDATED\x10\x03\x12\x13\n\x0fRESULT_REJECTED\x10\x04\x12\x12\n\x0eRESULT_WAITING\x10\x05\"<\n\x13ListOutcomesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x15\n\rprediction_id\x18\x02 \x01(\t\"v\n\x14ListOutcomesResponse\x12.\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1c.headrace.monitor.v1.Outcome\x12.\n\x08replaced\x18\x02 \x03(\x0b\x32\x1c.headrace.monitor.v1.Outcome2\xf2\x02\n\x0eOutcomeService\x12\xb7\x01\n\x0eRecordOutcomes\x12*.headrace.monitor.v1.RecordOutcomesRequest\x1a+.headrace.monitor.v1.RecordOutcomesResponse\"L\xca\xc1\x18\x18\n\x0eoutcomes.write\x1a\x06parent\x82\xd3\xe4\x93\x02*\"%/v1/{parent=models/*}/outcomes:record:\x01*\x12\xa5\x01\n\x0cListOutcomes\x12(.headrace.monitor.v1.ListOutcomesRequest\x1a).headrace.monitor.v1.ListOutcomesResponse\"@\xca\xc1\x18\x16\n\x0cmonitor.read\x1a\x06parent\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{parent=models/*}/outcomesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.monitor.v1.outcome_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_OUTCOME'].fields_by_name['number']._loaded_options = None
+  _globals['_OUTCOME'].fields_by_name['number']._serialized_options = b'\322\301\030\022\t\234u\000\210<\3447\376\021\234u\000\210<\3447~'
+  _globals['_OUTCOME'].fields_by_name['row']._loaded_options = None
+  _globals['_OUTCOME'].fields_by_name['row']._serialized_options = b'\322\301\030\t\t\000\000\000\000\000\000\000\000'
   _globals['_OUTCOMESERVICE'].methods_by_name['RecordOutcomes']._loaded_options = None
   _globals['_OUTCOMESERVICE'].methods_by_name['RecordOutcomes']._serialized_options = b'\312\301\030\030\n\016outcomes.write\032\006parent\202\323\344\223\002*\"%/v1/{parent=models/*}/outcomes:record:\001*'
   _globals['_OUTCOMESERVICE'].methods_by_name['ListOutcomes']._loaded_options = None
   _globals['_OUTCOMESERVICE'].methods_by_name['ListOutcomes']._serialized_options = b'\312\301\030\026\n\014monitor.read\032\006parent\202\323\344\223\002 \022\036/v1/{parent=models/*}/outcomes'
-  _globals['_OUTCOME']._serialized_start=187
-  _globals['_OUTCOME']._serialized_end=423
-  _globals['_RECORDOUTCOMESREQUEST']._serialized_start=426
-  _globals['_RECORDOUTCOMESREQUEST']._serialized_end=563
-  _globals['_RECORDOUTCOMESRESPONSE']._serialized_start=566
-  _globals['_RECORDOUTCOMESRESPONSE']._serialized_end=922
-  _globals['_RECORDOUTCOMESRESPONSE_REJECTION']._serialized_start=736
-  _globals['_RECORDOUTCOMESRESPONSE_REJECTION']._serialized_end=783
-  _globals['_RECORDOUTCOMESRESPONSE_RESULT']._serialized_start=786
-  _globals['_RECORDOUTCOMESRESPONSE_RESULT']._serialized_end=922
-  _globals['_LISTOUTCOMESREQUEST']._serialized_start=924
-  _globals['_LISTOUTCOMESREQUEST']._serialized_end=984
-  _globals['_LISTOUTCOMESRESPONSE']._serialized_start=986
-  _globals['_LISTOUTCOMESRESPONSE']._serialized_end=1104
-  _globals['_OUTCOMESERVICE']._serialized_start=1107
-  _globals['_OUTCOMESERVICE']._serialized_end=1477
+  _globals['_OUTCOME']._serialized_start=228
+  _globals['_OUTCOME']._serialized_end=503
+  _globals['_RECORDOUTCOMESREQUEST']._serialized_start=506
+  _globals['_RECORDOUTCOMESREQUEST']._serialized_end=643
+  _globals['_RECORDOUTCOMESRESPONSE']._serialized_start=646
+  _globals['_RECORDOUTCOMESRESPONSE']._serialized_end=1002
+  _globals['_RECORDOUTCOMESRESPONSE_REJECTION']._serialized_start=816
+  _globals['_RECORDOUTCOMESRESPONSE_REJECTION']._serialized_end=863
+  _globals['_RECORDOUTCOMESRESPONSE_RESULT']._serialized_start=866
+  _globals['_RECORDOUTCOMESRESPONSE_RESULT']._serialized_end=1002
+  _globals['_LISTOUTCOMESREQUEST']._serialized_start=1004
+  _globals['_LISTOUTCOMESREQUEST']._serialized_end=1064
+  _globals['_LISTOUTCOMESRESPONSE']._serialized_start=1066
+  _globals['_LISTOUTCOMESRESPONSE']._serialized_end=1184
+  _globals['_OUTCOMESERVICE']._serialized_start=1187
+  _globals['_OUTCOMESERVICE']._serialized_end=1557
 # @@protoc_insertion_point(module_scope)

@@ -28,15 +28,20 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_access__pb2
 from headrace.registry.v1 import registry_pb2 as headrace_dot_registry_dot_v1_dot_registry__pb2
 from headrace.rollout.v1 import rollout_pb2 as headrace_dot_rollout_dot_v1_dot_rollout__pb2
+from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headrace/registry/v1/approval.proto\x12\x14headrace.registry.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a#headrace/registry/v1/registry.proto\x1a!headrace/rollout/v1/rollout.proto\"\xf9\x01\n\x0e\x41pprovalPolicy\x12\x11\n\tapprovals\x18\x01 \x01(\x05\x12\x11\n\tapprovers\x18\x02 \x03(\t\x12\x38\n\x06stages\x18\x03 \x03(\x0e\x32(.headrace.registry.v1.ModelVersion.Stage\x12/\n\x0c\x65xpire_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12\x66orbid_break_glass\x18\x05 \x01(\x08\x12!\n\x14max_unpromoted_share\x18\x06 \x01(\x01H\x00\x88\x01\x01\x42\x17\n\x15_max_unpromoted_share\"\xa8\x06\n\x10PromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12>\n\x0ctarget_stage\x18\x03 \x01(\x0e\x32(.headrace.registry.v1.ModelVersion.Stage\x12;\n\x05state\x18\x04 \x01(\x0e\x32,.headrace.registry.v1.PromotionRequest.State\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x31\n\tapprovals\x18\x07 \x03(\x0b\x32\x1e.headrace.registry.v1.Approval\x12$\n\x1c\x61llow_incompatible_signature\x18\x08 \x01(\x08\x12\x18\n\x10signature_breaks\x18\t \x03(\t\x12:\n\x0erollout_policy\x18\n \x01(\x0b\x32\".headrace.rollout.v1.RolloutPolicy\x12\x0f\n\x07variant\x18\x0b \x01(\t\x12\x0f\n\x07rollout\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nend_client\x18\x10 \x01(\t\x12\x12\n\nend_reason\x18\x11 \x01(\t\x12\x0e\n\x06rounds\x18\x12 \x01(\x05\"\xbe\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x12\n\x0eSTATE_APPROVED\x10\x02\x12\x15\n\x11STATE_ROLLING_OUT\x10\x03\x12\x12\n\x0eSTATE_PROMOTED\x10\x04\x12\x12\n\x0eSTATE_REJECTED\x10\x05\x12\x13\n\x0fSTATE_WITHDRAWN\x10\x06\x12\x11\n\rSTATE_EXPIRED\x10\x07\x12\x10\n\x0cSTATE_FAILED\x10\x08\"\\\n\x08\x41pproval\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0f\n\x07\x63omment\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa5\x02\n\x0fPromotionReview\x12\x19\n\x11missing_approvals\x18\x01 \x01(\x05\x12?\n\x05gates\x18\x02 \x03(\x0b\x32\x30.headrace.registry.v1.PromotionReview.GateResult\x12\x1a\n\x12production_version\x18\x03 \x01(\t\x12\x18\n\x10signature_breaks\x18\x04 \x03(\t\x12\x1b\n\x13signature_additions\x18\x05 \x03(\t\x12\x11\n\tobstacles\x18\x06 \x03(\t\x1aP\n\nGateResult\x12\x31\n\x04gate\x18\x01 \x01(\x0b\x32#.headrace.registry.v1.PromotionGate\x12\x0f\n\x07problem\x18\x02 \x01(\t\"*\n\x18GetApprovalPolicyRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"Q\n\x19GetApprovalPolicyResponse\x12\x34\n\x06policy\x18\x01 \x01(\x0b\x32$.headrace.registry.v1.ApprovalPolicy\"\x92\x01\n\x18PutApprovalPolicyRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x34\n\x06policy\x18\x02 \x01(\x0b\x32$.headrace.registry.v1.ApprovalPolicy\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"}\n\x19PutApprovalPolicyResponse\x12\x34\n\x06policy\x18\x01 \x01(\x0b\x32$.headrace.registry.v1.ApprovalPolicy\x12*\n\x05model\x18\x02 \x01(\x0b\x32\x1b.headrace.registry.v1.Model\"\xfe\x01\n\x17RequestPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12>\n\x0ctarget_stage\x18\x02 \x01(\x0e\x32(.headrace.registry.v1.ModelVersion.Stage\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12$\n\x1c\x61llow_incompatible_signature\x18\x05 \x01(\x08\x12:\n\x0erollout_policy\x18\x06 \x01(\x0b\x32\".headrace.rollout.v1.RolloutPolicy\x12\x0f\n\x07variant\x18\x07 \x01(\t\"\x8a\x01\n\x18RequestPromotionResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest\x12\x35\n\x06review\x18\x02 \x01(\x0b\x32%.headrace.registry.v1.PromotionReview\"*\n\x1aGetPromotionRequestRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x8d\x01\n\x1bGetPromotionRequestResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest\x12\x35\n\x06review\x18\x02 \x01(\x0b\x32%.headrace.registry.v1.PromotionReview\"\x91\x01\n\x1cListPromotionRequestsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12;\n\x05state\x18\x02 \x01(\x0e\x32,.headrace.registry.v1.PromotionRequest.State\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"r\n\x1dListPromotionRequestsResponse\x12\x38\n\x08requests\x18\x01 \x03(\x0b\x32&.headrace.registry.v1.PromotionRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"f\n\x16ReviewPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12>\n\x0ctarget_stage\x18\x02 \x01(\x0e\x32(.headrace.registry.v1.ModelVersion.Stage\"P\n\x17ReviewPromotionResponse\x12\x35\n\x06review\x18\x01 \x01(\x0b\x32%.headrace.registry.v1.PromotionReview\"K\n\x17\x41pprovePromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x7f\n\x18\x41pprovePromotionResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest\x12*\n\x05model\x18\x02 \x01(\x0b\x32\x1b.headrace.registry.v1.Model\"J\n\x16RejectPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"R\n\x17RejectPromotionResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest\"L\n\x18WithdrawPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"T\n\x19WithdrawPromotionResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest\"\xce\x01\n\x11\x42reakGlassRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12>\n\x0ctarget_stage\x18\x02 \x01(\x0e\x32(.headrace.registry.v1.ModelVersion.Stage\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12$\n\x1c\x61llow_incompatible_signature\x18\x06 \x01(\x08\x12\x13\n\x0b\x65nd_rollout\x18\x07 \x01(\x08\"u\n\x12\x42reakGlassResponse\x12\x33\n\x07version\x18\x01 \x01(\x0b\x32\".headrace.registry.v1.ModelVersion\x12*\n\x05model\x18\x02 \x01(\x0b\x32\x1b.headrace.registry.v1.Model\"=\n\x1c\x43laimPromotionRequestRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07rollout\x18\x02 \x01(\t\"X\n\x1d\x43laimPromotionRequestResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest\"N\n\x1dReopenPromotionRequestRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07rollout\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"Y\n\x1eReopenPromotionRequestResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest2\xe5\x11\n\x0f\x41pprovalService\x12\xbd\x01\n\x11GetApprovalPolicy\x12..headrace.registry.v1.GetApprovalPolicyRequest\x1a/.headrace.registry.v1.GetApprovalPolicyResponse\"G\xca\xc1\x18\x17\n\rregistry.read\x1a\x06parent\x82\xd3\xe4\x93\x02&\x12$/v1/{parent=models/*}/approvalPolicy\x12\xc2\x01\n\x11PutApprovalPolicy\x12..headrace.registry.v1.PutApprovalPolicyRequest\x1a/.headrace.registry.v1.PutApprovalPolicyResponse\"L\xca\xc1\x18\x19\n\x0fregistry.policy\x1a\x06parent\x82\xd3\xe4\x93\x02)\x1a$/v1/{parent=models/*}/approvalPolicy:\x01*\x12\xc9\x01\n\x10RequestPromotion\x12-.headrace.registry.v1.RequestPromotionRequest\x1a..headrace.registry.v1.RequestPromotionResponse\"V\xca\xc1\x18\x18\n\x10registry.promote\x1a\x04name\x82\xd3\xe4\x93\x02\x34\"//v1/{name=models/*/versions/*}:requestPromotion:\x01*\x12\xc4\x01\n\x13GetPromotionRequest\x12\x30.headrace.registry.v1.GetPromotionRequestRequest\x1a\x31.headrace.registry.v1.GetPromotionRequestResponse\"H\xca\xc1\x18\x15\n\rregistry.read\x1a\x04name\x82\xd3\xe4\x93\x02)\x12\'/v1/{name=models/*/promotionRequests/*}\x12\xb9\x01\n\x15ListPromotionRequests\x12\x32.headrace.registry.v1.ListPromotionRequestsRequest\x1a\x33.headrace.registry.v1.ListPromotionRequestsResponse\"7\xca\xc1\x18\x16\n\rregistry.read\x1a\x05model\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/promotionRequests\x12\xbf\x01\n\x0fReviewPromotion\x12,.headrace.registry.v1.ReviewPromotionRequest\x1a-.headrace.registry.v1.ReviewPromotionResponse\"O\xca\xc1\x18\x15\n\rregistry.read\x1a\x04name\x82\xd3\xe4\x93\x02\x30\x12./v1/{name=models/*/versions/*}:reviewPromotion\x12\xc9\x01\n\x10\x41pprovePromotion\x12-.headrace.registry.v1.ApprovePromotionRequest\x1a..headrace.registry.v1.ApprovePromotionResponse\"V\xca\xc1\x18\x18\n\x10registry.approve\x1a\x04name\x82\xd3\xe4\x93\x02\x34\"//v1/{name=models/*/promotionRequests/*}:approve:\x01*\x12\xc5\x01\n\x0fRejectPromotion\x12,.headrace.registry.v1.RejectPromotionRequest\x1a-.headrace.registry.v1.RejectPromotionResponse\"U\xca\xc1\x18\x18\n\x10registry.approve\x1a\x04name\x82\xd3\xe4\x93\x02\x33\"./v1/{name=models/*/promotionRequests/*}:reject:\x01*\x12\xcd\x01\n\x11WithdrawPromotion\x12..headrace.registry.v1.WithdrawPromotionRequest\x1a/.headrace.registry.v1.WithdrawPromotionResponse\"W\xca\xc1\x18\x18\n\x10registry.promote\x1a\x04name\x82\xd3\xe4\x93\x02\x35\"0/v1/{name=models/*/promotionRequests/*}:withdraw:\x01*\x12\xb2\x01\n\nBreakGlass\x12\'.headrace.registry.v1.BreakGlassRequest\x1a(.headrace.registry.v1.BreakGlassResponse\"Q\xca\xc1\x18\x19\n\x11registry.override\x1a\x04name\x82\xd3\xe4\x93\x02.\")/v1/{name=models/*/versions/*}:breakGlass:\x01*\x12\x8e\x01\n\x15\x43laimPromotionRequest\x12\x32.headrace.registry.v1.ClaimPromotionRequestRequest\x1a\x33.headrace.registry.v1.ClaimPromotionRequestResponse\"\x0c\xca\xc1\x18\x08\x10\x01\x1a\x04name\x12\x91\x01\n\x16ReopenPromotionRequest\x12\x33.headrace.registry.v1.ReopenPromotionRequestRequest\x1a\x34.headrace.registry.v1.ReopenPromotionRequestResponse\"\x0c\xca\xc1\x18\x08\x10\x01\x1a\x04nameb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headrace/registry/v1/approval.proto\x12\x14headrace.registry.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a#headrace/registry/v1/registry.proto\x1a!headrace/rollout/v1/rollout.proto\x1a\'headrace/validation/v1/validation.proto\"\x91\x02\n\x0e\x41pprovalPolicy\x12)\n\tapprovals\x18\x01 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00@\x8f@\x12\x11\n\tapprovers\x18\x02 \x03(\t\x12\x38\n\x06stages\x18\x03 \x03(\x0e\x32(.headrace.registry.v1.ModelVersion.Stage\x12/\n\x0c\x65xpire_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12\x66orbid_break_glass\x18\x05 \x01(\x08\x12!\n\x14max_unpromoted_share\x18\x06 \x01(\x01H\x00\x88\x01\x01\x42\x17\n\x15_max_unpromoted_share\"\xa8\x06\n\x10PromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12>\n\x0ctarget_stage\x18\x03 \x01(\x0e\x32(.headrace.registry.v1.ModelVersion.Stage\x12;\n\x05state\x18\x04 \x01(\x0e\x32,.headrace.registry.v1.PromotionRequest.State\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x31\n\tapprovals\x18\x07 \x03(\x0b\x32\x1e.headrace.registry.v1.Approval\x12$\n\x1c\x61llow_incompatible_signature\x18\x08 \x01(\x08\x12\x18\n\x10signature_breaks\x18\t \x03(\t\x12:\n\x0erollout_policy\x18\n \x01(\x0b\x32\".headrace.rollout.v1.RolloutPolicy\x12\x0f\n\x07variant\x18\x0b \x01(\t\x12\x0f\n\x07rollout\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nend_client\x18\x10 \x01(\t\x12\x12\n\nend_reason\x18\x11 \x01(\t\x12\x0e\n\x06rounds\x18\x12 \x01(\x05\"\xbe\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x12\n\x0eSTATE_APPROVED\x10\x02\x12\x15\n\x11STATE_ROLLING_OUT\x10\x03\x12\x12\n\x0eSTATE_PROMOTED\x10\x04\x12\x12\n\x0eSTATE_REJECTED\x10\x05\x12\x13\n\x0fSTATE_WITHDRAWN\x10\x06\x12\x11\n\rSTATE_EXPIRED\x10\x07\x12\x10\n\x0cSTATE_FAILED\x10\x08\"\\\n\x08\x41pproval\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0f\n\x07\x63omment\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa5\x02\n\x0fPromotionReview\x12\x19\n\x11missing_approvals\x18\x01 \x01(\x05\x12?\n\x05gates\x18\x02 \x03(\x0b\x32\x30.headrace.registry.v1.PromotionReview.GateResult\x12\x1a\n\x12production_version\x18\x03 \x01(\t\x12\x18\n\x10signature_breaks\x18\x04 \x03(\t\x12\x1b\n\x13signature_additions\x18\x05 \x03(\t\x12\x11\n\tobstacles\x18\x06 \x03(\t\x1aP\n\nGateResult\x12\x31\n\x04gate\x18\x01 \x01(\x0b\x32#.headrace.registry.v1.PromotionGate\x12\x0f\n\x07problem\x18\x02 \x01(\t\"*\n\x18GetApprovalPolicyRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"Q\n\x19GetApprovalPolicyResponse\x12\x34\n\x06policy\x18\x01 \x01(\x0b\x32$.headrace.registry.v1.ApprovalPolicy\"\x92\x01\n\x18PutApprovalPolicyRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x34\n\x06policy\x18\x02 \x01(\x0b\x32$.headrace.registry.v1.ApprovalPolicy\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"}\n\x19PutApprovalPolicyResponse\x12\x34\n\x06policy\x18\x01 \x01(\x0b\x32$.headrace.registry.v1.ApprovalPolicy\x12*\n\x05model\x18\x02 \x01(\x0b\x32\x1b.headrace.registry.v1.Model\"\xfe\x01\n\x17RequestPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12>\n\x0ctarget_stage\x18\x02 \x01(\x0e\x32(.headrace.registry.v1.ModelVersion.Stage\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12$\n\x1c\x61llow_incompatible_signature\x18\x05 \x01(\x08\x12:\n\x0erollout_policy\x18\x06 \x01(\x0b\x32\".headrace.rollout.v1.RolloutPolicy\x12\x0f\n\x07variant\x18\x07 \x01(\t\"\x8a\x01\n\x18RequestPromotionResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest\x12\x35\n\x06review\x18\x02 \x01(\x0b\x32%.headrace.registry.v1.PromotionReview\"*\n\x1aGetPromotionRequestRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x8d\x01\n\x1bGetPromotionRequestResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest\x12\x35\n\x06review\x18\x02 \x01(\x0b\x32%.headrace.registry.v1.PromotionReview\"\xa0\x01\n\x1cListPromotionRequestsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12;\n\x05state\x18\x02 \x01(\x0e\x32,.headrace.registry.v1.PromotionRequest.State\x12 \n\tpage_size\x18\x03 \x01(\x05\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\x12\x12\n\npage_token\x18\x04 \x01(\t\"r\n\x1dListPromotionRequestsResponse\x12\x38\n\x08requests\x18\x01 \x03(\x0b\x32&.headrace.registry.v1.PromotionRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"f\n\x16ReviewPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12>\n\x0ctarget_stage\x18\x02 \x01(\x0e\x32(.headrace.registry.v1.ModelVersion.Stage\"P\n\x17ReviewPromotionResponse\x12\x35\n\x06review\x18\x01 \x01(\x0b\x32%.headrace.registry.v1.PromotionReview\"K\n\x17\x41pprovePromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x7f\n\x18\x41pprovePromotionResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest\x12*\n\x05model\x18\x02 \x01(\x0b\x32\x1b.headrace.registry.v1.Model\"J\n\x16RejectPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"R\n\x17RejectPromotionResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest\"L\n\x18WithdrawPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"T\n\x19WithdrawPromotionResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest\"\xce\x01\n\x11\x42reakGlassRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12>\n\x0ctarget_stage\x18\x02 \x01(\x0e\x32(.headrace.registry.v1.ModelVersion.Stage\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12$\n\x1c\x61llow_incompatible_signature\x18\x06 \x01(\x08\x12\x13\n\x0b\x65nd_rollout\x18\x07 \x01(\x08\"u\n\x12\x42reakGlassResponse\x12\x33\n\x07version\x18\x01 \x01(\x0b\x32\".headrace.registry.v1.ModelVersion\x12*\n\x05model\x18\x02 \x01(\x0b\x32\x1b.headrace.registry.v1.Model\"=\n\x1c\x43laimPromotionRequestRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07rollout\x18\x02 \x01(\t\"X\n\x1d\x43laimPromotionRequestResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest\"N\n\x1dReopenPromotionRequestRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07rollout\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"Y\n\x1eReopenPromotionRequestResponse\x12\x37\n\x07request\x18\x01 \x01(\x0b\x32&.headrace.registry.v1.PromotionRequest2\xe5\x11\n\x0f\x41pprovalService\x12\xbd\x01\n\x11GetApprovalPolicy\x12..headrace.registry.v1.GetApprovalPolicyRequest\x1a/.headrace.registry.v1.GetApprovalPolicyResponse\"G\xca\xc1\x18\x17\n\rregistry.read\x1a\x06parent\x82\xd3\xe4\x93\x02&\x12$/v1/{parent=models/*}/approvalPolicy\x12\xc2\x01\n\x11PutApprovalPolicy\x12..headrace.registry.v1.PutApprovalPolicyRequest\x1a/.headrace.registry.v1.PutApprovalPolicyResponse\"L\xca\xc1\x18\x19\n\x0fregistry.policy\x1a\x06parent\x82\xd3\xe4\x93\x02)\x1a$/v1/{parent=models/*}/approvalPolicy:\x01*\x12\xc9\x01\n\x10RequestPromotion\x12-.headrace.registry.v1.RequestPromotionRequest\x1a..headrace.registry.v1.RequestPromotionResponse\"V\xca\xc1\x18\x18\n\x10registry.promote\x1a\x04name\x82\xd3\xe4\x93\x02\x34\"//v1/{name=models/*/versions/*}:requestPromotion:\x01*\x12\xc4\x01\n\x13GetPromotionRequest\x12\x30.headrace.registry.v1.GetPromotionRequestRequest\x1a\x31.headrace.registry.v1.GetPromotionRequestResponse\"H\xca\xc1\x18\x15\n\rregistry.read\x1a\x04name\x82\xd3\xe4\x93\x02)\x12\'/v1/{name=models/*/promotionRequests/*}\x12\xb9\x01\n\x15ListPromotionRequests\x12\x32.headrace.registry.v1.ListPromotionRequestsRequest\x1a\x33.headrace.registry.v1.ListPromotionRequestsResponse\"7\xca\xc1\x18\x16\n\rregistry.read\x1a\x05model\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/promotionRequests\x12\xbf\x01\n\x0fReviewPromotion\x12,.headrace.registry.v1.ReviewPromotionRequest\x1a-.headrace.registry.v1.ReviewPromotionResponse\"O\xca\xc1\x18\x15\n\rregistry.read\x1a\x04name\x82\xd3\xe4\x93\x02\x30\x12./v1/{name=models/*/versions/*}:reviewPromotion\x12\xc9\x01\n\x10\x41pprovePromotion\x12-.headrace.registry.v1.ApprovePromotionRequest\x1a..headrace.registry.v1.ApprovePromotionResponse\"V\xca\xc1\x18\x18\n\x10registry.approve\x1a\x04name\x82\xd3\xe4\x93\x02\x34\"//v1/{name=models/*/promotionRequests/*}:approve:\x01*\x12\xc5\x01\n\x0fRejectPromotion\x12,.headrace.registry.v1.RejectPromotionRequest\x1a-.headrace.registry.v1.RejectPromotionResponse\"U\xca\xc1\x18\x18\n\x10registry.approve\x1a\x04name\x82\xd3\xe4\x93\x02\x33\"./v1/{name=models/*/promotionRequests/*}:reject:\x01*\x12\xcd\x01\n\x11WithdrawPromotion\x12..headrace.registry.v1.WithdrawPromotionRequest\x1a/.headrace.registry.v1.WithdrawPromotionResponse\"W\xca\xc1\x18\x18\n\x10registry.promote\x1a\x04name\x82\xd3\xe4\x93\x02\x35\"0/v1/{name=models/*/promotionRequests/*}:withdraw:\x01*\x12\xb2\x01\n\nBreakGlass\x12\'.headrace.registry.v1.BreakGlassRequest\x1a(.headrace.registry.v1.BreakGlassResponse\"Q\xca\xc1\x18\x19\n\x11registry.override\x1a\x04name\x82\xd3\xe4\x93\x02.\")/v1/{name=models/*/versions/*}:breakGlass:\x01*\x12\x8e\x01\n\x15\x43laimPromotionRequest\x12\x32.headrace.registry.v1.ClaimPromotionRequestRequest\x1a\x33.headrace.registry.v1.ClaimPromotionRequestResponse\"\x0c\xca\xc1\x18\x08\x10\x01\x1a\x04name\x12\x91\x01\n\x16ReopenPromotionRequest\x12\x33.headrace.registry.v1.ReopenPromotionRequestRequest\x1a\x34.headrace.registry.v1.ReopenPromotionRequestResponse\"\x0c\xca\xc1\x18\x08\x10\x01\x1a\x04nameb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.registry.v1.approval_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_APPROVALPOLICY'].fields_by_name['approvals']._loaded_options = None
+  _globals['_APPROVALPOLICY'].fields_by_name['approvals']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\000@\217@'
+  _globals['_LISTPROMOTIONREQUESTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTPROMOTIONREQUESTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\322\301\030\t\t\000\000\000\000\000\000\000\000'
   _globals['_APPROVALSERVICE'].methods_by_name['GetApprovalPolicy']._loaded_options = None
   _globals['_APPROVALSERVICE'].methods_by_name['GetApprovalPolicy']._serialized_options = b'\312\301\030\027\n\rregistry.read\032\006parent\202\323\344\223\002&\022$/v1/{parent=models/*}/approvalPolicy'
   _globals['_APPROVALSERVICE'].methods_by_name['PutApprovalPolicy']._loaded_options = None
@@ -61,66 +66,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPROVALSERVICE'].methods_by_name['ClaimPromotionRequest']._serialized_options = b'\312\301\030\010\020\001\032\004name'
   _globals['_APPROVALSERVICE'].methods_by_name['ReopenPromotionRequest']._loaded_options = None
   _globals['_APPROVALSERVICE'].methods_by_name['ReopenPromotionRequest']._serialized_options = b'\312\301\030\010\020\001\032\004name'
-  _globals['_APPROVALPOLICY']._serialized_start=262
-  _globals['_APPROVALPOLICY']._serialized_end=511
-  _globals['_PROMOTIONREQUEST']._serialized_start=514
-  _globals['_PROMOTIONREQUEST']._serialized_end=1322
-  _globals['_PROMOTIONREQUEST_STATE']._serialized_start=1132
-  _globals['_PROMOTIONREQUEST_STATE']._serialized_end=1322
-  _globals['_APPROVAL']._serialized_start=1324
-  _globals['_APPROVAL']._serialized_end=1416
-  _globals['_PROMOTIONREVIEW']._serialized_start=1419
-  _globals['_PROMOTIONREVIEW']._serialized_end=1712
-  _globals['_PROMOTIONREVIEW_GATERESULT']._serialized_start=1632
-  _globals['_PROMOTIONREVIEW_GATERESULT']._serialized_end=1712
-  _globals['_GETAPPROVALPOLICYREQUEST']._serialized_start=1714
-  _globals['_GETAPPROVALPOLICYREQUEST']._serialized_end=1756
-  _globals['_GETAPPROVALPOLICYRESPONSE']._serialized_start=1758
-  _globals['_GETAPPROVALPOLICYRESPONSE']._serialized_end=1839
-  _globals['_PUTAPPROVALPOLICYREQUEST']._serialized_start=1842
-  _globals['_PUTAPPROVALPOLICYREQUEST']._serialized_end=1988
-  _globals['_PUTAPPROVALPOLICYRESPONSE']._serialized_start=1990
-  _globals['_PUTAPPROVALPOLICYRESPONSE']._serialized_end=2115
-  _globals['_REQUESTPROMOTIONREQUEST']._serialized_start=2118
-  _globals['_REQUESTPROMOTIONREQUEST']._serialized_end=2372
-  _globals['_REQUESTPROMOTIONRESPONSE']._serialized_start=2375
-  _globals['_REQUESTPROMOTIONRESPONSE']._serialized_end=2513
-  _globals['_GETPROMOTIONREQUESTREQUEST']._serialized_start=2515
-  _globals['_GETPROMOTIONREQUESTREQUEST']._serialized_end=2557
-  _globals['_GETPROMOTIONREQUESTRESPONSE']._serialized_start=2560
-  _globals['_GETPROMOTIONREQUESTRESPONSE']._serialized_end=2701
-  _globals['_LISTPROMOTIONREQUESTSREQUEST']._serialized_start=2704
-  _globals['_LISTPROMOTIONREQUESTSREQUEST']._serialized_end=2849
-  _globals['_LISTPROMOTIONREQUESTSRESPONSE']._serialized_start=2851
-  _globals['_LISTPROMOTIONREQUESTSRESPONSE']._serialized_end=2965
-  _globals['_REVIEWPROMOTIONREQUEST']._serialized_start=2967
-  _globals['_REVIEWPROMOTIONREQUEST']._serialized_end=3069
-  _globals['_REVIEWPROMOTIONRESPONSE']._serialized_start=3071
-  _globals['_REVIEWPROMOTIONRESPONSE']._serialized_end=3151
-  _globals['_APPROVEPROMOTIONREQUEST']._serialized_start=3153
-  _globals['_APPROVEPROMOTIONREQUEST']._serialized_end=3228
-  _globals['_APPROVEPROMOTIONRESPONSE']._serialized_start=3230
-  _globals['_APPROVEPROMOTIONRESPONSE']._serialized_end=3357
-  _globals['_REJECTPROMOTIONREQUEST']._serialized_start=3359
-  _globals['_REJECTPROMOTIONREQUEST']._serialized_end=3433
-  _globals['_REJECTPROMOTIONRESPONSE']._serialized_start=3435
-  _globals['_REJECTPROMOTIONRESPONSE']._serialized_end=3517
-  _globals['_WITHDRAWPROMOTIONREQUEST']._serialized_start=3519
-  _globals['_WITHDRAWPROMOTIONREQUEST']._serialized_end=3595
-  _globals['_WITHDRAWPROMOTIONRESPONSE']._serialized_start=3597
-  _globals['_WITHDRAWPROMOTIONRESPONSE']._serialized_end=3681
-  _globals['_BREAKGLASSREQUEST']._serialized_start=3684
-  _globals['_BREAKGLASSREQUEST']._serialized_end=3890
-  _globals['_BREAKGLASSRESPONSE']._serialized_start=3892
-  _globals['_BREAKGLASSRESPONSE']._serialized_end=4009
-  _globals['_CLAIMPROMOTIONREQUESTREQUEST']._serialized_start=4011
-  _globals['_CLAIMPROMOTIONREQUESTREQUEST']._serialized_end=4072
-  _globals['_CLAIMPROMOTIONREQUESTRESPONSE']._serialized_start=4074
-  _globals['_CLAIMPROMOTIONREQUESTRESPONSE']._serialized_end=4162
-  _globals['_REOPENPROMOTIONREQUESTREQUEST']._serialized_start=4164
-  _globals['_REOPENPROMOTIONREQUESTREQUEST']._serialized_end=4242
-  _globals['_REOPENPROMOTIONREQUESTRESPONSE']._serialized_start=4244
-  _globals['_REOPENPROMOTIONREQUESTRESPONSE']._serialized_end=4333
-  _globals['_APPROVALSERVICE']._serialized_start=4336
-  _globals['_APPROVALSERVICE']._serialized_end=6613
+  _globals['_APPROVALPOLICY']._serialized_start=303
+  _globals['_APPROVALPOLICY']._serialized_end=576
+  _globals['_PROMOTIONREQUEST']._serialized_start=579
+  _globals['_PROMOTIONREQUEST']._serialized_end=1387
+  _globals['_PROMOTIONREQUEST_STATE']._serialized_start=1197
+  _globals['_PROMOTIONREQUEST_STATE']._serialized_end=1387
+  _globals['_APPROVAL']._serialized_start=1389
+  _globals['_APPROVAL']._serialized_end=1481
+  _globals['_PROMOTIONREVIEW']._serialized_start=1484
+  _globals['_PROMOTIONREVIEW']._serialized_end=1777
+  _globals['_PROMOTIONREVIEW_GATERESULT']._serialized_start=1697
+  _globals['_PROMOTIONREVIEW_GATERESULT']._serialized_end=1777
+  _globals['_GETAPPROVALPOLICYREQUEST']._serialized_start=1779
+  _globals['_GETAPPROVALPOLICYREQUEST']._serialized_end=1821
+  _globals['_GETAPPROVALPOLICYRESPONSE']._serialized_start=1823
+  _globals['_GETAPPROVALPOLICYRESPONSE']._serialized_end=1904
+  _globals['_PUTAPPROVALPOLICYREQUEST']._serialized_start=1907
+  _globals['_PUTAPPROVALPOLICYREQUEST']._serialized_end=2053
+  _globals['_PUTAPPROVALPOLICYRESPONSE']._serialized_start=2055
+  _globals['_PUTAPPROVALPOLICYRESPONSE']._serialized_end=2180
+  _globals['_REQUESTPROMOTIONREQUEST']._serialized_start=2183
+  _globals['_REQUESTPROMOTIONREQUEST']._serialized_end=2437
+  _globals['_REQUESTPROMOTIONRESPONSE']._serialized_start=2440
+  _globals['_REQUESTPROMOTIONRESPONSE']._serialized_end=2578
+  _globals['_GETPROMOTIONREQUESTREQUEST']._serialized_start=2580
+  _globals['_GETPROMOTIONREQUESTREQUEST']._serialized_end=2622
+  _globals['_GETPROMOTIONREQUESTRESPONSE']._serialized_start=2625
+  _globals['_GETPROMOTIONREQUESTRESPONSE']._serialized_end=2766
+  _globals['_LISTPROMOTIONREQUESTSREQUEST']._serialized_start=2769
+  _globals['_LISTPROMOTIONREQUESTSREQUEST']._serialized_end=2929
+  _globals['_LISTPROMOTIONREQUESTSRESPONSE']._serialized_start=2931
+  _globals['_LISTPROMOTIONREQUESTSRESPONSE']._serialized_end=3045
+  _globals['_REVIEWPROMOTIONREQUEST']._serialized_start=3047
+  _globals['_REVIEWPROMOTIONREQUEST']._serialized_end=3149
+  _globals['_REVIEWPROMOTIONRESPONSE']._serialized_start=3151
+  _globals['_REVIEWPROMOTIONRESPONSE']._serialized_end=3231
+  _globals['_APPROVEPROMOTIONREQUEST']._serialized_start=3233
+  _globals['_APPROVEPROMOTIONREQUEST']._serialized_end=3308
+  _globals['_APPROVEPROMOTIONRESPONSE']._serialized_start=3310
+  _globals['_APPROVEPROMOTIONRESPONSE']._serialized_end=3437
+  _globals['_REJECTPROMOTIONREQUEST']._serialized_start=3439
+  _globals['_REJECTPROMOTIONREQUEST']._serialized_end=3513
+  _globals['_REJECTPROMOTIONRESPONSE']._serialized_start=3515
+  _globals['_REJECTPROMOTIONRESPONSE']._serialized_end=3597
+  _globals['_WITHDRAWPROMOTIONREQUEST']._serialized_start=3599
+  _globals['_WITHDRAWPROMOTIONREQUEST']._serialized_end=3675
+  _globals['_WITHDRAWPROMOTIONRESPONSE']._serialized_start=3677
+  _globals['_WITHDRAWPROMOTIONRESPONSE']._serialized_end=3761
+  _globals['_BREAKGLASSREQUEST']._serialized_start=3764
+  _globals['_BREAKGLASSREQUEST']._serialized_end=3970
+  _globals['_BREAKGLASSRESPONSE']._serialized_start=3972
+  _globals['_BREAKGLASSRESPONSE']._serialized_end=4089
+  _globals['_CLAIMPROMOTIONREQUESTREQUEST']._serialized_start=4091
+  _globals['_CLAIMPROMOTIONREQUESTREQUEST']._serialized_end=4152
+  _globals['_CLAIMPROMOTIONREQUESTRESPONSE']._serialized_start=4154
+  _globals['_CLAIMPROMOTIONREQUESTRESPONSE']._serialized_end=4242
+  _globals['_REOPENPROMOTIONREQUESTREQUEST']._serialized_start=4244
+  _globals['_REOPENPROMOTIONREQUESTREQUEST']._serialized_end=4322
+  _globals['_REOPENPROMOTIONREQUESTRESPONSE']._serialized_start=4324
+  _globals['_REOPENPROMOTIONREQUESTRESPONSE']._serialized_end=4413
+  _globals['_APPROVALSERVICE']._serialized_start=4416
+  _globals['_APPROVALSERVICE']._serialized_end=6693
 # @@protoc_insertion_point(module_scope)

@@ -23,33 +23,40 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headrace/registry/v1/pipeline.proto\x12\x14headrace.registry.v1\x1a\x1egoogle/protobuf/duration.proto\"\x82\x01\n\x08Pipeline\x12\x31\n\x05steps\x18\x01 \x03(\x0b\x32\".headrace.registry.v1.PipelineStep\x12\x35\n\x07outputs\x18\x02 \x03(\x0b\x32$.headrace.registry.v1.PipelineOutput\x12\x0c\n\x04\x66use\x18\x03 \x01(\x08\",\n\x0cTensorSource\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0e\n\x06tensor\x18\x02 \x01(\t\"Q\n\x0cPipelineEdge\x12\r\n\x05input\x18\x01 \x01(\t\x12\x32\n\x06source\x18\x02 \x01(\x0b\x32\".headrace.registry.v1.TensorSource\"R\n\x0ePipelineOutput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x06source\x18\x02 \x01(\x0b\x32\".headrace.registry.v1.TensorSource\"\xeb\x02\n\x0cPipelineStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x05model\x18\x02 \x01(\x0b\x32\x1f.headrace.registry.v1.ModelStepH\x00\x12\x0f\n\x05graph\x18\x03 \x01(\tH\x00\x12\x32\n\x08\x63ombiner\x18\x04 \x01(\x0b\x32\x1e.headrace.registry.v1.CombinerH\x00\x12\x32\n\x06inputs\x18\x05 \x03(\x0b\x32\".headrace.registry.v1.PipelineEdge\x12\x0c\n\x04pool\x18\x06 \x01(\t\x12*\n\x07timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07retries\x18\x08 \x01(\x05\x12\x11\n\tsoft_fail\x18\t \x01(\x08\x12\x0e\n\x06\x64igest\x18\n \x01(\t\x12,\n\tcache_ttl\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\n\x04runs\"G\n\tModelStep\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\tH\x00\x12\x0f\n\x05\x61lias\x18\x03 \x01(\tH\x00\x42\x07\n\x05which\"\xf6\x02\n\x08\x43ombiner\x12\x31\n\x04kind\x18\x01 \x01(\x0e\x32#.headrace.registry.v1.Combiner.Kind\x12\x0f\n\x07weights\x18\x02 \x03(\x01\x12\x0e\n\x06quorum\x18\x03 \x01(\x05\x12\x11\n\tattribute\x18\x04 \x01(\t\x12\x38\n\x05\x63\x61ses\x18\x05 \x03(\x0b\x32).headrace.registry.v1.Combiner.CasesEntry\x12\x15\n\rdefault_input\x18\x06 \x01(\t\x1a,\n\nCasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x83\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_MEAN\x10\x01\x12\x11\n\rKIND_WEIGHTED\x10\x02\x12\r\n\tKIND_VOTE\x10\x03\x12\x0e\n\nKIND_STACK\x10\x04\x12\x13\n\x0fKIND_FIRST_GOOD\x10\x05\x12\x0f\n\x0bKIND_SWITCH\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headrace/registry/v1/pipeline.proto\x12\x14headrace.registry.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\'headrace/validation/v1/validation.proto\"\x82\x01\n\x08Pipeline\x12\x31\n\x05steps\x18\x01 \x03(\x0b\x32\".headrace.registry.v1.PipelineStep\x12\x35\n\x07outputs\x18\x02 \x03(\x0b\x32$.headrace.registry.v1.PipelineOutput\x12\x0c\n\x04\x66use\x18\x03 \x01(\x08\",\n\x0cTensorSource\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0e\n\x06tensor\x18\x02 \x01(\t\"Q\n\x0cPipelineEdge\x12\r\n\x05input\x18\x01 \x01(\t\x12\x32\n\x06source\x18\x02 \x01(\x0b\x32\".headrace.registry.v1.TensorSource\"R\n\x0ePipelineOutput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x06source\x18\x02 \x01(\x0b\x32\".headrace.registry.v1.TensorSource\"\x83\x03\n\x0cPipelineStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x05model\x18\x02 \x01(\x0b\x32\x1f.headrace.registry.v1.ModelStepH\x00\x12\x0f\n\x05graph\x18\x03 \x01(\tH\x00\x12\x32\n\x08\x63ombiner\x18\x04 \x01(\x0b\x32\x1e.headrace.registry.v1.CombinerH\x00\x12\x32\n\x06inputs\x18\x05 \x03(\x0b\x32\".headrace.registry.v1.PipelineEdge\x12\x0c\n\x04pool\x18\x06 \x01(\t\x12*\n\x07timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x07retries\x18\x08 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00@\x8f@\x12\x11\n\tsoft_fail\x18\t \x01(\x08\x12\x0e\n\x06\x64igest\x18\n \x01(\t\x12,\n\tcache_ttl\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\n\x04runs\"G\n\tModelStep\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\tH\x00\x12\x0f\n\x05\x61lias\x18\x03 \x01(\tH\x00\x42\x07\n\x05which\"\xa6\x03\n\x08\x43ombiner\x12\x31\n\x04kind\x18\x01 \x01(\x0e\x32#.headrace.registry.v1.Combiner.Kind\x12\'\n\x07weights\x18\x02 \x03(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amB\x12&\n\x06quorum\x18\x03 \x01(\x05\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00@\x8f@\x12\x11\n\tattribute\x18\x04 \x01(\t\x12\x38\n\x05\x63\x61ses\x18\x05 \x03(\x0b\x32).headrace.registry.v1.Combiner.CasesEntry\x12\x15\n\rdefault_input\x18\x06 \x01(\t\x1a,\n\nCasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x83\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_MEAN\x10\x01\x12\x11\n\rKIND_WEIGHTED\x10\x02\x12\r\n\tKIND_VOTE\x10\x03\x12\x0e\n\nKIND_STACK\x10\x04\x12\x13\n\x0fKIND_FIRST_GOOD\x10\x05\x12\x0f\n\x0bKIND_SWITCH\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.registry.v1.pipeline_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_PIPELINESTEP'].fields_by_name['retries']._loaded_options = None
+  _globals['_PIPELINESTEP'].fields_by_name['retries']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\000@\217@'
   _globals['_COMBINER_CASESENTRY']._loaded_options = None
   _globals['_COMBINER_CASESENTRY']._serialized_options = b'8\001'
-  _globals['_PIPELINE']._serialized_start=94
-  _globals['_PIPELINE']._serialized_end=224
-  _globals['_TENSORSOURCE']._serialized_start=226
-  _globals['_TENSORSOURCE']._serialized_end=270
-  _globals['_PIPELINEEDGE']._serialized_start=272
-  _globals['_PIPELINEEDGE']._serialized_end=353
-  _globals['_PIPELINEOUTPUT']._serialized_start=355
-  _globals['_PIPELINEOUTPUT']._serialized_end=437
-  _globals['_PIPELINESTEP']._serialized_start=440
-  _globals['_PIPELINESTEP']._serialized_end=803
-  _globals['_MODELSTEP']._serialized_start=805
-  _globals['_MODELSTEP']._serialized_end=876
-  _globals['_COMBINER']._serialized_start=879
-  _globals['_COMBINER']._serialized_end=1253
-  _globals['_COMBINER_CASESENTRY']._serialized_start=1075
-  _globals['_COMBINER_CASESENTRY']._serialized_end=1119
-  _globals['_COMBINER_KIND']._serialized_start=1122
-  _globals['_COMBINER_KIND']._serialized_end=1253
+  _globals['_COMBINER'].fields_by_name['weights']._loaded_options = None
+  _globals['_COMBINER'].fields_by_name['weights']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
+  _globals['_COMBINER'].fields_by_name['quorum']._loaded_options = None
+  _globals['_COMBINER'].fields_by_name['quorum']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000\000@\217@'
+  _globals['_PIPELINE']._serialized_start=135
+  _globals['_PIPELINE']._serialized_end=265
+  _globals['_TENSORSOURCE']._serialized_start=267
+  _globals['_TENSORSOURCE']._serialized_end=311
+  _globals['_PIPELINEEDGE']._serialized_start=313
+  _globals['_PIPELINEEDGE']._serialized_end=394
+  _globals['_PIPELINEOUTPUT']._serialized_start=396
+  _globals['_PIPELINEOUTPUT']._serialized_end=478
+  _globals['_PIPELINESTEP']._serialized_start=481
+  _globals['_PIPELINESTEP']._serialized_end=868
+  _globals['_MODELSTEP']._serialized_start=870
+  _globals['_MODELSTEP']._serialized_end=941
+  _globals['_COMBINER']._serialized_start=944
+  _globals['_COMBINER']._serialized_end=1366
+  _globals['_COMBINER_CASESENTRY']._serialized_start=1188
+  _globals['_COMBINER_CASESENTRY']._serialized_end=1232
+  _globals['_COMBINER_KIND']._serialized_start=1235
+  _globals['_COMBINER_KIND']._serialized_end=1366
 # @@protoc_insertion_point(module_scope)

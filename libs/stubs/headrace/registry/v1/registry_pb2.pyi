@@ -7,6 +7,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
 from headrace.registry.v1 import pipeline_pb2 as _pipeline_pb2
 from headrace.tensor.v1 import tensor_pb2 as _tensor_pb2
+from headrace.validation.v1 import validation_pb2 as _validation_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor

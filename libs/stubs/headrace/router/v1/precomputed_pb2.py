@@ -28,15 +28,26 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_access__pb2
 from headrace.router.v1 import route_pb2 as headrace_dot_router_dot_v1_dot_route__pb2
 from headrace.tensor.v1 import tensor_pb2 as headrace_dot_tensor_dot_v1_dot_tensor__pb2
+from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headrace/router/v1/precomputed.proto\x12\x12headrace.router.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a\x1eheadrace/router/v1/route.proto\x1a\x1fheadrace/tensor/v1/tensor.proto\"\x83\x04\n\x07Publish\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.headrace.router.v1.Publish.State\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x11\n\trow_count\x18\x04 \x01(\x03\x12\x1a\n\x12\x64\x65\x63lared_row_count\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63ommit_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63lient\x18\t \x01(\t\x12\x31\n\rcomputed_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x65ntity_count\x18\x0b \x01(\x03\x12\x31\n\x06origin\x18\x0c \x01(\x0b\x32!.headrace.router.v1.PublishOrigin\"V\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x13\n\x0fSTATE_COMMITTED\x10\x02\x12\x11\n\rSTATE_ABORTED\x10\x03\"M\n\rPublishOrigin\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x17\n\x0fmanifest_digest\x18\x02 \x01(\t\x12\x16\n\x0eversion_digest\x18\x03 \x01(\t\"\xda\x01\n\x13\x42\x65ginPublishRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12\x31\n\rcomputed_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x31\n\x06origin\x18\x06 \x01(\x0b\x32!.headrace.router.v1.PublishOrigin\"\xa6\x01\n\x14\x42\x65ginPublishResponse\x12,\n\x07publish\x18\x01 \x01(\x0b\x32\x1b.headrace.router.v1.Publish\x12/\n\x07outputs\x18\x02 \x03(\x0b\x32\x1e.headrace.tensor.v1.TensorSpec\x12\x16\n\x0emax_chunk_rows\x18\x03 \x01(\x05\x12\x17\n\x0fmax_chunk_bytes\x18\x04 \x01(\x05\"h\n\x14UploadAnswersRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tfirst_row\x18\x02 \x01(\x03\x12\x10\n\x08\x65ntities\x18\x03 \x03(\t\x12\x0f\n\x07\x63olumns\x18\x04 \x03(\x0c\x12\x0c\n\x04\x64ims\x18\x05 \x03(\x03\"*\n\x15UploadAnswersResponse\x12\x11\n\trow_count\x18\x01 \x01(\x03\"7\n\x14\x43ommitPublishRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\"v\n\x15\x43ommitPublishResponse\x12,\n\x07publish\x18\x01 \x01(\x0b\x32\x1b.headrace.router.v1.Publish\x12/\n\x06status\x18\x02 \x01(\x0b\x32\x1f.headrace.router.v1.RouteStatus\"#\n\x13\x41\x62ortPublishRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x41\x62ortPublishResponse\"!\n\x11GetPublishRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xa4\x01\n\x12GetPublishResponse\x12,\n\x07publish\x18\x01 \x01(\x0b\x32\x1b.headrace.router.v1.Publish\x12/\n\x07outputs\x18\x02 \x03(\x0b\x32\x1e.headrace.tensor.v1.TensorSpec\x12\x16\n\x0emax_chunk_rows\x18\x03 \x01(\x05\x12\x17\n\x0fmax_chunk_bytes\x18\x04 \x01(\x05\"<\n\x18RevertPrecomputedRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\"\x85\x01\n\x19RevertPrecomputedResponse\x12\x37\n\x07\x61nswers\x18\x01 \x01(\x0b\x32&.headrace.router.v1.PrecomputedAnswers\x12/\n\x06status\x18\x02 \x01(\x0b\x32\x1f.headrace.router.v1.RouteStatus\"\x87\x03\n\x12PrecomputedAnswers\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x43\n\tcondition\x18\x02 \x01(\x0e\x32\x30.headrace.router.v1.PrecomputedAnswers.Condition\x12+\n\x06\x61\x63tive\x18\x03 \x01(\x0b\x32\x1b.headrace.router.v1.Publish\x12-\n\x08previous\x18\x04 \x01(\x0b\x32\x1b.headrace.router.v1.Publish\x12)\n\x04open\x18\x05 \x03(\x0b\x32\x1b.headrace.router.v1.Publish\"\x93\x01\n\tCondition\x12\x19\n\x15\x43ONDITION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43ONDITION_NONE\x10\x01\x12\x15\n\x11\x43ONDITION_PRESENT\x10\x02\x12\x12\n\x0e\x43ONDITION_LOST\x10\x03\x12\x15\n\x11\x43ONDITION_EXPIRED\x10\x04\x12\x15\n\x11\x43ONDITION_UNKNOWN\x10\x05\"(\n\x16ListPrecomputedRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"R\n\x17ListPrecomputedResponse\x12\x37\n\x07\x61nswers\x18\x01 \x03(\x0b\x32&.headrace.router.v1.PrecomputedAnswers2\x89\n\n\x12PrecomputedService\x12\xb7\x01\n\x0c\x42\x65ginPublish\x12\'.headrace.router.v1.BeginPublishRequest\x1a(.headrace.router.v1.BeginPublishResponse\"T\xca\xc1\x18\x1b\n\x11precomputed.write\x1a\x06parent\x82\xd3\xe4\x93\x02/\"*/v1/{parent=models/*/versions/*}/publishes:\x01*\x12\x87\x01\n\rUploadAnswers\x12(.headrace.router.v1.UploadAnswersRequest\x1a).headrace.router.v1.UploadAnswersResponse\"\x1d\xca\xc1\x18\x19\n\x11precomputed.write\x1a\x04name(\x01\x30\x01\x12\xbf\x01\n\rCommitPublish\x12(.headrace.router.v1.CommitPublishRequest\x1a).headrace.router.v1.CommitPublishResponse\"Y\xca\xc1\x18\x19\n\x11precomputed.write\x1a\x04name\x82\xd3\xe4\x93\x02\x36\"1/v1/{name=models/*/versions/*/publishes/*}:commit:\x01*\x12\xbb\x01\n\x0c\x41\x62ortPublish\x12\'.headrace.router.v1.AbortPublishRequest\x1a(.headrace.router.v1.AbortPublishResponse\"X\xca\xc1\x18\x19\n\x11precomputed.write\x1a\x04name\x82\xd3\xe4\x93\x02\x35\"0/v1/{name=models/*/versions/*/publishes/*}:abort:\x01*\x12\xab\x01\n\nGetPublish\x12%.headrace.router.v1.GetPublishRequest\x1a&.headrace.router.v1.GetPublishResponse\"N\xca\xc1\x18\x18\n\x10precomputed.read\x1a\x04name\x82\xd3\xe4\x93\x02,\x12*/v1/{name=models/*/versions/*/publishes/*}\x12\xca\x01\n\x11RevertPrecomputed\x12,.headrace.router.v1.RevertPrecomputedRequest\x1a-.headrace.router.v1.RevertPrecomputedResponse\"X\xca\xc1\x18\x19\n\x11precomputed.write\x1a\x04name\x82\xd3\xe4\x93\x02\x35\"0/v1/{name=models/*/versions/*}:revertPrecomputed:\x01*\x12\xb3\x01\n\x0fListPrecomputed\x12*.headrace.router.v1.ListPrecomputedRequest\x1a+.headrace.router.v1.ListPrecomputedResponse\"G\xca\xc1\x18\x1a\n\x10precomputed.read\x1a\x06parent\x82\xd3\xe4\x93\x02#\x12!/v1/{parent=models/*}/precomputedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headrace/router/v1/precomputed.proto\x12\x12headrace.router.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a\x1eheadrace/router/v1/route.proto\x1a\x1fheadrace/tensor/v1/tensor.proto\x1a\'headrace/validation/v1/validation.proto\"\x83\x04\n\x07Publish\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.headrace.router.v1.Publish.State\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x11\n\trow_count\x18\x04 \x01(\x03\x12\x1a\n\x12\x64\x65\x63lared_row_count\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63ommit_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63lient\x18\t \x01(\t\x12\x31\n\rcomputed_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x65ntity_count\x18\x0b \x01(\x03\x12\x31\n\x06origin\x18\x0c \x01(\x0b\x32!.headrace.router.v1.PublishOrigin\"V\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x13\n\x0fSTATE_COMMITTED\x10\x02\x12\x11\n\rSTATE_ABORTED\x10\x03\"M\n\rPublishOrigin\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x17\n\x0fmanifest_digest\x18\x02 \x01(\t\x12\x16\n\x0eversion_digest\x18\x03 \x01(\t\"\xe9\x01\n\x13\x42\x65ginPublishRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12 \n\trow_count\x18\x02 \x01(\x03\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\x12\x31\n\rcomputed_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x31\n\x06origin\x18\x06 \x01(\x0b\x32!.headrace.router.v1.PublishOrigin\"\xa6\x01\n\x14\x42\x65ginPublishResponse\x12,\n\x07publish\x18\x01 \x01(\x0b\x32\x1b.headrace.router.v1.Publish\x12/\n\x07outputs\x18\x02 \x03(\x0b\x32\x1e.headrace.tensor.v1.TensorSpec\x12\x16\n\x0emax_chunk_rows\x18\x03 \x01(\x05\x12\x17\n\x0fmax_chunk_bytes\x18\x04 \x01(\x05\"\x86\x01\n\x14UploadAnswersRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\tfirst_row\x18\x02 \x01(\x03\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\x12\x10\n\x08\x65ntities\x18\x03 \x03(\t\x12\x0f\n\x07\x63olumns\x18\x04 \x03(\x0c\x12\x1b\n\x04\x64ims\x18\x05 \x03(\x03\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\"*\n\x15UploadAnswersResponse\x12\x11\n\trow_count\x18\x01 \x01(\x03\"F\n\x14\x43ommitPublishRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\trow_count\x18\x02 \x01(\x03\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\"v\n\x15\x43ommitPublishResponse\x12,\n\x07publish\x18\x01 \x01(\x0b\x32\x1b.headrace.router.v1.Publish\x12/\n\x06status\x18\x02 \x01(\x0b\x32\x1f.headrace.router.v1.RouteStatus\"#\n\x13\x41\x62ortPublishRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x41\x62ortPublishResponse\"!\n\x11GetPublishRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xa4\x01\n\x12GetPublishResponse\x12,\n\x07publish\x18\x01 \x01(\x0b\x32\x1b.headrace.router.v1.Publish\x12/\n\x07outputs\x18\x02 \x03(\x0b\x32\x1e.headrace.tensor.v1.TensorSpec\x12\x16\n\x0emax_chunk_rows\x18\x03 \x01(\x05\x12\x17\n\x0fmax_chunk_bytes\x18\x04 \x01(\x05\"K\n\x18RevertPrecomputedRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\ngeneration\x18\x02 \x01(\x03\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\"\x85\x01\n\x19RevertPrecomputedResponse\x12\x37\n\x07\x61nswers\x18\x01 \x01(\x0b\x32&.headrace.router.v1.PrecomputedAnswers\x12/\n\x06status\x18\x02 \x01(\x0b\x32\x1f.headrace.router.v1.RouteStatus\"\x87\x03\n\x12PrecomputedAnswers\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x43\n\tcondition\x18\x02 \x01(\x0e\x32\x30.headrace.router.v1.PrecomputedAnswers.Condition\x12+\n\x06\x61\x63tive\x18\x03 \x01(\x0b\x32\x1b.headrace.router.v1.Publish\x12-\n\x08previous\x18\x04 \x01(\x0b\x32\x1b.headrace.router.v1.Publish\x12)\n\x04open\x18\x05 \x03(\x0b\x32\x1b.headrace.router.v1.Publish\"\x93\x01\n\tCondition\x12\x19\n\x15\x43ONDITION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43ONDITION_NONE\x10\x01\x12\x15\n\x11\x43ONDITION_PRESENT\x10\x02\x12\x12\n\x0e\x43ONDITION_LOST\x10\x03\x12\x15\n\x11\x43ONDITION_EXPIRED\x10\x04\x12\x15\n\x11\x43ONDITION_UNKNOWN\x10\x05\"(\n\x16ListPrecomputedRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"R\n\x17ListPrecomputedResponse\x12\x37\n\x07\x61nswers\x18\x01 \x03(\x0b\x32&.headrace.router.v1.PrecomputedAnswers2\x89\n\n\x12PrecomputedService\x12\xb7\x01\n\x0c\x42\x65ginPublish\x12\'.headrace.router.v1.BeginPublishRequest\x1a(.headrace.router.v1.BeginPublishResponse\"T\xca\xc1\x18\x1b\n\x11precomputed.write\x1a\x06parent\x82\xd3\xe4\x93\x02/\"*/v1/{parent=models/*/versions/*}/publishes:\x01*\x12\x87\x01\n\rUploadAnswers\x12(.headrace.router.v1.UploadAnswersRequest\x1a).headrace.router.v1.UploadAnswersResponse\"\x1d\xca\xc1\x18\x19\n\x11precomputed.write\x1a\x04name(\x01\x30\x01\x12\xbf\x01\n\rCommitPublish\x12(.headrace.router.v1.CommitPublishRequest\x1a).headrace.router.v1.CommitPublishResponse\"Y\xca\xc1\x18\x19\n\x11precomputed.write\x1a\x04name\x82\xd3\xe4\x93\x02\x36\"1/v1/{name=models/*/versions/*/publishes/*}:commit:\x01*\x12\xbb\x01\n\x0c\x41\x62ortPublish\x12\'.headrace.router.v1.AbortPublishRequest\x1a(.headrace.router.v1.AbortPublishResponse\"X\xca\xc1\x18\x19\n\x11precomputed.write\x1a\x04name\x82\xd3\xe4\x93\x02\x35\"0/v1/{name=models/*/versions/*/publishes/*}:abort:\x01*\x12\xab\x01\n\nGetPublish\x12%.headrace.router.v1.GetPublishRequest\x1a&.headrace.router.v1.GetPublishResponse\"N\xca\xc1\x18\x18\n\x10precomputed.read\x1a\x04name\x82\xd3\xe4\x93\x02,\x12*/v1/{name=models/*/versions/*/publishes/*}\x12\xca\x01\n\x11RevertPrecomputed\x12,.headrace.router.v1.RevertPrecomputedRequest\x1a-.headrace.router.v1.RevertPrecomputedResponse\"X\xca\xc1\x18\x19\n\x11precomputed.write\x1a\x04name\x82\xd3\xe4\x93\x02\x35\"0/v1/{name=models/*/versions/*}:revertPrecomputed:\x01*\x12\xb3\x01\n\x0fListPrecomputed\x12*.headrace.router.v1.ListPrecomputedRequest\x1a+.headrace.router.v1.ListPrecomputedResponse\"G\xca\xc1\x18\x1a\n\x10precomputed.read\x1a\x06parent\x82\xd3\xe4\x93\x02#\x12!/v1/{parent=models/*}/precomputedb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.router.v1.precomputed_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_BEGINPUBLISHREQUEST'].fields_by_name['row_count']._loaded_options = None
+  _globals['_BEGINPUBLISHREQUEST'].fields_by_name['row_count']._serialized_options = b'\322\301\030\t\t\000\000\000\000\000\000\000\000'
+  _globals['_UPLOADANSWERSREQUEST'].fields_by_name['first_row']._loaded_options = None
+  _globals['_UPLOADANSWERSREQUEST'].fields_by_name['first_row']._serialized_options = b'\322\301\030\t\t\000\000\000\000\000\000\000\000'
+  _globals['_UPLOADANSWERSREQUEST'].fields_by_name['dims']._loaded_options = None
+  _globals['_UPLOADANSWERSREQUEST'].fields_by_name['dims']._serialized_options = b'\322\301\030\t\t\000\000\000\000\000\000\000\000'
+  _globals['_COMMITPUBLISHREQUEST'].fields_by_name['row_count']._loaded_options = None
+  _globals['_COMMITPUBLISHREQUEST'].fields_by_name['row_count']._serialized_options = b'\322\301\030\t\t\000\000\000\000\000\000\000\000'
+  _globals['_REVERTPRECOMPUTEDREQUEST'].fields_by_name['generation']._loaded_options = None
+  _globals['_REVERTPRECOMPUTEDREQUEST'].fields_by_name['generation']._serialized_options = b'\322\301\030\t\t\000\000\000\000\000\000\000\000'
   _globals['_PRECOMPUTEDSERVICE'].methods_by_name['BeginPublish']._loaded_options = None
   _globals['_PRECOMPUTEDSERVICE'].methods_by_name['BeginPublish']._serialized_options = b'\312\301\030\033\n\021precomputed.write\032\006parent\202\323\344\223\002/\"*/v1/{parent=models/*/versions/*}/publishes:\001*'
   _globals['_PRECOMPUTEDSERVICE'].methods_by_name['UploadAnswers']._loaded_options = None
@@ -51,44 +62,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRECOMPUTEDSERVICE'].methods_by_name['RevertPrecomputed']._serialized_options = b'\312\301\030\031\n\021precomputed.write\032\004name\202\323\344\223\0025\"0/v1/{name=models/*/versions/*}:revertPrecomputed:\001*'
   _globals['_PRECOMPUTEDSERVICE'].methods_by_name['ListPrecomputed']._loaded_options = None
   _globals['_PRECOMPUTEDSERVICE'].methods_by_name['ListPrecomputed']._serialized_options = b'\312\301\030\032\n\020precomputed.read\032\006parent\202\323\344\223\002#\022!/v1/{parent=models/*}/precomputed'
-  _globals['_PUBLISH']._serialized_start=254
-  _globals['_PUBLISH']._serialized_end=769
-  _globals['_PUBLISH_STATE']._serialized_start=683
-  _globals['_PUBLISH_STATE']._serialized_end=769
-  _globals['_PUBLISHORIGIN']._serialized_start=771
-  _globals['_PUBLISHORIGIN']._serialized_end=848
-  _globals['_BEGINPUBLISHREQUEST']._serialized_start=851
-  _globals['_BEGINPUBLISHREQUEST']._serialized_end=1069
-  _globals['_BEGINPUBLISHRESPONSE']._serialized_start=1072
-  _globals['_BEGINPUBLISHRESPONSE']._serialized_end=1238
-  _globals['_UPLOADANSWERSREQUEST']._serialized_start=1240
-  _globals['_UPLOADANSWERSREQUEST']._serialized_end=1344
-  _globals['_UPLOADANSWERSRESPONSE']._serialized_start=1346
-  _globals['_UPLOADANSWERSRESPONSE']._serialized_end=1388
-  _globals['_COMMITPUBLISHREQUEST']._serialized_start=1390
-  _globals['_COMMITPUBLISHREQUEST']._serialized_end=1445
-  _globals['_COMMITPUBLISHRESPONSE']._serialized_start=1447
-  _globals['_COMMITPUBLISHRESPONSE']._serialized_end=1565
-  _globals['_ABORTPUBLISHREQUEST']._serialized_start=1567
-  _globals['_ABORTPUBLISHREQUEST']._serialized_end=1602
-  _globals['_ABORTPUBLISHRESPONSE']._serialized_start=1604
-  _globals['_ABORTPUBLISHRESPONSE']._serialized_end=1626
-  _globals['_GETPUBLISHREQUEST']._serialized_start=1628
-  _globals['_GETPUBLISHREQUEST']._serialized_end=1661
-  _globals['_GETPUBLISHRESPONSE']._serialized_start=1664
-  _globals['_GETPUBLISHRESPONSE']._serialized_end=1828
-  _globals['_REVERTPRECOMPUTEDREQUEST']._serialized_start=1830
-  _globals['_REVERTPRECOMPUTEDREQUEST']._serialized_end=1890
-  _globals['_REVERTPRECOMPUTEDRESPONSE']._serialized_start=1893
-  _globals['_REVERTPRECOMPUTEDRESPONSE']._serialized_end=2026
-  _globals['_PRECOMPUTEDANSWERS']._serialized_start=2029
-  _globals['_PRECOMPUTEDANSWERS']._serialized_end=2420
-  _globals['_PRECOMPUTEDANSWERS_CONDITION']._serialized_start=2273
-  _globals['_PRECOMPUTEDANSWERS_CONDITION']._serialized_end=2420
-  _globals['_LISTPRECOMPUTEDREQUEST']._serialized_start=2422
-  _globals['_LISTPRECOMPUTEDREQUEST']._serialized_end=2462
-  _globals['_LISTPRECOMPUTEDRESPONSE']._serialized_start=2464
-  _globals['_LISTPRECOMPUTEDRESPONSE']._serialized_end=2546
-  _globals['_PRECOMPUTEDSERVICE']._serialized_start=2549
-  _globals['_PRECOMPUTEDSERVICE']._serialized_end=3838
+  _globals['_PUBLISH']._serialized_start=295
+  _globals['_PUBLISH']._serialized_end=810
+  _globals['_PUBLISH_STATE']._serialized_start=724
+  _globals['_PUBLISH_STATE']._serialized_end=810
+  _globals['_PUBLISHORIGIN']._serialized_start=812
+  _globals['_PUBLISHORIGIN']._serialized_end=889
+  _globals['_BEGINPUBLISHREQUEST']._serialized_start=892
+  _globals['_BEGINPUBLISHREQUEST']._serialized_end=1125
+  _globals['_BEGINPUBLISHRESPONSE']._serialized_start=1128
+  _globals['_BEGINPUBLISHRESPONSE']._serialized_end=1294
+  _globals['_UPLOADANSWERSREQUEST']._serialized_start=1297
+  _globals['_UPLOADANSWERSREQUEST']._serialized_end=1431
+  _globals['_UPLOADANSWERSRESPONSE']._serialized_start=1433
+  _globals['_UPLOADANSWERSRESPONSE']._serialized_end=1475
+  _globals['_COMMITPUBLISHREQUEST']._serialized_start=1477
+  _globals['_COMMITPUBLISHREQUEST']._serialized_end=1547
+  _globals['_COMMITPUBLISHRESPONSE']._serialized_start=1549
+  _globals['_COMMITPUBLISHRESPONSE']._serialized_end=1667
+  _globals['_ABORTPUBLISHREQUEST']._serialized_start=1669
+  _globals['_ABORTPUBLISHREQUEST']._serialized_end=1704
+  _globals['_ABORTPUBLISHRESPONSE']._serialized_start=1706
+  _globals['_ABORTPUBLISHRESPONSE']._serialized_end=1728
+  _globals['_GETPUBLISHREQUEST']._serialized_start=1730
+  _globals['_GETPUBLISHREQUEST']._serialized_end=1763
+  _globals['_GETPUBLISHRESPONSE']._serialized_start=1766
+  _globals['_GETPUBLISHRESPONSE']._serialized_end=1930
+  _globals['_REVERTPRECOMPUTEDREQUEST']._serialized_start=1932
+  _globals['_REVERTPRECOMPUTEDREQUEST']._serialized_end=2007
+  _globals['_REVERTPRECOMPUTEDRESPONSE']._serialized_start=2010
+  _globals['_REVERTPRECOMPUTEDRESPONSE']._serialized_end=2143
+  _globals['_PRECOMPUTEDANSWERS']._serialized_start=2146
+  _globals['_PRECOMPUTEDANSWERS']._serialized_end=2537
+  _globals['_PRECOMPUTEDANSWERS_CONDITION']._serialized_start=2390
+  _globals['_PRECOMPUTEDANSWERS_CONDITION']._serialized_end=2537
+  _globals['_LISTPRECOMPUTEDREQUEST']._serialized_start=2539
+  _globals['_LISTPRECOMPUTEDREQUEST']._serialized_end=2579
+  _globals['_LISTPRECOMPUTEDRESPONSE']._serialized_start=2581
+  _globals['_LISTPRECOMPUTEDRESPONSE']._serialized_end=2663
+  _globals['_PRECOMPUTEDSERVICE']._serialized_start=2666
+  _globals['_PRECOMPUTEDSERVICE']._serialized_end=3955
 # @@protoc_insertion_point(module_scope)

@@ -22,27 +22,32 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/tensor/v1/tensor.proto\x12\x12headrace.tensor.v1\"C\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03J\x04\x08\x04\x10\x05J\x04\x08\x05\x10\x06\"\x85\x04\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x10\n\x08optional\x18\x04 \x01(\x08\x12\x13\n\x0bnan_allowed\x18\x05 \x01(\x08\x12\x31\n\x04kind\x18\x06 \x01(\x0e\x32#.headrace.tensor.v1.TensorSpec.Kind\x12\x0f\n\x07\x63olumns\x18\x07 \x03(\t\x12\x14\n\x07minimum\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x11\n\tsensitive\x18\n \x01(\x08\x12\x46\n\x0f\x62\x61tch_dimension\x18\x0b \x01(\x0e\x32-.headrace.tensor.v1.TensorSpec.BatchDimension\"X\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cKIND_NUMERIC\x10\x01\x12\x14\n\x10KIND_CATEGORICAL\x10\x02\x12\x12\n\x0eKIND_EMBEDDING\x10\x03\"d\n\x0e\x42\x61tchDimension\x12\x1f\n\x1b\x42\x41TCH_DIMENSION_UNSPECIFIED\x10\x00\x12\x17\n\x13\x42\x41TCH_DIMENSION_ONE\x10\x01\x12\x18\n\x14\x42\x41TCH_DIMENSION_NONE\x10\x02\x42\n\n\x08_minimumB\n\n\x08_maximum\"\xa6\x03\n\x0fServingContract\x12.\n\x06inputs\x18\x01 \x03(\x0b\x32\x1e.headrace.tensor.v1.TensorSpec\x12/\n\x07outputs\x18\x02 \x03(\x0b\x32\x1e.headrace.tensor.v1.TensorSpec\x12\x12\n\nprediction\x18\x03 \x01(\t\x12\x36\n\x04task\x18\x04 \x01(\x0e\x32(.headrace.tensor.v1.ServingContract.Task\x12\x0e\n\x06labels\x18\x05 \x03(\t\x12<\n\x07\x65xample\x18\x06 \x01(\x0b\x32+.headrace.tensor.v1.ServingContract.Example\x12\x11\n\tdecoupled\x18\x07 \x01(\x08\x1a\'\n\x07\x45xample\x12\x0e\n\x06inputs\x18\x01 \x03(\x0c\x12\x0c\n\x04\x64ims\x18\x02 \x03(\x03\"\\\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_CLASSIFICATION\x10\x01\x12\x13\n\x0fTASK_REGRESSION\x10\x02\x12\x10\n\x0cTASK_RANKING\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/tensor/v1/tensor.proto\x12\x12headrace.tensor.v1\x1a\'headrace/validation/v1/validation.proto\"C\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03J\x04\x08\x04\x10\x05J\x04\x08\x05\x10\x06\"\x94\x04\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\x1c\n\x05shape\x18\x03 \x03(\x03\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\xf0\xbf\x12\x10\n\x08optional\x18\x04 \x01(\x08\x12\x13\n\x0bnan_allowed\x18\x05 \x01(\x08\x12\x31\n\x04kind\x18\x06 \x01(\x0e\x32#.headrace.tensor.v1.TensorSpec.Kind\x12\x0f\n\x07\x63olumns\x18\x07 \x03(\t\x12\x14\n\x07minimum\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x11\n\tsensitive\x18\n \x01(\x08\x12\x46\n\x0f\x62\x61tch_dimension\x18\x0b \x01(\x0e\x32-.headrace.tensor.v1.TensorSpec.BatchDimension\"X\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cKIND_NUMERIC\x10\x01\x12\x14\n\x10KIND_CATEGORICAL\x10\x02\x12\x12\n\x0eKIND_EMBEDDING\x10\x03\"d\n\x0e\x42\x61tchDimension\x12\x1f\n\x1b\x42\x41TCH_DIMENSION_UNSPECIFIED\x10\x00\x12\x17\n\x13\x42\x41TCH_DIMENSION_ONE\x10\x01\x12\x18\n\x14\x42\x41TCH_DIMENSION_NONE\x10\x02\x42\n\n\x08_minimumB\n\n\x08_maximum\"\xb5\x03\n\x0fServingContract\x12.\n\x06inputs\x18\x01 \x03(\x0b\x32\x1e.headrace.tensor.v1.TensorSpec\x12/\n\x07outputs\x18\x02 \x03(\x0b\x32\x1e.headrace.tensor.v1.TensorSpec\x12\x12\n\nprediction\x18\x03 \x01(\t\x12\x36\n\x04task\x18\x04 \x01(\x0e\x32(.headrace.tensor.v1.ServingContract.Task\x12\x0e\n\x06labels\x18\x05 \x03(\t\x12<\n\x07\x65xample\x18\x06 \x01(\x0b\x32+.headrace.tensor.v1.ServingContract.Example\x12\x11\n\tdecoupled\x18\x07 \x01(\x08\x1a\x36\n\x07\x45xample\x12\x0e\n\x06inputs\x18\x01 \x03(\x0c\x12\x1b\n\x04\x64ims\x18\x02 \x03(\x03\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\"\\\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_CLASSIFICATION\x10\x01\x12\x13\n\x0fTASK_REGRESSION\x10\x02\x12\x10\n\x0cTASK_RANKING\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.tensor.v1.tensor_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TENSOR']._serialized_start=55
-  _globals['_TENSOR']._serialized_end=122
-  _globals['_TENSORSPEC']._serialized_start=125
-  _globals['_TENSORSPEC']._serialized_end=642
-  _globals['_TENSORSPEC_KIND']._serialized_start=428
-  _globals['_TENSORSPEC_KIND']._serialized_end=516
-  _globals['_TENSORSPEC_BATCHDIMENSION']._serialized_start=518
-  _globals['_TENSORSPEC_BATCHDIMENSION']._serialized_end=618
-  _globals['_SERVINGCONTRACT']._serialized_start=645
-  _globals['_SERVINGCONTRACT']._serialized_end=1067
-  _globals['_SERVINGCONTRACT_EXAMPLE']._serialized_start=934
-  _globals['_SERVINGCONTRACT_EXAMPLE']._serialized_end=973
-  _globals['_SERVINGCONTRACT_TASK']._serialized_start=975
-  _globals['_SERVINGCONTRACT_TASK']._serialized_end=1067
+  _globals['_TENSORSPEC'].fields_by_name['shape']._loaded_options = None
+  _globals['_TENSORSPEC'].fields_by_name['shape']._serialized_options = b'\322\301\030\t\t\000\000\000\000\000\000\360\277'
+  _globals['_SERVINGCONTRACT_EXAMPLE'].fields_by_name['dims']._loaded_options = None
+  _globals['_SERVINGCONTRACT_EXAMPLE'].fields_by_name['dims']._serialized_options = b'\322\301\030\t\t\000\000\000\000\000\000\000\000'
+  _globals['_TENSOR']._serialized_start=96
+  _globals['_TENSOR']._serialized_end=163
+  _globals['_TENSORSPEC']._serialized_start=166
+  _globals['_TENSORSPEC']._serialized_end=698
+  _globals['_TENSORSPEC_KIND']._serialized_start=484
+  _globals['_TENSORSPEC_KIND']._serialized_end=572
+  _globals['_TENSORSPEC_BATCHDIMENSION']._serialized_start=574
+  _globals['_TENSORSPEC_BATCHDIMENSION']._serialized_end=674
+  _globals['_SERVINGCONTRACT']._serialized_start=701
+  _globals['_SERVINGCONTRACT']._serialized_end=1138
+  _globals['_SERVINGCONTRACT_EXAMPLE']._serialized_start=990
+  _globals['_SERVINGCONTRACT_EXAMPLE']._serialized_end=1044
+  _globals['_SERVINGCONTRACT_TASK']._serialized_start=1046
+  _globals['_SERVINGCONTRACT_TASK']._serialized_end=1138
 # @@protoc_insertion_point(module_scope)
