@@ -25,6 +25,7 @@ from benchmarks.checkout import ROOT
 from benchmarks.measures.figures import percentile
 from benchmarks.measures.processes import families, usage
 from benchmarks.systems.stack import Stack, running_stack
+from tests.kit.console.link_page import follow
 
 MODEL = "bench-console"
 LIVE = "/console/live/pools/default"
@@ -50,7 +51,7 @@ async def reader(stack: Stack, subject: str) -> AsyncIterator[httpx.AsyncClient]
     base = f"http://127.0.0.1:{stack.port}"
     link = DevelopmentIssuer(stack.identity).console_link(subject=subject, now=datetime.now(UTC))
     async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=30) as browser:
-        answer = await browser.get("/console/sign-in/link", params={"link": link})
+        answer = await follow(browser, f"/console/sign-in/link?link={link}")
         assert answer.status_code == 303, answer.text
         yield browser
 

@@ -78,6 +78,8 @@ def pictures(running: Browser, wanted: Sequence[str]) -> None:
         context.set_default_timeout(_PAGE_MS)
         page = context.new_page()
         page.goto(link())
+        with page.expect_navigation():
+            page.get_by_role("button").click()
         home = page.url
         for name, path in pages.items():
             if look == "wide" and name not in WIDE:

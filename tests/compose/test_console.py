@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from tests.kit.console.link_page import fields_of
 from tests.kit.deployment.containers import Installation
 
 READY_S = 120.0
@@ -25,7 +26,8 @@ def sign_in(installation: Installation, browser: httpx.Client, page: str = "") -
     command = ("run", "--rm", "--no-TTY", "headrace", "console", "--no-browser", *filter(None, [page]))
     link = installation.compose(*command).strip().splitlines()[-1]
     assert link.startswith(f"http://127.0.0.1:{installation.port}/console/sign-in/link?"), link
-    return browser.get(link, follow_redirects=True)
+    fields = fields_of(browser.get(link).text)
+    return browser.post(link.partition("?")[0], data=fields, follow_redirects=True)
 
 
 def test_a_person_signs_in_by_a_link_and_sees_the_installation(installation: Installation, browser: httpx.Client):

@@ -13,7 +13,7 @@ from headrace_client import Client
 from headrace_console.charts import Line, lines
 
 from tests.kit.console.axe import axe, serious
-from tests.kit.console.browser import link, two_versions, watched_page
+from tests.kit.console.browser import link, sign_in, two_versions, watched_page
 from tests.kit.console.chromium import Watched, chromium
 from tests.kit.stack.running import RunningStack
 
@@ -121,7 +121,7 @@ def test_pages_fit_a_telephone_and_are_read_without_scripts(stack: RunningStack,
     assert running is not None
     context = running.new_context(viewport={"width": 360, "height": 740}, java_script_enabled=False)
     page = context.new_page()
-    page.goto(link(stack))
+    sign_in(page, link(stack))
     for path in PAGES:
         page.goto(f"{stack.url}/console/{path}")
         assert page.locator("h1").first.is_visible()
@@ -140,7 +140,7 @@ def test_the_header_is_one_line_whoever_is_signed_in_and_pages_fit_a_small_windo
     for subject in ("ada", "somebody.with.a.long.name@machine-learning.example.com"):
         context = running.new_context(viewport={"width": 960, "height": 700})
         page = context.new_page()
-        page.goto(link(stack, subject=subject))
+        sign_in(page, link(stack, subject=subject))
         for path in ("", f"models/{MODEL}", "predictions", "pools/default", "audit"):
             page.goto(f"{stack.url}/console/{path}")
             tops = page.evaluate("[...document.querySelectorAll('header > *')].map((at) => at.getBoundingClientRect())")
@@ -177,7 +177,7 @@ def test_times_are_in_the_readers_zone_and_utc_is_on_hover(stack: RunningStack, 
     assert running is not None
     context = running.new_context(timezone_id="Asia/Tokyo")
     page = context.new_page()
-    page.goto(link(stack, f"/console/models/{MODEL}/audit"))
+    sign_in(page, link(stack, f"/console/models/{MODEL}/audit"))
     shown = page.locator("td time").first
     utc = datetime.fromisoformat((shown.get_attribute("title") or "").replace(" UTC", "+00:00"))
     assert shown.inner_text() == (utc + timedelta(hours=9)).strftime("%Y-%m-%d %H:%M")

@@ -11,7 +11,7 @@ from headrace_client import Client
 from headrace_client.issuer import DevelopmentIssuer
 from headrace_servicekit.testing import patience
 
-from tests.kit.console.browser import SUBJECT, link, two_versions, watched_page
+from tests.kit.console.browser import SUBJECT, link, sign_in, two_versions, watched_page
 from tests.kit.console.chromium import Watched, chromium
 from tests.kit.stack.running import RunningStack
 
@@ -125,7 +125,7 @@ def test_who_is_denied_is_thrown_out_of_a_page_that_is_followed(stack: RunningSt
     context = running.new_context()
     try:
         page = context.new_page()
-        page.goto(link(stack, "/console/pools/default", subject="console-mallory"))
+        sign_in(page, link(stack, "/console/pools/default", subject="console-mallory"))
         page.locator("#batchers").wait_for()
         with page.expect_response(
             lambda answer: "/console/live/" in answer.url and answer.status == 401, timeout=patience(20) * 1000
@@ -133,7 +133,7 @@ def test_who_is_denied_is_thrown_out_of_a_page_that_is_followed(stack: RunningSt
             issuer.deny("console-mallory")
         page.goto(f"{stack.url}/console/")
         assert "/console/sign-in" in page.url
-        refused = page.goto(link(stack, subject="console-mallory"))
+        refused = sign_in(page, link(stack, subject="console-mallory"))
         assert refused is not None
         assert refused.status == 403
     finally:

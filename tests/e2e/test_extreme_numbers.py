@@ -15,7 +15,7 @@ from tests.kit.stack.served_models import LINEAR, Served
 pytestmark = pytest.mark.long
 # A call that has not ended by then hangs.
 WITHIN_S = 20.0
-OUR_FAULT = {"INTERNAL", "UNKNOWN", "DATA_LOSS", "DEADLINE_EXCEEDED"}
+OUR_FAULT = {"INTERNAL", "UNKNOWN", "DATA_LOSS", "DEADLINE_EXCEEDED", "UNAVAILABLE"}
 # Uploads are bytes; AwaitRegistryEpoch waits for what will not come.
 TRIED = [name for name, method in METHODS.items() if not method.client_streaming and name != "AwaitRegistryEpoch"]
 

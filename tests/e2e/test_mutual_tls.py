@@ -21,6 +21,7 @@ from headrace_servicekit.testing import eventually
 from headrace_stack.description import own
 from headrace_stack.testing import held_stack
 
+from tests.kit.console.link_page import follow
 from tests.kit.deployment import topology
 from tests.kit.models import onnx_models
 from tests.kit.stack.operator import METRICS
@@ -111,12 +112,13 @@ async def test_the_console_shows_itself_to_the_front_door_alone_and_calls_it_by_
     link = issuer.console_link(subject="ada", now=datetime.now(UTC))
     context = ssl.create_default_context(cafile=str(secured.outside.ca))
     async with httpx.AsyncClient(base_url=f"https://{secured.stack.address}", verify=context) as person:
-        signed_in = await person.get("/console/sign-in/link", params={"link": link})
+        signed_in = await follow(person, f"/console/sign-in/link?link={link}")
         assert signed_in.status_code == 303, signed_in.text
         page = await person.get("/console/")
     assert page.status_code == 200
     # Who came by https stays there: the cookie, where it leads, and what browsers are told.
-    flags = {part.strip().lower() for part in signed_in.headers["set-cookie"].split(";")[1:]}
+    (cookie,) = (one for one in signed_in.headers.get_list("set-cookie") if one.startswith("headrace_session="))
+    flags = {part.strip().lower() for part in cookie.split(";")[1:]}
     assert {"secure", "httponly", "samesite=lax", "path=/console"} <= flags
     assert signed_in.headers["location"] == "/console/"
     assert "max-age=" in signed_in.headers["strict-transport-security"]

@@ -58,7 +58,7 @@ async def test_a_connection_to_the_front_door_that_ends_at_once_is_missed_on_no_
         dropping(port, 1) as address,
         console_under_test(postgres_url, tmp_path / "identity", front_door_target=address) as console,
     ):
-        await console.browser.get(console.link())
+        await console.follow(console.link())
         page = await console.browser.get("/console/")
         assert page.status_code == 200
         assert "does not answer" not in page.text

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from headrace_client import Client
 from headrace_client.issuer import DevelopmentIssuer
+from playwright.sync_api import Page, Response
 
 from tests.kit.console.chromium import Watched, browser
 from tests.kit.models import onnx_models
@@ -27,13 +28,21 @@ def link(
     return f"{stack.url}/console/sign-in/link?{urllib.parse.urlencode(asked)}"
 
 
+def sign_in(page: Page, link: str) -> Response | None:
+    """Open a one-time link and press its button; return what answers that."""
+    page.goto(link)
+    with page.expect_navigation() as there:
+        page.get_by_role("button").click()
+    return there.value
+
+
 @contextmanager
 def watched_page(stack: RunningStack) -> Iterator[Watched]:
     """Open a browser, signed in at the first page, until the block ends."""
     with browser() as running:
         page = running.new_context(viewport={"width": 1280, "height": 800}).new_page()
         seen = Watched(page, stack.address)
-        page.goto(link(stack))
+        sign_in(page, link(stack))
         assert page.title() == "Home · Headrace"
         yield seen
 

@@ -21,6 +21,7 @@ from headrace_servicekit.testing import free_port, running
 from headrace_stack import identity
 from starlette.routing import Route
 
+from tests.kit.console.link_page import follow
 from tests.kit.hostile.full_answers import HostileApi
 
 # What the front door adds to whatever comes from a browser.
@@ -67,9 +68,13 @@ class ConsoleUnderTest:
             f"/console/sign-in/link?link={self.issuer.console_link(subject=subject, now=datetime.now(UTC), **claims)}"
         )
 
+    async def follow(self, link: str, **how: Any) -> httpx.Response:
+        """Open a one-time link and press its button; return what that answers."""
+        return await follow(self.browser, link, **how)
+
     async def sign_in(self, subject: str = "ada", **claims: Any) -> str:
         """Sign the browser in; return the token of its forms."""
-        answer = await self.browser.get(self.link(subject, **claims))
+        answer = await self.follow(self.link(subject, **claims))
         assert answer.headers["location"] == "/console/", answer.text
         return await self.form_token()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -99,11 +100,12 @@ _OF_A_VERSION = frozenset(
     (
         "GetModelVersion", "UpdateServingSettings", "HoldVersion", "GetDrift", "GetDistributions", "FreezeReference",
         "RecordMeasuredMetrics", "RequestPromotion",
+        "GetReference",
     )
 )  # fmt: skip
 _POLICY = {"name": "pools/fuzzed/policy", "targets": [{"metric": "concurrency", "value": 4.0}], "max_replicas": 4}
 _EXPERIMENT = {
-    "name": "experiments/fuzzed",
+    "name": "models/fuzzed-numbers/experiments/fuzzed",
     "variants": [{"name": "control", "weight": 1}, {"name": "other", "weight": 1}],
     "metrics": [{"name": "clicks", "outcome": "clicked", "role": 1, "kind": 1}],
 }
@@ -112,22 +114,44 @@ _EXPERIMENT = {
 def _usual(model: str) -> dict[str, dict[str, Any]]:
     spec = {
         "version": "v1",
-        "input": {"uri": "s3://headrace/in", "format": 1},
+        "input": {"uri": "s3://headrace-scoring/in", "format": 1},
         "tensors": [{"tensor": "features", "columns": ["a", "b", "c", "d"]}],
     }
     route = {"name": f"routes/{model}", "variants": [{"name": "main", "version": "v1", "weight": 1}]}
-    rollout = {"parent": f"models/{model}", "version": "v1", "variant": "main"}
+    rollout = {"parent": f"models/{model}", "version": "v2", "variant": "production"}
     simulated = {"service": {"replica_rps": 100}, "policies": [{"name": "a", "known": "threshold"}]}
     return {
+        "GetModelAsOf": {"time": {"seconds": 1_790_000_000}},
+        "BeginUpload": {"type": 1, "size_bytes": 100, "sha256": "0" * 64},
         "CreateModel": {"model": {"name": "models/fuzzed-numbers"}},
         "UpdateModel": {"model": {"name": "models/fuzzed-numbers"}},
         "CreateModelVersion": {"version": {"name": "models/fuzzed-numbers/versions/v1"}},
         "UpdateServingSettings": {"serving": {"max_batch_rows": 8}, "validate_only": True},
+        "ListMeasurements": {"parent": f"models/{model}/versions/v1"},
+        "RecordMeasuredMetrics": {"source_process": "fuzzed", "metrics": [{"name": "accuracy", "value": 0.5}]},
+        "PutRegistryWebhook": {
+            "webhook": {"name": "registryWebhooks/fuzzed", "url": "https://hooks.example/x", "secret": "s" * 32}
+        },
         "HoldVersion": {"holder": "fuzzed", "ttl": {"seconds": 60}},
         "PutApprovalPolicy": {"parent": "models/fuzzed-numbers", "policy": {"approvals": 1}},
         "Predict": {"model": model},
         "DryRunRoute": {"route": route},
-        "UpdateRoute": {"route": {"name": "routes/fuzzed-numbers", "variants": [{"name": "a", "version": "v1"}]}},
+        "UpdateRoute": {"route": {**route, "name": "routes/fuzzed-numbers"}},
+        "ListRouteEvents": {"parent": f"routes/{model}"},
+        "ListRolloutEvents": {"parent": f"models/{model}/rollouts/1"},
+        "PromoteRollout": {"name": f"models/{model}/rollouts/1"},
+        "ListScoringJobEvents": {"parent": f"models/{model}/scoringJobs/1"},
+        "PutRolloutWebhook": {
+            "webhook": {"name": "rolloutWebhooks/fuzzed", "url": "https://hooks.example/x", "secret": "s" * 32}
+        },
+        "PutScoringWebhook": {
+            "webhook": {"name": "scoringWebhooks/fuzzed", "url": "https://hooks.example/x", "secret": "s" * 32}
+        },
+        "PutWebhook": {"webhook": {"name": "webhooks/fuzzed", "url": "https://hooks.example/x", "secret": "s" * 32}},
+        "ListTraffic": {"models": [f"models/{model}"]},
+        "GetUsage": {"model": f"models/{model}"},
+        "ListDrift": {"parent": f"models/{model}/versions/v1"},
+        "GetShadowReport": {"shadow_version": "v2"},
         "PlanRollout": rollout,
         "StartRollout": {**rollout, "parent": "models/fuzzed-numbers"},
         "PutRolloutTemplate": {"parent": "models/fuzzed-numbers"},
@@ -141,22 +165,39 @@ def _usual(model: str) -> dict[str, dict[str, Any]]:
         "Simulate": {**simulated, "counted": {"counts": [1.0] * 120, "learning": 10}},
         "CreateScoringJob": {"spec": spec, "validate_only": True},
         "EstimateScoringJob": {"spec": spec},
-        "PublishScoringJob": {"name": "scoringJobs/1"},
+        "PublishScoringJob": {"name": f"models/{model}/scoringJobs/1", "publishing": {"entity_column": "id"}},
         "PutScoringSchedule": {
-            "schedule": {"name": f"models/{model}/schedules/fuzzed", "cron": "0 0 * * *", "spec": spec}
+            "schedule": {"name": f"models/{model}/scoringSchedules/fuzzed", "cron": "0 0 * * *", "spec": spec}
         },
         "GetTraffic": {"range": {"start_time": {"seconds": 1_700_000_000}}},
         "QueryPredictions": {"sql": "select 1"},
         "SetDriftTolerance": {"column": "features.0", "test": "psi", "tolerance": 1.0},
         "RecordOutcomes": {"outcomes": [{"prediction_id": "x", "kind": "clicked", "number": 1.0}]},
-        "PutAlertRule": {"rule": {"name": "alertRules/fuzzed", "signal": "error_rate", "above": 0.5}},
-        "SilenceAlerts": {"silence": {"model": "fuzzed-numbers", "comment": "x"}},
-        "CreateExperiment": {"experiment": _EXPERIMENT},
+        "PutAlertRule": {
+            "rule": {
+                "name": "alertRules/fuzzed",
+                "model": "fuzzed-numbers",
+                "severity": 1,
+                "signal": "error_rate",
+                "above": 0.5,
+            }
+        },
+        "SilenceAlerts": {
+            "silence": {"model": "fuzzed-numbers", "comment": "x", "expire_time": {"seconds": int(time.time()) + 600}}
+        },
+        "CreateExperiment": {"parent": "models/fuzzed-numbers", "experiment": _EXPERIMENT},
         "ChangeShares": {"name": f"models/{model}/experiments/fuzzed", "validate_only": True},
         "ExportExperimentUnits": {"name": f"models/{model}/experiments/fuzzed"},
         "PlanExperiment": {"mean": 0.1},
-        "PutBudget": {"budget": {"name": "budgets/fuzzed", "client": "nobody-at-all", "period": 2, "compute_s": 1e6}},
+        "PutBudget": {
+            "budget": {"name": "budgets/fuzzed", "client": "nobody-at-all", "model": "*", "period": 2, "compute_s": 1e6}
+        },
         "PutRateLimit": {
-            "rate_limit": {"name": "rateLimits/fuzzed", "client": "nobody-at-all", "requests_per_second": 100}
+            "rate_limit": {
+                "name": "rateLimits/fuzzed",
+                "client": "nobody-at-all",
+                "model": "*",
+                "requests_per_second": 100,
+            }
         },
     }

@@ -161,8 +161,12 @@ def signed_in(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             visit = Visit(
                 request, console, session, console.client.with_token(session.login.access_token, trace(request))
             )
-            refusal = await _read_form(visit) if request.method == "POST" else None
-            return refusal or await handler(visit)
+            if request.method == "POST":
+                form = await sent_form(request, session.secret, session)
+                if isinstance(form, Response):
+                    return form
+                visit.form = form
+            return await handler(visit)
         except HeadraceError as error:
             if session is not None and (isinstance(error, Unauthenticated) or error.reason == "CLIENT_DENIED"):
                 await console.sessions.end(session.secret)
@@ -201,23 +205,24 @@ def _header(session: Session) -> dict[str, Any]:
     }
 
 
-async def _read_form(visit: Visit) -> Response | None:
-    """Read what was sent; return the refusal of what did not come from a page of this session."""
-    request = visit.request
+async def sent_form(
+    request: Request, secret: CookieSecret | None, session: Session | None = None
+) -> Mapping[str, str] | Response:
+    """Return what was sent, or the refusal of what did not come from a page of ours to the browser with this secret."""
     try:
         content = await body_of(request)
         fields = urllib.parse.parse_qsl(content.decode("utf-8"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except TooLarge:
-        return failure(413, "the form is larger than any of ours", "FORM_TOO_LARGE", session=visit.session)
+        return failure(413, "the form is larger than any of ours", "FORM_TOO_LARGE", session=session)
     except NotAForm:
-        return failure(415, "this is no form of ours", "NOT_A_FORM", session=visit.session)
+        return failure(415, "this is no form of ours", "NOT_A_FORM", session=session)
     except ValueError:
-        return failure(400, "the form cannot be read", "FORM_MALFORMED", session=visit.session)
-    visit.form = dict(fields)
-    if comes_from_elsewhere(request) or not visit.session.secret.is_form_token(visit.form.get("form_token", "")):
+        return failure(400, "the form cannot be read", "FORM_MALFORMED", session=session)
+    form = dict(fields)
+    if comes_from_elsewhere(request) or secret is None or not secret.is_form_token(form.get("form_token", "")):
         told = "this was not sent by a page of this session: open the page again, and send it from there"
         return failure(403, told, "FORM_TOKEN_WRONG", "Open the page again and send it from there.")
-    return None
+    return form
 
 
 def _to_sign_in(request: Request) -> Response:

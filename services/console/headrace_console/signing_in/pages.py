@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.parse
 
 import structlog
+from headrace_client.issuer import LINK_LIFETIME
 from headrace_servicekit.error_details import http_status
 from headrace_servicekit.errors import ServiceError
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from starlette.routing import Route
 
 from headrace_console.console import ROOT, SIGN_IN, Console
 from headrace_console.pages.rendering import rendered
-from headrace_console.pages.visits import SESSION_COOKIE, Visit, failure, signed_in
+from headrace_console.pages.visits import SESSION_COOKIE, Visit, failure, sent_form, signed_in
 from headrace_console.security import local_path, peer_of
 from headrace_console.sessions.sealing import CookieSecret
 from headrace_console.sessions.sessions import Login
@@ -70,18 +71,44 @@ async def callback(request: Request) -> Response:
     return answer
 
 
-async def by_link(request: Request) -> Response:
-    """Take a one-time link of the development issuer."""
+async def ask_by_link(request: Request) -> Response:
+    """Say whom a one-time link of the development issuer signs in, with the button that does."""
     console = _console(request)
     if not isinstance(console.sign_in, DevelopmentSignIn):
         return RedirectResponse(SIGN_IN, 303)
     if refusal := _limited(request):
         return refusal
+    link = request.query_params.get("link", "")
     try:
-        login = await console.sign_in.by_link(request.query_params.get("link", ""))
-        return await _signed_in(request, login, local_path(request.query_params.get("then", ""), ROOT))
+        who = console.sign_in.named(link)
     except ServiceError as error:
         return _refused(console, error)
+    secret = CookieSecret.new()
+    then = local_path(request.query_params.get("then", ""), ROOT)
+    asked = {"who": who, "link": link, "then": then, "form_token": secret.form_token}
+    answer = HTMLResponse(rendered("sign_in.html", {"title": "Sign in", "subject": "", "how": "button", **asked}))
+    _set_cookie(console, answer, SIGN_IN_COOKIE, secret, path=SIGN_IN, max_age=int(LINK_LIFETIME.total_seconds()))
+    return answer
+
+
+async def by_link(request: Request) -> Response:
+    """Take a one-time link, from the page that asked."""
+    console = _console(request)
+    if not isinstance(console.sign_in, DevelopmentSignIn):
+        return RedirectResponse(SIGN_IN, 303)
+    if refusal := _limited(request):
+        return refusal
+    form = await sent_form(request, CookieSecret.of(request.cookies.get(SIGN_IN_COOKIE)))
+    if isinstance(form, Response):
+        console.metrics.sign_ins.labels("refused").inc()
+        return form
+    try:
+        login = await console.sign_in.by_link(form.get("link", ""))
+        answer = await _signed_in(request, login, local_path(form.get("then", ""), ROOT))
+    except ServiceError as error:
+        return _refused(console, error)
+    answer.delete_cookie(SIGN_IN_COOKIE, path=SIGN_IN)
+    return answer
 
 
 @signed_in
@@ -152,6 +179,7 @@ ROUTES = (
     Route("/sign-in", sign_in, methods=["GET"]),
     Route("/sign-in/start", start, methods=["GET"]),
     Route("/sign-in/callback", callback, methods=["GET"]),
-    Route("/sign-in/link", by_link, methods=["GET"]),
+    Route("/sign-in/link", ask_by_link, methods=["GET"]),
+    Route("/sign-in/link", by_link, methods=["POST"]),
     Route("/sign-out", sign_out, methods=["POST"]),
 )

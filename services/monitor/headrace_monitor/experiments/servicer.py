@@ -85,7 +85,8 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
 
     async def PlanExperiment(self, request, context):
         names.model_id(request.parent, "parent")
-        return answers.plan(request)
+        # Numbers of a second: on the loop, nobody else would be answered meanwhile.
+        return await asyncio.to_thread(answers.plan, request)
 
     async def _change(self, request, change, *, validate_only=False):
         ids = convert.experiment_ids(request.name, "name")
