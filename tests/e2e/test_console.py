@@ -15,6 +15,7 @@ from headrace_console.charts import Line, lines
 from tests.kit.console.axe import axe, serious
 from tests.kit.console.browser import link, sign_in, two_versions, watched_page
 from tests.kit.console.chromium import Watched, chromium
+from tests.kit.console.link_page import fields_of
 from tests.kit.stack.running import RunningStack
 
 pytestmark = [
@@ -201,7 +202,8 @@ def test_times_are_in_the_readers_zone_and_utc_is_on_hover(stack: RunningStack, 
 
 def test_models_that_a_token_does_not_name_do_not_exist(stack: RunningStack, model: Client):
     with httpx.Client(base_url=stack.url, trust_env=False, timeout=30) as stranger:
-        signed_in = stranger.get(link(stack, subject="console-stranger", models=["nobodys-*"]))
+        address = link(stack, subject="console-stranger", models=["nobodys-*"])
+        signed_in = stranger.post(address.partition("?")[0], data=fields_of(stranger.get(address).text))
         assert signed_in.status_code == 303
         for page in ("", "/versions/v1", "/route", "/rollouts", "/data", "/audit"):
             assert stranger.get(f"/console/models/{MODEL}{page}").status_code == 404, page

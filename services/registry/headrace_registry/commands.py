@@ -3,7 +3,8 @@
 python -m headrace_registry backup --out FOLDER [--blobs]       while the registry runs
 python -m headrace_registry restore --from FOLDER [--replace]   also while it runs
 python -m headrace_registry collect [--dry-run]                 what the running service does every so often
-python -m headrace_registry verify [--since FILE] [--out FILE]   that nobody has changed the history of models
+python -m headrace_registry verify [--since FILE] [--out FILE] [--heads FOLDER] [--anew REASON]
+                                                                that nobody has changed the history of models
 python -m headrace_registry migrate                             what the service does at its start, and make the bucket
 """
 
@@ -18,8 +19,10 @@ from pathlib import Path
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.commands import Command, Document, Incomplete, option
 from headrace_servicekit.postgres.connections import Address, Connections
-from headrace_servicekit.postgres.history import History, verify_command
-from headrace_servicekit.s3 import Place
+from headrace_servicekit.postgres.heads_in_s3 import S3Heads
+from headrace_servicekit.postgres.history import verify_command
+from headrace_servicekit.postgres.kept_heads import HeadKeeper
+from headrace_servicekit.s3 import Bucket, Place
 
 from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.backup import restoring, saving
@@ -27,6 +30,7 @@ from headrace_registry.decisions.names import version_name
 from headrace_registry.retention.expiry import policy_of
 from headrace_registry.retention.garbage_collection import GarbageCollector, Report
 from headrace_registry.settings import RegistrySettings
+from headrace_registry.storage.history import HEADS_PREFIX, HISTORY
 from headrace_registry.storage.postgres import PostgresStore
 
 
@@ -37,9 +41,6 @@ class Stores:
     connections: Connections
     store: PostgresStore
     blobs: S3Blobs
-
-
-HISTORY = History("model", ("epoch", "ordinal"), "headrace_registry.storage.sql")
 
 
 @asynccontextmanager
@@ -59,6 +60,12 @@ async def _database(settings: RegistrySettings) -> AsyncIterator[Connections]:
     async with Connections(Address.of(settings), owner="registry", size=2) as connections:
         await PostgresStore(connections).migrate()
         yield connections
+
+
+@asynccontextmanager
+async def _kept(settings: RegistrySettings) -> AsyncIterator[HeadKeeper]:
+    async with Bucket(Place.of(settings), owner="store of heads (S3)", reason="HEADS_UNAVAILABLE") as bucket:
+        yield S3Heads(bucket, HEADS_PREFIX)
 
 
 async def _migrate(settings: RegistrySettings, options: argparse.Namespace) -> Document:
@@ -127,6 +134,6 @@ COMMANDS = (
         _collect,
         (option("--dry-run", action="store_true", help="only tell what would be done"),),
     ),
-    verify_command(HISTORY, _database),
+    verify_command(HISTORY, _database, _kept),
     Command("migrate", "bring the database to this version's schema, make the bucket", _migrate),
 )

@@ -1,6 +1,7 @@
 """What operators run beside the service, with its settings; each prints one JSON object.
 
-python -m headrace_rollout verify [--since FILE] [--out FILE]   that nobody has changed the history of rollouts
+python -m headrace_rollout verify [--heads FOLDER] [--since FILE] [--out FILE] [--anew REASON]
+                                                                that nobody has changed the history of rollouts
 python -m headrace_rollout migrate                              what the service does at its start
 """
 

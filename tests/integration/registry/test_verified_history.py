@@ -4,6 +4,8 @@ import json
 
 import asyncpg
 from headrace_registry.commands import HISTORY
+from headrace_registry.commands import _kept as commands_kept
+from headrace_registry.storage.history import keep
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.postgres.history import BrokenLine
 from headrace_servicekit.postgres.migrations import migrate
@@ -119,5 +121,52 @@ async def test_a_line_of_history_that_somebody_edits_or_removes_is_found(postgre
             await connection.execute("delete from events where model = 'digits'")
             await connection.execute("insert into events select * from events_before where model = 'digits'")
             assert (await HISTORY.verify(connections, since)).broken == []
+        finally:
+            await connection.close()
+
+
+async def test_a_history_that_somebody_shortened_or_emptied_says_so_by_what_the_registry_kept_in_s3(
+    postgres_url, s3, tmp_path
+):
+    async with (
+        real_registry(postgres_url, s3, tmp_path) as real,
+        Connections(Address.of(real.runtime.settings), owner="registry", size=1) as connections,
+        commands_kept(real.runtime.settings) as keeper,
+    ):
+        settings = real.runtime.settings
+        await fill(real)
+        await keep(connections, keeper)  # as its loop does
+        newest = await keeper.newest()
+        assert newest is not None
+        assert not await keeper.keep(newest[0], b"{}")  # what is there is written once
+        assert await keeper.newest() == newest
+        await real.promote("digits", "v2")
+        code, told, said = await command(settings, "verify")
+        assert (code, told["kept"], told["broken"]) == (0, 2, []), said
+
+        connection = await asyncpg.connect(settings.database_url)
+        try:
+            await connection.execute("set session_replication_role = replica")
+            await connection.execute("create table events_before as table events")
+            await connection.execute(
+                "delete from events where model = 'digits' and epoch = (select max(epoch) from events "
+                "where model = 'digits')"
+            )
+            code, told, _ = await command(settings, "verify")
+            assert (code, [(one["model"], one["reason"]) for one in told["broken"]]) == (3, [("digits", "GONE")])
+
+            await connection.execute("delete from events")
+            before = await keeper.newest()
+            await keep(connections, keeper)  # nor does the loop put the empty one in its place
+            assert await keeper.newest() == before
+            code, told, _ = await command(settings, "verify")
+            assert (code, told["models"], [one["reason"] for one in told["broken"]]) == (3, 0, ["GONE", "GONE"])
+
+            # Who means it, as after a restore, says why, and that stays there.
+            assert (await command(settings, "verify", "--anew", "restored the backup of May"))[0] == 0
+            assert (await command(settings, "verify"))[0] == 0
+            newest = await keeper.newest()
+            assert newest is not None
+            assert b"restored the backup of May" in newest[1]
         finally:
             await connection.close()

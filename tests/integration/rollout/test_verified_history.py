@@ -92,6 +92,30 @@ async def test_the_command_finds_it_and_what_was_taken_from_the_end_too(
     assert (code, [one["reason"] for one in told["broken"]]) == (3, ["CHANGED", "GONE"])
 
 
+async def test_a_folder_of_heads_finds_what_was_taken_from_the_end_and_an_emptied_history(
+    connections: Connections, postgres_url: str, tmp_path
+):
+    await fill(connections, "digits")
+    heads = tmp_path / "heads"
+    heads.mkdir()
+
+    async def verify(*words: str):
+        peers = {f"ROLLOUT_{peer}_TARGET": "127.0.0.1:1" for peer in ("REGISTRY", "CONTROL", "MONITOR")}
+        words = ("--heads", str(heads), *words)
+        return await verified("headrace_rollout", "ROLLOUT_DATABASE_URL", postgres_url, *words, **peers)
+
+    assert await verify() == (0, {"rollouts": 1, "lines": 4, "broken": [], "kept": 0})
+    assert await verify() == (0, {"rollouts": 1, "lines": 4, "broken": [], "kept": 1})
+    assert [path.name for path in heads.iterdir()] == ["000000000001.json"]  # nothing new, no new file
+    async with with_every_right(postgres_url) as connection:
+        for edit, lines in (("delete from rollout_events where number = 4", 3), ("delete from rollout_events", 0)):
+            await connection.execute(edit)
+            code, told = await verify()
+            assert (code, told["lines"], [one["reason"] for one in told["broken"]]) == (3, lines, ["GONE"])
+    assert (await verify("--anew", "emptied by us"))[0] == 0
+    assert (await verify())[0] == 0
+
+
 async def test_triggers_keep_everybody_else_from_changing_it(connections: Connections, postgres_url: str):
     await fill(connections, "digits")
     connection = await asyncpg.connect(postgres_url, timeout=10)

@@ -3,6 +3,7 @@
 import pytest
 from headrace_servicekit.commands import CommandError
 from headrace_servicekit.postgres.history import BrokenLine, Head, History, Verified
+from headrace_servicekit.postgres.kept_heads import FolderHeads
 
 MODELS = History("model", ("epoch", "ordinal"), "nowhere.sql")
 HEADS = {"fraud": Head((7, 1), "ab12"), "digits": Head((3, 0), "00")}
@@ -46,3 +47,16 @@ def test_a_file_that_no_verification_wrote_is_refused_by_its_name(tmp_path, cont
     (tmp_path / "odd.json").write_text(content)
     with pytest.raises(CommandError, match=r"odd\.json"):
         MODELS.read_heads(tmp_path / "odd.json")
+
+
+async def test_files_of_heads_are_written_once_and_the_newest_counts(tmp_path):
+    kept = FolderHeads(tmp_path)
+    assert await kept.newest() is None
+    assert await kept.keep(1, b"one")
+    assert not await kept.keep(1, b"other")
+    (tmp_path / "notes.txt").write_text("none of ours")
+    assert await kept.newest() == (1, b"one")
+    assert await kept.keep(10, b"ten")
+    assert await kept.newest() == (10, b"ten")
+    with pytest.raises(CommandError, match="nowhere"):
+        await FolderHeads(tmp_path / "nowhere").newest()

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from headrace_servicekit.commands import Command, CommandError, Document, Incomplete, option
 from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.postgres.kept_heads import FolderHeads, HeadKeeper
 from headrace_servicekit.postgres.sql import load_queries
 
 LONG_S = 3600.0
@@ -57,8 +58,8 @@ class History:
     place: tuple[str, ...]
     sql: str
 
-    async def verify(self, connections: Connections, since: Mapping[str, Head] | None = None) -> Verified:
-        """Look through all lines, of one moment. since: heads of an earlier time, which have to be there still."""
+    async def verify(self, connections: Connections, *earlier: Mapping[str, Head]) -> Verified:
+        """Look through all lines, of one moment. earlier: heads of earlier times, which have to be there still."""
         sql = load_queries(self.sql)
         async with (
             connections.alone() as connection,
@@ -69,31 +70,64 @@ class History:
             misfits = await connection.fetch(sql["history_misfits"], timeout=LONG_S)
             last = await connection.fetch(sql["history_heads"], timeout=LONG_S)
             broken = [BrokenLine(row["subject"], self._place(row), "CHANGED") for row in misfits]
-            for subject, head in (since or {}).items():
-                found = await connection.fetchval(sql["history_chain"], subject, *head.place)
-                if found is None:
-                    broken.append(BrokenLine(subject, head.place, "GONE"))
-                elif found.hex() != head.chain:
-                    broken.append(BrokenLine(subject, head.place, "REWRITTEN"))
-        heads = {row["subject"]: Head(self._place(row), row["chain"].hex()) for row in last}
+            heads = self._heads(last)
+            broken += await self._lost(connection, sql["history_chain"], heads, earlier)
         return Verified(lines, heads, broken)
+
+    async def against(self, connections: Connections, kept: Mapping[str, Head]) -> Verified:
+        """Look only whether heads of an earlier time are there still, which takes no look at each line."""
+        sql = load_queries(self.sql)
+        async with (
+            connections.alone() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            heads = self._heads(await connection.fetch(sql["history_heads"]))
+            return Verified(0, heads, await self._lost(connection, sql["history_chain"], heads, (kept,)))
+
+    async def _lost(
+        self, connection: Any, query: str, heads: Mapping[str, Head], earlier: Sequence[Mapping[str, Head]]
+    ) -> list[BrokenLine]:
+        lost: dict[BrokenLine, None] = {}
+        for subject, head in (item for one in earlier for item in one.items()):
+            if heads.get(subject) == head:
+                continue
+            found = await connection.fetchval(query, subject, *head.place)
+            if found is None:
+                lost[BrokenLine(subject, head.place, "GONE")] = None
+            elif found.hex() != head.chain:
+                lost[BrokenLine(subject, head.place, "REWRITTEN")] = None
+        return list(lost)
+
+    def _heads(self, rows: Iterable[Any]) -> dict[str, Head]:
+        return {row["subject"]: Head(self._place(row), row["chain"].hex()) for row in rows}
 
     def write_heads(self, path: Path, heads: Mapping[str, Head]) -> None:
         """Write heads to be kept elsewhere. Raises CommandError."""
-        told = {subject: {**self._named(head.place), "chain": head.chain} for subject, head in sorted(heads.items())}
-        document = {"format": _FORMAT, "of": f"{self.subject}s", "heads": told}
         try:
             # Beside it first: the file may be that of `--since`, which is all that there is to compare with.
             beside = path.with_name(f".{path.name}.new")
-            beside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            beside.write_bytes(self.to_text(heads))
             beside.replace(path)
         except OSError as error:
             raise CommandError(f"cannot write {path}: {error.strerror}") from None
 
+    def to_text(self, heads: Mapping[str, Head], anew: str = "") -> bytes:
+        """Return heads as a file. anew: why what was kept before does not count any more."""
+        told = {subject: {**self._named(head.place), "chain": head.chain} for subject, head in sorted(heads.items())}
+        document = {"format": _FORMAT, "of": f"{self.subject}s", **({"anew": anew} if anew else {}), "heads": told}
+        return (json.dumps(document, indent=1) + "\n").encode()
+
     def read_heads(self, path: Path) -> dict[str, Head]:
         """Return heads that were written. Raises CommandError."""
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            return self.of_text(path.read_bytes(), str(path))
+        except OSError as error:
+            raise CommandError(f"cannot read {path}: {error.strerror}") from None
+
+    def of_text(self, content: bytes, where: str) -> dict[str, Head]:
+        """Return the heads of a file. Raises CommandError that names it."""
+        try:
+            document = json.loads(content.decode("utf-8"))
             if document["format"] != _FORMAT:
                 raise ValueError(f"format {document['format']} is not known here")
             of = document.get("of", f"{self.subject}s")  # which is not in files from when only models had chains
@@ -103,10 +137,8 @@ class History:
                 str(subject): Head(tuple(int(one[column]) for column in self.place), str(one["chain"]))
                 for subject, one in document["heads"].items()
             }
-        except OSError as error:
-            raise CommandError(f"cannot read {path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise CommandError(f"{path} is not what `verify --out` writes: {error!r}") from None
+            raise CommandError(f"{where} is not what `verify` writes: {error!r}") from None
 
     def _place(self, row: Any) -> tuple[int, ...]:
         return tuple(int(row[column]) for column in self.place)
@@ -125,20 +157,54 @@ class History:
         }
 
 
-def verify_command(history: History, opened: Callable[[Any], AbstractAsyncContextManager[Connections]]) -> Command[Any]:
-    """Return the command `verify`. opened: returns the service's database, with the schema of this code."""
+Opened = Callable[[Any], AbstractAsyncContextManager[Connections]]
+Kept = Callable[[Any], AbstractAsyncContextManager[HeadKeeper]]
+
+
+async def keep_heads(history: History, connections: Connections, keeper: HeadKeeper) -> Sequence[BrokenLine]:
+    """Keep the heads of now, unless of those kept before some are gone: these are returned, and stay the newest."""
+    number, before = await _newest(history, keeper)
+    found = await history.against(connections, before)
+    if not found.broken and found.heads != before:
+        await keeper.keep(number + 1, history.to_text(found.heads))
+    return found.broken
+
+
+async def _newest(history: History, keeper: HeadKeeper) -> tuple[int, dict[str, Head]]:
+    newest = await keeper.newest()
+    if newest is None:
+        return 0, {}
+    number, content = newest
+    return number, history.of_text(content, f"number {number} of the kept heads")
+
+
+def verify_command(history: History, opened: Opened, kept: Kept | None = None) -> Command[Any]:
+    """Return the command `verify`. opened: the service's database, with the schema of this code. kept: where the
+    service itself keeps heads; None where it has nothing but its database.
+    """
 
     async def act(settings: Any, options: argparse.Namespace) -> Document:
-        since = None if options.since is None else history.read_heads(options.since)
-        async with opened(settings) as connections:
-            found = await history.verify(connections, since)
-        if found.broken:
-            raise Incomplete(history.document(found))
+        since = {} if options.since is None else history.read_heads(options.since)
+        async with AsyncExitStack() as stack:
+            keeper: HeadKeeper | None = None if options.heads is None else FolderHeads(options.heads)
+            if keeper is None and kept is not None:
+                keeper = await stack.enter_async_context(kept(settings))
+            number, before = (0, {}) if keeper is None else await _newest(history, keeper)
+            connections = await stack.enter_async_context(opened(settings))
+            found = await history.verify(connections, since, {} if options.anew else before)
+            document = history.document(found)
+            if keeper is not None:
+                document["kept"] = len(before)
+            if found.broken:
+                raise Incomplete(document)
+            if keeper is not None and (options.anew or found.heads != before):
+                await keeper.keep(number + 1, history.to_text(found.heads, options.anew or ""))
         if options.out is not None:
             history.write_heads(options.out, found.heads)
-        return history.document(found)
+        return document
 
     subject = history.subject
+    where = "; by default in the service's bucket" if kept is not None else ""
     return Command(
         "verify",
         f"find lines of {subject}s' histories that were changed or removed; exit code 3 where there are any",
@@ -147,6 +213,15 @@ def verify_command(history: History, opened: Callable[[Any], AbstractAsyncContex
             option("--since", type=Path, metavar="FILE", help="that an earlier one wrote: also what it had is there"),
             option(
                 "--out", type=Path, metavar="FILE", help=f"write the last line of each {subject}, to keep elsewhere"
+            ),
+            option(
+                "--heads",
+                type=Path,
+                metavar="FOLDER",
+                help=f"compare with the newest file there, and add one: last lines of each {subject}{where}",
+            ),
+            option(
+                "--anew", metavar="REASON", help="after a restore: what was kept does not count; the reason is kept"
             ),
         ),
     )
