@@ -47,7 +47,7 @@ REFUSED = {
     ),
     "a gate that is no number": ("POST", MODELS, gate("NaN"), "INVALID_ARGUMENT",
         "model.promotion_policy.gates[0].bound"),
-    "a page that is less than nothing": ("GET", f"{MODELS}?page_size=-1", None, "INVALID_ARGUMENT", "page_size"),
+    "a page that is less than nothing": ("GET", f"{MODELS}?page_size=-1", None, "VALUE_OUT_OF_RANGE", "page_size"),
     "a page token of nobody": ("GET", f"{MODELS}?page_token=x", None, "INVALID_ARGUMENT", "page_token"),
     "no stage": ("POST", f"{MODEL}/versions/{NOT_ROUTED}:promote", {}, "INVALID_ARGUMENT", "target_stage"),
     "a stage that nobody knows": (
@@ -68,17 +68,17 @@ REFUSED = {
     "too many variants": (
         "PUT", ROUTE, route(*(arm(name=f"a{n}") for n in range(65))), "ROUTE_INVALID", "route.variants",
     ),
-    "a weight below zero": ("PUT", ROUTE, route(arm(weight=-1)), "ROUTE_INVALID", "route.variants[0].weight"),
+    "a weight below zero": ("PUT", ROUTE, route(arm(weight=-1)), "VALUE_OUT_OF_RANGE", "route.variants[0].weight"),
     "a weight that is no number": (
-        "PUT", ROUTE, route(arm(), arm(name="b", weight="NaN")), "ROUTE_INVALID", "route.variants[1].weight",
+        "PUT", ROUTE, route(arm(), arm(name="b", weight="NaN")), "VALUE_OUT_OF_RANGE", "route.variants[1].weight",
     ),
-    "an endless weight": ("PUT", ROUTE, route(arm(weight=1e308)), "ROUTE_INVALID", "route.variants[0].weight"),
+    "an endless weight": ("PUT", ROUTE, route(arm(weight=1e308)), "VALUE_OUT_OF_RANGE", "route.variants[0].weight"),
     "no weight at all": ("PUT", ROUTE, route(arm(weight=0)), "ROUTE_INVALID", "route.variants[0].weight"),
     "two variants of a name": ("PUT", ROUTE, route(arm(), arm()), "ROUTE_INVALID", "route.variants[1].name"),
     "a variant that serves nothing": (
         "PUT", ROUTE, route({"name": "a", "weight": 1}), "ROUTE_INVALID", "route.variants[0]",
     ),
-    "a wait that is negative": ("PUT", ROUTE, route(arm(), max_wait="-1s"), "ROUTE_INVALID", "route.max_wait"),
+    "a wait that is negative": ("PUT", ROUTE, route(arm(), max_wait="-1s"), "VALUE_OUT_OF_RANGE", "route.max_wait"),
     "a unit that nobody knows": ("PUT", ROUTE, route(arm(), unit=77), "ROUTE_INVALID", "route.unit"),
     "nobody to assign": ("GET", f"{ROUTE}:assign", None, "INVALID_ARGUMENT", "user_id"),
     "an epoch before all": ("GET", f"{ROUTE}:await?registry_epoch=-5", None, "INVALID_ARGUMENT", "registry_epoch"),

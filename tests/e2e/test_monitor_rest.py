@@ -40,7 +40,7 @@ TRIAL = {"name": f"models/{LINEAR}/experiments/trial", "variants": VARIANTS, "me
 NEVER = "9999-01-01T00:00:00Z"
 BACKWARDS = "range.start_time=2026-01-02T00:00:00Z&range.end_time=2026-01-01T00:00:00Z"
 
-REASONS = {"INVALID_ARGUMENT", "INVALID_REQUEST"} | {
+REASONS = {"INVALID_ARGUMENT", "INVALID_REQUEST", "VALUE_OUT_OF_RANGE"} | {
     f"{what}_INVALID" for what in ("ALERT_RULE", "WEBHOOK", "SILENCE", "EXPERIMENT", "BUDGET", "RATE_LIMIT")
 }
 # By method: verb, path, body, and the field that is wrong.

@@ -20,7 +20,7 @@ from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.commands import Command, Document, Incomplete, option
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.postgres.heads_in_s3 import S3Heads
-from headrace_servicekit.postgres.history import verify_command
+from headrace_servicekit.postgres.history import begin_anew, verify_command
 from headrace_servicekit.postgres.kept_heads import HeadKeeper
 from headrace_servicekit.s3 import Bucket, Place
 
@@ -83,6 +83,8 @@ async def _backup(settings: RegistrySettings, options: argparse.Namespace) -> Do
 async def _restore(settings: RegistrySettings, options: argparse.Namespace) -> Document:
     async with _stores(settings) as stores:
         done = await restoring.restore(stores.connections, stores.blobs, options.folder, replace=options.replace)
+        async with _kept(settings) as keeper:
+            await begin_anew(HISTORY, stores.connections, keeper, f"restored a backup of {done.manifest.time:%F %T}")
     document: Document = {
         "incarnation": str(done.incarnation),
         "backup_of": str(done.manifest.incarnation),

@@ -118,6 +118,7 @@ async def test_a_restore_under_a_running_registry_brings_back_yesterday_and_void
     while not (last := await anext(messages)).snapshot_complete:
         pass
 
+    assert (await command(real.runtime.settings, "verify"))[0] == 0  # which keeps the ends of today's histories
     code, _, said = await command(real.runtime.settings, "restore", "--from", str(tmp_path / "backup"))
     assert code == 1
     assert "--replace" in said
@@ -126,6 +127,8 @@ async def test_a_restore_under_a_running_registry_brings_back_yesterday_and_void
     )
     assert (code, restored["files_missing"]) == (0, []), said
     assert restored["incarnation"] != restored["backup_of"] == last.incarnation
+    code, told, said = await command(real.runtime.settings, "verify")
+    assert (code, told["kept"], told["broken"]) == (0, 2, []), said
 
     assert await code_and_reason(anext(messages)) == (Code.UNAVAILABLE, "INCARNATION_CHANGED")
     resumed = real.stub.WatchModels(registry_pb2.WatchModelsRequest(resume_token=last.resume_token), timeout=60)

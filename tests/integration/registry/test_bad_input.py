@@ -92,7 +92,7 @@ CASES = [
     ("CreateModel", model(labels={str(n): "" for n in range(65)}), "model.labels"),
     ("CreateModel", gate(minimum=0.5), "model.promotion_policy.gates[0].metric"),
     ("CreateModel", gate(metric="accuracy"), "model.promotion_policy.gates[0].bound"),
-    ("CreateModel", gate(metric="accuracy", minimum=math.nan), "model.promotion_policy.gates[0].bound"),
+    ("CreateModel", gate(metric="accuracy", minimum=math.nan), "model.promotion_policy.gates[0].minimum"),
     (
         "CreateModel",
         model(promotion_policy=registry_pb2.PromotionPolicy(gates=[registry_pb2.PromotionGate()] * 1_000_000)),
@@ -200,7 +200,7 @@ UPLOAD_CASES = [
     ((header(type=0), CHUNK), "header.type", Code.INVALID_ARGUMENT, "ARTIFACT_TYPE_REFUSED"),
     ((header(type=9), CHUNK), "header.type", Code.INVALID_ARGUMENT, "ARTIFACT_TYPE_REFUSED"),
     ((header(sha256="xyz"), CHUNK), "header.sha256", Code.INVALID_ARGUMENT, ""),
-    ((header(size_bytes=-1), CHUNK), "header.size_bytes", Code.INVALID_ARGUMENT, ""),
+    ((header(size_bytes=-1), CHUNK), "header.size_bytes", Code.INVALID_ARGUMENT, "VALUE_OUT_OF_RANGE"),
     ((header(), header()), "chunk", Code.INVALID_ARGUMENT, ""),
     ((header(), CHUNK, registry_pb2.UploadArtifactRequest()), "chunk", Code.INVALID_ARGUMENT, ""),
     ((header(),), "chunk", Code.INVALID_ARGUMENT, "ARTIFACT_TYPE_REFUSED"),

@@ -47,7 +47,7 @@ async def test_relative_gates_come_back_as_they_were_declared(registry):
     [
         pytest.param([Gate(metric="a", maximum_ratio=0.0)], "bound", id="a ratio of nothing"),
         pytest.param([Gate(metric="a", minimum_ratio=-1.0)], "bound", id="a negative ratio"),
-        pytest.param([Gate(metric="a", minimum_delta=float("nan"))], "bound", id="no number"),
+        pytest.param([Gate(metric="a", minimum_delta=float("nan"))], "minimum_delta", id="no number"),
         pytest.param([Gate(metric="a")], "bound", id="no bound"),
         pytest.param([Gate(metric="a", minimum_delta=0.0)] * 2, "metric", id="the same bound twice"),
     ],

@@ -170,6 +170,13 @@ async def keep_heads(history: History, connections: Connections, keeper: HeadKee
     return found.broken
 
 
+async def begin_anew(history: History, connections: Connections, keeper: HeadKeeper, reason: str) -> None:
+    """Keep the heads of now in the place of those kept before, for a reason that is kept too."""
+    number, _ = await _newest(history, keeper)
+    found = await history.against(connections, {})
+    await keeper.keep(number + 1, history.to_text(found.heads, reason))
+
+
 async def _newest(history: History, keeper: HeadKeeper) -> tuple[int, dict[str, Head]]:
     newest = await keeper.newest()
     if newest is None:

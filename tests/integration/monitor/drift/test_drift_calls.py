@@ -184,16 +184,16 @@ async def test_bad_questions_are_told_what_is_wrong(postgres_url, s3, tmp_path):
         past = monitor_pb2.TimeRange(end_time=Timestamp(seconds=-(10**18)))
         drift, freeze = monitor_pb2.GetDriftRequest, monitor_pb2.FreezeReferenceRequest
         listed, told = monitor_pb2.ListDriftRequest, monitor_pb2.GetDistributionsRequest
-        refused = ("INVALID_ARGUMENT", "INVALID_ARGUMENT")
+        refused, beyond = ("INVALID_ARGUMENT", "INVALID_ARGUMENT"), ("INVALID_ARGUMENT", "VALUE_OUT_OF_RANGE")
         for call, request, expected in (
             (monitor.GetDrift, drift(name=NAME), ("FAILED_PRECONDITION", "REFERENCE_NOT_FOUND")),
             (monitor.GetDrift, drift(name="models/nope/versions/v1"), ("NOT_FOUND", "VERSION_NOT_FOUND")),
             (monitor.GetDrift, drift(name="models/fraud"), refused),
             (monitor.GetDrift, drift(name=NAME, range=backwards), refused),
             (monitor.GetDrift, drift(name=NAME, range=endless), refused),
-            (monitor.GetDrift, drift(name=NAME, range=past), refused),
-            (monitor.GetDrift, drift(name=NAME, level=math.nan), refused),
-            (monitor.GetDrift, drift(name=NAME, level=1.5), refused),
+            (monitor.GetDrift, drift(name=NAME, range=past), beyond),
+            (monitor.GetDrift, drift(name=NAME, level=math.nan), beyond),
+            (monitor.GetDrift, drift(name=NAME, level=1.5), beyond),
             (monitor.GetReference, monitor_pb2.GetReferenceRequest(name=BARE), ("NOT_FOUND", "REFERENCE_NOT_FOUND")),
             (
                 monitor.GetReference,
@@ -212,7 +212,7 @@ async def test_bad_questions_are_told_what_is_wrong(postgres_url, s3, tmp_path):
             (monitor.GetDistributions, told(name=NAME, columns=["x" * 257]), refused),
             (monitor.GetDistributions, told(name=NAME, range=backwards), refused),
             (monitor.GetDistributions, told(name=NAME), ("NOT_FOUND", "REFERENCE_NOT_FOUND")),
-            (monitor.ListDrift, listed(parent=NAME, page_size=-1), refused),
+            (monitor.ListDrift, listed(parent=NAME, page_size=-1), beyond),
             (monitor.ListDrift, listed(parent=NAME, page_token="¤"), refused),
             (monitor.ListDrift, listed(parent=NAME, page_token="LTE="), refused),
         ):
