@@ -45,8 +45,8 @@ REFUSED = {
         "POST", MODELS, {"model": {"name": f"models/{NOBODY}", "description": "a\0b"}}, "INVALID_ARGUMENT",
         "model.description",
     ),
-    "a gate that is no number": ("POST", MODELS, gate("NaN"), "INVALID_ARGUMENT",
-        "model.promotion_policy.gates[0].bound"),
+    "a gate that is no number": ("POST", MODELS, gate("NaN"), "VALUE_OUT_OF_RANGE",
+        "model.promotion_policy.gates[0].minimum"),
     "a page that is less than nothing": ("GET", f"{MODELS}?page_size=-1", None, "VALUE_OUT_OF_RANGE", "page_size"),
     "a page token of nobody": ("GET", f"{MODELS}?page_token=x", None, "INVALID_ARGUMENT", "page_token"),
     "no stage": ("POST", f"{MODEL}/versions/{NOT_ROUTED}:promote", {}, "INVALID_ARGUMENT", "target_stage"),
@@ -81,7 +81,7 @@ REFUSED = {
     "a wait that is negative": ("PUT", ROUTE, route(arm(), max_wait="-1s"), "VALUE_OUT_OF_RANGE", "route.max_wait"),
     "a unit that nobody knows": ("PUT", ROUTE, route(arm(), unit=77), "ROUTE_INVALID", "route.unit"),
     "nobody to assign": ("GET", f"{ROUTE}:assign", None, "INVALID_ARGUMENT", "user_id"),
-    "an epoch before all": ("GET", f"{ROUTE}:await?registry_epoch=-5", None, "INVALID_ARGUMENT", "registry_epoch"),
+    "an epoch before all": ("GET", f"{ROUTE}:await?registry_epoch=-5", None, "VALUE_OUT_OF_RANGE", "registry_epoch"),
 }  # fmt: skip
 
 
