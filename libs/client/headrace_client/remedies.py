@@ -13,7 +13,8 @@ import grpc
 
 from headrace_client.errors import HeadraceError
 
-# MODEL, VERSION and ID stand for the model, its version and the job that an error is about.
+# MODEL, VERSION and ID stand for the model, its version and the job that an error is about, PIPELINE and
+# PIPELINE_VERSION for what has it as a member.
 _BY_REASON = {
     "MODEL_NOT_FOUND": "`headrace models list` shows the models that your token may see",
     "VERSION_NOT_FOUND": "`headrace models show MODEL` lists the versions; a call may name only those in the route",
@@ -70,8 +71,8 @@ _BY_REASON = {
     "ETAG_MISMATCH": "somebody changed it since it was read: look at it again, then repeat the change",
     "ROUTE_MANAGED": "stop what manages it, or take the route from it: by the command line with `--force`",
     "MANAGER_NOT_YOURS": "leave the manager out; `headrace routes show MODEL` says who manages the route",
-    "VERSION_IN_USE": "archive the pipeline that is named first (`headrace models promote PIPELINE VERSION --to "
-    "archived`), or register a version of it with other members and promote that",
+    "VERSION_IN_USE": "archive the pipeline that is named first (`headrace models promote PIPELINE "
+    "PIPELINE_VERSION --to archived`), or register a version of it with other members and promote that",
     "ALIAS_NOT_FOUND": "set the alias (`headrace models show MODEL` lists those that there are), or name a version",
     "MEMBER_MOVED": "register the pipeline again",
     "PIPELINE_NOT_FUSIBLE": "leave `fuse` out: the pipeline then runs step by step",
@@ -232,20 +233,23 @@ _BY_REASON = {
 # Of a service that says why: it is up, and the address is right.
 _UNAVAILABLE_BEHIND = "something behind the address is away, as the reason says: `headrace status` shows which service"
 _GAME_DAY = "gates.game_day"
-_NAMED = re.compile(r"\b(MODEL|VERSION|ID)\b")
+_NAMED = re.compile(r"\b(MODEL|VERSION|ID|PIPELINE|PIPELINE_VERSION)\b")
 
 
-def remedy(error: HeadraceError, model: str = "", job: str = "") -> str:
+def remedy(error: HeadraceError, model: str = "", job: str = "", version: str = "") -> str:
     """Return what to do about an error, in a sentence; empty when its reason is none that is known.
 
-    model: that was spoken of, for errors that name none. job: the number of that which was.
+    model, version: that were spoken of, for errors that name none. job: the number of that which was.
     """
+    version = error.metadata.get("version") or version
     if error.reason == "PROMOTION_GATE_FAILED" and any(one.field == _GAME_DAY for one in error.violations):
-        return without_game_day(model or "MODEL", error.metadata.get("version", "VERSION"))
+        return without_game_day(model or "MODEL", version or "VERSION")
     if error.reason == "PROMOTION_GATE_FAILED" and (missing := error.metadata.get("missing")):
-        return without_metrics(model or "MODEL", error.metadata.get("version", "VERSION"), missing.split(","))
+        return without_metrics(model or "MODEL", version or "VERSION", missing.split(","))
     if error.reason in _BY_REASON:
-        names = {"MODEL": error.metadata.get("model") or model, "VERSION": error.metadata.get("version", ""), "ID": job}
+        names = {"MODEL": error.metadata.get("model") or model, "VERSION": version, "ID": job}
+        _, pipeline, pipeline_version, *_ = (*error.metadata.get("holder", "").split("/"), "", "", "")
+        names |= {"PIPELINE": pipeline, "PIPELINE_VERSION": pipeline_version}
         return _NAMED.sub(lambda found: shlex.quote(names[found[0]] or found[0]), _BY_REASON[error.reason])
     if error.code is grpc.StatusCode.UNAVAILABLE and error.reason:
         return _UNAVAILABLE_BEHIND

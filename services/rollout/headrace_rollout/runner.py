@@ -184,7 +184,10 @@ class Runner:
         def unless_changed(one: Rollout, now: datetime) -> Transition:
             return decide(one, now) if one.revision == rollout.revision else Transition(one)
 
-        return await self._store.change(rollout.id, unless_changed, by=self._leader)
+        after = await self._store.change(rollout.id, unless_changed, by=self._leader)
+        if after.state.over and rollout.state not in (State.ROLLING_BACK, State.PROMOTING):  # these let go before
+            await self._let_go(after)
+        return after
 
     def _now(self) -> datetime:
         return self._now_then + timedelta(seconds=self._clock.monotonic() - self._read_at)

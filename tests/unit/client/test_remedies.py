@@ -1,10 +1,12 @@
 """What to do about an error is a sentence that reads well at a terminal and in a browser, and names what there is."""
 
 import re
+from typing import Any
 
 import grpc
 import pytest
 from headrace_client import NotFound, PreconditionFailed, Unavailable, remedies
+from headrace_client.cli.options import spoken_of
 from headrace_client.errors import FieldViolation, HeadraceError
 from headrace_client.remedies import remedy
 
@@ -37,6 +39,26 @@ def test_the_model_and_the_job_that_were_spoken_of_stand_in_the_command() -> Non
     assert "`headrace models show fraud`" in remedy(
         NotFound("x", reason="VERSION_NOT_FOUND", metadata={"model": "fraud"})
     )
+
+
+def test_what_keeps_a_member_is_named_by_what_holds_it() -> None:
+    held = PreconditionFailed("x", reason="VERSION_IN_USE", metadata={"holder": "pipelines/whole/p1"})
+    assert "`headrace models promote whole p1 --to archived`" in remedy(held, "digits", version="v1")
+
+
+@pytest.mark.parametrize(
+    ("params", "model", "job", "version"),
+    [
+        ({"model": "digits", "version": "v2"}, "digits", "", "v2"),
+        ({"model": "digits@v2"}, "digits", "", ""),
+        ({"rollout": "digits/7"}, "digits", "", ""),
+        ({"job": "digits/7", "model": None}, "digits", "7", ""),
+        ({"schedule": "digits/nightly"}, "digits", "", ""),
+        ({"folder": "x"}, "", "", ""),
+    ],
+)
+def test_a_command_says_what_its_errors_are_about(params: dict[str, Any], model: str, job: str, version: str) -> None:
+    assert spoken_of(params) == {"model": model, "job": job, "version": version}
 
 
 def test_a_name_that_somebody_made_up_puts_no_command_of_theirs_into_a_remedy() -> None:

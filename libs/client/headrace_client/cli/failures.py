@@ -55,13 +55,13 @@ def exit_code(error: HeadraceError) -> int:
     return EXIT_CODES.get(error.code, FAILED)
 
 
-def remedy(error: HeadraceError, model: str = "") -> str:
-    """Return what to do about it, in a sentence; empty when nothing is known. model: as in `remedies.remedy`."""
-    return remedies.remedy(error, model) or _REMEDIES_BY_CODE.get(error.code, "")
+def remedy(error: HeadraceError, model: str = "", job: str = "", version: str = "") -> str:
+    """Return what to do about it, in a sentence; empty when nothing is known. The names: as in `remedies.remedy`."""
+    return remedies.remedy(error, model, job, version) or _REMEDIES_BY_CODE.get(error.code, "")
 
 
-def as_json(error: HeadraceError, model: str = "") -> dict[str, Any]:
-    """Return the error as the document that `--json` prints. model: as in `remedy`."""
+def as_json(error: HeadraceError, model: str = "", job: str = "", version: str = "") -> dict[str, Any]:
+    """Return the error as the document that `--json` prints. model and more: as in `remedy`."""
     return {
         "error": {
             "code": error.code.name,
@@ -69,15 +69,15 @@ def as_json(error: HeadraceError, model: str = "") -> dict[str, Any]:
             "message": error.message,
             "violations": [{"field": v.field, "description": v.description} for v in error.violations],
             "metadata": error.metadata,
-            "remedy": remedy(error, model),
+            "remedy": remedy(error, model, job, version),
         }
     }
 
 
-def as_block(error: HeadraceError, doing: str, model: str = "") -> str:
+def as_block(error: HeadraceError, doing: str, model: str = "", job: str = "", version: str = "") -> str:
     """Return the error as rich markup: what failed, why, each field, and the remedy.
 
-    doing: the command, in words. model: as in `remedy`.
+    doing: the command, in words. model and more: as in `remedy`.
     """
     name = (
         f"{error.reason} ({error.code.name})" if error.reason and error.reason != error.code.name else error.code.name
@@ -92,7 +92,7 @@ def as_block(error: HeadraceError, doing: str, model: str = "") -> str:
         lines.append("  [dim]field [/]  " + ": ".join(part for part in (field, description) if part))
     if error.request_id:
         lines.append(f"  [dim]request[/] {as_markup(error.request_id)}")
-    if text := remedy(error, model):
+    if text := remedy(error, model, job, version):
         lines.append(f"  [dim]remedy[/]  {as_markup(text)}")
     return "\n".join(lines)
 

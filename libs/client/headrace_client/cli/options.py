@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def reporting(function: Command) -> Command:
         try:
             return function(*args, output=output, **kwargs)
         except HeadraceError as error:
-            report(output, error, context.command_path, context.params.get("model") or "")
+            report(output, error, context.command_path, **spoken_of(context.params))
             context.exit(exit_code(error))
 
     return command
@@ -66,12 +66,30 @@ def connected(function: Command) -> Command:
     return command
 
 
-def report(output: Output, error: HeadraceError, command_path: str, model: str) -> None:
-    """Print a failure: the block on stderr, or the document on stdout. model: that the command names, if any."""
+def spoken_of(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the model, the job and the version that a command names, as far as it does.
+
+    >>> spoken_of({"job": "digits/7"})
+    {'model': 'digits', 'job': '7', 'version': ''}
+    """
+    named = next((str(params[one]) for one in ("model", "rollout", "job", "schedule") if params.get(one)), "")
+    model, _, rest = named.partition("/")
+    version = params.get("version")
+    return {
+        "model": model.partition("@")[0],
+        "job": rest if params.get("job") else "",
+        "version": version if isinstance(version, str) else "",
+    }
+
+
+def report(
+    output: Output, error: HeadraceError, command_path: str, model: str, job: str = "", version: str = ""
+) -> None:
+    """Print a failure: the block on stderr, or the document on stdout. model and more: that the command names."""
     if output.as_json:
-        output.document(as_json(error, model))
+        output.document(as_json(error, model, job, version))
     else:
-        output.stderr.print(as_block(error, command_path, model))
+        output.stderr.print(as_block(error, command_path, model, job, version))
 
 
 def reason_option(function: Command) -> Command:
