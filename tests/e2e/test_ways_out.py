@@ -174,6 +174,7 @@ def test_a_version_that_a_pipeline_needs_is_archived_after_the_pipeline(headrace
     headrace("models", "promote", headrace.model, "v2", "--to", "archived")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 async def test_shares_that_an_alert_freezes_grow_once_it_is_resolved(headrace: Headrace):
     headrace.two_versions("v1")
