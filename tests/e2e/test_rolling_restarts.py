@@ -11,6 +11,8 @@ from tests.kit.stack.under_load import in_use, whole
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
 SERVICES = ("registry", "router-control", "router-data", "batcher-default")
+# Of these the stack has one replica: their own calls wait, and nothing else does.
+OTHERS = ("monitor", "rollout", "autoscaler", "scorer", "console", "batcher-cpu")
 
 
 @pytest.mark.long
@@ -26,5 +28,20 @@ async def test_rolling_restarts_of_every_service_cost_no_prediction_and_no_write
             await whole(replicated_stack)
         await scene.well_again()
         assert scene.restarted() == set(replicas)
+    assert await scene.complaints() == []
+    assert scene.writers.refused() == []
+
+
+@pytest.mark.long
+async def test_restarts_of_what_answers_no_prediction_cost_no_prediction_and_no_write(
+    replicated_stack: RunningStack, tmp_path: Path
+):
+    async with in_use(replicated_stack, tmp_path, tries=1) as scene:
+        for service in OTHERS:
+            stopped = processes.terminate(replicated_stack, service)
+            await processes.back(replicated_stack, service, stopped)
+            await whole(replicated_stack)
+        await scene.well_again()
+        assert scene.restarted() == set(OTHERS)
     assert await scene.complaints() == []
     assert scene.writers.refused() == []
