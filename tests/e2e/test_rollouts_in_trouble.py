@@ -10,9 +10,11 @@ from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_client import Client
 from headrace_servicekit.testing import eventually
 
+from tests.kit.deployment.topology import services
 from tests.kit.models.onnx_models import table
 from tests.kit.rollout.rollouts import Rollouts, Traffic
 from tests.kit.stack import processes
+from tests.kit.stack.extra_replica import beside
 from tests.kit.stack.running import RunningStack
 from tests.kit.stack.served_models import register, serve
 
@@ -118,3 +120,18 @@ async def ended(rollouts: Rollouts, name: str) -> pb.Rollout:
     found = await eventually(over, within=150, every=0.2)
     assert found is not None
     return found
+
+
+async def test_a_second_replica_finishes_what_the_first_one_began(rollouts: Rollouts, own_stack: RunningStack):
+    with Client(own_stack.address, token=own_stack.token) as client:
+        before = client.get_model(MODEL).production_version
+        after = {"v1": "v2", "v2": "v1"}[before]
+        async with beside(own_stack, services()["rollout"]), Traffic.running(own_stack, MODEL, rate=RATE) as traffic:
+            started = await rollouts.start(after, POLICY)
+            await eventually(lambda: at_first_step(rollouts, started.name), within=60, every=0.1)
+            async with processes.gone(own_stack, "rollout"):
+                # Nobody answers for rollouts by now: the registry tells who goes on.
+                await eventually(lambda: client.get_model(MODEL).production_version == after, within=90, every=0.5)
+            over = await ended(rollouts, started.name)
+    assert over.state == pb.Rollout.STATE_SUCCEEDED, over
+    assert traffic.bad == []
