@@ -18,8 +18,8 @@ QUIET := $(shell [ -t 2 ] || echo --quiet)
 # Compiled tests are cached, also where the caller asks Python for no cache: compiling all of them takes as long as a stage.
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.headrace/bytecode
-# Two workers: the tests share two cores with the stores and stacks that they start.
-TEST_WORKERS ?= 2
+# Three workers on two cores: most of what integration and end-to-end tests do is to wait.
+TEST_WORKERS ?= 3
 
 .PHONY: help
 help: ## Show this help

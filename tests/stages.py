@@ -68,7 +68,7 @@ def parts() -> dict[str, tuple[Part, ...]]:
     return {"test": test, "all": test + more}
 
 
-_WORKERS = "2"
+_WORKERS = "3"
 # What fails in many places at once has failed: it is not asked one by one.
 _AGAIN = ("--last-failed", "--last-failed-no-failures", "none", "--maxfail", "3", "-rA", "--tb=short")
 _UNIT = ("tests/unit", "tests/contract")

@@ -22,6 +22,7 @@ from headrace_servicekit.errors import FieldViolation, refuse
 MOST_VIOLATIONS = 20
 
 _RANGE: Any = validation_pb2.range  # its generated type is not the one that Extensions asks for
+_BY_ITEM: Any = validation_pb2.judged_by_item
 _FRACTIONS = frozenset((FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT))
 _WHOLE = frozenset(
     (
@@ -197,7 +198,8 @@ def _value(field: FieldDescriptor) -> FieldDescriptor:
 
 
 def _message(field: FieldDescriptor) -> str | None:
-    inner = _value(field).message_type
+    """Return the type of message that a field holds; None for none, and where the service judges what is in it."""
+    inner = None if field.GetOptions().Extensions[_BY_ITEM] else _value(field).message_type
     return None if inner is None else inner.full_name
 
 

@@ -60,6 +60,7 @@ async def test_a_good_version_wanted_after_six_that_never_load_is_ready_within_o
         await client.infer(good.digest, [np.ones((1, 4), dtype=np.float32)])
 
 
+@pytest.mark.long
 async def test_a_warm_up_that_never_ends_is_ended_in_triton_and_keeps_no_other_from_loading(
     triton_rig: BatcherRig, monkeypatch
 ):

@@ -113,6 +113,7 @@ async def test_what_is_no_list_of_outcomes_is_refused_by_its_field(outcomes):
     assert list((await record(outcomes)).results) == []
 
 
+@pytest.mark.long
 async def test_ten_thousand_at_once_from_several_clients_are_recorded_once(outcomes):
     now = datetime.now(UTC)
     told = [outcome_pb2.Outcome(prediction_id=prediction(now), kind="label", number=n % 10) for n in range(10_000)]

@@ -141,6 +141,7 @@ async def test_a_query_sees_only_the_files_that_it_was_given(tmp_path: Path):
     assert "disabled by configuration" in error.public_message
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "sql",
     [

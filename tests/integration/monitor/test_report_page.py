@@ -41,6 +41,7 @@ def requests_of_page(folder: Path) -> list[str]:
     return [params["url"] for params in asked if params["initiator"] != "not an origin"]
 
 
+@pytest.mark.long
 @needs_browser
 def test_what_a_page_asks_for_would_be_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.html"

@@ -115,6 +115,7 @@ def damages(content: bytes) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.long
 async def test_a_table_that_is_damaged_costs_a_longer_analysis_and_no_error(postgres_url, s3, tmp_path):
     async with asked(postgres_url, s3, tmp_path) as (monitor, stub):
         await create(stub, experiment(metrics=METRICS))

@@ -36,6 +36,7 @@ async def test_no_port_of_the_topology_can_be_named(postgres_url):
                         assert "MONITOR_WEBHOOK_ALLOW" in told, (host, port)
 
 
+@pytest.mark.long
 async def test_what_was_kept_before_is_judged_when_it_is_told_and_nobody_is_connected_to(postgres_url):
     async with inside() as (port, connected), alerting(postgres_url, webhook_allow=RELAY) as alerts:
         for host in HOSTS:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
 from headrace.monitor.v1 import alert_pb2, experiment_pb2, experiment_pb2_grpc
 from headrace_rollout.alerts import FreezeAlerts
 from headrace_servicekit import client
@@ -42,6 +43,7 @@ async def test_an_alert_with_freeze_is_known_until_it_is_over(postgres_url: str)
                 await asyncio.gather(following, return_exceptions=True)
 
 
+@pytest.mark.long
 async def test_an_experiment_freezes_the_rollouts_of_its_model_for_as_long_as_it_runs(
     postgres_url: str, s3: Any, tmp_path: Path
 ):

@@ -92,6 +92,7 @@ async def test_the_command_finds_it_and_what_was_taken_from_the_end_too(
     assert (code, [one["reason"] for one in told["broken"]]) == (3, ["CHANGED", "GONE"])
 
 
+@pytest.mark.long
 async def test_a_folder_of_heads_finds_what_was_taken_from_the_end_and_an_emptied_history(
     connections: Connections, postgres_url: str, tmp_path
 ):

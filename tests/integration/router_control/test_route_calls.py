@@ -36,11 +36,13 @@ async def test_of_writers_with_one_etag_one_succeeds(plane: Plane, registry: Reg
 
 async def test_bad_routes_name_the_field(plane: Plane, registry: RegistryFeed):
     await plane.serve(registry, "v2")
-    bad = split(90, -1)
-    bad.variants[0].name = "Control"
+    error = await refused(plane.write(split(90, -1)))
+    assert [one.field for one in error.violations] == ["route.variants[1].weight"]
+    bad = split(90, 10)
+    bad.variants[0].name, bad.variants[1].pool = "Control", "Default"
     error = await refused(plane.write(bad))
     assert error.code.name == "INVALID_ARGUMENT"
-    assert {one.field for one in error.violations} == {"route.variants[0].name", "route.variants[1].weight"}
+    assert {one.field for one in error.violations} == {"route.variants[0].name", "route.variants[1].pool"}
 
     missing = split(90, 10)
     missing.variants[1].version = "v9"

@@ -145,7 +145,7 @@ async def test_a_dry_run_names_who_stands_in_the_way_and_refuses_as_the_write_do
     assert (await dry_run(serving, split(1, 1), manager="rollouts/7")).managed_by == ""
     assert await reason_of(dry_run(serving, split(1, 1, "stale"))) == "ETAG_MISMATCH"
     assert (await dry_run(serving, split(1, 1, held.route.etag))).route.managed_by == "rollouts/7"
-    assert await reason_of(dry_run(serving, split(1, -1))) == "ROUTE_INVALID"
+    assert await reason_of(dry_run(serving, split(1, -1))) == "VALUE_OUT_OF_RANGE"
     missing = split(1, 1)
     missing.variants[0].version = "v9"
     assert await reason_of(dry_run(serving, missing)) == "VERSION_NOT_FOUND"

@@ -79,6 +79,7 @@ def rewrite(rig: ScorerRig, prefix: str, change: Mapping[str, Mapping[str, Any]]
     rig.client.put_object(**place, Body="\n".join(map(json.dumps, actions)))
 
 
+@pytest.mark.long
 async def test_a_table_whose_files_are_not_what_its_schema_says_or_not_its_own_is_refused_by_name(scoring: ScorerRig):
     # No reader feature says it: two columns have exchanged their names, and the files are as before.
     files = {"id": "id", "x0": "x1", "x1": "x0", "x2": "x2", "x3": "x3"}

@@ -25,6 +25,7 @@ LONG_S, WRONG, WRONG_BESIDE_OTHERS = 75.0, 0.2, 0.35
 QUIET = 0.2
 
 
+@pytest.mark.long
 async def test_an_estimate_counts_the_input_scores_a_sample_and_writes_nothing(scoring: ScorerRig):
     scoring.put("in/a.parquet", parquet(features(30_000)))
     spec = scoring.spec()

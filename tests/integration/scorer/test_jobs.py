@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 from headrace.scorer.v1 import scorer_pb2 as pb
 
 from tests.kit.scorer.service import FEATURES, ScorerRig, created, features, over, parquet, scorer
@@ -42,6 +43,7 @@ async def test_every_row_is_scored_once_or_rejected_with_a_reason(scoring: Score
     assert scoring.scored(job.output_uri).num_rows == 34_999
 
 
+@pytest.mark.long
 async def test_columns_of_text_files_are_computed_before_and_after(scoring: ScorerRig):
     lines = [f"{at},{at / 10},oops{at}" if at == 3 else f"{at},{at / 10},{at}" for at in range(1000)]
     scoring.put("in/a.csv", "\n".join(["id,half,whole", *lines]).encode())

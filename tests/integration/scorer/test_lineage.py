@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_servicekit.testing import eventually
 
@@ -11,6 +12,7 @@ from tests.kit.registry.lineage import Collector
 from tests.kit.scorer.service import ScorerRig, created, features, over, parquet, scorer
 
 
+@pytest.mark.long
 async def test_a_run_is_told_from_its_start_to_its_end_in_order(scoring: ScorerRig, tmp_path: Path):
     key = tmp_path / "key"
     key.write_text("secret\n")

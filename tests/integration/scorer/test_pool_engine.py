@@ -26,6 +26,7 @@ async def batchers(s3: S3Store, tmp_path: Path, triton_command: Path) -> AsyncIt
         yield rig
 
 
+@pytest.mark.long
 async def test_a_job_of_the_pool_has_the_answers_of_the_model_and_waits_while_no_batcher_has_the_version(
     scoring: ScorerRig, batchers: BatcherRig
 ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.scorer.v1 import scorer_pb2 as pb
 
@@ -11,6 +12,7 @@ from tests.kit.scorer.service import MODEL, ScorerRig, created, features, parque
 Columns, Expression = pb.ScoringSpec.TensorColumns, pb.ScoringSpec.ColumnExpression
 
 
+@pytest.mark.long
 async def test_what_does_not_fit_is_said_before_a_job_is_queued(scoring: ScorerRig):
     whole = parquet(features(100))
     scoring.put("in/a.parquet", whole)

@@ -51,6 +51,7 @@ def expected(rig: ScorerRig, at: np.ndarray) -> np.ndarray:
     return rig.model.expected({"features": given})["scores"]
 
 
+@pytest.mark.long
 async def test_a_query_is_asked_once_and_its_rows_are_scored(scoring: ScorerRig, tmp_path: Path):
     url = scoring.environment["SCORER_DATABASE_URL"]
     await fill(url, ROWS)

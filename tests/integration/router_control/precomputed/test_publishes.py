@@ -92,7 +92,7 @@ async def test_an_upload_goes_on_where_the_publish_is_and_each_row_is_taken_once
         ({"entities": ["a"], "columns": [bytes(4)], "dims": [1]}, "dims", "leaves 0 dimensions open"),
         ({"entities": ["a"] * 8193, "columns": [bytes(4 * 8193)]}, "entities", "at most 8192"),
         ({"entities": ["a"] * 3, "columns": [bytes(12)]}, "entities", "more than the 2 rows"),
-        ({"first_row": -1}, "first_row", "negative"),
+        ({"first_row": -1}, "first_row", "less than 0"),
     ],
 )
 async def test_rows_that_the_contract_forbids_are_blamed_and_not_taken(plane: Plane, message, field: str, says: str):
@@ -109,7 +109,7 @@ async def test_rows_that_the_contract_forbids_are_blamed_and_not_taken(plane: Pl
         ({"parent": "models/none/versions/v1"}, "MODEL_NOT_FOUND"),
         ({"parent": "models/digits/versions/v9"}, "VERSION_NOT_FOUND"),
         ({"parent": "digits"}, "INVALID_ARGUMENT"),
-        ({"parent": "models/digits/versions/v1", "row_count": -1}, "INVALID_ARGUMENT"),
+        ({"parent": "models/digits/versions/v1", "row_count": -1}, "VALUE_OUT_OF_RANGE"),
         ({"parent": "models/digits/versions/v1", "ttl": duration_pb2.Duration()}, "INVALID_ARGUMENT"),
         (
             {"parent": "models/digits/versions/v1", "computed_time": timestamp_pb2.Timestamp(seconds=2**33)},

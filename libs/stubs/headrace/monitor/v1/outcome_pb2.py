@@ -29,7 +29,7 @@ from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_acce
 from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headrace/monitor/v1/outcome.proto\x12\x13headrace.monitor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a\'headrace/validation/v1/validation.proto\"\x93\x02\n\x07Outcome\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x11\n\tentity_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12(\n\x06number\x18\x04 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x9cu\x00\x88<\xe4\x37\xfe\x11\x9cu\x00\x88<\xe4\x37~H\x00\x12\x0e\n\x04text\x18\x05 \x01(\tH\x00\x12\x30\n\x0cobserve_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x03row\x18\x07 \x01(\x05\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\x12\x0e\n\x06\x63lient\x18\x08 \x01(\t\x12/\n\x0brecord_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05value\"\x89\x01\n\x15RecordOutcomesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12.\n\x08outcomes\x18\x02 \x03(\x0b\x32\x1c.headrace.monitor.v1.Outcome\x12\x30\n\rentity_window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe4\x02\n\x16RecordOutcomesResponse\x12\x43\n\x07results\x18\x01 \x03(\x0e\x32\x32.headrace.monitor.v1.RecordOutcomesResponse.Result\x12I\n\nrejections\x18\x02 \x03(\x0b\x32\x35.headrace.monitor.v1.RecordOutcomesResponse.Rejection\x1a/\n\tRejection\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\x88\x01\n\x06Result\x12\x16\n\x12RESULT_UNSPECIFIED\x10\x00\x12\x13\n\x0fRESULT_RECORDED\x10\x01\x12\x13\n\x0fRESULT_REPEATED\x10\x02\x12\x13\n\x0fRESULT_OUTDATED\x10\x03\x12\x13\n\x0fRESULT_REJECTED\x10\x04\x12\x12\n\x0eRESULT_WAITING\x10\x05\"<\n\x13ListOutcomesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x15\n\rprediction_id\x18\x02 \x01(\t\"v\n\x14ListOutcomesResponse\x12.\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1c.headrace.monitor.v1.Outcome\x12.\n\x08replaced\x18\x02 \x03(\x0b\x32\x1c.headrace.monitor.v1.Outcome2\xf2\x02\n\x0eOutcomeService\x12\xb7\x01\n\x0eRecordOutcomes\x12*.headrace.monitor.v1.RecordOutcomesRequest\x1a+.headrace.monitor.v1.RecordOutcomesResponse\"L\xca\xc1\x18\x18\n\x0eoutcomes.write\x1a\x06parent\x82\xd3\xe4\x93\x02*\"%/v1/{parent=models/*}/outcomes:record:\x01*\x12\xa5\x01\n\x0cListOutcomes\x12(.headrace.monitor.v1.ListOutcomesRequest\x1a).headrace.monitor.v1.ListOutcomesResponse\"@\xca\xc1\x18\x16\n\x0cmonitor.read\x1a\x06parent\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{parent=models/*}/outcomesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headrace/monitor/v1/outcome.proto\x12\x13headrace.monitor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a\'headrace/validation/v1/validation.proto\"\x93\x02\n\x07Outcome\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x11\n\tentity_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12(\n\x06number\x18\x04 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x9cu\x00\x88<\xe4\x37\xfe\x11\x9cu\x00\x88<\xe4\x37~H\x00\x12\x0e\n\x04text\x18\x05 \x01(\tH\x00\x12\x30\n\x0cobserve_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x03row\x18\x07 \x01(\x05\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\x12\x0e\n\x06\x63lient\x18\x08 \x01(\t\x12/\n\x0brecord_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05value\"\x8f\x01\n\x15RecordOutcomesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x34\n\x08outcomes\x18\x02 \x03(\x0b\x32\x1c.headrace.monitor.v1.OutcomeB\x04\xd8\xc1\x18\x01\x12\x30\n\rentity_window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe4\x02\n\x16RecordOutcomesResponse\x12\x43\n\x07results\x18\x01 \x03(\x0e\x32\x32.headrace.monitor.v1.RecordOutcomesResponse.Result\x12I\n\nrejections\x18\x02 \x03(\x0b\x32\x35.headrace.monitor.v1.RecordOutcomesResponse.Rejection\x1a/\n\tRejection\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\x88\x01\n\x06Result\x12\x16\n\x12RESULT_UNSPECIFIED\x10\x00\x12\x13\n\x0fRESULT_RECORDED\x10\x01\x12\x13\n\x0fRESULT_REPEATED\x10\x02\x12\x13\n\x0fRESULT_OUTDATED\x10\x03\x12\x13\n\x0fRESULT_REJECTED\x10\x04\x12\x12\n\x0eRESULT_WAITING\x10\x05\"<\n\x13ListOutcomesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x15\n\rprediction_id\x18\x02 \x01(\t\"v\n\x14ListOutcomesResponse\x12.\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1c.headrace.monitor.v1.Outcome\x12.\n\x08replaced\x18\x02 \x03(\x0b\x32\x1c.headrace.monitor.v1.Outcome2\xf2\x02\n\x0eOutcomeService\x12\xb7\x01\n\x0eRecordOutcomes\x12*.headrace.monitor.v1.RecordOutcomesRequest\x1a+.headrace.monitor.v1.RecordOutcomesResponse\"L\xca\xc1\x18\x18\n\x0eoutcomes.write\x1a\x06parent\x82\xd3\xe4\x93\x02*\"%/v1/{parent=models/*}/outcomes:record:\x01*\x12\xa5\x01\n\x0cListOutcomes\x12(.headrace.monitor.v1.ListOutcomesRequest\x1a).headrace.monitor.v1.ListOutcomesResponse\"@\xca\xc1\x18\x16\n\x0cmonitor.read\x1a\x06parent\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{parent=models/*}/outcomesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OUTCOME'].fields_by_name['number']._serialized_options = b'\322\301\030\022\t\234u\000\210<\3447\376\021\234u\000\210<\3447~'
   _globals['_OUTCOME'].fields_by_name['row']._loaded_options = None
   _globals['_OUTCOME'].fields_by_name['row']._serialized_options = b'\322\301\030\t\t\000\000\000\000\000\000\000\000'
+  _globals['_RECORDOUTCOMESREQUEST'].fields_by_name['outcomes']._loaded_options = None
+  _globals['_RECORDOUTCOMESREQUEST'].fields_by_name['outcomes']._serialized_options = b'\330\301\030\001'
   _globals['_OUTCOMESERVICE'].methods_by_name['RecordOutcomes']._loaded_options = None
   _globals['_OUTCOMESERVICE'].methods_by_name['RecordOutcomes']._serialized_options = b'\312\301\030\030\n\016outcomes.write\032\006parent\202\323\344\223\002*\"%/v1/{parent=models/*}/outcomes:record:\001*'
   _globals['_OUTCOMESERVICE'].methods_by_name['ListOutcomes']._loaded_options = None
@@ -47,17 +49,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OUTCOME']._serialized_start=228
   _globals['_OUTCOME']._serialized_end=503
   _globals['_RECORDOUTCOMESREQUEST']._serialized_start=506
-  _globals['_RECORDOUTCOMESREQUEST']._serialized_end=643
-  _globals['_RECORDOUTCOMESRESPONSE']._serialized_start=646
-  _globals['_RECORDOUTCOMESRESPONSE']._serialized_end=1002
-  _globals['_RECORDOUTCOMESRESPONSE_REJECTION']._serialized_start=816
-  _globals['_RECORDOUTCOMESRESPONSE_REJECTION']._serialized_end=863
-  _globals['_RECORDOUTCOMESRESPONSE_RESULT']._serialized_start=866
-  _globals['_RECORDOUTCOMESRESPONSE_RESULT']._serialized_end=1002
-  _globals['_LISTOUTCOMESREQUEST']._serialized_start=1004
-  _globals['_LISTOUTCOMESREQUEST']._serialized_end=1064
-  _globals['_LISTOUTCOMESRESPONSE']._serialized_start=1066
-  _globals['_LISTOUTCOMESRESPONSE']._serialized_end=1184
-  _globals['_OUTCOMESERVICE']._serialized_start=1187
-  _globals['_OUTCOMESERVICE']._serialized_end=1557
+  _globals['_RECORDOUTCOMESREQUEST']._serialized_end=649
+  _globals['_RECORDOUTCOMESRESPONSE']._serialized_start=652
+  _globals['_RECORDOUTCOMESRESPONSE']._serialized_end=1008
+  _globals['_RECORDOUTCOMESRESPONSE_REJECTION']._serialized_start=822
+  _globals['_RECORDOUTCOMESRESPONSE_REJECTION']._serialized_end=869
+  _globals['_RECORDOUTCOMESRESPONSE_RESULT']._serialized_start=872
+  _globals['_RECORDOUTCOMESRESPONSE_RESULT']._serialized_end=1008
+  _globals['_LISTOUTCOMESREQUEST']._serialized_start=1010
+  _globals['_LISTOUTCOMESREQUEST']._serialized_end=1070
+  _globals['_LISTOUTCOMESRESPONSE']._serialized_start=1072
+  _globals['_LISTOUTCOMESRESPONSE']._serialized_end=1190
+  _globals['_OUTCOMESERVICE']._serialized_start=1193
+  _globals['_OUTCOMESERVICE']._serialized_end=1563
 # @@protoc_insertion_point(module_scope)

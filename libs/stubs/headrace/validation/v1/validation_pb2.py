@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'headrace/validation/v1/validation.proto\x12\x16headrace.validation.v1\x1a google/protobuf/descriptor.proto\"K\n\x05Range\x12\x14\n\x07minimum\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\n\n\x08_minimumB\n\n\x08_maximum:M\n\x05range\x12\x1d.google.protobuf.FieldOptions\x18\x9a\x88\x03 \x01(\x0b\x32\x1d.headrace.validation.v1.Rangeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'headrace/validation/v1/validation.proto\x12\x16headrace.validation.v1\x1a google/protobuf/descriptor.proto\"K\n\x05Range\x12\x14\n\x07minimum\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\n\n\x08_minimumB\n\n\x08_maximum:M\n\x05range\x12\x1d.google.protobuf.FieldOptions\x18\x9a\x88\x03 \x01(\x0b\x32\x1d.headrace.validation.v1.Range:7\n\x0ejudged_by_item\x12\x1d.google.protobuf.FieldOptions\x18\x9b\x88\x03 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)

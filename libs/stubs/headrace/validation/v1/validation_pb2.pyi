@@ -6,6 +6,8 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 RANGE_FIELD_NUMBER: _ClassVar[int]
 range: _descriptor.FieldDescriptor
+JUDGED_BY_ITEM_FIELD_NUMBER: _ClassVar[int]
+judged_by_item: _descriptor.FieldDescriptor
 
 class Range(_message.Message):
     __slots__ = ("minimum", "maximum")
