@@ -126,7 +126,7 @@ def test_answers_have_the_names_of_the_protos_and_show_what_is_zero(door: Edge):
     assert response.json() == {
         "model": {
             "name": "models/digits", "description": "", "labels": {}, "aliases": {}, "production_version": "",
-            "epoch": "9", "etag": "", "create_time": "2023-11-14T22:13:20Z",
+            "epoch": "9", "etag": "", "create_time": "2023-11-14T22:13:20Z", "rollback_versions": [],
         }
     }  # fmt: skip
 

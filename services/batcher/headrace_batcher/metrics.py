@@ -136,7 +136,7 @@ class BatcherCollector(Collector):
         yield CounterMetricFamily("batcher_frames_garbled", told, value=self._garbled())
         told = "Processes of Python versions: running, and left, which were killed and did not end."
         processes = GaugeMetricFamily("batcher_code_processes", told, labels=("state",))
-        for state, count in self._processes().items():
+        for state, count in {"running": 0, "left": 0, **self._processes()}.items():
             processes.add_metric((state,), count)
         yield processes
 
