@@ -173,6 +173,7 @@ async def test_a_file_that_takes_more_memory_to_load_than_it_may_is_refused(load
         await loading_rig.load(hostile)
 
 
+@pytest.mark.long
 async def test_a_file_that_is_never_loaded_ends_at_the_limit_of_its_processor_time_and_the_next_one_loads(
     loading_rig: Rig,
 ):

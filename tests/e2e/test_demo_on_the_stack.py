@@ -7,11 +7,14 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from examples.story import headrace
 from tests.kit.clients.printed_lines import demonstrated, paste, python_line
 from tests.kit.stack.running import RunningStack
 
 
+@pytest.mark.long
 def test_the_story_is_told_to_the_end_and_the_lines_that_it_prints_work(stack: RunningStack, tmp_path: Path):
     told, environment = demonstrated(stack.settings.home, tmp_path)
     printed = " ".join(told.split())

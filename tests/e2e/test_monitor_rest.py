@@ -231,6 +231,7 @@ def test_what_data_planes_and_batchers_report_is_not_taken_from_outside(served: 
         assert served.rest("POST", path, json={"data_plane": "x"}).status_code == 404
 
 
+@pytest.mark.long
 async def test_predictions_are_counted_logged_labelled_and_judged_by_rest(served: Served):
     """What a user does with curl, in its order."""
     began = datetime.now(UTC)

@@ -11,6 +11,7 @@ from tests.kit.scorer.publications import Publication, job_of, over, put, reache
 from tests.kit.stack import processes
 
 
+@pytest.mark.long
 def test_a_table_in_s3_is_scored_published_found_online_and_reverted(headrace: Headrace) -> None:
     headrace.two_versions(production="v1")
     with Client(headrace.stack.url, token=headrace.stack.token()) as client:

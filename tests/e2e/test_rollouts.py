@@ -259,6 +259,7 @@ async def test_a_version_that_predicts_garbage_or_is_slow_is_rolled_back_by_itse
     assert over.bad_time.ToTimedelta().total_seconds() < patience(60)
 
 
+@pytest.mark.long
 async def test_a_shadow_that_fails_is_taken_back_before_any_caller_gets_it_and_a_good_one_passes(served: Served):
     serve(served.client, SHADOWED, {"v1": table(8)})
     register(served.client, SHADOWED, "v2", table(9))

@@ -5,6 +5,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import numpy as np
+import pytest
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
@@ -35,6 +36,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         return [span for made_by, span in self.spans if made_by == service and span.name == name]
 
 
+@pytest.mark.long
 async def test_one_id_finds_a_request_in_the_logs_and_spans_of_both_services(onnx_rig: BatcherRig, tmp_path: Path):
     version = await onnx_rig.version("linear", onnx_models.linear())
     onnx_rig.want(version)

@@ -145,6 +145,7 @@ async def test_loading_a_version_does_not_stop_another_from_answering(on_each: S
         assert answered > 20
 
 
+@pytest.mark.long
 async def test_the_last_demand_is_served_without_a_control_plane(onnx_rig: BatcherRig):
     version = await onnx_rig.version("linear", onnx_models.linear())
     onnx_rig.want(version)

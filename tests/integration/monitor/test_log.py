@@ -166,6 +166,7 @@ async def test_an_object_without_a_row_is_taken_and_one_too_many_is_removed(stor
     assert [tuple(row) for row in rows] == [(2, 3)]
 
 
+@pytest.mark.long
 async def test_a_version_that_is_not_known_yet_waits_and_the_others_do_not(monitor, stores, registry):
     known, unknown, route = (
         some(),

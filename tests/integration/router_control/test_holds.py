@@ -71,6 +71,7 @@ async def _is(registry: Registry, versions: set[str]) -> bool:
     return set(await held(registry)) == versions
 
 
+@pytest.mark.long
 async def test_a_control_plane_that_starts_releases_what_an_earlier_one_held_and_nothing_of_others(
     postgres_url: str, registry: Registry
 ):

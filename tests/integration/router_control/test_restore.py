@@ -73,6 +73,7 @@ async def split(plane: Plane, version: str, etag: str = "") -> route_pb2.UpdateR
     return await plane.write(route)
 
 
+@pytest.mark.long
 async def test_after_a_restore_everybody_begins_anew_with_what_the_backup_says(
     postgres_url: str, registry: RegistryFeed, tmp_path
 ):

@@ -69,6 +69,7 @@ async def outcome(plane: DataPlane, client: str = "ada") -> str:
     return ""
 
 
+@pytest.mark.long
 async def test_two_data_planes_with_uneven_demand_let_the_limit_through_together(
     control, batcher, valkey, monitor, tmp_path
 ):

@@ -217,6 +217,7 @@ async def test_a_frozen_server_is_noticed_by_its_silence():
             assert (await asyncio.wait_for(call, 30)).code() is grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.long
 async def test_a_server_that_is_silent_but_there_is_kept():
     async with (
         toy(echoing()) as running,

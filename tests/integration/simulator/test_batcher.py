@@ -150,6 +150,7 @@ async def test_a_version_for_which_there_is_no_memory_says_so_and_is_loaded_when
     await scene.client.until_ready(other.digest)
 
 
+@pytest.mark.long
 @together
 async def test_while_a_version_loads_slowly_the_others_answer(scene: Scene):
     await scene.put(kind="slow-load", delay_s=2.0)

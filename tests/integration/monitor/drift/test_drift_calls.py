@@ -79,6 +79,7 @@ async def running(postgres_url, s3, folder):
         yield monitor, with_reference, without
 
 
+@pytest.mark.long
 async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postgres_url, s3, tmp_path):
     async with running(postgres_url, s3, tmp_path) as (running_monitor, with_reference, without):
         now = datetime.now(UTC)
