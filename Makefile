@@ -172,10 +172,9 @@ types: .headrace/synced ## Types of everything, by basedpyright
 TEST_ENVIRONMENT := setup .headrace/mlserver-venv/headrace-ready .headrace/kserve-venv/headrace-ready .headrace/debian/headrace-ready
 
 .PHONY: check
-check: lint ## Between two edits: lint, types and the unit tests of what changed since main, within a minute
-	@$(MAKE) --no-print-directory types & types=$$!; \
-		.venv/bin/pytest -q -n $(TEST_WORKERS) -m "not real and not faults and not long" $$($(PYTHON) -m tests.changed); \
-		tests=$$?; wait $$types && { [ $$tests -eq 0 ] || [ $$tests -eq 5 ]; }
+check: lint ## Between two edits: lint, types and unit tests of what changed since main
+	@files="$$($(PYTHON) -m tests.changed --types)"; [ -z "$$files" ] || .venv/bin/basedpyright $$files
+	@.venv/bin/pytest -q -n $(TEST_WORKERS) -m "not real and not faults and not long" $$($(PYTHON) -m tests.changed) || [ $$? -eq 5 ]
 
 .PHONY: test
 test: $(TEST_ENVIRONMENT) ## Everything that must pass: lint, types, then unit, integration and end-to-end tests

@@ -1,4 +1,5 @@
-"""The unit tests of what was changed since the main branch: `python -m tests.changed` prints their paths for pytest.
+"""The unit tests of what was changed since the main branch: `python -m tests.changed` prints their paths for pytest,
+`python -m tests.changed --types` the changed files themselves, for the type checker.
 
 It is for seconds while one works. What a change breaks elsewhere, `make test` finds.
 """
@@ -72,5 +73,9 @@ def changed_files(checkout: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    chosen = selection(changed_files(CHECKOUT), lambda path: (CHECKOUT / path).exists())
+    there = [path for path in changed_files(CHECKOUT) if (CHECKOUT / path).exists()]
+    if sys.argv[1:] == ["--types"]:
+        chosen = [path for path in there if path.endswith(".py")]
+    else:
+        chosen = selection(there, lambda path: (CHECKOUT / path).exists())
     sys.stdout.write(" ".join(chosen) + "\n")

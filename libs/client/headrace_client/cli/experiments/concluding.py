@@ -10,6 +10,7 @@ from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.rollout_options import policy_option, rollout_policy, strategy_option
 from headrace_client.client import Client
+from headrace_client.errors import HeadraceError
 from headrace_client.served_shares import command_to_serve
 
 experiment_argument = click.argument("experiment", metavar="EXPERIMENT")
@@ -62,7 +63,10 @@ def conclude(
 
 def _note_what_names_versions(client: Client, output: Output, model: str) -> None:
     """Say that promotions do not reach callers where no variant of the route follows production."""
-    route = client.get_route(model).route
+    try:
+        route = client.get_route(model).route
+    except HeadraceError:  # the experiment has ended all the same
+        return
     weighted = [one for one in route.variants if one.weight > 0]
     if not route.managed_by and weighted and not any(one.follow_production for one in weighted):
         named = ", ".join(f"'{one.name}' names {one.serving_version}" for one in weighted)
