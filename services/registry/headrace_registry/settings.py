@@ -61,7 +61,7 @@ class RegistrySettings(LineageSettings, S3Settings, PostgresSettings, ServiceSet
         default=3600.0, gt=0, description="Seconds between two passes that remove what nothing needs."
     )
     history_heads_every_s: float = Field(
-        default=300.0, gt=0, description="Seconds between two looks at the ends of models' histories, kept in S3."
+        default=300.0, gt=0, description="Interval at which the last lines of models' histories are stored in S3."
     )
     unnamed_grace_h: float = Field(
         default=24.0, ge=1.0, description="Hours for which files are kept that no version names, or names any more."
