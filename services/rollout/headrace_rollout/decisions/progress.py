@@ -201,7 +201,7 @@ def pause(rollout: Rollout, client: str, reason: str) -> Transition:
     _check_going(rollout)
     if rollout.paused:
         return Transition(rollout)
-    after = replace(rollout, paused=True, reason=_told(growth.PAUSED, reason))
+    after = replace(rollout, paused=True, reason=_with_reason(growth.PAUSED, reason))
     return Transition(after, (Event("paused", reason, client),))
 
 
@@ -212,7 +212,7 @@ def resume(rollout: Rollout, client: str, reason: str) -> Transition:
     said = consent.agreed(rollout, reason, client) if rollout.asks else Transition(rollout)
     if not rollout.paused:
         return said
-    after = replace(said.rollout, paused=False, reason=_told("resumed", reason))
+    after = replace(said.rollout, paused=False, reason=_with_reason("resumed", reason))
     return Transition(after, (*said.events, Event("resumed", reason, client)))
 
 
@@ -227,7 +227,7 @@ def skip(rollout: Rollout, client: str, reason: str, step: int | None) -> Transi
     if step is not None and step != rollout.step:
         raise Aborted(f"the rollout is at step {rollout.step}, not {step}", reason="STEP_CHANGED")
     said = consent.agreed(rollout, reason, client) if rollout.asks else Transition(rollout)
-    after = replace(said.rollout, skip=True, paused=False, reason=_told("skips the present step", reason))
+    after = replace(said.rollout, skip=True, paused=False, reason=_with_reason("skips the present step", reason))
     return Transition(after, (*said.events, Event("skipped", reason, client)))
 
 
@@ -256,7 +256,7 @@ def _unjudged(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
     return growth.grown(rollout, seen, "the step's dwell is over", now) or transitions.thawed(rollout)
 
 
-def _told(what: str, why: str) -> str:
+def _with_reason(what: str, why: str) -> str:
     return f"{what}: {why}" if why else what
 
 
