@@ -40,7 +40,7 @@ _to_option = click.option("--to", "target", type=click.Choice(list(STAGES)), def
     "--max-unpromoted-share",
     "share",
     type=click.FloatRange(0, 1),
-    help="Of the traffic, for versions that are not promoted, by splits and experiments; default 0.5.",
+    help="Largest share of traffic that splits and experiments may give unpromoted versions; default 0.5.",
 )
 @click.option("--none", "remove", is_flag=True, help="Ask for nobody's approval.")
 @reason_option

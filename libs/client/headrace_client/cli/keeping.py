@@ -147,7 +147,7 @@ def release(client: Client, output: Output, model: str, version: str, holder: st
 @click.command()
 @model_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--with-route", is_flag=True, help="Also while its route names versions: the route goes with the model.")
+@click.option("--with-route", is_flag=True, help="Delete the route too, whatever versions it names.")
 @click.option("--etag", default="", help="Fail if the model changed since this etag was read.")
 @reason_option
 @request_id_option

@@ -212,7 +212,7 @@ def alias(
     "--max-unpromoted-share",
     "share",
     type=click.FloatRange(0, 1),
-    help="Of the traffic, for versions that are not promoted, by splits and experiments; default 0.5 with gates.",
+    help="Largest share of traffic that splits and experiments may give unpromoted versions; default 0.5 with gates.",
 )
 @reason_option
 @request_id_option

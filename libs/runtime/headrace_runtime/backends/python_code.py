@@ -205,7 +205,7 @@ class PythonBackend:
             pids = ", ".join(str(worker.pid) for worker in left)
             raise LoadError(
                 f"its process {pids} was killed and has not ended: it is not started again while that is there; "
-                "look what holds it in the kernel, or start the batcher's machine anew"
+                "find what blocks it in the kernel, or restart the batcher's machine"
             )
 
     async def _add_worker(self, files: ModelFiles, loaded: _Loaded) -> None:

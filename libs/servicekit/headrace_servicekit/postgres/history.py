@@ -228,7 +228,9 @@ def verify_command(history: History, opened: Opened, kept: Kept | None = None) -
                 help=f"compare with the newest file there, and add one: last lines of each {subject}{where}",
             ),
             option(
-                "--anew", metavar="REASON", help="after a restore: what was kept does not count; the reason is kept"
+                "--anew",
+                metavar="REASON",
+                help="after a restore: ignore the stored heads and store new ones, with this reason",
             ),
         ),
     )

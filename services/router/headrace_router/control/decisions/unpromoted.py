@@ -72,8 +72,8 @@ def check(state: RouteState, route: Route, variants: Sequence[ResolvedVariant], 
     if found is None:
         return
     raise PreconditionFailed(
-        f"{found}: promote the version, start a rollout of it, or have the bound raised where the model's gates or "
-        "approvals are set",
+        f"{found}: promote the version, start a rollout of it, or raise the bound beside the model's gates or "
+        "approvals",
         reason="UNPROMOTED_SHARE_EXCEEDED",
         violations=[
             FieldViolation(f"route.variants[{position}].weight", f"version '{one.version}' is not promoted")
