@@ -10,6 +10,7 @@ from tests.kit.models.mlserver import mlserver
 from tests.kit.models.triton import triton, triton_command
 from tests.kit.stack.running import no_homes_of_earlier_runs, own_stack, replicated_stack, stack
 from tests.kit.stores.servers import (
+    databases,
     own_postgres,
     own_url,
     postgres_server,
@@ -31,6 +32,7 @@ os.environ.update(read().python_environment)
 sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 __all__ = [
+    "databases",
     "mlserver",
     "no_homes_of_earlier_runs",
     "own_postgres",

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest_asyncio
 
 from tests.kit.console.service import ConsoleUnderTest, console_under_test
+from tests.kit.stores.servers import postgres_url_with
+
+postgres_url = postgres_url_with("headrace_console.sessions.sql")
 
 
 @pytest_asyncio.fixture

@@ -6,6 +6,9 @@ import pytest
 
 from tests.kit.router.control_plane import Plane, control_plane
 from tests.kit.router.registry_feed import RegistryFeed
+from tests.kit.stores.servers import postgres_url_with
+
+postgres_url = postgres_url_with("headrace_router.control.storage.sql")
 
 
 @pytest.fixture

@@ -135,12 +135,12 @@ async def test_the_command_says_what_is_wrong(postgres_url: str):
     assert "ROUTER_CONTROL_TYPO" in done.stderr
 
 
-async def test_the_schema_may_come_before_the_service(postgres_url: str):
+async def test_the_schema_may_come_before_the_service(second_postgres_url: str):
     for expected in (True, False):  # a second time it changes nothing
-        done = await command("migrate", postgres_url)
+        done = await command("migrate", second_postgres_url)
         assert (done.exit_code, "schema" in done.stdout) == (0, True), done.stderr
         assert ("migration applied" in done.stderr) is expected
-    connection = await asyncpg.connect(postgres_url)
+    connection = await asyncpg.connect(second_postgres_url)
     try:
         assert await connection.fetchval("select count(*) from pg_tables where schemaname = 'public'") > 3
     finally:

@@ -1,19 +1,16 @@
 """Real stores for tests: one server per checkout or worker, something fresh in it for each test."""
 
 import asyncio
-import hashlib
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-from headrace_servicekit.postgres.migrations import migrate
-from headrace_servicekit.postgres.sql import load_migrations
 from headrace_stack import snapshot
 from headrace_stack.components import postgres, s3, valkey
 from headrace_stack.components.signed_http import S3Keys, request
@@ -21,6 +18,8 @@ from headrace_stack.ports import HOST
 from headrace_stack.process import kill_group
 from headrace_stack.settings import StackSettings, checkout_of_this_file
 from headrace_stack.testing import held_stack
+
+from tests.kit.stores.databases import Databases
 
 
 def home_for_tests(name: str) -> Path:
@@ -60,17 +59,25 @@ def postgres_server() -> Iterator[StackSettings]:
         yield settings
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: StackSettings) -> Iterator[Databases]:
+    """The databases of this process on the server that tests share."""
+    made = Databases(postgres_server)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-async def postgres_url(postgres_server: StackSettings) -> AsyncIterator[str]:
+async def postgres_url(databases: Databases) -> AsyncIterator[str]:
     """The URL of a new empty database, dropped after the test whoever is still connected."""
-    async with _new_database(postgres_server) as url:
+    async with databases.fresh() as url:
         yield url
 
 
 @pytest.fixture
-async def second_postgres_url(postgres_server: StackSettings) -> AsyncIterator[str]:
+async def second_postgres_url(databases: Databases) -> AsyncIterator[str]:
     """The URL of another empty one: for a second service, or where `postgres_url` has its schema already."""
-    async with _new_database(postgres_server) as url:
+    async with databases.fresh() as url:
         yield url
 
 
@@ -82,8 +89,8 @@ def postgres_url_with(sql: str, name: str = "postgres_url") -> Any:
     """
 
     @pytest.fixture(name=name)
-    async def url_with_schema(postgres_server: StackSettings) -> AsyncIterator[str]:
-        async with _new_database(postgres_server, template=await _template(postgres_server, sql)) as url:
+    async def url_with_schema(databases: Databases) -> AsyncIterator[str]:
+        async with databases.fresh(sql) as url:
             yield url
 
     return url_with_schema
@@ -102,41 +109,6 @@ async def own_url(own_postgres: StackSettings) -> str:
     name = f"test_{uuid.uuid4().hex}"
     await _in_postgres(own_postgres, f'create database "{name}"')
     return postgres.url(own_postgres, name)
-
-
-@asynccontextmanager
-async def _new_database(settings: StackSettings, *, template: str = "template1") -> AsyncIterator[str]:
-    name = f"test_{uuid.uuid4().hex}"
-    await _in_postgres(settings, f'create database "{name}" template "{template}"')
-    yield postgres.url(settings, name)
-    await _in_postgres(settings, f'drop database "{name}" with (force)')
-
-
-async def _template(settings: StackSettings, sql: str) -> str:
-    """Return the database that others with a package's schema are copied from, made by whoever comes first.
-
-    Its name is that of the schema's text: the server outlives the code that a run tests.
-    """
-    migrations = load_migrations(sql)
-    checksums = "".join(migration.checksum for migration in migrations)
-    name = f"schema_{hashlib.sha256(checksums.encode()).hexdigest()[:40]}"
-    if name not in _templates:
-        made = f"making_{uuid.uuid4().hex}"
-        await _in_postgres(settings, f'create database "{made}"')
-        connection = await asyncpg.connect(postgres.url(settings, made), timeout=30)
-        try:
-            await migrate(connection, migrations)
-        finally:
-            await connection.close()
-        with suppress(asyncpg.DuplicateDatabaseError):
-            await _in_postgres(settings, f'alter database "{made}" rename to "{name}"')
-        await _in_postgres(settings, f'drop database if exists "{made}" with (force)')
-        _templates.add(name)
-    return name
-
-
-# What this process knows to be there.
-_templates: set[str] = set()
 
 
 async def _in_postgres(settings: StackSettings, statement: str) -> None:
