@@ -87,15 +87,19 @@ async def test_a_job_is_held_tried_again_and_cancelled_by_grpc_rest_and_the_comm
     def state() -> str:
         return headrace("jobs", "get", job)["state"]
 
+    def held_before_it_fails_again() -> None:
+        retried = stub.RetryScoringJob(scorer_pb2.RetryScoringJobRequest(name=name), timeout=20, metadata=bearer)
+        assert retried.job.state == scorer_pb2.ScoringJob.STATE_QUEUED
+        held = stub.PauseScoringJob(scorer_pb2.PauseScoringJobRequest(name=name), timeout=20, metadata=bearer)
+        assert held.job.state == scorer_pb2.ScoringJob.STATE_PAUSED
+
     await eventually(lambda: state() == "STATE_FAILED", within=120, every=0.5)
     assert headrace("jobs", "retry", job)["state"] == "STATE_QUEUED"
     await eventually(lambda: state() == "STATE_FAILED", within=120, every=0.5)
-    retried = stub.RetryScoringJob(scorer_pb2.RetryScoringJobRequest(name=name), timeout=20, metadata=bearer)
-    assert retried.job.state == scorer_pb2.ScoringJob.STATE_QUEUED
-    # At once: it fails again as soon as it is planned.
-    held = stub.PauseScoringJob(scorer_pb2.PauseScoringJobRequest(name=name), timeout=20, metadata=bearer)
-    assert held.job.state == scorer_pb2.ScoringJob.STATE_PAUSED
+    held_before_it_fails_again()
     assert headrace("jobs", "resume", job)["state"] != "STATE_PAUSED"
+    await eventually(lambda: state() == "STATE_FAILED", within=120, every=0.5)
+    held_before_it_fails_again()
     done = headrace("jobs", "cancel", job)
     assert done["state"] in ("STATE_CANCELLING", "STATE_CANCELLED")
     over = headrace("jobs", "pause", job, code=4)["error"]
