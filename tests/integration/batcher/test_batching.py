@@ -67,6 +67,7 @@ def slow_one_by_one(shared: SharedBatcher) -> AbstractAsyncContextManager[Servin
     return serving(shared, "one-by-one", onnx_models.slow(1500), max_batch_rows=1)
 
 
+@pytest.mark.long
 async def test_32_concurrent_callers_share_batches_of_at_least_16_while_the_backend_is_busy(on_triton: SharedBatcher):
     # A wait that even a busy machine does not use up, so that only arrivals and ends of executions count.
     async with serving(on_triton, "waiting", onnx_models.slow(1000), max_wait=timedelta(seconds=1)) as tiny:
@@ -84,6 +85,7 @@ async def test_32_concurrent_callers_share_batches_of_at_least_16_while_the_back
             assert await tiny.executions() - before <= 1 + 32 // 16
 
 
+@pytest.mark.long
 async def test_a_lone_request_executes_when_the_one_before_it_has_and_says_how_long_it_waited(on_triton: SharedBatcher):
     async with slow(on_triton) as tiny:
         busy, busy_answer = tiny.client.request(tiny.digest, [ROW])

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import Code
 
@@ -44,6 +45,7 @@ async def serving(rig: BatcherRig, **changes) -> AsyncIterator[Scene]:
         yield Scene(client, version.digest)
 
 
+@pytest.mark.long
 async def test_a_client_that_sent_ten_times_as_much_before_does_not_go_before_another(onnx_rig: BatcherRig):
     async with serving(onnx_rig) as scene:
         noisy, quiet = scene.requests(200, "noisy"), scene.requests(20, "quiet")
@@ -72,6 +74,7 @@ async def test_a_queue_that_one_client_filled_has_room_for_another(onnx_rig: Bat
         assert len(refused) >= 400 - 100 - 10 * BATCH_ROWS
 
 
+@pytest.mark.long
 async def test_bulk_makes_room_for_callers_and_callers_do_not_wait_for_it(onnx_rig: BatcherRig):
     async with serving(onnx_rig, max_queue_rows=100) as scene:
         bulk = scene.requests(50, "scorer", priority=batcher_pb2.InferRequest.PRIORITY_BATCH)

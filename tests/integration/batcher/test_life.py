@@ -16,6 +16,7 @@ from tests.kit.batcher.stream_client import BatcherClient, outputs_of
 from tests.kit.models import onnx_models
 
 
+@pytest.mark.long
 async def test_sigterm_with_work_in_flight_answers_it_and_leaves_no_process(triton_rig: BatcherRig, tmp_path: Path):
     version = await triton_rig.version("slow", onnx_models.slow(300), max_batch_rows=1)
     triton_rig.want(version)

@@ -28,6 +28,7 @@ def rig(onnx_rig: BatcherRig, mlserver: MLServer) -> BatcherRig:
     )
 
 
+@pytest.mark.long
 async def test_versions_are_served_as_soon_as_the_server_has_them_and_said_to_be_missing_until_then(
     rig: BatcherRig, mlserver: MLServer
 ):

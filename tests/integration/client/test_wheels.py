@@ -51,6 +51,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.long
 def test_the_wheels_work_without_the_repository(environment: Path, tmp_path: Path) -> None:
     shown = _run([str(environment / "bin" / "python"), "-c", PROGRAM], tmp_path)
     assert "Register models, put versions into production" in shown

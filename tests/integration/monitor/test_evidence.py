@@ -145,6 +145,7 @@ async def test_a_history_without_end_is_refused_with_the_fields(monitor):
         assert (error.code, [one.field for one in error.violations]) == (Code.INVALID_ARGUMENT, names)
 
 
+@pytest.mark.long
 async def test_a_data_plane_that_falls_silent_is_missing_until_it_is_replaced_or_says_that_it_stops(monitor):
     silent, stopped = CountingPlane("a"), CountingPlane("b")
     await report(monitor, silent.report())

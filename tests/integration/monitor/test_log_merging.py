@@ -119,6 +119,7 @@ async def test_a_leader_that_was_followed_changes_nothing_in_the_log(rig: Rig):
     assert await rig.objects() == 2
 
 
+@pytest.mark.long
 async def test_a_clock_that_runs_ahead_takes_no_records_away(rig: Rig):
     ahead = Rig(rig.stores, datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
     await ahead.store({"a": np.ones(1, "f4")})

@@ -6,6 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
 from headrace_servicekit.testing import eventually
 
@@ -19,6 +20,7 @@ MADE, NEVER_MADE, ENTITIES = 200, 300, 20
 WITHIN_S = 60.0
 
 
+@pytest.mark.long
 async def test_outcomes_for_predictions_that_do_not_exist_are_given_up_and_change_no_measure(
     postgres_url, s3, tmp_path
 ):

@@ -202,6 +202,7 @@ async def test_a_range_may_be_all_the_time_that_there_is(postgres_url, s3, tmp_p
         assert "a defect of the monitor" not in page.html
 
 
+@pytest.mark.long
 async def test_a_query_is_bounded_in_bytes_in_number_and_in_time(postgres_url, s3, tmp_path):
     settings = {"query_cache_bytes": 2**20, "max_queries": 1, "query_timeout_s": 3.0}
     async with monitor_with_log(postgres_url, s3, tmp_path, **settings) as (monitor, stores, _):

@@ -51,6 +51,7 @@ def test_what_a_page_asks_for_would_be_seen(tmp_path: Path) -> None:
     assert requests_of_page(tmp_path) == ["http://127.0.0.1:9/x"]
 
 
+@pytest.mark.long
 @needs_browser
 @pytest.mark.parametrize("report", ["full", "empty"])
 def test_a_browser_shows_the_page_asks_nobody_and_complains_of_nothing(tmp_path: Path, report: str) -> None:

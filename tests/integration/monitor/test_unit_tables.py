@@ -72,6 +72,7 @@ def tables(folder: Path) -> list[Path]:
     return sorted(folder.glob("headrace-experiments-*/*.duckdb"))
 
 
+@pytest.mark.long
 async def test_an_analysis_from_what_is_kept_is_that_of_the_whole_log_to_the_last_digit(postgres_url, s3, tmp_path):
     async with asked(postgres_url, s3, tmp_path) as (monitor, stub):
         await create(stub, experiment(metrics=METRICS))

@@ -185,6 +185,7 @@ async def test_a_report_of_several_hours_is_told_of_each_as_it_is_after_an_outag
     assert gpu.enough_replicas == 1, "one was there, and busy all the time"
 
 
+@pytest.mark.long
 async def test_who_spends_more_than_a_budget_is_told_to_data_planes_within_seconds_and_freed_with_it(usage):
     await eventually(lambda: _is(usage, {}), within=10)
     await usage.put(compute_s=1.0, refuse_above_s=3.0)

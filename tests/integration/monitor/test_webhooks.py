@@ -63,6 +63,7 @@ async def test_an_alert_and_its_end_are_told_once_each_and_freeze_and_retrain_go
         assert webhook.HasField("last_success_time")
 
 
+@pytest.mark.long
 async def test_a_receiver_that_is_down_is_told_in_order_once_it_is_up(postgres_url):
     port = free_port()
     async with alerting(postgres_url) as alerts:

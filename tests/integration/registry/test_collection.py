@@ -92,6 +92,7 @@ async def one_chunk(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
+@pytest.mark.long
 async def test_registrations_that_race_with_collection_keep_their_bytes(parts, tmp_path):
     store, blobs = parts
     writer, files = Writer(store, blobs, tmp_path), [onnx_models.linear(4, 3, seed=seed) for seed in range(3)]

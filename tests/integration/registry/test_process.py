@@ -80,6 +80,7 @@ async def test_an_upload_that_is_cut_leaves_nothing_by_the_caller_or_by_kill_9(r
     assert await rig.keys() == []
 
 
+@pytest.mark.long
 async def test_a_large_file_is_not_held_in_memory(rig):
     size = 96 * 1024 * 1024
     async with process(rig, free_port()) as (started, stub):

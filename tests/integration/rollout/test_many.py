@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from headrace_rollout.controller import Controller
 from headrace_rollout.decisions.rollouts import Event, State, Transition
 from headrace_rollout.store import Request, Store, database
@@ -35,6 +36,7 @@ class Worlds:
         return call
 
 
+@pytest.mark.long
 async def test_a_hundred_rollouts_at_once_each_come_to_their_end(postgres_url: str):
     async with database(Address(postgres_url), 8) as opened:
         await opened.migrate()

@@ -62,6 +62,7 @@ async def test_without_its_database_it_reads_and_serves_and_refuses_writes(
         assert (await write(plane)).moved_share == 0.5
 
 
+@pytest.mark.long
 async def test_with_a_database_that_hangs_reads_and_reports_are_quick_and_writes_are_refused_in_time(
     postgres_url: str, database: Forwarder, registry: RegistryFeed
 ):

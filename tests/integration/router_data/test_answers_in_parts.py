@@ -210,6 +210,7 @@ async def test_a_process_that_dies_in_the_middle_ends_its_answer_and_the_next_on
     await eventually(answers, within=30)
 
 
+@pytest.mark.long
 async def test_parts_come_until_the_deadline(plane):
     got, details = await until_failed(streamed(plane, 1000, pause=0.1, timeout=1.5))
     assert 1 <= len(got) < 30
@@ -230,6 +231,7 @@ async def test_callers_that_leave_withdraw_what_the_code_does_for_them(plane):
     assert ended == 2
 
 
+@pytest.mark.long
 async def test_whoever_reads_slowly_slows_the_code_and_whoever_reads_nothing_is_ended(plane, monkeypatch):
     monkeypatch.setattr(part_execution, "TAKE_WITHIN_S", 1.0)
     call = streamed(plane, 2_000_000, then=64, timeout=patience(60))

@@ -117,6 +117,7 @@ async def answers(plane: DataPlane, numbers: Sequence[int], codes: list[grpc.Sta
     return computed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 async def test_no_flipped_byte_blames_a_caller_or_becomes_an_answer_now_or_later(tmp_path: Path, seed: int):
     rng, codes = random.Random(seed), []

@@ -104,6 +104,7 @@ async def take(servers: OipServers, n: int, got: list[int]) -> None:
             got.append(int(np.frombuffer(output.data, "<i4")[0]))
 
 
+@pytest.mark.long
 async def test_tritons_parts_come_in_order_and_whoever_leaves_withdraws_the_request(servers, triton, tmp_path):
     for n in (5, 0, 1):
         await take(servers, n, got := [])

@@ -319,6 +319,7 @@ async def test_code_that_eats_memory_is_told_that_there_is_none(rig: Rig):
         await rig.run([[0, 0]])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("body", "why"),
     [

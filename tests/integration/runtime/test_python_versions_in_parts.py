@@ -176,6 +176,7 @@ async def test_a_cancelled_caller_ends_code_that_looks_whether_anybody_waits(rig
         assert await rig.all(0) == [0]
 
 
+@pytest.mark.long
 async def test_silence_between_two_parts_and_a_process_that_dies_are_crashes_of_the_version(rig):
     stuck = """
     import os, time

@@ -59,6 +59,7 @@ async def test_the_latest_version_of_a_delta_table_is_scored_and_nothing_that_it
     assert job.spec.input.format == DELTA
 
 
+@pytest.mark.long
 async def test_a_table_whose_files_a_vacuum_has_removed_meanwhile_says_so(scoring: ScorerRig):
     write(scoring, "table", features(100))
     for one in scoring.client.list_objects_v2(Bucket=scoring.s3.bucket, Prefix="table/")["Contents"]:

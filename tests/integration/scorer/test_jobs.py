@@ -13,6 +13,7 @@ from headrace.scorer.v1 import scorer_pb2 as pb
 from tests.kit.scorer.service import FEATURES, ScorerRig, created, features, over, parquet, scorer
 
 
+@pytest.mark.long
 async def test_every_row_is_scored_once_or_rejected_with_a_reason(scoring: ScorerRig):
     good, poor = features(25_000), features(10_000, seed=1)
     columns = {name: poor.column(name).to_pylist() for name in poor.column_names}

@@ -39,6 +39,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_a_worker_of_ray_steps_back_no_further_than_the_process_that_starts_it(found: dict[str, list[str]]):
     assert found["worker"] == found["driver"]
 

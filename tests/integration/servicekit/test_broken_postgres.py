@@ -61,6 +61,7 @@ async def _raised(url: str, disturb: str) -> set[str]:
     return raised
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("disturb", ["abort", "drop", "garble"])
 def test_whatever_a_broken_connection_raises_is_unavailable_and_the_next_one_works(postgres_url: str, disturb: str):
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -63,6 +63,7 @@ import {service}.__main__
 """
 
 
+@pytest.mark.long
 @pytest.mark.timeout(150)
 def test_children_that_are_started_during_calls_do_not_die_of_grpc():
     environment = {"PATH": "/usr/bin:/bin"}

@@ -110,6 +110,7 @@ async def test_a_second_signal_forces_the_exit():
     assert "second signal: exiting at once" in process.events()
 
 
+@pytest.mark.long
 async def test_a_resource_that_does_not_close_does_not_hold_the_exit_up():
     async with _running(fault="close-hangs", drain_notice_s=0, grace_s=0.1) as (process, _):
         process.send(signal.SIGTERM)

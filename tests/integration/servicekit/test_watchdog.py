@@ -56,6 +56,7 @@ async def test_it_answers_as_the_endpoint_on_the_loop_does(endpoint: WatchedEndp
     assert (status, json.loads(body)["components"]["tables"]["healthy"]) == (503, False)
 
 
+@pytest.mark.long
 async def test_a_loop_that_is_held_up_is_not_ready_within_five_seconds_and_is_again_when_it_turns(
     endpoint: WatchedEndpoint,
 ):

@@ -139,6 +139,7 @@ async def test_a_backend_that_stays_wedged_is_started_anew(s3: S3Store, tmp_path
         await eventually(scene.answers_rightly, within=20)
 
 
+@pytest.mark.long
 @together
 async def test_a_version_for_which_there_is_no_memory_says_so_and_is_loaded_when_there_is(scene: Scene):
     await scene.put(kind="out-of-memory", on="load")

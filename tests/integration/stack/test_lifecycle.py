@@ -110,6 +110,7 @@ def test_a_second_up_adopts_the_running_stack(running: Stack):
     assert running.seen() == before
 
 
+@pytest.mark.long
 def test_two_ups_at_the_same_time_start_one_stack_and_both_see_it_ready(stack: Stack):
     ups = [ended(up) for up in [stack.begin_up(), stack.begin_up()]]
     assert [up.returncode for up in ups] == [0, 0], [up.stderr for up in ups]

@@ -102,6 +102,7 @@ async def test_a_hostile_file_is_refused_with_the_column_that_is_at_fault(tmp_pa
     assert re.search(why, await frozen(tmp_path, content()))
 
 
+@pytest.mark.long
 async def test_a_file_that_takes_for_ever_is_given_up_with_the_column_that_was_read(tmp_path):
     content = await asyncio.to_thread(row_groups, 14)
     assert len(content) < 4_000_000

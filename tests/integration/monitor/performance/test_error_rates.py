@@ -20,6 +20,7 @@ from tests.kit.monitor.service import real_monitor
 from tests.kit.registry.service import memory_registry
 
 
+@pytest.mark.long
 async def test_the_detector_alarms_on_a_raised_error_rate_of_one_version_and_not_on_as_many_clean_labels(monitor):
     start = hours_ago(2)
     clean, raised = Drawn(11, 3000, start), Drawn(12, 3000, start)

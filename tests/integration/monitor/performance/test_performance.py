@@ -147,6 +147,7 @@ async def test_accuracy_and_auc_are_estimated_before_labels_come_once_scores_wer
     assert abs(estimate["estimated_auc"].value - metrics.roc_auc_score(fresh.truth, fresh.score)) < 0.03
 
 
+@pytest.mark.long
 async def test_outcomes_of_an_entity_join_its_last_prediction_within_the_window_whenever_the_log_has_it(monitor):
     start = hours_ago(5)
     times = [start, start + timedelta(minutes=10), start + timedelta(minutes=50), start + timedelta(minutes=20)]
