@@ -1,5 +1,6 @@
 """Fixtures that every test may use; each is documented where it is defined, in tests/kit."""
 
+import gc
 import os
 import sys
 
@@ -30,6 +31,15 @@ settings.load_profile("headrace")
 os.environ.update(read().python_environment)
 # This process too: to compile the tests and rewrite their assertions takes longer than all the rest of collecting them.
 sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
+
+# What was imported and collected stays to the end: the collector need not walk through all of it again and again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
 
 __all__ = [
     "databases",

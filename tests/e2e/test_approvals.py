@@ -94,6 +94,7 @@ def test_scopes_tell_who_asks_who_agrees_and_who_sets_the_rule(headrace: Headrac
         assert ann.withdraw_promotion(headrace.model, number).state == State.STATE_WITHDRAWN
 
 
+@pytest.mark.long
 async def test_an_approved_rollout_starts_by_itself_and_promotes(headrace: Headrace, served: Served):
     headrace.two_versions("v1")
     model = headrace.model

@@ -14,6 +14,7 @@ from headrace.registry.v1 import registry_pb2
 from tests.kit.clients.methods import METHODS, path_of
 from tests.kit.clients.refusals import grpc_refusal
 from tests.kit.front_door.edge import GET_MODEL, PREDICT, UPLOAD, metadata
+from tests.kit.rows import each
 from tests.kit.stack.served_models import LINEAR, ROW, Served, assert_refused, request
 from tests.kit.wire.framing import frame
 
@@ -24,7 +25,7 @@ NO_MESSAGE = b"\x0a\xff\xff\xff\xff\x0f"
 GOOD = {PREDICT: request(LINEAR, features=ROW), GET_MODEL: registry_pb2.GetModelRequest(name=f"models/{LINEAR}")}
 
 
-@pytest.mark.parametrize("path", UNARY)
+@each("path", UNARY)
 def test_a_message_that_cannot_be_parsed_is_the_callers_fault(served: Served, path: str):
     assert_refused(served.refused(path, NO_MESSAGE), "INVALID_ARGUMENT", "MALFORMED_MESSAGE", named=path.split("/")[2])
 
@@ -70,7 +71,7 @@ UPLOADS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("parts", "reason", "field"), UPLOADS.values(), ids=UPLOADS)
+@each("parts,reason,field", UPLOADS.values())
 def test_an_upload_that_is_none_is_refused_by_its_part(served: Served, parts: list[dict], reason: str, field: str):
     sent = (registry_pb2.UploadArtifactRequest(**part).SerializeToString() for part in parts)
     with pytest.raises(grpc.RpcError) as caught:
@@ -93,9 +94,9 @@ FRAMES = {
 }
 
 
-@pytest.mark.parametrize("path", [PREDICT, GET_MODEL])
-@pytest.mark.parametrize("kind", ["application/grpc", "application/grpc-web+proto"])
-@pytest.mark.parametrize("body", FRAMES.values(), ids=FRAMES)
+@each("path", [PREDICT, GET_MODEL])
+@each("kind", ["application/grpc", "application/grpc-web+proto"])
+@each("body", FRAMES.values())
 def test_a_body_that_is_not_one_message_is_refused_at_once(served: Served, path: str, kind: str, body: bytes):
     refused(served, path, body, {"content-type": kind})
 

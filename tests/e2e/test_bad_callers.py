@@ -26,6 +26,7 @@ from tests.kit.clients.methods import (
 from tests.kit.clients.refusals import Refusal, grpc_refusal
 from tests.kit.front_door.edge import EXCHANGE, GET_MODEL, PREDICT, UPLOAD, WATCH_MODELS, WATCH_TABLES, metadata
 from tests.kit.identity.issuer import Issuer
+from tests.kit.rows import each
 from tests.kit.stack.served_models import LINEAR, PAIR, SAME, Served, assert_refused
 
 pytestmark = pytest.mark.usefixtures("unharmed")
@@ -53,7 +54,7 @@ SPOOFED = {"x-headrace-client": "root", "x-headrace-models": "*", "x-headrace-ed
 
 
 class TestTokens:
-    @pytest.mark.parametrize(("make", "reason"), BAD_TOKENS.values(), ids=BAD_TOKENS)
+    @each("make,reason", BAD_TOKENS.values())
     def test_a_bad_token_opens_no_method(self, served: Served, make: Callable[[Served], str | None], reason: str):
         token = make(served)
         for name in METHODS:
@@ -82,7 +83,7 @@ def mixed(served: Served) -> str:
 
 
 class TestScopes:
-    @pytest.mark.parametrize("name", METHODS)
+    @each("name", METHODS)
     def test_every_method_needs_its_scope_and_no_other_will_do(self, served: Served, name: str):
         token = served.stack.token(scopes=[scope for scope in known_scopes() if scope != scope_of(name)])
         refusals = [served.refused(path_of(name), b"", token=token)]
@@ -102,8 +103,8 @@ class TestScopes:
 
 
 class TestModels:
-    @pytest.mark.parametrize("name", OF_A_MODEL)
-    @pytest.mark.parametrize("models", [["other-*", "served", "*-samee", "SERVED-*"], []], ids=["others", "none"])
+    @each("name", OF_A_MODEL)
+    @each("models", [["other-*", "served", "*-samee", "SERVED-*"], []])
     def test_a_model_outside_the_patterns_looks_like_one_that_does_not_exist(
         self, served: Served, name: str, models: list[str]
     ):
@@ -242,9 +243,7 @@ class TestSpoofing:
         assert {event.client for event in events} == {"mallory"}
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
+@each("path", [
         f"/v1/models/{PAIR}:predict/../{LINEAR}:predict", f"/v1/models/{PAIR}/../{LINEAR}:predict",
         f"/v1/models/{PAIR}%2f..%2f{LINEAR}:predict", f"/v1/models/{PAIR}/%2e%2e/{LINEAR}:predict",
         f"/v1/models//{LINEAR}:predict", f"//v1/models/{LINEAR}:predict", f"/v1/./models/{LINEAR}:predict",
@@ -255,9 +254,8 @@ class TestSpoofing:
         "/v1/predict/%2e%2e/models", f"/v1/predict/../models/{LINEAR}:rollback", GET_MODEL, PREDICT,
         "/inference.GRPCInferenceService/ModelInfer", "/v2/models/served-linear/infer", "/stats", "/config_dump",
         "/quitquitquit", "/metrics", "/readyz",
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("verb", ["GET", "POST"])
+    ])  # fmt: skip
+@each("verb", ["GET", "POST"])
 def test_no_spelling_of_a_path_leads_past_the_token(served: Served, verb: str, path: str):
     token = served.stack.token("restricted", scopes=["predict"], models=[PAIR])
     body = {"instances": [[0, 1, 2, 3]]} if verb == "POST" else None

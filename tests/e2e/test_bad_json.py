@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.kit.rows import each
 from tests.kit.stack.served_models import IDLE, LINEAR, NOT_ROUTED, PAIR, TABLE, TOKENS, WORDS, Served, assert_refused
 
 pytestmark = pytest.mark.usefixtures("unharmed")
@@ -58,7 +59,7 @@ FORBIDDEN_SPEC = {
 }
 
 
-@pytest.mark.parametrize(("model", "instances", "field"), FORBIDDEN_ROWS.values(), ids=FORBIDDEN_ROWS)
+@each("model,instances,field", FORBIDDEN_ROWS.values())
 def test_rows_that_the_contract_forbids_are_refused_by_their_place(
     served: Served, model: str, instances: list, field: str
 ):
@@ -66,7 +67,7 @@ def test_rows_that_the_contract_forbids_are_refused_by_their_place(
     assert_refused(refusal, "INVALID_ARGUMENT", "CONTRACT_VIOLATED", field)
 
 
-@pytest.mark.parametrize(("body", "field"), FORBIDDEN_SPEC.values(), ids=FORBIDDEN_SPEC)
+@each("body,field", FORBIDDEN_SPEC.values())
 def test_inputs_that_the_contract_forbids_are_refused_by_their_place(served: Served, body: dict, field: str):
     refusal = served.rest_refused("POST", SPEC, json=body)
     assert_refused(refusal, "INVALID_ARGUMENT", "CONTRACT_VIOLATED", field)
@@ -93,23 +94,19 @@ WRONG_FIELDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "body", "reason", "field"), WRONG_FIELDS.values(), ids=WRONG_FIELDS)
+@each("path,body,reason,field", WRONG_FIELDS.values())
 def test_a_wrong_field_is_refused_by_its_name(served: Served, path: str, body: dict, reason: str, field: str):
     assert_refused(served.rest_refused("POST", path, json=body), "INVALID_ARGUMENT", reason, field)
 
 
-@pytest.mark.parametrize("path", [rows_of(LINEAR), SPEC])
-@pytest.mark.parametrize(
-    "body",
-    [
+@each("path", [rows_of(LINEAR), SPEC])
+@each("body", [
         b"", b"{", b"[]", b"null", b"nothing", b'{"instances"}', b'{"instances": [[0,1,2,3]]} x',
         b'{"instances": [[1,]]}',
         b'{"instances": [[NaN,1,2,3]]}', b'{"instances": [[1e999,1,2,3]]}', b'{"instances": [[' + b"9" * 500 + b"]]}",
         b'{"instances": ' + b"[" * 100_000, b'{"instances": ' + b'{"a":' * 5_000 + b"1" + b"}" * 5_001,
         b'{"instances": [["\\ud800"]]}', b'{"user_id": "\xff"}', b"\xef\xbb\xbf{}", b"\x00", b"{'instances': 1}",
-    ],
-    ids=lambda body: repr(body[:24]),
-)  # fmt: skip
+    ])  # fmt: skip
 def test_malformed_json_is_refused_with_its_place(served: Served, path: str, body: bytes):
     refusal = served.rest_refused("POST", path, content=body)
     assert_refused(refusal, "INVALID_ARGUMENT", "MALFORMED_JSON", "body")
@@ -131,7 +128,7 @@ TWICE = {
 }
 
 
-@pytest.mark.parametrize(("path", "body", "named"), TWICE.values(), ids=TWICE)
+@each("path,body,named", TWICE.values())
 def test_what_is_given_twice_in_one_object_is_refused_by_its_name(served: Served, path: str, body: bytes, named: str):
     refusal = served.rest_refused("POST", path, content=body)
     assert_refused(refusal, "INVALID_ARGUMENT", "REPEATED_FIELD", named)
@@ -146,7 +143,7 @@ NOT_SERVED = {
 }
 
 
-@pytest.mark.parametrize(("model", "version", "code", "reason", "named"), NOT_SERVED.values(), ids=NOT_SERVED)
+@each("model,version,code,reason,named", NOT_SERVED.values())
 def test_what_nothing_serves_is_named(served: Served, model: str, version: str, code: str, reason: str, named: str):
     as_rows = {"instances": [GOOD], "version": version}
     for refusal in (

@@ -9,6 +9,7 @@ from headrace.router.v1 import predict_pb2
 
 from tests.kit.front_door.edge import PREDICT
 from tests.kit.models.bytes_tensors import encoded_texts
+from tests.kit.rows import each
 from tests.kit.stack.served_models import (
     IDLE,
     LINEAR,
@@ -67,7 +68,7 @@ FORBIDDEN = {
 }
 
 
-@pytest.mark.parametrize(("message", "field"), FORBIDDEN.values(), ids=FORBIDDEN)
+@each("message,field", FORBIDDEN.values())
 def test_what_the_contract_forbids_is_refused_by_its_field(
     served: Served, message: predict_pb2.PredictRequest, field: str
 ):
@@ -114,7 +115,7 @@ NOT_SERVED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("message", "code", "reason", "named"), NOT_SERVED.values(), ids=NOT_SERVED)
+@each("message,code,reason,named", NOT_SERVED.values())
 def test_what_nothing_serves_is_named(
     served: Served, message: predict_pb2.PredictRequest, code: str, reason: str, named: str
 ):

@@ -7,6 +7,7 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import route_pb2
 
+from tests.kit.rows import each
 from tests.kit.stack.served_models import IDLE, LINEAR, NOT_ROUTED, Served, assert_refused
 
 REGISTRY = "/headrace.registry.v1.RegistryService/"
@@ -85,7 +86,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("verb", "path", "body", "reason", "field"), REFUSED.values(), ids=REFUSED)
+@each("verb,path,body,reason,field", REFUSED.values())
 def test_a_wrong_field_is_refused_by_its_name(
     served: Served, verb: str, path: str, body: dict | None, reason: str, field: str
 ):
@@ -111,16 +112,14 @@ UNREADABLE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("verb", "path", "body", "named"), UNREADABLE.values(), ids=UNREADABLE)
+@each("verb,path,body,named", UNREADABLE.values())
 def test_a_value_that_cannot_be_read_is_refused_by_the_name_of_its_field(
     served: Served, verb: str, path: str, body: bytes | None, named: str
 ):
     assert_refused(served.rest_refused(verb, path, content=body), "INVALID_ARGUMENT", "INVALID_REQUEST", named=named)
 
 
-@pytest.mark.parametrize(
-    ("body", "field", "named"),
-    [
+@each("body,field,named", [
         (b"{", "", "byte 2"), (b"[]", "", "an object"), (b"nothing", "", "an object"), (b'{"model": {}} x', "", "end"),
         (b'{"model": {},}', "", "name"), (b'{"model": NaN}', "", "value"), (b"\x00", "", "an object"),
         (b'{"model": {"name": "a", "name": "b"}}', "model.name", "twice"),
@@ -129,9 +128,7 @@ def test_a_value_that_cannot_be_read_is_refused_by_the_name_of_its_field(
         (b'{"model": {"labels": {"a": ' + b"[" * 100_000, "", "deeper than 64"),
         (b'{"\x80\xed\xa0\x80": 1}', "\ufffd" * 4, "unknown field"),
         (b'{"' + 'é'.encode() * 200 + b'": 1}', "é" * 150, "é" * 100),
-    ],
-    ids=lambda value: repr(value[:40]) if isinstance(value, bytes) else "",
-)  # fmt: skip
+    ])  # fmt: skip
 def test_malformed_json_is_refused_with_its_place(served: Served, body: bytes, field: str, named: str):
     refusal = served.rest_refused("POST", MODELS, content=body)
     assert_refused(refusal, "INVALID_ARGUMENT", "INVALID_JSON", field, named)
@@ -188,7 +185,7 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize("what", UNKNOWN)
+@each("what", UNKNOWN)
 def test_what_does_not_exist_is_not_found_and_named_on_both_faces(served: Served, what: str):
     method, message, kind, verb, path = UNKNOWN[what]
     by_grpc = served.refused(method, message)
@@ -224,7 +221,7 @@ STATE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("verb", "path", "body", "code", "reason"), STATE.values(), ids=STATE)
+@each("verb,path,body,code,reason", STATE.values())
 def test_what_the_state_forbids_is_told_apart_from_what_is_wrong(
     served: Served, verb: str, path: str, body: dict, code: str, reason: str
 ):

@@ -132,6 +132,7 @@ async def test_one_that_crashes_is_back_within_a_second_and_a_half_and_the_other
     assert victim.door.process.poll() is None
 
 
+@pytest.mark.long
 async def test_a_client_may_send_as_much_to_both_together_as_it_might_to_one(tmp_path: Path):
     async with FakeBatcher.serving([V1]) as batcher, FakeControl.serving() as control:
         control.put_table(table("digits", [V1]))

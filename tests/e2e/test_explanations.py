@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from headrace.router.v1 import predict_pb2
 
 from tests.kit.clients.headrace_cli import Headrace
+from tests.kit.rows import each
 from tests.kit.stack.served_models import LINEAR, ROW, Served, request
 
 EXPLAIN = "/headrace.router.v1.RouterService/Explain"
@@ -52,7 +53,7 @@ PROTOCOLS = [
 ]
 
 
-@pytest.mark.parametrize("ask", PROTOCOLS)
+@each("ask", PROTOCOLS)
 def test_an_answer_of_any_face_is_explained_by_its_request_id(served: Served, ask: Any) -> None:
     request_id = uuid.uuid4().hex
     ask(served, request_id, ASKED)

@@ -42,8 +42,8 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_the_port_for_metrics_passes_nothing_else_on(place: tuple[Edge, str]):
     _, metrics = place
-    asked = [(method, path) for path in (*ORDERS, *SHOWN, *ODD) for method in ("GET", "POST", "OPTIONS")]
-    asked += [(method, path) for path in READ for method in ("POST", "PUT", "DELETE", "HEAD", "drain")]
+    asked = [("POST", path) for path in (*ORDERS, *ODD)] + [("GET", path) for path in SHOWN]
+    asked += [(method, READ[0]) for method in ("POST", "PUT", "DELETE", "OPTIONS", "HEAD", "drain")]
     passed_on = [one for one in asked if _status(metrics, *one) not in (400, 404)]
     assert passed_on == []
     assert "LIVE" in get(f"http://{metrics}/ready")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kit.front_door.edge import GET_MODEL, PREDICT, Edge, edge
+from tests.kit.rows import each
 from tests.kit.wire.framing import frame, web_body, web_frames, web_headers
 
 
@@ -44,9 +45,7 @@ class TestGrpcWeb:
 
 
 class TestCors:
-    @pytest.mark.parametrize(
-        "path", [GET_MODEL, PREDICT, "/v1/models/digits", "/v1/models/digits:predict", "/v1/predict"]
-    )
+    @each("path", [GET_MODEL, PREDICT, "/v1/models/digits", "/v1/models/digits:predict", "/v1/predict"])
     def test_a_preflight_of_a_known_page_needs_no_token(self, door: Edge, path: str):
         response = door.http("OPTIONS", path, headers=_preflight("https://console.test"))
         assert response.status_code == 200

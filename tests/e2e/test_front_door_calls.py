@@ -12,6 +12,7 @@ from headrace_servicekit.testing import eventually, patience
 from tests.kit.clients.refusals import grpc_refusal, rest_refusal
 from tests.kit.front_door.edge import GET_MODEL, PREDICT, UPLOAD, WATCH_MODELS, Edge, access_log, edge, get, metadata
 from tests.kit.front_door.upstreams import HEALTH_CHECK
+from tests.kit.rows import each
 
 MIB = 1024 * 1024
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -36,7 +37,7 @@ class TestDeadlines:
         assert call.remaining_s is not None
         assert 0.7 < call.remaining_s <= 1
 
-    @pytest.mark.parametrize("given", ["1H", "99999999S", "nonsense", "123456789m", "-1S"])
+    @each("given", ["1H", "99999999S", "nonsense", "123456789m", "-1S"])
     def test_a_deadline_that_is_too_long_or_makes_no_sense_becomes_the_longest(self, door: Edge, given: str):
         response = door.http(
             "POST", "/v1/predict", door.issuer.token(sub=f"given {given}"), headers={"grpc-timeout": given}, json={}
@@ -95,13 +96,10 @@ class TestTraces:
         assert call.headers["tracestate"] == "a=b"
         assert call.headers["x-request-id"] == "order-17"
 
-    @pytest.mark.parametrize(
-        "trace",
-        [
+    @each("trace", [
             "nonsense", "", TRACE.upper(), TRACE[:-1], TRACE + "-extra", "ff" + TRACE[2:],
             "00-" + "0" * 32 + "-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-" + "0" * 16 + "-01",
-        ],
-    )  # fmt: skip
+        ])  # fmt: skip
     def test_a_malformed_trace_goes_no_further(self, door: Edge, trace: str):
         token = door.issuer.token(sub=f"bad trace {trace}")
         door.call(GET_MODEL, token, headers={"traceparent": trace, "tracestate": "a=b"})

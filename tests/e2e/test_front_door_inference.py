@@ -7,12 +7,13 @@ from headrace_servicekit.identity import EXPIRY_HEADER, MODELS_HEADER
 
 from tests.kit.front_door.edge import Edge
 from tests.kit.router.inference_requests import MODEL_INFER, SERVICE
+from tests.kit.rows import each
 
 INFER = "/v2/models/digits/infer"
 READS = ["/v2", "/v2/models", "/v2/models/digits", "/v2/models/digits/versions/1/config", "/v2/models/stats"]
 
 
-@pytest.mark.parametrize("name", [*inference.PREDICT_METHODS, *inference.READ_METHODS])
+@each("name", [*inference.PREDICT_METHODS, *inference.READ_METHODS])
 def test_every_method_reaches_the_data_plane_with_the_callers_identity(door: Edge, name: str):
     door.call(SERVICE + name, door.issuer.token(sub=f"calls {name}", models=["digits*"]))
     (call,) = door.behind.reached_by(f"calls {name}")
@@ -20,7 +21,7 @@ def test_every_method_reaches_the_data_plane_with_the_callers_identity(door: Edg
     assert call.headers[MODELS_HEADER] == "digits*"
 
 
-@pytest.mark.parametrize("path", READS)
+@each("path", READS)
 def test_every_path_reaches_the_data_plane(door: Edge, path: str):
     assert door.http("GET", path, door.issuer.token(sub=f"reads {path}")).json()["path"] == path
     (call,) = door.behind.reached_by(f"reads {path}")
@@ -67,7 +68,7 @@ def _passes(door: Edge, path: str, token: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [
         "/v2/models/digits/inf%65r",

@@ -16,6 +16,7 @@ from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
 
 from tests.kit.clients.refusals import rest_refusal
 from tests.kit.front_door.edge import CREATE_MODEL, GET_MODEL, Edge
+from tests.kit.rows import each
 from tests.kit.wire.sockets import connected
 
 SERVICE = "/headrace.registry.v1.RegistryService/"
@@ -34,9 +35,7 @@ def _fails(error: Any) -> Callable[[Iterable[bytes], grpc.ServicerContext], Iter
     return answer
 
 
-@pytest.mark.parametrize(
-    ("verb", "path", "body", "rpc", "expected"),
-    [
+@each("verb,path,body,rpc,expected", [
         ("GET", "/v1/models/digits", None, "GetModel", registry_pb2.GetModelRequest(name="models/digits")),
         (
             "GET", "/v1/models?page_size=7&page_token=x", None, "ListModels",
@@ -93,8 +92,7 @@ def _fails(error: Any) -> Callable[[Iterable[bytes], grpc.ServicerContext], Iter
             "DELETE", "/v1/models/digits/aliases/champion?reason=why", None, "DeleteAlias",
             registry_pb2.DeleteAliasRequest(name="models/digits/aliases/champion", reason="why"),
         ),
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_a_rest_call_becomes_the_rpc_of_its_path(door: Edge, verb: str, path: str, body: Any, rpc: str, expected: Any):
     token = door.issuer.token(sub=f"{verb} {path} {body}"[:200].replace('"', "").encode("ascii", "ignore").decode())
     response = door.http(verb, path, token, json=body)
@@ -147,9 +145,7 @@ def test_errors_of_services_arrive_with_their_details(door: Edge, error: Any, st
     assert response.json()["details"][0].items() >= to_json(error)["details"][0].items()
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
+@each("body,field", [
         ('{"modle": {}}', "modle"),
         ('{"model": {"nmae": "x"}}', "model.nmae"),
         ('{"model": {"promotion_policy": {"gates": [{"metric": "a"}, {"metrics": "b"}]}}}',
@@ -158,8 +154,7 @@ def test_errors_of_services_arrive_with_their_details(door: Edge, error: Any, st
         ('{"request_id": "1", "request_\\u0069d": "2"}', "request_id"),
         ('{"model": {"Name": "x"}}', "model.Name"),
         ('{"": 1}', ""),
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_a_field_that_the_message_does_not_have_is_refused_by_name(door: Edge, body: str, field: str):
     before = len(door.behind.registry.calls)
     response = door.http("POST", "/v1/models", door.issuer.token(), content=body.encode())
@@ -171,17 +166,14 @@ def test_a_field_that_the_message_does_not_have_is_refused_by_name(door: Edge, b
     assert len(door.behind.registry.calls) == before
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+@each("body", [
         "", "{", "[]", "nothing",
         '{"model"}', '{"model": }', '{"model": {},}', '{"model": {}} x', '{"request_id": "a',
         '{"request_id": "\\x"}',
         '{"request_id": "\n"}', '{"request_id": 01}', '{"request_id": 1.}', "{'request_id': 1}",
         '{"model": NaN}', '{"request_id" "a"}', '{"model": [1 2]}', '{"a":' * 70 + "1" + "}" * 70,
         '{"model": {"labels": ' + "[" * 100 + "]" * 100 + "}}", "\x00", '{"request_id": "\ud800"}',
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_malformed_json_never_becomes_a_call_with_content(door: Edge, body: str):
     response = door.http("POST", "/v1/models", door.issuer.token(), content=body.encode("utf-8", "surrogatepass"))
     if body == "":  # a call without a body is one with an empty message
@@ -191,7 +183,7 @@ def test_malformed_json_never_becomes_a_call_with_content(door: Edge, body: str)
     assert rest_refusal(response).code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         '{"request_id": "ok"}',
@@ -211,8 +203,8 @@ def test_json_that_is_well_formed_passes(door: Edge, body: str):
     assert registry_pb2.CreateModelRequest.FromString(call.body).request_id == "ok"
 
 
-@pytest.mark.parametrize(
-    ("body", "named"),
+@each(
+    "body,named",
     [
         ('{"model": {"name": 5}}', "model.name"),
         ('{"model": 5}', "model"),
@@ -279,9 +271,9 @@ def test_a_repeated_create_is_not_repeated_by_the_door(door: Edge):
     assert len(door.behind.registry.calls_of("once")) == 1
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/predict", "/v2/models/digits/infer", GET_MODEL])
-@pytest.mark.parametrize(
-    ("encoding", "status", "reason"),
+@each("path", ["/v1/models", "/v1/predict", "/v2/models/digits/infer", GET_MODEL])
+@each(
+    "encoding,status,reason",
     [
         *((told, 501, "TRANSFER_ENCODING_UNSUPPORTED") for told in ("gzip", "gzip, chunked", "identity", "")),
         ("chunked\r\ntransfer-encoding: gzip", 501, "TRANSFER_ENCODING_UNSUPPORTED"),

@@ -18,6 +18,7 @@ from headrace_stack.identity import KEY
 from tests.kit.clients.refusals import Refusal, grpc_refusal, rest_refusal
 from tests.kit.front_door.edge import metadata
 from tests.kit.identity.issuer import Issuer
+from tests.kit.rows import each
 from tests.kit.stack.running import RunningStack
 
 GRPCURL = Path(sys.executable).with_name("grpcurl")
@@ -91,10 +92,8 @@ def test_the_scope_of_each_service_is_needed(stack: RunningStack, call: str, sco
     assert (refusal.code, refusal.metadata) == (grpc.StatusCode.PERMISSION_DENIED, {"scope": scope})
 
 
-@pytest.mark.parametrize("call", ["registry", "routes", "predict"])
-@pytest.mark.parametrize(
-    "spoofed", [{}, {"x-headrace-models": "*", "x-headrace-client": "admin"}], ids=["plain", "spoofed"]
-)
+@each("call", ["registry", "routes", "predict"])
+@each("spoofed", [{}, {"x-headrace-models": "*", "x-headrace-client": "admin"}])
 def test_a_model_outside_the_patterns_does_not_exist(
     stack: RunningStack, model: str, call: str, spoofed: dict[str, str]
 ):
@@ -116,8 +115,8 @@ def test_what_is_between_services_is_not_served(stack: RunningStack, call: str):
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNIMPLEMENTED, "METHOD_UNKNOWN")
 
 
-@pytest.mark.parametrize(
-    ("verb", "path", "body", "status", "named"),
+@each(
+    "verb,path,body,status,named",
     [
         ("POST", "/v1/models/edge-identity:rollback", {"etagg": "1"}, 400, "etagg"),
         ("POST", "/v1/models/edge-identity:predict", {"instances": [[1]], "instanecs": []}, 400, "instanecs"),
@@ -159,7 +158,7 @@ def test_grpcurl_lists_every_public_service_and_no_other(stack: RunningStack):
     assert not any("ControlService" in name or "BatcherService" in name for name in listed)
 
 
-@pytest.mark.parametrize("service", [*SERVICES, "inference.GRPCInferenceService", "grpc.health.v1.Health"])
+@each("service", [*SERVICES, "inference.GRPCInferenceService", "grpc.health.v1.Health"])
 def test_grpcurl_describes_every_service(stack: RunningStack, service: str):
     assert f"service {service.rpartition('.')[2]}" in _grpcurl(stack, "describe", service)
 

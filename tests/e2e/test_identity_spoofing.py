@@ -20,6 +20,7 @@ from tests.kit.front_door.edge import (
     settings_with,
 )
 from tests.kit.front_door.upstreams import Call
+from tests.kit.rows import each
 
 SPOOFED = {
     "x-headrace-client": "admin",
@@ -75,7 +76,7 @@ def test_other_spellings_of_the_identity_header_do_not_pass(door: Edge, name: st
     assert seen["x-headrace-client"] == f"mallory {name}".strip()
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [
         WATCH_TABLES,
@@ -100,7 +101,7 @@ def test_what_is_not_declared_public_is_not_served(door: Edge, path: str):
     assert not _since(door, before)
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [
         f"/headrace.router.v1.RouterService/..{PROMOTE}",
@@ -118,7 +119,7 @@ def test_what_is_not_declared_public_is_not_served(door: Edge, path: str):
         f"/healthz/..{PROMOTE}",
     ],
 )
-@pytest.mark.parametrize("scopes", [["predict"], None], ids=["wrong scope", "no token"])
+@each("scopes", [["predict"], None])
 def test_no_spelling_of_a_path_gets_around_the_scope(door: Edge, path: str, scopes: list[str] | None):
     before = [len(upstream.calls) for upstream in door.behind.grpc()]
     token = None if scopes is None else door.issuer.token(scopes=scopes)
@@ -132,8 +133,8 @@ def test_no_spelling_of_a_path_gets_around_the_scope(door: Edge, path: str, scop
     assert not _since(door, before)
 
 
-@pytest.mark.parametrize(
-    ("path", "status"),
+@each(
+    "path,status",
     [
         ("/v1/../headrace.registry.v1.RegistryService/GetModel", 404),
         ("/v1/%2e%2e/healthz", 200),

@@ -7,6 +7,7 @@ from headrace_client.issuer import ISSUER
 from tests.kit.clients.refusals import rest_refusal
 from tests.kit.front_door.edge import GET_MODEL, GET_ROUTE, PREDICT, PROMOTE, UPLOAD, WATCH_MODELS, Edge
 from tests.kit.identity.bad_tokens import BAD_TOKENS, MakeToken
+from tests.kit.rows import each
 
 GRPC_PATHS = (GET_MODEL, GET_ROUTE, PREDICT, UPLOAD, WATCH_MODELS)
 REST_PATHS = (
@@ -19,7 +20,7 @@ REST_PATHS = (
 )
 
 
-@pytest.mark.parametrize("path", GRPC_PATHS)
+@each("path", GRPC_PATHS)
 def test_a_good_token_reaches_the_service_as_its_client(door: Edge, path: str):
     door.call(path, door.issuer.token(sub=f"ann{path}", models=["digits", "churn-*"]))
     (call,) = door.behind.reached_by(f"ann{path}")
@@ -46,7 +47,7 @@ def test_the_token_itself_never_reaches_a_service(door: Edge):
     assert len(door.behind.reached_by("secretive")) == 2
 
 
-@pytest.mark.parametrize(("make", "reason"), BAD_TOKENS)
+@each("make,reason", BAD_TOKENS)
 def test_a_bad_token_is_unauthenticated_for_grpc(door: Edge, make: MakeToken, reason: str):
     before = _calls(door)
     refusal = door.refused(GET_MODEL, make(door.issuer))
@@ -55,7 +56,7 @@ def test_a_bad_token_is_unauthenticated_for_grpc(door: Edge, make: MakeToken, re
     assert _calls(door) == before
 
 
-@pytest.mark.parametrize(("make", "reason"), BAD_TOKENS)
+@each("make,reason", BAD_TOKENS)
 def test_a_bad_token_is_401_for_rest(door: Edge, make: MakeToken, reason: str):
     before = _calls(door)
     response = door.http("POST", "/v1/models/digits:predict", make(door.issuer), json={"instances": [[1]]})
@@ -64,7 +65,7 @@ def test_a_bad_token_is_401_for_rest(door: Edge, make: MakeToken, reason: str):
     assert _calls(door) == before
 
 
-@pytest.mark.parametrize("path", GRPC_PATHS)
+@each("path", GRPC_PATHS)
 def test_without_a_token_no_rpc_is_reached(door: Edge, path: str):
     before = _calls(door)
     refusal = door.refused(path, None)
@@ -73,7 +74,7 @@ def test_without_a_token_no_rpc_is_reached(door: Edge, path: str):
     assert _calls(door) == before
 
 
-@pytest.mark.parametrize(("method", "path"), REST_PATHS)
+@each("method,path", REST_PATHS)
 def test_without_a_token_no_rest_path_is_reached(door: Edge, method: str, path: str):
     before = _calls(door)
     response = door.http(method, path)
@@ -115,8 +116,8 @@ def test_a_token_without_the_scope_is_told_which_one_is_missing(door: Edge, path
     assert _calls(door) == before
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "scope"),
+@each(
+    "method,path,scope",
     [
         ("GET", "/v1/models/digits", "registry.read"),
         ("POST", "/v1/models/digits:rollback", "registry.promote"),

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import pytest
 from headrace_servicekit.testing import eventually
 
 from tests.kit.clients.headrace_cli import GOOD, Headrace
@@ -38,6 +39,7 @@ def test_a_version_is_judged_by_the_one_in_production(headrace: Headrace) -> Non
     assert gates[0]["minimum_delta"] == -0.01
 
 
+@pytest.mark.long
 async def test_a_gate_on_measured_values_is_met_once_the_version_was_loaded_and_measured(headrace: Headrace) -> None:
     register(headrace, "v1")
     headrace("models", "promote", headrace.model, "v1")

@@ -19,6 +19,7 @@ from headrace_servicekit.testing import eventually, patience
 
 from tests.kit.clients.methods import BY_REST, METHODS, path_of
 from tests.kit.front_door.edge import metadata
+from tests.kit.rows import each
 from tests.kit.stack.served_models import LINEAR, Served, assert_refused, request
 
 pytestmark = pytest.mark.timeout(180)
@@ -188,9 +189,7 @@ def test_each_call_of_the_monitor_is_asked_wrongly_below():
     }
 
 
-@pytest.mark.parametrize(
-    ("method", "verb", "path", "body", "field"), CASES, ids=[f"{case[0]}-{case[4]}-{n}" for n, case in enumerate(CASES)]
-)
+@each("method,verb,path,body,field", CASES)
 def test_bad_input_is_400_and_names_the_field(
     served: Served, method: str, verb: str, path: str, body: dict[str, Any] | None, field: str
 ):
@@ -313,6 +312,7 @@ def test_rules_silences_and_webhooks_are_kept_listed_and_removed_by_rest(served:
     assert_refused(unknown, "NOT_FOUND", "ALERT_NOT_FOUND", named="999999999")
 
 
+@pytest.mark.long
 async def test_an_experiment_is_made_run_and_read_by_rest(served: Served):
     name = f"models/{LINEAR}/experiments/rest-{uuid.uuid4().hex[:12]}"
     metrics = [{"name": "conversion", "relative_effect": 0.5}]

@@ -5,6 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.kit.clients.headrace_cli import Headrace
@@ -37,6 +38,7 @@ def perceptron(folder: Path) -> tuple[str, str]:
     return str(folder / "model.onnx"), str(folder / "validation.json")
 
 
+@pytest.mark.long
 def test_an_int8_version_is_registered_because_it_passed_and_answers_like_the_original(headrace: Headrace) -> None:
     file, validation = perceptron(headrace.folder)
     picture = headrace.folder / "picture.svg"

@@ -55,6 +55,7 @@ def assert_scores(answer: dict[str, Any], request_id: str | None = "r-1") -> Non
     np.testing.assert_allclose(answer["scores"], SCORES, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_kserves_rest_client_infers_in_json_and_in_binary_and_by_its_first_protocol(kserve: dict[str, Any]):
     for how in ("json", "binary", "options"):
         assert_scores(kserve["rest"][how])
@@ -63,6 +64,7 @@ def test_kserves_rest_client_infers_in_json_and_in_binary_and_by_its_first_proto
     assert "model 'no-such-model' not found" in kserve["rest"]["unknown"]
 
 
+@pytest.mark.long
 def test_kserves_grpc_client_infers_with_typed_and_with_raw_values(kserve: dict[str, Any]):
     for how in ("typed", "raw"):
         assert_scores(kserve["grpc"][how])

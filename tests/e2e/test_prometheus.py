@@ -16,6 +16,7 @@ from headrace_stack import debian_programs
 
 from tests.kit.deployment import observability, prometheus, topology
 from tests.kit.deployment.topology import CHECKOUT
+from tests.kit.rows import each
 from tests.kit.stack import processes
 from tests.kit.stack.running import RunningStack
 from tests.kit.stack.served_models import LINEAR, ROW, Served
@@ -65,7 +66,7 @@ async def test_panels_show_what_happens_and_no_rule_fails(served: Served, tmp_pa
         assert await asking.rules() == dict.fromkeys(observability.rules(), "ok")
 
 
-@pytest.mark.parametrize("service", list(topology.own()))
+@each("service", list(topology.own()))
 def test_promtool_finds_nothing_in_the_metrics_of_a_service(served: Served, service: str):
     """Those of Envoy and Triton are theirs."""
     some_of_everything(served)

@@ -77,6 +77,7 @@ def test_a_schedule_is_made_held_and_removed_by_grpc_rest_and_the_command_line(h
     assert (gone["reason"], "schedules list" in gone["remedy"]) == ("SCHEDULE_NOT_FOUND", True)
 
 
+@pytest.mark.long
 async def test_a_job_is_held_tried_again_and_cancelled_by_grpc_rest_and_the_command_line(
     headrace: Headrace, served: Served
 ):

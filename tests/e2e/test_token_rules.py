@@ -26,6 +26,7 @@ from tests.kit.identity.token_protocols import MANAGING, PREDICTING, SOME, by_gr
 from tests.kit.identity.token_rows import ELSEWHERE, EXPIRED, INVALID, NO_SCOPE, ROWS
 from tests.kit.identity.token_variants import signed
 from tests.kit.router.fake_control import FakeControl
+from tests.kit.rows import each
 
 TOLD: dict[str, str] = dict.fromkeys((INVALID, EXPIRED, ELSEWHERE), "refused")
 
@@ -45,7 +46,7 @@ def test_a_service_behind_envoy_is_reached_by_the_tokens_of_the_table(door: Edge
     _all_have_an_identity(door)
 
 
-@pytest.mark.parametrize("protocol", PREDICTING)
+@each("protocol", PREDICTING)
 def test_a_data_plane_behind_envoy_is_reached_by_the_tokens_of_the_table(door: Edge, protocol: str):
     assert differing(door, PREDICTING[protocol], SOME) == {}
     assert door.behind.router_data.calls or door.behind.router_rest.calls

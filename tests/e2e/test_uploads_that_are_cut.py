@@ -19,6 +19,7 @@ from headrace_stack.components.signed_http import request as s3_request
 from tests.kit.clients.methods import path_of
 from tests.kit.front_door.edge import get, metadata
 from tests.kit.models import onnx_models
+from tests.kit.rows import each
 from tests.kit.stack.served_models import GOOD_METRICS, Served, assert_refused
 from tests.kit.wire.forwarder import Forwarder
 
@@ -96,8 +97,8 @@ async def by_losing_the_connection(served: Served, upload: HalfAnUpload) -> None
 WAYS = (by_cancelling, by_a_deadline, by_losing_the_connection)
 
 
-@pytest.mark.parametrize("cut", WAYS)
-@pytest.mark.parametrize("announced", [True, False], ids=["announced", "unannounced"])
+@each("cut", WAYS)
+@each("announced", [True, False])
 async def test_an_upload_that_is_cut_leaves_nothing(
     served: Served, cut: Callable[[Served, HalfAnUpload], Awaitable[None]], announced: bool
 ):

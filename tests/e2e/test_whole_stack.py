@@ -6,23 +6,14 @@ from typing import Any
 
 import grpc
 import httpx
-import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headrace_servicekit.testing import eventually
 from headrace_stack.description import BLOCK
 from headrace_stack.snapshot import State
 
-from tests.kit.stack.process_trees import lives, processes
+from tests.kit.stack.process_trees import listening, lives, processes
 from tests.kit.stack.running import RunningStack
-
-
-def connections(process: psutil.Process) -> list[tuple[str, Any]]:
-    """Return a process's name with each of its connections; none of one that has ended, as PostgreSQL's often do."""
-    try:
-        return [(process.name(), one) for one in process.net_connections("tcp")]
-    except psutil.NoSuchProcess:
-        return []
 
 
 async def test_the_front_door_answers_health_without_a_token_and_nothing_else(stack: RunningStack):
@@ -38,15 +29,10 @@ async def test_the_front_door_answers_health_without_a_token_and_nothing_else(st
 
 def test_everything_listens_on_loopback_within_the_ports_of_this_stack(stack: RunningStack):
     base = stack.settings.ports.base
-    listening = [
-        (name, connection.laddr.ip, connection.laddr.port)
-        for process in processes(stack.seen())
-        for name, connection in connections(process)
-        if connection.status == psutil.CONN_LISTEN
-    ]
-    assert len(listening) > 15
+    found = listening(stack.seen())
+    assert len(found) > 15
     loopback = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
-    assert [item for item in listening if item[1] not in loopback or item[2] not in range(base, base + BLOCK)] == []
+    assert [one for one in found if one[1].ip not in loopback or one[1].port not in range(base, base + BLOCK)] == []
 
 
 def test_no_password_stands_in_a_command_line_or_an_environment(stack: RunningStack):

@@ -7,7 +7,8 @@ from headrace_servicekit.server import Server
 
 
 @pytest.fixture(params=[False, True], ids=["grpc.aio", "on-the-loop"])
-def each_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every Server of the test serve in one of the two ways, unless it is told."""
+def each_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Have every Server of this process serve in one of the two ways; another is to be told which it is."""
     defaults: Any = Server.__init__.__kwdefaults__
     monkeypatch.setitem(defaults, "on_the_loop", request.param)
+    return request.param

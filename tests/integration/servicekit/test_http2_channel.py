@@ -207,8 +207,8 @@ async def test_a_server_that_stops_lets_calls_in_flight_end():
 
 
 @pytest.mark.faults
-async def test_a_frozen_server_is_noticed_by_its_silence():
-    async with toy_process(call_s=60) as process:
+async def test_a_frozen_server_is_noticed_by_its_silence(each_server: bool):
+    async with toy_process(call_s=60, on_the_loop=each_server) as process:
         port = (await process.line("started"))["ports"][0]
         async with Channel(f"127.0.0.1:{port}") as channel:
             call = asyncio.create_task(Caller(channel).failure(timeout=60))

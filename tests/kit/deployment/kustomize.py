@@ -47,7 +47,7 @@ def build(folder: Path) -> Resources:
 
 
 def _accumulate(folder: Path, found: dict[Id, Resource]) -> None:
-    told = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+    told = next(_documents((folder / "kustomization.yaml").read_text(encoding="utf-8")))
     if unknown := set(told) - _KNOWN:
         raise ValueError(f"{folder}: {sorted(unknown)} is not rendered here")
     own: dict[Id, Resource] = {}
@@ -55,7 +55,7 @@ def _accumulate(folder: Path, found: dict[Id, Resource]) -> None:
         if (folder / path).is_dir():
             _accumulate(folder / path, own)
         else:
-            own.update((_id(one), one) for one in yaml.safe_load_all((folder / path).read_text(encoding="utf-8")))
+            own.update((_id(one), one) for one in _documents((folder / path).read_text(encoding="utf-8")))
     # A component, and it alone, works on what is there already.
     seen = found if told["kind"] == "Component" else own
     seen.update(own)
@@ -106,7 +106,7 @@ def _generate(folder: Path, kind: str, told: dict[str, Any], seen: dict[Id, Reso
 
 def _patch(folder: Path, told: dict[str, Any], seen: dict[Id, Resource]) -> None:
     text = (folder / told["path"]).read_text(encoding="utf-8") if "path" in told else told["patch"]
-    for patch in yaml.safe_load_all(text):
+    for patch in _documents(text):
         target = seen[_id(patch)]
         merged = _merged(target, patch)
         target.clear()
@@ -145,6 +145,11 @@ def _containers(resources: Iterable[Resource]) -> Iterator[dict[str, Any]]:
     for resource in resources:
         pod = resource.get("spec", {}).get("template", {}).get("spec", {})
         yield from (*pod.get("containers", []), *pod.get("initContainers", []))
+
+
+def _documents(text: str) -> Iterator[Resource]:
+    """Return the documents of a file; libyaml reads them ten times as fast as Python."""
+    return yaml.load_all(text, yaml.CSafeLoader)
 
 
 def _id(resource: Resource) -> Id:

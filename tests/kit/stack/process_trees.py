@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psutil
 from headrace_stack.snapshot import Snapshot
 
@@ -10,6 +12,19 @@ def processes(seen: Snapshot) -> list[psutil.Process]:
     """Return the supervisor and everything that descends from it."""
     supervisor = psutil.Process(seen.supervisor.pid)
     return [supervisor, *supervisor.children(recursive=True)]
+
+
+def listening(seen: Snapshot) -> list[tuple[str, Any]]:
+    """Return each address on which a process of the stack listens, with the name of the process."""
+    names: dict[int, str] = {}
+    for process in processes(seen):
+        try:
+            names[process.pid] = process.name()
+        except psutil.NoSuchProcess:  # as PostgreSQL's often end
+            continue
+    # Of all processes at once: psutil reads every socket of the machine for each question.
+    open_ones = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
+    return [(names[one.pid], one.laddr) for one in open_ones if one.pid in names]
 
 
 def lives(process: psutil.Process) -> bool:

@@ -19,6 +19,7 @@ from headrace_scaling.simulation.setup import Setup
 from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.autoscaler.pools import message, policy
+from tests.kit.rows import each
 
 Request = planning_pb2.SimulateRequest
 Model = planning_pb2.ServiceModel
@@ -77,8 +78,8 @@ def counts(**fields: Any) -> Callable[[], Any]:
     return lambda: requests.counted(Request.CountedRequests(**fields))
 
 
-@pytest.mark.parametrize(
-    ("call", "field"),
+@each(
+    "call,field",
     [
         (counts(), "counted.counts"),
         (counts(counts=[-1.0]), "counted.counts"),

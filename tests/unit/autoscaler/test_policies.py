@@ -18,13 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.autoscaler.pools import message
+from tests.kit.rows import each
 
 NAN = math.nan
 HUGE = Duration(seconds=315_576_000_000)
 
 
-@pytest.mark.parametrize(
-    ("fields", "field"),
+@each(
+    "fields,field",
     [
         ({"preset": "nobody"}, "policy.preset"),
         ({"targets": []}, "policy.targets"),

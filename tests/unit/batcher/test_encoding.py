@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
+from tests.kit.rows import each
+
 SCORES, LABEL, TEXT = TensorSpec("scores", "FP32", (3,)), TensorSpec("label", "INT64", ()), TensorSpec("t", "BYTES", ())
 READERS = [predict_pb2.PredictResponse, vars(service_pb2)["ModelInferResponse"]]
 
@@ -21,8 +23,8 @@ def read(encoded: bytes, reader: type) -> list[tuple[str, str, tuple[int, ...], 
     ]
 
 
-@pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("wanted", [(), (1,), (1, 0), (2,), (0, 2)])
+@each("reader", READERS)
+@each("wanted", [(), (1,), (1, 0), (2,), (0, 2)])
 def test_both_protocols_read_the_wanted_outputs(reader, wanted):
     scores, label, text = np.arange(6, dtype=np.float32).tobytes(), bytes(16), b"\x01\0\0\0a\x02\0\0\0bc"
     everything = [

@@ -15,6 +15,8 @@ from headrace_batcher.decisions.lifecycle import (
 )
 from headrace_batcher.decisions.version_state import Memory, Need, Phase, VersionState
 
+from tests.kit.rows import each
+
 WAITING, LOADING, READY = Phase.WAITING, Phase.LOADING, Phase.READY
 FAILED, DRAINING = Phase.FAILED, Phase.DRAINING
 ACTIVE, PENDING, REVERT = Need.ACTIVE, Need.PENDING, Need.REVERT
@@ -50,8 +52,8 @@ def step(
     )
 
 
-@pytest.mark.parametrize(
-    ("held", "up", "load"),
+@each(
+    "held,up,load",
     [
         pytest.param([seen("a", WAITING, 1), seen("b", WAITING, 0)], True, "b", id="the most needed first"),
         pytest.param([seen("a", LOADING), seen("b", WAITING)], True, None, id="one at a time while that is quick"),
@@ -74,8 +76,8 @@ def test_the_next_version_to_load(held, up, load):
     assert step(*held, up=up).load == load
 
 
-@pytest.mark.parametrize(
-    ("held", "drop"),
+@each(
+    "held,drop",
     [
         pytest.param(seen("a", READY, None, since=69.0), ("a",), id="unwanted long enough"),
         pytest.param(seen("a", READY, None, since=71.0), (), id="unwanted only lately"),
@@ -85,7 +87,7 @@ def test_the_next_version_to_load(held, up, load):
         pytest.param(seen("a", DRAINING, None, since=0.0), (), id="not twice"),
     ],
 )
-@pytest.mark.parametrize("up", [True, False])
+@each("up", [True, False])
 def test_what_is_dropped(held, drop, up):
     assert step(held, up=up).drop == drop
 
@@ -108,8 +110,8 @@ def test_nothing_is_loaded_while_a_suspect_wants_to_be_alone():
     assert step(*held, may_load=False) == Step(None, ("b",), math.inf)
 
 
-@pytest.mark.parametrize(
-    ("held", "used", "expected"),
+@each(
+    "held,used,expected",
     [
         pytest.param(
             [seen("a", READY), seen("r", READY, 1, need=REVERT), seen("u", READY, None, since=99.0)],

@@ -7,6 +7,8 @@ from headrace_client.tensors import round_to_bf16
 from headrace_runtime.contract import TensorSpec
 from headrace_runtime.shapes import OutputTensor
 
+from tests.kit.rows import each
+
 DTYPES = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8", "INT64": "<i8", "UINT8": "u1", "INT32": "<i4"}
 
 
@@ -32,8 +34,8 @@ def test_nan_that_the_contract_allows_is_valid_and_does_not_hide_what_is_beyond_
     assert invalid(spec, [np.nan, 1, -1]) == [2]
 
 
-@pytest.mark.parametrize("datatype", ["BF16", "FP16", "FP32", "FP64"])
-@pytest.mark.parametrize("ends", [{"minimum": 0.0}, {"maximum": 9.0}, {"minimum": 0.0, "maximum": 9.0}, {}])
+@each("datatype", ["BF16", "FP16", "FP32", "FP64"])
+@each("ends", [{"minimum": 0.0}, {"maximum": 9.0}, {"minimum": 0.0, "maximum": 9.0}, {}])
 def test_one_end_of_a_range_is_enough_to_find_nan(datatype, ends):
     assert invalid(TensorSpec("y", datatype, (), nan_allowed=False, **ends), [1, np.nan, 2]) == [1]
     assert invalid(TensorSpec("y", datatype, (), nan_allowed=True, **ends), [1, np.nan, 2]) == []

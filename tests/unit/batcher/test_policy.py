@@ -30,6 +30,8 @@ from headrace_servicekit.errors import Code
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 LIMITS = Limits(max_rows=32, preferred_rows=(8, 16, 32), max_wait_s=0.005, instances=1, max_queue_rows=100)
 
 
@@ -91,8 +93,8 @@ def test_each_instance_takes_a_batch_of_its_own():
     assert isinstance(next_step(waiting(1, overdue=True), 2, two, 0.5, 0.5), Cut)
 
 
-@pytest.mark.parametrize(
-    ("rows", "patient", "expected"),
+@each(
+    "rows,patient,expected",
     [
         pytest.param(5, True, 5, id="below every preferred size"),
         pytest.param(16, True, 16, id="a preferred size"),
@@ -165,8 +167,8 @@ def admission(**changes):
     return admit(**{**asked, **changes})
 
 
-@pytest.mark.parametrize(
-    ("changes", "code", "reason", "again"),
+@each(
+    "changes,code,reason,again",
     [
         pytest.param({"deadline": 10.0}, Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED", False, id="passed"),
         pytest.param({"service_s": 1.5}, Code.DEADLINE_EXCEEDED, "DEADLINE_UNREACHABLE", False, id="too slow a model"),

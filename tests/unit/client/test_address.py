@@ -4,6 +4,8 @@ import pytest
 from headrace_client.address import Address, parse_address
 from headrace_client.errors import InvalidArgument
 
+from tests.kit.rows import each
+
 
 @pytest.mark.parametrize(
     ("text", "expected"),
@@ -29,9 +31,7 @@ def test_an_ipv6_address_gets_its_brackets_back() -> None:
     assert parse_address("[::1]:9000").target == "[::1]:9000"
 
 
-@pytest.mark.parametrize(
-    "text", ["ftp://a:1", "http://a:1/v1/models", "a:port", ":8080", "a:99999", "https://u@a", "[::1", "a:1#b"]
-)
+@each("text", ["ftp://a:1", "http://a:1/v1/models", "a:port", ":8080", "a:99999", "https://u@a", "[::1", "a:1#b"])
 def test_a_wrong_address_is_refused_by_name(text: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         parse_address(text)

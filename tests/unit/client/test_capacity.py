@@ -13,6 +13,7 @@ from headrace_client.cli.capacity import measured
 from headrace_client.errors import PreconditionFailed
 
 from tests.kit.router.answer_sources import CACHE, ONLINE
+from tests.kit.rows import each
 
 
 def run(*words: str) -> Result:
@@ -35,8 +36,8 @@ def test_options_come_before_the_example():
     assert {line["name"]: line["value"] for line in told["lines"]}["replicas"] == 14
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
+@each(
+    "words,message",
     [
         ((), "give --daily, --qps, --measure MODEL or --example"),
         (("--daily", "many"), "is no count"),

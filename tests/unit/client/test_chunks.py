@@ -11,6 +11,8 @@ from headrace_client.errors import InvalidArgument, PreconditionFailed
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 Spec = tensor_pb2.TensorSpec
 
 
@@ -57,8 +59,8 @@ def test_rows_that_the_store_lost_are_read_again_where_that_can_be() -> None:
         list(once.from_row(2))
 
 
-@pytest.mark.parametrize(
-    ("spec", "values", "expected"),
+@each(
+    "spec,values,expected",
     [
         pytest.param(Spec(datatype="FP32", shape=[1]), [1.5], np.array([1.5], "<f4"), id="a value stands for [1]"),
         pytest.param(Spec(datatype="FP32"), np.array([[2.0]]), np.array([2], "<f4"), id="[1] stands for a value"),

@@ -25,6 +25,8 @@ from headrace_client.cli.options import model_argument, reporting
 from headrace_client.cli.output import Output
 from rich.console import Console
 
+from tests.kit.rows import each
+
 PROTOS = Path(__file__).resolve().parents[3] / "protos" / "headrace"
 
 
@@ -72,8 +74,8 @@ def test_what_the_message_says_is_not_said_again() -> None:
     assert str(error) == "FAILED_PRECONDITION: version v2 misses 2 gates: accuracy is 0.71; auc is 0.5"
 
 
-@pytest.mark.parametrize(
-    ("error", "code"),
+@each(
+    "error,code",
     [
         (InvalidArgument("x"), 2),
         (NotFound("x"), 3),
@@ -148,7 +150,7 @@ NO_ERRORS |= {"REGISTRY_ALLOW_CODE", "TYPE_PYTHON", "TYPE_REQUIREMENTS"}
 NO_ERRORS |= {"MODEL_FAILED", "PARITY_UNKNOWN"}
 
 
-@pytest.mark.parametrize(
+@each(
     "file",
     [
         *("registry/v1/registry.proto", "router/v1/route.proto", "router/v1/predict.proto"),

@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner
 from headrace_client.cli import main
 
+from tests.kit.rows import each
+
 
 def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     yield path, command
@@ -27,7 +29,7 @@ def examples_of(help_text: str) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-@pytest.mark.parametrize(("path", "command"), ALL)
+@each("path,command", ALL)
 def test_the_help_of_a_command_has_an_example(path: tuple[str, ...], command: click.Command) -> None:
     shown = CliRunner().invoke(main, [*path, "--help"])
     assert shown.exit_code == 0
@@ -70,7 +72,7 @@ def parse(command: click.Command, words: list[str]) -> None:
     command.make_context(command.name, list(words))
 
 
-@pytest.mark.parametrize(("path", "command"), ALL)
+@each("path,command", ALL)
 def test_every_command_can_answer_in_json(path: tuple[str, ...], command: click.Command) -> None:
     if not isinstance(command, click.Group):
         assert "--json" in [option for parameter in command.params for option in parameter.opts]

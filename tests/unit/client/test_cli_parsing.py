@@ -9,14 +9,16 @@ from headrace_client.cli.parsing import Duration, Gate, Moment, NumberPair, Pair
 from headrace_client.cli.views import gate as gate_text
 from headrace_client.operations.routes import Alias, Production, Variant, Version
 
+from tests.kit.rows import each
+
 
 @pytest.mark.parametrize(("text", "seconds"), [("5ms", 0.005), ("1.5s", 1.5), ("15m", 900), ("1h", 3600)])
 def test_durations_have_a_unit(text: str, seconds: float) -> None:
     assert Duration().convert(text, None, None) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize(
-    ("text", "variant"),
+@each(
+    "text,variant",
     [
         ("v1=90", Variant("v1", Version("v1"), 90)),
         ("production=9.5", Variant("production", Production(), 9.5)),
@@ -105,9 +107,7 @@ def test_times_have_a_zone_are_local_or_so_long_ago() -> None:
     assert before <= ago + timedelta(days=2) <= datetime.now(UTC)
 
 
-@pytest.mark.parametrize(
-    ("kind", "text"),
-    [
+@each("kind,text", [
         (Duration(), "5"), (Duration(), "five minutes"),
         (Pair(), "name"), (Pair(), "=value"),
         (NumberPair(), "accuracy=high"), (NumberPair(), "accuracy=nan"),
@@ -117,8 +117,7 @@ def test_times_have_a_zone_are_local_or_so_long_ago() -> None:
         (Gate(), "accuracy"), (Gate(), "accuracy==1"), (Gate(), "accuracy>=x"),
         (Gate(), "accuracy>=production*x"), (Gate(), "accuracy>=production/2"), (Gate(), "accuracy>=production-"),
         (Moment(), "yesterday"), (Moment(), "2026-13-01"),
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_a_typo_is_refused_with_what_was_typed(kind: click.ParamType, text: str) -> None:
     with pytest.raises(click.BadParameter, match=re.escape(f"'{text}'")):
         kind.convert(text, None, None)

@@ -18,6 +18,8 @@ from headrace_client.cli.experiments.planning import measured
 from headrace_client.cli.experiments.watching import looks
 from headrace_client.errors import InvalidArgument
 
+from tests.kit.rows import each
+
 
 def metric(text: str) -> pb.Experiment.Metric:
     return MetricText().convert(text, None, None)
@@ -39,7 +41,7 @@ def test_a_metric_is_written_in_a_word(text: str, name: str, kind: Any, lower: b
     assert (found.name, found.kind, found.lower_is_better, found.quantile) == (name, kind, lower, quantile)
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         *("", ":mean", ":p95", "reward:median", "reward:p", "reward:p5", "reward:p9999"),

@@ -12,9 +12,11 @@ from headrace_client.operations.routes import Alias, Production, Version
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
 
-@pytest.mark.parametrize(
-    ("text", "step"),
+
+@each(
+    "text,step",
     [
         ("backup:v1", FallbackStep(Backup(Version("v1")))),
         ("backup:v1@cpu", FallbackStep(Backup(Version("v1"), "cpu"))),
@@ -56,8 +58,8 @@ def test_arrays_are_sent_row_major():
     assert list(sent.constant.outputs["y"].numbers) == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize(
-    ("text", "word"),
+@each(
+    "text,word",
     [
         ("", "kind"),
         ("backup", "version"),

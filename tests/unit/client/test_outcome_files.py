@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from headrace_client.cli.outcome_files import Reading, Row
 
+from tests.kit.rows import each
+
 READING = Reading("label", "", False, datetime(2030, 1, 1, tzinfo=UTC))
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
+@each(
+    "value,expected",
     [
         pytest.param("3", 3.0, id="a number"),
         pytest.param("-1.5e3", -1500.0, id="with sign and exponent"),

@@ -11,18 +11,19 @@ from headrace_client.errors import FieldViolation, HeadraceError
 from headrace_client.remedies import remedy
 
 from tests.kit.clients import typed_commands
+from tests.kit.rows import each
 
 EVERY = sorted(remedies._BY_REASON.items())
 TYPED = re.compile(r"`([^`]*)`")
 COMMANDS = sorted({found for _, told in EVERY for found in TYPED.findall(told) if found.startswith("headrace ")})
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@each("command", COMMANDS)
 def test_every_command_that_a_remedy_names_is_one_of_the_command_line(command: str) -> None:
     typed_commands.check(command, whole=False)
 
 
-@pytest.mark.parametrize(("reason", "told"), EVERY)
+@each("reason,told", EVERY)
 def test_a_remedy_marks_what_is_typed_and_does_not_take_its_reader_for_one_at_a_terminal(
     reason: str, told: str
 ) -> None:

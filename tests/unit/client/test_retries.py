@@ -13,11 +13,13 @@ from headrace_client.retries import RetryPolicy, next_wait
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 POLICY = RetryPolicy(max_attempts=4, initial_s=0.1, max_s=1.0)
 
 
-@pytest.mark.parametrize(
-    ("error", "attempt", "remaining_s", "expected"),
+@each(
+    "error,attempt,remaining_s,expected",
     [
         pytest.param(Unavailable("x"), 1, 10, 0.1, id="unavailable waits the first back-off"),
         pytest.param(Unavailable("x"), 3, 10, 0.4, id="and doubles it"),

@@ -7,6 +7,8 @@ from headrace_client.errors import InvalidArgument
 from headrace_client.rows import cast_to_contract, inputs_from_rows, to_json_value
 from headrace_client.tensors import BFloat16
 
+from tests.kit.rows import each
+
 Spec = tensor_pb2.TensorSpec
 
 IMAGE = tensor_pb2.ServingContract(inputs=[Spec(name="image", datatype="FP32", shape=[2])])
@@ -41,8 +43,8 @@ def test_one_value_per_row_needs_no_inner_list() -> None:
         assert np.asarray(inputs_from_rows(rows, column)["age"]).tolist() == [[1], [255]]
 
 
-@pytest.mark.parametrize(
-    ("rows", "contract", "field", "words"),
+@each(
+    "rows,contract,field,words",
     [
         pytest.param([], IMAGE, "rows", "at least one row", id="no rows"),
         pytest.param({"image": [0, 1]}, IMAGE, "rows", "must be a list", id="an object"),

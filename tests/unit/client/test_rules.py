@@ -8,6 +8,8 @@ from headrace_client.rules import Condition, Operator, Rule, named
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 attribute_names = st.from_regex(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,8}", fullmatch=True)
 values = st.text(max_size=8)
 several = st.lists(values, min_size=2, max_size=3).map(tuple)
@@ -75,8 +77,8 @@ def test_what_is_typed_means(text, rule):
     assert Rule.parse(text) == rule
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
+@each(
+    "text,why",
     [
         ("country=DE", "an arrow and a variant are missing"),
         ("country=DE ->", "an arrow and a variant are missing"),

@@ -5,9 +5,10 @@ import shlex
 from pathlib import Path
 
 import click
-import pytest
 from headrace_client.cli import main
 from headrace_console.pages import rendering
+
+from tests.kit.rows import each
 
 HERE = Path(rendering.__file__).parents[1]
 SHOWN = re.compile(r"headrace (?!is\b)[a-z][^<`\"\n]*")
@@ -32,7 +33,7 @@ def words_of(command: str) -> list[str]:
     return shlex.split(text.partition("{")[0])[1:] if "'" not in text else text.split("'")[0].split()[1:]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@each("command", COMMANDS)
 def test_a_command_on_a_page_exists(command: str):
     at: click.Command = main
     options: list[str] = []
@@ -54,12 +55,12 @@ def test_a_command_on_a_page_exists(command: str):
         assert not too_many, f"{command}: it takes no {too_many}"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@each("command", COMMANDS)
 def test_no_word_of_a_command_is_left_to_whoever_reads_it(command: str):
     assert not re.search(r"\b[A-Z][A-Z_]{2,}\b", plain(command).replace("NAME", "")), command
 
 
-@pytest.mark.parametrize("template", sorted((HERE / "templates").glob("*.html")), ids=lambda path: path.name)
+@each("template", sorted((HERE / "templates").glob("*.html")))
 def test_a_name_stands_in_a_command_as_a_shell_reads_it(template: Path):
     for command in re.findall(r"<code>headrace [^<]*</code>", template.read_text(encoding="utf-8")):
         for value in re.findall(r"\{\{(.*?)\}\}", command):

@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 
-import pytest
 from headrace.autoscaler.v1 import autoscaler_pb2
 from headrace.router.v1 import route_pb2
 from headrace_console.busyness import Busy
 from headrace_console.pages.pools import COLUMNS, by_pool, lines_of, longest_wait_s
 from headrace_console.pages.tables import listed
+
+from tests.kit.rows import each
 
 
 def batcher(process: str, wait: timedelta, pool: str = "default") -> route_pb2.Batcher:
@@ -35,8 +36,8 @@ def test_a_pool_is_a_line_by_its_batchers_or_its_policy():
     assert (lines["gpu"].wait_s, lines["cold"].wait_s) == (2.0, None)
 
 
-@pytest.mark.parametrize(
-    ("sort", "first"),
+@each(
+    "sort,first",
     [
         ("pool", "calm"),
         ("-pool", "unseen"),

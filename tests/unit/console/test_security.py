@@ -1,10 +1,11 @@
 """Where a sign-in may lead, and how many may be begun."""
 
-import pytest
 from headrace_console.security import CONTENT_POLICY, local_path
 from headrace_console.signing_in.limits import SignInLimit
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.kit.rows import each
 
 ELSEWHERE = [
     "https://evil.example/console/",
@@ -22,7 +23,7 @@ ELSEWHERE = [
 ]
 
 
-@pytest.mark.parametrize("path", ELSEWHERE)
+@each("path", ELSEWHERE)
 def test_nobody_is_sent_somewhere_else(path: str):
     assert local_path(path, "/console/") == "/console/"
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.kit.deployment import compose_file, topology
 from tests.kit.deployment.topology import CHECKOUT
+from tests.kit.rows import each
 
 PATH = CHECKOUT / "docker-compose.yml"
 COMPOSE = compose_file.read(PATH)
@@ -33,19 +34,19 @@ def test_it_runs_the_topology_and_what_is_named_here():
     assert set(SERVICES) == set(LISTED) | BESIDE
 
 
-@pytest.mark.parametrize("name", [name for name, service in LISTED.items() if not service.store])
+@each("name", [name for name, service in LISTED.items() if not service.store])
 def test_a_service_is_told_only_what_it_can_be_told(name: str):
     assert settings(name)
     assert set(settings(name)) <= topology.variables_of(LISTED[name])
 
 
-@pytest.mark.parametrize("name", [name for name, service in LISTED.items() if not service.store])
+@each("name", [name for name, service in LISTED.items() if not service.store])
 def test_a_service_listens_on_the_ports_of_the_list(name: str):
     told = {int(value) for setting, value in settings(name).items() if setting.endswith("PORT")}
     assert told == set(LISTED[name].ports.values())
 
 
-@pytest.mark.parametrize("call", sorted(topology.calls()), ids=str)
+@each("call", sorted(topology.calls()))
 def test_who_calls_shares_a_network_with_whom_it_calls_and_names_its_port(call: topology.Call):
     assert networks(call.caller) & networks(call.callee)
     port = LISTED[call.callee].ports[call.port]
@@ -84,7 +85,7 @@ def test_only_the_front_door_is_reachable_from_outside_and_by_default_from_this_
     }
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"triton-gpu"}))
+@each("name", sorted(set(SERVICES) - {"triton-gpu"}))
 def test_a_container_may_do_nothing_but_its_work(name: str):
     service = SERVICES[name]
     if name == "docker-filter":  # Docker's socket is root's, and this is all that has it
@@ -107,7 +108,7 @@ def test_what_queries_of_the_log_read_is_on_disk_and_not_in_the_memory_of_the_mo
     assert all(service["tmpfs"] for name, service in SERVICES.items() if name not in on_disk)
 
 
-@pytest.mark.parametrize("name", sorted(LISTED))
+@each("name", sorted(LISTED))
 def test_what_runs_on_is_bounded_restarted_and_stopped_in_its_time(name: str):
     service = SERVICES[name]
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
@@ -115,7 +116,7 @@ def test_what_runs_on_is_bounded_restarted_and_stopped_in_its_time(name: str):
     assert service["logging"]["options"]["max-size"]
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
+@each("name", sorted(SERVICES))
 def test_images_are_pinned(name: str):
     tag = SERVICES[name]["image"].rpartition(":")[2]
     assert re.match(r"v?\d+\.\d+", tag)
@@ -129,7 +130,7 @@ def test_images_of_ours_are_built_here_and_each_in_one_way():
     assert {SERVICES[name]["image"] for name in set(SERVICES) - FOREIGN} == set(built)
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
+@each("name", sorted(SERVICES))
 def test_a_service_starts_after_what_it_waits_for_is_well(name: str):
     for needed, told in SERVICES[name].get("depends_on", {}).items():
         once = needed.startswith("init")
@@ -138,7 +139,7 @@ def test_a_service_starts_after_what_it_waits_for_is_well(name: str):
         assert told["condition"] == ("service_started" if name == "grafana" else wanted)
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
+@each("name", sorted(SERVICES))
 def test_a_secret_is_a_file_that_is_mounted_and_only_where_it_is_used(name: str):
     environment = settings(name)
     mounted = {volume.split(":")[1] for volume in SERVICES[name].get("volumes", ())}

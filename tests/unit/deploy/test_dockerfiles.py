@@ -11,6 +11,7 @@ from front_door import offered
 
 from tests.kit.deployment import compose_file
 from tests.kit.deployment.topology import CHECKOUT
+from tests.kit.rows import each
 
 DOCKERFILES = sorted(path for path in (CHECKOUT / "deploy").rglob("*Dockerfile"))
 BASE = "python:3.11-slim-bookworm"
@@ -64,7 +65,7 @@ def test_the_one_foreign_image_is_pinned_and_nothing_else_is_fetched_by_docker(p
     assert "ADD" not in {keyword for keyword, _ in instructions(path)}
 
 
-@pytest.mark.parametrize(("path", "target"), IMAGES, ids=lambda value: getattr(value, "name", value))
+@each("path,target", IMAGES)
 def test_an_image_runs_as_nobody_in_particular_and_starts_its_process_itself(path: Path, target: str):
     told = stages(path)[target]
     last = dict(told)
@@ -74,7 +75,7 @@ def test_an_image_runs_as_nobody_in_particular_and_starts_its_process_itself(pat
     assert not any(keyword == "RUN" and re.search(r"\b(uv|pip|apt-get|apt)\b", rest) for keyword, rest in told)
 
 
-@pytest.mark.parametrize(("path", "target"), IMAGES, ids=lambda value: getattr(value, "name", value))
+@each("path,target", IMAGES)
 def test_an_image_carries_the_licence_and_the_notice(path: Path, target: str):
     assert ("COPY", "LICENSE NOTICE /opt/headrace/") in stages(path)[target]
 

@@ -2,60 +2,72 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from functools import cache
 from pathlib import Path, PurePosixPath
 
+import jsonschema
 import pytest
 from front_door.settings import FrontDoorSettings
 from headrace_router.data.settings import DataSettings
 from headrace_servicekit.settings import ServiceSettings, StrictSettings, variable
+from referencing import Registry, Resource
 
 from tests.kit.deployment import kubernetes, topology
 from tests.kit.deployment.kubernetes import workloads
 from tests.kit.deployment.kustomize import Resources
+from tests.kit.rows import each
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its own imports are deprecated ones
-    import kubernetes_validate
+    from kubernetes_validate.utils import schema_contents
 
 SERVICES = topology.services()
 OWN = [name for name, service in SERVICES.items() if not service.store]
 # The oldest with all that is used here (a sleep before the end, containers beside the service), and the newest known.
-API_VERSIONS = ("1.30", "1.37")
+API_VERSIONS = ("1.30.0", "1.37.0")
+SCHEMAS = "kubernetes-json-schema/v{}-local-strict"
 MIB = 1024**2
 
 
 @cache
-def valid(resource: str, version: str) -> None:
-    """Validate a resource once, as most are alike in all overlays. Raises ValidationError."""
-    kubernetes_validate.validate(json.loads(resource), version, strict=True)
+def definitions(version: str) -> Registry:
+    """Return what the schemas of a version refer to, read once: that takes longer than to validate by it."""
+    contents = schema_contents(f"{SCHEMAS.format(version)}/_definitions.json", version)
+    return (Resource.from_contents(contents) @ Registry()).crawl()
+
+
+@cache
+def validator(kind: str, api_version: str, version: str) -> jsonschema.Draft202012Validator:
+    group, _, of_group = api_version.rpartition("/")
+    name = "-".join(filter(None, (kind.lower(), group.partition(".")[0], of_group)))
+    schema = schema_contents(f"{SCHEMAS.format(version)}/{name}.json", version)
+    return jsonschema.Draft202012Validator(schema, registry=Resource.from_contents(schema) @ definitions(version))
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
 def test_every_resource_is_one_of_the_api(rendered: Resources, version: str):
     for resource in rendered.values():
-        valid(json.dumps(resource, sort_keys=True), version)
+        validator(resource["kind"], resource["apiVersion"], version).validate(resource)
 
 
 def test_every_service_has_one_workload_and_no_other_runs(base: Resources):
     assert sorted(workloads(base)) == sorted(OWN)
 
 
-@pytest.mark.parametrize("name", OWN)
+@each("name", OWN)
 def test_what_a_service_is_told_is_what_it_can_be_told(rendered: Resources, name: str, monkeypatch: pytest.MonkeyPatch):
     workload = workloads(rendered)[name]
     _only(monkeypatch, workload.environment)
-    for each in topology.settings_of(SERVICES[name]):
-        each.load()  # refuses names that there are not, and values that cannot be
-    prefixes = tuple(str(each.model_config.get("env_prefix")) for each in topology.settings_of(SERVICES[name]))
+    for of in topology.settings_of(SERVICES[name]):
+        of.load()  # refuses names that there are not, and values that cannot be
+    prefixes = tuple(str(of.model_config.get("env_prefix")) for of in topology.settings_of(SERVICES[name]))
     strange = [told for told in workload.environment if not told.startswith(prefixes)]
     assert strange in ([], ["POD_IP"])
 
 
-@pytest.mark.parametrize("name", OWN)
+@each("name", OWN)
 def test_a_service_listens_where_its_settings_probes_and_services_say(rendered: Resources, name: str):
     workload = workloads(rendered)[name]
     listed = SERVICES[name].ports
@@ -89,7 +101,7 @@ def test_targets_name_services_and_their_ports(rendered: Resources):
             assert any(address in value for value in workload.environment.values() for address in own), call
 
 
-@pytest.mark.parametrize("name", OWN)
+@each("name", OWN)
 def test_all_of_a_service_can_be_chosen_by_its_name(base: Resources, name: str):
     """So that one service at a time is applied: `kubectl apply -k … -l app.kubernetes.io/name=registry`."""
     chosen = [id_.kind for id_, one in base.items() if one["metadata"]["labels"].get(kubernetes.NAME) == name]
@@ -106,7 +118,7 @@ def test_replicas_that_are_chosen_among_are_all_seen(base: Resources):
     assert headless == {*OWN, "front-door-data"} - {"front-door"}
 
 
-@pytest.mark.parametrize("name", OWN)
+@each("name", OWN)
 def test_files_and_folders_of_the_settings_are_mounted(rendered: Resources, name: str):
     workload = workloads(rendered)[name]
     volumes = {volume["name"]: volume for volume in workload.pod.get("volumes", [])}
@@ -229,7 +241,7 @@ def test_one_replica_may_always_be_taken_away_and_a_rollout_takes_no_more(render
             assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] in (0, 1)
 
 
-@pytest.mark.parametrize("name", OWN)
+@each("name", OWN)
 def test_of_every_service_there_are_as_many_as_the_description_says_and_two_at_least(base: Resources, name: str):
     assert workloads(base)[name].resource["spec"]["replicas"] == SERVICES[name].replicas >= 2
 

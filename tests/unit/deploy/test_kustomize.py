@@ -24,7 +24,7 @@ def test_it_is_what_kustomize_builds(variant_folder: Path, rendered: Resources):
     built = subprocess.run([KUSTOMIZE, "build", str(variant_folder)], capture_output=True, text=True, check=True)
     generated = {id_.name for id_ in rendered if id_.kind in ("ConfigMap", "Secret")}
     theirs = {}
-    for resource in yaml.safe_load_all(built.stdout):
+    for resource in yaml.load_all(built.stdout, yaml.CSafeLoader):
         without = _without_hashes(resource, generated)
         theirs[Id(without["kind"], without["metadata"]["name"])] = without
     assert set(theirs) == set(rendered)

@@ -5,9 +5,8 @@ import re
 from functools import cache
 from types import ModuleType
 
-import pytest
-
 from tests.kit.deployment.topology import CHECKOUT
+from tests.kit.rows import each
 
 
 def load() -> ModuleType:
@@ -52,7 +51,7 @@ def test_what_is_shipped_is_what_the_lock_files_say():
     assert not [name for name in SHIPPED if name.startswith("headrace")]
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@each("name", SHIPPED)
 def test_every_package_that_is_shipped_is_named_with_its_licence(name: str):
     assert name in NAMED, "run `python deploy/notice.py generate`"
     assert re.fullmatch(rf"\(?{SPDX}\)?( (AND|OR) \(?{SPDX}\)?)*", NAMED[name]), NAMED[name]

@@ -16,6 +16,7 @@ from headrace_stack.scaler import Change
 
 from tests.kit.deployment import observability, topology
 from tests.kit.deployment.topology import CHECKOUT
+from tests.kit.rows import each
 
 PAGE = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
@@ -39,7 +40,7 @@ def test_a_test_that_is_named_exists(path: str, name: str):
     assert name in functions_of(path)
 
 
-@pytest.mark.parametrize("row", OUTAGES, ids=lambda row: row.split("|")[1].strip())
+@each("row", OUTAGES)
 def test_every_outage_names_the_test_that_shows_it(row: str):
     assert _TEST.search(row.split("|")[-2])
 

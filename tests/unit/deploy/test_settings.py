@@ -2,16 +2,16 @@
 
 import json
 
-import pytest
 from headrace_servicekit.described import Described, described
 
 from tests.kit.deployment import topology
+from tests.kit.rows import each
 
 CLASSES = sorted({each for service in topology.services().values() for each in topology.settings_of(service)}, key=str)
 EVERY = [one for settings in CLASSES for one in described(settings)]
 
 
-@pytest.mark.parametrize("setting", EVERY, ids=lambda one: one.variable)
+@each("setting", EVERY)
 def test_it_has_a_meaning_and_a_number_has_a_unit(setting: Described):
     assert setting.meaning.endswith(".")
     assert bool(setting.unit) == (setting.kind == "number")

@@ -14,6 +14,7 @@ from deploy.topology.__main__ import FILES, REGIONS, ROOT, made
 from deploy.topology.regions import RegionMissing, by_hand, replaced
 from tests.kit.deployment import compose_file, topology
 from tests.kit.deployment.missing_entries import lacking
+from tests.kit.rows import each
 
 # As a newcomer would write it, with the settings of the registry for want of its own.
 EXAMPLE = """
@@ -41,13 +42,13 @@ def test_what_is_committed_is_what_the_description_says():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("path", sorted({*FILES, *REGIONS}))
+@each("path", sorted({*FILES, *REGIONS}))
 def test_every_file_that_is_written_changes_with_the_services(path: str):
     was = set((ROOT / path).read_text(encoding="utf-8").splitlines())
     assert "example" in "\n".join(line for line in WITH_EXAMPLE[path].splitlines() if line not in was)
 
 
-@pytest.mark.parametrize("path", sorted(REGIONS))
+@each("path", sorted(REGIONS))
 def test_of_a_file_with_written_parts_everything_else_stays(path: str):
     was = (ROOT / path).read_text(encoding="utf-8")
     assert by_hand(WITH_EXAMPLE[path]) == by_hand(was) != was

@@ -6,13 +6,14 @@ import subprocess
 import pytest
 
 from tests.kit.deployment.topology import CHECKOUT
+from tests.kit.rows import each
 
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 CALLING = [CHECKOUT / "README.md", CHECKOUT / "docs" / "calling-models.md"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@each("page", PAGES)
 def test_no_block_to_paste_has_the_default_port_written_out(page):
     blocks = FENCED.findall(page.read_text(encoding="utf-8"))
     assert [block for block in blocks if re.search(r"(127\.0\.0\.1|localhost):8080", block)] == []

@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.kit.deployment.topology import CHECKOUT
+from tests.kit.rows import each
 
 FOLDERS = ("benchmarks", "deploy", "docs", "examples", "libs", "protos", "services", "tests")
 PAGES = sorted(
@@ -22,7 +21,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=str)
+@each("page", PAGES)
 def test_links_within_the_checkout_lead_somewhere(page: Path):
     broken = []
     for path, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", (CHECKOUT / page).read_text(encoding="utf-8")):
@@ -34,7 +33,7 @@ def test_links_within_the_checkout_lead_somewhere(page: Path):
     assert broken == []
 
 
-@pytest.mark.parametrize("readme", SERVICES, ids=lambda path: path.parent.name)
+@each("readme", SERVICES)
 def test_the_readme_of_a_service_begins_with_what_it_owns_who_calls_it_and_what_breaks_without_it(readme: Path):
     begin = readme.read_text(encoding="utf-8").partition("\n## ")[0]
     assert re.search(r"^\*\*Owns\*\* .*\*\*Called by\*\* .*\*\*Without ", begin, flags=re.MULTILINE | re.DOTALL)

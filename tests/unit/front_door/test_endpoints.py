@@ -18,6 +18,7 @@ from front_door.publish import publish
 from headrace_servicekit.testing import eventually
 
 from tests.kit.front_door.edge import settings_with
+from tests.kit.rows import each
 
 KEYS = Identities('{"keys": []}')
 REGISTRY = "endpoints-registry.json"
@@ -45,7 +46,7 @@ def test_a_file_says_where_services_are(text: str, expected: dict[str, tuple[str
     assert endpoints.parse(text) == expected
 
 
-@pytest.mark.parametrize("text", ["registry", "registry=x", "registry=localhost:1", "registry=127.0.0.1:0",
+@each("text", ["registry", "registry=x", "registry=localhost:1", "registry=127.0.0.1:0",
     "registry=127.0.0.1:70000", "postgres=127.0.0.1:1", "=127.0.0.1:1", "\x00"])  # fmt: skip
 def test_what_it_cannot_say_is_refused(text: str):
     with pytest.raises(EndpointsError):

@@ -5,11 +5,13 @@ import pytest
 from front_door import identities
 from front_door.identities import IdentitiesError, parse_denied, parse_jwks
 
+from tests.kit.rows import each
+
 KEY = {"kty": "EC", "crv": "P-256", "kid": "a", "x": "AA", "y": "BB"}
 
 
-@pytest.mark.parametrize(
-    ("document", "named"),
+@each(
+    "document,named",
     [
         ("", "not JSON"),
         pytest.param("[" * 100_000, "not JSON", id="too deep"),

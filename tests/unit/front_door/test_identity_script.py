@@ -19,6 +19,7 @@ from tests.kit.identity.issuer import Issuer
 from tests.kit.identity.token_claims import JSON, claimed
 from tests.kit.identity.token_rows import ROWS, Row
 from tests.kit.identity.token_variants import claims, signed
+from tests.kit.rows import each
 
 ISSUED_BY = Issuer()
 KEYS = keys_of(json.dumps({"keys": [ISSUED_BY.jwk]}))
@@ -46,7 +47,7 @@ def forwarded_to_somebody(outcome: Outcome) -> bool:
     return not outcome.answer
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(claimed())
 def test_whatever_a_token_claims_the_script_says_what_the_verifier_says(script: LuaFilter, payload: str):
     authorization = f"Bearer {signed(ISSUED_BY, payload)}"
@@ -60,7 +61,7 @@ def test_whatever_a_token_claims_the_script_says_what_the_verifier_says(script: 
         assert parse_identity(*outcome.identity) == verified.identity
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(JSON, st.text(max_size=40) | st.none())
 def test_nothing_goes_on_without_an_identity_whatever_the_token_check_lets_through(
     script: LuaFilter, told: Any, authorization: str | None
@@ -88,7 +89,7 @@ def test_health_goes_on_without_a_token_and_without_an_identity(script: LuaFilte
     assert ask(script, None, None).answer == "407"
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.refused is None], ids=str)
+@each("row", [row for row in ROWS if row.refused is None])
 def test_what_the_table_believes_the_script_believes_again_and_again(script: LuaFilter, row: Row):
     authorization = row.authorization(ISSUED_BY)
     verified = verify(bearer(authorization.encode()), KEYS, RULES, time.time())

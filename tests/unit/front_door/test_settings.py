@@ -7,10 +7,11 @@ from headrace_registry.settings import RegistrySettings
 from headrace_servicekit.settings import SettingsError, StrictSettings, settings_table
 
 from tests.kit.front_door.edge import CHECKOUT, settings_with, targets
+from tests.kit.rows import each
 
 
-@pytest.mark.parametrize(
-    ("told", "named"),
+@each(
+    "told,named",
     [
         ({"targets": targets({"registry": "nowhere"})}, "host:port"),
         ({"targets": "registry"}, "service=host:port"),

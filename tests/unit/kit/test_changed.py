@@ -3,17 +3,16 @@
 import subprocess
 from pathlib import Path, PurePosixPath
 
-import pytest
-
 from tests.changed import CHECKOUT, changed_files, selection, unit_tests_of
+from tests.kit.rows import each
 
 
 def chosen(*changed: str) -> list[str]:
     return selection(changed, lambda path: True)
 
 
-@pytest.mark.parametrize(
-    ("changed", "tests"),
+@each(
+    "changed,tests",
     [
         ("services/batcher/headrace_batcher/batching/queue.py", ["tests/unit/batcher"]),
         ("services/monitor/headrace_monitor/alerts/sql/rules.sql", ["tests/unit/monitor"]),

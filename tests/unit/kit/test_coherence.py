@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.kit.rows import each
 from tests.kit.stack.coherence import (
     PRODUCTION,
     Change,
@@ -41,8 +42,8 @@ def kept(sent: float, received: float, age_s: float, source: str = "cache") -> E
     return replace(online(sent, received), served_from=source, age_s=age_s)
 
 
-@pytest.mark.parametrize(
-    ("changes", "seen", "expected"),
+@each(
+    "changes,seen,expected",
     [
         pytest.param([FIRST, SECOND], online(5, 6), None, id="before the change"),
         pytest.param([FIRST, SECOND], online(10.2, 10.4), None, id="the old one meanwhile"),

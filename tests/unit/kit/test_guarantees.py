@@ -5,6 +5,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
+from tests.kit.rows import each
 from tests.kit.stack.guarantees import EARLY, FOREIGN, MOVED, REMOVED, UNANSWERED, WRONG, Operation, broken
 from tests.kit.stack.load import Exchange
 
@@ -20,8 +21,8 @@ def answer(sent: float, received: float, version: str, generation: int, user: st
     return Exchange(user, sent, received, version=version, generation=generation)
 
 
-@pytest.mark.parametrize(
-    ("operations", "exchange", "promise"),
+@each(
+    "operations,exchange,promise",
     [
         pytest.param([FIRST, SECOND], answer(5, 6, "v1", 1), None, id="before the change"),
         pytest.param([FIRST, SECOND], answer(12, 13, "v2", 2), None, id="after it"),

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 
 from tests.kit.models import onnx_models
+from tests.kit.rows import each
 
 RNG = np.random.default_rng(7)
 EVERY = {
@@ -19,8 +20,8 @@ EVERY = {
 } | {"x-bytes": np.array([["a", ""]], object)}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("model", "given"),
+@each(
+    "model,given",
     [
         pytest.param(onnx_models.linear(4, 3), {"features": RNG.normal(size=(5, 4)).astype(np.float32)}, id="linear"),
         pytest.param(

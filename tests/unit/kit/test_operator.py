@@ -2,14 +2,13 @@
 
 from random import Random
 
-import pytest
-
+from tests.kit.rows import each
 from tests.kit.stack.operator import plan
 
 VERSIONS = ["v1", "v2", "v3"]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@each("seed", range(20))
 def test_a_plan_goes_back_only_to_where_it_was_and_never_promotes_what_serves(seed: int):
     history = ["v1"]
     for planned in plan(50, VERSIONS, Random(seed)):

@@ -10,6 +10,8 @@ from headrace_monitor.alerts.decisions.values import Rule
 from headrace_monitor.alerts.observations import Observation
 from headrace_statistics.severity import Severity
 
+from tests.kit.rows import each
+
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 ERRORS = Rule("errors", "*", "error_rate", above=0.05)
@@ -30,8 +32,8 @@ def value_of(rule: Rule, observations: list[Observation]) -> float | None:
     return None if found is None else found.value
 
 
-@pytest.mark.parametrize(
-    ("signal", "values", "rows", "expected"),
+@each(
+    "signal,values,rows,expected",
     [
         pytest.param("lost_batches", (2.0, 3.0), (0, 0), 5.0, id="losses add up, also where nothing is answered"),
         pytest.param("latency_p99_us", (9.0, 4.0), (1, 1000), 9.0, id="a quantile is no less than the highest"),

@@ -20,6 +20,8 @@ from headrace_servicekit.outbox.formats import SIGNATURE_HEADER, message
 from headrace_servicekit.outbox.retrying import asked_pause, pause
 from headrace_statistics.severity import Severity
 
+from tests.kit.rows import each
+
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 SECRET = "a key of sixteen or more"
 HOOK = Webhook("hook", "https://example.org/hook", SECRET)
@@ -118,8 +120,8 @@ def test_who_is_told_what():
     assert told(low, [], [replace(silence, expire_time=NOON)]) != []
 
 
-@pytest.mark.parametrize(
-    ("rule", "field"),
+@each(
+    "rule,field",
     [
         pytest.param(RULE, None, id="good"),
         pytest.param(Rule("r", "fraud", "drift", at_least=Severity.LOW), None, id="good by severity"),
@@ -162,8 +164,8 @@ def test_an_unknown_signal_is_answered_with_those_that_there_are():
 SILENCE = Silence(1, "fraud", "r", NOON + timedelta(days=366), "ann", "x" * 1000)
 
 
-@pytest.mark.parametrize(
-    ("silence", "fields"),
+@each(
+    "silence,fields",
     [
         pytest.param(SILENCE, [], id="good, as long as may be"),
         pytest.param(replace(SILENCE, model="*", rule=""), [], id="of everything"),
@@ -181,8 +183,8 @@ def test_a_silence_that_makes_no_sense_is_refused_by_its_field(silence, fields):
     assert [one.field for one in silence_violations(silence, NOON)] == fields
 
 
-@pytest.mark.parametrize(
-    ("webhook", "fields"),
+@each(
+    "webhook,fields",
     [
         pytest.param(HOOK, [], id="good"),
         pytest.param(replace(HOOK, secret="x" * 16), [], id="as short a secret as may be"),

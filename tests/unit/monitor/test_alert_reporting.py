@@ -20,6 +20,8 @@ from headrace_statistics.severity import Severity
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 REFUSED = Reported("actuator", "pools/gpu", Severity.HIGH, "Pool gpu: no quota.")
 BLIND = Reported("signals", "pools/gpu", Severity.MEDIUM, "Pool gpu: requests_per_s is stale.")
@@ -96,8 +98,8 @@ def test_what_is_open_is_what_was_reported_last(reports: list[list[Reported]]):
         assert kinds(service.open.values()) == {(one.kind, one.subject) for one in alerts}
 
 
-@pytest.mark.parametrize(
-    ("bad", "field"),
+@each(
+    "bad,field",
     [
         (replace(report(), reporter="Auto Scaler"), "reporter"),
         (replace(report(), valid_for=timedelta()), "valid_for"),

@@ -17,6 +17,8 @@ from headrace_monitor.usage.decisions.budgets import (
 from headrace_monitor.usage.decisions.idle import Presence, idle_pool
 from headrace_monitor.usage.store import MAX_SPENT, UsageStore
 
+from tests.kit.rows import each
+
 NOW = datetime(2031, 2, 5, 13, 30, tzinfo=UTC)  # a Wednesday
 MIDNIGHT = datetime(2031, 2, 6, tzinfo=UTC)
 
@@ -138,8 +140,8 @@ class Hours:
         return [{"client": "ada", "model": "a", "compute_us": seconds * 1e6}] if seconds else []
 
 
-@pytest.mark.parametrize(
-    ("wrong", "field"),
+@each(
+    "wrong,field",
     [
         ({"client": ""}, "budget.client"),
         ({"client": "a\n"}, "budget.client"),

@@ -24,6 +24,7 @@ from headrace_statistics.references import Source
 from headrace_statistics.severity import Severity
 
 from tests.kit.monitor.drift import HOUR, START
+from tests.kit.rows import each
 
 SETTLE = timedelta(minutes=5)
 SCHEDULE = Schedule(3600, SETTLE, 0.05)
@@ -88,7 +89,7 @@ def test_a_look_that_could_say_nothing_does_not_tell_rules_that_all_is_well():
     assert [told.signal for told in observations(evaluated(unsaid, counted))] == ["quality"]
 
 
-@pytest.mark.parametrize("test", Test)
+@each("test", Test)
 def test_an_alarm_of_every_test_is_a_sentence_that_names_the_column(test: Test):
     found = report("hour", Kind.QUALITY, test, -0.25, Severity.HIGH, statistic=0.5, examples=("0", "1"))
     (told,) = observations(evaluated(found))

@@ -11,6 +11,7 @@ from headrace_monitor.performance.decisions.error_rate import BASE_LABELS, CALM_
 from headrace_statistics.proportions import Proportion
 from headrace_statistics.severity import Severity
 
+from tests.kit.rows import each
 from tests.statistics import error_watch
 
 
@@ -102,7 +103,7 @@ def sizes_taken(stream, *, sizes=1000):
 
 @pytest.mark.parametrize("law", ["normal", "heavy tails", "whole numbers", "a ten thousandth"])
 def test_errors_of_quantities_alarm_when_they_grow_and_not_before_whatever_their_law(law):
-    for seed in range(4, 8):
+    for seed in (4, 5):
         rng = np.random.default_rng(seed)
         off = np.abs(rng.standard_t(2, 10_000) if law == "heavy tails" else rng.normal(0, 3, 10_000))
         off = {"whole numbers": np.round(off), "a ten thousandth": off / 10_000}.get(law, off)
@@ -131,8 +132,8 @@ def test_quantities_that_are_always_right_at_first_alarm_when_they_are_not():
     assert sizes_taken(np.concatenate([np.zeros(1000), np.ones(100)])).alarms >= 1
 
 
-@pytest.mark.parametrize(
-    ("predicted", "told", "size"),
+@each(
+    "predicted,told,size",
     [
         (3.0, 5.5, 2.5),
         (3.0, "5.5", 2.5),

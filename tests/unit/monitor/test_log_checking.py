@@ -11,6 +11,7 @@ from headrace_monitor.log import checking, envelopes
 from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.monitor.predictions import batch, joined, report
+from tests.kit.rows import each
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)
@@ -36,8 +37,8 @@ def test_a_good_batch_is_taken():
     assert checking.check(good(), NOW, MONTH) == PROCESS
 
 
-@pytest.mark.parametrize(
-    ("statement", "field"),
+@each(
+    "statement,field",
     [
         ("r.process = 'me'", "process"),
         ("r.process = '00000000-0000-0000-0000-00000000000A'", "process"),

@@ -101,12 +101,15 @@ def test_odd_references_are_frozen_or_refused_by_a_name(path, odd, seed):
 LOG_NAMES = ("feature.age", "feature.pair.0", "feature.count", "feature.land", "unit")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.fixture(scope="module")
+def said(path):
+    return frozen(path, usual(np.random.default_rng(1)))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(odd=columns(LOG_NAMES), missing=st.sets(st.sampled_from(LOG_NAMES)))
-def test_odd_values_of_the_log_are_judged_and_estimated(path, odd, missing):
-    rng = np.random.default_rng(1)
-    said = frozen(path, usual(rng))
-    assert said is not None
+def test_odd_values_of_the_log_are_judged_and_estimated(said, odd, missing):
+    rng = np.random.default_rng(2)
     calibration = said["calibration"]
     assert isinstance(calibration, Calibration)
     score = rng.random(ROWS)

@@ -13,6 +13,8 @@ from headrace_servicekit.errors import FieldViolation, InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 LIMITS = convert.Limits(NOW, memory=timedelta(days=30))
 HOUR = timedelta(hours=1)
@@ -31,8 +33,8 @@ def read(message: outcome_pb2.Outcome) -> ReportedOutcome | FieldViolation:
     return one
 
 
-@pytest.mark.parametrize(
-    ("message", "field"),
+@each(
+    "message,field",
     [
         (outcome(prediction_id=""), "prediction_id"),
         (outcome(prediction_id="the first one"), "prediction_id"),

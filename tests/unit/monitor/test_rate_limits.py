@@ -5,6 +5,8 @@ import math
 import pytest
 from headrace_monitor.usage.decisions.rate_limits import Outage, RateLimit, rate_limit_violations, revision
 
+from tests.kit.rows import each
+
 
 def limit(
     name="l", client="ada", model="fraud", requests_per_second=10.0, burst=0, shadow_mode=False, outage=Outage.LOCAL
@@ -19,8 +21,8 @@ def test_what_a_rate_limit_can_be(right):
     assert list(rate_limit_violations(limit(**right))) == []
 
 
-@pytest.mark.parametrize(
-    ("wrong", "field"),
+@each(
+    "wrong,field",
     [
         ({"client": ""}, "client"),
         ({"client": "a\n"}, "client"),
@@ -31,7 +33,6 @@ def test_what_a_rate_limit_can_be(right):
         ({"burst": -1}, "burst"),
         ({"burst": 1_000_001}, "burst"),
     ],
-    ids=str,
 )
 def test_what_is_wrong_with_one_is_told_by_its_field(wrong, field):
     assert [one.field for one in rate_limit_violations(limit(**wrong))] == [f"rate_limit.{field}"]

@@ -6,6 +6,8 @@ from headrace_monitor.usage.decisions.idle import IdlePool
 from headrace_monitor.usage.decisions.smaller_forms import Form, SmallerForm, UsedVersion, share_left, smaller_forms
 from headrace_monitor.usage.registered_forms import forms_of
 
+from tests.kit.rows import each
+
 INT8, FP16 = "int8-dynamic", "fp16"
 V1 = UsedVersion("gpu", "fraud", "v1", 600.0)
 CPU = registry_pb2.ServingSettings.DEVICE_CPU
@@ -43,7 +45,7 @@ def test_what_the_optimiser_made_of_a_version_is_a_form_of_it():
     assert list(forms_of("fraud", [on_cpu])) == [form(on_cpu=True)]
 
 
-@pytest.mark.parametrize(
+@each(
     "other",
     [
         {"optimised_from": ""},  # trained anew from it
@@ -56,7 +58,6 @@ def test_what_the_optimiser_made_of_a_version_is_a_form_of_it():
         {"stage": Stage.STAGE_ARCHIVED},
         {"collect_time": {"seconds": 1}},
     ],
-    ids=str,
 )
 def test_what_nobody_measured_or_cannot_be_promoted_is_none(other):
     assert list(forms_of("fraud", [registered(**other)])) == []

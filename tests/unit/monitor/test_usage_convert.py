@@ -5,6 +5,8 @@ from headrace.monitor.v1 import ingest_pb2, usage_pb2
 from headrace_monitor.usage import convert, idle_messages
 from headrace_servicekit.errors import InvalidArgument
 
+from tests.kit.rows import each
+
 USE = {"model": "m", "version": "v1", "client": "ada", "priority": 1, "requests": 1, "rows": 1, "compute_us": 5}
 
 
@@ -18,8 +20,8 @@ def test_uses_of_one_key_are_added_up():
     assert [tuple(one) for one in found.uses] == [("m", "v1", "ada", 1, 2, 2, 10)]
 
 
-@pytest.mark.parametrize(
-    ("fields", "field"),
+@each(
+    "fields,field",
     [
         ({"process": ""}, "process"),
         ({"pool": "a\n"}, "pool"),

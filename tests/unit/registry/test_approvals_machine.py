@@ -268,5 +268,5 @@ class TwoPeople(RuleBasedStateMachine):
                 assert bool(review.obstacles) == bool(gate.problem)
 
 
-TwoPeople.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TwoPeople.TestCase.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
 TestTwoPeople = TwoPeople.TestCase

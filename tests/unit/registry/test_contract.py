@@ -7,6 +7,8 @@ from headrace_registry.decisions import contract
 from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile, ModelPort, Trial
 from headrace_registry.decisions.models import BatchDimension, Contract, Task, TensorSpec, VersionRef
 
+from tests.kit.rows import each
+
 FEATURES = TensorSpec("features", "FP32", (4,))
 SCORES = TensorSpec("scores", "FP32", (3,))
 CONTRACT = Contract((FEATURES,), (SCORES,))
@@ -48,8 +50,8 @@ def test_a_contract_that_is_in_order_is_valid(told):
     assert contract.violations(told, "contract") == []
 
 
-@pytest.mark.parametrize(
-    ("told", "field"),
+@each(
+    "told,field",
     [
         pytest.param(Contract((), (SCORES,)), "contract.inputs", id="no inputs"),
         pytest.param(Contract((FEATURES,), ()), "contract.outputs", id="no outputs"),
@@ -147,8 +149,8 @@ def file_with(side: str, **changes) -> ModelFile:
     return replace(FILE, **{side: (replace(port, **changes),)})
 
 
-@pytest.mark.parametrize(
-    ("told", "file", "field"),
+@each(
+    "told,file,field",
     [
         pytest.param(with_input(name="x"), FILE, "version.contract.inputs[0].name", id="unknown name"),
         pytest.param(with_input(datatype="FP64"), FILE, "version.contract.inputs[0].datatype", id="datatype"),

@@ -31,6 +31,8 @@ from headrace_registry.decisions.models import (
 from headrace_servicekit.coordination.feeds import Change, Position
 from headrace_servicekit.errors import InvalidArgument
 
+from tests.kit.rows import each
+
 SPEC = TensorSpec("x", "FP32", (4, -1), True, True, TensorKind.NUMERIC, (), -1.0, 0.0, True)
 VERSION = Version(
     ref=VersionRef("digits", "v1"),
@@ -86,7 +88,7 @@ def test_every_value_of_an_enum_of_the_api_is_known(kind, api):
     assert len(specified) == len(known)
 
 
-@pytest.mark.parametrize("action", Action)
+@each("action", Action)
 def test_every_event_has_its_place(action):
     event = Event(3, 1, action, "ann", "why", VERSION.create_time, "v1", Stage.STAGING, None, "champion")
     message = answers.to_event(event)

@@ -6,6 +6,8 @@ from headrace_registry.decisions.files import Artifact, ArtifactType
 from headrace_registry.decisions.models import Contract, Format, PoolFormats, TensorSpec, Version, VersionRef
 from headrace_servicekit.errors import PreconditionFailed
 
+from tests.kit.rows import each
+
 SHA = "a" * 64
 
 
@@ -29,13 +31,13 @@ WHOLE = {
 }
 
 
-@pytest.mark.parametrize("kept_as", Format)
+@each("kept_as", Format)
 def test_every_format_takes_its_own_files_and_any_data_beside_them(kept_as):
     data = files(("labels.json", ArtifactType.JSON), ("rows.parquet", ArtifactType.PARQUET))
     assert formats.violations(kept_as, [*WHOLE[kept_as], *data], "artifacts") == []
 
 
-@pytest.mark.parametrize("kept_as", Format)
+@each("kept_as", Format)
 def test_a_version_without_the_model_of_its_format_is_refused_by_the_name_that_is_missing(kept_as):
     data = files(("labels.json", ArtifactType.JSON))
     (violation,) = formats.violations(kept_as, data, "artifacts")
@@ -43,8 +45,8 @@ def test_a_version_without_the_model_of_its_format_is_refused_by_the_name_that_i
     assert next(iter(formats.FILES[kept_as].model)) in violation.description
 
 
-@pytest.mark.parametrize(
-    ("kept_as", "extra", "why"),
+@each(
+    "kept_as,extra,why",
     [
         (Format.ONNX, ("model.py", ArtifactType.PYTHON), "a version of format onnx has no file of type PYTHON"),
         (Format.ONNX, ("other.onnx", ArtifactType.ONNX), "the ONNX model is named 'model.onnx', and nothing else is"),
@@ -146,7 +148,7 @@ def test_tensors_of_a_compiled_program_are_all_named_as_its_backend_does_or_none
     assert formats.misfits(Format.TORCHSCRIPT, Contract(specs, (SCORES,)), "contract") == []
 
 
-@pytest.mark.parametrize("kept_as", Format)
+@each("kept_as", Format)
 def test_only_code_and_servers_may_answer_in_parts(kept_as):
     told = Contract((TensorSpec("x", "FP32", (4,)),), (TensorSpec("y", "FP32", (1,)),), decoupled=True)
     fields = [violation.field for violation in formats.misfits(kept_as, told, "contract")]

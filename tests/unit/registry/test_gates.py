@@ -7,6 +7,8 @@ from headrace_servicekit.errors import PreconditionFailed
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 MEASURED = MetricSource.MEASURED
 
 
@@ -70,8 +72,8 @@ def test_a_model_without_gates_of_its_own_has_the_default_ones_and_an_empty_list
     gates.check(Model("digits", gates=()), version(), None)
 
 
-@pytest.mark.parametrize(
-    ("gate", "value", "of_production", "met"),
+@each(
+    "gate,value,of_production,met",
     [
         pytest.param(Gate("m", minimum_delta=-0.1), 0.7, 0.8, True, id="a loss that is allowed, as people write it"),
         pytest.param(Gate("m", minimum_delta=-0.1), 0.6999, 0.8, False, id="a loss beyond it"),

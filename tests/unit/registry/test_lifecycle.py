@@ -8,6 +8,8 @@ from headrace_registry.decisions.lifecycle import Move
 from headrace_registry.decisions.models import Action, Model, Stage
 from headrace_servicekit.errors import PreconditionFailed
 
+from tests.kit.rows import each
+
 LEGAL = {
     (Stage.REGISTERED, Stage.STAGING),
     (Stage.REGISTERED, Stage.PRODUCTION),
@@ -19,7 +21,7 @@ LEGAL = {
 }
 
 
-@pytest.mark.parametrize(("stage", "target"), list(itertools.permutations(Stage, 2)))
+@each("stage,target", list(itertools.permutations(Stage, 2)))
 def test_only_the_documented_moves_are_legal(stage, target):
     model = Model("digits", production="v1" if stage is Stage.PRODUCTION else "")
     if (stage, target) in LEGAL:

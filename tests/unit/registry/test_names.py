@@ -7,6 +7,8 @@ from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 
 def test_a_version_name_is_taken_apart_and_put_together():
     ref = names.version_ref("models/digits/versions/v1-2", "name")
@@ -14,7 +16,7 @@ def test_a_version_name_is_taken_apart_and_put_together():
     assert names.version_name(ref) == "models/digits/versions/v1-2"
 
 
-@pytest.mark.parametrize(
+@each(
     "model",
     [
         pytest.param("", id="empty"),
@@ -67,8 +69,6 @@ def test_file_names_are_taken(name):
     assert names.is_file_name(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["", ".", "..", ".hidden", "-rf", "a/b", "a\\b", "a b", "a\x00", "a" * 129, "ä.json", "a\n"]
-)
+@each("name", ["", ".", "..", ".hidden", "-rf", "a/b", "a\\b", "a b", "a\x00", "a" * 129, "ä.json", "a\n"])
 def test_what_could_be_a_path_or_an_option_is_no_file_name(name):
     assert not names.is_file_name(name)

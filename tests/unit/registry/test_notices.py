@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-import pytest
 from headrace_registry.decisions.models import Action, Event, Stage
 from headrace_registry.decisions.notices import event_of
 from headrace_registry.storage.documents import NOTICE
 from headrace_servicekit.outbox.events import Format, Receiver
 from headrace_servicekit.outbox.formats import message
+
+from tests.kit.rows import each
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ID = UUID(int=7)
@@ -35,8 +36,8 @@ def test_only_broken_glass_is_critical():
     assert critical == {Action.APPROVAL_OVERRIDDEN}
 
 
-@pytest.mark.parametrize("form", Format)
-@pytest.mark.parametrize("action", Action)
+@each("form", Format)
+@each("action", Action)
 def test_every_action_can_be_told_in_every_format(action: Action, form: Format):
     receiver = Receiver("hook", "https://example.com/x", "k" * 32, form)
     assert message(told(action, promotion_request=4), receiver, NOW).body

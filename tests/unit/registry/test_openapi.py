@@ -4,7 +4,7 @@ import jsonschema
 import pytest
 from headrace_registry.decisions import openapi
 from headrace_registry.decisions.models import Contract, TensorSpec, VersionRef
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -26,6 +26,7 @@ specs = st.builds(
 tensors = st.lists(specs, min_size=1, max_size=4, unique_by=lambda spec: spec.name).map(tuple)
 
 
+@settings(max_examples=30)
 @given(tensors, tensors)
 def test_every_contract_is_described_by_a_valid_document(inputs, outputs):
     OpenAPIV31SpecValidator(openapi.document(REF, Contract(inputs, outputs))).validate()

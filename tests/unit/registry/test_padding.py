@@ -4,6 +4,8 @@ import pytest
 from headrace_registry.decisions import padding, serving
 from headrace_registry.decisions.models import BatchDimension, Contract, Padding, TensorSpec
 
+from tests.kit.rows import each
+
 IDS = TensorSpec("ids", "INT64", (-1,))
 WORDS = Contract((IDS, TensorSpec("age", "FP32", (3,))), (TensorSpec("scores", "FP32", (-1,)),))
 
@@ -35,8 +37,8 @@ def test_what_fits_has_no_faults_and_no_padding_never_has():
     assert not padding.misfits(serving.filled(), Contract(), "serving")
 
 
-@pytest.mark.parametrize(
-    ("contract", "values", "field"),
+@each(
+    "contract,values,field",
     [
         pytest.param(Contract((TensorSpec("x", "FP32", (3,)),)), {}, "padding", id="nothing varies"),
         pytest.param(WORDS, {"age": 1.0}, "padding.values[age]", id="that input does not vary"),

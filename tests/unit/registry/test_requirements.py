@@ -6,6 +6,8 @@ from headrace_registry.decisions.requirements import Requirement, RequirementErr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 A, B = "a" * 64, "b" * 64
 
 LOCKED = f"""\
@@ -30,8 +32,8 @@ def test_a_file_without_packages_asks_for_nothing(text):
     assert requirements.parse(text) == ()
 
 
-@pytest.mark.parametrize(
-    ("line", "why"),
+@each(
+    "line,why",
     [
         ("numpy", "line 2: 'numpy' has no exact version: write numpy==version"),
         ("numpy>=2", "line 2: 'numpy' has no exact version"),

@@ -6,6 +6,8 @@ from headrace_registry.decisions.models import ServingSettings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 
 def test_what_is_unset_has_its_default():
     assert serving.filled() == ServingSettings(32, (8, 16, 32), 5.0, 1)
@@ -25,8 +27,8 @@ def test_defaults_are_valid_for_every_maximum(rows):
     assert not serving.violations(serving.filled(serving.Declared(max_batch_rows=rows)), "serving")
 
 
-@pytest.mark.parametrize(
-    ("settings", "field"),
+@each(
+    "settings,field",
     [
         pytest.param(serving.filled(serving.Declared(max_batch_rows=-1)), "serving.max_batch_rows", id="negative rows"),
         pytest.param(

@@ -9,13 +9,15 @@ from headrace_servicekit.errors import PreconditionFailed
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 X, Y = TensorSpec("x", "FP32", (4, -1)), TensorSpec("y", "INT64", (3,))
 PRESENT = Contract((X,), (Y,))
 OTHER = TensorSpec("z", "FP32", optional=True)
 
 
-@pytest.mark.parametrize(
-    ("candidate", "field", "said"),
+@each(
+    "candidate,field,said",
     [
         pytest.param(
             Contract((TensorSpec("z", "FP32", optional=True),), (Y,)), "inputs.x", "removed", id="input removed"

@@ -4,13 +4,15 @@ import pytest
 from headrace_registry.decisions import task
 from headrace_registry.decisions.models import Contract, Task, TensorSpec
 
+from tests.kit.rows import each
+
 LABEL = TensorSpec("label", "INT64")
 PROBABILITIES = TensorSpec("probabilities", "FP32", (3,))
 NUMBER = TensorSpec("variable", "FP32", (1,))
 
 
-@pytest.mark.parametrize(
-    ("contract", "expected"),
+@each(
+    "contract,expected",
     [
         pytest.param(Contract(outputs=(LABEL, PROBABILITIES)), Task.CLASSIFICATION, id="a label beside scores"),
         pytest.param(Contract(outputs=(PROBABILITIES, LABEL)), Task.CLASSIFICATION, id="scores by their name"),

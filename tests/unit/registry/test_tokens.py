@@ -13,6 +13,8 @@ from headrace_servicekit.errors import Aborted, InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 MODEL = Model("digits", epoch=3, incarnation=UUID(int=1))
 
 
@@ -33,7 +35,7 @@ def test_foreign_text_is_no_token(text):
         tokens.page_cursor(text, ["models"], [str], "page_token")
 
 
-@pytest.mark.parametrize(
+@each(
     "value",
     [["zz", 1], ["0" * 32, -1], ["0" * 32, 2**63], ["0" * 32, True], ["0" * 32, "1"], ["0" * 32], {}, None, [[]] * 2],
 )

@@ -19,12 +19,14 @@ from headrace_registry.decisions.models import (
 from headrace_registry.decisions.validation import model_violations
 from headrace_servicekit.errors import PreconditionFailed
 
+from tests.kit.rows import each
+
 GATES = (Gate("accuracy", minimum=0.85),)
 ONE = ApprovalPolicy(1)
 
 
-@pytest.mark.parametrize(
-    ("model", "share"),
+@each(
+    "model,share",
     [
         pytest.param(Model("m"), 1.0, id="the default gates are nobody's policy"),
         pytest.param(Model("m", gates=()), 1.0, id="nothing is demanded"),

@@ -14,6 +14,8 @@ from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 
 def policy(text: dict) -> pb.RolloutPolicy:
     return json_format.ParseDict(text, pb.RolloutPolicy())
@@ -52,8 +54,8 @@ def test_what_warms_a_version_is_a_stage_before_the_steps_and_comes_back_as_it_i
     assert policy_of(policy_json(found)) == found
 
 
-@pytest.mark.parametrize(
-    ("text", "field"),
+@each(
+    "text,field",
     [
         pytest.param({"steps": [{"percent": 5}]}, "policy.steps[0].percent", id="no last step"),
         pytest.param({"steps": [{"percent": 50}] * 2 + [{"percent": 100}]}, "policy.steps[1].percent", id="no growth"),

@@ -14,7 +14,7 @@ from headrace_router.control.decisions.allocation import (
     renamed,
     variant_at,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 weights = st.dictionaries(
@@ -47,6 +47,7 @@ def test_shares_are_within_one_bucket(history):
         assert abs(counts.get(name, 0) - Fraction(weight) / total * BUCKETS) < 1
 
 
+@settings(max_examples=40)
 @given(histories, weights)
 def test_only_what_shares_need_moves_from_those_that_shrink_to_those_that_grow(history, change):
     before = after(history)
@@ -127,12 +128,12 @@ def test_100k_units_get_shares_within_half_a_percent_point():
 
 
 def test_10_to_20_percent_loses_no_treated_unit_and_switches_at_most_10_5_percent():
-    units = [f"user-{number}" for number in range(100_000)]
+    units = [f"user-{number}" for number in range(20_000)]
     ten = allocate((), {"control": 90, "treatment": 10})
     twenty = allocate(ten, {"control": 80, "treatment": 20})
     before, now = variants_of(units, ten), variants_of(units, twenty)
     assert not [unit for unit in units if before[unit] == "treatment" and now[unit] != "treatment"]
-    assert sum(before[unit] != now[unit] for unit in units) <= 10_500
+    assert sum(before[unit] != now[unit] for unit in units) <= 2_100
 
 
 @pytest.mark.parametrize(

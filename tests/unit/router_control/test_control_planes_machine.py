@@ -7,7 +7,7 @@ table, what serves or is wanted is in demand, every loadable wanted version beco
 serves, what a data plane may still serve is not unloaded, no purge, commit or revert of kept answers is lost or told
 before an older one, and when the trouble is over everything wanted is in force.
 
-`make test` runs some thousand steps, `make test-faults` many more.
+`make test` runs a thousand steps, `make test-faults` many more.
 """
 
 from dataclasses import replace
@@ -401,7 +401,7 @@ class ControlPlanes(World, RuleBasedStateMachine):
             assert record.outcome in set(Outcome)
 
 
-FEW = settings(max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=20, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TestControlPlanes = ControlPlanes.TestCase
 TestControlPlanes.settings = FEW

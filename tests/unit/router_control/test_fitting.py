@@ -7,6 +7,8 @@ from headrace.router.v1 import route_pb2
 from headrace_router.control.decisions.fallback_steps import MAX_ENTITY_CHARS, Constant, EntityTable, FallbackStep
 from headrace_router.control.decisions.fitting import MAX_TOLD, Contract, Output, given_violations
 
+from tests.kit.rows import each
+
 # -- whether they fit ------------------------------------------------------------------------------------------------
 
 
@@ -29,8 +31,8 @@ def wrong(step: FallbackStep, *outputs: Output) -> list[str]:
     return [field for field, _ in given_violations(step, {"v1": Contract("s", outputs)})]
 
 
-@pytest.mark.parametrize(
-    ("step", "of", "fields"),
+@each(
+    "step,of,fields",
     [
         pytest.param(constant(y=[1, 2.5]), output(), [], id="fits"),
         pytest.param(constant(y=[1]), output(), ["constant.outputs[y]"], id="too few"),

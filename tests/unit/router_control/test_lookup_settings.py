@@ -12,6 +12,8 @@ from headrace_router.control.messages import answers, convert
 from headrace_router.control.storage import documents, route_documents
 from headrace_servicekit.errors import InvalidArgument
 
+from tests.kit.rows import each
+
 FallbackStep, Lookup = route_pb2.FallbackStep, route_pb2.Lookup
 Backup = FallbackStep.Backup
 
@@ -123,8 +125,8 @@ SECOND = timedelta(seconds=1)
 CONSTANT = FallbackStep(name="last", constant=row(0))
 
 
-@pytest.mark.parametrize(
-    ("declared", "fields"),
+@each(
+    "declared,fields",
     [
         pytest.param(lookup(mode=9), ["route.lookup.mode"], id="mode"),
         pytest.param(lookup(key=9), ["route.lookup.key"], id="key"),

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.models.bytes_tensors import encoded_texts
+from tests.kit.rows import each
 
 DATATYPES = (*ELEMENT_BYTES, "BYTES")
 # Any bits of these are values.
@@ -69,8 +70,8 @@ def test_many_entries_are_encoded_as_each_alone_is(pairs, computed_at_ms: int) -
     assert stored_answers.encode_all(keys, computed_at_ms, outputs) == each
 
 
-@pytest.mark.parametrize(
-    ("output", "column", "says"),
+@each(
+    "output,column,says",
     [
         pytest.param(Output("y", "FP32", ()), np.array([0, np.nan], "<f4"), "row 8 (entity 'b') is NaN", id="FP32"),
         pytest.param(Output("y", "FP64", (2,)), np.array([0, 0, 0, np.nan], "<f8"), "row 8", id="last of a row"),
@@ -104,7 +105,7 @@ def test_sizes_of_open_dimensions_are_asked_for_and_checked() -> None:
             check([output], Chunk(0, ["a"], [bytes(6)], dims))
 
 
-@pytest.mark.parametrize("datatype", DATATYPES)
+@each("datatype", DATATYPES)
 def test_every_datatype_of_a_contract_is_known(datatype: str) -> None:
     contract = tensor_pb2.ServingContract(outputs=[tensor_pb2.TensorSpec(name="y", datatype=datatype, shape=[2])])
     assert outputs_of(contract) == (Output("y", datatype, (2,)),)

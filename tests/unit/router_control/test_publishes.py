@@ -18,6 +18,8 @@ from headrace_router.control.precomputed.decisions.publishes import (
 )
 from headrace_servicekit.errors import ResourceExhausted, ServiceError
 
+from tests.kit.rows import each
+
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 HERE = "store-1"
 PUBLISH = Publish(
@@ -45,9 +47,7 @@ def decide(publish: Publish, kept: AnswerState | None, **changed: Any) -> Sweep:
     return plan_sweep([publish], {("digits", "d1"): kept} if kept is not None else {}, **times)
 
 
-@pytest.mark.parametrize(
-    ("publish", "kept", "changed", "expected"),
-    [
+@each("publish,kept,changed,expected", [
         pytest.param(PUBLISH, None, {}, NOTHING, id="an open one is left alone"),
         pytest.param(PUBLISH, counting(5), {}, Sweep((5,), (), (), ()), id="what counts is committed"),
         pytest.param(PUBLISH, counting(6, 5), {}, Sweep((5,), (), (), ()), id="what counted is committed"),
@@ -73,8 +73,7 @@ def decide(publish: Publish, kept: AnswerState | None, **changed: Any) -> Sweep:
         pytest.param(
             replace(COMMITTED, incarnation="before"), counting(5), {}, Sweep((), (), (), (5,)), id="another store's"
         ),
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_what_is_to_be_done_about_a_publish(
     publish: Publish, kept: AnswerState | None, changed: dict[str, Any], expected: Sweep
 ) -> None:

@@ -10,13 +10,15 @@ from headrace_router.control.messages import answers, convert
 from headrace_router.rules import Condition, Operator, Rule
 from headrace_servicekit.errors import InvalidArgument
 
+from tests.kit.rows import each
+
 
 def variant(name: str = "a", weight: float = 1.0, target: str = "v1", serves: Serves = Serves.VERSION, pool="default"):
     return Variant(name, serves, target, weight, pool)
 
 
-@pytest.mark.parametrize(
-    ("variants", "fields"),
+@each(
+    "variants,fields",
     [
         pytest.param([variant()], [], id="one variant"),
         pytest.param([variant(), variant("b", 0.0)], [], id="no traffic but pinnable"),

@@ -16,6 +16,8 @@ from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 values = st.sampled_from(["", "DE", "AT", "DEU", "de"])
 names = st.sampled_from(["country", "plan", "app"])
 attributes = st.dictionaries(names, values)
@@ -83,8 +85,8 @@ def test_rules_in_their_order(seen, rule):
 EQUALS = Condition("country", Operator.EQUALS, ("DE",))
 
 
-@pytest.mark.parametrize(
-    ("listed", "fields"),
+@each(
+    "listed,fields",
     [
         pytest.param([Rule("r", (EQUALS,), "v1")], [], id="good"),
         pytest.param([Rule("R", (EQUALS,), "v1")], ["route.rules[0].name"], id="name"),

@@ -7,6 +7,8 @@ from headrace.router.v1 import predict_pb2, route_pb2
 from headrace_router.data.contract import Contract, Spec
 from headrace_router.data.routes.decisions.constant import ConstantRow, encoded, packed
 
+from tests.kit.rows import each
+
 CONTRACT = Contract(
     (Spec("x", "FP32", ()),),
     (Spec("label", "INT64", ()), Spec("probabilities", "FP32", (3,)), Spec("why", "BYTES", (2,))),
@@ -75,8 +77,8 @@ def test_datatypes(spec, given, expected):
     assert packed(spec, given) == expected
 
 
-@pytest.mark.parametrize(
-    ("spec", "given", "told"),
+@each(
+    "spec,given,told",
     [
         pytest.param(Spec("y", "FP32", (2,)), values(1), "has 1 values, a row of it 2", id="too few"),
         pytest.param(Spec("y", "FP32", ()), values(1, 2), "has 2 values, a row of it 1", id="too many"),

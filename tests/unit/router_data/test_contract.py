@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.models.bytes_tensors import encoded_texts
+from tests.kit.rows import each
 
 USER, ITEM = Spec("user", "FP32", (3,)), Spec("item", "INT64", ())
 WORDS = Spec("words", "BYTES", (-1,), optional=True)
@@ -46,8 +47,8 @@ def test_variable_dimensions_are_told_in_the_order_of_the_contract():
 GOOD = {"user": ("user", "FP32", 1, 3), "item": ("item", "INT64", 1)}
 
 
-@pytest.mark.parametrize(
-    ("described", "field", "told"),
+@each(
+    "described,field,told",
     [
         pytest.param((), "inputs", "'user' is missing", id="nothing"),
         pytest.param((GOOD["user"],), "inputs", "'item' is missing", id="missing"),

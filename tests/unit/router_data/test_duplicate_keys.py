@@ -8,11 +8,13 @@ from headrace_router.data.protocols.duplicate_keys import repeated
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 DEEP = b'{"a":' + b"[" * 1010 + b'{"b":":"}' + b"]" * 1010 + b"}"
 
 
-@pytest.mark.parametrize(
-    ("body", "name"),
+@each(
+    "body,name",
     [
         pytest.param('{"instances": [[1]], "instances": [[2]]}', "instances", id="at the top"),
         pytest.param('{"instances": [{"a": 1, "a": 1}]}', "a", id="the same value, too"),

@@ -18,6 +18,8 @@ from headrace_router.data.batchers.decisions.outliers import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 
 def endpoint(name: str = "one") -> Endpoint[str]:
     return Endpoint(name, Latency())
@@ -136,8 +138,8 @@ def test_what_is_given_up_is_no_answer():
     assert one.answered_since(101.2)
 
 
-@pytest.mark.parametrize(
-    ("code", "reason", "expected"),
+@each(
+    "code,reason,expected",
     [
         (14, "NO_BACKEND", True),
         (14, "BACKEND_CRASHED", True),

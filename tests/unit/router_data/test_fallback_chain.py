@@ -31,6 +31,7 @@ from tests.kit.router.fallback_chain import (
     told,
 )
 from tests.kit.router.fallback_steps import backup, by_entity, constant, stale, step
+from tests.kit.rows import each
 
 FALLS_BACK = {Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.UNKNOWN}
 CODES = sorted(set(Code) - {Code.OK})
@@ -84,7 +85,7 @@ async def test_without_an_entity_precomputed_answers_are_not_looked_for():
     assert "precomputed" not in world.asked
 
 
-@pytest.mark.parametrize("code", CODES)
+@each("code", CODES)
 async def test_what_is_wrong_with_the_request_is_never_answered_by_a_fallback(code):
     world = World({("v1", "default"): Outcome(error_for(code, "told", reason="WHY"))})
     if code in FALLS_BACK | {Code.DATA_LOSS}:

@@ -18,6 +18,8 @@ from headrace_router.data.routes.decisions.lookup_policy import Policy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 AGES = st.floats(0, 1e6)
 POLICIES = st.builds(
     Policy,
@@ -39,8 +41,8 @@ def precomputed(age: float) -> StoredAnswer:
 BOUND = Bounds(cached=10.0, revalidated=20.0, on_error=30.0, precomputed=100.0)
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
+@each(
+    "one,other,expected",
     [
         pytest.param(cached(10.0), None, Choice(cached(10.0)), id="fresh to its last moment"),
         pytest.param(cached(10.1), None, Choice(cached(10.1), stale=True), id="stale while a new one is computed"),

@@ -19,6 +19,7 @@ from tests.kit.identity.issuer import Issuer
 from tests.kit.identity.provider import IdentityProvider
 from tests.kit.identity.token_rows import NO_SCOPE, ROWS, Row
 from tests.kit.identity.token_variants import claims, signed
+from tests.kit.rows import each
 
 ISSUED_BY = Issuer()
 RULES = Rules(ISSUER, AUDIENCE)
@@ -49,14 +50,14 @@ def callers(
     return made
 
 
-@pytest.mark.parametrize(("make", "reason"), [*BAD_TOKENS, TOO_LONG])
+@each("make,reason", [*BAD_TOKENS, TOO_LONG])
 def test_a_bad_token_is_refused_with_the_reason_of_the_front_door(make: MakeToken, reason: str):
     with pytest.raises(Unauthenticated) as caught:
         verify(bearer(header(make(ISSUED_BY))), KEYS, RULES, time.time())
     assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@each("row", ROWS)
 def test_a_token_is_judged_by_the_table(row: Row):
     authorization = row.authorization(ISSUED_BY).encode()
     if row.refused in (None, NO_SCOPE):
@@ -244,7 +245,7 @@ def test_a_flood_over_many_connections_leaves_a_budget_to_known_clients():
     assert known.identify(header(ISSUED_BY.token(sub="ann", jti="2")), "predict", lambda: "quiet").client == "ann"
 
 
-@pytest.mark.parametrize(
+@each(
     "token", [b"", b"a", b"a.b", b"a.!.c", b"a.bnVsbA.c", b"a.e30.c", b"a.eyJzdWIiOjd9.c", b"a." + b"W" * 3000 + b".c"]
 )
 def test_what_names_no_client_claims_none(token: bytes):

@@ -15,6 +15,8 @@ from headrace_router.data.messages import Request
 from headrace_router.data.protocols.oip import infer_json
 from headrace_servicekit.errors import InvalidArgument
 
+from tests.kit.rows import each
+
 X, WORDS = Spec("x", "FP32", (2,)), Spec("words", "BYTES", (1,), optional=True)
 CONTRACT = Contract((X, WORDS), (Spec("y", "FP32", ()),))
 ROW, HI = np.array([1, 2], np.float32).tobytes(), b"\2\0\0\0hi"
@@ -69,8 +71,8 @@ def values(request: Request) -> dict[str, bytes]:
     return dict(zip(names, map(bytes, tensors.contents), strict=True))
 
 
-@pytest.mark.parametrize(
-    ("content", "length", "inputs"),
+@each(
+    "content,length,inputs",
     [
         pytest.param(KSERVE_JSON, None, {"x": ROW}, id="KServe, JSON"),
         pytest.param(KSERVE_OPTIONS, None, {"x": ROW}, id="KServe, outputs and parameters"),

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from headrace_router.data.catalog import Catalog
 from headrace_router.data.protocols.oip.parameters import ATTRIBUTE, KNOWN
 from headrace_router.data.protocols.oip.unsupported_methods import UNSUPPORTED
@@ -11,16 +10,18 @@ from headrace_router.data.telemetry.counters import Counters
 from headrace_router.data.transports.call_context import CONTEXT_HEADERS
 from headrace_router.data.transports.grpc_aio.inference import InferenceReads
 
+from tests.kit.rows import each
+
 DOC = (Path(__file__).parents[3] / "docs" / "open-inference-protocol.md").read_text()
 CATALOG = Catalog(Tables(), Counters(), serves=lambda pool, digest: True, ready=lambda: True, version="", max_rows=1)
 
 
-@pytest.mark.parametrize("name", [*KNOWN, f"{ATTRIBUTE}NAME", *CONTEXT_HEADERS])
+@each("name", [*KNOWN, f"{ATTRIBUTE}NAME", *CONTEXT_HEADERS])
 def test_every_parameter_and_header_is_explained(name: str):
     assert f"`{name}`" in DOC
 
 
-@pytest.mark.parametrize("name", sorted({*InferenceReads.METHODS, "ModelInfer", "ModelStreamInfer"}))
+@each("name", sorted({*InferenceReads.METHODS, "ModelInfer", "ModelStreamInfer"}))
 def test_every_method_is_served_or_refused_as_the_document_says(name: str):
     served = f"`{name}`" in DOC.partition("All else")[0]
     assert served == (name not in UNSUPPORTED)

@@ -19,6 +19,8 @@ from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 X, WORDS = Spec("x", "FP32", (2,)), Spec("words", "BYTES", (1,))
 ONE = Contract((X,), (Spec("y", "FP32", ()),))
 SERVED = ServedVersion("m", "v1", "digest", "hash", Contract((X, WORDS._replace(optional=True)), ONE.outputs))
@@ -88,9 +90,7 @@ def test_the_request_has_what_the_body_says():
     assert request.attributes == {"country": "DE"}
 
 
-@pytest.mark.parametrize(
-    ("content", "field", "told"),
-    [
+@each("content,field,told", [
         pytest.param((b"{", None), "body", "not JSON", id="no JSON"),
         pytest.param((b'{"inputs": [\xff]}', None), "body", "not JSON", id="no UTF-8"),
         pytest.param((b'{"inputs": [{"data": [NaN]}]}', None), "body", "not JSON", id="NaN"),
@@ -141,8 +141,7 @@ def test_the_request_has_what_the_body_says():
         pytest.param((body(x(data=[1, 2])), "²"), infer_json.LENGTH_HEADER, "²", id="no digits"),
         pytest.param((body(x(data=[1, 2])), "10"), "body", "not JSON", id="header within the JSON"),
         pytest.param((ROW, "0"), infer_json.LENGTH_HEADER, "one input", id="bare body for two inputs"),
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_what_does_not_fit_is_named(content: tuple[bytes, str | None], field: str, told: str):
     with pytest.raises(InvalidArgument) as caught:
         checked(*content)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
 from tests.kit.models.bytes_tensors import encoded_texts
+from tests.kit.rows import each
 
 _pb2: Any = service_pb2
 Y = (Spec("y", "FP32", ()),)
@@ -91,8 +92,8 @@ def typed(datatype: str, shape: list[int], *, raw: list[bytes] | None = None, **
     return message((datatype, shape, contents), raw=raw)
 
 
-@pytest.mark.parametrize(
-    ("made", "field", "told"),
+@each(
+    "made,field,told",
     [
         (typed("FP32", [1, 2], int_contents=[1, 2]), "inputs[0].contents", "fp32_contents"),
         (typed("FP32", [1, 1], fp32_contents=[1], int_contents=[1]), "inputs[0].contents", "int_contents"),

@@ -11,9 +11,11 @@ from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
 
-@pytest.mark.parametrize(
-    ("parameters", "expected"),
+
+@each(
+    "parameters,expected",
     [
         ({}, NO_PARAMETERS),
         ({"anything": 5, "content_type": "np"}, NO_PARAMETERS),
@@ -35,8 +37,8 @@ def test_what_parameters_ask_for(parameters: dict[str, Any], expected: RequestPa
     assert request_parameters(parameters) == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "reason"),
+@each(
+    "name,value,reason",
     [
         ("sequence_id", 7, "SEQUENCE_NOT_SERVED"),
         ("sequence_id", "s", "SEQUENCE_NOT_SERVED"),

@@ -10,6 +10,8 @@ from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 
 def request(*tensors: tuple[str, list[int], bytes]) -> predict_pb2.PredictRequest:
     made = predict_pb2.PredictRequest(model="m", entity_id="e")
@@ -36,8 +38,8 @@ def test_the_parts_put_together_are_the_request(rows: int, most: int, data: st.D
     assert all(1 <= part.inputs[0].shape[0] <= most and part.entity_id == "e" for _, part in found)
 
 
-@pytest.mark.parametrize(
-    ("spoilt", "told"),
+@each(
+    "spoilt,told",
     [
         (request(("FP32", [9, 1], bytes(35))), "no 9 rows"),
         (request(("FP32", [9], bytes(36)), ("FP32", [8], bytes(32))), "different numbers of rows: 8, 9"),

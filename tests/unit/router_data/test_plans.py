@@ -13,6 +13,7 @@ from headrace_runtime.pipelines.graph import Combiner, Kind, ModelStep, Output, 
 
 from tests.kit.router.fake_control import table
 from tests.kit.router.pipeline_runs import Composed, edges, member
+from tests.kit.rows import each
 
 PIPELINE = Pipeline(
     (
@@ -83,15 +84,12 @@ def _too_many(version: control_pb2.ResolvedVersion) -> None:
         version.pipeline.steps.add(name=f"s{number}").CopyFrom(version.pipeline.steps[2])
 
 
-@pytest.mark.parametrize(
-    ("spoil", "told"),
-    [
+@each("spoil,told", [
         (_cycle, "can never begin"), (_unknown_member, "not among the members"), (_unknown_tensor, "unknown"),
         (_unknown_input, "unknown"), (_twice, "same name"), (_no_output, "no step gives output 'scores'"),
         (_no_default, "names inputs that it does not have"),
         (_no_step, "no step gives"), (_no_steps, "0 steps"), (_too_many, "103 steps"),
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_a_pipeline_that_could_not_be_run_is_refused(spoil: Callable[..., None], told: str):
     spoiled = control_pb2.ResolvedVersion()
     spoiled.CopyFrom(VERSION)

@@ -25,6 +25,8 @@ from headrace_servicekit.errors import InvalidArgument
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import deserialize_bytes_tensor
 
+from tests.kit.rows import each
+
 _pb2: Any = service_pb2
 GOLDEN = sorted((Path(__file__).parents[2] / "golden" / "predict").glob("*.json"))
 
@@ -233,8 +235,8 @@ def inputs(**values: Any) -> dict[str, Any]:
     return {"model_name": "m", "inputs": values}
 
 
-@pytest.mark.parametrize(
-    ("protocol", "body", "field", "told"),
+@each(
+    "protocol,body,field,told",
     [
         pytest.param(natural, b"{", "body", "line 1 column 2", id="cut"),
         pytest.param(natural, b"\xff", "body", "UTF-8", id="no utf-8"),

@@ -7,6 +7,8 @@ from headrace_router.data.transports.call_context import DeadlineLimits, parse_t
 from headrace_servicekit.errors import InvalidArgument
 from headrace_servicekit.testing import assert_readme_has_settings
 
+from tests.kit.rows import each
+
 
 def test_data_planes_that_share_the_load_divide_what_all_may_have():
     all_together = DataSettings(
@@ -25,9 +27,7 @@ def test_pools_are_names_with_targets():
     }
 
 
-@pytest.mark.parametrize(
-    "text", ["", "default", "default=", "default=a", "default=a:b", "A=a:1", "x=a:1;x=b:2", "x=:1"]
-)
+@each("text", ["", "default", "default=", "default=a", "default=a:b", "A=a:1", "x=a:1;x=b:2", "x=:1"])
 def test_pools_that_cannot_be_read_are_refused(text):
     with pytest.raises(ValueError, match=r"pool|host"):
         parse_pools(text)
@@ -53,7 +53,7 @@ def test_timeouts_are_read_as_grpc_writes_them(value, seconds):
     assert parse_timeout(value) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("value", ["", "5", "m", "-1S", "123456789S", "1.5S", "1 S", "1ms"])
+@each("value", ["", "5", "m", "-1S", "123456789S", "1.5S", "1 S", "1ms"])
 def test_other_timeouts_are_refused_by_name(value):
     with pytest.raises(InvalidArgument, match="grpc-timeout"):
         parse_timeout(value)

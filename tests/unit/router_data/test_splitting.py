@@ -7,6 +7,8 @@ from headrace_router.data.routes.decisions.splitting import check_ends, position
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 SALT = bytes(range(16))
 Route = route_pb2.Route
 
@@ -41,8 +43,8 @@ def test_assignment_is_the_same_in_every_process_and_release():
     assert [bucket_of(SALT, unit) for unit in ("", "user-1", "ü")] == [88685, 519196, 502356]
 
 
-@pytest.mark.parametrize(
-    ("rule", "user", "entity", "expected"),
+@each(
+    "rule,user,entity,expected",
     [
         pytest.param(Route.UNIT_UNSPECIFIED, "u", "e", "u", id="users come first"),
         pytest.param(Route.UNIT_UNSPECIFIED, "", "e", "e", id="then the entity"),

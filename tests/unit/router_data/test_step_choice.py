@@ -5,12 +5,14 @@ from headrace_router.data.fallbacks.decisions.step_choice import AT_HAND, CANNOT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 NEEDS = st.one_of(st.just(0.0), st.just(CANNOT), st.floats(0.0001, 1.0))
 LADDERS = st.lists(NEEDS, min_size=1, max_size=9)
 
 
-@pytest.mark.parametrize(
-    ("left_s", "needs_s", "start", "expected"),
+@each(
+    "left_s,needs_s,start,expected",
     [
         pytest.param(1.0, [0.03], 0, (0, 1.0), id="alone, a step has all the time"),
         pytest.param(1.0, [0.03, 0.0], 0, (0, 1.0 - hand_over_s(1.0)), id="it leaves the next one the least"),

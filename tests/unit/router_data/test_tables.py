@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.kit.router.digits import V1, V2
 from tests.kit.router.fake_control import INCARNATION, resolved_version, table
+from tests.kit.rows import each
 
 PRESENT = route_pb2.Condition(attribute="a", present=True)
 
@@ -108,7 +109,7 @@ def test_a_version_keeps_what_it_has_learnt_over_generations():
     assert before in table_in_force(tables, "digits").served_versions()
 
 
-@pytest.mark.parametrize(
+@each(
     "spoil",
     [
         pytest.param(lambda t: t.ranges.pop(), id="no ranges"),

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.models.bytes_tensors import encoded_texts
+from tests.kit.rows import each
 
 NUMPY = {
     "BOOL": np.bool_, "UINT8": np.uint8, "UINT16": np.uint16, "UINT32": np.uint32, "UINT64": np.uint64,
@@ -90,8 +91,8 @@ def test_null_is_nan_where_the_contract_allows_nan():
     assert second == 1.5
 
 
-@pytest.mark.parametrize(
-    ("spec", "rows", "content"),
+@each(
+    "spec,rows,content",
     [
         pytest.param(Spec("x", "INT64", ()), [1, -2], struct.pack("<2q", 1, -2), id="one value per row"),
         pytest.param(Spec("x", "FP32", (1,)), [1, [2.5]], struct.pack("<2f", 1, 2.5), id="[3] may be written 3"),
@@ -116,8 +117,8 @@ def test_rows_become_raw_bytes(spec, rows, content):
     assert encode(spec, rows, where)[0] == content
 
 
-@pytest.mark.parametrize(
-    ("spec", "row", "told"),
+@each(
+    "spec,row,told",
     [
         pytest.param(Spec("x", "FP32", (3,)), [1, 2], "2 values where the contract has 3", id="short"),
         pytest.param(Spec("x", "FP32", (3,)), 5, "a list of 3 values is needed", id="scalar for a list"),

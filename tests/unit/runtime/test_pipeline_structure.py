@@ -1,6 +1,5 @@
 """What is refused of a pipeline before anything is known of its members, and the order of steps."""
 
-import pytest
 from headrace_runtime.pipelines import structure
 from headrace_runtime.pipelines.graph import (
     Combiner,
@@ -14,6 +13,8 @@ from headrace_runtime.pipelines.graph import (
     Step,
     levels,
 )
+
+from tests.kit.rows import each
 
 
 def step(name, *sources, runs=None, **fields):
@@ -60,8 +61,8 @@ def test_a_step_that_leads_nowhere_is_refused():
     assert wrong(pipeline(step("a", ""), step("b", ""))) == [("p.steps[0]", "step 'a' leads to no output")]
 
 
-@pytest.mark.parametrize(
-    ("made", "field", "told"),
+@each(
+    "made,field,told",
     [
         (Pipeline((), ()), "p.steps", "is empty"),
         (pipeline(step("a", "nobody")), "p.steps[0].inputs[0].source.step", "there is no step 'nobody'; there are: a"),
@@ -95,8 +96,8 @@ def combined(combiner, *inputs):
     return pipeline(SOURCE, Step("c", combiner, edges))
 
 
-@pytest.mark.parametrize(
-    ("made", "field"),
+@each(
+    "made,field",
     [
         (combined(Combiner(Kind.MEAN, quorum=3), "a", "b"), "p.steps[1].combiner.quorum"),
         (combined(Combiner(Kind.MEAN, weights=(1.0, 2.0)), "a", "b"), "p.steps[1].combiner.weights"),

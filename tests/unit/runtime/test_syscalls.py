@@ -5,6 +5,8 @@ import struct
 import pytest
 from headrace_runtime.sandbox import syscalls
 
+from tests.kit.rows import each
+
 PID = 4711
 ALLOW, END, EPERM, ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
 ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -79,8 +81,8 @@ def test_calls_that_change_what_is_not_its_own_are_refused(machine: str) -> None
     assert {name: answer(machine, number) for name, number in RECENT.items()} == dict.fromkeys(RECENT, ENOSYS)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("name", CHECKED)
+@each("machine", MACHINES)
+@each("name", CHECKED)
 def test_of_some_calls_an_argument_decides(machine: str, name: str) -> None:
     numbers, passing, refused = CHECKED[name]
     number = numbers[MACHINES.index(machine)]

@@ -26,6 +26,8 @@ from headrace_scaling.decisions.policies import (
     violations,
 )
 
+from tests.kit.rows import each
+
 EVERYTHING = PoolPolicy(
     targets=(Target(Metric.REQUESTS_PER_S, 480.0), Target(Metric.GPU_MEMORY, 0.9, TargetKind.REPLICA_MEAN, True, 1.0)),
     min_replicas=0,
@@ -74,8 +76,8 @@ def test_a_decision_repeats_after_its_memory_was_written_and_read():
         stored = documents.from_json(Memory, documents.to_json(stored))
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
+@each(
+    "change,message",
     [
         ({"targets": "many"}, "targets must be an array"),
         ({"targets": [{"metric": "rps", "value": 1}]}, r"targets\[0\].metric must be one of requests_per_s"),

@@ -18,6 +18,8 @@ from headrace_scaling.decisions.memory import Memory, begin
 from headrace_scaling.decisions.observations import Metric, Observation, Replicas, Signal
 from headrace_scaling.decisions.policies import Growth, Panic, PoolPolicy
 
+from tests.kit.rows import each
+
 CONCURRENCY = Metric.CONCURRENCY
 
 
@@ -130,7 +132,7 @@ def test_every_call_that_expects_a_scale_is_here():
     assert sum(len(steps) for _, _, steps in CASES) == 57
 
 
-@pytest.mark.parametrize(("policy", "steps"), [pytest.param(*case[1:], id=case[0]) for case in CASES])
+@each("policy,steps", [pytest.param(*case[1:], id=case[0]) for case in CASES])
 def test_knative_scales_it_so(policy: PoolPolicy, steps: Sequence[Step]):
     memory, asked_for = started(policy, 1), 1
     for step in steps:

@@ -16,6 +16,8 @@ from headrace_scaling.decisions.deciding import decide
 from headrace_scaling.decisions.observations import Metric, Observation, Replicas, Signal
 from headrace_scaling.decisions.policies import Target, TargetKind
 
+from tests.kit.rows import each
+
 MEAN, VALUE, TOTAL = TargetKind.REPLICA_MEAN, TargetKind.POOL_VALUE, TargetKind.TOTAL
 THREE = Replicas(ready=3, requested=3)
 FIVE = Replicas(ready=5, requested=5)
@@ -83,9 +85,7 @@ def test_every_calculation_is_here():
     assert len(CASES) == 50
 
 
-@pytest.mark.parametrize(
-    ("kind", "target", "levels", "replicas", "expected"), [pytest.param(*case[1:], id=case[0]) for case in CASES]
-)
+@each("kind,target,levels,replicas,expected", [pytest.param(*case[1:], id=case[0]) for case in CASES])
 def test_kubernetes_calculates_it_so(
     kind: TargetKind, target: float, levels: list[float] | None, replicas: Replicas, expected: int
 ):

@@ -13,7 +13,7 @@ from headrace_scaling.simulation.traces import Trace
 from tests.kit.batcher.queue_simulation import Sender, simulate
 
 SLO_S = 0.1
-SECONDS = 8
+SECONDS = 4
 
 
 def service_s(rows: int) -> float:

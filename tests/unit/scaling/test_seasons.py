@@ -16,6 +16,8 @@ from headrace_scaling.history import DAY_S, DemandHistory
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 SEASON = Season(quantile=0.9)
 NAN = math.nan
 ODD = st.sampled_from([NAN, math.inf, -math.inf, -1.0])
@@ -30,8 +32,8 @@ def before(day: int, week: tuple[float, ...], days: int = 14) -> tuple[float, ..
     return tuple(week[(day - lag) % 7] for lag in range(days, 0, -1))
 
 
-@pytest.mark.parametrize("week", [OFFICE, NEWSLETTER], ids=["office", "newsletter"])
-@pytest.mark.parametrize("day", range(7))
+@each("week", [OFFICE, NEWSLETTER])
+@each("day", range(7))
 def test_where_days_of_the_week_differ_each_has_a_floor_of_its_own(week: tuple[float, ...], day: int):
     assert expected_peak(SEASON, before(day, week)) == SeasonalPeak(week[day], of_weeks=True)
 

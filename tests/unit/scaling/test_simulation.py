@@ -16,6 +16,8 @@ from headrace_scaling.simulation.service_curves import ServiceCurve
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import MONDAY, Trace
 
+from tests.kit.rows import each
+
 SETUP = Setup(curve=ServiceCurve(((10, 0.02),)), drain_s=0.0)
 
 
@@ -89,6 +91,7 @@ def test_earlier_days_prepare_for_a_surge_that_comes_every_day():
     assert known.replica_hours < unknown.replica_hours * 1.1
 
 
+@pytest.mark.long
 def test_ours_breaks_fewer_objectives_than_others_at_no_more_replica_hours():
     trace = traces.generated("surges", seconds=4 * 86_400, low=1000.0, high=8000.0)
     names = ("headrace", "kubernetes", "knative-delayed")
@@ -146,8 +149,8 @@ def test_csv_is_read_with_and_without_times():
     assert stamped.seconds == 120
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
+@each(
+    "text,message",
     [
         ("", "no rows"),
         ("requests\n", "no rows"),

@@ -9,6 +9,8 @@ from headrace_scorer.decisions.cron import Unfit, after, check
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 BERLIN = "Europe/Berlin"
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -46,8 +48,8 @@ def test_what_comes_every_hour_comes_in_every_hour_that_passes() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("expression", "zone", "says"),
+@each(
+    "expression,zone,says",
     [
         ("", "UTC", "five fields"),
         ("* * * *", "UTC", "five fields"),

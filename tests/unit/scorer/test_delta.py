@@ -7,6 +7,8 @@ from headrace_scorer.decisions.specs import Location
 from headrace_scorer.engine.delta import key_of
 from headrace_scorer.engine.processes import Failed
 
+from tests.kit.rows import each
+
 TABLE = Location("tables", "my sales")
 
 
@@ -25,7 +27,7 @@ def test_a_path_in_the_log_is_decoded_once(path: str, key: str):
     assert key_of(path, TABLE) == key
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [
         *("", "/", "/etc/passwd", "a//b", "a/", "./a", "../secret/a", "a/../../secret/a", "%2e%2e/a", "..%2Fa"),

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tests.kit.rows import each
+
 FLOATS = st.floats(-1e6, 1e6, width=32)
 ANY_FLOATS = st.floats(width=32)
 
@@ -44,8 +46,8 @@ def test_what_is_within_the_absolute_tolerance_agrees_and_what_is_beyond_does_no
     assert agrees == (share < 1)
 
 
-@pytest.mark.parametrize(
-    ("scored", "online", "agrees"),
+@each(
+    "scored,online,agrees",
     [
         pytest.param(1e6, 1e6 * (1 + 5e-5), True, id="within the relative tolerance"),
         pytest.param(1e6, 1e6 * (1 + 2e-4), False, id="beyond it"),

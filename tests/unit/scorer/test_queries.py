@@ -8,6 +8,8 @@ from headrace_scorer.engine.messages import Access, PlanOrder, SourceAccess, Wor
 from headrace_scorer.engine.processes import Failed
 from headrace_scorer.engine.sources import postgresql
 
+from tests.kit.rows import each
+
 
 def order_of(uri: str) -> PlanOrder:
     spec = Spec(Location("", ""), source=Source("warehouse", query="select 1"))
@@ -16,8 +18,8 @@ def order_of(uri: str) -> PlanOrder:
     return PlanOrder(work, whole=True, max_objects=1, source=SourceAccess("postgresql", uri=uri))
 
 
-@pytest.mark.parametrize(
-    ("where", "why"),
+@each(
+    "where,why",
     [
         ("ada:secret@127.0.0.1:1/x", "Connection refused"),
         ("ada:secret@nowhere.invalid/x", "could not translate host name"),

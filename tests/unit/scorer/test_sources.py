@@ -20,6 +20,8 @@ from headrace_scorer.engine.sources.streams import Stream
 from headrace_scorer.sources import SourceUnusable, access_of
 from headrace_servicekit.errors import InvalidArgument
 
+from tests.kit.rows import each
+
 DECLARED = {
     "warehouse": {"type": "postgresql", "uri": "postgresql://db/warehouse"},
     "lake": {"type": "iceberg", "properties": {"type": "rest"}},
@@ -66,7 +68,7 @@ def test_without_a_file_no_source_is_declared_and_a_missing_one_is_waited_for(tm
     assert refused.value.transient
 
 
-@pytest.mark.parametrize(
+@each(
     "given",
     [
         {"source": {"source": "w"}},

@@ -10,6 +10,8 @@ from headrace_runtime.shapes import OutputTensor
 from headrace_scorer.decisions.specs import TensorColumns
 from headrace_scorer.engine.tensors import Faults, Tensor, column_of, tensor_of
 
+from tests.kit.rows import each
+
 
 def made(values: Any, spec: TensorSpec, type_: pa.DataType | None = None) -> tuple[Tensor, Faults]:
     table = pa.table({"c": pa.array(values, type_)})
@@ -24,8 +26,8 @@ def test_several_columns_are_one_tensor_row_by_row():
     assert tensor.raw(np.array([1])) == np.array([[2, 4]], np.float32).tobytes()
 
 
-@pytest.mark.parametrize(
-    ("values", "spec", "wrong"),
+@each(
+    "values,spec,wrong",
     [
         ([1.0, None, 3.0], TensorSpec("x", "FP32", ()), {1: "is null"}),
         ([1.0, float("nan")], TensorSpec("x", "FP32", (), nan_allowed=False), {1: "is NaN"}),

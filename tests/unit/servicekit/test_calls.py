@@ -5,11 +5,13 @@ import asyncio
 import pytest
 from headrace_servicekit.calls import Call, current_call, enter_call, make_call, outgoing_metadata, valid_traceparent
 
+from tests.kit.rows import each
+
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
-@pytest.mark.parametrize(
-    ("header", "valid"),
+@each(
+    "header,valid",
     [
         pytest.param(f"00-{TRACE}-{SPAN}-01", True, id="the specification's example"),
         pytest.param(f"00-{TRACE}-{SPAN}-00", True, id="not sampled"),

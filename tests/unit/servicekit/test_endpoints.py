@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 from headrace_servicekit.endpoints import FileEndpoints, NamedEndpoints, endpoints_of, present_target
 
+from tests.kit.rows import each
 
-@pytest.mark.parametrize(
-    "target",
-    ["127.0.0.1:8082", "[::1]:8082", "ipv4:127.0.0.1:1,127.0.0.1:2", "ipv6:[::1]:1", "unix:/run/x", "registry",
-     "postgresql://registry@db:5432/registry", "http://127.0.0.1:8333", ""],
-)  # fmt: skip
+
+@each("target", ["127.0.0.1:8082", "[::1]:8082", "ipv4:127.0.0.1:1,127.0.0.1:2", "ipv6:[::1]:1", "unix:/run/x",
+     "registry", "postgresql://registry@db:5432/registry", "http://127.0.0.1:8333", ""])  # fmt: skip
 def test_other_targets_stay_what_they_are(target: str):
     assert endpoints_of(target) is None
     assert present_target(target) == target

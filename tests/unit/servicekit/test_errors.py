@@ -13,6 +13,8 @@ from headrace_servicekit.errors import Code, FieldViolation, ServiceError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ServiceError)]
 CLASSES.remove(ServiceError)
 
@@ -26,7 +28,7 @@ def test_the_codes_have_the_numbers_of_grpc():
     assert {code.name: int(code) for code in Code} == {code.name: code.value[0] for code in grpc.StatusCode}
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+@each("kind", CLASSES)
 def test_a_bare_error_carries_its_code_message_and_a_reason(kind):
     status = error_details.to_status(kind("it is so"))
     info = error_details_pb2.ErrorInfo()

@@ -7,6 +7,8 @@ from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.health import NOT_SERVING, SERVICE_UNKNOWN, SERVING, Health, poll
 from headrace_servicekit.testing import FakeClock, eventually
 
+from tests.kit.rows import each
+
 
 def test_a_process_is_not_serving_until_it_is_opened():
     health = Health()
@@ -162,8 +164,8 @@ def silent_pool() -> Exception:
     return error
 
 
-@pytest.mark.parametrize(
-    ("answers", "healthy"),
+@each(
+    "answers,healthy",
     [
         pytest.param([None, SILENCE], True, id="one silence after a good answer is slowness"),
         pytest.param([None, SILENCE, SILENCE], True, id="so are two"),

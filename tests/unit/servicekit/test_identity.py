@@ -23,6 +23,8 @@ from headrace_servicekit.testing import patience
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 
 @pytest.mark.parametrize(
     ("client", "models", "expected"),
@@ -40,8 +42,8 @@ def test_headers_become_an_identity(client, models, expected):
     assert parse_identity(client, models) == expected
 
 
-@pytest.mark.parametrize(
-    ("headers", "expected"),
+@each(
+    "headers,expected",
     [
         pytest.param({}, INTERNAL, id="not through the front door"),
         pytest.param({"x-headrace-client": "a", "x-headrace-models": "m"}, Identity("a", ("m",)), id="who it says"),
@@ -64,8 +66,8 @@ def test_what_the_front_door_forwards_is_never_internal(headers, expected):
     assert not NOBODY.sees("any")
 
 
-@pytest.mark.parametrize(
-    ("patterns", "model", "sees"),
+@each(
+    "patterns,model,sees",
     [
         (("fraud",), "fraud", True),
         (("fraud",), "fraud-v2", False),

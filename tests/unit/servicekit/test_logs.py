@@ -10,6 +10,8 @@ import structlog
 from headrace_servicekit.calls import Call, enter_call
 from headrace_servicekit.logs import hide_secrets, set_up_logs
 
+from tests.kit.rows import each
+
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
@@ -80,8 +82,8 @@ def test_an_exception_is_one_line_with_its_stack(stream):
     assert "ValueError: boom" in line["exception"]
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "shown"),
+@each(
+    "field,value,shown",
     [
         ("password", "hunter2", "[hidden]"),
         ("s3_secret_key", "hunter2", "[hidden]"),

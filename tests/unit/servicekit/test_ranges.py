@@ -15,6 +15,7 @@ from headrace_servicekit.errors import InvalidArgument
 from headrace_servicekit.ranges import MOST_VIOLATIONS, check, fields_of, rule_of
 
 from tests.kit.clients.methods import METHODS
+from tests.kit.rows import each
 from tests.kit.servicekit.toy import Note, handlers
 from tests.kit.servicekit.toy_server import toy
 
@@ -26,8 +27,8 @@ def refused(note: Any) -> dict[str, str]:
     return {one.field: one.description for one in caught.value.violations}
 
 
-@pytest.mark.parametrize(
-    ("note", "field", "says"),
+@each(
+    "note,field,says",
     [
         (Note(count=-1), "count", "-1 is less than 1"),
         (Note(count=11), "count", "11 is more than 10, the most"),

@@ -8,6 +8,8 @@ from headrace_servicekit.resource_names import ids
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 ROLLOUT = "models/{model}/rollouts/{number}"
 
 
@@ -16,7 +18,7 @@ def test_the_ids_of_a_name_stand_for_the_braces_of_its_pattern():
     assert ids("webhooks/on-call", "name", "webhooks/{webhook}") == ["on-call"]
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     [
         "",

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2, service_pb2
 
+from tests.kit.rows import each
+
 _pb: Any = service_pb2
 _config_pb: Any = model_config_pb2
 CONFIG = """
@@ -71,8 +73,8 @@ def test_only_the_outputs_that_are_asked_for_are_answered():
     assert [output.name for output in made_up.answer(model(), asked).outputs] == ["label"]
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
+@each(
+    "change,said",
     [
         (lambda one: one.inputs.pop(), "missing required input"),
         (lambda one: setattr(one.inputs[0], "name", "picture"), "missing required input"),

@@ -18,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tests.kit.rows import each
+
 
 def fault(kind: str, **fields: object):
     return FAULT.validate_python({"kind": kind, **fields})
@@ -34,8 +36,8 @@ def test_a_fault_without_an_end_goes_on():
     assert one.ends_s == math.inf
 
 
-@pytest.mark.parametrize(
-    ("kind", "fields", "met"),
+@each(
+    "kind,fields,met",
     [
         ("dead", {}, {Operation.INFER, Operation.LOAD, Operation.MODEL}),
         ("slow", {}, {Operation.INFER}),
@@ -82,8 +84,8 @@ def test_the_next_change_is_the_first_beginning_or_end_to_come():
     assert [next_change_s(faults, now) for now in (0.0, 5.0, 6.0)] == [5.0, 6.0, math.inf]
 
 
-@pytest.mark.parametrize(
-    ("given_fault", "field"),
+@each(
+    "given_fault,field",
     [
         ({"kind": "dead", "share": 0}, "share"),
         ({"kind": "dead", "share": "nan"}, "share"),

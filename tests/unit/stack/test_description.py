@@ -4,6 +4,8 @@ import pytest
 from headrace_stack import description
 from headrace_stack.description import Call, DescriptionError, Outage, Scaled
 
+from tests.kit.rows import each
+
 STORES = """
 [postgres]
 component = "postgres"
@@ -71,8 +73,8 @@ def test_a_further_service_gets_ports_that_nobody_has_and_that_stand_beside_each
         description.free_ports(services, 60)
 
 
-@pytest.mark.parametrize(
-    ("was", "instead", "named"),
+@each(
+    "was,instead,named",
     [
         pytest.param("state = true", "[", "not TOML", id="not TOML"),
         pytest.param('database = "foo"', "colour = 1", "foo: colour is no field; there are asks_health", id="unknown"),

@@ -14,6 +14,8 @@ from headrace_stack.ports import BLOCK, PortBook, Ports
 from headrace_stack.replicas import ENOUGH_FOR_TWO_BYTES, MOST, ONE_OF_EACH, Backend, Pool, Replicas
 from headrace_stack.settings import DataPlane, SettingsError, StackSettings, checkout_of_this_file, read
 
+from tests.kit.rows import each
+
 ALL_TWICE = Replicas(registries=2, control_planes=2, data_planes=2).with_batchers(2)
 
 
@@ -88,12 +90,9 @@ def test_pools_are_described_by_a_variable(variables: dict[str, str], pools: dic
     assert replicas.read(replicas.to_environment(found)) == found
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["default", "default=", "default=tensorrt", "default=triton:0", "default=triton:65", "default=triton:x", ";",
-     "a=triton;a=triton", "a-1=triton", "A=triton", "a_b=triton", "-=triton", f"{'a' * 41}=triton",
-     ";".join(f"a{number}=triton" for number in range(17))],
-)  # fmt: skip
+@each("value", ["default", "default=", "default=tensorrt", "default=triton:0", "default=triton:65", "default=triton:x",
+     ";", "a=triton;a=triton", "a-1=triton", "A=triton", "a_b=triton", "-=triton", f"{'a' * 41}=triton",
+     ";".join(f"a{number}=triton" for number in range(17))])  # fmt: skip
 def test_pools_that_cannot_be_are_refused_naming_the_variable(value: str):
     with pytest.raises(SettingsError, match="HEADRACE_POOLS"):
         read({"HEADRACE_POOLS": value})

@@ -10,6 +10,8 @@ from headrace_stack.requests import Add, Remove, Request, RequestError, Scale, S
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 
 @pytest.mark.parametrize(
     ("line", "expected"),
@@ -30,8 +32,8 @@ def test_a_request_is_one_object(line: str, expected: Request):
     assert parse(line.encode()) == expected
 
 
-@pytest.mark.parametrize(
-    ("line", "field"),
+@each(
+    "line,field",
     [
         ("", ""),
         ("nonsense", ""),

@@ -6,11 +6,13 @@ from headrace_stack.restarts import Death, GiveUp, Illness, RestartAfter, decide
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 POLICY = RestartPolicy(first_s=0.5, most_s=8.0, steady_s=30.0, start_attempts=3, patience_s=15.0, most_patience_s=600.0)
 
 
-@pytest.mark.parametrize(
-    ("death", "deaths_before", "ever_ready", "expected"),
+@each(
+    "death,deaths_before,ever_ready,expected",
     [
         pytest.param(Death(90, True), 0, True, RestartAfter(0.5, 1), id="the first death is answered soon"),
         pytest.param(Death(1, True), 1, True, RestartAfter(1.0, 2), id="the second in a row waits twice as long"),

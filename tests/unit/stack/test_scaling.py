@@ -11,6 +11,8 @@ from headrace_stack.scaling import ScalingError, added, count, removed, scalable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 IN_DOOR = {"registry": "registry", "router-control": "router-control", "monitor": "monitor", "front-door": "front-door"}
 SERVICE = {"registry": "registry", "router-data": "front-door", "scorer": "scorer"}
 
@@ -32,8 +34,8 @@ def test_a_component_is_scaled_by_its_name(component: str, replicas: int, expect
     assert count(expected, IN_DOOR, component) == replicas
 
 
-@pytest.mark.parametrize(
-    ("component", "replicas", "field", "says"),
+@each(
+    "component,replicas,field,says",
     [
         ("batcher-defualt", 2, "component", "known: registry, router-control, monitor, front-door, batcher-default"),
         ("default", 2, "component", "known: "),

@@ -4,12 +4,14 @@ import pytest
 from headrace_stack.component import StartPolicy
 from headrace_stack.starting import Progress, Usage, follow, give_up, is_watched
 
+from tests.kit.rows import each
+
 POLICY = StartPolicy(patience_s=60, quiet_s=20, most_s=900)
 MEGABYTE = 1024 * 1024
 
 
-@pytest.mark.parametrize(
-    ("waited_s", "quiet_s", "first", "goes_on"),
+@each(
+    "waited_s,quiet_s,first,goes_on",
     [
         pytest.param(59, 59, True, True, id="nobody is judged early"),
         pytest.param(61, 61, True, False, id="one that did nothing is given up"),

@@ -20,11 +20,13 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from sklearn import datasets
 
+from tests.kit.rows import each
+
 COUNTS = st_numpy.arrays(np.int64, 5, elements=st.integers(0, 10**9)).filter(lambda c: c.sum() >= 50)
 MODULES = [name for _, name, _ in pkgutil.walk_packages(headrace_statistics.__path__, "headrace_statistics.")]
 
 
-@pytest.mark.parametrize("name", MODULES)
+@each("name", MODULES)
 def test_examples_in_the_docstrings_are_true(name: str):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
@@ -55,7 +57,7 @@ def test_ks_on_counts_is_that_of_the_values_they_stand_for():
     assert ks.statistic(a, b) == pytest.approx(exact)
 
 
-@pytest.mark.parametrize("rows", range(50, 110))
+@each("rows", range(50, 110))
 def test_with_no_change_at_all_ks_alarms_at_most_once_in_a_hundred_evaluations(rows: int):
     steps = range(1, rows + 1)
     alarms = [bool(ks.p_value([step, rows - step], [0, rows], tolerance=0.05) <= 0.05) for step in steps]

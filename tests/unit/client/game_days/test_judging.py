@@ -16,6 +16,8 @@ from headrace_client.game_days.judging import (
     passed,
 )
 
+from tests.kit.rows import each
+
 BOUNDS = Bounds(error_share=0.05, recover_s=30)
 OWN = Reply(5.0, 0, version="v2", matches=True)
 FALLBACK = Reply(7.0, 0, version="v1", step="old", degraded=True)
@@ -42,8 +44,8 @@ def test_a_phase_is_counted():
     assert found.passed
 
 
-@pytest.mark.parametrize(
-    ("found", "said"),
+@each(
+    "found,said",
     [
         pytest.param(fault([FALLBACK] * 18 + [LATE] * 2), "2 of 20 requests got no answer", id="errors"),
         pytest.param(fault([OWN] * 20), "no fallback answered", id="no fallback"),

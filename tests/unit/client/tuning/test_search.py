@@ -98,9 +98,9 @@ def test_the_queue_of_a_real_batcher_is_tuned_as_well(service_s: Callable[[int],
             [Sender("all", per_s=1500, deadline_s=0.06)],
             service_s=lambda rows: service_s(rows) * crowded,
             limits=limits,
-            seconds=0.6,
+            seconds=0.4,
         )["all"]
-        return Run(settings, seen.in_time / 0.6)
+        return Run(settings, seen.in_time / 0.4)
 
     curve = ServiceCurve.of([(rows, service_s(rows)) for rows in (1, 4, 16, 64)])
     found = search.search(curve, measure, 0.06, grid, most_runs=8)

@@ -11,6 +11,7 @@ from headrace_monitor.counters.decisions.changes import MAX_SERIES
 from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.monitor.counting_plane import CountingPlane, key
+from tests.kit.rows import each
 
 
 def request() -> Any:
@@ -61,8 +62,8 @@ def test_a_report_is_taken_whole():
     assert report.dropped == {"BUFFER_FULL": 1}
 
 
-@pytest.mark.parametrize(
-    ("spoil", "field"),
+@each(
+    "spoil,field",
     [
         pytest.param(change("process", ""), "process", id="no process"),
         pytest.param(change("process", "not-a-uuid"), "process", id="no UUID"),

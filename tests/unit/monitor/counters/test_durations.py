@@ -16,6 +16,8 @@ from headrace_statistics.sketches.durations import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 COUNTS = st.lists(st.integers(0, 2**40) | st.just(0), max_size=40)
 DURATIONS = st.builds(durations, st.integers(0, BUCKETS - 40), COUNTS)
 TALLIES = st.builds(
@@ -44,8 +46,8 @@ def test_the_buckets_are_those_of_data_planes():
     )
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("q", [0.0, 0.5, 0.95, 0.99, 1.0])
+@each("seed", range(4))
+@each("q", [0.0, 0.5, 0.95, 0.99, 1.0])
 def test_quantiles_are_within_the_relative_error_whatever_is_merged(seed, q):
     rng = np.random.default_rng(seed)
     # Two far-apart modes, as cached and computed answers have.

@@ -15,6 +15,8 @@ from headrace_servicekit.errors import InvalidArgument, PreconditionFailed
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.kit.rows import each
+
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -40,9 +42,7 @@ def test_what_is_not_said_has_a_default_and_the_first_variant_is_the_control():
     assert convert.draft("shop", shown, "ada", NOW) == draft()
 
 
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
+@each("changes,field", [
         ({"name": "models/other/experiments/ranking"}, "experiment.name"),
         ({"name": "ranking"}, "experiment.name"),
         ({"variants": [{"name": "control", "weight": 1}]}, "experiment.variants"),
@@ -72,8 +72,7 @@ def test_what_is_not_said_has_a_default_and_the_first_variant_is_the_control():
         ({"covariate_window": {"seconds": -1}}, "experiment.covariate_window"),
         ({"hypothesis": "x" * 2001}, "experiment.hypothesis"),
         ({"hypothesis": "x\0"}, "experiment.hypothesis"),
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_a_wrong_experiment_is_refused_by_its_field(changes, field: str):
     with pytest.raises(InvalidArgument) as refused:
         draft(**changes)
@@ -125,12 +124,9 @@ def test_a_plan_says_units_and_days_for_one_look_and_for_any():
     assert [point.single_look for point in plan.curve] == sorted(point.single_look for point in plan.curve)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"mean": 0}, {"mean": 1.5}, {"mean": 0.05, "alpha": 2}, {"mean": 0.05, "share": -1}, {"mean": 1, "variance": -1},
-     {"mean": 0.05, "correlation": 1}, {"mean": 0.05, "relative_effect": float("nan")},
-     {"mean": 0.05, "units_per_day": float("inf")}, {"mean": 0.05, "power": 0.01}],
-)  # fmt: skip
+@each("wrong", [{"mean": 0}, {"mean": 1.5}, {"mean": 0.05, "alpha": 2}, {"mean": 0.05, "share": -1},
+     {"mean": 1, "variance": -1}, {"mean": 0.05, "correlation": 1}, {"mean": 0.05, "relative_effect": float("nan")},
+     {"mean": 0.05, "units_per_day": float("inf")}, {"mean": 0.05, "power": 0.01}])  # fmt: skip
 def test_a_plan_that_cannot_be_is_refused(wrong):
     with pytest.raises(InvalidArgument):
         answers.plan(experiment_pb2.PlanExperimentRequest(**wrong))

@@ -173,7 +173,7 @@ def recorded(outcomes: Iterable[Outcome]) -> list[Outcome]:
     return list({(one.number, one.kind): one for one in outcomes}.values())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(histories(), st.randoms(use_true_random=False))
 def test_what_came_in_parts_is_what_the_whole_log_says(tmp_path: Path, rounds: Any, draw: Any):
     kept, present = Table(tmp_path), []

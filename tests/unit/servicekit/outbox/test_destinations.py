@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from tests.kit.deployment import topology
+from tests.kit.rows import each
 
 PUBLIC = "93.184.216.34"
 SETTING = "TOY_WEBHOOK_ALLOW"
@@ -36,8 +37,8 @@ def is_refused(url: str, by: Rules = CLOSED) -> str:
     return ""
 
 
-@pytest.mark.parametrize(
-    ("url", "refused"),
+@each(
+    "url,refused",
     [
         ("https://example.org/hook", ""),
         ("https://example.org:8443/hook?a=b", ""),
@@ -120,7 +121,7 @@ def test_a_webhook_may_only_be_where_it_does_no_harm(url: str, refused: str):
     assert bool(refused) == bool(is_refused(url))
 
 
-@pytest.mark.parametrize("service", topology.services().values(), ids=lambda service: service.name)
+@each("service", topology.services().values())
 def test_no_port_of_the_installation_is_one(service: topology.Service):
     loopback = ("127.0.0.1", "127.0.0.1.", "127.1", "127.8.9.10", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1")
     wrapped = ("[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "0", "0.0.0.0", "[::]")
@@ -162,9 +163,7 @@ def test_any_text_is_judged_and_never_breaks(text: str):
 
 
 # Forms of the public list PayloadsAllTheThings, "Server Side Request Forgery", and of the generator ip.py beside it.
-@pytest.mark.parametrize(
-    "url",
-    [
+@each("url", [
         "http://0000::1:80/", "https://[0:0:0:0:0:ffff:127.0.0.1]/", "https://o177.0.0.1/", "https://0o177.0.0.1/",
         "https://q177.0.0.1/", "https://127.0.1/", "https://127.1.1.1:80\\@127.2.2.2:80/",
         "https://127.1.1.1:80:\\@@127.2.2.2:80/", "https://127.1.1.1:80#\\@127.2.2.2:80/",
@@ -175,8 +174,7 @@ def test_any_text_is_judged_and_never_breaks(text: str):
         "gopher://127.0.0.1:6379/_save", "dict://127.0.0.1:6379/SAVE", "file:///etc/passwd", "//127.0.0.1/",
         "0://evil.com:80;http://google.com:80/", "https:/\\127.0.0.1/", "https:///127.0.0.1/", "https://kubernetes/",
         "127.0.0.1", "https://example.org[::1]/",
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_known_ways_around_filters_are_refused(url: str):
     assert is_refused(url)
 
@@ -204,8 +202,8 @@ def test_what_is_allowed_as_a_network_is_allowed_and_its_neighbours_are_not(addr
     assert not allowed.address(type(address)(int(address) ^ 1), port)
 
 
-@pytest.mark.parametrize(
-    ("allow", "url", "refused"),
+@each(
+    "allow,url,refused",
     [
         ("alerts.internal", "http://alerts.internal:9000/", ""),
         ("ALERTS.internal.", "http://alerts.INTERNAL./", ""),
@@ -234,9 +232,7 @@ def test_the_operator_says_what_else_may_be_called(allow: str, url: str, refused
     assert bool(refused) == bool(found)
 
 
-@pytest.mark.parametrize(
-    "entry", ["10.0.0.1/8", "host:0", "host:99999", "host:x", "a b", "https://x/", "*.x", "1.2.3.4.5", "[::1"]
-)
+@each("entry", ["10.0.0.1/8", "host:0", "host:99999", "host:x", "a b", "https://x/", "*.x", "1.2.3.4.5", "[::1"])
 def test_a_list_that_cannot_be_read_is_said_at_the_start(entry: str):
     with pytest.raises(ValueError, match="host:port or CIDR"):
         told(webhook_allow=f"good.example, {entry}")
@@ -271,8 +267,8 @@ async def refused_at(guard: Guard, url: str) -> str:
     return ""
 
 
-@pytest.mark.parametrize(
-    ("url", "allow", "refused"),
+@each(
+    "url,allow,refused",
     [
         ("https://good.example/", "", ""),
         ("http://good.example/", "", "http://"),
