@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 
 import grpc.aio
 import numpy as np
 import pytest
 from headrace.router.v1 import predict_pb2, predict_pb2_grpc
-from headrace_client import Backup, Client, Constant, FallbackStep
+from headrace_client import Backup, Client, Constant, FallbackStep, Lookup
 from headrace_servicekit.testing import eventually
 
+from tests.kit.clients.refusals import refused
 from tests.kit.front_door.edge import metadata
 from tests.kit.models import onnx_models
 from tests.kit.stack import processes
@@ -94,3 +96,39 @@ async def test_while_every_batcher_of_its_pool_is_away_a_route_gives_its_fallbac
     for one in answers:
         right = expected if one.version else np.array([NEUTRAL], np.float32)
         np.testing.assert_allclose(output(one), right, rtol=1e-5)
+
+
+async def test_while_its_pool_is_away_a_cached_answer_past_its_ttl_is_given_and_marked(replicated_stack: RunningStack):
+    model, other = "cached-past-its-ttl", np.array([[2, 7, 1, 8]], np.float32)
+    await whole(replicated_stack)
+    with Client(replicated_stack.address, token=replicated_stack.token) as client:
+        await asyncio.to_thread(serve, client, model, {"v1": MODEL})
+        lookup = Lookup(ttl=timedelta(seconds=1), stale_on_error=timedelta(minutes=10))
+        await asyncio.to_thread(client.set_lookup, model, lookup)
+    async with grpc.aio.insecure_channel(replicated_stack.address) as channel:
+        stub = predict_pb2_grpc.RouterServiceStub(channel)
+
+        async def answer(row: np.ndarray) -> predict_pb2.PredictResponse:
+            asked = request(model, features=row)
+            asked.ClearField("max_age")
+            call = stub.Predict(asked, timeout=DEADLINE_S, metadata=metadata(replicated_stack.token()))
+            return await call  # type: ignore[misc]
+
+        first = await answer(ROW)
+        async with processes.gone(replicated_stack, *BATCHERS):
+
+            async def is_stale() -> bool:
+                return (await answer(ROW)).served_from == predict_pb2.PredictResponse.SERVED_FROM_STALE
+
+            await eventually(is_stale, within=60)
+            stale = await answer(ROW)
+            error = await refused(answer(other))
+        assert (stale.version, stale.raw_output_contents) == ("v1", first.raw_output_contents)
+        assert stale.age_ms > 900, "past its ttl, which is up to a tenth shorter"
+        assert (stale.degraded_reason, error.reason) == ("NO_BACKEND", "NO_BACKEND"), (stale, error)
+        await whole(replicated_stack)
+
+        async def is_computed() -> bool:
+            return (await answer(ROW)).served_from == predict_pb2.PredictResponse.SERVED_FROM_ONLINE
+
+        await eventually(is_computed, within=60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -117,6 +118,24 @@ def test_what_its_longest_step_makes_too_late_is_refused_before_the_first_step(s
     refusals = [served.refused(PREDICT, asked, timeout=0.04) for _ in range(5)]
     assert {one.code for one in refusals} == {grpc.StatusCode.DEADLINE_EXCEEDED}
     assert "TIME_SHORT" in {one.reason for one in refusals}
+
+
+def test_a_step_that_takes_longer_than_its_timeout_ends_the_request_and_is_named(served: Served, client: Client):
+    name = "pipelined-timed"
+    register(client, f"{name}-member", "v1", onnx_models.as_long_as_asked())
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pipeline.yaml"
+        step = f"  lengthy:\n    model: {name}-member@v1\n    inputs: {{x: request.x}}\n    timeout: 500ms\n"
+        file.write_text(f"steps:\n{step}outputs:\n  y: lengthy.y\n")
+        client.register_version(name, "v1", file, metrics=GOOD_METRICS)
+    client.await_epoch(name, client.promote(name, "v1").model.epoch, timeout=90)
+    assert output(served.predict(request(name, x=np.array([[1]], np.float32)))).tolist() == [[1.0]]
+    # Two seconds of products, of which the caller has sixty.
+    began = time.monotonic()
+    refusal = served.refused(PREDICT, request(name, x=np.array([[10_000]], np.float32)), timeout=60)
+    assert time.monotonic() - began < 30
+    assert (refusal.code, refusal.metadata["step"]) == (grpc.StatusCode.DEADLINE_EXCEEDED, "lengthy"), refusal
+    assert "step 'lengthy'" in refusal.message
 
 
 def reference(folder: Path, tensor: str, values: np.ndarray) -> Path:

@@ -25,6 +25,7 @@ from tests.kit.stack.served_models import ROW, Served, register, request, serve
 MODEL = "rollouts-unjudged"
 JUDGED = "rollouts-judged"
 SHADOWED = "rollouts-shadowed"
+FAILING = "rollouts-failing-at-times"
 RATE = 200.0
 # As short as evidence allows at this rate, for tests have no minutes.
 QUICK = {
@@ -168,6 +169,34 @@ async def test_a_version_that_returns_errors_is_rolled_back_by_itself(judged: Ro
     # The route is back, and with it what was cached of the version that serves.
     again = served.predict(kept)
     assert (again.version, again.served_from) == ("v1", predict_pb2.PredictResponse.SERVED_FROM_CACHE)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_a_canary_of_which_one_answer_in_twenty_fails_is_rolled_back_and_the_baseline_notices_nothing(
+    served: Served,
+):
+    """At 5 % of the traffic: 1 in 400 of all requests fails."""
+    serve(served.client, FAILING, {"v1": table(24)})
+    register(served.client, FAILING, "v2", table(23))
+    policy = {"strategy": "STRATEGY_CANARY", "steps": [{"percent": 5, "dwell": "600s"}, {"percent": 100}]}
+    async with (
+        grpc.aio.insecure_channel(served.stack.address) as channel,
+        Traffic.running(served.stack, FAILING, rate=RATE, entries=20) as traffic,
+    ):
+        rollouts = Rollouts(served.stack, channel, FAILING)
+        await eventually(lambda: len(traffic.good) > RATE, within=30)
+        over = await rollouts.over((await rollouts.start("v2", policy)).name, within=180)
+        at_end = len(traffic.bad)
+        await eventually(lambda: traffic.good[-1] > traffic.bad[-1] + 2, within=20)
+    assert over.state == pb.Rollout.STATE_ROLLED_BACK, over
+    (errors,) = [one for one in over.verdict.metrics if one.metric == "errors"]
+    assert errors.baseline_bad_count == 0
+    assert 0.01 < errors.candidate_bad_count / errors.candidate_count < 0.2, errors
+    # Of all callers only those noticed whom the canary answered.
+    assert errors.candidate_bad_count <= at_end == len(traffic.bad)
+    assert len(traffic.bad) / len(traffic.good) < 0.01
+    assert served.client.get_model(FAILING).production_version == "v1"
 
 
 @pytest.mark.long

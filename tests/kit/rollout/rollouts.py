@@ -109,12 +109,14 @@ class Rollouts:
 
 class Traffic:
     """Steady requests to a model of `onnx_models.table`, each computed unless they may come from the cache. bad, good:
-    when each was answered, by `time.monotonic`.
+    when each was answered, by `time.monotonic`. entries: how many are asked for, from the fifth on.
     """
 
-    def __init__(self, stack: RunningStack, channel: grpc.aio.Channel, model: str, *, cached: bool) -> None:
+    def __init__(
+        self, stack: RunningStack, channel: grpc.aio.Channel, model: str, *, cached: bool, entries: int
+    ) -> None:
         self._call = channel.unary_unary(PREDICT)
-        self._stack, self._model, self._cached = stack, model, cached
+        self._stack, self._model, self._cached, self._entries = stack, model, cached, entries
         self.good: list[float] = []
         self.bad: list[float] = []
         self._open: set[asyncio.Task[None]] = set()
@@ -122,11 +124,11 @@ class Traffic:
     @classmethod
     @contextlib.asynccontextmanager
     async def running(
-        cls, stack: RunningStack, model: str, *, rate: float, cached: bool = False
+        cls, stack: RunningStack, model: str, *, rate: float, cached: bool = False, entries: int = 4
     ) -> AsyncIterator[Traffic]:
         """Send `rate` requests a second until the block ends, whether or not earlier ones were answered."""
         async with grpc.aio.insecure_channel(stack.address) as channel:
-            traffic = cls(stack, channel, model, cached=cached)
+            traffic = cls(stack, channel, model, cached=cached, entries=entries)
             sending = asyncio.create_task(traffic._send(rate), name="traffic")
             try:
                 yield traffic
@@ -142,7 +144,7 @@ class Traffic:
             # Of the entries that a good version knows, and a bad one does not.
             request = predict_pb2.PredictRequest(model=self._model, user_id=f"user-{number % 997}")
             request.inputs.add(name="index", datatype="INT64", shape=[1])
-            request.raw_input_contents.append(np.array([4 + number % 4], np.int64).tobytes())
+            request.raw_input_contents.append(np.array([4 + number % self._entries], np.int64).tobytes())
             if not self._cached:
                 request.max_age.SetInParent()
             task = asyncio.create_task(self._one(request.SerializeToString(), bearer))
