@@ -1,8 +1,10 @@
 """SIGTERM of one replica after another on a stack in use, as a rolling restart sends it: nobody notices."""
 
+import time
 from pathlib import Path
 
 import pytest
+from grpc import StatusCode
 
 from tests.kit.stack import processes
 from tests.kit.stack.running import RunningStack
@@ -45,3 +47,20 @@ async def test_restarts_of_what_answers_no_prediction_cost_no_prediction_and_no_
         assert scene.restarted() == set(OTHERS)
     assert await scene.complaints() == []
     assert scene.writers.refused() == []
+
+
+@pytest.mark.long
+async def test_a_restart_of_the_only_front_door_answers_what_was_sent_and_refuses_connections_until_it_is_back(
+    replicated_stack: RunningStack, tmp_path: Path
+):
+    """What docs/operations.md says that it costs; where there is a second one, callers are sent there meanwhile."""
+    async with in_use(replicated_stack, tmp_path) as scene:
+        began = time.monotonic()
+        stopped = processes.terminate(replicated_stack, "front-door")
+        await processes.back(replicated_stack, "front-door", stopped)
+        answered_again = await scene.load.steady()
+        await scene.well_again()
+        assert scene.restarted() == {"front-door"}
+    failures = scene.load.failures()
+    assert [one for one in failures if one.sent_at < began or one.code is not StatusCode.UNAVAILABLE] == []
+    assert await scene.complaints(excused=(began, answered_again)) == []
