@@ -54,6 +54,15 @@ async def test_the_first_page_asks_for_as_many_models_as_it_shows_and_filters_at
         assert (request.page_size, request.order) == (25, latest)
 
 
+async def test_a_model_shows_how_much_traffic_its_unpromoted_versions_may_get(console: ConsoleUnderTest):
+    await console.sign_in()
+    for bound, said in ((0.2, True), (1.0, False)):
+        model = registry_pb2.Model(name="models/digits", max_unpromoted_share=bound)
+        console.api.answers[path_of("GetModel")] = lambda _, model=model: registry_pb2.GetModelResponse(model=model)
+        page = (await console.browser.get("/console/models/digits")).text
+        assert ("at most 20 % of the traffic by splits and experiments" in page) is said
+
+
 async def test_jobs_are_found_by_their_name_their_files_and_who_made_them(console: ConsoleUnderTest):
     await console.sign_in()
     assert len(await asked(console, "/console/search?q=plain", "ListScoringJobs")) == 1
