@@ -52,6 +52,35 @@ def test_the_command_line_asks_and_others_agree(headrace: Headrace, served: Serv
     assert headrace("models", "approvals", model)["requests"] == []
 
 
+def test_a_version_is_reviewed_before_anybody_asks_and_one_rejection_ends_a_request(headrace: Headrace, served: Served):
+    headrace.two_versions("v1")
+    model = headrace.model
+    headrace("models", "approval-policy", model, "--approvals", "2")
+    headrace("models", "gates", model, "--set", "accuracy>=0.99")
+    reviewed = headrace("models", "review", model, "v2")
+    assert (reviewed["missing_approvals"], reviewed["production_version"]) == (2, "v1")
+    assert "0.95" in reviewed["gates"][0]["problem"]
+    assert [one for one in reviewed["obstacles"] if "accuracy" in one]
+    by_rest = served.rest("GET", f"/v1/models/{model}/versions/v2:reviewPromotion").json()["review"]
+    assert by_rest["obstacles"] == reviewed["obstacles"]
+    headrace("models", "gates", model, "--set", "accuracy>=0.9")
+    assert not [one for one in headrace("models", "review", model, "v2")["obstacles"] if "accuracy" in one]
+    assert headrace("models", "approvals", model, "--all")["requests"] == [], "nothing was asked for"
+
+    number = int(headrace("models", "request", model, "v2", "--reason", "x")["request"]["name"].rpartition("/")[2])
+    path = f"/v1/models/{model}/promotionRequests/{number}"
+    with person(served, "bob") as bob, person(served, "cid") as cid:
+        bob.approve_promotion(model, number)
+        ended = cid.reject_promotion(model, number, "worse on ones")
+        assert (ended.state, ended.end_reason) == (State.STATE_REJECTED, "worse on ones")
+        with pytest.raises(PreconditionFailed) as late:
+            bob.approve_promotion(model, number)
+    assert late.value.reason == "PROMOTION_REQUEST_CLOSED"
+    again = served.rest("POST", f"{path}:reject", token=served.stack.token("cid"), json={"reason": "still"})
+    assert again.status_code == 400, again.text
+    assert served.client.get_model(model).production_version == "v1"
+
+
 @pytest.mark.parametrize(
     ("put", "listing", "delete"),
     [

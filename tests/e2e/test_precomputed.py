@@ -112,3 +112,18 @@ def test_publishing_over_rest_reads_as_it_does_over_grpc(headrace: Headrace) -> 
     assert (found["publish"]["state"], found["publish"]["row_count"]) == ("STATE_COMMITTED", "1")
     listed = rest(headrace, "GET", f"/v1/models/{model}/precomputed")
     assert listed["answers"][0]["condition"] == "CONDITION_PRESENT"
+    assert headrace("precompute", "abort", name, code=4)["error"]["reason"] == "PUBLISH_COMMITTED"
+
+
+def test_a_publish_that_is_given_up_takes_no_rows_and_answers_nobody(headrace: Headrace) -> None:
+    model, path = headrace.model, headrace.folder / "answers.jsonl"
+    headrace.two_versions(production="v1")
+    publish(headrace, {"ada": [1, 2, 3]})
+    name = rest(headrace, "POST", f"/v1/models/{model}/versions/v1/publishes", json={})["publish"]["name"]
+    assert headrace("precompute", "abort", name) == {"aborted": name}
+    assert rest(headrace, "POST", f"/v1/{name}:abort", json={}) == {}, "repeating it is safe"
+    assert rest(headrace, "GET", f"/v1/{name}")["publish"]["state"] == "STATE_ABORTED"
+    path.write_text(json.dumps({"entity": "ada", "scores": [7, 8, 9]}))
+    late = headrace("precompute", "publish", model, str(path), "--resume", name, code=4)["error"]
+    assert late["reason"] == "PUBLISH_CLOSED"
+    assert predict(headrace, "ada") == ("precomputed", "v1", [[1, 2, 3]])

@@ -29,6 +29,10 @@ def test_a_table_in_s3_is_scored_published_found_online_and_reverted(headrace: H
         assert reverted.state == Publication.STATE_REVERTED
         # The row that was asked about is not the user's of the table.
         assert served(headrace, "u7")[1] != scores
+        short = f"{headrace.model}/{job['name'].rpartition('/')[2]}"
+        again = headrace("jobs", "publish", short, "--reason", "the right day after all")
+        assert again["state"] == "STATE_PUBLISHED", again
+        assert served(headrace, "u8")[0] == "precomputed", "of u7 the cache has what was computed meanwhile"
 
 
 # Of three jobs each takes some seconds, most of them on a busy machine.

@@ -8,10 +8,14 @@ import httpx
 import jsonschema
 import numpy as np
 import pytest
+from google.api import httpbody_pb2
+from headrace.registry.v1 import registry_pb2
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.kit.clients.headrace_cli import GOOD, Headrace
+from tests.kit.clients.methods import path_of
 from tests.kit.models import onnx_models
+from tests.kit.stack.served_models import Served
 
 
 def get(headrace: Headrace, path: str, **call: Any) -> httpx.Response:
@@ -19,7 +23,9 @@ def get(headrace: Headrace, path: str, **call: Any) -> httpx.Response:
     return httpx.request("GET", f"{headrace.stack.url}/v1/{path}", headers=headers, timeout=20, **call)
 
 
-def test_the_document_of_a_model_says_what_is_answered_and_a_generated_client_asks_so(headrace: Headrace) -> None:
+def test_the_document_of_a_model_says_what_is_answered_and_a_generated_client_asks_so(
+    headrace: Headrace, served: Served
+) -> None:
     model, path = headrace.model, f"models/{headrace.model}/openapi.json"
     tiny = onnx_models.two_inputs_two_outputs()
     headrace("models", "register", model, "v1", headrace.file("v1.onnx", tiny), *GOOD)
@@ -29,6 +35,9 @@ def test_the_document_of_a_model_says_what_is_answered_and_a_generated_client_as
     assert answer.headers["content-type"] == "application/json"
     document = answer.json()
     OpenAPIV31SpecValidator(document).validate()
+    asked = registry_pb2.GetModelOpenApiRequest(name=f"models/{model}")
+    body = httpbody_pb2.HttpBody.FromString(served.call(path_of("GetModelOpenApi"), asked))
+    assert (body.content_type, body.data) == ("application/json", answer.content)
     assert get(headrace, path, params={"version": "v1"}).json() == document
 
     source = headrace("models", "client", model, "--lang", "python")["source"]

@@ -44,7 +44,7 @@ def _with_imports(files: Iterable[Path]) -> set[Path]:
         if file not in seen:
             seen.add(file)
             waiting += _imported(file)
-    return {file for file in seen if file.name != Path(__file__).name}
+    return {file for file in seen if file.name != Path(__file__).name and file.parent.name != "hostile"}
 
 
 def _imported(file: Path) -> list[Path]:

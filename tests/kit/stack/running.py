@@ -20,6 +20,8 @@ from tests.kit.stores.servers import home_for_tests, kill_component, worker_name
 
 # Where receivers of webhooks may be: a loopback address at which no part of a stack listens.
 RECEIVERS = "127.0.0.77"
+# The name by which callers outside reach the store: of no machine, as it is signed and never looked up.
+S3_OUTSIDE = "http://s3.test"
 
 TWO_OF_EACH = Replicas(registries=2, control_planes=2, data_planes=2).with_batchers(2)
 
@@ -83,6 +85,7 @@ def stack() -> Iterator[RunningStack]:
             told.setenv("ROLLOUT_WEBHOOK_ALLOW", RECEIVERS)
             told.setenv("REGISTRY_WEBHOOK_ALLOW", RECEIVERS)
             told.setenv("SCORER_WEBHOOK_ALLOW", RECEIVERS)
+            told.setenv("REGISTRY_S3_PUBLIC_ENDPOINT", S3_OUTSIDE)
             settings = held.enter_context(held_stack(home_for_tests(f"stack-{run[:12]}")))
         yield RunningStack(settings)
 
