@@ -49,7 +49,7 @@ RUN python deploy/sbom.py "headrace-${SERVICE}" /opt/headrace/venv >/opt/headrac
 FROM ${BASE} AS service
 ARG SERVICE
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin headrace \
-    && install -d -o headrace -g headrace -m 0700 /var/lib/headrace \
+    && install -d -o headrace -g headrace -m 0700 /var/lib/headrace /run/triton \
     # ONNX Runtime lower-cases texts by this locale, whose letters are those of C.UTF-8.
     && ln -s C.utf8 /usr/lib/locale/en_US.utf8
 COPY --from=build /opt/headrace /opt/headrace

@@ -20,7 +20,7 @@ _OPTIONS = (
     # A model says all it is in its config.pbtxt: nothing is guessed from the file.
     "--disable-auto-complete-config",
     "--strict-readiness=true",
-    # Only gRPC, only here: the batcher is the one caller.
+    # Only gRPC, only here: the batcher is the one caller. A socket's address takes the place of this one.
     "--allow-http=false",
     "--grpc-address=127.0.0.1",
     "--metrics-address=127.0.0.1",
@@ -42,6 +42,7 @@ def main(arguments):
     if not backends.is_dir():
         sys.exit(f"launch: {backends} does not exist: run `make setup`")
     die_with_parent()
+    os.umask(0o077)  # a socket is for this user alone
     remove_stale_shared_memory()
     libraries = (str(site / "nvidia_pytriton.libs"), sysconfig.get_config_var("LIBDIR"))
     variables = {

@@ -33,6 +33,8 @@ def test_everything_listens_on_loopback_within_the_ports_of_this_stack(stack: Ru
     assert len(found) > 15
     loopback = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
     assert [one for one in found if one[1].ip not in loopback or one[1].port not in range(base, base + BLOCK)] == []
+    metrics = stack.settings.ports.triton_metrics.number  # batchers call it by a socket
+    assert {address.port for name, address in found if name == "tritonserver"} == {metrics}
 
 
 def test_no_password_stands_in_a_command_line_or_an_environment(stack: RunningStack):

@@ -18,7 +18,8 @@ A fake Triton with scripted faults. It takes the place of tritonserver, and its 
   headrace-simulator --control=127.0.0.1:9001 -- tritonserver --model-repository=models --grpc-port=8001
                                                                          in front of one that it starts and ends
 
-What follows `--` becomes Triton: its --grpc-port is the simulator's, and Triton gets a free one. A batcher starts it by
+What follows `--` becomes Triton: its --grpc-address and --grpc-port are the simulator's, and Triton gets an address of
+its own: the socket with the next number beside unix:/path:number, else a free port. A batcher starts it by
 
   BATCHER_TRITON_COMMAND="headrace-simulator --control=127.0.0.1:9001 -- deploy/triton/launch"
 """
@@ -94,12 +95,12 @@ def parse(words: Sequence[str]) -> Options:
         parser.error("nothing follows `--`: name the command that becomes tritonserver")
     if command and given.target:
         parser.error("--target: Triton is either started, by the command behind `--`, or run by others")
-    port, command = (given.grpc_port, command) if not command else _port_of(parser, given.grpc_port, command)
+    listening, command = _listening(given, command)
     if given.control_token_file is None and given.control and given.control[0] not in _LOOPBACK:
         parser.error(f"--control: {given.control[0]} is not loopback, so callers need a token: --control-token-file")
     return Options(
-        host=given.grpc_address,
-        port=port,
+        host=listening.grpc_address,
+        port=listening.grpc_port,
         repository=given.model_repository,
         explicit=given.model_control_mode == "explicit",
         command=tuple(command),
@@ -139,26 +140,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     triton.add_argument("--model-repository", type=Path, metavar="FOLDER", help="of models that are made up")
     triton.add_argument("--model-control-mode", choices=("none", "explicit"), default="none")
-    triton.add_argument("--grpc-address", default="127.0.0.1", metavar="HOST")
-    triton.add_argument("--grpc-port", type=_port, default=8001, metavar="PORT", help="0 takes a free one")
+    _add_listening(triton)
     for option in _IGNORED:
         triton.add_argument(option, nargs="?", help=argparse.SUPPRESS)
     return parser
 
 
-def _port_of(parser: argparse.ArgumentParser, default: int, command: Sequence[str]) -> tuple[int, list[str]]:
-    """Return the port that Triton is told, which is the simulator's, and the command without it."""
-    port, rest, words = default, [], iter(command)
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name != "--grpc-port":
-            rest.append(word)
-            continue
-        try:
-            port = _port(value if equals else next(words, ""))
-        except argparse.ArgumentTypeError as error:
-            parser.error(f"--grpc-port: {error}")
-    return port, rest
+def _add_listening(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--grpc-address", default="127.0.0.1", metavar="HOST", help="or unix:/path, of a socket")
+    parser.add_argument("--grpc-port", type=_port, default=8001, metavar="PORT", help="0 takes a free one")
+
+
+def _listening(given: argparse.Namespace, command: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return the address that Triton is given, which is the simulator's, and the command without it."""
+    parser = argparse.ArgumentParser("headrace-simulator", add_help=False, allow_abbrev=False)
+    _add_listening(parser)
+    parser.set_defaults(grpc_address=given.grpc_address, grpc_port=given.grpc_port)
+    return parser.parse_known_args(command)
 
 
 def _port(text: str) -> int:

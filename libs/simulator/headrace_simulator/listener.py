@@ -38,9 +38,10 @@ class Listener:
         server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         server.add_generic_rpc_handlers((self._handler,))
         try:
-            self.port = server.add_insecure_port(f"{self._host}:{self.port}")
+            port = server.add_insecure_port(f"{self._host}:{self.port}")
         except RuntimeError as error:
             raise PortTaken(f"cannot listen on {self._host}:{self.port}: {error}") from None
+        self.port = self.port or port  # of a socket gRPC says 1, whichever it is
         await server.start()
         self._server = server
 

@@ -71,9 +71,9 @@ async def _open_backend(
     """Return what answers, and the Triton that was started for it."""
     child, target = None, options.target
     if options.command:
-        child = await TritonChild.start(options.command)
+        child = await TritonChild.start(options.command, options.host, options.port)
         resources.push_async_callback(child.stop)
-        target = f"127.0.0.1:{child.port}"
+        target = child.target
     if target is None:
         models = MadeUpModels(options.repository, options.latency, options.seed)
         if not options.explicit:

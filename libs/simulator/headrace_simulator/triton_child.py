@@ -18,16 +18,18 @@ _STOP_GRACE_S = 6.0
 class TritonChild:
     """The process of a command that becomes tritonserver. It stays in our process group, and is ended with it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
-        self._process, self.port = process, port
+    def __init__(self, process: asyncio.subprocess.Process, target: str) -> None:
+        self._process, self.target = process, target
 
     @classmethod
-    async def start(cls, command: Sequence[str]) -> TritonChild:
-        """Start it on a free port of its own. Raises OSError."""
-        port = _free_port()
-        process = await asyncio.create_subprocess_exec(*command, f"--grpc-port={port}")
-        log.info("triton started", pid=process.pid, grpc_port=port)
-        return cls(process, port)
+    async def start(cls, command: Sequence[str], host: str, port: int) -> TritonChild:
+        """Start it beside an address that is ours: at the next socket, or a free port. Raises OSError."""
+        host, port = (host, port + 1) if host.startswith("unix:") else ("127.0.0.1", _free_port())
+        options = f"--grpc-address={host}", f"--grpc-port={port}"
+        process = await asyncio.create_subprocess_exec(*command, *options)
+        target = f"{host}:{port}"
+        log.info("triton started", pid=process.pid, target=target)
+        return cls(process, target)
 
     async def ended(self) -> int:
         """Return the exit code when it ends, as a shell tells it."""

@@ -151,10 +151,6 @@ class Ports:
         return self.of("batcher-cpu", "metrics", "batcher (pool cpu) metrics")
 
     @property
-    def triton(self) -> Port:
-        return self.of("batcher", "triton", "Triton gRPC")
-
-    @property
     def triton_metrics(self) -> Port:
         return self.of("batcher", "triton-metrics", "Triton metrics")
 

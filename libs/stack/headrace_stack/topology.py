@@ -135,18 +135,17 @@ def _plain(
 def batcher(settings: StackSettings, pool: Pool, number: int = 0) -> Component:
     """One of a pool. Triton is its child, not ours: a batcher and its Triton are one unit."""
     name = named(batchers_of(pool.name), number)
-    grpc, metrics, triton, triton_metrics, control = _batcher_ports(settings.ports, pool.name, number)
+    grpc, metrics, triton_metrics, control = _batcher_ports(settings.ports, pool.name, number)
     more_ports: tuple[Port, ...] = ()
     variables: dict[str, object] = {"POOL": pool.name, "BACKEND": pool.backend.value}
     if pool.backend is not Backend.ONNXRUNTIME:
-        command, more_ports = [str(settings.checkout / "deploy" / "triton" / "launch")], (triton, triton_metrics)
+        command, more_ports = [str(settings.checkout / "deploy" / "triton" / "launch")], (triton_metrics,)
         if pool.backend is Backend.SIMULATOR:
             simulator = (sys.executable, "-P", "-m", "headrace_simulator", f"--control={control.address}", "--")
             command, more_ports = [*simulator, *command], (*more_ports, control)
         variables |= {
             "BACKEND": Backend.TRITON.value,
             "TRITON_COMMAND": shlex.join(command),
-            "TRITON_GRPC_PORT": triton.number,
             "TRITON_METRICS_PORT": triton_metrics.number,
         }
     return service(
@@ -175,16 +174,16 @@ def batchers_of(pool: str) -> str:
     return f"{BATCHER}-{pool}"
 
 
-def _batcher_ports(ports: Ports, pool: str, number: int) -> tuple[Port, Port, Port, Port, Port]:
-    """Return those of gRPC, metrics, Triton, its metrics, and the control interface of the simulator.
+def _batcher_ports(ports: Ports, pool: str, number: int) -> tuple[Port, Port, Port, Port]:
+    """Return those of gRPC, metrics, Triton's metrics, and the control interface of the simulator.
 
     Only first replicas of two pools have ports kept free.
     """
     if pool == "cpu" and not number:
         triton = ports.of_replica(number, pool)
-        return ports.batcher_cpu, ports.batcher_cpu_metrics, triton.triton, triton.triton_metrics, triton.simulator
+        return ports.batcher_cpu, ports.batcher_cpu_metrics, triton.triton_metrics, triton.simulator
     own = ports.of_replica(number, "" if pool == DEFAULT_POOL else pool)
-    return own.batcher, own.batcher_metrics, own.triton, own.triton_metrics, own.simulator
+    return own.batcher, own.batcher_metrics, own.triton_metrics, own.simulator
 
 
 def router_data(settings: StackSettings, number: int = 0) -> Component:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import ssl
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,10 @@ from headrace_runtime.environments import Environments
 from headrace_runtime.formats import Format
 from headrace_runtime.scheduling import Background
 from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.tls import Tls, client_context
 
 from headrace_batcher.settings import BatcherSettings
+from headrace_batcher.triton_link import options_of
 
 # Three of them, at worst, until a half-open link is given up: less than five seconds. It is asked every half
 # second whether it is live (`loading/liveness.py`).
@@ -34,7 +37,7 @@ AnyBackend = TritonBackend | OnnxBackend | OipBackend
 
 
 async def open_backend(runtime: Runtime[BatcherSettings], background: Background) -> AnyBackend:
-    """Open the backend that the settings name; it may be empty, or not up yet."""
+    """Open the backend that the settings name; it may be empty, or not up yet. `triton_target` names Triton by now."""
     settings = runtime.settings
     budget = LoadBudget(settings.load_cpu_s, settings.load_memory_bytes, variables="BATCHER_")
     if settings.backend == "onnxruntime":
@@ -43,7 +46,9 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
         assert settings.oip_target is not None  # the settings see to that
         return OipBackend(
             # A server in one Python process may answer nothing while it executes, which is not to be given up early.
-            await runtime.enter(channel(settings.oip_target, settings.execution_timeout_s / 2)),
+            await runtime.enter(
+                channel(settings.oip_target, settings.execution_timeout_s / 2, _tls_of_others(settings))
+            ),
             names=ServerNames(settings.oip_model_name, settings.oip_model_version),
             execution_timeout_s=settings.execution_timeout_s,
             service=settings.oip_service,
@@ -51,7 +56,7 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
         )
     return await runtime.enter(
         triton(
-            f"127.0.0.1:{settings.triton_grpc_port}",
+            settings.triton_target,
             settings.state_dir / "models",
             silent_s=SILENT_S,
             execution_timeout_s=settings.execution_timeout_s,
@@ -106,7 +111,9 @@ async def with_formats(runtime: Runtime[BatcherSettings], main: AnyBackend) -> F
     if isinstance(main, OipBackend):
         return Formats(main, frozenset(Format))  # whatever its server has
     own: dict[Format, FormatBackend] = {
-        Format.OIP: await runtime.enter(OipServers(execution_timeout_s=settings.execution_timeout_s))
+        Format.OIP: await runtime.enter(
+            OipServers(execution_timeout_s=settings.execution_timeout_s, tls=_tls_of_others(settings))
+        )
     }
     code: PythonBackend | None = None
     if settings.allow_code:
@@ -123,6 +130,10 @@ async def with_formats(runtime: Runtime[BatcherSettings], main: AnyBackend) -> F
     return Formats(backend, frozenset((*runs, *own)), backend, code)
 
 
+def _tls_of_others(settings: BatcherSettings) -> ssl.SSLContext | None:
+    return None if settings.oip_ca is None else client_context(Tls(ca=settings.oip_ca))
+
+
 def formats_of_triton(backends: Path, *, allow_code: bool) -> Collection[Format]:
     """Return what a Triton with a folder of backends runs. allow_code: shared libraries of versions, too."""
     found = [kept_as for name, formats in BACKENDS.items() if (backends / name).is_dir() for kept_as in formats]
@@ -135,7 +146,7 @@ def own_triton(settings: BatcherSettings, backend: AnyBackend) -> TritonProcess 
         return None
     options = (
         f"--model-repository={settings.state_dir / 'models'}",
-        f"--grpc-port={settings.triton_grpc_port}",
+        *options_of(settings.triton_target),
         f"--metrics-port={settings.triton_metrics_port}",
     )
     return TritonProcess((*shlex.split(settings.triton_command), *options), backend.ready)

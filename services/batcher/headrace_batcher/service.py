@@ -30,14 +30,13 @@ from headrace_batcher.metrics import BatcherCollector
 from headrace_batcher.roster import Roster
 from headrace_batcher.servicer import REPORT_WAITING_EVERY_S, BatcherServicer
 from headrace_batcher.settings import BatcherSettings
-from headrace_batcher.state_dir import owned
+from headrace_batcher.state_dir import placed
 
 
 async def start(runtime: Runtime[BatcherSettings]) -> None:
     """Build the service on a backend and S3. Readiness depends on neither the control plane nor the registry."""
     go_first()  # before anything is started that is to inherit it
-    state_dir = await runtime.enter(owned(runtime.settings.state_dir))
-    settings = runtime.settings = runtime.settings.model_copy(update={"state_dir": state_dir})
+    settings = runtime.settings = await runtime.enter(placed(runtime.settings))
     process = uuid.uuid4().hex
     server = runtime.server(on_the_loop=True)
     roster = Roster()

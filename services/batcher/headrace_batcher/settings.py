@@ -11,6 +11,8 @@ from headrace_servicekit.ports import target
 from headrace_servicekit.settings import S3Settings, ServiceSettings, settings_config
 from pydantic import Field, field_validator, model_validator
 
+from headrace_batcher import triton_link
+
 
 class BatcherSettings(S3Settings, ServiceSettings):
     """What a batcher can be told."""
@@ -97,7 +99,12 @@ class BatcherSettings(S3Settings, ServiceSettings):
         description="Command that becomes tritonserver and takes its options. Empty: somebody else runs Triton on this "
         "machine, with explicit model control and `models` of the state directory as its repository.",
     )
-    triton_grpc_port: int = Field(default=8001, ge=1, le=65535, description="Port of Triton's gRPC, on 127.0.0.1.")
+    triton_target: str = Field(
+        default="",
+        description="Triton's gRPC on this machine: `unix:/path:number` of a socket, which Triton makes of its "
+        "`--grpc-address` and `--grpc-port`, or `127.0.0.1:port`. Empty: `triton/grpc:1` in the state directory, or, "
+        "where that is too long for a socket, in a directory of its own below `$XDG_RUNTIME_DIR` or `/tmp`.",
+    )
     triton_metrics_port: int = Field(
         default=8002, ge=1, le=65535, description="Port of Triton's metrics, on 127.0.0.1."
     )
@@ -121,6 +128,11 @@ class BatcherSettings(S3Settings, ServiceSettings):
     )
     oip_target: str | None = Field(
         default=None, description="`host:port` of the gRPC of that server; required with `oip`, and not used otherwise."
+    )
+    oip_ca: Path | None = Field(
+        default=None,
+        description="Authorities (PEM) that certificates of such servers, those that versions name among them, must be "
+        "signed by; unset means no TLS to them.",
     )
     oip_model_name: str = Field(
         default="{model}--{version}", description="What a version is called there, from `{model}` and `{version}`."
@@ -156,6 +168,14 @@ class BatcherSettings(S3Settings, ServiceSettings):
     max_queue_bytes: int = Field(
         default=256 * 1024**2, ge=1, description="Most bytes of inputs that may wait for one version."
     )
+
+    @field_validator("triton_target")
+    @classmethod
+    def _is_on_this_machine(cls, value: str) -> str:
+        problem = triton_link.problem(value) if value else None
+        if problem is not None:
+            raise ValueError(problem)
+        return value
 
     @field_validator("oip_model_name", "oip_model_version")
     @classmethod

@@ -10,9 +10,24 @@ from typing import TextIO
 
 from headrace_servicekit.runtime import StartError
 
+from headrace_batcher.settings import BatcherSettings
+from headrace_batcher.triton_socket import triton_target
+
 SLOT = "{slot}"
 # More batchers than one machine has room for: who finds them all taken has been told the wrong directory.
 MAX_SLOTS = 64
+
+
+@asynccontextmanager
+async def placed(settings: BatcherSettings) -> AsyncIterator[BatcherSettings]:
+    """Hold the state directory; yield settings that name it, and where Triton is. Raises StartError."""
+    async with owned(settings.state_dir) as state_dir:
+        settings = settings.model_copy(update={"state_dir": state_dir})
+        if settings.backend != "triton":
+            yield settings
+            return
+        async with triton_target(settings) as target:
+            yield settings.model_copy(update={"triton_target": target})
 
 
 @asynccontextmanager

@@ -52,7 +52,7 @@ class Serving:
 async def serving(shared: SharedBatcher, name: str, model: TinyModel, **settings) -> AsyncIterator[Serving]:
     async with (
         shared.serving(name, model, **settings) as (client, version),
-        grpc.aio.insecure_channel(f"127.0.0.1:{shared.rig.settings['triton_grpc_port']}") as channel,
+        grpc.aio.insecure_channel(shared.rig.triton) as channel,
     ):
         yield Serving(client, name, version.digest, service_pb2_grpc.GRPCInferenceServiceStub(channel))
 

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from headrace_batcher.triton_link import options_of
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher.service import BatcherRig
@@ -19,7 +20,8 @@ from tests.kit.models import onnx_models
 async def neighbour(rig: BatcherRig, command: Path) -> AsyncIterator[None]:
     """Run a Triton on the models of a batcher; at the end it is killed with all that it started."""
     rig.models.mkdir(parents=True, exist_ok=True)
-    options = (f"--model-repository={rig.models}", f"--grpc-port={rig.settings['triton_grpc_port']}")
+    (rig.models.parent / "triton").mkdir(exist_ok=True)
+    options = (f"--model-repository={rig.models}", *options_of(rig.triton))
     process = await asyncio.create_subprocess_exec(command, *options, "--allow-metrics=false", start_new_session=True)
     try:
         yield

@@ -306,3 +306,21 @@ async def test_mutual_tls_names_both_sides(tmp_path):
         assert await outcome(target, Tls(ca=authority.ca)) is grpc.StatusCode.UNAVAILABLE
         assert await outcome(target, Tls(stranger.cert, stranger.key, authority.ca)) is grpc.StatusCode.UNAVAILABLE
         assert await outcome(target, Tls(friend.cert, friend.key, foreign.ca)) is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("scheme", ["unix:", "unix://"])
+async def test_a_unix_socket_is_called_as_an_address_is_and_again_when_its_server_is_back(tmp_path, scheme: str):
+    path = tmp_path / "s:1"
+    async with Channel(f"{scheme}{path}") as channel:
+        caller = Caller(channel)
+        for _ in range(2):
+            error = await caller.failure()
+            assert error.code() is grpc.StatusCode.UNAVAILABLE
+            assert f"no connection to {scheme}{path}" in str(error.details())
+            server: Any = grpc.aio.server()
+            server.add_registered_method_handlers(SERVICE, echoing())
+            server.add_insecure_port(f"unix:{path}")
+            await server.start()
+            answers = await asyncio.gather(*(caller.answer(Note(text=str(n)), timeout=20) for n in range(9)))
+            assert [answer.text for answer in answers] == [str(n) for n in range(9)]
+            await server.stop(None)

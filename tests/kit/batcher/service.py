@@ -38,13 +38,18 @@ class BatcherRig:
     control: FakeControl
 
     @property
+    def triton(self) -> str:
+        """Where its Triton's gRPC is."""
+        return f"unix:{self.settings['state_dir']}/triton/grpc:1"
+
+    @property
     def models(self) -> Path:
         """Where its Triton finds what it loads; its processes are known by it."""
         return self.settings["state_dir"] / "models"
 
     def twin(self, directory: Path) -> BatcherRig:
         """Return a second batcher of the same pool, with a Triton and a directory of its own."""
-        own = {"state_dir": directory, "triton_grpc_port": free_port(), "triton_metrics_port": free_port()}
+        own = {"state_dir": directory, "triton_metrics_port": free_port()}
         return BatcherRig({**self.settings, **own}, self.s3, self.control)
 
     @contextlib.asynccontextmanager
@@ -130,7 +135,6 @@ async def batcher_rig(s3: S3Store, directory: Path, backend: str, triton_command
                 "s3_region": s3.region,
                 "s3_credentials_file": credentials_of(s3, directory),
                 "triton_command": str(triton_command),
-                "triton_grpc_port": free_port(),
                 "triton_metrics_port": free_port(),
                 "unload_after_s": 0.2,
                 "drain_notice_s": 0.1,

@@ -259,9 +259,12 @@ def test_triton_on_a_gpu_is_where_its_batcher_looks_for_it(rendered: Resources):
         return
     triton = beside["triton"]
     options = dict(option.removeprefix("--").split("=", 1) for option in triton["command"] if "=" in option)
-    assert options["grpc-port"] == batcher.environment["BATCHER_TRITON_GRPC_PORT"]
+    target = f"{options['grpc-address']}:{options['grpc-port']}"
+    assert target == batcher.environment["BATCHER_TRITON_TARGET"]
+    folder = PurePosixPath(target.removeprefix("unix:")).parent
+    socket = [mount["name"] for mount in triton["volumeMounts"] if mount["mountPath"] == str(folder)]
+    assert socket == [batcher.mounts[folder]["name"]]
     assert options["metrics-port"] == batcher.environment["BATCHER_TRITON_METRICS_PORT"]
-    assert options["grpc-address"] == "127.0.0.1"
     models = batcher.mounts[PurePosixPath(batcher.environment["BATCHER_STATE_DIR"], "models")]
     (seen,) = (mount for mount in triton["volumeMounts"] if mount["mountPath"] == options["model-repository"])
     assert (seen["name"], seen["readOnly"]) == (models["name"], True)

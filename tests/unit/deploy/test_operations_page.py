@@ -72,7 +72,7 @@ def test_ports_of_the_wheel_stack_are_those_of_its_list():
     first, replicas = section.split("Replicas there:")
     named = set(map(int, re.findall(r"\b8[01]\d\d\b", first))) | set(range(8102, 8110))
     assert named <= ports_of(Ports(8080))
-    assert {8086, 8087, 8088, 8094, 8100, 8101} <= named
+    assert {8086, 8087, 8088, 8100, 8101} <= named
     assert f"up\nto {MOST} of each" in replicas
     assert f"between {FREE.start} and {FREE.stop - 1}" in replicas
     # What is shown there is what the supervisor takes and answers.

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -19,12 +20,16 @@ from headrace_runtime.formats import Format
 from headrace_runtime.shapes import FIXED, layout_of
 from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.testing import eventually
+from headrace_servicekit.tls import Tls, client_context, server_credentials
 from tritonclient.grpc import service_pb2
+
+from tests.kit.wire.certificates import Authority
 
 _pb: Any = service_pb2
 
 TORCHSERVE = "org.pytorch.serve.grpc.openinference.GRPCInferenceService"
 CONTRACT = Contract((TensorSpec("x", "FP32", ()),), (TensorSpec("y", "FP32", ()), TensorSpec("text", "BYTES", ())))
+HERE = "127.0.0.1:0"
 X = np.array([1.0, 2.0, 3.0], dtype="<f4")
 
 
@@ -86,10 +91,12 @@ class Server:
 
 
 @asynccontextmanager
-async def listening(service: str) -> AsyncIterator[tuple[Server, str]]:
+async def listening(
+    service: str, credentials: grpc.ServerCredentials | None = None
+) -> AsyncIterator[tuple[Server, str]]:
     server, listener = Server(service), grpc.aio.server()
     listener.add_generic_rpc_handlers((server.handler,))
-    port = listener.add_insecure_port("127.0.0.1:0")
+    port = listener.add_secure_port(HERE, credentials) if credentials else listener.add_insecure_port(HERE)
     await listener.start()
     try:
         yield server, f"127.0.0.1:{port}"
@@ -206,3 +213,19 @@ async def test_who_executes_while_a_version_is_found_again_on_its_server_is_answ
         await backend.load(replace(there, max_rows=64))
         server.gate.set()
         assert (await executing)[0] == ("y", (3,), (2 * X).tobytes())
+
+
+async def test_servers_are_called_by_tls_where_their_authority_is_known(tmp_path: Path):
+    authority, foreign = Authority(tmp_path), Authority(tmp_path, "foreign")
+    pem = authority.issue("server")
+    path = tmp_path / "server.json"
+    there = ModelFiles("digits--3", path, CONTRACT, 32, kept_as=Format.OIP, model_file="server.json")
+    async with listening(SERVICE, server_credentials(Tls(pem.cert, pem.key))) as (_, address):
+        path.write_text(json.dumps({"target": address, "model": "digits", "version": "3"}))
+        async with OipServers(execution_timeout_s=5, tls=client_context(Tls(ca=authority.ca))) as backend:
+            await backend.load(there)
+            assert (await infer(backend))[0] == ("y", (3,), (2 * X).tobytes())
+        for tls in (None, client_context(Tls(ca=foreign.ca))):
+            async with OipServers(execution_timeout_s=5, tls=tls) as backend:
+                with pytest.raises(LoadError, match="does not answer"):
+                    await backend.load(there)

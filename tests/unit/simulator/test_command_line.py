@@ -22,6 +22,11 @@ def test_before_a_triton_it_takes_its_port_and_hands_on_everything_else():
     assert options.control == ("127.0.0.1", 0)
 
 
+def test_before_a_triton_it_takes_its_socket_too():
+    options = parse(["--", "launch", "--grpc-address=unix:/run/t/grpc", "--x=1", "--grpc-port=7"])
+    assert (options.host, options.port, options.command) == ("unix:/run/t/grpc", 7, ("launch", "--x=1"))
+
+
 def test_the_port_may_stand_apart_from_its_option():
     assert parse(["--", "launch", "--grpc-port", "9", "--x"]).command == ("launch", "--x")
 

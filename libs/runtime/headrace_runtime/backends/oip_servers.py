@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
@@ -27,12 +28,12 @@ class _Server:
 
 class OipServers:
     """Finds each version on its server, and leaves it there. execution_timeout_s: an execution that takes longer counts
-    as lost."""
+    as lost. tls: for all of them; None for plain TCP."""
 
     load_control = True
 
-    def __init__(self, *, execution_timeout_s: float) -> None:
-        self._execution_timeout_s = execution_timeout_s
+    def __init__(self, *, execution_timeout_s: float, tls: ssl.SSLContext | None = None) -> None:
+        self._execution_timeout_s, self._tls = execution_timeout_s, tls
         self._servers: dict[str, _Server] = {}
 
     async def __aenter__(self) -> OipServers:
@@ -49,7 +50,7 @@ class OipServers:
             await _find(known, files)  # over the same link: somebody may wait for an answer by it
             return
         link = AsyncExitStack()
-        opened = await link.enter_async_context(channel(target, self._execution_timeout_s / 2))
+        opened = await link.enter_async_context(channel(target, self._execution_timeout_s / 2, self._tls))
         backend = OipBackend(opened, names=names, execution_timeout_s=self._execution_timeout_s)
         server = _Server(target, names, backend, link)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,15 +16,16 @@ from headrace_runtime.backends.triton import TritonBackend
 from headrace_runtime.backends.triton_repository import Repository
 
 
-def channel(address: str, silent_s: float | None = None) -> Channel:
+def channel(address: str, silent_s: float | None = None, tls: ssl.SSLContext | None = None) -> Channel:
     """Return a channel to an inference server. Without pings: a server that is not ours sends away who pings often.
 
+    address, tls: as `Channel` has them.
     silent_s: for somebody who asks it often whether it is live. When it says nothing for twice as long, the link is
     half open, or the server hangs: a new connection tells which. None leaves calls their own deadlines.
     """
     if silent_s is None:
-        return Channel(address, keepalive_s=None)
-    return Channel(address, keepalive_s=silent_s, keepalive_timeout_s=silent_s, pings=False)
+        return Channel(address, tls=tls, keepalive_s=None)
+    return Channel(address, tls=tls, keepalive_s=silent_s, keepalive_timeout_s=silent_s, pings=False)
 
 
 @asynccontextmanager

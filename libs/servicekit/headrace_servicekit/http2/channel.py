@@ -30,12 +30,13 @@ from headrace_servicekit.http2.connection import Connection
 from headrace_servicekit.http2.headers import Headers, request_block
 from headrace_servicekit.http2.keepalive import Keepalive
 from headrace_servicekit.http2.stream import STREAM_WINDOW
+from headrace_servicekit.unix_sockets import path_of
 
 _CONNECT_TIMEOUT_S = 3.0
 
 
 class Channel:
-    """Calls to one `host:port`.
+    """Calls to one `host:port`, or to the Unix socket `unix:/path`.
 
     tls: a context for clients (`tls.client_context`). server_name: whom the certificate names, if not the host.
     max_message_bytes: the most that an answer may have; None takes all. keepalive_s, keepalive_timeout_s: a peer that
@@ -54,10 +55,12 @@ class Channel:
         keepalive_timeout_s: float = 1.0,
         pings: bool = True,
     ) -> None:
-        host, _, port = address.rpartition(":")
-        self._host, self._port, self._tls = host.strip("[]"), int(port), tls
+        self._address, self._path, self._tls = address, path_of(address), tls
+        host, _, port = address.rpartition(":") if self._path is None else ("localhost", "", "0")
+        self._host, self._port = host.strip("[]"), int(port)
         self._server_name = server_name or self._host
-        self.authority = f"{server_name}:{port}" if server_name else address
+        # A file has no host: gRPC calls its server localhost.
+        self.authority = f"{server_name}:{port}" if server_name else address if self._path is None else host
         self.max_message_bytes = max_message_bytes
         self._keepalive = (keepalive_s, keepalive_timeout_s, pings)
         self._connection: ClientConnection | None = None
@@ -103,24 +106,26 @@ class Channel:
         if self._closed:
             fail(grpc.StatusCode.UNAVAILABLE, "the channel is closed")
         if self._connecting is None:
-            self._connecting = asyncio.create_task(self._connect(), name=f"connect to {self.authority}")
+            self._connecting = asyncio.create_task(self._connect(), name=f"connect to {self._address}")
             self._connecting.add_done_callback(self._connected)
         try:
             return await asyncio.shield(self._connecting)
         except (OSError, TimeoutError) as error:
-            fail(grpc.StatusCode.UNAVAILABLE, f"no connection to {self.authority}: {_said(error)}")
+            fail(grpc.StatusCode.UNAVAILABLE, f"no connection to {self._address}: {_said(error)}")
 
     async def _connect(self) -> ClientConnection:
         loop = asyncio.get_running_loop()
         every_s, timeout_s, pings = self._keepalive
+
+        def made() -> ClientConnection:
+            return ClientConnection(loop, Keepalive(loop, every_s=every_s, timeout_s=timeout_s, pings=pings))
+
+        secured: Any = {"ssl": self._tls, "server_hostname": self._server_name if self._tls is not None else None}
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-            _, connection = await loop.create_connection(
-                lambda: ClientConnection(loop, Keepalive(loop, every_s=every_s, timeout_s=timeout_s, pings=pings)),
-                self._host,
-                self._port,
-                ssl=self._tls,
-                server_hostname=self._server_name if self._tls is not None else None,
-            )
+            if self._path is not None:
+                _, connection = await loop.create_unix_connection(made, self._path, **secured)
+            else:
+                _, connection = await loop.create_connection(made, self._host, self._port, **secured)
         return connection
 
     def _connected(self, task: asyncio.Task[ClientConnection]) -> None:
