@@ -124,6 +124,26 @@ def test_scopes_tell_who_asks_who_agrees_and_who_sets_the_rule(headrace: Headrac
 
 
 @pytest.mark.long
+async def test_an_approved_rollout_of_a_variant_that_names_its_version_promotes_nothing_and_has_not_failed(
+    headrace: Headrace, served: Served
+):
+    headrace.two_versions("v1")
+    model = headrace.model
+    headrace("routes", "split", model, "control:v1=100")
+    headrace("models", "approval-policy", model, "--approvals", "1")
+    policy = headrace.folder / "rollout.yaml"
+    policy.write_text("strategy: rolling\nsteps:\n  - percent: 50\n    dwell: 100ms\n  - percent: 100\n")
+    made = headrace("models", "request", model, "v2", "--policy", str(policy), "--reason", "better on sevens")
+    number = int(made["request"]["name"].rpartition("/")[2])
+    with person(served, "bob") as bob:
+        bob.approve_promotion(model, number)
+    await eventually(lambda: served.client.get_promotion_request(model, number).request.HasField("end_time"), within=90)
+    ended = served.client.get_promotion_request(model, number).request
+    assert ended.state == State.STATE_ROLLED_OUT, ended
+    assert served.client.get_model(model).production_version == "v1"
+    assert [one.version for one in served.client.get_route(model).route.variants] == ["v2"]
+
+
 async def test_an_approved_rollout_starts_by_itself_and_promotes(headrace: Headrace, served: Served):
     headrace.two_versions("v1")
     model = headrace.model

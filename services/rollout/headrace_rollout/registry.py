@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from headrace.registry.v1 import approval_pb2, approval_pb2_grpc, registry_pb2, 
 from headrace_servicekit.errors import PreconditionFailed
 
 from headrace_rollout.decisions.measuring import measured_later
-from headrace_rollout.decisions.rollouts import Rollout
+from headrace_rollout.decisions.rollouts import Rollout, State
 from headrace_rollout.peers import CALL_S, answered, duration_of
 
 # Renewed long before; it keeps promotions by hand away, so it must not outlive a rollout for long.
@@ -44,7 +45,14 @@ class Registry:
         await answered(self._stub.HoldVersion(request, timeout=CALL_S))
 
     async def release(self, rollout: Rollout) -> None:
-        """End that."""
+        """End that. Before it, the request for promotion of a rollout at its end: one that nothing holds has failed."""
+        promotes = rollout.reference == "follow_production"
+        if rollout.promotion_request and not promotes and rollout.state in (State.PROMOTING, State.SUCCEEDED):
+            done = approval_pb2.ClaimPromotionRequestRequest(
+                name=rollout.promotion_request, rollout=rollout.manager, rolled_out=True
+            )
+            with suppress(PreconditionFailed):  # somebody else has ended it
+                await answered(self._approvals.ClaimPromotionRequest(done, timeout=CALL_S))
         request = registry_pb2.ReleaseHoldRequest(
             name=f"models/{rollout.model}/versions/{rollout.version}", holder=rollout.manager
         )

@@ -240,6 +240,19 @@ async def rolling_out(registry: Registry, stub, rollout: str = "rollouts/7") -> 
     return name
 
 
+async def test_a_rollout_that_promotes_nothing_ends_its_request_as_rolled_out(registry, approvals):
+    name = await rolling_out(registry, approvals)
+    done = pb.ClaimPromotionRequestRequest(name=name, rollout="rollouts/8", rolled_out=True)
+    assert await reason_of(approvals.ClaimPromotionRequest(done, timeout=20)) == "PROMOTION_REQUEST_CLOSED"
+    done.rollout = "rollouts/7"
+    ended = (await approvals.ClaimPromotionRequest(done, timeout=20)).request
+    assert (ended.state, ended.HasField("end_time")) == (State.STATE_ROLLED_OUT, True)
+    assert (await approvals.ClaimPromotionRequest(done, timeout=20)).request == ended
+    event = (await registry.events("digits"))[0]
+    assert (event.action, event.reason) == (registry_pb2.ModelEvent.ACTION_PROMOTION_ROLLED_OUT, ended.end_reason)
+    assert (await registry.model("digits")).production_version == "v1"
+
+
 async def test_a_rollout_that_stops_asks_once_for_all_approvals_anew(registry, approvals):
     name = await rolling_out(registry, approvals)
     again = pb.ReopenPromotionRequestRequest(name=name, rollout="rollouts/7", reason="drift of amount")

@@ -97,7 +97,11 @@ class ApprovalServicer(approval_pb2_grpc.ApprovalServiceServicer):
 
     async def ClaimPromotionRequest(self, request, context):
         model, number = names.promotion_request(request.name, "name")
-        claimed = await self._approvals.claim(model, number, approval_messages.rollout_of(request))
+        rollout = approval_messages.rollout_of(request)
+        if request.rolled_out:
+            claimed = await self._approvals.roll_out(model, number, rollout, identity().client)
+        else:
+            claimed = await self._approvals.claim(model, number, rollout)
         return pb.ClaimPromotionRequestResponse(request=approval_messages.to_request(claimed))
 
     async def ReopenPromotionRequest(self, request, context):

@@ -37,6 +37,7 @@ class RequestState(enum.StrEnum):
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
     FAILED = "failed"
+    ROLLED_OUT = "rolled_out"
 
     @property
     def over(self) -> bool:
@@ -247,6 +248,14 @@ def claimed(request: PromotionRequest, rollout: str, now: datetime) -> Promotion
     if current.state is not RequestState.APPROVED or current.rollout not in ("", rollout):
         raise closed(current)
     return replace(current, state=RequestState.ROLLING_OUT, rollout=rollout)
+
+
+def rolled_out(request: PromotionRequest, rollout: str, now: datetime) -> PromotionRequest:
+    """Return the request of a rollout that has reached its end without a promotion to make. Raises as `claimed`."""
+    if (request.state, request.rollout) == (RequestState.ROLLED_OUT, rollout):
+        return request
+    reason = f"{rollout} reached its end, of a variant that does not follow production: no stage changed"
+    return ended(claimed(request, rollout, now), RequestState.ROLLED_OUT, now, reason=reason)
 
 
 def ended(

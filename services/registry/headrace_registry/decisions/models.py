@@ -55,6 +55,7 @@ class Action(enum.StrEnum):
     PROMOTION_WITHDRAWN = "promotion_withdrawn"
     PROMOTION_EXPIRED = "promotion_expired"
     PROMOTION_FAILED = "promotion_failed"
+    PROMOTION_ROLLED_OUT = "promotion_rolled_out"
     APPROVAL_POLICY_SET = "approval_policy_set"
     APPROVAL_OVERRIDDEN = "approval_overridden"
 

@@ -16,7 +16,10 @@ SOURCE = "/headrace/registry"
 _LEVELS = {Action.APPROVAL_OVERRIDDEN: "critical", Action.ROLLED_BACK: "warning"}
 _LEVELS |= {Action.PROMOTION_EXPIRED: "warning", Action.PROMOTION_FAILED: "warning"}
 _ENDS = frozenset(
-    {Action.PROMOTION_REJECTED, Action.PROMOTION_WITHDRAWN, Action.PROMOTION_EXPIRED, Action.PROMOTION_FAILED}
+    {
+        *(Action.PROMOTION_REJECTED, Action.PROMOTION_WITHDRAWN, Action.PROMOTION_EXPIRED),
+        *(Action.PROMOTION_FAILED, Action.PROMOTION_ROLLED_OUT),
+    }
 )
 
 

@@ -191,6 +191,16 @@ class Approvals:
                 await transaction.put_promotion_request(after)
             return after
 
+    async def roll_out(self, name: str, number: int, rollout: str, client: str) -> PromotionRequest:
+        """End a request whose rollout has reached its end and promotes nothing. Raises as `claim`."""
+        async with self._store.transaction() as transaction:
+            model, request, _ = await opened(transaction, name, number)
+            after = approvals.rolled_out(request, rollout, await transaction.now())
+            if after != request:
+                write = Write(client, after.end_reason)
+                await keep(transaction, model, after, write, entry_of(Action.PROMOTION_ROLLED_OUT, after))
+            return after
+
     async def reopen(self, name: str, number: int, rollout: str, write: Write) -> PromotionRequest:
         """Ask for all approvals anew, of a rollout that has begun. Raises as `claim`."""
         async with self._store.transaction() as transaction:

@@ -45,6 +45,7 @@ class PromotionRequest(_message.Message):
         STATE_WITHDRAWN: _ClassVar[PromotionRequest.State]
         STATE_EXPIRED: _ClassVar[PromotionRequest.State]
         STATE_FAILED: _ClassVar[PromotionRequest.State]
+        STATE_ROLLED_OUT: _ClassVar[PromotionRequest.State]
     STATE_UNSPECIFIED: PromotionRequest.State
     STATE_PENDING: PromotionRequest.State
     STATE_APPROVED: PromotionRequest.State
@@ -54,6 +55,7 @@ class PromotionRequest(_message.Message):
     STATE_WITHDRAWN: PromotionRequest.State
     STATE_EXPIRED: PromotionRequest.State
     STATE_FAILED: PromotionRequest.State
+    STATE_ROLLED_OUT: PromotionRequest.State
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TARGET_STAGE_FIELD_NUMBER: _ClassVar[int]
@@ -310,12 +312,14 @@ class BreakGlassResponse(_message.Message):
     def __init__(self, version: _Optional[_Union[_registry_pb2.ModelVersion, _Mapping]] = ..., model: _Optional[_Union[_registry_pb2.Model, _Mapping]] = ...) -> None: ...
 
 class ClaimPromotionRequestRequest(_message.Message):
-    __slots__ = ("name", "rollout")
+    __slots__ = ("name", "rollout", "rolled_out")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ROLLOUT_FIELD_NUMBER: _ClassVar[int]
+    ROLLED_OUT_FIELD_NUMBER: _ClassVar[int]
     name: str
     rollout: str
-    def __init__(self, name: _Optional[str] = ..., rollout: _Optional[str] = ...) -> None: ...
+    rolled_out: bool
+    def __init__(self, name: _Optional[str] = ..., rollout: _Optional[str] = ..., rolled_out: _Optional[bool] = ...) -> None: ...
 
 class ClaimPromotionRequestResponse(_message.Message):
     __slots__ = ("request",)

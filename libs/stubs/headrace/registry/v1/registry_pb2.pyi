@@ -296,6 +296,7 @@ class ModelEvent(_message.Message):
         ACTION_PROMOTION_FAILED: _ClassVar[ModelEvent.Action]
         ACTION_APPROVAL_POLICY_SET: _ClassVar[ModelEvent.Action]
         ACTION_APPROVAL_OVERRIDDEN: _ClassVar[ModelEvent.Action]
+        ACTION_PROMOTION_ROLLED_OUT: _ClassVar[ModelEvent.Action]
     ACTION_UNSPECIFIED: ModelEvent.Action
     ACTION_MODEL_CREATED: ModelEvent.Action
     ACTION_MODEL_UPDATED: ModelEvent.Action
@@ -315,6 +316,7 @@ class ModelEvent(_message.Message):
     ACTION_PROMOTION_FAILED: ModelEvent.Action
     ACTION_APPROVAL_POLICY_SET: ModelEvent.Action
     ACTION_APPROVAL_OVERRIDDEN: ModelEvent.Action
+    ACTION_PROMOTION_ROLLED_OUT: ModelEvent.Action
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
