@@ -135,6 +135,26 @@ def test_a_request_of_a_lower_class_that_is_owed_its_turn_goes_alone_when_it_fit
     assert [batch for batch in batches if batch[0].priority == BATCH] == [bulk[:1]]
 
 
+def test_what_is_owed_is_shown_with_the_rows_of_callers_that_it_may_share_a_batch_with(work: WorkMaker):
+    queue = WorkQueue(4)
+    queue.push(bulk := work(priority=BATCH, act_by=0.0))
+    shown = None
+    while shown is None or shown.first is not bulk:
+        queue.push(work(act_by=0.0))
+        shown = queue.snapshot(1.0).urgent
+        assert shown is not None
+        if shown.first is not bulk:
+            queue.take(Cut(shown, 1, "test"), int)
+    assert shown.rows == 2
+
+
+def test_the_last_row_of_a_batch_is_taken_too(work: WorkMaker):
+    queue = WorkQueue(4)
+    queue.push(first := work([0.0] * 3, act_by=0.0))
+    queue.push(one := work(deadline=3.0, act_by=9.0))
+    assert next_batch(queue, 4, 1.0) == [first, one]
+
+
 @pytest.mark.parametrize("priority", [ONLINE, BATCH])
 def test_expired_requests_are_found_in_every_class(work: WorkMaker, priority):
     queue = WorkQueue(MAX_ROWS)

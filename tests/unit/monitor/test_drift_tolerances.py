@@ -65,6 +65,24 @@ def test_each_test_of_each_column_says_what_it_finds_at_the_traffic():
                          for t in (*ts, "share")}  # fmt: skip
 
 
+def test_what_is_found_depends_on_the_groups_there_are_and_on_the_tests_that_share_the_level():
+    columns = {
+        "flag": references.freeze_numeric(np.tile([0.0, 1.0], 10_000)),
+        "land": references.freeze_categorical(["a"] * 19_998 + ["b", "c"]),
+    }
+    found = {
+        (one.column, one.test): one
+        for one in detectables(Reference(Source.ARTIFACT, "", AT, columns, {}), (), 5_000, 0.001)
+    }
+    level, tolerated = 0.001 / len(found), Tolerances()
+    expected = {
+        ("flag", "psi"): detectable.psi(20_000, 5_000, tolerance=tolerated.psi, level=level, groups=5),
+        ("flag", "ks"): detectable.ks(20_000, 5_000, tolerance=tolerated.ks, level=level),
+        ("land", "chi_square"): detectable.psi(20_000, 5_000, tolerance=tolerated.categories, level=level, groups=3),
+    }
+    assert {key: found[key].effect for key in expected} == expected
+
+
 @pytest.mark.parametrize("tolerance", [0.0, 0.05])
 def test_nine_of_ten_changes_of_the_size_that_can_be_found_are_found(tolerance: float):
     rng, n, m, level = np.random.default_rng(3), 20_000, 3_000, 0.001

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_router.buckets import BUCKETS, bucket_of
-from headrace_router.data.routes.decisions.splitting import check_ends, position_of, unit_of
+from headrace_router.data.routes.decisions.splitting import assigns_requests, check_ends, position_of, unit_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +58,16 @@ def test_assignment_is_the_same_in_every_process_and_release():
 )
 def test_what_is_assigned(rule, user, entity, expected):
     assert unit_of(rule, user_id=user, entity_id=entity, request_id="r") == expected
+
+
+def test_only_by_request_is_each_request_assigned_by_itself():
+    units = (Route.UNIT_UNSPECIFIED, Route.UNIT_USER, Route.UNIT_ENTITY, Route.UNIT_REQUEST)
+    assert [unit for unit in units if assigns_requests(unit)] == [Route.UNIT_REQUEST]
+
+
+def test_ranges_that_cover_every_slot_once_are_taken():
+    for ends in ([BUCKETS], [1, BUCKETS], [1, 2, BUCKETS]):
+        check_ends(ends)
 
 
 @pytest.mark.parametrize("ends", [[], [BUCKETS - 1], [BUCKETS + 1], [5, 5, BUCKETS], [9, 3, BUCKETS]])

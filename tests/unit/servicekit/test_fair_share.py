@@ -133,8 +133,20 @@ async def test_one_client_alone_has_every_place():
     await asyncio.gather(*line.tasks)
 
 
+async def test_who_leaves_and_comes_again_waits_behind_those_who_came_meanwhile():
+    line = Line(1)
+    for name in ("a", "b", "c"):
+        await line.come(name)
+    line.tasks[1].cancel()
+    await asyncio.wait([line.tasks[1]])
+    await line.come("b")
+    line.go.set()
+    await asyncio.gather(*line.tasks, return_exceptions=True)
+    assert line.order == ["a", "c", "b"]
+
+
 @pytest.mark.parametrize("granted", [False, True])
-async def test_who_leaves_while_waiting_takes_no_place_with_it(granted):
+async def test_who_leaves_while_while_waiting_takes_no_place_with_it(granted):
     line = Line(1)
     first, leaving, last = await line.come("a"), await line.come("b"), await line.come("c")
     if granted:
