@@ -81,7 +81,7 @@ def built(drawn: Drawn) -> Composed:
     return composed(repr(drawn))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(pipelines(), st.data())
 def test_answers_are_those_of_the_reference_executor_whichever_steps_fail(drawn: Drawn, data: st.DataObject):
     made = built(drawn)
@@ -111,7 +111,7 @@ def test_answers_are_those_of_the_reference_executor_whichever_steps_fail(drawn:
     assert bool(ended.missing) == bool(expected.failed & ran)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(pipelines(), st.data())
 def test_whatever_is_late_away_or_given_up_the_request_ends_by_its_deadline_and_leaves_nothing_behind(
     drawn: Drawn, data: st.DataObject

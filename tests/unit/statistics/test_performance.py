@@ -78,7 +78,7 @@ def test_odd_scores_and_answers_are_left_out_and_never_raise(one: np.ndarray, tw
 
 def test_the_standard_error_of_auc_is_its_spread_over_samples():
     rng = np.random.default_rng(4)
-    samples = [counted(*scored(rng, 500)) for _ in range(1_000)]
+    samples = [counted(*scored(rng, 500)) for _ in range(500)]
     areas = [area for area in map(scores.auc, samples) if isinstance(area, float)]
     errors = [error for error in map(scores.auc_error, samples) if isinstance(error, float)]
     assert np.mean(errors) == pytest.approx(np.std(areas), rel=0.1)
