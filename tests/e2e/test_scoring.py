@@ -32,15 +32,19 @@ def store(stack: RunningStack) -> Any:
     return session.client("s3", endpoint_url=s3.endpoint(stack.settings))
 
 
+def put(stack: RunningStack, model: str, table: pa.Table) -> str:
+    """Write a table for a model, and return where it is."""
+    file = io.BytesIO()
+    pq.write_table(table, file, row_group_size=1000)
+    store(stack).put_object(Bucket=BUCKET, Key=f"{model}/a.parquet", Body=file.getvalue())
+    return f"s3://{BUCKET}/{model}"
+
+
 def test_a_table_is_scored_by_the_command_line_and_read_back_by_rest(stack: RunningStack, tmp_path: Path):
     headrace = Headrace(stack, tmp_path, MODEL)
     headrace("models", "register", MODEL, "v1", headrace.file("v1.onnx", linear()), *GOOD)
     table = pa.table({"id": ["a", "b", "c"], **{f"features_{at}": [1.0, 2.0, None] for at in range(4)}})
-    file = io.BytesIO()
-    pq.write_table(table, file)
-    client = store(stack)
-    client.put_object(Bucket=BUCKET, Key=f"{MODEL}/a.parquet", Body=file.getvalue())
-    uri = f"s3://{BUCKET}/{MODEL}"
+    client, uri = store(stack), put(stack, MODEL, table)
 
     refused = headrace("jobs", "submit", MODEL, "--input", uri, "--version", "v1", "--tensor", "features=id", code=2)
     assert refused["error"]["reason"] == "MAPPING_MISMATCH"
@@ -75,11 +79,8 @@ def test_while_a_job_scores_with_a_version_that_may_be_archived_and_its_model_no
     headrace = Headrace(stack, tmp_path, f"{MODEL}-held")
     headrace("models", "register", headrace.model, "v1", headrace.file("v1.onnx", slow(150)), *GOOD)
     table = pa.table({"id": range(20_000), **{f"f{at}": [1.0] * 20_000 for at in range(4)}})
-    file = io.BytesIO()
-    pq.write_table(table, file, row_group_size=1000)
-    store(stack).put_object(Bucket=BUCKET, Key=f"{headrace.model}/a.parquet", Body=file.getvalue())
     job = headrace(
-        *("jobs", "submit", headrace.model, "--input", f"s3://{BUCKET}/{headrace.model}", "--version", "v1"),
+        *("jobs", "submit", headrace.model, "--input", put(stack, headrace.model, table), "--version", "v1"),
         *("--tensor", "x=f0,f1,f2,f3", "--keep", "id", "--batch-rows", "100", "--shard-rows", "1000"),
     )
     headrace("models", "promote", headrace.model, "v1", "--to", "archived")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
-
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from headrace.scorer.v1 import schedules_pb2 as pb
 from headrace.scorer.v1 import schedules_pb2_grpc, scorer_pb2, scorer_pb2_grpc
 from headrace_servicekit.testing import eventually
 
-from tests.e2e.test_scoring import BUCKET, store
+from tests.e2e.test_scoring import BUCKET, put
 from tests.kit.clients.headrace_cli import GOOD, Headrace
 from tests.kit.front_door.edge import metadata
 from tests.kit.models.onnx_models import linear
@@ -25,10 +22,7 @@ def submitted(headrace: Headrace, *words: str, bad_rows: int = 0) -> str:
     headrace("models", "register", headrace.model, "v1", headrace.file("v1.onnx", linear()), *GOOD)
     values = [None] * bad_rows + [1.0] * (10 - bad_rows)
     table = pa.table({"id": range(10), **{f"features_{at}": pa.array(values, pa.float64()) for at in range(4)}})
-    file = io.BytesIO()
-    pq.write_table(table, file)
-    store(headrace.stack).put_object(Bucket=BUCKET, Key=f"{headrace.model}/a.parquet", Body=file.getvalue())
-    at = f"s3://{BUCKET}/{headrace.model}"
+    at = put(headrace.stack, headrace.model, table)
     job = headrace("jobs", "submit", headrace.model, "--input", at, "--version", "v1", "--keep", "id", *words)
     return job["name"].removeprefix("models/").replace("/scoringJobs", "")
 

@@ -16,7 +16,7 @@ from headrace_servicekit.testing import eventually
 from headrace_stack.control import ask
 from headrace_stack.testing import held_stack
 
-from tests.e2e.test_scoring import BUCKET, store
+from tests.e2e.test_scoring import BUCKET, put, store
 from tests.kit.clients.headrace_cli import GOOD, Headrace
 from tests.kit.console.browser import SUBJECT, link
 from tests.kit.console.link_page import fields_of, follow
@@ -126,10 +126,7 @@ async def test_a_schedule_creates_one_job_for_each_time_whichever_scorer_is_away
 def table_of(headrace: Headrace, rows: int) -> str:
     """Write a table of so many rows, and return where it is."""
     table = pa.table({"id": range(rows), **{f"f{at}": [1.0] * rows for at in range(4)}})
-    file = io.BytesIO()
-    pq.write_table(table, file, row_group_size=1000)
-    store(headrace.stack).put_object(Bucket=BUCKET, Key=f"{headrace.model}/a.parquet", Body=file.getvalue())
-    return f"s3://{BUCKET}/{headrace.model}"
+    return put(headrace.stack, headrace.model, table)
 
 
 def results(stack: RunningStack, job: dict[str, Any]) -> list[pa.Table]:

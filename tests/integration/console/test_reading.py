@@ -161,7 +161,7 @@ async def test_traffic_is_asked_for_once_a_second_however_often_the_first_page_i
 async def test_the_audit_tells_what_every_service_wrote_down_and_is_searched(console: ConsoleUnderTest):
     await console.sign_in()
     page = (await console.browser.get("/console/audit")).text
-    for told in ("approval overridden", "route ", "rollout plain plain", "experiment plain ended", "job plain plain"):
+    for told in ("promotion rolled out", "route ", "rollout plain plain", "experiment plain ended", "job plain plain"):
         assert told in page, told
     for told in ("scaling paused", "scaling policy put", "alerts silenced"):
         assert told in page, told
