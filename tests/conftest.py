@@ -23,8 +23,9 @@ from tests.kit.stores.servers import (
     valkey_url,
 )
 
-# How long an example takes says more of the machine than of what is tested.
-settings.register_profile("headrace", deadline=None)
+# How long an example takes says more of the machine than of what is tested. `--hypothesis-profile=thorough` draws more.
+settings.register_profile("headrace", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("headrace")
 
 # As the stack does for its processes, so that those which tests start take no longer than there.
