@@ -30,6 +30,7 @@ async def change_and_read(stack: RunningStack, folder: Path, rounds: int, seed: 
     assert {"online", "cache", "precomputed"} <= set(sources), sources
 
 
+@pytest.mark.long
 async def test_no_layer_gives_an_answer_of_before_after_the_acknowledgement(stack: RunningStack, tmp_path: Path):
     await change_and_read(stack, tmp_path, rounds=5, seed=20261125)
 

@@ -20,6 +20,7 @@ CALLERS = 9
         pytest.param(1_000_000, id="a million", marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
     ],
 )
+@pytest.mark.long
 def test_no_answer_goes_to_another_caller(stack: RunningStack, count: int):
     with Client(stack.address, token=stack.token) as client:
         serve(client, MODEL, {"v1": onnx_models.identity()})
