@@ -121,7 +121,6 @@ class TestCertificates:
             with _secure(door, grpc.ssl_channel_credentials(ca)) as channel, pytest.raises(grpc.RpcError):
                 channel.unary_unary(GET_MODEL)(b"", metadata=token, timeout=3)
 
-    @pytest.mark.long
     async def test_services_are_spoken_to_with_tls_and_believed_only_by_their_authority(self, tmp_path: Path):
         authority = Authority(tmp_path)
         service, ours = authority.issue("service"), authority.issue("front-door")
