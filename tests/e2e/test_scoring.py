@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from headrace_client import Client
 from headrace_client.errors import PreconditionFailed
+from headrace_servicekit.testing import eventually
 from headrace_stack.components import s3
 
 from tests.kit.clients.headrace_cli import GOOD, Headrace
@@ -73,7 +74,7 @@ def test_a_table_is_scored_by_the_command_line_and_read_back_by_rest(stack: Runn
 
 @pytest.mark.faults
 @pytest.mark.long
-def test_while_a_job_scores_with_a_version_that_may_be_archived_and_its_model_not_deleted(
+async def test_while_a_job_scores_with_a_version_that_may_be_archived_and_its_model_not_deleted(
     stack: RunningStack, tmp_path: Path
 ):
     headrace = Headrace(stack, tmp_path, f"{MODEL}-held")
@@ -91,4 +92,6 @@ def test_while_a_job_scores_with_a_version_that_may_be_archived_and_its_model_no
         assert "scoringJobs/" in str(refused.value)
         done = headrace("jobs", "watch", job["name"].removeprefix("models/").replace("/scoringJobs", ""))
         assert (done["state"], done["manifest"]["rows_out"]) == ("STATE_SUCCEEDED", "20000"), done
-        client.delete_model(headrace.model)
+    # The hold is released after the job's end, by whichever scorer claims it.
+    delete = ("models", "delete", headrace.model, "--yes")
+    await eventually(lambda: headrace.run(*delete).exit_code == 0, within=30, every=0.2)
