@@ -29,15 +29,13 @@ ODD = (
 
 
 @pytest.fixture(scope="module", params=["front door", "data plane"])
-def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Edge, str]]:
+def place(request: pytest.FixtureRequest, door: Edge) -> Iterator[tuple[Edge, str]]:
     """A front door, and the Envoy to look at by the address of its metrics: its own, or that of a data plane."""
-    directory = tmp_path_factory.mktemp("edge")
-    with edge(directory) as door:
-        if request.param == "front door":
-            yield door, door.metrics
-        else:
-            with alone_with(directory) as metrics:
-                yield door, metrics
+    if request.param == "front door":
+        yield door, door.metrics
+    else:
+        with alone_with(door.directory) as metrics:
+            yield door, metrics
 
 
 def test_the_port_for_metrics_passes_nothing_else_on(place: tuple[Edge, str]):

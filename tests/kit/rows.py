@@ -49,6 +49,6 @@ def _values(keys: list[str], row: Any) -> dict[str, Any]:
 def _named(values: dict[str, Any]) -> Iterator[None]:
     try:
         yield
-    except Exception as error:
+    except BaseException as error:  # what pytest.raises and pytest.fail raise too
         error.add_note(f"in the row {values}")
         raise

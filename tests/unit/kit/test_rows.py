@@ -24,6 +24,17 @@ def test_a_row_that_fails_is_named_and_those_before_it_have_run():
     assert (seen, caught.value.__notes__) == ([1, 2], ["in the row {'number': 2}"])
 
 
+def test_a_row_that_raises_nothing_where_it_should_is_named_too():
+    @each("number", [0, 1])
+    def rows(number: int) -> None:
+        with pytest.raises(ZeroDivisionError):
+            assert 1 / number
+
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE") as caught:
+        rows()
+    assert caught.value.__notes__ == ["in the row {'number': 1}"]
+
+
 def test_no_rows_are_no_test():
     with pytest.raises(AssertionError, match="no rows for number"):
         each("number", [])
