@@ -99,6 +99,7 @@ def router_control(settings: StackSettings, number: int = 0) -> Component:
         variables={
             "DATABASE_URL": database_url,
             "DATABASE_PASSFILE": passfile,
+            **_s3(settings),
             "DENY_FILE": settings.identity / identity.DENY,
             "VALKEY_URL": valkey.url(settings),
             "REGISTRY_TARGET": _target(settings, REGISTRY),

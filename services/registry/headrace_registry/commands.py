@@ -19,10 +19,9 @@ from pathlib import Path
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.commands import Command, Document, Incomplete, option
 from headrace_servicekit.postgres.connections import Address, Connections
-from headrace_servicekit.postgres.heads_in_s3 import S3Heads
+from headrace_servicekit.postgres.head_storage import heads_of
 from headrace_servicekit.postgres.history import begin_anew, verify_command
-from headrace_servicekit.postgres.kept_heads import HeadKeeper
-from headrace_servicekit.s3 import Bucket, Place
+from headrace_servicekit.s3 import Place
 
 from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.backup import restoring, saving
@@ -30,7 +29,7 @@ from headrace_registry.decisions.names import version_name
 from headrace_registry.retention.expiry import policy_of
 from headrace_registry.retention.garbage_collection import GarbageCollector, Report
 from headrace_registry.settings import RegistrySettings
-from headrace_registry.storage.history import HEADS_PREFIX, HISTORY
+from headrace_registry.storage.history import HISTORY
 from headrace_registry.storage.postgres import PostgresStore
 
 
@@ -62,12 +61,6 @@ async def _database(settings: RegistrySettings) -> AsyncIterator[Connections]:
         yield connections
 
 
-@asynccontextmanager
-async def _kept(settings: RegistrySettings) -> AsyncIterator[HeadKeeper]:
-    async with Bucket(Place.of(settings), owner="store of heads (S3)", reason="HEADS_UNAVAILABLE") as bucket:
-        yield S3Heads(bucket, HEADS_PREFIX)
-
-
 async def _migrate(settings: RegistrySettings, options: argparse.Namespace) -> Document:
     async with _stores(settings):  # as every command begins
         return {"database": "has the schema of this version", "bucket": settings.s3_bucket}
@@ -83,7 +76,8 @@ async def _backup(settings: RegistrySettings, options: argparse.Namespace) -> Do
 async def _restore(settings: RegistrySettings, options: argparse.Namespace) -> Document:
     async with _stores(settings) as stores:
         done = await restoring.restore(stores.connections, stores.blobs, options.folder, replace=options.replace)
-        async with _kept(settings) as keeper:
+        async with heads_of(HISTORY)(settings) as keeper:
+            assert keeper is not None  # a registry has S3
             await begin_anew(HISTORY, stores.connections, keeper, f"restored a backup of {done.manifest.time:%F %T}")
     document: Document = {
         "incarnation": str(done.incarnation),
@@ -136,6 +130,6 @@ COMMANDS = (
         _collect,
         (option("--dry-run", action="store_true", help="only tell what would be done"),),
     ),
-    verify_command(HISTORY, _database, _kept),
+    verify_command(HISTORY, _database, heads_of(HISTORY)),
     Command("migrate", "bring the database to this version's schema, make the bucket", _migrate),
 )

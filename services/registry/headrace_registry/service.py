@@ -11,9 +11,9 @@ from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
 from headrace_servicekit.outbox.wiring import keep_lineage_receiver, start_deliveries
 from headrace_servicekit.postgres.connections import Address, Connections
-from headrace_servicekit.postgres.heads_in_s3 import S3Heads
+from headrace_servicekit.postgres.head_storage import start_storing
 from headrace_servicekit.runtime import Runtime
-from headrace_servicekit.s3 import Bucket, Place
+from headrace_servicekit.s3 import Place
 
 from headrace_registry.api.webhooks import WebhookServicer
 from headrace_registry.api.wiring import serve
@@ -24,7 +24,7 @@ from headrace_registry.retention.expiry import EXPIRE_EVERY_S, collect, expire, 
 from headrace_registry.retention.garbage_collection import GarbageCollector
 from headrace_registry.settings import RegistrySettings
 from headrace_registry.storage import rows
-from headrace_registry.storage.history import HEADS_PREFIX, keep
+from headrace_registry.storage.history import HISTORY
 from headrace_registry.storage.postgres import PostgresStore
 
 
@@ -58,11 +58,4 @@ async def start(runtime: Runtime[RegistrySettings]) -> None:
         await periodic("collect", partial(collect, collector, metrics), every_s=settings.collection_every_s)
 
     runtime.loop("collect", collect_often)
-    bucket = await runtime.enter(Bucket(Place.of(settings), owner="store of heads (S3)", reason="HEADS_UNAVAILABLE"))
-    heads = S3Heads(bucket, HEADS_PREFIX)
-
-    async def keep_often() -> None:
-        await there.wait()
-        await periodic("keep heads", partial(keep, connections, heads), every_s=settings.history_heads_every_s)
-
-    runtime.loop("keep heads", keep_often)
+    await start_storing(runtime, HISTORY, connections, there)

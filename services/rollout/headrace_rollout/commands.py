@@ -11,13 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from headrace_servicekit.postgres.connections import Address, Connections
-from headrace_servicekit.postgres.history import History, verify_command
+from headrace_servicekit.postgres.head_storage import heads_of
+from headrace_servicekit.postgres.history import verify_command
 from headrace_servicekit.postgres.migrated import migrate_command
 
 from headrace_rollout.settings import RolloutSettings
-from headrace_rollout.store import SQL, database
-
-HISTORY = History("rollout", ("number",), SQL)
+from headrace_rollout.store import HISTORY, database
 
 
 @asynccontextmanager
@@ -27,4 +26,4 @@ async def _database(settings: RolloutSettings) -> AsyncIterator[Connections]:
         yield opened
 
 
-COMMANDS = (verify_command(HISTORY, _database), migrate_command(database))
+COMMANDS = (verify_command(HISTORY, _database, heads_of(HISTORY)), migrate_command(database))

@@ -14,6 +14,7 @@ from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
 from headrace_servicekit.outbox.wiring import start_deliveries
 from headrace_servicekit.postgres.connections import Address
+from headrace_servicekit.postgres.head_storage import start_storing
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
@@ -36,7 +37,7 @@ from headrace_rollout.route_changes import RouteChanges
 from headrace_rollout.servicer import RolloutServicer
 from headrace_rollout.settings import RolloutSettings
 from headrace_rollout.starting import Starting
-from headrace_rollout.store import Store, database
+from headrace_rollout.store import HISTORY, Store, database
 from headrace_rollout.traffic import TrafficReader
 
 
@@ -45,7 +46,7 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     settings, clock, tls = runtime.settings, runtime.clock, Tls.of(runtime.settings)
     connections = database(Address.of(settings), settings.database_connections)
     store = Store(await runtime.enter(connections))
-    runtime.migrated(connections)
+    await start_storing(runtime, HISTORY, connections, runtime.migrated(connections))
     runtime.check("postgres", store.check)
 
     routes = Routes(await runtime.enter(channel(settings.control_target, tls=tls)))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from headrace_servicekit.outbox.settings import WebhookSettings
-from headrace_servicekit.settings import PostgresSettings, ServiceSettings, settings_config
+from headrace_servicekit.settings import HistorySettings, PostgresSettings, ServiceSettings, settings_config
 from pydantic import Field
 
 
-class RolloutSettings(WebhookSettings, PostgresSettings, ServiceSettings):
+class RolloutSettings(WebhookSettings, HistorySettings, PostgresSettings, ServiceSettings):
     """What the rollout service can be told."""
 
     model_config = settings_config("ROLLOUT_")

@@ -14,6 +14,7 @@ from headrace_servicekit.errors import Aborted, AlreadyExists, NotFound
 from headrace_servicekit.outbox.outbox import Notice, enqueue
 from headrace_servicekit.outbox.webhooks import webhooks_of
 from headrace_servicekit.postgres.connections import Address, Connections, Transactions
+from headrace_servicekit.postgres.history import History
 from headrace_servicekit.postgres.migrated import MigratedDatabase
 from headrace_servicekit.postgres.sql import load_queries
 
@@ -23,6 +24,7 @@ from headrace_rollout.decisions.rollouts import Event, Rollout, Transition
 from headrace_rollout.documents import notice_json, policy_json, policy_of, rollout_json, rollout_of
 
 SQL = "headrace_rollout.sql"
+HISTORY = History("rollout", ("number",), SQL, "rollouts")
 _QUERIES = load_queries(SQL)
 
 CHANNEL = "rollouts"

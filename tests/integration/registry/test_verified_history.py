@@ -3,10 +3,9 @@
 import json
 
 import asyncpg
-from headrace_registry.commands import HISTORY
-from headrace_registry.commands import _kept as commands_kept
-from headrace_registry.storage.history import keep
+from headrace_registry.storage.history import HISTORY
 from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.postgres.head_storage import heads_of, store
 from headrace_servicekit.postgres.history import BrokenLine
 from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations
@@ -131,11 +130,12 @@ async def test_a_history_that_somebody_shortened_or_emptied_says_so_by_what_the_
     async with (
         real_registry(postgres_url, s3, tmp_path) as real,
         Connections(Address.of(real.runtime.settings), owner="registry", size=1) as connections,
-        commands_kept(real.runtime.settings) as keeper,
+        heads_of(HISTORY)(real.runtime.settings) as keeper,
     ):
         settings = real.runtime.settings
+        assert keeper is not None
         await fill(real)
-        await keep(connections, keeper)  # as its loop does
+        await store(HISTORY, connections, keeper)  # as its loop does
         newest = await keeper.newest()
         assert newest is not None
         assert not await keeper.keep(newest[0], b"{}")  # what is there is written once
@@ -157,7 +157,7 @@ async def test_a_history_that_somebody_shortened_or_emptied_says_so_by_what_the_
 
             await connection.execute("delete from events")
             before = await keeper.newest()
-            await keep(connections, keeper)  # nor does the loop put the empty one in its place
+            await store(HISTORY, connections, keeper)  # nor does the loop put the empty one in its place
             assert await keeper.newest() == before
             code, told, _ = await command(settings, "verify")
             assert (code, told["models"], [one["reason"] for one in told["broken"]]) == (3, 0, ["GONE", "GONE"])

@@ -5,7 +5,7 @@ from headrace_servicekit.commands import CommandError
 from headrace_servicekit.postgres.history import BrokenLine, Head, History, Verified
 from headrace_servicekit.postgres.kept_heads import FolderHeads
 
-MODELS = History("model", ("epoch", "ordinal"), "nowhere.sql")
+MODELS = History("model", ("epoch", "ordinal"), "nowhere.sql", "models")
 HEADS = {"fraud": Head((7, 1), "ab12"), "digits": Head((3, 0), "00")}
 
 
@@ -20,7 +20,7 @@ def test_heads_from_when_only_models_had_chains_are_read(tmp_path):
 
 
 def test_heads_of_another_history_are_refused(tmp_path):
-    History("rollout", ("epoch", "ordinal"), "nowhere.sql").write_heads(tmp_path / "heads.json", HEADS)
+    History("rollout", ("epoch", "ordinal"), "nowhere.sql", "rollouts").write_heads(tmp_path / "heads.json", HEADS)
     with pytest.raises(CommandError, match="it is about rollouts"):
         MODELS.read_heads(tmp_path / "heads.json")
 

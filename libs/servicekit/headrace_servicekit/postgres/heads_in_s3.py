@@ -5,10 +5,20 @@ Needs the extra `headrace-servicekit[s3]`.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from botocore.exceptions import ClientError
 
 from headrace_servicekit.postgres.kept_heads import name_of, newest_of
-from headrace_servicekit.s3 import READ_CALL_S, SHORT_CALL_S, Bucket, content_md5, http_status
+from headrace_servicekit.s3 import READ_CALL_S, SHORT_CALL_S, Bucket, Place, content_md5, http_status
+
+
+@asynccontextmanager
+async def opened(place: Place, prefix: str) -> AsyncIterator[S3Heads]:
+    """Open the heads below a prefix."""
+    async with Bucket(place, owner="store of heads (S3)", reason="HEADS_UNAVAILABLE") as bucket:
+        yield S3Heads(bucket, prefix)
 
 
 class S3Heads:

@@ -18,6 +18,7 @@ from headrace_servicekit.commands import Command, CommandError, Document, Incomp
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.kept_heads import FolderHeads, HeadKeeper
 from headrace_servicekit.postgres.sql import load_queries
+from headrace_servicekit.settings import variable
 
 LONG_S = 3600.0
 _FORMAT = 1
@@ -50,13 +51,15 @@ class Verified(NamedTuple):
 class History:
     """The history that a service keeps. subject: what has a chain each, "model". place: columns that name a line of it.
 
-    sql: the package of its queries: history_lines, the number of lines; history_misfits and history_heads, with the
-    columns subject and place, and chain; history_chain, the digest of a line by subject and place.
+    of: what it is about, "routes": its heads are stored under that. sql: the package of its queries: history_lines, the
+    number of lines; history_misfits and history_heads, with the columns subject and place, and chain; history_chain,
+    the digest of a line by subject and place.
     """
 
     subject: str
     place: tuple[str, ...]
     sql: str
+    of: str
 
     async def verify(self, connections: Connections, *earlier: Mapping[str, Head]) -> Verified:
         """Look through all lines, of one moment. earlier: heads of earlier times, which have to be there still."""
@@ -158,7 +161,7 @@ class History:
 
 
 Opened = Callable[[Any], AbstractAsyncContextManager[Connections]]
-Kept = Callable[[Any], AbstractAsyncContextManager[HeadKeeper]]
+Kept = Callable[[Any], AbstractAsyncContextManager[HeadKeeper | None]]
 
 
 async def keep_heads(history: History, connections: Connections, keeper: HeadKeeper) -> Sequence[BrokenLine]:
@@ -185,16 +188,16 @@ async def _newest(history: History, keeper: HeadKeeper) -> tuple[int, dict[str, 
     return number, history.of_text(content, f"number {number} of the kept heads")
 
 
-def verify_command(history: History, opened: Opened, kept: Kept | None = None) -> Command[Any]:
+def verify_command(history: History, opened: Opened, kept: Kept) -> Command[Any]:
     """Return the command `verify`. opened: the service's database, with the schema of this code. kept: where the
-    service itself keeps heads; None where it has nothing but its database.
+    service itself keeps heads; None where its settings have no such place.
     """
 
     async def act(settings: Any, options: argparse.Namespace) -> Document:
         since = {} if options.since is None else history.read_heads(options.since)
         async with AsyncExitStack() as stack:
             keeper: HeadKeeper | None = None if options.heads is None else FolderHeads(options.heads)
-            if keeper is None and kept is not None:
+            if keeper is None:
                 keeper = await stack.enter_async_context(kept(settings))
             number, before = (0, {}) if keeper is None else await _newest(history, keeper)
             connections = await stack.enter_async_context(opened(settings))
@@ -202,6 +205,11 @@ def verify_command(history: History, opened: Opened, kept: Kept | None = None) -
             document = history.document(found)
             if keeper is not None:
                 document["kept"] = len(before)
+            if not number and options.since is None:
+                document["not_checked"] = (
+                    "whether lines were removed at the end, or all: no earlier last lines are stored; set "
+                    f"{variable(type(settings), 's3_endpoint')}, or name some with --heads or --since"
+                )
             if found.broken:
                 raise Incomplete(document)
             if keeper is not None and (options.anew or found.heads != before):
@@ -211,7 +219,6 @@ def verify_command(history: History, opened: Opened, kept: Kept | None = None) -
         return document
 
     subject = history.subject
-    where = "; by default in the service's bucket" if kept is not None else ""
     return Command(
         "verify",
         f"find lines of {subject}s' histories that were changed or removed; exit code 3 where there are any",
@@ -225,7 +232,8 @@ def verify_command(history: History, opened: Opened, kept: Kept | None = None) -
                 "--heads",
                 type=Path,
                 metavar="FOLDER",
-                help=f"compare with the newest file there, and add one: last lines of each {subject}{where}",
+                help=f"compare with the newest file there, and add one: last lines of each {subject}; by default "
+                "in the service's bucket",
             ),
             option(
                 "--anew",

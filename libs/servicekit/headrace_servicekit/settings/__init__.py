@@ -5,7 +5,7 @@ ServiceSettings)` with `model_config = settings_config("FOO_")`.
 """
 
 from headrace_servicekit.settings.service import ServiceSettings
-from headrace_servicekit.settings.stores import PostgresSettings, S3Settings, ValkeySettings
+from headrace_servicekit.settings.stores import HistorySettings, PostgresSettings, S3Settings, ValkeySettings
 from headrace_servicekit.settings.strict import (
     SettingsError,
     StrictSettings,
@@ -17,6 +17,7 @@ from headrace_servicekit.settings.strict import (
 from headrace_servicekit.settings.tls import TlsSettings
 
 __all__ = [
+    "HistorySettings",
     "PostgresSettings",
     "S3Settings",
     "ServiceSettings",

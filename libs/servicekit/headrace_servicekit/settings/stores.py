@@ -36,6 +36,19 @@ class S3Settings(StrictSettings):
     )
 
 
+class HistorySettings(S3Settings):
+    """A bucket that a service has for the last lines of its history alone. `postgres.head_storage` reads them."""
+
+    s3_endpoint: str = Field(
+        default="",
+        description="URL of the S3 store for the last lines of the history; empty: they are stored nowhere, and "
+        "`verify` finds no lines that were removed at its end.",
+    )
+    history_heads_every_s: float = Field(
+        default=300.0, ge=1, le=86400, description="Interval at which the last lines of the history are stored in S3."
+    )
+
+
 class ValkeySettings(StrictSettings):
     """The Valkey that the router's planes share."""
 

@@ -17,12 +17,11 @@ from contextlib import asynccontextmanager
 
 from headrace_servicekit.commands import Command, Document
 from headrace_servicekit.postgres.connections import Address, Connections
-from headrace_servicekit.postgres.history import History, verify_command
+from headrace_servicekit.postgres.head_storage import heads_of
+from headrace_servicekit.postgres.history import verify_command
 
 from headrace_router.control.settings import ControlSettings
-from headrace_router.control.storage.postgres import PostgresStore
-
-HISTORY = History("model", ("number", "ended"), "headrace_router.control.storage.sql")
+from headrace_router.control.storage.postgres import HISTORY, PostgresStore
 
 
 @asynccontextmanager
@@ -50,6 +49,6 @@ async def _renew(settings: ControlSettings, options: argparse.Namespace) -> Docu
 
 COMMANDS = (
     Command("renew-incarnation", "make a restored database another store; watches begin anew", _renew),
-    verify_command(HISTORY, _database),
+    verify_command(HISTORY, _database, heads_of(HISTORY)),
     Command("migrate", "bring the database to this version's schema", _migrate),
 )

@@ -11,6 +11,7 @@ from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import heed
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.postgres.head_storage import start_storing
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
@@ -35,7 +36,7 @@ from headrace_router.control.settings import ControlSettings
 from headrace_router.control.state.timing import Timing
 from headrace_router.control.state.view import View
 from headrace_router.control.state.waits import Waits
-from headrace_router.control.storage.postgres import PostgresStore
+from headrace_router.control.storage.postgres import HISTORY, PostgresStore
 
 KEEP_EVERY_S = 2.0
 SWEEP_EVERY_S = 60.0
@@ -80,6 +81,7 @@ async def start(runtime: Runtime[ControlSettings]) -> None:
     show(view, watch, metrics)
     runtime.check("database", store.ping, required=False)
     migrated = runtime.migrated(store, component="tables")
+    await start_storing(runtime, HISTORY, connections, migrated)
     runtime.loop("store", lambda: serve_from(migrated, view, controller, runtime))
     notifications = partial(heed, store.wakes, controller.wake)
     runtime.loop("notifications", lambda: periodic("notifications", notifications, every_s=1.0))

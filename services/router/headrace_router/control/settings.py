@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from headrace_servicekit.settings import PostgresSettings, ServiceSettings, ValkeySettings, settings_config
+from headrace_servicekit.settings import (
+    HistorySettings,
+    PostgresSettings,
+    ServiceSettings,
+    ValkeySettings,
+    settings_config,
+)
 from pydantic import Field, field_validator
 
 
-class ControlSettings(ValkeySettings, PostgresSettings, ServiceSettings):
+class ControlSettings(ValkeySettings, HistorySettings, PostgresSettings, ServiceSettings):
     """Settings of the router's control plane."""
 
     model_config = settings_config("ROUTER_CONTROL_")

@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 import structlog
 from headrace_servicekit.postgres.connections import BEGIN_SNAPSHOT, Connections
+from headrace_servicekit.postgres.history import History
 from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations, load_queries
 
@@ -36,6 +37,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _SQL = "headrace_router.control.storage.sql"
+HISTORY = History("model", ("number", "ended"), _SQL, "routes")
 _CHANNEL = "router_control"
 
 
