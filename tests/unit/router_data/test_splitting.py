@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_router.buckets import BUCKETS, bucket_of
-from headrace_router.data.routes.decisions.splitting import assigns_requests, check_ends, position_of, unit_of
+from headrace_router.data.routes.decisions.splitting import assigns_requests, check_ends, point_of, position_of, unit_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +41,7 @@ def test_shares_follow_the_widths_of_the_ranges():
 def test_assignment_is_the_same_in_every_process_and_release():
     # Values of the first release: a change would move every user of every route.
     assert [bucket_of(SALT, unit) for unit in ("", "user-1", "ü")] == [88685, 519196, 502356]
+    assert [point_of(unit) for unit in ("", "user-1", "ü")] == [0, 3051481044, 4279949637]
 
 
 @each(
