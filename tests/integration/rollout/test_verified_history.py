@@ -18,7 +18,13 @@ from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations
 
 from tests.kit.rollout.rollouts import rollout
-from tests.kit.stores.edited_history import Kept, assert_removed_lines_are_found, bucket_of, verified, with_every_right
+from tests.kit.stores.edited_history import (
+    EditedHistory,
+    assert_removed_lines_are_found,
+    bucket_of,
+    verified,
+    with_every_right,
+)
 from tests.kit.stores.servers import S3Store
 
 CHAINED = 4
@@ -134,7 +140,7 @@ async def test_a_history_that_was_shortened_or_emptied_says_so_by_what_the_servi
         f"delete from rollout_events where (rollout, number) = ({last})": ["GONE"],
         "delete from rollout_events": ["GONE", "GONE"],
     }
-    kept = Kept("headrace_rollout", start, settings, HISTORY, edits)
+    kept = EditedHistory("headrace_rollout", start, settings, HISTORY, edits)
     await assert_removed_lines_are_found(kept, connections, lambda: fill(connections, "digits", "other"))
 
 

@@ -17,7 +17,13 @@ from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations
 
 from tests.kit.router.stored_routes import NOW, activated, begun, change, state
-from tests.kit.stores.edited_history import Kept, assert_removed_lines_are_found, bucket_of, verified, with_every_right
+from tests.kit.stores.edited_history import (
+    EditedHistory,
+    assert_removed_lines_are_found,
+    bucket_of,
+    verified,
+    with_every_right,
+)
 from tests.kit.stores.servers import S3Store
 
 CHAINED = 8
@@ -129,7 +135,7 @@ async def test_a_history_that_was_shortened_or_emptied_says_so_by_what_the_servi
         await fill(store)
         await fill(store, "other")
 
-    kept = Kept("headrace_router.control", start, settings, HISTORY, edits)
+    kept = EditedHistory("headrace_router.control", start, settings, HISTORY, edits)
     await assert_removed_lines_are_found(kept, store.connections, both)
 
 

@@ -48,7 +48,7 @@ def bucket_of(s3: S3Store, folder: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class EditedHistory:
     """A service that stores heads. module: what `python -m` runs. edits: SQL, and why lines are broken after it."""
 
     module: str
@@ -65,7 +65,7 @@ class Kept:
 
 
 async def assert_removed_lines_are_found(
-    kept: Kept, connections: Connections, fill: Callable[[], Awaitable[object]]
+    kept: EditedHistory, connections: Connections, fill: Callable[[], Awaitable[object]]
 ) -> None:
     """Have a service store heads of what `fill` writes; then edit its history, and see `verify` miss lines."""
     async with heads_of(kept.history)(kept.settings) as keeper, with_every_right(kept.settings.database_url) as editor:
