@@ -11,7 +11,6 @@ from headrace_statistics.references import Reference, Source
 
 from tests.statistics import naive
 from tests.statistics.figures import Figure, Table
-from tests.statistics.new_categories import HOURS
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 Draw = Callable[[np.random.Generator, int], np.ndarray]
@@ -63,7 +62,7 @@ def blind_spots(rng: np.random.Generator, runs: int) -> Table:
         figures.append(
             Figure(f"{what}, no drift, n = m = 2,000", f"{np.mean(found):.1%}", "≤ 1 %", bool(np.mean(found) <= 0.01))
         )
-    title = f"Beyond what was there before, and among the few that are not zero: alarms of one of {HOURS} hours a week"
+    title = "Beyond what was there before, and among the few that are not zero: alarms of one of 168 hours a week"
     return Table(title, tuple(figures))
 
 

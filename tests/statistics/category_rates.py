@@ -66,7 +66,10 @@ def alarms(reference: np.ndarray, window: np.ndarray) -> float:
     found = 0
     for before, now in zip(reference, window, strict=True):
         change = categorical.compare(
-            CategoryCounts(before, 0, 0, ""), CategoryCounts(now, 0, 0, ""), tolerance=TOLERANCE, share_tolerance=0.02
+            CategoryCounts(np.append(before, 0), 0, 0, ""),
+            CategoryCounts(np.append(now, 0), 0, 0, ""),
+            tolerance=TOLERANCE,
+            share_tolerance=0.02,
         )
         found += isinstance(change, categorical.CategoryChange) and change.p <= LEVEL
     return found / len(reference)

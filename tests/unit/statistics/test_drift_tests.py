@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import pkgutil
+from datetime import UTC, datetime
 from typing import Any
 
 import headrace_statistics
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 from headrace_statistics import multiplicity, proportions, references, tails, unconditional
 from headrace_statistics.drift import categorical, ks, psi
+from headrace_statistics.drift.evaluation import evaluate
+from headrace_statistics.drift.reports import Test
 from headrace_statistics.inconclusive import NotEnoughData
 from headrace_statistics.proportions import Proportion
+from headrace_statistics.references import Reference, Source
 from headrace_statistics.sketches import bins, categories
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,8 +99,8 @@ def _alarms(p: np.ndarray, q: np.ndarray, n: int, m: int, draws: int = 200) -> f
     rng = np.random.default_rng(20)
     changes = [
         categorical.compare(
-            categories.CategoryCounts(before, 0, 0, ""),
-            categories.CategoryCounts(now, 0, 0, ""),
+            categories.CategoryCounts(np.append(before, 0), 0, 0, ""),
+            categories.CategoryCounts(np.append(now, 0), 0, 0, ""),
             tolerance=0.05,
             share_tolerance=0.02,
         )
@@ -251,6 +255,32 @@ def test_few_rows_are_tested_exactly():
     assert isinstance(change, categorical.CategoryChange)
     assert change.exact
     assert change.p < 0.005
+
+
+@pytest.mark.parametrize(("n", "m"), [(25, 25), (200, 20), (1_000, 5_000)])
+def test_names_that_the_reference_has_by_luck_have_not_fallen(n: int, m: int):
+    values = [f"name {number}" for number in range(n)]
+    frozen = categories.freeze(values)
+    later = categories.count([f"name {number}" for number in range(n, n + m)], frozen)
+    change = categorical.compare(categories.count(values, frozen), later, tolerance=0.05, share_tolerance=0.02)
+    assert isinstance(change, categorical.CategoryChange)
+    assert change.p == 1.0
+
+
+@pytest.mark.parametrize("share", [0.02, 0.03])
+def test_a_rare_value_that_becomes_frequent_is_found_alike_as_a_number_and_as_a_category(share: float):
+    found = []
+    for as_value in (float, str):
+        before, now = (
+            [as_value(value) for value in [1] * rare + [0] * (2_000 - rare)] for rare in (10, round(share * 2_000))
+        )
+        frozen = references.freeze_numeric(before) if as_value is float else references.freeze_categorical(before)
+        reference = Reference(Source.ARTIFACT, "r", datetime.now(UTC), {"flag": frozen}, {})
+        reports = evaluate(reference, {"flag": references.summarise(frozen, now)}, level=0.05)
+        found.append({report.test: report.p for report in reports}[Test.SPIKE])
+    assert found[0] == found[1]
+    assert found[0] is not None
+    assert found[0] < 0.02
 
 
 def test_a_category_that_vanished_is_named_once_enough_rows_came():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from headrace_statistics.arrays import Floats
 from headrace_statistics.drift.psi import clean_factor
@@ -51,18 +51,20 @@ class Vanished:
 def compare(
     reference: CategoryCounts, window: CategoryCounts, *, tolerance: float, share_tolerance: float
 ) -> CategoryChange | NotEnoughData:
-    """Have the shares of the reference's categories changed? New ones are tested apart, by `rise`.
+    """Have the shares of categories changed?
 
     tolerance: of w squared, for chi-square. share_tolerance: of a share's difference, for exact. Categories that are
-    too rare for chi-square are counted together. Which they are is decided by the two counts added up: given their
-    sum, how a category's rows are divided among the two sides says nothing about how rare it is when nothing changed,
-    so that the choice cannot favour a difference. Pooling never makes w squared larger.
+    too rare for chi-square are counted together, with those that the reference lacks. Which they are is decided by the
+    two counts added up: given their sum, how a category's rows are divided among the two sides says nothing about how
+    rare it is when nothing changed, so that the choice cannot favour a difference. A category of which the reference
+    has a row or two is there by luck, as others are not: held against the window by itself, each of them has fallen.
+    Pooling never makes w squared larger.
     """
-    a, b = np.asarray(reference.counts, dtype=np.float64), np.asarray(window.counts, dtype=np.float64)
+    a, b = reference.with_others.astype(np.float64), window.with_others.astype(np.float64)
     n, m = int(a.sum()), int(b.sum())
     if min(n, m) < MIN_ROWS:
         return NotEnoughData(have=min(n, m), need=MIN_ROWS)
-    pooled = _pool(a, b, min(n, m))
+    pooled = _pool(a, b)
     if pooled is not None:
         observed = float(w_squared(*pooled))
         s = 1 / n + 1 / m
@@ -132,12 +134,12 @@ def vanished(
     return Vanished(tuple(categories.names[index] for index in gone), before.value, p)
 
 
-def _pool(a: Floats, b: Floats, rows: int) -> tuple[Floats, Floats] | None:
+def _pool(a: Floats, b: Floats) -> tuple[Floats, Floats] | None:
     """Return both counts with rare categories put together, or None when fewer than two remain."""
-    expected = (a + b) / (a.sum() + b.sum()) * rows
-    common = expected >= MIN_EXPECTED
+    expected = (a + b) / (a.sum() + b.sum()) * min(a.sum(), b.sum())
+    common = _surely_named(a, b) & (expected >= MIN_EXPECTED)
     if expected[~common].sum() >= MIN_EXPECTED:
-        a, b = np.append(a[common], a[~common].sum()), np.append(b[common], b[~common].sum())
+        a, b = _rare_last(a, common), _rare_last(b, common)
     elif common.any():
         # What is rare goes to the rarest of the common ones, so that every row stays in the table.
         at = np.flatnonzero(common)[np.argmin(expected[common])]
@@ -145,7 +147,21 @@ def _pool(a: Floats, b: Floats, rows: int) -> tuple[Floats, Floats] | None:
     return (a, b) if a.size >= 2 and common.any() else None
 
 
-def _into(values: Floats, common: np.ndarray, at: np.intp) -> Floats:
+def _surely_named(a: Floats, b: Floats) -> NDArray[np.bool_]:
+    """Return which categories are so frequent on both sides together that they have a place of their own whatever rows
+    the reference happened to have; of others, those that have one are those that it has too many rows of.
+    """
+    least = a[:-1].min(initial=np.inf) if a[-1] else 0.0
+    frequent = (a + b) * a.sum() / (a.sum() + b.sum()) >= max(least + 3 * least**0.5, MIN_EXPECTED)
+    frequent[-1] = False
+    return frequent
+
+
+def _rare_last(values: Floats, common: NDArray[np.bool_]) -> Floats:
+    return np.append(values[common], values[~common].sum())
+
+
+def _into(values: Floats, common: NDArray[np.bool_], at: np.intp) -> Floats:
     joined = values.copy()
     joined[at] += values[~common].sum()
     return joined[common]
@@ -154,8 +170,9 @@ def _into(values: Floats, common: np.ndarray, at: np.intp) -> Floats:
 def _exact(a: Floats, b: Floats, tolerance: float) -> CategoryChange:
     """The exact test of every share, either way, at a level divided among them (Bonferroni)."""
     n, m = int(a.sum()), int(b.sum())
-    tests = []
-    for before, now in zip(a, b, strict=True):
+    common = _surely_named(a, b)
+    tests: list[tuple[float, float]] = []
+    for before, now in zip(_rare_last(a, common), _rare_last(b, common), strict=True):
         for test in (rise, fall):
             change = test(Proportion(int(before), n), Proportion(int(now), m), tolerance=tolerance)
             if not isinstance(change, NotEnoughData):

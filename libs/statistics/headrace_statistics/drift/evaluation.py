@@ -101,6 +101,7 @@ def _evaluate_column(
         case CategoricalReference(), CategoryCounts():
             return [
                 *_categorical(name, kind, frozen, summary, tolerances),
+                *spikes.of_categories(name, kind, frozen, summary, tolerances),
                 *quality.of_categories(name, frozen, summary, tolerances.share),
             ]
         case EmbeddingReference(), EmbeddingSums():
@@ -151,7 +152,7 @@ def _categorical(
     tolerance = tolerances.category_share if test is Test.EXACT_SHARES else tolerances.categories
     gone = categorical.vanished(frozen.summary, summary, frozen.categories, tolerance=tolerances.category_share)
     lost = DriftReport(name, kind, Test.VANISHED_CATEGORIES, n, m, tolerances.category_share)
-    sizes = effect_sizes.of_counts(frozen.summary.counts, summary.counts)
+    sizes = effect_sizes.of_counts(frozen.summary.with_others, summary.with_others)
     return [
         replace(_filled(DriftReport(name, kind, test, n, m, tolerance), change), effect_sizes=sizes),
         replace(lost, inconclusive=NotEnoughData(have=0, need=1))

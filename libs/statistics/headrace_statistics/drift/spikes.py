@@ -11,8 +11,9 @@ from headrace_statistics.drift.reports import DriftReport, Kind, Test
 from headrace_statistics.drift.tolerances import Tolerances
 from headrace_statistics.inconclusive import NotEnoughData
 from headrace_statistics.proportions import Proportion, fall, rise
-from headrace_statistics.references import PSI_GROUPS, NumericReference, NumericSummary
+from headrace_statistics.references import PSI_GROUPS, CategoricalReference, NumericReference, NumericSummary
 from headrace_statistics.sketches import bins
+from headrace_statistics.sketches.categories import CategoryCounts
 
 # Share of the rows that have one value from which it is asked about by itself.
 SPIKE = 0.9
@@ -46,6 +47,18 @@ def of_numeric(
                 replace(blank, statistic=change.statistic, effect=change.effect, p=change.p, examples=examples)
             )
     return reports
+
+
+def of_categories(
+    name: str, kind: Kind, frozen: CategoricalReference, summary: CategoryCounts, tolerances: Tolerances
+) -> list[DriftReport]:
+    """Return the same of categories, so that a column of zeros and ones is judged alike whatever its type is."""
+    before, now = frozen.summary.with_others, summary.with_others
+    n, m = int(before.sum()), int(now.sum())
+    if not frozen.categories.names or before[0] < SPIKE * n or before[0] == n:
+        return []
+    shares = (Proportion(n - int(before[0]), n), Proportion(m - int(now[0]), m))
+    return [_share(name, kind, *shares, tolerances, frozen.categories.names[0])]
 
 
 def _share(

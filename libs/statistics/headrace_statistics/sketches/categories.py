@@ -57,6 +57,13 @@ class CategoryCounts:
     def rows(self) -> int:
         return int(self.counts.sum()) + self.new + self.missing
 
+    @property
+    def with_others(self) -> Counts:
+        """Return the counts with rows of new categories in the last place, among those of the rest."""
+        together = self.counts.copy()
+        together[-1] += self.new
+        return counts(together)
+
     def merge(self, other: "CategoryCounts") -> "CategoryCounts":
         """Add up. Raises ValueError for counts on other categories."""
         if self.categories != other.categories:
