@@ -62,6 +62,7 @@ HUGE = Duration(seconds=315_576_000_000)
         ),
         ({"ready_deadline": HUGE}, "policy.ready_deadline"),
         ({"capacity": NAN}, "policy.capacity"),
+        ({"bridged_starts": 101.0}, "policy.bridged_starts"),
     ],
 )
 def test_what_is_wrong_with_a_policy_is_named_by_its_field(fields: dict[str, Any], field: str):
@@ -74,7 +75,7 @@ def test_what_is_wrong_with_a_policy_is_named_by_its_field(fields: dict[str, Any
 def test_an_answer_has_every_field_filled_in_and_can_be_put_again():
     first = policy_of(message())
     shown = to_message("default", first)
-    assert (shown.min_replicas, shown.panic.threshold, shown.season.days) == (1, 1.2, 14)
+    assert (shown.min_replicas, shown.panic.threshold, shown.season.days, shown.bridged_starts) == (1, 1.2, 14, 8)
     assert to_message("default", policy_of(shown)) == shown
     assert declared(first.document()) == first
 

@@ -49,6 +49,7 @@ PARTS: dict[str, st.SearchStrategy[object]] = {
     "stable_window_s": NUMBER,
     "tolerance": NUMBER,
     "scale_down_window_s": NUMBER,
+    "bridged_starts": NUMBER,
     "cooldown_up_s": NUMBER,
     "cooldown_down_s": NUMBER,
     "activation_replicas": COUNT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from headrace_scaling.decisions import limits, seasons, windows
+from headrace_scaling.decisions import dips, limits, seasons, windows
 from headrace_scaling.decisions.decision import (
     Clamp,
     Concern,
@@ -41,15 +41,18 @@ def decide(policy: PoolPolicy, memory: Memory | None, observation: Observation) 
     replicas = observation.replicas
     asked_for = replicas.asked_for
     recommendations = tuple(recommend(policy, target, memory, observation) for target in policy.targets)
+    memory = dips.noted(policy, memory, observation, recommendations)
     wanted = _highest(recommendations, asked_for)
     wanted = _ahead(policy, memory, observation, wanted)
     wanted = _seasonal(policy, observation, wanted)
     clamps: list[Clamp] = []
     wanted, memory = _with_growth_and_panic(policy, memory, observation, recommendations, wanted, clamps)
-    memory = replace(memory, wanted=_window(policy, memory, wanted.replicas))
-    steady = limits.within_window(memory, policy, asked_for, wanted.replicas)
+    window_s = dips.window_s(policy, memory)
+    memory = replace(memory, wanted=_window(memory, window_s, max(wanted.replicas, dips.held(memory, recommendations))))
+    steady = limits.within_window(memory, window_s, asked_for, wanted.replicas)
     if steady != wanted.replicas:
-        clamps.append(Clamp(Limit.SCALE_DOWN_WINDOW, wanted.replicas, steady))
+        detail = f" of {window_s:.0f} s, as demand comes back" if window_s > policy.scale_down_window_s else ""
+        clamps.append(Clamp(Limit.SCALE_DOWN_WINDOW, wanted.replicas, steady, detail))
     desired, later = limits.bounded(policy, memory, observation, steady)
     clamps.extend(later)
     overflow, memory = _overflow(policy, memory, observation, recommendations, wanted.replicas, desired)
@@ -91,10 +94,9 @@ def _highest(recommendations: tuple[Recommendation, ...], asked_for: int) -> _Wa
 def _ahead(policy: PoolPolicy, memory: Memory, observation: Observation, wanted: _Wanted) -> _Wanted:
     """Raise the count to what demand will need once a replica that is started now has loaded."""
     ahead, target = policy.look_ahead, policy.demand
-    if ahead is None:
+    if ahead is None or memory.dips:
         return wanted
-    load_s = ahead.default_s if observation.load_time_s is None else observation.load_time_s
-    horizon_s = max(0.0, load_s if math.isfinite(load_s) else ahead.default_s) + policy.interval_s
+    horizon_s = dips.start_s(policy, observation) + policy.interval_s
     samples = memory.samples[target.metric]
     rising = windows.extrapolated(samples, observation.now, horizon_s, ahead.window_s)
     if rising is None:
@@ -158,11 +160,11 @@ def _with_growth_and_panic(
     return wanted, replace(memory, panic_since=since, panic_peak=peak)
 
 
-def _window(policy: PoolPolicy, memory: Memory, wanted: int) -> tuple[tuple[float, int], ...]:
+def _window(memory: Memory, window_s: float, wanted: int) -> tuple[tuple[float, int], ...]:
     """Return what was wanted within the scale-down window; of equal or lower counts before a higher one, nothing."""
-    if policy.scale_down_window_s <= 0.0:
+    if window_s <= 0.0:
         return ()
-    oldest = memory.now - policy.scale_down_window_s
+    oldest = memory.now - window_s
     # What is lower than a later count is never the highest again.
     kept = [(at, count) for at, count in memory.wanted if at > oldest and count > wanted]
     kept.append((memory.now, wanted))

@@ -171,7 +171,7 @@ def _replicas(count: int) -> str:
 
 _LIMITS = {
     Limit.GROWTH: "One decision changes ready replicas by a bounded factor",
-    Limit.SCALE_DOWN_WINDOW: "More were wanted within the scale-down window",
+    Limit.SCALE_DOWN_WINDOW: "More were wanted within the scale-down window{detail}",
     Limit.IDLE_TIME: "The pool has not been idle for long enough",
     Limit.COOLDOWN: "The last change was too recent, {detail} s of cooldown are left",
     Limit.STEP_UP: "No more may be added within the period",

@@ -20,11 +20,11 @@ def grown(growth: Growth, ready: int, wanted: int) -> int:
     return min(max(wanted, least), math.ceil(counted * growth.up))
 
 
-def within_window(memory: Memory, policy: PoolPolicy, asked_for: int, wanted: int) -> int:
+def within_window(memory: Memory, window_s: float, asked_for: int, wanted: int) -> int:
     """Return the highest count wanted within the scale-down window, where fewer are wanted now than are asked for."""
     if wanted >= asked_for:
         return wanted
-    oldest = memory.now - policy.scale_down_window_s
+    oldest = memory.now - window_s
     return min(asked_for, max((count for at, count in memory.wanted if at > oldest), default=wanted))
 
 

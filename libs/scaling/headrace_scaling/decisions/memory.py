@@ -13,10 +13,20 @@ Stamped = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
+class Dip:
+    """A fall in demand. since: when it began. top: what was needed until then; low: the fewest needed since."""
+
+    since: float
+    top: int
+    low: int
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """The past that counts. All times are those of observations.
 
     samples: usable values of each metric. wanted: what was asked for, for the scale-down window.
+    dip: the fall in demand that may still come back. dips: those that did, when they ended and how long they lasted.
     changes: by how much the acknowledged count changed, and when it was seen. asked_for: that count when last seen.
     idle_since: since when nothing was asked of the pool. overflow: shares that went to another pool.
     overflow_replicas: how many that needs there, as last counted.
@@ -26,6 +36,8 @@ class Memory:
     asked_for: int
     samples: Mapping[Metric, tuple[Stamped, ...]] = field(default_factory=dict)
     wanted: tuple[tuple[float, int], ...] = ()
+    dip: Dip | None = None
+    dips: tuple[Stamped, ...] = ()
     changes: tuple[tuple[float, int], ...] = ()
     panic_since: float | None = None
     panic_peak: int = 0
@@ -145,6 +157,8 @@ def _moved(memory: Memory, by: float) -> Memory:
         now=memory.now + by,
         samples={metric: tuple((at + by, value) for at, value in past) for metric, past in memory.samples.items()},
         wanted=tuple((at + by, count) for at, count in memory.wanted),
+        dip=None if memory.dip is None else replace(memory.dip, since=memory.dip.since + by),
+        dips=tuple((at + by, lasted) for at, lasted in memory.dips),
         changes=tuple((at + by, count) for at, count in memory.changes),
         panic_since=moved(memory.panic_since),
         idle_since=moved(memory.idle_since),

@@ -171,8 +171,9 @@ class PoolPolicy:
     """How one pool is scaled.
 
     stable_window_s: what signals are averaged over; 0 takes the newest alone. scale_down_window_s: the pool is scaled
-    down to the highest count that was wanted within it. cooldown_up_s: how long after any change nothing is added;
-    cooldown_down_s: how long after any change nothing is removed. max_age_s: older signals are stale.
+    down to the highest count that was wanted within it. bridged_starts: demand that falls and comes back within so many
+    times what a start takes makes the window as long as that took. cooldown_up_s: how long after any change nothing is
+    added; cooldown_down_s: how long after any change nothing is removed. max_age_s: older signals are stale.
     max_gap_s: a longer pause between two decisions is a restart, after which the scale is kept for a window.
     activation_replicas: the fewest while anything is asked of the pool. burst_reserve: concurrency that should be
     free beyond what is asked for; capacity: what one replica can take at most, in the first target's unit.
@@ -187,6 +188,7 @@ class PoolPolicy:
     stable_window_s: float = 60.0
     tolerance: float = 0.1
     scale_down_window_s: float = 300.0
+    bridged_starts: float = 0.0
     cooldown_up_s: float = 0.0
     cooldown_down_s: float = 60.0
     activation_replicas: int = 1

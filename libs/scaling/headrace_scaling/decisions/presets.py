@@ -25,6 +25,7 @@ def headrace(per_replica: float, *, metric: Metric = Metric.REQUESTS_PER_S, most
         max_replicas=most,
         tolerance=0.05,
         scale_down_window_s=60.0,
+        bridged_starts=8.0,
         panic=Panic(window_s=5.0, threshold=1.2),
         look_ahead=LookAhead(),
         season=Season(),

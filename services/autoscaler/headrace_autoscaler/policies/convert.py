@@ -71,7 +71,10 @@ _DURATIONS = {
     "scale_down_cooldown": "cooldown_down_s",
     "max_gap": "max_gap_s",
 }
-_NUMBERS = ("min_replicas", "max_replicas", "tolerance", "activation_replicas", "burst_reserve", "capacity")
+_NUMBERS = (
+    *("min_replicas", "max_replicas", "tolerance", "activation_replicas", "burst_reserve", "capacity"),
+    "bridged_starts",
+)
 
 
 def policy_of(message: policy_pb2.ScalingPolicy, field: str = "policy") -> DeclaredPolicy:
@@ -239,6 +242,7 @@ def _bounds(policy: PoolPolicy) -> list[tuple[str, float, float, float]]:
     if policy.budget is not None:
         bounds += [("budget.warn_at", policy.budget.warn_at, 0.0, 1.0)]
     bounds += [("max_gap", policy.max_gap_s, 1.0, 86_400.0)]
+    bounds += [("bridged_starts", policy.bridged_starts, 0.0, 100.0)]
     bounds += [("activation_replicas", policy.activation_replicas, 0, policy.max_replicas)]
     return bounds
 
