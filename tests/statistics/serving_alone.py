@@ -8,10 +8,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from headrace_statistics.canary.betting import FIRST_STAKE, HIGHEST_TOLERATED, SLOW_NATS_PER_TICK
+from headrace_statistics.canary.betting import HIGHEST_TOLERATED, SLOW_NATS_PER_TICK
 from headrace_statistics.canary.intervals import rate_bounds
 from headrace_statistics.canary.policy import Policy
-from headrace_statistics.canary.wealth import RISE_LOG_WEIGHTS, RISES, alone_gains, mixture
+from headrace_statistics.canary.wealth import FIRST_STAKE, RISE_LOG_WEIGHTS, RISES, alone_gains, mixture
 from scipy import stats
 
 from tests.statistics.figures import NOTHING, Figure, Table

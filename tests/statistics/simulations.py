@@ -11,6 +11,7 @@ from headrace_monitor.performance.decisions.error_rate import RUN_LENGTH
 from tests.statistics import (
     blind_spots,
     canaries,
+    canary_faults,
     category_rates,
     dependent_rows,
     drift_rates,
@@ -28,6 +29,7 @@ from tests.statistics import (
     shifted_features,
     slice_names,
     spoilt_values,
+    sticky_canaries,
 )
 from tests.statistics.figures import Table
 
@@ -66,12 +68,14 @@ WHOLE: dict[str, Simulation] = {
 # Of docs/canaries.md.
 CANARIES: dict[str, Simulation] = {
     "false rollbacks": partial(canaries.false_rollbacks, runs=300, looks=100_000),
-    "sticky canaries": partial(canaries.sticky, runs=1_000, seconds=3_600),
+    "sticky canaries": partial(sticky_canaries.table, runs=8),
+    "faults of everything": partial(canary_faults.outages, runs=10),
+    "small rises": partial(canary_faults.small_rises, runs=5),
+    "slow answers": partial(canary_faults.slow_answers, runs=8),
     "versions alone": partial(canaries.alone, runs=20_000),
     "slow versions alone": partial(serving_alone.alone, runs=20_000),
     "worse canaries": partial(canaries.detection, runs=300),
     "late breakage": partial(canaries.late_breakage, runs=200),
-    "odd baselines": canaries.degenerate,
 }
 
 # Of docs/autoscaling.md.
@@ -105,7 +109,10 @@ SMALL: dict[str, Simulation] = {
     "shifted features": partial(shifted_features.shifted_features, runs=4),
     "durations": partial(durations.quantiles, rows=50_000, orders=2),
     "false rollbacks": partial(canaries.false_rollbacks, runs=40, looks=600),
-    "sticky canaries": partial(canaries.sticky, runs=40, seconds=300),
+    "sticky canaries": partial(sticky_canaries.table, runs=1, populations=(5, 100, 1_000)),
+    "faults of everything": partial(canary_faults.outages, runs=1),
+    "small rises": partial(canary_faults.small_rises, runs=1),
+    "slow answers": partial(canary_faults.slow_answers, runs=1),
     "versions alone": partial(canaries.alone, runs=2_000),
     "slow versions alone": partial(serving_alone.alone, runs=500),
     "late breakage": partial(canaries.late_breakage, runs=20),

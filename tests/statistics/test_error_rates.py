@@ -6,7 +6,10 @@ from tests.statistics import simulations
 from tests.statistics.figures import markdown
 
 # Of several seconds each: `make test-all` runs them.
-SLOW = {"dependent rows", "error sizes", "experiments, quantiles", "new categories", "shifted features", "surges"}
+SLOW = {
+    *("dependent rows", "error sizes", "experiments, quantiles", "faults of everything", "new categories"),
+    *("shifted features", "slow answers", "small rises", "sticky canaries", "surges"),
+}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 from headrace.rollout.v1 import rollout_pb2 as pb
 
 from headrace_rollout.decisions import planning
-from headrace_rollout.decisions.policies import OnDrift, Policy, Shadow, Step, Strategy, percent
+from headrace_rollout.decisions.policies import OnDrift, OnLimit, Policy, Shadow, Step, Strategy, percent
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Rollout, State, Verdict
 from headrace_rollout.starting import Draft
 from headrace_rollout.store import PastEvent
@@ -18,6 +18,7 @@ _STRATEGIES = {strategy: getattr(pb.RolloutPolicy, f"STRATEGY_{strategy.name}") 
 _STATES = {state: getattr(pb.Rollout, f"STATE_{state.name}") for state in State}
 _DECISIONS = {decision: getattr(pb.Verdict, f"DECISION_{decision.name}") for decision in Decision}
 _ON_DRIFT = {action: getattr(pb.RolloutPolicy, f"DRIFT_{action.name}") for action in OnDrift}
+_ON_LIMIT = {action: getattr(pb.RolloutPolicy, f"LIMIT_{action.name}") for action in OnLimit}
 _UNKNOWN = ("ratio", "ratio_low", "ratio_high", "detectable_rate")
 
 
@@ -33,6 +34,7 @@ def to_policy(policy: Policy) -> pb.RolloutPolicy:
         margin_percent=percent(policy.margin),
         max_utilisation_percent=percent(policy.max_utilisation),
         on_drift=_ON_DRIFT[policy.on_drift],
+        on_limit=_ON_LIMIT[policy.on_limit],
     )
     if policy.slow_after is not None:
         message.slow_after.FromTimedelta(policy.slow_after)

@@ -14,7 +14,7 @@ from headrace_servicekit.request_fields import MAX_REQUEST_ID_CHARS, fingerprint
 from headrace_servicekit.resource_names import ids, invalid
 
 from headrace_rollout.decisions import policies
-from headrace_rollout.decisions.policies import DEFAULT_STEPS, OnDrift, Policy, Shadow, Step, Strategy
+from headrace_rollout.decisions.policies import DEFAULT_STEPS, OnDrift, OnLimit, Policy, Shadow, Step, Strategy
 from headrace_rollout.starting import Wanted
 from headrace_rollout.store import Request
 
@@ -33,6 +33,12 @@ _ON_DRIFT = {
     pb.RolloutPolicy.DRIFT_HOLD: OnDrift.HOLD,
     pb.RolloutPolicy.DRIFT_ASK: OnDrift.ASK,
     pb.RolloutPolicy.DRIFT_ROLLBACK: OnDrift.ROLLBACK,
+}
+_ON_LIMIT = {
+    pb.RolloutPolicy.LIMIT_UNSPECIFIED: OnLimit.ROLLBACK,
+    pb.RolloutPolicy.LIMIT_ROLLBACK: OnLimit.ROLLBACK,
+    pb.RolloutPolicy.LIMIT_GO_ON: OnLimit.GO_ON,
+    pb.RolloutPolicy.LIMIT_HOLD: OnLimit.HOLD,
 }
 
 
@@ -93,6 +99,8 @@ def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
     wrong: list[FieldViolation] = []
     if message.on_drift not in _ON_DRIFT:
         wrong.append(FieldViolation(f"{field}.on_drift", f"{message.on_drift} is none of hold, ask and rollback"))
+    if message.on_limit not in _ON_LIMIT:
+        wrong.append(FieldViolation(f"{field}.on_limit", f"{message.on_limit} is none of rollback, go_on and hold"))
     steps = tuple(_step(step, f"{field}.steps[{at}]", wrong) for at, step in enumerate(message.steps))
     shadow = _shadow(message.shadow, f"{field}.shadow", wrong) if strategy is Strategy.SHADOW else None
     if shadow is None and message.HasField("shadow"):
@@ -121,9 +129,10 @@ def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
         shadow=shadow,
         max_utilisation=message.max_utilisation_percent / 100 or policies.DEFAULT.max_utilisation,
         on_drift=_ON_DRIFT.get(message.on_drift, OnDrift.HOLD),
+        on_limit=_ON_LIMIT.get(message.on_limit, OnLimit.ROLLBACK),
     )
     refuse([*wrong, *policies.violations(policy, field)], reason="POLICY_INVALID")
-    return policy
+    return policies.completed(policy)
 
 
 def _step(step: pb.RolloutPolicy.Step, field: str, wrong: list[FieldViolation]) -> Step:

@@ -64,6 +64,7 @@ class Judge:
                 candidate=(rollout.version, routing.VARIANT),
                 baseline=(rollout.baseline, rollout.variant),
                 alone=rollout.share == 1,
+                share=rollout.share,
             )
             counts = _counts(response, now)
             record = judgement.taken(record, policy, arms, counts, _text(response.cursor), step, rollout.step_time)
@@ -123,6 +124,7 @@ def _counts(response: evidence_pb2.ReadCountsResponse, now: datetime) -> Counts:
         missing=tuple(one.data_plane for one in response.missing),
         erring_units={(one.version, one.variant): one.new_units for one in response.erring_units},
         refused_units={(one.version, one.variant): one.new_units for one in response.refused_units},
+        units={(one.version, one.variant): one.units for one in response.units},
     )
 
 

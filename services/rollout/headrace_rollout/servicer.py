@@ -136,7 +136,7 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         self, request: pb.GetRolloutTemplateRequest, context: Any
     ) -> pb.GetRolloutTemplateResponse:
         policy = await self._store.template(convert.model_of(request.parent)) or policies.DEFAULT
-        return pb.GetRolloutTemplateResponse(policy=answers.to_policy(policy))
+        return pb.GetRolloutTemplateResponse(policy=answers.to_policy(policies.completed(policy)))
 
     async def PutRolloutTemplate(
         self, request: pb.PutRolloutTemplateRequest, context: Any
@@ -144,7 +144,7 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         model = convert.model_of(request.parent)
         policy = convert.policy_of(request.policy) if request.HasField("policy") else None
         await self._store.put_template(model, policy)
-        return pb.PutRolloutTemplateResponse(policy=answers.to_policy(policy or policies.DEFAULT))
+        return pb.PutRolloutTemplateResponse(policy=answers.to_policy(policies.completed(policy or policies.DEFAULT)))
 
     async def PutRolloutWebhook(
         self, request: pb.PutRolloutWebhookRequest, context: Any

@@ -122,7 +122,7 @@ class Starting:
         return Draft(rollout, route, tuple(obstacles), moved, None, ready, batchers)
 
     async def _drafted(self, wanted: Wanted, becomes: route_pb2.Route | None = None) -> tuple[Rollout, route_pb2.Route]:
-        policy = wanted.policy or await self._store.template(wanted.model) or policies.DEFAULT
+        policy = policies.completed(wanted.policy or await self._store.template(wanted.model) or policies.DEFAULT)
         route, status = await self._routes.route(wanted.model)
         await self._check_free(wanted.model, route.managed_by if becomes is None else "")
         route = becomes or route

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import json_format
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_rollout import answers, convert
-from headrace_rollout.decisions.policies import DEFAULT, DEFAULT_STEPS, Shadow, Strategy
+from headrace_rollout.decisions.policies import DEFAULT, DEFAULT_STEPS, Policy, Shadow, Step, Strategy, completed
 from headrace_rollout.documents import policy_json, policy_of
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given, settings
@@ -22,15 +22,27 @@ def policy(text: dict) -> pb.RolloutPolicy:
 
 
 def test_an_empty_policy_is_the_default_canary():
-    assert convert.policy_of(pb.RolloutPolicy()) == DEFAULT
+    assert convert.policy_of(pb.RolloutPolicy()) == completed(DEFAULT)
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))
 def test_every_strategy_has_steps_of_its_own_and_comes_back_as_it_is(strategy: Strategy):
     found = convert.policy_of(policy({"strategy": f"STRATEGY_{strategy.name}"}))
-    assert found.steps == DEFAULT_STEPS[strategy]
+    assert found.steps == completed(Policy(strategy, DEFAULT_STEPS[strategy])).steps
     assert convert.policy_of(answers.to_policy(found)) == found
     assert policy_of(policy_json(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("shares", "last"), [((0.05, 1.0), 0.95), ((1.0,), 0.95), ((0.5, 0.97, 1.0), 0.985), ((0.5, 0.95), 0.95)]
+)
+def test_the_last_step_of_a_canary_leaves_a_share_to_be_compared_with(shares: tuple[float, ...], last: float):
+    steps = tuple(Step(share, timedelta(days=1)) for share in shares)
+    for strategy, share in ((Strategy.CANARY, last), (Strategy.SHADOW, last), (Strategy.ROLLING, shares[-1])):
+        found = completed(Policy(strategy, steps))
+        assert found.steps[-1].share == pytest.approx(share)
+        assert completed(found) == found
+    assert completed(Policy(Strategy.CANARY, steps)).steps[0].limit == timedelta(days=2)
 
 
 def test_a_shadow_has_defaults_and_may_be_all_that_there_is():

@@ -9,7 +9,7 @@ import pytest
 from headrace_rollout.decisions import progress, routing
 from headrace_rollout.decisions.headroom import Room
 from headrace_rollout.decisions.observation import Observation, Surroundings
-from headrace_rollout.decisions.policies import Policy, Shadow, Step, Strategy
+from headrace_rollout.decisions.policies import OnLimit, Policy, Shadow, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Transition, Verdict
 from headrace_servicekit.errors import Aborted, PreconditionFailed
 
@@ -170,6 +170,28 @@ def test_a_lack_of_evidence_is_told_once_after_the_limit():
     again = progress.observed(held.rollout, seen(), NOW + 3 * MINUTE)
     assert [types(one) for one in (early, held, again)] == [[], ["held"], []]
     assert held.rollout.state is State.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("on_limit", "manual", "state", "moving"),
+    [
+        (OnLimit.ROLLBACK, False, State.ROLLING_BACK, False),
+        (OnLimit.ROLLBACK, True, State.RUNNING, False),
+        (OnLimit.GO_ON, False, State.RUNNING, True),
+        (OnLimit.HOLD, False, State.RUNNING, False),
+    ],
+)
+def test_a_step_that_cannot_decide_within_its_limit_ends_as_the_policy_says(on_limit, manual, state, moving):
+    steps = (Step(0.05, MINUTE, 2 * MINUTE), Step(0.95, MINUTE, 2 * MINUTE))
+    policy = replace(CANARY, steps=steps, on_limit=on_limit, manual_rollback=manual)
+    early = progress.observed(at(0, policy=policy), seen(), NOW + MINUTE).rollout
+    assert (early.state, early.moving) == (State.RUNNING, False)
+    late = progress.observed(early, seen(), NOW + 2 * MINUTE).rollout
+    assert (late.state, late.moving) == (state, moving)
+    proven = progress.observed(early, seen(Decision.ADVANCE), NOW + 3 * MINUTE).rollout
+    assert (proven.state, proven.moving) == (State.RUNNING, True)
+    paused = progress.observed(replace(early, paused=True), seen(), NOW + 3 * MINUTE).rollout
+    assert (paused.state, paused.moving) == (State.RUNNING, False), "a person's pause has no limit"
 
 
 def test_a_route_that_somebody_took_is_theirs():
@@ -346,3 +368,8 @@ def test_what_a_person_did_is_the_reason_until_the_rollout_goes_on():
     assert (resumed.paused, resumed.reason) == (False, "resumed")
     skipped = progress.skip(paused, "ana", "seen enough", None).rollout
     assert (skipped.paused, skipped.reason) == (False, "skips the present step: seen enough")
+
+
+def test_a_version_that_is_promoted_has_all_of_the_traffic_whatever_its_last_step_left():
+    promoting = replace(at(1), state=State.PROMOTING, share=0.95)
+    assert progress.succeeded(promoting, NOW).rollout.share == 1

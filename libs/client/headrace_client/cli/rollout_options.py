@@ -16,7 +16,7 @@ policy_option = click.option(
     "--policy",
     "policy_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File such as rollout.yaml; default the model's template, else a canary of 5, 25, 50 and 100 percent.",
+    help="File such as rollout.yaml; default the model's template, else a canary of 5, 25, 50 and 95 percent.",
 )
 strategy_option = click.option("--strategy", type=click.Choice(list(STRATEGIES)), help="With its defaults; no file.")
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
 import numpy as np
 
-from headrace_statistics.canary import state as states
+from headrace_statistics.arrays import Floats
 from headrace_statistics.canary.counts import ArmCounts, Metric, Tick
 from headrace_statistics.canary.intervals import rate_bounds
 from headrace_statistics.canary.policy import Policy
-from headrace_statistics.canary.state import NO_COUNTS, NO_PAST, JudgementState, MetricState, Past
+from headrace_statistics.canary.state import NO_COUNTS, JudgementState, MetricState
 from headrace_statistics.canary.wealth import (
     FALL_LOG_WEIGHTS,
+    FIRST_STAKE,
     RISE_LOG_WEIGHTS,
     alone_gains,
     fall_gains,
@@ -21,9 +23,8 @@ from headrace_statistics.canary.wealth import (
     rise_gains,
 )
 
-# Of the bets that a canary is worse, nine tenths of the stake are on "from the beginning"; the rest is on "since the
-# k-th ten seconds", k^-1.1 of it each, so that a version that breaks late is not protected by having been good long.
-FIRST_STAKE = 0.9
+# The rest of the stake is on "since the k-th ten seconds", k^-1.1 of it each, so that a version that breaks late is not
+# protected by having been good long.
 RESTART_EVERY_S = 10.0
 _ZETA = 10.5844484649508  # of 1.1
 # Evidence that a canary is good beyond what is needed is not saved up for later.
@@ -32,14 +33,13 @@ SPARE_NATS = 3.0
 RECENT_S = 30.0
 # A canary that fails more often than this, with nothing beside it, is worse than any version that stays in production.
 HIGHEST_TOLERATED = 0.5
+# What no bet gains more than in a second; what is beyond counts in the next ones, until one speaks against it. A fault
+# of everything that one arm meets up to two seconds before the other is in three ticks, and a rollback takes four. Of
+# longer ticks it is in two, and of very long ones in one: the next has it in both arms.
+NATS_PER_S, MOST_S, LONG_S, MOST_LONG_S = 2.3, 4 / 3, 6.0, 2.0
 # Of answers that are slow while nothing is beside the canary, no bet gains more in a tick: a pause of the machine makes
 # all of a second slow, and a slow version is slow in every second.
 SLOW_NATS_PER_TICK = 1.0
-
-
-def begin(policy: Policy, now: float, past: Past = NO_PAST) -> JudgementState:
-    """Return the state before the first tick. past: what a canary is held against that has no baseline beside it."""
-    return states.begin(policy, math.log(FIRST_STAKE), now, past)
 
 
 def bet(policy: Policy, state: JudgementState, tick: Tick) -> JudgementState:
@@ -51,12 +51,17 @@ def bet(policy: Policy, state: JudgementState, tick: Tick) -> JudgementState:
     canary, baseline = state.waiting_canary.plus(tick.canary), state.waiting_baseline.plus(baseline)
     if not canary.requests or (tick.baseline is not None and not baseline.requests):
         return replace(state, waiting_canary=canary, waiting_baseline=baseline)
+    limit = NATS_PER_S * min(tick.duration_s, MOST_S if tick.duration_s < LONG_S else MOST_LONG_S)
     metrics = {
-        metric: _gained(policy, state, metric, canary, baseline) for metric in policy.judged if metric in state.metrics
+        metric: _gained(policy, state, metric, canary, baseline, tick.unit_share, limit)
+        for metric in policy.judged
+        if metric in state.metrics
     }
     state = replace(
         state,
         metrics=metrics,
+        units=canary.units,
+        baseline_units=baseline.units,
         waiting_canary=NO_COUNTS,
         waiting_baseline=NO_COUNTS,
         canary_requests=state.canary_requests + (canary.requests if baseline.requests else 0),
@@ -84,65 +89,104 @@ def fall_wealth(metric: MetricState) -> float:
     return float(mixture(metric.fall, FALL_LOG_WEIGHTS))
 
 
+def in_favour(policy: Policy, state: JudgementState, metric: Metric) -> float:
+    """Return the log wealth of all that must be proven of a canary: of its requests, and of its units where they keep
+    their arm. A few users who never fail are no proof of others, however much they ask.
+    """
+    one = state.metrics[metric]
+    wealth = fall_wealth(one)
+    if not policy.sticky or state.alone:
+        return wealth
+    units = (state.units, one.canary_bad, state.baseline_units, one.baseline_bad)
+    gains = fall_gains(*units, policy.margin_ratio, policy.unit_margin)
+    return min(wealth, float(mixture(gains, FALL_LOG_WEIGHTS)))
+
+
+def least_units(policy: Policy) -> int:
+    """Return how many units a canary needs, none of which errs, to prove anything of others.
+
+    >>> least_units(Policy(sticky=True))
+    91
+    """
+    needed = math.log(1 / policy.promotion_alpha)
+
+    def proven(units: int) -> bool:
+        gains = fall_gains(units, 0, 19 * units, 0, policy.margin_ratio, policy.unit_margin)
+        return bool(mixture(gains, FALL_LOG_WEIGHTS) >= needed)
+
+    return next(units for units in itertools.count(1) if proven(units))
+
+
 def restart_stake(count: int) -> float:
     """Return the log stake on "since now", at the count-th restart."""
     return math.log((1 - FIRST_STAKE) / _ZETA) - 1.1 * math.log(count)
 
 
 def tolerated_alone(policy: Policy, state: JudgementState, metric: Metric) -> float:
-    """Return the rate that is tolerated when no baseline serves any more: of what it may have had while it did.
-
-    Where it never served beside the canary it is what it may have had in the worst time of its past, and the margin
-    besides: other times have other callers. Where more is computed than ever in that time, any rate up to half of the
-    answers may be slow: of a cache that is still cold, for one.
+    """Return the rate that is tolerated when no baseline serves: of what it may have had in the worst time of its past,
+    and the margin besides: other times have other callers. Where more is computed than ever in that time, any rate up
+    to half of the answers may be slow: of a cache that is still cold, for one.
     """
     one = state.metrics[metric]
     if state.burdened and metric is Metric.SLO:
         return HIGHEST_TOLERATED
-    bad, requests, margin = one.baseline_bad, state.baseline_requests, 0.0
-    if not requests:
-        bad, requests, margin = one.prior_bad, one.prior_requests, policy.margin_rate
-    _, high = rate_bounds(bad, requests, policy.alpha / 10)
-    return min(policy.tolerated_ratio * high + policy.tolerated_rate + margin, HIGHEST_TOLERATED)
+    _, high = rate_bounds(one.prior_bad, one.prior_requests, policy.alpha / 10)
+    return min(policy.tolerated_ratio * high + policy.tolerated_rate + policy.margin_rate, HIGHEST_TOLERATED)
 
 
 def margin_alone(policy: Policy, state: JudgementState, metric: Metric) -> float:
-    """Return the rate that a canary with nothing beside it is to be below: of what the baseline had for certain while
-    it served beside it, or else the past in its worst time.
+    """Return the rate that a canary with nothing beside it is to be below: of what the past had for certain in its
+    worst time.
     """
     one = state.metrics[metric]
     if state.burdened and metric is Metric.SLO:
         return HIGHEST_TOLERATED
-    bad, requests = one.baseline_bad, state.baseline_requests
-    if not requests:
-        bad, requests = one.prior_bad, one.prior_requests
-    if not requests:
-        return policy.margin_rate
-    low, _ = rate_bounds(bad, requests, policy.promotion_alpha / 10)
+    low, _ = rate_bounds(one.prior_bad, one.prior_requests, policy.promotion_alpha / 10)
     return min(policy.margin_ratio * low + policy.margin_rate, HIGHEST_TOLERATED)
 
 
+def paced(gains: Floats, due: Floats, limit: float) -> tuple[Floats, Floats]:
+    """Return what bets gain in a tick, `limit` at most, and what is due in later ones. due: of earlier ticks."""
+    waiting = np.where(gains < 0, 0.0, due + gains)
+    rise = np.where(gains < 0, gains, np.minimum(waiting, limit))
+    return rise, waiting - np.maximum(rise, 0.0)
+
+
 def _gained(
-    policy: Policy, state: JudgementState, metric: Metric, canary: ArmCounts, baseline: ArmCounts
+    policy: Policy,
+    state: JudgementState,
+    metric: Metric,
+    canary: ArmCounts,
+    baseline: ArmCounts,
+    unit_share: float,
+    limit: float,
 ) -> MetricState:
-    before = state.metrics[metric]
+    """Return the evidence on a metric after a tick. limit: of what a bet that the canary is worse gains."""
+    before, due = state.metrics[metric], np.zeros(1)
     n, m = canary.requests, baseline.requests
-    c, b = (arm.erring_units if policy.sticky else arm.of(metric) for arm in (canary, baseline))
-    margin = policy.margin_rate
+    c, b = (arm.of(metric) for arm in (canary, baseline))
+    failed, baseline_failed, share, margin = c, b, n / (n + m), policy.margin_rate
+    if policy.sticky:
+        # Of units that err for the first time, whatever they ask, the canary has its share of all; of what is computed
+        # it may have more, beside a warm cache. A unit that fails again is evidence against "no worse".
+        failed, baseline_failed = canary.failed, baseline.failed
+        c, b, share = canary.erring_units, baseline.erring_units, max(share, unit_share)
     if m:
-        rise = rise_gains(n, c, m, b, policy.tolerated_ratio, policy.tolerated_rate)
+        gains = rise_gains(share, c, 1 - share, b, policy.tolerated_ratio, n / share * policy.tolerated_rate)
+        rise, due = paced(gains, np.asarray(before.due), limit)
     else:
         rise, margin = alone_gains(n, c, tolerated_alone(policy, state, metric)), margin_alone(policy, state, metric)
         if metric is Metric.SLO:
             rise = np.minimum(rise, SLOW_NATS_PER_TICK)
-    fall = np.asarray(before.fall) + fall_gains(n, c, m, b, policy.margin_ratio, margin)
+    fall = np.asarray(before.fall) + fall_gains(n, failed, m, baseline_failed, policy.margin_ratio, margin)
     excess = max(0.0, float(mixture(fall, FALL_LOG_WEIGHTS)) - (math.log(1 / policy.promotion_alpha) + SPARE_NATS))
     return MetricState(
         rise=tuple((np.asarray(before.rise) + rise).tolist()),
         fall=tuple((fall - excess).tolist()),
+        due=tuple(due.tolist()),
         canary_bad=before.canary_bad + (c if m else 0),
         baseline_bad=before.baseline_bad + b,
-        expected=before.expected + ((c + b) * n / (n + m) if m else 0.0),
+        expected=before.expected + ((c + b) * share if m else 0.0),
         alone_bad=before.alone_bad + (0 if m else c),
         prior_bad=before.prior_bad,
         prior_requests=before.prior_requests,

@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 
-from headrace_statistics.canary.betting import FIRST_STAKE, fall_wealth, margin_alone, tolerated_alone
+from headrace_statistics.canary.betting import fall_wealth, margin_alone, tolerated_alone
 from headrace_statistics.canary.counts import Metric
 from headrace_statistics.canary.policy import Policy
 from headrace_statistics.canary.state import JudgementState
 from headrace_statistics.canary.wealth import (
     FALL_LOG_WEIGHTS,
+    FIRST_STAKE,
     RISE_LOG_WEIGHTS,
     alone_gains,
     fall_gains,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from headrace_statistics.canary.betting import fall_wealth, rise_wealth
+from headrace_statistics.canary.betting import in_favour, rise_wealth
 from headrace_statistics.canary.counts import Metric
 from headrace_statistics.canary.detectable import detectable_rate
 from headrace_statistics.canary.intervals import ratio_bounds
@@ -21,7 +21,8 @@ class Evidence:
 
     against, in_favour: log wealth of the bets that the canary is worse, and that it is not; needed_against,
     needed_in_favour: what each must reach to decide alone. requests, bad: of the canary; baseline_requests,
-    baseline_bad: of the baseline, or of its past where it never served beside the canary. ratio: of their rates, nan
+    baseline_bad: of the baseline, or of its past where it never served beside the canary. Beside a baseline these are
+    units, and those that erred, where units keep their arm (in_units). ratio: of their rates, nan
     where none is known, with an interval that holds at every moment at once. detectable: the smallest rate of the
     canary that is seen within 60 s at the traffic of late, None where none is.
     """
@@ -39,6 +40,7 @@ class Evidence:
     ratio_low: float
     ratio_high: float
     detectable: float | None
+    in_units: bool = False
 
     @property
     def rate(self) -> float:
@@ -65,13 +67,16 @@ def evidence_of(policy: Policy, state: JudgementState, metric: Metric) -> Eviden
     if state.alone and state.alone_requests:
         requests, bad = state.alone_requests, one.alone_bad
     baseline_requests, baseline_bad = state.baseline_requests, one.baseline_bad
+    in_units = policy.sticky and not state.alone
+    if in_units:
+        requests, baseline_requests = state.units, state.baseline_units
     if state.alone and not baseline_requests:
         baseline_requests, baseline_bad = one.prior_requests, one.prior_bad
     return Evidence(
         metric=metric,
         against=rise_wealth(one),
         needed_against=math.log(len(state.metrics) / policy.alpha),
-        in_favour=fall_wealth(one),
+        in_favour=in_favour(policy, state, metric),
         needed_in_favour=math.log(1 / policy.promotion_alpha),
         requests=requests,
         bad=bad,
@@ -81,4 +86,5 @@ def evidence_of(policy: Policy, state: JudgementState, metric: Metric) -> Eviden
         ratio_low=low,
         ratio_high=high,
         detectable=detectable_rate(policy, state, metric, DETECT_WITHIN_S),
+        in_units=in_units,
     )

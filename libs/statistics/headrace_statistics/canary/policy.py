@@ -17,11 +17,13 @@ class Policy:
 
     alpha: chance that a rollout of a version that is not worse is rolled back, however long it takes and however often
     it is looked at. promotion_alpha: chance that a version as bad as the margin is promoted, of each metric. dwell_s:
-    a stage lasts at least so long. sticky: units keep their arm, so that only distinct erring units are counted.
+    a stage lasts at least so long. sticky: units keep their arm: distinct erring units are evidence against the canary,
+    and for it its requests and its units must both be within the margin.
+    unit_margin: how much more than `margin_ratio` times the share of the baseline's units that err, the canary's may.
     stale_s: no complete tick for longer stops growth. no_data_timeout_s: for longer rolls back.
     """
 
-    metrics: tuple[Metric, ...] = (Metric.ERRORS, Metric.TIMEOUTS, Metric.SLO, Metric.INVALID_OUTPUTS)
+    metrics: tuple[Metric, ...] = tuple(Metric)
     tolerated_ratio: float = 1.5
     tolerated_rate: float = 0.0
     margin_ratio: float = 1.5
@@ -30,6 +32,7 @@ class Policy:
     promotion_alpha: float = 0.05
     dwell_s: float = 60.0
     sticky: bool = False
+    unit_margin: float = 0.05
     stale_s: float = 5.0
     no_data_timeout_s: float = 60.0
 

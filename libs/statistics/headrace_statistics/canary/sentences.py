@@ -29,7 +29,8 @@ def duration(seconds: float) -> str:
 
 def of_rise(one: Evidence, expected: float, *, alone: bool) -> str:
     """Return why a canary is worse."""
-    has = f"{one.metric}: {one.bad:,} of {one.requests:,} canary requests ({share(one.rate)})"
+    what = "units" if one.in_units else "requests"
+    has = f"{one.metric}: {one.bad:,} of {one.requests:,} canary {what} ({share(one.rate)})"
     if one.baseline_requests:
         has += f", baseline {one.baseline_bad:,} of {one.baseline_requests:,} ({share(one.baseline_rate)})"
     if alone or not math.isfinite(one.ratio_low):

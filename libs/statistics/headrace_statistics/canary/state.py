@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from headrace_statistics.canary.counts import ArmCounts, Metric
 from headrace_statistics.canary.policy import Policy
-from headrace_statistics.canary.wealth import FALLS, RISES
+from headrace_statistics.canary.wealth import FALL_LOG_WEIGHTS, FIRST_STAKE, RISES
 
 NO_COUNTS = ArmCounts(0)
 Past = Mapping[Metric, tuple[int, int]]
@@ -18,7 +19,8 @@ NO_PAST: Past = {}
 
 @dataclass(frozen=True, slots=True)
 class MetricState:
-    """Evidence on one metric. rise, fall: log wealth of each bet that the canary is worse, and that it is not.
+    """Evidence on one metric. rise, fall: log wealth of each bet that the canary is worse, and that it is not. due:
+    what the former have gained besides, that counts in later ticks.
 
     canary_bad, baseline_bad: bad answers while both arms served. expected: of the canary, had both the same rate in
     every tick. alone_bad: of the canary, without a baseline beside it. prior_bad, prior_requests: of the baseline in
@@ -26,13 +28,14 @@ class MetricState:
     """
 
     rise: tuple[float, ...]
-    fall: tuple[float, ...] = (0.0,) * FALLS.size
+    fall: tuple[float, ...] = (0.0,) * FALL_LOG_WEIGHTS.size
     canary_bad: int = 0
     baseline_bad: int = 0
     expected: float = 0.0
     alone_bad: int = 0
     prior_bad: int = 0
     prior_requests: int = 0
+    due: tuple[float, ...] = (0.0,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class JudgementState:
     share: of the canary, of late.
     tick_time: end of the last complete tick; canary_time: of the last with a request to the canary. missed: requests
     that the canary should have had since. alone: whether the last tick had no baseline; burdened: as it said.
-    restarts: of the bets.
+    units, baseline_units: of each arm, so far. restarts: of the bets.
     peak: highest log wealth against the canary, of all metrics together, with the metric that had most of it then.
     ignored: ticks that could not be true.
     """
@@ -70,12 +73,14 @@ class JudgementState:
     peak_metric: Metric | None = None
     ignored: int = 0
     burdened: bool = False
+    units: int = 0
+    baseline_units: int = 0
     version: int = field(default=1)
 
 
-def begin(policy: Policy, first_bet: float, now: float, past: Past = NO_PAST) -> JudgementState:
-    """Return the state before the first tick. first_bet: log wealth that each bet begins with."""
-    rise = (first_bet,) * RISES.size
+def begin(policy: Policy, now: float, past: Past = NO_PAST) -> JudgementState:
+    """Return the state before the first tick. past: what a canary is held against that has no baseline beside it."""
+    rise = (math.log(FIRST_STAKE),) * RISES.size
     metrics = {}
     for metric in policy.judged:
         bad, requests = past.get(metric, (0, 0))
@@ -98,7 +103,9 @@ def from_json(text: str) -> JudgementState:
     try:
         plain = json.loads(text)
         metrics = {
-            Metric(name): MetricState(**{**one, "rise": tuple(one["rise"]), "fall": tuple(one["fall"])})
+            Metric(name): MetricState(
+                **{**one, "rise": _rise(one["rise"]), "fall": _fall(one["fall"]), "due": tuple(one.get("due", (0.0,)))}
+            )
             for name, one in plain.pop("metrics").items()
         }
         peak_metric = plain.pop("peak_metric")
@@ -109,3 +116,12 @@ def from_json(text: str) -> JudgementState:
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not the state of a judgement: {error}") from error
     return state
+
+
+def _rise(found: list[float]) -> tuple[float, ...]:
+    """Return the wealth of each bet. Bets on small rises that an older release did not have begin now."""
+    return (*(math.log(FIRST_STAKE),) * (RISES.size - len(found)), *found)
+
+
+def _fall(found: list[float]) -> tuple[float, ...]:
+    return (*found, *(0.0,) * (FALL_LOG_WEIGHTS.size - len(found)))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from headrace_statistics.canary.betting import least_units
 from headrace_statistics.canary.counts import Metric
 from headrace_statistics.canary.detectable import promotable_in_s
 from headrace_statistics.canary.evidence import DETECT_WITHIN_S, Evidence, evidence_of
@@ -97,6 +98,8 @@ def _silence(policy: Policy, state: JudgementState, now: float) -> tuple[Action,
         action = Action.ROLLBACK if rolls_back else Action.NO_DATA
         return action, Reason.NO_DATA, of_no_data(unheard_s, policy.no_data_timeout_s)
     silent_s = now - state.canary_time
+    if policy.sticky and not state.alone and state.units < least_units(policy):
+        return None  # a few users may have nothing to ask
     if silent_s > policy.stale_s and state.missed >= _SILENT_AFTER:
         certain = state.missed >= math.log(1 / policy.alpha)
         action = Action.ROLLBACK if certain and silent_s >= policy.no_data_timeout_s else Action.NO_DATA
@@ -106,6 +109,8 @@ def _silence(policy: Policy, state: JudgementState, now: float) -> tuple[Action,
 
 
 def _of_waiting(policy: Policy, state: JudgementState, one: Evidence) -> str:
+    if one.in_units and one.requests < (least := least_units(policy)):
+        return f"{one.requests:,} units are too few to prove anything of others: at least {least} are needed"
     left_s = promotable_in_s(policy, state, one.metric)
     when = (
         "the traffic of late does not prove it in any time"
@@ -117,4 +122,5 @@ def _of_waiting(policy: Policy, state: JudgementState, one: Evidence) -> str:
         if one.detectable is None
         else f"a rise to {share(one.detectable)} would be seen within {DETECT_WITHIN_S:.0f} s"
     )
-    return f"{one.metric} are not proven to be within the margin after {one.requests:,} requests: {when}; {seen}"
+    after = f"{one.requests:,} {'units' if one.in_units else 'requests'}"
+    return f"{one.metric} are not proven to be within the margin after {after}: {when}; {seen}"

@@ -17,12 +17,16 @@ from numpy.typing import ArrayLike
 
 from headrace_statistics.arrays import Floats, floats
 
-# Betted ratios of rates, as multiples of the tolerated one, with weights: from what takes minutes to see to breakage.
-RISES = floats([2, 4, 8, 100])
-RISE_LOG_WEIGHTS = floats(np.log(np.array([2, 2, 2, 1]) / 7))
+# Betted ratios of rates, as multiples of the tolerated one, with weights: from what takes hours to see to breakage.
+RISES = floats([1.07, 1.3, 2, 4, 8, 100])
+RISE_LOG_WEIGHTS = floats(np.log(np.array([1, 1, 2, 2, 2, 2]) / 10))
+# Of the bets that a canary is worse, nine tenths of the stake are on "from the beginning".
+FIRST_STAKE = 0.9
 # Factors of bets that the canary is no worse: small ones where it has hardly any bad answers, large ones where both do.
+# One more bet is as large as the shares of both make it grow most while both have bad answers alike (Kelly): beside a
+# small baseline any larger one would lose by a fault of everything.
 FALLS = floats([0.05, 0.4, 0.7, 0.85])
-FALL_LOG_WEIGHTS = floats(np.log(np.full(4, 0.25)))
+FALL_LOG_WEIGHTS = floats(np.log(np.full(FALLS.size + 1, 1 / (FALLS.size + 1))))
 
 
 def rise_gains(
@@ -52,8 +56,10 @@ def fall_gains(
     Without requests to the baseline, only `rate` can be undercut.
     """
     n, c, m, b = _columns(canary, bad, baseline, baseline_bad)
-    baseline_factor = np.where(m > 0, 1 + ratio * (1 - FALLS) * n / np.maximum(m, 1), 1.0)
-    return c * np.log(FALLS) + b * np.log(baseline_factor) + n * rate * (1 - FALLS)
+    even = np.where(m > 0, (1 - 1 / ratio) * m / np.maximum(n + m, 1), 1 - FALLS[0])
+    factor = np.concatenate([np.broadcast_to(FALLS, (*n.shape[:-1], FALLS.size)), 1 - even], axis=-1)
+    baseline_factor = np.where(m > 0, 1 + ratio * (1 - factor) * n / np.maximum(m, 1), 1.0)
+    return c * np.log(factor) + b * np.log(baseline_factor) + n * rate * (1 - factor)
 
 
 def mixture(log_wealth: ArrayLike, log_weights: Floats) -> Floats:

@@ -36,6 +36,22 @@ class Distinct:
         """Return the sketch of everything that either has seen."""
         return of((*self.hashes, *other.hashes)) if other.hashes else self
 
+    def beyond(self, before: Distinct, others: Iterable[Distinct]) -> int:
+        """Return how many things there are that were neither in an earlier state of the sketch nor in other sketches.
+
+        >>> of([3, 5, 7, 9]).beyond(of([3]), [of([5])])
+        2
+        """
+        new = set(self.hashes) - set(before.hashes)
+        # Of larger hashes a full sketch does not say whether it has seen them: these are taken to be like the rest.
+        known, seen = new, set[int]()
+        for other in others:
+            seen.update(other.hashes)
+            if len(other.hashes) >= SIZE:
+                known = {one for one in known if one <= other.hashes[-1]}
+        share = 1 - len(known & seen) / len(known) if known else 1.0
+        return round(max(0, self.count - before.count) * share)
+
     def to_bytes(self) -> bytes:
         """Return four bytes for each hash."""
         return struct.pack(f"<{len(self.hashes)}I", *self.hashes)

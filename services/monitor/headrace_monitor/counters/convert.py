@@ -18,6 +18,7 @@ from headrace_statistics.sketches.distinct import Distinct
 from headrace_statistics.sketches.durations import BUCKETS, NONE, Durations, durations
 
 from headrace_monitor.counters.decisions.changes import MAX_DROP_REASONS, MAX_SERIES, Report
+from headrace_monitor.counters.decisions.cursors import UNIT_KINDS
 from headrace_monitor.counters.decisions.differences import SeriesKey, VariantKey
 from headrace_monitor.counters.decisions.tallies import Tally
 from headrace_monitor.counters.decisions.traffic import Traffic
@@ -51,11 +52,11 @@ def report_of(request: ingest_pb2.ReportCountersRequest) -> Report:
     made = _report_time(request, found)
     series, digests = _series(request, found)
     dropped = _dropped(request, found)
-    erring, refused = (_units(request, field, found) for field in ("erring_units", "refused_units"))
+    units = {kind: _units(request, kind, found) for kind in UNIT_KINDS}
     refuse(found)
     assert process is not None
     return Report(
-        *(request.data_plane, process, request.sequence, made, series, digests, dropped, erring, refused),
+        *(request.data_plane, process, request.sequence, made, series, digests, dropped, units),
         final=request.final,
     )
 

@@ -15,6 +15,7 @@ from headrace_servicekit.postgres.sql import load_queries
 from headrace_statistics.sketches.distinct import Distinct, from_bytes
 
 from headrace_monitor.counters.decisions.cursors import (
+    UNIT_KINDS,
     ArmKey,
     CountKey,
     Cursor,
@@ -119,10 +120,10 @@ class EvidenceReader:
         while rows := await cursor.fetch(CHUNK_ROWS):
             tallies += await asyncio.to_thread(_tallies, rows)
         units = [
-            (ArmKey(row["version"], row["variant"], refused), from_bytes(row[column]))
-            for row in await connection.fetch(_SQL["erring_units_since"], model, since)
-            for column, refused in (("hashes", False), ("refused_hashes", True))
-            if row[column]
+            (ArmKey(row["version"], row["variant"], kind), from_bytes(row[kind]))
+            for row in await connection.fetch(_SQL["units_since"], model, since)
+            for kind in UNIT_KINDS
+            if row[kind]
         ]
         reporters = [
             Reporter(row["data_plane"], str(row["process"]), row["seen_time"], row["missing"])

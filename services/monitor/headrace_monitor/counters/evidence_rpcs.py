@@ -90,8 +90,7 @@ def _response(snapshot: EvidenceSnapshot, before: Cursor | None) -> evidence_pb2
         response.elapsed.FromTimedelta(max(new.cursor.read_time - before.read_time, _NO_TIME))
     response.counts.extend(_counts(new.counts))
     for arm, (units, new_units) in sorted(new.units.items()):
-        found = response.refused_units if arm.refused else response.erring_units
-        found.add(version=arm.version, variant=arm.variant, units=units, new_units=new_units)
+        getattr(response, arm.kind).add(version=arm.version, variant=arm.variant, units=units, new_units=new_units)
     for one in snapshot.reporters:
         if one.missing:
             missing = response.missing.add(data_plane=one.data_plane, process=one.process)

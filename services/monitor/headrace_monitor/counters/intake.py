@@ -12,10 +12,11 @@ import structlog
 from headrace.monitor.v1 import ingest_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.postgres.sql import load_queries
-from headrace_statistics.sketches.distinct import NOTHING, Distinct, from_bytes
+from headrace_statistics.sketches.distinct import NOTHING, from_bytes
 
 from headrace_monitor.counters.convert import MAX_SERIES, Report, report_of
 from headrace_monitor.counters.decisions.changes import DropState, SeriesChanges, changes_of, new_drops
+from headrace_monitor.counters.decisions.cursors import UNIT_KINDS
 from headrace_monitor.counters.decisions.differences import SeriesKey, VariantKey, minute_of
 from headrace_monitor.counters.decisions.tallies import encode
 from headrace_monitor.counters.metrics import CounterMetrics
@@ -113,7 +114,7 @@ async def _write(connection: Any, report: Report, minute: datetime, limits: Limi
         await connection.execute(_SQL["put_minutes"], *columns.ended)
     if taken.begun:
         await connection.execute(_SQL["count_series"], number, taken.begun)
-    if report.erring_units or report.refused_units:
+    if any(report.units.values()):
         await _write_units(connection, report, number, minute)
     dropped = await _write_drops(connection, report, number, minute, forgotten=forgotten)
     return _Written(taken, dropped, forgotten)
@@ -135,18 +136,16 @@ async def _let_go(connection: Any, report: Report, number: int, minute: datetime
 
 async def _write_units(connection: Any, report: Report, number: int, minute: datetime) -> None:
     """Merge the units of a report into those of the minute: what is repeated changes nothing."""
-    rows = await connection.fetch(_SQL["erring_units_of_process"], number, minute)
+    rows = await connection.fetch(_SQL["units_of_process"], number, minute)
     kept = {VariantKey(row["model"], row["version"], row["variant"]): row for row in rows}
 
-    def merged(key: VariantKey, reported: Mapping[VariantKey, Distinct], column: str) -> bytes:
-        before = from_bytes(kept[key][column]) if key in kept else NOTHING
-        return reported.get(key, NOTHING).merge(before).to_bytes()
+    def merged(key: VariantKey, kind: str) -> bytes:
+        before = from_bytes(kept[key][kind]) if key in kept else NOTHING
+        return report.units[kind].get(key, NOTHING).merge(before).to_bytes()
 
-    written = [
-        (*key, merged(key, report.erring_units, "hashes"), merged(key, report.refused_units, "refused_hashes"))
-        for key in {**report.erring_units, **report.refused_units}
-    ]
-    await connection.execute(_SQL["put_erring_units"], number, minute, *transposed(written))
+    keys = {key for reported in report.units.values() for key in reported}
+    written = [(*key, *(merged(key, kind) for kind in UNIT_KINDS)) for key in sorted(keys)]
+    await connection.execute(_SQL["put_units"], number, minute, *transposed(written))
 
 
 async def _write_drops(

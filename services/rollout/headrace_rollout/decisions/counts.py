@@ -7,7 +7,7 @@ new one has no cache yet.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -19,7 +19,7 @@ _FAULTS = frozenset((Code.UNKNOWN, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.
 # Which are the caller's, or a version's that takes less than the one before, or of whose inputs some are in quarantine.
 # Beside another version that makes no difference: callers' mistakes meet both alike. Alone, it does: then only what is
 # beyond the worst minutes of the hour before, and one caller's mistakes besides, counts; where nothing is known of that
-# hour, what is beyond halfway from the share that the version before refused to everything.
+# hour, what is beyond half of everything.
 _REFUSALS = frozenset((Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE))
 
 
@@ -41,7 +41,7 @@ class Count:
 @dataclass(frozen=True, slots=True)
 class Counts:
     """What came since the last ones. missing: data planes not heard of. erring_units, refused_units: new ones, by
-    version and variant: the rollout before may have had the same variant.
+    version and variant: the rollout before may have had the same variant. units: all so far.
     """
 
     time: datetime
@@ -50,6 +50,7 @@ class Counts:
     missing: tuple[str, ...] = ()
     erring_units: dict[tuple[str, str], int] = field(default_factory=dict)
     refused_units: dict[tuple[str, str], int] = field(default_factory=dict)
+    units: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def of(self, arm: tuple[str, str]) -> Iterator[Count]:
         """Yield those of a version under a variant."""
@@ -58,11 +59,14 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """Which variants are compared, and the versions that serve them. alone: the old one has no traffic any more."""
+    """Which variants are compared, and the versions that serve them. alone: the old one has no traffic any more. share:
+    of both arms' traffic, that the candidate has.
+    """
 
     candidate: tuple[str, str]
     baseline: tuple[str, str]
     alone: bool
+    share: float = 0.0
 
 
 def is_fault(code: int) -> bool:
@@ -70,19 +74,20 @@ def is_fault(code: int) -> bool:
     return code in _FAULTS or code == Code.DEADLINE_EXCEEDED
 
 
-def counted(counts: Counts, arm: tuple[str, str], slow_bucket: int | None, tolerated_refusals: float) -> ArmCounts:
+def counted(counts: Counts, arm: tuple[str, str], slow: Sequence[int], tolerated_refusals: float) -> ArmCounts:
     """Return the counts of a variant. tolerated_refusals: which share of what it was asked may be refused uncounted."""
-    answered, refused = answered_and_refused(counts.of(arm), slow_bucket)
+    answered, refused = answered_and_refused(counts.of(arm), slow)
     beyond = max(0, refused - math.floor(tolerated_refusals * (answered.requests + refused)))
-    units = counts.erring_units.get(arm, 0) + min(counts.refused_units.get(arm, 0), beyond)
-    return answered.plus(ArmCounts(requests=beyond, errors=beyond, erring_units=units))
+    erring = counts.erring_units.get(arm, 0) + min(counts.refused_units.get(arm, 0), beyond)
+    return answered.plus(ArmCounts(beyond, beyond, erring_units=erring, units=counts.units.get(arm, 0)))
 
 
-def answered_and_refused(counts: Iterable[Count], slow_bucket: int | None) -> tuple[ArmCounts, int]:
-    """Return what a version answered, or failed to, and how many requests it refused. slow_bucket: None for no answer
-    that counts as slow.
+def answered_and_refused(counts: Iterable[Count], slow: Sequence[int]) -> tuple[ArmCounts, int]:
+    """Return what a version answered, or failed to, and how many requests it refused. slow: the buckets of durations
+    from which on answers are slow, for each of `judgement.SLOWNESS`; none for no answer that counts as slow.
     """
-    requests = errors = timeouts = slow = invalid = refused = 0
+    requests = errors = timeouts = invalid = refused = 0
+    beyond = [0] * len(slow)
     for one in counts:
         if one.code == Code.OK:
             # What something stood in for is an error of the version.
@@ -90,8 +95,9 @@ def answered_and_refused(counts: Iterable[Count], slow_bucket: int | None) -> tu
             requests += answered
             errors += one.degraded
             invalid += min(one.invalid, answered)
-            if one.online and slow_bucket is not None:
-                slow += sum(one.durations[max(0, slow_bucket - one.first_bucket) :])
+            if one.online:
+                for at, bucket in enumerate(slow):
+                    beyond[at] += sum(one.durations[max(0, bucket - one.first_bucket) :])
         elif one.code == Code.DEADLINE_EXCEEDED:
             requests += one.count
             timeouts += one.count
@@ -100,4 +106,6 @@ def answered_and_refused(counts: Iterable[Count], slow_bucket: int | None) -> tu
             errors += one.count
         elif one.code in _REFUSALS:
             refused += one.count
-    return ArmCounts(requests, errors, timeouts, min(slow, requests), invalid), refused
+    tail, p90, median = (*(min(one, requests) for one in beyond), 0, 0, 0)[:3]
+    counted = ArmCounts(requests, errors, timeouts, tail, invalid, slower_p90=p90, slower_median=median)
+    return counted, refused

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from headrace_rollout.decisions import transitions
 from headrace_rollout.decisions.headroom import Fit, Room
 from headrace_rollout.decisions.observation import Observation, Surroundings
-from headrace_rollout.decisions.rollouts import Decision, Rollout, Transition
+from headrace_rollout.decisions.policies import OnLimit
+from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Transition
 
 # After a step that was slowed, until what it costs is seen.
 SETTLE = timedelta(seconds=10)
@@ -20,11 +21,20 @@ def wants_room(rollout: Rollout, seen: Observation, now: datetime) -> bool:
     """Return whether the version is to have a larger share now, if there is room for it."""
     if rollout.skip or kept_back(rollout, seen.around):
         return False
-    decision = seen.verdict.decision if seen.verdict is not None else Decision.ADVANCE
+    decision = decision_of(rollout, seen, now)
     if rollout.limited_to is not None:
         settled = rollout.step_time is not None and now - rollout.step_time >= SETTLE
         return settled and decision in (Decision.ADVANCE, Decision.HOLD)
     return not rollout.last_step and transitions.dwelt(rollout, now) and decision is Decision.ADVANCE
+
+
+def decision_of(rollout: Rollout, seen: Observation, now: datetime) -> Decision:
+    """Return what follows from the evidence, and from what the policy says of a step that lacks it for too long."""
+    decision = seen.verdict.decision if seen.verdict is not None else Decision.ADVANCE
+    if decision is not Decision.HOLD or not transitions.overdue(rollout, now):
+        return decision
+    goes_on = rollout.policy.on_limit is OnLimit.GO_ON and rollout.state is State.RUNNING
+    return Decision.ADVANCE if goes_on else decision
 
 
 def grown(rollout: Rollout, seen: Observation, why: str, now: datetime) -> Transition | None:
@@ -33,8 +43,7 @@ def grown(rollout: Rollout, seen: Observation, why: str, now: datetime) -> Trans
         return kept_at(rollout, kept)
     if rollout.limited_to is not None or not rollout.last_step:
         return _grown_into(rollout, seen.room, why) if wants_room(rollout, seen, now) else None
-    decision = seen.verdict.decision if seen.verdict is not None else Decision.ADVANCE
-    if not transitions.dwelt(rollout, now) or decision is not Decision.ADVANCE:
+    if not transitions.dwelt(rollout, now) or decision_of(rollout, seen, now) is not Decision.ADVANCE:
         return None
     thawed = transitions.thawed(rollout)
     onward = transitions.onward(thawed.rollout, why)

@@ -31,9 +31,9 @@ class Block:
         return self.answered.requests + self.refused
 
 
-def block_of(counts: Iterable[Count], slow_bucket: int | None) -> Block:
+def block_of(counts: Iterable[Count], slow: Sequence[int]) -> Block:
     """Return the block of what was counted in it."""
-    return Block(*answered_and_refused(counts, slow_bucket))
+    return Block(*answered_and_refused(counts, slow))
 
 
 def tolerated_refusals(blocks: Sequence[Block]) -> float | None:

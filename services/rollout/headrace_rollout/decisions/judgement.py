@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,13 +17,15 @@ from headrace_statistics.canary.policy import Policy as Judgement
 from headrace_statistics.canary.verdicts import Action
 
 from headrace_rollout.decisions import history
-from headrace_rollout.decisions.counts import Arms, Count, Counts, answered_and_refused, counted
+from headrace_rollout.decisions.counts import Arms, Count, Counts, counted
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Verdict
 
-# Of the baseline, before its slowest hundredth counts as known.
+# Of the baseline, before it counts as known what is slow.
 ENOUGH_DURATIONS = 200
-SLOW_FACTOR = 1.5
+# Slow is what takes so many times as long as a quantile of the baseline: in its tail, for a tenth of its answers, and
+# for half of them, which may wait longer for others where a share is small.
+SLOWNESS = ((0.99, 1.5), (0.9, 1.5), (0.5, 3.0))
 # Of what the version before computed at most: above it slow answers may be of that, as of a cache that is still cold.
 # Where little is asked one request is much in a second: what chance may have brought, by so many standard errors, is
 # told by a mean with this time constant.
@@ -31,6 +35,10 @@ REPORT_LAG = timedelta(seconds=2)
 # Buckets of durations: the i-th begins at 2^(i/64 - 20) seconds.
 _PER_OCTAVE, _LOWEST = 64, -20
 
+# Of all units, that the next step may harm although the present one is proven: 23 units of a version that never fail
+# prove enough for a step of 25 %, 91 for its promotion.
+HARMED_UNITS = 0.05
+_METRICS = (Metric.ERRORS, Metric.TIMEOUTS, Metric.SLO, Metric.INVALID_OUTPUTS)
 _DECISIONS = {
     Action.ROLLBACK: Decision.ROLL_BACK,
     Action.PROMOTE: Decision.ADVANCE,
@@ -43,12 +51,11 @@ _DECISIONS = {
 class Record:
     """The evidence of a rollout so far. judgement: of `headrace_statistics.canary`, as JSON. cursor: in the monitor's
     counts, in base64. step: that the judgement is at. begin_time: before the first request of the version. durations:
-    of the baseline, by bucket, until enough are known. slow_bucket: answers from that bucket on are slow. bad_from:
-    by metric, when the first bad answer of the version was given, at the earliest. baseline_asked, baseline_refused:
-    of the version before, what it was asked to compute and refused. history_refusals: the share of refusals of a
-    version alone that its callers' mistakes explain, by the hour before; history_rps: what was computed a second in the
-    busiest minutes of that. None where too little is known. alone_requests, alone_s: of late, what the version computed
-    alone, and in how many seconds.
+    of the baseline, by bucket, until enough are known. slow_bucket: answers from that bucket on are slow, and from
+    those of `slower` on where the policy does not say what is slow. bad_from: by metric, when the first bad answer of
+    the version was given, at the earliest. history_refusals: the share of refusals of a version alone that its callers'
+    mistakes explain, by the hour before; history_rps: what was computed a second in the busiest minutes of that. None
+    where too little is known. alone_requests, alone_s: of late, what the version computed alone, in how many seconds.
     """
 
     judgement: str
@@ -58,12 +65,16 @@ class Record:
     durations: dict[int, int] = field(default_factory=dict)
     slow_bucket: int | None = None
     bad_from: dict[str, datetime] = field(default_factory=dict)
-    baseline_asked: int = 0
-    baseline_refused: int = 0
     history_refusals: float | None = None
     history_rps: float | None = None
     alone_requests: float = 0.0
     alone_s: float = 0.0
+    slower: tuple[int, ...] = ()
+
+    @property
+    def slow(self) -> tuple[int, ...]:
+        """The buckets from which on answers are slow."""
+        return () if self.slow_bucket is None else (self.slow_bucket, *self.slower)
 
     def burdened(self, requests: int, seconds: float) -> bool:
         """Return whether the version computes clearly more than the one before ever did. requests: in the last seconds,
@@ -79,24 +90,23 @@ class Record:
     @property
     def tolerated_refusals(self) -> float:
         """The share of refusals above which they count of a version alone."""
-        halfway = 0.5 + self.baseline_refused / (2 * self.baseline_asked) if self.baseline_asked else 0.5
-        return halfway if self.history_refusals is None else min(halfway, self.history_refusals)
+        return 0.5 if self.history_refusals is None else min(0.5, self.history_refusals)
 
 
 def begin(policy: Policy, cursor: str, now: datetime, past: Sequence[Sequence[Count]] = ()) -> Record:
     """Return the evidence before the first request of the version. past: what the version before was asked in each
     block of the hour before.
     """
-    slow = None
+    slow: tuple[int, ...] = ()
     if policy.slow_after is not None:
-        slow = bucket_of(policy.slow_after.total_seconds())
-    elif policy.steps[0].share == 1:  # no version will be beside it that this could be learned of
-        slow = slow_bucket_of(durations_of(one for block in past for one in block))
-    blocks, judged = [history.block_of(one, slow) for one in past], judgement_of(policy, timedelta())
-    known = history.past(blocks, judged.alpha, slow_known=slow is not None)
+        slow = (bucket_of(policy.slow_after.total_seconds()),)
+    elif policy.strategy.whole:  # no version will be beside it that this could be learned of
+        slow = slow_buckets_of(durations_of(one for block in past for one in block))[:1]
+    blocks, judged = [history.block_of(one, slow) for one in past], judgement_of(policy, 0)
+    known = history.past(blocks, judged.alpha, slow_known=bool(slow))
     return Record(
-        *(state.to_json(betting.begin(judged, now.timestamp(), known)), cursor, 0, now),
-        slow_bucket=slow,
+        *(state.to_json(state.begin(judged, now.timestamp(), known)), cursor, 0, now),
+        slow_bucket=next(iter(slow), None),
         history_refusals=history.tolerated_refusals(blocks),
         history_rps=history.busiest_rps(blocks),
     )
@@ -106,11 +116,9 @@ def taken(record: Record, policy: Policy, arms: Arms, counts: Counts, cursor: st
     """Take counts into the evidence. step: that the rollout is at, acknowledged at `now` at the latest."""
     record = _restaged(record, step, now)
     record = _with_durations(record, arms, counts)
-    slow = record.slow_bucket
-    record = _with_refusals(record, arms, counts)
     tolerated = record.tolerated_refusals if arms.alone else 0.0
-    candidate = counted(counts, arms.candidate, slow, tolerated)
-    baseline = None if arms.alone else counted(counts, arms.baseline, slow, tolerated)
+    candidate = counted(counts, arms.candidate, record.slow, tolerated)
+    baseline = None if arms.alone else counted(counts, arms.baseline, record.slow, tolerated)
     seconds = counts.elapsed.total_seconds()
     judged = state.from_json(record.judgement)
     if seconds > 0:
@@ -119,8 +127,9 @@ def taken(record: Record, policy: Policy, arms: Arms, counts: Counts, cursor: st
             *(counts.time.timestamp(), seconds, candidate, baseline),
             complete=not counts.missing,
             burdened=arms.alone and record.burdened(candidate.requests, seconds),
+            unit_share=arms.share,
         )
-        judged = betting.bet(judgement_of(policy, policy.steps[step].dwell), judged, tick)
+        judged = betting.bet(judgement_of(policy, step), judged, tick)
     first = max(counts.time - counts.elapsed - REPORT_LAG, record.begin_time)
     bad_from = {metric.value: first for metric in Metric if candidate.of(metric)} | record.bad_from
     return replace(record, judgement=state.to_json(judged), cursor=cursor, bad_from=bad_from)
@@ -130,21 +139,29 @@ def verdict(record: Record, policy: Policy, step: int, step_time: datetime, now:
     """Return what the evidence says now."""
     record = _restaged(record, step, step_time)
     judged = state.from_json(record.judgement)
-    found = verdicts.verdict(judgement_of(policy, policy.steps[step].dwell), judged, now.timestamp())
+    found = verdicts.verdict(judgement_of(policy, step), judged, now.timestamp())
     metrics = tuple(_evidence(one) for one in found.evidence.values())
     metric = found.metric.value if found.metric is not None else ""
     return Verdict(_DECISIONS[found.action], found.sentence, metrics, now, metric)
 
 
-def judgement_of(policy: Policy, dwell: timedelta) -> Judgement:
-    """Return a policy as the judgement takes it."""
+def judgement_of(policy: Policy, step: int) -> Judgement:
+    """Return a policy as the judgement takes it at a step. Where units keep their version, one user's slow requests are
+    no sample of a version; what a policy calls slow, or an hour before the version, is in the tail alone.
+    """
+    whole = policy.strategy.whole
+    slower = () if whole or policy.slow_after is not None else (Metric.SLOWER_P90, Metric.SLOWER_MEDIAN)
+    sticky = policy.sticky and not whole
+    then = policy.steps[step + 1].share if step + 1 < len(policy.steps) else 1.0
     return Judgement(
+        metrics=(Metric.ERRORS,) if sticky else (*_METRICS, *slower),
         tolerated_ratio=policy.tolerated_ratio,
         margin_ratio=policy.tolerated_ratio,
         margin_rate=policy.margin,
         alpha=policy.false_rollback_rate,
-        dwell_s=dwell.total_seconds(),
-        sticky=policy.sticky,
+        dwell_s=policy.steps[step].dwell.total_seconds(),
+        sticky=sticky,
+        unit_margin=HARMED_UNITS / then,
         no_data_timeout_s=policy.no_data_timeout.total_seconds(),
     )
 
@@ -166,8 +183,10 @@ def _with_durations(record: Record, arms: Arms, counts: Counts) -> Record:
     if record.slow_bucket is not None:
         return record
     durations = durations_of(counts.of(arms.baseline), record.durations)
-    slow = slow_bucket_of(durations)
-    return replace(record, durations=durations if slow is None else {}, slow_bucket=slow)
+    slow = slow_buckets_of(durations)
+    if not slow:
+        return replace(record, durations=durations)
+    return replace(record, durations={}, slow_bucket=slow[0], slower=slow[1:])
 
 
 def durations_of(counts: Iterable[Count], before: Mapping[int, int] = MappingProxyType({})) -> dict[int, int]:
@@ -181,17 +200,14 @@ def durations_of(counts: Iterable[Count], before: Mapping[int, int] = MappingPro
     return durations
 
 
-def slow_bucket_of(durations: Mapping[int, int]) -> int | None:
-    """Return from which bucket on an answer is slow; None where there are too few."""
-    total = sum(durations.values())
-    if total < ENOUGH_DURATIONS:
-        return None
-    above = total / 100
-    for at in sorted(durations, reverse=True):
-        above -= durations[at]
-        if above < 0:
-            return at + 1 + round(math.log2(SLOW_FACTOR) * _PER_OCTAVE)
-    raise AssertionError("unreachable: there are durations")
+def slow_buckets_of(durations: Mapping[int, int]) -> tuple[int, ...]:
+    """Return from which buckets on an answer is slow, for each of SLOWNESS; none where there are too few."""
+    at = sorted(durations)
+    upto = list(itertools.accumulate(durations[one] for one in at))
+    if not at or upto[-1] < ENOUGH_DURATIONS:
+        return ()
+    quantiles = ((at[bisect.bisect_left(upto, part * upto[-1])], factor) for part, factor in SLOWNESS)
+    return tuple(bucket + 1 + round(math.log2(factor) * _PER_OCTAVE) for bucket, factor in quantiles)
 
 
 def _with_burden(record: Record, requests: int, seconds: float) -> Record:
@@ -201,16 +217,6 @@ def _with_burden(record: Record, requests: int, seconds: float) -> Record:
     kept = math.exp(-seconds / BURDEN_S)
     return replace(
         record, alone_requests=kept * record.alone_requests + requests, alone_s=kept * record.alone_s + seconds
-    )
-
-
-def _with_refusals(record: Record, arms: Arms, counts: Counts) -> Record:
-    """Learn from the baseline which share of what it is asked it refuses."""
-    answered, refused = answered_and_refused(counts.of(arms.baseline), None)
-    return replace(
-        record,
-        baseline_asked=record.baseline_asked + answered.requests + refused,
-        baseline_refused=record.baseline_refused + refused,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from headrace_statistics.canary import betting
+from headrace_statistics.canary import state as states
 from headrace_statistics.canary.counts import Metric
 from headrace_statistics.canary.detectable import detectable_rate
 
@@ -40,9 +40,10 @@ def planned(policy: Policy, traffic: VariantTraffic, room: Room) -> tuple[Planne
 def _detectable(policy: Policy, traffic: VariantTraffic, share: float, rps: float, computed: float) -> float | None:
     if not policy.strategy.judged:
         return None
-    judgement = judgement_of(policy, policy.steps[0].dwell)
-    state = betting.begin(judgement, 0.0)
-    errors = replace(state.metrics[Metric.ERRORS], baseline_bad=traffic.bad)
+    judgement = judgement_of(policy, 0)
+    state = states.begin(judgement, 0.0)
+    past = {"prior_bad": traffic.bad, "prior_requests": traffic.online + traffic.bad}
+    errors = replace(state.metrics[Metric.ERRORS], baseline_bad=traffic.bad, **past)
     state = replace(
         state,
         metrics={**state.metrics, Metric.ERRORS: errors},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -16,6 +16,10 @@ MAX_TIME = timedelta(days=30)
 MIN_NO_DATA = timedelta(seconds=5)
 # A pool whose batchers execute in parallel is busy for more than all of the time.
 MAX_UTILISATION = 100.0
+# Of the traffic, that stays with the version before until the last step of a canary is over: something that fails
+# everywhere is no reason to take a version back, and nothing else tells the two apart.
+BASELINE_SHARE = 0.05
+LIMIT = timedelta(days=1)
 # Of a route's million buckets.
 MIN_SHARE = 1e-6
 MAX_PAIRS = 1_000_000_000
@@ -49,10 +53,18 @@ class OnDrift(enum.StrEnum):
     ROLLBACK = "rollback"
 
 
+class OnLimit(enum.StrEnum):
+    """What follows where a step has lasted for its limit without evidence; rollout.proto says what each means."""
+
+    ROLLBACK = "rollback"
+    GO_ON = "go_on"
+    HOLD = "hold"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """share: of the variant's traffic, above 0 and at most 1. dwell: shortest time there. limit: time after which a
-    lack of evidence is told; None for never.
+    """share: of the variant's traffic, above 0 and at most 1. dwell: shortest time there. limit: time after which
+    `on_limit` says what a lack of evidence leads to; None for never.
     """
 
     share: float
@@ -96,6 +108,7 @@ class Policy:
     shadow: Shadow | None = None
     max_utilisation: float = 0.8
     on_drift: OnDrift = OnDrift.HOLD
+    on_limit: OnLimit = OnLimit.HOLD  # of policies that were stored before they could say
 
     @property
     def shortest(self) -> timedelta:
@@ -112,12 +125,25 @@ DEFAULT_STEPS = {
     Strategy.BIG_BANG: (Step(1.0, timedelta()),),
 }
 DEFAULT_STEPS[Strategy.SHADOW] = DEFAULT_STEPS[Strategy.CANARY]
-DEFAULT = Policy(Strategy.CANARY, DEFAULT_STEPS[Strategy.CANARY])
+DEFAULT = Policy(Strategy.CANARY, DEFAULT_STEPS[Strategy.CANARY], on_limit=OnLimit.ROLLBACK)
 
 
 def percent(share: float) -> float:
     """Return a share in percent, as somebody would write it: 0.07 is 7, not 7.000000000000001."""
     return float(f"{share * 100:.12g}")
+
+
+def completed(policy: Policy) -> Policy:
+    """Return a policy as it is run: its steps end, and the last one of a canary has a version to be compared with."""
+    if not policy.strategy.judged or not policy.steps:
+        return policy
+    limits = [step.limit or min(max(LIMIT, 2 * step.dwell), MAX_TIME) for step in policy.steps]
+    steps = [replace(step, limit=limit) for step, limit in zip(policy.steps, limits, strict=True)]
+    if not policy.strategy.whole:
+        before = steps[-2].share if len(steps) > 1 else 0.0
+        most = max(1 - BASELINE_SHARE, (1 + before) / 2)
+        steps[-1] = replace(steps[-1], share=min(steps[-1].share, most))
+    return replace(policy, steps=tuple(steps))
 
 
 def violations(policy: Policy, field: str = "policy") -> Iterator[FieldViolation]:
@@ -145,7 +171,7 @@ def violations(policy: Policy, field: str = "policy") -> Iterator[FieldViolation
 
 
 def _step_violations(policy: Policy, field: str) -> Iterator[FieldViolation]:
-    steps = policy.steps
+    steps, last = policy.steps, replace(policy.steps[-1], share=1.0)
     if len(steps) > MAX_STEPS:
         yield FieldViolation(field, f"{len(steps)} steps; at most {MAX_STEPS} are allowed")
         return
@@ -156,7 +182,8 @@ def _step_violations(policy: Policy, field: str) -> Iterator[FieldViolation]:
         if not after.share > before.share:
             told = f"{after.share * 100:g} must be above {before.share * 100:g}, the share of the step before"
             yield FieldViolation(f"{field}[{position}].percent", told)
-    if steps[-1].share != 1:
+    whole = completed(replace(policy, steps=(*steps[:-1], last))).steps[-1].share
+    if steps[-1].share not in (1, whole):  # the latter in a policy that was completed
         yield FieldViolation(f"{field}[{len(steps) - 1}].percent", "the last step must have 100")
     if policy.strategy.whole and len(steps) > 1:
         yield FieldViolation(field, f"{policy.strategy.replace('_', '-')} has one step, of 100 percent")

@@ -8,13 +8,14 @@ be repeated.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from headrace_servicekit.errors import Aborted, PreconditionFailed
 
 from headrace_rollout.decisions import consent, growth, transitions
 from headrace_rollout.decisions.headroom import Room
 from headrace_rollout.decisions.observation import Consent, Observation, Surroundings
+from headrace_rollout.decisions.policies import OnLimit
 from headrace_rollout.decisions.rollouts import Decision, Event, Rollout, State, Transition, Verdict
 
 _DELETED = "the model was deleted"
@@ -193,7 +194,7 @@ def promotion_refused(rollout: Rollout, reason: str, now: datetime) -> Transitio
 
 def succeeded(rollout: Rollout, now: datetime) -> Transition:
     """Take in that data planes acknowledged the route that serves the version, which nobody manages any more."""
-    return transitions.over(rollout, State.SUCCEEDED, f"version {rollout.version} serves", now)
+    return transitions.over(replace(rollout, share=1.0), State.SUCCEEDED, f"version {rollout.version} serves", now)
 
 
 def pause(rollout: Rollout, client: str, reason: str) -> Transition:
@@ -245,10 +246,14 @@ def _judged(rollout: Rollout, seen: Observation, verdict: Verdict, now: datetime
         return grown
     thawed = transitions.thawed(rollout)
     rollout, events = thawed.rollout, thawed.events
-    limit = rollout.stage.limit
-    if limit is not None and not rollout.held and rollout.step_time is not None and now - rollout.step_time >= limit:
-        events = (*events, Event("held", f"no evidence within {transitions.span(limit)}: {verdict.reason}"))
-        rollout = replace(rollout, held=True)
+    if transitions.overdue(rollout, now) and verdict.decision is Decision.HOLD:
+        reason = f"no evidence within {transitions.span(rollout.stage.limit or timedelta())}: {verdict.reason}"
+        ends = rollout.state is State.RUNNING and rollout.policy.on_limit is OnLimit.ROLLBACK
+        if ends and not rollout.policy.manual_rollback:
+            return transitions.roll_back(rollout, State.ROLLED_BACK, reason, now)
+        if not rollout.held:
+            events = (*events, Event("held", reason))
+            rollout = replace(rollout, held=True)
     return Transition(replace(rollout, reason=verdict.reason), events)
 
 

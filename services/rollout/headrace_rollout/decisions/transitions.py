@@ -81,6 +81,12 @@ def dwelt(rollout: Rollout, now: datetime) -> bool:
     return rollout.step_time is not None and now - rollout.step_time >= rollout.stage.dwell
 
 
+def overdue(rollout: Rollout, now: datetime) -> bool:
+    """Return whether the present stage has lasted for its limit."""
+    limit = rollout.stage.limit
+    return limit is not None and rollout.step_time is not None and now - rollout.step_time >= limit
+
+
 def span(value: timedelta) -> str:
     """Return a time as people say it."""
     seconds = value.total_seconds()

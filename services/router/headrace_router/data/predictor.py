@@ -19,7 +19,7 @@ from headrace_router.data.explain.facts import Outcome
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.layouts import Layout, check_contents
 from headrace_router.data.lookup.parts import following
-from headrace_router.data.messages import Answer, Call, Request, Rest
+from headrace_router.data.messages import Answer, Call, Request, Rest, ServedFrom
 from headrace_router.data.rate_limits.limiting import RateLimiter
 from headrace_router.data.refusals import (
     BUDGET_SPENT,
@@ -292,6 +292,8 @@ class Predictor:
             request.priority and _counted(request.priority),  # most say none
         )
         series = self._counters.observe(key, took_s, ended)
+        if resolved.table.splits_units and found.served_from == ServedFrom.ONLINE:
+            self._note_unit(self._counters.asked, resolved.table, variant, request, call)
         if found.invalid or found.degraded_reason:
             self._count_faults(resolved, found, series)
         if found.batch_requests and found.served is served and not found.shared_execution:
@@ -328,7 +330,7 @@ class Predictor:
         self._note_unit(self._counters.erring, resolved.table, resolved.variant, resolved.request, resolved.call)
 
     def _note_unit(self, units: ErringUnits, table: Table, variant: Variant, request: Request, call: Call) -> None:
-        """Note that a unit erred, or was refused; nobody counts units where each request is one."""
+        """Note that a unit asked, erred, or was refused; nobody counts units where each request is one."""
         if assigns_requests(table.unit):
             return
         unit = unit_of(
@@ -337,7 +339,10 @@ class Predictor:
             entity_id=request.entity_id,
             request_id=request.request_id or call.request_id,
         )
-        units.add(VariantKey(table.model, variant.served.version, variant.name), unit)
+        key = VariantKey(table.model, variant.served.version, variant.name)
+        units.add(key, unit)
+        if units is not self._counters.asked and table.splits_units:
+            self._counters.asked.add(key, unit)
 
     def _failed(self, call: Call, key: Key, error: BaseException) -> None:
         """Count an error."""

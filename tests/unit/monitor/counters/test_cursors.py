@@ -82,8 +82,15 @@ def test_units_count_once_however_often_they_are_reported():
     assert again.units == {ARM: (3, 1)}
 
 
+def test_a_unit_that_moves_to_another_variant_and_errs_there_again_is_not_new():
+    other = ARM._replace(variant="rollout")
+    begun = advance(None, (), [(ARM, distinct.of([1, 2]))], store="s", now=NOON)
+    moved = advance(begun.cursor, (), [(other, distinct.of([2, 3]))], store="s", now=NOON)
+    assert moved.units == {ARM: (2, 0), other: (2, 1)}
+
+
 def test_a_cursor_with_refused_units_comes_back_and_a_monitor_of_the_release_before_reads_it():
-    units = [(ARM, distinct.of([1, 2])), (ARM._replace(refused=True), distinct.of([3]))]
+    units = [(ARM, distinct.of([1, 2])), (ARM._replace(kind="refused_units"), distinct.of([3]))]
     cursor = advance(None, (), units, store="s", now=NOON).cursor
     assert from_bytes_of(to_bytes(cursor)) == cursor
     plain = json.loads(zlib.decompress(to_bytes(cursor)[1:]))

@@ -61,7 +61,7 @@ class ReadCountsRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., cursor: _Optional[bytes] = ...) -> None: ...
 
 class ReadCountsResponse(_message.Message):
-    __slots__ = ("counts", "erring_units", "missing", "reporters", "read_time", "elapsed", "cursor", "refused_units")
+    __slots__ = ("counts", "erring_units", "missing", "reporters", "read_time", "elapsed", "cursor", "refused_units", "units")
     class Counts(_message.Message):
         __slots__ = ("version", "variant", "served_from", "code", "priority", "count", "first_bucket", "duration_counts", "invalid", "degraded")
         VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +113,7 @@ class ReadCountsResponse(_message.Message):
     ELAPSED_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     REFUSED_UNITS_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
     counts: _containers.RepeatedCompositeFieldContainer[ReadCountsResponse.Counts]
     erring_units: _containers.RepeatedCompositeFieldContainer[ReadCountsResponse.DistinctUnits]
     missing: _containers.RepeatedCompositeFieldContainer[ReadCountsResponse.MissingReporter]
@@ -121,4 +122,5 @@ class ReadCountsResponse(_message.Message):
     elapsed: _duration_pb2.Duration
     cursor: bytes
     refused_units: _containers.RepeatedCompositeFieldContainer[ReadCountsResponse.DistinctUnits]
-    def __init__(self, counts: _Optional[_Iterable[_Union[ReadCountsResponse.Counts, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ReadCountsResponse.DistinctUnits, _Mapping]]] = ..., missing: _Optional[_Iterable[_Union[ReadCountsResponse.MissingReporter, _Mapping]]] = ..., reporters: _Optional[int] = ..., read_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cursor: _Optional[bytes] = ..., refused_units: _Optional[_Iterable[_Union[ReadCountsResponse.DistinctUnits, _Mapping]]] = ...) -> None: ...
+    units: _containers.RepeatedCompositeFieldContainer[ReadCountsResponse.DistinctUnits]
+    def __init__(self, counts: _Optional[_Iterable[_Union[ReadCountsResponse.Counts, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ReadCountsResponse.DistinctUnits, _Mapping]]] = ..., missing: _Optional[_Iterable[_Union[ReadCountsResponse.MissingReporter, _Mapping]]] = ..., reporters: _Optional[int] = ..., read_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cursor: _Optional[bytes] = ..., refused_units: _Optional[_Iterable[_Union[ReadCountsResponse.DistinctUnits, _Mapping]]] = ..., units: _Optional[_Iterable[_Union[ReadCountsResponse.DistinctUnits, _Mapping]]] = ...) -> None: ...

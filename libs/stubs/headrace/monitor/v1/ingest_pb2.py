@@ -28,7 +28,7 @@ from headrace.monitor.v1 import usage_pb2 as headrace_dot_monitor_dot_v1_dot_usa
 from headrace.router.v1 import predict_pb2 as headrace_dot_router_dot_v1_dot_predict__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headrace/monitor/v1/ingest.proto\x12\x13headrace.monitor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a\x1fheadrace/monitor/v1/usage.proto\x1a headrace/router/v1/predict.proto\"\x8b\x03\n\x15ReportCountersRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12/\n\x0breport_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x06series\x18\x05 \x03(\x0b\x32\".headrace.monitor.v1.CounterSeries\x12\x38\n\x07\x64ropped\x18\x06 \x03(\x0b\x32\'.headrace.monitor.v1.DroppedPredictions\x12\x36\n\x0c\x65rring_units\x18\x07 \x03(\x0b\x32 .headrace.monitor.v1.ErringUnits\x12\r\n\x05\x66inal\x18\x08 \x01(\x08\x12\x37\n\rrefused_units\x18\t \x03(\x0b\x32 .headrace.monitor.v1.ErringUnits\x12\x1c\n\x14rate_limits_revision\x18\n \x01(\t\"\xcf\x02\n\x16ReportCountersResponse\x12K\n\x07\x62udgets\x18\x01 \x01(\x0b\x32:.headrace.monitor.v1.ReportCountersResponse.BudgetOverruns\x12K\n\x0brate_limits\x18\x02 \x01(\x0b\x32\x36.headrace.monitor.v1.ReportCountersResponse.RateLimits\x1a\x46\n\x0e\x42udgetOverruns\x12\x34\n\x08overruns\x18\x01 \x03(\x0b\x32\".headrace.monitor.v1.BudgetOverrun\x1aS\n\nRateLimits\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x33\n\x0brate_limits\x18\x02 \x03(\x0b\x32\x1e.headrace.monitor.v1.RateLimit\"\x91\x03\n\rCounterSeries\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x43\n\x0bserved_from\x18\x04 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x0c\n\x04\x63ode\x18\x05 \x01(\x05\x12\r\n\x05layer\x18\x06 \x01(\t\x12\x15\n\rfallback_step\x18\x07 \x01(\t\x12\x14\n\x0c\x66irst_bucket\x18\x08 \x01(\x05\x12\x17\n\x0f\x64uration_counts\x18\t \x03(\x03\x12\x16\n\x0e\x64uration_sum_s\x18\n \x01(\x01\x12\x0c\n\x04rows\x18\x0b \x01(\x03\x12\x12\n\nexecutions\x18\x0c \x01(\x01\x12\x10\n\x08queue_us\x18\r \x01(\x03\x12\x12\n\ncompute_us\x18\x0e \x01(\x03\x12\x12\n\ngeneration\x18\x0f \x01(\x03\x12\x10\n\x08priority\x18\x10 \x01(\x05\x12\x0f\n\x07invalid\x18\x11 \x01(\x03\x12\x10\n\x08\x64\x65graded\x18\x12 \x01(\x03\"N\n\x0b\x45rringUnits\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x0e\n\x06hashes\x18\x04 \x03(\x07\"3\n\x12\x44roppedPredictions\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x86\x01\n\x18ReportPredictionsRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x33\n\x05\x62\x61tch\x18\x04 \x01(\x0b\x32$.headrace.monitor.v1.PredictionBatch\"\x1b\n\x19ReportPredictionsResponse\"J\n\x18ReportShadowPairsRequest\x12.\n\x05pairs\x18\x01 \x03(\x0b\x32\x1f.headrace.monitor.v1.ShadowPair\"\x1b\n\x19ReportShadowPairsResponse\"\x99\x01\n\x12ReportUsageRequest\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x12\n\npresent_us\x18\x04 \x01(\x03\x12\x0f\n\x07\x62usy_us\x18\x05 \x01(\x03\x12-\n\x04uses\x18\x06 \x03(\x0b\x32\x1f.headrace.monitor.v1.ComputeUse\"\x15\n\x13ReportUsageResponse\"\x82\x01\n\nComputeUse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x63lient\x18\x03 \x01(\t\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x10\n\x08requests\x18\x05 \x01(\x03\x12\x0c\n\x04rows\x18\x06 \x01(\x03\x12\x12\n\ncompute_us\x18\x07 \x01(\x03\"\xe4\x01\n\nShadowPair\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x16\n\x0eshadow_version\x18\x03 \x01(\t\x12\x15\n\rprediction_id\x18\x04 \x01(\t\x12\x0c\n\x04rows\x18\x05 \x01(\x05\x12\x0f\n\x07outputs\x18\x06 \x01(\x0c\x12\x16\n\x0eshadow_outputs\x18\x07 \x01(\x0c\x12\x13\n\x0bshadow_code\x18\x08 \x01(\x05\x12\x0f\n\x07took_us\x18\t \x01(\x03\x12\x16\n\x0eshadow_took_us\x18\n \x01(\x03\x12\x12\n\nattributes\x18\x0b \x01(\t\"\xdb\x02\n\x0fPredictionBatch\x12\x34\n\x06groups\x18\x01 \x03(\x0b\x32$.headrace.monitor.v1.PredictionGroup\x12\r\n\x05group\x18\x02 \x03(\r\x12\x16\n\x0eprediction_ids\x18\x03 \x01(\x0c\x12\x16\n\x0e\x61nswer_time_us\x18\x04 \x03(\x03\x12\x12\n\nrequest_id\x18\x05 \x03(\t\x12\x0c\n\x04unit\x18\x06 \x03(\t\x12\x11\n\tentity_id\x18\x07 \x03(\t\x12\x10\n\x08total_us\x18\x08 \x03(\r\x12\x10\n\x08queue_us\x18\t \x03(\r\x12\x12\n\ncompute_us\x18\n \x03(\r\x12\x0e\n\x06\x61ge_ms\x18\x0b \x03(\x04\x12\x13\n\x0bprobability\x18\x0c \x03(\x02\x12\x0c\n\x04rows\x18\r \x03(\r\x12\x0e\n\x06inputs\x18\x0e \x03(\x0c\x12\x0f\n\x07outputs\x18\x0f \x03(\x0c\x12\x12\n\nattributes\x18\x10 \x03(\t\"\xf0\x02\n\x0fPredictionGroup\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07variant\x18\x04 \x01(\t\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12\x0c\n\x04rule\x18\x06 \x01(\t\x12\x43\n\x0bserved_from\x18\x07 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x15\n\rfallback_step\x18\x08 \x01(\t\x12@\n\x06inputs\x18\t \x03(\x0b\x32\x30.headrace.monitor.v1.PredictionGroup.InputLayout\x12\x10\n\x08pipeline\x18\n \x01(\t\x12\x0c\n\x04step\x18\x0b \x01(\t\x1a<\n\x0bInputLayout\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x32\xe4\x03\n\rIngestService\x12q\n\x0eReportCounters\x12*.headrace.monitor.v1.ReportCountersRequest\x1a+.headrace.monitor.v1.ReportCountersResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12z\n\x11ReportPredictions\x12-.headrace.monitor.v1.ReportPredictionsRequest\x1a..headrace.monitor.v1.ReportPredictionsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12z\n\x11ReportShadowPairs\x12-.headrace.monitor.v1.ReportShadowPairsRequest\x1a..headrace.monitor.v1.ReportShadowPairsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12h\n\x0bReportUsage\x12\'.headrace.monitor.v1.ReportUsageRequest\x1a(.headrace.monitor.v1.ReportUsageResponse\"\x06\xca\xc1\x18\x02\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headrace/monitor/v1/ingest.proto\x12\x13headrace.monitor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a\x1fheadrace/monitor/v1/usage.proto\x1a headrace/router/v1/predict.proto\"\xbc\x03\n\x15ReportCountersRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12/\n\x0breport_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x06series\x18\x05 \x03(\x0b\x32\".headrace.monitor.v1.CounterSeries\x12\x38\n\x07\x64ropped\x18\x06 \x03(\x0b\x32\'.headrace.monitor.v1.DroppedPredictions\x12\x36\n\x0c\x65rring_units\x18\x07 \x03(\x0b\x32 .headrace.monitor.v1.ErringUnits\x12\r\n\x05\x66inal\x18\x08 \x01(\x08\x12\x37\n\rrefused_units\x18\t \x03(\x0b\x32 .headrace.monitor.v1.ErringUnits\x12/\n\x05units\x18\x0b \x03(\x0b\x32 .headrace.monitor.v1.ErringUnits\x12\x1c\n\x14rate_limits_revision\x18\n \x01(\t\"\xcf\x02\n\x16ReportCountersResponse\x12K\n\x07\x62udgets\x18\x01 \x01(\x0b\x32:.headrace.monitor.v1.ReportCountersResponse.BudgetOverruns\x12K\n\x0brate_limits\x18\x02 \x01(\x0b\x32\x36.headrace.monitor.v1.ReportCountersResponse.RateLimits\x1a\x46\n\x0e\x42udgetOverruns\x12\x34\n\x08overruns\x18\x01 \x03(\x0b\x32\".headrace.monitor.v1.BudgetOverrun\x1aS\n\nRateLimits\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x33\n\x0brate_limits\x18\x02 \x03(\x0b\x32\x1e.headrace.monitor.v1.RateLimit\"\x91\x03\n\rCounterSeries\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x43\n\x0bserved_from\x18\x04 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x0c\n\x04\x63ode\x18\x05 \x01(\x05\x12\r\n\x05layer\x18\x06 \x01(\t\x12\x15\n\rfallback_step\x18\x07 \x01(\t\x12\x14\n\x0c\x66irst_bucket\x18\x08 \x01(\x05\x12\x17\n\x0f\x64uration_counts\x18\t \x03(\x03\x12\x16\n\x0e\x64uration_sum_s\x18\n \x01(\x01\x12\x0c\n\x04rows\x18\x0b \x01(\x03\x12\x12\n\nexecutions\x18\x0c \x01(\x01\x12\x10\n\x08queue_us\x18\r \x01(\x03\x12\x12\n\ncompute_us\x18\x0e \x01(\x03\x12\x12\n\ngeneration\x18\x0f \x01(\x03\x12\x10\n\x08priority\x18\x10 \x01(\x05\x12\x0f\n\x07invalid\x18\x11 \x01(\x03\x12\x10\n\x08\x64\x65graded\x18\x12 \x01(\x03\"N\n\x0b\x45rringUnits\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x0e\n\x06hashes\x18\x04 \x03(\x07\"3\n\x12\x44roppedPredictions\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x86\x01\n\x18ReportPredictionsRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x33\n\x05\x62\x61tch\x18\x04 \x01(\x0b\x32$.headrace.monitor.v1.PredictionBatch\"\x1b\n\x19ReportPredictionsResponse\"J\n\x18ReportShadowPairsRequest\x12.\n\x05pairs\x18\x01 \x03(\x0b\x32\x1f.headrace.monitor.v1.ShadowPair\"\x1b\n\x19ReportShadowPairsResponse\"\x99\x01\n\x12ReportUsageRequest\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x12\n\npresent_us\x18\x04 \x01(\x03\x12\x0f\n\x07\x62usy_us\x18\x05 \x01(\x03\x12-\n\x04uses\x18\x06 \x03(\x0b\x32\x1f.headrace.monitor.v1.ComputeUse\"\x15\n\x13ReportUsageResponse\"\x82\x01\n\nComputeUse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x63lient\x18\x03 \x01(\t\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x10\n\x08requests\x18\x05 \x01(\x03\x12\x0c\n\x04rows\x18\x06 \x01(\x03\x12\x12\n\ncompute_us\x18\x07 \x01(\x03\"\xe4\x01\n\nShadowPair\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x16\n\x0eshadow_version\x18\x03 \x01(\t\x12\x15\n\rprediction_id\x18\x04 \x01(\t\x12\x0c\n\x04rows\x18\x05 \x01(\x05\x12\x0f\n\x07outputs\x18\x06 \x01(\x0c\x12\x16\n\x0eshadow_outputs\x18\x07 \x01(\x0c\x12\x13\n\x0bshadow_code\x18\x08 \x01(\x05\x12\x0f\n\x07took_us\x18\t \x01(\x03\x12\x16\n\x0eshadow_took_us\x18\n \x01(\x03\x12\x12\n\nattributes\x18\x0b \x01(\t\"\xdb\x02\n\x0fPredictionBatch\x12\x34\n\x06groups\x18\x01 \x03(\x0b\x32$.headrace.monitor.v1.PredictionGroup\x12\r\n\x05group\x18\x02 \x03(\r\x12\x16\n\x0eprediction_ids\x18\x03 \x01(\x0c\x12\x16\n\x0e\x61nswer_time_us\x18\x04 \x03(\x03\x12\x12\n\nrequest_id\x18\x05 \x03(\t\x12\x0c\n\x04unit\x18\x06 \x03(\t\x12\x11\n\tentity_id\x18\x07 \x03(\t\x12\x10\n\x08total_us\x18\x08 \x03(\r\x12\x10\n\x08queue_us\x18\t \x03(\r\x12\x12\n\ncompute_us\x18\n \x03(\r\x12\x0e\n\x06\x61ge_ms\x18\x0b \x03(\x04\x12\x13\n\x0bprobability\x18\x0c \x03(\x02\x12\x0c\n\x04rows\x18\r \x03(\r\x12\x0e\n\x06inputs\x18\x0e \x03(\x0c\x12\x0f\n\x07outputs\x18\x0f \x03(\x0c\x12\x12\n\nattributes\x18\x10 \x03(\t\"\xf0\x02\n\x0fPredictionGroup\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07variant\x18\x04 \x01(\t\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12\x0c\n\x04rule\x18\x06 \x01(\t\x12\x43\n\x0bserved_from\x18\x07 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x15\n\rfallback_step\x18\x08 \x01(\t\x12@\n\x06inputs\x18\t \x03(\x0b\x32\x30.headrace.monitor.v1.PredictionGroup.InputLayout\x12\x10\n\x08pipeline\x18\n \x01(\t\x12\x0c\n\x04step\x18\x0b \x01(\t\x1a<\n\x0bInputLayout\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x32\xe4\x03\n\rIngestService\x12q\n\x0eReportCounters\x12*.headrace.monitor.v1.ReportCountersRequest\x1a+.headrace.monitor.v1.ReportCountersResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12z\n\x11ReportPredictions\x12-.headrace.monitor.v1.ReportPredictionsRequest\x1a..headrace.monitor.v1.ReportPredictionsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12z\n\x11ReportShadowPairs\x12-.headrace.monitor.v1.ReportShadowPairsRequest\x1a..headrace.monitor.v1.ReportShadowPairsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12h\n\x0bReportUsage\x12\'.headrace.monitor.v1.ReportUsageRequest\x1a(.headrace.monitor.v1.ReportUsageResponse\"\x06\xca\xc1\x18\x02\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,41 +44,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INGESTSERVICE'].methods_by_name['ReportUsage']._loaded_options = None
   _globals['_INGESTSERVICE'].methods_by_name['ReportUsage']._serialized_options = b'\312\301\030\002\020\001'
   _globals['_REPORTCOUNTERSREQUEST']._serialized_start=191
-  _globals['_REPORTCOUNTERSREQUEST']._serialized_end=586
-  _globals['_REPORTCOUNTERSRESPONSE']._serialized_start=589
-  _globals['_REPORTCOUNTERSRESPONSE']._serialized_end=924
-  _globals['_REPORTCOUNTERSRESPONSE_BUDGETOVERRUNS']._serialized_start=769
-  _globals['_REPORTCOUNTERSRESPONSE_BUDGETOVERRUNS']._serialized_end=839
-  _globals['_REPORTCOUNTERSRESPONSE_RATELIMITS']._serialized_start=841
-  _globals['_REPORTCOUNTERSRESPONSE_RATELIMITS']._serialized_end=924
-  _globals['_COUNTERSERIES']._serialized_start=927
-  _globals['_COUNTERSERIES']._serialized_end=1328
-  _globals['_ERRINGUNITS']._serialized_start=1330
-  _globals['_ERRINGUNITS']._serialized_end=1408
-  _globals['_DROPPEDPREDICTIONS']._serialized_start=1410
-  _globals['_DROPPEDPREDICTIONS']._serialized_end=1461
-  _globals['_REPORTPREDICTIONSREQUEST']._serialized_start=1464
-  _globals['_REPORTPREDICTIONSREQUEST']._serialized_end=1598
-  _globals['_REPORTPREDICTIONSRESPONSE']._serialized_start=1600
-  _globals['_REPORTPREDICTIONSRESPONSE']._serialized_end=1627
-  _globals['_REPORTSHADOWPAIRSREQUEST']._serialized_start=1629
-  _globals['_REPORTSHADOWPAIRSREQUEST']._serialized_end=1703
-  _globals['_REPORTSHADOWPAIRSRESPONSE']._serialized_start=1705
-  _globals['_REPORTSHADOWPAIRSRESPONSE']._serialized_end=1732
-  _globals['_REPORTUSAGEREQUEST']._serialized_start=1735
-  _globals['_REPORTUSAGEREQUEST']._serialized_end=1888
-  _globals['_REPORTUSAGERESPONSE']._serialized_start=1890
-  _globals['_REPORTUSAGERESPONSE']._serialized_end=1911
-  _globals['_COMPUTEUSE']._serialized_start=1914
-  _globals['_COMPUTEUSE']._serialized_end=2044
-  _globals['_SHADOWPAIR']._serialized_start=2047
-  _globals['_SHADOWPAIR']._serialized_end=2275
-  _globals['_PREDICTIONBATCH']._serialized_start=2278
-  _globals['_PREDICTIONBATCH']._serialized_end=2625
-  _globals['_PREDICTIONGROUP']._serialized_start=2628
-  _globals['_PREDICTIONGROUP']._serialized_end=2996
-  _globals['_PREDICTIONGROUP_INPUTLAYOUT']._serialized_start=2936
-  _globals['_PREDICTIONGROUP_INPUTLAYOUT']._serialized_end=2996
-  _globals['_INGESTSERVICE']._serialized_start=2999
-  _globals['_INGESTSERVICE']._serialized_end=3483
+  _globals['_REPORTCOUNTERSREQUEST']._serialized_end=635
+  _globals['_REPORTCOUNTERSRESPONSE']._serialized_start=638
+  _globals['_REPORTCOUNTERSRESPONSE']._serialized_end=973
+  _globals['_REPORTCOUNTERSRESPONSE_BUDGETOVERRUNS']._serialized_start=818
+  _globals['_REPORTCOUNTERSRESPONSE_BUDGETOVERRUNS']._serialized_end=888
+  _globals['_REPORTCOUNTERSRESPONSE_RATELIMITS']._serialized_start=890
+  _globals['_REPORTCOUNTERSRESPONSE_RATELIMITS']._serialized_end=973
+  _globals['_COUNTERSERIES']._serialized_start=976
+  _globals['_COUNTERSERIES']._serialized_end=1377
+  _globals['_ERRINGUNITS']._serialized_start=1379
+  _globals['_ERRINGUNITS']._serialized_end=1457
+  _globals['_DROPPEDPREDICTIONS']._serialized_start=1459
+  _globals['_DROPPEDPREDICTIONS']._serialized_end=1510
+  _globals['_REPORTPREDICTIONSREQUEST']._serialized_start=1513
+  _globals['_REPORTPREDICTIONSREQUEST']._serialized_end=1647
+  _globals['_REPORTPREDICTIONSRESPONSE']._serialized_start=1649
+  _globals['_REPORTPREDICTIONSRESPONSE']._serialized_end=1676
+  _globals['_REPORTSHADOWPAIRSREQUEST']._serialized_start=1678
+  _globals['_REPORTSHADOWPAIRSREQUEST']._serialized_end=1752
+  _globals['_REPORTSHADOWPAIRSRESPONSE']._serialized_start=1754
+  _globals['_REPORTSHADOWPAIRSRESPONSE']._serialized_end=1781
+  _globals['_REPORTUSAGEREQUEST']._serialized_start=1784
+  _globals['_REPORTUSAGEREQUEST']._serialized_end=1937
+  _globals['_REPORTUSAGERESPONSE']._serialized_start=1939
+  _globals['_REPORTUSAGERESPONSE']._serialized_end=1960
+  _globals['_COMPUTEUSE']._serialized_start=1963
+  _globals['_COMPUTEUSE']._serialized_end=2093
+  _globals['_SHADOWPAIR']._serialized_start=2096
+  _globals['_SHADOWPAIR']._serialized_end=2324
+  _globals['_PREDICTIONBATCH']._serialized_start=2327
+  _globals['_PREDICTIONBATCH']._serialized_end=2674
+  _globals['_PREDICTIONGROUP']._serialized_start=2677
+  _globals['_PREDICTIONGROUP']._serialized_end=3045
+  _globals['_PREDICTIONGROUP_INPUTLAYOUT']._serialized_start=2985
+  _globals['_PREDICTIONGROUP_INPUTLAYOUT']._serialized_end=3045
+  _globals['_INGESTSERVICE']._serialized_start=3048
+  _globals['_INGESTSERVICE']._serialized_end=3532
 # @@protoc_insertion_point(module_scope)

@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ReportCountersRequest(_message.Message):
-    __slots__ = ("data_plane", "process", "sequence", "report_time", "series", "dropped", "erring_units", "final", "refused_units", "rate_limits_revision")
+    __slots__ = ("data_plane", "process", "sequence", "report_time", "series", "dropped", "erring_units", "final", "refused_units", "units", "rate_limits_revision")
     DATA_PLANE_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class ReportCountersRequest(_message.Message):
     ERRING_UNITS_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
     REFUSED_UNITS_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
     RATE_LIMITS_REVISION_FIELD_NUMBER: _ClassVar[int]
     data_plane: str
     process: str
@@ -33,8 +34,9 @@ class ReportCountersRequest(_message.Message):
     erring_units: _containers.RepeatedCompositeFieldContainer[ErringUnits]
     final: bool
     refused_units: _containers.RepeatedCompositeFieldContainer[ErringUnits]
+    units: _containers.RepeatedCompositeFieldContainer[ErringUnits]
     rate_limits_revision: str
-    def __init__(self, data_plane: _Optional[str] = ..., process: _Optional[str] = ..., sequence: _Optional[int] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., series: _Optional[_Iterable[_Union[CounterSeries, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedPredictions, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., final: _Optional[bool] = ..., refused_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., rate_limits_revision: _Optional[str] = ...) -> None: ...
+    def __init__(self, data_plane: _Optional[str] = ..., process: _Optional[str] = ..., sequence: _Optional[int] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., series: _Optional[_Iterable[_Union[CounterSeries, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedPredictions, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., final: _Optional[bool] = ..., refused_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., rate_limits_revision: _Optional[str] = ...) -> None: ...
 
 class ReportCountersResponse(_message.Message):
     __slots__ = ("budgets", "rate_limits")

@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RolloutPolicy(_message.Message):
-    __slots__ = ("strategy", "steps", "sticky", "tolerated_ratio", "false_rollback_rate", "no_data_timeout", "manual_rollback", "ignore_alerts", "ready_timeout", "margin_percent", "slow_after", "shadow", "max_utilisation_percent", "warm", "on_drift")
+    __slots__ = ("strategy", "steps", "sticky", "tolerated_ratio", "false_rollback_rate", "no_data_timeout", "manual_rollback", "ignore_alerts", "ready_timeout", "margin_percent", "slow_after", "shadow", "max_utilisation_percent", "warm", "on_drift", "on_limit")
     class Strategy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STRATEGY_UNSPECIFIED: _ClassVar[RolloutPolicy.Strategy]
@@ -31,6 +31,16 @@ class RolloutPolicy(_message.Message):
     STRATEGY_ROLLING: RolloutPolicy.Strategy
     STRATEGY_BIG_BANG: RolloutPolicy.Strategy
     STRATEGY_SHADOW: RolloutPolicy.Strategy
+    class Limit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        LIMIT_UNSPECIFIED: _ClassVar[RolloutPolicy.Limit]
+        LIMIT_ROLLBACK: _ClassVar[RolloutPolicy.Limit]
+        LIMIT_GO_ON: _ClassVar[RolloutPolicy.Limit]
+        LIMIT_HOLD: _ClassVar[RolloutPolicy.Limit]
+    LIMIT_UNSPECIFIED: RolloutPolicy.Limit
+    LIMIT_ROLLBACK: RolloutPolicy.Limit
+    LIMIT_GO_ON: RolloutPolicy.Limit
+    LIMIT_HOLD: RolloutPolicy.Limit
     class Drift(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         DRIFT_UNSPECIFIED: _ClassVar[RolloutPolicy.Drift]
@@ -90,6 +100,7 @@ class RolloutPolicy(_message.Message):
     MAX_UTILISATION_PERCENT_FIELD_NUMBER: _ClassVar[int]
     WARM_FIELD_NUMBER: _ClassVar[int]
     ON_DRIFT_FIELD_NUMBER: _ClassVar[int]
+    ON_LIMIT_FIELD_NUMBER: _ClassVar[int]
     strategy: RolloutPolicy.Strategy
     steps: _containers.RepeatedCompositeFieldContainer[RolloutPolicy.Step]
     sticky: bool
@@ -105,7 +116,8 @@ class RolloutPolicy(_message.Message):
     max_utilisation_percent: float
     warm: _duration_pb2.Duration
     on_drift: RolloutPolicy.Drift
-    def __init__(self, strategy: _Optional[_Union[RolloutPolicy.Strategy, str]] = ..., steps: _Optional[_Iterable[_Union[RolloutPolicy.Step, _Mapping]]] = ..., sticky: _Optional[bool] = ..., tolerated_ratio: _Optional[float] = ..., false_rollback_rate: _Optional[float] = ..., no_data_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., manual_rollback: _Optional[bool] = ..., ignore_alerts: _Optional[bool] = ..., ready_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., margin_percent: _Optional[float] = ..., slow_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., shadow: _Optional[_Union[RolloutPolicy.Shadow, _Mapping]] = ..., max_utilisation_percent: _Optional[float] = ..., warm: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_drift: _Optional[_Union[RolloutPolicy.Drift, str]] = ...) -> None: ...
+    on_limit: RolloutPolicy.Limit
+    def __init__(self, strategy: _Optional[_Union[RolloutPolicy.Strategy, str]] = ..., steps: _Optional[_Iterable[_Union[RolloutPolicy.Step, _Mapping]]] = ..., sticky: _Optional[bool] = ..., tolerated_ratio: _Optional[float] = ..., false_rollback_rate: _Optional[float] = ..., no_data_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., manual_rollback: _Optional[bool] = ..., ignore_alerts: _Optional[bool] = ..., ready_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., margin_percent: _Optional[float] = ..., slow_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., shadow: _Optional[_Union[RolloutPolicy.Shadow, _Mapping]] = ..., max_utilisation_percent: _Optional[float] = ..., warm: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_drift: _Optional[_Union[RolloutPolicy.Drift, str]] = ..., on_limit: _Optional[_Union[RolloutPolicy.Limit, str]] = ...) -> None: ...
 
 class Rollout(_message.Message):
     __slots__ = ("name", "version", "baseline_version", "variant", "policy", "state", "reason", "step", "percent", "paused", "frozen", "verdict", "create_time", "step_time", "end_time", "client", "start_reason", "bad_time", "revision", "asks")

@@ -28,7 +28,7 @@ MAX_DROP_REASONS = 64
 @dataclass(frozen=True, slots=True)
 class Report:
     """series: by key, in the order of the request, so that a violation can name its index. digests: that stand for
-    them. dropped: by reason. erring_units, refused_units: since the last report. final: the process stops.
+    them. dropped: by reason. units: since the last report, by kind. final: the process stops.
     """
 
     data_plane: str
@@ -38,8 +38,7 @@ class Report:
     series: Mapping[SeriesKey, Tally]
     digests: Mapping[SeriesKey, bytes]
     dropped: Mapping[str, int]
-    erring_units: Mapping[VariantKey, Distinct] = field(default_factory=dict)
-    refused_units: Mapping[VariantKey, Distinct] = field(default_factory=dict)
+    units: Mapping[str, Mapping[VariantKey, Distinct]] = field(default_factory=dict)
     final: bool = False
 
 

@@ -36,12 +36,17 @@ class CountKey(NamedTuple):
     priority: int
 
 
+# Kinds of units, as reports and responses have them, with the fields of a cursor. Apart from each other: the release
+# before reads those that erred, and goes on.
+UNIT_KINDS = {"erring_units": "units", "refused_units": "refused_units", "units": "asked_units"}
+
+
 class ArmKey(NamedTuple):
-    """A version under a variant, and whether its units were refused; else they erred."""
+    """A version under a variant, and which of its units."""
 
     version: str
     variant: str
-    refused: bool = False
+    kind: str = "erring_units"
 
 
 class MinuteTally(NamedTuple):
@@ -55,7 +60,7 @@ class MinuteTally(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """store: incarnation of the database. read_time: when it was made. since: the minute; counted: from there on.
-    units: that erred, or were refused, since the first cursor.
+    units: of each kind, since the first cursor.
     """
 
     store: str
@@ -67,7 +72,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class NewCounts:
-    """counts: new ones. units: that erred, or were refused, with how many are new. cursor: where to go on."""
+    """counts: new ones. units: of each kind, and how many of them no arm had before. cursor: where to go on."""
 
     counts: Mapping[CountKey, Tally]
     units: Mapping[ArmKey, tuple[int, int]]
@@ -96,9 +101,9 @@ def advance(
         if minute >= since:
             late_parts.setdefault(key, []).append(tally)
     sums = {key: total(parts) for key, parts in all_parts.items()}
-    erring = dict(before.units) if before is not None else {}
+    merged = dict(before.units) if before is not None else {}
     for arm, sketch in units:
-        erring[arm] = erring.get(arm, NOTHING).merge(sketch)
+        merged[arm] = merged.get(arm, NOTHING).merge(sketch)
     counts: dict[CountKey, Tally] = {}
     if before is not None:
         for key, tally in sums.items():
@@ -106,12 +111,16 @@ def advance(
             # A store that was put back to an earlier state has less: nothing of it is new.
             if tally.count > had.count and shrunk(had, tally) is None:
                 counts[key] = tally.minus(had)
-    had_units = before.units if before is not None else erring
-    seen = {
-        arm: (sketch.count, max(0, sketch.count - had_units.get(arm, NOTHING).count)) for arm, sketch in erring.items()
-    }
-    cursor = Cursor(store, now, since, {key: total(parts) for key, parts in late_parts.items()}, erring)
-    return NewCounts(counts, seen, cursor)
+    had_units = before.units if before is not None else merged
+    new_units = {arm: (sketch.count, _new(arm, sketch, had_units)) for arm, sketch in merged.items()}
+    cursor = Cursor(store, now, since, {key: total(parts) for key, parts in late_parts.items()}, merged)
+    return NewCounts(counts, new_units, cursor)
+
+
+def _new(arm: ArmKey, sketch: Distinct, had: Mapping[ArmKey, Distinct]) -> int:
+    """Return how many units are new, in whatever arm: one that a step has moved does what it did before."""
+    others = [one for key, one in had.items() if key.kind == arm.kind and key != arm]
+    return sketch.beyond(had.get(arm, NOTHING), others)
 
 
 def to_bytes(cursor: Cursor) -> bytes:
@@ -121,9 +130,7 @@ def to_bytes(cursor: Cursor) -> bytes:
         "read": cursor.read_time.isoformat(),
         "since": cursor.since.isoformat(),
         "counted": [[*key, base64.b64encode(encode(tally)).decode()] for key, tally in cursor.counted.items()],
-        # Apart from each other: the release before reads those that erred, and goes on.
-        "units": _packed(cursor.units, refused=False),
-        "refused_units": _packed(cursor.units, refused=True),
+        **{field: _packed(cursor.units, kind) for kind, field in UNIT_KINDS.items()},
     }
     return bytes([_FORMAT]) + zlib.compress(json.dumps(plain, separators=(",", ":")).encode(), 1)
 
@@ -144,8 +151,8 @@ def from_bytes_of(data: bytes) -> Cursor:
             datetime.fromisoformat(plain["since"]),
             {CountKey(*key): decode(base64.b64decode(tally)) for *key, tally in plain["counted"]},
             {
-                ArmKey(version, variant, refused): from_bytes(base64.b64decode(one))
-                for field, refused in (("units", False), ("refused_units", True))
+                ArmKey(version, variant, kind): from_bytes(base64.b64decode(one))
+                for kind, field in UNIT_KINDS.items()
                 for version, variant, one in plain.get(field, ())
             },
         )
@@ -153,9 +160,9 @@ def from_bytes_of(data: bytes) -> Cursor:
         raise ValueError(f"not a cursor: {error}") from error
 
 
-def _packed(units: Mapping[ArmKey, Distinct], *, refused: bool) -> list[list[str]]:
+def _packed(units: Mapping[ArmKey, Distinct], kind: str) -> list[list[str]]:
     return [
         [arm.version, arm.variant, base64.b64encode(one.to_bytes()).decode()]
         for arm, one in units.items()
-        if arm.refused is refused
+        if arm.kind == kind
     ]

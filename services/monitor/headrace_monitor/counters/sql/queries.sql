@@ -102,17 +102,19 @@ where seen_time >= now() - $1::interval and not stopped and not exists (
     where later.data_plane = one.data_plane and later.first_time > one.seen_time and later.number <> one.number)
 order by data_plane, process;
 
--- name: erring_units_of_process
-select model, version, variant, hashes, refused_hashes from counter_erring_units where process = $1 and minute = $2;
+-- name: units_of_process
+select model, version, variant, hashes as erring_units, refused_hashes as refused_units, asked_hashes as units
+from counter_erring_units where process = $1 and minute = $2;
 
--- name: put_erring_units
-insert into counter_erring_units (process, minute, model, version, variant, hashes, refused_hashes)
-select $1, $2, * from unnest($3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[])
+-- name: put_units
+insert into counter_erring_units (process, minute, model, version, variant, hashes, refused_hashes, asked_hashes)
+select $1, $2, * from unnest($3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[], $8::bytea[])
 on conflict (process, minute, model, version, variant)
-do update set hashes = excluded.hashes, refused_hashes = excluded.refused_hashes;
+do update set hashes = excluded.hashes, refused_hashes = excluded.refused_hashes, asked_hashes = excluded.asked_hashes;
 
--- name: erring_units_since
-select version, variant, hashes, refused_hashes from counter_erring_units where model = $1 and minute >= $2;
+-- name: units_since
+select version, variant, hashes as erring_units, refused_hashes as refused_units, asked_hashes as units
+from counter_erring_units where model = $1 and minute >= $2;
 
 -- name: expire_erring_units
 delete from counter_erring_units where ctid = any(array(

@@ -22,7 +22,14 @@ from headrace_router.data.routes.decisions.fallback_steps import (
 )
 from headrace_router.data.routes.decisions.lookup_policy import Policy, StoredVersion, policy_of, stored_of
 from headrace_router.data.routes.decisions.plans import plan_of
-from headrace_router.data.routes.decisions.splitting import POINTS, Unit, check_ends, position_of, unit_of
+from headrace_router.data.routes.decisions.splitting import (
+    POINTS,
+    Unit,
+    assigns_requests,
+    check_ends,
+    position_of,
+    unit_of,
+)
 from headrace_router.data.served import ServedVersion
 from headrace_router.rules import Attributes, Decide, compile_rules, condition_of
 
@@ -57,7 +64,8 @@ class Table:
     in `ruled` of the variant that a rule sends a request to; None when there are no rules. fallback: what answers when
     a variant cannot, in order; pinned_fallback: for requests that pin their version. hedge: None means that nobody is
     hedged. unit: what is assigned. policy: how answers are looked up. kept: which stored answers of each version count,
-    by digest. shadow: None means that nobody gets copies.
+    by digest. shadow: None means that nobody gets copies. splits_units: whether what is assigned are units, to several
+    variants: these are compared by units.
     """
 
     __slots__ = (
@@ -78,6 +86,7 @@ class Table:
         "policy",
         "retired",
         "shadow",
+        "splits_units",
         "unit",
     )  # fmt: skip
 
@@ -103,6 +112,7 @@ class Table:
         self.model, self.generation, self.max_wait_us = model, generation, max_wait_us
         self._variants, self._ends = tuple(variants), tuple(ends)
         self._pinned, self._salt, self.unit = pinned, salt, unit
+        self.splits_units = len(self._variants) > 1 and not assigns_requests(unit)
         self._decide, self._ruled = decide, tuple(ruled)
         self.fallback, self.pinned_fallback, self.hedge = fallback, same_version(fallback), hedge
         self.policy, self.kept, self.shadow = policy, kept, shadow

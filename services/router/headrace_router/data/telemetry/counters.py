@@ -97,7 +97,7 @@ class Counters:
         reporting: bool = False,
     ) -> None:
         self.series: dict[Key, Series] = {}
-        self.erring, self.refused = ErringUnits(), ErringUnits()
+        self.erring, self.refused, self.asked = ErringUnits(), ErringUnits(), ErringUnits()
         self.clock, self._wall, self._reporting = clock, wall, reporting
         self._generation = 0
         self._look_at = -math.inf

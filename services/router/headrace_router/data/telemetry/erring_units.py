@@ -1,5 +1,5 @@
-"""Which units had a fault or an invalid answer, or were refused, by variant: as many hashes as a sketch has, until they
-are reported.
+"""Which units had a fault or an invalid answer, were refused, or asked at all, by variant: as many hashes as a sketch
+has, until they are reported.
 
 Where units keep their variant, one client that fails all the time counts once.
 """
@@ -35,7 +35,7 @@ class VariantKey(NamedTuple):
 
 
 class ErringUnits:
-    """Units that erred, or that were refused, since they were reported."""
+    """Units of one kind since they were reported."""
 
     def __init__(self) -> None:
         self._hashes: dict[VariantKey, set[int]] = {}

@@ -17,7 +17,7 @@ from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2
 
 from headrace_router.data.telemetry.counters import Counters, Key, Series
-from headrace_router.data.telemetry.erring_units import VariantKey
+from headrace_router.data.telemetry.erring_units import ErringUnits, VariantKey
 
 # Of one report, and what its last series has more: some 10 KiB at most, for 2,048 buckets.
 REPORT_BYTES = 256 * 1024
@@ -33,13 +33,14 @@ class Source(NamedTuple):
 
 
 class Units(NamedTuple):
-    """Hashes of units by variant: of those that erred, and of those that were refused."""
+    """Hashes of units by variant: of those that erred, those that were refused, and all that asked."""
 
     erring: dict[VariantKey, list[int]]
     refused: dict[VariantKey, list[int]]
+    asked: dict[VariantKey, list[int]]
 
 
-NO_UNITS = Units({}, {})
+NO_UNITS = Units({}, {}, {})
 
 
 class Report(NamedTuple):
@@ -65,7 +66,7 @@ class CounterReports:
         Each is made when it is asked for, so that nobody is held up by all of them together.
         """
         changed = [(key, one) for key, one in self._counters.series.items() if one.reported != one.latest]
-        units = Units(dict(self._counters.erring.unreported()), dict(self._counters.refused.unreported()))
+        units = Units(*(dict(one.unreported()) for one in self._counted_units()))
         now = self._counters.clock()
         quiet = not changed and units == NO_UNITS and self._dropped_so_far() == self._known_dropped
         if quiet and now < self._reported + QUIET_S:
@@ -88,8 +89,8 @@ class CounterReports:
         """Note that the monitor knows what a report says."""
         for series, latest in report.latest:
             series.reported = latest
-        self._counters.erring.acknowledged(report.units.erring)
-        self._counters.refused.acknowledged(report.units.refused)
+        for counted, reported in zip(self._counted_units(), report.units, strict=True):
+            counted.acknowledged(reported)
         self._known_dropped = {one.reason: one.count for one in report.message.dropped}
 
     def final(self) -> Report:
@@ -107,10 +108,14 @@ class CounterReports:
         )
         for reason, count in self._dropped_so_far().items():
             message.dropped.add(reason=reason, count=count)
-        for listed, known in ((message.erring_units, units.erring), (message.refused_units, units.refused)):
+        for listed, known in zip((message.erring_units, message.refused_units, message.units), units, strict=True):
             for key, hashes in known.items():
                 listed.add(model=key.model, version=key.version, variant=key.variant, hashes=hashes)
         return Report(message, [], units)
+
+    def _counted_units(self) -> tuple[ErringUnits, ...]:
+        counters = self._counters
+        return counters.erring, counters.refused, counters.asked
 
     def _dropped_so_far(self) -> dict[str, int]:
         return {reason: count for reason, count in self._dropped.items() if count}
