@@ -57,9 +57,9 @@ def test_what_is_unset_is_as_measured():
     setup = requests.setup_of(Model(), 1, replica_rps=250.0, load_times_s=(31.0,))
     assert setup.load_times_s == (31.0,)
     assert setup.curve.best(setup.slo_s)[1] == pytest.approx(250.0)
-    told = Model(replica_rps=300.0, starts=[Duration(seconds=20)], failures_per_hour=0.5)
+    told = Model(replica_rps=300.0, starts=[Duration(seconds=20)], failures_per_hour=0.5, variation=0.4)
     setup = requests.setup_of(told, 1, replica_rps=250.0, load_times_s=(31.0,))
-    assert (setup.load_times_s, setup.hours_between_failures) == ((20.0,), 2.0)
+    assert (setup.load_times_s, setup.hours_between_failures, setup.variation) == ((20.0,), 2.0, 0.4)
 
 
 def test_without_policies_all_that_are_known_are_compared():
@@ -82,6 +82,7 @@ def counts(**fields: Any) -> Callable[[], Any]:
     "call,field",
     [
         (counts(), "counted.counts"),
+        (setup(Model(replica_rps=1.0, variation=10.1)), "service"),
         (counts(counts=[-1.0]), "counted.counts"),
         (counts(counts=[math.nan]), "counted.counts"),
         (counts(counts=[1.0], learning=1), "counted.learning"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from headrace_batcher.decisions.policy import Limits
 from headrace_scaling.simulation.deciders import FixedDecider
 from headrace_scaling.simulation.running import simulate as simulate_fluid
 from headrace_scaling.simulation.service_curves import ServiceCurve
@@ -32,3 +35,18 @@ def test_as_many_requests_are_in_time_as_in_a_real_batcher(load: float):
     trace = Trace("constant", np.full(SECONDS, load * CAPACITY))
     pool = Setup(curve=CURVE, slo_s=SLO_S, deadline_s=SLO_S, initial_replicas=1)
     assert simulate_fluid("", trace, FixedDecider(1), pool).violations == pytest.approx(broken, abs=0.05)
+
+
+@pytest.mark.parametrize(("variation", "load"), [(0.5, 0.5), (0.5, 0.8), (1.0, 0.5), (1.0, 0.8)])
+def test_as_many_are_late_as_in_a_real_batcher_whose_executions_vary(variation: float, load: float):
+    rng, sigma = np.random.default_rng(3), math.sqrt(math.log1p(variation**2))
+
+    def varied_s(rows: int) -> float:
+        return 0.02 * rng.lognormal(-sigma * sigma / 2.0, sigma)
+
+    sender = Sender("all", per_s=load * 500.0, deadline_s=1.0)
+    real = simulate([sender], service_s=varied_s, seconds=40, limits=Limits(max_rows=10))["all"]
+    late = 1.0 - sum(latency_s <= SLO_S for latency_s in real.latencies_s) / real.sent
+    trace = Trace("constant", np.full(100, load * 500.0))
+    pool = Setup(variation=variation, initial_replicas=1)
+    assert simulate_fluid("", trace, FixedDecider(1), pool).violations == pytest.approx(late, abs=0.06)

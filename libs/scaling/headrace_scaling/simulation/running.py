@@ -13,6 +13,7 @@ from headrace_scaling.simulation.deciders import Decider
 from headrace_scaling.simulation.fleet import Fleet
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import Trace
+from headrace_scaling.simulation.variation import late_shares, share_at
 
 Progress = Callable[[int, int], None]
 # The picture has at most so many points.
@@ -72,7 +73,8 @@ def simulate(
 
     step_s: the span of a value of the course; None for as many as a picture shows.
     The queue is a fluid: what is ready serves at its curve's best rate, first come, first served, and a request that
-    would be answered beyond its deadline is shed, as batchers do.
+    would be answered beyond its deadline is shed, as batchers do. Where executions vary in time, a share is late at
+    each load that was simulated request by request.
     """
     run = _Run(trace, decider, setup, skip_s)
     for second in range(skip_s, trace.seconds, run.tick_s):
@@ -94,6 +96,9 @@ class _Run:
         # A request waits for the batch before its own, then for its own.
         self._execution_s = 2.0 * setup.curve.seconds(rows)
         self._slack_s = max(0.0, setup.slo_s - self._execution_s) + 1e-9
+        self._late_shares = (
+            late_shares(setup.curve, setup.variation, setup.slo_s, setup.deadline_s) if setup.variation else None
+        )
         self._arrivals: list[float] = trace.requests.tolist()
         self._queue = 0.0
         self._late = self._shed = self._served = 0.0
@@ -167,13 +172,20 @@ class _Run:
             if queue <= 0.0 and before <= slack_s * capacity:
                 served_all += before + came
                 queue = 0.0
+                if self._late_shares is not None and came:
+                    late = came * share_at(self._late_shares, came / capacity)
+                    self._late += late
+                    self._broken[second - skip_s] = late
                 continue
             served_all += min(capacity, before + came)
             queue = max(0.0, queue)
             room = room_s * capacity if capacity else deadline_s * came
             shed = max(0.0, queue - room)
             queue -= shed
-            late = _share_late(before, queue, capacity, slack_s) * max(0.0, came - shed)
+            share = _share_late(before, queue, capacity, slack_s)
+            if self._late_shares is not None:
+                share = max(share, self._late_shares[-1])
+            late = share * max(0.0, came - shed)
             self._late += late
             self._shed += shed
             shed_all += shed

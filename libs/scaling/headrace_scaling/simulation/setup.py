@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 
 from headrace_scaling.simulation.service_curves import ServiceCurve
 
+MOST_VARIATION = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """A pool as it is simulated.
 
+    variation: coefficient of variation of an execution's time, its standard deviation as a share of its mean.
     slo_s: what an answer may take. deadline_s: when a caller gives up; what would wait longer is shed. load_times_s:
     measured times from a replica's start to READY, of which each start draws one. start_failure: the share of starts
     that never become ready. hours_between_failures: of one ready replica. drain_s: how long a removed replica still
@@ -18,6 +21,7 @@ class Setup:
     """
 
     curve: ServiceCurve = field(default_factory=lambda: ServiceCurve.of_throughput(500.0))
+    variation: float = 0.0
     slo_s: float = 0.1
     deadline_s: float = 1.0
     load_times_s: tuple[float, ...] = (45.0,)
@@ -29,6 +33,8 @@ class Setup:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        if not 0 <= self.variation <= MOST_VARIATION:
+            raise ValueError(f"variation must be between 0 and {MOST_VARIATION:g}; {self.variation:g} is not")
         if not self.load_times_s or min(self.load_times_s) < 0:
             raise ValueError("load_times_s needs at least one time from 0 up")
         if not 0 < self.slo_s <= self.deadline_s:

@@ -124,6 +124,7 @@ def setup_of(
     try:
         return Setup(
             curve=_curve(message, replica_rps),
+            variation=finite(message.variation, "service.variation"),
             slo_s=objective_s,
             deadline_s=max(1.0, objective_s),
             load_times_s=starts,

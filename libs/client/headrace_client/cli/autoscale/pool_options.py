@@ -41,6 +41,7 @@ _OPTIONS = (
         help="Requests/s of a replica; --curve says it better.",
     ),
     click.option("--curve", help="Measured batch times by rows, such as 1=4ms,8=9ms,32=30ms."),
+    click.option("--variation", type=click.FloatRange(0, 10), default=0.0, help="Of batch times: deviation / mean."),
     click.option("--slo", type=Duration(), default=timedelta(seconds=0.1), show_default="100ms", help="Objective."),
     click.option("--deadline", type=Duration(), default=timedelta(seconds=1), show_default="1s", help="Of a request."),
     click.option(
@@ -56,6 +57,7 @@ _OPTIONS = (
 )
 # The options that the fields of a setup come from.
 _SETUP_OPTIONS = {
+    "variation": "--variation",
     "slo_s": "--slo",
     "load_times_s": "--load-time",
     "start_failure": "--start-failures",
@@ -104,6 +106,7 @@ def setup_of(given: dict[str, Any], *, replicas: int) -> Setup:
     try:
         return Setup(
             curve=curve,
+            variation=given["variation"],
             slo_s=given["slo"].total_seconds(),
             deadline_s=given["deadline"].total_seconds(),
             load_times_s=tuple(time.total_seconds() for time in load_times) or (45.0,),
@@ -120,7 +123,9 @@ def setup_of(given: dict[str, Any], *, replicas: int) -> Setup:
 def service_of(given: dict[str, Any], context: click.Context) -> planning_pb2.ServiceModel:
     """Return what the options say of replicas, for a service that measured the rest."""
     model = planning_pb2.ServiceModel(
-        start_failure_share=given["start_failures"], price_per_replica_hour=given["price"]
+        start_failure_share=given["start_failures"],
+        price_per_replica_hour=given["price"],
+        variation=given["variation"],
     )
     model.objective.FromTimedelta(given["slo"])
     for time in given["load_times"]:

@@ -90,7 +90,7 @@ class NamedPolicy(_message.Message):
     def __init__(self, name: _Optional[str] = ..., own: _Optional[_Union[_policy_pb2.ScalingPolicy, _Mapping]] = ..., known: _Optional[str] = ...) -> None: ...
 
 class ServiceModel(_message.Message):
-    __slots__ = ("replica_rps", "starts", "objective", "start_failure_share", "failures_per_hour", "price_per_replica_hour", "batch_times")
+    __slots__ = ("replica_rps", "starts", "objective", "start_failure_share", "failures_per_hour", "price_per_replica_hour", "batch_times", "variation")
     REPLICA_RPS_FIELD_NUMBER: _ClassVar[int]
     STARTS_FIELD_NUMBER: _ClassVar[int]
     OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +98,7 @@ class ServiceModel(_message.Message):
     FAILURES_PER_HOUR_FIELD_NUMBER: _ClassVar[int]
     PRICE_PER_REPLICA_HOUR_FIELD_NUMBER: _ClassVar[int]
     BATCH_TIMES_FIELD_NUMBER: _ClassVar[int]
+    VARIATION_FIELD_NUMBER: _ClassVar[int]
     replica_rps: float
     starts: _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]
     objective: _duration_pb2.Duration
@@ -105,7 +106,8 @@ class ServiceModel(_message.Message):
     failures_per_hour: float
     price_per_replica_hour: float
     batch_times: _containers.RepeatedCompositeFieldContainer[BatchTime]
-    def __init__(self, replica_rps: _Optional[float] = ..., starts: _Optional[_Iterable[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]]] = ..., objective: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start_failure_share: _Optional[float] = ..., failures_per_hour: _Optional[float] = ..., price_per_replica_hour: _Optional[float] = ..., batch_times: _Optional[_Iterable[_Union[BatchTime, _Mapping]]] = ...) -> None: ...
+    variation: float
+    def __init__(self, replica_rps: _Optional[float] = ..., starts: _Optional[_Iterable[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]]] = ..., objective: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start_failure_share: _Optional[float] = ..., failures_per_hour: _Optional[float] = ..., price_per_replica_hour: _Optional[float] = ..., batch_times: _Optional[_Iterable[_Union[BatchTime, _Mapping]]] = ..., variation: _Optional[float] = ...) -> None: ...
 
 class BatchTime(_message.Message):
     __slots__ = ("rows", "compute")
