@@ -27,6 +27,7 @@ from tests.statistics import (
     serving_alone,
     share_sizes,
     shifted_features,
+    skewed_metrics,
     slice_names,
     spoilt_values,
     sticky_canaries,
@@ -63,6 +64,7 @@ WHOLE: dict[str, Simulation] = {
     "experiments, sample ratio": partial(experiments.shares, runs=2_000),
     "experiments, adjustment": partial(experiments.adjustment, runs=1_000),
     "experiments, quantiles": partial(experiments.quantile_intervals, runs=200),
+    "experiments, skewed metrics": partial(skewed_metrics.skewed, runs=200),
 }
 
 # Of docs/canaries.md.
@@ -125,6 +127,7 @@ SMALL: dict[str, Simulation] = {
     "experiments, sample ratio": partial(experiments.shares, runs=100),
     "experiments, adjustment": partial(experiments.adjustment, runs=40),
     "experiments, quantiles": partial(experiments.quantile_intervals, runs=8),
+    "experiments, skewed metrics": partial(skewed_metrics.skewed, runs=20, cases=skewed_metrics.CASES[:3]),
 }
 
 

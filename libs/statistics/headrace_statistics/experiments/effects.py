@@ -71,17 +71,20 @@ def effect(phases: Sequence[tuple[UnitMoments, UnitMoments]]) -> Effect | NotEno
         have = max((min(c.units, v.units) for c, v in phases), default=0)
         return NotEnoughData(have=have, need=_LEAST_UNITS)
     units = sum(c.units + v.units for c, v in used)
-    values, variances, plain = np.zeros(2), np.zeros(2), np.zeros(2)
+    values, own, pooled, plain = np.zeros((4, 2))
     for control, variant in used:
         weight = (control.units + variant.units) / units
-        value, variance, unadjusted = _adjusted(control, variant)
+        value, *each = _adjusted(control, variant)
         values += weight * value
-        variances += weight**2 * variance
-        plain += weight**2 * unadjusted
-    if not (np.isfinite(values).all() and np.isfinite(variances).all()):
+        for total, more in zip((own, pooled, plain), each, strict=True):
+            total += weight**2 * more
+    if not (np.isfinite(values).all() and np.isfinite(own + pooled).all()):
         return NotFinite(count=units, of=units)
-    if variances.sum() <= 0:
+    if own.sum() <= 0:
         return Constant(float(values[0]))
+    # A small arm that lacks the few large values has a small mean and a small variance at once: the other arm knows
+    # better. At equal shares both sums are the same.
+    variances = max(own, pooled, key=np.sum)
     (control_value, variant_value), (control_variance, variant_variance) = values.tolist(), variances.tolist()
     difference = variant_value - control_value
     return Effect(
@@ -91,7 +94,7 @@ def effect(phases: Sequence[tuple[UnitMoments, UnitMoments]]) -> Effect | NotEno
         math.sqrt(control_variance + variant_variance),
         relative_to(control_value, difference),
         units,
-        reduction=1 - float(variances.sum() / plain.sum()),
+        reduction=1 - float(own.sum() / plain.sum()),
         control_error=math.sqrt(control_variance),
     )
 
@@ -107,9 +110,9 @@ def relative_to(control: float, difference: float) -> float:
     return difference / abs(control)
 
 
-def _adjusted(control: UnitMoments, variant: UnitMoments) -> tuple[Floats, Floats, Floats]:
-    """Return both arms' values, their variances, and the variances without the covariate (CUPED: Deng, Xu, Kohavi,
-    Walker, WSDM 2013; ratios by the delta method: Deng, Knoblich, Lu, KDD 2018).
+def _adjusted(control: UnitMoments, variant: UnitMoments) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return both arms' values, their variances by their own units and by those of both, and their own without the
+    covariate (CUPED: Deng, Xu, Kohavi, Walker, WSDM 2013; ratios by the delta method: Deng, Knoblich, Lu, KDD 2018).
     """
     arms = control, variant
     units = np.array([arm.units for arm in arms], dtype=np.float64)
@@ -125,7 +128,8 @@ def _adjusted(control: UnitMoments, variant: UnitMoments) -> tuple[Floats, Float
         values = values - theta * (before - (units * before).sum() / units.sum())
         freedom = units * (units - 1)
         adjusted = np.maximum(own - 2 * theta * cross + theta**2 * spread, 0.0)
-    return values, adjusted / freedom, own / freedom
+    pooled = adjusted.sum() / (units - 1).sum() / units
+    return values, adjusted / freedom, pooled, own / freedom
 
 
 def fixed_horizon_p_value(one: Effect) -> float:
