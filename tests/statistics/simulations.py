@@ -69,7 +69,7 @@ WHOLE: dict[str, Simulation] = {
 
 # Of docs/canaries.md.
 CANARIES: dict[str, Simulation] = {
-    "false rollbacks": partial(canaries.false_rollbacks, runs=300, looks=100_000),
+    "false rollbacks": partial(canaries.false_rollbacks, runs=100, looks=100_000),
     "sticky canaries": partial(sticky_canaries.table, runs=8),
     "faults of everything": partial(canary_faults.outages, runs=10),
     "small rises": partial(canary_faults.small_rises, runs=5),
