@@ -64,7 +64,7 @@ WHOLE: dict[str, Simulation] = {
     "experiments, sample ratio": partial(experiments.shares, runs=2_000),
     "experiments, adjustment": partial(experiments.adjustment, runs=1_000),
     "experiments, quantiles": partial(experiments.quantile_intervals, runs=200),
-    "experiments, skewed metrics": partial(skewed_metrics.skewed, runs=200),
+    "experiments, skewed metrics": partial(skewed_metrics.skewed, runs=100),
 }
 
 # Of docs/canaries.md.

@@ -19,7 +19,7 @@ ALPHA = Definition("", {}, ()).alpha
 _MANY_LOOKS = 1_000
 _START = datetime(2026, 11, 2, tzinfo=UTC)
 _LAWS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
-    "one in twenty buys, lognormal 2": lambda rng, n: (rng.random(n) < 0.05) * rng.lognormal(3, 2, n),
+    "one in ten buys, lognormal 1.5": lambda rng, n: (rng.random(n) < 0.1) * rng.lognormal(3, 1.5, n),
     "Pareto 1.2": lambda rng, n: rng.pareto(1.2, n) + 1,
     "Poisson .02": lambda rng, n: rng.poisson(0.02, n).astype(float),
 }
@@ -85,9 +85,11 @@ def _rows(rng: np.random.Generator, experiment: Experiment, law: str, units: int
             if not mine.size:
                 continue
             sums = tuple(int(part[mine].sum() * factor) for part, factor in zip(parts, factors, strict=True))
+            ends = int(y[mine].min() * scales[0]), int(y[mine].max() * scales[0])
+            summed = UnitSums(mine.size, sums, scales, ends)
             yield MomentRow("", step, None, 0, name, mine.size, 0)
             for metric in (0, 1):
-                yield MomentRow("", step, metric, 0, name, mine.size, 0, UnitSums(mine.size, sums, scales))
+                yield MomentRow("", step, metric, 0, name, mine.size, 0, summed)
 
 
 def _figure(what: str, alarms: list[bool]) -> Figure:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from headrace_statistics.experiments import labels, quantiles, sequences
 from headrace_statistics.experiments.design import Kind, Metric
 from headrace_statistics.experiments.effects import Effect, effect, relative_to
-from headrace_statistics.experiments.moments import UnitMoments
+from headrace_statistics.experiments.moments import UnitMoments, merged
 from headrace_statistics.experiments.quantiles import QuantilePhase
 from headrace_statistics.inconclusive import Inconclusive, NotEnoughData
 
@@ -34,7 +34,9 @@ class Phase:
 class Comparison:
     """effect: what is estimated, or why nothing is. low, high: of the difference, at any look. p: of "no difference",
     at any look. exact: whether p holds without an approximation. detectable: smallest relative effect that now would
-    be significant, infinite without data.
+    be significant, infinite without data. of_one_unit: how far one more unit in the smaller variant,
+    as far from the mean as the furthest so far, moves the result, as a multiple of what the interval would reach.
+    Beyond 1 the interval is that of the luck of a few units, and there is none.
     """
 
     metric: Metric
@@ -44,6 +46,11 @@ class Comparison:
     p: float
     exact: bool
     detectable: float
+    of_one_unit: float = 0.0
+
+    @property
+    def hangs_on_one_unit(self) -> bool:
+        return self.of_one_unit > 1
 
     @property
     def relative_low(self) -> float:
@@ -78,11 +85,13 @@ def compare(
         return Comparison(metric, found, -math.inf, math.inf, _p(log_evidence), rare, math.inf)
     mixture = sequences.precision(tuned_units, alpha)
     reach = float(sequences.half_width(found.standard_error, found.units, mixture, alpha))
+    if (of_one_unit := _errors_of_one_unit(phases) * found.standard_error / reach) > 1:
+        return Comparison(metric, found, -math.inf, math.inf, _p(log_evidence), rare, math.inf, of_one_unit)
     if not rare:
         log_evidence = float(sequences.log_evidence(found.z, found.units, mixture))
     detectable = math.inf if found.control == 0 else reach / abs(found.control)
     low, high = found.difference - reach, found.difference + reach
-    return Comparison(metric, found, low, high, _p(log_evidence), rare, detectable)
+    return Comparison(metric, found, low, high, _p(log_evidence), rare, detectable, of_one_unit)
 
 
 def compare_quantiles(
@@ -95,6 +104,17 @@ def compare_quantiles(
     known = quantiles.interval(metric.quantile, phases, alpha=alpha, tuned_units=tuned_units)
     detectable = math.inf if found.control == 0 else (known.high - known.low) / 2 / abs(found.control)
     return Comparison(metric, found, known.low, known.high, _p(known.log_evidence), True, detectable)
+
+
+def _errors_of_one_unit(phases: Sequence[Phase]) -> float:
+    """Return by how many standard errors one unit moves the difference, before that is adjusted; nan where the ends are
+    not known.
+    """
+    arms = merged(phase.control for phase in phases), merged(phase.variant for phase in phases)
+    both = merged(arms)
+    furthest = max(both.most - both.means[0], both.means[0] - both.least)
+    variance = float(both.comoments[0, 0]) / (both.units - 1) * sum(1 / arm.units for arm in arms)
+    return float(furthest) / min(arm.units for arm in arms) / math.sqrt(variance) if variance > 0 else 0.0
 
 
 def _p(log_evidence: float) -> float:

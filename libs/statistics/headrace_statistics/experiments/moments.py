@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,12 +18,15 @@ class UnitMoments:
 
     A unit has three numbers: its value y, its denominator x (1 but for ratios), and its covariate c from before the
     experiment (0 where there is none). means: of y, x, c; shape (3,). comoments: sums of products of the distances
-    from the means; shape (3, 3). Centred sums keep their digits where values are huge and differ little.
+    from the means; shape (3, 3). Centred sums keep their digits where values are huge and differ little. least,
+    most: of y, where they are known.
     """
 
     units: int
     means: Floats
     comoments: Floats
+    least: float = math.nan
+    most: float = math.nan
 
 
 def of_units(y: ArrayLike, x: ArrayLike | None = None, c: ArrayLike | None = None) -> UnitMoments:
@@ -41,7 +45,8 @@ def of_units(y: ArrayLike, x: ArrayLike | None = None, c: ArrayLike | None = Non
     with np.errstate(invalid="ignore", over="ignore"):
         means = columns.mean(axis=1)
         away = columns - means[:, None]
-        return UnitMoments(values.size, floats(means), floats(away @ away.T))
+        comoments = floats(away @ away.T)
+        return UnitMoments(values.size, floats(means), comoments, float(values.min()), float(values.max()))
 
 
 def merged(parts: Iterable[UnitMoments]) -> UnitMoments:
@@ -51,6 +56,7 @@ def merged(parts: Iterable[UnitMoments]) -> UnitMoments:
     (np.float64(3.0), np.float64(14.0))
     """
     units, means, comoments = 0, np.zeros(3), np.zeros((3, 3))
+    least, most = math.nan, math.nan
     for part in parts:
         if not part.units:
             continue
@@ -60,4 +66,5 @@ def merged(parts: Iterable[UnitMoments]) -> UnitMoments:
             means = means + away * (part.units / total)
             comoments = comoments + part.comoments + np.outer(away, away) * (units * part.units / total)
         units = total
-    return UnitMoments(units, floats(means), floats(comoments))
+        least, most = float(np.fmin(least, part.least)), float(np.fmax(most, part.most))
+    return UnitMoments(units, floats(means), floats(comoments), least, most)

@@ -87,6 +87,7 @@ def test_outcomes_whose_clock_is_before_their_answer_belong_to_the_time_before()
     (one,) = [row for row in found if row.metric == 1 and row.variant == "new"]
     assert one.sums is not None
     assert one.sums.moments.means.tolist() == [1.0, 1.0, 2.0]
+    assert (one.sums.moments.least, one.sums.moments.most) == (0.0, 2.0)
 
 
 def test_a_difference_that_is_surer_than_its_size_is_told_so():

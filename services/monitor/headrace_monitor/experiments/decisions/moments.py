@@ -49,8 +49,8 @@ def steps_of(experiment: Experiment, now: datetime) -> Steps:
 
 def moments_sql(experiment: Experiment, slice_by: str = "", steps: Steps | None = None) -> str:
     """Return one SELECT over `counted`, whose rows `tally.rows_of` reads: by slice, step, phase and variant the units,
-    those that met several variants, those that metrics are of, and the sums of every metric; and of each quantile its
-    curve, of all units up to the step.
+    those that met several variants, those that metrics are of, and the sums and ends of every metric; and of each
+    quantile its curve, of all units up to the step.
 
     slice_by: attribute that is the slice_value: the slices that most units have. Without it slices are the strata of
     the experiment, where it has some.
@@ -144,6 +144,7 @@ def _moments(definition: Definition) -> str:
         for one, other in combinations_with_replacement(columns, 2):
             both = one in varying and other in varying
             sums.append(f"sum({one}::hugeint * {other}){counted}" if both else "null")
+        sums += [f"{end}({columns[0]}){counted}" if columns[0] in varying else "null" for end in ("min", "max")]
     caps = ", ".join(f"(select cap{index} from caps)" for index, _ in enumerate(definition.metrics))
     return (
         "select slice_value, step, null::integer as metric, phase, variant, count(*) as units, "

@@ -25,7 +25,7 @@ def days_to_go(experiment: Experiment, result: VariantResult, tally: Tally, now:
     waits = one.metric.role is Role.SUCCESS and result.finding is Finding.UNDECIDED
     if not waits or experiment.state is not State.RUNNING or not isinstance(found, Effect):
         return None
-    if found.standard_error <= 0:
+    if found.standard_error <= 0 or one.hangs_on_one_unit:
         return None
     design = experiment.definition.design
     came = tally.units(len(experiment.phases) - 1)

@@ -17,25 +17,29 @@ from headrace_statistics.experiments.quantiles import QuantileCurve
 
 from headrace_monitor.experiments.decisions.definitions import Experiment
 
-# Sums of y, x and c, and of their six products.
-_SUMS = 9
+# Sums of y, x and c, and of their six products; and the ends of y.
+_SUMS, _ENDS = 9, 2
 
 
 @dataclass(frozen=True, slots=True)
 class UnitSums:
     """Sums over units of y, x and c times their scales, and of the products of these; None of what does not vary. A
-    scale is a power of 2, or 0 where a value is not finite.
+    scale is a power of 2, or 0 where a value is not finite. ends: the least and the most of y, likewise.
     """
 
     units: int
     sums: tuple[int | None, ...]
     scales: tuple[float, float, float]
+    ends: tuple[int, int] | None = None
 
     def __add__(self, other: UnitSums) -> UnitSums:
         sums = (
             None if one is None or more is None else one + more for one, more in zip(self.sums, other.sums, strict=True)
         )
-        return UnitSums(self.units + other.units, tuple(sums), self.scales)
+        ends = None
+        if self.ends and other.ends:
+            ends = min(self.ends[0], other.ends[0]), max(self.ends[1], other.ends[1])
+        return UnitSums(self.units + other.units, tuple(sums), self.scales, ends)
 
     @property
     def moments(self) -> UnitMoments:
@@ -49,7 +53,8 @@ class UnitSums:
                 away = product * units - (self.sums[one] or 0) * (self.sums[other] or 0)
                 comoments[one, other] = comoments[other, one] = _scaled(away, units, scales[one], scales[other])
         means = [_scaled(total or 0, units, scale) for total, scale in zip(self.sums, scales, strict=False)]
-        return UnitMoments(units, floats(means), floats(comoments))
+        ends = [_scaled(end, 1, scales[0]) for end in self.ends or ()]
+        return UnitMoments(units, floats(means), floats(comoments), *ends)
 
 
 def _scaled(total: int, units: int, *scales: float) -> float:
@@ -83,10 +88,13 @@ def rows_of(found: Iterable[Sequence[Any]]) -> Iterator[MomentRow]:
             yield MomentRow(value, step, metric, phase, variant, units, 0, curve=tuple(curve))
             continue
         yield MomentRow(value, step, None, phase, variant, units, crossed)
-        for at in range(len(sums) // _SUMS if counted else 0):
-            these = tuple(None if one is None else int(one) for one in sums[at * _SUMS : (at + 1) * _SUMS])
+        width = _SUMS + _ENDS
+        for at in range(len(sums) // width if counted else 0):
+            *these, least, most = (None if n is None else int(n) for n in sums[at * width : (at + 1) * width])
             y, x, c = scales[at * 3 : at * 3 + 3]
-            yield MomentRow(value, step, at, phase, variant, counted, 0, UnitSums(counted, these, (y, x, c)), caps[at])
+            ends = None if least is None or most is None else (least, most)
+            summed = UnitSums(counted, tuple(these), (y, x, c), ends)
+            yield MomentRow(value, step, at, phase, variant, counted, 0, summed, caps[at])
 
 
 class Tally:

@@ -97,20 +97,36 @@ def sentence(result: VariantResult, days: float | None = None, cap: float | None
         change = f"{found.difference:+.4g}"
         between = f"between {one.low:+.4g} and {one.high:+.4g} is compatible with the data"
         significant = f"{(one.high - one.low) / 2:.4g}"
-    if not (math.isfinite(one.low) and math.isfinite(one.high)):
-        return f"{name}: {change} (any value is compatible with the data): undecided"
+    if not (math.isfinite(one.low) and math.isfinite(one.high)) and result.finding is Finding.UNDECIDED:
+        return f"{name}: {change} (any value is compatible with the data): undecided{_few(result)}"
     certain = "" if one.low > 0 or one.high < 0 else _BY_P.format(result.adjusted_p)
     ends = {
         Finding.BETTER: f"better than the control{certain}",
         Finding.WORSE: f"worse than the control{certain}",
         Finding.HARMED: f"worse by more than the margin of {one.metric.margin:.1%}",
         Finding.SAFE: f"not worse by more than the margin of {one.metric.margin:.1%}",
-        Finding.FUTILE: f"less than the {one.metric.relative_effect:.1%} that is worth finding",
+        Finding.FUTILE: f"{_direction(result)}not better by the {one.metric.relative_effect:.1%} that is worth finding",
         Finding.UNDECIDED: f"undecided; an effect of {significant} would be significant now",
     }
     after = "" if days is None else f", and one of {one.metric.relative_effect:.1%} takes about {_days(days)} more"
     capped = "" if cap is None else f"; a unit counts up to {cap:.4g}"
     return f"{name}: {change} ({between}): {ends[result.finding]}{after}{capped}"
+
+
+def _few(result: VariantResult) -> str:
+    one = result.comparison
+    if not one.hangs_on_one_unit:
+        return ""
+    return (
+        f", since one more unit as far off as the furthest so far would move it {one.of_one_unit:.1f} times as far as "
+        "its interval reaches: wait for more units, or cap the metric in the next experiment"
+    )
+
+
+def _direction(result: VariantResult) -> str:
+    one = result.comparison
+    nearest = one.high if one.metric.higher_is_better else -one.low
+    return f"worse by its interval, not by its p-value of {result.adjusted_p:.2g}; " if nearest < 0 else ""
 
 
 def _days(days: float) -> str:
@@ -135,7 +151,7 @@ def _summary(analysis: Analysis) -> str:
         State.GUARDRAIL_HARMED: f"{analysis.variant} makes a guardrail worse by more than its margin: stop it",
         State.BETTER: f"{analysis.variant} is better, and harms no guardrail so far",
         State.WORSE: "every variant is worse than the control",
-        State.FUTILE: "no variant has an effect that is worth finding",
+        State.FUTILE: "no variant is better by what is worth finding",
         State.UNDECIDED: "undecided: the data are compatible with no difference",
     }
     return sentences[analysis.state]
