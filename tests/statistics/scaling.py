@@ -83,30 +83,6 @@ def on_shapes(rng: np.random.Generator) -> Table:
     return Table("500 to 6,000 requests/s within an hour: late or shed; replica-hours", tuple(figures))
 
 
-def on_cold_starts(rng: np.random.Generator) -> Table:
-    """A ramp to six times the load within ten minutes: looking ahead beside reacting, by how long a replica loads."""
-    seed = int(rng.integers(1 << 30))
-    trace = traces.generated("ramp", seconds=1_200, low=1_000.0, seed=seed)
-    figures: list[Figure] = []
-    for load_s in (5.0, 30.0, 60.0, 120.0):
-        setup = replace(SETUP, load_times_s=(load_s,))
-        policy = presets.headrace(OURS)
-        ahead, reacting = (_run(trace, one, setup) for one in (policy, replace(policy, look_ahead=None)))
-        figures.append(
-            Figure(
-                f"{load_s:.0f} s to load",
-                _shown(ahead),
-                f"≤ {reacting.violations:.2%}",
-                ahead.violations <= reacting.violations,
-                _shown(reacting),
-                _shown(simulate("", trace, _decider("knative", 350.0), setup)),
-            )
-        )
-    return Table(
-        "Cold starts on a ramp, beside the same policy without look-ahead: late or shed; replica-hours", tuple(figures)
-    )
-
-
 def on_warm_pools(rng: np.random.Generator) -> Table:
     """Spikes of 90 s, shorter than what a cold start leaves of them: what replicas that are kept warm buy."""
     trace = traces.generated("spikes", seed=int(rng.integers(1 << 30)))
@@ -123,7 +99,7 @@ def on_spikes(rng: np.random.Generator, days: int = 5) -> Table:
     hour = traces.generated("spikes", seed=seed)
     again = traces.generated("spikes", seconds=days * traces.DAY_S, seed=seed)
     frontier = [simulate("", hour, _decider("knative", target), SETUP) for target in KNATIVE_TARGETS]
-    quick = replace(presets.headrace(OURS), scale_down_window_s=15.0)
+    quick = replace(presets.headrace(OURS), scale_down_window_s=15.0, bridged_starts=0.0)
     figures: list[Figure] = []
     for case, ours, hours in (
         ("never before", _run(hour, presets.headrace(OURS), SETUP), 1.0),

@@ -24,6 +24,7 @@ from tests.statistics import (
     run_lengths,
     sampled_rows,
     scaling,
+    scaling_shapes,
     serving_alone,
     share_sizes,
     shifted_features,
@@ -84,7 +85,7 @@ CANARIES: dict[str, Simulation] = {
 SCALING: dict[str, Simulation] = {
     "surges": scaling.on_surges,
     "shapes": scaling.on_shapes,
-    "cold starts": scaling.on_cold_starts,
+    "new shapes": scaling_shapes.on_new_shapes,
     "spikes": scaling.on_spikes,
     "warm pools": scaling.on_warm_pools,
 }
@@ -121,7 +122,7 @@ SMALL: dict[str, Simulation] = {
     "surges": partial(scaling.on_surges, days=4),
     "spikes": scaling.on_spikes,
     "shapes": scaling.on_shapes,
-    "cold starts": scaling.on_cold_starts,
+    "new shapes": partial(scaling_shapes.on_new_shapes, cases=scaling_shapes.CASES[1:2], seconds=3_600),
     "experiments, peeking": partial(experiments.peeking, runs=40, looks=5_000),
     "experiments, repeated units": partial(experiments.repeated_units, runs=60, users=2_000),
     "experiments, sample ratio": partial(experiments.shares, runs=100),

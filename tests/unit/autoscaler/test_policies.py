@@ -77,6 +77,7 @@ def test_an_answer_has_every_field_filled_in_and_can_be_put_again():
     shown = to_message("default", first)
     assert (shown.min_replicas, shown.panic.threshold, shown.season.days, shown.bridged_starts) == (1, 1.2, 14, 8)
     assert to_message("default", policy_of(shown)) == shown
+    assert policy_of(message(scale_down_window=Duration(seconds=5))).policy.bridged_starts == 0
     assert declared(first.document()) == first
 
 

@@ -39,9 +39,7 @@ def test_a_dip_that_comes_back_is_bridged_from_then_on_and_explained():
     assert {one.desired for one in decisions[120:]} == {15}
     held = decisions[-35]
     assert held.clamps[0].limit is Limit.SCALE_DOWN_WINDOW
-    assert held.sentences[2] == (
-        "More were wanted within the scale-down window of 194 s, as demand comes back: 2 became 15."
-    )
+    assert held.sentences[2] == ("More were wanted within the scale-down window of 194 s: 2 became 15.")
 
 
 @pytest.mark.parametrize(
@@ -58,9 +56,26 @@ def test_dips_are_forgotten_when_demand_no_longer_comes_back():
     assert [one.desired for one in decisions[-60:]] == [2] * 60
 
 
+def test_a_policy_that_no_longer_bridges_dips_forgets_them():
+    memory = None
+    for at, rate in enumerate(on_off(150, 2)):
+        signals = {Metric.REQUESTS_PER_S: Signal(rate)}
+        _, memory = decide(POLICY, memory, Observation("gpu", 1e9 + 5.0 * at, Replicas(15), signals, load_time_s=45.0))
+    assert memory is not None
+    assert memory.dips
+    seen = Observation("gpu", memory.now + 5.0, Replicas(15), {Metric.REQUESTS_PER_S: Signal(500.0)})
+    assert not decide(replace(POLICY, bridged_starts=0.0), memory, seen)[1].dips
+
+
 def test_a_replica_more_or_less_is_no_dip():
     rates = np.random.default_rng(3).choice([1_000.0, 1_400.0], 400).tolist()
-    assert "as demand comes back" not in " ".join(sentence for one in decided(rates) for sentence in one.sentences)
+    windows = {clamp.detail for one in decided(rates) for clamp in one.clamps if clamp.limit is Limit.SCALE_DOWN_WINDOW}
+    assert windows <= {""}
+
+
+def test_replicas_are_held_for_longer_than_a_start_takes():
+    held = decided([6_000.0] * 30 + [500.0] * 60, start_s=120.0)[55]
+    assert [(clamp.limit, clamp.detail) for clamp in held.clamps] == [(Limit.SCALE_DOWN_WINDOW, " of 150 s")]
 
 
 def simulated(rates: np.ndarray) -> Outcome:

@@ -47,11 +47,11 @@ def decide(policy: PoolPolicy, memory: Memory | None, observation: Observation) 
     wanted = _seasonal(policy, observation, wanted)
     clamps: list[Clamp] = []
     wanted, memory = _with_growth_and_panic(policy, memory, observation, recommendations, wanted, clamps)
-    window_s = dips.window_s(policy, memory)
+    window_s = dips.window_s(policy, memory, observation)
     memory = replace(memory, wanted=_window(memory, window_s, max(wanted.replicas, dips.held(memory, recommendations))))
     steady = limits.within_window(memory, window_s, asked_for, wanted.replicas)
     if steady != wanted.replicas:
-        detail = f" of {window_s:.0f} s, as demand comes back" if window_s > policy.scale_down_window_s else ""
+        detail = f" of {window_s:.0f} s" if window_s > policy.scale_down_window_s else ""
         clamps.append(Clamp(Limit.SCALE_DOWN_WINDOW, wanted.replicas, steady, detail))
     desired, later = limits.bounded(policy, memory, observation, steady)
     clamps.extend(later)

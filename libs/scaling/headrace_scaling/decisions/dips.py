@@ -12,7 +12,7 @@ from headrace_scaling.decisions.policies import PoolPolicy
 
 # A fall by less is within what a replica has left beside its target.
 _CLEARLY = 1.2
-# The window is so much longer than the longest dip of late, which are those within so many times the longest bridged.
+# The window is so much longer than a start, and than the longest dip of late: within so many times the longest bridged.
 _SLACK = 1.25
 _OF_LATE = 3.0
 
@@ -31,8 +31,10 @@ def noted(
 
     A dip is over when what was needed before it is needed again. One that is longer than is bridged is a new level.
     """
-    longest_s, now, dip = policy.bridged_starts * start_s(policy, observation), memory.now, memory.dip
-    if longest_s <= 0.0 or any(one.problem is not None for one in recommendations):
+    longest_s, now, dip = _longest_s(policy, observation), memory.now, memory.dip
+    if longest_s <= 0.0:
+        return replace(memory, dip=None, dips=())
+    if any(one.problem is not None for one in recommendations):
         return memory
     needed = _needed(recommendations)
     dips = tuple(one for one in memory.dips if one[0] > now - _OF_LATE * longest_s)
@@ -47,11 +49,20 @@ def noted(
     return replace(memory, dip=Dip(now, max(dip.top, needed), needed), dips=dips)
 
 
-def window_s(policy: PoolPolicy, memory: Memory) -> float:
-    """Return the scale-down window: the policy's, or as long as the dips of late."""
-    if policy.scale_down_window_s <= 0.0:
+def _longest_s(policy: PoolPolicy, observation: Observation) -> float:
+    """Return the longest dip that is bridged: a little more than is held anyway, or what starts are worth."""
+    if policy.bridged_starts <= 0.0 or policy.scale_down_window_s <= 0.0:
         return 0.0
-    return max(policy.scale_down_window_s, _SLACK * max((lasted for _, lasted in memory.dips), default=0.0))
+    anyway_s = policy.stable_window_s + policy.scale_down_window_s
+    return max(_SLACK * anyway_s, policy.bridged_starts * start_s(policy, observation))
+
+
+def window_s(policy: PoolPolicy, memory: Memory, observation: Observation) -> float:
+    """Return the scale-down window: the policy's, or what is longer, a start and the dips of late."""
+    if _longest_s(policy, observation) <= 0.0:
+        return policy.scale_down_window_s
+    longest_s = max((lasted for _, lasted in memory.dips), default=0.0)
+    return max(policy.scale_down_window_s, _SLACK * longest_s, _SLACK * start_s(policy, observation))
 
 
 def held(memory: Memory, recommendations: tuple[Recommendation, ...]) -> int:

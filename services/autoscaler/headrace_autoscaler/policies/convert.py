@@ -93,6 +93,7 @@ def policy_of(message: policy_pb2.ScalingPolicy, field: str = "policy") -> Decla
         **{name: getattr(message, name) for name in _NUMBERS if message.HasField(name)},
         **{of: _seconds(getattr(message, name)) for name, of in _DURATIONS.items() if message.HasField(name)},
         **_parts(message),
+        **_bridged(message),
         schedules=_schedules(message, field, found),
     )
     deadline_s = _seconds(message.ready_deadline) if message.HasField("ready_deadline") else None
@@ -150,6 +151,12 @@ def _parts(message: policy_pb2.ScalingPolicy) -> dict[str, Any]:
             warn_at=message.budget.warn_at or 0.8,
         )
     return parts
+
+
+def _bridged(message: policy_pb2.ScalingPolicy) -> dict[str, float]:
+    """Return that a window which is set is as long as it says, unless bridged starts are set too."""
+    alone = message.HasField("scale_down_window") and not message.HasField("bridged_starts")
+    return {"bridged_starts": 0.0} if alone else {}
 
 
 def _look_ahead(told: policy_pb2.LookAhead) -> LookAhead | None:
