@@ -16,7 +16,9 @@ AFTER = (2_000, 8_000)
 def error_watch(
     rng: np.random.Generator, runs: int, cap: int = 100_000, run_lengths: Sequence[float] = (1e4, RUN_LENGTH, 1e6)
 ) -> Table:
-    """Labels until an alarm, of versions whose rate is learnt from the same stream. Missed: not within 12,000."""
+    """Labels until an alarm, of versions whose rate is learnt from the same stream. Missed: not within 12,000. What is
+    not independent has no bar: it is what to expect of it.
+    """
     figures = []
     for run_length in run_lengths:
         cut = min(cap, 4 * round(run_length))
@@ -45,7 +47,38 @@ def error_watch(
                         bar is None or missed <= bar + 3 * (bar / runs) ** 0.5,
                     )
                 )
+    figures += [_clean(what, shape(rng, runs, cap), cap) for what, shape in _DEPENDENT.items()]
     return Table("The error watch as installed: rate learnt at 500, 2,000, 8,000 and 32,000 labels", tuple(figures))
+
+
+def _groups(rng: np.random.Generator, runs: int, cap: int) -> np.ndarray:
+    return np.repeat(rng.random((runs, cap // 5), dtype=np.float32) < CLEAN, 5, axis=1)
+
+
+def _daily(rng: np.random.Generator, runs: int, cap: int) -> np.ndarray:
+    rates = CLEAN + 0.02 * np.sin(2 * np.pi * np.arange(cap) / (24 * HOURLY))
+    return rng.random((runs, cap), dtype=np.float32) < rates
+
+
+def _weekends(rng: np.random.Generator, runs: int, cap: int) -> np.ndarray:
+    weekend = np.arange(cap) // (24 * HOURLY) % 7 >= 5
+    return rng.random((runs, cap), dtype=np.float32) < np.where(weekend, 0.08, CLEAN)
+
+
+HOURLY = 100
+_DEPENDENT = {
+    "clean, five labels wrong or right together": _groups,
+    f"clean, 3 to 7 % by the hour of the day, {HOURLY} an hour": _daily,
+    f"clean, 8 % on weekends, {HOURLY} an hour": _weekends,
+}
+
+
+def _clean(what: str, streams: np.ndarray, cap: int) -> Figure:
+    first = alarms_of(streams, 0, RUN_LENGTH, HORIZONS)
+    alarmed = int((first < cap).sum())
+    return Figure(
+        what, f"{first.sum() / max(alarmed, 1):,.0f} labels for each alarm ({alarmed} of {first.size} versions)"
+    )
 
 
 def first_alarms(

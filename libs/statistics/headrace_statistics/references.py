@@ -13,11 +13,11 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import ArrayLike
 
-from headrace_statistics.arrays import Counts
+from headrace_statistics.arrays import Counts, Floats, floats
 from headrace_statistics.drift import embedding
 from headrace_statistics.inconclusive import Constant, NotEnoughData, Unreadable
 from headrace_statistics.proportions import Proportion
-from headrace_statistics.sketches import bins, categories, embeddings
+from headrace_statistics.sketches import bins, categories, embeddings, units
 from headrace_statistics.sketches.bins import BinCounts, Edges
 from headrace_statistics.sketches.categories import Categories, CategoryCounts
 from headrace_statistics.sketches.embeddings import EmbeddingSpace, EmbeddingSums
@@ -226,3 +226,18 @@ def _fits(row: object, dimensions: int) -> bool:
         return np.asarray(row, dtype=np.float64).shape == (dimensions,)
     except (TypeError, ValueError):
         return False
+
+
+def expected_of_units(frozen: ColumnReference) -> Floats | None:
+    """Return the mean values of the reference's rows as `sketches.units` has them; None for embeddings and no rows."""
+    match frozen:
+        case NumericReference() if frozen.summary.bins.finite:
+            shares = frozen.summary.bins.counts / frozen.summary.bins.finite
+            by_group = np.bincount(frozen.groups, shares) @ units.signs_of_groups(int(frozen.groups[-1]) + 1)
+            return floats([np.full(units.DRAWS, np.arange(shares.size) @ shares), by_group])
+        case CategoricalReference() if frozen.summary.with_others.any():
+            # Of the rest signs are unknown, which is as if they cancelled each other out.
+            shares = frozen.summary.counts[:-1] / frozen.summary.with_others.sum()
+            return floats([shares @ units.signs_of_names(frozen.categories.names)])
+        case _:
+            return None

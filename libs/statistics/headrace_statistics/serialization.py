@@ -44,11 +44,10 @@ _TYPES: Mapping[str, type] = {
     "NumericReference": references.NumericReference,
     "NumericSummary": references.NumericSummary,
     "OneClass": OneClass,
-    "PairSums": units.PairSums,
     "Reference": references.Reference,
     "Share": Proportion,
     "Source": references.Source,
-    "UnitCounts": units.UnitCounts,
+    "UnitSums": units.UnitSums,
     "Unreadable": Unreadable,
     "Watch": e_detector.DetectorState,
 }

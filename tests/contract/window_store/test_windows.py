@@ -53,7 +53,7 @@ async def total(rig, start: int = -24, end: int = 24) -> Window:
 def assert_same(found: Window, wanted: Window) -> None:
     assert found.rows == wanted.rows
     assert found.summaries["age"].bins == wanted.summaries["age"].bins  # pyright: ignore[reportAttributeAccessIssue]
-    assert found.design_effects == wanted.design_effects
+    assert found.design_effects({}) == wanted.design_effects({})
 
 
 async def test_nothing_is_an_empty_window(rig):

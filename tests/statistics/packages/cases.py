@@ -143,7 +143,9 @@ def ours(case: Case, pair: Pair) -> bool:
             log["unit"] = pair.window_units[part].astype(str)
         window = window.merge(window_of(pa.table(log), (column,), frozen))
     reference = Reference(Source.ARTIFACT, "", AT, frozen, {})
-    found = evaluate(reference, window.summaries, level=case.level, design_effects=window.design_effects)
+    found = evaluate(
+        reference, window.summaries, level=case.level, design_effects=window.design_effects(reference.columns)
+    )
     return any(report.alarm for report in found)
 
 

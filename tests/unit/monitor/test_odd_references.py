@@ -139,7 +139,7 @@ def test_odd_values_of_the_log_are_judged_and_estimated(said, odd, missing):
         return
     window = window_of(table, JUDGED, said["columns"])
     reference = Reference(Source.ARTIFACT, "", AT, said["columns"], said["unfit"])
-    assert evaluate(reference, window.summaries, level=0.05, design_effects=window.design_effects)
+    assert evaluate(reference, window.summaries, level=0.05, design_effects=window.design_effects(reference.columns))
     info = VersionInfo(Classes(("no", "yes")), calibration, None, coding_of(JUDGED, said["columns"]))
     (batch,) = table.combine_chunks().to_batches()
     (summary,) = summaries_of(batch, {}, {"v1": info}, slice_by="", threshold=None, known_slices=set()).values()

@@ -107,9 +107,8 @@ class DriftEvaluator:
         season = await self._windows.total(kept.number, start - ago, end - ago)
         if season.rows < MIN_SEASON_ROWS:
             return None
-        summaries = {
-            column: summary.thinned(1 / season.design_effects[column]) for column, summary in season.summaries.items()
-        }
+        effects = season.design_effects(kept.reference.columns)
+        summaries = {column: summary.thinned(1 / effects[column]) for column, summary in season.summaries.items()}
         name = f"{(start - ago).isoformat()}/{(end - ago).isoformat()}"
         made = references.seasonal(kept.reference, summaries, name=name, at=self._clock.now())
         # A column without data at that time is compared with the frozen reference.
@@ -171,6 +170,6 @@ def _reports(
         level=level,
         tolerances=tolerances_of(rules, ""),
         predictions=predictions,
-        design_effects=window.design_effects,
+        design_effects=window.design_effects(reference.columns),
         column_tolerances={name: tolerances_of(rules, name) for name in reference.columns} if rules else {},
     )

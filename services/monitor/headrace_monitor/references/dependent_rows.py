@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
+from headrace_statistics.arrays import counts
 from headrace_statistics.references import CategoricalReference, ColumnReference, EmbeddingReference, NumericReference
-from headrace_statistics.sketches import units
-from headrace_statistics.sketches.units import PairSums
+from headrace_statistics.sketches.units import Units, UnitSums
 from numpy.typing import NDArray
 
 from headrace_monitor.references.columns import MonitoredColumn
@@ -61,26 +61,24 @@ def _hashes(texts: pa.ChunkedArray) -> NDArray[np.uint64]:
     return found[encoded.indices.to_numpy()]
 
 
-def likeness(
-    column: MonitoredColumn,
-    reference: ColumnReference,
-    array: pa.ChunkedArray,
-    first: NDArray[np.intp],
-    second: NDArray[np.intp],
-) -> PairSums | None:
-    """Return how much alike pairs of rows are; None where there are none, and of embeddings."""
-    if not first.size:
-        return None
+def summed(column: MonitoredColumn, reference: ColumnReference, array: pa.ChunkedArray, rows: Units) -> UnitSums | None:
+    """Return sums of a column by the units of its rows: of numbers by their ranks in the reference, 0 to 1. None where
+    the values are not of its type.
+    """
     try:
         if isinstance(reference, NumericReference):
             values = numbers(array)
-            ranks = np.searchsorted(reference.edges.inner, values) / reference.edges.bins
-            return units.of_numbers(np.where(np.isfinite(values), ranks, np.nan), first, second)
+            places = np.searchsorted(reference.edges.inner, values)
+            ranks = np.where(np.isfinite(values), places, -1)
+            return rows.of_numbers(
+                counts(ranks), counts(reference.groups[np.minimum(places, reference.edges.bins - 1)])
+            )
         if isinstance(reference, CategoricalReference):
-            return units.of_names(coded_names(array, column.datatype)[0], first, second)
+            codes, names = coded_names(array, column.datatype)
+            return rows.of_names(counts(codes), names)
     except UnusableColumnError:
-        pass
-    return None
+        return None
+    return rows.of_rows()
 
 
 class ReferenceUnits:
@@ -88,31 +86,31 @@ class ReferenceUnits:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._by_width: dict[int, tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.intp]]] = {}
+        self._by_width: dict[int, Units] = {}
 
     def counted(self, column: MonitoredColumn, frozen: ColumnReference, array: pa.ChunkedArray) -> ColumnReference:
         """Return a column with how many of its rows count as one, and with its rare categories counted by unit."""
-        hashes, first, second = self._pairs(column.width or 1)
-        of = units.count(hashes)
-        if isinstance(frozen, EmbeddingReference) or len(array) != hashes.size:
+        rows = self._units(column.width or 1)
+        if isinstance(frozen, EmbeddingReference) or len(array) != rows.hashes.size:
             # Of embeddings, and of rows that cannot be told apart, all of a unit do not say more than one.
-            return replace(frozen, design_effect=1 + of.companions)
+            return replace(frozen, design_effect=rows.of_rows().design_effect())
         values = as_logged(array, column.datatype)
-        effect = units.design_effect(of, likeness(column, frozen, values, first, second))
+        sums = summed(column, frozen, values, rows)
+        effect = 1.0 if sums is None else sums.design_effect()
         if isinstance(frozen, CategoricalReference) and effect > 1:
             codes, _ = coded_names(values, column.datatype)
-            pairs = np.unique(np.stack([codes, hashes])[:, codes >= 0], axis=1)
+            pairs = np.unique(np.stack([codes, rows.hashes])[:, codes >= 0], axis=1)
             rare = Counter(np.bincount(pairs[0]).tolist())
             frozen = replace(frozen, singletons=rare[1], doubletons=rare[2])
         return replace(frozen, design_effect=effect)
 
-    def _pairs(self, width: int) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.intp]]:
-        """Return the unit of each row that is read of columns of a width, and pairs of rows of one unit."""
+    def _units(self, width: int) -> Units:
+        """Return the unit of each row that is read of columns of a width."""
         if width not in self._by_width:
             column = self._table.column(UNIT, width)
             if pa.types.is_nested(column.type):
                 raise UnusableColumnError(f"its type in the file is {column.type}, which is no single value")
             of_their_own = pa.chunked_array([pa.array(np.arange(len(column)))])
             hashes = unit_hashes(pa.table({"unit": column, "prediction_id": of_their_own}))
-            self._by_width[width] = (hashes, *units.neighbours(hashes))
+            self._by_width[width] = Units(counts(hashes))
         return self._by_width[width]

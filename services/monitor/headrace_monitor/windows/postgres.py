@@ -33,7 +33,7 @@ class WindowRow(NamedTuple):
     rows: int
     predictions: str
     summaries: bytes
-    units: bytes
+    unit_sums: bytes
 
 
 class PostgresWindows:
@@ -114,14 +114,14 @@ def merged(kept: Any, window: Window) -> WindowRow:
     if kept is not None:
         window = _content(kept).merge(window)
     summaries = zlib.compress(serialization.to_json(window.summaries).encode(), 1)
-    units = zlib.compress(serialization.to_json({"units": window.units, "pairs": window.pairs}).encode(), 1)
+    units = zlib.compress(serialization.to_json(window.units).encode(), 1)
     return WindowRow(window.rows, serialization.to_json(window.predictions), summaries, units)
 
 
 def _add(found: dict[float, Window], rows: Sequence[Any]) -> None:
     """Add windows to those of the same probability."""
     for row in rows:
-        window = _content((row["rows"], row["predictions"], row["summaries"], row["units"]))
+        window = _content((row["rows"], row["predictions"], row["summaries"], row["unit_sums"]))
         found[row["probability"]] = found.get(row["probability"], EMPTY).merge(window)
 
 
@@ -132,4 +132,4 @@ def _content(row: Any) -> Window:
     )
     if units is None:  # written by an older release
         return window
-    return replace(window, **serialization.from_json(zlib.decompress(units).decode()))
+    return replace(window, units=serialization.from_json(zlib.decompress(units).decode()))

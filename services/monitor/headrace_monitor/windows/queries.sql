@@ -33,15 +33,15 @@ select true from drift_references where number = $1 for no key update;
 update window_files set waiting = false, claimed_until = null where reference = $1 and file = any($2::bigint[]);
 
 -- name: window
-select rows, predictions, summaries, units from windows
+select rows, predictions, summaries, unit_sums from windows
 where reference = $1 and start_time = $2 and seconds = $3 and variant = $4 and source = $5 and probability = $6;
 
 -- name: put_window
-insert into windows (reference, start_time, seconds, variant, source, probability, rows, predictions, summaries, units)
+insert into windows (reference, start_time, seconds, variant, source, probability, rows, predictions, summaries, unit_sums)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (reference, start_time, seconds, variant, source, probability) do update
 set rows = excluded.rows, predictions = excluded.predictions, summaries = excluded.summaries,
-    units = excluded.units;
+    unit_sums = excluded.unit_sums, units = null;
 
 -- name: windows_between
 -- A page, in the order of their keys, of windows that lie within a time.

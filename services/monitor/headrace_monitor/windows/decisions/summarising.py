@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-from headrace_statistics.arrays import floats
-from headrace_statistics.references import ColumnReference, Summary
-from headrace_statistics.sketches import units
-from headrace_statistics.sketches.embeddings import EmbeddingSums
+from headrace_statistics.arrays import counts
+from headrace_statistics.references import ColumnReference, Summary, expected_of_units
 from headrace_statistics.sketches.moments import Moments, moments
-from headrace_statistics.sketches.units import NO_UNITS, PairSums, UnitCounts
+from headrace_statistics.sketches.units import Units, UnitSums
 
 from headrace_monitor.log.decisions.sampling import PROBABILITY, halvings_of, most_halvings
 from headrace_monitor.references.columns import MonitoredColumn
-from headrace_monitor.references.dependent_rows import likeness, unit_hashes
+from headrace_monitor.references.dependent_rows import summed, unit_hashes
 from headrace_monitor.references.values import numbers, summarised
 
 # Its functions are made when it is imported, which type checkers do not see.
@@ -49,15 +47,14 @@ class WindowKey:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Summaries of the rows of a key, by column. predictions: moments of the predicted value. units: rows by the user,
-    or the request, that they belong to. pairs: by column, how much alike those of one unit are.
+    """Summaries of the rows of a key, by column. predictions: moments of the predicted value. units: by column, sums
+    over rows by the user, or the request, that they belong to.
     """
 
     rows: int
     summaries: Mapping[str, Summary]
     predictions: Moments
-    units: UnitCounts = NO_UNITS
-    pairs: Mapping[str, PairSums] = field(default_factory=dict)
+    units: Mapping[str, UnitSums] = field(default_factory=dict)
 
     def merge(self, other: Window) -> Window:
         """Add up, in any order. Raises ValueError for windows on other edges."""
@@ -65,30 +62,26 @@ class Window:
         for name, summary in other.summaries.items():
             mine = summaries.get(name)
             summaries[name] = summary if mine is None else mine.merge(summary)  # pyright: ignore[reportArgumentType]
-        pairs = dict(self.pairs)
-        for name, sums in other.pairs.items():
-            pairs[name] = pairs[name].merge(sums) if name in pairs else sums
-        predictions, unit_rows = self.predictions.merge(other.predictions), self.units.merge(other.units)
-        return Window(self.rows + other.rows, summaries, predictions, unit_rows, pairs)
+        units = dict(self.units)
+        for name, sums in other.units.items():
+            units[name] = units[name].merge(sums) if name in units else sums
+        return Window(self.rows + other.rows, summaries, self.predictions.merge(other.predictions), units)
 
     def thinned(self, share: float) -> Window:
         """Return what is expected of such a share of the rows, drawn by chance."""
         summaries = {name: summary.thinned(share) for name, summary in self.summaries.items()}
         return replace(self, summaries=summaries, predictions=self.predictions.thinned(share))
 
-    @property
-    def design_effects(self) -> Mapping[str, float]:
-        """How many rows of each column say as much as one that is independent; of embeddings all rows of a unit do not
-        say more than one.
+    def design_effects(self, frozen: Mapping[str, ColumnReference]) -> Mapping[str, float]:
+        """Return how many rows of each column say as much as one that is independent. frozen: columns of the reference
+        that the window is held against.
         """
-        found = {}
-        for name, summary in self.summaries.items():
-            alike = _SAME if isinstance(summary, EmbeddingSums) else self.pairs.get(name)
-            found[name] = units.design_effect(self.units, alike)
+        found = dict.fromkeys(self.summaries, 1.0)
+        for name, sums in self.units.items():
+            found[name] = sums.design_effect(expected_of_units(frozen[name]) if name in frozen else None)
         return found
 
 
-_SAME = PairSums(2, floats([2.0, 0.0]))
 EMPTY = Window(0, {}, Moments())
 
 
@@ -127,9 +120,9 @@ def window_of(table: pa.Table, columns: Sequence[MonitoredColumn], frozen: Mappi
     """
     asked = _asked(table, columns)
     summaries: dict[str, Summary] = {}
-    pairs: dict[str, PairSums] = {}
-    hashes = {id(part): unit_hashes(part) for part in (table, asked)}
-    places = {part: units.neighbours(found) for part, found in hashes.items()}
+    units: dict[str, UnitSums] = {}
+    known = {id(part): unit_hashes(part) for part in (table, asked)}
+    rows = {part: Units(counts(hashes)) for part, hashes in known.items() if hashes.size}
     for column in columns:
         reference = frozen.get(column.name)
         if reference is None:
@@ -139,12 +132,13 @@ def window_of(table: pa.Table, columns: Sequence[MonitoredColumn], frozen: Mappi
         summary = summarised(column, reference, array, part.num_rows)
         if summary is not None:
             summaries[column.name] = summary
-            alike = None if array is None else likeness(column, reference, array, *places[id(part)])
-            if alike is not None:
-                pairs[column.name] = alike
+            of = rows.get(id(part))
+            sums = None if array is None or of is None else summed(column, reference, array, of)
+            if sums is not None:
+                units[column.name] = sums
     values = table.column(VALUE) if VALUE in table.schema.names else None
     predicted = Moments() if values is None else moments(numbers(values.drop_null()))
-    return Window(table.num_rows, summaries, predicted, units.count(hashes[id(table)]), pairs)
+    return Window(table.num_rows, summaries, predicted, units)
 
 
 def _parts(table: pa.Table, seconds: int) -> Iterator[tuple[WindowKey, pa.Table]]:
