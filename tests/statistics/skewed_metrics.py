@@ -35,8 +35,9 @@ CASES: tuple[Case, ...] = (
 
 
 def skewed(rng: np.random.Generator, runs: int, cases: tuple[Case, ...] = CASES) -> Table:
-    """A/A: a metric that decides, and a guardrail of the same values, by the service's own verdicts at every look, with
-    installed settings. A fifth of the runs for 1,000 looks. Behind ± is the standard error of the simulation.
+    """A/A: how often a metric is called better or worse, and a guardrail of the same values harmed, by the
+    service's own verdicts at every look, with installed settings. A fifth of the runs for 1,000 looks. Behind ± is the
+    standard error of the simulation.
     """
     figures = []
     for law, kind, adjusted, w, units, looks in cases:
@@ -53,7 +54,9 @@ def skewed(rng: np.random.Generator, runs: int, cases: tuple[Case, ...] = CASES)
             wrong.append(any(one.finding in {Finding.BETTER, Finding.WORSE} for one in found))
             harmed.append(any(one.finding is Finding.HARMED for one in found))
         what = f"{law}, {kind}{' adjusted' if adjusted else ''}, share {w:g}, {units:,} units, {looks:,} looks"
-        figures += [_figure(f"{what}: better or worse", wrong), _figure("the same: guardrail harmed", harmed)]
+        held = bool(max(np.mean(wrong), np.mean(harmed)) <= ALPHA)
+        shown = f"{_rate(wrong)}; harmed: {_rate(harmed)}"
+        figures.append(Figure(what, shown, f"≤ {ALPHA:.0%}", held))
     return Table("Experiments with uneven shares and skewed metrics, alpha .05", tuple(figures))
 
 
@@ -92,8 +95,6 @@ def _rows(rng: np.random.Generator, experiment: Experiment, law: str, units: int
                 yield MomentRow("", step, metric, 0, name, mine.size, 0, summed)
 
 
-def _figure(what: str, alarms: list[bool]) -> Figure:
+def _rate(alarms: list[bool]) -> str:
     rate, runs = float(np.mean(alarms)), len(alarms)
-    error = np.sqrt(max(rate, 1 / runs) * (1 - rate) / runs)
-    held = rate <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / runs)
-    return Figure(what, f"{rate:.1%} ± {error:.1%}", f"≤ {ALPHA:.0%}", bool(held))
+    return f"{rate:.1%} ± {np.sqrt(max(rate, 1 / runs) * (1 - rate) / runs):.1%}"

@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike
 
 from headrace_statistics.arrays import Floats
 
-# A tenth of the bet is on effects as large as a half: a halved rate is found about as soon as by a bet on that alone,
-# and the effect that is asked for needs 1 % more units.
-_LARGE, _ON_LARGE = 0.5, 0.1
+# A twentieth of the bet is on effects as large as a half: a halved rate is found about as soon as by a bet on that
+# alone, and the effect that is asked for needs 1 % more units.
+_LARGE, _ON_LARGE = 0.5, 0.05
 
 
 def log_evidence(

@@ -111,7 +111,7 @@ def fixed_power_at(
 
 def _any_look_power(units: float, drift: float, alpha: float, tuned_units: float) -> float:
     reach = float(sequences.half_width(1.0, units, sequences.precision(tuned_units, alpha), alpha))
-    return float(scipy.stats.norm.sf(reach - drift * math.sqrt(units)))
+    return float(scipy.special.ndtr(drift * math.sqrt(units) - reach))
 
 
 def _spread(share: float) -> float:

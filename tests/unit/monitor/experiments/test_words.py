@@ -60,7 +60,7 @@ def said(one: Experiment, units: tuple[int, int], *events: tuple[int, int]) -> V
         ),
         pytest.param(
             0.1, (12_897, 1_433), (516, 32), State.FUTILE, Finding.FUTILE,
-            ["-44.2% (between -", "worse by its interval, not by its p-value of 0.073; not better by the 10.0%"],
+            ["-44.2% (between -", "worse by its interval, not by its p-value of 0.1; not better by the 10.0%"],
             id="futile and negative",
         ),
     ],
