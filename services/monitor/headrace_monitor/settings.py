@@ -144,8 +144,8 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
         default=100_000,
         ge=1_000,
         le=1e9,
-        description="Labels of a version between two false alarms of its error rate, on average at least, where they are "
-        "independent: groups of labels and daily shapes bring more. What a longer run costs: docs/statistics.md.",
+        description="Labels of a version between two false alarms of its error rate, on average at least, where they "
+        "are independent: groups of labels and daily shapes bring more. What a longer run costs: docs/statistics.md.",
     )
     outcomes_every_s: float = Field(
         default=5.0, gt=0, description="Seconds between two searches for the predictions of new outcomes in the log."
