@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from headrace_scaling.decisions import dips, limits, seasons, windows
+from headrace_scaling.decisions import backlog, dips, limits, seasons, windows
 from headrace_scaling.decisions.decision import (
     Clamp,
     Concern,
@@ -44,6 +44,7 @@ def decide(policy: PoolPolicy, memory: Memory | None, observation: Observation) 
     memory = dips.noted(policy, memory, observation, recommendations)
     wanted = _highest(recommendations, asked_for)
     wanted = _ahead(policy, memory, observation, wanted)
+    wanted = _with_backlog(policy, observation, wanted)
     wanted = _seasonal(policy, observation, wanted)
     clamps: list[Clamp] = []
     wanted, memory = _with_growth_and_panic(policy, memory, observation, recommendations, wanted, clamps)
@@ -107,6 +108,15 @@ def _ahead(policy: PoolPolicy, memory: Memory, observation: Observation, wanted:
         return wanted
     count = ceiling(rising / target.value)
     return _Wanted(count, Rule.LOOK_AHEAD, target.metric, rising) if count > wanted.replicas else wanted
+
+
+def _with_backlog(policy: PoolPolicy, observation: Observation, wanted: _Wanted) -> _Wanted:
+    """Raise the count to what also works off what waits."""
+    demand = backlog.demand(policy, observation)
+    if demand is None:
+        return wanted
+    count = ceiling(demand / policy.demand.value)
+    return _Wanted(count, Rule.BACKLOG, policy.demand.metric, demand) if count > wanted.replicas else wanted
 
 
 def _seasonal(policy: PoolPolicy, observation: Observation, wanted: _Wanted) -> _Wanted:

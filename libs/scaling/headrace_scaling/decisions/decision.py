@@ -17,6 +17,7 @@ class Rule(StrEnum):
     NO_DATA = "no_data"
     PANIC = "panic"
     LOOK_AHEAD = "look_ahead"
+    BACKLOG = "backlog"
     SEASON = "season"
     WEEK = "week"
     ACTIVATION = "activation"
@@ -83,7 +84,7 @@ class Decision:
     """How many replicas a pool is to have, and everything that led to it.
 
     before: what the actuator was last asked for. wanted: what the rule asked for, before the clamps.
-    demand: demand that the rule counted with where it is not a target's average (look-ahead, season, week).
+    demand: demand that the rule counted with where it is not a target's average (look-ahead, backlog, season, week).
     excess_burst_capacity: free capacity beyond the policy's reserve, as Knative counts it; None without a reserve.
     """
 
@@ -154,6 +155,8 @@ def _reason(decision: Decision) -> str:
             return f"At this time earlier weeks peaked at {decision.demand:,.6g}, for which {wanted} are needed."
         case Rule.LOOK_AHEAD:
             return f"Demand rises to {decision.demand:,.6g} while a replica loads, for which {wanted} are needed."
+        case Rule.BACKLOG:
+            return f"Serving what comes and what waits takes {decision.demand:,.6g} requests/s, so {wanted}."
         case Rule.ACTIVATION:
             return f"Something is asked of the pool, for which it has at least {wanted}."
         case Rule.PANIC if at is not None and at.burst is not None:
