@@ -23,7 +23,7 @@ def demand(policy: PoolPolicy, observation: Observation) -> float | None:
     served = observation.replicas.ready * target.value
     if asked is None or queued is None or shed is None or queued <= _LONG_S * served:
         return None
-    start = max(start_s(policy, observation), policy.interval_s)
+    start = max(start_s(policy, observation.load_time_s), policy.interval_s)
     waits = queued
     if not observation.replicas.loading and not shed:
         waits += max(0.0, asked - served) * start

@@ -97,7 +97,7 @@ def _ahead(policy: PoolPolicy, memory: Memory, observation: Observation, wanted:
     ahead, target = policy.look_ahead, policy.demand
     if ahead is None or memory.dips:
         return wanted
-    horizon_s = dips.start_s(policy, observation) + policy.interval_s
+    horizon_s = dips.start_s(policy, observation.load_time_s) + policy.interval_s
     samples = memory.samples[target.metric]
     rising = windows.extrapolated(samples, observation.now, horizon_s, ahead.window_s)
     if rising is None:

@@ -17,10 +17,9 @@ _SLACK = 1.25
 _OF_LATE = 3.0
 
 
-def start_s(policy: PoolPolicy, observation: Observation) -> float:
+def start_s(policy: PoolPolicy, measured_s: float | None) -> float:
     """Return how long a replica takes from its start to READY: as measured, or as the policy has it until then."""
     usual_s = 60.0 if policy.look_ahead is None else policy.look_ahead.default_s
-    measured_s = observation.load_time_s
     return usual_s if measured_s is None or not math.isfinite(measured_s) else max(0.0, measured_s)
 
 
@@ -54,7 +53,7 @@ def _longest_s(policy: PoolPolicy, observation: Observation) -> float:
     if policy.bridged_starts <= 0.0 or policy.scale_down_window_s <= 0.0:
         return 0.0
     anyway_s = policy.stable_window_s + policy.scale_down_window_s
-    return max(_SLACK * anyway_s, policy.bridged_starts * start_s(policy, observation))
+    return max(_SLACK * anyway_s, policy.bridged_starts * start_s(policy, observation.load_time_s))
 
 
 def window_s(policy: PoolPolicy, memory: Memory, observation: Observation) -> float:
@@ -62,7 +61,7 @@ def window_s(policy: PoolPolicy, memory: Memory, observation: Observation) -> fl
     if _longest_s(policy, observation) <= 0.0:
         return policy.scale_down_window_s
     longest_s = max((lasted for _, lasted in memory.dips), default=0.0)
-    return max(policy.scale_down_window_s, _SLACK * longest_s, _SLACK * start_s(policy, observation))
+    return max(policy.scale_down_window_s, _SLACK * longest_s, _SLACK * start_s(policy, observation.load_time_s))
 
 
 def held(memory: Memory, recommendations: tuple[Recommendation, ...]) -> int:

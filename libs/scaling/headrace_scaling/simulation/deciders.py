@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Protocol
 
 from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.dips import start_s
 from headrace_scaling.decisions.memory import Memory
 from headrace_scaling.decisions.observations import Metric, Observation
 from headrace_scaling.decisions.policies import PoolPolicy
@@ -29,9 +31,7 @@ class PolicyDecider:
     def __init__(self, policy: PoolPolicy) -> None:
         self.policy = policy
         self.memory: Memory | None = None
-        self.rules: dict[str, int] = {}
         self._history = DemandHistory(policy.season.days) if policy.season else None
-        self._load_s = policy.look_ahead.default_s if policy.look_ahead else 60.0
 
     @property
     def interval_s(self) -> float:
@@ -48,19 +48,9 @@ class PolicyDecider:
         if self._history is not None:
             demand = observation.signal(self.policy.demand.metric).value
             self._history.record(observation.now, math.nan if demand is None else demand)
-            load_s = self._load_s if observation.load_time_s is None else observation.load_time_s
-            peaks = self._history.peaks(observation.now, load_s + self.policy.interval_s)
-            observation = Observation(
-                observation.pool,
-                observation.now,
-                observation.replicas,
-                observation.signals,
-                observation.models,
-                observation.load_time_s,
-                peaks,
-            )
+            ahead_s = start_s(self.policy, observation.load_time_s) + self.policy.interval_s
+            observation = replace(observation, seasonal_peaks=self._history.peaks(observation.now, ahead_s))
         decision, self.memory = decide(self.policy, self.memory, observation)
-        self.rules[decision.rule] = self.rules.get(decision.rule, 0) + 1
         return decision.desired
 
 

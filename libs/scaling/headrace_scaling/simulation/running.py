@@ -101,9 +101,8 @@ class _Run:
         )
         self._arrivals: list[float] = trace.requests.tolist()
         self._queue = 0.0
-        self._late = self._shed = self._served = 0.0
+        self._late = self._shed = 0.0
         self._replica_s = 0
-        self._shed_before = 0.0
         self._waits = np.zeros(trace.seconds - skip_s, dtype=np.float32)
         self._ready = np.zeros(trace.seconds - skip_s, dtype=np.int32)
         self._asked_for = np.zeros(trace.seconds - skip_s, dtype=np.int32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 
+from headrace_scaling.decisions import dips
 from headrace_servicekit.clock import Clock
 
 from headrace_autoscaler.acting.watched import Situation, Watched
@@ -16,7 +17,6 @@ from headrace_autoscaler.storage.rounds import InForce, Rounds, Start
 
 # The floor that earlier days set is looked up so often.
 PEAKS_EVERY_S = 30.0
-DEFAULT_LOOK_AHEAD_S = 60.0
 
 
 class Situations:
@@ -87,13 +87,12 @@ class Situations:
         return min(out_of_sight_s, max(0.0, now.timestamp() - pool.acting.since_s))
 
     async def _look_up_peaks(self, pool: Watched, now: datetime, start_s: float | None) -> None:
-        season, now_s = pool.declared.policy.season, self._clock.monotonic()
+        policy, now_s = pool.declared.policy, self._clock.monotonic()
+        season = policy.season
         if season is None or now_s < pool.peaks_until_s:
             return
-        ahead = pool.declared.policy.look_ahead
-        default_s = ahead.default_s if ahead is not None else DEFAULT_LOOK_AHEAD_S
-        ahead_s = (default_s if start_s is None else start_s) + PEAKS_EVERY_S
-        metric = pool.declared.policy.demand.metric.value
+        ahead_s = dips.start_s(policy, start_s) + PEAKS_EVERY_S
+        metric = policy.demand.metric.value
         pool.peaks = await self._rounds.seasonal_peaks(pool.pool, metric, now, season.days, timedelta(seconds=ahead_s))
         pool.peaks_until_s = now_s + PEAKS_EVERY_S
 
