@@ -107,7 +107,7 @@ def test_counts_of_a_season_are_not_divided_again(tmp_path):
 )
 def test_whatever_names_a_unit_rows_without_any_are_their_own(tmp_path, units, effect):
     rows = repeated(drawn(np.random.default_rng(5), USERS))
-    assert frozen(tmp_path, {**rows, UNIT: units})["age"].design_effect == pytest.approx(effect, rel=0.15)
+    assert frozen(tmp_path, {**rows, UNIT: units})["age"].design_effect == pytest.approx(effect, rel=0.25)
 
 
 def test_units_that_are_lists_are_refused_by_the_name_of_the_column(tmp_path):

@@ -87,6 +87,24 @@ class Units:
         sums = self._of_codes(self._place[known], codes[known], signs_of_names(names))
         return UnitSums(int(known.sum()), floats([float(known.sum())]), floats([sums]))
 
+    def exact_effect(self, codes: Counts, ranks: Counts | None = None) -> float:
+        """Return the same as `UnitSums.design_effect`, of rows that are all here. codes: of groups or categories."""
+        known = codes >= 0
+        place, code = self._place[known], codes[known]
+        if place.size < 2:
+            return 1.0
+        table = scipy.sparse.csr_array((np.ones(place.size), (place, code)), (self._unique.size, int(code.max()) + 1))
+        table.sum_duplicates()
+        rows, shares = table.sum(axis=1), table.sum(axis=0) / place.size
+        apart = place.size * (1 - float(shares @ shares))
+        together = float((table.data**2).sum() - 2 * rows @ (table @ shares) + (rows @ rows) * (shares @ shares))
+        found = together / apart if apart > 0 else float(rows @ rows) / place.size
+        if ranks is not None:
+            rank = ranks[known] - ranks[known].mean()
+            of_units = np.bincount(place, rank, minlength=self._unique.size)
+            found = max(found, float(of_units @ of_units) / max(float(rank @ rank), 1e-9))
+        return found if found > _SEEMING else 1.0
+
     def _of_codes(self, place: np.ndarray, codes: Counts, drawn: np.ndarray) -> list[np.ndarray]:
         table = scipy.sparse.csr_array((np.ones(place.size), (place, codes)), (self._unique.size, len(drawn)))
         together = np.zeros(DRAWS)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-from headrace_statistics.arrays import counts
+from headrace_statistics.arrays import Counts, counts
 from headrace_statistics.references import CategoricalReference, ColumnReference, EmbeddingReference, NumericReference
 from headrace_statistics.sketches.units import Units, UnitSums
 from numpy.typing import NDArray
@@ -62,23 +62,27 @@ def _hashes(texts: pa.ChunkedArray) -> NDArray[np.uint64]:
 
 
 def summed(column: MonitoredColumn, reference: ColumnReference, array: pa.ChunkedArray, rows: Units) -> UnitSums | None:
-    """Return sums of a column by the units of its rows: of numbers by their ranks in the reference, 0 to 1. None where
-    the values are not of its type.
+    """Return sums of a column by the units of its rows: of numbers by their ranks in the reference and the groups of
+    these. None where the values are not of its type.
     """
     try:
         if isinstance(reference, NumericReference):
-            values = numbers(array)
-            places = np.searchsorted(reference.edges.inner, values)
-            ranks = np.where(np.isfinite(values), places, -1)
-            return rows.of_numbers(
-                counts(ranks), counts(reference.groups[np.minimum(places, reference.edges.bins - 1)])
-            )
+            return rows.of_numbers(*_ranks(reference, array))
         if isinstance(reference, CategoricalReference):
             codes, names = coded_names(array, column.datatype)
             return rows.of_names(counts(codes), names)
     except UnusableColumnError:
         return None
     return rows.of_rows()
+
+
+def _ranks(reference: NumericReference, array: pa.ChunkedArray) -> tuple[Counts, Counts]:
+    """Return the rank of each row and its group, -1 for none."""
+    values = numbers(array)
+    places = np.searchsorted(reference.edges.inner, values)
+    groups = reference.groups[np.minimum(places, reference.edges.bins - 1)]
+    known = np.isfinite(values)
+    return counts(np.where(known, places, -1)), counts(np.where(known, groups, -1))
 
 
 class ReferenceUnits:
@@ -93,12 +97,14 @@ class ReferenceUnits:
         rows = self._units(column.width or 1)
         if isinstance(frozen, EmbeddingReference) or len(array) != rows.hashes.size:
             # Of embeddings, and of rows that cannot be told apart, all of a unit do not say more than one.
-            return replace(frozen, design_effect=rows.of_rows().design_effect())
+            return replace(frozen, design_effect=rows.exact_effect(counts(np.zeros(rows.hashes.size))))
         values = as_logged(array, column.datatype)
-        sums = summed(column, frozen, values, rows)
-        effect = 1.0 if sums is None else sums.design_effect()
-        if isinstance(frozen, CategoricalReference) and effect > 1:
-            codes, _ = coded_names(values, column.datatype)
+        if isinstance(frozen, NumericReference):
+            ranks, groups = _ranks(frozen, values)
+            return replace(frozen, design_effect=rows.exact_effect(groups, ranks))
+        codes = counts(coded_names(values, column.datatype)[0])
+        effect = rows.exact_effect(codes)
+        if effect > 1:
             pairs = np.unique(np.stack([codes, rows.hashes])[:, codes >= 0], axis=1)
             rare = Counter(np.bincount(pairs[0]).tolist())
             frozen = replace(frozen, singletons=rare[1], doubletons=rare[2])
