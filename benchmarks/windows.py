@@ -46,7 +46,7 @@ def main() -> None:
         for key, window in summarising.windows_of(table, columns, frozen, 3600).items():
             kept[key] = merged(kept.get(key), window)
     cpu_s = time.process_time() - began
-    size = sum(len(row.summaries) + len(row.units) for row in kept.values())
+    size = sum(len(row.summaries) + len(row.unit_sums) for row in kept.values())
     print(f"{FILES} files of {ROWS:,} rows and {NUMBERS + CATEGORIES} columns in {len(kept)} windows of {size:,} bytes")
     print(f"{FILES * ROWS / cpu_s:,.0f} rows in a second of one core; {cpu_s / FILES * 1e3:.0f} ms for a file")
 
