@@ -112,6 +112,7 @@ async def test_poison_of_one_face_spoils_no_answer_of_another(caller: Caller):
     assert [value for each in answers for value in each.get("predictions", [])] == expected
 
 
+@pytest.mark.long
 async def test_callers_who_leave_neither_delay_their_batch_mates_nor_are_computed(caller: Caller, slow: str):
     gone, executions = await caller.counted(CANCELLED, slow), await caller.executions(slow)
     busy: list[Any] = []  # until the backend takes no more, so that the others gather behind it

@@ -117,6 +117,7 @@ def test_a_pool_is_followed_and_slash_leads_to_the_search_box(stack: RunningStac
     assert watched.errors == []
 
 
+@pytest.mark.long
 def test_pages_fit_a_telephone_and_are_read_without_scripts(stack: RunningStack, watched: Watched):
     running = watched.page.context.browser
     assert running is not None
@@ -133,6 +134,7 @@ def test_pages_fit_a_telephone_and_are_read_without_scripts(stack: RunningStack,
     context.close()
 
 
+@pytest.mark.long
 def test_the_header_is_one_line_whoever_is_signed_in_and_pages_fit_a_small_window(
     stack: RunningStack, watched: Watched
 ):

@@ -42,6 +42,7 @@ def answers(headrace: Headrace, rows: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in answer["outputs"].items()}
 
 
+@pytest.mark.long
 def test_a_pickled_pipeline_is_refused_unless_it_is_trusted_and_then_answers_as_it_did(
     headrace: Headrace, pipeline
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_pickled_pipeline_is_refused_unless_it_is_trusted_and_then_answers_as_
     assert version["parameters"]["framework"].startswith("scikit-learn ")
 
 
+@pytest.mark.long
 def test_a_folder_of_mlflow_is_served_in_a_minute_and_its_version_names_the_run(headrace: Headrace, pipeline) -> None:
     folder = headrace.folder / "model"
     folder.mkdir()

@@ -58,6 +58,7 @@ async def test_a_gate_on_measured_values_is_met_once_the_version_was_loaded_and_
     assert headrace("models", "promote", headrace.model, "v2")["serving"] is True
 
 
+@pytest.mark.long
 def test_a_break_of_the_signature_is_refused_with_a_diff_and_recorded_when_it_is_allowed(headrace: Headrace) -> None:
     register(headrace, "v1")
     headrace("models", "promote", headrace.model, "v1")

@@ -87,6 +87,7 @@ async def over_and_over(look: Callable[[], Awaitable[None]]) -> None:
         await look()
 
 
+@pytest.mark.long
 async def test_of_100_promotes_with_one_etag_one_succeeds_and_everybody_sees_one_production(crowd: Callers):
     etag = (await crowd.get_model()).etag
     looks = (crowd.look_at_model, crowd.look_at_versions, crowd.predict)

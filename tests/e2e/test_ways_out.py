@@ -132,6 +132,7 @@ def test_a_version_that_misses_a_gate_is_promoted_without_gates(headrace: Headra
     assert headrace(*promote)["serving"] is True
 
 
+@pytest.mark.long
 async def test_an_experiment_that_another_one_keeps_from_starting_starts(headrace: Headrace):
     headrace.two_versions("v1")
     headrace("routes", "split", headrace.model, "control:v1=50", "new:v2=50")

@@ -90,6 +90,7 @@ async def look(scene: Scene, answered: int, *conditions: Condition, times: int =
         await scene.scaled.round()
 
 
+@pytest.mark.long
 async def test_signals_that_go_stale_raise_one_alert_and_end_it_when_they_are_back(scene: Scene):
     async with Receiver.started() as receiver:
         await scene.alerts.put_webhook(receiver.url())

@@ -81,6 +81,7 @@ async def test_a_server_that_hangs_and_dies_takes_its_executions_with_it_and_nob
         np.testing.assert_array_equal(outputs_of(await client.infer(version.digest, [ROW]))["y"], ROW)
 
 
+@pytest.mark.long
 async def test_a_version_that_names_a_server_is_served_by_it_beside_those_that_are_loaded_here(
     onnx_rig: BatcherRig, mlserver: MLServer, tmp_path: Path
 ):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pytest
 
 from tests.kit.batcher.service import BatcherRig
 from tests.kit.batcher.stream_client import BatcherClient
@@ -39,6 +40,7 @@ async def test_triton_is_called_by_a_socket_of_this_user_alone_and_by_no_port_wh
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+@pytest.mark.long
 async def test_a_port_is_taken_where_one_is_named(triton_rig: BatcherRig):
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]

@@ -133,6 +133,7 @@ async def test_an_unwanted_version_is_announced_gone_then_unloaded(on_each: Shar
             assert outputs_of(await client.infer(new.digest, [row]))
 
 
+@pytest.mark.long
 @together
 async def test_loading_a_version_does_not_stop_another_from_answering(on_each: SharedBatcher):
     loading = await on_each.rig.version("slow", onnx_models.slow(1000))

@@ -42,6 +42,7 @@ async def test_the_schema_and_the_bucket_are_made_once_and_the_incarnation_renew
     assert first["incarnation"] != second["incarnation"]
 
 
+@pytest.mark.long
 def test_a_store_that_is_away_is_said_with_an_exit_code(tmp_path):
     told = {
         "MONITOR_DATABASE_URL": "postgresql://headrace@127.0.0.1:1/monitor",

@@ -263,6 +263,7 @@ async def test_the_totals_of_a_silent_process_are_forgotten_and_it_is_not_counte
     assert (await counting.counted()).total() == 15
 
 
+@pytest.mark.long
 async def test_a_process_goes_through_more_series_than_are_kept_of_it(counting):
     plane, start = CountingPlane(), counting.clock.now()
     keys = [key(version=f"v{number}") for number in range(12_000)]

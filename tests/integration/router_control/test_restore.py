@@ -135,6 +135,7 @@ async def test_the_command_says_what_is_wrong(postgres_url: str):
     assert "ROUTER_CONTROL_TYPO" in done.stderr
 
 
+@pytest.mark.long
 async def test_the_schema_may_come_before_the_service(second_postgres_url: str):
     for expected in (True, False):  # a second time it changes nothing
         done = await command("migrate", second_postgres_url)

@@ -79,6 +79,7 @@ async def counted(plane: DataPlane, **labels: str) -> float:
     return await plane.metric("headrace_router_prediction_duration_seconds_count", **whole)
 
 
+@pytest.mark.long
 async def test_requests_that_are_not_sampled_are_counted_and_that_is_all(plane, collector):
     with logged_lines() as lines:
         for seed in range(20):

@@ -27,6 +27,7 @@ def example() -> Any:
     return names["score"]
 
 
+@pytest.mark.long
 async def test_the_example_scores_a_hundred_rows_with_a_registered_version(s3: S3Store, tmp_path: Path):
     model = onnx_models.linear(features=4, outputs=3)
     digest = sha256(model.content).hexdigest()

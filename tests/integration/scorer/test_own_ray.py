@@ -44,6 +44,7 @@ def test_a_worker_of_ray_steps_back_no_further_than_the_process_that_starts_it(f
     assert found["worker"] == found["driver"]
 
 
+@pytest.mark.long
 def test_ray_listens_on_loopback_alone_and_has_no_pages(found: dict[str, list[str]]):
     assert found["listening"]
     assert set(found["listening"]) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}

@@ -116,6 +116,7 @@ async def test_a_backend_that_is_away_is_out_of_service_until_it_is_back(scene: 
     await eventually(scene.answers_rightly, within=20)
 
 
+@pytest.mark.long
 @together
 async def test_one_model_that_is_wedged_is_out_of_service_alone(scene: Scene):
     other = await scene.rig.version("beside", onnx_models.identity())
