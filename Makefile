@@ -18,8 +18,8 @@ QUIET := $(shell [ -t 2 ] || echo --quiet)
 # Compiled tests are cached, also where the caller asks Python for no cache: compiling all of them takes as long as a stage.
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.headrace/bytecode
-# Three workers on two cores: most of what integration and end-to-end tests do is to wait.
-TEST_WORKERS ?= 3
+# Of pytest; without it each stage has its own number (tests/stages.py).
+TEST_WORKERS ?=
 
 .PHONY: help
 help: ## Show this help
@@ -174,11 +174,11 @@ TEST_ENVIRONMENT := setup .headrace/mlserver-venv/headrace-ready .headrace/kserv
 .PHONY: check
 check: lint ## Between two edits: lint, types and unit tests of what changed since main
 	@files="$$($(PYTHON) -m tests.changed --types)"; [ -z "$$files" ] || .venv/bin/basedpyright $$files
-	@.venv/bin/pytest -q -n $(TEST_WORKERS) -m "not real and not faults and not long" $$($(PYTHON) -m tests.changed) || [ $$? -eq 5 ]
+	@.venv/bin/pytest -q -n $(or $(TEST_WORKERS),3) -m "not real and not faults and not long" $$($(PYTHON) -m tests.changed) || [ $$? -eq 5 ]
 
 .PHONY: test
 test: $(TEST_ENVIRONMENT) ## Everything that must pass: lint, types, then unit, integration and end-to-end tests
-	@$(if $(TESTS),.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal $(TESTS),$(STAGES) test)
+	@$(if $(TESTS),.venv/bin/pytest -n $(or $(TEST_WORKERS),3) --dist worksteal $(TESTS),$(STAGES) test)
 
 .PHONY: test-unit
 test-unit: .headrace/synced ## Its second stage: unit tests, and contract tests in memory, beside types

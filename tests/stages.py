@@ -43,7 +43,7 @@ def pytest_part(name: str, *arguments: str, workers: str = "", beside: tuple[str
     """Return a part that runs tests, and leaves their durations in `RESULTS/NAME.xml`."""
     asked = (str(_BIN / "pytest"), "-q", "-o", f"cache_dir={RESULTS / 'cache' / name}", *arguments)
     kept = ("-p", "tests.durations.recorder", f"--junitxml={RESULTS / name}.xml", "--durations=15", "--durations-min=5")
-    shared = ("-n", workers or os.environ.get("TEST_WORKERS") or _WORKERS, "--dist", "worksteal")
+    shared = ("-n", os.environ.get("TEST_WORKERS") or workers or _WORKERS, "--dist", "worksteal")
     return Part(name, (*asked, *kept, *shared), (*asked, "-n", "0", *_AGAIN), beside, ends)
 
 
@@ -56,7 +56,10 @@ def parts() -> dict[str, tuple[Part, ...]]:
     test = (
         Part("lint", _make("lint")),
         pytest_part("unit", "-m", f"not real and not long and not faults and {_OTHERS}", *_UNIT, beside=_make("types")),
-        pytest_part("integration", "-m", f"not in_memory and not long and not faults and {_OTHERS}", *_INTEGRATION),
+        pytest_part(
+            *("integration", "-m", f"not in_memory and not long and not faults and {_OTHERS}", *_INTEGRATION),
+            workers=_OF_INTEGRATION,
+        ),
         pytest_part("e2e", "tests/e2e"),
     )
     more = (
@@ -68,7 +71,8 @@ def parts() -> dict[str, tuple[Part, ...]]:
     return {"test": test, "all": test + more}
 
 
-_WORKERS = "3"
+# Of two cores: most of what integration and end-to-end tests do is to wait; a stack beside them takes a core itself.
+_WORKERS, _OF_INTEGRATION = "3", "4"
 # What fails in many places at once has failed: it is not asked one by one.
 _AGAIN = ("--last-failed", "--last-failed-no-failures", "none", "--maxfail", "3", "-rA", "--tb=short")
 _UNIT = ("tests/unit", "tests/contract")

@@ -40,7 +40,9 @@ async def test_the_version_that_converts_is_found_from_the_command_line(headrace
 
     async def counted() -> bool:
         found = headrace("experiments", "analyse", headrace.model, "ranking")
-        return sum(int(one["units"]) for one in found["assigned"]) == USERS
+        # Asserted, so that a failure says how many there are.
+        assert sum(int(one["units"]) for one in found["assigned"]) == USERS
+        return True
 
     await eventually(counted, within=60, every=1.0)
     found = headrace("experiments", "watch", headrace.model, "ranking", "--for", "1s")

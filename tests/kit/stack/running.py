@@ -86,6 +86,8 @@ def stack() -> Iterator[RunningStack]:
             told.setenv("REGISTRY_WEBHOOK_ALLOW", RECEIVERS)
             told.setenv("SCORER_WEBHOOK_ALLOW", RECEIVERS)
             told.setenv("REGISTRY_S3_PUBLIC_ENDPOINT", S3_OUTSIDE)
+            # Tests beside each other send more than is recorded of one installation; what samples is tested elsewhere.
+            told.setenv("ROUTER_DATA_RECORD_BYTES_PER_S", str(64 * 1024 * 1024))
             settings = held.enter_context(held_stack(home_for_tests(f"stack-{run[:12]}")))
         yield RunningStack(settings)
 
