@@ -65,6 +65,8 @@ def _file(rng: np.random.Generator, columns: list[MonitoredColumn]) -> bytes:
         "variant": rng.choice(["main", "canary"], ROWS),
         "probability": np.ones(ROWS),
         "served_from": rng.choice(["online", "cache"], ROWS),
+        "unit": [f"user {number}" for number in rng.integers(0, ROWS // 3, ROWS)],
+        "prediction_id": [str(number) for number in range(ROWS)],
         **{column.stored: _values(rng, column, ROWS) for column in columns},
     }
     into = io.BytesIO()

@@ -28,7 +28,7 @@ _Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 def new_categories(rng: np.random.Generator, hours: int) -> Table:
     """References frozen from files, hours of 1,000 rows through the whole evaluation, installed tolerances and budget;
-    names and reference are drawn anew for every twelve hours. Naive: any row of a name that the reference has not.
+    names and reference are drawn again for every twelve hours. Naive: any row of a name that the reference has not.
     """
     shapes: dict[str, Callable[[np.random.Generator], _Draw]] = {
         **{f"{names:,} names by Zipf's law of {power}": _zipf(names, power) for names, power in _ZIPF},

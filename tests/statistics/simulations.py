@@ -52,7 +52,7 @@ WHOLE: dict[str, Simulation] = {
     "slice names": partial(slice_names.slice_names, runs=200),
     "spoilt values": spoilt_values.spoilt_values,
     "sampled rows": sampled_rows.sampled_rows,
-    "dependent rows": partial(dependent_rows.dependent_rows, hours=1_000),
+    "dependent rows": partial(dependent_rows.dependent_rows, hours=300),
     "run lengths": partial(run_lengths.run_lengths, runs=1_000),
     "error sizes": partial(error_sizes.error_sizes, runs=500),
     "error watch": partial(error_watch.error_watch, runs=100, cap=50_000),

@@ -13,15 +13,16 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import ArrayLike
 
-from headrace_statistics.arrays import Counts, Floats, floats
+from headrace_statistics.arrays import Counts, floats
 from headrace_statistics.drift import embedding
 from headrace_statistics.inconclusive import Constant, NotEnoughData, Unreadable
 from headrace_statistics.proportions import Proportion
-from headrace_statistics.sketches import bins, categories, embeddings, units
+from headrace_statistics.sketches import bins, categories, embeddings
 from headrace_statistics.sketches.bins import BinCounts, Edges
 from headrace_statistics.sketches.categories import Categories, CategoryCounts
 from headrace_statistics.sketches.embeddings import EmbeddingSpace, EmbeddingSums
 from headrace_statistics.sketches.moments import Moments, moments
+from headrace_statistics.sketches.units import CELLS, Expected
 
 PSI_GROUPS = 10
 
@@ -228,16 +229,14 @@ def _fits(row: object, dimensions: int) -> bool:
         return False
 
 
-def expected_of_units(frozen: ColumnReference) -> Floats | None:
-    """Return the mean values of the reference's rows as `sketches.units` has them; None for embeddings and no rows."""
+def expected_of_units(frozen: ColumnReference) -> Expected | None:
+    """Return the means of the reference's rows that windows' units are held against; None for embeddings."""
     match frozen:
         case NumericReference() if frozen.summary.bins.finite:
             shares = frozen.summary.bins.counts / frozen.summary.bins.finite
-            by_group = np.bincount(frozen.groups, shares) @ units.signs_of_groups(int(frozen.groups[-1]) + 1)
-            return floats([np.full(units.DRAWS, np.arange(shares.size) @ shares), by_group])
-        case CategoricalReference() if frozen.summary.with_others.any():
-            # Of the rest signs are unknown, which is as if they cancelled each other out.
-            shares = frozen.summary.counts[:-1] / frozen.summary.with_others.sum()
-            return floats([shares @ units.signs_of_names(frozen.categories.names)])
+            return Expected(floats(np.bincount(frozen.groups, shares)), float(np.arange(shares.size) @ shares))
+        case CategoricalReference() if rows := int(frozen.summary.with_others.sum()):
+            first = frozen.summary.counts[:-1][: CELLS - 1] / rows
+            return Expected(floats([*first, 1 - first.sum()]))
         case _:
             return None

@@ -1,12 +1,13 @@
 """Moments, bins and categories: against numpy, merged in any order, and given what nobody should have sent."""
 
+import functools
 import math
 from collections import Counter
 
 import numpy as np
 import pytest
 from headrace_statistics.inconclusive import NotEnoughData, NotFinite
-from headrace_statistics.sketches import bins, categories
+from headrace_statistics.sketches import bins, categories, units
 from headrace_statistics.sketches.moments import Moments, moments
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -150,3 +151,36 @@ def test_halves_of_surrogate_pairs_are_names_like_any_other():
     assert "é" in frozen.names
     assert len(frozen.digest) == 16
     assert categories.count(["\ud800", "\udc00"], frozen).rows == 2
+
+
+def _unit_rows(sizes: list[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return hashes, cells and ranks of units that have one value each."""
+    hashes = rng.integers(0, 2**63, len(sizes))
+    ranks = rng.integers(0, 200, len(sizes))
+    return np.repeat(hashes, sizes), np.repeat(ranks // 20, sizes), np.repeat(ranks, sizes)
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_sums_of_units_are_the_same_however_their_rows_are_divided(sizes: list[int], files: int, seed: int):
+    rng = np.random.default_rng(seed)
+    hashes, cells, ranks = _unit_rows(sizes, rng)
+    whole = units.Units(hashes).summed(cells, 10, ranks)
+    file = rng.integers(0, files, hashes.size)
+    parts = [units.Units(hashes[at]).summed(cells[at], 10, ranks[at]) for at in (file == one for one in range(files))]
+    together = functools.reduce(lambda one, other: one.merge(other), parts)
+    assert all(np.array_equal(getattr(whole, name), getattr(together, name)) for name in ("rows", "signed", "ranks"))
+    assert whole.design_effect() == together.design_effect()
+
+
+@pytest.mark.parametrize(
+    "sizes", [[1] * 500, [5] * 400, [1] * 2_000 + [500], list(range(1, 100))], ids=["alone", "equal", "heavy", "rising"]
+)
+def test_what_buckets_say_of_units_is_near_what_all_rows_say(sizes: list[int]):
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(40):
+        hashes, cells, ranks = _unit_rows(sizes, rng)
+        made = units.Units(hashes)
+        found.append(made.summed(cells, 10, ranks).design_effect() / made.exact_effect(cells, ranks))
+    assert np.mean(found) == pytest.approx(1, abs=0.12)
+    assert np.std(found) < 0.3

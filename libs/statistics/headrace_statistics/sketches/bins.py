@@ -143,7 +143,7 @@ def count(values: ArrayLike, edges: Edges) -> BinCounts:
     missing = below = above = negative = positive = 0
     for start in range(0, array.size, _ROWS):
         part = array[start : start + _ROWS]
-        into += np.bincount(_places(part, edges.inner), minlength=edges.bins)
+        into += np.bincount(places(part, edges.inner), minlength=edges.bins)
         lowest, highest = part.min(), part.max()
         if lowest >= edges.low and highest <= edges.high and highest < np.inf and lowest > -np.inf:
             continue  # the usual case; either extreme of a part with a NaN is NaN
@@ -159,17 +159,17 @@ def count(values: ArrayLike, edges: Edges) -> BinCounts:
     return BinCounts(counts(into), below, above, missing, negative + positive, edges.digest)
 
 
-def _places(part: Floats, inner: Floats) -> NDArray[np.intp]:
+def places(part: Floats, inner: Floats) -> NDArray[np.intp]:
     """Return how many edges each value is greater than; 0 for NaN. Searching takes most of the time of an evaluation.
 
     The outermost edges are compared with every value: they may be far from all others.
     """
     if part.size < _CELLS or inner.size < 4:
         return _searched(part, inner)
-    places = _within(part, inner[1:-1])
-    places += part > inner[0]
-    places += part > inner[-1]
-    return places
+    found = _within(part, inner[1:-1])
+    found += part > inner[0]
+    found += part > inner[-1]
+    return found
 
 
 def _within(part: Floats, inner: Floats) -> NDArray[np.intp]:

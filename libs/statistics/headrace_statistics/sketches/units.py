@@ -1,62 +1,73 @@
 """Rows that belong together: those of one user, or of one request. How many of them say as much as an independent one.
 
-The variance of a mean over such rows is the sum over units of the square of their sums, however unequal units are. Kept
-are sums in which each unit has a sign of its own, drawn by its hash: the mean of their squares is that sum of squares
-(Alon, Matias, Szegedy 1996), and they add up, however a unit's rows are divided among files. One heavy unit counts as
-heavily as it is.
+The variance of a mean over such rows is the sum over units of the square of their sums, however unequal units are. Each
+unit has a bucket and a sign by its hash; the squares of the buckets' signed sums add up to that sum of squares, but for
+chance (Charikar, Chen, Farach-Colton 2002). Buckets add up, however a unit's rows are divided among files, and a heavy
+unit counts as heavily as it is.
 """
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
 
-from headrace_statistics.arrays import Counts, Floats, floats
+from headrace_statistics.arrays import Counts, Floats, counts
 
-# Independent draws of all signs: their mean is off by 18 % (one standard deviation) where units are many and alike.
-DRAWS = 64
+# The sum of squares is off by 18 % (one standard deviation) where units are many and alike.
+BUCKETS = 64
+# Categories beyond so many, and new ones, share the last place.
+CELLS = 12
 # Rows that seem to belong together by no more than three times that are counted as independent.
 _SEEMING = 1.5
-# Units at a time: the signs of a large file's stay small.
-_UNITS = 1 << 16
+
+
+class Expected(NamedTuple):
+    """Means of a reference: shares of the cells, and the rank."""
+
+    shares: Floats
+    rank: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnitSums:
-    """Of each view of the values, such as their ranks: squares: sum of the rows' squares, shape (views,). sums: shape
-    (views, 3, DRAWS), of the signs of the rows' units, of values by these signs, and of values. Of categories values
-    are signs too, drawn by their names for each draw. Whole numbers, so that they add up to the same in any order.
+    """Of rows by cell, which is a group of numbers or a category. rows: in each cell, shape (cells,). signed: the same
+    by bucket, with the signs of their units; shape (cells, BUCKETS). ranks: of numbers, the sum of their ranks, of the
+    squares, and of ranks with signs in each bucket; shape (2 + BUCKETS,), or empty.
     """
 
-    rows: int
-    squares: Floats
-    sums: Floats
+    rows: Counts
+    signed: Counts
+    ranks: Counts
 
     def merge(self, other: "UnitSums") -> "UnitSums":
-        return UnitSums(self.rows + other.rows, floats(self.squares + other.squares), floats(self.sums + other.sums))
+        return UnitSums(
+            counts(self.rows + other.rows), counts(self.signed + other.signed), counts(self.ranks + other.ranks)
+        )
 
-    def design_effect(self, expected: Floats | None = None) -> float:
-        """Return how many rows say as much as one that is independent of all others, 1 or more (Kish 1965): in the view
-        in which those of a unit are most alike.
+    def design_effect(self, expected: Expected | None = None) -> float:
+        """Return how many rows say as much as one that is independent of all others, 1 or more (Kish 1965): by cells or
+        by ranks, whichever is more.
 
-        expected: mean values, shape (views, DRAWS), from which a heavy unit is not far only because it makes up much of
-        the rows' own mean; else that is taken. Where all values are alike, as of embeddings, whose rows within a unit
-        are not told apart: the number of rows in the unit of a row, on average over rows.
+        expected: of the reference; without it the rows' own means, to which a heavy unit is near because it makes up
+        much of them. Where all rows are in one cell, as of embeddings, whose values are not compared: the number of
+        rows in the unit of a row, on average over rows.
         """
-        if self.rows < 2:
+        rows, units = float(self.rows.sum()), self.signed.sum(axis=0).astype(np.float64)
+        if rows < 2:
             return 1.0
-        means = self.sums[:, 2] / self.rows if expected is None else expected
-        found = max(map(self._seen, self.squares.tolist(), self.sums, means))
+        if expected is None:
+            expected = Expected(self.rows / rows, float(self.ranks[0]) / rows if self.ranks.size else 0.0)
+        shares = expected.shares
+        apart = float(self.rows @ (1 - 2 * shares)) + rows * float(shares @ shares)
+        together = float(np.sum((self.signed - np.outer(shares, units)) ** 2))
+        found = together / apart if apart > 1e-9 * rows else float(units @ units) / rows
+        if self.ranks.size:
+            total, squares, signed = float(self.ranks[0]), float(self.ranks[1]), self.ranks[2:]
+            apart = squares - 2 * expected.rank * total + rows * expected.rank**2
+            if apart > 1e-9 * squares:
+                found = max(found, float(np.sum((signed - expected.rank * units) ** 2)) / apart)
         return found if found > _SEEMING else 1.0
-
-    def _seen(self, squares: float, sums: Floats, mean: Floats) -> float:
-        units, together, values = sums
-        apart = float(np.mean(squares - 2 * mean * values + self.rows * mean**2))
-        if apart <= 1e-9 * squares:
-            return float(np.mean(units**2)) / self.rows
-        return float(np.mean((together - mean * units) ** 2)) / apart
 
 
 class Units:
@@ -64,36 +75,29 @@ class Units:
 
     def __init__(self, hashes: Counts) -> None:
         self.hashes = hashes
-        self._unique, self._place = np.unique(hashes, return_inverse=True)
+        mixed = _mixed(hashes)
+        self._bucket = (mixed % np.uint64(BUCKETS)).astype(np.int64)
+        self._sign = (mixed >> np.uint64(63)).astype(np.float64) * 2 - 1
 
-    def of_rows(self) -> UnitSums:
-        """Sum rows that are not told apart."""
-        units, zero = self._signed(np.bincount(self._place, minlength=self._unique.size)), np.zeros(DRAWS)
-        return UnitSums(self._place.size, floats([0.0]), floats([[units, zero, zero]]))
-
-    def of_numbers(self, ranks: Counts, groups: Counts) -> UnitSums:
-        """Sum numbers, by their ranks and by the groups of these that are compared. ranks: -1 is left out."""
-        known = ranks >= 0
-        place, rank = self._place[known], ranks[known].astype(np.float64)
-        units = self._signed(np.bincount(place, minlength=self._unique.size))
-        together = self._signed(np.bincount(place, rank, minlength=self._unique.size))
-        by_rank = [units, together, np.full(DRAWS, rank.sum())]
-        grouped = self._of_codes(place, groups[known], signs_of_groups(int(groups.max(initial=0)) + 1))
-        return UnitSums(rank.size, floats([float(rank @ rank), float(rank.size)]), floats([by_rank, grouped]))
-
-    def of_names(self, codes: Counts, names: Sequence[str]) -> UnitSums:
-        """Sum categories. codes: which of the names each row has, -1 for none, which is left out."""
-        known = codes >= 0
-        sums = self._of_codes(self._place[known], codes[known], signs_of_names(names))
-        return UnitSums(int(known.sum()), floats([float(known.sum())]), floats([sums]))
+    def summed(self, cells: Counts, size: int, ranks: Counts | None = None) -> UnitSums:
+        """Sum rows. cells: of each row, -1 for what is left out. size: how many cells there are. ranks: of numbers."""
+        known = cells >= 0
+        cell, bucket, sign = cells[known], self._bucket[known], self._sign[known]
+        signed = np.bincount(cell * BUCKETS + bucket, sign, size * BUCKETS).reshape(size, BUCKETS)
+        ranked = np.zeros(0)
+        if ranks is not None:
+            rank = ranks[known]
+            ranked = np.r_[rank.sum(), rank @ rank, np.bincount(bucket, sign * rank, BUCKETS)]
+        return UnitSums(counts(np.bincount(cell, minlength=size)), counts(signed), counts(ranked))
 
     def exact_effect(self, codes: Counts, ranks: Counts | None = None) -> float:
         """Return the same as `UnitSums.design_effect`, of rows that are all here. codes: of groups or categories."""
         known = codes >= 0
-        place, code = self._place[known], codes[known]
+        unique, place = np.unique(self.hashes[known], return_inverse=True)
+        code = codes[known]
         if place.size < 2:
             return 1.0
-        table = scipy.sparse.csr_array((np.ones(place.size), (place, code)), (self._unique.size, int(code.max()) + 1))
+        table = scipy.sparse.csr_array((np.ones(place.size), (place, code)), (unique.size, int(code.max()) + 1))
         table.sum_duplicates()
         rows, shares = table.sum(axis=1), table.sum(axis=0) / place.size
         apart = place.size * (1 - float(shares @ shares))
@@ -101,47 +105,14 @@ class Units:
         found = together / apart if apart > 0 else float(rows @ rows) / place.size
         if ranks is not None:
             rank = ranks[known] - ranks[known].mean()
-            of_units = np.bincount(place, rank, minlength=self._unique.size)
+            of_units = np.bincount(place, rank)
             found = max(found, float(of_units @ of_units) / max(float(rank @ rank), 1e-9))
         return found if found > _SEEMING else 1.0
 
-    def _of_codes(self, place: np.ndarray, codes: Counts, drawn: np.ndarray) -> list[np.ndarray]:
-        table = scipy.sparse.csr_array((np.ones(place.size), (place, codes)), (self._unique.size, len(drawn)))
-        together = np.zeros(DRAWS)
-        for start in range(0, self._unique.size, _UNITS):
-            part = slice(start, start + _UNITS)
-            together += np.einsum("ud,ud->d", _signs(self._unique[part]), table[part] @ drawn)
-        units = self._signed(np.bincount(place, minlength=self._unique.size))
-        return [units, together, np.bincount(codes, minlength=len(drawn)) @ drawn]
 
-    def _signed(self, of_units: np.ndarray) -> np.ndarray:
-        """Return the sums of what each unit has, by its signs."""
-        total = np.zeros(DRAWS)
-        for start in range(0, of_units.size, _UNITS):
-            part = slice(start, start + _UNITS)
-            total += of_units[part] @ _signs(self._unique[part])
-        return total
-
-
-def signs_of_groups(groups: int) -> np.ndarray:
-    """Return the values of groups of numbers, shape (groups, DRAWS)."""
-    return _signs(np.arange(groups))
-
-
-def signs_of_names(names: Sequence[str]) -> np.ndarray:
-    """Return the values of categories, shape (names, DRAWS)."""
-    return _signs(np.array([_hash(name) for name in names], dtype=np.int64))
-
-
-def _signs(hashes: np.ndarray) -> np.ndarray:
-    """Return signs of hashes, shape (hashes, DRAWS): the bits of each, mixed (Steele, Lea, Flood 2014)."""
+def _mixed(hashes: np.ndarray) -> np.ndarray:
+    """Return hashes whose every bit depends on all of theirs (Steele, Lea, Flood 2014)."""
     mixed = hashes.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed = mixed ^ (mixed >> np.uint64(31))
-    bits = np.unpackbits(mixed.astype("<u8").view(np.uint8).reshape(-1, DRAWS // 8), axis=1)
-    return bits * 2.0 - 1.0
-
-
-def _hash(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big")
+    return mixed ^ (mixed >> np.uint64(31))

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute
 from headrace_statistics.arrays import Counts, counts
 from headrace_statistics.references import CategoricalReference, ColumnReference, EmbeddingReference, NumericReference
-from headrace_statistics.sketches.units import Units, UnitSums
+from headrace_statistics.sketches import bins
+from headrace_statistics.sketches.units import CELLS, Units, UnitSums
 from numpy.typing import NDArray
 
 from headrace_monitor.references.columns import MonitoredColumn
@@ -62,24 +63,27 @@ def _hashes(texts: pa.ChunkedArray) -> NDArray[np.uint64]:
 
 
 def summed(column: MonitoredColumn, reference: ColumnReference, array: pa.ChunkedArray, rows: Units) -> UnitSums | None:
-    """Return sums of a column by the units of its rows: of numbers by their ranks in the reference and the groups of
-    these. None where the values are not of its type.
+    """Return sums of a column by the units of its rows: of numbers by the groups that are compared and by rank, of
+    categories by the reference's most frequent. None where the values are not of its type.
     """
     try:
         if isinstance(reference, NumericReference):
-            return rows.of_numbers(*_ranks(reference, array))
+            ranks, groups = _ranks(reference, array)
+            return rows.summed(groups, int(reference.groups[-1]) + 1, ranks)
         if isinstance(reference, CategoricalReference):
+            first = {name: cell for cell, name in enumerate(reference.categories.names[: CELLS - 1])}
             codes, names = coded_names(array, column.datatype)
-            return rows.of_names(counts(codes), names)
+            cells = np.array([*(first.get(name, len(first)) for name in names), -1])
+            return rows.summed(counts(cells[codes]), len(first) + 1)
     except UnusableColumnError:
         return None
-    return rows.of_rows()
+    return rows.summed(counts(np.zeros(rows.hashes.size)), 1)
 
 
 def _ranks(reference: NumericReference, array: pa.ChunkedArray) -> tuple[Counts, Counts]:
     """Return the rank of each row and its group, -1 for none."""
     values = numbers(array)
-    places = np.searchsorted(reference.edges.inner, values)
+    places = bins.places(values, reference.edges.inner)
     groups = reference.groups[np.minimum(places, reference.edges.bins - 1)]
     known = np.isfinite(values)
     return counts(np.where(known, places, -1)), counts(np.where(known, groups, -1))

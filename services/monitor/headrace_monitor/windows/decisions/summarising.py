@@ -121,8 +121,8 @@ def window_of(table: pa.Table, columns: Sequence[MonitoredColumn], frozen: Mappi
     asked = _asked(table, columns)
     summaries: dict[str, Summary] = {}
     units: dict[str, UnitSums] = {}
-    known = {id(part): unit_hashes(part) for part in (table, asked)}
-    rows = {part: Units(counts(hashes)) for part, hashes in known.items() if hashes.size}
+    hashes = {id(part): unit_hashes(part) for part in ((table,) if asked is table else (table, asked))}
+    rows = {part: Units(counts(found)) for part, found in hashes.items() if found.size}
     for column in columns:
         reference = frozen.get(column.name)
         if reference is None:
