@@ -11,7 +11,7 @@ from headrace_router.data.reporting.decisions.recording import new_drops
 from headrace_router.data.reporting.decisions.series import QUIET_S, REPORT_BYTES, CounterReports, Source
 from headrace_router.data.routes.decisions.splitting import point_of
 from headrace_router.data.telemetry.counters import LOOK_EVERY_S, MAX_SERIES, SILENT_S, Counters, Key
-from headrace_router.data.telemetry.erring_units import HASHES, ErringUnits, VariantKey
+from headrace_router.data.telemetry.variant_units import HASHES, VariantKey, VariantUnits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -187,7 +187,7 @@ def test_units_that_were_refused_are_told_apart_from_those_that_erred():
 
 @given(st.lists(st.integers(0, 10_000), max_size=6_000))
 def test_units_that_erred_are_as_many_as_a_sketch_has_and_the_smallest(units):
-    erring, key = ErringUnits(), VariantKey("digits", "v1", "a")
+    erring, key = VariantUnits(), VariantKey("digits", "v1", "a")
     for unit in units:
         erring.add(key, str(unit))
     smallest = sorted({point_of(str(unit)) for unit in units})[:HASHES]

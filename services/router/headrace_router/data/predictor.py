@@ -38,7 +38,7 @@ from headrace_router.data.routes.table import Table, Variant
 from headrace_router.data.routes.tables import Tables
 from headrace_router.data.telemetry.accesslog import AccessLog
 from headrace_router.data.telemetry.counters import Counters, Key, Series
-from headrace_router.data.telemetry.erring_units import FAULTS, REFUSALS, ErringUnits, VariantKey
+from headrace_router.data.telemetry.variant_units import FAULTS, REFUSALS, VariantKey, VariantUnits
 from headrace_router.data.trace import Trace
 from headrace_router.data.violations import in_callers_words
 
@@ -293,7 +293,7 @@ class Predictor:
         )
         series = self._counters.observe(key, took_s, ended)
         if resolved.table.splits_units and found.served_from == ServedFrom.ONLINE:
-            self._note_unit(self._counters.asked, resolved.table, variant, request, call)
+            self._note_unit(None, resolved.table, variant, request, call)
         if found.invalid or found.degraded_reason:
             self._count_faults(resolved, found, series)
         if found.batch_requests and found.served is served and not found.shared_execution:
@@ -329,8 +329,10 @@ class Predictor:
             series.invalid += 1
         self._note_unit(self._counters.erring, resolved.table, resolved.variant, resolved.request, resolved.call)
 
-    def _note_unit(self, units: ErringUnits, table: Table, variant: Variant, request: Request, call: Call) -> None:
-        """Note that a unit asked, erred, or was refused; nobody counts units where each request is one."""
+    def _note_unit(
+        self, units: VariantUnits | None, table: Table, variant: Variant, request: Request, call: Call
+    ) -> None:
+        """Note that a unit asked, and that it erred or was refused (`units`). Where each request is a unit, none is."""
         if assigns_requests(table.unit):
             return
         unit = unit_of(
@@ -340,8 +342,9 @@ class Predictor:
             request_id=request.request_id or call.request_id,
         )
         key = VariantKey(table.model, variant.served.version, variant.name)
-        units.add(key, unit)
-        if units is not self._counters.asked and table.splits_units:
+        if units is not None:
+            units.add(key, unit)
+        if table.splits_units:
             self._counters.asked.add(key, unit)
 
     def _failed(self, call: Call, key: Key, error: BaseException) -> None:

@@ -64,8 +64,8 @@ class Table:
     in `ruled` of the variant that a rule sends a request to; None when there are no rules. fallback: what answers when
     a variant cannot, in order; pinned_fallback: for requests that pin their version. hedge: None means that nobody is
     hedged. unit: what is assigned. policy: how answers are looked up. kept: which stored answers of each version count,
-    by digest. shadow: None means that nobody gets copies. splits_units: whether what is assigned are units, to several
-    variants: these are compared by units.
+    by digest. shadow: None means that no version gets copies. splits_units: whether users or entities are assigned to
+    several variants, which are then compared by units.
     """
 
     __slots__ = (

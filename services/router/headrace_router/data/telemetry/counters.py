@@ -17,8 +17,8 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, S
 from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.messages import ServedFrom
-from headrace_router.data.telemetry.erring_units import ErringUnits
 from headrace_router.data.telemetry.histogram import Histogram, merged
+from headrace_router.data.telemetry.variant_units import VariantUnits
 
 # Fewer than the histogram has, for Prometheus: a series of its own for each.
 BOUNDS_S = (
@@ -97,7 +97,7 @@ class Counters:
         reporting: bool = False,
     ) -> None:
         self.series: dict[Key, Series] = {}
-        self.erring, self.refused, self.asked = ErringUnits(), ErringUnits(), ErringUnits()
+        self.erring, self.refused, self.asked = VariantUnits(), VariantUnits(), VariantUnits()
         self.clock, self._wall, self._reporting = clock, wall, reporting
         self._generation = 0
         self._look_at = -math.inf

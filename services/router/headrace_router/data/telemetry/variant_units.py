@@ -34,7 +34,7 @@ class VariantKey(NamedTuple):
     variant: str
 
 
-class ErringUnits:
+class VariantUnits:
     """Units of one kind since they were reported."""
 
     def __init__(self) -> None:

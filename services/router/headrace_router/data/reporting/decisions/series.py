@@ -17,7 +17,7 @@ from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2
 
 from headrace_router.data.telemetry.counters import Counters, Key, Series
-from headrace_router.data.telemetry.erring_units import ErringUnits, VariantKey
+from headrace_router.data.telemetry.variant_units import VariantKey, VariantUnits
 
 # Of one report, and what its last series has more: some 10 KiB at most, for 2,048 buckets.
 REPORT_BYTES = 256 * 1024
@@ -113,7 +113,7 @@ class CounterReports:
                 listed.add(model=key.model, version=key.version, variant=key.variant, hashes=hashes)
         return Report(message, [], units)
 
-    def _counted_units(self) -> tuple[ErringUnits, ...]:
+    def _counted_units(self) -> tuple[VariantUnits, ...]:
         counters = self._counters
         return counters.erring, counters.refused, counters.asked
 
