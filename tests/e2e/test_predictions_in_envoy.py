@@ -40,7 +40,7 @@ BODIES: dict[str, Any] = {
     SPEC_PATH: {"model_name": "digits", "inputs": {"x": [1, 2, 3, 4]}},
     INFER_PATH: {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]},
 }
-# One for each reason: of one connection twenty that fail are looked at in a second. All are unit tests of the verifier.
+# One for each reason: twenty failures a second are verified for each connection. All are unit tests of the verifier.
 SOME_BAD_TOKENS = list({one.values[1]: one for one in BAD_TOKENS}.values())
 
 

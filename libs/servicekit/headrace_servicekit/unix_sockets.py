@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 SCHEME = "unix:"
-# What the kernel has room for in an address, less the byte that ends it.
+# The longest path that a socket address holds, without the zero byte at its end.
 MAX_PATH_BYTES = 107
 
 

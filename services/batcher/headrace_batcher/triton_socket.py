@@ -1,4 +1,4 @@
-"""The folder of the socket between a batcher and its Triton: nobody but this user goes in."""
+"""The folder of the socket between a batcher and its Triton, which only this user may enter."""
 
 from __future__ import annotations
 

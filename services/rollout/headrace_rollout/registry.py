@@ -51,7 +51,7 @@ class Registry:
             done = approval_pb2.ClaimPromotionRequestRequest(
                 name=rollout.promotion_request, rollout=rollout.manager, rolled_out=True
             )
-            with suppress(PreconditionFailed):  # somebody else has ended it
+            with suppress(PreconditionFailed):  # it has ended already
                 await answered(self._approvals.ClaimPromotionRequest(done, timeout=CALL_S))
         request = registry_pb2.ReleaseHoldRequest(
             name=f"models/{rollout.model}/versions/{rollout.version}", holder=rollout.manager

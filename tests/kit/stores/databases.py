@@ -42,8 +42,8 @@ class Databases:
 
     @asynccontextmanager
     async def fresh(self, sql: str = "") -> AsyncIterator[str]:
-        """Yield the URL of a new database, with the schema of the package `sql` if any; it is dropped whoever is still
-        connected to it.
+        """Yield the URL of a new database, with the schema of the package `sql` if any; it is dropped even where
+        connections to it are open.
         """
         if sql not in self._spare:
             self._spare[sql] = self._do(self._create(sql))

@@ -69,7 +69,7 @@ def databases(postgres_server: StackSettings) -> Iterator[Databases]:
 
 @pytest.fixture
 async def postgres_url(databases: Databases) -> AsyncIterator[str]:
-    """The URL of a new empty database, dropped after the test whoever is still connected."""
+    """The URL of a new empty database, dropped after the test even where connections to it are open."""
     async with databases.fresh() as url:
         yield url
 
