@@ -73,7 +73,7 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     rollout_pb2_grpc.add_RolloutServiceServicer_to_server(servicer, runtime.server())
 
     async def listen() -> None:
-        await heed(store.wakes, controller.wake)
+        await heed(store.requests, controller.wake)
 
     async def guard_experiments() -> NoReturn:
         await experiments.lead(concluding.guard, every_s=settings.experiments_every_s)

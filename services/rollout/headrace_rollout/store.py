@@ -27,7 +27,8 @@ SQL = "headrace_rollout.sql"
 HISTORY = History("rollout", ("number",), SQL, "rollouts")
 _QUERIES = load_queries(SQL)
 
-CHANNEL = "rollouts"
+# What watches are woken by, and what the leader is: not by its own writes, each of which would be another turn at once.
+CHANNEL, REQUESTS = "rollouts", "rollout_requests"
 _ENDED = WorkClaims("rollouts", {"id": "bigint"}, due="held and not running", order="id", lease=timedelta(seconds=30))
 
 Decide = Callable[[Rollout, datetime], Transition]
@@ -87,6 +88,7 @@ class Store:
             arguments = (rollout.id, rollout.model, rollout_json(rollout), sequence)
             await connection.execute(_QUERIES["insert"], *arguments, request.client, request.id, request.fingerprint)
             await _tell(connection, rollout, began.events, now)
+            await connection.execute(_QUERIES["wake_leader"])
             return rollout
 
     async def repeated(self, request: Request) -> Rollout | None:
@@ -108,7 +110,10 @@ class Store:
             after = decide(before, now)
             if after.rollout == before and not after.events:
                 return before
-            return await _save(connection, before, after, now)
+            rollout = await _save(connection, before, after, now)
+            if by is None:
+                await connection.execute(_QUERIES["wake_leader"])
+            return rollout
 
     async def rollout(self, id_: int) -> Rollout:
         """Return a rollout. Raises NotFound, reason ROLLOUT_NOT_FOUND."""
@@ -169,6 +174,10 @@ class Store:
     def wakes(self) -> AsyncIterator[None]:
         """Yield whenever something may have changed, until the connection ends; then raise Unavailable."""
         return self._connections.notices(CHANNEL)
+
+    def requests(self) -> AsyncIterator[None]:
+        """Yield as `wakes` does, but only whenever another process than the leader may have changed something."""
+        return self._connections.notices(REQUESTS)
 
     async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
         return await self._connections.repeatable(lambda connection: connection.fetch(_QUERIES[query], *arguments))

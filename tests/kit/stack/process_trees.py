@@ -15,9 +15,15 @@ def processes(seen: Snapshot) -> list[psutil.Process]:
 
 
 def listening(seen: Snapshot) -> list[tuple[str, Any]]:
-    """Return each address on which a process of the stack listens, with the name of the process."""
+    """Return each address on which a process of the stack listens, with the name of the process. Without what scoring
+    jobs of other tests run: Ray chooses its ports itself.
+    """
+    (scorer,) = [one.process.pid for one in seen.components if one.name == "scorer" and one.process] or [None]
+    of_jobs = {one.pid for one in psutil.Process(scorer).children(recursive=True)} if scorer else set()
     names: dict[int, str] = {}
     for process in processes(seen):
+        if process.pid in of_jobs:
+            continue
         try:
             names[process.pid] = process.name()
         except psutil.NoSuchProcess:  # as PostgreSQL's often end

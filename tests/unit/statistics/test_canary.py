@@ -276,6 +276,30 @@ def test_outright_breakage_takes_fewer_ticks_where_they_are_longer(duration_s: f
     assert found == [False, True]
 
 
+def test_breakage_is_found_as_soon_however_often_reports_of_a_second_are_read():
+    failing, beside, nothing = ArmCounts(10, errors=10), ArmCounts(190), ArmCounts(0)
+    state = begin(POLICY, 0.0)
+    for at in range(1, 4 * 25 + 1):
+        reported = at % 25 == 0
+        state = bet(
+            POLICY,
+            state,
+            Tick(at / 25, 1 / 25, failing, beside) if reported else Tick(at / 25, 1 / 25, nothing, nothing),
+        )
+    slowly = run(POLICY, steady(4, failing, beside))
+    assert verdict(POLICY, state, 4.0).action is Action.ROLLBACK
+    assert state.peak == pytest.approx(slowly.peak)
+
+
+def test_a_pause_of_a_second_in_which_all_is_slow_is_one_pause_however_often_it_is_read():
+    past = {Metric.SLO: (10, 1000)}
+    once = bet(POLICY, begin(POLICY, 0.0, past), Tick(1.0, 1.0, ArmCounts(100, slow=100), None))
+    often = begin(POLICY, 0.0, past)
+    for at in range(1, 11):
+        often = bet(POLICY, often, Tick(at / 10, 0.1, ArmCounts(10, slow=10), None))
+    assert rise_wealth(often.metrics[Metric.SLO]) == pytest.approx(rise_wealth(once.metrics[Metric.SLO]))
+
+
 @pytest.mark.parametrize("ratio", [1.7, 2.0])
 def test_rates_between_what_is_tolerated_and_twice_that_are_found(ratio: float):
     canary, baseline = ArmCounts(1000, errors=round(20 * ratio)), ArmCounts(19_000, errors=380)

@@ -35,10 +35,11 @@ RECENT_S = 30.0
 HIGHEST_TOLERATED = 0.5
 # What no bet gains more than in a second; what is beyond counts in the next ones, until one speaks against it. A fault
 # of everything that one arm meets up to two seconds before the other is in three ticks, and a rollback takes four. Of
-# longer ticks it is in two, and of very long ones in one: the next has it in both arms.
+# longer ticks it is in two, and of very long ones in one: the next has it in both arms. A tick is as long as both arms
+# were waited for, however often they are read: data planes report each second.
 NATS_PER_S, MOST_S, LONG_S, MOST_LONG_S = 2.3, 4 / 3, 6.0, 2.0
-# Of answers that are slow while nothing is beside the canary, no bet gains more in a tick: a pause of the machine makes
-# all of a second slow, and a slow version is slow in every second.
+# Of answers that are slow while nothing is beside the canary, no bet gains more in a tick of a second, and less in a
+# shorter one: a pause of the machine makes all of a second slow, and a slow version is slow in every second.
 SLOW_NATS_PER_TICK = 1.0
 
 
@@ -49,9 +50,10 @@ def bet(policy: Policy, state: JudgementState, tick: Tick) -> JudgementState:
         return replace(state, ignored=state.ignored + 1)
     state = _restarted(_with_traffic(state, tick, baseline), tick.time)
     canary, baseline = state.waiting_canary.plus(tick.canary), state.waiting_baseline.plus(baseline)
+    waited_s = state.waiting_s + tick.duration_s
     if not canary.requests or (tick.baseline is not None and not baseline.requests):
-        return replace(state, waiting_canary=canary, waiting_baseline=baseline)
-    limit = NATS_PER_S * min(tick.duration_s, MOST_S if tick.duration_s < LONG_S else MOST_LONG_S)
+        return replace(state, waiting_canary=canary, waiting_baseline=baseline, waiting_s=waited_s)
+    limit = NATS_PER_S * min(waited_s, MOST_S if tick.duration_s < LONG_S else MOST_LONG_S)
     metrics = {
         metric: _gained(policy, state, metric, canary, baseline, tick.unit_share, limit)
         for metric in policy.judged
@@ -64,6 +66,7 @@ def bet(policy: Policy, state: JudgementState, tick: Tick) -> JudgementState:
         baseline_units=baseline.units,
         waiting_canary=NO_COUNTS,
         waiting_baseline=NO_COUNTS,
+        waiting_s=0.0,
         canary_requests=state.canary_requests + (canary.requests if baseline.requests else 0),
         baseline_requests=state.baseline_requests + baseline.requests,
         alone_requests=state.alone_requests + (0 if baseline.requests else canary.requests),
@@ -177,7 +180,7 @@ def _gained(
     else:
         rise, margin = alone_gains(n, c, tolerated_alone(policy, state, metric)), margin_alone(policy, state, metric)
         if metric is Metric.SLO:
-            rise = np.minimum(rise, SLOW_NATS_PER_TICK)
+            rise = np.minimum(rise, SLOW_NATS_PER_TICK * min(1.0, limit / NATS_PER_S))
     fall = np.asarray(before.fall) + fall_gains(n, failed, m, baseline_failed, policy.margin_ratio, margin)
     excess = max(0.0, float(mixture(fall, FALL_LOG_WEIGHTS)) - (math.log(1 / policy.promotion_alpha) + SPARE_NATS))
     return MetricState(

@@ -42,7 +42,8 @@ class MetricState:
 class JudgementState:
     """State of one rollout's judgement. Times in seconds since 1970.
 
-    waiting_canary, waiting_baseline: counts that are not bet on yet, for want of a request to either arm.
+    waiting_canary, waiting_baseline: counts that are not bet on yet, for want of a request to either arm; waiting_s:
+    since how long.
     canary_requests, baseline_requests, alone_requests: so far, as in MetricState. canary_rps, baseline_rps: of late;
     share: of the canary, of late.
     tick_time: end of the last complete tick; canary_time: of the last with a request to the canary. missed: requests
@@ -75,6 +76,7 @@ class JudgementState:
     burdened: bool = False
     units: int = 0
     baseline_units: int = 0
+    waiting_s: float = 0.0
     version: int = field(default=1)
 
 

@@ -10,6 +10,9 @@ update store set sequence = sequence + 1 returning sequence;
 -- name: wake
 select pg_notify('rollouts', '');
 
+-- name: wake_leader
+select pg_notify('rollout_requests', '');
+
 -- name: repeated
 select * from rollouts where client = $1 and request_id = $2 and request_id <> '';
 
