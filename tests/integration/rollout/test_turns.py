@@ -7,6 +7,7 @@ import itertools
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from headrace_rollout.controller import Controller
 from headrace_rollout.decisions.policies import Policy, Step, Strategy
@@ -42,7 +43,8 @@ async def test_a_rollout_is_judged_each_second_and_at_once_when_another_process_
         await connections.migrate()
         store, clock, world = Store(connections), SystemClock(), Judging()
         lease = LeaderLease(connections, "rollouts", clock)
-        controller = Controller(store, lease, world, world, world, world, clock)
+        outside: Any = world
+        controller = Controller(store, lease, outside, outside, outside, outside, clock)
 
         def began(id_: int, now: datetime) -> Transition:
             return Transition(replace(rollout(POLICY), id=id_, create_time=now), (Event("started", "", "ana"),))
