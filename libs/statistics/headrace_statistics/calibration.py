@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from headrace_statistics.arrays import Floats, floats
 from headrace_statistics.inconclusive import NotEnoughData, OneClass
 from headrace_statistics.sketches.features import LabelledRows
-from headrace_statistics.sketches.scores import area, grid
+from headrace_statistics.sketches.scores import area, area_error, grid
 
 MIN_REFERENCE = 300
 # Fits to rows drawn anew, and the scores at which these are kept.
@@ -40,7 +40,8 @@ class Calibration:
     much the AUC that a fit expects of its own rows is more than what it is: of this fit and of each refit, shape
     (1 + REFITS,). overstated: by how much more yes than there is the fit expects of its own rows around each knot.
     noise: variance of their mean answer. These five are empty in calibrations that older releases have kept. sample:
-    some of the rows with their features; None where these are unknown.
+    some of the rows with their features; None where these are unknown. area_error: standard error of the AUC of its
+    rows; rarer: how many of these have the rarer answer. Weighted ones count for what they are worth.
     """
 
     at: Floats
@@ -52,6 +53,8 @@ class Calibration:
     overstated: Floats = field(default_factory=_none)
     noise: Floats = field(default_factory=_none)
     sample: LabelledRows | None = None
+    area_error: float = 0.0
+    rarer: float = 0.0
 
     def chances(self, values: ArrayLike) -> Floats:
         """Return the chance of yes for scores; NaN for those that are not finite."""
@@ -174,11 +177,16 @@ def _calibrated(
     chances = np.interp(rows.scores, at, fitted)
     own = _optimism(chances, rows.yes, rows.no)
     refits, optimism = _refits(rows, knots)
+    worth = rows.rows / float(rows.yes.sum() + rows.no.sum())
+    error = area_error(floats(rows.yes * worth), floats(rows.no * worth))
     return Calibration(
         *(floats(at[keep]), floats(fitted[keep]), int(rows.rows), floats(knots), refits),
         floats([own, *optimism]),
         *_around(rows, chances, np.unique(fitted).size, knots),
         None if rows.sample is None else rows.sample.drawn(SAMPLE_ROWS),
+        # Below two rows of an answer nothing is known.
+        area_error=error if isinstance(error, float) else 0.5,
+        rarer=worth * float(min(rows.yes.sum(), rows.no.sum())),
     )
 
 

@@ -6,6 +6,7 @@ import doctest
 import io
 import struct
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.log import decoding, raw_values
-from headrace_monitor.references import conversion
+from headrace_monitor.references import conversion, epochs
 from headrace_monitor.references.columns import monitored_columns
 from headrace_monitor.references.freezing import FreezeResult, freeze_file
 from headrace_monitor.references.reading import RefusedError
@@ -66,6 +67,7 @@ def alarms(found: FreezeResult, sent: Mapping[str, Any], inputs: Mapping[str, te
 def test_the_examples_are_as_they_say():
     assert doctest.testmod(raw_values).failed == 0
     assert doctest.testmod(conversion).failed == 0
+    assert doctest.testmod(epochs).failed == 0
 
 
 @pytest.mark.parametrize("datatype", ["float16", "float32", "float64"])
@@ -103,6 +105,33 @@ def test_categories_are_the_same_in_the_file_and_in_the_log(tmp_path, datatype, 
         assert set(reference.categories.names) == {  # pyright: ignore[reportAttributeAccessIssue]
             value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in sent.tolist()
         }
+
+
+def test_decimals_are_the_numbers_and_the_words_that_callers_send(tmp_path):
+    cents = np.random.default_rng(22).integers(0, 10**13, 5_000)
+    decimals = pa.array([Decimal(int(one)) / 100 for one in cents], pa.decimal128(38, 2))
+    for column in (decimals, decimals.cast(pa.decimal256(60, 2))):
+        (read,) = [conversion.as_logged(pa.chunked_array([column]), "FP64").to_numpy()]
+        assert read.tolist() == [float(one) for one in decimals.to_pylist()]
+    inputs = {"size": spec("BYTES", kind=CATEGORICAL)}
+    sizes = pa.array([Decimal("7.00"), Decimal("7.50"), Decimal("100.00")] * 500, pa.decimal128(10, 2))
+    found = frozen(tmp_path, {"size": sizes}, inputs)
+    assert alarms(found, {"size": np.array(["7", "7.5", "100"] * 500, object)}, inputs) == []
+
+
+@pytest.mark.parametrize(("unit", "name"), [(1, "seconds"), (10**3, "milliseconds"), (10**9, "nanoseconds")])
+def test_times_are_no_numbers_that_drift(tmp_path, unit, name):
+    times = (1_760_000_000 + np.arange(1_000)) * unit
+    found = frozen(tmp_path, {"at": times}, {"at": spec("INT64")})
+    assert not found.columns
+    assert f"{name} since 1970, from 2025-10-09" in str(found.unfit["at"])
+    declared = frozen(tmp_path, {"at": times}, {"at": spec("INT64", minimum=0)})
+    assert list(declared.columns) == ["at"]
+
+
+@pytest.mark.parametrize("values", [np.arange(2e9, 3e9, 1e6), np.full(1_000, 1.5e9), np.linspace(5e8, 1.5e9, 1_000)])
+def test_large_numbers_that_are_no_times_are_judged(tmp_path, values):
+    assert list(frozen(tmp_path, {"x": values}, {"x": spec("FP64")}).columns) == ["x"]
 
 
 def test_lists_of_a_tensor_are_converted_like_columns_of_their_own(tmp_path):

@@ -8,9 +8,11 @@ predicted class right?" with the predicted class's probability as the score.
 import functools
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
 from headrace_statistics.arrays import Floats, floats
 from headrace_statistics.inconclusive import Inconclusive, NotEnoughData, OneClass
@@ -121,7 +123,9 @@ def area(yes: Floats, no: Floats) -> float | Inconclusive:
 
 
 def area_error(yes: Floats, no: Floats) -> float | Inconclusive:
-    """Return the standard error of that AUC."""
+    """Return the standard error of that AUC, as if there were one more yes and one more no, of which nobody knows how
+    they score: a few rows that happen to be alike do not say that all are.
+    """
     found = area(yes, no)
     if not isinstance(found, float):
         return found
@@ -130,6 +134,29 @@ def area_error(yes: Floats, no: Floats) -> float | Inconclusive:
         return NotEnoughData(have=round(min(positives, negatives)), need=2)
     placed_yes = (np.cumsum(no) - no / 2) / negatives
     placed_no = 1 - (np.cumsum(yes) - yes / 2) / positives
-    spread_yes = np.dot(yes, (placed_yes - found) ** 2) / (positives - 1)
-    spread_no = np.dot(no, (placed_no - found) ** 2) / (negatives - 1)
-    return math.sqrt(float(spread_yes) / positives + float(spread_no) / negatives)
+    middle = _drawn_in(found, min(positives, negatives))
+    spread_yes = float(np.dot(yes, (placed_yes - found) ** 2)) + middle * (1 - middle)
+    spread_no = float(np.dot(no, (placed_no - found) ** 2)) + middle * (1 - middle)
+    return math.sqrt(spread_yes / positives**2 + spread_no / negatives**2)
+
+
+def area_bounds(found: float, errors: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return 95 % bounds of an AUC. errors: standard errors that add up, each with how many rows of the rarer answer it
+    was taken from.
+
+    In log-odds, since an AUC near 1 may be further below than above; with as many degrees of freedom as there are rows
+    (Satterthwaite 1946).
+    """
+    rarer = min(rows for _, rows in errors)
+    middle, error = _drawn_in(found, rarer), math.hypot(*(each for each, _ in errors))
+    if error == 0:
+        return found, found
+    freedom = 1 / sum((each / error) ** 4 / max(rows - 1, 1.0) for each, rows in errors)
+    reach = float(scipy.special.stdtrit(freedom, 0.975)) * error / (middle * (1 - middle))
+    low, high = scipy.special.expit(scipy.special.logit(middle) + np.array([-reach, reach]))
+    return float(low), float(high)
+
+
+def _drawn_in(found: float, rarer: float) -> float:
+    """Return an AUC as if one more row of the rarer answer scored like any other."""
+    return (found * rarer + 0.5) / (rarer + 1)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ from headrace_monitor.references.calibrating import LABEL, CalibrationResult, ca
 from headrace_monitor.references.columns import ColumnType, MonitoredColumn, columns_from_json
 from headrace_monitor.references.conversion import as_logged
 from headrace_monitor.references.dependent_rows import UNIT, ReferenceUnits
+from headrace_monitor.references.epochs import said_of_times
 from headrace_monitor.references.reading import Place, RefusedError, Table, places
 from headrace_monitor.references.values import UnusableColumnError, elements, matrix, names, numbers
 
@@ -63,6 +65,8 @@ def freeze_file(
     begin: Callable[[str], object] = lambda _: None,
 ) -> FreezeResult:
     """Freeze what a file has of the columns. begin: called with the name of each before it is read.
+
+    Columns of times are unfit, unless the contract declares a range for them.
 
     Raises RefusedError, which names the column where one is at fault.
     """
@@ -140,6 +144,8 @@ def _frozen(column: MonitoredColumn, values: pa.ChunkedArray | Unfit) -> ColumnR
             finite = int(np.isfinite(made).sum())
             if finite < MIN_ROWS:
                 return NotEnoughData(have=finite, need=MIN_ROWS)
+            if column.declared is None and (times := said_of_times(made, time.time())):
+                return Unreadable(f"its values are {times}, and only rise: give the model ages, or declare a range")
             return references.freeze_numeric(made, declared=column.declared)
         case ColumnType.CATEGORICAL:
             return _frozen_names(column, values)

@@ -65,7 +65,7 @@ def _expected_by(counts: ScoreCounts, bins: ScoreBins, calibration: Calibration)
 
 def auc_by_calibration(expected: ScoreCounts, bins: ScoreBins, calibration: Calibration | None) -> tuple[float, float]:
     """Return by how much the calibration overstates the AUC of these rows, and the standard error that it brings: how
-    far its refits, less what each overstates, are apart.
+    far its refits, less what each overstates, are apart, and no less than that of its own rows' AUC.
     """
     if calibration is None or not calibration.optimism.size:
         return 0.0, 0.0
@@ -77,7 +77,8 @@ def auc_by_calibration(expected: ScoreCounts, bins: ScoreBins, calibration: Cali
         found = area(rows[there] * chance, rows[there] * (1 - chance))
         if isinstance(found, float):
             areas.append(found - float(optimism))
-    return float(calibration.optimism[0]), float(np.std(areas)) if areas else 0.0
+    spread = float(np.std(areas)) if areas else 0.0
+    return float(calibration.optimism[0]), max(spread, calibration.area_error)
 
 
 def auc_unfollowed(before: ScoreCounts, after: ScoreCounts) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from headrace_statistics.arrays import floats
@@ -11,7 +11,7 @@ from headrace_statistics.calibration import Calibration
 from headrace_statistics.classification import Classification, classification
 from headrace_statistics.inconclusive import Inconclusive, NotEnoughData
 from headrace_statistics.sketches.class_scores import MAX_CLASSES, ClassScores, MacroAuc, macro_auc
-from headrace_statistics.sketches.scores import ScoreCounts, auc_error, grid
+from headrace_statistics.sketches.scores import ScoreCounts, area_bounds, auc_error, grid
 
 from headrace_monitor.performance.decisions.estimating import auc_by_calibration, auc_unfollowed, estimate
 from headrace_monitor.performance.decisions.means import Mean
@@ -103,20 +103,28 @@ def _decided(summary: Summary, threshold: float | None) -> bool:
 
 
 def _auc(
-    name: str, counts: ScoreCounts, result: Classification, of: Mean, *, optimism: float = 0.0, spread: float = 0.0
+    name: str,
+    counts: ScoreCounts,
+    result: Classification,
+    of: Mean,
+    *,
+    optimism: float = 0.0,
+    errors: Sequence[tuple[float, float]] = (),
 ) -> Measure:
     """of: any mean of the rows that were counted. optimism: by how much a calibration on few labels is expected to
-    overstate it. spread: standard error that the calibration brings.
+    overstate it. errors: what it brings besides, as `area_bounds` takes them.
     """
     if not isinstance(result.auc, float):
         return Measure(name, None, rows=of.rows, note=str(result.auc))
     # Rows of unequal weights say less than as many of equal ones: the error is that of the effective number.
-    error = auc_error(scaled(counts, of.weight / of.squares))
+    effective = scaled(counts, of.weight / of.squares)
+    error = auc_error(effective)
     if not isinstance(error, float):
         return Measure(name, result.auc, rows=of.rows)
-    middle, error = result.auc - optimism, math.hypot(error, spread)
-    lower, upper = min(middle - _Z * error, result.auc), max(middle + _Z * error, result.auc)
-    return Measure(name, result.auc, max(lower, 0.0), min(upper, 1.0), of.rows)
+    rarer = float(min(effective.yes.sum(), effective.no.sum()))
+    middle = min(max(result.auc - optimism, 0.0), 1.0)
+    lower, upper = area_bounds(middle, [(error, rarer), *errors])
+    return Measure(name, result.auc, min(lower, result.auc), max(upper, result.auc), of.rows)
 
 
 def _of_classes(classes: ClassSummary) -> Iterator[Measure]:
@@ -189,9 +197,12 @@ def _estimated(summary: Summary, threshold: float | None, calibration: Calibrati
         result = classification(found.expected, bins)
         yield _result("estimated_f1", result.f1, chance.rows, "" if _decided(summary, threshold) else _NO_THRESHOLD)
         optimism, spread = auc_by_calibration(found.expected, bins, found.calibration)
+        # Calibrations that older releases have kept do not say how many rows they are of.
+        rarer = math.inf if found.calibration is None else found.calibration.rarer or math.inf
+        errors = [(spread, rarer)]
         if found.note and summary.expected is not None:
-            spread = math.hypot(spread, auc_unfollowed(summary.expected, found.expected))
-        auc = _auc("estimated_auc", found.expected, result, chance, optimism=optimism, spread=spread)
+            errors.append((auc_unfollowed(summary.expected, found.expected), math.inf))
+        auc = _auc("estimated_auc", found.expected, result, chance, optimism=optimism, errors=errors)
         if found.note and auc.value is not None:
             auc = replace(auc, value=min(max(auc.value - optimism, 0.0), 1.0), note=found.note)
         yield auc
