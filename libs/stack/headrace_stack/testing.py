@@ -45,9 +45,11 @@ def held_stack(
     if data_plane is None and (missing := not_loadable()):
         raise RuntimeError(missing)
     settings = replace(_settings(home, replicas, data_plane or DataPlane.FRONT_DOOR), ends_unwell=ends_unwell)
-    settings.create_directories()
+    settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     with shared(daemon.holders_lock(settings)):
         with exclusive(settings.run / "start.lock"):
+            # With the lock: whoever starts the stack first removes what the one before has left.
+            settings.create_directories()
             running = _running(settings) or _start(settings, only, time.monotonic() + timeout_s)
         yield replace(settings, ports=Ports(running.base_port))
 

@@ -44,6 +44,8 @@ class GrpcUpstream:
     """Answers every method: with an empty message, or with what `answers` says for its path.
 
     Health checks are answered by `serving` and not kept. Deadlines and cancellation are gRPC's own.
+    begun, cut: paths of calls whose requests come, and of those that were over before all had come: grpcio may end
+    these as if all had.
     """
 
     name: str
@@ -51,6 +53,8 @@ class GrpcUpstream:
     serving: bool = True
     calls: list[Call] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
+    begun: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
 
     def calls_of(self, client: str | None) -> list[Call]:
         return [call for call in self.calls if call.client == client]
@@ -69,11 +73,17 @@ class GrpcUpstream:
             yield SERVING if self.serving else NOT_SERVING
             return
         remaining = context.time_remaining()
-        received = list(requests)
+        self.begun.append(path)
+        active = True
+        try:
+            received = list(requests)
+        finally:
+            if not (active := context.is_active()):
+                self.cut.append(path)
+        if not active:
+            return
         # grpcio gives a call without a deadline one in the far future.
         bounded = remaining if remaining is not None and remaining < 1e6 else None
-        if not context.is_active():
-            return  # it was cut: grpcio ends its requests as if they were whole
         self.calls.append(Call(path, headers, b"".join(received), bounded, context.peer()))
         answer = self.answers.get(path)
         yield from answer(received, context) if answer is not None else [SERVING if path == HEALTH_CHECK else b""]

@@ -107,9 +107,13 @@ class Http2Server:
         return None
 
     def joined(self, connection: ServerConnection) -> None:
-        """Note a connection; drop it where there are as many as may be: its caller learns that at once."""
+        """Note a connection; drop it where there are as many as may be, or where the server stopped while it came in:
+        its caller learns that at once.
+        """
         self._connections.add(connection)
-        if len(self._connections) > self.most_connections:
+        if self.stopping:
+            connection.abort("the server stops")
+        elif len(self._connections) > self.most_connections:
             connection.abort("the server has as many connections as it may")
 
     def left(self, connection: Connection) -> None:
