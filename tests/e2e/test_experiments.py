@@ -59,6 +59,12 @@ async def test_the_version_that_converts_is_found_from_the_command_line(headrace
     assert pyarrow.parquet.read_table(units)["metric.conversion"].to_pylist().count(1.0) == sum(converts)
     plan = headrace.run("experiments", "plan", headrace.model, "--metric", "conversion", "--json")
     assert int(json.loads(plan.stdout)["single_look_units"]) > 100
+    assert int(json.loads(plan.stdout)["settled_units"]) >= 1, "the furthest unit is measured too"
+    slow = headrace.run(
+        *("experiments", "create", headrace.model, "slow", "--metric", "conversion", "--effect", "0.001"),
+        *("--variant", "control=1", "--variant", "new=1"),
+    )
+    assert (slow.exit_code, "choose a larger --effect" in slow.output) == (0, True), slow.output
     refused = headrace.run("experiments", "conclude", headrace.model, "ranking", "--promote", "control")
     assert (refused.exit_code, "beside the control: new" in refused.output) == (4, True)
     done = headrace("experiments", "conclude", headrace.model, "ranking", "--promote", "new", "--strategy", "big-bang")

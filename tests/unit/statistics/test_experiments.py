@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,14 @@ from headrace_statistics.experiments.comparisons import Phase, compare
 from headrace_statistics.experiments.design import Design, Kind, Metric, Role
 from headrace_statistics.experiments.effects import Effect, effect, fixed_horizon_p_value
 from headrace_statistics.experiments.moments import UnitMoments, merged, of_units
-from headrace_statistics.experiments.planning import UnitVariance, fixed_units, of_rate, power_at, sequential_units
+from headrace_statistics.experiments.planning import (
+    UnitVariance,
+    fixed_units,
+    of_rate,
+    power_at,
+    sequential_units,
+    settled_units,
+)
 from headrace_statistics.inconclusive import Constant, NotEnoughData, NotFinite
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,6 +132,20 @@ def test_ratios_and_adjusted_means_are_those_of_tea_tasting(dropped: tuple[int, 
 def test_the_planned_size_is_that_of_the_textbook():
     """(1.96 + .84)^2 (p1 q1 + p2 q2) / d^2 (Fleiss, Levin, Paik 2003): 31,231 of each arm for 5 % and 5.5 %."""
     assert math.ceil(fixed_units(of_rate(0.05, 0.1), 0.1, 0.05, 0.8) / 2) == 31_231
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_from_the_settled_units_on_no_single_unit_decides(share: float):
+    metric, furthest = Metric("revenue", Kind.MEAN), 2_000.0
+    planned = settled_units(UnitVariance(1.0, 4.0), furthest, 0.05, tuned_units=20_000, share=share)
+    for units, settled in ((0.98 * planned, False), (1.02 * planned, True)):
+        arms = [_arm(round(units * part), furthest) for part in (1 - share, share)]
+        at = compare(metric, [Phase(arms[0], arms[1], share)], alpha=0.05, tuned_units=20_000, least_units=200)
+        assert at.hangs_on_one_unit is not settled
+
+
+def _arm(units: int, furthest: float) -> UnitMoments:
+    return replace(summed(units, units, 4 * (units - 1) + units), least=0.0, most=1.0 + furthest)
 
 
 def test_looking_at_any_time_costs_units_at_the_end_and_saves_them_on_average():

@@ -72,6 +72,30 @@ def sequential_units(
     return units_until_found(drift, alpha, power, tuned_units=fixed) or fixed * 64
 
 
+def settled_units(
+    metric: UnitVariance, furthest: float, alpha: float, *, tuned_units: float, share: float = 0.5
+) -> int:
+    """Return the units of both variants together from which on one more unit, as far from the mean as `furthest`, moves
+    the difference by no more than its interval reaches: `Comparison.of_one_unit`.
+
+    >>> settled_units(UnitVariance(1.0, 4.0), 2000.0, 0.05, tuned_units=20_000)
+    100546
+    """
+    moved = furthest * math.sqrt(1 - metric.correlation**2) / min(share, 1 - share)
+    error, mixture = math.sqrt(metric.adjusted * _spread(share)), sequences.precision(tuned_units, alpha)
+
+    def beyond(log_units: float) -> float:
+        units = math.exp(log_units)
+        reach = float(sequences.half_width(error / math.sqrt(units), units, mixture, alpha))
+        return math.log(moved / units) - math.log(reach)
+
+    if moved == 0 or beyond(0.0) <= 0:
+        return 1
+    if beyond(_MOST_LOG_UNITS) > 0:
+        return math.ceil(math.exp(_MOST_LOG_UNITS))
+    return math.ceil(math.exp(float(scipy.optimize.brentq(beyond, 0.0, _MOST_LOG_UNITS))))  # pyright: ignore[reportArgumentType]
+
+
 def units_until_found(drift: float, alpha: float, power: float, *, tuned_units: float) -> int | None:
     """Return the units by which the always-valid interval excludes 0 with the power; None for more than can be counted.
 

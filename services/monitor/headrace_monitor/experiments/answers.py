@@ -15,6 +15,7 @@ from headrace_statistics.experiments.planning import (
     of_rate,
     power_at,
     sequential_units,
+    settled_units,
 )
 
 from headrace_monitor.experiments.convert import INVALID, TO_ROLES, finite
@@ -26,6 +27,8 @@ _FINDINGS = {
 }
 # Also in standard deviations of a unit. Smaller ones need more units than can be written down.
 _LEAST_EFFECT = 1e-6
+# What an int64 holds.
+_MOST_UNITS = 10**18
 _CURVE = tuple(step / 10 for step in range(1, 21))
 
 
@@ -70,13 +73,19 @@ def plan(request: experiment_pb2.PlanExperimentRequest) -> experiment_pb2.PlanEx
         raise invalid("relative_effect", f"{effect} is not a share from .000001 on", reason=INVALID)
     if not 0 <= request.units_per_day < 1e15:
         raise invalid("units_per_day", f"{request.units_per_day} is not a number from 0 on", reason=INVALID)
+    if not 0 <= request.furthest <= 1e100:
+        raise invalid("furthest", f"{request.furthest} is not a distance from 0 to 1e100", reason=INVALID)
     metric = _variance(request, effect)
     if not _LEAST_EFFECT <= metric.size(effect) <= 1 / _LEAST_EFFECT:
         described = f"{effect} is {metric.size(effect):.3g} standard deviations of a unit, not .000001 to 1,000,000"
         raise invalid("relative_effect", described, reason=INVALID)
     single = fixed_units(metric, effect, alpha, power, share)
+    any_look = sequential_units(metric, effect, alpha, power, share)
+    settled = 0
+    if request.furthest:
+        settled = min(settled_units(metric, request.furthest, alpha, tuned_units=single, share=share), _MOST_UNITS)
     answer = experiment_pb2.PlanExperimentResponse(
-        single_look_units=single, any_look_units=sequential_units(metric, effect, alpha, power, share)
+        single_look_units=single, any_look_units=max(any_look, settled), settled_units=settled
     )
     if request.units_per_day:
         answer.single_look_days = answer.single_look_units / request.units_per_day

@@ -124,9 +124,20 @@ def test_a_plan_says_units_and_days_for_one_look_and_for_any():
     assert [point.single_look for point in plan.curve] == sorted(point.single_look for point in plan.curve)
 
 
+def test_a_plan_of_a_skewed_metric_asks_for_units_of_which_none_decides_alone():
+    asked = experiment_pb2.PlanExperimentRequest(mean=1, variance=4, units_per_day=1_000)
+    even = answers.plan(asked)
+    asked.furthest = 10_000
+    skewed = answers.plan(asked)
+    assert even.settled_units == 0
+    assert skewed.any_look_units == skewed.settled_units > 10 * even.any_look_units
+    assert skewed.any_look_days == pytest.approx(skewed.settled_units / 1_000)
+
+
 @each("wrong", [{"mean": 0}, {"mean": 1.5}, {"mean": 0.05, "alpha": 2}, {"mean": 0.05, "share": -1},
      {"mean": 1, "variance": -1}, {"mean": 0.05, "correlation": 1}, {"mean": 0.05, "relative_effect": float("nan")},
-     {"mean": 0.05, "units_per_day": float("inf")}, {"mean": 0.05, "power": 0.01}])  # fmt: skip
+     {"mean": 0.05, "units_per_day": float("inf")}, {"mean": 0.05, "power": 0.01},
+     {"mean": 0.05, "furthest": -1}])  # fmt: skip
 def test_a_plan_that_cannot_be_is_refused(wrong):
     with pytest.raises(InvalidArgument):
         answers.plan(experiment_pb2.PlanExperimentRequest(**wrong))
@@ -136,7 +147,7 @@ ANY = st.floats() | st.floats(0, 1) | st.sampled_from([1e-300, 1e-12, 1e-6, 1e-3
 
 
 @given(st.fixed_dictionaries({"mean": ANY | st.floats(0.01, 0.99)}, optional=dict.fromkeys(
-    ("variance", "correlation", "relative_effect", "alpha", "power", "share", "units_per_day"), ANY
+    ("variance", "correlation", "relative_effect", "alpha", "power", "share", "units_per_day", "furthest"), ANY
 )))  # fmt: skip
 @example({"mean": 1e-200})
 @example({"mean": 1e-12, "variance": 1.0})

@@ -11,7 +11,7 @@ from headrace_client.cli.experiments.concluding import conclude, experiment_argu
 from headrace_client.cli.experiments.exporting import export
 from headrace_client.cli.experiments.history import history, report
 from headrace_client.cli.experiments.metrics import MetricText
-from headrace_client.cli.experiments.planning import plan
+from headrace_client.cli.experiments.planning import plan, warn_of_long
 from headrace_client.cli.experiments.views import row_of, show_analysis
 from headrace_client.cli.experiments.watching import watch
 from headrace_client.cli.options import connected, model_argument
@@ -99,6 +99,8 @@ def create(
 ) -> None:
     """Write EXPERIMENT of MODEL down. It is never changed afterwards: what was seen must not choose the question.
 
+    Warns where the model's traffic of the last 14 days needs more than six weeks to find the effect.
+
     \b
     Examples:
       headrace experiments create shop ranking --metric conversion --guardrail=-error --margin 0.05
@@ -124,9 +126,9 @@ def create(
     for duration, field in ((window, wanted.attribution_window), (before, wanted.covariate_window)):
         if duration is not None:
             field.FromTimedelta(duration)
-    _tell(
-        output, client.create_experiment(wanted), f"is written down; `headrace experiments start {model} {experiment}`"
-    )
+    created = client.create_experiment(wanted)
+    _tell(output, created, f"is written down; `headrace experiments start {model} {experiment}`")
+    warn_of_long(client, output, model, created)
 
 
 @experiments.command("list")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import click
 from headrace.monitor.v1 import experiment_pb2 as pb
 
@@ -10,8 +12,10 @@ from headrace_client.cli.experiments.views import show_plan
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.client import Client
-from headrace_client.errors import InvalidArgument
+from headrace_client.errors import HeadraceError, InvalidArgument
 
+# `create` warns of what takes longer.
+LONG_DAYS = 42
 # Of a unit, from the sum of its outcomes.
 _VALUES = {
     pb.Experiment.KIND_BINARY: "coalesce(number > 0, false)::int",
@@ -24,6 +28,9 @@ _VALUES = {
 @click.option("--metric", type=MetricText(), help="Measured on the last 14 days of the model's own traffic.")
 @click.option("--mean", type=float, help="Instead: the control's mean of a unit; a rate, where no variance is given.")
 @click.option("--variance", type=float, default=0.0, help="Between units; default that of a rate.")
+@click.option(
+    "--furthest", type=float, default=0.0, help="How far from the mean the furthest unit is; default measured."
+)
 @click.option("--correlation", type=float, default=0.0, help="Of a unit's value with the time before (CUPED).")
 @click.option("--effect", type=float, default=0.1, show_default=True, help="Smallest worth finding, as a share.")
 @click.option(
@@ -40,6 +47,7 @@ def plan(
     metric: pb.Experiment.Metric | None,
     mean: float | None,
     variance: float,
+    furthest: float,
     correlation: float,
     effect: float,
     alpha: float,
@@ -58,14 +66,19 @@ def plan(
     if (metric is None) == (mean is None):
         raise InvalidArgument("give either --metric, which is measured, or --mean")
     if metric is not None:
-        mean, variance, units = measured(client, model, metric)
-        per_day = per_day or units
-        output.note(f"{shown(metric.name)}: {mean:.4g} of a unit, variance {variance:.4g}, {units:,.0f} units a day")
+        past = measured(client, model, metric)
+        mean, variance = past.mean, past.variance
+        furthest, per_day = furthest or past.furthest, per_day or past.per_day
+        output.note(
+            f"{shown(metric.name)}: {mean:.4g} of a unit, variance {variance:.4g}, "
+            f"the furthest {past.furthest:.4g} away, {past.per_day:,.0f} units a day"
+        )
     found = client.plan_experiment(
         pb.PlanExperimentRequest(
             parent=f"models/{model}",
             mean=mean,
             variance=variance,
+            furthest=furthest,
             correlation=correlation,
             relative_effect=effect,
             alpha=alpha,
@@ -80,8 +93,18 @@ def plan(
         show_plan(output, found)
 
 
-def measured(client: Client, model: str, metric: pb.Experiment.Metric) -> tuple[float, float, float]:
-    """Return mean and variance of a unit, and the units of a day, of the last 14 days. Raises InvalidArgument."""
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the units of the last 14 days were. furthest: distance of the unit that is furthest from the mean."""
+
+    mean: float
+    variance: float
+    furthest: float
+    per_day: float
+
+
+def measured(client: Client, model: str, metric: pb.Experiment.Metric) -> Past:
+    """Return what a metric was of late. Raises InvalidArgument."""
     outcome = metric.outcome or metric.name
     if metric.kind not in _VALUES or not outcome.replace("_", "").isalnum():
         raise InvalidArgument(f"{metric.name}: only rates and means are measured; give --mean and --variance")
@@ -91,10 +114,41 @@ def measured(client: Client, model: str, metric: pb.Experiment.Metric) -> tuple[
         where {about} and {times} and outcome_kind = '{outcome}' group by unit),
     units as (select unit, min(answer_time) as first from predictions
         where {about} and {times} and unit <> '' group by unit)
-    select avg(value), var_samp(value), count(*) / greatest(date_diff('hour', min(first), now()) / 24.0, 1.0)
+    select avg(value), var_samp(value), greatest(max(value) - avg(value), avg(value) - min(value)),
+        count(*) / greatest(date_diff('hour', min(first), now()) / 24.0, 1.0)
     from (select first, {value} as value from units left join facts using (unit))"""
     (row,) = client.query(sql).table().to_pylist()
-    mean, variance, per_day = row.values()
+    mean, variance, furthest, per_day = row.values()
     if not mean or not variance:
         raise InvalidArgument(f"the last 14 days of '{model}' have no {outcome} to measure: give --mean and --variance")
-    return mean, variance, per_day
+    return Past(mean, variance, furthest, per_day)
+
+
+def warn_of_long(client: Client, output: Output, model: str, experiment: pb.Experiment) -> None:
+    """Say which metrics that decide take longer than LONG_DAYS, as far as their past and the traffic are known."""
+    weights = [one.weight for one in experiment.variants]
+    for metric in experiment.metrics:
+        if metric.role != pb.Experiment.ROLE_SUCCESS or metric.cap or metric.cap_quantile:
+            continue
+        try:
+            past = measured(client, model, metric)
+            request = pb.PlanExperimentRequest(
+                parent=f"models/{model}",
+                mean=past.mean,
+                variance=past.variance,
+                furthest=past.furthest,
+                relative_effect=metric.relative_effect,
+                alpha=experiment.alpha,
+                power=experiment.power,
+                share=weights[1] / (weights[0] + weights[1]),
+                units_per_day=past.per_day * (weights[0] + weights[1]) / sum(weights),
+            )
+            days = client.plan_experiment(request).any_look_days
+        except HeadraceError:
+            continue  # a model without a past
+        if days > LONG_DAYS:
+            output.note(
+                f"{shown(metric.name)}: at {past.per_day:,.0f} units a day a change by "
+                f"{metric.relative_effect:.3g} of the control is found after about {days:,.0f} days: "
+                f"choose a larger --effect, more even weights, or a --cap where a few units have most of it"
+            )

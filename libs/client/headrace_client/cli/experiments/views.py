@@ -104,6 +104,8 @@ def show_plan(output: Output, plan: pb.PlanExperimentResponse) -> None:
         ("looks at any time", plan.any_look_units, plan.any_look_days),
     ):
         rows.append((name, f"{units:,}", f"{days:,.1f} days" if days else ""))
+    if plan.settled_units:
+        rows.append(("no single unit decides", f"{plan.settled_units:,}", ""))
     output.table(("with", "units of both variants", "takes"), rows)
     output.table(
         ("units", "one look finds it in", "any look, at least"),

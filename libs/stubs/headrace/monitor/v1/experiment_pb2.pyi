@@ -386,7 +386,7 @@ class ExportExperimentUnitsResponse(_message.Message):
     def __init__(self, arrow: _Optional[bytes] = ...) -> None: ...
 
 class PlanExperimentRequest(_message.Message):
-    __slots__ = ("parent", "mean", "variance", "correlation", "relative_effect", "alpha", "power", "share", "units_per_day")
+    __slots__ = ("parent", "mean", "variance", "correlation", "relative_effect", "alpha", "power", "share", "units_per_day", "furthest")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     MEAN_FIELD_NUMBER: _ClassVar[int]
     VARIANCE_FIELD_NUMBER: _ClassVar[int]
@@ -396,6 +396,7 @@ class PlanExperimentRequest(_message.Message):
     POWER_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
     UNITS_PER_DAY_FIELD_NUMBER: _ClassVar[int]
+    FURTHEST_FIELD_NUMBER: _ClassVar[int]
     parent: str
     mean: float
     variance: float
@@ -405,10 +406,11 @@ class PlanExperimentRequest(_message.Message):
     power: float
     share: float
     units_per_day: float
-    def __init__(self, parent: _Optional[str] = ..., mean: _Optional[float] = ..., variance: _Optional[float] = ..., correlation: _Optional[float] = ..., relative_effect: _Optional[float] = ..., alpha: _Optional[float] = ..., power: _Optional[float] = ..., share: _Optional[float] = ..., units_per_day: _Optional[float] = ...) -> None: ...
+    furthest: float
+    def __init__(self, parent: _Optional[str] = ..., mean: _Optional[float] = ..., variance: _Optional[float] = ..., correlation: _Optional[float] = ..., relative_effect: _Optional[float] = ..., alpha: _Optional[float] = ..., power: _Optional[float] = ..., share: _Optional[float] = ..., units_per_day: _Optional[float] = ..., furthest: _Optional[float] = ...) -> None: ...
 
 class PlanExperimentResponse(_message.Message):
-    __slots__ = ("single_look_units", "any_look_units", "single_look_days", "any_look_days", "curve")
+    __slots__ = ("single_look_units", "any_look_units", "single_look_days", "any_look_days", "curve", "settled_units")
     class Power(_message.Message):
         __slots__ = ("units", "single_look", "any_look")
         UNITS_FIELD_NUMBER: _ClassVar[int]
@@ -423,9 +425,11 @@ class PlanExperimentResponse(_message.Message):
     SINGLE_LOOK_DAYS_FIELD_NUMBER: _ClassVar[int]
     ANY_LOOK_DAYS_FIELD_NUMBER: _ClassVar[int]
     CURVE_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_UNITS_FIELD_NUMBER: _ClassVar[int]
     single_look_units: int
     any_look_units: int
     single_look_days: float
     any_look_days: float
     curve: _containers.RepeatedCompositeFieldContainer[PlanExperimentResponse.Power]
-    def __init__(self, single_look_units: _Optional[int] = ..., any_look_units: _Optional[int] = ..., single_look_days: _Optional[float] = ..., any_look_days: _Optional[float] = ..., curve: _Optional[_Iterable[_Union[PlanExperimentResponse.Power, _Mapping]]] = ...) -> None: ...
+    settled_units: int
+    def __init__(self, single_look_units: _Optional[int] = ..., any_look_units: _Optional[int] = ..., single_look_days: _Optional[float] = ..., any_look_days: _Optional[float] = ..., curve: _Optional[_Iterable[_Union[PlanExperimentResponse.Power, _Mapping]]] = ..., settled_units: _Optional[int] = ...) -> None: ...
