@@ -36,6 +36,6 @@ def _pairs(one: monitor_pb2.ShadowComparison) -> Pairs:
         unlike=one.unlike,
         errors=dict(one.errors),
         nan_rows=one.nan_rows,
-        labels=Labels(one.labelled_rows, one.flips),
-        slices={slice_.name: Labels(slice_.rows, slice_.flips) for slice_ in one.slices},
+        labels=Labels(one.labelled_rows, one.flips, one.flips_squared),
+        slices={slice_.name: Labels(slice_.rows, slice_.flips, slice_.flips_squared) for slice_ in one.slices},
     )

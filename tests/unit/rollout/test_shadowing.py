@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from headrace_rollout.decisions import shadowing
 from headrace_rollout.decisions.policies import Shadow
@@ -71,6 +72,27 @@ def test_what_is_certain_takes_the_version_back_before_the_end(wrong: dict, told
     found = judged(replace(ALIKE, compared=300, **wrong), after=READ_EVERY)
     assert found.decision is Decision.ROLL_BACK
     assert told in found.reason, found.reason
+
+
+def test_rows_of_one_request_that_flip_together_are_one_flip():
+    alone, together = Labels(1000, 20, 20), Labels(1000, 20, 400)
+    assert judged(replace(ALIKE, compared=50, labels=alone), after=READ_EVERY).decision is Decision.ROLL_BACK
+    assert judged(replace(ALIKE, compared=50, labels=together), after=READ_EVERY).decision is Decision.HOLD
+    often = Labels(20_000, 600, 12_000)
+    assert judged(replace(ALIKE, compared=200, labels=often), after=READ_EVERY).decision is Decision.ROLL_BACK
+
+
+def test_a_shadow_that_differs_as_often_as_it_may_is_not_taken_back_before_the_end():
+    """In requests of twenty rows that flip together, read two hundred times."""
+    rng, shadow = np.random.default_rng(36), replace(SHADOW, max_flips=0.01)
+    taken_back = 0
+    for _ in range(100):
+        flips = 20 * np.cumsum(rng.binomial(10, 0.01, 200))
+        rows = 200 * np.arange(1, 201)
+        seen = [Labels(int(n), int(k), 20 * int(k)) for n, k in zip(rows, flips, strict=True)]
+        found = (judged(replace(ALIKE, compared=50, labels=one), shadow=shadow, after=READ_EVERY) for one in seen)
+        taken_back += any(one.decision is Decision.ROLL_BACK for one in found)
+    assert taken_back <= 5
 
 
 def test_at_the_end_the_share_of_flips_itself_decides():

@@ -12,6 +12,17 @@ from collections.abc import Callable
 _STEPS = 60
 
 
+def clustered_bounds(bad: int, of: int, squares: int, level: float) -> tuple[float, float]:
+    """Return the interval of a share of rows that come in requests. squares: sum of the squares of each request's bad
+    rows, 0 where that is unknown: so many rows as are bad together, on average over them, count as one.
+
+    >>> clustered_bounds(100, 10_000, 2_000, 0.05) == rate_bounds(5, 500, 0.05)
+    True
+    """
+    together = max(squares / bad, 1.0) if bad else 1.0
+    return rate_bounds(round(bad / together), round(of / together), level)
+
+
 def rate_bounds(bad: int, requests: int, level: float) -> tuple[float, float]:
     """Return the interval of a rate; 0 to 1 without requests.
 

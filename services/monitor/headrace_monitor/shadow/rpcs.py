@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.clock import Clock
-from headrace_statistics.canary.intervals import rate_bounds
+from headrace_statistics.canary.intervals import clustered_bounds
 from headrace_statistics.sketches.durations import Durations
 
 from headrace_monitor import names
@@ -52,7 +52,7 @@ def _response(model: str, found: Found, *, with_page: bool) -> monitor_pb2.GetSh
 
 def to_proto(pair: VersionPair, one: Comparison) -> monitor_pb2.ShadowComparison:
     """Return a comparison as it is told."""
-    low, high = rate_bounds(one.flips.count, one.flips.of, LEVEL)
+    low, high = clustered_bounds(one.flips.count, one.flips.of, one.flips_squared, LEVEL)
     proto = monitor_pb2.ShadowComparison(
         version=pair.version,
         shadow_version=pair.shadow_version,
@@ -62,6 +62,7 @@ def to_proto(pair: VersionPair, one: Comparison) -> monitor_pb2.ShadowComparison
         unlike=one.unlike,
         labelled_rows=one.flips.of,
         flips=one.flips.count,
+        flips_squared=one.flips_squared,
         flip_rate_low=low,
         flip_rate_high=high,
         nan_rows=one.nan,
@@ -73,7 +74,7 @@ def to_proto(pair: VersionPair, one: Comparison) -> monitor_pb2.ShadowComparison
         shadow_took_us=_quantiles(one.shadow_took, 0, 1e6),
     )
     for name, counts in sorted(one.slices.items(), key=lambda item: -item[1].rows):
-        proto.slices.add(name=name, rows=counts.rows, flips=counts.flips)
+        proto.slices.add(name=name, rows=counts.rows, flips=counts.flips, flips_squared=counts.flips_squared)
     for row in one.worst:
         proto.worst.add(
             prediction_id=row.prediction_id, row=row.row, answer=row.answer, shadow_answer=row.shadow_answer

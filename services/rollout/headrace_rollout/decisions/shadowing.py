@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from headrace_servicekit.errors import Code
-from headrace_statistics.canary.intervals import rate_bounds
+from headrace_statistics.canary.intervals import clustered_bounds
 
 from headrace_rollout.decisions.policies import Shadow, percent
 from headrace_rollout.decisions.rollouts import Decision, Verdict
@@ -24,15 +24,18 @@ _CODES = {code.value: code.name for code in Code}
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Rows with a label on both sides, and those of them whose label differs."""
+    """Rows with a label on both sides, and those of them whose label differs. squares: of each pair's flips, summed; 0
+    where a monitor of an older release does not say.
+    """
 
     rows: int = 0
     flips: int = 0
+    squares: int = 0
 
     def since(self, before: Labels) -> Labels:
         """Return what came after."""
         rows = max(0, self.rows - before.rows)
-        return Labels(rows, min(rows, max(0, self.flips - before.flips)))
+        return Labels(rows, min(rows, max(0, self.flips - before.flips)), max(0, self.squares - before.squares))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ def _fault(found: Pairs, shadow: Shadow, *, at_the_end: bool) -> str:
 
 
 def _above(labels: Labels, most: float, level: float) -> bool:
-    return rate_bounds(labels.flips, labels.rows, level)[0] > most
+    return clustered_bounds(labels.flips, labels.rows, labels.squares, level)[0] > most
 
 
 def _alike(found: Pairs, shadow: Shadow) -> str:

@@ -65,6 +65,7 @@ def test_labels_that_differ_are_flips_by_attribute_and_the_worst_of_rows():
     ]
     found = compare(pairs, SCORES, SCORES)
     assert (found.pairs, found.rows, found.flips.count, found.flips.of) == (3, 3, 1, 3)
+    assert found.flips_squared == 1
     assert {name: (one.rows, one.flips) for name, one in found.slices.items()} == {
         "tier=gold": (2, 1),
         "country=AT": (2, 1),

@@ -48,7 +48,7 @@ class GetShadowReportResponse(_message.Message):
     def __init__(self, comparisons: _Optional[_Iterable[_Union[ShadowComparison, _Mapping]]] = ..., page: _Optional[str] = ...) -> None: ...
 
 class ShadowComparison(_message.Message):
-    __slots__ = ("version", "shadow_version", "pairs", "rows", "errors", "unlike", "labelled_rows", "flips", "flip_rate_low", "flip_rate_high", "nan_rows", "difference", "relative_difference", "largest_difference", "rank_correlation", "took_us", "shadow_took_us", "slices", "worst")
+    __slots__ = ("version", "shadow_version", "pairs", "rows", "errors", "unlike", "labelled_rows", "flips", "flip_rate_low", "flip_rate_high", "nan_rows", "difference", "relative_difference", "largest_difference", "rank_correlation", "took_us", "shadow_took_us", "slices", "worst", "flips_squared")
     class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -66,14 +66,16 @@ class ShadowComparison(_message.Message):
         p99: float
         def __init__(self, p50: _Optional[float] = ..., p95: _Optional[float] = ..., p99: _Optional[float] = ...) -> None: ...
     class Slice(_message.Message):
-        __slots__ = ("name", "rows", "flips")
+        __slots__ = ("name", "rows", "flips", "flips_squared")
         NAME_FIELD_NUMBER: _ClassVar[int]
         ROWS_FIELD_NUMBER: _ClassVar[int]
         FLIPS_FIELD_NUMBER: _ClassVar[int]
+        FLIPS_SQUARED_FIELD_NUMBER: _ClassVar[int]
         name: str
         rows: int
         flips: int
-        def __init__(self, name: _Optional[str] = ..., rows: _Optional[int] = ..., flips: _Optional[int] = ...) -> None: ...
+        flips_squared: int
+        def __init__(self, name: _Optional[str] = ..., rows: _Optional[int] = ..., flips: _Optional[int] = ..., flips_squared: _Optional[int] = ...) -> None: ...
     class Row(_message.Message):
         __slots__ = ("prediction_id", "row", "answer", "shadow_answer")
         PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +106,7 @@ class ShadowComparison(_message.Message):
     SHADOW_TOOK_US_FIELD_NUMBER: _ClassVar[int]
     SLICES_FIELD_NUMBER: _ClassVar[int]
     WORST_FIELD_NUMBER: _ClassVar[int]
+    FLIPS_SQUARED_FIELD_NUMBER: _ClassVar[int]
     version: str
     shadow_version: str
     pairs: int
@@ -123,7 +126,8 @@ class ShadowComparison(_message.Message):
     shadow_took_us: ShadowComparison.Quantiles
     slices: _containers.RepeatedCompositeFieldContainer[ShadowComparison.Slice]
     worst: _containers.RepeatedCompositeFieldContainer[ShadowComparison.Row]
-    def __init__(self, version: _Optional[str] = ..., shadow_version: _Optional[str] = ..., pairs: _Optional[int] = ..., rows: _Optional[int] = ..., errors: _Optional[_Mapping[int, int]] = ..., unlike: _Optional[int] = ..., labelled_rows: _Optional[int] = ..., flips: _Optional[int] = ..., flip_rate_low: _Optional[float] = ..., flip_rate_high: _Optional[float] = ..., nan_rows: _Optional[int] = ..., difference: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., relative_difference: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., largest_difference: _Optional[float] = ..., rank_correlation: _Optional[float] = ..., took_us: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., shadow_took_us: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[ShadowComparison.Slice, _Mapping]]] = ..., worst: _Optional[_Iterable[_Union[ShadowComparison.Row, _Mapping]]] = ...) -> None: ...
+    flips_squared: int
+    def __init__(self, version: _Optional[str] = ..., shadow_version: _Optional[str] = ..., pairs: _Optional[int] = ..., rows: _Optional[int] = ..., errors: _Optional[_Mapping[int, int]] = ..., unlike: _Optional[int] = ..., labelled_rows: _Optional[int] = ..., flips: _Optional[int] = ..., flip_rate_low: _Optional[float] = ..., flip_rate_high: _Optional[float] = ..., nan_rows: _Optional[int] = ..., difference: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., relative_difference: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., largest_difference: _Optional[float] = ..., rank_correlation: _Optional[float] = ..., took_us: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., shadow_took_us: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[ShadowComparison.Slice, _Mapping]]] = ..., worst: _Optional[_Iterable[_Union[ShadowComparison.Row, _Mapping]]] = ..., flips_squared: _Optional[int] = ...) -> None: ...
 
 class TimeRange(_message.Message):
     __slots__ = ("start_time", "end_time")

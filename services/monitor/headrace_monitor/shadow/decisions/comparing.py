@@ -100,6 +100,7 @@ def _of_group(group: Sequence[tuple[Pair, Answer, Answer]], contract: Contract, 
         slices=_slices(pairs, owner, labelled, flipped),
         sample=_sample(pairs, owner, place, mine, theirs),
         worst=_worst(pairs, owner, place, mine, theirs, ranked),
+        flips_squared=int((np.bincount(owner, weights=flipped) ** 2).sum()),
     )
 
 
@@ -161,7 +162,7 @@ def _slices(
     found: dict[str, SliceCounts] = {}
     for pair, of, count in zip(pairs, rows.tolist(), flips.tolist(), strict=True):
         for name in pair.attributes.split(_SEPARATOR) if pair.attributes else ():
-            found[name] = found.get(name, SliceCounts()).plus(SliceCounts(of, count))
+            found[name] = found.get(name, SliceCounts()).plus(SliceCounts(of, count, count**2))
     return most_frequent(found)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,14 +49,15 @@ class WorstRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SliceCounts:
-    """Rows with an attribute that have labels on both sides, and those whose label differs."""
+    """Rows with an attribute that have labels on both sides, and those whose label differs; and as of all rows."""
 
     rows: int = 0
     flips: int = 0
+    flips_squared: int = 0
 
     def plus(self, other: SliceCounts) -> SliceCounts:
         """Return the sum."""
-        return SliceCounts(self.rows + other.rows, self.flips + other.flips)
+        return SliceCounts(*(mine + more for mine, more in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,10 @@ class Comparison:
     """Pairs of one version and its shadow.
 
     pairs, rows: that the shadow answered. errors: of the shadow, by code. unlike: pairs whose answers have nothing in
-    common to compare. flips: rows whose label differs, of those with labels. nan: rows in which the shadow alone has a
-    NaN. same: rows whose numbers are equal; differences, relative: of the others, in buckets like those of durations,
-    the difference of the values and its share of the larger one; largest: difference. took, shadow_took: in batchers.
+    common to compare. flips: rows whose label differs, of those with labels; flips_squared: the sum of the squares of
+    each pair's. nan: rows in which the shadow alone has a NaN. same: rows whose numbers are equal; differences,
+    relative: of the others, in buckets like those of durations, the difference of the values and its share of the
+    larger one; largest: difference. took, shadow_took: in batchers.
     """
 
     pairs: int = 0
@@ -84,6 +86,7 @@ class Comparison:
     slices: Mapping[str, SliceCounts] = field(default_factory=dict)
     sample: tuple[SampledRow, ...] = ()
     worst: tuple[WorstRow, ...] = ()
+    flips_squared: int = 0
 
 
 def merged(parts: Iterable[Comparison]) -> Comparison:
@@ -113,6 +116,7 @@ def merged(parts: Iterable[Comparison]) -> Comparison:
         slices=most_frequent(slices),
         sample=tuple(sorted({row for part in kept for row in part.sample})[:SAMPLE]),
         worst=worst_of(row for part in kept for row in part.worst),
+        flips_squared=sum(part.flips_squared for part in kept),
     )
 
 
@@ -154,7 +158,10 @@ def to_json(one: Comparison) -> str:
         "nan": one.nan,
         "same": one.same,
         "largest": one.largest,
+        "flips_squared": one.flips_squared,
         "slices": {name: [counts.rows, counts.flips] for name, counts in one.slices.items()},
+        # Beside them: the release before reads two numbers of a slice.
+        "slice_squares": {name: counts.flips_squared for name, counts in one.slices.items()},
         "sample": one.sample,
         "worst": one.worst,
         **{name: _sketch(getattr(one, name)) for name in _SKETCHES},
@@ -165,6 +172,7 @@ def to_json(one: Comparison) -> str:
 def from_json(text: str) -> Comparison:
     """Return the comparison that `to_json` was given."""
     plain: dict[str, Any] = json.loads(text)
+    squares = plain.get("slice_squares", {})
     return Comparison(
         pairs=plain["pairs"],
         rows=plain["rows"],
@@ -174,9 +182,12 @@ def from_json(text: str) -> Comparison:
         nan=plain["nan"],
         same=plain["same"],
         largest=plain["largest"],
-        slices={name: SliceCounts(*counts) for name, counts in plain["slices"].items()},
+        slices={
+            name: SliceCounts(rows, flips, squares.get(name, 0)) for name, (rows, flips) in plain["slices"].items()
+        },
         sample=tuple(SampledRow(*row) for row in plain["sample"]),
         worst=tuple(WorstRow(*row) for row in plain["worst"]),
+        flips_squared=plain.get("flips_squared", 0),
         **{name: durations(*plain[name]) for name in _SKETCHES},
     )
 
