@@ -34,7 +34,10 @@ def process_of(stack: RunningStack, part: str) -> psutil.Process:
     recorded = stack.status(component_of(part)).process
     assert recorded is not None, f"{part} does not run"
     assert is_alive(recorded), f"{part} has ended"
-    process = psutil.Process(recorded.pid)
+    try:
+        process = psutil.Process(recorded.pid)
+    except psutil.NoSuchProcess:
+        raise AssertionError(f"{part} has just ended") from None
     if part not in _INSIDE:
         return process
     found = [child for child in process.children(recursive=True) if _INSIDE[part][1] in _program(child)]

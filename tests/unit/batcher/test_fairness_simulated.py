@@ -55,10 +55,10 @@ def test_a_client_at_ten_times_its_share_costs_another_at_most_a_twentieth_of_it
 @pytest.mark.parametrize("load", [1.5, between(2), 3])
 def test_beyond_what_it_can_do_a_batcher_answers_as_much_in_time_as_it_can_do(service_s, noise, deadline, load):
     """deadline: in executions of a full batch. noise: executions vary by so much."""
-    seconds = 2000 / capacity(service_s)
+    seconds = 3000 / capacity(service_s)  # of the first few it is not known yet how long they take
     sender = Sender("ann", per_s=load * capacity(service_s), deadline_s=deadline * service_s(32))
     seen = simulate([sender], service_s=service_s, seconds=seconds, noise=noise)["ann"]
-    assert seen.in_time >= 0.95 * 2000
+    assert seen.in_time >= 0.95 * 3000
     # What is let in is answered in time, but for a hundredth: its 99th percentile is within the deadline.
     accepted = seen.in_time + seen.late + seen.expired
     assert seen.late + seen.expired <= 0.015 * accepted
