@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
+import scipy.special
 
 from headrace_statistics.arrays import Counts, Floats, counts
 
@@ -20,6 +21,11 @@ BUCKETS = 64
 CELLS = 12
 # Rows that seem to belong together by no more than three times that are counted as independent.
 _SEEMING = 1.5
+# From so many units on, of equal size, their own mean is what they are compared with: a change that all rows share is
+# no likeness of some. Of fewer it is the reference's, and what they all have in common counts as likeness.
+_FEW_UNITS = 4.0
+# Two-sided level of an hourly evaluation, at which a variance of few units is as uncertain as Student's t says.
+_LEVEL = 3e-4
 
 
 class Expected(NamedTuple):
@@ -49,24 +55,31 @@ class UnitSums:
         """Return how many rows say as much as one that is independent of all others, 1 or more (Kish 1965): by cells or
         by ranks, whichever is more.
 
-        expected: of the reference; without it the rows' own means, to which a heavy unit is near because it makes up
-        much of them. Where all rows are in one cell, as of embeddings, whose values are not compared: the number of
-        rows in the unit of a row, on average over rows.
+        expected: of the reference, for windows of few units. Units are compared with the mean of all rows but their
+        bucket's own: a heavy one is near to the mean of all because it makes up much of it. Where all rows are in one
+        cell, as of embeddings, whose values are not compared: the number of rows in the unit of a row, on average.
         """
         rows, units = float(self.rows.sum()), self.signed.sum(axis=0).astype(np.float64)
         if rows < 2:
             return 1.0
-        if expected is None:
-            expected = Expected(self.rows / rows, float(self.ranks[0]) / rows if self.ranks.size else 0.0)
+        own = Expected(self.rows / rows, float(self.ranks[0]) / rows if self.ranks.size else 0.0)
+        alike = rows**2 / max(float(units @ units), 1.0)
+        if expected is not None and alike < _FEW_UNITS:
+            return self._effect(rows, units, expected, np.ones(BUCKETS))
+        found = self._effect(rows, units, own, _others(units, rows))
+        return found if found == 1 else found * _uncertain(alike - 1)
+
+    def _effect(self, rows: float, units: Floats, expected: Expected, weights: Floats) -> float:
+        """weights: of each bucket's distance from what is expected of it."""
         shares = expected.shares
         apart = float(self.rows @ (1 - 2 * shares)) + rows * float(shares @ shares)
-        together = float(np.sum((self.signed - np.outer(shares, units)) ** 2))
+        together = float(np.sum((weights * (self.signed - np.outer(shares, units))) ** 2))
         found = together / apart if apart > 1e-9 * rows else float(units @ units) / rows
         if self.ranks.size:
             total, squares, signed = float(self.ranks[0]), float(self.ranks[1]), self.ranks[2:]
             apart = squares - 2 * expected.rank * total + rows * expected.rank**2
             if apart > 1e-9 * squares:
-                found = max(found, float(np.sum((signed - expected.rank * units) ** 2)) / apart)
+                found = max(found, float(np.sum((weights * (signed - expected.rank * units)) ** 2)) / apart)
         return found if found > _SEEMING else 1.0
 
 
@@ -91,7 +104,7 @@ class Units:
         return UnitSums(counts(np.bincount(cell, minlength=size)), counts(signed), counts(ranked))
 
     def exact_effect(self, codes: Counts, ranks: Counts | None = None) -> float:
-        """Return the same as `UnitSums.design_effect`, of rows that are all here. codes: of groups or categories."""
+        """Return the same of rows that are all here, held against the mean of all. codes: of groups or categories."""
         known = codes >= 0
         unique, place = np.unique(self.hashes[known], return_inverse=True)
         code = codes[known]
@@ -108,6 +121,17 @@ class Units:
             of_units = np.bincount(place, rank)
             found = max(found, float(of_units @ of_units) / max(float(rank @ rank), 1e-9))
         return found if found > _SEEMING else 1.0
+
+
+def _others(units: Floats, rows: float) -> Floats:
+    """Return by how much more units of so many rows are away from the mean of the others than from that of all."""
+    return 1 / (1 - np.minimum(np.abs(units) / rows, 0.5))
+
+
+def _uncertain(freedom: float) -> float:
+    """Return by how much more a variance is to be taken that was found with so many degrees of freedom."""
+    furthest = scipy.special.stdtrit(max(freedom, 1.0), 1 - _LEVEL / 2) / scipy.special.ndtri(1 - _LEVEL / 2)
+    return float(furthest) ** 2
 
 
 def _mixed(hashes: np.ndarray) -> np.ndarray:
