@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
-import scipy.special
 
 from headrace_statistics.arrays import Counts, Floats, counts
 
