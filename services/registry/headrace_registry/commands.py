@@ -3,7 +3,7 @@
 python -m headrace_registry backup --out FOLDER [--blobs]       while the registry runs
 python -m headrace_registry restore --from FOLDER [--replace]   also while it runs
 python -m headrace_registry collect [--dry-run]                 what the running service does every so often
-python -m headrace_registry verify [--since FILE] [--out FILE] [--heads FOLDER] [--anew REASON]
+python -m headrace_registry verify [--since FILE] [--out FILE] [--heads FOLDER] [--new-sequence REASON]
                                                                 that nobody has changed the history of models
 python -m headrace_registry migrate                             what the service does at its start, and make the bucket
 """
@@ -20,7 +20,7 @@ from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.commands import Command, Document, Incomplete, option
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.postgres.head_storage import heads_of
-from headrace_servicekit.postgres.history import begin_anew, verify_command
+from headrace_servicekit.postgres.history import begin_sequence, verify_command
 from headrace_servicekit.s3 import Place
 
 from headrace_registry.artifacts.s3 import S3Blobs
@@ -78,7 +78,9 @@ async def _restore(settings: RegistrySettings, options: argparse.Namespace) -> D
         done = await restoring.restore(stores.connections, stores.blobs, options.folder, replace=options.replace)
         async with heads_of(HISTORY)(settings) as keeper:
             assert keeper is not None  # a registry has S3
-            await begin_anew(HISTORY, stores.connections, keeper, f"restored a backup of {done.manifest.time:%F %T}")
+            await begin_sequence(
+                HISTORY, stores.connections, keeper, f"restored a backup of {done.manifest.time:%F %T}"
+            )
     document: Document = {
         "incarnation": str(done.incarnation),
         "backup_of": str(done.manifest.incarnation),

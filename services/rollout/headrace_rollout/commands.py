@@ -1,6 +1,6 @@
 """What operators run beside the service, with its settings; each prints one JSON object.
 
-python -m headrace_rollout verify [--heads FOLDER] [--since FILE] [--out FILE] [--anew REASON]
+python -m headrace_rollout verify [--heads FOLDER] [--since FILE] [--out FILE] [--new-sequence REASON]
                                                                 that nobody has changed the history of rollouts
 python -m headrace_rollout migrate                              what the service does at its start
 """

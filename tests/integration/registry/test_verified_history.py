@@ -163,7 +163,7 @@ async def test_a_history_that_somebody_shortened_or_emptied_says_so_by_what_the_
             assert (code, told["models"], [one["reason"] for one in told["broken"]]) == (3, 0, ["GONE", "GONE"])
 
             # Who means it, as after a restore, says why, and that stays there.
-            assert (await command(settings, "verify", "--anew", "restored the backup of May"))[0] == 0
+            assert (await command(settings, "verify", "--new-sequence", "restored the backup of May"))[0] == 0
             assert (await command(settings, "verify"))[0] == 0
             newest = await keeper.newest()
             assert newest is not None

@@ -125,7 +125,7 @@ async def test_a_folder_of_heads_finds_what_was_taken_from_the_end_and_an_emptie
             await connection.execute(edit)
             code, told = await verify()
             assert (code, told["lines"], [one["reason"] for one in told["broken"]]) == (3, lines, ["GONE"])
-    assert (await verify("--anew", "emptied by us"))[0] == 0
+    assert (await verify("--new-sequence", "emptied by us"))[0] == 0
     assert (await verify())[0] == 0
 
 

@@ -84,5 +84,5 @@ async def assert_removed_lines_are_found(
             code, found = await kept.verify()
             assert (code, [one["reason"] for one in found["broken"]]) == (3, reasons), edit
         assert await keeper.newest() == newest
-        assert (await kept.verify("--anew", "restored the backup of May"))[0] == 0
+        assert (await kept.verify("--new-sequence", "restored the backup of May"))[0] == 0
         assert (await kept.verify())[0] == 0

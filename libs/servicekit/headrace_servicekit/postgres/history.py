@@ -114,10 +114,12 @@ class History:
         except OSError as error:
             raise CommandError(f"cannot write {path}: {error.strerror}") from None
 
-    def to_text(self, heads: Mapping[str, Head], anew: str = "") -> bytes:
-        """Return heads as a file. anew: why what was kept before does not count any more."""
+    def to_text(self, heads: Mapping[str, Head], new_sequence: str = "") -> bytes:
+        """Return heads as a file. new_sequence: the reason why earlier heads no longer count."""
         told = {subject: {**self._named(head.place), "chain": head.chain} for subject, head in sorted(heads.items())}
-        document = {"format": _FORMAT, "of": f"{self.subject}s", **({"anew": anew} if anew else {}), "heads": told}
+        document = {"format": _FORMAT, "of": f"{self.subject}s", "heads": told}
+        if new_sequence:
+            document["new_sequence"] = new_sequence
         return (json.dumps(document, indent=1) + "\n").encode()
 
     def read_heads(self, path: Path) -> dict[str, Head]:
@@ -173,8 +175,8 @@ async def keep_heads(history: History, connections: Connections, keeper: HeadKee
     return found.broken
 
 
-async def begin_anew(history: History, connections: Connections, keeper: HeadKeeper, reason: str) -> None:
-    """Keep the heads of now in the place of those kept before, for a reason that is kept too."""
+async def begin_sequence(history: History, connections: Connections, keeper: HeadKeeper, reason: str) -> None:
+    """Store the present heads without comparing them with earlier ones, and the reason with them."""
     number, _ = await _newest(history, keeper)
     found = await history.against(connections, {})
     await keeper.keep(number + 1, history.to_text(found.heads, reason))
@@ -201,7 +203,7 @@ def verify_command(history: History, opened: Opened, kept: Kept) -> Command[Any]
                 keeper = await stack.enter_async_context(kept(settings))
             number, before = (0, {}) if keeper is None else await _newest(history, keeper)
             connections = await stack.enter_async_context(opened(settings))
-            found = await history.verify(connections, since, {} if options.anew else before)
+            found = await history.verify(connections, since, {} if options.new_sequence else before)
             document = history.document(found)
             if keeper is not None:
                 document["kept"] = len(before)
@@ -212,8 +214,8 @@ def verify_command(history: History, opened: Opened, kept: Kept) -> Command[Any]
                 )
             if found.broken:
                 raise Incomplete(document)
-            if keeper is not None and (options.anew or found.heads != before):
-                await keeper.keep(number + 1, history.to_text(found.heads, options.anew or ""))
+            if keeper is not None and (options.new_sequence or found.heads != before):
+                await keeper.keep(number + 1, history.to_text(found.heads, options.new_sequence or ""))
         if options.out is not None:
             history.write_heads(options.out, found.heads)
         return document
@@ -236,7 +238,7 @@ def verify_command(history: History, opened: Opened, kept: Kept) -> Command[Any]
                 "in the service's bucket",
             ),
             option(
-                "--anew",
+                "--new-sequence",
                 metavar="REASON",
                 help="after a restore: ignore the stored heads and store new ones, with this reason",
             ),

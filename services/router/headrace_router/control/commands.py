@@ -1,7 +1,7 @@
 """What operators run beside the control plane, with its settings; each prints one JSON object.
 
 python -m headrace_router.control renew-incarnation    after the database was restored from a backup
-python -m headrace_router.control verify [--heads FOLDER] [--since FILE] [--out FILE] [--anew REASON]
+python -m headrace_router.control verify [--heads FOLDER] [--since FILE] [--out FILE] [--new-sequence REASON]
                                                        that nobody has changed the history of routes
 python -m headrace_router.control migrate              what the service does at its start
 
