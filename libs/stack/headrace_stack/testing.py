@@ -48,7 +48,7 @@ def held_stack(
     settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     with shared(daemon.holders_lock(settings)):
         with exclusive(settings.run / "start.lock"):
-            # With the lock: whoever starts the stack first removes what the one before has left.
+            # Under the lock, because `_start` removes the state of the stack before.
             settings.create_directories()
             running = _running(settings) or _start(settings, only, time.monotonic() + timeout_s)
         yield replace(settings, ports=Ports(running.base_port))

@@ -27,7 +27,7 @@ SQL = "headrace_rollout.sql"
 HISTORY = History("rollout", ("number",), SQL, "rollouts")
 _QUERIES = load_queries(SQL)
 
-# What watches are woken by, and what the leader is: not by its own writes, each of which would be another turn at once.
+# Watches listen on the first; the leader on the second, which its own writes do not notify: each would be another turn.
 CHANNEL, REQUESTS = "rollouts", "rollout_requests"
 _ENDED = WorkClaims("rollouts", {"id": "bigint"}, due="held and not running", order="id", lease=timedelta(seconds=30))
 

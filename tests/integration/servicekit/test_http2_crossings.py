@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import grpc
@@ -10,6 +11,7 @@ import pytest
 from headrace_servicekit.http2 import wire
 from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.http2.headers import answer_block, ending_block
+from headrace_servicekit.http2.server import Http2Server, ServerConnection
 from headrace_servicekit.testing import eventually
 
 ENDING = ending_block(grpc.StatusCode.OK, "", (), alone=False)
@@ -72,6 +74,24 @@ async def connected(
         async with Channel(f"127.0.0.1:{port}", max_message_bytes=max_message_bytes) as channel:
             yield server, channel
         await asyncio.wait_for(server.left.wait(), 20)
+
+
+async def test_a_connection_that_was_accepted_before_the_end_and_made_after_it_is_closed():
+    loop, server = asyncio.get_running_loop(), Http2Server(max_message_bytes=1024)
+    await server.stop(None)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        await loop.connect_accepted_socket(lambda: ServerConnection(loop, server), ours)
+        theirs.setblocking(False)
+        received = await asyncio.wait_for(_until_closed(loop, theirs), 10)
+    assert received
+
+
+async def _until_closed(loop: asyncio.AbstractEventLoop, peer: socket.socket) -> bool:
+    with contextlib.suppress(ConnectionResetError):
+        while await loop.sock_recv(peer, 4096):
+            pass
+    return True
 
 
 async def test_an_answer_that_comes_after_its_caller_has_left_harms_no_other_call():

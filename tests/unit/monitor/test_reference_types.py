@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -117,6 +118,19 @@ def test_decimals_are_the_numbers_and_the_words_that_callers_send(tmp_path):
     sizes = pa.array([Decimal("7.00"), Decimal("7.50"), Decimal("100.00")] * 500, pa.decimal128(10, 2))
     found = frozen(tmp_path, {"size": sizes}, inputs)
     assert alarms(found, {"size": np.array(["7", "7.5", "100"] * 500, object)}, inputs) == []
+
+
+@pytest.mark.parametrize("kind", ["decimal(4,1)", "decimal(9,2)", "decimal(18,3)", "decimal(38,10)", "hugeint"])
+def test_decimals_of_duckdb_do_not_drift_from_what_is_sent(tmp_path, kind):
+    content = str(tmp_path / "reference.parquet")
+    value = "(row * 7919 % 997)::" + kind
+    duckdb.sql(f"copy (select {value} / 1 as price, {value} as size from range(2000) rows(row)) to '{content}'")
+    inputs = {"price": spec("FP64"), "size": spec("BYTES", kind=CATEGORICAL)}
+    known = version(inputs)
+    found = freeze_file(content, monitored_columns(known), known.contract)
+    numbers = np.arange(2_000) * 7919 % 997
+    assert alarms(found, {"price": numbers.astype(float), "size": numbers.astype(str).astype(object)}, inputs) == []
+    assert not {"price", "size"} & set(found.unfit)
 
 
 @pytest.mark.parametrize(("unit", "name"), [(1, "seconds"), (10**3, "milliseconds"), (10**9, "nanoseconds")])

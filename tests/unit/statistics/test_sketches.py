@@ -187,6 +187,14 @@ def test_what_buckets_say_of_units_is_near_what_all_rows_say(sizes: list[int]):
     assert np.std(found) < 0.3
 
 
+def test_the_effect_of_ranks_is_the_cluster_robust_variance_of_statsmodels():
+    """0.15.0: OLS on a constant, cov_type "cluster" without correction, over the variance of independent rows."""
+    sizes = [1, 7, 2, 9, 4, 4, 12, 3, 5, 5]
+    unit, row = np.repeat(np.arange(10), sizes), np.arange(sum(sizes))
+    ranks = (row * 37) % 101 + 40 * (row % 3) + 13 * unit
+    assert units.Units(unit).exact_effect(row % 10, ranks) == pytest.approx(2.4356802896445235, rel=1e-12)
+
+
 def test_a_change_that_all_rows_share_is_no_likeness_of_those_of_one_request():
     rng = np.random.default_rng(4)
     reference = units.Expected(np.full(10, 0.1), 500.0)

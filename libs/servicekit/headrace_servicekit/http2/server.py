@@ -107,7 +107,7 @@ class Http2Server:
         return None
 
     def joined(self, connection: ServerConnection) -> None:
-        """Note a connection; drop it where there are as many as may be, or where the server stopped while it came in:
+        """Add a connection; abort it above `most_connections`, or when it was accepted after `stop` had begun, so that
         its caller learns that at once.
         """
         self._connections.add(connection)

@@ -123,8 +123,8 @@ def area(yes: Floats, no: Floats) -> float | Inconclusive:
 
 
 def area_error(yes: Floats, no: Floats) -> float | Inconclusive:
-    """Return the standard error of that AUC, as if there were one more yes and one more no, of which nobody knows how
-    they score: a few rows that happen to be alike do not say that all are.
+    """Return the standard error of that AUC, with one more yes and one more no whose ranks are taken to be unknown: a
+    few rows with similar scores do not prove that all have such scores.
     """
     found = area(yes, no)
     if not isinstance(found, float):

@@ -123,12 +123,16 @@ class Units:
 
 
 def _others(units: Floats, rows: float) -> Floats:
-    """Return by how much more units of so many rows are away from the mean of the others than from that of all."""
+    """Return how many times as far units of so many rows are from the mean of the others as from the mean of all (CR3:
+    Bell, McCaffrey 2002).
+    """
     return 1 / (1 - np.minimum(np.abs(units) / rows, 0.5))
 
 
 def _uncertain(freedom: float) -> float:
-    """Return by how much more a variance is to be taken that was found with so many degrees of freedom."""
+    """Return by what to multiply a variance that was estimated with so many degrees of freedom, so that quantiles of
+    the normal serve as those of Student's t.
+    """
     furthest = scipy.special.stdtrit(max(freedom, 1.0), 1 - _LEVEL / 2) / scipy.special.ndtri(1 - _LEVEL / 2)
     return float(furthest) ** 2
 

@@ -120,11 +120,12 @@ def summarised(
 
 
 def _plain(value: object, datatype: str) -> object:
-    """Return a category as its text is sent: tables from pandas have whole numbers as floats where one is missing, and
-    those of databases decimals, whose zeros at the end say nothing.
+    """Return a category as its text is sent: pandas writes whole numbers as floats where one is missing, and databases
+    write decimals with trailing zeros.
     """
     if datatype == BYTES and isinstance(value, float) and value.is_integer():
         return int(value)
     if datatype == BYTES and isinstance(value, Decimal):
-        return f"{value:f}".rstrip("0").rstrip(".") if "." in f"{value:f}" else f"{value:f}"
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
     return value

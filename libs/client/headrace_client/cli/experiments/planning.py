@@ -104,7 +104,7 @@ class Past:
 
 
 def measured(client: Client, model: str, metric: pb.Experiment.Metric) -> Past:
-    """Return what a metric was of late. Raises InvalidArgument."""
+    """Return what a metric was in the last 14 days. Raises InvalidArgument."""
     outcome = metric.outcome or metric.name
     if metric.kind not in _VALUES or not outcome.replace("_", "").isalnum():
         raise InvalidArgument(f"{metric.name}: only rates and means are measured; give --mean and --variance")
@@ -125,7 +125,7 @@ def measured(client: Client, model: str, metric: pb.Experiment.Metric) -> Past:
 
 
 def warn_of_long(client: Client, output: Output, model: str, experiment: pb.Experiment) -> None:
-    """Say which metrics that decide take longer than LONG_DAYS, as far as their past and the traffic are known."""
+    """Name the success metrics that need more than LONG_DAYS, where their history and the traffic are known."""
     weights = [one.weight for one in experiment.variants]
     for metric in experiment.metrics:
         if metric.role != pb.Experiment.ROLE_SUCCESS or metric.cap or metric.cap_quantile:
@@ -145,7 +145,7 @@ def warn_of_long(client: Client, output: Output, model: str, experiment: pb.Expe
             )
             days = client.plan_experiment(request).any_look_days
         except HeadraceError:
-            continue  # a model without a past
+            continue  # there is no history to measure, or the caller may not read it
         if days > LONG_DAYS:
             output.note(
                 f"{shown(metric.name)}: at {past.per_day:,.0f} units a day a change by "

@@ -197,7 +197,7 @@ def _estimated(summary: Summary, threshold: float | None, calibration: Calibrati
         result = classification(found.expected, bins)
         yield _result("estimated_f1", result.f1, chance.rows, "" if _decided(summary, threshold) else _NO_THRESHOLD)
         optimism, spread = auc_by_calibration(found.expected, bins, found.calibration)
-        # Calibrations that older releases have kept do not say how many rows they are of.
+        # Calibrations stored by older releases lack the number of rows.
         rarer = math.inf if found.calibration is None else found.calibration.rarer or math.inf
         errors = [(spread, rarer)]
         if found.note and summary.expected is not None:
