@@ -108,7 +108,7 @@ SMALL: dict[str, Simulation] = {
     "error sizes": partial(error_sizes.error_sizes, runs=60, cap=20_000),
     "error watch": partial(error_watch.error_watch, runs=40, cap=12_000, run_lengths=(RUN_LENGTH,)),
     "estimates": partial(estimates.estimates, chunks=5),
-    "intervals": partial(estimates.coverage, runs=20, sizes=(300,)),
+    "intervals": partial(estimates.coverage, runs=400, sizes=(300,)),
     "shifted features": partial(shifted_features.shifted_features, runs=4),
     "durations": partial(durations.quantiles, rows=50_000, orders=2),
     "false rollbacks": partial(canaries.false_rollbacks, runs=40, looks=600),

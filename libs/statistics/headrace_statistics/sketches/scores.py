@@ -147,10 +147,12 @@ def area_bounds(found: float, errors: Sequence[tuple[float, float]]) -> tuple[fl
     In log-odds, since an AUC near 1 may be further below than above; with as many degrees of freedom as there are rows
     (Satterthwaite 1946).
     """
-    rarer = min(rows for _, rows in errors)
-    middle, error = _drawn_in(found, rarer), math.hypot(*(each for each, _ in errors))
+    error = math.hypot(*(each for each, _ in errors))
     if error == 0:
         return found, found
+    # Log-odds of 0 and 1 are infinite: no nearer to these than one more row could say.
+    nearest = 0.5 / (1 + min(rows for _, rows in errors))
+    middle = min(max(found, nearest), 1 - nearest)
     freedom = 1 / sum((each / error) ** 4 / max(rows - 1, 1.0) for each, rows in errors)
     reach = float(scipy.special.stdtrit(freedom, 0.975)) * error / (middle * (1 - middle))
     low, high = scipy.special.expit(scipy.special.logit(middle) + np.array([-reach, reach]))
