@@ -58,6 +58,11 @@ async def test_a_rollout_is_judged_each_second_and_at_once_when_another_process_
             await eventually(lambda: len(world.times) >= 5, within=30)
             apart = [after - before for before, after in itertools.pairwise(world.times[1:5])]
             assert min(apart) > 0.9, "new evidence alone must not start another turn"
+
+            async def between_turns() -> bool:
+                return (await store.rollout(started.id)).evidence == str(len(world.times))
+
+            await eventually(between_turns, within=10)
             before, asked = len(world.times), time.monotonic()
             await store.change(started.id, lambda one, _: Transition(one, (Event("noted", "", "ana"),)))
             await eventually(lambda: len(world.times) > before, within=5)
