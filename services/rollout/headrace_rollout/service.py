@@ -68,7 +68,7 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
     guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
     servicer = RolloutServicer(
-        store, starting, concluding, Webhooks(connections, guard), feed, controller.wake, runtime.stopping
+        store, starting, concluding, releasing, Webhooks(connections, guard), feed, controller.wake, runtime.stopping
     )
     rollout_pb2_grpc.add_RolloutServiceServicer_to_server(servicer, runtime.server())
 

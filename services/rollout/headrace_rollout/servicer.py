@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace.rollout.v1 import rollout_pb2_grpc
 from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.coordination.revisions import Changed, page_of, revisions
-from headrace_servicekit.errors import Aborted, NotFound
+from headrace_servicekit.errors import Aborted, NotFound, ServiceError
 from headrace_servicekit.identity import identity
 from headrace_servicekit.outbox.messages import to_webhook, webhook_id, webhook_of
 from headrace_servicekit.outbox.webhooks import Webhooks
@@ -22,6 +22,7 @@ from headrace_rollout import answers, convert
 from headrace_rollout.concluding import Concluding
 from headrace_rollout.decisions import policies, progress
 from headrace_rollout.decisions.rollouts import Rollout
+from headrace_rollout.releasing import Releasing
 from headrace_rollout.starting import Starting
 from headrace_rollout.store import Decide, Store
 
@@ -39,13 +40,14 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         store: Store,
         starting: Starting,
         concluding: Concluding,
+        releasing: Releasing,
         webhooks: Webhooks,
         feed: ChangeFeed[Changed[Rollout]],
         changed: Callable[[], None],
         stopping: asyncio.Event,
     ) -> None:
         self._store, self._starting, self._concluding = store, starting, concluding
-        self._webhooks, self._feed = webhooks, feed
+        self._releasing, self._webhooks, self._feed = releasing, webhooks, feed
         self._changed, self._stopping = changed, stopping
 
     async def PlanRollout(self, request: pb.PlanRolloutRequest, context: Any) -> pb.PlanRolloutResponse:
@@ -91,6 +93,9 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
     async def AbortRollout(self, request: pb.AbortRolloutRequest, context: Any) -> pb.AbortRolloutResponse:
         client, reason = identity().client, kept_text(request.reason, "reason")
         changed = await self._change(request.name, lambda one, now: progress.abort(one, client, reason, now))
+        # One without traffic is over at once: the next rollout or promotion need not wait for the loop that releases.
+        with suppress(ServiceError):
+            await self._releasing.run()
         return pb.AbortRolloutResponse(rollout=changed)
 
     async def RunExperiment(self, request: pb.RunExperimentRequest, context: Any) -> pb.RunExperimentResponse:
