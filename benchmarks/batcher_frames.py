@@ -68,7 +68,7 @@ async def serve(kind: str, state: Path) -> None:
         cache = BlobCache(state / "cache", FolderBlobs(state), max_bytes=0, fetch_timeout_s=10)
         versions = Versions(backend, roster, cache, unload_after_s=1, changed=lambda: None)
         versions.want([Wanted("bench", "v1", "digest", sha, from_proto(model.contract), Limits())])
-        server = Server(access_log=False)
+        server = Server(access_log=False, on_the_loop=True)
         BatcherServicer(roster, "bench", max_message_bytes=1 << 24).serve_on(server)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(versions.run())
