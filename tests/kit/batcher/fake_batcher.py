@@ -146,6 +146,16 @@ class FakeBatcher(batcher_pb2_grpc.BatcherServiceServicer):
             stream.outgoing.put_nowait(batcher_pb2.ExchangeResponse(responses=[answer], load=self.load))
 
 
+class FrameBatcher(FakeBatcher):
+    """Answers the requests of a frame with one frame, in their order, as a batcher does that executes them together."""
+
+    async def _read(self, frames, stream: _Stream, tasks: asyncio.TaskGroup) -> None:
+        async for frame in frames:
+            answers = [answer for one in frame.requests if (answer := await self.behave(self, one)) is not None]
+            if answers:
+                stream.outgoing.put_nowait(batcher_pb2.ExchangeResponse(responses=answers, load=self.load))
+
+
 class _Stream:
     def __init__(self) -> None:
         self.outgoing: asyncio.Queue[batcher_pb2.ExchangeResponse | None] = asyncio.Queue()

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
-from headrace_router.data.transports.envoy.filter_bridge import NAMES, FilterBridge, NotLoaded, configuration, packed
+from headrace_router.data.transports.envoy.filter_bridge import NAMES, NotLoaded, configuration, opened, packed
 from headrace_router.data.transports.envoy.framing import framed
-from headrace_router.data.transports.envoy.unary_calls import Answered
 
 CONTENT = b"\x0c\x00\x10\x00content-typeapplication/grpc"
 
@@ -40,10 +38,6 @@ def test_the_filter_can_count_the_headers_that_are_wanted():
     assert "grpc-status 8" in refusal
 
 
-async def test_a_filter_that_cannot_be_opened_is_named(tmp_path: Path):
-    async def respond(_request: BridgedRequest) -> Answered:
-        return None, []
-
-    missing = tmp_path / "libheadrace_filter_bridge.so"
+def test_a_filter_that_cannot_be_opened_is_named(tmp_path: Path):
     with pytest.raises(NotLoaded, match="libheadrace_filter_bridge"):
-        FilterBridge(missing, respond, most_body_bytes=1, most_unfinished=1)
+        opened(tmp_path / "libheadrace_filter_bridge.so")

@@ -24,7 +24,7 @@ from headrace_router.data.dependencies import BATCHERS
 from headrace_router.data.service import DataPlane, start
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
-from headrace_router.data.transports.envoy.filter_bridge import FilterBridge, NotLoaded
+from headrace_router.data.transports.envoy.filter_bridge import FilterBridge, NotLoaded, opened
 from headrace_router.data.transports.envoy.framing import PREFIX_BYTES
 from headrace_router.data.transports.envoy.settings import EdgeSettings
 from headrace_router.data.transports.envoy.transport import EnvoyTransport, believed_callers, envoy_transport
@@ -67,7 +67,7 @@ class EnvoyService:
         try:
             settings, edge = DataSettings.load().of_one_process(), EdgeSettings.load()
             bridge = self._bridge = FilterBridge(
-                edge.filter_bridge,
+                opened(edge.filter_bridge),
                 _not_yet,
                 most_body_bytes=settings.max_message_bytes + PREFIX_BYTES,
                 most_unfinished=settings.max_concurrent_rpcs,

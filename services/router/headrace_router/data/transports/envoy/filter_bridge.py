@@ -13,7 +13,7 @@ import ctypes
 import struct
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 from headrace_servicekit.errors import ServiceError, Unauthenticated
 from headrace_servicekit.identity import Identity
@@ -44,6 +44,26 @@ class NotLoaded(Exception):
     """The filter is not in this process; the message says why."""
 
 
+class Filter(Protocol):
+    """The functions of `filter_bridge.c`."""
+
+    def bridge_open(self, configuration: bytes, /) -> int:
+        """Begin; return the eventfd that is readable while requests wait, negative where none can be opened."""
+        ...
+
+    def bridge_take(self, address: int, size: int, /) -> int:
+        """Write what waits to an address; return its length, or negative the room that it needs."""
+        ...
+
+    def bridge_answer(self, answers: bytes, size: int, /) -> None:
+        """Give answers to those who wait for them."""
+        ...
+
+    def bridge_give_up(self, after_ms: int, /) -> None:
+        """Hand over, as too slow, what has not come whole in such a time."""
+        ...
+
+
 class FilterBridge:
     """Takes requests from the filter and gives their answers back.
 
@@ -51,11 +71,11 @@ class FilterBridge:
     most_body_bytes: larger ones are refused. most_unfinished: requests that are on their way at one time.
     """
 
-    def __init__(self, module: Path, respond: Respond, *, most_body_bytes: int, most_unfinished: int) -> None:
+    def __init__(self, functions: Filter, respond: Respond, *, most_body_bytes: int, most_unfinished: int) -> None:
         self.respond = respond
         self.identify: Callable[[BridgedRequest], Identity] = _nobody
         self._most_body_bytes, self._most_unfinished = most_body_bytes, most_unfinished
-        self._filter = _opened(module)
+        self._filter = functions
         self._event = self._filter.bridge_open(configuration(most_body_bytes, most_unfinished).encode("latin-1"))
         if self._event < 0:
             raise NotLoaded("no eventfd can be opened")
@@ -183,7 +203,7 @@ def _nobody(_request: BridgedRequest) -> Identity:
     raise Unauthenticated("it is not known yet whom to believe", reason="TOKEN_INVALID")
 
 
-def _opened(module: Path) -> ctypes.PyDLL:
+def opened(module: Path) -> Filter:
     """Return the filter's functions: Envoy has loaded them. Raises NotLoaded."""
     try:
         # With the interpreter's lock kept: a call is shorter than giving it back.
@@ -196,4 +216,4 @@ def _opened(module: Path) -> ctypes.PyDLL:
     functions.bridge_open.argtypes = (ctypes.c_char_p,)
     functions.bridge_answer.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
     functions.bridge_give_up.argtypes = (ctypes.c_int64,)
-    return functions
+    return cast("Filter", functions)
