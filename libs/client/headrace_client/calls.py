@@ -6,6 +6,7 @@ steps, one by blocking, one by awaiting.
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
+from google.protobuf import message_factory
 from google.protobuf.message import Message
 
 from headrace_client.errors import DeadlineExceeded, HeadraceError, Unauthenticated
@@ -39,6 +41,25 @@ class Method(Generic[Request, Response]):
     response: type[Response]
     client_stream: bool = False
     server_stream: bool = False
+
+
+@functools.cache
+def method_of(answer: type[Response]) -> Method[Any, Response]:
+    """Return the RPC that answers with messages of a type, as the descriptors have it: each has a response of its own.
+
+    >>> from headrace.rollout.v1 import rollout_pb2
+    >>> method_of(rollout_pb2.WatchRolloutResponse).path
+    '/headrace.rollout.v1.RolloutService/WatchRollout'
+    """
+    services = answer.DESCRIPTOR.file.services_by_name.values()
+    found = next(one for service in services for one in service.methods if one.output_type is answer.DESCRIPTOR)
+    return Method(
+        f"/{found.containing_service.full_name}/{found.name}",
+        message_factory.GetMessageClass(cast("Any", found.input_type)),
+        answer,
+        found.client_streaming,
+        found.server_streaming,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +152,8 @@ class Session:
 
 def invoke(
     session: Session,
-    method: Method[Request, Response],
-    request: Request | Callable[[], Iterator[Request]],
+    answer: type[Response],
+    request: Message | Callable[[], Iterator[Message]],
     *,
     timeout_s: float,
     idempotent: bool = True,
@@ -145,13 +166,14 @@ def invoke(
 ) -> Operation[Response]:
     """Return the answer of an RPC, tried again within `timeout_s` where that is safe. Raises a HeadraceError.
 
+    answer: the type of it, by which the RPC is found.
     idempotent: true for reads and for writes that carry a request_id. request_id: for the logs of everything that the
     call passes through, the same over all tries; made when empty. hedge_after_s: None sends nothing twice at a time.
     headers: sent besides. trailers: is told what came with the answer.
     listen: of an RPC that answers with a stream, what takes the answers of a try; made anew for each.
     repeatable: asked after a try that failed, whether there may be another one.
     """
-    deadline = session.monotonic() + timeout_s
+    method, deadline = method_of(answer), session.monotonic() + timeout_s
     session.budget.earn()
     hedge = None if hedge_after_s is None else Hedge(hedge_after_s, session.budget.spend)
     followed = (("x-request-id", _as_header(request_id) or session.new_id()), *session.headers, *headers)

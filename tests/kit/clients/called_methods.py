@@ -15,9 +15,7 @@ from functools import cache
 from pathlib import Path
 
 import click
-import headrace_client.methods
 from headrace_client import client as sdk
-from headrace_client.calls import Method
 from headrace_client.cli import main
 
 ROOT = Path(__file__).parents[3]
@@ -115,11 +113,7 @@ def _lent(callback: Callable[..., object], source: str) -> Iterator[str]:
 def _methods_in(operation: object, depth: int = 3) -> frozenset[str]:
     """Return the methods that a function uses, itself or through others of the operations."""
     source, module = inspect.getsource(operation), inspect.getmodule(operation)  # type: ignore[arg-type]
-    found = set[str]()
-    for name in re.findall(r"\bmethods\.([A-Z_]+)", source):
-        method = getattr(headrace_client.methods, name)
-        if isinstance(method, Method):
-            found.add(method.path.rpartition("/")[2])
+    found = set(re.findall(r"\b\w+\.(\w+)Response\b", source))
     if depth > 0:
         for name in set(re.findall(r"\b(?:\w+\.)?(\w+)\(", source)):
             inner = getattr(module, name, None)

@@ -8,7 +8,6 @@ import grpc
 import grpc.aio
 import pytest
 from headrace.registry.v1 import registry_pb2
-from headrace_client import methods
 from headrace_client.calls import Call, FetchToken, Operation, Pause, Session, invoke
 from headrace_client.errors import (
     DeadlineExceeded,
@@ -67,7 +66,9 @@ class Script:
             return finished.value
 
     def get(self, timeout_s: float = 10.0, *, idempotent: bool = True) -> Any:
-        return self.run(invoke(self.session, methods.GET_MODEL, REQUEST, timeout_s=timeout_s, idempotent=idempotent))
+        return self.run(
+            invoke(self.session, registry_pb2.GetModelResponse, REQUEST, timeout_s=timeout_s, idempotent=idempotent)
+        )
 
 
 def test_unavailable_is_tried_again_with_growing_waits_and_a_shrinking_deadline() -> None:
@@ -116,11 +117,11 @@ def test_a_call_that_outlives_its_tokens_gets_new_ones_until_one_is_refused_at_o
     expired = Unauthenticated("expired", reason="TOKEN_EXPIRED")
     tokens = iter([f"token {number}" for number in range(9)])
     watching = Script(expired, expired, expired, ANSWER, tokens=tokens, call_s=600.0)
-    watching.run(invoke(watching.session, methods.GET_MODEL, REQUEST, timeout_s=3600.0))
+    watching.run(invoke(watching.session, registry_pb2.GetModelResponse, REQUEST, timeout_s=3600.0))
     assert len({dict(call.metadata)["authorization"] for call in watching.calls}) == 4
     refused = Script(expired, expired, tokens=iter(["old", "new", "never"]))
     with pytest.raises(Unauthenticated):
-        refused.run(invoke(refused.session, methods.GET_MODEL, REQUEST, timeout_s=3600.0))
+        refused.run(invoke(refused.session, registry_pb2.GetModelResponse, REQUEST, timeout_s=3600.0))
 
 
 def test_a_refused_token_is_replaced_once_and_then_the_refusal_stands() -> None:
@@ -152,7 +153,7 @@ def test_all_tries_of_a_call_have_one_request_id_and_every_call_its_own() -> Non
 )
 def test_a_request_id_travels_as_a_header_where_it_can(given: str, sent: str) -> None:
     script = Script(ANSWER)
-    script.run(invoke(script.session, methods.GET_MODEL, REQUEST, timeout_s=1.0, request_id=given))
+    script.run(invoke(script.session, registry_pb2.GetModelResponse, REQUEST, timeout_s=1.0, request_id=given))
     assert dict(script.calls[0].metadata)["x-request-id"] == sent
 
 
@@ -172,7 +173,7 @@ def test_tries_again_are_a_share_of_all_calls_and_a_few_for_who_calls_seldom() -
 def test_a_hedge_is_asked_for_only_where_it_is_wanted_and_paid_from_the_same_budget() -> None:
     script = Script(ANSWER, ANSWER)
     script.get()
-    script.run(invoke(script.session, methods.GET_MODEL, REQUEST, timeout_s=1.0, hedge_after_s=0.05))
+    script.run(invoke(script.session, registry_pb2.GetModelResponse, REQUEST, timeout_s=1.0, hedge_after_s=0.05))
     plain, hedged = (call.hedge for call in script.calls)
     assert plain is None
     assert hedged is not None

@@ -8,7 +8,6 @@ from typing import Any
 
 from headrace.monitor.v1 import alert_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.operations.paging import list_all
 
@@ -25,13 +24,15 @@ def list_alerts(
 ) -> Operation[list[alert_pb2.Alert]]:
     """Return alerts, the latest first."""
     request = alert_pb2.ListAlertsRequest(model=model, state=state)
-    return (yield from list_all(session, methods.LIST_ALERTS, request, "alerts", timeout_s=timeout, limit=limit))
+    return (
+        yield from list_all(session, alert_pb2.ListAlertsResponse, request, "alerts", timeout_s=timeout, limit=limit)
+    )
 
 
 def resolve_alert(session: Session, alert: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[alert_pb2.Alert]:
     """End an alert by hand."""
     request = alert_pb2.ResolveAlertRequest(name=_named("alerts", alert))
-    return (yield from invoke(session, methods.RESOLVE_ALERT, request, timeout_s=timeout)).alert
+    return (yield from invoke(session, alert_pb2.ResolveAlertResponse, request, timeout_s=timeout)).alert
 
 
 def watch_alerts(
@@ -40,13 +41,15 @@ def watch_alerts(
     """Give `received` the alerts that are open, the marker, and every change from then on, until the timeout."""
     request = alert_pb2.WatchAlertsRequest(model=model)
     yield from invoke(
-        session, methods.WATCH_ALERTS, request, timeout_s=timeout, idempotent=False, listen=lambda: received
+        session, alert_pb2.WatchAlertsResponse, request, timeout_s=timeout, idempotent=False, listen=lambda: received
     )
 
 
 def list_alert_rules(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[alert_pb2.AlertRule]]:
     """Return the rules, by name."""
-    answer = yield from invoke(session, methods.LIST_ALERT_RULES, alert_pb2.ListAlertRulesRequest(), timeout_s=timeout)
+    answer = yield from invoke(
+        session, alert_pb2.ListAlertRulesResponse, alert_pb2.ListAlertRulesRequest(), timeout_s=timeout
+    )
     return list(answer.rules)
 
 
@@ -55,13 +58,13 @@ def put_alert_rule(
 ) -> Operation[alert_pb2.AlertRule]:
     """Make a rule, or replace the one of its name."""
     request = alert_pb2.PutAlertRuleRequest(rule=rule)
-    return (yield from invoke(session, methods.PUT_ALERT_RULE, request, timeout_s=timeout)).rule
+    return (yield from invoke(session, alert_pb2.PutAlertRuleResponse, request, timeout_s=timeout)).rule
 
 
 def delete_alert_rule(session: Session, rule: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
     """Remove a rule; alerts that it raised are resolved."""
     request = alert_pb2.DeleteAlertRuleRequest(name=_named("alertRules", rule))
-    yield from invoke(session, methods.DELETE_ALERT_RULE, request, timeout_s=timeout)
+    yield from invoke(session, alert_pb2.DeleteAlertRuleResponse, request, timeout_s=timeout)
 
 
 def silence_alerts(
@@ -77,24 +80,30 @@ def silence_alerts(
     silence = alert_pb2.Silence(model=model, rule=rule.removeprefix("alertRules/"), comment=comment)
     silence.expire_time.FromDatetime(until)
     request = alert_pb2.SilenceAlertsRequest(silence=silence)
-    return (yield from invoke(session, methods.SILENCE_ALERTS, request, timeout_s=timeout, idempotent=False)).silence
+    return (
+        yield from invoke(session, alert_pb2.SilenceAlertsResponse, request, timeout_s=timeout, idempotent=False)
+    ).silence
 
 
 def list_silences(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[alert_pb2.Silence]]:
     """Return the silences in force."""
-    answer = yield from invoke(session, methods.LIST_SILENCES, alert_pb2.ListSilencesRequest(), timeout_s=timeout)
+    answer = yield from invoke(
+        session, alert_pb2.ListSilencesResponse, alert_pb2.ListSilencesRequest(), timeout_s=timeout
+    )
     return list(answer.silences)
 
 
 def delete_silence(session: Session, silence: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
     """End a silence."""
     request = alert_pb2.DeleteSilenceRequest(name=_named("silences", silence))
-    yield from invoke(session, methods.DELETE_SILENCE, request, timeout_s=timeout)
+    yield from invoke(session, alert_pb2.DeleteSilenceResponse, request, timeout_s=timeout)
 
 
 def list_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[alert_pb2.Webhook]]:
     """Return the webhooks, and how their deliveries go."""
-    answer = yield from invoke(session, methods.LIST_WEBHOOKS, alert_pb2.ListWebhooksRequest(), timeout_s=timeout)
+    answer = yield from invoke(
+        session, alert_pb2.ListWebhooksResponse, alert_pb2.ListWebhooksRequest(), timeout_s=timeout
+    )
     return list(answer.webhooks)
 
 
@@ -103,13 +112,13 @@ def put_webhook(
 ) -> Operation[alert_pb2.Webhook]:
     """Make a webhook, or replace the one of its name."""
     request = alert_pb2.PutWebhookRequest(webhook=webhook)
-    return (yield from invoke(session, methods.PUT_WEBHOOK, request, timeout_s=timeout)).webhook
+    return (yield from invoke(session, alert_pb2.PutWebhookResponse, request, timeout_s=timeout)).webhook
 
 
 def delete_webhook(session: Session, webhook: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
     """Remove a webhook, with what it was not told yet."""
     request = alert_pb2.DeleteWebhookRequest(name=_named("webhooks", webhook))
-    yield from invoke(session, methods.DELETE_WEBHOOK, request, timeout_s=timeout)
+    yield from invoke(session, alert_pb2.DeleteWebhookResponse, request, timeout_s=timeout)
 
 
 def _named(collection: str, text: str) -> str:

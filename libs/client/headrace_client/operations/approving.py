@@ -7,7 +7,6 @@ import uuid
 from headrace.registry.v1 import approval_pb2, registry_pb2
 from headrace.rollout.v1 import rollout_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.operations.models import DEFAULT_TIMEOUT_S
 from headrace_client.operations.paging import list_all
@@ -21,7 +20,7 @@ def get_approval_policy(
 ) -> Operation[approval_pb2.ApprovalPolicy | None]:
     """Return who must agree to promotions of a model; None when nobody must."""
     request = approval_pb2.GetApprovalPolicyRequest(parent=f"models/{model}")
-    answer = yield from invoke(session, methods.GET_APPROVAL_POLICY, request, timeout_s=timeout)
+    answer = yield from invoke(session, approval_pb2.GetApprovalPolicyResponse, request, timeout_s=timeout)
     return answer.policy if answer.HasField("policy") else None
 
 
@@ -39,7 +38,7 @@ def put_approval_policy(
     request = approval_pb2.PutApprovalPolicyRequest(
         parent=f"models/{model}", policy=policy, etag=etag, reason=reason, request_id=request_id or str(uuid.uuid4())
     )
-    answer = yield from invoke(session, methods.PUT_APPROVAL_POLICY, request, timeout_s=timeout)
+    answer = yield from invoke(session, approval_pb2.PutApprovalPolicyResponse, request, timeout_s=timeout)
     return answer.policy if answer.HasField("policy") else None
 
 
@@ -66,7 +65,7 @@ def request_promotion(
         variant=variant,
         request_id=request_id or str(uuid.uuid4()),
     )
-    return (yield from invoke(session, methods.REQUEST_PROMOTION, request, timeout_s=timeout))
+    return (yield from invoke(session, approval_pb2.RequestPromotionResponse, request, timeout_s=timeout))
 
 
 def get_promotion_request(
@@ -74,7 +73,7 @@ def get_promotion_request(
 ) -> Operation[approval_pb2.GetPromotionRequestResponse]:
     """Return a request, with what stands in its way at present."""
     request = approval_pb2.GetPromotionRequestRequest(name=_name(model, number))
-    return (yield from invoke(session, methods.GET_PROMOTION_REQUEST, request, timeout_s=timeout))
+    return (yield from invoke(session, approval_pb2.GetPromotionRequestResponse, request, timeout_s=timeout))
 
 
 def review_promotion(
@@ -82,7 +81,7 @@ def review_promotion(
 ) -> Operation[approval_pb2.PromotionReview]:
     """Return what a promotion of a version would be asked now: gates, signature, approvals, and why it is refused."""
     request = approval_pb2.ReviewPromotionRequest(name=f"models/{model}/versions/{version}", target_stage=stage)
-    return (yield from invoke(session, methods.REVIEW_PROMOTION, request, timeout_s=timeout)).review
+    return (yield from invoke(session, approval_pb2.ReviewPromotionResponse, request, timeout_s=timeout)).review
 
 
 def list_promotion_requests(
@@ -97,7 +96,7 @@ def list_promotion_requests(
     request = approval_pb2.ListPromotionRequestsRequest(model=model, state=state)
     return (
         yield from list_all(
-            session, methods.LIST_PROMOTION_REQUESTS, request, "requests", timeout_s=timeout, limit=limit
+            session, approval_pb2.ListPromotionRequestsResponse, request, "requests", timeout_s=timeout, limit=limit
         )
     )
 
@@ -115,7 +114,7 @@ def approve_promotion(
     request = approval_pb2.ApprovePromotionRequest(
         name=_name(model, number), reason=reason, request_id=request_id or str(uuid.uuid4())
     )
-    return (yield from invoke(session, methods.APPROVE_PROMOTION, request, timeout_s=timeout))
+    return (yield from invoke(session, approval_pb2.ApprovePromotionResponse, request, timeout_s=timeout))
 
 
 def reject_promotion(
@@ -131,7 +130,7 @@ def reject_promotion(
     request = approval_pb2.RejectPromotionRequest(
         name=_name(model, number), reason=reason, request_id=request_id or str(uuid.uuid4())
     )
-    return (yield from invoke(session, methods.REJECT_PROMOTION, request, timeout_s=timeout)).request
+    return (yield from invoke(session, approval_pb2.RejectPromotionResponse, request, timeout_s=timeout)).request
 
 
 def withdraw_promotion(
@@ -147,7 +146,7 @@ def withdraw_promotion(
     request = approval_pb2.WithdrawPromotionRequest(
         name=_name(model, number), reason=reason, request_id=request_id or str(uuid.uuid4())
     )
-    return (yield from invoke(session, methods.WITHDRAW_PROMOTION, request, timeout_s=timeout)).request
+    return (yield from invoke(session, approval_pb2.WithdrawPromotionResponse, request, timeout_s=timeout)).request
 
 
 def break_glass(
@@ -173,7 +172,7 @@ def break_glass(
         allow_incompatible_signature=allow_incompatible_signature,
         end_rollout=end_rollout,
     )
-    return (yield from invoke(session, methods.BREAK_GLASS, request, timeout_s=timeout))
+    return (yield from invoke(session, approval_pb2.BreakGlassResponse, request, timeout_s=timeout))
 
 
 def _name(model: str, number: int) -> str:

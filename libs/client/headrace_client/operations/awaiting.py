@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from headrace.router.v1 import route_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Pause, Session, invoke
 from headrace_client.errors import DeadlineExceeded, PreconditionFailed, Unavailable
 from headrace_client.operations.routes import DEFAULT_TIMEOUT_S, get_route
@@ -70,7 +69,7 @@ def await_epoch(
         remaining_s = deadline - session.monotonic()
         try:
             answer = yield from invoke(
-                session, methods.AWAIT_EPOCH, request, timeout_s=max(0.01, min(remaining_s, slice_s))
+                session, route_pb2.AwaitRegistryEpochResponse, request, timeout_s=max(0.01, min(remaining_s, slice_s))
             )
             status = answer.status
         except (DeadlineExceeded, PreconditionFailed) as error:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from headrace.router.v1 import route_pb2
 
-from headrace_client import fallbacks, methods
+from headrace_client import fallbacks
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import Aborted
 from headrace_client.fallbacks import FallbackStep
@@ -245,7 +245,7 @@ def dry_run(
             for one in examples
         ],
     )
-    return (yield from invoke(session, methods.DRY_RUN_ROUTE, request, timeout_s=timeout))
+    return (yield from invoke(session, route_pb2.DryRunRouteResponse, request, timeout_s=timeout))
 
 
 def declared(
@@ -320,4 +320,4 @@ def _update(
     request = route_pb2.UpdateRouteRequest(
         route=route, reason=reason, request_id=request_id or str(uuid.uuid4()), force=force
     )
-    return (yield from invoke(session, methods.UPDATE_ROUTE, request, timeout_s=timeout))
+    return (yield from invoke(session, route_pb2.UpdateRouteResponse, request, timeout_s=timeout))

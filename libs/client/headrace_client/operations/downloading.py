@@ -9,7 +9,6 @@ from typing import Any, BinaryIO
 
 from headrace.registry.v1 import registry_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import NotFound, Unavailable
 from headrace_client.operations.models import get_version
@@ -42,7 +41,11 @@ def download_artifact(
     with Path(path).open("wb") as file:
         digests: list[Any] = []
         yield from invoke(
-            session, methods.DOWNLOAD_ARTIFACT, request, timeout_s=timeout, listen=lambda: _taking(file, digests)
+            session,
+            registry_pb2.DownloadArtifactResponse,
+            request,
+            timeout_s=timeout,
+            listen=lambda: _taking(file, digests),
         )
     if not digests or digests[-1].hexdigest() != wanted.sha256:
         raise Unavailable(f"'{artifact}' arrived with other bytes than it was stored with: try again")

@@ -7,7 +7,6 @@ from typing import Any, BinaryIO
 
 from headrace.monitor.v1 import experiment_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -24,7 +23,7 @@ def create_experiment(
     """
     parent = experiment.name.partition("/experiments/")[0]
     request = experiment_pb2.CreateExperimentRequest(parent=parent, experiment=experiment)
-    return (yield from invoke(session, methods.CREATE_EXPERIMENT, request, timeout_s=timeout)).experiment
+    return (yield from invoke(session, experiment_pb2.CreateExperimentResponse, request, timeout_s=timeout)).experiment
 
 
 def get_experiment(
@@ -32,7 +31,7 @@ def get_experiment(
 ) -> Operation[experiment_pb2.Experiment]:
     """Return one. Raises NotFound."""
     request = experiment_pb2.GetExperimentRequest(name=_named(model, experiment))
-    return (yield from invoke(session, methods.GET_EXPERIMENT, request, timeout_s=timeout)).experiment
+    return (yield from invoke(session, experiment_pb2.GetExperimentResponse, request, timeout_s=timeout)).experiment
 
 
 def list_experiments(
@@ -40,7 +39,9 @@ def list_experiments(
 ) -> Operation[list[experiment_pb2.Experiment]]:
     """Return a model's, the latest first."""
     request = experiment_pb2.ListExperimentsRequest(parent=f"models/{model}")
-    return list((yield from invoke(session, methods.LIST_EXPERIMENTS, request, timeout_s=timeout)).experiments)
+    return list(
+        (yield from invoke(session, experiment_pb2.ListExperimentsResponse, request, timeout_s=timeout)).experiments
+    )
 
 
 def start_experiment(
@@ -48,7 +49,7 @@ def start_experiment(
 ) -> Operation[experiment_pb2.Experiment]:
     """Count units from now on. Raises PreconditionFailed while another one of the model runs, and for an ended one."""
     request = experiment_pb2.StartExperimentRequest(name=_named(model, experiment))
-    return (yield from invoke(session, methods.START_EXPERIMENT, request, timeout_s=timeout)).experiment
+    return (yield from invoke(session, experiment_pb2.StartExperimentResponse, request, timeout_s=timeout)).experiment
 
 
 def change_shares(
@@ -57,7 +58,7 @@ def change_shares(
     """Say that the route has other weights from now on."""
     variants = [experiment_pb2.Experiment.Variant(name=name, weight=weight) for name, weight in weights.items()]
     request = experiment_pb2.ChangeSharesRequest(name=_named(model, experiment), variants=variants)
-    return (yield from invoke(session, methods.CHANGE_SHARES, request, timeout_s=timeout)).experiment
+    return (yield from invoke(session, experiment_pb2.ChangeSharesResponse, request, timeout_s=timeout)).experiment
 
 
 def end_experiment(
@@ -65,7 +66,7 @@ def end_experiment(
 ) -> Operation[experiment_pb2.Experiment]:
     """Assign no more units."""
     request = experiment_pb2.EndExperimentRequest(name=_named(model, experiment), reason=reason)
-    return (yield from invoke(session, methods.END_EXPERIMENT, request, timeout_s=timeout)).experiment
+    return (yield from invoke(session, experiment_pb2.EndExperimentResponse, request, timeout_s=timeout)).experiment
 
 
 def analyse_experiment(
@@ -75,7 +76,7 @@ def analyse_experiment(
     something is said besides.
     """
     request = experiment_pb2.AnalyseExperimentRequest(name=_named(model, experiment), slice_by=slice_by)
-    return (yield from invoke(session, methods.ANALYSE_EXPERIMENT, request, timeout_s=timeout))
+    return (yield from invoke(session, experiment_pb2.AnalyseExperimentResponse, request, timeout_s=timeout))
 
 
 def get_experiment_history(
@@ -83,7 +84,7 @@ def get_experiment_history(
 ) -> Operation[experiment_pb2.GetExperimentHistoryResponse]:
     """Return what the units say that came by each of up to 30 times; the last one says what they say now."""
     request = experiment_pb2.GetExperimentHistoryRequest(name=_named(model, experiment))
-    return (yield from invoke(session, methods.GET_EXPERIMENT_HISTORY, request, timeout_s=timeout))
+    return (yield from invoke(session, experiment_pb2.GetExperimentHistoryResponse, request, timeout_s=timeout))
 
 
 def render_experiment_report(
@@ -91,7 +92,7 @@ def render_experiment_report(
 ) -> Operation[str]:
     """Return an HTML page that needs nothing else."""
     request = experiment_pb2.RenderExperimentReportRequest(name=_named(model, experiment))
-    return (yield from invoke(session, methods.RENDER_EXPERIMENT_REPORT, request, timeout_s=timeout)).html
+    return (yield from invoke(session, experiment_pb2.RenderExperimentReportResponse, request, timeout_s=timeout)).html
 
 
 def export_experiment_units(
@@ -115,14 +116,14 @@ def export_experiment_units(
         file.truncate()
         return lambda piece: _written(file, piece.arrow)
 
-    yield from invoke(session, methods.EXPORT_EXPERIMENT_UNITS, request, timeout_s=timeout, listen=listen)
+    yield from invoke(session, experiment_pb2.ExportExperimentUnitsResponse, request, timeout_s=timeout, listen=listen)
 
 
 def plan_experiment(
     session: Session, request: experiment_pb2.PlanExperimentRequest, *, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[experiment_pb2.PlanExperimentResponse]:
     """Return how many units an experiment needs, with one look and with any."""
-    return (yield from invoke(session, methods.PLAN_EXPERIMENT, request, timeout_s=timeout))
+    return (yield from invoke(session, experiment_pb2.PlanExperimentResponse, request, timeout_s=timeout))
 
 
 def _named(model: str, experiment: str) -> str:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from headrace.router.v1 import predict_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import invalid
 from headrace_client.operations.prediction import SERVED_FROM, ServedFrom
@@ -142,5 +141,5 @@ def explain(
     if bool(prediction_id) == bool(request_id):
         raise invalid("prediction_id", "give it, or a request_id, and not both")
     request = predict_pb2.ExplainRequest(prediction_id=prediction_id, request_id=request_id)
-    told = yield from invoke(session, methods.EXPLAIN, request, timeout_s=timeout)
+    told = yield from invoke(session, predict_pb2.ExplainResponse, request, timeout_s=timeout)
     return Explanation.from_proto(told)

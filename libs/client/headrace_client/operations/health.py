@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from grpc_health.v1 import health_pb2
 
-from headrace_client import methods
 from headrace_client.api_description import public_services
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import HeadraceError, NotFound
@@ -33,7 +32,7 @@ def health(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation
     for service, name in services().items():
         request = health_pb2.HealthCheckRequest(service=name)
         try:
-            answer = yield from invoke(session, methods.CHECK_HEALTH, request, timeout_s=timeout)
+            answer = yield from invoke(session, health_pb2.HealthCheckResponse, request, timeout_s=timeout)
         except NotFound:
             continue  # this front door does not tell
         except HeadraceError as error:

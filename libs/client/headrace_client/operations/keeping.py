@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 from headrace.registry.v1 import registry_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import invalid
 from headrace_client.operations.models import DEFAULT_TIMEOUT_S
@@ -29,7 +28,7 @@ def hold_version(
     request = registry_pb2.HoldVersionRequest(
         name=f"models/{model}/versions/{version}", holder=holder, ttl=ttl, reason=reason
     )
-    return (yield from invoke(session, methods.HOLD_VERSION, request, timeout_s=timeout)).hold
+    return (yield from invoke(session, registry_pb2.HoldVersionResponse, request, timeout_s=timeout)).hold
 
 
 def release_hold(
@@ -37,7 +36,7 @@ def release_hold(
 ) -> Operation[None]:
     """End a hold; one that does not exist is no error."""
     request = registry_pb2.ReleaseHoldRequest(name=f"models/{model}/versions/{version}", holder=holder)
-    yield from invoke(session, methods.RELEASE_HOLD, request, timeout_s=timeout)
+    yield from invoke(session, registry_pb2.ReleaseHoldResponse, request, timeout_s=timeout)
 
 
 def list_holds(
@@ -45,7 +44,7 @@ def list_holds(
 ) -> Operation[list[registry_pb2.Hold]]:
     """Return the holds on a model's versions, by version and holder."""
     request = registry_pb2.ListHoldsRequest(parent=f"models/{model}")
-    return (yield from list_all(session, methods.LIST_HOLDS, request, "holds", timeout_s=timeout))
+    return (yield from list_all(session, registry_pb2.ListHoldsResponse, request, "holds", timeout_s=timeout))
 
 
 def delete_model(
@@ -70,7 +69,7 @@ def delete_model(
         reason=reason,
         request_id=request_id or str(uuid.uuid4()),
     )
-    yield from invoke(session, methods.DELETE_MODEL, request, timeout_s=timeout)
+    yield from invoke(session, registry_pb2.DeleteModelResponse, request, timeout_s=timeout)
 
 
 def model_as_of(
@@ -81,7 +80,7 @@ def model_as_of(
         raise invalid("time", "has no zone: datetime.now(UTC), or .astimezone() for local time")
     request = registry_pb2.GetModelAsOfRequest(name=f"models/{model}")
     request.time.FromDatetime(time.astimezone(UTC))
-    return (yield from invoke(session, methods.MODEL_AS_OF, request, timeout_s=timeout))
+    return (yield from invoke(session, registry_pb2.GetModelAsOfResponse, request, timeout_s=timeout))
 
 
 def list_measurements(
@@ -90,7 +89,9 @@ def list_measurements(
     """Return the newest `limit` values that Headrace measured on a version, newest first; None returns all."""
     request = registry_pb2.ListMeasurementsRequest(parent=f"models/{model}/versions/{version}")
     return (
-        yield from list_all(session, methods.LIST_MEASUREMENTS, request, "measurements", timeout_s=timeout, limit=limit)
+        yield from list_all(
+            session, registry_pb2.ListMeasurementsResponse, request, "measurements", timeout_s=timeout, limit=limit
+        )
     )
 
 
@@ -115,4 +116,4 @@ def record_measurements(
         metrics=[registry_pb2.Metric(name=name, value=value) for name, value in metrics.items()],
         source_process=source,
     )
-    return (yield from invoke(session, methods.RECORD_MEASUREMENTS, request, timeout_s=timeout)).version
+    return (yield from invoke(session, registry_pb2.RecordMeasuredMetricsResponse, request, timeout_s=timeout)).version

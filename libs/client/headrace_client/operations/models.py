@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from headrace.registry.v1 import registry_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.operations.paging import list_all
 
@@ -34,7 +33,9 @@ def list_models(
     contains: only those whose id or description has it. latest_first: those that changed last come first.
     """
     request = _models_request(contains, latest_first)
-    return (yield from list_all(session, methods.LIST_MODELS, request, "models", timeout_s=timeout, limit=limit))
+    return (
+        yield from list_all(session, registry_pb2.ListModelsResponse, request, "models", timeout_s=timeout, limit=limit)
+    )
 
 
 def models_page(
@@ -49,13 +50,13 @@ def models_page(
     """Return one page of the same, with the token of the next. token: of the page before; empty for the first."""
     request = _models_request(contains, latest_first)
     request.page_size, request.page_token = size, token
-    return (yield from invoke(session, methods.LIST_MODELS, request, timeout_s=timeout))
+    return (yield from invoke(session, registry_pb2.ListModelsResponse, request, timeout_s=timeout))
 
 
 def get_model(session: Session, model: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[registry_pb2.Model]:
     """Return one model with its gates, aliases and production version."""
     request = registry_pb2.GetModelRequest(name=f"models/{model}")
-    return (yield from invoke(session, methods.GET_MODEL, request, timeout_s=timeout)).model
+    return (yield from invoke(session, registry_pb2.GetModelResponse, request, timeout_s=timeout)).model
 
 
 def list_versions(
@@ -63,7 +64,9 @@ def list_versions(
 ) -> Operation[list[registry_pb2.ModelVersion]]:
     """Return a model's versions, newest first; only those of one stage when given."""
     request = registry_pb2.ListModelVersionsRequest(parent=f"models/{model}", stage=stage)
-    return (yield from list_all(session, methods.LIST_VERSIONS, request, "versions", timeout_s=timeout))
+    return (
+        yield from list_all(session, registry_pb2.ListModelVersionsResponse, request, "versions", timeout_s=timeout)
+    )
 
 
 def get_version(
@@ -71,7 +74,7 @@ def get_version(
 ) -> Operation[registry_pb2.ModelVersion]:
     """Return one version with its contract, metrics, lineage and artifacts."""
     request = registry_pb2.GetModelVersionRequest(name=f"models/{model}/versions/{version}")
-    return (yield from invoke(session, methods.GET_VERSION, request, timeout_s=timeout)).version
+    return (yield from invoke(session, registry_pb2.GetModelVersionResponse, request, timeout_s=timeout)).version
 
 
 def update_serving(
@@ -98,7 +101,7 @@ def update_serving(
         validate_only=validate_only,
         request_id=_id(request_id),
     )
-    return (yield from invoke(session, methods.UPDATE_SERVING, request, timeout_s=timeout))
+    return (yield from invoke(session, registry_pb2.UpdateServingSettingsResponse, request, timeout_s=timeout))
 
 
 def create_model(
@@ -108,7 +111,7 @@ def create_model(
     request = registry_pb2.CreateModelRequest(
         model=registry_pb2.Model(name=f"models/{model}", description=description), request_id=_id(request_id)
     )
-    return (yield from invoke(session, methods.CREATE_MODEL, request, timeout_s=timeout)).model
+    return (yield from invoke(session, registry_pb2.CreateModelResponse, request, timeout_s=timeout)).model
 
 
 def set_gates(
@@ -139,7 +142,7 @@ def set_gates(
         if max_unpromoted_share is not None:
             changed.promotion_policy.max_unpromoted_share = max_unpromoted_share
     request = registry_pb2.UpdateModelRequest(model=changed, reason=reason, request_id=_id(request_id))
-    return (yield from invoke(session, methods.UPDATE_MODEL, request, timeout_s=timeout)).model
+    return (yield from invoke(session, registry_pb2.UpdateModelResponse, request, timeout_s=timeout)).model
 
 
 def set_max_unpromoted_share(
@@ -160,7 +163,7 @@ def set_max_unpromoted_share(
         changed.promotion_policy.gates.extend(DEFAULT_GATES)
     changed.promotion_policy.max_unpromoted_share = share
     request = registry_pb2.UpdateModelRequest(model=changed, reason=reason, request_id=_id(request_id))
-    return (yield from invoke(session, methods.UPDATE_MODEL, request, timeout_s=timeout)).model
+    return (yield from invoke(session, registry_pb2.UpdateModelResponse, request, timeout_s=timeout)).model
 
 
 def promote(
@@ -191,7 +194,7 @@ def promote(
         reason=reason,
         request_id=_id(request_id),
     )
-    return (yield from invoke(session, methods.PROMOTE, request, timeout_s=timeout))
+    return (yield from invoke(session, registry_pb2.PromoteModelVersionResponse, request, timeout_s=timeout))
 
 
 def rollback(
@@ -208,7 +211,7 @@ def rollback(
     request = registry_pb2.RollbackModelRequest(
         name=f"models/{model}", etag=etag, reason=reason, request_id=_id(request_id), end_rollout=end_rollout
     )
-    return (yield from invoke(session, methods.ROLLBACK, request, timeout_s=timeout))
+    return (yield from invoke(session, registry_pb2.RollbackModelResponse, request, timeout_s=timeout))
 
 
 def set_alias(
@@ -225,7 +228,7 @@ def set_alias(
     request = registry_pb2.SetAliasRequest(
         name=f"models/{model}/aliases/{alias}", version=version, reason=reason, request_id=_id(request_id)
     )
-    return (yield from invoke(session, methods.SET_ALIAS, request, timeout_s=timeout)).model
+    return (yield from invoke(session, registry_pb2.SetAliasResponse, request, timeout_s=timeout)).model
 
 
 def delete_alias(
@@ -241,7 +244,7 @@ def delete_alias(
     request = registry_pb2.DeleteAliasRequest(
         name=f"models/{model}/aliases/{alias}", reason=reason, request_id=_id(request_id)
     )
-    return (yield from invoke(session, methods.DELETE_ALIAS, request, timeout_s=timeout)).model
+    return (yield from invoke(session, registry_pb2.DeleteAliasResponse, request, timeout_s=timeout)).model
 
 
 def history(
@@ -249,7 +252,11 @@ def history(
 ) -> Operation[list[registry_pb2.ModelEvent]]:
     """Return the newest `limit` events of a model, newest first; None returns all."""
     request = registry_pb2.ListModelEventsRequest(parent=f"models/{model}")
-    return (yield from list_all(session, methods.LIST_EVENTS, request, "events", timeout_s=timeout, limit=limit))
+    return (
+        yield from list_all(
+            session, registry_pb2.ListModelEventsResponse, request, "events", timeout_s=timeout, limit=limit
+        )
+    )
 
 
 def _models_request(contains: str, latest_first: bool) -> registry_pb2.ListModelsRequest:

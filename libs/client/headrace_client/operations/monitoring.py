@@ -9,7 +9,6 @@ from typing import Any
 
 from headrace.monitor.v1 import monitor_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import PreconditionFailed, invalid
 from headrace_client.operations.paging import list_all
@@ -67,7 +66,7 @@ def query(
         parts.clear()
         return parts.append
 
-    yield from invoke(session, methods.QUERY_PREDICTIONS, request, timeout_s=timeout, listen=listen)
+    yield from invoke(session, monitor_pb2.QueryPredictionsResponse, request, timeout_s=timeout, listen=listen)
     read = parts[0].read if parts else monitor_pb2.QueryPredictionsResponse.Read()
     return QueryAnswer(b"".join(part.arrow for part in parts), read, any(part.truncated for part in parts))
 
@@ -82,7 +81,7 @@ def traffic(
 ) -> Operation[monitor_pb2.GetTrafficResponse]:
     """Return what was answered in a time, and how fast; without a begin, in the hour before its end."""
     request = monitor_pb2.GetTrafficRequest(parent=f"models/{model}", range=span(start, end))
-    return (yield from invoke(session, methods.GET_TRAFFIC, request, timeout_s=timeout))
+    return (yield from invoke(session, monitor_pb2.GetTrafficResponse, request, timeout_s=timeout))
 
 
 def list_traffic(
@@ -99,7 +98,7 @@ def list_traffic(
     """
     named = [f"models/{model}" for model in models]
     request = monitor_pb2.ListTrafficRequest(models=named, range=span(start, end))
-    found = (yield from invoke(session, methods.LIST_TRAFFIC, request, timeout_s=timeout)).models
+    found = (yield from invoke(session, monitor_pb2.ListTrafficResponse, request, timeout_s=timeout)).models
     return {one.model.removeprefix("models/"): one.traffic for one in found}
 
 
@@ -117,7 +116,7 @@ def freeze_reference(
     request = monitor_pb2.FreezeReferenceRequest(name=f"models/{model}/versions/{version}", seasonal=seasonal)
     if start is not None or end is not None:
         request.range.CopyFrom(span(start, end))
-    return (yield from invoke(session, methods.FREEZE_REFERENCE, request, timeout_s=timeout)).reference
+    return (yield from invoke(session, monitor_pb2.FreezeReferenceResponse, request, timeout_s=timeout)).reference
 
 
 def get_reference(
@@ -125,7 +124,7 @@ def get_reference(
 ) -> Operation[monitor_pb2.Reference]:
     """Return what a version's windows are held against."""
     request = monitor_pb2.GetReferenceRequest(name=f"models/{model}/versions/{version}")
-    return (yield from invoke(session, methods.GET_REFERENCE, request, timeout_s=timeout)).reference
+    return (yield from invoke(session, monitor_pb2.GetReferenceResponse, request, timeout_s=timeout)).reference
 
 
 def drift(
@@ -142,7 +141,7 @@ def drift(
     request = monitor_pb2.GetDriftRequest(
         name=f"models/{model}/versions/{version}", range=span(start, end), level=level
     )
-    return (yield from invoke(session, methods.GET_DRIFT, request, timeout_s=timeout)).drift
+    return (yield from invoke(session, monitor_pb2.GetDriftResponse, request, timeout_s=timeout)).drift
 
 
 def list_drifts(
@@ -150,7 +149,9 @@ def list_drifts(
 ) -> Operation[list[monitor_pb2.Drift]]:
     """Return the last scheduled drift evaluations, the latest first."""
     request = monitor_pb2.ListDriftRequest(parent=f"models/{model}/versions/{version}")
-    return (yield from list_all(session, methods.LIST_DRIFT, request, "drifts", timeout_s=timeout, limit=limit))
+    return (
+        yield from list_all(session, monitor_pb2.ListDriftResponse, request, "drifts", timeout_s=timeout, limit=limit)
+    )
 
 
 def distributions(
@@ -170,7 +171,7 @@ def distributions(
     request = monitor_pb2.GetDistributionsRequest(name=f"models/{model}/versions/{version}", columns=columns)
     if start is not None or end is not None:
         request.range.CopyFrom(span(start, end))
-    answer = yield from invoke(session, methods.GET_DISTRIBUTIONS, request, timeout_s=timeout)
+    answer = yield from invoke(session, monitor_pb2.GetDistributionsResponse, request, timeout_s=timeout)
     return list(answer.distributions)
 
 
@@ -187,7 +188,7 @@ def set_drift_tolerance(
     request = monitor_pb2.SetDriftToleranceRequest(
         parent=f"models/{model}", column=column, test=test, tolerance=tolerance
     )
-    yield from invoke(session, methods.SET_DRIFT_TOLERANCE, request, timeout_s=timeout)
+    yield from invoke(session, monitor_pb2.SetDriftToleranceResponse, request, timeout_s=timeout)
 
 
 def drift_tolerances(
@@ -195,7 +196,7 @@ def drift_tolerances(
 ) -> Operation[monitor_pb2.ListDriftTolerancesResponse]:
     """Return what is tolerated of each column, and what can be found beyond it at the version's traffic."""
     request = monitor_pb2.ListDriftTolerancesRequest(parent=f"models/{model}/versions/{version}")
-    return (yield from invoke(session, methods.LIST_DRIFT_TOLERANCES, request, timeout_s=timeout))
+    return (yield from invoke(session, monitor_pb2.ListDriftTolerancesResponse, request, timeout_s=timeout))
 
 
 def performance(
@@ -213,7 +214,9 @@ def performance(
     request = monitor_pb2.GetPerformanceRequest(
         parent=f"models/{model}", range=span(start, end), version=version, slice_by=slice_by, threshold=threshold
     )
-    return list((yield from invoke(session, methods.GET_PERFORMANCE, request, timeout_s=timeout)).performance)
+    return list(
+        (yield from invoke(session, monitor_pb2.GetPerformanceResponse, request, timeout_s=timeout)).performance
+    )
 
 
 def render_report(
@@ -226,7 +229,7 @@ def render_report(
 ) -> Operation[str]:
     """Return one HTML page about a model; without a begin, about the day before its end."""
     request = monitor_pb2.RenderReportRequest(parent=f"models/{model}", range=span(start, end))
-    return (yield from invoke(session, methods.RENDER_REPORT, request, timeout_s=timeout)).html
+    return (yield from invoke(session, monitor_pb2.RenderReportResponse, request, timeout_s=timeout)).html
 
 
 def shadow_report(
@@ -246,7 +249,7 @@ def shadow_report(
     request = monitor_pb2.GetShadowReportRequest(
         parent=f"models/{model}", shadow_version=shadow_version, range=span(start, end), with_page=with_page
     )
-    return (yield from invoke(session, methods.GET_SHADOW_REPORT, request, timeout_s=timeout))
+    return (yield from invoke(session, monitor_pb2.GetShadowReportResponse, request, timeout_s=timeout))
 
 
 def span(start: datetime | None, end: datetime | None) -> monitor_pb2.TimeRange:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 
 from headrace.monitor.v1 import outcome_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import FieldViolation, InvalidArgument, invalid
 
@@ -108,7 +107,7 @@ def record_outcomes(
         )
         if entity_window is not None:
             request.entity_window.FromTimedelta(entity_window)
-        answer = yield from invoke(session, methods.RECORD_OUTCOMES, request, timeout_s=timeout)
+        answer = yield from invoke(session, outcome_pb2.RecordOutcomesResponse, request, timeout_s=timeout)
         counts.update(_RESULTS.get(result, "unknown") for result in answer.results)
         rejected += (_rejected(one, sent) for one in answer.rejections)
         sent += len(some)

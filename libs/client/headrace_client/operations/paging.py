@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from google.protobuf.message import Message
 
-from headrace_client.calls import Method, Operation, Session, invoke
+from headrace_client.calls import Operation, Session, invoke
 
 _PAGE_SIZE = 200
 
@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 def list_all(
     session: Session,
-    method: Method[Any, Any],
+    answer: type[Message],
     request: Message,
     items: str,
     *,
@@ -33,7 +33,7 @@ def list_all(
     paged, found = cast("_Paged", request), []
     while limit is None or len(found) < limit:
         paged.page_size = _PAGE_SIZE if limit is None else min(_PAGE_SIZE, limit - len(found))
-        page: Any = yield from invoke(session, method, request, timeout_s=timeout_s)
+        page: Any = yield from invoke(session, answer, request, timeout_s=timeout_s)
         found += cast("Sequence[Any]", getattr(page, items))
         if not page.next_page_token:
             break

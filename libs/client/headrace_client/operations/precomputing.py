@@ -9,8 +9,7 @@ from functools import partial
 
 from headrace.router.v1 import precomputed_pb2
 
-from headrace_client import methods
-from headrace_client.calls import Exchange, Operation, Pause, Session, authorization, invoke, token_of
+from headrace_client.calls import Exchange, Operation, Pause, Session, authorization, invoke, method_of, token_of
 from headrace_client.chunks import Batches, Chunks, Opened
 from headrace_client.errors import (
     DataLoss,
@@ -100,14 +99,14 @@ def begin_publish(
         request.computed_time.FromDatetime(computed_at)
     if ttl is not None:
         request.ttl.FromTimedelta(ttl)
-    answer = yield from invoke(session, methods.BEGIN_PUBLISH, request, timeout_s=timeout)
+    answer = yield from invoke(session, precomputed_pb2.BeginPublishResponse, request, timeout_s=timeout)
     return _opened(answer)
 
 
 def open_publish(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[Opened]:
     """Return an open publish, to go on with it. Raises Aborted, reason PUBLISH_CLOSED, when it is no longer open."""
     answer = yield from invoke(
-        session, methods.GET_PUBLISH, precomputed_pb2.GetPublishRequest(name=name), timeout_s=timeout
+        session, precomputed_pb2.GetPublishResponse, precomputed_pb2.GetPublishRequest(name=name), timeout_s=timeout
     )
     return _opened(answer)
 
@@ -151,13 +150,13 @@ def commit_publish(
 ) -> Operation[precomputed_pb2.CommitPublishResponse]:
     """Make the answers of a publish those that count, on every data plane. row_count: rows that were acknowledged."""
     request = precomputed_pb2.CommitPublishRequest(name=name, row_count=row_count)
-    return (yield from invoke(session, methods.COMMIT_PUBLISH, request, timeout_s=timeout))
+    return (yield from invoke(session, precomputed_pb2.CommitPublishResponse, request, timeout_s=timeout))
 
 
 def abort_publish(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
     """Give an open publish up."""
     request = precomputed_pb2.AbortPublishRequest(name=name)
-    yield from invoke(session, methods.ABORT_PUBLISH, request, timeout_s=timeout)
+    yield from invoke(session, precomputed_pb2.AbortPublishResponse, request, timeout_s=timeout)
 
 
 def revert_precomputed(
@@ -169,7 +168,9 @@ def revert_precomputed(
     """
     request = precomputed_pb2.RevertPrecomputedRequest(name=f"models/{model}/versions/{version}", generation=generation)
     return (
-        yield from invoke(session, methods.REVERT_PRECOMPUTED, request, timeout_s=timeout, idempotent=bool(generation))
+        yield from invoke(
+            session, precomputed_pb2.RevertPrecomputedResponse, request, timeout_s=timeout, idempotent=bool(generation)
+        )
     )
 
 
@@ -178,7 +179,7 @@ def list_precomputed(
 ) -> Operation[list[precomputed_pb2.PrecomputedAnswers]]:
     """Return what is kept for each version of a model that has, or had, precomputed answers."""
     request = precomputed_pb2.ListPrecomputedRequest(parent=f"models/{model}")
-    answer = yield from invoke(session, methods.LIST_PRECOMPUTED, request, timeout_s=timeout)
+    answer = yield from invoke(session, precomputed_pb2.ListPrecomputedResponse, request, timeout_s=timeout)
     return list(answer.answers)
 
 
@@ -206,7 +207,7 @@ def _upload(
         token = yield from token_of(session)
         try:
             yield Exchange(
-                methods.UPLOAD_ANSWERS,
+                method_of(precomputed_pb2.UploadAnswersResponse),
                 partial(chunks.from_row, rows),
                 received,
                 WINDOW,

@@ -13,7 +13,6 @@ from typing import Any
 from headrace.router.v1 import predict_pb2
 from numpy.typing import NDArray
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.tensors import Input, decode_outputs, encode_inputs
 
@@ -144,7 +143,7 @@ def predict(
     trailers: dict[str, str | bytes] = {}
     answer = yield from invoke(
         session,
-        methods.PREDICT,
+        predict_pb2.PredictResponse,
         request,
         timeout_s=timeout,
         request_id=request.request_id,
@@ -194,7 +193,7 @@ def predict_stream(
 
     yield from invoke(
         session,
-        methods.PREDICT_STREAM,
+        predict_pb2.PredictStreamResponse,
         predict_pb2.PredictStreamRequest(request=request),
         timeout_s=timeout,
         request_id=request.request_id,

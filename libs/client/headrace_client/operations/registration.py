@@ -14,7 +14,6 @@ from typing import Any
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.code_signing import SIGNATURE_FILE, signature_of
 from headrace_client.errors import FieldViolation, InvalidArgument, invalid
@@ -160,7 +159,7 @@ def register_version(
     )
     # The registry may run the model first, with a minute for it.
     try:
-        answer = yield from invoke(session, methods.CREATE_VERSION, request, timeout_s=TRIAL_TIMEOUT_S)
+        answer = yield from invoke(session, registry_pb2.CreateModelVersionResponse, request, timeout_s=TRIAL_TIMEOUT_S)
     except InvalidArgument as error:
         raise (error if pipeline is None else pipeline.located(error)) from None
     return answer.version
@@ -205,9 +204,9 @@ def upload(
         progress(name, 0, size_bytes)
     try:
         if kind in _CODE:
-            stored = yield from invoke(session, methods.STREAM_CODE, messages, timeout_s=timeout)
+            stored = yield from invoke(session, registry_pb2.StreamCodeResponse, messages, timeout_s=timeout)
         else:
-            stored = yield from invoke(session, methods.UPLOAD_ARTIFACT, messages, timeout_s=timeout)
+            stored = yield from invoke(session, registry_pb2.UploadArtifactResponse, messages, timeout_s=timeout)
     except InvalidArgument as error:
         raise _of_file(error, name, path) from None
     if progress is not None:
@@ -224,7 +223,7 @@ def _upload_code(
         content = b"\n"  # an empty module is one, and the registry keeps no empty files
     request = registry_pb2.UploadCodeRequest(type=kind, content=content)
     try:
-        return (yield from invoke(session, methods.UPLOAD_CODE, request, timeout_s=timeout))
+        return (yield from invoke(session, registry_pb2.UploadCodeResponse, request, timeout_s=timeout))
     except InvalidArgument as error:
         raise _of_file(error, name, path) from None
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from headrace.rollout.v1 import rollout_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import NotFound
 from headrace_client.operations.paging import list_all
@@ -29,7 +28,7 @@ def plan_rollout(
 ) -> Operation[rollout_pb2.PlanRolloutResponse]:
     """Return what a start would do, and what stands in its way. policy: None for the template of the model."""
     request = rollout_pb2.PlanRolloutRequest(parent=f"models/{model}", version=version, variant=variant, policy=policy)
-    return (yield from invoke(session, methods.PLAN_ROLLOUT, request, timeout_s=timeout))
+    return (yield from invoke(session, rollout_pb2.PlanRolloutResponse, request, timeout_s=timeout))
 
 
 def start_rollout(
@@ -55,7 +54,7 @@ def start_rollout(
         reason=reason,
         request_id=request_id or str(uuid.uuid4()),
     )
-    return (yield from invoke(session, methods.START_ROLLOUT, request, timeout_s=timeout)).rollout
+    return (yield from invoke(session, rollout_pb2.StartRolloutResponse, request, timeout_s=timeout)).rollout
 
 
 def get_rollout(
@@ -64,7 +63,7 @@ def get_rollout(
     """Return a rollout. rollout: here and below its name, or a model, which means the latest one of that."""
     name = yield from _named(session, rollout, timeout)
     request = rollout_pb2.GetRolloutRequest(name=name)
-    return (yield from invoke(session, methods.GET_ROLLOUT, request, timeout_s=timeout)).rollout
+    return (yield from invoke(session, rollout_pb2.GetRolloutResponse, request, timeout_s=timeout)).rollout
 
 
 def list_rollouts(
@@ -77,7 +76,11 @@ def list_rollouts(
 ) -> Operation[list[rollout_pb2.Rollout]]:
     """Return rollouts, the latest first. running: only those that are not over."""
     request = rollout_pb2.ListRolloutsRequest(model=model, running=running)
-    return (yield from list_all(session, methods.LIST_ROLLOUTS, request, "rollouts", timeout_s=timeout, limit=limit))
+    return (
+        yield from list_all(
+            session, rollout_pb2.ListRolloutsResponse, request, "rollouts", timeout_s=timeout, limit=limit
+        )
+    )
 
 
 def pause_rollout(
@@ -86,7 +89,7 @@ def pause_rollout(
     """Stop growth until `resume_rollout`; the version is judged all the same."""
     name = yield from _named(session, rollout, timeout)
     request = rollout_pb2.PauseRolloutRequest(name=name, reason=reason)
-    return (yield from invoke(session, methods.PAUSE_ROLLOUT, request, timeout_s=timeout)).rollout
+    return (yield from invoke(session, rollout_pb2.PauseRolloutResponse, request, timeout_s=timeout)).rollout
 
 
 def resume_rollout(
@@ -95,7 +98,7 @@ def resume_rollout(
     """End a pause, and agree to go on where a rollout asks."""
     name = yield from _named(session, rollout, timeout)
     request = rollout_pb2.ResumeRolloutRequest(name=name, reason=reason)
-    return (yield from invoke(session, methods.RESUME_ROLLOUT, request, timeout_s=timeout)).rollout
+    return (yield from invoke(session, rollout_pb2.ResumeRolloutResponse, request, timeout_s=timeout)).rollout
 
 
 def promote_rollout(
@@ -104,7 +107,7 @@ def promote_rollout(
     """Leave the present step, whatever the evidence. step: that it must be at; with it the call may be repeated."""
     name = yield from _named(session, rollout, timeout)
     request = rollout_pb2.PromoteRolloutRequest(name=name, reason=reason, step=step)
-    call = invoke(session, methods.PROMOTE_ROLLOUT, request, timeout_s=timeout, idempotent=step is not None)
+    call = invoke(session, rollout_pb2.PromoteRolloutResponse, request, timeout_s=timeout, idempotent=step is not None)
     return (yield from call).rollout
 
 
@@ -114,7 +117,7 @@ def abort_rollout(
     """Take the version back at once."""
     name = yield from _named(session, rollout, timeout)
     request = rollout_pb2.AbortRolloutRequest(name=name, reason=reason)
-    return (yield from invoke(session, methods.ABORT_ROLLOUT, request, timeout_s=timeout)).rollout
+    return (yield from invoke(session, rollout_pb2.AbortRolloutResponse, request, timeout_s=timeout)).rollout
 
 
 def run_experiment(
@@ -129,7 +132,7 @@ def run_experiment(
     moved. weights: of all of them; None for those that it has. It manages the route from then on.
     """
     request = rollout_pb2.RunExperimentRequest(name=f"models/{model}/experiments/{experiment}", weights=weights or {})
-    return (yield from invoke(session, methods.RUN_EXPERIMENT, request, timeout_s=timeout)).moved_share
+    return (yield from invoke(session, rollout_pb2.RunExperimentResponse, request, timeout_s=timeout)).moved_share
 
 
 def conclude_experiment(
@@ -153,7 +156,7 @@ def conclude_experiment(
         name=f"models/{model}/experiments/{experiment}", promote=promote, anyway=anyway, policy=policy, reason=reason
     )
     request.keep_route = keep_route
-    return (yield from invoke(session, methods.CONCLUDE_EXPERIMENT, request, timeout_s=timeout))
+    return (yield from invoke(session, rollout_pb2.ConcludeExperimentResponse, request, timeout_s=timeout))
 
 
 def rollout_history(
@@ -162,7 +165,7 @@ def rollout_history(
     """Return what happened, the latest first."""
     name = yield from _named(session, rollout, timeout)
     request = rollout_pb2.ListRolloutEventsRequest(parent=name)
-    found = list_all(session, methods.LIST_ROLLOUT_EVENTS, request, "events", timeout_s=timeout, limit=limit)
+    found = list_all(session, rollout_pb2.ListRolloutEventsResponse, request, "events", timeout_s=timeout, limit=limit)
     return (yield from found)
 
 
@@ -172,7 +175,7 @@ def watch_rollout(
     """Give `received` a WatchRolloutResponse now and at every change, until the rollout is over."""
     name = yield from _named(session, rollout, DEFAULT_TIMEOUT_S)
     request = rollout_pb2.WatchRolloutRequest(name=name)
-    yield from invoke(session, methods.WATCH_ROLLOUT, request, timeout_s=timeout, listen=lambda: received)
+    yield from invoke(session, rollout_pb2.WatchRolloutResponse, request, timeout_s=timeout, listen=lambda: received)
 
 
 def get_rollout_template(
@@ -180,7 +183,7 @@ def get_rollout_template(
 ) -> Operation[rollout_pb2.RolloutPolicy]:
     """Return the policy of rollouts that are started without one."""
     request = rollout_pb2.GetRolloutTemplateRequest(parent=f"models/{model}")
-    return (yield from invoke(session, methods.GET_ROLLOUT_TEMPLATE, request, timeout_s=timeout)).policy
+    return (yield from invoke(session, rollout_pb2.GetRolloutTemplateResponse, request, timeout_s=timeout)).policy
 
 
 def put_rollout_template(
@@ -192,7 +195,7 @@ def put_rollout_template(
 ) -> Operation[rollout_pb2.RolloutPolicy]:
     """Set that policy; None for what is so without one."""
     request = rollout_pb2.PutRolloutTemplateRequest(parent=f"models/{model}", policy=policy)
-    return (yield from invoke(session, methods.PUT_ROLLOUT_TEMPLATE, request, timeout_s=timeout)).policy
+    return (yield from invoke(session, rollout_pb2.PutRolloutTemplateResponse, request, timeout_s=timeout)).policy
 
 
 def _named(session: Session, rollout: str, timeout_s: float) -> Operation[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from headrace.router.v1 import route_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.operations.paging import list_all
 
@@ -67,13 +66,15 @@ def get_route(
 ) -> Operation[route_pb2.GetRouteResponse]:
     """Return a model's route as declared (or the implicit one), and what is in force."""
     request = route_pb2.GetRouteRequest(name=f"routes/{model}")
-    return (yield from invoke(session, methods.GET_ROUTE, request, timeout_s=timeout))
+    return (yield from invoke(session, route_pb2.GetRouteResponse, request, timeout_s=timeout))
 
 
 def list_routes(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[route_pb2.Route]]:
     """Return the routes of every model that the token may see, by name."""
     return (
-        yield from list_all(session, methods.LIST_ROUTES, route_pb2.ListRoutesRequest(), "routes", timeout_s=timeout)
+        yield from list_all(
+            session, route_pb2.ListRoutesResponse, route_pb2.ListRoutesRequest(), "routes", timeout_s=timeout
+        )
     )
 
 
@@ -82,7 +83,7 @@ def list_batchers(
 ) -> Operation[list[route_pb2.Batcher]]:
     """Return the batchers of a pool, or of every pool, with what each holds of the models that the token may see."""
     request = route_pb2.ListBatchersRequest(pool=pool)
-    return (yield from list_all(session, methods.LIST_BATCHERS, request, "batchers", timeout_s=timeout))
+    return (yield from list_all(session, route_pb2.ListBatchersResponse, request, "batchers", timeout_s=timeout))
 
 
 def assign(
@@ -98,7 +99,7 @@ def assign(
     request = route_pb2.AssignUnitRequest(
         name=f"routes/{model}", user_id=user_id, entity_id=entity_id, attributes=attributes
     )
-    return (yield from invoke(session, methods.ASSIGN_UNIT, request, timeout_s=timeout))
+    return (yield from invoke(session, route_pb2.AssignUnitResponse, request, timeout_s=timeout))
 
 
 def route_history(
@@ -106,7 +107,11 @@ def route_history(
 ) -> Operation[list[route_pb2.RouteEvent]]:
     """Return the newest `limit` changes of a route, newest first; None returns all."""
     request = route_pb2.ListRouteEventsRequest(parent=f"routes/{model}")
-    return (yield from list_all(session, methods.LIST_ROUTE_EVENTS, request, "events", timeout_s=timeout, limit=limit))
+    return (
+        yield from list_all(
+            session, route_pb2.ListRouteEventsResponse, request, "events", timeout_s=timeout, limit=limit
+        )
+    )
 
 
 def purge_cache(
@@ -125,4 +130,4 @@ def purge_cache(
     request = route_pb2.PurgeCacheRequest(
         name=f"routes/{model}", version=version, reason=reason, request_id=request_id or str(uuid.uuid4())
     )
-    return (yield from invoke(session, methods.PURGE_CACHE, request, timeout_s=timeout))
+    return (yield from invoke(session, route_pb2.PurgeCacheResponse, request, timeout_s=timeout))

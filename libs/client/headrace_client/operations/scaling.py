@@ -9,7 +9,6 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.autoscaler.v1 import autoscaler_pb2, planning_pb2, policy_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import Unavailable
 from headrace_client.operations.paging import list_all
@@ -20,7 +19,7 @@ DEFAULT_TIMEOUT_S = 30.0
 def list_pools(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[autoscaler_pb2.Pool]]:
     """Return the pools that have a policy, by name."""
     request = autoscaler_pb2.ListPoolsRequest()
-    return (yield from list_all(session, methods.LIST_POOLS, request, "pools", timeout_s=timeout))
+    return (yield from list_all(session, autoscaler_pb2.ListPoolsResponse, request, "pools", timeout_s=timeout))
 
 
 def get_policy(
@@ -28,7 +27,7 @@ def get_policy(
 ) -> Operation[policy_pb2.ScalingPolicy]:
     """Return the policy of a pool, every field filled in."""
     request = autoscaler_pb2.GetPolicyRequest(name=f"{_pool(pool)}/policy")
-    return (yield from invoke(session, methods.GET_POLICY, request, timeout_s=timeout)).policy
+    return (yield from invoke(session, autoscaler_pb2.GetPolicyResponse, request, timeout_s=timeout)).policy
 
 
 def put_policy(
@@ -36,7 +35,7 @@ def put_policy(
 ) -> Operation[policy_pb2.ScalingPolicy]:
     """Give the pool in the policy's name that policy; return what is in force."""
     request = autoscaler_pb2.PutPolicyRequest(policy=policy)
-    return (yield from invoke(session, methods.PUT_POLICY, request, timeout_s=timeout)).policy
+    return (yield from invoke(session, autoscaler_pb2.PutPolicyResponse, request, timeout_s=timeout)).policy
 
 
 def dry_run_policy(
@@ -44,7 +43,7 @@ def dry_run_policy(
 ) -> Operation[autoscaler_pb2.DryRunPolicyResponse]:
     """Return what a policy would decide of its pool now."""
     request = autoscaler_pb2.DryRunPolicyRequest(policy=policy)
-    return (yield from invoke(session, methods.DRY_RUN_POLICY, request, timeout_s=timeout))
+    return (yield from invoke(session, autoscaler_pb2.DryRunPolicyResponse, request, timeout_s=timeout))
 
 
 def delete_policy(
@@ -52,7 +51,7 @@ def delete_policy(
 ) -> Operation[None]:
     """Take the policy of a pool away: it keeps the replicas that it has."""
     request = autoscaler_pb2.DeletePolicyRequest(name=f"{_pool(pool)}/policy", etag=etag)
-    yield from invoke(session, methods.DELETE_POLICY, request, timeout_s=timeout)
+    yield from invoke(session, autoscaler_pb2.DeletePolicyResponse, request, timeout_s=timeout)
 
 
 def pause_pool(
@@ -60,13 +59,13 @@ def pause_pool(
 ) -> Operation[autoscaler_pb2.Pool]:
     """Hold a pool at the replicas that it has."""
     request = autoscaler_pb2.PausePoolRequest(name=_pool(pool), reason=reason)
-    return (yield from invoke(session, methods.PAUSE_POOL, request, timeout_s=timeout)).pool
+    return (yield from invoke(session, autoscaler_pb2.PausePoolResponse, request, timeout_s=timeout)).pool
 
 
 def resume_pool(session: Session, pool: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[autoscaler_pb2.Pool]:
     """Let a pool be scaled again."""
     request = autoscaler_pb2.ResumePoolRequest(name=_pool(pool))
-    return (yield from invoke(session, methods.RESUME_POOL, request, timeout_s=timeout)).pool
+    return (yield from invoke(session, autoscaler_pb2.ResumePoolResponse, request, timeout_s=timeout)).pool
 
 
 def advise_pool(
@@ -98,7 +97,7 @@ def advise_pool(
         elif progress is not None:
             progress(answer.progress.done, answer.progress.step)
 
-    yield from invoke(session, methods.ADVISE_POOL, request, timeout_s=timeout, listen=lambda: received)
+    yield from invoke(session, planning_pb2.AdviseResponse, request, timeout_s=timeout, listen=lambda: received)
     if not found:
         raise Unavailable("the advice ended before it was whole: ask again", reason="STREAM_BROKEN")
     return found[-1]
@@ -110,7 +109,7 @@ def watch_pool(
     """Give `received` how a pool is, then again after each decision and each outcome, until the timeout."""
     request = autoscaler_pb2.WatchPoolRequest(name=_pool(pool))
     yield from invoke(
-        session, methods.WATCH_POOL, request, timeout_s=timeout, idempotent=False, listen=lambda: received
+        session, autoscaler_pb2.WatchPoolResponse, request, timeout_s=timeout, idempotent=False, listen=lambda: received
     )
 
 
@@ -129,7 +128,11 @@ def list_decisions(
         start = Timestamp()
         start.FromDatetime(since)
     request = autoscaler_pb2.ListDecisionsRequest(parent=_pool(pool), only_changes=only_changes, start_time=start)
-    return (yield from list_all(session, methods.LIST_DECISIONS, request, "decisions", timeout_s=timeout, limit=limit))
+    return (
+        yield from list_all(
+            session, autoscaler_pb2.ListDecisionsResponse, request, "decisions", timeout_s=timeout, limit=limit
+        )
+    )
 
 
 def explain_decision(
@@ -138,7 +141,7 @@ def explain_decision(
     """Return a decision with everything that it was made from, and the policy that decided."""
     name = number if "/" in number else f"{_pool(pool)}/decisions/{number}"
     request = autoscaler_pb2.ExplainDecisionRequest(name=name)
-    return (yield from invoke(session, methods.EXPLAIN_DECISION, request, timeout_s=timeout))
+    return (yield from invoke(session, autoscaler_pb2.ExplainDecisionResponse, request, timeout_s=timeout))
 
 
 def replay_pool(
@@ -167,7 +170,7 @@ def replay_pool(
         found.clear()
         return lambda one: found.append(one) if len(found) < limit else None
 
-    yield from invoke(session, methods.REPLAY_POOL, request, timeout_s=timeout, listen=listen)
+    yield from invoke(session, autoscaler_pb2.ReplayResponse, request, timeout_s=timeout, listen=listen)
     return found
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from headrace.scorer.v1 import scorer_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import NotFound
 from headrace_client.operations.paging import list_all
@@ -37,7 +36,7 @@ def create_scoring_job(
         request_id=request_id or str(uuid.uuid4()),
         validate_only=validate_only,
     )
-    return (yield from invoke(session, methods.CREATE_SCORING_JOB, request, timeout_s=timeout)).job
+    return (yield from invoke(session, scorer_pb2.CreateScoringJobResponse, request, timeout_s=timeout)).job
 
 
 def estimate_scoring_job(
@@ -45,7 +44,7 @@ def estimate_scoring_job(
 ) -> Operation[scorer_pb2.EstimateScoringJobResponse]:
     """Return what a job would take, by a sample that is scored. Raises as `create_scoring_job` does."""
     request = scorer_pb2.EstimateScoringJobRequest(parent=f"models/{model}", spec=spec)
-    return (yield from invoke(session, methods.ESTIMATE_SCORING_JOB, request, timeout_s=timeout))
+    return (yield from invoke(session, scorer_pb2.EstimateScoringJobResponse, request, timeout_s=timeout))
 
 
 def get_scoring_job(
@@ -53,7 +52,7 @@ def get_scoring_job(
 ) -> Operation[scorer_pb2.ScoringJob]:
     """Return a job. job: here and below its name, `MODEL/ID`, or a model, which means the latest one of that."""
     request = scorer_pb2.GetScoringJobRequest(name=(yield from _named(session, job, timeout)))
-    return (yield from invoke(session, methods.GET_SCORING_JOB, request, timeout_s=timeout)).job
+    return (yield from invoke(session, scorer_pb2.GetScoringJobResponse, request, timeout_s=timeout)).job
 
 
 def list_scoring_jobs(
@@ -67,7 +66,11 @@ def list_scoring_jobs(
 ) -> Operation[list[scorer_pb2.ScoringJob]]:
     """Return jobs, the latest first. version: only those that it scores, of a model. running: only those not over."""
     request = scorer_pb2.ListScoringJobsRequest(model=model, version=version, running=running)
-    return (yield from list_all(session, methods.LIST_SCORING_JOBS, request, "jobs", timeout_s=timeout, limit=limit))
+    return (
+        yield from list_all(
+            session, scorer_pb2.ListScoringJobsResponse, request, "jobs", timeout_s=timeout, limit=limit
+        )
+    )
 
 
 def watch_scoring_job(
@@ -76,7 +79,7 @@ def watch_scoring_job(
     """Give `received` a WatchScoringJobResponse now and at every change, until the job is over."""
     name = yield from _named(session, job, DEFAULT_TIMEOUT_S)
     request = scorer_pb2.WatchScoringJobRequest(name=name)
-    yield from invoke(session, methods.WATCH_SCORING_JOB, request, timeout_s=timeout, listen=lambda: received)
+    yield from invoke(session, scorer_pb2.WatchScoringJobResponse, request, timeout_s=timeout, listen=lambda: received)
 
 
 def pause_scoring_job(
@@ -84,7 +87,7 @@ def pause_scoring_job(
 ) -> Operation[scorer_pb2.ScoringJob]:
     """Stop a job until `resume_scoring_job`; shards that are done stay done."""
     request = scorer_pb2.PauseScoringJobRequest(name=(yield from _named(session, job, timeout)), reason=reason)
-    return (yield from invoke(session, methods.PAUSE_SCORING_JOB, request, timeout_s=timeout)).job
+    return (yield from invoke(session, scorer_pb2.PauseScoringJobResponse, request, timeout_s=timeout)).job
 
 
 def resume_scoring_job(
@@ -92,7 +95,7 @@ def resume_scoring_job(
 ) -> Operation[scorer_pb2.ScoringJob]:
     """End a pause."""
     request = scorer_pb2.ResumeScoringJobRequest(name=(yield from _named(session, job, timeout)), reason=reason)
-    return (yield from invoke(session, methods.RESUME_SCORING_JOB, request, timeout_s=timeout)).job
+    return (yield from invoke(session, scorer_pb2.ResumeScoringJobResponse, request, timeout_s=timeout)).job
 
 
 def cancel_scoring_job(
@@ -100,7 +103,7 @@ def cancel_scoring_job(
 ) -> Operation[scorer_pb2.ScoringJob]:
     """End a job, and remove what it wrote."""
     request = scorer_pb2.CancelScoringJobRequest(name=(yield from _named(session, job, timeout)), reason=reason)
-    return (yield from invoke(session, methods.CANCEL_SCORING_JOB, request, timeout_s=timeout)).job
+    return (yield from invoke(session, scorer_pb2.CancelScoringJobResponse, request, timeout_s=timeout)).job
 
 
 def retry_scoring_job(
@@ -108,7 +111,7 @@ def retry_scoring_job(
 ) -> Operation[scorer_pb2.ScoringJob]:
     """Go on with a job that failed; shards that are done stay done."""
     request = scorer_pb2.RetryScoringJobRequest(name=(yield from _named(session, job, timeout)), reason=reason)
-    return (yield from invoke(session, methods.RETRY_SCORING_JOB, request, timeout_s=timeout)).job
+    return (yield from invoke(session, scorer_pb2.RetryScoringJobResponse, request, timeout_s=timeout)).job
 
 
 def scoring_job_history(
@@ -116,7 +119,9 @@ def scoring_job_history(
 ) -> Operation[list[scorer_pb2.ScoringJobEvent]]:
     """Return what happened to a job, the latest first."""
     request = scorer_pb2.ListScoringJobEventsRequest(parent=(yield from _named(session, job, timeout)))
-    found = list_all(session, methods.LIST_SCORING_JOB_EVENTS, request, "events", timeout_s=timeout, limit=limit)
+    found = list_all(
+        session, scorer_pb2.ListScoringJobEventsResponse, request, "events", timeout_s=timeout, limit=limit
+    )
     return (yield from found)
 
 

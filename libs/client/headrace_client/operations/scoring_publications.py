@@ -5,7 +5,6 @@ from __future__ import annotations
 from headrace.scorer.v1 import publications_pb2 as pb
 from headrace.scorer.v1 import scorer_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Pause, Session, invoke
 from headrace_client.errors import DeadlineExceeded
 
@@ -29,7 +28,7 @@ def publish_scoring_job(
     PUBLICATION_ACTIVE.
     """
     request = pb.PublishScoringJobRequest(name=job, publishing=publishing, reason=reason)
-    answer = yield from invoke(session, methods.PUBLISH_SCORING_JOB, request, timeout_s=timeout, idempotent=False)
+    answer = yield from invoke(session, pb.PublishScoringJobResponse, request, timeout_s=timeout, idempotent=False)
     return answer.publication
 
 
@@ -38,7 +37,7 @@ def get_scoring_publication(
 ) -> Operation[pb.ScoringPublication]:
     """Return where the results of a job are. Raises NotFound, reason PUBLICATION_NOT_FOUND."""
     request = pb.GetScoringPublicationRequest(name=f"{job}/publication")
-    return (yield from invoke(session, methods.GET_SCORING_PUBLICATION, request, timeout_s=timeout)).publication
+    return (yield from invoke(session, pb.GetScoringPublicationResponse, request, timeout_s=timeout)).publication
 
 
 def await_scoring_publication(
@@ -63,7 +62,7 @@ def approve_scoring_publication(
 ) -> Operation[pb.ScoringPublication]:
     """Let a held publication through. Raises PreconditionFailed, reason PUBLICATION_NOT_HELD."""
     request = pb.ApproveScoringPublicationRequest(name=f"{job}/publication", reason=reason)
-    return (yield from invoke(session, methods.APPROVE_SCORING_PUBLICATION, request, timeout_s=timeout)).publication
+    return (yield from invoke(session, pb.ApproveScoringPublicationResponse, request, timeout_s=timeout)).publication
 
 
 def revert_scoring_publication(
@@ -74,4 +73,4 @@ def revert_scoring_publication(
     Raises PreconditionFailed, and Aborted when others count by now.
     """
     request = pb.RevertScoringPublicationRequest(name=f"{job}/publication", reason=reason)
-    return (yield from invoke(session, methods.REVERT_SCORING_PUBLICATION, request, timeout_s=timeout)).publication
+    return (yield from invoke(session, pb.RevertScoringPublicationResponse, request, timeout_s=timeout)).publication

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from headrace.scorer.v1 import schedules_pb2 as pb
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -15,7 +14,7 @@ def put_scoring_schedule(
 ) -> Operation[pb.ScoringSchedule]:
     """Make a schedule, or replace the one of its name. Raises InvalidArgument naming each field that is wrong."""
     request = pb.PutScoringScheduleRequest(schedule=schedule)
-    return (yield from invoke(session, methods.PUT_SCORING_SCHEDULE, request, timeout_s=timeout)).schedule
+    return (yield from invoke(session, pb.PutScoringScheduleResponse, request, timeout_s=timeout)).schedule
 
 
 def get_scoring_schedule(
@@ -23,7 +22,7 @@ def get_scoring_schedule(
 ) -> Operation[pb.ScoringSchedule]:
     """Return a schedule, and what it did of late. Raises NotFound, reason SCHEDULE_NOT_FOUND."""
     request = pb.GetScoringScheduleRequest(name=name)
-    return (yield from invoke(session, methods.GET_SCORING_SCHEDULE, request, timeout_s=timeout)).schedule
+    return (yield from invoke(session, pb.GetScoringScheduleResponse, request, timeout_s=timeout)).schedule
 
 
 def list_scoring_schedules(
@@ -31,7 +30,7 @@ def list_scoring_schedules(
 ) -> Operation[list[pb.ScoringSchedule]]:
     """Return schedules by name. model: empty for every one."""
     request = pb.ListScoringSchedulesRequest(model=model)
-    answer = yield from invoke(session, methods.LIST_SCORING_SCHEDULES, request, timeout_s=timeout)
+    answer = yield from invoke(session, pb.ListScoringSchedulesResponse, request, timeout_s=timeout)
     return list(answer.schedules)
 
 
@@ -40,7 +39,7 @@ def pause_scoring_schedule(
 ) -> Operation[pb.ScoringSchedule]:
     """Create no jobs until it is resumed. Raises NotFound."""
     request = pb.PauseScoringScheduleRequest(name=name)
-    return (yield from invoke(session, methods.PAUSE_SCORING_SCHEDULE, request, timeout_s=timeout)).schedule
+    return (yield from invoke(session, pb.PauseScoringScheduleResponse, request, timeout_s=timeout)).schedule
 
 
 def resume_scoring_schedule(
@@ -48,10 +47,10 @@ def resume_scoring_schedule(
 ) -> Operation[pb.ScoringSchedule]:
     """End a pause. Raises NotFound."""
     request = pb.ResumeScoringScheduleRequest(name=name)
-    return (yield from invoke(session, methods.RESUME_SCORING_SCHEDULE, request, timeout_s=timeout)).schedule
+    return (yield from invoke(session, pb.ResumeScoringScheduleResponse, request, timeout_s=timeout)).schedule
 
 
 def delete_scoring_schedule(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
     """Remove a schedule; its jobs stay."""
     request = pb.DeleteScoringScheduleRequest(name=name)
-    yield from invoke(session, methods.DELETE_SCORING_SCHEDULE, request, timeout_s=timeout)
+    yield from invoke(session, pb.DeleteScoringScheduleResponse, request, timeout_s=timeout)

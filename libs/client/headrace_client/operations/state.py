@@ -13,7 +13,6 @@ from headrace.monitor.v1 import alert_pb2, usage_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import route_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import HeadraceError, NotFound
 from headrace_client.operations.declaring import READY_TIMEOUT_S
@@ -75,23 +74,27 @@ def apply_change(
     if isinstance(made, registry_pb2.Model):
         if change.present is None:
             created = registry_pb2.CreateModelRequest(model=made, request_id=again)
-            yield from invoke(session, methods.CREATE_MODEL, created, timeout_s=timeout)
+            yield from invoke(session, registry_pb2.CreateModelResponse, created, timeout_s=timeout)
         else:
             updated = registry_pb2.UpdateModelRequest(model=made, reason=reason, request_id=again)
-            yield from invoke(session, methods.UPDATE_MODEL, updated, timeout_s=timeout)
+            yield from invoke(session, registry_pb2.UpdateModelResponse, updated, timeout_s=timeout)
     elif isinstance(made, route_pb2.Route):
         routed = route_pb2.UpdateRouteRequest(route=made, reason=reason, request_id=again)
-        yield from invoke(session, methods.UPDATE_ROUTE, routed, timeout_s=timeout)
+        yield from invoke(session, route_pb2.UpdateRouteResponse, routed, timeout_s=timeout)
     elif isinstance(made, alert_pb2.AlertRule):
-        yield from invoke(session, methods.PUT_ALERT_RULE, alert_pb2.PutAlertRuleRequest(rule=made), timeout_s=timeout)
+        yield from invoke(
+            session, alert_pb2.PutAlertRuleResponse, alert_pb2.PutAlertRuleRequest(rule=made), timeout_s=timeout
+        )
     elif isinstance(made, usage_pb2.Budget):
-        yield from invoke(session, methods.PUT_BUDGET, usage_pb2.PutBudgetRequest(budget=made), timeout_s=timeout)
+        yield from invoke(
+            session, usage_pb2.PutBudgetResponse, usage_pb2.PutBudgetRequest(budget=made), timeout_s=timeout
+        )
     elif isinstance(made, usage_pb2.RateLimit):
         limited = usage_pb2.PutRateLimitRequest(rate_limit=made)
-        yield from invoke(session, methods.PUT_RATE_LIMIT, limited, timeout_s=timeout)
+        yield from invoke(session, usage_pb2.PutRateLimitResponse, limited, timeout_s=timeout)
     else:
         put = autoscaler_pb2.PutPolicyRequest(policy=made)
-        yield from invoke(session, methods.PUT_POLICY, put, timeout_s=timeout)
+        yield from invoke(session, autoscaler_pb2.PutPolicyResponse, put, timeout_s=timeout)
 
 
 def _all(session: Session, section: str, timeout: float) -> Operation[dict[str, Message]]:
@@ -99,13 +102,17 @@ def _all(session: Session, section: str, timeout: float) -> Operation[dict[str, 
     answer: Any
     if section == "alert_rules":
         answer = yield from invoke(
-            session, methods.LIST_ALERT_RULES, alert_pb2.ListAlertRulesRequest(), timeout_s=timeout
+            session, alert_pb2.ListAlertRulesResponse, alert_pb2.ListAlertRulesRequest(), timeout_s=timeout
         )
         return {one.name: one for one in answer.rules}
     if section == "budgets":
-        answer = yield from invoke(session, methods.LIST_BUDGETS, usage_pb2.ListBudgetsRequest(), timeout_s=timeout)
+        answer = yield from invoke(
+            session, usage_pb2.ListBudgetsResponse, usage_pb2.ListBudgetsRequest(), timeout_s=timeout
+        )
         return {one.budget.name: one.budget for one in answer.budgets}
-    answer = yield from invoke(session, methods.LIST_RATE_LIMITS, usage_pb2.ListRateLimitsRequest(), timeout_s=timeout)
+    answer = yield from invoke(
+        session, usage_pb2.ListRateLimitsResponse, usage_pb2.ListRateLimitsRequest(), timeout_s=timeout
+    )
     return {one.name: one for one in answer.rate_limits}
 
 
@@ -115,16 +122,22 @@ def _present(session: Session, resource: Resource, timeout: float) -> Operation[
     try:
         if resource.kind.message is registry_pb2.Model:
             answer = yield from invoke(
-                session, methods.GET_MODEL, registry_pb2.GetModelRequest(name=resource.name), timeout_s=timeout
+                session,
+                registry_pb2.GetModelResponse,
+                registry_pb2.GetModelRequest(name=resource.name),
+                timeout_s=timeout,
             )
             return answer.model
         if resource.kind.message is route_pb2.Route:
             answer = yield from invoke(
-                session, methods.GET_ROUTE, route_pb2.GetRouteRequest(name=resource.name), timeout_s=timeout
+                session, route_pb2.GetRouteResponse, route_pb2.GetRouteRequest(name=resource.name), timeout_s=timeout
             )
             return answer.route
         answer = yield from invoke(
-            session, methods.GET_POLICY, autoscaler_pb2.GetPolicyRequest(name=resource.name), timeout_s=timeout
+            session,
+            autoscaler_pb2.GetPolicyResponse,
+            autoscaler_pb2.GetPolicyRequest(name=resource.name),
+            timeout_s=timeout,
         )
         return answer.policy
     except NotFound:
@@ -138,7 +151,7 @@ def _looked_at(session: Session, change: Change, timeout: float) -> Operation[Ch
     if isinstance(made, route_pb2.Route):
         try:
             tried: Any = yield from invoke(
-                session, methods.DRY_RUN_ROUTE, route_pb2.DryRunRouteRequest(route=made), timeout_s=timeout
+                session, route_pb2.DryRunRouteResponse, route_pb2.DryRunRouteRequest(route=made), timeout_s=timeout
             )
         except NotFound as error:  # of a model, or version, that is to be made first
             return Change(change.resource, change.present, made, change.lines, (str(error),))
@@ -152,7 +165,10 @@ def _looked_at(session: Session, change: Change, timeout: float) -> Operation[Ch
         return Change(change.resource, change.present, made, change.lines, tuple(notes), tried.moved_share)
     if change.resource.kind.section == "pools":
         decided: Any = yield from invoke(
-            session, methods.DRY_RUN_POLICY, autoscaler_pb2.DryRunPolicyRequest(policy=made), timeout_s=timeout
+            session,
+            autoscaler_pb2.DryRunPolicyResponse,
+            autoscaler_pb2.DryRunPolicyRequest(policy=made),
+            timeout_s=timeout,
         )
         was, will = decided.decision.previous_replicas, decided.decision.desired_replicas
         notes.append(f"replicas: {was} -> {will} ({decided.decision.rule})")
@@ -167,7 +183,9 @@ def _gates(session: Session, model: Any, timeout: float) -> Operation[list[str]]
         return []
     request = registry_pb2.GetModelVersionRequest(name=f"{model.name}/versions/{model.production_version}")
     try:
-        version: Any = (yield from invoke(session, methods.GET_VERSION, request, timeout_s=timeout)).version
+        version: Any = (
+            yield from invoke(session, registry_pb2.GetModelVersionResponse, request, timeout_s=timeout)
+        ).version
     except HeadraceError:
         return []
     values = {one.metric: one for one in model.promotion_policy.gates}

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from headrace.monitor.v1 import usage_pb2
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.operations.monitoring import span
 
@@ -25,7 +24,7 @@ def usage(
     """Return who used batchers in a time, by whole hours, the most used first; without a begin, in the last day."""
     named = f"models/{model}" if model else ""
     request = usage_pb2.GetUsageRequest(range=span(start, end), model=named, client=client)
-    return (yield from invoke(session, methods.GET_USAGE, request, timeout_s=timeout))
+    return (yield from invoke(session, usage_pb2.GetUsageResponse, request, timeout_s=timeout))
 
 
 def idle_time(
@@ -41,7 +40,7 @@ def idle_time(
     request = usage_pb2.GetIdleTimeRequest(
         range=span(start, end), price_per_hour=price_per_hour, target_utilisation=target_utilisation
     )
-    return (yield from invoke(session, methods.GET_IDLE_TIME, request, timeout_s=timeout))
+    return (yield from invoke(session, usage_pb2.GetIdleTimeResponse, request, timeout_s=timeout))
 
 
 def put_budget(
@@ -49,21 +48,21 @@ def put_budget(
 ) -> Operation[usage_pb2.Budget]:
     """Make a budget, or replace the one of its name; return what is in force."""
     request = usage_pb2.PutBudgetRequest(budget=budget)
-    return (yield from invoke(session, methods.PUT_BUDGET, request, timeout_s=timeout)).budget
+    return (yield from invoke(session, usage_pb2.PutBudgetResponse, request, timeout_s=timeout)).budget
 
 
 def list_budgets(
     session: Session, *, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[list[usage_pb2.ListBudgetsResponse.SpentBudget]]:
     """Return all budgets, and who has spent of them."""
-    found = yield from invoke(session, methods.LIST_BUDGETS, usage_pb2.ListBudgetsRequest(), timeout_s=timeout)
+    found = yield from invoke(session, usage_pb2.ListBudgetsResponse, usage_pb2.ListBudgetsRequest(), timeout_s=timeout)
     return list(found.budgets)
 
 
 def delete_budget(session: Session, budget: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
     """Remove a budget; repeating it is safe."""
     request = usage_pb2.DeleteBudgetRequest(name=f"budgets/{budget}")
-    yield from invoke(session, methods.DELETE_BUDGET, request, timeout_s=timeout)
+    yield from invoke(session, usage_pb2.DeleteBudgetResponse, request, timeout_s=timeout)
 
 
 def put_rate_limit(
@@ -71,16 +70,18 @@ def put_rate_limit(
 ) -> Operation[usage_pb2.RateLimit]:
     """Make a rate limit, or replace the one of its name; return what is in force."""
     request = usage_pb2.PutRateLimitRequest(rate_limit=rate_limit)
-    return (yield from invoke(session, methods.PUT_RATE_LIMIT, request, timeout_s=timeout)).rate_limit
+    return (yield from invoke(session, usage_pb2.PutRateLimitResponse, request, timeout_s=timeout)).rate_limit
 
 
 def list_rate_limits(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[usage_pb2.RateLimit]]:
     """Return all rate limits."""
-    found = yield from invoke(session, methods.LIST_RATE_LIMITS, usage_pb2.ListRateLimitsRequest(), timeout_s=timeout)
+    found = yield from invoke(
+        session, usage_pb2.ListRateLimitsResponse, usage_pb2.ListRateLimitsRequest(), timeout_s=timeout
+    )
     return list(found.rate_limits)
 
 
 def delete_rate_limit(session: Session, rate_limit: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
     """Remove a rate limit; repeating it is safe."""
     request = usage_pb2.DeleteRateLimitRequest(name=f"rateLimits/{rate_limit}")
-    yield from invoke(session, methods.DELETE_RATE_LIMIT, request, timeout_s=timeout)
+    yield from invoke(session, usage_pb2.DeleteRateLimitResponse, request, timeout_s=timeout)

@@ -7,7 +7,6 @@ from headrace.rollout.v1 import rollout_pb2
 from headrace.scorer.v1 import scorer_pb2
 from headrace.webhook.v1.webhook_pb2 import Webhook
 
-from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.operations.models import DEFAULT_TIMEOUT_S
 
@@ -17,19 +16,25 @@ def put_registry_webhook(
 ) -> Operation[Webhook]:
     """Make a webhook that is told of models, or replace the one of its name. Without a secret the old one stays."""
     request = registry_webhook_pb2.PutRegistryWebhookRequest(webhook=webhook)
-    return (yield from invoke(session, methods.PUT_REGISTRY_WEBHOOK, request, timeout_s=timeout)).webhook
+    return (
+        yield from invoke(session, registry_webhook_pb2.PutRegistryWebhookResponse, request, timeout_s=timeout)
+    ).webhook
 
 
 def list_registry_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[Webhook]]:
     """Return who is told of models, and how deliveries go."""
     request = registry_webhook_pb2.ListRegistryWebhooksRequest()
-    return list((yield from invoke(session, methods.LIST_REGISTRY_WEBHOOKS, request, timeout_s=timeout)).webhooks)
+    return list(
+        (
+            yield from invoke(session, registry_webhook_pb2.ListRegistryWebhooksResponse, request, timeout_s=timeout)
+        ).webhooks
+    )
 
 
 def delete_registry_webhook(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
     """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
     request = registry_webhook_pb2.DeleteRegistryWebhookRequest(name=f"registryWebhooks/{name}")
-    yield from invoke(session, methods.DELETE_REGISTRY_WEBHOOK, request, timeout_s=timeout)
+    yield from invoke(session, registry_webhook_pb2.DeleteRegistryWebhookResponse, request, timeout_s=timeout)
 
 
 def put_rollout_webhook(
@@ -37,19 +42,21 @@ def put_rollout_webhook(
 ) -> Operation[Webhook]:
     """Make a webhook that is told of rollouts, or replace the one of its name. Without a secret the old one stays."""
     request = rollout_pb2.PutRolloutWebhookRequest(webhook=webhook)
-    return (yield from invoke(session, methods.PUT_ROLLOUT_WEBHOOK, request, timeout_s=timeout)).webhook
+    return (yield from invoke(session, rollout_pb2.PutRolloutWebhookResponse, request, timeout_s=timeout)).webhook
 
 
 def list_rollout_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[Webhook]]:
     """Return who is told of rollouts, and how deliveries go."""
     request = rollout_pb2.ListRolloutWebhooksRequest()
-    return list((yield from invoke(session, methods.LIST_ROLLOUT_WEBHOOKS, request, timeout_s=timeout)).webhooks)
+    return list(
+        (yield from invoke(session, rollout_pb2.ListRolloutWebhooksResponse, request, timeout_s=timeout)).webhooks
+    )
 
 
 def delete_rollout_webhook(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
     """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
     request = rollout_pb2.DeleteRolloutWebhookRequest(name=f"rolloutWebhooks/{name}")
-    yield from invoke(session, methods.DELETE_ROLLOUT_WEBHOOK, request, timeout_s=timeout)
+    yield from invoke(session, rollout_pb2.DeleteRolloutWebhookResponse, request, timeout_s=timeout)
 
 
 def put_scoring_webhook(
@@ -59,16 +66,18 @@ def put_scoring_webhook(
     stays.
     """
     request = scorer_pb2.PutScoringWebhookRequest(webhook=webhook)
-    return (yield from invoke(session, methods.PUT_SCORING_WEBHOOK, request, timeout_s=timeout)).webhook
+    return (yield from invoke(session, scorer_pb2.PutScoringWebhookResponse, request, timeout_s=timeout)).webhook
 
 
 def list_scoring_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[Webhook]]:
     """Return who is told of scoring jobs, and how deliveries go."""
     request = scorer_pb2.ListScoringWebhooksRequest()
-    return list((yield from invoke(session, methods.LIST_SCORING_WEBHOOKS, request, timeout_s=timeout)).webhooks)
+    return list(
+        (yield from invoke(session, scorer_pb2.ListScoringWebhooksResponse, request, timeout_s=timeout)).webhooks
+    )
 
 
 def delete_scoring_webhook(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
     """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
     request = scorer_pb2.DeleteScoringWebhookRequest(name=f"scoringWebhooks/{name}")
-    yield from invoke(session, methods.DELETE_SCORING_WEBHOOK, request, timeout_s=timeout)
+    yield from invoke(session, scorer_pb2.DeleteScoringWebhookResponse, request, timeout_s=timeout)
