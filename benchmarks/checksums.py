@@ -15,8 +15,8 @@ from functools import partial
 
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import predict_pb2
-from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.outputs import KnownForms, checked
+from headrace_router.data.tables.contract import Contract, Spec
+from headrace_router.data.tables.served import KnownForms, checked
 from headrace_servicekit.checksums import FrameReader, encode
 
 SIZES = ((1_000, 1), (1_000, 6), (10_000, 1), (600_000, 1))

@@ -21,7 +21,7 @@ from headrace_router.data.batchers.frames import Limits
 from headrace_router.data.batchers.members import Target
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.work import Work
-from headrace_router.data.routes.decisions.fallback_steps import Hedge
+from headrace_router.data.tables.decisions.fallback_steps import Hedge
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher.fake_batcher import Behaviour, FakeBatcher

@@ -24,11 +24,11 @@ import uvloop
 from headrace.monitor.v1 import ingest_pb2, usage_pb2
 from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data.checked_file import CheckedFile
 from headrace_router.data.envoy_service import transport_of
 from headrace_router.data.rate_limits import following
 from headrace_router.data.service import start
 from headrace_router.data.settings import DataSettings
+from headrace_router.data.tables.checked_file import CheckedFile
 from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
 from headrace_router.data.transports.envoy.framing import framed
 from headrace_router.data.transports.envoy.settings import EdgeSettings

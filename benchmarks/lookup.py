@@ -25,9 +25,8 @@ from headrace_router.data.lookup.metrics import Counts
 from headrace_router.data.lookup.parts import AnswersInParts
 from headrace_router.data.lookup.valkey.connection import Address
 from headrace_router.data.lookup.valkey.store import StoreClock, Valkey
-from headrace_router.data.messages import Call, Request, Tensors
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.table import Table, table_of
+from headrace_router.data.request.request import Call, Request, ResolvedRequest, Tensors
+from headrace_router.data.tables.table import Table, table_of
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.testing import eventually, free_port
 from headrace_stack.components import valkey

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from headrace.router.v1 import control_pb2
-from headrace_router.data.routes.last_known_good import LastKnownGood
+from headrace_router.data.tables.last_known_good import LastKnownGood
 from headrace_servicekit.testing import free_port
 
 from benchmarks.load import calls

@@ -10,7 +10,7 @@ import uuid_utils
 from headrace.monitor.v1 import ingest_pb2
 from headrace_monitor.counters.convert import report_of
 from headrace_monitor.log import checking
-from headrace_router.data.messages import ServedFrom
+from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.reporting.decisions.batches import Batch
 from headrace_router.data.reporting.decisions.recording import Record, new_drops
 from headrace_router.data.reporting.decisions.series import CounterReports, Source

@@ -8,9 +8,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 Attributes = Mapping[str, str]
+NO_ATTRIBUTES: Attributes = MappingProxyType({})
 Test = Callable[[Attributes], bool]
 Decide = Callable[[Attributes], "int | None"]
 

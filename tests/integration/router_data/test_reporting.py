@@ -13,7 +13,7 @@ from headrace.batcher.v1 import batcher_pb2
 from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import route_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data.routes.decisions.splitting import point_of
+from headrace_router.data.tables.table import point_of
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher.fake_batcher import COMPUTE_US, FakeBatcher, echoing, refusing

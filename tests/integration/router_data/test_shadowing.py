@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import control_pb2
-from headrace_router.data.routes.decisions.splitting import POINTS, point_of
+from headrace_router.data.tables.table import POINTS, point_of
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher.fake_batcher import FakeBatcher, echoing, refusing

@@ -7,7 +7,7 @@ import socket
 
 import grpc
 import grpc.aio
-from headrace_router.data.routes.last_known_good import LastKnownGood
+from headrace_router.data.tables.last_known_good import LastKnownGood
 from headrace_servicekit.testing import eventually, free_port
 
 from tests.kit.batcher.fake_batcher import held

@@ -12,13 +12,13 @@ from typing import Any
 
 from headrace.router.v1 import control_pb2, route_pb2
 from headrace.tensor.v1 import tensor_pb2
+from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
-from headrace_router.data.messages import Answer, Call, Request, ServedFrom, Tensors
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.table import Variant, table_of
-from headrace_router.data.served import ServedVersion
+from headrace_router.data.request.request import Call, Request, ResolvedRequest, Tensors
+from headrace_router.data.tables.served import ServedVersion
+from headrace_router.data.tables.table import Variant, table_of
 from headrace_servicekit.errors import Code, FieldViolation, InvalidArgument, ServiceError, error_for
 from headrace_servicekit.identity import Identity
 

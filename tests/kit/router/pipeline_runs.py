@@ -19,15 +19,15 @@ from headrace.batcher.v1 import batcher_pb2
 from headrace.registry.v1 import pipeline_pb2
 from headrace.router.v1 import control_pb2, predict_pb2
 from headrace.tensor.v1 import tensor_pb2
+from headrace_router.data.answer.refusals import deadline_exceeded, no_backend
 from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.work import PipelineWork, Work
-from headrace_router.data.layouts import Layout
 from headrace_router.data.pipelines.online import PipelineOnline
 from headrace_router.data.pipelines.surroundings import StepCache
-from headrace_router.data.refusals import deadline_exceeded, no_backend
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.table import table_of
-from headrace_router.data.served import ServedVersion
+from headrace_router.data.request.request import ResolvedRequest
+from headrace_router.data.tables.contract import Layout
+from headrace_router.data.tables.served import ServedVersion
+from headrace_router.data.tables.table import table_of
 from headrace_runtime.pipelines.combiners import graph_of
 from headrace_runtime.pipelines.flow import Flow, Port, Signature, flow
 from headrace_runtime.pipelines.graph import Combiner, Edge, ModelStep, Pipeline, Source, Step

@@ -8,20 +8,20 @@ from typing import Any
 import uuid_utils
 from headrace.router.v1 import control_pb2, predict_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data import messages
-from headrace_router.data.messages import NO_ATTRIBUTES, Answer, Call, Request, ServedFrom
+from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.reporting.decisions.recording import Record, Recorder, new_drops
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.table import Table, table_of
-from headrace_router.data.served import ServedVersion
+from headrace_router.data.request.request import Call, Request, ResolvedRequest, Tensors
+from headrace_router.data.tables.served import ServedVersion
+from headrace_router.data.tables.table import Table, table_of
+from headrace_router.rules import NO_ATTRIBUTES
 from headrace_servicekit.identity import Identity
 
 from tests.kit.router.digits import ROW, V1
 from tests.kit.router.fake_control import INCARNATION, table
 
-Tensors = Mapping[str, tuple[str, Sequence[int], bytes]]
-INPUTS: Tensors = {"x": ("FP32", [1, 4], ROW)}
-OUTPUTS: Tensors = {"y": ("FP32", [1], b"\0\0\x80\x3f")}
+Columns = Mapping[str, tuple[str, Sequence[int], bytes]]
+INPUTS: Columns = {"x": ("FP32", [1, 4], ROW)}
+OUTPUTS: Columns = {"y": ("FP32", [1], b"\0\0\x80\x3f")}
 
 
 def table_with(version: control_pb2.ResolvedVersion = V1, **how: Any) -> Table:
@@ -38,8 +38,8 @@ TABLE = table_with()
 def answered(
     among: Table = TABLE,
     *,
-    inputs: Tensors = INPUTS,
-    outputs: Tensors = OUTPUTS,
+    inputs: Columns = INPUTS,
+    outputs: Columns = OUTPUTS,
     user: str = "",
     entity: str = "",
     request: str = "request-1",
@@ -58,7 +58,7 @@ def answered(
     """
     variant = among.pin(pinned) if pinned else among.assign(user_id=user, entity_id=entity, request_id=request)
     assert variant is not None
-    tensors = messages.Tensors(
+    tensors = Tensors(
         tuple((name, datatype, *shape) for name, (datatype, shape, _) in inputs.items()),
         tuple(content for _, _, content in inputs.values()),
     )
@@ -90,7 +90,7 @@ def record(*how: Any, **more: Any) -> Record:
     return Record._make(one)
 
 
-def encoded(outputs: Tensors) -> bytes:
+def encoded(outputs: Columns) -> bytes:
     """Return outputs by name as the encoded fields 5 and 6 of PredictResponse."""
     message = predict_pb2.PredictResponse()
     for name, (datatype, shape, content) in outputs.items():

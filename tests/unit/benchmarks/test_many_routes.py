@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from headrace_router.data.routes.last_known_good import LastKnownGood
+from headrace_router.data.tables.last_known_good import LastKnownGood
 
 from benchmarks.systems.many_routes import asked, digest, name, tables
 

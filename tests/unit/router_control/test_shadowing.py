@@ -7,8 +7,7 @@ from headrace_router.control.decisions.states import RouteState
 from headrace_router.control.decisions.tables import table_after
 from headrace_router.control.messages import answers, convert
 from headrace_router.control.storage import documents, route_documents
-from headrace_router.data.routes.decisions.splitting import POINTS
-from headrace_router.data.routes.table import table_of
+from headrace_router.data.tables.table import POINTS, table_of
 from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.router.fake_control import resolved_version

@@ -6,15 +6,14 @@ import asyncio
 
 import pytest
 from headrace.batcher.v1 import batcher_pb2
-from headrace_router.data.batchers.errors import error_of
+from headrace_router.data.answer.answer import Answer, Rest, ServedFrom
+from headrace_router.data.answer.refusals import answers_in_parts, error_of
 from headrace_router.data.batchers.part_buffer import AT_ONCE, PartBuffer
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.work import Work
 from headrace_router.data.lookup.parts import IN_PARTS, following
-from headrace_router.data.messages import Answer, Rest, ServedFrom
-from headrace_router.data.refusals import answers_in_parts
-from headrace_router.data.resolved_request import fitted
-from headrace_router.data.served import ServedVersion
+from headrace_router.data.request.request import fitted
+from headrace_router.data.tables.served import ServedVersion
 from headrace_servicekit.errors import Code, DeadlineExceeded, ServiceError
 from headrace_servicekit.testing import eventually
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import route_pb2
-from headrace_router.data.messages import ServedFrom
+from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.reporting.decisions.batches import (
     CHUNK_BYTES,
     CHUNK_RECORDS,

@@ -3,8 +3,14 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import ingest_pb2, usage_pb2
 from headrace_router.data.budgets import Budgets, Overrun
-from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.served import REQUEST, Plan, PlannedStep, ServedVersion, Take
+from headrace_router.data.tables.contract import Contract, Spec
+from headrace_router.data.tables.plan import (
+    REQUEST,
+    Plan,
+    PlannedStep,
+    Take,
+)
+from headrace_router.data.tables.served import ServedVersion
 
 LOWER, REFUSE = usage_pb2.BudgetOverrun.ACTION_LOWER, usage_pb2.BudgetOverrun.ACTION_REFUSE
 

@@ -3,8 +3,8 @@ import time
 from typing import Any
 
 import pytest
+from headrace_router.data.request.trace import Marks
 from headrace_router.data.telemetry.accesslog import AccessLog
-from headrace_router.data.timing import Marks
 from headrace_router.data.transports.call_context import CallContextFactory, DeadlineLimits, finishing, wanted
 from headrace_servicekit.calls import Call as Received
 from headrace_servicekit.errors import Unauthenticated

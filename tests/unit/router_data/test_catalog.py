@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from headrace.router.v1 import control_pb2, route_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data.catalog import Catalog
-from headrace_router.data.routes.tables import Tables
+from headrace_router.data.protocols.oip.catalog import Catalog
+from headrace_router.data.tables.tables import Tables
 from headrace_router.data.telemetry.counters import Counters
 from headrace_servicekit.errors import NotFound, ServiceError, Unavailable
 from headrace_servicekit.identity import INTERNAL, Identity

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 from headrace.router.v1 import predict_pb2, route_pb2
-from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.routes.decisions.constant import ConstantRow, encoded, packed
+from headrace_router.data.tables.contract import Contract, Spec
+from headrace_router.data.tables.decisions.fallback_steps import ConstantRow, encoded, packed
 
 from tests.kit.rows import each
 
@@ -54,7 +54,7 @@ def test_a_row_is_encoded_once_per_version_rows_and_outputs():
 
 def test_what_is_kept_encoded_is_bounded(monkeypatch):
     given = ConstantRow(ROW)
-    monkeypatch.setattr("headrace_router.data.routes.decisions.constant.MAX_KEPT_BYTES", 2000)
+    monkeypatch.setattr("headrace_router.data.tables.decisions.fallback_steps.MAX_KEPT_BYTES", 2000)
     for rows in range(1, 40):
         given.outputs("v1", CONTRACT, rows, ())
     again = given.outputs("v1", CONTRACT, 39, ())

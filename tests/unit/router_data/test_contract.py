@@ -2,17 +2,19 @@ import io
 
 import pytest
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data.contract import Contract, Spec, contract_of
-from headrace_router.data.layouts import (
+from headrace_router.data.tables.contract import (
     ANY_LENGTH,
     MAX_BYTES_ELEMENTS,
+    Contract,
     Layout,
+    Spec,
     bytes_fault,
     check,
     check_contents,
+    contract_of,
     select,
 )
-from headrace_router.data.served import MAX_LAYOUTS, ServedVersion
+from headrace_router.data.tables.served import MAX_LAYOUTS, ServedVersion
 from headrace_router.datatypes import ELEMENT_BYTES
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given

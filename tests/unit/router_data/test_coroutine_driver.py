@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from headrace_router.data.deadlines import in_a_task
+from headrace_router.data.request.deadlines import in_a_task
 from headrace_router.data.transports.coroutine_driver import CoroutineDriver
 from headrace_servicekit.testing import eventually
 

@@ -6,10 +6,10 @@ from collections import Counter
 
 from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2
-from headrace_router.data.messages import ServedFrom
+from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.reporting.decisions.recording import new_drops
 from headrace_router.data.reporting.decisions.series import QUIET_S, REPORT_BYTES, CounterReports, Source
-from headrace_router.data.routes.decisions.splitting import point_of
+from headrace_router.data.tables.table import point_of
 from headrace_router.data.telemetry.counters import LOOK_EVERY_S, MAX_SERIES, SILENT_S, Counters, Key
 from headrace_router.data.telemetry.variant_units import HASHES, VariantKey, VariantUnits
 from hypothesis import given, settings

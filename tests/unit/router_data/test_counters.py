@@ -1,5 +1,5 @@
 import pytest
-from headrace_router.data.messages import ServedFrom
+from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.telemetry.counters import (
     BOUNDS_S,
     LABELS,

@@ -1,6 +1,6 @@
 import asyncio
 
-from headrace_router.data.deadlines import TICK_S, Deadlines
+from headrace_router.data.request.deadlines import TICK_S, Deadlines
 from headrace_servicekit.testing import eventually
 
 

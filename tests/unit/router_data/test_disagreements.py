@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from headrace.batcher.v1 import batcher_pb2
-from headrace_router.data.batchers.errors import error_of
+from headrace_router.data.answer.refusals import error_of
 from headrace_router.data.batchers.work import Work
-from headrace_router.data.contract import contract_of
-from headrace_router.data.outputs import KnownForms
+from headrace_router.data.tables.contract import contract_of
+from headrace_router.data.tables.served import KnownForms
 from headrace_servicekit.errors import Code, InvalidArgument, Unavailable
 
 from tests.kit.batcher.fake_batcher import Behaviour, FakeBatcher, echoing, refusing

@@ -9,17 +9,18 @@ from datetime import UTC, datetime
 import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import predict_pb2
-from headrace_router.data.contract import Contract, Spec
+from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.explain.facts import Outcome, explanation
 from headrace_router.data.explain.keeping import MAX_QUEUED, Explanations
 from headrace_router.data.explain.store import MOST_CONNECTIONS, Store
-from headrace_router.data.messages import Answer, Call, Request, ServedFrom, Tensors
-from headrace_router.data.routes.decisions.lookup_policy import StoredVersion
-from headrace_router.data.routes.decisions.splitting import Unit
-from headrace_router.data.routes.table import Table, Variant
-from headrace_router.data.served import REQUEST as STEP_OF_REQUEST
-from headrace_router.data.served import Plan, PlannedStep, ServedVersion, Take
-from headrace_router.data.trace import MAX_ATTEMPTS, Trace
+from headrace_router.data.request.request import Call, Request, Tensors
+from headrace_router.data.request.trace import MAX_ATTEMPTS, Trace
+from headrace_router.data.tables.contract import Contract, Spec
+from headrace_router.data.tables.decisions.lookup_policy import StoredVersion
+from headrace_router.data.tables.plan import REQUEST as STEP_OF_REQUEST
+from headrace_router.data.tables.plan import Plan, PlannedStep, Take
+from headrace_router.data.tables.served import ServedVersion
+from headrace_router.data.tables.table import Table, Unit, Variant
 from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.testing import FakeClock

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 from headrace.router.v1 import control_pb2, predict_pb2, route_pb2
+from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.fallbacks.decisions.step_choice import CANNOT
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
-from headrace_router.data.messages import Answer, ServedFrom, Tensors
-from headrace_router.data.trace import Trace
+from headrace_router.data.request.request import Tensors
+from headrace_router.data.request.trace import Trace
 from headrace_servicekit.errors import Code, InvalidArgument, ServiceError, Unavailable, error_for
 from hypothesis import given
 from hypothesis import strategies as st

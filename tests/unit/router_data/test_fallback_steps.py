@@ -4,10 +4,15 @@ import pytest
 from google.protobuf import duration_pb2
 from headrace.router.v1 import control_pb2, route_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data.messages import Call, Request, Tensors
-from headrace_router.data.resolved_request import ResolvedRequest, fitted
-from headrace_router.data.routes.decisions.fallback_steps import Backup, Given, Hedge, Precomputed, Stale
-from headrace_router.data.routes.table import table_of
+from headrace_router.data.request.request import Call, Request, ResolvedRequest, Tensors, fitted
+from headrace_router.data.tables.decisions.fallback_steps import (
+    Backup,
+    Given,
+    Hedge,
+    Precomputed,
+    Stale,
+)
+from headrace_router.data.tables.table import table_of
 from headrace_servicekit.identity import Identity
 
 from tests.kit.router.digits import V1, V2

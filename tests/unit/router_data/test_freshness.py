@@ -14,7 +14,7 @@ from headrace_router.data.lookup.decisions.freshness import (
     keep_s,
     own_ttl_s,
 )
-from headrace_router.data.routes.decisions.lookup_policy import Policy
+from headrace_router.data.tables.decisions.lookup_policy import Policy
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -18,7 +18,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules} & {"asyncpg", "gr
         pytest.param("headrace_router.data.predictor", "", id="predictor"),
         pytest.param("headrace_router.data.protocols.predict", "", id="gRPC codec"),
         pytest.param("headrace_router.data.transports.rest.app", "numpy", id="REST app with the JSON codecs"),
-        pytest.param("headrace_router.data.catalog", "", id="catalog"),
+        pytest.param("headrace_router.data.protocols.oip.catalog", "", id="catalog"),
         # All that Envoy waits for when it starts again after a crash: what is needed later is imported later.
         pytest.param("headrace_router.data.envoy_service", "grpc numpy", id="the service in Envoy"),
     ],

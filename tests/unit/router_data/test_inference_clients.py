@@ -10,9 +10,9 @@ import json
 
 import numpy as np
 import pytest
-from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.messages import Request
 from headrace_router.data.protocols.oip import infer_json
+from headrace_router.data.request.request import Request
+from headrace_router.data.tables.contract import Contract, Spec
 from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.rows import each

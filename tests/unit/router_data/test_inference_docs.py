@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from headrace_router.data.catalog import Catalog
+from headrace_router.data.protocols.oip.catalog import Catalog
 from headrace_router.data.protocols.oip.parameters import ATTRIBUTE, KNOWN
 from headrace_router.data.protocols.oip.unsupported_methods import UNSUPPORTED
-from headrace_router.data.routes.tables import Tables
+from headrace_router.data.tables.tables import Tables
 from headrace_router.data.telemetry.counters import Counters
 from headrace_router.data.transports.call_context import CONTEXT_HEADERS
 from headrace_router.data.transports.grpc_aio.inference import InferenceReads

@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.layouts import check_contents
-from headrace_router.data.messages import Tensors
 from headrace_router.data.protocols.oip import infer_json
-from headrace_router.data.served import ServedVersion
-from headrace_router.data.violations import in_callers_words
+from headrace_router.data.request.request import Tensors, in_callers_words
+from headrace_router.data.tables.contract import Contract, Spec, check_contents
+from headrace_router.data.tables.served import ServedVersion
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st

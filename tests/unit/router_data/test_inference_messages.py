@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.layouts import check
 from headrace_router.data.protocols.oip import infer_message
 from headrace_router.data.protocols.oip.contents import FIELDS, MAX_VALUES
+from headrace_router.data.tables.contract import Contract, Spec, check
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st

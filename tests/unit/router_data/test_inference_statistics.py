@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from headrace_router.data.messages import ServedFrom
+from headrace_router.data.answer.answer import ServedFrom
+from headrace_router.data.protocols.oip.catalog import number_of, statistics_of
 from headrace_router.data.telemetry.counters import Counters, Key
-from headrace_router.data.telemetry.statistics import number_of, statistics_of
 from headrace_servicekit.errors import Code
 
 ONLINE = Key("m", "v1", "production", ServedFrom.ONLINE, Code.OK)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router import stored_answers
-from headrace_router.data.messages import ServedFrom
+from headrace_router.data.answer.answer import ServedFrom
 from headrace_servicekit.errors import Code
 
 from tests.kit.router.fake_control import lookup, resolved_version

@@ -8,9 +8,9 @@ import pytest
 from google.protobuf import duration_pb2
 from headrace.router.v1 import control_pb2
 from headrace_router import stored_answers
+from headrace_router.data.answer.answer import ServedFrom
+from headrace_router.data.answer.refusals import deadline_exceeded
 from headrace_router.data.lookup.single_flight import MAX_RENEWALS
-from headrace_router.data.messages import ServedFrom
-from headrace_router.data.refusals import deadline_exceeded
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 

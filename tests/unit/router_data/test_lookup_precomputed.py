@@ -9,7 +9,7 @@ import pytest
 from headrace.router.v1 import control_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router import stored_answers
-from headrace_router.data.messages import ServedFrom
+from headrace_router.data.answer.answer import ServedFrom
 from headrace_servicekit.errors import Code
 
 from tests.kit.router.digits import V1

@@ -5,9 +5,9 @@ import struct
 import pytest
 from headrace.router.v1 import predict_pb2
 from headrace_batcher.encoding import Encoder
-from headrace_router.data import outputs as module
-from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.outputs import KnownForms
+from headrace_router.data.tables import served as module
+from headrace_router.data.tables.contract import Contract, Spec
+from headrace_router.data.tables.served import KnownForms
 from headrace_runtime.contract import TensorSpec
 from hypothesis import given
 from hypothesis import strategies as st

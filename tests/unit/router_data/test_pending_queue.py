@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from headrace_router.data.answer.refusals import pool_starting
 from headrace_router.data.batchers.pending_queue import HOPE_S, MARGIN_S, MAX_MISSED, PendingQueue, QueueLimits
 from headrace_router.data.batchers.work import Work
-from headrace_router.data.refusals import pool_starting
 from hypothesis import given
 from hypothesis import strategies as st
 

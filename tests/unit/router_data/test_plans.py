@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from headrace.registry.v1 import pipeline_pb2
 from headrace.router.v1 import control_pb2
-from headrace_router.data.routes.table import table_of
-from headrace_router.data.served import REQUEST, Plan
+from headrace_router.data.tables.plan import REQUEST, Plan
+from headrace_router.data.tables.table import table_of
 from headrace_runtime.pipelines.graph import Combiner, Kind, ModelStep, Output, Pipeline, Source, Step
 
 from tests.kit.router.fake_control import table

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import control_pb2
+from headrace_router.data.answer.answer import Answer
+from headrace_router.data.answer.refusals import answer_cut_off
 from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.part_buffer import PartBuffer
 from headrace_router.data.batchers.work import Work
@@ -19,15 +21,14 @@ from headrace_router.data.explain.facts import Outcome
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.lookup.parts import Rest
-from headrace_router.data.messages import Answer, Call
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.rate_limits.limiting import RateLimiter
-from headrace_router.data.refusals import answer_cut_off
-from headrace_router.data.routes.tables import Tables
-from headrace_router.data.served import ServedVersion
+from headrace_router.data.request.request import Call
+from headrace_router.data.request.trace import Trace
+from headrace_router.data.tables.served import ServedVersion
+from headrace_router.data.tables.tables import Tables
 from headrace_router.data.telemetry.accesslog import AccessLog
 from headrace_router.data.telemetry.counters import Counters
-from headrace_router.data.trace import Trace
 from headrace_servicekit.errors import Code, DeadlineExceeded, ServiceError
 from headrace_servicekit.identity import Identity
 from structlog.testing import capture_logs

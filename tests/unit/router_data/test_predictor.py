@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 from headrace.batcher.v1 import batcher_pb2
-from headrace_router.data.batchers.errors import blamed_field, error_of
-from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.layouts import check
-from headrace_router.data.messages import Tensors
-from headrace_router.data.violations import in_callers_words
+from headrace_router.data.answer.refusals import blamed_field, error_of
+from headrace_router.data.request.request import Tensors, in_callers_words
+from headrace_router.data.tables.contract import Contract, Spec, check
 from headrace_servicekit.errors import Code, FieldViolation, InvalidArgument
 
 CONTRACT = Contract(

@@ -13,13 +13,13 @@ import pytest
 from google.protobuf import json_format
 from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data.contract import Contract, contract_of
-from headrace_router.data.layouts import check, check_contents
-from headrace_router.data.messages import Answer, ServedFrom, Tensors
+from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.protocols import natural_json, predict, predict_json
 from headrace_router.data.protocols.oip import infer_json, infer_message
 from headrace_router.data.protocols.oip.contents import FIELDS
-from headrace_router.data.served import ServedVersion
+from headrace_router.data.request.request import Tensors
+from headrace_router.data.tables.contract import Contract, check, check_contents, contract_of
+from headrace_router.data.tables.served import ServedVersion
 from headrace_servicekit.error_details import to_json
 from headrace_servicekit.errors import InvalidArgument
 from tritonclient.grpc import service_pb2

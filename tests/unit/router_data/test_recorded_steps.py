@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import control_pb2, route_pb2
-from headrace_router.data.layouts import Layout
-from headrace_router.data.messages import Answer, ServedFrom
+from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.reporting.decisions.batches import Batch
 from headrace_router.data.reporting.decisions.recording import Record, Recorder, new_drops
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.table import Table, table_of
-from headrace_router.data.served import RecordedStep
+from headrace_router.data.request.request import ResolvedRequest
+from headrace_router.data.tables.contract import Layout
+from headrace_router.data.tables.plan import RecordedStep
+from headrace_router.data.tables.table import Table, table_of
 from headrace_runtime.pipelines.graph import Combiner, GraphStep, Kind, ModelStep, Output, Pipeline, Source, Step
 from headrace_servicekit.errors import Code
 

@@ -11,7 +11,7 @@ from headrace_router.buckets import BUCKETS, bucket_of
 from headrace_router.data.reporting.decisions.buffer import Buffer, SealedBatch
 from headrace_router.data.reporting.decisions.recording import RECORD_BYTES, WAKE_BYTES, Record, Recorder, new_drops
 from headrace_router.data.reporting.decisions.sampling import CALM_S, SAVED_S, Sampling
-from headrace_router.data.routes.decisions.splitting import POINTS, point_of
+from headrace_router.data.tables.table import POINTS, point_of
 
 from tests.kit.router.digits import ROW
 from tests.kit.router.fake_control import resolved_version

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from headrace_router.data.messages import ServedFrom
+from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.telemetry.counters import MAX_SERIES, SILENT_S, Counters, Key
 from headrace_router.data.telemetry.saved import SavedCompute
 from prometheus_client import CollectorRegistry

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
+from headrace_router.data.answer.answer import Answer
+from headrace_router.data.answer.refusals import deadline_exceeded
 from headrace_router.data.batchers.work import Work
 from headrace_router.data.lookup import single_flight
 from headrace_router.data.lookup.execution import SharedExecution, Waiter
-from headrace_router.data.messages import Answer
-from headrace_router.data.refusals import deadline_exceeded
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 

@@ -6,8 +6,8 @@ import asyncio
 import random
 
 import pytest
-from headrace_router.data.messages import ServedFrom
-from headrace_router.data.refusals import deadline_exceeded
+from headrace_router.data.answer.answer import ServedFrom
+from headrace_router.data.answer.refusals import deadline_exceeded
 from headrace_servicekit.errors import Code, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 from headrace.batcher.v1 import batcher_pb2
+from headrace_router.data.request.trace import Marks
 from headrace_router.data.telemetry.spans import CallSpans
-from headrace_router.data.timing import Marks
 from headrace_servicekit.calls import Call, make_call
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.tracing import Tracing

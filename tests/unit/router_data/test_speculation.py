@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 from headrace_router import stored_answers
+from headrace_router.data.answer.answer import ServedFrom
+from headrace_router.data.answer.refusals import deadline_exceeded
 from headrace_router.data.lookup.decisions.speculation import MAX_VERSIONS, HitShares, executes_speculatively
-from headrace_router.data.messages import ServedFrom
-from headrace_router.data.refusals import deadline_exceeded
-from headrace_router.data.timing import Marks
+from headrace_router.data.request.trace import Marks
 from headrace_servicekit.errors import Code, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 

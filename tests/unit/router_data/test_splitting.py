@@ -3,7 +3,13 @@ from collections import Counter
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_router.buckets import BUCKETS, bucket_of
-from headrace_router.data.routes.decisions.splitting import assigns_requests, check_ends, point_of, position_of, unit_of
+from headrace_router.data.tables.table import (
+    assigns_requests,
+    check_ends,
+    point_of,
+    position_of,
+    unit_of,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 

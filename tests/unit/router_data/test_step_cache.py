@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from headrace.router.v1 import route_pb2
+from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.batchers.work import PipelineWork
 from headrace_router.data.lookup.decisions.keys import LARGE_INPUTS_BYTES
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.step_cache import StepCache
-from headrace_router.data.messages import ServedFrom
-from headrace_router.data.routes.table import table_of
+from headrace_router.data.tables.table import table_of
 from headrace_runtime.pipelines.graph import Combiner, Kind, ModelStep, Output, Pipeline, Source, Step
 
 from tests.kit.router.fake_control import INCARNATION, table

@@ -8,11 +8,10 @@ from typing import Any
 import orjson
 import pytest
 from headrace.router.v1 import predict_pb2
-from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.layouts import MAX_TENSORS, MAX_VIOLATIONS
-from headrace_router.data.messages import MAX_ATTRIBUTES, Tensors
 from headrace_router.data.protocols import natural_json, predict, predict_json
 from headrace_router.data.protocols.oip import infer_json, infer_message
+from headrace_router.data.request.request import MAX_ATTRIBUTES, Tensors
+from headrace_router.data.tables.contract import MAX_TENSORS, MAX_VIOLATIONS, Contract, Spec
 from headrace_servicekit.errors import InvalidArgument
 from tritonclient.grpc import service_pb2
 

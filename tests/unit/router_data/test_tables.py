@@ -1,9 +1,9 @@
 import pytest
 from headrace.router.v1 import control_pb2, predict_pb2, route_pb2
 from headrace_router.buckets import BUCKETS
-from headrace_router.data.routes.last_known_good import LastKnownGood
-from headrace_router.data.routes.table import Table, table_of
-from headrace_router.data.routes.tables import Tables
+from headrace_router.data.tables.last_known_good import LastKnownGood
+from headrace_router.data.tables.table import Table, table_of
+from headrace_router.data.tables.tables import Tables
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from headrace_router.data.timing import Marks, server_timing
+from headrace_router.data.request.trace import Marks, server_timing
 from hypothesis import given
 from hypothesis import strategies as st
 

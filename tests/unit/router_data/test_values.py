@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from headrace_router.data.contract import ELEMENT_BYTES, Spec
-from headrace_router.data.layouts import bytes_fault
 from headrace_router.data.protocols.values import MAX_VIOLATIONS, WrongValues, decode, encode
+from headrace_router.data.tables.contract import ELEMENT_BYTES, Spec, bytes_fault
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -33,9 +33,9 @@ from headrace_router.data.pipelines.online import PipelineOnline
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.rate_limits.limiting import RateLimiter
 from headrace_router.data.reporting.reporting import Reporting
-from headrace_router.data.routes.last_known_good import LastKnownGood
-from headrace_router.data.routes.watch import COMPONENT, Watcher
 from headrace_router.data.settings import DataSettings, parse_pools_file
+from headrace_router.data.tables.last_known_good import LastKnownGood
+from headrace_router.data.tables.watch import COMPONENT, Watcher
 from headrace_router.data.transports.call_context import CallContextFactory, Spans
 from headrace_router.data.transports.rest.app import RestTransport
 from headrace_router.data.transports.rest.event_stream import EventStreams

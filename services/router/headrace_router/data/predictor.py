@@ -10,18 +10,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Protocol
 
+import uuid_utils
 from headrace_servicekit.errors import Code, InvalidArgument, ServiceError
 from headrace_servicekit.identity import model_not_found
 
-from headrace_router.data.batchers.work import BATCH, ONLINE
-from headrace_router.data.budgets import Budgets, Overrun
-from headrace_router.data.explain.facts import Outcome
-from headrace_router.data.fallbacks.chain import FallbackChain
-from headrace_router.data.layouts import Layout, check_contents
-from headrace_router.data.lookup.parts import following
-from headrace_router.data.messages import Answer, Call, Request, Rest, ServedFrom
-from headrace_router.data.rate_limits.limiting import RateLimiter
-from headrace_router.data.refusals import (
+from headrace_router.data.answer.answer import Answer, Rest, ServedFrom
+from headrace_router.data.answer.refusals import (
     BUDGET_SPENT,
     answers_in_parts,
     budget_spent,
@@ -31,16 +25,21 @@ from headrace_router.data.refusals import (
     no_tables,
     version_not_found,
 )
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.decisions.lookup_policy import Mode
-from headrace_router.data.routes.decisions.splitting import assigns_requests, unit_of
-from headrace_router.data.routes.table import Table, Variant
-from headrace_router.data.routes.tables import Tables
+from headrace_router.data.batchers.work import BATCH, ONLINE
+from headrace_router.data.budgets import Budgets, Overrun
+from headrace_router.data.explain.facts import Outcome
+from headrace_router.data.fallbacks.chain import FallbackChain
+from headrace_router.data.lookup.parts import following
+from headrace_router.data.rate_limits.limiting import RateLimiter
+from headrace_router.data.request.request import Call, Request, ResolvedRequest, in_callers_words
+from headrace_router.data.request.trace import Trace
+from headrace_router.data.tables.contract import Layout, check_contents
+from headrace_router.data.tables.decisions.lookup_policy import Mode
+from headrace_router.data.tables.table import Table, Variant, assigns_requests, unit_of
+from headrace_router.data.tables.tables import Tables
 from headrace_router.data.telemetry.accesslog import AccessLog
 from headrace_router.data.telemetry.counters import Counters, Key, Series
 from headrace_router.data.telemetry.variant_units import FAULTS, REFUSALS, VariantKey, VariantUnits
-from headrace_router.data.trace import Trace
-from headrace_router.data.violations import in_callers_words
 
 Record = Callable[[ResolvedRequest, Answer], object]
 Give = Callable[[Answer], Awaitable[object]]
@@ -356,6 +355,11 @@ class Predictor:
             self._access_log.write(call, key, took_s, error.reason if isinstance(error, ServiceError) else "")
         if call.span is not None:
             call.span.end(Code(key.code).name, call.marks)
+
+
+def new_id() -> str:
+    """Return a UUIDv7: ids that rise with the time."""
+    return str(uuid_utils.uuid7())
 
 
 def _variant(table: Table, request: Request, call: Call) -> Variant:

@@ -10,15 +10,14 @@ from headrace_servicekit.runtime import Runtime
 
 from headrace_router.data import dependencies, monitoring
 from headrace_router.data.budgets import Budgets
-from headrace_router.data.catalog import Catalog
 from headrace_router.data.explain.asking import Explaining
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.metrics import Counts
-from headrace_router.data.messages import new_id
 from headrace_router.data.pipelines.online import PipelineProspects
-from headrace_router.data.predictor import Predictor
+from headrace_router.data.predictor import Predictor, new_id
+from headrace_router.data.protocols.oip.catalog import Catalog
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.telemetry.accesslog import AccessLog
 from headrace_router.data.telemetry.counters import Counters

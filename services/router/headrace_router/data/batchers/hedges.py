@@ -8,7 +8,7 @@ from collections.abc import Callable
 from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.decisions.estimates import Latency
 from headrace_router.data.batchers.work import ONLINE, Work
-from headrace_router.data.deadlines import Deadlines
+from headrace_router.data.request.deadlines import Deadlines
 
 # Requests of routes with hedging that may be sent twice, as a share of theirs; how many of those can be saved up.
 SHARE, BURST = 0.05, 10.0

@@ -13,19 +13,7 @@ from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.loops import periodic
 
-from headrace_router.data.batchers.decisions.balance import RetryBudget, choose
-from headrace_router.data.batchers.decisions.outliers import fails
-from headrace_router.data.batchers.endpoints import Endpoints
-from headrace_router.data.batchers.errors import DISAGREES, disagrees
-from headrace_router.data.batchers.frames import Limits, Replica
-from headrace_router.data.batchers.hedges import Hedges
-from headrace_router.data.batchers.members import Members, Target, resolve_by_dns
-from headrace_router.data.batchers.pending_queue import PendingQueue, QueueLimits
-from headrace_router.data.batchers.quarantine import REASON as QUARANTINED
-from headrace_router.data.batchers.quarantine import Quarantine
-from headrace_router.data.batchers.work import Attempt, Work
-from headrace_router.data.deadlines import Deadlines
-from headrace_router.data.refusals import (
+from headrace_router.data.answer.refusals import (
     answer_cut_off,
     deadline_exceeded,
     no_backend,
@@ -33,6 +21,17 @@ from headrace_router.data.refusals import (
     pool_starting,
     quarantined_input,
 )
+from headrace_router.data.batchers.decisions.balance import RetryBudget, choose
+from headrace_router.data.batchers.decisions.outliers import fails
+from headrace_router.data.batchers.endpoints import Endpoints
+from headrace_router.data.batchers.frames import Limits, Replica
+from headrace_router.data.batchers.hedges import Hedges
+from headrace_router.data.batchers.members import Members, Target, resolve_by_dns
+from headrace_router.data.batchers.pending_queue import PendingQueue, QueueLimits
+from headrace_router.data.batchers.quarantine import REASON as QUARANTINED
+from headrace_router.data.batchers.quarantine import Quarantine
+from headrace_router.data.batchers.work import DISAGREES, Attempt, Work, disagrees
+from headrace_router.data.request.deadlines import Deadlines
 
 log = structlog.get_logger()
 

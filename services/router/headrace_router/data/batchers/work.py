@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.batcher.v1 import batcher_pb2
+from headrace_servicekit.errors import Code
 
 if TYPE_CHECKING:
     from headrace_router.data.batchers.decisions.outliers import Endpoint
     from headrace_router.data.batchers.part_buffer import PartBuffer
-    from headrace_router.data.outputs import KnownForms
-    from headrace_router.data.resolved_request import ResolvedRequest
-    from headrace_router.data.routes.decisions.fallback_steps import Hedge
-    from headrace_router.data.served import ServedVersion
-    from headrace_router.data.trace import Trace
+    from headrace_router.data.request.request import ResolvedRequest
+    from headrace_router.data.request.trace import Trace
+    from headrace_router.data.tables.decisions.fallback_steps import Hedge
+    from headrace_router.data.tables.served import KnownForms, ServedVersion
+
 
 # Classes are numbers as in `InferRequest`; 0 is what did not say, and is read as this.
 ONLINE = batcher_pb2.InferRequest.PRIORITY_ONLINE
@@ -157,3 +158,33 @@ class Attempt:
         """Return the other attempt at the request if it is in flight."""
         other = self.work.current if self.is_hedge else self.work.hedge
         return other if other is not None and other.replica is not None else None
+
+
+# What a batcher alone can know of a request. All else that could be wrong with one was found here before it was sent.
+_OF_THE_REQUEST = frozenset(("NAN_NOT_ALLOWED", "MODEL_REJECTED_INPUT", "ROWS_DIFFER", "QUARANTINED_INPUT"))
+# Codes by which a caller learns that the request is wrong, or that it may not be asked.
+_BLAMES = frozenset(
+    (
+        Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.ALREADY_EXISTS, Code.PERMISSION_DENIED, Code.UNAUTHENTICATED,
+        Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE, Code.UNIMPLEMENTED,
+    )
+)  # fmt: skip
+# In place of an answer that is none to the request: what happened behind the front door is no caller's fault.
+DISAGREES = batcher_pb2.InferResponse(
+    code=Code.UNAVAILABLE,
+    reason="BATCHER_DISAGREES",
+    message="the batcher's answer does not fit the request",
+    retry_after_us=1_000_000,
+)
+
+
+def disagrees(work: Work, response: batcher_pb2.InferResponse) -> bool:
+    """Return whether an answer breaks the version's contract, or blames the request for what was right with it."""
+    if not response.code:
+        if work.parts is not None and not response.more:  # the last one says how it ended
+            return bool(response.outputs)
+        answers = work.answers
+        return answers is not None and not answers.keep_contract(work.rows, work.outputs, response.outputs)
+    return response.code in _BLAMES and (
+        response.code != Code.INVALID_ARGUMENT or response.reason not in _OF_THE_REQUEST
+    )

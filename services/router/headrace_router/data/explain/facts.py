@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from headrace.router.v1 import predict_pb2
 
-from headrace_router.data.messages import Answer, Call, Request, ServedFrom
-from headrace_router.data.routes.decisions.lookup_policy import StoredVersion
-from headrace_router.data.served import REQUEST, ServedVersion
-from headrace_router.data.trace import PRIMARY, Attempt, Trace
+from headrace_router.data.answer.answer import Answer, ServedFrom
+from headrace_router.data.request.request import Call, Request
+from headrace_router.data.request.trace import PRIMARY, Attempt, Trace
+from headrace_router.data.tables.decisions.lookup_policy import StoredVersion
+from headrace_router.data.tables.plan import REQUEST
+from headrace_router.data.tables.served import ServedVersion
 
 # Of an attempt whose answer nobody waited for: another one was quicker, or the caller left.
 WITHDRAWN = "WITHDRAWN"

@@ -23,8 +23,8 @@ from prometheus_client.metrics_core import Metric
 from headrace_router import stored_answers
 from headrace_router.data.explain.facts import Outcome, explanation
 from headrace_router.data.explain.store import MOST_CONNECTIONS, TIMEOUT_S, Store, StoreError
-from headrace_router.data.messages import Call, Request
-from headrace_router.data.trace import Trace
+from headrace_router.data.request.request import Call, Request
+from headrace_router.data.request.trace import Trace
 
 log = structlog.get_logger()
 

@@ -13,19 +13,25 @@ from typing import Protocol
 
 from headrace_servicekit.errors import ServiceError
 
+from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.decisions.estimates import Latency
-from headrace_router.data.deadlines import in_a_task
 from headrace_router.data.fallbacks.decisions.policy import blames_the_caller, error_to_return, falls_back
 from headrace_router.data.fallbacks.decisions.step_choice import AT_HAND, CANNOT, choose, hand_over_s
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
-from headrace_router.data.messages import Answer, ServedFrom
-from headrace_router.data.resolved_request import ResolvedRequest, fitted
-from headrace_router.data.routes.decisions.fallback_steps import Backup, FallbackSteps, Given, Precomputed, Stale
-from headrace_router.data.routes.decisions.lookup_policy import Mode
-from headrace_router.data.routes.table import Variant
-from headrace_router.data.served import ServedVersion
-from headrace_router.data.trace import PRIMARY
+from headrace_router.data.request.deadlines import in_a_task
+from headrace_router.data.request.request import ResolvedRequest, fitted
+from headrace_router.data.request.trace import PRIMARY
+from headrace_router.data.tables.decisions.fallback_steps import (
+    Backup,
+    FallbackSteps,
+    Given,
+    Precomputed,
+    Stale,
+)
+from headrace_router.data.tables.decisions.lookup_policy import Mode
+from headrace_router.data.tables.served import ServedVersion
+from headrace_router.data.tables.table import Variant
 
 # What was never measured takes so long at least.
 QUICKEST_S = 0.001

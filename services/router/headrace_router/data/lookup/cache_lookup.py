@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from headrace_router.data.lookup.decisions import keys
 from headrace_router.data.lookup.decisions.freshness import Bounds, bounds
 from headrace_router.data.lookup.metrics import MODE_ONLINE, NO_ENTITY, NOT_KEPT, TOO_LARGE, TOO_OLD
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.decisions.lookup_policy import Mode
-from headrace_router.data.routes.table import Variant
+from headrace_router.data.request.request import ResolvedRequest
+from headrace_router.data.tables.decisions.lookup_policy import Mode
+from headrace_router.data.tables.table import Variant
 
 
 @dataclass(slots=True)

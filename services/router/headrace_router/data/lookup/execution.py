@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from headrace_servicekit.errors import ServiceError
 
+from headrace_router.data.answer.answer import Answer
 from headrace_router.data.batchers.work import ONLINE, Work
 from headrace_router.data.lookup.cache_lookup import CacheLookup
 from headrace_router.data.lookup.decisions.freshness import StoredAnswer
-from headrace_router.data.messages import Answer
 
 # A stale answer is to reach its caller before the deadline: so much of the time left is kept, and at most this.
 STALE_SHARE, STALE_S = 0.2, 0.01

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from headrace_servicekit.errors import ServiceError
 
-from headrace_router.data.batchers.errors import error_of
+from headrace_router.data.answer.answer import Answer, ServedFrom
+from headrace_router.data.answer.refusals import entity_missing, error_of, not_precomputed
 from headrace_router.data.batchers.work import Online
 from headrace_router.data.lookup.cache_lookup import CacheLookup, cache_key_of, cache_lookup_of, parts_s
 from headrace_router.data.lookup.decisions.freshness import StoredAnswer, choose, own_ttl_s
@@ -17,11 +18,9 @@ from headrace_router.data.lookup.metrics import CACHE, MEMORY, MODE_ONLINE, STAL
 from headrace_router.data.lookup.parts import IN_PARTS, AnswersInParts
 from headrace_router.data.lookup.results import computed, flagged, given, missing_in, work_of
 from headrace_router.data.lookup.single_flight import SingleFlight
-from headrace_router.data.messages import Answer, ServedFrom
-from headrace_router.data.refusals import entity_missing, not_precomputed
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.decisions.lookup_policy import Mode
-from headrace_router.data.routes.table import Variant
+from headrace_router.data.request.request import ResolvedRequest
+from headrace_router.data.tables.decisions.lookup_policy import Mode
+from headrace_router.data.tables.table import Variant
 
 _CACHED_HERE = (CACHE, MEMORY)
 

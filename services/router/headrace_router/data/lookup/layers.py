@@ -14,7 +14,7 @@ from headrace_router.data.lookup.decisions import freshness
 from headrace_router.data.lookup.decisions.freshness import StoredAnswer
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.metrics import CACHE, MEMORY, PRECOMPUTED, VALKEY, Counts
-from headrace_router.data.outputs import checked, selected
+from headrace_router.data.tables.served import checked, selected
 
 log = structlog.get_logger()
 

@@ -12,14 +12,13 @@ from headrace_servicekit.errors import Code, ServiceError
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from headrace_router.data.batchers.errors import error_of
+from headrace_router.data.answer.answer import Answer
+from headrace_router.data.answer.refusals import deadline_exceeded, error_of, too_many_answers
 from headrace_router.data.batchers.part_buffer import PartBuffer
 from headrace_router.data.batchers.work import Online, Work
 from headrace_router.data.lookup.results import computed, work_of
-from headrace_router.data.messages import Answer
-from headrace_router.data.refusals import deadline_exceeded, too_many_answers
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.table import Variant
+from headrace_router.data.request.request import ResolvedRequest
+from headrace_router.data.tables.table import Variant
 
 IN_PARTS = "ANSWERS_IN_PARTS"
 

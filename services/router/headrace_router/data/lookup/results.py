@@ -7,11 +7,11 @@ import asyncio
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import Code, ServiceError
 
+from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.batchers.work import PipelineWork, Work
 from headrace_router.data.lookup.decisions.freshness import StoredAnswer
-from headrace_router.data.messages import Answer, ServedFrom
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.table import Variant
+from headrace_router.data.request.request import ResolvedRequest
+from headrace_router.data.tables.table import Variant
 
 STEPS_MISSING = "STEPS_MISSING"
 

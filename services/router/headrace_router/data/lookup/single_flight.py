@@ -21,9 +21,9 @@ import structlog
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import Code, Internal, ServiceError
 
-from headrace_router.data.batchers.errors import error_of
+from headrace_router.data.answer.answer import Answer
+from headrace_router.data.answer.refusals import deadline_exceeded, error_of, not_precomputed, store_unavailable
 from headrace_router.data.batchers.work import Online, Work
-from headrace_router.data.deadlines import TICK_S, Deadlines
 from headrace_router.data.lookup.cache_lookup import CacheLookup
 from headrace_router.data.lookup.decisions.freshness import StoredAnswer, choose
 from headrace_router.data.lookup.decisions.speculation import HitShares, executes_speculatively
@@ -31,8 +31,7 @@ from headrace_router.data.lookup.execution import SharedExecution, Waiter, key_o
 from headrace_router.data.lookup.layers import Layers, Pair, source_of
 from headrace_router.data.lookup.metrics import MISS, NOT_AWAITED, STALE, STORE_UNAVAILABLE, TOO_OLD, Counts
 from headrace_router.data.lookup.results import computed, flagged, given, missing_in, shared, stands_in, work_of
-from headrace_router.data.messages import Answer
-from headrace_router.data.refusals import deadline_exceeded, not_precomputed, store_unavailable
+from headrace_router.data.request.deadlines import TICK_S, Deadlines
 
 log = structlog.get_logger()
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from headrace_router.data.batchers.work import PipelineWork
-from headrace_router.data.layouts import Layout
 from headrace_router.data.lookup.decisions import keys
 from headrace_router.data.lookup.memory import Memory
-from headrace_router.data.routes.decisions.lookup_policy import Mode
-from headrace_router.data.served import PlannedStep
+from headrace_router.data.tables.contract import Layout
+from headrace_router.data.tables.decisions.lookup_policy import Mode
+from headrace_router.data.tables.plan import PlannedStep
 
 
 class StepCache:

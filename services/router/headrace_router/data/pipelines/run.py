@@ -11,17 +11,16 @@ import structlog
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import Code, Internal, ServiceError
 
-from headrace_router.data.batchers.errors import error_of
+from headrace_router.data.answer.refusals import error_of, pipeline_time_short
 from headrace_router.data.batchers.work import SHADOW, PipelineWork, Work
-from headrace_router.data.layouts import Layout
 from headrace_router.data.pipelines.decisions.admission import Verdict
 from headrace_router.data.pipelines.decisions.schedule import State, choose, next_moves
 from headrace_router.data.pipelines.step_results import StepResults
 from headrace_router.data.pipelines.step_work import blamed, inputs_of, work_of
 from headrace_router.data.pipelines.surroundings import CACHED, StepExecution, Surroundings
 from headrace_router.data.pipelines.timetable import Timetable
-from headrace_router.data.refusals import pipeline_time_short
-from headrace_router.data.served import Plan, PlannedStep
+from headrace_router.data.tables.contract import Layout
+from headrace_router.data.tables.plan import Plan, PlannedStep
 
 log = structlog.get_logger()
 

@@ -8,10 +8,10 @@ from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import Code, ServiceError
 
 from headrace_router.data.batchers.work import Work
-from headrace_router.data.contract import Contract
 from headrace_router.data.pipelines import tensors
 from headrace_router.data.pipelines.tensors import Tensor
-from headrace_router.data.served import REQUEST, Plan
+from headrace_router.data.tables.contract import Contract
+from headrace_router.data.tables.plan import REQUEST, Plan
 
 
 class StepResults:

@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import FieldViolation, ServiceError, error_for
 
-from headrace_router.data.batchers.errors import blamed_field, blamed_position
+from headrace_router.data.answer.refusals import blamed_field, blamed_position
 from headrace_router.data.batchers.work import Work
-from headrace_router.data.layouts import Layout
 from headrace_router.data.pipelines import tensors
 from headrace_router.data.pipelines.tensors import Tensor
-from headrace_router.data.served import REQUEST, PlannedStep
+from headrace_router.data.tables.contract import Layout
+from headrace_router.data.tables.plan import REQUEST, PlannedStep
 
 Given = Mapping[tuple[int, int], Tensor]
 """Tensors that are there, by the step that gives them and their position in what it has."""

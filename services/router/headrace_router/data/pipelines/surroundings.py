@@ -10,9 +10,9 @@ from headrace.batcher.v1 import batcher_pb2
 
 from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.work import Online, PipelineWork, Work
-from headrace_router.data.layouts import Layout
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.served import PlannedStep, RecordedStep
+from headrace_router.data.request.request import ResolvedRequest
+from headrace_router.data.tables.contract import Layout
+from headrace_router.data.tables.plan import PlannedStep, RecordedStep
 
 # The outcome of a step whose outputs were kept.
 CACHED = "CACHED"

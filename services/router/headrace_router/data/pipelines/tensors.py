@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from headrace.router.v1 import predict_pb2
 
-from headrace_router.data.contract import Spec
-from headrace_router.data.layouts import Layout
-from headrace_router.data.served import ServedVersion
+from headrace_router.data.tables.contract import Layout, Spec
+from headrace_router.data.tables.served import ServedVersion
 from headrace_router.datatypes import ELEMENT_BYTES
 
 # Of one element of BYTES: the length of an empty text.

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from headrace_servicekit.errors import ServiceError
 
+from headrace_router.data.answer.refusals import no_backend, pool_starting
 from headrace_router.data.batchers.work import Work
 from headrace_router.data.pipelines.decisions.admission import Verdict, admit
 from headrace_router.data.pipelines.decisions.schedule import Chosen, earliest_end_s, latest_ends
 from headrace_router.data.pipelines.surroundings import Surroundings
-from headrace_router.data.refusals import no_backend, pool_starting
-from headrace_router.data.served import PlannedStep
+from headrace_router.data.tables.plan import PlannedStep
 
 # Left of the deadline for giving the answer, and at most this share of the time.
 HAND_OVER_S, HAND_OVER_SHARE = 0.02, 0.1

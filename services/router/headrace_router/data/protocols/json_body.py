@@ -10,18 +10,17 @@ import orjson
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_router.data.contract import Contract
-from headrace_router.data.layouts import MAX_VIOLATIONS, invalid
-from headrace_router.data.messages import (
+from headrace_router.data.answer.answer import Answer
+from headrace_router.data.protocols.duplicate_keys import repeated
+from headrace_router.data.protocols.values import Where, WrongValues, decode, encode
+from headrace_router.data.request.request import (
     EXPLAIN_HEADER,
     MAX_AGE_HEADER,
     MAX_ATTRIBUTES,
     MAX_TEXT_CHARS,
-    Answer,
     Tensors,
 )
-from headrace_router.data.protocols.duplicate_keys import repeated
-from headrace_router.data.protocols.values import Where, WrongValues, decode, encode
+from headrace_router.data.tables.contract import MAX_VIOLATIONS, Contract, invalid
 
 # Fields of the gRPC message that the natural bodies leave to headers.
 _BY_HEADER = {

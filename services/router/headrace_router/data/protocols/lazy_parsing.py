@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
 
-from headrace_router.data.layouts import Described
+from headrace_router.data.tables.contract import Described
 
 # Longer descriptions are read each time: nobody is to have us keep much.
 _MOST_BYTES = 1024

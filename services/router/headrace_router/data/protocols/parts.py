@@ -9,7 +9,12 @@ from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, MAX_BYTES_ELEMENTS, MAX_DIMENSIONS, check_count
+from headrace_router.data.tables.contract import (
+    LENGTH_PREFIX_BYTES,
+    MAX_BYTES_ELEMENTS,
+    MAX_DIMENSIONS,
+    check_count,
+)
 
 # Of one call: a message has room for more where rows are small, and each part has a price of its own.
 MAX_ROWS = 262_144

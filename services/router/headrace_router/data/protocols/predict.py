@@ -11,9 +11,11 @@ from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_router.data.layouts import Described, check_count
-from headrace_router.data.messages import MAX_ATTRIBUTES, NO_ATTRIBUTES, Answer, Request, ServedFrom, Tensors
+from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.protocols.lazy_parsing import lazy_message, remembering
+from headrace_router.data.request.request import MAX_ATTRIBUTES, Request, Tensors
+from headrace_router.data.tables.contract import Described, check_count
+from headrace_router.rules import NO_ATTRIBUTES
 
 # The enumerations have the same numbers.
 _SERVED_FROM = {source: predict_pb2.PredictResponse.ServedFrom.Name(source.value) for source in ServedFrom}

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from headrace_servicekit.errors import FieldViolation
 
-from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.layouts import MAX_VIOLATIONS, invalid, rows_fault
-from headrace_router.data.messages import Answer, Request, Tensors
+from headrace_router.data.answer.answer import Answer
 from headrace_router.data.protocols.json_body import body_of, dump, outputs_of, tensors_of, text, texts, why_of, wrong
 from headrace_router.data.protocols.values import Where
+from headrace_router.data.request.request import Request, Tensors
+from headrace_router.data.tables.contract import MAX_VIOLATIONS, Contract, Spec, invalid, rows_fault
 
 FIELDS = ("model_name", "model_version", "inputs", "request_id", "metadata")
 ENTITY = "entity_id"

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from headrace_servicekit.errors import FieldViolation
 
-from headrace_router.data.contract import Spec
-from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, MAX_VIOLATIONS
+from headrace_router.data.tables.contract import LENGTH_PREFIX_BYTES, MAX_VIOLATIONS, Spec
 
 # struct's codes of the datatypes; BF16 has none and is made from FP32.
 _CODES = {

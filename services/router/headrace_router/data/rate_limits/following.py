@@ -11,9 +11,9 @@ from google.protobuf.message import DecodeError
 from headrace.monitor.v1 import ingest_pb2
 from headrace_servicekit.coordination.wakeup import Wakeup
 
-from headrace_router.data.checked_file import CheckedFile
 from headrace_router.data.rate_limits.decisions.limits import rate_limits
 from headrace_router.data.rate_limits.limiting import RateLimiter
+from headrace_router.data.tables.checked_file import CheckedFile
 
 log = structlog.get_logger()
 

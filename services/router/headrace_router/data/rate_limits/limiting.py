@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from headrace_router.data.answer.refusals import rate_limit_unavailable, rate_limited
 from headrace_router.data.rate_limits.asking import Buckets, LimitedClient, TokenRequests
 from headrace_router.data.rate_limits.decisions import bucket
 from headrace_router.data.rate_limits.decisions.bucket import Rate
 from headrace_router.data.rate_limits.decisions.limits import Outage, RateLimits
-from headrace_router.data.refusals import rate_limit_unavailable, rate_limited
 
 # Pairs of client and model that are remembered; of more, all are looked up anew.
 MAX_REMEMBERED = 20_000

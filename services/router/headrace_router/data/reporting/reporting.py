@@ -13,7 +13,7 @@ from headrace_servicekit.coordination.wakeup import Wakeup
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from headrace_router.data.messages import Answer, ServedFrom
+from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.pipelines.surroundings import StepExecution
 from headrace_router.data.reporting.decisions.buffer import Buffer
 from headrace_router.data.reporting.decisions.recording import Recorder, new_drops
@@ -21,8 +21,8 @@ from headrace_router.data.reporting.decisions.sampling import Sampling
 from headrace_router.data.reporting.decisions.series import CounterReports, Source
 from headrace_router.data.reporting.encoding import Encoder
 from headrace_router.data.reporting.sending import BatchSender, CounterSender, Ingest, Learner
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.served import RecordedStep
+from headrace_router.data.request.request import ResolvedRequest
+from headrace_router.data.tables.plan import RecordedStep
 from headrace_router.data.telemetry.counters import Counters
 
 log = structlog.get_logger()

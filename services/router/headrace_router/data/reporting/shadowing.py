@@ -21,16 +21,15 @@ from headrace_servicekit.errors import Code, ServiceError
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.batchers.pools import MAX_ATTEMPTS
 from headrace_router.data.batchers.work import SHADOW, Online, PipelineWork, Work
 from headrace_router.data.lookup.cache_lookup import CacheLookup
 from headrace_router.data.lookup.results import missing_in
-from headrace_router.data.messages import Answer, ServedFrom
 from headrace_router.data.reporting.decisions.shadow_pairs import PairBuffer, pair_of
 from headrace_router.data.reporting.sending import Ingest, error_of
-from headrace_router.data.resolved_request import ResolvedRequest, fitted
-from headrace_router.data.routes.decisions.splitting import point_of
-from headrace_router.data.routes.table import Shadow, Variant
+from headrace_router.data.request.request import ResolvedRequest, fitted
+from headrace_router.data.tables.table import Shadow, Variant, point_of
 
 log = structlog.get_logger()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import structlog
 from headrace_servicekit.errors import Code
 
-from headrace_router.data.messages import Call, ServedFrom
+from headrace_router.data.answer.answer import ServedFrom
+from headrace_router.data.request.request import Call
 from headrace_router.data.telemetry.counters import Key
 
 log = structlog.get_logger()

@@ -16,7 +16,7 @@ from headrace_servicekit.errors import Code
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, SummaryMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from headrace_router.data.messages import ServedFrom
+from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.telemetry.histogram import Histogram, merged
 from headrace_router.data.telemetry.variant_units import VariantUnits
 

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.batchers.pools import Pools
-from headrace_router.data.routes.watch import Watcher
+from headrace_router.data.tables.watch import Watcher
 
 
 class Gauges:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from headrace_router.data.messages import ServedFrom
+from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.telemetry.counters import Counters, Key, Series
 
 CACHE, PRECOMPUTED, SHARED_FLIGHT = "cache", "precomputed", "shared_execution"

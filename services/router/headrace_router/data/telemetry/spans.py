@@ -15,7 +15,7 @@ from headrace_servicekit.tracing import Tracing
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
-from headrace_router.data.timing import Marks
+from headrace_router.data.request.trace import Marks
 
 LOOKUP, BATCHER = "lookup", "batcher"
 

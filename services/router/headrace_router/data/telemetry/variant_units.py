@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from headrace_servicekit.errors import Code
 
-from headrace_router.data.routes.decisions.splitting import point_of
+from headrace_router.data.tables.table import point_of
 
 # Of a variant: the smallest, as many as the monitor's sketch has (libs/statistics, `distinct.py`).
 HASHES = 1024

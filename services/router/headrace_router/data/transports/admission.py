@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from headrace_router.data.refusals import too_many_requests
+from headrace_router.data.answer.refusals import too_many_requests
 
 # As in `window.py`: a client may have this many times what nobody has, so that whoever comes next finds room.
 SHARE = 8

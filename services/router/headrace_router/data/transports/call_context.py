@@ -28,7 +28,7 @@ from headrace_servicekit.identity import (
     unidentified,
 )
 
-from headrace_router.data.messages import (
+from headrace_router.data.request.request import (
     CONTEXT_HEADERS,
     ENTITY_HEADER,
     EXPLAIN_HEADER,
@@ -39,8 +39,8 @@ from headrace_router.data.messages import (
     ContextHeaders,
     Span,
 )
+from headrace_router.data.request.trace import ASKING_HEADER, Marks
 from headrace_router.data.telemetry.accesslog import AccessLog
-from headrace_router.data.timing import ASKING_HEADER, Marks
 
 TIMEOUT_HEADER = "grpc-timeout"
 _IDENTITY = (CLIENT_HEADER, MODELS_HEADER)

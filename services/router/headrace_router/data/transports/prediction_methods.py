@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 from headrace_servicekit.errors import ServiceError
 
-from headrace_router.data.messages import Answer, Call, Request
+from headrace_router.data.answer.answer import Answer
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.protocols import predict
 from headrace_router.data.protocols.oip import infer_message
-from headrace_router.data.timing import timing_of
+from headrace_router.data.request.request import Call, Request
+from headrace_router.data.request.trace import timing_of
 
 Headers = Mapping[str, str]
 Trailers = tuple[tuple[str, str], ...]

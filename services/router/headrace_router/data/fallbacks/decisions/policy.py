@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from headrace_servicekit.errors import Code, InvalidArgument, ServiceError
 
-from headrace_router.data.refusals import deadline_exceeded
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.decisions.fallback_steps import Backup, FallbackStep
+from headrace_router.data.answer.refusals import deadline_exceeded
+from headrace_router.data.request.request import ResolvedRequest
+from headrace_router.data.tables.decisions.fallback_steps import Backup, FallbackStep
 
 # What another version, pool or source may do better.
 _ELSEWHERE = frozenset(

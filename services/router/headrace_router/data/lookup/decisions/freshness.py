@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from headrace_router.data.routes.decisions.lookup_policy import Policy
+from headrace_router.data.tables.decisions.lookup_policy import Policy
 
 JITTER = 0.1
 """Largest share by which an entry's own time is shorter than the ttl: entries made together do not end together."""

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from headrace_router.data.layouts import Layout
+from headrace_router.data.tables.contract import Layout
 
 # Digesting takes some 0.5 ms per MiB, in which the event loop serves nobody else.
 LARGE_INPUTS_BYTES = 64 * 1024

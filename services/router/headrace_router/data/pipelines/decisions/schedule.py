@@ -11,7 +11,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from headrace_router.data.served import REQUEST, Plan, PlannedStep, chosen_of
+from headrace_router.data.tables.plan import (
+    REQUEST,
+    Plan,
+    PlannedStep,
+    chosen_of,
+)
 
 
 class State(enum.IntEnum):

@@ -7,9 +7,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from headrace_router.data.contract import Spec, fits
-from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, shown
 from headrace_router.data.protocols.oip.parameters import refused
+from headrace_router.data.tables.contract import LENGTH_PREFIX_BYTES, Spec, fits, shown
 
 # Field of InferTensorContents and struct's code of each datatype. FP16 and BF16 have no field: they are raw only.
 FIELDS = {

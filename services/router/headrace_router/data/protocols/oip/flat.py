@@ -8,11 +8,10 @@ from typing import Any
 
 from headrace_servicekit.errors import FieldViolation
 
-from headrace_router.data.contract import Spec
-from headrace_router.data.layouts import invalid, shown
 from headrace_router.data.protocols.oip.contents import count_fault
 from headrace_router.data.protocols.oip.parameters import refused
 from headrace_router.data.protocols.values import faults, pack
+from headrace_router.data.tables.contract import Spec, invalid, shown
 
 
 def flat_values(spec: Spec, shape: Sequence[int], data: Any, field: str) -> bytes:

@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 
 from headrace.router.v1 import predict_pb2
 
-from headrace_router.data.contract import ELEMENT_BYTES, Contract, fits
-from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, MAX_DIMENSIONS, check_count
-from headrace_router.data.messages import MAX_TEXT_CHARS, Answer, Request, Tensors
+from headrace_router.data.answer.answer import Answer
 from headrace_router.data.protocols.json_body import document, dump, text
 from headrace_router.data.protocols.oip.flat import flat_values
 from headrace_router.data.protocols.oip.parameters import (
@@ -24,6 +22,15 @@ from headrace_router.data.protocols.oip.parameters import (
     request_parameters,
 )
 from headrace_router.data.protocols.values import decode
+from headrace_router.data.request.request import MAX_TEXT_CHARS, Request, Tensors
+from headrace_router.data.tables.contract import (
+    ELEMENT_BYTES,
+    LENGTH_PREFIX_BYTES,
+    MAX_DIMENSIONS,
+    Contract,
+    check_count,
+    fits,
+)
 
 # KServe's client says the model in the body too.
 FIELDS = ("id", "model_name", "parameters", "inputs", "outputs")

@@ -13,9 +13,7 @@ from google.protobuf.message import DecodeError
 from headrace_servicekit.errors import InvalidArgument
 from tritonclient.grpc import service_pb2
 
-from headrace_router.data.contract import Contract
-from headrace_router.data.layouts import Described, check_count
-from headrace_router.data.messages import Answer, Request, ServedFrom, Tensors
+from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.protocols.lazy_parsing import lazy_message, remembering
 from headrace_router.data.protocols.oip.contents import raw
 from headrace_router.data.protocols.oip.parameters import (
@@ -24,6 +22,8 @@ from headrace_router.data.protocols.oip.parameters import (
     refused,
     request_parameters,
 )
+from headrace_router.data.request.request import Request, Tensors
+from headrace_router.data.tables.contract import Contract, Described, check_count
 
 _pb2: Any = service_pb2  # its classes are made at import, so type checkers know of none
 

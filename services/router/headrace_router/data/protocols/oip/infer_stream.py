@@ -15,7 +15,7 @@ from headrace_servicekit.errors import ServiceError
 from headrace_servicekit.varint import varint
 from tritonclient.grpc import service_pb2
 
-from headrace_router.data.messages import Answer
+from headrace_router.data.answer.answer import Answer
 from headrace_router.data.protocols.oip import infer_message
 
 _pb2: Any = service_pb2  # its classes are made at import, so type checkers know of none

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_router.data.messages import MAX_ATTRIBUTES, MAX_TEXT_CHARS, NO_ATTRIBUTES
+from headrace_router.data.request.request import MAX_ATTRIBUTES, MAX_TEXT_CHARS
+from headrace_router.rules import NO_ATTRIBUTES
 
 OURS, RESERVED, ATTRIBUTE = "headrace_", "triton_", "headrace_attribute_"
 # A client that streams asks for it; what becomes of it is up to the stream (`infer_stream.py`).

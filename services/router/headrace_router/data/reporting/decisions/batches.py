@@ -11,12 +11,13 @@ from typing import Any
 from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2, route_pb2
 
-from headrace_router.data.layouts import Layout
-from headrace_router.data.messages import Answer
+from headrace_router.data.answer.answer import Answer
 from headrace_router.data.reporting.decisions.recording import Record, Row, predictions_of
 from headrace_router.data.reporting.decisions.redaction import redacted_outputs, sensitive_names, shown_inputs, without
-from headrace_router.data.routes.decisions.splitting import unit_of
-from headrace_router.data.served import RecordedStep, ServedVersion
+from headrace_router.data.tables.contract import Layout
+from headrace_router.data.tables.plan import RecordedStep
+from headrace_router.data.tables.served import ServedVersion
+from headrace_router.data.tables.table import unit_of
 
 # A chunk is what is encoded in one go, while nobody is answered.
 CHUNK_BYTES, CHUNK_RECORDS = 1024 * 1024, 256

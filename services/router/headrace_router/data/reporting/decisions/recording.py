@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from headrace_router.data.layouts import Layout
-from headrace_router.data.messages import NO_ATTRIBUTES, Answer
+from headrace_router.data.answer.answer import Answer
 from headrace_router.data.reporting.decisions.sampling import bound_of
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.decisions.splitting import POINTS, point_of, unit_of
-from headrace_router.data.routes.table import Table, Variant
-from headrace_router.data.served import RecordedStep
+from headrace_router.data.request.request import ResolvedRequest
+from headrace_router.data.tables.contract import Layout
+from headrace_router.data.tables.plan import RecordedStep
+from headrace_router.data.tables.table import POINTS, Table, Variant, point_of, unit_of
+from headrace_router.rules import NO_ATTRIBUTES
 
 # What a record takes beside its values, about; so that the number of records is bounded too.
 RECORD_BYTES = 1024

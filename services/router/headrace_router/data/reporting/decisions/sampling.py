@@ -7,7 +7,7 @@ over the log can be weighted.
 
 from __future__ import annotations
 
-from headrace_router.data.routes.decisions.splitting import POINTS
+from headrace_router.data.tables.table import POINTS
 
 LEAST = 2.0**-20
 # A peak is recorded whole when nothing was for so long before.

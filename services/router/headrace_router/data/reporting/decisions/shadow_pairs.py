@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from headrace.batcher.v1 import batcher_pb2
 from headrace.monitor.v1 import ingest_pb2
 
-from headrace_router.data.messages import Answer
+from headrace_router.data.answer.answer import Answer
 from headrace_router.data.reporting.decisions.batches import attributes_text
 from headrace_router.data.reporting.decisions.redaction import without
-from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.table import Variant
+from headrace_router.data.request.request import ResolvedRequest
+from headrace_router.data.tables.table import Variant
 
 # Of one message: half of what the monitor takes.
 MESSAGE_PAIRS, MESSAGE_BYTES = 1024, 1024 * 1024

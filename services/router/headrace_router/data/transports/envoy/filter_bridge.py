@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 from headrace_servicekit.errors import ServiceError, Unauthenticated
 from headrace_servicekit.identity import Identity
 
-from headrace_router.data.refusals import too_many_requests
+from headrace_router.data.answer.refusals import too_many_requests
 from headrace_router.data.transports.coroutine_driver import CoroutineDriver
 from headrace_router.data.transports.envoy.bridged_request import NAMES, BridgedRequest, HeaderLayouts
 from headrace_router.data.transports.envoy.framing import refusal_headers

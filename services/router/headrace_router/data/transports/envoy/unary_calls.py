@@ -9,7 +9,7 @@ import structlog
 from headrace_servicekit.calls import REQUEST_ID_HEADER
 from headrace_servicekit.errors import Internal, ServiceError, Unavailable, Unimplemented
 
-from headrace_router.data.messages import Call
+from headrace_router.data.request.request import Call
 from headrace_router.data.transports.admission import AdmissionControl
 from headrace_router.data.transports.call_context import (
     GRPC_ENCODING_HEADER,

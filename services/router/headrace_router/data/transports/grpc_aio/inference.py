@@ -15,8 +15,8 @@ from headrace_servicekit.errors import InvalidArgument, NotFound, ServiceError, 
 from headrace_servicekit.identity import Identity
 from tritonclient.grpc import service_pb2
 
-from headrace_router.data.catalog import Catalog, Document
 from headrace_router.data.protocols.oip import infer_stream
+from headrace_router.data.protocols.oip.catalog import Catalog, Document
 from headrace_router.data.protocols.oip.infer_message import SERVICE
 from headrace_router.data.protocols.oip.unsupported_methods import UNSUPPORTED
 

@@ -10,7 +10,7 @@ from headrace_servicekit.errors import ServiceError
 from headrace_servicekit.identity import identity
 from headrace_servicekit.varint import varint
 
-from headrace_router.data.messages import Answer
+from headrace_router.data.answer.answer import Answer
 from headrace_router.data.predictor import Give, Predictor
 from headrace_router.data.protocols import predict
 from headrace_router.data.protocols.parts import parts_of

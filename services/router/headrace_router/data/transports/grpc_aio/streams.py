@@ -17,9 +17,9 @@ from headrace_servicekit.identity import Identity, identity
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from headrace_router.data.messages import Call
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.protocols.oip import infer_message, infer_stream
+from headrace_router.data.request.request import Call
 from headrace_router.data.transports.admission import AdmissionControl
 from headrace_router.data.transports.call_context import CallContextFactory, wanted
 from headrace_router.data.transports.pace import ClientPace

@@ -16,9 +16,9 @@ from headrace_servicekit.statuses import abort
 
 from headrace_router.data.explain import asking
 from headrace_router.data.explain.asking import Explaining
-from headrace_router.data.messages import Call
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.protocols.oip import infer_message, infer_stream
+from headrace_router.data.request.request import Call
 from headrace_router.data.transports.call_context import CallContextFactory, finishing, wanted
 from headrace_router.data.transports.grpc_aio.inference import InferenceReads
 from headrace_router.data.transports.grpc_aio.partwise import METHOD, NAME, PartwisePredictions

@@ -13,9 +13,9 @@ from headrace_servicekit.error_details import http_status, to_json
 from headrace_servicekit.errors import Internal, ServiceError
 from headrace_servicekit.identity import Identity
 
-from headrace_router.data.messages import Call, Request
 from headrace_router.data.predictor import Predictor
-from headrace_router.data.timing import timing_of
+from headrace_router.data.request.request import Call, Request
+from headrace_router.data.request.trace import timing_of
 from headrace_router.data.transports.admission import AdmissionControl
 from headrace_router.data.transports.call_context import (
     ENCODING_HEADER,

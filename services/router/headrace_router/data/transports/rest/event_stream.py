@@ -17,10 +17,11 @@ from headrace_servicekit.calls import REQUEST_ID_HEADER
 from headrace_servicekit.error_details import to_json
 from headrace_servicekit.errors import Internal, ServiceError
 
-from headrace_router.data.messages import Answer, Call, Request
+from headrace_router.data.answer.answer import Answer
 from headrace_router.data.predictor import Give, Predictor
 from headrace_router.data.protocols import natural_json
 from headrace_router.data.protocols.json_body import dump
+from headrace_router.data.request.request import Call, Request
 from headrace_router.data.transports.call_context import CallContextFactory
 from headrace_router.data.transports.pace import ClientPace
 from headrace_router.data.transports.part_answers import PART_ROWS, answer_in_parts

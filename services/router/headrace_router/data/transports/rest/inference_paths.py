@@ -13,10 +13,10 @@ from headrace_servicekit.error_details import to_json
 from headrace_servicekit.errors import NotFound, ServiceError, Unimplemented
 from headrace_servicekit.identity import Identity
 
-from headrace_router.data.catalog import Catalog
-from headrace_router.data.messages import Answer, Request
+from headrace_router.data.answer.answer import Answer
 from headrace_router.data.protocols.json_body import document, dump, wrong
 from headrace_router.data.protocols.oip import infer_json
+from headrace_router.data.protocols.oip.catalog import Catalog
 from headrace_router.data.protocols.oip.unsupported_methods import (
     GENERATE,
     LOADING,
@@ -25,6 +25,7 @@ from headrace_router.data.protocols.oip.unsupported_methods import (
     TRACING,
     Unsupported,
 )
+from headrace_router.data.request.request import Request
 from headrace_router.data.transports.call_context import JSON_LENGTH_HEADER
 from headrace_router.data.transports.rest.paths import PredictionRoute, ReadRoute, Render, Reply, WrongMethod, path_of
 

@@ -9,8 +9,9 @@ from urllib.parse import unquote_to_bytes
 from headrace_servicekit.errors import NotFound, Unimplemented
 from headrace_servicekit.identity import Identity
 
-from headrace_router.data.messages import Answer, Request
+from headrace_router.data.answer.answer import Answer
 from headrace_router.data.protocols import natural_json, predict_json
+from headrace_router.data.request.request import Request
 
 SPEC_PATH = "/v1/predict"
 MODELS_PREFIX, PREDICT_SUFFIX, STREAM_SUFFIX = "/v1/models/", ":predict", ":predictStream"

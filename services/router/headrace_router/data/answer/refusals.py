@@ -1,18 +1,22 @@
-"""What the data plane refuses with, apart from what a contract forbids."""
+"""What the data plane refuses with, apart from what a contract forbids; and the error of a batcher's answer."""
 
 from __future__ import annotations
 
 import math
 
+from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import (
+    Code,
     DeadlineExceeded,
     FieldViolation,
+    Internal,
     InvalidArgument,
     NotFound,
     PreconditionFailed,
     ResourceExhausted,
     ServiceError,
     Unavailable,
+    error_for,
 )
 
 RETRY_AFTER_S = 1.0
@@ -192,3 +196,34 @@ def pipeline_time_short(takes_s: float, left_s: float) -> ServiceError:
         f"the steps of this pipeline take about {takes_s * 1000:.0f} ms, and {max(0.0, left_s) * 1000:.0f} ms are left",
         reason="TIME_SHORT",
     )
+
+
+_BLAMED = "contract["
+
+
+def error_of(response: batcher_pb2.InferResponse) -> ServiceError:
+    """Return the error of an answer.
+
+    A blamed input becomes a violation of `blamed_field`, which the predictor turns into the caller's name for it.
+    """
+    try:
+        code = Code(response.code)
+    except ValueError:
+        code = Code.UNKNOWN
+    if code is Code.INTERNAL:
+        return Internal("the model failed on this request", reason=response.reason or "INTERNAL")
+    violations = ()
+    if response.blamed_input:
+        violations = (FieldViolation(blamed_field(response.blamed_input - 1), response.message),)
+    retry_after_s = response.retry_after_us / 1e6 if response.retry_after_us else None
+    return error_for(code, response.message, reason=response.reason, violations=violations, retry_after_s=retry_after_s)
+
+
+def blamed_field(position: int) -> str:
+    """Return the provisional field of an input, by its position in the contract."""
+    return f"{_BLAMED}{position}]"
+
+
+def blamed_position(field: str) -> int | None:
+    """Return the position in the contract that `blamed_field` wrote, or None for any other field."""
+    return int(field[len(_BLAMED) : -1]) if field.startswith(_BLAMED) else None

@@ -13,8 +13,8 @@ from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.health import Health
 from headrace_servicekit.peers import Peer
 
-from headrace_router.data.routes.last_known_good import LastKnownGood
-from headrace_router.data.routes.tables import Tables
+from headrace_router.data.tables.last_known_good import LastKnownGood
+from headrace_router.data.tables.tables import Tables
 
 log = structlog.get_logger()
 

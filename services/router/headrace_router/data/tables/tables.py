@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import structlog
 from headrace.router.v1 import control_pb2
 
-from headrace_router.data.routes.table import Table, table_of
+from headrace_router.data.tables.table import Table, table_of
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from headrace.router.v1 import control_pb2
 
-from headrace_router.data.checked_file import CheckedFile
+from headrace_router.data.tables.checked_file import CheckedFile
 
 log = structlog.get_logger()
 

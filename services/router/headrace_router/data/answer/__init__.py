@@ -1,0 +1,1 @@
+"""What a caller is given: an answer, or a refusal."""
