@@ -106,7 +106,7 @@ def measured(
     file = folder / f"{network.name}.onnx"
     contract, model = exported(network, file), f"bench-batch-{network.name}"
     with contextlib.suppress(AlreadyExists):
-        client.register_version(model, "v1", file, contract=contract)
+        client.versions.register(model, "v1", file, contract=contract)
     keys = written(store, network, options.rows)
     sample = folder / "sample.parquet"
     store.client.download_file(BUCKET, keys[0], str(sample))
@@ -150,18 +150,18 @@ def run(network: Network, model: str, workers: int, rows: int, stack: Stack, cli
         keep_columns=["customer"],
         options=pb.ScoringOptions(workers=workers),
     )
-    estimated = client.estimate_scoring_job(model, spec).duration.ToTimedelta().total_seconds()
+    estimated = client.jobs.estimate(model, spec).duration.ToTimedelta().total_seconds()
     early: list[int] = []
     began, working = time.monotonic(), _working_s()
     with watched(stack.processes["scorer"], "ShardActor") as tree:
-        seen = [client.create_scoring_job(model, spec)]
+        seen = [client.jobs.create(model, spec)]
 
         def received(answer: pb.WatchScoringJobResponse) -> None:
             seen[:] = [answer.job]
             if not early and answer.job.progress.rows_done >= rows / 10:
                 early.append(max(tree.memory))
 
-        client.watch_scoring_job(seen[0].name, received, timeout=RUN_S)
+        client.jobs.watch(seen[0].name, received, timeout=RUN_S)
     (job,) = seen
     if job.state != pb.ScoringJob.STATE_SUCCEEDED:
         raise BenchmarkError(f"{job.name} did not succeed: {job.reason}")

@@ -70,23 +70,23 @@ class Job:
 
     def rows(self) -> int:
         """Return how many rows are done."""
-        job = self._client.get_scoring_job(self.name)
+        job = self._client.jobs.get(self.name)
         if job.state not in (pb.ScoringJob.STATE_QUEUED, pb.ScoringJob.STATE_PLANNING, pb.ScoringJob.STATE_RUNNING):
             raise BenchmarkError(f"{self.name} does not run any more: {job.reason}")
         return job.progress.rows_done
 
     def go_on(self) -> None:
         """Resume it, and return once rows are scored."""
-        self._client.resume_scoring_job(self.name)
+        self._client.jobs.resume(self.name)
         began, until = self.rows(), time.monotonic() + SETTLE_S
         while self.rows() == began:
             if time.monotonic() > until:
-                raise BenchmarkError(f"{self.name} scores nothing: {self._client.get_scoring_job(self.name).reason}")
+                raise BenchmarkError(f"{self.name} scores nothing: {self._client.jobs.get(self.name).reason}")
             time.sleep(0.1)
 
     def stop(self) -> None:
         """Pause it; its processes are gone a moment later."""
-        self._client.pause_scoring_job(self.name)
+        self._client.jobs.pause(self.name)
         time.sleep(1.0)
 
 
@@ -135,16 +135,16 @@ def served(network: Network, client: Client, folder: Path) -> str:
     file, model = folder / f"{network.name}.onnx", f"bench-pool-{network.name}"
     contract = exported(network, file)
     try:
-        client.register_version(model, "v1", file, contract=contract, metrics=ACCURATE)
+        client.versions.register(model, "v1", file, contract=contract, metrics=ACCURATE)
     except AlreadyExists:
         pass
     try:
-        present = client.get_model(model).production_version
+        present = client.models.get(model).production_version
     except NotFound:
         present = ""
     if not present:
-        promoted = client.promote(model, "v1", reason="benchmark")
-        client.await_epoch(model, promoted.model.epoch, timeout=60)
+        promoted = client.models.promote(model, "v1", reason="benchmark")
+        client.routes.await_epoch(model, promoted.model.epoch, timeout=60)
     return model
 
 
@@ -157,7 +157,7 @@ def job_of(network: Network, model: str, store: Store, client: Client) -> Job:
         tensors=[pb.ScoringSpec.TensorColumns(tensor="features", columns=network.features)],
         options=pb.ScoringOptions(engine=pb.ScoringOptions.ENGINE_POOL, shard_rows=GROUP_ROWS, workers=1),
     )
-    job = Job(client, client.create_scoring_job(model, spec).name)
+    job = Job(client, client.jobs.create(model, spec).name)
     job.stop()
     return job
 
@@ -209,7 +209,7 @@ def main() -> None:
         try:
             uvloop.run(run(options, network, stack, client, model, job))
         finally:
-            client.cancel_scoring_job(job.name)
+            client.jobs.cancel(job.name)
 
 
 if __name__ == "__main__":

@@ -38,11 +38,11 @@ PAUSE_S = 1.1
 def registered(stack: Stack, count: int) -> None:
     """Have so many models, as far as they are not there yet. They need no version: each is asked for its traffic."""
     with Client(f"127.0.0.1:{stack.port}", token=stack.token) as client:
-        there = {model.name.rsplit("/", 1)[-1] for model in client.list_models(contains=MODEL)}
+        there = {model.name.rsplit("/", 1)[-1] for model in client.models.list(contains=MODEL)}
         for number in range(count):
             name = f"{MODEL}-{number:04}"
             if name not in there:
-                client.create_model(name, description="of a benchmark")
+                client.models.create(name, description="of a benchmark")
 
 
 @asynccontextmanager
@@ -74,7 +74,7 @@ async def first_page(stack: Stack, times: int) -> None:
     ordered = sorted(taken)
     server_ms = (after[1] - before[1]) / (after[0] - before[0]) * 1000
     with Client(f"127.0.0.1:{stack.port}", token=stack.token) as client:
-        count = len(client.list_models())
+        count = len(client.models.list())
     print(
         f"first page, {count:,} models: server mean {server_ms:.0f} ms; by the reader p50 "
         f"{percentile(ordered, 0.5):.0f} ms, p95 {percentile(ordered, 0.95):.0f} ms, {size // 1000} kB"

@@ -71,11 +71,11 @@ def prepare(client: Client) -> None:
         file = Path(folder) / "model.onnx"
         file.write_bytes(model.content)
         version = register_once(
-            client, MODEL, VERSION, file, lambda name: client.register_version(MODEL, name, file, metrics=METRICS)
+            client, MODEL, VERSION, file, lambda name: client.versions.register(MODEL, name, file, metrics=METRICS)
         ).version
-    if client.get_model(MODEL).production_version != version:
-        promoted = client.promote(MODEL, version, reason="benchmark")
-        client.await_epoch(MODEL, promoted.model.epoch, timeout=subject.READY_S)
+    if client.models.get(MODEL).production_version != version:
+        promoted = client.models.promote(MODEL, version, reason="benchmark")
+        client.routes.await_epoch(MODEL, promoted.model.epoch, timeout=subject.READY_S)
 
 
 def asking(rounds: int) -> Call:

@@ -91,8 +91,8 @@ def registered(stack: Stack) -> None:
 
 def _serve(client: Client, name: str, file: Path) -> None:
     with contextlib.suppress(AlreadyExists):
-        client.register_version(name, "v1", file, metrics=METRICS)
-    client.await_epoch(name, client.promote(name, "v1").model.epoch, timeout=90)
+        client.versions.register(name, "v1", file, metrics=METRICS)
+    client.routes.await_epoch(name, client.models.promote(name, "v1").model.epoch, timeout=90)
 
 
 def request_of(model: str) -> predict_pb2.PredictRequest:

@@ -27,15 +27,15 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
     with Client() as client:
-        opened = client.begin_publish(arguments.model, version=arguments.version, row_count=arguments.rows)
+        opened = client.precomputed.begin(arguments.model, version=arguments.version, row_count=arguments.rows)
         begun = time.monotonic()
-        rows = client.upload_answers(opened, lambda: batches(opened, arguments.rows), total=arguments.rows)
+        rows = client.precomputed.upload(opened, lambda: batches(opened, arguments.rows), total=arguments.rows)
         uploaded = time.monotonic()
-        done = client.commit_publish(opened.name, row_count=rows)
+        done = client.precomputed.commit(opened.name, row_count=rows)
         committed = time.monotonic()
         if not arguments.keep:
             version = opened.name.split("/")[3]
-            client.revert_precomputed(arguments.model, version, generation=done.publish.generation)
+            client.precomputed.revert(arguments.model, version, generation=done.publish.generation)
     print(
         json.dumps(
             {

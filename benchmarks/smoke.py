@@ -166,7 +166,7 @@ def running_stack(model: str) -> Subject:
             processes |= {f"{component['name']}: {_command(pid)} {pid}": pid for pid in children}
     try:
         with Client(f"127.0.0.1:{base}", token=token.stdout.strip()) as client:
-            contract = client.list_versions(model)[0].contract
+            contract = client.versions.list(model)[0].contract
     except (NotFound, IndexError):
         raise BenchmarkError(f"there is no model {model}: `make demo` registers digits") from None
     return Subject(

@@ -49,9 +49,9 @@ def served(client: Client, features: int) -> MeasuredPool:
         file = Path(scratch, "model.onnx")
         file.write_bytes(onnx_models.linear(features, features).content)
         with contextlib.suppress(AlreadyExists):
-            client.register_version(MODEL, version, file, metrics=METRICS)
-    client.await_epoch(MODEL, client.promote(MODEL, version).model.epoch, timeout=90)
-    (spec,) = client.get_version(MODEL, version).contract.inputs
+            client.versions.register(MODEL, version, file, metrics=METRICS)
+    client.routes.await_epoch(MODEL, client.models.promote(MODEL, version).model.epoch, timeout=90)
+    (spec,) = client.versions.get(MODEL, version).contract.inputs
     rows = np.random.default_rng(0).normal(size=(256, *spec.shape)).astype(np.float32)
     return MeasuredPool(client, MODEL, version, {spec.name: rows})
 
@@ -112,11 +112,13 @@ def run(stack: Stack, given: argparse.Namespace) -> None:
     """Measure, and leave the model as it was."""
     with Client(f"127.0.0.1:{stack.port}", token=stack.token()) as client:
         pool = served(client, given.features)
-        before = client.get_version(MODEL, version_of(given.features)).serving
+        before = client.versions.get(MODEL, version_of(given.features)).serving
         try:
             compare(pool, given)
         finally:
-            client.update_serving(MODEL, version_of(given.features), before, reason="benchmarks.tuning: as before")
+            client.versions.update_serving(
+                MODEL, version_of(given.features), before, reason="benchmarks.tuning: as before"
+            )
 
 
 def main() -> None:

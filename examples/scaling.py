@@ -92,7 +92,7 @@ def tell(story: Story, client: Client) -> int:
     callers = Callers(client.address.target, images)
     with callers.calling():
         try:
-            client.put_policy(_policy())
+            client.pools.put_policy(_policy())
             story.say(f"a policy: at most {_TARGET:g} requests/s for each replica, one to two of them")
             _until(story, client, 1, f"{_CALM:g} requests/s: one replica is enough")
             callers.rate_per_s = _BUSY
@@ -104,7 +104,7 @@ def tell(story: Story, client: Client) -> int:
             _until(story, client, 1, "it is drained, and ends")
             _explain(story, client, 1)
         finally:
-            client.delete_policy(POOL)
+            client.pools.delete_policy(POOL)
     failed = callers.codes.total() - callers.codes["OK"]
     story.title(f"{callers.codes.total():,} requests, {failed} failed")
     for code, count in callers.codes.items():
@@ -119,7 +119,7 @@ def _serve(story: Story, client: Client) -> Images:
         digits = load()
         first = register(client, train(digits, Path(folder))[0], digits, Path(folder))
         _, model = begin_with(client, MODEL, first.version)
-        client.await_epoch(MODEL, model.epoch, timeout=SERVING_TIMEOUT_S)
+        client.routes.await_epoch(MODEL, model.epoch, timeout=SERVING_TIMEOUT_S)
     return digits.held_out
 
 
@@ -141,7 +141,7 @@ def _until(story: Story, client: Client, replicas: int, doing: str) -> None:
     with story.step(doing) as outcome:
         begun = time.monotonic()
         while True:
-            (pool,) = [one for one in client.list_pools() if one.name == f"pools/{POOL}"]
+            (pool,) = [one for one in client.pools.list() if one.name == f"pools/{POOL}"]
             counts = pool.replicas
             if counts.ready == replicas == pool.desired_replicas and not (counts.loading or counts.draining):
                 outcome(f"{counts.ready} ready")
@@ -153,7 +153,7 @@ def _until(story: Story, client: Client, replicas: int, doing: str) -> None:
 
 def _explain(story: Story, client: Client, replicas: int) -> None:
     """Show why the pool was brought to so many replicas."""
-    for one in client.list_decisions(POOL, only_changes=True, limit=20):
+    for one in client.pools.list_decisions(POOL, only_changes=True, limit=20):
         if one.desired_replicas == replicas != one.previous_replicas:
             for sentence in one.sentences:
                 story.say(sentence)

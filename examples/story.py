@@ -107,7 +107,7 @@ class Story:
     def follow(self, client: Client, model: str, epoch: int) -> route_pb2.RouteStatus:
         """Show each stage of what the registry said until every data plane that is there has acknowledged it."""
         lines = ProgressLines(Output(as_json=False), epoch, lambda _: None)
-        status = client.await_epoch(model, epoch, timeout=SERVING_TIMEOUT_S, progress=lines.take)
+        status = client.routes.await_epoch(model, epoch, timeout=SERVING_TIMEOUT_S, progress=lines.take)
         lines.end(status)
         if status.unacknowledged_data_planes:
             self.say(f"not acknowledged by {', '.join(status.unacknowledged_data_planes)}")

@@ -42,26 +42,26 @@ def register_once(client: Client, model: str, version: str, file: Path, create: 
 def begin_with(client: Client, model: str, version: str) -> tuple[str, registry_pb2.Model]:
     """Make `version` the one in production; return how, in words, and the model. A later run rolls back to it."""
     try:
-        present = client.get_model(model)
+        present = client.models.get(model)
     except NotFound:
         present = registry_pb2.Model()
     if present.production_version == version:
         return f"{version} is in production", present
     if present.production_version:
         try:
-            back = client.rollback(model, reason="demo: back to where the story begins")
+            back = client.models.rollback(model, reason="demo: back to where the story begins")
         except PreconditionFailed:  # nothing before it: somebody else's promotions
             back = None
         if back is not None and back.model.production_version == version:
             return f"rolled back to {version}", back.model
-    promoted = client.promote(model, version, reason="demo: the first version")
+    promoted = client.models.promote(model, version, reason="demo: the first version")
     return f"promoted {version}", promoted.model
 
 
 def _sha256_of(client: Client, model: str, version: str) -> str | None:
     """Return the digest of a version's model file, or None when there is no such version."""
     try:
-        found = client.get_version(model, version)
+        found = client.versions.get(model, version)
     except NotFound:
         return None
     return next(artifact.sha256 for artifact in found.artifacts if artifact.name == "model.onnx")

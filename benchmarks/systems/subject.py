@@ -61,24 +61,24 @@ def prepare(client: Client, model: Model, *, ttl: timedelta = KEPT) -> None:
     """Have the model served by a route of two variants, and the answers of every second entity published."""
 
     def create(name: str) -> None:
-        client.register_version(
+        client.versions.register(
             MODEL, name, model.file, contract=contract(), metrics=model.metrics, description="for benchmarks"
         )
 
     version = register_once(client, MODEL, VERSION, model.file, create).version
-    if client.get_model(MODEL).production_version != version:
-        client.set_gates(MODEL, gates(), reason="benchmark")
-        promoted = client.promote(MODEL, version, reason="benchmark")
-        client.await_epoch(MODEL, promoted.model.epoch, timeout=READY_S)
+    if client.models.get(MODEL).production_version != version:
+        client.models.set_gates(MODEL, gates(), reason="benchmark")
+        promoted = client.models.promote(MODEL, version, reason="benchmark")
+        client.routes.await_epoch(MODEL, promoted.model.epoch, timeout=READY_S)
     # Both variants are one version, so that an answer is known in advance and the assignment is paid for all the same.
-    client.split(MODEL, [Variant("control", Version(version), 0.5), Variant("treatment", Version(version), 0.5)])
-    client.set_lookup(MODEL, Lookup(ttl=ttl))
+    client.routes.split(MODEL, [Variant("control", Version(version), 0.5), Variant("treatment", Version(version), 0.5)])
+    client.routes.set_lookup(MODEL, Lookup(ttl=ttl))
     # What an earlier run left would expire in this one, all at once.
-    client.purge_cache(MODEL, version, reason="benchmark: begin anew")
+    client.routes.purge_cache(MODEL, version, reason="benchmark: begin anew")
     kept = [position for position in range(KNOWN) if published(position)]
     scores = np.asarray([[model.rows.scores[position]] for position in kept], np.float32)
     answers = Answers([known_entity(position) for position in kept], {"scores": scores})
-    client.precompute(MODEL, [answers], version=version, row_count=len(kept))
+    client.precomputed.publish(MODEL, [answers], version=version, row_count=len(kept))
 
 
 def warm_up(target: Target, call: Call, *, known: int = KNOWN) -> None:

@@ -49,7 +49,7 @@ def tell(story: Story, client: Client, folder: Path) -> int:
     with story.step(f"register {MODEL} {VERSION}") as outcome:
 
         def create(name: str) -> None:
-            client.register_version(
+            client.versions.register(
                 MODEL,
                 name,
                 model.file,
@@ -74,7 +74,7 @@ def tell(story: Story, client: Client, folder: Path) -> int:
     with story.step("leave a column out") as outcome:
         outcome(_refused(client, spec))
     with story.step("create the job"):
-        job = client.create_scoring_job(MODEL, spec)
+        job = client.jobs.create(MODEL, spec)
     job = _followed(story, client, job)
     if job.state != pb.ScoringJob.STATE_SUCCEEDED:
         story.say(f"[red]it did not succeed[/]: {job.reason}")
@@ -102,7 +102,7 @@ def _refused(client: Client, spec: pb.ScoringSpec) -> str:
     wrong.CopyFrom(spec)
     del wrong.tensors[0].columns[-1:]
     try:
-        client.create_scoring_job(MODEL, wrong, validate_only=True)
+        client.jobs.create(MODEL, wrong, validate_only=True)
     except HeadraceError as error:
         return str(error)
     raise AssertionError("a job without one of its columns was not refused")
@@ -117,7 +117,7 @@ def _followed(story: Story, client: Client, job: pb.ScoringJob) -> pb.ScoringJob
             seen[:] = [answer.job]
             show(answer.job.progress.rows_done)
 
-        client.watch_scoring_job(job.name, received, timeout=1800)
+        client.jobs.watch(job.name, received, timeout=1800)
     return seen[0]
 
 
@@ -155,13 +155,13 @@ def _published(story: Story, client: Client, version: str, job: pb.ScoringJob) -
     """Publish the results, look one up, and take them back; return whether all of that came about."""
     story.title("Published: who asks for one of these customers gets what was computed tonight")
     with story.step(f"put {version} into production") as outcome:
-        client.set_gates(MODEL, [], reason="demo: nobody relies on it")
+        client.models.set_gates(MODEL, [], reason="demo: nobody relies on it")
         how, model = begin_with(client, MODEL, version)
-        client.await_epoch(MODEL, model.epoch, timeout=SERVING_TIMEOUT_S)
+        client.routes.await_epoch(MODEL, model.epoch, timeout=SERVING_TIMEOUT_S)
         outcome(how)
     with story.step("ask for 200 of them online, compare, and publish all as one generation") as outcome:
-        client.publish_scoring_job(job.name, publishing=pb.Publishing(entity_column="customer", drift_tolerance=0))
-        done = client.await_scoring_publication(job.name, timeout=900)
+        client.publications.publish(job.name, publishing=pb.Publishing(entity_column="customer", drift_tolerance=0))
+        done = client.publications.wait(job.name, timeout=900)
         outcome(f"{done.entities:,} customers, {done.parity.differing} of {done.parity.rows} differ")
     if done.state != publications_pb2.ScoringPublication.STATE_PUBLISHED:
         story.say(f"[red]not published[/]: {done.reason}")
@@ -169,7 +169,7 @@ def _published(story: Story, client: Client, version: str, job: pb.ScoringJob) -
     found = _asked(client)
     story.say(f"{_CUSTOMER}: {found.outputs['leaves'].item():.4f}, served from {found.served_from.value}")
     with story.step("take them back"):
-        client.revert_scoring_publication(job.name)
+        client.publications.revert(job.name)
     after = _asked(client)
     story.say(f"{_CUSTOMER}: {after.outputs['leaves'].item():.4f}, served from {after.served_from.value}")
     return found.served_from is ServedFrom.PRECOMPUTED and after.served_from is not ServedFrom.PRECOMPUTED

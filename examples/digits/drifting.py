@@ -59,11 +59,11 @@ def put_rule(client: Client, version: str) -> None:
     one. Raises PreconditionFailed for a version without a reference, such as one that an older demo registered.
     """
     # By itself the monitor does it when a version is first asked, and looks at windows that end later.
-    client.freeze_reference(MODEL, version)
+    client.monitor.freeze_reference(MODEL, version)
     if looks_often(client, version):
         until(lambda: _rows_not_looked_at(client, version), lambda rows: rows <= 0, within_s=_PATIENCE_S)
-    client.delete_alert_rule(RULE)  # the alert of an earlier demo ends with it
-    client.put_alert_rule(
+    client.alerts.delete_rule(RULE)  # the alert of an earlier demo ends with it
+    client.alerts.put_rule(
         alert_pb2.AlertRule(
             name=f"alertRules/{RULE}", model=MODEL, signal="drift", at_least=monitor_pb2.SEVERITY_MEDIUM
         )
@@ -82,7 +82,7 @@ def looks_by_itself(client: Client, version: str, asked: Asked) -> list[Evaluati
     """
 
     def ask() -> list[Evaluation]:
-        looks = [_look(drift) for drift in client.list_drifts(MODEL, version)]
+        looks = [_look(drift) for drift in client.monitor.list_drifts(MODEL, version)]
         return [one for one in looks if one.end > asked.began]
 
     return until(ask, lambda looks: bool(looks) and looks[0].end >= asked.ended, within_s=_PATIENCE_S)
@@ -90,7 +90,7 @@ def looks_by_itself(client: Client, version: str, asked: Asked) -> list[Evaluati
 
 def look(client: Client, version: str, began: datetime, ended: datetime) -> Evaluation:
     """Look now at the least time of whole windows that holds a time."""
-    return _look(client.drift(MODEL, version, start=began, end=ended))
+    return _look(client.monitor.drift(MODEL, version, start=began, end=ended))
 
 
 def rows_before(client: Client, version: str) -> int:
@@ -113,7 +113,7 @@ def words(looks: Sequence[Evaluation]) -> str:
 
 def open_alerts(client: Client) -> list[alert_pb2.Alert]:
     """Return the alerts that the demo's rule has raised and that are not over."""
-    found = client.list_alerts(model=MODEL, state=alert_pb2.Alert.STATE_OPEN)
+    found = client.alerts.list(model=MODEL, state=alert_pb2.Alert.STATE_OPEN)
     return [alert for alert in found if alert.rule.removeprefix("alertRules/") == RULE]
 
 
@@ -149,7 +149,7 @@ def _rows_not_looked_at(client: Client, version: str) -> int:
     """Return how many rows of the last minute the monitor has not looked at by itself."""
     now = datetime.now(UTC)
     recent = look(client, version, now - _RECENT, now)
-    looks = [_look(drift) for drift in client.list_drifts(MODEL, version)]
+    looks = [_look(drift) for drift in client.monitor.list_drifts(MODEL, version)]
     return recent.rows - sum(one.rows for one in looks if one.start >= recent.start and one.end <= recent.end)
 
 

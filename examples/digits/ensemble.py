@@ -71,7 +71,7 @@ def tell(
     report.title(f"Both at once: {ENSEMBLE} is a normaliser, the two classifiers and their weighted mean")
     graphs.write(folder)
     name = _serve(report, client, versions, folder, "v1", quorum=1)
-    registered = client.get_version(ENSEMBLE, name)
+    registered = client.versions.get(ENSEMBLE, name)
     report.say("; ".join(f"{one.name} runs {_member(one.digest, registered)}" for one in registered.pipeline.steps))
     report.say(f"[bold]{headrace()} models graph {ENSEMBLE} {name}[/] draws it")
     with report.step(f"ask for {len(images.labels)} held-out images, of 8 bits"):
@@ -123,16 +123,16 @@ def _serve(
     with report.step(f"register and promote {ENSEMBLE} {name}") as outcome:
         created = not _is_there(client, name)
         metrics = {"accuracy": 0.98, "latency_p99_ms": 10.0}
-        client.register_version(ENSEMBLE, name, file, metrics=metrics, description="both classifiers")
-        promoted = client.promote(ENSEMBLE, name, reason="demo: both at once")
-        status = client.await_epoch(ENSEMBLE, promoted.model.epoch, timeout=SERVING_TIMEOUT_S)
+        client.versions.register(ENSEMBLE, name, file, metrics=metrics, description="both classifiers")
+        promoted = client.models.promote(ENSEMBLE, name, reason="demo: both at once")
+        status = client.routes.await_epoch(ENSEMBLE, promoted.model.epoch, timeout=SERVING_TIMEOUT_S)
         outcome(f"{Registered(name, created)}, serving as generation {status.generation}")
     return name
 
 
 def _is_there(client: Client, name: str) -> bool:
     try:
-        client.get_version(ENSEMBLE, name)
+        client.versions.get(ENSEMBLE, name)
     except NotFound:
         return False
     return True

@@ -36,7 +36,7 @@ def register(client: Client, candidate: Candidate, digits: Digits, folder: Path,
     """Register a candidate unless the registry has it; return under which version it is known."""
 
     def create(name: str) -> None:
-        client.register_version(
+        client.versions.register(
             MODEL,
             name,
             candidate.file,
@@ -87,12 +87,12 @@ def _reference(images: Images, folder: Path) -> Path:
 def split(client: Client, challenger: str) -> str:
     """Send 90 % of the users to whatever is in production and 10 % to the challenger; return what happened."""
     wanted = (Variant(STABLE, Production(), 90), Variant(CHALLENGER, Version(challenger), 10))
-    present = client.get_route(MODEL).route
+    present = client.routes.get(MODEL).route
     if present.rules:  # of a run that was stopped in between
-        present = client.set_rules(MODEL, (), reason="demo: begin anew").route
+        present = client.routes.set_rules(MODEL, (), reason="demo: begin anew").route
     if present.etag and [_declared(one) for one in present.variants] == [_declared(one.to_proto()) for one in wanted]:
         return "the split of an earlier run is in force"
-    changed = client.split(MODEL, wanted, reason="demo: a first look at the challenger")
+    changed = client.routes.split(MODEL, wanted, reason="demo: a first look at the challenger")
     return (
         f"generation {changed.status.generation}, {100 * changed.moved_share:.1f} % of the users changed their variant"
     )

@@ -65,7 +65,7 @@ def _tell(report: Report, client: Client, folder: Path) -> list[int]:
         outcome(str(second))
     with report.step(f"put {first.version} into production") as outcome:
         how, model = begin_with(client, MODEL, first.version)
-        status = client.await_epoch(MODEL, model.epoch, timeout=SERVING_TIMEOUT_S)
+        status = client.routes.await_epoch(MODEL, model.epoch, timeout=SERVING_TIMEOUT_S)
         outcome(f"{how}, serving as generation {status.generation}")
 
     report.title(
@@ -83,7 +83,7 @@ def _tell(report: Report, client: Client, folder: Path) -> list[int]:
 
     report.title(f"{second.version} is better: promote it. No caller and no route changes")
     with report.step(f"promote {second.version}") as outcome:
-        promoted = client.promote(MODEL, second.version, reason="demo: better on the held-out images")
+        promoted = client.models.promote(MODEL, second.version, reason="demo: better on the held-out images")
         outcome(f"epoch {promoted.model.epoch} of the registry")
     status = report.follow(client, MODEL, promoted.model.epoch)
     report.say(f"serving as generation {status.generation}")
@@ -107,7 +107,7 @@ def _show_rule(report: Report, client: Client, images: Images, answers: list[Ans
     report.title("Some first: a rule by attribute decides before the weights")
     user = _on_stable(answers)
     with report.step(f"set the rule {_RULE}") as outcome:
-        ruled = client.set_rules(MODEL, [_RULE], reason="demo: Germany first")
+        ruled = client.routes.set_rules(MODEL, [_RULE], reason="demo: Germany first")
         outcome(f"generation {ruled.status.generation}, no user moved")
     for attributes in ({}, _GERMAN):
         answer = _predict_one(client, images, user, attributes)
@@ -115,7 +115,7 @@ def _show_rule(report: Report, client: Client, images: Images, answers: list[Ans
         why = f"rule {answer.rule}" if answer.rule else "weights"
         report.say(f"{user}{said}: {answer.version} by variant {answer.variant} ({why})")
     with report.step("remove it again"):
-        client.set_rules(MODEL, (), reason="demo: for everybody")
+        client.routes.set_rules(MODEL, (), reason="demo: for everybody")
 
 
 def _on_stable(answers: list[Answer]) -> str:
@@ -129,9 +129,9 @@ def _roll_back_and_forth(report: Report, client: Client, images: Images, user: s
     for version in (first, second):
         start = time.perf_counter()
         if version == first:
-            moved = client.rollback(MODEL, reason="demo: practise it while nothing burns").model
+            moved = client.models.rollback(MODEL, reason="demo: practise it while nothing burns").model
         else:
-            moved = client.promote(MODEL, version, reason="demo: forward again").model
+            moved = client.models.promote(MODEL, version, reason="demo: forward again").model
         report.follow(client, MODEL, moved.epoch)
         answer = _predict_one(client, images, user, {})
         taken_s = time.perf_counter() - start
@@ -203,7 +203,7 @@ def _show_drift_now(report: Report, client: Client, images: Images, version: str
 
 
 def _measured(client: Client, version: str) -> dict[str, float]:
-    newest_first = client.list_measurements(MODEL, version)
+    newest_first = client.versions.list_measurements(MODEL, version)
     return {found.metric.name: found.metric.value for found in reversed(newest_first)}
 
 
@@ -220,7 +220,7 @@ def _check_sticky(report: Report, client: Client, answers: list[Answer]) -> None
     """Say whether each user kept one variant, and whether the control plane assigns the same."""
     variants = variants_by_user(answers)
     strayed = [user for user, seen in variants.items() if len(seen) > 1]
-    assigned = {user: client.assign(MODEL, user_id=user).variant for user in USERS[:_ASSIGNMENTS_CHECKED]}
+    assigned = {user: client.routes.assign(MODEL, user_id=user).variant for user in USERS[:_ASSIGNMENTS_CHECKED]}
     differing = [user for user, variant in assigned.items() if variants[user] != {variant}]
     if strayed or differing:
         raise RuntimeError(f"users changed their variant: {strayed}; assigned otherwise than answered: {differing}")

@@ -48,7 +48,7 @@ def until(
 
 def send_labels(client: Client, answers: Sequence[Answer], began: datetime) -> str:
     """Tell the label of each image that was asked for; return what became of them, in words."""
-    told = client.record_outcomes(
+    told = client.outcomes.record(
         MODEL,
         [Outcome(answer.label, prediction_id=answer.prediction_id, observed_at=began) for answer in answers],
     )
@@ -59,7 +59,7 @@ def performance(client: Client, began: datetime, wanted: int) -> list[Known]:
     """Return how good each version was since then, once so many labels are joined or patience ends."""
 
     def ask() -> list[Known]:
-        found = client.performance(MODEL, start=began)
+        found = client.monitor.performance(MODEL, start=began)
         return [_known(one) for one in sorted(found, key=lambda one: (one.version, one.variant))]
 
     return until(ask, lambda known: sum(one.labelled for one in known) >= wanted)

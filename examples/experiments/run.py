@@ -39,8 +39,8 @@ def tell(story: Story, client: Client) -> None:
         outcome(f"{', '.join(versions)}, and A/A of {versions[0]}")
     with story.step("two experiments: clicks decide, refunds are a guardrail") as outcome:
         for model, shares in ((FEED, SHARES), (SAME, {"popular": 50.0, "again": 50.0})):
-            client.create_experiment(_experiment(f"models/{model}/experiments/{name}", shares))
-            client.run_experiment(model, name)
+            client.experiments.create(_experiment(f"models/{model}/experiments/{name}", shares))
+            client.experiments.run(model, name)
         outcome("their routes are theirs until they end")
     with story.requests(f"{USERS:,} users look at both", 2 * USERS) as advance:
         known = {model: _asked(client, model, advance) for model in (FEED, SAME)}
@@ -54,9 +54,9 @@ def tell(story: Story, client: Client) -> None:
     with story.step("stop the one that harms, and roll the better one out") as outcome:
         policy = rollout_pb2.RolloutPolicy(strategy=rollout_pb2.RolloutPolicy.STRATEGY_BIG_BANG)
         ends = {"promote": "personal", "anyway": True, "policy": policy}
-        done = client.conclude_experiment(FEED, name, reason="demo: greedy harms, personal is better", **ends)
-        client.watch_rollout(done.rollout.name, lambda _: None, timeout=SERVING_TIMEOUT_S)
-        client.conclude_experiment(SAME, name, reason="demo: nothing to find, and nothing found")
+        done = client.experiments.conclude(FEED, name, reason="demo: greedy harms, personal is better", **ends)
+        client.rollouts.watch(done.rollout.name, lambda _: None, timeout=SERVING_TIMEOUT_S)
+        client.experiments.conclude(SAME, name, reason="demo: nothing to find, and nothing found")
         outcome(f"{', '.join(done.stopped_variants)} have no traffic; {done.rollout.version} serves all of it")
     story.line("How the effect came about", f"{headrace()} experiments report {FEED} {name} --html feed.html")
 
@@ -79,24 +79,24 @@ def _served(client: Client) -> list[str]:
         (SAME, dict.fromkeys(["popular", "again"])),
     ):
         _, begun = begin_with(client, model, versions[0])
-        client.await_epoch(model, begun.epoch, timeout=SERVING_TIMEOUT_S)
+        client.routes.await_epoch(model, begun.epoch, timeout=SERVING_TIMEOUT_S)
         weights = {**SHARES, "again": SHARES["popular"]}
         split = [
             Variant(variant, Version(version or versions[0]), weights[variant]) for variant, version in shares.items()
         ]
-        client.split(model, split, force=True, reason="demo")
+        client.routes.split(model, split, force=True, reason="demo")
     return versions
 
 
 def _registering(client: Client, model: str, path: Path):
-    return lambda name: client.register_version(model, name, path, metrics=METRICS)
+    return lambda name: client.versions.register(model, name, path, metrics=METRICS)
 
 
 def _ended(client: Client, model: str) -> None:
     """End what an earlier run has left."""
-    for one in client.list_experiments(model):
+    for one in client.experiments.list(model):
         if one.state == pb.Experiment.STATE_RUNNING:
-            client.conclude_experiment(model, one.name.rpartition("/")[2], reason="demo: begins anew", keep_route=True)
+            client.experiments.conclude(model, one.name.rpartition("/")[2], reason="demo: begins anew", keep_route=True)
 
 
 def _experiment(name: str, shares: dict[str, float]) -> pb.Experiment:
@@ -130,7 +130,7 @@ def _recorded(client: Client, model: str, answers: Sequence[Prediction]) -> int:
         for kind, rates in (("click", CLICKS), ("refund", REFUNDS))
         if chance.random() < rates[answer.variant]
     ]
-    client.record_outcomes(model, outcomes)
+    client.outcomes.record(model, outcomes)
     return len(outcomes)
 
 
@@ -139,7 +139,7 @@ def _analysed(client: Client, model: str, name: str) -> pb.AnalyseExperimentResp
     began = changed = time.monotonic()
     before = -1
     while True:
-        found = client.analyse_experiment(model, name)
+        found = client.experiments.analyse(model, name)
         units = sum(one.units for one in found.assigned)
         if units != before:
             before, changed = units, time.monotonic()

@@ -73,7 +73,7 @@ def _train(folder: Path) -> float:
 
 def _register(client: Client, folder: Path, version: str, accuracy: float) -> str:
     try:
-        client.get_version(MODEL, version)
+        client.versions.get(MODEL, version)
     except NotFound:
         metrics = ("--metric", f"accuracy={accuracy}", "--metric", "latency_p99_ms=5", "--task", "classification")
         _headrace("models", "register", MODEL, version, str(folder / "model.pkl"), "--trust", *metrics)
@@ -83,7 +83,7 @@ def _register(client: Client, folder: Path, version: str, accuracy: float) -> st
 
 def _optimised(client: Client, version: str, rows: tuple[str, ...]) -> dict[str, Any]:
     """Optimise a version; what it became when that was done before is not made again under the same name."""
-    name = f"{version}-{len(client.list_versions(MODEL))}"
+    name = f"{version}-{len(client.versions.list(MODEL))}"
     return _headrace("models", "optimise", f"{MODEL}@{version}", *rows, "--as", name)
 
 

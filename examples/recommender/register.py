@@ -45,7 +45,7 @@ def register(client: Client, candidate: Candidate, seen: Interactions, folder: P
     """Register a candidate unless the registry has it; return under which version it is known."""
 
     def create(name: str) -> None:
-        client.register_version(
+        client.versions.register(
             MODEL,
             name,
             candidate.file,

@@ -67,10 +67,10 @@ def _tell(story: Story, client: Client, folder: Path) -> str:
             versions.append(register(client, candidate, world.validation, folder, parent))
             outcome(str(versions[-1]))
     first, second = (one.version for one in versions)
-    client.set_gates(MODEL, gates(), reason="demo: what a recommender is judged by")
+    client.models.set_gates(MODEL, gates(), reason="demo: what a recommender is judged by")
     with story.step(f"put {first} into production") as outcome:
         how, model = begin_with(client, MODEL, first)
-        status = client.await_epoch(MODEL, model.epoch, timeout=SERVING_TIMEOUT_S)
+        status = client.routes.await_epoch(MODEL, model.epoch, timeout=SERVING_TIMEOUT_S)
         outcome(f"{how}, serving as generation {status.generation}")
 
     def scores(users: Array, items: Array) -> dict[str, Array]:
@@ -80,7 +80,7 @@ def _tell(story: Story, client: Client, folder: Path) -> str:
     story.title(f"Four pairs of five are answered beforehand, for {first} and for {second}, which does not serve yet")
     for version in (first, second):
         _publish(story, client, pairs, version)
-    client.purge_cache(MODEL, first, reason="demo: begin anew")
+    client.routes.purge_cache(MODEL, first, reason="demo: begin anew")
     _ask_for_all(story, client, pairs, "ask once for each pair of a user and an item")
     _ask_for_all(story, client, pairs, "and once more: what was computed is in the cache")
     prediction_id = _explain_one(story, client, pairs)
@@ -115,7 +115,7 @@ def _publish(story: Story, client: Client, pairs: Pairs, version: str) -> None:
     count = len(pairs.published())
     answers = Answers(pairs.entities[:count], {"scores": pairs.scores[version][:count]})
     with story.step(f"publish the scores of {version} for {count} of {len(pairs.entities)} pairs") as outcome:
-        committed = client.precompute(MODEL, [answers], version=version, row_count=count)
+        committed = client.precomputed.publish(MODEL, [answers], version=version, row_count=count)
         outcome(f"generation {committed.publish.generation}")
 
 
@@ -156,9 +156,13 @@ def _change_under_traffic(story: Story, client: Client, pairs: Pairs, version: s
     """Promote, or roll back to, a version while callers ask, and say what they saw."""
 
     def act() -> None:
-        if version == client.get_model(MODEL).production_version:
+        if version == client.models.get(MODEL).production_version:
             raise RuntimeError(f"{version} is in production already: is somebody else at work?")
-        moved = client.rollback(MODEL, reason="demo") if back else client.promote(MODEL, version, reason="demo")
+        moved = (
+            client.models.rollback(MODEL, reason="demo")
+            if back
+            else client.models.promote(MODEL, version, reason="demo")
+        )
         story.follow(client, MODEL, moved.model.epoch)
 
     back = version == min(pairs.scores)

@@ -41,7 +41,7 @@ def tell(story: Story, client: Client) -> None:
         registered = [_registered(client, version, Path(folder)) for version in (present, *new)]
         first, *names = [one.version for one in registered]
         how, model = begin_with(client, MODEL, first)
-        client.await_epoch(MODEL, model.epoch, timeout=150)
+        client.routes.await_epoch(MODEL, model.epoch, timeout=150)
         outcome(f"{sum(one.created for one in registered)} registered, {how}")
     rows = []
     with _traffic(client) as answered:
@@ -68,10 +68,10 @@ def _shadowed(story: Story, client: Client, version: str) -> None:
     alone.shadow.dwell.FromTimedelta(timedelta(seconds=2))
     alone.shadow.min_pairs, alone.shadow.then = PAIRS, pb.RolloutPolicy.Shadow.THEN_NOTHING
     with story.step("v2 as a shadow: it gets copies of the requests, and answers nobody") as outcome:
-        started = client.start_rollout(MODEL, version, policy=alone, reason="demo")
-        client.watch_rollout(started.name, lambda _: None, timeout=180)
-        ended = client.get_rollout(started.name)
-        report = client.shadow_report(MODEL, version, with_page=True)
+        started = client.rollouts.start(MODEL, version, policy=alone, reason="demo")
+        client.rollouts.watch(started.name, lambda _: None, timeout=180)
+        ended = client.rollouts.get(started.name)
+        report = client.monitor.shadow_report(MODEL, version, with_page=True)
         PAGE.write_text(report.page, encoding="utf-8")
         outcome(ended.reason)
     for one in report.comparisons:
@@ -92,15 +92,15 @@ def policy() -> pb.RolloutPolicy:
 
 def _rolled_out(client: Client, version: str) -> pb.Rollout:
     """Roll a version out and return how that ended."""
-    started = client.start_rollout(MODEL, version, policy=policy(), reason="demo")
-    client.watch_rollout(started.name, lambda _: None, timeout=180)
-    return client.get_rollout(started.name)
+    started = client.rollouts.start(MODEL, version, policy=policy(), reason="demo")
+    client.rollouts.watch(started.name, lambda _: None, timeout=180)
+    return client.rollouts.get(started.name)
 
 
 def _registered(client: Client, version: Version, folder: Path) -> Registered:
     path = version.written(folder)
     return register_once(
-        client, MODEL, version.name, path, lambda name: client.register_version(MODEL, name, path, metrics=METRICS)
+        client, MODEL, version.name, path, lambda name: client.versions.register(MODEL, name, path, metrics=METRICS)
     )
 
 

@@ -56,18 +56,18 @@ async def test_a_load_starts_a_second_container_and_its_end_stops_one_and_no_pre
     ):
 
         async def has(ready: int) -> bool:
-            (pool,) = await client.list_pools()
+            (pool,) = await client.pools.list()
             there = pool.replicas
             return there.ready == ready and not there.loading and not there.draining and not pool.problems
 
         for wanted, target in ((1, RATE * 2), (2, COMPUTED / 1.5), (1, RATE * 2)):
-            await client.put_policy(policy(target))
+            await client.pools.put_policy(policy(target))
             await eventually(lambda wanted=wanted: has(wanted), within=180, every=0.5)
             names = [name for name, told in scaling.containers().items() if name.startswith("batcher-")]
             running = [name for name in names if scaling.containers()[name]["State"]["Running"]]
             assert len([name for name in running if not name.startswith("batcher-cpu")]) == wanted
             await scene.load.goes_on(5.0)
-        await client.delete_policy("default")
+        await client.pools.delete_policy("default")
         load = scene.load
     assert load.failures() == [], describe(load.failures())
     assert await scene.complaints() == []

@@ -131,7 +131,7 @@ async def test_data_outlives_the_containers_and_the_issuer_is_the_same(
     installation.up()
     async with Operator.of(stack, "kept", tmp_path) as operator:
         assert await _models(operator) == before
-        status = await operator.client.await_epoch("kept", 1, timeout=60)
+        status = await operator.client.routes.await_epoch("kept", 1, timeout=60)
         assert status.generation > 0
         features = np.ones((2, 4), np.float32)
         answer = await operator.client.predict("kept", {"features": features})
@@ -141,4 +141,4 @@ async def test_data_outlives_the_containers_and_the_issuer_is_the_same(
 
 
 async def _models(operator: Operator) -> list[str]:
-    return sorted(json.dumps(model.name) for model in await operator.client.list_models())
+    return sorted(json.dumps(model.name) for model in await operator.client.models.list())

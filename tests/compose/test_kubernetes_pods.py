@@ -86,9 +86,9 @@ async def _serves_a_model(pods: Pods, folder: Path, *, tls: bool) -> None:
         Forwarder(host, int(port)) as forwarder,
         AsyncClient(f"127.0.0.1:{forwarder.port}", token=token, ca=folder / "ca.crt" if tls else None) as client,
     ):
-        await client.register_version("pods", "v1", path, contract=onnx_models.linear().contract, metrics=METRICS)
-        promoted = await client.promote("pods", "v1")
-        status = await client.await_epoch("pods", promoted.model.epoch, timeout=120)
+        await client.versions.register("pods", "v1", path, contract=onnx_models.linear().contract, metrics=METRICS)
+        promoted = await client.models.promote("pods", "v1")
+        status = await client.routes.await_epoch("pods", promoted.model.epoch, timeout=120)
         assert list(status.unacknowledged_data_planes) == []
         answer = await client.predict("pods", ROW, timeout=10)
         assert (answer.version, answer.served_from) == ("v1", "online")

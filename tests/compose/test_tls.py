@@ -67,15 +67,15 @@ async def test_callers_are_met_with_tls_and_a_renewed_certificate_without_a_rest
     before = encrypted.containers()["front-door-1"]["State"]["StartedAt"]
     address = f"https://127.0.0.1:{encrypted.port}"
     with Client(address, token=stack.token(), ca=str(authority.ca)) as client:
-        assert client.list_models() == []
+        assert client.models.list() == []
     with (
         Client(f"http://127.0.0.1:{encrypted.port}", token=stack.token()) as in_the_clear,
         pytest.raises(HeadraceError) as refused,
     ):
-        in_the_clear.list_models()
+        in_the_clear.models.list()
     assert refused.value.code.name == "UNAVAILABLE"
     renewed = issue(authority)
     await eventually(lambda: seen(encrypted, authority) == renewed, within=20, every=0.2)
     with Client(address, token=stack.token(), ca=str(authority.ca)) as client:
-        assert client.list_models() == []
+        assert client.models.list() == []
     assert encrypted.containers()["front-door-1"]["State"]["StartedAt"] == before

@@ -40,7 +40,7 @@ def test_the_command_line_asks_and_others_agree(headrace: Headrace, served: Serv
     own = headrace.run("models", "approve", model, number)
     assert own.exit_code == 6
     with person(served, "bob") as bob:
-        bob.approve_promotion(model, int(number))
+        bob.approvals.approve(model, int(number))
     # What REST says is the same.
     found = served.rest("GET", f"/v1/models/{model}/promotionRequests/{number}").json()
     assert [one["client"] for one in found["request"]["approvals"]] == ["bob"]
@@ -70,15 +70,15 @@ def test_a_version_is_reviewed_before_anybody_asks_and_one_rejection_ends_a_requ
     number = int(headrace("models", "request", model, "v2", "--reason", "x")["request"]["name"].rpartition("/")[2])
     path = f"/v1/models/{model}/promotionRequests/{number}"
     with person(served, "bob") as bob, person(served, "cid") as cid:
-        bob.approve_promotion(model, number)
-        ended = cid.reject_promotion(model, number, "worse on ones")
+        bob.approvals.approve(model, number)
+        ended = cid.approvals.reject(model, number, "worse on ones")
         assert (ended.state, ended.end_reason) == (State.STATE_REJECTED, "worse on ones")
         with pytest.raises(PreconditionFailed) as late:
-            bob.approve_promotion(model, number)
+            bob.approvals.approve(model, number)
     assert late.value.reason == "PROMOTION_REQUEST_CLOSED"
     again = served.rest("POST", f"{path}:reject", token=served.stack.token("cid"), json={"reason": "still"})
     assert again.status_code == 400, again.text
-    assert served.client.get_model(model).production_version == "v1"
+    assert served.client.models.get(model).production_version == "v1"
 
 
 @pytest.mark.parametrize(
@@ -110,17 +110,17 @@ def test_scopes_tell_who_asks_who_agrees_and_who_sets_the_rule(headrace: Headrac
     headrace.two_versions("v1")
     with person(served, "ann", "registry.read", "registry.promote", "registry.write") as ann:
         with pytest.raises(PermissionDenied):
-            ann.put_approval_policy(headrace.model, None)
+            ann.approvals.put_policy(headrace.model, None)
         headrace("models", "approval-policy", headrace.model, "--approvals", "1")
-        made = ann.request_promotion(headrace.model, "v2", reason="mine").request
+        made = ann.approvals.request(headrace.model, "v2", reason="mine").request
         number = int(made.name.rpartition("/")[2])
         for forbidden in (
-            lambda: ann.approve_promotion(headrace.model, number),
-            lambda: ann.break_glass(headrace.model, "v2", "now"),
+            lambda: ann.approvals.approve(headrace.model, number),
+            lambda: ann.approvals.break_glass(headrace.model, "v2", "now"),
         ):
             with pytest.raises(PermissionDenied):
                 forbidden()
-        assert ann.withdraw_promotion(headrace.model, number).state == State.STATE_WITHDRAWN
+        assert ann.approvals.withdraw(headrace.model, number).state == State.STATE_WITHDRAWN
 
 
 @pytest.mark.long
@@ -136,12 +136,12 @@ async def test_an_approved_rollout_of_a_variant_that_names_its_version_promotes_
     made = headrace("models", "request", model, "v2", "--policy", str(policy), "--reason", "better on sevens")
     number = int(made["request"]["name"].rpartition("/")[2])
     with person(served, "bob") as bob:
-        bob.approve_promotion(model, number)
-    await eventually(lambda: served.client.get_promotion_request(model, number).request.HasField("end_time"), within=90)
-    ended = served.client.get_promotion_request(model, number).request
+        bob.approvals.approve(model, number)
+    await eventually(lambda: served.client.approvals.get(model, number).request.HasField("end_time"), within=90)
+    ended = served.client.approvals.get(model, number).request
     assert ended.state == State.STATE_ROLLED_OUT, ended
-    assert served.client.get_model(model).production_version == "v1"
-    assert [one.version for one in served.client.get_route(model).route.variants] == ["v2"]
+    assert served.client.models.get(model).production_version == "v1"
+    assert [one.version for one in served.client.routes.get(model).route.variants] == ["v2"]
 
 
 async def test_an_approved_rollout_starts_by_itself_and_promotes(headrace: Headrace, served: Served):
@@ -149,7 +149,7 @@ async def test_an_approved_rollout_starts_by_itself_and_promotes(headrace: Headr
     model = headrace.model
     headrace("models", "approval-policy", model, "--approvals", "1")
     with pytest.raises(PreconditionFailed) as alone:
-        served.client.start_rollout(model, "v2")
+        served.client.rollouts.start(model, "v2")
     assert alone.value.reason == "APPROVAL_REQUIRED"
     policy = headrace.folder / "rollout.yaml"
     policy.write_text("strategy: rolling\nsteps:\n  - percent: 50\n    dwell: 100ms\n  - percent: 100\n")
@@ -160,14 +160,14 @@ async def test_an_approved_rollout_starts_by_itself_and_promotes(headrace: Headr
     made = headrace("models", "request", model, "v2", "--policy", str(policy), "--reason", "better on sevens")
     number = int(made["request"]["name"].rpartition("/")[2])
     with person(served, "bob") as bob:
-        approved = bob.approve_promotion(model, number).request
+        approved = bob.approvals.approve(model, number).request
     assert approved.state == State.STATE_APPROVED
 
     def request() -> pb.PromotionRequest:
-        return served.client.get_promotion_request(model, number).request
+        return served.client.approvals.get(model, number).request
 
     await eventually(lambda: request().state == State.STATE_PROMOTED, within=60)
     assert request().rollout.startswith("rollouts/")
-    assert served.client.get_model(model).production_version == "v2"
-    (rollout,) = served.client.list_rollouts(model=model)
+    assert served.client.models.get(model).production_version == "v2"
+    (rollout,) = served.client.rollouts.list(model=model)
     assert rollout.start_reason.startswith(made["request"]["name"])

@@ -58,7 +58,7 @@ def per_replica(requests_per_s: float) -> list[policy_pb2.Target]:
 
 
 async def pool_of(client: AsyncClient) -> autoscaler_pb2.Pool:
-    (pool,) = await client.list_pools()
+    (pool,) = await client.pools.list()
     return pool
 
 
@@ -69,7 +69,7 @@ async def test_a_load_scales_batchers_from_one_to_three_and_its_end_to_one_and_n
         in_use(scaled_stack, tmp_path) as scene,
         AsyncClient(scaled_stack.address, token=lambda: scaled_stack.token("operator")) as client,
     ):
-        await client.put_policy(prompt(max_replicas=3, targets=per_replica(RATE / 8)))
+        await client.pools.put_policy(prompt(max_replicas=3, targets=per_replica(RATE / 8)))
 
         async def has(ready: int) -> bool:
             pool = await pool_of(client)
@@ -77,16 +77,16 @@ async def test_a_load_scales_batchers_from_one_to_three_and_its_end_to_one_and_n
 
         await eventually(lambda: has(3), within=150, every=0.5)
         # Whoever is to leave is named by the address that the control plane knows: the supervisor knows it too.
-        known = {one.address for one in await client.list_batchers() if one.pool == "default"}
+        known = {one.address for one in await client.routes.list_batchers() if one.pool == "default"}
         names = ("batcher-default", "batcher-default-1", "batcher-default-2")
         assert known == {f"127.0.0.1:{scaled_stack.status(name).ports[0]}" for name in names}
         await scene.load.steady()
-        await client.put_policy(prompt(max_replicas=3, targets=per_replica(RATE * 2)))
+        await client.pools.put_policy(prompt(max_replicas=3, targets=per_replica(RATE * 2)))
         await eventually(lambda: has(1), within=60, every=0.5)
         await scene.load.steady()
 
         async def done() -> list[int]:
-            found = await client.list_decisions("default", only_changes=True)
+            found = await client.pools.list_decisions("default", only_changes=True)
             return [one.desired_replicas for one in reversed(found) if one.outcome.state == Outcome.STATE_DONE]
 
         async def one_is_done() -> bool:  # said by a round after the one that sees it
@@ -94,7 +94,7 @@ async def test_a_load_scales_batchers_from_one_to_three_and_its_end_to_one_and_n
 
         await eventually(one_is_done, within=30, every=0.5)
         assert max(await done()) == 3
-        decisions = await client.list_decisions("default", only_changes=True)
+        decisions = await client.pools.list_decisions("default", only_changes=True)
         load = scene.load
     why = " ".join(sentence for one in decisions for sentence in one.sentences)
     assert "requests_per_s of" in why
@@ -110,10 +110,10 @@ async def test_an_autoscaler_that_is_killed_while_it_scales_and_a_control_plane_
         in_use(scaled_stack, tmp_path) as scene,
         AsyncClient(scaled_stack.address, token=lambda: scaled_stack.token("operator")) as client,
     ):
-        await client.put_policy(prompt(max_replicas=2, targets=per_replica(RATE / 8)))
+        await client.pools.put_policy(prompt(max_replicas=2, targets=per_replica(RATE / 8)))
 
         async def asked() -> bool:
-            return any(one.outcome.state == Outcome.STATE_ASKED for one in await client.list_decisions("default"))
+            return any(one.outcome.state == Outcome.STATE_ASKED for one in await client.pools.list_decisions("default"))
 
         await eventually(asked, within=60, every=0.05)
         was = processes.kill(scaled_stack, "autoscaler")
@@ -128,8 +128,8 @@ async def test_an_autoscaler_that_is_killed_while_it_scales_and_a_control_plane_
         was = processes.kill(scaled_stack, "router-control")
         await processes.back(scaled_stack, "router-control", was)
         await eventually(lambda: has(2), within=60, every=0.5)
-        await client.pause_pool("default", reason="a test")
-        await client.put_policy(prompt(max_replicas=2, targets=per_replica(RATE * 2)))
+        await client.pools.pause("default", reason="a test")
+        await client.pools.put_policy(prompt(max_replicas=2, targets=per_replica(RATE * 2)))
 
         async def held() -> bool:
             pool = await pool_of(client)
@@ -137,7 +137,7 @@ async def test_an_autoscaler_that_is_killed_while_it_scales_and_a_control_plane_
 
         await eventually(held, within=60, every=0.5)
         assert (await pool_of(client)).replicas.ready == 2
-        await client.resume_pool("default")
+        await client.pools.resume("default")
         await eventually(lambda: has(1), within=60, every=0.5)
         load = scene.load
     assert load.failures() == []
@@ -151,10 +151,12 @@ async def test_a_pool_that_nobody_asks_goes_to_zero_and_the_first_requests_bring
         serve(client, model, {"v1": linear(seed=1)})
     zero = policy_pb2.ScaleToZero(after=Duration(seconds=2))
     async with AsyncClient(scaled_stack.address, token=token) as client:
-        await client.put_policy(prompt(min_replicas=0, max_replicas=1, targets=per_replica(50.0), scale_to_zero=zero))
+        await client.pools.put_policy(
+            prompt(min_replicas=0, max_replicas=1, targets=per_replica(50.0), scale_to_zero=zero)
+        )
 
         async def asleep() -> bool:
-            return not [one for one in await client.list_batchers() if one.pool == "default"]
+            return not [one for one in await client.routes.list_batchers() if one.pool == "default"]
 
         for wait_s in (0.0, 12.0):  # beyond what a request waits for a batcher that is away for a moment
             await eventually(asleep, within=120, every=0.5)
@@ -171,10 +173,10 @@ async def test_a_pool_that_nobody_asks_goes_to_zero_and_the_first_requests_bring
             await client.predict(model, {"features": ROW}, max_age=timedelta(0), timeout=0.5)
         assert refused.value.reason == "POOL_STARTING"
         assert (refused.value.retry_after_s or 0.0) >= 1.0
-        decisions = await client.list_decisions("default", only_changes=True)
+        decisions = await client.pools.list_decisions("default", only_changes=True)
         told = {one.outcome.detail for one in decisions if not one.previous_replicas}
         assert "1 was seen ready, for requests that wait." in told
-        await client.delete_policy("default")
+        await client.pools.delete_policy("default")
 
 
 PIPELINE = """
@@ -198,15 +200,15 @@ async def test_a_pipeline_wakes_the_pool_of_a_step_and_waits_for_it(scaled_stack
     with Client(scaled_stack.address, token=token) as client:
         for member in ("asleep-first", "asleep-last"):
             register(client, member, "v1", plus(1.0))
-        client.register_version(model, "v1", file, metrics=GOOD_METRICS)
-        client.await_epoch(model, client.promote(model, "v1").model.epoch, timeout=90)
+        client.versions.register(model, "v1", file, metrics=GOOD_METRICS)
+        client.routes.await_epoch(model, client.models.promote(model, "v1").model.epoch, timeout=90)
     zero = policy_pb2.ScaleToZero(after=Duration(seconds=2))
     policy = prompt(pool="cpu", min_replicas=0, max_replicas=1, targets=per_replica(50.0), scale_to_zero=zero)
     async with AsyncClient(scaled_stack.address, token=token) as client:
-        await client.put_policy(policy)
+        await client.pools.put_policy(policy)
 
         async def asleep() -> bool:
-            return not [one for one in await client.list_batchers() if one.pool == "cpu"]
+            return not [one for one in await client.routes.list_batchers() if one.pool == "cpu"]
 
         def ask(timeout: float, number: int = 0) -> Any:
             row = np.array([number], np.float32)
@@ -222,4 +224,4 @@ async def test_a_pipeline_wakes_the_pool_of_a_step_and_waits_for_it(scaled_stack
         assert (refused.value.retry_after_s or 0.0) >= 1.0
         # Who was refused has woken it as well: whoever comes back then is answered.
         assert (await ask(55.0)).version == "v1"
-        await client.delete_policy("cpu")
+        await client.pools.delete_policy("cpu")

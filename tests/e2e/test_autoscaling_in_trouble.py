@@ -68,16 +68,16 @@ async def two_ready(stack: RunningStack, folder: Path) -> AsyncIterator[tuple[Sc
         in_use(stack, folder) as scene,
         AsyncClient(stack.address, token=lambda: stack.token("operator")) as client,
     ):
-        await client.put_policy(two_replicas())
+        await client.pools.put_policy(two_replicas())
         await eventually(lambda: has(client, 2), within=150, every=0.5)
         yield scene, client
-        await client.delete_policy("default")
+        await client.pools.delete_policy("default")
 
 
 async def has(client: AsyncClient, ready: int) -> bool:
     """Return whether the pool has so many batchers, all ready, by a decision of just now."""
     try:
-        (pool,) = await client.list_pools()
+        (pool,) = await client.pools.list()
     except HeadraceError:
         return False
     there = pool.replicas
@@ -88,7 +88,7 @@ async def has(client: AsyncClient, ready: int) -> bool:
 async def alerts(client: AsyncClient, rule: str) -> list[alert_pb2.Alert]:
     """Return the open alerts of a rule; none while nobody says."""
     try:
-        found = await client.list_alerts(state=alert_pb2.Alert.STATE_OPEN)
+        found = await client.alerts.list(state=alert_pb2.Alert.STATE_OPEN)
     except HeadraceError:
         return []
     return [one for one in found if one.rule == rule]
@@ -136,7 +136,7 @@ async def test_postgresql_and_the_monitor_die_and_the_replicas_stay(scaled_stack
         await eventually(lambda: has(client, 2), within=60, every=0.5)
         assert scaled_stack.status(BATCHERS[1]).process == process
         assert_kept(scaled_stack, scene, restarted={"postgres", "monitor"})
-        decisions = await client.list_decisions("default", only_changes=True, since=began)
+        decisions = await client.pools.list_decisions("default", only_changes=True, since=began)
         load = scene.load
     assert {one.desired_replicas for one in decisions} <= {2}, "nothing else was wanted meanwhile"
     assert load.failures() == []
@@ -169,7 +169,7 @@ async def test_a_leader_that_hangs_is_followed_and_changes_nothing_when_it_comes
             await scene.load.goes_on(0.5)
             assert await has(client, 1)
         assert await scales(scaled_stack, other)
-        numbers = [int(one.name.rpartition("/")[2]) for one in await client.list_decisions("default")]
+        numbers = [int(one.name.rpartition("/")[2]) for one in await client.pools.list_decisions("default")]
         assert numbers == sorted(numbers, reverse=True)
         load = scene.load
     assert load.failures() == []
@@ -188,7 +188,7 @@ async def test_metrics_that_are_gone_for_a_minute_take_nobody_away_and_raise_an_
         await eventually(lambda: has(client, 2), within=60, every=0.5)
         assert_kept(scaled_stack, scene, restarted=set())
         await over(client, "autoscaler/signals")
-        decisions = await client.list_decisions("default", only_changes=True, since=began)
+        decisions = await client.pools.list_decisions("default", only_changes=True, since=began)
         load = scene.load
     assert {one.desired_replicas for one in decisions} <= {2}
     assert load.failures() == []
@@ -201,12 +201,12 @@ async def test_a_batcher_that_never_becomes_ready_is_told_of_and_tried_again_unt
     async with two_ready(scaled_stack, tmp_path) as (scene, client):
         one, two = two_replicas(), two_replicas()
         one.targets[0].value = RATE * 2
-        await client.put_policy(one)
+        await client.pools.put_policy(one)
         await eventually(lambda: has(client, 1), within=60, every=0.5)
         async with never_ready(scaled_stack, BATCHERS[1]):
-            await client.put_policy(two)
+            await client.pools.put_policy(two)
             assert "not started" in (await told_of(client, "autoscaler/actuator", within=150)).summary
-            (pool,) = await client.list_pools()
+            (pool,) = await client.pools.list()
             assert (pool.replicas.ready, pool.desired_replicas) == (1, 2), "what is not ready is not counted"
         await eventually(lambda: has(client, 2), within=180, every=0.5)
         await over(client, "autoscaler/actuator")
@@ -221,10 +221,10 @@ async def test_a_supervisor_that_refuses_or_hangs_is_told_of_and_costs_nobody_an
     async with two_ready(scaled_stack, tmp_path) as (scene, client):
         many = two_replicas()
         many.min_replicas = many.max_replicas = MOST + 1
-        await client.put_policy(many)
+        await client.pools.put_policy(many)
         alert = await told_of(client, "autoscaler/actuator")
         assert f"must lie in 0..{MOST}" in alert.summary
-        await client.put_policy(two_replicas())
+        await client.pools.put_policy(two_replicas())
         await over(client, "autoscaler/actuator")  # although nothing is scaled
         assert await has(client, 2)
 
@@ -233,7 +233,7 @@ async def test_a_supervisor_that_refuses_or_hangs_is_told_of_and_costs_nobody_an
         supervisor = psutil.Process(scaled_stack.seen().supervisor.pid)
         supervisor.suspend()
         try:
-            await client.put_policy(fewer)
+            await client.pools.put_policy(fewer)
             assert "did not answer" in (await told_of(client, "autoscaler/actuator")).summary
             await scene.load.goes_on(5.0)
         finally:
@@ -270,7 +270,7 @@ async def never_ready(stack: RunningStack, component: str) -> AsyncIterator[None
 async def put(client: AsyncClient, policy: policy_pb2.ScalingPolicy) -> bool:
     """Put a policy; return whether somebody took it: of two autoscalers, one may hang."""
     try:
-        await client.put_policy(policy)
+        await client.pools.put_policy(policy)
     except HeadraceError:
         return False
     return True

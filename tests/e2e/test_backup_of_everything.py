@@ -59,8 +59,8 @@ async def test_another_stack_serves_from_a_backup_what_the_first_one_served(tmp_
             await operator.promote("v1")
             known = await made(operator, first)
             await operator.split((("", 1.0), ("v2", 3.0)))
-            route = await operator.client.get_route("kept")
-            history = await operator.client.history("kept")
+            route = await operator.client.routes.get("kept")
+            history = await operator.client.models.history("kept")
             done = command(first, "backup", str(folder))
             assert done.returncode == 0, done.stderr
             again = command(first, "backup", str(folder))
@@ -91,9 +91,9 @@ async def test_another_stack_serves_from_a_backup_what_the_first_one_served(tmp_
                 return {answer.version for answer in answers} == {"v1", "v2"}
 
             await eventually(both_answer, within=90, every=0.5)
-            restored = await operator.client.get_route("kept")
+            restored = await operator.client.routes.get("kept")
             assert [arm.weight for arm in restored.route.variants] == [arm.weight for arm in route.route.variants]
-            assert await operator.client.history("kept") == history
+            assert await operator.client.models.history("kept") == history
             # It goes on from there.
             operator.production = "v1"
             await operator.promote("v2")

@@ -238,7 +238,7 @@ class TestSpoofing:
                 set_alias = registry_pb2.SetAliasRequest(name=path.removeprefix("/v1/"), version="v1")
                 served.call(path_of("SetAlias"), set_alias, token=token, headers=SPOOFED)
             served.rest("DELETE", path, token=token, headers=SPOOFED).raise_for_status()
-        events = [event for event in served.client.history(SAME) if event.alias in ("by-rest", "by-grpc")]
+        events = [event for event in served.client.models.history(SAME) if event.alias in ("by-rest", "by-grpc")]
         assert len(events) >= 4
         assert {event.client for event in events} == {"mallory"}
 

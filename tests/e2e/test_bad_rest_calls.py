@@ -19,9 +19,9 @@ PRODUCTION = registry_pb2.ModelVersion.STAGE_PRODUCTION
 
 @pytest.fixture(autouse=True)
 def unchanged(served: Served, unharmed: None) -> Iterator[None]:
-    before = served.client.get_model(LINEAR), served.client.get_route(LINEAR).route
+    before = served.client.models.get(LINEAR), served.client.routes.get(LINEAR).route
     yield
-    assert (served.client.get_model(LINEAR), served.client.get_route(LINEAR).route) == before
+    assert (served.client.models.get(LINEAR), served.client.routes.get(LINEAR).route) == before
 
 
 def arm(**changes: Any) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def test_a_route_follows_an_alias(headrace: Headrace) -> None:
     assert headrace.predict()["version"] == "v1"
     epoch = headrace("models", "alias", headrace.model, "champion", "v2")["model"]["epoch"]
     with Client(headrace.stack.address, token=headrace.stack.token()) as client:
-        client.await_epoch(headrace.model, int(epoch))
+        client.routes.await_epoch(headrace.model, int(epoch))
     assert headrace.predict()["version"] == "v2"
 
 
@@ -101,11 +101,11 @@ async def test_both_clients_answer_alike_and_refuse_alike(headrace: Headrace) ->
     token = headrace.stack.token()
     inputs = {"features": np.ones((3, 4), np.float32)}
     with Client(headrace.stack.address, token=token) as client:
-        client.register_version(
+        client.versions.register(
             headrace.model, "v1", file, metrics={"accuracy": 0.9, "latency_p99_ms": 1.0}, description="both"
         )
-        promoted = client.promote(headrace.model, "v1")
-        client.await_epoch(headrace.model, promoted.model.epoch)
+        promoted = client.models.promote(headrace.model, "v1")
+        client.routes.await_epoch(headrace.model, promoted.model.epoch)
         blocking = client.predict(headrace.model, inputs)
         with pytest.raises(InvalidArgument) as refused:
             client.predict(headrace.model, {"features": np.ones((3, 4))})
@@ -122,24 +122,24 @@ async def test_both_clients_answer_alike_and_refuse_alike(headrace: Headrace) ->
 def test_a_token_shows_only_the_models_and_scopes_that_it_lists(headrace: Headrace) -> None:
     headrace("models", "register", headrace.model, "v1", headrace.file("a.onnx", onnx_models.linear()), *GOOD)
     with Client(headrace.stack.address, token=headrace.stack.token(models=["other-*"])) as client:
-        assert headrace.model not in [model.name.split("/")[1] for model in client.list_models()]
+        assert headrace.model not in [model.name.split("/")[1] for model in client.models.list()]
         with pytest.raises(NotFound):
-            client.get_model(headrace.model)
+            client.models.get(headrace.model)
     with Client(headrace.stack.address, token=headrace.stack.token(scopes=["predict"])) as client:
         with pytest.raises(PermissionDenied):
-            client.get_model(headrace.model)
+            client.models.get(headrace.model)
         assert client.health()["all"] == "serving"
 
 
 async def test_a_denied_subject_is_refused_within_seconds_and_can_be_allowed_again(headrace: Headrace) -> None:
     subject = "client-mallory"
     with Client(headrace.stack.address, token=headrace.stack.token(subject)) as client:
-        client.list_models()
+        client.models.list()
         assert subject in headrace("token", "deny", subject)["denied"]
 
         def refused() -> bool:
             try:
-                client.list_models()
+                client.models.list()
             except (PermissionDenied, Unauthenticated):
                 return True
             return False

@@ -45,21 +45,21 @@ def test_a_promotion_and_a_rollback_by_their_forms_and_a_route_that_somebody_els
     promote.locator("input[name=reason]").fill("better <b>on</b> sevens")
     promote.get_by_role("button", name="Promote").click()
     page.get_by_role("status").wait_for()
-    assert model.get_model(MODEL).production_version == "v2"
+    assert model.models.get(MODEL).production_version == "v2"
     assert "better <b>on</b> sevens" in page.locator("#events + ul").inner_text()
 
     back = page.locator("form[action$='/roll-back']")
     back.locator("input[name=reason]").fill("worse on ones")
     back.get_by_role("button", name="Roll back").click()
     page.get_by_role("status").wait_for()
-    assert model.get_model(MODEL).production_version == "v1"
+    assert model.models.get(MODEL).production_version == "v1"
 
     page.goto(f"{stack.url}/console/models/{MODEL}/route")
     page.locator("select[name=add_version]").select_option("v2")
     page.locator("input[name=add_share]").fill("1")
     page.get_by_role("button", name="Who would move?").click()
     assert "Nothing has changed. With this, 50 %" in page.locator("section", has=page.locator("#change")).inner_text()
-    model.set_rules(MODEL, ["country=DE -> production"], reason="somebody else")
+    model.routes.set_rules(MODEL, ["country=DE -> production"], reason="somebody else")
     page.get_by_role("button", name="Put into force").click()
     refused = page.get_by_role("alert")
     refused.wait_for()
@@ -76,11 +76,11 @@ def test_a_rollout_is_planned_started_and_watched_to_its_end(stack: RunningStack
     start.locator("select[name=strategy]").select_option("rolling")
     start.get_by_role("button", name="What would it do?").click()
     assert "Nothing has begun" in page.locator("section", has=page.locator("#start")).inner_text()
-    assert model.list_rollouts(model=MODEL) == []
+    assert model.rollouts.list(model=MODEL) == []
     steps = [Step(percent=50), Step(percent=100)]
     for step in steps:
         step.dwell.FromMilliseconds(500)
-    model.put_rollout_template(MODEL, RolloutPolicy(strategy=RolloutPolicy.STRATEGY_ROLLING, steps=steps))
+    model.rollouts.put_template(MODEL, RolloutPolicy(strategy=RolloutPolicy.STRATEGY_ROLLING, steps=steps))
     start.locator("select[name=strategy]").select_option("")
     start.locator("input[name=reason]").fill("to see it to its end")
     start.get_by_role("button", name="Start").click()
@@ -90,10 +90,10 @@ def test_a_rollout_is_planned_started_and_watched_to_its_end(stack: RunningStack
     # Nobody loads the page again: what is new arrives by itself.
     page.locator(".tag.succeeded").wait_for(timeout=90_000)
     assert page.locator(".steps .past").count() == 2
-    assert model.get_model(MODEL).production_version == "v2"
+    assert model.models.get(MODEL).production_version == "v2"
     page.reload()
     assert "to see it to its end" in page.locator("main").inner_text()
-    model.rollback(MODEL, reason="as it was")
+    model.models.rollback(MODEL, reason="as it was")
     assert watched.errors == []
 
 
@@ -107,14 +107,14 @@ def test_alerts_of_a_model_are_silenced_for_a_time_with_a_comment_and_told_of_ag
     silence.locator("input[name=comment]").fill("we know <it>")
     silence.get_by_role("button", name="Silence").click()
     page.get_by_role("status").wait_for()
-    (made,) = [one for one in model.list_silences() if one.model == MODEL]
+    (made,) = [one for one in model.alerts.list_silences() if one.model == MODEL]
     assert (made.comment, made.client) == ("we know <it>", SUBJECT)
     assert 5300 < made.expire_time.ToDatetime(UTC).timestamp() - datetime.now(UTC).timestamp() < 5500
     listed = page.locator("#silences + ul li", has_text=MODEL)
     assert "we know <it>" in listed.inner_text()
     listed.get_by_role("button", name="End it").click()
     page.get_by_role("status").wait_for()
-    assert [one for one in model.list_silences() if one.model == MODEL] == []
+    assert [one for one in model.alerts.list_silences() if one.model == MODEL] == []
     assert watched.errors == []
 
 

@@ -49,7 +49,7 @@ async def test_it_answers_by_the_table_that_it_has_until_it_hears_of_the_next(
         control.mend()
 
         async def all_have_acknowledged() -> bool:
-            route = await scene.operator.client.get_route(scene.operator.model)
+            route = await scene.operator.client.routes.get(scene.operator.model)
             return not route.status.unacknowledged_data_planes
 
         await eventually(all_have_acknowledged, within=30, every=0.1)

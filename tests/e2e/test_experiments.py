@@ -36,7 +36,7 @@ async def test_the_version_that_converts_is_found_from_the_command_line(headrace
             Outcome(float(does), kind="conversion", prediction_id=one.prediction_id)
             for does, one in zip(converts, answers, strict=True)
         ]
-        assert client.record_outcomes(headrace.model, told).counts == {"recorded": USERS}
+        assert client.outcomes.record(headrace.model, told).counts == {"recorded": USERS}
 
     async def counted() -> bool:
         found = headrace("experiments", "analyse", headrace.model, "ranking")
@@ -90,7 +90,7 @@ async def test_an_experiment_that_harms_a_guardrail_gives_its_traffic_back_by_it
         # Less is worse: few of the new version do what the guardrail counts, and most of the other's.
         visits = [(number % 10 == 0) == (one.variant == "new") for number, one in enumerate(answers)]
         told = [Outcome(does, one.prediction_id, kind="visit") for does, one in zip(visits, answers, strict=True)]
-        client.record_outcomes(headrace.model, told)
+        client.outcomes.record(headrace.model, told)
 
     def ended() -> bool:
         return headrace("experiments", "list", headrace.model)["experiments"][0]["state"] == "STATE_ENDED"

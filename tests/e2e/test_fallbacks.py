@@ -83,7 +83,7 @@ async def test_while_every_batcher_of_its_pool_is_away_a_route_gives_its_fallbac
     with Client(replicated_stack.address, token=replicated_stack.token) as client:
         await asyncio.to_thread(serve, client, model, {"v1": MODEL})
         steps = [FallbackStep(Backup(pool="cpu"), "elsewhere"), FallbackStep(Constant({"scores": NEUTRAL}), "neutral")]
-        await asyncio.to_thread(client.set_fallback, model, steps)
+        await asyncio.to_thread(client.routes.set_fallback, model, steps)
     async with asking(replicated_stack, model) as answers:
         await eventually(lambda: len(answers) > 50, within=30)
         assert set(sources(answers)) == {("v1", "", False)}
@@ -104,7 +104,7 @@ async def test_while_its_pool_is_away_a_cached_answer_past_its_ttl_is_given_and_
     with Client(replicated_stack.address, token=replicated_stack.token) as client:
         await asyncio.to_thread(serve, client, model, {"v1": MODEL})
         lookup = Lookup(ttl=timedelta(seconds=1), stale_on_error=timedelta(minutes=10))
-        await asyncio.to_thread(client.set_lookup, model, lookup)
+        await asyncio.to_thread(client.routes.set_lookup, model, lookup)
     async with grpc.aio.insecure_channel(replicated_stack.address) as channel:
         stub = predict_pb2_grpc.RouterServiceStub(channel)
 

@@ -153,7 +153,7 @@ def test_trees_run_as_the_onnx_model_beside_them_where_no_pool_has_their_own_run
     own.write_text(json.dumps({"learner": {}, "version": [3, 2, 0]}))
     converted.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
     with Client(headrace.stack.address, token=headrace.stack.token("people")) as client:
-        made = client.register_version(
+        made = client.versions.register(
             headrace.model,
             "v1",
             own,

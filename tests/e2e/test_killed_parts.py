@@ -67,7 +67,7 @@ async def test_a_batcher_that_is_killed_and_stays_away_costs_no_request_of_the_d
     with Client(replicated_stack.address, token=replicated_stack.token) as client:
         first = register(client, candidate, digits, tmp_path)
         _, model = begin_with(client, MODEL, first.version)
-        client.await_epoch(MODEL, model.epoch, timeout=60)
+        client.routes.await_epoch(MODEL, model.epoch, timeout=60)
     under_way = asyncio.Event()
     answered = itertools.count(1)
 

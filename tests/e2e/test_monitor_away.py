@@ -100,7 +100,7 @@ class Teller:
         outcomes = [Outcome(float(n), prediction_id=one, observed_at=now) for n, one in enumerate(made)]
         while True:
             try:
-                answer = await self.client.record_outcomes("watched", outcomes)
+                answer = await self.client.outcomes.record("watched", outcomes)
             except Unavailable as error:
                 self.refusals.append(error)
                 await asyncio.sleep(0.05)  # what was told is told again: this is how often
@@ -141,7 +141,7 @@ async def all_counted(operator: Operator, began: datetime, answered: int) -> Non
     """Return when so many answers are counted; no more may be, and nothing was dropped or lost."""
 
     async def counted() -> bool:
-        told = await operator.client.traffic("watched", start=began)
+        told = await operator.client.monitor.traffic("watched", start=began)
         count = sum(one.count for one in told.traffic)
         assert count <= answered
         assert (told.dropped_predictions, told.lost_batches) == (0, 0)
@@ -169,4 +169,4 @@ async def all_logged(operator: Operator, answered: int) -> None:
 
 async def columns(operator: Operator, sql: str) -> dict[str, list]:
     """Return the columns of an answer in SQL."""
-    return (await operator.client.query(sql, max_rows=1_000_000)).table().to_pydict()
+    return (await operator.client.monitor.query(sql, max_rows=1_000_000)).table().to_pydict()

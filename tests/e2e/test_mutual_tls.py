@@ -77,9 +77,9 @@ async def test_a_model_is_registered_promoted_and_answers(secured: Secured, tmp_
     path.write_bytes(onnx_models.linear().content)
     address = f"https://{stack.address}"
     async with AsyncClient(address, token=stack.token(), ca=secured.outside.ca) as client:
-        await client.register_version("secured", "v1", path, contract=onnx_models.linear().contract, metrics=METRICS)
-        promoted = await client.promote("secured", "v1")
-        await client.await_epoch("secured", promoted.model.epoch, timeout=90)
+        await client.versions.register("secured", "v1", path, contract=onnx_models.linear().contract, metrics=METRICS)
+        promoted = await client.models.promote("secured", "v1")
+        await client.routes.await_epoch("secured", promoted.model.epoch, timeout=90)
         answer = await client.predict("secured", ROW, timeout=10)
     assert (answer.version, answer.served_from) == ("v1", "online")
     # Health of every service, which the control plane asks for by the same certificates.

@@ -83,16 +83,16 @@ async def test_the_first_version_promoted_without_any_batcher_serves_when_one_co
     async with Operator.of(replicated_stack, f"early-{time.time_ns()}", tmp_path) as operator:
         await operator.register("v1", VERSIONS["v1"])
         with processes.frozen(replicated_stack, *BATCHERS):
-            promoted = await operator.client.promote(operator.model, "v1")
+            promoted = await operator.client.models.promote(operator.model, "v1")
 
             async def reason() -> str:
-                return (await operator.client.get_route(operator.model)).status.reason
+                return (await operator.client.routes.get(operator.model)).status.reason
 
             await eventually(lambda: _holds(reason, "no batcher"), within=30, every=0.2)
             with pytest.raises(HeadraceError) as refused:
                 await operator.client.predict(operator.model, ROW, timeout=3)
             assert refused.value.reason == "MODEL_NOT_READY"
-        status = await operator.client.await_epoch(operator.model, promoted.model.epoch, timeout=60)
+        status = await operator.client.routes.await_epoch(operator.model, promoted.model.epoch, timeout=60)
         assert status.generation > 0
         answer = await operator.client.predict(operator.model, ROW, timeout=10)
         assert answer.version == "v1"
@@ -103,12 +103,12 @@ async def test_a_version_that_never_loads_leaves_traffic_where_it_is_and_says_so
 ):
     async with in_use(replicated_stack, tmp_path) as scene:
         client, model = scene.operator.client, scene.operator.model
-        await client.register_version(model, "broken", unloadable(tmp_path), metrics=METRICS, skip_trial=True)
+        await client.versions.register(model, "broken", unloadable(tmp_path), metrics=METRICS, skip_trial=True)
         epoch = await scene.operator.ask("broken")
         with pytest.raises(PreconditionFailed) as refused:
-            await client.await_epoch(model, epoch, timeout=4)
+            await client.routes.await_epoch(model, epoch, timeout=4)
         assert refused.value.reason == "VERSION_NOT_READY"
-        assert "'broken'" in (await client.get_route(model)).status.reason
+        assert "'broken'" in (await client.routes.get(model)).status.reason
         await scene.load.goes_on(0.5)
         await scene.operator.roll_back()
     assert {one.version for one in scene.load.exchanges} == {"v1"}
@@ -124,7 +124,7 @@ async def test_a_promotion_directly_followed_by_a_rollback_ends_where_it_began(
             done = await scene.operator.roll_back()
             assert (done.allowed, done.acknowledged) == (frozenset({"v1"}), True)
             await scene.load.goes_on(0.2)
-        assert (await scene.operator.client.get_route(scene.operator.model)).status.reason == ""
+        assert (await scene.operator.client.routes.get(scene.operator.model)).status.reason == ""
     assert await scene.complaints() == []
 
 
@@ -166,7 +166,7 @@ async def test_a_data_plane_that_is_cut_off_is_named_and_catches_up(
             await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
 
         async def unacknowledged() -> list[str]:
-            found = await scene.operator.client.get_route(scene.operator.model)
+            found = await scene.operator.client.routes.get(scene.operator.model)
             return list(found.status.unacknowledged_data_planes)
 
         await eventually(lambda: _holds(unacknowledged, []), within=30, every=0.1)
@@ -186,7 +186,7 @@ async def test_of_two_writers_of_one_route_none_undoes_what_it_has_not_seen(
         await operator.promote("v1")
         await operator.split((("", 1.0), ("v1", 1.0)))
         counts = await asyncio.gather(*(_count_up(replicated_stack, operator.model, arm) for arm in (0, 1)))
-        weights = [variant.weight for variant in (await operator.client.get_route(operator.model)).route.variants]
+        weights = [variant.weight for variant in (await operator.client.routes.get(operator.model)).route.variants]
     assert weights == [1.0 + counts[0], 1.0 + counts[1]]
     assert all(counts)
 

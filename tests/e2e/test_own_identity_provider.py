@@ -49,7 +49,7 @@ async def believed(stack: RunningStack, token: str) -> str:
     """Return why calls of either kind are refused, empty when both are answered."""
     async with client(stack, token) as caller:
         try:
-            await caller.list_models()
+            await caller.models.list()
             await caller.predict("provided", ROW, timeout=5)
         except HeadraceError as error:
             return error.reason
@@ -62,16 +62,16 @@ async def test_its_tokens_open_what_their_scopes_say_and_no_others_do(provided: 
     path = tmp_path / "v1.onnx"
     path.write_bytes(onnx_models.linear().content)
     async with client(provided, person) as ada:
-        await ada.register_version("provided", "v1", path, contract=onnx_models.linear().contract, metrics=METRICS)
-        promoted = await ada.promote("provided", "v1")
-        await ada.await_epoch("provided", promoted.model.epoch, timeout=90)
+        await ada.versions.register("provided", "v1", path, contract=onnx_models.linear().contract, metrics=METRICS)
+        promoted = await ada.models.promote("provided", "v1")
+        await ada.routes.await_epoch("provided", promoted.model.epoch, timeout=90)
 
     for algorithm in ("RS256", "ES256"):
         program = PROVIDER.token("pipeline", ["predict", "registry.read"], algorithm=algorithm)
         async with client(provided, program) as caller:
             assert (await caller.predict("provided", ROW, timeout=10)).version == "v1"
             with pytest.raises(HeadraceError) as refused:
-                await caller.promote("provided", "v1")
+                await caller.models.promote("provided", "v1")
             assert refused.value.reason == "SCOPE_MISSING"
 
     # The development issuer is believed no more, nor is anybody with the provider's name and other keys.

@@ -53,9 +53,9 @@ def compose(client: Client, name: str, *, pool: str = "") -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pipeline.yaml"
         file.write_text(FILE.format(name=name, pool=f"\n    pool: {pool}" if pool else ""))
-        client.register_version(name, "v1", file, metrics=GOOD_METRICS)
-    promoted = client.promote(name, "v1")
-    client.await_epoch(name, promoted.model.epoch, timeout=90)
+        client.versions.register(name, "v1", file, metrics=GOOD_METRICS)
+    promoted = client.models.promote(name, "v1")
+    client.routes.await_epoch(name, promoted.model.epoch, timeout=90)
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +110,8 @@ def test_what_its_longest_step_makes_too_late_is_refused_before_the_first_step(s
         file = Path(folder) / "pipeline.yaml"
         steps = f"steps:\n  slow:\n    model: {SLOW}-model@v1\n    inputs: {{index: request.index}}\n"
         file.write_text(f"{steps}outputs:\n  value: slow.value\n")
-        client.register_version(SLOW, "v1", file, metrics=GOOD_METRICS)
-    client.await_epoch(SLOW, client.promote(SLOW, "v1").model.epoch, timeout=90)
+        client.versions.register(SLOW, "v1", file, metrics=GOOD_METRICS)
+    client.routes.await_epoch(SLOW, client.models.promote(SLOW, "v1").model.epoch, timeout=90)
     asked = request(SLOW, index=np.array([1], np.int64))
     for _ in range(3):  # so that it is known how long the step takes
         served.predict(asked)
@@ -127,8 +127,8 @@ def test_a_step_that_takes_longer_than_its_timeout_ends_the_request_and_is_named
         file = Path(folder) / "pipeline.yaml"
         step = f"  lengthy:\n    model: {name}-member@v1\n    inputs: {{x: request.x}}\n    timeout: 500ms\n"
         file.write_text(f"steps:\n{step}outputs:\n  y: lengthy.y\n")
-        client.register_version(name, "v1", file, metrics=GOOD_METRICS)
-    client.await_epoch(name, client.promote(name, "v1").model.epoch, timeout=90)
+        client.versions.register(name, "v1", file, metrics=GOOD_METRICS)
+    client.routes.await_epoch(name, client.models.promote(name, "v1").model.epoch, timeout=90)
     assert output(served.predict(request(name, x=np.array([[1]], np.float32)))).tolist() == [[1.0]]
     # Two seconds of products, of which the caller has sixty.
     began = time.monotonic()
@@ -163,8 +163,8 @@ def normalised(client: Client, name: str, *, scale: float) -> np.ndarray:
             "outputs:\n  scores: linear.scores\n"
         )
         seen = {"reference.parquet": reference(folder, "image", images)}
-        client.register_version(name, "v1", folder / "pipeline.yaml", metrics=GOOD_METRICS, artifacts=seen)
-    client.await_epoch(name, client.promote(name, "v1").model.epoch, timeout=90)
+        client.versions.register(name, "v1", folder / "pipeline.yaml", metrics=GOOD_METRICS, artifacts=seen)
+    client.routes.await_epoch(name, client.models.promote(name, "v1").model.epoch, timeout=90)
     return more
 
 
@@ -181,7 +181,7 @@ async def test_a_broken_normaliser_is_found_where_the_model_behind_it_drifts_and
         """Return which columns have an alarm, of those that something can be said of; none before there is a log."""
         found: dict[str, bool] = {}
         try:
-            reports = client.drift(model, "v1").reports
+            reports = client.monitor.drift(model, "v1").reports
         except PreconditionFailed:
             return found
         for report in reports:
@@ -194,14 +194,14 @@ async def test_a_broken_normaliser_is_found_where_the_model_behind_it_drifts_and
     await eventually(lambda: drifted(name) == {f"image.{at}": False for at in range(4)}, within=30, every=1.0)
 
     def counted(model: str) -> int:
-        return sum(one.count for one in client.traffic(model).traffic)
+        return sum(one.count for one in client.monitor.traffic(model).traffic)
 
     await eventually(lambda: counted(name) == 8, within=30, every=0.5)
     assert counted(f"{name}-member") == 0
     for view, model, expected in (
         ("predictions", name, 800), ("predictions", f"{name}-member", 0), ("pipeline_steps", f"{name}-member", 800)
     ):  # fmt: skip
-        rows = client.query(f"select count(*) as n from {view} where model = '{model}'").table().to_pylist()
+        rows = client.monitor.query(f"select count(*) as n from {view} where model = '{model}'").table().to_pylist()
         assert rows == [{"n": expected}], (view, model)
 
 
@@ -285,5 +285,5 @@ def with_a_fragile_member(client: Client, name: str) -> None:
             f"  steady:\n    model: {name}-steady@v1\n    inputs: {{index: request.index}}\n"
             "outputs:\n  y: fragile.y\n  value: steady.value\n"
         )
-        client.register_version(name, "v1", file, metrics=GOOD_METRICS)
-    client.await_epoch(name, client.promote(name, "v1").model.epoch, timeout=90)
+        client.versions.register(name, "v1", file, metrics=GOOD_METRICS)
+    client.routes.await_epoch(name, client.models.promote(name, "v1").model.epoch, timeout=90)

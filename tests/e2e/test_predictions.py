@@ -40,9 +40,9 @@ async def put_into_production(stack: RunningStack, folder: Path, name: str, mode
     path = folder / f"{name}.onnx"
     path.write_bytes(model.content)
     async with AsyncClient(stack.address, token=stack.token()) as client:
-        await client.register_version(name, "v1", path, contract=model.contract, metrics=GATES)
-        promoted = await client.promote(name, "v1", reason="test")
-        await client.await_epoch(name, promoted.model.epoch, timeout=60)
+        await client.versions.register(name, "v1", path, contract=model.contract, metrics=GATES)
+        promoted = await client.models.promote(name, "v1", reason="test")
+        await client.routes.await_epoch(name, promoted.model.epoch, timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def some_of_everything(served: Served) -> None:
     with pytest.raises(HeadraceError):
         served.client.predict(LINEAR, {"features": np.ones((1, 3), np.float32)})
     with pytest.raises(HeadraceError):
-        served.client.get_model("nobody-has-registered-this")
+        served.client.models.get("nobody-has-registered-this")
 
 
 async def test_panels_show_what_happens_and_no_rule_fails(served: Served, tmp_path: Path):

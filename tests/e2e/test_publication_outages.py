@@ -26,19 +26,19 @@ RUNNING = (scorer_pb2.ScoringJob.STATE_RUNNING, scorer_pb2.ScoringJob.STATE_SUCC
 
 def begun(client: Client, job: str) -> bool:
     """Return whether shards of a job are scored."""
-    return client.get_scoring_job(job).state in RUNNING
+    return client.jobs.get(job).state in RUNNING
 
 
 def checked(client: Client, job: str) -> bool:
     """Return whether the sample of a publication is compared, or was."""
-    ready = client.get_scoring_job(job).state == scorer_pb2.ScoringJob.STATE_SUCCEEDED
-    return ready and client.get_scoring_publication(job).state != Publication.STATE_UNSPECIFIED
+    ready = client.jobs.get(job).state == scorer_pb2.ScoringJob.STATE_SUCCEEDED
+    return ready and client.publications.get(job).state != Publication.STATE_UNSPECIFIED
 
 
 def uploading(client: Client, job: str) -> bool:
     """Return whether answers are uploaded, or were."""
     later = (Publication.STATE_PUBLISHING, Publication.STATE_PUBLISHED)
-    return checked(client, job) and client.get_scoring_publication(job).state in later
+    return checked(client, job) and client.publications.get(job).state in later
 
 
 @pytest.mark.parametrize("part", ["router-control", "router-data", "valkey", "s3", "postgres", "registry"])
@@ -50,10 +50,10 @@ async def test_what_is_killed_or_frozen_while_a_job_is_scored_and_published_dela
     uri = put(headrace, "users", range(USERS), seed=1)
     with Client(replicated_stack.url, token=replicated_stack.token()) as client:
         for stage, frozen in ((begun, False), (checked, True), (uploading, False), (uploading, True)):
-            job = client.create_scoring_job(headrace.model, job_of(uri)).name
+            job = client.jobs.create(headrace.model, job_of(uri)).name
             until = time.monotonic() + 120
             while not stage(client, job):
-                assert time.monotonic() < until, client.get_scoring_job(job)
+                assert time.monotonic() < until, client.jobs.get(job)
                 await asyncio.sleep(0.02)  # between two looks
             if frozen:
                 with processes.frozen(replicated_stack, part):
@@ -74,9 +74,9 @@ def whole(client: Client, job: str) -> Publication:
     until = time.monotonic() + 180
     while True:
         try:
-            if client.get_scoring_job(job).state == scorer_pb2.ScoringJob.STATE_SUCCEEDED:
+            if client.jobs.get(job).state == scorer_pb2.ScoringJob.STATE_SUCCEEDED:
                 return over(client, job, within=180)
         except Unavailable:
             pass
-        assert time.monotonic() < until, client.get_scoring_job(job)
+        assert time.monotonic() < until, client.jobs.get(job)
         time.sleep(0.5)

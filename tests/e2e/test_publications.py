@@ -25,7 +25,7 @@ def test_a_table_in_s3_is_scored_published_found_online_and_reverted(headrace: H
         why = headrace("explain", headrace.predict("--entity", "u7", "--explain")["prediction_id"])
         assert (why["publish"], why["origin"]["run"]) == (published.publish, job["name"])
         assert why["origin"]["manifest_digest"] == job["manifest"]["digest"]
-        reverted = client.revert_scoring_publication(job["name"], reason="scores of a wrong day")
+        reverted = client.publications.revert(job["name"], reason="scores of a wrong day")
         assert reverted.state == Publication.STATE_REVERTED
         # The row that was asked about is not the user's of the table.
         assert served(headrace, "u7")[1] != scores
@@ -64,16 +64,16 @@ def test_what_the_next_table_lacks_is_kept_and_what_is_distributed_otherwise_wai
         held = over(client, third["name"])
         assert (held.state, held.failure) == (Publication.STATE_HELD, "DRIFT"), held.reason
         assert served(headrace, "u2000") == tuesday
-        client.approve_scoring_publication(third["name"], reason="odd as planned")
+        client.publications.approve(third["name"], reason="odd as planned")
         assert over(client, third["name"]).state == Publication.STATE_PUBLISHED
         assert served(headrace, "u2000") != tuesday
 
         # One call takes it back, and repeating it changes nothing.
         for _ in range(2):
-            reverted = client.revert_scoring_publication(third["name"], reason="scores of a wrong day")
+            reverted = client.publications.revert(third["name"], reason="scores of a wrong day")
             assert reverted.state == Publication.STATE_REVERTED
         assert (served(headrace, "u2000"), served(headrace, "u7")) == (tuesday, ("precomputed", monday))
-        history = client.scoring_job_history(f"{headrace.model}/{third['name'].rsplit('/', 1)[-1]}")
+        history = client.jobs.history(f"{headrace.model}/{third['name'].rsplit('/', 1)[-1]}")
         told = [(event.type, event.reason) for event in history if event.type.startswith("publication")]
         assert told == [("publication_reverted", "scores of a wrong day"), ("publication_approved", "odd as planned")]
 

@@ -50,27 +50,27 @@ def fill(stack: RunningStack) -> None:
     with Client(stack.address, token=stack.token("founder")) as client:
         register(client, "kept-idle", "v1", onnx_models.linear(seed=3))
         serve(client, MODEL, {f"v{number}": onnx_models.linear(seed=number) for number in (1, 2)})
-        promoted = client.promote(MODEL, "v2", reason="better")
-        client.await_epoch(MODEL, promoted.model.epoch)
-        client.set_alias(MODEL, "champion", "v1")
-        client.split(
+        promoted = client.models.promote(MODEL, "v2", reason="better")
+        client.routes.await_epoch(MODEL, promoted.model.epoch)
+        client.models.set_alias(MODEL, "champion", "v1")
+        client.routes.split(
             MODEL, [Variant("stable", Production(), 70), Variant("old", Version("v1"), 30)], reason="for the record"
         )
         # The router hears of a new model a moment later: what is compared must be there.
-        assert client.get_route("kept-idle").route.name == "routes/kept-idle"
+        assert client.routes.get("kept-idle").route.name == "routes/kept-idle"
 
 
 def everything(stack: RunningStack) -> dict[str, Any]:
     """Return all that callers can read of a stack, as bytes where there are any."""
     with Client(stack.address, token=stack.token("auditor")) as client:
-        models = client.list_models()
+        models = client.models.list()
         names = [model.name.removeprefix("models/") for model in models]
         return {
             "models": models,
-            "versions": {name: [_declared(one) for one in client.list_versions(name)] for name in names},
-            "history": {name: client.history(name) for name in names},
-            "routes": client.list_routes(),
-            "assigned": [client.assign(MODEL, user_id=user) for user in USERS],
+            "versions": {name: [_declared(one) for one in client.versions.list(name)] for name in names},
+            "history": {name: client.models.history(name) for name in names},
+            "routes": client.routes.list(),
+            "assigned": [client.routes.assign(MODEL, user_id=user) for user in USERS],
             "answers": answers(stack),
         }
 
@@ -130,7 +130,7 @@ async def test_when_every_process_is_killed_at_once_the_next_up_finds_everything
 def prove_that_it_goes_on(stack: RunningStack) -> None:
     """Write something new: what was found is not a memory."""
     with Client(stack.address, token=stack.token("successor")) as client:
-        back = client.rollback(MODEL, reason="after the restart")
-        client.await_epoch(MODEL, back.model.epoch)
+        back = client.models.rollback(MODEL, reason="after the restart")
+        client.routes.await_epoch(MODEL, back.model.epoch)
         assert back.model.production_version == "v1"
         assert {version for version, _, _ in answers(stack)} == {"v1"}

@@ -51,7 +51,7 @@ async def test_predictions_go_on_and_what_the_backup_says_becomes_traffic(own_st
             assert restored["files_missing"] == []
 
             async def back_on_v1() -> bool:
-                route = await operator.client.get_route(operator.model)
+                route = await operator.client.routes.get(operator.model)
                 return [arm.serving_version for arm in route.route.variants] == ["v1"]
 
             await eventually(back_on_v1, within=40, every=0.1)
@@ -70,6 +70,6 @@ async def test_predictions_go_on_and_what_the_backup_says_becomes_traffic(own_st
 async def _serve_another(client: AsyncClient, folder: Path) -> None:
     path = folder / "younger.onnx"
     path.write_bytes(VERSIONS["v1"].content)
-    await client.register_version("younger", "v1", path, metrics=METRICS)
-    promoted = await client.promote("younger", "v1")
-    await client.await_epoch("younger", promoted.model.epoch, timeout=60)
+    await client.versions.register("younger", "v1", path, metrics=METRICS)
+    promoted = await client.models.promote("younger", "v1")
+    await client.routes.await_epoch("younger", promoted.model.epoch, timeout=60)

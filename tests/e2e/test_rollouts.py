@@ -64,8 +64,8 @@ async def test_a_big_bang_moves_all_traffic_promotes_the_version_and_tells_webho
         await rollouts.call("DeleteRolloutWebhook", pb.DeleteRolloutWebhookRequest(name=name))
     assert (over.state, over.percent) == (pb.Rollout.STATE_SUCCEEDED, 100), over
     assert await rollouts.events(started.name) == ["started", "step", "promoting", "succeeded"]
-    assert served.client.get_model(MODEL).production_version == "v2"
-    route = served.client.get_route(MODEL).route
+    assert served.client.models.get(MODEL).production_version == "v2"
+    route = served.client.routes.get(MODEL).route
     assert (route.managed_by, [one.name for one in route.variants]) == ("", ["production"])
     assert answered_by(served) == "v2"
 
@@ -78,7 +78,7 @@ async def test_an_aborted_rollout_leaves_the_route_as_it_was(rollouts: Rollouts,
         return (await rollouts.get(started.name)).percent == 50
 
     await eventually(half, within=60)
-    held = served.client.get_route(MODEL).route
+    held = served.client.routes.get(MODEL).route
     assert held.managed_by == f"rollouts/{started.name.rpartition('/')[2]}"
     assert {one.serving_version: one.weight for one in held.variants} == {"v1": 0.5, "v2": 0.5}
     second = await refused(rollouts.start("v2", {"strategy": "STRATEGY_BIG_BANG"}))
@@ -88,7 +88,7 @@ async def test_an_aborted_rollout_leaves_the_route_as_it_was(rollouts: Rollouts,
     over = await rollouts.over(started.name)
     assert over.state == pb.Rollout.STATE_ABORTED, over
     assert await rollouts.events(started.name) == ["started", "step", "rolling_back", "aborted"]
-    route = served.client.get_route(MODEL).route
+    route = served.client.routes.get(MODEL).route
     assert (route.managed_by, [one.serving_version for one in route.variants]) == ("", ["v1"])
     assert answered_by(served) == "v1"
 
@@ -102,13 +102,13 @@ async def test_a_promotion_by_hand_is_refused_or_ends_the_rollout(rollouts: Roll
 
     await eventually(moved, within=60)
     with pytest.raises(PreconditionFailed) as refused_by_hand:
-        served.client.promote(MODEL, "v2")
+        served.client.models.promote(MODEL, "v2")
     assert refused_by_hand.value.reason == "ROLLOUT_RUNNING"
-    promoted = served.client.promote(MODEL, "v2", end_rollout=True)
+    promoted = served.client.models.promote(MODEL, "v2", end_rollout=True)
     over = await rollouts.over(started.name)
     assert over.state == pb.Rollout.STATE_DISPLACED, over
-    served.client.await_epoch(MODEL, promoted.model.epoch, timeout=60)
-    assert served.client.get_route(MODEL).route.managed_by == ""
+    served.client.routes.await_epoch(MODEL, promoted.model.epoch, timeout=60)
+    assert served.client.routes.get(MODEL).route.managed_by == ""
     assert answered_by(served) == "v2"
 
 
@@ -165,7 +165,7 @@ async def test_a_version_that_returns_errors_is_rolled_back_by_itself(judged: Ro
     seen_s, told_s = traffic.bad[-1] - traffic.bad[0], over.bad_time.ToTimedelta().total_seconds()
     assert seen_s < patience(10)
     assert seen_s - 0.5 <= told_s <= seen_s + 4, (seen_s, told_s)
-    assert served.client.get_model(JUDGED).production_version == "v1"
+    assert served.client.models.get(JUDGED).production_version == "v1"
     # The route is back, and with it what was cached of the version that serves.
     again = served.predict(kept)
     assert (again.version, again.served_from) == ("v1", predict_pb2.PredictResponse.SERVED_FROM_CACHE)
@@ -196,7 +196,7 @@ async def test_a_canary_of_which_one_answer_in_twenty_fails_is_rolled_back_and_t
     # Of all callers only those noticed whom the canary answered.
     assert errors.candidate_bad_count <= at_end == len(traffic.bad)
     assert len(traffic.bad) / len(traffic.good) < 0.01
-    assert served.client.get_model(FAILING).production_version == "v1"
+    assert served.client.models.get(FAILING).production_version == "v1"
 
 
 @pytest.mark.long
@@ -230,7 +230,7 @@ async def test_a_blue_green_switch_to_a_version_that_is_slow_or_predicts_garbage
             (told,) = [one for one in over.verdict.metrics if one.metric == metric]
             assert told.baseline_count >= 1000, "held against the hour before"
             assert over.bad_time.ToTimedelta().total_seconds() < patience(60)
-    assert served.client.get_model(JUDGED).production_version == "v1"
+    assert served.client.models.get(JUDGED).production_version == "v1"
 
 
 async def test_a_sticky_rollout_gives_a_user_the_same_version_each_time(rollouts: Rollouts, served: Served):
@@ -295,7 +295,7 @@ async def test_a_shadow_that_fails_is_taken_back_before_any_caller_gets_it_and_a
     register(served.client, SHADOWED, "v3", table(2))
     # What is measured by copies alone is not asked of a rollout that sends copies alone.
     gate = registry_pb2.PromotionGate(metric="shadow_pairs", minimum=1e9, measured_only=True)
-    served.client.set_gates(SHADOWED, [gate])
+    served.client.models.set_gates(SHADOWED, [gate])
     shadow = {"dwell": "1s", "min_pairs": 20, "then": "THEN_NOTHING"}
     policy = {"strategy": "STRATEGY_SHADOW", "shadow": shadow}
     async with (
@@ -306,10 +306,10 @@ async def test_a_shadow_that_fails_is_taken_back_before_any_caller_gets_it_and_a
         await eventually(lambda: len(traffic.good) > RATE / 4, within=30)
         gated = await refused(rollouts.start("v2", QUICK))
         bad = await rollouts.over((await rollouts.start("v3", policy)).name, within=90)
-        left = served.client.get_route(SHADOWED).route
+        left = served.client.routes.get(SHADOWED).route
         good = await rollouts.over((await rollouts.start("v2", policy)).name, within=90)
         told = [await rollouts.events(one.name) for one in (bad, good)]
-        served.client.set_shadow(SHADOWED, "v2")
+        served.client.routes.set_shadow(SHADOWED, "v2")
         second = await refused(rollouts.start("v2", policy))
     assert (gated.reason, second.reason) == ("PROMOTION_GATE_FAILED", "SHADOWING_IN_USE")
     assert told == [["started", "shadowing", "rolling_back", "rolled_back"], ["started", "shadowing", "shadowed"]]
@@ -320,7 +320,7 @@ async def test_a_shadow_that_fails_is_taken_back_before_any_caller_gets_it_and_a
     assert (left.managed_by, left.HasField("shadowing"), len(left.variants)) == ("", False, 1)
     assert good.state == pb.Rollout.STATE_SHADOWED, good
     assert traffic.bad == []
-    assert served.client.get_model(SHADOWED).production_version == "v1"
+    assert served.client.models.get(SHADOWED).production_version == "v1"
 
 
 async def test_a_good_version_is_promoted_on_evidence(judged: Rollouts, served: Served):
@@ -331,7 +331,7 @@ async def test_a_good_version_is_promoted_on_evidence(judged: Rollouts, served: 
     assert traffic.bad == []
     types = await judged.events(started.name)
     assert [one for one in types if one == "step"] == ["step"] * 3
-    assert served.client.get_model(JUDGED).production_version == "v2"
+    assert served.client.models.get(JUDGED).production_version == "v2"
 
 
 def answered_by(served: Served) -> str:

@@ -95,7 +95,7 @@ async def test_a_rollout_that_is_cut_off_from_its_control_plane_stays_where_it_i
         assert len(traffic.bad) <= bad + 5
     assert version != "v2" or traffic.bad == []
     with Client(own_stack.address, token=own_stack.token) as client:
-        route = client.get_route(MODEL).route
+        route = client.routes.get(MODEL).route
     assert (route.managed_by, [one.weight for one in route.variants]) == ("", [1])
 
 
@@ -124,14 +124,14 @@ async def ended(rollouts: Rollouts, name: str) -> pb.Rollout:
 
 async def test_a_second_replica_finishes_what_the_first_one_began(rollouts: Rollouts, own_stack: RunningStack):
     with Client(own_stack.address, token=own_stack.token) as client:
-        before = client.get_model(MODEL).production_version
+        before = client.models.get(MODEL).production_version
         after = {"v1": "v2", "v2": "v1"}[before]
         async with beside(own_stack, services()["rollout"]), Traffic.running(own_stack, MODEL, rate=RATE) as traffic:
             started = await rollouts.start(after, POLICY)
             await eventually(lambda: at_first_step(rollouts, started.name), within=60, every=0.1)
             async with processes.gone(own_stack, "rollout"):
                 # Nobody answers for rollouts by now: the registry tells who goes on.
-                await eventually(lambda: client.get_model(MODEL).production_version == after, within=90, every=0.5)
+                await eventually(lambda: client.models.get(MODEL).production_version == after, within=90, every=0.5)
             over = await ended(rollouts, started.name)
     assert over.state == pb.Rollout.STATE_SUCCEEDED, over
     assert traffic.bad == []

@@ -23,9 +23,9 @@ POOL = "pools/cpu"
 @pytest.fixture
 def policy(served: Served) -> Iterator[policy_pb2.ScalingPolicy]:
     """A policy that decides every second and leaves the pool at the one replica that it has."""
-    put = served.client.put_policy(message("cpu", interval=Duration(seconds=1), min_replicas=1, max_replicas=1))
+    put = served.client.pools.put_policy(message("cpu", interval=Duration(seconds=1), min_replicas=1, max_replicas=1))
     yield put
-    served.client.delete_policy("cpu")
+    served.client.pools.delete_policy("cpu")
 
 
 def watched(served: Served, pool: str) -> Any:
@@ -47,21 +47,21 @@ def test_each_decision_is_sent_is_explained_and_is_made_again_alike(served: Serv
     assert {one.name for one in seen.values()} == {POOL}
 
     last = [*seen.values()][-1].decision
-    explained = served.client.explain_decision("cpu", last.name.rpartition("/")[2])
+    explained = served.client.pools.explain_decision("cpu", last.name.rpartition("/")[2])
     assert explained.decision.sentences == last.sentences
     assert explained.decision.signals, "with what it was made from, which lists leave out"
     assert (explained.policy.revision, explained.policy.max_replicas) == (policy.revision, 1)
-    listed = {one.name: one for one in served.client.list_decisions("cpu", limit=None)}
+    listed = {one.name: one for one in served.client.pools.list_decisions("cpu", limit=None)}
     assert not listed[last.name].signals
     with pytest.raises(NotFound) as unknown:
-        served.client.explain_decision("cpu", str(numbers[-1] + 10_000))
+        served.client.pools.explain_decision("cpu", str(numbers[-1] + 10_000))
     assert unknown.value.reason == "DECISION_NOT_FOUND"
 
-    assert all(one.same for one in served.client.replay_pool("cpu"))
+    assert all(one.same for one in served.client.pools.replay("cpu"))
     two = message("cpu", interval=Duration(seconds=1), min_replicas=2, max_replicas=2)
-    otherwise = served.client.replay_pool("cpu", policy=two)
+    otherwise = served.client.pools.replay("cpu", policy=two)
     assert {(one.same, one.replayed.desired_replicas) for one in otherwise} == {(False, 2)}
-    (pool,) = [one for one in served.client.list_pools() if one.name == POOL]
+    (pool,) = [one for one in served.client.pools.list() if one.name == POOL]
     assert pool.desired_replicas == 1, "nothing was asked for"
 
 

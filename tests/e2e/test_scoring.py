@@ -87,7 +87,7 @@ async def test_while_a_job_scores_with_a_version_that_may_be_archived_and_its_mo
     headrace("models", "promote", headrace.model, "v1", "--to", "archived")
     with Client(stack.url, token=stack.token()) as client:
         with pytest.raises(PreconditionFailed) as refused:
-            client.delete_model(headrace.model)
+            client.models.delete(headrace.model)
         assert refused.value.reason == "MODEL_IN_USE"
         assert "scoringJobs/" in str(refused.value)
         done = headrace("jobs", "watch", job["name"].removeprefix("models/").replace("/scoringJobs", ""))

@@ -20,7 +20,7 @@ def shadowed(served: Served) -> Served:
     """A model whose v1 is in production, with v2 as its shadow."""
     serve(served.client, MODEL, {"v1": linear(seed=1)})
     register(served.client, MODEL, "v2", linear(seed=2))
-    served.client.set_shadow(MODEL, "v2", 1.0, timeout=120.0)
+    served.client.routes.set_shadow(MODEL, "v2", 1.0, timeout=120.0)
     return served
 
 
@@ -42,17 +42,17 @@ async def test_a_shadow_is_compared_and_measured_and_reaches_no_caller(shadowed:
     assert {one.served_from for one in again} == {predict_pb2.PredictResponse.SERVED_FROM_CACHE}
 
     def compared() -> int:
-        return sum(one.pairs for one in shadowed.client.shadow_report(MODEL, "v2").comparisons)
+        return sum(one.pairs for one in shadowed.client.monitor.shadow_report(MODEL, "v2").comparisons)
 
     await eventually(lambda: compared() >= ASKED, within=30)
-    (told,) = shadowed.client.shadow_report(MODEL, "v2").comparisons
+    (told,) = shadowed.client.monitor.shadow_report(MODEL, "v2").comparisons
     assert (told.version, told.shadow_version, told.pairs, told.nan_rows) == ("v1", "v2", ASKED, 0)
     assert not told.errors
     assert told.largest_difference > 0 or told.flips > 0
     assert {row.prediction_id for row in told.worst} <= {one.prediction_id for one in answers}
 
     def counted() -> dict[str, int]:
-        traffic = shadowed.client.traffic(MODEL).traffic
+        traffic = shadowed.client.monitor.traffic(MODEL).traffic
         return {one.version: sum(each.count for each in traffic if each.version == one.version) for one in traffic}
 
     # Counted, if later than pairs, are answers to callers alone: none of the version that nobody was given.
@@ -60,7 +60,7 @@ async def test_a_shadow_is_compared_and_measured_and_reaches_no_caller(shadowed:
     assert counted() == {"v1": 2 * ASKED}
 
     def measured() -> dict[str, float]:
-        metrics = shadowed.client.get_version(MODEL, "v2").metrics
+        metrics = shadowed.client.versions.get(MODEL, "v2").metrics
         return {one.name: one.value for one in metrics if one.name.startswith("shadow_")}
 
     await eventually(lambda: measured().get("shadow_pairs") == ASKED, within=60)

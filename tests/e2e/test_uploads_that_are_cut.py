@@ -123,7 +123,7 @@ async def test_the_same_upload_succeeds_after_it_was_cut(served: Served, tmp_pat
     await by_cancelling(served, HalfAnUpload(content, announced=True))
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
-    version = served.client.register_version(f"{MODEL}-again", "v1", path, metrics=GOOD_METRICS)
+    version = served.client.versions.register(f"{MODEL}-again", "v1", path, metrics=GOOD_METRICS)
     assert version.artifacts[0].sha256 == digest_of(content)
     assert await stored(served, content) == 200
 

@@ -237,19 +237,19 @@ def test_a_rule_a_silence_and_a_webhook_are_sent_as_they_were_typed(run: Run, mo
 
 async def test_programs_record_outcomes_beside_their_predictions(door: FrontDoor, monitor: FakeMonitor) -> None:
     async with AsyncClient(door.address, token="t") as client:
-        told = await client.record_outcomes(
+        told = await client.outcomes.record(
             "digits", [Outcome(7, f"{ID}1"), Outcome("yes", entity_id="ada", kind="sold")]
         )
         assert (told.counts["recorded"], told.rejected) == (2, ())
-        answer = await client.query("SELECT 1")
+        answer = await client.monitor.query("SELECT 1")
         assert answer.table().num_rows == 2
     monitor.reject = 8.0
     with Client(door.address, token="t") as client, pytest.raises(InvalidArgument, match="prediction_id"):
-        client.record_outcome("digits", 8, prediction_id=f"{ID}1")
+        client.outcomes.record_one("digits", 8, prediction_id=f"{ID}1")
 
 
 def test_a_query_whose_stream_breaks_begins_anew(door: FrontDoor, monitor: FakeMonitor) -> None:
     door.fail("QueryPredictions", errors.Unavailable("not now"))
     with Client(door.address, token="t") as client:
-        assert client.query("SELECT 1").table().num_rows == 2
+        assert client.monitor.query("SELECT 1").table().num_rows == 2
     assert door.methods() == ["QueryPredictions", "QueryPredictions"]

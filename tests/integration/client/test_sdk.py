@@ -25,13 +25,13 @@ from tests.kit.clients.fake_routes import FakePredictions, FakeRoutes, echo
 
 
 def test_the_token_is_sent_with_every_call(call: Call, door: FrontDoor) -> None:
-    call("get_model", "digits", token=lambda: "minted")
+    call("models.get", "digits", token=lambda: "minted")
     assert [seen.metadata["authorization"] for seen in door.calls] == ["Bearer minted"]
 
 
 def test_every_call_has_a_deadline(call: Call, door: FrontDoor) -> None:
     call("predict", "digits", IMAGE)
-    call("get_model", "digits", timeout=3.0)
+    call("models.get", "digits", timeout=3.0)
     remaining = [seen.remaining_s or 0.0 for seen in door.calls]
     # A deadline travels rounded up to what `grpc-timeout` can say.
     assert 8 < remaining[0] <= 10.2
@@ -46,8 +46,8 @@ def test_unavailable_is_tried_again_until_it_answers(call: Call, door: FrontDoor
 
 def test_a_repeated_write_carries_the_same_request_id(call: Call, door: FrontDoor, registry: FakeRegistry) -> None:
     door.fail("PromoteModelVersion", errors.Unavailable("restarting"))
-    call("promote", "digits", "v2", reason="better")
-    call("promote", "digits", "v2", request_id="mine")
+    call("models.promote", "digits", "v2", reason="better")
+    call("models.promote", "digits", "v2", request_id="mine")
     assert door.methods() == ["PromoteModelVersion"] * 3
     made, given = (request.request_id for request in registry.requests)
     assert len(made) == 36
@@ -70,35 +70,35 @@ def test_a_failed_precondition_lists_each_condition(call: Call, door: FrontDoor)
         "PromoteModelVersion", errors.PreconditionFailed("no", reason="PROMOTION_GATE_FAILED", violations=violations)
     )
     with pytest.raises(PreconditionFailed) as refused:
-        call("promote", "digits", "v2")
+        call("models.promote", "digits", "v2")
     assert [v.field for v in refused.value.violations] == ["gates.accuracy", "gates.latency"]
 
 
 def test_a_refused_token_is_fetched_once_more(call: Call, door: FrontDoor) -> None:
     door.fail("GetModel", errors.Unauthenticated("expired"))
     tokens = iter(["old", "new"])
-    call("get_model", "digits", token=lambda: next(tokens))
+    call("models.get", "digits", token=lambda: next(tokens))
     assert [seen.metadata["authorization"] for seen in door.calls] == ["Bearer old", "Bearer new"]
 
     door.fail("GetModel", errors.Unauthenticated("foreign"), times=2)
     with pytest.raises(Unauthenticated):
-        call("get_model", "digits")
+        call("models.get", "digits")
 
 
 def test_lists_are_read_to_the_last_page(call: Call, registry: FakeRegistry) -> None:
     for number in range(450):
         registry.put(f"model-{number:03}", "v1")
-    assert len(call("list_models")) == 451
+    assert len(call("models.list")) == 451
 
 
 def test_a_door_that_is_not_there_is_unavailable_after_a_few_tries() -> None:
     with Client("127.0.0.1:1", token="t", retry=QUICK) as client, pytest.raises(Unavailable):
-        client.get_model("digits", timeout=5.0)
+        client.models.get("digits", timeout=5.0)
 
 
 def test_an_unknown_model_is_not_found(call: Call) -> None:
     with pytest.raises(NotFound) as absent:
-        call("get_model", "absent")
+        call("models.get", "absent")
     assert absent.value.reason == "MODEL_NOT_FOUND"
 
 
@@ -111,7 +111,7 @@ async def test_many_tasks_share_one_async_client_and_its_token(door: FrontDoor) 
         return "t"
 
     async with AsyncClient(door.address, token=provider) as client:
-        await client.get_model("digits")
+        await client.models.get("digits")
         answers = await asyncio.gather(*(client.predict("digits", IMAGE, user_id=str(n)) for n in range(50)))
     assert len({answer.request_id for answer in answers}) == 50
     assert fetched == 1
@@ -119,7 +119,7 @@ async def test_many_tasks_share_one_async_client_and_its_token(door: FrontDoor) 
 
 async def test_cancelling_a_task_gives_the_call_up(door: FrontDoor, routes: FakeRoutes) -> None:
     async with AsyncClient(door.address, token="t") as client:
-        waiting = asyncio.create_task(client.await_epoch("digits", 99, timeout=20.0))
+        waiting = asyncio.create_task(client.routes.await_epoch("digits", 99, timeout=20.0))
         await eventually(lambda: "AwaitRegistryEpoch" in door.methods(), within=5)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -129,13 +129,13 @@ async def test_both_clients_publish_batches(plane: Plane, once: bool):
             yield Answers([str(row) for row in range(begin_at, begin_at + 10)], {"y": np.ones(10, np.float32)})
 
     async with AsyncClient(plane.target, token="t") as client:
-        done = await client.precompute("digits", batches() if once else batches, version="v1", row_count=30)
+        done = await client.precomputed.publish("digits", batches() if once else batches, version="v1", row_count=30)
         assert done.publish.entity_count == 30
 
     def blocking() -> int:
         with Client(plane.target, token="t") as client:
             given = batches() if once else batches
-            return client.precompute("digits", given, version="v1", row_count=30).publish.entity_count
+            return client.precomputed.publish("digits", given, version="v1", row_count=30).publish.entity_count
 
     assert await asyncio.to_thread(blocking) == 30
 
@@ -161,7 +161,7 @@ async def test_an_upload_goes_on_when_valkey_and_the_control_plane_are_killed(
 
     def publish() -> Any:
         with Client(target, token="t") as client:
-            return client.precompute("digits", batches(), version="v1", row_count=rows)
+            return client.precomputed.publish("digits", batches(), version="v1", row_count=rows)
 
     async with control_plane(postgres_url, registry.target, valkey_url=valkey_url, **SETTINGS) as first:
         target, port = first.target, int(first.target.rpartition(":")[2])

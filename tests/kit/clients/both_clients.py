@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from headrace_client import AsyncClient, Client, RetryPolicy
 IMAGE = {"image": np.zeros((1, 4), np.float32)}
 QUICK = RetryPolicy(initial_s=0.001, max_s=0.01)
 
-# Runs one method of either client.
+# Runs one method of either client, such as `predict` or `models.get`.
 Call = Callable[..., Any]
 
 
@@ -21,12 +22,12 @@ def caller(address: str, *, awaited: bool) -> Call:
 
     def blocking(method: str, *args: Any, token: Any = "t", **kwargs: Any) -> Any:
         with Client(address, token=token, retry=QUICK) as client:
-            return getattr(client, method)(*args, **kwargs)
+            return attrgetter(method)(client)(*args, **kwargs)
 
     def on_a_loop(method: str, *args: Any, token: Any = "t", **kwargs: Any) -> Any:
         async def run() -> Any:
             async with AsyncClient(address, token=token, retry=QUICK) as client:
-                return await getattr(client, method)(*args, **kwargs)
+                return await attrgetter(method)(client)(*args, **kwargs)
 
         return asyncio.run(run())
 

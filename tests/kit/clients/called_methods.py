@@ -1,7 +1,7 @@
 """Which public methods the end-to-end tests call by name, as their code says it: without running anything.
 
 A method counts as called where a test, or what it imports of the kit, names it (`stub.GetModel`, `"GetModel"`), calls
-an operation of the SDK that uses it (`client.get_model(…)`), or runs a command that does (`headrace("jobs", "list")`).
+an operation of the SDK that uses it (`client.models.get(…)`), or runs a command that does (`headrace("jobs", "list")`).
 Tests that send every method the same bad input name none.
 """
 
@@ -16,10 +16,12 @@ from pathlib import Path
 
 import click
 from headrace_client import client as sdk
+from headrace_client.callers import Method
 from headrace_client.cli import main
+from headrace_client.installed import group_of, groups
 
 ROOT = Path(__file__).parents[3]
-_CLIENT_CALL = re.compile(r"\b[Cc]lient\.(\w+)")
+_CLIENT_CALL = re.compile(r"\b[Cc]lient\.(\w+(?:\.\w+)?)")
 
 
 def called(files: Iterable[Path], names: Iterable[str]) -> set[str]:
@@ -65,6 +67,8 @@ def _words(file: Path) -> Iterator[str]:
     for node in ast.walk(_tree(file)):
         if isinstance(node, ast.Attribute):
             yield node.attr
+            if isinstance(node.value, ast.Attribute):
+                yield f"{node.value.attr}.{node.attr}"
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value.rpartition("/")[2]
 
@@ -79,10 +83,11 @@ def _runs(file: Path) -> Iterator[tuple[str, ...]]:
 
 @cache
 def _of_operation(name: str) -> frozenset[str]:
-    """Return the methods that an operation of the SDK uses; none for a word that is none."""
-    operation = inspect.unwrap(getattr(sdk.Client, name, None) or (lambda: None))
-    module = inspect.getmodule(operation)
-    return _methods_in(operation) if module is not None and "operations" in module.__name__ else frozenset()
+    """Return the methods that an operation of the SDK uses, such as `predict` or `models.get`; none for other words."""
+    group, _, method = name.rpartition(".")
+    holder = sdk.Client if not group else group_of(group) if group in groups() else object
+    operation = getattr(holder, method, None)
+    return _methods_in(operation.operation) if isinstance(operation, Method) else frozenset()
 
 
 @cache
@@ -104,10 +109,10 @@ def _of_command(words: tuple[str, ...]) -> frozenset[str]:
 
 
 def _lent(callback: Callable[..., object], source: str) -> Iterator[str]:
-    """Yield the operations that a command was made with: `kind.put(client, …)`."""
+    """Yield the operations that a command was made with: `kind.methods(client).put_webhook(…)`."""
     for name, value in inspect.getclosurevars(callback).nonlocals.items():
-        for attribute in re.findall(rf"\b{name}\.(\w+)\(", source):
-            yield getattr(getattr(value, attribute, None), "__name__", "")
+        for method in re.findall(rf"\b{name}\.methods\(client\)\.(\w+)\(", source):
+            yield f"{value.group}.{method}"
 
 
 def _methods_in(operation: object, depth: int = 3) -> frozenset[str]:

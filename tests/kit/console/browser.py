@@ -53,7 +53,7 @@ def two_versions(stack: RunningStack, model: str, folder: Path) -> Client:
     for number, version in enumerate(("v1", "v2")):
         path = folder / f"{version}.onnx"
         path.write_bytes(onnx_models.linear(seed=number).content)
-        client.register_version(model, version, path, metrics={"accuracy": 0.95, "latency_p99_ms": 2.0})
-    promoted = client.promote(model, "v1", reason="the first one")
-    client.await_epoch(model, promoted.model.epoch, timeout=120)
+        client.versions.register(model, version, path, metrics={"accuracy": 0.95, "latency_p99_ms": 2.0})
+    promoted = client.models.promote(model, "v1", reason="the first one")
+    client.routes.await_epoch(model, promoted.model.epoch, timeout=120)
     return client

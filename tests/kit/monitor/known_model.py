@@ -48,7 +48,7 @@ async def made(operator: Operator, stack: RunningStack) -> Known:
     rows = rng.normal(size=(PREDICTIONS, 1, 4)).astype(np.float32)
     ids = [(await client.predict(model, {"features": row})).prediction_id for row in rows]
     outcomes = [Outcome(float(n % 3), prediction_id=one) for n, one in enumerate(ids)]
-    assert (await client.record_outcomes(model, outcomes)).counts == {"recorded": PREDICTIONS}
+    assert (await client.outcomes.record(model, outcomes)).counts == {"recorded": PREDICTIONS}
     end = datetime.now(UTC)
     # As drift does that is beyond what a stack that is minutes old can find; no real look at that version ends it.
     async with Database(Address(postgres.url(stack.settings, "monitor")), size=1) as database:
@@ -59,13 +59,13 @@ async def made(operator: Operator, stack: RunningStack) -> Known:
 
     async def all_is_known() -> Known | None:
         sql = f"select count(*) as n from predictions where model = '{model}'"
-        if (await client.query(sql)).table().to_pydict()["n"] != [PREDICTIONS]:
+        if (await client.monitor.query(sql)).table().to_pydict()["n"] != [PREDICTIONS]:
             return None
-        if not [one for one in await client.list_alerts(model=model) if one.rule == "drift-high"]:
+        if not [one for one in await client.alerts.list(model=model) if one.rule == "drift-high"]:
             return None
-        if sum(one.count for one in (await client.traffic(model, start=begin - _HOUR)).traffic) != PREDICTIONS:
+        if sum(one.count for one in (await client.monitor.traffic(model, start=begin - _HOUR)).traffic) != PREDICTIONS:
             return None
-        await client.freeze_reference(model, "v1", start=begin, end=end)
+        await client.monitor.freeze_reference(model, "v1", start=begin, end=end)
         return await monitored(operator, datetime.now(UTC))
 
     known = await eventually(all_is_known, within=WITHIN_S, every=0.5)
@@ -78,12 +78,12 @@ async def made(operator: Operator, stack: RunningStack) -> Known:
 async def monitored(operator: Operator, end: datetime) -> Known:
     """Return what is known of predictions before an end."""
     client, model = operator.client, operator.model
-    traffic = (await client.traffic(model, start=end - _HOUR, end=end)).traffic
-    logged = await client.query(
+    traffic = (await client.monitor.traffic(model, start=end - _HOUR, end=end)).traffic
+    logged = await client.monitor.query(
         f"select * from predictions where model = '{model}' and prediction_id is not null", end=end, max_rows=100_000
     )
-    outcomes = await client.query(f"select * from outcomes where model = '{model}'", max_rows=100_000)
-    alerts = await client.list_alerts(model=model)
+    outcomes = await client.monitor.query(f"select * from outcomes where model = '{model}'", max_rows=100_000)
+    alerts = await client.alerts.list(model=model)
     counted: dict[tuple[str, int], int] = {}
     for one in traffic:
         counted[one.version, one.code] = counted.get((one.version, one.code), 0) + one.count
@@ -92,6 +92,6 @@ async def monitored(operator: Operator, end: datetime) -> Known:
         counted,
         {row["prediction_id"]: [row[f"feature.features.{n}"] for n in range(4)] for row in logged.table().to_pylist()},
         {row["prediction_id"]: row["number"] for row in outcomes.table().to_pylist()},
-        {one.name: one.rows for one in (await client.get_reference(model, "v1")).columns},
+        {one.name: one.rows for one in (await client.monitor.get_reference(model, "v1")).columns},
         {(one.name, one.rule, one.version, one.severity, one.state) for one in alerts},
     )

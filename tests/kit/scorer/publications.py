@@ -71,7 +71,7 @@ def over(client: Client, job: str, *, within: float = 120.0) -> publications_pb2
     until = time.monotonic() + within
     while True:
         try:
-            return client.await_scoring_publication(job, timeout=max(1.0, until - time.monotonic()))
+            return client.publications.wait(job, timeout=max(1.0, until - time.monotonic()))
         except Unavailable:
             if time.monotonic() > until:
                 raise
@@ -81,8 +81,8 @@ def over(client: Client, job: str, *, within: float = 120.0) -> publications_pb2
 def reached(client: Client, job: str, *states: int, within: float = 60.0) -> None:
     """Return once the publication of a job is in one of some states."""
     until = time.monotonic() + within
-    while client.get_scoring_publication(job).state not in states:
-        assert time.monotonic() < until, client.get_scoring_publication(job)
+    while client.publications.get(job).state not in states:
+        assert time.monotonic() < until, client.publications.get(job)
         time.sleep(0.02)
 
 

@@ -2,7 +2,7 @@
 
 async with Operator.of(stack, "digits", tmp_path) as operator:
     await operator.register("v1", linear(seed=1))
-    await operator.promote("v1")
+    await operator.models.promote("v1")
     ... operator.log is what tests/kit/stack/guarantees.py checks answers against ...
 """
 
@@ -62,23 +62,23 @@ class Operator:
         """Upload a model and register it as a version."""
         path = self._folder / f"{self.model}-{version}.onnx"
         path.write_bytes(file.content)
-        await self.client.register_version(self.model, version, path, contract=file.contract, metrics=METRICS, **told)
+        await self.client.versions.register(self.model, version, path, contract=file.contract, metrics=METRICS, **told)
         self.versions[version] = file
 
     async def promote(self, version: str) -> Operation:
         """Put a version into production and wait until it serves and every data plane has acknowledged that."""
 
         async def act() -> route_pb2.RouteStatus:
-            answer = await self.client.promote(self.model, version)
+            answer = await self.client.models.promote(self.model, version)
             self.production = version
-            return await self.client.await_epoch(self.model, answer.model.epoch, timeout=READY_S)
+            return await self.client.routes.await_epoch(self.model, answer.model.epoch, timeout=READY_S)
 
         return await self._logged(f"promote {version}", act)
 
     async def ask(self, version: str) -> int:
         """Put a version into production without waiting for anything; return the epoch of that."""
         asked_at = time.monotonic()
-        answer = await self.client.promote(self.model, version)
+        answer = await self.client.models.promote(self.model, version)
         self.production = version
         self.log.append(Operation(f"ask for {version}", asked_at, time.monotonic(), frozenset({version}), 0))
         return answer.model.epoch
@@ -87,9 +87,9 @@ class Operator:
         """Put the version before back into production and wait likewise."""
 
         async def act() -> route_pb2.RouteStatus:
-            answer = await self.client.rollback(self.model)
+            answer = await self.client.models.rollback(self.model)
             self.production = answer.model.production_version
-            return await self.client.await_epoch(self.model, answer.model.epoch, timeout=READY_S)
+            return await self.client.routes.await_epoch(self.model, answer.model.epoch, timeout=READY_S)
 
         return await self._logged("roll back", act)
 
@@ -101,7 +101,7 @@ class Operator:
         ]
 
         async def act() -> route_pb2.RouteStatus:
-            answer = await self.client.split(self.model, variants, timeout=READY_S)
+            answer = await self.client.routes.split(self.model, variants, timeout=READY_S)
             self.arms = arms
             return answer.status
 

@@ -78,7 +78,7 @@ class Changing:
             for number, version in enumerate(VERSIONS, start=1):
                 file = plus(computed_value(number, 0))
                 (folder / f"{version}.onnx").write_bytes(file.content)
-                await client.register_version(
+                await client.versions.register(
                     model, version, folder / f"{version}.onnx", contract=file.contract, metrics=METRICS
                 )
                 made.changes.append(Change(published(version), NOTHING, 0, 0))
@@ -147,13 +147,13 @@ class Changing:
         await routes.UpdateRoute(request, metadata=bearer, timeout=READY_S)
 
     async def _promote(self, version: str) -> route_pb2.RouteStatus:
-        answer = await self.client.promote(self.model, version)
-        return await self.client.await_epoch(self.model, answer.model.epoch, timeout=READY_S)
+        answer = await self.client.models.promote(self.model, version)
+        return await self.client.routes.await_epoch(self.model, answer.model.epoch, timeout=READY_S)
 
     async def _roll_back(self, version: str) -> route_pb2.RouteStatus:
-        answer = await self.client.rollback(self.model)
+        answer = await self.client.models.rollback(self.model)
         assert answer.model.production_version == version
-        return await self.client.await_epoch(self.model, answer.model.epoch, timeout=READY_S)
+        return await self.client.routes.await_epoch(self.model, answer.model.epoch, timeout=READY_S)
 
     async def _publish(self, version: str, number: int) -> route_pb2.RouteStatus:
         stub, bearer = precomputed_pb2_grpc.PrecomputedServiceStub(self._channel), self._bearer()

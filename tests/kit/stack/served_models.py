@@ -154,8 +154,8 @@ def serve(client: Client, name: str, versions: Mapping[str, TinyModel], **how: A
     """Register versions of a model, promote the first, and return when it serves."""
     for version, model in versions.items():
         register(client, name, version, model, **how)
-    promoted = client.promote(name, next(iter(versions)))
-    client.await_epoch(name, promoted.model.epoch, timeout=60)
+    promoted = client.models.promote(name, next(iter(versions)))
+    client.routes.await_epoch(name, promoted.model.epoch, timeout=60)
 
 
 def register(client: Client, name: str, version: str, model: TinyModel, **how: Any) -> None:
@@ -163,7 +163,7 @@ def register(client: Client, name: str, version: str, model: TinyModel, **how: A
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(model.content)
-        client.register_version(name, version, path, **{"metrics": GOOD_METRICS, **how})
+        client.versions.register(name, version, path, **{"metrics": GOOD_METRICS, **how})
 
 
 def request(model: str, *, version: str = "", outputs: Sequence[str] = (), **inputs: np.ndarray):

@@ -94,11 +94,11 @@ class Writers:
         """Return what was acknowledged and is not there. Asks through clients of its own."""
         async with Operator.of(self.stack, self.operator.model, self._folder) as reader:
             model, client = self.operator.model, reader.client
-            there = {version.name.rpartition("/")[2] for version in await client.list_versions(model)}
+            there = {version.name.rpartition("/")[2] for version in await client.versions.list(model)}
             acknowledged = [write.subject for write in self.versions if write.acknowledged_at is not None]
             missing = [f"version {subject}" for subject in acknowledged if subject not in there]
             missing += [f"file of {subject}" for subject in acknowledged if not await self._stored(subject)]
-            declared = (await client.get_route(model)).route
+            declared = (await client.routes.get(model)).route
             weights = "/".join(f"{variant.weight:g}" for variant in declared.variants)
             if weights not in self._possible_routes():
                 missing.append(f"route {self._possible_routes()}, which is {weights}")
@@ -125,7 +125,7 @@ class Writers:
             self.versions.append(write)
             made = await self._noted(
                 write,
-                self.operator.client.register_version(
+                self.operator.client.versions.register(
                     self.operator.model, version, path, metrics=METRICS, timeout=_WRITE_S
                 ),
             )
@@ -140,7 +140,7 @@ class Writers:
             write = Write(f"{number}/1", time.monotonic())
             self.routes.append(write)
             arms = [Variant("kept", Version("v1"), float(number)), Variant("other", Version("v1"), 1.0)]
-            await self._noted(write, self.operator.client.split(self.operator.model, arms, timeout=_WRITE_S))
+            await self._noted(write, self.operator.client.routes.split(self.operator.model, arms, timeout=_WRITE_S))
             await _pause(ending, _BETWEEN_ROUTES_S)
 
     async def _noted(self, write: Write, act: Awaitable[T]) -> T | None:

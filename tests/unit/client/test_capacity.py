@@ -63,6 +63,7 @@ class FakeFrontDoor:
 
     def __init__(self, online: float, cached: float, busiest: int) -> None:
         self.asked: list[datetime] = []
+        self.monitor = self.routes = self
         self._online, self._cached, self._busiest = online, cached, busiest
 
     def traffic(self, model: str, *, start: datetime, end: datetime) -> monitor_pb2.GetTrafficResponse:

@@ -64,13 +64,13 @@ class Watched:
     """A client of an experiment of which the data say this at each look, and that has ended at the last of them."""
 
     def __init__(self, *verdicts: Any) -> None:
-        self._verdicts, self.looks = verdicts, 0
+        self._verdicts, self.looks, self.experiments = verdicts, 0, self
 
-    def get_experiment(self, *_: str) -> pb.Experiment:
+    def get(self, *_: str) -> pb.Experiment:
         ended = self.looks >= len(self._verdicts) - 1
         return pb.Experiment(state=pb.Experiment.STATE_ENDED if ended else pb.Experiment.STATE_RUNNING)
 
-    def analyse_experiment(self, *_: str) -> pb.AnalyseExperimentResponse:
+    def analyse(self, *_: str) -> pb.AnalyseExperimentResponse:
         self.looks += 1
         return pb.AnalyseExperimentResponse(verdict=self._verdicts[min(self.looks, len(self._verdicts)) - 1])
 
@@ -94,9 +94,9 @@ class Units:
     """A client that exports units in parts."""
 
     def __init__(self, *parts: list[str]) -> None:
-        self._parts = parts
+        self._parts, self.experiments = parts, self
 
-    def export_experiment_units(self, model: str, experiment: str, file: BinaryIO, *, part: int, **_: Any) -> None:
+    def export_units(self, model: str, experiment: str, file: BinaryIO, *, part: int, **_: Any) -> None:
         batch = pyarrow.record_batch({"unit": pyarrow.array(self._parts[part], pyarrow.string())})
         sink = io.BytesIO()
         with pyarrow.ipc.new_stream(sink, batch.schema) as writer:

@@ -47,11 +47,11 @@ def test_stubs_clients_and_commands_are_read(tmp_path: Path):
     test = tmp_path / "test_some.py"
     test.write_text(
         "stub.GetModel(request)\n"
-        "client.get_route(model)\n"
+        "client.routes.get(model)\n"
         'headrace("rollouts", "pause", model)\n'
         'headrace("rollouts")\n'
         'headrace.run(*("schedules", "list", "--model", model))\n'
-        "await client.split(model, variants)\n"
+        "await client.routes.split(model, variants)\n"
     )
     found = called([test], METHODS)
     assert found >= {"GetModel", "GetRoute", "PauseRollout", "ListScoringSchedules", "UpdateRoute"}

@@ -116,7 +116,7 @@ def _show_route(client: Client, output: Output, model: str, request: pb.Promotio
     """Print what the route would do if what follows production followed the version. Whoever asks sees it as it is
     then: a dry run from when the request was made would say little a day later."""
     try:
-        route = client.get_route(model).route
+        route = client.routes.get(model).route
         moved = [one for one in route.variants if one.WhichOneof("serves") == "follow_production" and one.weight]
         if not moved or request.target_stage != registry_pb2.ModelVersion.STAGE_PRODUCTION:
             return
@@ -124,7 +124,7 @@ def _show_route(client: Client, output: Output, model: str, request: pb.Promotio
             Variant(one.name, Version(request.version if one in moved else one.serving_version), one.weight, one.pool)
             for one in route.variants
         ]
-        found = client.dry_run(model, variants=variants)
+        found = client.routes.dry_run(model, variants=variants)
     except HeadraceError as error:
         output.say(f"route: not known ({shown(error.message)})")
         return

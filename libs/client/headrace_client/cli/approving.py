@@ -76,7 +76,7 @@ def approval_policy(
     if declared and approvals is None:
         raise click.UsageError("say how many must agree with --approvals: a policy is replaced as a whole")
     if remove:
-        found = client.put_approval_policy(model, None, reason=reason, request_id=request_id)
+        found = client.approvals.put_policy(model, None, reason=reason, request_id=request_id)
     elif approvals is not None:
         wanted = pb.ApprovalPolicy(
             approvals=approvals,
@@ -87,9 +87,9 @@ def approval_policy(
         )
         if expire_after is not None:
             wanted.expire_after.FromTimedelta(expire_after)
-        found = client.put_approval_policy(model, wanted, reason=reason, request_id=request_id)
+        found = client.approvals.put_policy(model, wanted, reason=reason, request_id=request_id)
     else:
-        found = client.get_approval_policy(model)
+        found = client.approvals.get_policy(model)
     if output.as_json:
         output.document({"policy": None if found is None else message_json(found)})
     else:
@@ -137,7 +137,7 @@ def request(
     """
     with rollout_policy(policy_file, strategy) as policy:
         _check_policy(client, model, version, variant, policy)
-        made = client.request_promotion(
+        made = client.approvals.request(
             model,
             version,
             stage=STAGES[target],
@@ -171,14 +171,14 @@ def approvals(
       headrace models approvals digits --all
     """
     if model is not None and number is not None:
-        found = client.get_promotion_request(model, number)
+        found = client.approvals.get(model, number)
         if output.as_json:
             output.document(message_json(found))
         else:
             show_request(client, output, model, found.request, found.review)
         return
     wanted = pb.PromotionRequest.STATE_UNSPECIFIED if everything else pb.PromotionRequest.STATE_PENDING
-    listed = client.list_promotion_requests(model=model or "", state=wanted, limit=limit)
+    listed = client.approvals.list(model=model or "", state=wanted, limit=limit)
     if output.as_json:
         output.document({"requests": [message_json(one) for one in listed]})
     else:
@@ -198,7 +198,7 @@ def approve(client: Client, output: Output, model: str, number: int, reason: str
     Examples:
       headrace models approve digits 17 --reason "looked at the slices"
     """
-    done = client.approve_promotion(model, number, reason=reason, request_id=request_id)
+    done = client.approvals.approve(model, number, reason=reason, request_id=request_id)
     if output.as_json:
         output.document({"request": message_json(done.request), "model": message_json(done.model)})
     elif done.request.state == pb.PromotionRequest.STATE_PROMOTED:
@@ -220,7 +220,7 @@ def reject(client: Client, output: Output, model: str, number: int, reason: str,
     Examples:
       headrace models reject digits 17 --reason "worse on ones"
     """
-    _ended(output, model, client.reject_promotion(model, number, reason, request_id=request_id))
+    _ended(output, model, client.approvals.reject(model, number, reason, request_id=request_id))
 
 
 @click.command()
@@ -236,7 +236,7 @@ def withdraw(client: Client, output: Output, model: str, number: int, reason: st
     Examples:
       headrace models withdraw digits 17
     """
-    _ended(output, model, client.withdraw_promotion(model, number, reason=reason, request_id=request_id))
+    _ended(output, model, client.approvals.withdraw(model, number, reason=reason, request_id=request_id))
 
 
 @click.command()
@@ -252,7 +252,7 @@ def review(client: Client, output: Output, model: str, version: str, target: str
       headrace models review digits v2
       headrace models review digits v2 --to staging
     """
-    found = client.review_promotion(model, version, stage=STAGES[target])
+    found = client.approvals.review(model, version, stage=STAGES[target])
     if output.as_json:
         output.document(message_json(found))
     else:
@@ -287,7 +287,7 @@ def break_glass(
     Examples:
       headrace models break-glass digits v2 --reason "v1 answers with NaN, nobody is awake"
     """
-    done = client.break_glass(
+    done = client.approvals.break_glass(
         model,
         version,
         reason,
@@ -309,7 +309,7 @@ def _check_policy(
     if policy is None:
         return
     try:
-        client.plan_rollout(model, version, variant=variant, policy=policy)
+        client.rollouts.plan(model, version, variant=variant, policy=policy)
     except InvalidArgument:
         raise
     except HeadraceError:

@@ -43,7 +43,7 @@ def purge(client: Client, output: Output, model: str, version: str, reason: str,
       headrace cache purge digits v2 --reason "its features were wrong for an hour"
     """
     with output.waiting("waiting until no data plane gives an older answer"):
-        done = client.purge_cache(model, version, reason=reason, request_id=request_id)
+        done = client.routes.purge_cache(model, version, reason=reason, request_id=request_id)
     if output.as_json:
         output.document(message_json(done))
         return

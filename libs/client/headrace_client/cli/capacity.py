@@ -132,14 +132,16 @@ def measured(client: Client, models: tuple[str, ...], pool: str) -> Needs:
     online = 0.0
     for model in models:
         for hour in range(24):
-            told = client.traffic(model, start=end - timedelta(hours=24 - hour), end=end - timedelta(hours=23 - hour))
+            told = client.monitor.traffic(
+                model, start=end - timedelta(hours=24 - hour), end=end - timedelta(hours=23 - hour)
+            )
             by_hour[hour] += sum(one.count for one in told.traffic)
             online += sum(one.count for one in told.traffic if one.served_from in _ONLINE)
     total = sum(by_hour)
     if not total:
         raise PreconditionFailed(f"nothing was asked of {', '.join(models)} in the last day", reason="NO_TRAFFIC")
     answered = busy_s = 0.0
-    batchers = client.list_batchers(pool)
+    batchers = client.routes.list_batchers(pool)
     for version in (version for batcher in batchers for version in batcher.versions if version.model in models):
         answered += version.load.answered_requests
         busy_s += version.load.compute.ToTimedelta().total_seconds()

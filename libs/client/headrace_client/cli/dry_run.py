@@ -71,7 +71,7 @@ def dry_run(
     """
     if rules and no_rules:
         raise click.UsageError("give --rule or --no-rules")
-    found = client.dry_run(
+    found = client.routes.dry_run(
         model,
         variants=shares(variants, normalise=normalise) or None,
         rules=rules if rules or no_rules else None,

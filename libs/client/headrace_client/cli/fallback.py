@@ -57,7 +57,7 @@ def show(client: Client, output: Output, model: str) -> None:
       headrace routes fallback show digits
       headrace routes fallback show digits --json
     """
-    route = client.get_route(model).route
+    route = client.routes.get(model).route
     if output.as_json:
         output.document(
             {
@@ -102,7 +102,7 @@ def replace(
       headrace routes fallback set digits 'constant:{"label": 0}' --reason "better than an error"
     """
     with output.waiting("waiting until every backup is loaded and the fallbacks are in force"):
-        done = client.set_fallback(
+        done = client.routes.set_fallback(
             model, steps, force=force, reason=reason, request_id=request_id, timeout=timeout.total_seconds()
         )
     show_done(output, done)
@@ -125,7 +125,7 @@ def clear(
       headrace routes fallback clear digits
     """
     with output.waiting("waiting until it is in force"):
-        done = client.set_fallback(
+        done = client.routes.set_fallback(
             model, (), force=force, reason=reason, request_id=request_id, timeout=timeout.total_seconds()
         )
     show_done(output, done)

@@ -121,7 +121,7 @@ def game_day(
       headrace models gates digits --set "game_day>=1@measured"
     """
     model, version = named_version(model, version)
-    found = client.get_version(model, version)
+    found = client.versions.get(model, version)
     _check(client, model, version, found)
     chosen = [Fault(fault) for fault in faults] or list(REQUIRED)
     if not yes:
@@ -141,7 +141,7 @@ def game_day(
     recorded, refusal, value = False, None, judging.measured(phases)
     if value is not None and not no_record:
         try:
-            client.record_measurements(model, version, found.digest, {METRIC: value}, source="game-day")
+            client.versions.record_measurements(model, version, found.digest, {METRIC: value}, source="game-day")
             recorded = True
         except HeadraceError as error:
             refusal = error
@@ -169,7 +169,7 @@ def _check(client: Client, model: str, version: str, found: registry_pb2.ModelVe
     if found.stage != registry_pb2.ModelVersion.STAGE_STAGING:
         stage = registry_pb2.ModelVersion.Stage.Name(found.stage).removeprefix("STAGE_").lower()
         raise PreconditionFailed(f"'{version}' of '{model}' is in {stage}, not in staging", reason="NOT_IN_STAGING")
-    if not client.get_route(model).route.fallback:
+    if not client.routes.get(model).route.fallback:
         raise PreconditionFailed(f"the route of '{model}' has no fallback to try", reason="NO_FALLBACK")
 
 

@@ -38,7 +38,7 @@ def graph(client: Client, output: Output, model: str, version: str | None, merma
     if version is None and is_pipeline(Path(model)) and Path(model).is_file():
         pipeline = read_pipeline(Path(model)).pipeline
     else:
-        registered = client.get_version(model, version or _production(client, model))
+        registered = client.versions.get(model, version or _production(client, model))
         if not registered.HasField("pipeline"):
             raise invalid("version", f"'{last(registered.name)}' of '{model}' is no pipeline: it has no graph")
         pipeline = registered.pipeline
@@ -52,7 +52,7 @@ def graph(client: Client, output: Output, model: str, version: str | None, merma
 
 
 def _production(client: Client, model: str) -> str:
-    version = client.get_model(model).production_version
+    version = client.models.get(model).production_version
     if not version:
         raise invalid("version", f"'{model}' has no version in production: name one")
     return version

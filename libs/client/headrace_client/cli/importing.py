@@ -65,7 +65,7 @@ def triton(
     """
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch, output.uploading() as progress:
         found = read_triton(folder, Path(scratch))
-        registered = client.register_version(
+        registered = client.versions.register(
             model or found.name.lower().replace("_", "-"),
             version or f"v{found.version}",
             next(iter(found.model.files.values())),
@@ -121,7 +121,7 @@ def oip(
     served = described(target, name, server_version)
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch, output.uploading() as progress:
         files = server_file(target, name, server_version, Path(scratch))
-        registered = client.register_version(
+        registered = client.versions.register(
             model or name.lower().replace("_", "-"),
             version,
             next(iter(files.files.values())),

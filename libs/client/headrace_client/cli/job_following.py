@@ -31,7 +31,7 @@ def follow(client: Client, output: Output, job: str, duration: timedelta | None)
             output.say(line_of(now))
 
     with contextlib.suppress(DeadlineExceeded), live if live and not output.as_json else contextlib.nullcontext():
-        client.watch_scoring_job(job, received, timeout=timeout)
+        client.jobs.watch(job, received, timeout=timeout)
     if not seen:
         raise DeadlineExceeded("nobody said within that time how the job is")
     end = seen[-1]

@@ -83,9 +83,9 @@ def submit(
       headrace jobs submit fraud --source warehouse --query "select id, age, amount from customers" --keep id
     """
     if estimate:
-        _show_estimate(output, client.estimate_scoring_job(model, _spec(**how)))
+        _show_estimate(output, client.jobs.estimate(model, _spec(**how)))
         return
-    made = client.create_scoring_job(model, _spec(**how), request_id=request_id, validate_only=dry_run)
+    made = client.jobs.create(model, _spec(**how), request_id=request_id, validate_only=dry_run)
     if follow and not dry_run:
         follow_job(client, output, made.name, None)
     elif output.as_json:

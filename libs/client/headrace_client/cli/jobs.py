@@ -41,9 +41,7 @@ _WEBHOOKS = WebhookKind(
     "jobs",
     "scoring jobs",
     "scoringWebhooks",
-    Client.put_scoring_webhook,
-    Client.list_scoring_webhooks,
-    Client.delete_scoring_webhook,
+    lambda client: client.jobs,
 )
 for _command in (submit, publish, approve, revert, publication, *webhook_commands(_WEBHOOKS)):
     jobs.add_command(_command)
@@ -63,7 +61,7 @@ def list_jobs(client: Client, output: Output, model: str, version: str, running:
       headrace jobs list --running
       headrace jobs list --model fraud --version v3
     """
-    found = client.list_scoring_jobs(model=model, version=version, running=running, limit=limit)
+    found = client.jobs.list(model=model, version=version, running=running, limit=limit)
     if output.as_json:
         output.document({"jobs": [message_json(one) for one in found]})
         return
@@ -81,7 +79,7 @@ def get(client: Client, output: Output, job: str) -> None:
       headrace jobs get fraud
       headrace jobs get fraud/7 --json
     """
-    found = client.get_scoring_job(job)
+    found = client.jobs.get(job)
     if output.as_json:
         output.document(message_json(found))
     else:
@@ -116,7 +114,7 @@ def pause(client: Client, output: Output, job: str, reason: str) -> None:
     Examples:
       headrace jobs pause fraud --reason "traffic first"
     """
-    _changed(output, client.pause_scoring_job(job, reason=reason))
+    _changed(output, client.jobs.pause(job, reason=reason))
 
 
 @jobs.command()
@@ -130,7 +128,7 @@ def resume(client: Client, output: Output, job: str, reason: str) -> None:
     Examples:
       headrace jobs resume fraud
     """
-    _changed(output, client.resume_scoring_job(job, reason=reason))
+    _changed(output, client.jobs.resume(job, reason=reason))
 
 
 @jobs.command()
@@ -144,10 +142,10 @@ def cancel(client: Client, output: Output, job: str, reason: str) -> None:
     Examples:
       headrace jobs cancel fraud/7 --reason "wrong month"
     """
-    ending = client.cancel_scoring_job(job, reason=reason)
+    ending = client.jobs.cancel(job, reason=reason)
     with output.waiting("waiting until it is removed"), contextlib.suppress(DeadlineExceeded):
-        client.watch_scoring_job(ending.name, lambda _: None, timeout=60)
-    _changed(output, client.get_scoring_job(ending.name))
+        client.jobs.watch(ending.name, lambda _: None, timeout=60)
+    _changed(output, client.jobs.get(ending.name))
 
 
 @jobs.command()
@@ -161,7 +159,7 @@ def retry(client: Client, output: Output, job: str, reason: str) -> None:
     Examples:
       headrace jobs retry fraud/7
     """
-    _changed(output, client.retry_scoring_job(job, reason=reason))
+    _changed(output, client.jobs.retry(job, reason=reason))
 
 
 @jobs.command()
@@ -175,11 +173,11 @@ def history(client: Client, output: Output, job: str, limit: int) -> None:
     Examples:
       headrace jobs history fraud/7
     """
-    events = client.scoring_job_history(job, limit=limit)
+    events = client.jobs.history(job, limit=limit)
     if output.as_json:
         output.document({"events": [message_json(one) for one in events]})
         return
-    show_job(output, client.get_scoring_job(job))
+    show_job(output, client.jobs.get(job))
     show_events(output, events)
 
 

@@ -31,7 +31,7 @@ def as_of(client: Client, output: Output, model: str, time: datetime) -> None:
       headrace models as-of digits 2h
       headrace models as-of digits 2026-02-03T04:05:06Z --json
     """
-    found = client.model_as_of(model, time)
+    found = client.models.as_of(model, time)
     if output.as_json:
         output.document({"time": time.isoformat(), "as_of": message_json(found)})
         return
@@ -64,7 +64,7 @@ def measurements(client: Client, output: Output, model: str, version: str, limit
     Examples:
       headrace models measurements digits v2
     """
-    found = client.list_measurements(model, version, limit=limit)
+    found = client.versions.list_measurements(model, version, limit=limit)
     if output.as_json:
         output.document({"measurements": [message_json(item) for item in found]})
         return
@@ -93,7 +93,7 @@ def hold(client: Client, output: Output, model: str, version: str, holder: str, 
     Examples:
       headrace models hold digits v2 --as audit/2031-q1 --for 90d --reason "annual review"
     """
-    held = client.hold_version(model, version, holder, ttl, reason=reason)
+    held = client.versions.hold(model, version, holder, ttl, reason=reason)
     if output.as_json:
         output.document({"hold": message_json(held)})
     else:
@@ -110,7 +110,7 @@ def holds(client: Client, output: Output, model: str) -> None:
     Examples:
       headrace models holds digits
     """
-    found = client.list_holds(model)
+    found = client.versions.list_holds(model)
     if output.as_json:
         output.document({"holds": [message_json(item) for item in found]})
         return
@@ -137,7 +137,7 @@ def release(client: Client, output: Output, model: str, version: str, holder: st
     Examples:
       headrace models release digits v2 --as audit/2031-q1
     """
-    client.release_hold(model, version, holder)
+    client.versions.release_hold(model, version, holder)
     if output.as_json:
         output.document({"released": {"model": model, "version": version, "holder": holder}})
     else:
@@ -167,7 +167,7 @@ def delete(
     """
     if not yes:
         output.agreed(f"Delete {model} and all its versions for good?")
-    client.delete_model(model, etag=etag, with_route=with_route, reason=reason, request_id=request_id)
+    client.models.delete(model, etag=etag, with_route=with_route, reason=reason, request_id=request_id)
     if output.as_json:
         output.document({"deleted": model})
     else:

@@ -92,11 +92,11 @@ def lookup(
         **durations,
     )
     if wanted == Lookup() and not reset:
-        route = client.get_route(model).route
+        route = client.routes.get(model).route
         show_part(output, route, "lookup", lookup_text(route) or "hybrid; ttl as the data planes are set")
         return
     with output.waiting("waiting until it is in force"):
-        done = client.set_lookup(
+        done = client.routes.set_lookup(
             model,
             wanted,
             reset=reset,
@@ -143,11 +143,11 @@ def hedge(
     if state == "off" and after is not None:
         raise click.UsageError("give `off` or --after")
     if state is None and after is None:
-        route = client.get_route(model).route
+        route = client.routes.get(model).route
         show_part(output, route, "hedging", hedging_text(route) or "off")
         return
     with output.waiting("waiting until it is in force"):
-        done = client.set_hedging(
+        done = client.routes.set_hedging(
             model,
             None if state == "off" else Hedging(after),
             force=force,
@@ -193,11 +193,11 @@ def shadow(
     if off and version is not None:
         raise click.UsageError("give VERSION or --off")
     if version is None and not off:
-        route = client.get_route(model).route
+        route = client.routes.get(model).route
         show_part(output, route, "shadowing", shown(shadowing_text(route)) or "off")
         return
     with output.waiting("waiting until it is in force"):
-        done = client.set_shadow(
+        done = client.routes.set_shadow(
             model,
             version,
             share,

@@ -67,9 +67,7 @@ for command in webhook_commands(
         "models",
         "what happens to models",
         "registryWebhooks",
-        Client.put_registry_webhook,
-        Client.list_registry_webhooks,
-        Client.delete_registry_webhook,
+        lambda client: client.models,
     )
 ):
     models.add_command(command)
@@ -95,7 +93,7 @@ def list_models(client: Client, output: Output, contains: str, latest_first: boo
       headrace models list --contains fraud --latest-first --limit 20
       headrace models list --json
     """
-    found = client.list_models(contains=contains, latest_first=latest_first, limit=limit)
+    found = client.models.list(contains=contains, latest_first=latest_first, limit=limit)
     if output.as_json:
         output.document({"models": [message_json(model) for model in found]})
         return
@@ -129,13 +127,13 @@ def show(client: Client, output: Output, model: str, version: str | None) -> Non
       headrace models show digits v2 --json
     """
     if version:
-        one = client.get_version(model, version)
+        one = client.versions.get(model, version)
         if output.as_json:
             output.document({"version": message_json(one)})
         else:
             show_version(output, one)
         return
-    found, versions = client.get_model(model), client.list_versions(model)
+    found, versions = client.models.get(model), client.versions.list(model)
     differing = _marks(client, found)
     if output.as_json:
         listed = [message_json(item) for item in versions]
@@ -156,7 +154,7 @@ def history(client: Client, output: Output, model: str, limit: int) -> None:
       headrace models history digits
       headrace models history digits --limit 100 --json
     """
-    events = client.history(model, limit=limit)
+    events = client.models.history(model, limit=limit)
     if output.as_json:
         output.document({"events": [message_json(event) for event in events]})
         return
@@ -194,9 +192,9 @@ def alias(
     if delete == (version is not None):
         raise click.UsageError("give a VERSION to point the alias at, or --delete")
     if version is None:
-        changed = client.delete_alias(model, alias, reason=reason, request_id=request_id)
+        changed = client.models.delete_alias(model, alias, reason=reason, request_id=request_id)
     else:
-        changed = client.set_alias(model, alias, version, reason=reason, request_id=request_id)
+        changed = client.models.set_alias(model, alias, version, reason=reason, request_id=request_id)
     if output.as_json:
         output.document({"model": message_json(changed)})
     else:
@@ -251,13 +249,13 @@ def gates(
             "the default gates have no bound of their own: give --max-unpromoted-share without --default"
         )
     if wanted or default or nothing:
-        found = client.set_gates(
+        found = client.models.set_gates(
             model, None if default else wanted, max_unpromoted_share=share, reason=reason, request_id=request_id
         )
     elif share is not None:
-        found = client.set_max_unpromoted_share(model, share, reason=reason, request_id=request_id)
+        found = client.models.set_max_unpromoted_share(model, share, reason=reason, request_id=request_id)
     else:
-        found = client.get_model(model)
+        found = client.models.get(model)
     if output.as_json:
         output.document({"model": message_json(found)})
     else:
@@ -269,7 +267,7 @@ def gates(
 def _marks(client: Client, model: registry_pb2.Model) -> dict[str, str]:
     """Return the versions whose stage and traffic differ; none where the control plane does not say."""
     try:
-        return marks(model.production_version, client.get_route(last(model.name)).route)
+        return marks(model.production_version, client.routes.get(last(model.name)).route)
     except HeadraceError:
         return {}
 

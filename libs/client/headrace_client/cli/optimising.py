@@ -99,7 +99,7 @@ def optimise(
         max_accuracy_drop, min_speedup, max_slice_drop, max_difference, max_size_ratio, max_calibration_rise
     )
     plan = Plan(candidates or (*MODELS, *OPTIONS), sorted(set(batch_rows)), rounds, threads=threads)
-    original = client.get_version(model, version)
+    original = client.versions.get(model, version)
     if all(artifact.name != MODEL_FILE for artifact in original.artifacts):
         raise invalid(
             "version", f"'{version}' of '{model}' is no ONNX model: there is nothing to make a faster form of"
@@ -144,7 +144,7 @@ def _downloaded(client: Client, model: str, version: registry_pb2.ModelVersion, 
     found = {}
     for artifact in version.artifacts:
         found[artifact.name] = folder / artifact.name
-        client.download_artifact(model, version.name.rsplit("/", 1)[-1], artifact.name, found[artifact.name])
+        client.versions.download_artifact(model, version.name.rsplit("/", 1)[-1], artifact.name, found[artifact.name])
     return found
 
 
@@ -171,7 +171,7 @@ def _register(
     reported = {one.name: one.value for one in original.metrics if one.source == registry_pb2.Metric.SOURCE_REPORTED}
     lineage = original.lineage
     with output.uploading() as progress:
-        return client.register_version(
+        return client.versions.register(
             model,
             name or f"{version}-{chosen.name}",
             work / f"{chosen.name}.onnx",

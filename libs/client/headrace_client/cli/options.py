@@ -137,7 +137,7 @@ def complete_model(context: click.Context, parameter: click.Parameter, incomplet
     """Complete a model's name from the registry; nothing when it does not answer within a second."""
     try:
         with Client() as client:
-            names = [model.name.split("/")[-1] for model in client.list_models(timeout=1.0)]
+            names = [model.name.split("/")[-1] for model in client.models.list(timeout=1.0)]
     except HeadraceError:
         return []
     return [name for name in names if name.startswith(incomplete)]
@@ -150,7 +150,7 @@ def complete_version(context: click.Context, parameter: click.Parameter, incompl
         return []
     try:
         with Client() as client:
-            names = [version.name.split("/")[-1] for version in client.list_versions(model, timeout=1.0)]
+            names = [version.name.split("/")[-1] for version in client.versions.list(model, timeout=1.0)]
     except HeadraceError:
         return []
     return [name for name in names if name.startswith(incomplete)]

@@ -100,9 +100,9 @@ def publish(
     if resume:
         if not resume.startswith(f"models/{model}/versions/"):
             raise invalid("--resume", f"{resume} is no publish of {model}")
-        opened = client.open_publish(resume)
+        opened = client.precomputed.open(resume)
     else:
-        opened = client.begin_publish(
+        opened = client.precomputed.begin(
             model,
             version=version,
             row_count=answers.rows,
@@ -117,7 +117,7 @@ def publish(
     again += f" --entity {shlex.quote(entity)}" if entity != "entity" else ""
     with _resumable(output, opened, again), output.counting(f"publishing for {model}") as progress:
         ignored = unused(answers, names)
-        done = client.continue_publish(
+        done = client.precomputed.resume(
             opened,
             partial(answers.batches, names),
             total=answers.rows,
@@ -153,10 +153,10 @@ def revert(client: Client, output: Output, model: str, version: str) -> None:
       headrace precompute revert digits --version v2
     """
     version = version or _production(client, model)
-    kept = {one.version: one for one in client.list_precomputed(model)}.get(version)
+    kept = {one.version: one for one in client.precomputed.list(model)}.get(version)
     # Naming what is given up makes the call repeatable.
     generation = kept.active.generation if kept is not None and kept.HasField("active") else 0
-    done = client.revert_precomputed(model, version, generation=generation)
+    done = client.precomputed.revert(model, version, generation=generation)
     if output.as_json:
         output.document(message_json(done))
         return
@@ -178,7 +178,7 @@ def status(client: Client, output: Output, model: str) -> None:
       headrace precompute status digits
       headrace precompute status digits --json
     """
-    answers = client.list_precomputed(model)
+    answers = client.precomputed.list(model)
     if output.as_json:
         output.document({"answers": [message_json(one) for one in answers]})
         return
@@ -207,7 +207,7 @@ def abort(client: Client, output: Output, publish: str) -> None:
     Examples:
       headrace precompute abort models/digits/versions/v1/publishes/3
     """
-    client.abort_publish(publish)
+    client.precomputed.abort(publish)
     if output.as_json:
         output.document({"aborted": publish})
     else:
@@ -220,10 +220,10 @@ def missing_answers(client: Client, model: str, version: str) -> str:
     Nothing is said when the token may not look.
     """
     try:
-        present = client.get_model(model).production_version
+        present = client.models.get(model).production_version
         if not present or present == version:
             return ""
-        has = {one.version for one in client.list_precomputed(model) if one.HasField("active")}
+        has = {one.version for one in client.precomputed.list(model) if one.HasField("active")}
     except HeadraceError:
         return ""
     if present in has and version not in has:
@@ -248,7 +248,7 @@ def _resumable(output: Output, opened: Opened, again: str) -> Iterator[None]:
 
 
 def _production(client: Client, model: str) -> str:
-    found = client.get_model(model).production_version
+    found = client.models.get(model).production_version
     if not found:
         raise PreconditionFailed(
             f"'{model}' has no version in production: name one with --version", reason="NO_PRODUCTION_VERSION"

@@ -127,11 +127,11 @@ def _explanation(client: Client, output: Output, answer: Prediction) -> Explanat
 def _contract(client: Client, model: str, version: str) -> tensor_pb2.ServingContract:
     """Return the contract of the version that will answer; all variants of a route take the same requests."""
     if not version:
-        route = client.get_route(model).route
+        route = client.routes.get(model).route
         version = next((variant.serving_version for variant in route.variants if variant.serving_version), "")
     if not version:
         raise Unavailable(f"nothing of '{model}' serves yet", reason="MODEL_NOT_READY", metadata={"model": model})
-    return client.get_version(model, version).contract
+    return client.versions.get(model, version).contract
 
 
 def _inputs(

@@ -93,7 +93,7 @@ def promote(
       headrace models promote digits v2 --no-wait --json
     """
     warning = missing_answers(client, model, version) if target == "production" else ""
-    done = client.promote(
+    done = client.models.promote(
         model,
         version,
         stage=STAGES[target],
@@ -141,7 +141,7 @@ def rollback(
     Examples:
       headrace models rollback digits --reason "worse on ones"
     """
-    done = client.rollback(model, etag=etag, end_rollout=end_rollout, reason=reason, request_id=request_id)
+    done = client.models.rollback(model, etag=etag, end_rollout=end_rollout, reason=reason, request_id=request_id)
     output.say(f"{model} is back on [bold]{last(done.version.name)}[/] (epoch {done.model.epoch})")
     document = {"version": message_json(done.version), "model": message_json(done.model)}
     waits = None if no_wait else wait
@@ -170,7 +170,7 @@ def _await_serving(
     try:
         with output.waiting(f"waiting until epoch {model.epoch} serves") as describe:
             lines = ProgressLines(output, model.epoch, describe)
-            status = client.await_epoch(
+            status = client.routes.await_epoch(
                 last(model.name), model.epoch, timeout=wait.total_seconds(), progress=lines.take
             )
             lines.end(status)
@@ -183,10 +183,10 @@ def _await_serving(
                 f"  [dim]remedy[/]  headrace routes status {last(model.name)} says what is loaded where, and why not"
             )
         click.get_current_context().exit(NOT_SERVING)
-    route = client.get_route(last(model.name)).route
+    route = client.routes.get(last(model.name)).route
     while end_rollout and route.managed_by.startswith("rollouts/") and time.monotonic() < until:
         time.sleep(_POLL_S)
-        route = client.get_route(last(model.name)).route
+        route = client.routes.get(last(model.name)).route
     found = served_share(route, model.production_version)
     if output.as_json:
         waited = {"waited_s": round(lines.waited_s, 3), "stages": lines.stages}

@@ -65,7 +65,7 @@ def publish(
       headrace jobs publish fraud --entity user
       headrace jobs publish fraud/7 --entity user --ttl 2d --keep
     """
-    name = client.get_scoring_job(job).name
+    name = client.jobs.get(job).name
     how: dict[str, Any] = {"parity_rows": parity_rows, "relative_tolerance": tolerance, "drift_tolerance": drift}
     publishing = None
     if entity:
@@ -77,10 +77,10 @@ def publish(
                 getattr(publishing, field).FromTimedelta(value)
     elif keep or any(one is not None for one in (ttl, keep_for, *how.values())):
         raise click.UsageError("say how with --entity, or nothing at all to publish as the job says")
-    made = client.publish_scoring_job(name, publishing=publishing, reason=reason)
+    made = client.publications.publish(name, publishing=publishing, reason=reason)
     if not no_wait:
         with output.waiting("checking and publishing"):
-            made = client.await_scoring_publication(name)
+            made = client.publications.wait(name)
     _say(output, made)
     if made.state in (Publication.STATE_HELD, Publication.STATE_REFUSED, Publication.STATE_FAILED):
         click.get_current_context().exit(FAILED)
@@ -97,10 +97,10 @@ def approve(client: Client, output: Output, job: str, reason: str) -> None:
     Examples:
       headrace jobs approve fraud/7
     """
-    name = client.get_scoring_job(job).name
-    client.approve_scoring_publication(name, reason=reason)
+    name = client.jobs.get(job).name
+    client.publications.approve(name, reason=reason)
     with output.waiting("publishing"):
-        made = client.await_scoring_publication(name)
+        made = client.publications.wait(name)
     _say(output, made)
     if made.state != Publication.STATE_PUBLISHED:
         click.get_current_context().exit(FAILED)
@@ -117,7 +117,7 @@ def revert(client: Client, output: Output, job: str, reason: str) -> None:
     Examples:
       headrace jobs revert fraud/7 --reason "scores of a wrong day"
     """
-    _say(output, client.revert_scoring_publication(client.get_scoring_job(job).name, reason=reason))
+    _say(output, client.publications.revert(client.jobs.get(job).name, reason=reason))
 
 
 @click.command()
@@ -130,7 +130,7 @@ def publication(client: Client, output: Output, job: str) -> None:
     Examples:
       headrace jobs publication fraud
     """
-    _say(output, client.get_scoring_publication(client.get_scoring_job(job).name))
+    _say(output, client.publications.get(client.jobs.get(job).name))
 
 
 def _say(output: Output, one: pb.ScoringPublication) -> None:

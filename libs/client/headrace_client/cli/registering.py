@@ -136,7 +136,7 @@ def register(
         source_of(output, file, dict(artifacts), conversion, stated=contract is not None) as source,
         output.uploading() as progress,
     ):
-        registered = client.register_version(
+        registered = client.versions.register(
             model,
             version,
             source.file,
@@ -172,7 +172,7 @@ def register(
 def _missing(client: Client, model: str, registered: registry_pb2.ModelVersion) -> list[str]:
     """Return which metrics the gates will miss; none when the model cannot be read, for the version is registered."""
     try:
-        return without_value(client.get_model(model), registered)
+        return without_value(client.models.get(model), registered)
     except HeadraceError:
         return []
 

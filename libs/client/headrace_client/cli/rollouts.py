@@ -57,9 +57,7 @@ for command in webhook_commands(
         "rollouts",
         "rollouts",
         "rolloutWebhooks",
-        Client.put_rollout_webhook,
-        Client.list_rollout_webhooks,
-        Client.delete_rollout_webhook,
+        lambda client: client.rollouts,
     )
 ):
     rollouts.add_command(command)
@@ -89,7 +87,7 @@ def plan(
       headrace rollouts plan digits v2 --policy rollout.yaml --json
     """
     with rollout_policy(policy_file, strategy) as policy:
-        found = client.plan_rollout(model, version, variant=variant, policy=policy)
+        found = client.rollouts.plan(model, version, variant=variant, policy=policy)
     _warn(client, output, model, version)
     if output.as_json:
         output.document(message_json(found))
@@ -132,7 +130,7 @@ def start(
     """
     _warn(client, output, model, version)
     with rollout_policy(policy_file, strategy) as policy:
-        started = client.start_rollout(
+        started = client.rollouts.start(
             model, version, variant=variant, policy=policy, reason=reason, request_id=request_id
         )
     if follow:
@@ -171,7 +169,7 @@ def pause(client: Client, output: Output, rollout: str, reason: str) -> None:
     Examples:
       headrace rollouts pause digits --reason "not over the weekend"
     """
-    _changed(output, client.pause_rollout(rollout, reason=reason))
+    _changed(output, client.rollouts.pause(rollout, reason=reason))
 
 
 @rollouts.command()
@@ -185,7 +183,7 @@ def resume(client: Client, output: Output, rollout: str, reason: str) -> None:
     Examples:
       headrace rollouts resume digits
     """
-    _changed(output, client.resume_rollout(rollout, reason=reason))
+    _changed(output, client.rollouts.resume(rollout, reason=reason))
 
 
 @rollouts.command()
@@ -200,7 +198,7 @@ def promote(client: Client, output: Output, rollout: str, reason: str, step: int
     Examples:
       headrace rollouts promote digits --step 1 --reason "seen in staging for a week"
     """
-    _changed(output, client.promote_rollout(rollout, reason=reason, step=None if step is None else step - 1))
+    _changed(output, client.rollouts.promote(rollout, reason=reason, step=None if step is None else step - 1))
 
 
 @rollouts.command()
@@ -214,10 +212,10 @@ def abort(client: Client, output: Output, rollout: str, reason: str) -> None:
     Examples:
       headrace rollouts abort digits --reason "the report looks wrong"
     """
-    aborted = client.abort_rollout(rollout, reason=reason)
+    aborted = client.rollouts.abort(rollout, reason=reason)
     with output.waiting("waiting until the route is what it was"), contextlib.suppress(DeadlineExceeded):
-        client.watch_rollout(aborted.name, lambda _: None, timeout=60)
-    _changed(output, client.get_rollout(aborted.name))
+        client.rollouts.watch(aborted.name, lambda _: None, timeout=60)
+    _changed(output, client.rollouts.get(aborted.name))
 
 
 @rollouts.command("list")
@@ -232,7 +230,7 @@ def list_rollouts(client: Client, output: Output, model: str, running: bool, lim
     Examples:
       headrace rollouts list --running
     """
-    found = client.list_rollouts(model=model, running=running, limit=limit)
+    found = client.rollouts.list(model=model, running=running, limit=limit)
     if output.as_json:
         output.document({"rollouts": [message_json(one) for one in found]})
         return
@@ -252,11 +250,11 @@ def history(client: Client, output: Output, rollout: str, limit: int) -> None:
       headrace rollouts history digits
       headrace rollouts history digits/7 --json
     """
-    events = client.rollout_history(rollout, limit=limit)
+    events = client.rollouts.history(rollout, limit=limit)
     if output.as_json:
         output.document({"events": [message_json(one) for one in events]})
         return
-    show_rollout(output, client.get_rollout(rollout))
+    show_rollout(output, client.rollouts.get(rollout))
     show_history(output, events)
 
 
@@ -276,12 +274,12 @@ def template(client: Client, output: Output, model: str, policy_file: Path | Non
     if remove and policy_file is not None:
         raise click.UsageError("give --set or --remove")
     if remove:
-        policy = client.put_rollout_template(model, None)
+        policy = client.rollouts.put_template(model, None)
     elif policy_file is not None:
         with rollout_policy(policy_file, None) as wanted:
-            policy = client.put_rollout_template(model, wanted)
+            policy = client.rollouts.put_template(model, wanted)
     else:
-        policy = client.get_rollout_template(model)
+        policy = client.rollouts.get_template(model)
     if output.as_json:
         output.document(message_json(policy))
         return
@@ -311,7 +309,7 @@ def _follow(client: Client, output: Output, rollout: str, duration: timedelta | 
             output.say(line_of(now))
 
     with contextlib.suppress(DeadlineExceeded), live if live and not output.as_json else contextlib.nullcontext():
-        client.watch_rollout(rollout, received, timeout=timeout)
+        client.rollouts.watch(rollout, received, timeout=timeout)
     if not seen:
         raise DeadlineExceeded("nobody said within that time how the rollout is")
     end = seen[-1]

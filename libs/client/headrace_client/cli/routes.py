@@ -53,13 +53,13 @@ def show(client: Client, output: Output, model: str | None) -> None:
       headrace routes show digits --json
     """
     if model:
-        found = client.get_route(model)
+        found = client.routes.get(model)
         if output.as_json:
             output.document(message_json(found))
         else:
             show_route(output, found.route, found.status)
         return
-    declared = client.list_routes()
+    declared = client.routes.list()
     if output.as_json:
         output.document({"routes": [message_json(route) for route in declared]})
         return
@@ -120,7 +120,7 @@ def split(
     """
     variants = shares(variants, normalise=normalise)
     with output.waiting("waiting until every variant is loaded and in force"):
-        done = client.split(
+        done = client.routes.split(
             model,
             variants,
             unit=None if unit is None else UNITS[unit],
@@ -156,7 +156,7 @@ def assign(
     """
     if not user and not entity and not attributes:
         raise click.UsageError("give --user or --entity: a bare request is assigned by itself, anew each time")
-    found = client.assign(model, user_id=user, entity_id=entity, attributes=dict(attributes))
+    found = client.routes.assign(model, user_id=user, entity_id=entity, attributes=dict(attributes))
     if output.as_json:
         output.document(message_json(found))
         return
@@ -178,7 +178,7 @@ def status(client: Client, output: Output, model: str) -> None:
       headrace routes status digits
       headrace routes status digits --json
     """
-    found = client.get_route(model)
+    found = client.routes.get(model)
     if output.as_json:
         output.document({"route": found.route.name, "status": message_json(found.status)})
         return
@@ -197,7 +197,7 @@ def history(client: Client, output: Output, model: str, limit: int) -> None:
       headrace routes history digits
       headrace routes history digits --limit 200 --json
     """
-    events = client.route_history(model, limit=limit)
+    events = client.routes.history(model, limit=limit)
     if output.as_json:
         output.document({"events": [message_json(event) for event in events]})
         return

@@ -54,7 +54,7 @@ def show(client: Client, output: Output, model: str) -> None:
     Examples:
       headrace routes rules show digits
     """
-    route = client.get_route(model).route
+    route = client.routes.get(model).route
     if output.as_json:
         output.document({"rules": [{**message_json(rule), "text": str(Rule.from_proto(rule))} for rule in route.rules]})
     elif route.rules:
@@ -93,7 +93,7 @@ def replace(
       headrace routes rules set digits 'city="San José" -> v3'
     """
     with output.waiting("waiting until every variant is loaded and the rules are in force"):
-        done = client.set_rules(
+        done = client.routes.set_rules(
             model, texts, force=force, reason=reason, request_id=request_id, timeout=timeout.total_seconds()
         )
     show_done(output, done)
@@ -116,7 +116,7 @@ def clear(
       headrace routes rules clear digits --reason "v3 is for everybody now"
     """
     with output.waiting("waiting until it is in force"):
-        done = client.set_rules(
+        done = client.routes.set_rules(
             model, (), force=force, reason=reason, request_id=request_id, timeout=timeout.total_seconds()
         )
     show_done(output, done)

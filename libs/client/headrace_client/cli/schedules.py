@@ -53,10 +53,10 @@ def put(
       headrace schedules put fraud/nightly --cron "30 2 * * *" --time-zone Europe/Berlin --like fraud/7
     """
     wanted = pb.ScoringSchedule(name=_name(schedule), cron=cron, time_zone=time_zone)
-    wanted.spec.CopyFrom(client.get_scoring_job(like).spec)
+    wanted.spec.CopyFrom(client.jobs.get(like).spec)
     if start_within is not None:
         wanted.start_within.FromTimedelta(start_within)
-    _say(output, client.put_scoring_schedule(wanted))
+    _say(output, client.schedules.put(wanted))
 
 
 @schedules.command("list")
@@ -69,7 +69,7 @@ def list_schedules(client: Client, output: Output, model: str) -> None:
     Examples:
       headrace schedules list --model fraud
     """
-    found = client.list_scoring_schedules(model=model)
+    found = client.schedules.list(model=model)
     if output.as_json:
         output.document({"schedules": [message_json(one) for one in found]})
         return
@@ -89,7 +89,7 @@ def show(client: Client, output: Output, schedule: str) -> None:
     Examples:
       headrace schedules show fraud/nightly
     """
-    _say(output, client.get_scoring_schedule(_name(schedule)))
+    _say(output, client.schedules.get(_name(schedule)))
 
 
 @schedules.command()
@@ -102,7 +102,7 @@ def pause(client: Client, output: Output, schedule: str) -> None:
     Examples:
       headrace schedules pause fraud/nightly
     """
-    _say(output, client.pause_scoring_schedule(_name(schedule)))
+    _say(output, client.schedules.pause(_name(schedule)))
 
 
 @schedules.command()
@@ -115,7 +115,7 @@ def resume(client: Client, output: Output, schedule: str) -> None:
     Examples:
       headrace schedules resume fraud/nightly
     """
-    _say(output, client.resume_scoring_schedule(_name(schedule)))
+    _say(output, client.schedules.resume(_name(schedule)))
 
 
 @schedules.command()
@@ -128,7 +128,7 @@ def delete(client: Client, output: Output, schedule: str) -> None:
     Examples:
       headrace schedules delete fraud/nightly
     """
-    client.delete_scoring_schedule(_name(schedule))
+    client.schedules.delete(_name(schedule))
     if output.as_json:
         output.document({"deleted": _name(schedule)})
     else:

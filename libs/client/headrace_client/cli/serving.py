@@ -71,7 +71,7 @@ def serve(
         source_of(output, file, dict(artifacts), conversion, stated=contract is not None) as source,
         output.uploading() as progress,
     ):
-        registered = client.register_version(
+        registered = client.versions.register(
             model,
             version,
             source.file,
@@ -84,11 +84,11 @@ def serve(
         )
         row = _row(registered.contract, source)
     if not production:
-        client.set_gates(model, (), reason="served by its file, without metrics")
-    promoted = client.promote(model, version, reason=f"headrace models serve {file.name}")
+        client.models.set_gates(model, (), reason="served by its file, without metrics")
+    promoted = client.models.promote(model, version, reason=f"headrace models serve {file.name}")
     with output.waiting(f"waiting until {model} {version} serves"):
-        client.await_epoch(model, promoted.model.epoch, timeout=_SERVE_TIMEOUT_S)
-    route = client.get_route(model).route
+        client.routes.await_epoch(model, promoted.model.epoch, timeout=_SERVE_TIMEOUT_S)
+    route = client.routes.get(model).route
     found = served_share(route, version)
     if found.falls_short:
         if output.as_json:
@@ -119,7 +119,7 @@ def serve(
 def _next(client: Client, model: str) -> tuple[str, str]:
     """Return the next free version of a model, and the one in production, empty when there is none."""
     try:
-        found, versions = client.get_model(model), client.list_versions(model)
+        found, versions = client.models.get(model), client.versions.list(model)
     except NotFound:
         return "v1", ""
     numbers = [int(said[1]) for one in versions if (said := re.fullmatch(r"v(\d+)", last(one.name)))]

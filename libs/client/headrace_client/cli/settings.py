@@ -88,9 +88,9 @@ def settings(
         )
     )
     if not declared.ByteSize():
-        _show(output, client.get_version(model, version), serving_batchers(client, model, version))
+        _show(output, client.versions.get(model, version), serving_batchers(client, model, version))
         return
-    done = client.update_serving(
+    done = client.versions.update_serving(
         model, version, declared, etag=etag, reason=reason, validate_only=dry_run, request_id=request_id
     ).version
     if dry_run or no_wait:

@@ -52,7 +52,7 @@ def plan(client: Client, output: Output, files: tuple[Path, ...], check: bool) -
       rate_limits:
         research: {client: research, model: fraud, requests_per_second: 100}
     """
-    changes = client.plan_changes(read_state(files))
+    changes = client.state.plan(read_state(files))
     if output.as_json:
         output.document({"changes": [_document(one) for one in changes]})
     else:
@@ -80,14 +80,14 @@ def apply(client: Client, output: Output, files: tuple[Path, ...], reason: str, 
       headrace apply production.yaml --reason "quarterly budgets"
       headrace apply models.yaml routes.yaml --yes --json
     """
-    changes = client.plan_changes(read_state(files))
+    changes = client.state.plan(read_state(files))
     if not output.as_json:
         for one in changes:
             _show(output, one)
     if changes and not yes:
         output.agreed(f"Make {len(changes)} changes?")
     for one in changes:
-        client.apply_change(one, reason=reason)
+        client.state.apply(one, reason=reason)
         if not output.as_json:
             output.say(f"[green]done[/] {shown(one.resource.name)}")
     if output.as_json:

@@ -67,10 +67,10 @@ def _seen(client: Client) -> tuple[list[_Model], list[route_pb2.Batcher], str]:
     found: list[_Model] = []
     batchers: list[route_pb2.Batcher] = []
     try:
-        for model in client.list_models():
+        for model in client.models.list():
             name = last(model.name)
-            found.append((name, model.production_version, client.get_route(name)))
-        batchers = client.list_batchers()
+            found.append((name, model.production_version, client.routes.get(name)))
+        batchers = client.routes.list_batchers()
     except (Unauthenticated, PermissionDenied) as error:
         return found, batchers, f"without a token that may read models and routes less is shown: {error.message}"
     except HeadraceError as error:

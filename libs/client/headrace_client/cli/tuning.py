@@ -56,7 +56,7 @@ def tune(
       headrace models tune digits@v1 --slo-p99-ms 20 --apply --reason "tuned for 20 ms"
     """
     model, version = named_version(model, version)
-    before = client.get_version(model, version)
+    before = client.versions.get(model, version)
     pool = MeasuredPool(client, model, version, rows_of(client, model, before))
     grid = _grid(max_rows, max_instances)
     objective_s, present = slo_p99_ms / 1000, of_proto(before.serving)
@@ -78,7 +78,7 @@ def tune(
             kept = True
     finally:
         if not kept:
-            client.update_serving(model, version, _whole(before.serving), reason="tune: as before")
+            client.versions.update_serving(model, version, _whole(before.serving), reason="tune: as before")
     _show(output, model, version, found, curve, grid, applied=applied)
 
 

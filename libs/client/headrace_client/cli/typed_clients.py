@@ -33,12 +33,12 @@ def typed_client(client: Client, output: Output, model: str, language: str, out:
     """
     name, _, version = model.partition("@")
     if not version:
-        version = client.get_model(name).production_version
+        version = client.models.get(name).production_version
     if not version:
         raise PreconditionFailed(
             f"no version of '{name}' is in production: name one as {name}@VERSION", reason="NOTHING_IN_PRODUCTION"
         )
-    text = _LANGUAGES[language](client.get_version(name, version))
+    text = _LANGUAGES[language](client.versions.get(name, version))
     if out is not None:
         out.write_text(text, encoding="utf-8")
     if output.as_json:

@@ -23,7 +23,7 @@ def rows_of(client: Client, model: str, version: registry_pb2.ModelVersion) -> d
     if any(artifact.name == VALIDATION_FILE for artifact in version.artifacts):
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
             path = Path(folder, VALIDATION_FILE)
-            client.download_artifact(model, version.name.rsplit("/", 1)[-1], VALIDATION_FILE, path)
+            client.versions.download_artifact(model, version.name.rsplit("/", 1)[-1], VALIDATION_FILE, path)
             given = process.rows_of(path).inputs
         return {
             name: np.array(values, NUMPY_TYPES.get(specs[name].datatype, np.dtype(object))).reshape(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 from headrace.webhook.v1.webhook_pb2 import Webhook
@@ -21,15 +22,13 @@ _FORMATS = ("cloud-event", "slack", "pagerduty")
 class WebhookKind:
     """What webhooks of one service are. group: of commands. about: what they are told of. collection: of their names.
 
-    put, list, delete: the client's methods.
+    methods: the client's, of which it calls those for webhooks.
     """
 
     group: str
     about: str
     collection: str
-    put: Callable[[Client, Webhook], Webhook]
-    list: Callable[[Client], Sequence[Webhook]]
-    delete: Callable[[Client, str], None]
+    methods: Callable[[Client], Any]
 
 
 def webhook_commands(kind: WebhookKind) -> tuple[click.Command, ...]:
@@ -39,7 +38,7 @@ def webhook_commands(kind: WebhookKind) -> tuple[click.Command, ...]:
 
 def _listing(kind: WebhookKind) -> click.Command:
     def webhooks(client: Client, output: Output) -> None:
-        found = kind.list(client)
+        found = kind.methods(client).list_webhooks()
         if output.as_json:
             output.document({"webhooks": [message_json(one) for one in found]})
             return
@@ -66,7 +65,7 @@ def _putting(kind: WebhookKind) -> click.Command:
         )
         if secret_file is not None:
             wanted.secret = text_of(secret_file, "--secret-file", "a secret").strip()
-        kept = kind.put(client, wanted)
+        kept = kind.methods(client).put_webhook(wanted)
         if output.as_json:
             output.document({"webhook": message_json(kept)})
         else:
@@ -92,7 +91,7 @@ def _putting(kind: WebhookKind) -> click.Command:
 
 def _deleting(kind: WebhookKind) -> click.Command:
     def delete_webhook(client: Client, output: Output, webhook: str) -> None:
-        kind.delete(client, webhook.removeprefix(f"{kind.collection}/"))
+        kind.methods(client).delete_webhook(webhook.removeprefix(f"{kind.collection}/"))
         if output.as_json:
             output.document({})
         else:

@@ -45,7 +45,7 @@ def serving_batchers(client: Client, model: str, version: str) -> Batchers:
     """Return the batchers that serve a version, with what each says of it."""
     return [
         (batcher, held)
-        for batcher in client.list_batchers()
+        for batcher in client.routes.list_batchers()
         for held in batcher.versions
         if (held.model, held.version) == (model, version) and held.state == _READY and held.wanted
     ]
@@ -59,7 +59,7 @@ class MeasuredPool:
 
     def put(self, settings: registry_pb2.ServingSettings, why: str) -> None:
         """Put settings into force. Raises DeadlineExceeded where no batcher takes them."""
-        done = self._client.update_serving(self._model, self._version, settings, reason=why).version
+        done = self._client.versions.update_serving(self._model, self._version, settings, reason=why).version
         taken, serving = await_settings(self._client, self._model, self._version, done.serving_revision, _IN_FORCE_S)
         if not serving or not taken:
             told = next((held.reason for _, held in serving if held.reason), "no batcher serves it")

@@ -31,14 +31,14 @@ async def _alerts(visit: Visit) -> Response:
     parts = await visit.parts(
         firing=(
             "monitor",
-            client.list_alerts(model=model, state=alert_pb2.Alert.STATE_OPEN, limit=MOST_ALERTS, timeout=READ_S),
+            client.alerts.list(model=model, state=alert_pb2.Alert.STATE_OPEN, limit=MOST_ALERTS, timeout=READ_S),
         ),
         over=(
             "monitor",
-            client.list_alerts(model=model, state=alert_pb2.Alert.STATE_RESOLVED, limit=MOST_ALERTS, timeout=READ_S),
+            client.alerts.list(model=model, state=alert_pb2.Alert.STATE_RESOLVED, limit=MOST_ALERTS, timeout=READ_S),
         ),
-        silences=("monitor", client.list_silences(timeout=READ_S)),
-        rules=("monitor", client.list_alert_rules(timeout=READ_S)),
+        silences=("monitor", client.alerts.list_silences(timeout=READ_S)),
+        rules=("monitor", client.alerts.list_rules(timeout=READ_S)),
     )
     table = listed(parts["over"].value or [], _COLUMNS, visit.query, visit.request.url.path, sort="-opened")
     command = f"headrace monitor alerts list --model {quote(model)}" if model else "headrace monitor alerts list"
@@ -56,7 +56,7 @@ async def silence(visit: Visit) -> Response:
     if hours is None:
         visit.refuse("hours", f"is no number between 0.1 and {_LONGEST_H}, such as 2.5")
         return await _alerts(visit)
-    silencing = visit.client.silence_alerts(
+    silencing = visit.client.alerts.silence(
         model,
         datetime.now(UTC) + timedelta(hours=hours),
         rule=form.get("rule", "").strip(),
@@ -71,7 +71,7 @@ async def silence(visit: Visit) -> Response:
 @signed_in
 async def end_silence(visit: Visit) -> Response:
     """End a silence."""
-    if await visit.tried(visit.client.delete_silence(visit.form.get("silence", ""), timeout=WRITE_S)):
+    if await visit.tried(visit.client.alerts.delete_silence(visit.form.get("silence", ""), timeout=WRITE_S)):
         return visit.go_to("/console/alerts", done="silence-ended")
     return await _alerts(visit)
 
@@ -79,7 +79,7 @@ async def end_silence(visit: Visit) -> Response:
 @signed_in
 async def resolve(visit: Visit) -> Response:
     """Say that an alert is over."""
-    if await visit.tried(visit.client.resolve_alert(visit.form.get("alert", ""), timeout=WRITE_S)):
+    if await visit.tried(visit.client.alerts.resolve(visit.form.get("alert", ""), timeout=WRITE_S)):
         return visit.go_to("/console/alerts", done="resolved")
     return await _alerts(visit)
 

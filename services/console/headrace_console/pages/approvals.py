@@ -22,7 +22,7 @@ async def ask(visit: Visit) -> Response:
     if how and how not in STRATEGIES:
         visit.refuse("how", f"is none of {', '.join(STRATEGIES)}")
         return await model_page(visit)
-    asking = visit.client.request_promotion(
+    asking = visit.client.approvals.request(
         name,
         form.get("version", ""),
         stage=stage,
@@ -48,11 +48,11 @@ async def answer(visit: Visit) -> Response:
     )
     action = form.get("action", "")
     answers: dict[str, Callable[[], Awaitable[object]]] = {
-        "approve": lambda: client.approve_promotion(
+        "approve": lambda: client.approvals.approve(
             name, request, reason=reason, request_id=request_id, timeout=WRITE_S
         ),
-        "reject": lambda: client.reject_promotion(name, request, reason, request_id=request_id, timeout=WRITE_S),
-        "withdraw": lambda: client.withdraw_promotion(
+        "reject": lambda: client.approvals.reject(name, request, reason, request_id=request_id, timeout=WRITE_S),
+        "withdraw": lambda: client.approvals.withdraw(
             name, request, reason=reason, request_id=request_id, timeout=WRITE_S
         ),
     }

@@ -40,7 +40,7 @@ async def audit(visit: Visit) -> Response:
     model, wanted = visit.request.path_params.get("model", ""), visit.query.get("q", "").strip()[:_MOST_WANTED]
     recent: Part[list[registry_pb2.Model]] = Part([])
     if not model:
-        latest = visit.client.list_models(latest_first=True, limit=_MOST_MODELS, timeout=READ_S)
+        latest = visit.client.models.list(latest_first=True, limit=_MOST_MODELS, timeout=READ_S)
         recent = await visit.part("registry", latest)
     names = [model] if model else [last(one.name) for one in recent.value or ()]
     limit = _EVENTS if model else _EVENTS // 4
@@ -68,9 +68,9 @@ def fits(line: AuditLine, wanted: str) -> bool:
 async def _of_model(visit: Visit, model: str, limit: int) -> Part[list[AuditLine]]:
     client = visit.client
     parts = await visit.parts(
-        registry=("registry", client.history(model, limit=limit, timeout=READ_S)),
-        route=("control plane", client.route_history(model, limit=limit, timeout=READ_S)),
-        experiments=("monitor", client.list_experiments(model, timeout=READ_S)),
+        registry=("registry", client.models.history(model, limit=limit, timeout=READ_S)),
+        route=("control plane", client.routes.history(model, limit=limit, timeout=READ_S)),
+        experiments=("monitor", client.experiments.list(model, timeout=READ_S)),
     )
     lines = [
         *audit_lines.of_registry(model, parts["registry"].value or ()),
@@ -82,17 +82,17 @@ async def _of_model(visit: Visit, model: str, limit: int) -> Part[list[AuditLine
 
 async def _of_rollouts(visit: Visit, model: str) -> Part[list[AuditLine]]:
     client, service = visit.client, "rollout service"
-    found = await visit.part(service, client.list_rollouts(model=model, limit=_MOST_HISTORIES, timeout=READ_S))
+    found = await visit.part(service, client.rollouts.list(model=model, limit=_MOST_HISTORIES, timeout=READ_S))
     names = [one.name for one in found.value or ()]
-    reading = [visit.part(service, _or_none(client.rollout_history(name, timeout=READ_S))) for name in names]
+    reading = [visit.part(service, _or_none(client.rollouts.history(name, timeout=READ_S))) for name in names]
     return await _told(found.problem, names, reading, audit_lines.of_rollout)
 
 
 async def _of_jobs(visit: Visit, model: str) -> Part[list[AuditLine]]:
     client, service = visit.client, "scorer"
-    found = await visit.part(service, client.list_scoring_jobs(model=model, limit=_MOST_HISTORIES, timeout=READ_S))
+    found = await visit.part(service, client.jobs.list(model=model, limit=_MOST_HISTORIES, timeout=READ_S))
     names = [one.name for one in found.value or ()]
-    reading = [visit.part(service, _or_none(client.scoring_job_history(name, timeout=READ_S))) for name in names]
+    reading = [visit.part(service, _or_none(client.jobs.history(name, timeout=READ_S))) for name in names]
     return await _told(found.problem, names, reading, audit_lines.of_job)
 
 
@@ -116,16 +116,16 @@ async def _or_none(reading: Awaitable[Sequence[E]]) -> Sequence[E]:
 
 
 async def _of_silences(visit: Visit, model: str) -> Part[list[AuditLine]]:
-    found = await visit.part("monitor", visit.client.list_silences(timeout=READ_S))
+    found = await visit.part("monitor", visit.client.alerts.list_silences(timeout=READ_S))
     silences = [one for one in found.value or () if not model or one.model in (model, "*")]
     return Part([audit_lines.of_silence(one) for one in silences], found.problem)
 
 
 async def _of_pools(visit: Visit) -> Part[list[AuditLine]]:
-    found = await visit.part("autoscaler", visit.client.list_pools(timeout=READ_S))
+    found = await visit.part("autoscaler", visit.client.pools.list(timeout=READ_S))
     names = [last(pool.name) for pool in found.value or ()][:_MOST_POOLS]
     policies = await asyncio.gather(
-        *(visit.part("autoscaler", known(visit.client.get_policy(name, timeout=READ_S))) for name in names)
+        *(visit.part("autoscaler", known(visit.client.pools.get_policy(name, timeout=READ_S))) for name in names)
     )
     put = [
         audit_lines.of_policy(name, part.value)

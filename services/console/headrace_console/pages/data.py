@@ -33,18 +33,18 @@ _COLUMNS = {
 async def data(visit: Visit) -> Response:
     """Show what drifted and how good the answers were."""
     model, client = visit.argument("model"), visit.client
-    found = await client.get_model(model, timeout=READ_S)
-    versions = await visit.part("registry", client.list_versions(model, timeout=READ_S))
+    found = await client.models.get(model, timeout=READ_S)
+    versions = await visit.part("registry", client.versions.list(model, timeout=READ_S))
     names = [last(version.name) for version in versions.value or ()]
     version = visit.query.get("version") or found.production_version or (names[0] if names else "")
     hours = next((one for one in _HOURS if str(one) == visit.query.get("hours")), _HOURS[0])
     slice_by, now = visit.query.get("by", "").strip(), datetime.now(UTC)
-    performance = client.performance(
+    performance = client.monitor.performance(
         model, start=now - timedelta(hours=hours), end=now, slice_by=slice_by, timeout=_PERFORMANCE_S
     )
     parts = await visit.parts(
-        drifts=("monitor", known(client.list_drifts(model, version, limit=_EVALUATIONS, timeout=READ_S))),
-        reference=("monitor", known(client.get_reference(model, version, timeout=READ_S))),
+        drifts=("monitor", known(client.monitor.list_drifts(model, version, limit=_EVALUATIONS, timeout=READ_S))),
+        reference=("monitor", known(client.monitor.get_reference(model, version, timeout=READ_S))),
         performance=("monitor", known(performance)),
     )
     evaluations: Sequence[monitor_pb2.Drift] = parts["drifts"].value or []
@@ -57,7 +57,7 @@ async def data(visit: Visit) -> Response:
     distributions: Part[list[monitor_pb2.Distribution] | None] = Part()
     if latest is not None and shown:
         seen = latest.range
-        reading = client.distributions(
+        reading = client.monitor.distributions(
             model,
             version,
             columns=shown,

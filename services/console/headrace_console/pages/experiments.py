@@ -37,12 +37,12 @@ async def experiments(visit: Visit) -> Response:
     names = [model]
     problems: list[str] = []
     if not model:
-        recent = visit.client.list_models(latest_first=True, limit=_MOST_MODELS, timeout=READ_S)
+        recent = visit.client.models.list(latest_first=True, limit=_MOST_MODELS, timeout=READ_S)
         models = await visit.part("registry", recent)
         names = [last(one.name) for one in models.value or ()]
         problems += [models.problem] if models.problem else []
     found = await asyncio.gather(
-        *(visit.part("monitor", visit.client.list_experiments(name, timeout=READ_S)) for name in names)
+        *(visit.part("monitor", visit.client.experiments.list(name, timeout=READ_S)) for name in names)
     )
     problems += sorted({part.problem for part in found if part.problem})
     rows = [one for part in found for one in part.value or ()]
@@ -62,13 +62,13 @@ async def experiment(visit: Visit) -> Response:
 
 async def _experiment(visit: Visit) -> Response:
     model, name = visit.argument("model"), visit.argument("experiment")
-    found = await visit.client.get_experiment(model, name, timeout=READ_S)
+    found = await visit.client.experiments.get(model, name, timeout=READ_S)
     said: Part[experiment_pb2.AnalyseExperimentResponse] = Part()
     over_time: Part[experiment_pb2.GetExperimentHistoryResponse] = Part()
     if found.state != experiment_pb2.Experiment.STATE_DRAFT:
         said, over_time = await asyncio.gather(
-            visit.part("monitor", visit.client.analyse_experiment(model, name, timeout=_ANALYSIS_S)),
-            visit.part("monitor", visit.client.get_experiment_history(model, name, timeout=_ANALYSIS_S)),
+            visit.part("monitor", visit.client.experiments.analyse(model, name, timeout=_ANALYSIS_S)),
+            visit.part("monitor", visit.client.experiments.history(model, name, timeout=_ANALYSIS_S)),
         )
     command = f"headrace experiments analyse {quote(model)} {quote(name)}"
     return visit.page(
@@ -88,7 +88,7 @@ async def _experiment(visit: Visit) -> Response:
 async def conclude(visit: Visit) -> Response:
     """End an experiment: its traffic goes back to the control, and a variant is rolled out if that is wanted."""
     model, name, form = visit.argument("model"), visit.argument("experiment"), visit.form
-    concluding = visit.client.conclude_experiment(
+    concluding = visit.client.experiments.conclude(
         model,
         name,
         promote=form.get("promote", ""),
@@ -105,7 +105,7 @@ async def conclude(visit: Visit) -> Response:
 async def end(visit: Visit) -> Response:
     """End an experiment, and leave its traffic as it is."""
     model, name = visit.argument("model"), visit.argument("experiment")
-    ending = visit.client.end_experiment(model, name, reason=visit.form.get("reason", ""), timeout=WRITE_S)
+    ending = visit.client.experiments.end(model, name, reason=visit.form.get("reason", ""), timeout=WRITE_S)
     if await visit.tried(ending):
         return visit.go_to(f"/console/models/{model}/experiments/{name}", done="ended")
     return await _experiment(visit)

@@ -35,7 +35,7 @@ async def home(visit: Visit) -> Response:
     found = await visit.parts(
         models=(
             "registry",
-            client.models_page(
+            client.models.page(
                 contains=wanted,
                 latest_first=by_change,
                 size=ROWS,
@@ -43,10 +43,10 @@ async def home(visit: Visit) -> Response:
                 timeout=READ_S,
             ),
         ),
-        recent=("registry", client.list_models(latest_first=True, limit=_MOST_HISTORIES, timeout=READ_S)),
-        alerts=("monitor", client.list_alerts(state=alert_pb2.Alert.STATE_OPEN, limit=MOST_ALERTS, timeout=READ_S)),
-        pools=("autoscaler", client.list_pools(timeout=READ_S)),
-        batchers=("control plane", client.list_batchers(timeout=READ_S)),
+        recent=("registry", client.models.list(latest_first=True, limit=_MOST_HISTORIES, timeout=READ_S)),
+        alerts=("monitor", client.alerts.list(state=alert_pb2.Alert.STATE_OPEN, limit=MOST_ALERTS, timeout=READ_S)),
+        pools=("autoscaler", client.pools.list(timeout=READ_S)),
+        batchers=("control plane", client.routes.list_batchers(timeout=READ_S)),
     )
     page: registry_pb2.ListModelsResponse = found["models"].value or registry_pb2.ListModelsResponse()
     table = Fetched(
@@ -87,7 +87,7 @@ async def _traffic(visit: Visit, models: Sequence[registry_pb2.Model]) -> dict[s
         return {}
 
     async def read() -> dict[str, Traffic]:
-        found = await visit.client.list_traffic(names, timeout=READ_S)
+        found = await visit.client.monitor.list_traffic(names, timeout=READ_S)
         return {name: summed(found.get(name, ())) for name in names}
 
     of_all = await visit.part("monitor", visit.console.traffic.get((visit.session.rights, names), read))
@@ -98,7 +98,7 @@ async def _marks(visit: Visit, models: Sequence[registry_pb2.Model]) -> Mapping[
     """Return the versions whose stage and traffic differ, by model; none of a model whose route cannot be read now."""
 
     async def of(model: registry_pb2.Model) -> tuple[str, Mapping[str, str]]:
-        route = await visit.part("control plane", visit.client.get_route(last(model.name), timeout=READ_S))
+        route = await visit.part("control plane", visit.client.routes.get(last(model.name), timeout=READ_S))
         return last(model.name), {} if route.value is None else marks(model.production_version, route.value.route)
 
     async def read() -> dict[str, Mapping[str, str]]:
@@ -113,7 +113,7 @@ async def _changes(visit: Visit, recent: Sequence[registry_pb2.Model]) -> list[d
     since = datetime.now(UTC) - _TODAY
     names = [last(model.name) for model in recent if (moment(model.update_time) or since) > since]
     histories = await asyncio.gather(
-        *(visit.part("registry", visit.client.history(name, limit=_EVENTS, timeout=READ_S)) for name in names)
+        *(visit.part("registry", visit.client.models.history(name, limit=_EVENTS, timeout=READ_S)) for name in names)
     )
     found = [
         {"model": name, "event": event}

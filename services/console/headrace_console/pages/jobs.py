@@ -23,7 +23,7 @@ _COLUMNS = {
 @signed_in
 async def jobs(visit: Visit) -> Response:
     """Show the jobs of every model."""
-    found = await visit.part("scorer", visit.client.list_scoring_jobs(limit=_MOST, timeout=READ_S))
+    found = await visit.part("scorer", visit.client.jobs.list(limit=_MOST, timeout=READ_S))
     table = listed(found.value or [], _COLUMNS, visit.query, visit.request.url.path, sort="-created")
     return visit.page("jobs.html", "Jobs", "headrace jobs list", jobs=found, table=table)
 
@@ -36,11 +36,11 @@ async def job(visit: Visit) -> Response:
 
 async def _job(visit: Visit) -> Response:
     name = _name(visit)
-    found = await visit.client.get_scoring_job(name, timeout=READ_S)
+    found = await visit.client.jobs.get(name, timeout=READ_S)
     client = visit.client
     parts = await visit.parts(
-        history=("scorer", client.scoring_job_history(name, limit=_EVENTS, timeout=READ_S)),
-        publication=("scorer", known(client.get_scoring_publication(found.name, timeout=READ_S))),
+        history=("scorer", client.jobs.history(name, limit=_EVENTS, timeout=READ_S)),
+        publication=("scorer", known(client.publications.get(found.name, timeout=READ_S))),
     )
     return visit.page(
         "job.html",
@@ -61,7 +61,7 @@ async def follow(visit: Visit) -> Response:
     name = _name(visit)
 
     async def look() -> str:
-        return visit.fragment("job_panel.html", job=await visit.client.get_scoring_job(name, timeout=READ_S))
+        return visit.fragment("job_panel.html", job=await visit.client.jobs.get(name, timeout=READ_S))
 
     return followed(visit, ("job", name), look)
 
@@ -72,10 +72,10 @@ async def act(visit: Visit) -> Response:
     name, reason, action = _name(visit), visit.form.get("reason", ""), visit.form.get("action", "")
     client = visit.client
     acts: dict[str, Callable[[], Awaitable[scorer_pb2.ScoringJob]]] = {
-        "pause": lambda: client.pause_scoring_job(name, reason=reason, timeout=WRITE_S),
-        "resume": lambda: client.resume_scoring_job(name, reason=reason, timeout=WRITE_S),
-        "cancel": lambda: client.cancel_scoring_job(name, reason=reason, timeout=WRITE_S),
-        "retry": lambda: client.retry_scoring_job(name, reason=reason, timeout=WRITE_S),
+        "pause": lambda: client.jobs.pause(name, reason=reason, timeout=WRITE_S),
+        "resume": lambda: client.jobs.resume(name, reason=reason, timeout=WRITE_S),
+        "cancel": lambda: client.jobs.cancel(name, reason=reason, timeout=WRITE_S),
+        "retry": lambda: client.jobs.retry(name, reason=reason, timeout=WRITE_S),
     }
     if action not in acts:
         visit.refuse("action", f"is none of {', '.join(acts)}")
@@ -95,9 +95,9 @@ async def publish(visit: Visit) -> Response:
     reason, entity, action = form.get("reason", ""), form.get("entity", "").strip(), form.get("action", "")
     how = scorer_pb2.Publishing(entity_column=entity) if entity else None
     acts: dict[str, Callable[[], Awaitable[publications_pb2.ScoringPublication]]] = {
-        "publish": lambda: client.publish_scoring_job(name, publishing=how, reason=reason, timeout=WRITE_S),
-        "approve": lambda: client.approve_scoring_publication(name, reason=reason, timeout=WRITE_S),
-        "revert": lambda: client.revert_scoring_publication(name, reason=reason, timeout=WRITE_S),
+        "publish": lambda: client.publications.publish(name, publishing=how, reason=reason, timeout=WRITE_S),
+        "approve": lambda: client.publications.approve(name, reason=reason, timeout=WRITE_S),
+        "revert": lambda: client.publications.revert(name, reason=reason, timeout=WRITE_S),
     }
     if action not in acts:
         visit.refuse("action", f"is none of {', '.join(acts)}")

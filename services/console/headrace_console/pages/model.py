@@ -41,16 +41,16 @@ async def model(visit: Visit) -> Response:
 async def model_page(visit: Visit) -> Response:
     """Return the page of a model, with what became of a form."""
     name, client = visit.argument("model"), visit.client
-    found = await client.get_model(name, timeout=READ_S)
+    found = await client.models.get(name, timeout=READ_S)
     parts = await visit.parts(
-        versions=("registry", client.list_versions(name, timeout=READ_S)),
-        route=("control plane", client.get_route(name, timeout=READ_S)),
+        versions=("registry", client.versions.list(name, timeout=READ_S)),
+        route=("control plane", client.routes.get(name, timeout=READ_S)),
         traffic=("monitor", _traffic(visit, name)),
-        alerts=("monitor", client.list_alerts(model=name, state=alert_pb2.Alert.STATE_OPEN, timeout=READ_S)),
-        rollouts=("rollout service", client.list_rollouts(model=name, running=True, timeout=READ_S)),
-        events=("registry", client.history(name, limit=_EVENTS, timeout=READ_S)),
+        alerts=("monitor", client.alerts.list(model=name, state=alert_pb2.Alert.STATE_OPEN, timeout=READ_S)),
+        rollouts=("rollout service", client.rollouts.list(model=name, running=True, timeout=READ_S)),
+        events=("registry", client.models.history(name, limit=_EVENTS, timeout=READ_S)),
         waiting=("registry", _waiting(visit, name)),
-        policy=("registry", client.get_approval_policy(name, timeout=READ_S)),
+        policy=("registry", client.approvals.get_policy(name, timeout=READ_S)),
     )
     versions = parts["versions"].value or []
     route = parts["route"].value
@@ -71,17 +71,15 @@ async def model_page(visit: Visit) -> Response:
 
 
 async def _traffic(visit: Visit, name: str) -> Traffic:
-    return summed((await visit.client.traffic(name, timeout=READ_S)).traffic)
+    return summed((await visit.client.monitor.traffic(name, timeout=READ_S)).traffic)
 
 
 async def _waiting(visit: Visit, name: str) -> list[approval_pb2.GetPromotionRequestResponse]:
     """Return the requests that wait for approvals, each with what stands in its way now."""
     client, pending = visit.client, approval_pb2.PromotionRequest.STATE_PENDING
-    found = await client.list_promotion_requests(model=name, state=pending, limit=_MOST_REQUESTS, timeout=READ_S)
+    found = await client.approvals.list(model=name, state=pending, limit=_MOST_REQUESTS, timeout=READ_S)
     numbers = [number_of(last(request.name)) for request in found]
-    return list(
-        await asyncio.gather(*(client.get_promotion_request(name, number, timeout=READ_S) for number in numbers))
-    )
+    return list(await asyncio.gather(*(client.approvals.get(name, number, timeout=READ_S) for number in numbers)))
 
 
 @signed_in
@@ -92,7 +90,7 @@ async def promote(visit: Visit) -> Response:
     if stage is None:
         visit.refuse("stage", f"is none of {', '.join(STAGES)}")
         return await model_page(visit)
-    promoting = visit.client.promote(
+    promoting = visit.client.models.promote(
         name,
         form.get("version", ""),
         stage=stage,
@@ -112,7 +110,7 @@ async def promote(visit: Visit) -> Response:
 async def roll_back(visit: Visit) -> Response:
     """Put the version that was in production before back there."""
     name, form = visit.argument("model"), visit.form
-    rolling_back = visit.client.rollback(
+    rolling_back = visit.client.models.rollback(
         name,
         etag=form.get("etag", ""),
         end_rollout=form.get("end_rollout") == "yes",

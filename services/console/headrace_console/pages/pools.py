@@ -61,8 +61,8 @@ COLUMNS: Mapping[str, Callable[[PoolLine], Any]] = {
 async def pools(visit: Visit) -> Response:
     """Show every pool."""
     parts = await visit.parts(
-        batchers=("control plane", visit.client.list_batchers(timeout=READ_S)),
-        scaled=("autoscaler", visit.client.list_pools(timeout=READ_S)),
+        batchers=("control plane", visit.client.routes.list_batchers(timeout=READ_S)),
+        scaled=("autoscaler", visit.client.pools.list(timeout=READ_S)),
     )
     lines = lines_of(parts["batchers"].value or [], parts["scaled"].value or [], busy_of(visit, parts["batchers"]))
     table = listed(lines, COLUMNS, visit.query, visit.request.url.path, sort="pool")
@@ -77,7 +77,7 @@ async def pool(visit: Visit) -> Response:
     if not context["batchers"].value and context["scaled"] is None:
         raise NotFound(f"pool '{name}' has no batcher and no policy", reason="POOL_NOT_FOUND")
     decisions = await visit.part(
-        "autoscaler", client.list_decisions(name, only_changes=True, limit=_DECISIONS, timeout=READ_S)
+        "autoscaler", client.pools.list_decisions(name, only_changes=True, limit=_DECISIONS, timeout=READ_S)
     )
     return visit.page(
         "pool.html",
@@ -102,8 +102,8 @@ async def follow(visit: Visit) -> Response:
 
 async def _now(visit: Visit, name: str) -> dict[str, Any]:
     parts: dict[str, Part] = await visit.parts(
-        batchers=("control plane", visit.client.list_batchers(name, timeout=READ_S)),
-        every=("autoscaler", visit.client.list_pools(timeout=READ_S)),
+        batchers=("control plane", visit.client.routes.list_batchers(name, timeout=READ_S)),
+        every=("autoscaler", visit.client.pools.list(timeout=READ_S)),
     )
     scaled = next((one for one in parts["every"].value or () if one.name.endswith(f"/{name}")), None)
     busy = busy_of(visit, parts["batchers"]).get(name)

@@ -74,7 +74,7 @@ async def _logged(visit: Visit, wanted: str, model: str) -> tuple[Part[list[dict
 
 async def _asked(visit: Visit, sql: str) -> Part[list[dict[str, Any]]]:
     async def rows() -> list[dict[str, Any]]:
-        answer = await visit.client.query(sql, max_rows=_ROWS, timeout=_QUERY_S)
+        answer = await visit.client.monitor.query(sql, max_rows=_ROWS, timeout=_QUERY_S)
         return answer.table().to_pylist() if answer.arrow else []
 
     try:

@@ -53,13 +53,13 @@ async def replay(visit: Visit) -> Response:
     """Show what was decided in the last hours beside what would be decided now."""
     pool, client, query = visit.argument("pool"), visit.client, visit.query
     hours = next((one for one in _HOURS if str(one) == query.get("hours")), _HOURS[0])
-    policy = await visit.part("autoscaler", known(client.get_policy(pool, timeout=READ_S)))
+    policy = await visit.part("autoscaler", known(client.pools.get_policy(pool, timeout=READ_S)))
     wrong, asked = what_if(query)
     if asked.changes and policy.value is None:
         wrong = policy.problem or f"Pool {pool} has no policy that could be changed."
     found: Part[list[autoscaler_pb2.ReplayResponse] | None] = Part(problem=wrong)
     if not wrong:
-        replaying = client.replay_pool(
+        replaying = client.pools.replay(
             pool,
             start=datetime.now(UTC) - timedelta(hours=hours),
             policy=asked.applied(policy.value) if asked.changes and policy.value is not None else None,

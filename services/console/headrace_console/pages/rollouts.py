@@ -31,8 +31,8 @@ async def rollouts(visit: Visit) -> Response:
 async def _rollouts(visit: Visit, plan: rollout_pb2.PlanRolloutResponse | None = None) -> Response:
     model = visit.request.path_params.get("model", "")
     parts = await visit.parts(
-        rollouts=("rollout service", visit.client.list_rollouts(model=model, limit=_MOST, timeout=READ_S)),
-        versions=("registry", visit.client.list_versions(model, timeout=READ_S) if model else _nothing()),
+        rollouts=("rollout service", visit.client.rollouts.list(model=model, limit=_MOST, timeout=READ_S)),
+        versions=("registry", visit.client.versions.list(model, timeout=READ_S) if model else _nothing()),
     )
     table = listed(parts["rollouts"].value or [], _COLUMNS, visit.query, visit.request.url.path, sort="-started")
     title = f"Rollouts of {model}" if model else "Rollouts"
@@ -64,12 +64,12 @@ async def begin(visit: Visit) -> Response:
         return await _rollouts(visit)
     if form.get("action") != "start":
         try:
-            plan = await client.plan_rollout(model, version, policy=policy_of(strategy), timeout=READ_S)
+            plan = await client.rollouts.plan(model, version, policy=policy_of(strategy), timeout=READ_S)
         except HeadraceError as error:
             visit.problem = error
             return await _rollouts(visit)
         return await _rollouts(visit, plan)
-    starting = client.start_rollout(
+    starting = client.rollouts.start(
         model,
         version,
         policy=policy_of(strategy),
@@ -90,8 +90,8 @@ async def rollout(visit: Visit) -> Response:
 
 async def _rollout(visit: Visit) -> Response:
     name = _name(visit)
-    found = await visit.client.get_rollout(name, timeout=READ_S)
-    history = await visit.part("rollout service", visit.client.rollout_history(name, limit=40, timeout=READ_S))
+    found = await visit.client.rollouts.get(name, timeout=READ_S)
+    history = await visit.part("rollout service", visit.client.rollouts.history(name, limit=40, timeout=READ_S))
     return visit.page(
         "rollout.html",
         f"Rollout {name}",
@@ -110,7 +110,7 @@ async def follow(visit: Visit) -> Response:
     name = _name(visit)
 
     async def look() -> str:
-        found = await visit.client.get_rollout(name, timeout=READ_S)
+        found = await visit.client.rollouts.get(name, timeout=READ_S)
         return visit.fragment("rollout_panel.html", rollout=found, runs=not found.HasField("end_time"))
 
     return followed(visit, ("rollout", name), look)
@@ -122,10 +122,10 @@ async def act(visit: Visit) -> Response:
     name, reason, action = _name(visit), visit.form.get("reason", ""), visit.form.get("action", "")
     client = visit.client
     acts: dict[str, Callable[[], Awaitable[rollout_pb2.Rollout]]] = {
-        "pause": lambda: client.pause_rollout(name, reason=reason, timeout=WRITE_S),
-        "resume": lambda: client.resume_rollout(name, reason=reason, timeout=WRITE_S),
-        "promote": lambda: client.promote_rollout(name, reason=reason, timeout=WRITE_S),
-        "abort": lambda: client.abort_rollout(name, reason=reason, timeout=WRITE_S),
+        "pause": lambda: client.rollouts.pause(name, reason=reason, timeout=WRITE_S),
+        "resume": lambda: client.rollouts.resume(name, reason=reason, timeout=WRITE_S),
+        "promote": lambda: client.rollouts.promote(name, reason=reason, timeout=WRITE_S),
+        "abort": lambda: client.rollouts.abort(name, reason=reason, timeout=WRITE_S),
     }
     if action not in acts:
         visit.refuse("action", f"is none of {', '.join(acts)}")

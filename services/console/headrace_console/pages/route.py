@@ -24,16 +24,16 @@ async def route(visit: Visit) -> Response:
 
 async def _route(visit: Visit, trial: route_pb2.DryRunRouteResponse | None = None) -> Response:
     model, client, query = visit.argument("model"), visit.client, visit.query
-    found = await client.get_route(model, timeout=READ_S)
+    found = await client.routes.get(model, timeout=READ_S)
     parts = await visit.parts(
-        versions=("registry", client.list_versions(model, timeout=READ_S)),
-        events=("control plane", client.route_history(model, limit=12, timeout=READ_S)),
+        versions=("registry", client.versions.list(model, timeout=READ_S)),
+        events=("control plane", client.routes.history(model, limit=12, timeout=READ_S)),
     )
     assigned: Part[route_pb2.AssignUnitResponse] | None = None
     user, entity, attributes = (query.get(name, "") for name in ("user", "entity", "attributes"))
     facts = attributes_of(attributes)
     if user or entity or facts:
-        assigning = client.assign(model, user_id=user, entity_id=entity, attributes=facts, timeout=READ_S)
+        assigning = client.routes.assign(model, user_id=user, entity_id=entity, attributes=facts, timeout=READ_S)
         assigned = await visit.part("control plane", assigning)
     return visit.page(
         "route.html",
@@ -57,16 +57,16 @@ async def change(visit: Visit) -> Response:
     """Try a change, which shows who would move; or make it, unless somebody else made one since the page was read."""
     model, form = visit.argument("model"), visit.form
     try:
-        present = await visit.client.get_route(model, timeout=READ_S)
+        present = await visit.client.routes.get(model, timeout=READ_S)
         variants = wanted_variants(present.route, form)
         rules = [line.strip() for line in form.get("rules", "").splitlines() if line.strip()]
         if form.get("action") != "save":
-            trial = await visit.client.dry_run(model, variants=variants, rules=rules, timeout=READ_S)
+            trial = await visit.client.routes.dry_run(model, variants=variants, rules=rules, timeout=READ_S)
             return await _route(visit, trial)
     except HeadraceError as error:
         visit.problem = error
         return await _route(visit)
-    declaring = visit.client.declare(
+    declaring = visit.client.routes.declare(
         model,
         variants=variants,
         rules=rules,

@@ -34,9 +34,9 @@ async def search(visit: Visit) -> Response:
     if wanted:
         client = visit.client
         fitting, recent, jobs = await asyncio.gather(
-            visit.part("registry", client.list_models(contains=wanted, limit=_MOST, timeout=READ_S)),
-            visit.part("registry", client.list_models(latest_first=True, limit=_MOST_MODELS, timeout=READ_S)),
-            visit.part("scorer", client.list_scoring_jobs(limit=_MOST_JOBS, timeout=READ_S)),
+            visit.part("registry", client.models.list(contains=wanted, limit=_MOST, timeout=READ_S)),
+            visit.part("registry", client.models.list(latest_first=True, limit=_MOST_MODELS, timeout=READ_S)),
+            visit.part("scorer", client.jobs.list(limit=_MOST_JOBS, timeout=READ_S)),
         )
         # Each name once, those that fit first.
         every = dict.fromkeys(last(model.name) for model in [*(fitting.value or ()), *(recent.value or ())])
@@ -54,7 +54,7 @@ async def search(visit: Visit) -> Response:
 
 async def _versions(visit: Visit, wanted: str, names: Sequence[str]) -> list[tuple[str, registry_pb2.ModelVersion]]:
     listed = await asyncio.gather(
-        *(visit.part("registry", visit.client.list_versions(name, timeout=READ_S)) for name in names)
+        *(visit.part("registry", visit.client.versions.list(name, timeout=READ_S)) for name in names)
     )
     return [
         (name, version)

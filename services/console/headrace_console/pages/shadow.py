@@ -17,9 +17,9 @@ async def shadow(visit: Visit) -> Response:
     """Show every shadow of a model in the last day."""
     model = visit.argument("model")
     try:
-        report = await visit.part("monitor", visit.client.shadow_report(model, timeout=_REPORT_S))
+        report = await visit.part("monitor", visit.client.monitor.shadow_report(model, timeout=_REPORT_S))
     except NotFound:
-        await visit.client.get_model(model)  # a model that does not exist is another matter
+        await visit.client.models.get(model)  # a model that does not exist is another matter
         report = Part(problem="")
     comparisons = list(report.value.comparisons) if report.value is not None else []
     command = f"headrace monitor shadow {quote(model)}"

@@ -20,14 +20,17 @@ _MEASUREMENTS = 20
 async def version(visit: Visit) -> Response:
     """Show a version."""
     name, version_id, client = visit.argument("model"), visit.argument("version"), visit.client
-    found = await client.get_version(name, version_id, timeout=READ_S)
+    found = await client.versions.get(name, version_id, timeout=READ_S)
     serves = found.stage == registry_pb2.ModelVersion.STAGE_PRODUCTION
     readings: dict[str, tuple[str, Awaitable[object]]] = {
-        "measurements": ("registry", client.list_measurements(name, version_id, limit=_MEASUREMENTS, timeout=READ_S)),
-        "holds": ("registry", client.list_holds(name, timeout=READ_S)),
+        "measurements": (
+            "registry",
+            client.versions.list_measurements(name, version_id, limit=_MEASUREMENTS, timeout=READ_S),
+        ),
+        "holds": ("registry", client.versions.list_holds(name, timeout=READ_S)),
     }
     if not serves:  # a review locks the model: it waits for its writes, and they for it
-        readings["review"] = ("registry", client.review_promotion(name, version_id, timeout=READ_S))
+        readings["review"] = ("registry", client.approvals.review(name, version_id, timeout=READ_S))
     parts = await visit.parts(**readings)
     return visit.page(
         "version.html",

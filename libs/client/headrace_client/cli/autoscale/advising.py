@@ -61,7 +61,7 @@ def advise_command(
     setup = setup_of(given, replicas=2)
     counted = replicas
     if counted is None:
-        counted = len({one.process for one in client.list_batchers(pool) if not one.draining})
+        counted = len({one.process for one in client.routes.list_batchers(pool) if not one.draining})
         if not counted:
             raise invalid("--replicas", "no batcher is there to be counted: say how many replicas the pool has")
     with output.counting("simulating") as report:
@@ -92,7 +92,7 @@ def advise_command(
 
 def _of_history(client: Client, output: Output, pool: str, allowed: float, given: dict[str, Any]) -> None:
     with output.waiting("simulating") as say:
-        found = client.advise_pool(
+        found = client.pools.advise(
             pool,
             service=service_of(given, click.get_current_context()),
             allowed=allowed,

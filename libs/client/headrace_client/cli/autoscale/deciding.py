@@ -28,7 +28,7 @@ def decisions(client: Client, output: Output, pool: str, whole: bool, since: dat
       headrace autoscale decisions default
       headrace autoscale decisions default --all --since 10m
     """
-    found = client.list_decisions(pool, only_changes=not whole, since=since, limit=limit)
+    found = client.pools.list_decisions(pool, only_changes=not whole, since=since, limit=limit)
     if output.as_json:
         output.document({"decisions": [message_json(one) for one in found]})
     else:
@@ -47,7 +47,7 @@ def explain(client: Client, output: Output, pool: str, decision: str) -> None:
       headrace autoscale explain default
       headrace autoscale explain default 1042 --json
     """
-    answer = client.explain_decision(pool, decision)
+    answer = client.pools.explain_decision(pool, decision)
     if output.as_json:
         output.document(message_json(answer))
     else:

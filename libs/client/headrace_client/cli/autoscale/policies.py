@@ -39,7 +39,7 @@ def show(client: Client, output: Output, pool: str) -> None:
     Examples:
       headrace autoscale policy show default --json
     """
-    found = client.get_policy(pool)
+    found = client.pools.get_policy(pool)
     if output.as_json:
         output.document(message_json(found))
         return
@@ -68,7 +68,7 @@ def put(client: Client, output: Output, pool: str, file: Path, etag: str) -> Non
     """
     message = message_of(pool, policy_of(file))
     message.etag = etag
-    made = client.put_policy(message)
+    made = client.pools.put_policy(message)
     if output.as_json:
         output.document(message_json(made))
     else:
@@ -87,7 +87,7 @@ def dry_run(client: Client, output: Output, pool: str, file: Path) -> None:
     Examples:
       headrace autoscale policy dry-run default policy.json
     """
-    answer = client.dry_run_policy(message_of(pool, policy_of(file)))
+    answer = client.pools.dry_run_policy(message_of(pool, policy_of(file)))
     if output.as_json:
         output.document(message_json(answer))
     else:
@@ -106,7 +106,7 @@ def delete(client: Client, output: Output, pool: str, etag: str) -> None:
     Examples:
       headrace autoscale policy delete default
     """
-    client.delete_policy(pool, etag=etag)
+    client.pools.delete_policy(pool, etag=etag)
     if output.as_json:
         output.document({"deleted": pool})
     else:

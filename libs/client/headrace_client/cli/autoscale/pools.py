@@ -26,7 +26,7 @@ def status(client: Client, output: Output) -> None:
       headrace autoscale status
       headrace autoscale status --json
     """
-    pools = client.list_pools()
+    pools = client.pools.list()
     if output.as_json:
         output.document({"pools": [message_json(pool) for pool in pools]})
     elif not pools:
@@ -60,7 +60,7 @@ def watch(client: Client, output: Output, pool: str, duration: Any) -> None:
         )
 
     try:
-        client.watch_pool(pool, received, timeout=duration.total_seconds())
+        client.pools.watch(pool, received, timeout=duration.total_seconds())
     except DeadlineExceeded:
         pass  # that was the time that was asked for
 
@@ -76,7 +76,7 @@ def pause(client: Client, output: Output, pool: str, reason: str) -> None:
     Examples:
       headrace autoscale pause default --reason "load test until noon"
     """
-    held = client.pause_pool(pool, reason=reason)
+    held = client.pools.pause(pool, reason=reason)
     if output.as_json:
         output.document(message_json(held))
     else:
@@ -93,7 +93,7 @@ def resume(client: Client, output: Output, pool: str) -> None:
     Examples:
       headrace autoscale resume default
     """
-    held = client.resume_pool(pool)
+    held = client.pools.resume(pool)
     if output.as_json:
         output.document(message_json(held))
     else:

@@ -47,7 +47,7 @@ def replay(
       headrace autoscale replay default --policy mine.json --since 6h
     """
     policy = None if file is None else message_of(pool, policy_of(file))
-    found = client.replay_pool(pool, start=since, end=until, policy=policy)
+    found = client.pools.replay(pool, start=since, end=until, policy=policy)
     if output.as_json:
         output.document({"decisions": [message_json(one) for one in found]})
         return

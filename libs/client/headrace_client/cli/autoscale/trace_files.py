@@ -82,7 +82,7 @@ def log_query(models: tuple[str, ...]) -> str:
 
 def log_trace(client: Client, models: tuple[str, ...], since: datetime | None, until: datetime | None) -> Trace:
     """Return what models computed online, from the prediction log."""
-    answer = client.query(log_query(models), start=since, end=until, max_rows=_MOST_ROWS, timeout=300.0)
+    answer = client.monitor.query(log_query(models), start=since, end=until, max_rows=_MOST_ROWS, timeout=300.0)
     table = answer.table()
     if table.num_rows == 0:
         raise invalid("--log", f"the log has no online prediction of {', '.join(models)} in that time")

@@ -115,7 +115,7 @@ def create(
         stratify_by=stratify_by,
         exclude_crossed=exclude_crossed,
     )
-    weights = variant or tuple((one.name, one.weight) for one in client.get_route(model).route.variants if one.weight)
+    weights = variant or tuple((one.name, one.weight) for one in client.routes.get(model).route.variants if one.weight)
     wanted.variants.extend(pb.Experiment.Variant(name=name, weight=weight) for name, weight in weights)
     roles = ((success, 1), (guardrail, 2), (quality, 3))
     for given, role in roles:
@@ -126,7 +126,7 @@ def create(
     for duration, field in ((window, wanted.attribution_window), (before, wanted.covariate_window)):
         if duration is not None:
             field.FromTimedelta(duration)
-    created = client.create_experiment(wanted)
+    created = client.experiments.create(wanted)
     _tell(output, created, f"is written down; `headrace experiments start {model} {experiment}`")
     warn_of_long(client, output, model, created)
 
@@ -141,7 +141,7 @@ def list_(client: Client, output: Output, model: str) -> None:
     Examples:
       headrace experiments list shop
     """
-    found = client.list_experiments(model)
+    found = client.experiments.list(model)
     if output.as_json:
         output.document({"experiments": [message_json(one) for one in found]})
     elif not found:
@@ -163,10 +163,10 @@ def start(client: Client, output: Output, model: str, experiment: str) -> None:
     Examples:
       headrace experiments start shop ranking
     """
-    client.run_experiment(model, experiment)
+    client.experiments.run(model, experiment)
     _tell(
         output,
-        client.get_experiment(model, experiment),
+        client.experiments.get(model, experiment),
         f"runs; `headrace experiments watch {model} {experiment}` follows it",
     )
 
@@ -183,8 +183,8 @@ def shares(client: Client, output: Output, model: str, experiment: str, weights:
     Examples:
       headrace experiments shares shop ranking control=50 new=50
     """
-    moved = client.run_experiment(model, experiment, dict(weights))
-    changed = client.get_experiment(model, experiment)
+    moved = client.experiments.run(model, experiment, dict(weights))
+    changed = client.experiments.get(model, experiment)
     _tell(output, changed, f"has other shares from now on; {moved:.1%} of the units have another variant")
 
 
@@ -201,7 +201,7 @@ def analyse(client: Client, output: Output, model: str, experiment: str, slice_b
       headrace experiments analyse shop ranking
       headrace experiments analyse shop ranking --by country --json
     """
-    found = client.analyse_experiment(model, experiment, slice_by=slice_by)
+    found = client.experiments.analyse(model, experiment, slice_by=slice_by)
     if output.as_json:
         output.document(message_json(found))
     else:
@@ -220,8 +220,8 @@ def end(client: Client, output: Output, model: str, experiment: str, reason: str
     Examples:
       headrace experiments end shop ranking --reason "new is better"
     """
-    client.conclude_experiment(model, experiment, reason=reason, keep_route=True)
-    _tell(output, client.get_experiment(model, experiment), "has ended; the route is as it was, and anybody's")
+    client.experiments.conclude(model, experiment, reason=reason, keep_route=True)
+    _tell(output, client.experiments.get(model, experiment), "has ended; the route is as it was, and anybody's")
 
 
 def _bound(wanted: pb.Experiment, field: str, given: dict[str, float]) -> None:

@@ -47,7 +47,7 @@ def conclude(
       headrace experiments conclude shop ranking --promote new --strategy blue-green
     """
     with rollout_policy(policy_file, strategy) as policy:
-        done = client.conclude_experiment(
+        done = client.experiments.conclude(
             model, experiment, promote=promote, anyway=anyway, policy=policy, reason=reason
         )
     if output.as_json:
@@ -64,7 +64,7 @@ def conclude(
 def _note_what_names_versions(client: Client, output: Output, model: str) -> None:
     """Say that promotions do not reach callers where no variant of the route follows production."""
     try:
-        route = client.get_route(model).route
+        route = client.routes.get(model).route
     except HeadraceError:  # the experiment has ended all the same
         return
     weighted = [one for one in route.variants if one.weight > 0]

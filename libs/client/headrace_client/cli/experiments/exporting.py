@@ -60,7 +60,7 @@ def write_units(client: Client, model: str, experiment: str, path: Path, parts: 
     try:
         for part in range(parts):
             with tempfile.TemporaryFile(dir=path.parent) as stream:
-                client.export_experiment_units(*(model, experiment, stream), parts=parts, part=part, timeout=timeout_s)
+                client.experiments.export_units(*(model, experiment, stream), parts=parts, part=part, timeout=timeout_s)
                 for batch in _batches(stream):
                     writer = writer or pyarrow.parquet.ParquetWriter(path, batch.schema)
                     writer.write_batch(batch)

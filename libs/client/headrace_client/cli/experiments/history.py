@@ -27,7 +27,7 @@ def history(client: Client, output: Output, model: str, experiment: str) -> None
       headrace experiments history shop ranking
       headrace experiments history shop ranking --json
     """
-    found = client.get_experiment_history(model, experiment)
+    found = client.experiments.history(model, experiment)
     if output.as_json:
         output.document(message_json(found))
         return
@@ -55,7 +55,7 @@ def report(client: Client, output: Output, model: str, experiment: str, file: Pa
     Examples:
       headrace experiments report shop ranking --html ranking.html
     """
-    write_page(file, client.render_experiment_report(model, experiment))
+    write_page(file, client.experiments.render_report(model, experiment))
     if output.as_json:
         output.document({"file": str(file)})
     else:

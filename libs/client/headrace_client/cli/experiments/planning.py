@@ -73,7 +73,7 @@ def plan(
             f"{shown(metric.name)}: {mean:.4g} of a unit, variance {variance:.4g}, "
             f"the furthest {past.furthest:.4g} away, {past.per_day:,.0f} units a day"
         )
-    found = client.plan_experiment(
+    found = client.experiments.plan(
         pb.PlanExperimentRequest(
             parent=f"models/{model}",
             mean=mean,
@@ -117,7 +117,7 @@ def measured(client: Client, model: str, metric: pb.Experiment.Metric) -> Past:
     select avg(value), var_samp(value), greatest(max(value) - avg(value), avg(value) - min(value)),
         count(*) / greatest(date_diff('hour', min(first), now()) / 24.0, 1.0)
     from (select first, {value} as value from units left join facts using (unit))"""
-    (row,) = client.query(sql).table().to_pylist()
+    (row,) = client.monitor.query(sql).table().to_pylist()
     mean, variance, furthest, per_day = row.values()
     if not mean or not variance:
         raise InvalidArgument(f"the last 14 days of '{model}' have no {outcome} to measure: give --mean and --variance")
@@ -143,7 +143,7 @@ def warn_of_long(client: Client, output: Output, model: str, experiment: pb.Expe
                 share=weights[1] / (weights[0] + weights[1]),
                 units_per_day=past.per_day * (weights[0] + weights[1]) / sum(weights),
             )
-            days = client.plan_experiment(request).any_look_days
+            days = client.experiments.plan(request).any_look_days
         except HeadraceError:
             continue  # there is no history to measure, or the caller may not read it
         if days > LONG_DAYS:

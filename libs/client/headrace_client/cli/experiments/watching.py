@@ -66,8 +66,8 @@ def looks(
     until = None if duration is None else time.monotonic() + duration.total_seconds()
     while True:
         # Before the look: what came until the end is in it.
-        over = until is None and client.get_experiment(model, experiment).state == pb.Experiment.STATE_ENDED
-        found = client.analyse_experiment(model, experiment)
+        over = until is None and client.experiments.get(model, experiment).state == pb.Experiment.STATE_ENDED
+        found = client.experiments.analyse(model, experiment)
         yield found
         undecided = found.verdict == pb.AnalyseExperimentResponse.VERDICT_UNDECIDED
         if over or not undecided or (until is not None and time.monotonic() >= until):

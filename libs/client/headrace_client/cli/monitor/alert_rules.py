@@ -25,7 +25,7 @@ def rules(client: Client, output: Output) -> None:
       headrace monitor alerts rules
       headrace monitor alerts rules --json
     """
-    found = client.list_alert_rules()
+    found = client.alerts.list_rules()
     if output.as_json:
         output.document({"rules": [message_json(one) for one in found]})
         return
@@ -92,7 +92,7 @@ def put_rule(
     for duration, field in ((hold, wanted.hold), (window, wanted.window)):
         if duration is not None:
             field.FromTimedelta(duration)
-    kept = client.put_alert_rule(wanted)
+    kept = client.alerts.put_rule(wanted)
     if output.as_json:
         output.document(message_json(kept))
     else:
@@ -109,7 +109,7 @@ def delete_rule(client: Client, output: Output, rule: str) -> None:
     Examples:
       headrace monitor alerts delete-rule p99
     """
-    client.delete_alert_rule(rule)
+    client.alerts.delete_rule(rule)
     if output.as_json:
         output.document({"deleted": rule})
     else:

@@ -59,7 +59,7 @@ def list_alerts(client: Client, output: Output, model: str, everything: bool, li
       headrace monitor alerts list --model digits --all --json
     """
     state = alert_pb2.Alert.STATE_UNSPECIFIED if everything else alert_pb2.Alert.STATE_OPEN
-    found = client.list_alerts(model=model, state=state, limit=limit)
+    found = client.alerts.list(model=model, state=state, limit=limit)
     if output.as_json:
         output.document({"alerts": [message_json(one) for one in found]})
         return
@@ -89,7 +89,7 @@ def watch(client: Client, output: Output, model: str, duration: timedelta | None
     while end is None or time.monotonic() < end:
         try:
             following.connected = False
-            client.watch_alerts(
+            client.alerts.watch(
                 following.received, model=model, timeout=3600.0 if end is None else end - time.monotonic()
             )
         except DeadlineExceeded:
@@ -119,7 +119,7 @@ def resolve(client: Client, output: Output, alert: str) -> None:
     Examples:
       headrace monitor alerts resolve 17
     """
-    ended = client.resolve_alert(alert)
+    ended = client.alerts.resolve(alert)
     if output.as_json:
         output.document(message_json(ended))
     else:

@@ -63,7 +63,7 @@ def show_distributions(
     Examples:
       headrace monitor drift distributions digits v2 --column pixels.12
     """
-    found = client.distributions(model, version, columns=columns, start=since, end=until)
+    found = client.monitor.distributions(model, version, columns=columns, start=since, end=until)
     if output.as_json:
         output.document({"distributions": [message_json(one) for one in found]})
         return
@@ -109,7 +109,7 @@ def evaluate(
       headrace monitor drift digits v2 --since 24h --all
       headrace monitor drift digits v2 --since 2031-02-03T04:00:00Z --until 2031-02-03T05:00:00Z --json
     """
-    told = client.drift(model, version, start=since, end=until, level=level)
+    told = client.monitor.drift(model, version, start=since, end=until, level=level)
     if output.as_json:
         output.document(message_json(told))
         return
@@ -163,8 +163,8 @@ def set_tolerance(
       headrace monitor drift set digits v2 --test ks --column age --tolerance 0.02
       headrace monitor drift set digits v2 --test ks --column age
     """
-    client.set_drift_tolerance(model, test, tolerance, column=column)
-    told = client.drift_tolerances(model, version)
+    client.monitor.set_drift_tolerance(model, test, tolerance, column=column)
+    told = client.monitor.drift_tolerances(model, version)
     _show_tolerances(output, told, [one for one in told.tolerances if one.test == test and column in ("", one.column)])
 
 
@@ -180,7 +180,7 @@ def tolerances(client: Client, output: Output, model: str, version: str) -> None
       headrace monitor drift tolerances digits v2
       headrace monitor drift tolerances digits v2 --json
     """
-    told = client.drift_tolerances(model, version)
+    told = client.monitor.drift_tolerances(model, version)
     _show_tolerances(output, told, list(told.tolerances))
 
 
@@ -217,7 +217,7 @@ def drifts(client: Client, output: Output, model: str, version: str, limit: int)
       headrace monitor drifts digits v2
       headrace monitor drifts digits v2 --limit 168 --json
     """
-    evaluations = client.list_drifts(model, version, limit=limit)
+    evaluations = client.monitor.list_drifts(model, version, limit=limit)
     if output.as_json:
         output.document({"drifts": [message_json(one) for one in evaluations]})
         return
@@ -250,7 +250,7 @@ def show(client: Client, output: Output, model: str, version: str) -> None:
       headrace monitor reference show digits v2
       headrace monitor reference show digits v2 --json
     """
-    _show(output, client.get_reference(model, version))
+    _show(output, client.monitor.get_reference(model, version))
 
 
 @reference.command()
@@ -276,7 +276,7 @@ def freeze(
       headrace monitor reference freeze digits v2 --since 24h --until 1h
       headrace monitor reference freeze digits v2 --seasonal
     """
-    _show(output, client.freeze_reference(model, version, start=since, end=until, seasonal=seasonal))
+    _show(output, client.monitor.freeze_reference(model, version, start=since, end=until, seasonal=seasonal))
 
 
 def _show(output: Output, told: monitor_pb2.Reference) -> None:

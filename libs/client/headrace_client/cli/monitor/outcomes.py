@@ -102,7 +102,7 @@ def record(
     sending = _Sending(rows)
     with output.counting(f"recording for {model}") as progress:
         try:
-            told = client.record_outcomes(
+            told = client.outcomes.record(
                 model, sending.good(), entity_window=entity_window, progress=lambda sent: progress(sent, total)
             )
         except HeadraceError:

@@ -40,7 +40,9 @@ def performance(
       headrace monitor performance digits --version v2 --slice-by country --since 7d
       headrace monitor performance churn --threshold 0.8 --json
     """
-    told = client.performance(model, version=version, start=since, end=until, slice_by=slice_by, threshold=threshold)
+    told = client.monitor.performance(
+        model, version=version, start=since, end=until, slice_by=slice_by, threshold=threshold
+    )
     if output.as_json:
         output.document({"performance": [message_json(one) for one in told]})
         return

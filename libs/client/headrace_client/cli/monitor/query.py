@@ -74,7 +74,7 @@ def query(
     if sum((as_csv, parquet is not None, output.as_json)) > 1:
         raise click.UsageError("--csv, --parquet and --json are three ways to have the rows: choose one")
     with output.waiting("asking"):
-        answer = client.query(sql, start=since, end=until, max_rows=max_rows, timeout=timeout.total_seconds())
+        answer = client.monitor.query(sql, start=since, end=until, max_rows=max_rows, timeout=timeout.total_seconds())
     table = answer.table()
     if output.as_json:
         rows = [{name: _json(value) for name, value in row.items()} for row in table.to_pylist()]

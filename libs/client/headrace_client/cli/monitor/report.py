@@ -38,7 +38,7 @@ def report(
     """
     if output.as_json and str(file) == "-":
         raise click.UsageError("stdout has the page or the document of --json: name a file")
-    html = client.render_report(model, start=since, end=until)
+    html = client.monitor.render_report(model, start=since, end=until)
     if str(file) == "-":
         click.echo(html)
         return

@@ -47,7 +47,7 @@ def shadow(
       headrace monitor shadow digits v3
       headrace monitor shadow digits v3 --since 7d --html shadow.html
     """
-    told = client.shadow_report(model, shadow_version, start=since, end=until, with_page=file is not None)
+    told = client.monitor.shadow_report(model, shadow_version, start=since, end=until, with_page=file is not None)
     if file is not None:
         write_page(file, told.page)
         told.ClearField("page")

@@ -27,7 +27,7 @@ def silence(client: Client, output: Output, model: str, duration: timedelta, rul
       headrace monitor alerts silence "*" --rule p99 --for 30m
       headrace monitor alerts silence "*" --rule autoscaler/actuator --for 30m
     """
-    made = client.silence_alerts(model, datetime.now(UTC) + duration, rule=rule, comment=comment)
+    made = client.alerts.silence(model, datetime.now(UTC) + duration, rule=rule, comment=comment)
     if output.as_json:
         output.document(message_json(made))
     else:
@@ -44,7 +44,7 @@ def silences(client: Client, output: Output) -> None:
     Examples:
       headrace monitor alerts silences
     """
-    found = client.list_silences()
+    found = client.alerts.list_silences()
     if output.as_json:
         output.document({"silences": [message_json(one) for one in found]})
         return
@@ -77,7 +77,7 @@ def unsilence(client: Client, output: Output, silence: str) -> None:
     Examples:
       headrace monitor alerts unsilence 3
     """
-    client.delete_silence(silence)
+    client.alerts.delete_silence(silence)
     if output.as_json:
         output.document({"deleted": silence})
     else:

@@ -32,7 +32,7 @@ def traffic(client: Client, output: Output, model: str, since: datetime | None, 
       headrace monitor traffic digits --since 24h
       headrace monitor traffic digits --since 2031-02-03T00:00:00Z --until 2031-02-04T00:00:00Z --json
     """
-    told = client.traffic(model, start=since, end=until)
+    told = client.monitor.traffic(model, start=since, end=until)
     if output.as_json:
         output.document(message_json(told))
         return

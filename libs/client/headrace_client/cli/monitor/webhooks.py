@@ -30,7 +30,7 @@ def webhooks(client: Client, output: Output) -> None:
     Examples:
       headrace monitor alerts webhooks
     """
-    found = client.list_webhooks()
+    found = client.alerts.list_webhooks()
     if output.as_json:
         output.document({"webhooks": [message_json(one) for one in found]})
         return
@@ -84,7 +84,7 @@ def put_webhook(
     )
     if secret_file is not None:
         wanted.secret = text_of(secret_file, "--secret-file", "a secret").strip()
-    kept = client.put_webhook(wanted)
+    kept = client.alerts.put_webhook(wanted)
     if output.as_json:
         output.document(message_json(kept))
     else:
@@ -101,7 +101,7 @@ def delete_webhook(client: Client, output: Output, webhook: str) -> None:
     Examples:
       headrace monitor alerts delete-webhook team
     """
-    client.delete_webhook(webhook)
+    client.alerts.delete_webhook(webhook)
     if output.as_json:
         output.document({"deleted": webhook})
     else:

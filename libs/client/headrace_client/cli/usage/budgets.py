@@ -64,7 +64,7 @@ def set_budget(
         compute_s=seconds,
         refuse_above_s=refuse_above,
     )
-    made = client.put_budget(wanted)
+    made = client.budgets.put(wanted)
     if output.as_json:
         output.document(message_json(made))
     else:
@@ -80,7 +80,7 @@ def list_budgets(client: Client, output: Output) -> None:
     Examples:
       headrace usage budgets list
     """
-    found = client.list_budgets()
+    found = client.budgets.list()
     if output.as_json:
         output.document({"budgets": [message_json(one) for one in found]})
         return
@@ -117,7 +117,7 @@ def delete_budget(client: Client, output: Output, budget: str) -> None:
     Examples:
       headrace usage budgets delete research
     """
-    client.delete_budget(budget)
+    client.budgets.delete(budget)
     if output.as_json:
         output.document({"deleted": budget})
     else:

@@ -75,7 +75,7 @@ def set_limit(
         shadow_mode=shadow,
         outage=_OUTAGES[outage],
     )
-    made = client.put_rate_limit(wanted)
+    made = client.rate_limits.put(wanted)
     if output.as_json:
         output.document(message_json(made))
     else:
@@ -91,7 +91,7 @@ def list_limits(client: Client, output: Output) -> None:
     Examples:
       headrace usage limits list
     """
-    found = client.list_rate_limits()
+    found = client.rate_limits.list()
     if output.as_json:
         output.document({"rate_limits": [message_json(one) for one in found]})
         return
@@ -125,7 +125,7 @@ def delete_limit(client: Client, output: Output, limit: str) -> None:
     Examples:
       headrace usage limits delete research
     """
-    client.delete_rate_limit(limit)
+    client.rate_limits.delete(limit)
     if output.as_json:
         output.document({"deleted": limit})
     else:

@@ -64,7 +64,7 @@ def show(
       headrace usage show --since 7d --by client,model,version --price 3
       headrace usage show --client research --by model,class --json
     """
-    told = client.usage(start=since, end=until, model=model, client=of)
+    told = client.usage.report(start=since, end=until, model=model, client=of)
     if output.as_json:
         output.document(message_json(told))
         return
@@ -126,7 +126,7 @@ def idle(
       headrace usage idle
       headrace usage idle --since 30d --price 3 --target 0.8
     """
-    told = client.idle_time(start=since, end=until, price_per_hour=price, target_utilisation=target)
+    told = client.usage.idle_time(start=since, end=until, price_per_hour=price, target_utilisation=target)
     if output.as_json:
         output.document(message_json(told))
         return

@@ -1,0 +1,43 @@
+"""Groups of methods that clients have of the part bulk."""
+
+from headrace_client.callers import Group, Kind, Method
+from headrace_client.operations import scoring, scoring_publications, scoring_schedules, webhooks
+
+
+class Jobs(Group[Kind]):
+    """Tables that a version scores."""
+
+    create = Method(scoring.create_scoring_job)
+    estimate = Method(scoring.estimate_scoring_job)
+    get = Method(scoring.get_scoring_job)
+    list = Method(scoring.list_scoring_jobs)
+    watch = Method(scoring.watch_scoring_job)
+    pause = Method(scoring.pause_scoring_job)
+    resume = Method(scoring.resume_scoring_job)
+    cancel = Method(scoring.cancel_scoring_job)
+    retry = Method(scoring.retry_scoring_job)
+    history = Method(scoring.scoring_job_history)
+    put_webhook = Method(webhooks.put_scoring_webhook)
+    list_webhooks = Method(webhooks.list_scoring_webhooks)
+    delete_webhook = Method(webhooks.delete_scoring_webhook)
+
+
+class Publications(Group[Kind]):
+    """Results of jobs, published as precomputed answers."""
+
+    publish = Method(scoring_publications.publish_scoring_job)
+    get = Method(scoring_publications.get_scoring_publication)
+    wait = Method(scoring_publications.await_scoring_publication)
+    approve = Method(scoring_publications.approve_scoring_publication)
+    revert = Method(scoring_publications.revert_scoring_publication)
+
+
+class Schedules(Group[Kind]):
+    """Jobs that start by the clock."""
+
+    put = Method(scoring_schedules.put_scoring_schedule)
+    get = Method(scoring_schedules.get_scoring_schedule)
+    list = Method(scoring_schedules.list_scoring_schedules)
+    pause = Method(scoring_schedules.pause_scoring_schedule)
+    resume = Method(scoring_schedules.resume_scoring_schedule)
+    delete = Method(scoring_schedules.delete_scoring_schedule)

@@ -1,0 +1,33 @@
+# pyright: reportMissingImports=false
+from typing import Any
+
+from headrace_client.callers import Caller, Group, Kind
+from headrace_client.groups import Models, Precomputed, Routes, Versions
+from headrace_client.groups_bulk import Jobs, Publications, Schedules
+from headrace_client.groups_describe import State
+from headrace_client.groups_observe import Alerts, Budgets, Monitor, Outcomes, RateLimits, Usage
+from headrace_client.groups_release import Approvals, Experiments, Rollouts
+from headrace_client.groups_scale import Pools
+
+def groups() -> tuple[str, ...]: ...
+def group_of(name: str) -> type[Group[Any]]: ...
+
+class Installed(Caller[Kind]):
+    models: Models[Kind]
+    versions: Versions[Kind]
+    routes: Routes[Kind]
+    precomputed: Precomputed[Kind]
+    jobs: Jobs[Kind]
+    publications: Publications[Kind]
+    schedules: Schedules[Kind]
+    state: State[Kind]
+    monitor: Monitor[Kind]
+    outcomes: Outcomes[Kind]
+    alerts: Alerts[Kind]
+    usage: Usage[Kind]
+    budgets: Budgets[Kind]
+    rate_limits: RateLimits[Kind]
+    rollouts: Rollouts[Kind]
+    experiments: Experiments[Kind]
+    approvals: Approvals[Kind]
+    pools: Pools[Kind]
