@@ -17,14 +17,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 import uvloop
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import control_pb2
+from headrace_router.data.batchers.parts import AnswersInParts
 from headrace_router.data.batchers.work import Work
-from headrace_router.data.lookup.finding import Lookup
-from headrace_router.data.lookup.layers import Layers, Store
-from headrace_router.data.lookup.memory import Memory
+from headrace_router.data.lookup.layers import Layers, Memory, Store
+from headrace_router.data.lookup.lookup import Lookup
 from headrace_router.data.lookup.metrics import Counts
-from headrace_router.data.lookup.parts import AnswersInParts
-from headrace_router.data.lookup.valkey.connection import Address
-from headrace_router.data.lookup.valkey.store import StoreClock, Valkey
+from headrace_router.data.lookup.valkey.connection import Address, StoreClock
+from headrace_router.data.lookup.valkey.store import Valkey
 from headrace_router.data.request.request import Call, Request, ResolvedRequest, Tensors
 from headrace_router.data.tables.table import Table, table_of
 from headrace_servicekit.identity import Identity

@@ -11,11 +11,10 @@ import grpc.aio
 import pytest
 from headrace.router.v1 import predict_pb2
 from headrace_router.data.answer.answer import Answer
-from headrace_router.data.batchers.part_buffer import PartBuffer
+from headrace_router.data.batchers.parts import PartBuffer, Rest
 from headrace_router.data.batchers.work import Attempt, Work
 from headrace_router.data.lookup.cache_lookup import CacheLookup
 from headrace_router.data.lookup.execution import SharedExecution, Waiter
-from headrace_router.data.lookup.parts import Rest
 from headrace_router.data.request.request import Call, Request, ResolvedRequest, Tensors
 from headrace_servicekit.testing import eventually
 from tritonclient.grpc import service_pb2_grpc

@@ -17,12 +17,11 @@ from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import control_pb2, predict_pb2
 from headrace_router import stored_answers
 from headrace_router.data.answer.answer import Answer
+from headrace_router.data.batchers.parts import AnswersInParts
 from headrace_router.data.batchers.work import Work
-from headrace_router.data.lookup.finding import Lookup
-from headrace_router.data.lookup.layers import Layers
-from headrace_router.data.lookup.memory import Memory
+from headrace_router.data.lookup.layers import Layers, Memory
+from headrace_router.data.lookup.lookup import Lookup
 from headrace_router.data.lookup.metrics import Counts
-from headrace_router.data.lookup.parts import AnswersInParts
 from headrace_router.data.request.request import Call, Request, ResolvedRequest, Tensors
 from headrace_router.data.tables.contract import Layout
 from headrace_router.data.tables.table import Table, table_of

@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc.aio
+from headrace_router.data.batchers.admission import QueueLimits
 from headrace_router.data.batchers.frames import Limits, Replica
 from headrace_router.data.batchers.members import Target
-from headrace_router.data.batchers.pending_queue import QueueLimits
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.work import Work
 from headrace_servicekit.testing import eventually

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from headrace_router.data.batchers.decisions.estimates import Latency
-from headrace_router.data.batchers.decisions.outliers import (
+from headrace_router.data.batchers.decisions.balance import Latency
+from headrace_router.data.batchers.endpoints import (
     FIRST_S,
     FORGIVEN_S,
     IN_A_ROW,

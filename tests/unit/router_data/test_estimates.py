@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from headrace_router.data.batchers.decisions.estimates import RENEW_S, Estimates, Latency
+from headrace_router.data.batchers.decisions.balance import RENEW_S, Estimates, Latency
 
 
 def measured(samples, queue_s=0.0):
@@ -68,7 +68,7 @@ def test_an_estimate_is_tried_anew_by_one_request_after_a_while():
 
 
 def test_pools_are_told_apart_and_their_number_is_bounded(monkeypatch):
-    monkeypatch.setattr("headrace_router.data.batchers.decisions.estimates.MAX_LATENCIES", 3)
+    monkeypatch.setattr("headrace_router.data.batchers.decisions.balance.MAX_LATENCIES", 3)
     estimates = Estimates()
     estimates.of("v1", "default").add(0.03, 0.0, 1.0)
     assert estimates.of("v1", "cpu").needs_s() == 0.0

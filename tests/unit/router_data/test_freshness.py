@@ -3,15 +3,15 @@ from __future__ import annotations
 import math
 
 import pytest
-from headrace_router.data.lookup.decisions.freshness import (
+from headrace_router.data.lookup.cache_lookup import (
     JITTER,
     Bounds,
     Choice,
     StoredAnswer,
-    age_s,
+    age_of,
     bounds,
     choose,
-    keep_s,
+    kept_for_s,
     own_ttl_s,
 )
 from headrace_router.data.tables.decisions.lookup_policy import Policy
@@ -110,13 +110,13 @@ def test_entries_made_together_do_not_end_together():
     ],
 )
 def test_ages_are_told_by_one_clock(computed_at_ms, expected):
-    assert age_s(100_000.0, computed_at_ms) == expected
+    assert age_of(100_000.0, computed_at_ms) == expected
 
 
 def test_answers_are_kept_for_as_long_as_anybody_may_want_them():
-    assert keep_s(Policy(), 60.0) == 60.0
-    assert keep_s(Policy(stale_while_revalidate_s=5.0, stale_on_error_s=7.0), 60.0) == 67.0
-    assert keep_s(Policy(stale_on_error_s=7.0, longest_stale_s=3600.0), 60.0) == 3600.0
+    assert kept_for_s(Policy(), 60.0) == 60.0
+    assert kept_for_s(Policy(stale_while_revalidate_s=5.0, stale_on_error_s=7.0), 60.0) == 67.0
+    assert kept_for_s(Policy(stale_on_error_s=7.0, longest_stale_s=3600.0), 60.0) == 3600.0
 
 
 def test_requests_that_are_not_cached_may_still_get_precomputed_answers():

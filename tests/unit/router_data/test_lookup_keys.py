@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from headrace_router.data.lookup.decisions.keys import by_entity, by_inputs
+from headrace_router.data.lookup.cache_lookup import by_entity, by_inputs
 from headrace_router.data.tables.contract import Layout
 from hypothesis import given
 from hypothesis import strategies as st

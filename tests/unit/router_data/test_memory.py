@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from headrace_router.data.lookup.memory import OVERHEAD_BYTES, Memory
+from headrace_router.data.lookup.layers import OVERHEAD_BYTES, Memory
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,7 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 from headrace_router.data.answer.refusals import pool_starting
-from headrace_router.data.batchers.pending_queue import HOPE_S, MARGIN_S, MAX_MISSED, PendingQueue, QueueLimits
+from headrace_router.data.batchers.admission import (
+    HOPE_S,
+    MARGIN_S,
+    MAX_MISSED,
+    PendingQueue,
+    QueueLimits,
+)
 from headrace_router.data.batchers.work import Work
 from hypothesis import given
 from hypothesis import strategies as st

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from headrace_router.data.batchers.admission import QueueLimits
 from headrace_router.data.batchers.members import Target, resolve_by_dns
-from headrace_router.data.batchers.pending_queue import QueueLimits
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.work import Work
 from headrace_servicekit.errors import Unavailable

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from headrace_router.data.batchers.members import Target
-from headrace_router.data.batchers.pending_queue import QueueLimits
-from headrace_router.data.batchers.poolsfile import PoolsFile, Targets
+from headrace_router.data.batchers.admission import QueueLimits
+from headrace_router.data.batchers.members import PoolsFile, Target, Targets
 from headrace_router.data.settings import parse_pools_file
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import eventually

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from headrace_router.data.batchers.quarantine import MAX_INPUTS, REFUSED_S, Quarantine
+from headrace_router.data.batchers.admission import MAX_INPUTS, REFUSED_S, Quarantine
 from headrace_router.data.batchers.work import Work
 from headrace_servicekit.testing import FakeClock
 

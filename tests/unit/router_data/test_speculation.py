@@ -8,7 +8,7 @@ import pytest
 from headrace_router import stored_answers
 from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.answer.refusals import deadline_exceeded
-from headrace_router.data.lookup.decisions.speculation import MAX_VERSIONS, HitShares, executes_speculatively
+from headrace_router.data.lookup.execution import MAX_VERSIONS, HitShares, executes_speculatively
 from headrace_router.data.request.trace import Marks
 from headrace_servicekit.errors import Code, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually

@@ -11,9 +11,8 @@ import pytest
 from headrace.router.v1 import route_pb2
 from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.batchers.work import PipelineWork
-from headrace_router.data.lookup.decisions.keys import LARGE_INPUTS_BYTES
-from headrace_router.data.lookup.memory import Memory
-from headrace_router.data.lookup.step_cache import StepCache
+from headrace_router.data.lookup.cache_lookup import LARGE_INPUTS_BYTES
+from headrace_router.data.lookup.layers import Memory, StepCache
 from headrace_router.data.tables.table import table_of
 from headrace_runtime.pipelines.graph import Combiner, Kind, ModelStep, Output, Pipeline, Source, Step
 

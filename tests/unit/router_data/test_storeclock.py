@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from headrace_router.data.lookup.valkey.store import StoreClock
+from headrace_router.data.lookup.valkey.connection import StoreClock
 
 
 class Hands:

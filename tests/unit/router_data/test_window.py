@@ -1,6 +1,6 @@
 """What one client may have in flight shrinks as the window fills, so that others always find room."""
 
-from headrace_router.data.batchers.decisions.window import Window
+from headrace_router.data.batchers.decisions.balance import Window
 from hypothesis import given
 from hypothesis import strategies as st
 

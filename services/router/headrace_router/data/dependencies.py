@@ -15,20 +15,18 @@ from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.settings import variable
 from headrace_servicekit.tls import Tls, client_context
 
+from headrace_router.data.batchers.admission import QueueLimits
 from headrace_router.data.batchers.frames import Limits
-from headrace_router.data.batchers.members import batcher_channel
-from headrace_router.data.batchers.pending_queue import QueueLimits
+from headrace_router.data.batchers.members import FOLLOW_EVERY_S, PoolsFile, batcher_channel
+from headrace_router.data.batchers.parts import AnswersInParts
 from headrace_router.data.batchers.pools import Pools
-from headrace_router.data.batchers.poolsfile import FOLLOW_EVERY_S, PoolsFile
 from headrace_router.data.batchers.waking import EVERY_S, Waking
 from headrace_router.data.explain.keeping import Explanations
 from headrace_router.data.explain.store import valkey
-from headrace_router.data.lookup.layers import Layers
-from headrace_router.data.lookup.memory import Memory
+from headrace_router.data.lookup.layers import Layers, Memory, StepCache
 from headrace_router.data.lookup.metrics import Counts, LookupMetrics
-from headrace_router.data.lookup.parts import AnswersInParts
-from headrace_router.data.lookup.step_cache import StepCache
-from headrace_router.data.lookup.valkey.store import StoreClock, Valkey
+from headrace_router.data.lookup.valkey.connection import StoreClock
+from headrace_router.data.lookup.valkey.store import Valkey
 from headrace_router.data.pipelines.online import PipelineOnline
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.rate_limits.limiting import RateLimiter

@@ -11,7 +11,7 @@ from headrace_servicekit.tls import Tls
 
 from headrace_router.data.batchers.work import Online
 from headrace_router.data.budgets import Budgets
-from headrace_router.data.lookup.finding import Lookup
+from headrace_router.data.lookup.lookup import Lookup
 from headrace_router.data.predictor import new_id
 from headrace_router.data.rate_limits.following import FollowedRateLimits
 from headrace_router.data.rate_limits.limiting import RateLimiter

@@ -13,7 +13,7 @@ from headrace_router.data.budgets import Budgets
 from headrace_router.data.explain.asking import Explaining
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
-from headrace_router.data.lookup.finding import Lookup
+from headrace_router.data.lookup.lookup import Lookup
 from headrace_router.data.lookup.metrics import Counts
 from headrace_router.data.pipelines.online import PipelineProspects
 from headrace_router.data.predictor import Predictor, new_id

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from headrace_router.data.batchers.decisions.balance import RetryBudget
-from headrace_router.data.batchers.decisions.estimates import Latency
+from headrace_router.data.batchers.decisions.balance import Latency, RetryBudget
 from headrace_router.data.batchers.work import ONLINE, Work
 from headrace_router.data.request.deadlines import Deadlines
 

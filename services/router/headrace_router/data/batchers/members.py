@@ -1,4 +1,4 @@
-"""Which batchers there are: what the names of a pool resolve to, and a stream to each."""
+"""Which batchers there are: what the names of a pool resolve to, a stream to each, and a file of names."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from headrace_servicekit.peers import Peer
 from headrace_router.data.batchers.frames import Limits, Owner, Replica
 
 log = structlog.get_logger()
+
 
 RECONNECT_S = 0.1
 # A batcher that is back must be known before the next one of a rolling restart leaves.
@@ -170,3 +172,44 @@ async def resolve_by_dns(target: Target) -> list[str]:
 def batcher_channel(address: str, target: Target, tls: ssl.SSLContext | None) -> Channel:
     """Return a channel to one batcher. Its certificate names the target, not the address that this resolved to."""
     return Channel(address, tls=tls, server_name=target.host)
+
+
+FOLLOW_EVERY_S = 0.5
+# Far beyond what pools need.
+_LONGEST = 1024 * 1024
+
+Targets = dict[str, tuple[Target, ...]]
+
+
+class PoolsFile:
+    """A file that others replace by rename.
+
+    parse: makes targets of its text, raises ValueError. changed: called with the targets whenever the text differs.
+    """
+
+    def __init__(self, path: Path, parse: Callable[[str], Targets], changed: Callable[[Targets], None]) -> None:
+        self._path, self._parse, self._changed = path, parse, changed
+        self._text = ""
+        self._problem = ""
+
+    async def follow(self) -> None:
+        """Read it again; one that cannot be used changes nothing and is logged once. For `periodic`."""
+        try:
+            text = await asyncio.to_thread(self._read)
+            if text != self._text:
+                targets = self._parse(text)
+                self._changed(targets)
+                self._text = text
+                log.info("pools changed", batchers={pool: len(names) for pool, names in targets.items()})
+            self._problem = ""
+        except (OSError, ValueError) as error:
+            if str(error) != self._problem:
+                log.warning("pools not taken; those before stay", file=str(self._path), reason=str(error))
+            self._problem = str(error)
+
+    def _read(self) -> str:
+        with self._path.open(encoding="utf-8") as file:
+            text = file.read(_LONGEST + 1)
+        if len(text) > _LONGEST:
+            raise ValueError(f"it has more than {_LONGEST} characters")
+        return text

@@ -21,15 +21,13 @@ from headrace_router.data.answer.refusals import (
     pool_starting,
     quarantined_input,
 )
+from headrace_router.data.batchers.admission import REASON as QUARANTINED
+from headrace_router.data.batchers.admission import PendingQueue, Quarantine, QueueLimits
 from headrace_router.data.batchers.decisions.balance import RetryBudget, choose
-from headrace_router.data.batchers.decisions.outliers import fails
-from headrace_router.data.batchers.endpoints import Endpoints
+from headrace_router.data.batchers.endpoints import Endpoints, fails
 from headrace_router.data.batchers.frames import Limits, Replica
 from headrace_router.data.batchers.hedges import Hedges
 from headrace_router.data.batchers.members import Members, Target, resolve_by_dns
-from headrace_router.data.batchers.pending_queue import PendingQueue, QueueLimits
-from headrace_router.data.batchers.quarantine import REASON as QUARANTINED
-from headrace_router.data.batchers.quarantine import Quarantine
 from headrace_router.data.batchers.work import DISAGREES, Attempt, Work, disagrees
 from headrace_router.data.request.deadlines import Deadlines
 

@@ -1,4 +1,4 @@
-"""One request to the batchers of a pool, and its attempts. Knows no transport."""
+"""One request to the batchers of a pool, its attempts, and what its answer says. Knows no transport."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import Code
 
+from headrace_router.data.answer.answer import Answer, ServedFrom
+from headrace_router.data.request.request import ResolvedRequest
+from headrace_router.data.tables.table import Variant
+
 if TYPE_CHECKING:
-    from headrace_router.data.batchers.decisions.outliers import Endpoint
-    from headrace_router.data.batchers.part_buffer import PartBuffer
-    from headrace_router.data.request.request import ResolvedRequest
+    from headrace_router.data.batchers.endpoints import Endpoint
+    from headrace_router.data.batchers.parts import PartBuffer
     from headrace_router.data.request.trace import Trace
     from headrace_router.data.tables.decisions.fallback_steps import Hedge
     from headrace_router.data.tables.served import KnownForms, ServedVersion
@@ -187,4 +190,63 @@ def disagrees(work: Work, response: batcher_pb2.InferResponse) -> bool:
         return answers is not None and not answers.keep_contract(work.rows, work.outputs, response.outputs)
     return response.code in _BLAMES and (
         response.code != Code.INVALID_ARGUMENT or response.reason not in _OF_THE_REQUEST
+    )
+
+
+STEPS_MISSING = "STEPS_MISSING"
+
+
+def work_of(resolved: ResolvedRequest, variant: Variant, deadline: float, loop: asyncio.AbstractEventLoop) -> Work:
+    """Return the work that answers a request by a variant."""
+    layout, call = resolved.layout, resolved.call
+    answer: asyncio.Future[batcher_pb2.InferResponse] = loop.create_future()
+    work = Work(answer, variant.pool, variant.served.digest, layout.rows, resolved.inputs, deadline)
+    # Attributes rather than a dozen keywords, which would take three times as long.
+    work.absent, work.dims, work.outputs = layout.absent, layout.dims, resolved.outputs
+    work.max_wait_us, work.hedged = resolved.table.max_wait_us, resolved.table.hedge
+    work.answers = variant.served.answers
+    work.client, work.priority = call.caller.client, resolved.request.priority
+    work.trace, work.again, work.queue_timeout_s = resolved.trace, resolved.again, resolved.queue_timeout_s
+    work.traceparent = call.traceparent if call.span is None else call.span.computing(answer, variant.pool)
+    work.request_id = call.request_id if call.sampled else ""
+    if variant.served.pipeline is not None:
+        work.pipeline = PipelineWork(variant.served, resolved.request.attributes, resolved)
+    return work
+
+
+def missing_in(work: Work) -> tuple[str, ...]:
+    """Return the steps that an answer does without: it is given, flagged, to those who wait, and not kept."""
+    return work.pipeline.missing if work.pipeline is not None else ()
+
+
+def flagged(found: Answer, missing: tuple[str, ...]) -> Answer:
+    """Return an answer that says which steps of its pipeline it does without, if there are any."""
+    if missing:
+        found.degraded_reason, found.missing_steps = STEPS_MISSING, missing
+    return found
+
+
+def computed(variant: Variant, response: batcher_pb2.InferResponse, outcome: str) -> Answer:
+    """Return an answer as found by the request that it was computed for. outcome: why no stored answer was served."""
+    return Answer(
+        response.outputs,
+        ServedFrom.ONLINE,
+        variant.served,
+        queue_us=response.queue_us,
+        compute_us=response.compute_us,
+        lookup_outcome=outcome,
+        batch_requests=response.batch_requests or 1,
+        invalid=response.invalid_rows > 0,
+    )
+
+
+def shared(variant: Variant, response: batcher_pb2.InferResponse, outcome: str) -> Answer:
+    """Return an answer as found by a request that waited for the execution of another."""
+    return Answer(
+        response.outputs,
+        ServedFrom.ONLINE,
+        variant.served,
+        lookup_outcome=outcome,
+        shared_execution=True,
+        invalid=response.invalid_rows > 0,
     )

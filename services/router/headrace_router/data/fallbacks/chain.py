@@ -14,8 +14,7 @@ from typing import Protocol
 from headrace_servicekit.errors import ServiceError
 
 from headrace_router.data.answer.answer import Answer, ServedFrom
-from headrace_router.data.batchers.decisions.balance import RetryBudget
-from headrace_router.data.batchers.decisions.estimates import Latency
+from headrace_router.data.batchers.decisions.balance import Latency, RetryBudget
 from headrace_router.data.fallbacks.decisions.policy import blames_the_caller, error_to_return, falls_back
 from headrace_router.data.fallbacks.decisions.step_choice import AT_HAND, CANNOT, choose, hand_over_s
 from headrace_router.data.fallbacks.degraded import DegradedAnswers

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Hashable
 from dataclasses import replace
 
-from headrace_servicekit.errors import ServiceError
+from headrace_servicekit.errors import Code, ServiceError
 
-from headrace_router.data.answer.answer import Answer
+from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.batchers.work import ONLINE, Work
-from headrace_router.data.lookup.cache_lookup import CacheLookup
-from headrace_router.data.lookup.decisions.freshness import StoredAnswer
+from headrace_router.data.lookup.cache_lookup import CacheLookup, StoredAnswer
+from headrace_router.data.tables.table import Variant
 
 # A stale answer is to reach its caller before the deadline: so much of the time left is kept, and at most this.
 STALE_SHARE, STALE_S = 0.2, 0.01
@@ -133,3 +133,64 @@ def key_of(cache_lookup: CacheLookup) -> Hashable:
         cache_lookup.variant.pool,
         cache_lookup.resolved.request.priority > ONLINE,
     )
+
+
+# What says nothing against the request: another answer may stand in.
+_STANDS_IN = frozenset(
+    (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS)
+)
+
+
+def given(variant: Variant, answer: StoredAnswer, *, stale: bool = False, degraded_reason: str = "") -> Answer:
+    """Return a stored answer as found."""
+    source = ServedFrom.STALE if stale else ServedFrom.PRECOMPUTED if answer.precomputed else ServedFrom.CACHE
+    return Answer(
+        answer.outputs,
+        source,
+        variant.served,
+        int(answer.age_s * 1000),
+        answer.layer,
+        degraded_reason=degraded_reason,
+    )
+
+
+def stands_in(error: ServiceError) -> bool:
+    """Return whether an older answer is better than this error."""
+    return error.code in _STANDS_IN
+
+
+# Share that a new reply has in what is known: about the last twenty count.
+WEIGHT = 0.05
+# As seldom must the store have something: so many of these requests ask a batcher in vain.
+MOST_KNOWN = 0.05
+MAX_VERSIONS = 4096
+
+
+class HitShares:
+    """Of what the store was asked for lately, the share that it had something for, by version digest.
+
+    It is 1 for a version that nothing was asked for: after a start, the store has what this process has forgotten. When
+    there are too many, the oldest go first.
+    """
+
+    def __init__(self) -> None:
+        self._shares: dict[str, float] = {}
+
+    def of(self, digest: str) -> float:
+        """Return the share of a version."""
+        return self._shares.get(digest, 1.0)
+
+    def add(self, digest: str, *, known: bool) -> None:
+        """Take a reply of the store into account."""
+        shares, share = self._shares, self.of(digest)
+        if digest not in shares and len(shares) >= MAX_VERSIONS:
+            del shares[next(iter(shares))]
+        shares[digest] = share + WEIGHT * (known - share)
+
+
+def executes_speculatively(known_share: float, in_flight: int) -> bool:
+    """Return whether nothing is lost by it: the store will hardly have the answer, and nobody else has a batcher work.
+
+    in_flight: requests at batchers.
+    """
+    return known_share <= MOST_KNOWN and not in_flight

@@ -1,22 +1,32 @@
-"""The two layers that keep answers, memory and the store, behind one door."""
+"""What keeps answers: memory and the store behind one door, and in memory also what steps of pipelines gave."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 import structlog
 
 from headrace_router import stored_answers
-from headrace_router.data.lookup.cache_lookup import CacheLookup
-from headrace_router.data.lookup.decisions import freshness
-from headrace_router.data.lookup.decisions.freshness import StoredAnswer
-from headrace_router.data.lookup.memory import Memory
+from headrace_router.data.batchers.work import PipelineWork
+from headrace_router.data.lookup.cache_lookup import (
+    LARGE_INPUTS_BYTES,
+    CacheLookup,
+    StoredAnswer,
+    age_of,
+    by_inputs,
+    kept_for_s,
+)
 from headrace_router.data.lookup.metrics import CACHE, MEMORY, PRECOMPUTED, VALKEY, Counts
+from headrace_router.data.tables.contract import Layout
+from headrace_router.data.tables.decisions.lookup_policy import Mode
+from headrace_router.data.tables.plan import PlannedStep
 from headrace_router.data.tables.served import checked, selected
 
 log = structlog.get_logger()
+
 
 Pair = tuple[StoredAnswer | None, StoredAnswer | None]
 """A cached and a precomputed answer."""
@@ -103,7 +113,7 @@ class Layers:
         self._remember(key, outputs, self.now(), cache_lookup.generation)
         if self._store is not None and len(outputs) <= self._max_entry_bytes:
             entry = stored_answers.Entry(int(self._store.now_ms()), outputs)
-            keep_s = freshness.keep_s(cache_lookup.resolved.table.policy, cache_lookup.ttl_s)
+            keep_s = kept_for_s(cache_lookup.resolved.table.policy, cache_lookup.ttl_s)
             self._store.put(key, stored_answers.encode(key, entry), max(1, int(keep_s * 1000)))
 
     def _taken(self, cache_lookup: CacheLookup, values: Values | None) -> Pair | None:
@@ -126,7 +136,7 @@ class Layers:
         entry = self._decoded(key, value)
         if entry is None:
             return None
-        age_s = freshness.age_s(self.now_ms(), entry.computed_at_ms)
+        age_s = age_of(self.now_ms(), entry.computed_at_ms)
         if age_s is None:
             return None
         resolved = cache_lookup.resolved
@@ -178,3 +188,92 @@ def _younger(one: StoredAnswer | None, other: StoredAnswer | None) -> StoredAnsw
     if one is None or other is None:
         return one or other
     return one if one.age_s <= other.age_s else other
+
+
+# What an entry takes besides its outputs and key: objects, and its place in the dictionary. Measured: 270.
+OVERHEAD_BYTES = 300
+
+
+class Remembered:
+    """An answer. computed_at: on the loop's clock. generation: the precomputed one that it was compared with, or is of.
+
+    renew_from: when its next renewal may begin, on the loop's clock.
+    """
+
+    __slots__ = ("computed_at", "generation", "outputs", "renew_from", "size_bytes")
+
+    def __init__(self, outputs: bytes, computed_at: float, generation: int, size_bytes: int) -> None:
+        self.outputs, self.computed_at, self.generation, self.size_bytes = outputs, computed_at, generation, size_bytes
+        self.renew_from = 0.0
+
+
+class Memory:
+    """A bounded dictionary of answers.
+
+    max_bytes: of all; 0 remembers nothing. max_entry_bytes: of the outputs of one. evicted: entries that went early.
+    """
+
+    def __init__(self, max_bytes: int, max_entry_bytes: int) -> None:
+        self._max_bytes, self._max_entry_bytes = max_bytes, max_entry_bytes
+        self._entries: OrderedDict[Hashable, Remembered] = OrderedDict()
+        self.size_bytes = 0
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Hashable) -> Remembered | None:
+        """Return the answer under a key, which counts as used, or None."""
+        found = self._entries.get(key)
+        if found is not None:
+            self._entries.move_to_end(key)
+        return found
+
+    def put(self, key: Hashable, outputs: bytes, computed_at: float, generation: int, *, key_bytes: int) -> None:
+        """Remember an answer, unless it is too large."""
+        size = len(outputs) + key_bytes + OVERHEAD_BYTES
+        self.forget(key)
+        if len(outputs) > self._max_entry_bytes or size > self._max_bytes:
+            return
+        self._entries[key] = Remembered(outputs, computed_at, generation, size)
+        self.size_bytes += size
+        while self.size_bytes > self._max_bytes:
+            _, oldest = self._entries.popitem(last=False)
+            self.size_bytes -= oldest.size_bytes
+            self.evicted += 1
+
+    def forget(self, key: Hashable) -> None:
+        """Remove the answer under a key, if there is one."""
+        found = self._entries.pop(key, None)
+        if found is not None:
+            self.size_bytes -= found.size_bytes
+
+
+class StepCache:
+    """memory: shared with all stored answers of this process. now: the loop's clock."""
+
+    def __init__(self, memory: Memory, now: Callable[[], float]) -> None:
+        self._memory, self._now = memory, now
+
+    def key(self, step: PlannedStep, work: PipelineWork, layout: Layout, inputs: Sequence[bytes]) -> bytes | None:
+        """Return under what the outputs of a step are kept for a request; None where they are not."""
+        if work.asked is None:
+            return None
+        table = work.asked.table
+        policy, kept = table.policy, table.kept.get(work.served.digest)
+        if not step.cache_s or kept is None or policy.mode is Mode.ONLINE:
+            return None
+        if not policy.cache_large_inputs and sum(map(len, inputs)) > LARGE_INPUTS_BYTES:
+            return None
+        return by_inputs(kept.cache, f"step|{step.served.digest}", layout, inputs, step.gives, "")
+
+    def get(self, key: bytes, step: PlannedStep, work: PipelineWork) -> bytes | None:
+        """Return outputs that are young enough, encoded as a batcher does."""
+        found = self._memory.get(key)
+        oldest = None if work.asked is None else work.asked.request.max_age_s
+        until_s = step.cache_s if oldest is None else min(step.cache_s, oldest)
+        return found.outputs if found is not None and self._now() - found.computed_at < until_s else None
+
+    def keep(self, key: bytes, outputs: bytes) -> None:
+        """Keep what was computed just now."""
+        self._memory.put(key, outputs, self._now(), 0, key_bytes=len(key))

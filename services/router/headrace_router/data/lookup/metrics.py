@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from headrace_router.data.lookup.memory import Memory
+if TYPE_CHECKING:
+    from headrace_router.data.lookup.layers import Memory
 
 # Why no stored answer could be served, as `ExplainResponse.lookup_outcome` says it.
 MISS = "MISS"

@@ -5,7 +5,7 @@ for the rest; it goes on while anybody waits, until the latest deadline among th
 along; an error reaches all and is not kept. Nothing here is a task: the store and the batchers call back.
 
 Where the store will hardly have anything and no batcher has work, a batcher computes speculatively, while the store is
-read (`decisions/speculation.py`). The first answer counts; an error of the batchers waits for the store's word. If the
+read (`execution.py`). The first answer counts; an error of the batchers waits for the store's word. If the
 store has anything, also if it is too old, all goes on as if nobody else had been asked.
 """
 
@@ -23,14 +23,27 @@ from headrace_servicekit.errors import Code, Internal, ServiceError
 
 from headrace_router.data.answer.answer import Answer
 from headrace_router.data.answer.refusals import deadline_exceeded, error_of, not_precomputed, store_unavailable
-from headrace_router.data.batchers.work import Online, Work
-from headrace_router.data.lookup.cache_lookup import CacheLookup
-from headrace_router.data.lookup.decisions.freshness import StoredAnswer, choose
-from headrace_router.data.lookup.decisions.speculation import HitShares, executes_speculatively
-from headrace_router.data.lookup.execution import SharedExecution, Waiter, key_of
+from headrace_router.data.batchers.work import (
+    Online,
+    Work,
+    computed,
+    flagged,
+    missing_in,
+    shared,
+    work_of,
+)
+from headrace_router.data.lookup.cache_lookup import CacheLookup, StoredAnswer, choose
+from headrace_router.data.lookup.execution import (
+    HitShares,
+    SharedExecution,
+    Waiter,
+    executes_speculatively,
+    given,
+    key_of,
+    stands_in,
+)
 from headrace_router.data.lookup.layers import Layers, Pair, source_of
 from headrace_router.data.lookup.metrics import MISS, NOT_AWAITED, STALE, STORE_UNAVAILABLE, TOO_OLD, Counts
-from headrace_router.data.lookup.results import computed, flagged, given, missing_in, shared, stands_in, work_of
 from headrace_router.data.request.deadlines import TICK_S, Deadlines
 
 log = structlog.get_logger()

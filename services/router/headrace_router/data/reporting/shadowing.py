@@ -23,9 +23,8 @@ from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.batchers.pools import MAX_ATTEMPTS
-from headrace_router.data.batchers.work import SHADOW, Online, PipelineWork, Work
+from headrace_router.data.batchers.work import SHADOW, Online, PipelineWork, Work, missing_in
 from headrace_router.data.lookup.cache_lookup import CacheLookup
-from headrace_router.data.lookup.results import missing_in
 from headrace_router.data.reporting.decisions.shadow_pairs import PairBuffer, pair_of
 from headrace_router.data.reporting.sending import Ingest, error_of
 from headrace_router.data.request.request import ResolvedRequest, fitted

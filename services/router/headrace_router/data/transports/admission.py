@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 from headrace_router.data.answer.refusals import too_many_requests
 
-# As in `window.py`: a client may have this many times what nobody has, so that whoever comes next finds room.
+# As in `Window` of `batchers/decisions/balance.py`: a client may have this many times what nobody has.
 SHARE = 8
 
 

@@ -1,4 +1,7 @@
-"""Which replica gets the next request, and how many requests may be repeated: decisions over plain numbers."""
+"""Which replica gets the next request, how long answers take, how many requests may be in flight or repeated.
+
+Decisions over plain numbers and times.
+"""
 
 from __future__ import annotations
 
@@ -103,3 +106,147 @@ class RetryBudget:
         self._saved -= 1.0
         self.spent += 1
         return True
+
+
+# Share that a new measurement has in mean and deviation: about the last twenty count.
+WEIGHT = 0.05
+# Mean and this many mean deviations are near the 95th percentile, for latencies between even and exponential.
+DEVIATIONS = 2.5
+QUANTILE = 0.95
+# One step of the quantile, as a share of it: up for what was later, a nineteenth of it down for what was not.
+STEP_UP = 0.05
+STEP_DOWN = STEP_UP * (1 - QUANTILE) / QUANTILE
+# An estimate that keeps requests away is tried anew by one of them when nothing was measured for so long.
+RENEW_S = 5.0
+MAX_LATENCIES = 4096
+
+
+class Latency:
+    """What is known of the answers of one version in one pool. Seconds throughout.
+
+    mean_s, deviation_s: from being sent to the answer, without the wait in the queue. late_s: the 95th percentile, with
+    it. measured_at: on the loop's clock. known: whether mean and deviation go on from what they are.
+    """
+
+    __slots__ = ("deviation_s", "known", "late_s", "mean_s", "measured_at")
+
+    def __init__(self) -> None:
+        self.mean_s = 0.0
+        self.deviation_s = 0.0
+        self.late_s = 0.0
+        self.measured_at = 0.0
+        self.known = False
+
+    def add(self, took_s: float, queue_s: float, now: float) -> None:
+        """Take one answer into account: how long it took in all, and how much of that it waited in the queue."""
+        own_s = took_s - queue_s if took_s > queue_s else 0.0
+        if not self.known:
+            self.mean_s, self.deviation_s, self.known = own_s, own_s / 2, True
+            self.late_s = self.late_s or took_s * 1.5
+        off_s = own_s - self.mean_s
+        self.mean_s += WEIGHT * off_s
+        self.deviation_s += WEIGHT * ((off_s if off_s > 0.0 else -off_s) - self.deviation_s)
+        self.late_s *= 1 + STEP_UP if took_s > self.late_s else 1 - STEP_DOWN
+        self.measured_at = now
+
+    def add_late(self, waited_s: float, now: float) -> None:
+        """Take one into account that was given up unanswered: it would have taken at least so long."""
+        if waited_s > self.needs_s():
+            self.add(waited_s, 0.0, now)
+
+    def needs_s(self) -> float:
+        """Return the time that an answer takes nineteen times out of twenty, once it is not queued any more."""
+        return self.mean_s + DEVIATIONS * self.deviation_s
+
+    def renews(self, now: float) -> bool:
+        """Return whether one request may try what the estimate advises against; for others it counts as measured.
+
+        What it finds takes the place of mean and deviation: one measurement in so long would take minutes to outweigh
+        what a slow spell has left there.
+        """
+        if now - self.measured_at < RENEW_S:
+            return False
+        self.measured_at, self.known = now, False
+        return True
+
+
+class Estimates:
+    """Latencies by version digest and pool; the oldest go first when there are too many."""
+
+    def __init__(self) -> None:
+        self._latencies: dict[tuple[str, str], Latency] = {}
+
+    def of(self, digest: str, pool: str) -> Latency:
+        """Return what is known of a version in a pool; nothing at first."""
+        key = (digest, pool)
+        found = self._latencies.get(key)
+        if found is None:
+            if len(self._latencies) >= MAX_LATENCIES:
+                del self._latencies[next(iter(self._latencies))]
+            found = self._latencies[key] = Latency()
+        return found
+
+
+# A client may have this many times what nobody has: alone it fills eight ninths, and whoever comes next finds room. The
+# classes below ONLINE may have as much as nobody has, so one of their clients fills half at most.
+SHARE, SHARE_BELOW_ONLINE = 8, 1
+
+
+class Window:
+    """Counts what is in flight by client. requests, size_bytes: the bounds; one request alone may be of any size.
+
+    The rule is Choudhury's and Hahne's dynamic threshold (IEEE/ACM Transactions on Networking, 1998): what a client may
+    have shrinks as the window fills, so that some of it always stays free for others, and no client has to be asked or
+    known before.
+    """
+
+    __slots__ = ("_held", "_left", "_left_bytes", "_limit", "_limit_bytes")
+
+    def __init__(self, requests: int, size_bytes: int) -> None:
+        self._limit, self._limit_bytes = requests, size_bytes
+        self._left, self._left_bytes = requests, size_bytes
+        self._held: dict[tuple[str, bool], list[int]] = {}
+
+    def held(self, client: str, *, online: bool) -> int:
+        """Return how many requests of a client are in flight."""
+        held = self._held.get((client, online))
+        return 0 if held is None else held[0]
+
+    def has_room(self, client: str, size_bytes: int, *, online: bool) -> bool:
+        """Return whether one more request of a client may go."""
+        if not self._held:
+            return True
+        left, left_bytes = self._left, self._left_bytes
+        if left <= 0 or size_bytes > left_bytes:
+            return False
+        held = self._held.get((client, online))
+        if held is None:
+            return True
+        share = SHARE if online else SHARE_BELOW_ONLINE
+        return held[0] < share * left and held[1] + size_bytes <= share * left_bytes
+
+    def add(self, client: str, size_bytes: int, *, online: bool) -> None:
+        """Count a request that goes."""
+        self._left -= 1
+        self._left_bytes -= size_bytes
+        held = self._held.get((client, online))
+        if held is None:
+            self._held[client, online] = [1, size_bytes]
+        else:
+            held[0] += 1
+            held[1] += size_bytes
+
+    def remove(self, client: str, size_bytes: int, *, online: bool) -> None:
+        """Count a request that was answered or given up."""
+        self._left += 1
+        self._left_bytes += size_bytes
+        held = self._held[client, online]
+        held[0] -= 1
+        held[1] -= size_bytes
+        if not held[0]:
+            del self._held[client, online]
+
+    def clear(self) -> None:
+        """Forget all that is in flight."""
+        self._held.clear()
+        self._left, self._left_bytes = self._limit, self._limit_bytes

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import hiredis
@@ -20,10 +21,10 @@ from headrace_servicekit.loops import delay_s
 
 from headrace_router.data.lookup.layers import OnValues
 from headrace_router.data.lookup.metrics import Counts
-from headrace_router.data.lookup.valkey.connection import Address, Command, Connection, Replies
-from headrace_router.data.lookup.valkey.reads import Get, Mget
+from headrace_router.data.lookup.valkey.connection import Address, Command, Connection, Replies, StoreClock
 
 log = structlog.get_logger()
+
 
 MAX_UNDER_WAY = 2
 MAX_GETS = 256
@@ -38,37 +39,6 @@ RECONNECT_S = 0.1
 MAX_RECONNECT_S = 1.0
 # The loop's own delay is not the store's: when the time is over, what has arrived meanwhile is read first.
 LAST_LOOK_S = 0.001
-
-
-# A reading that took longer than this says less than the one before.
-GOOD_ROUND_TRIP_S = 0.02
-# Readings older than this are replaced by any newer one.
-KEEP_S = 60.0
-
-
-class StoreClock:
-    """Unix time in milliseconds by the clock of the store; until that was read, by this machine's.
-
-    loop_time: the loop's clock, whose advance is trusted. wall_s: this machine's Unix time.
-    """
-
-    def __init__(self, loop_time: Callable[[], float], wall_s: Callable[[], float]) -> None:
-        self._loop_time = loop_time
-        self._offset_ms = (wall_s() - loop_time()) * 1000
-        self._read_at: float | None = None
-
-    def now_ms(self) -> float:
-        """Return the present."""
-        return self._loop_time() * 1000 + self._offset_ms
-
-    def read(self, told_ms: float, asked_at: float, answered_at: float) -> None:
-        """Take a reading of the store's clock, made between two times of the loop's clock."""
-        round_trip_s = answered_at - asked_at
-        known = self._read_at is not None and answered_at - self._read_at < KEEP_S
-        if known and round_trip_s > GOOD_ROUND_TRIP_S:
-            return
-        self._offset_ms = told_ms - (asked_at + round_trip_s / 2) * 1000
-        self._read_at = answered_at
 
 
 class Valkey:
@@ -277,3 +247,49 @@ def _greeting(address: Address, password: str) -> list[Command]:
         commands.append(("AUTH", address.user or "default", password))
     commands.append(("SELECT", address.database))
     return commands
+
+
+@dataclass(slots=True)
+class Get:
+    """What one request wants."""
+
+    keys: tuple[bytes, ...]
+    told: OnValues
+    patient: bool
+
+
+class Mget:
+    """One MGET under way. gets: what is wanted of it, in its order; released: whether only the patient still wait."""
+
+    __slots__ = ("gets", "released", "timer")
+
+    def __init__(self, gets: list[Get]) -> None:
+        self.gets = gets
+        self.released = False
+        self.timer: asyncio.TimerHandle | None = None
+
+    def settle(self, values: Sequence[bytes | None] | None) -> None:
+        """Give everybody who waits their values, or None when there are none."""
+        if self.timer is not None:
+            self.timer.cancel()
+        at, gets = 0, self.gets
+        self.gets = []
+        for get in gets:
+            if get.patient or not self.released:
+                _tell(get, None if values is None else values[at : at + len(get.keys)])
+            at += len(get.keys)
+
+    def release(self) -> None:
+        """Tell those who are not patient that there is nothing."""
+        if not self.released:
+            self.released = True
+            for get in self.gets:
+                if not get.patient:
+                    _tell(get, None)
+
+
+def _tell(get: Get, values: Sequence[bytes | None] | None) -> None:
+    try:
+        get.told(values)
+    except Exception:  # one that cannot take its values must not strand those behind it
+        log.exception("stored answers not taken")

@@ -10,13 +10,26 @@ from headrace_servicekit.errors import ServiceError
 
 from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.answer.refusals import entity_missing, error_of, not_precomputed
-from headrace_router.data.batchers.work import Online
-from headrace_router.data.lookup.cache_lookup import CacheLookup, cache_key_of, cache_lookup_of, parts_s
-from headrace_router.data.lookup.decisions.freshness import StoredAnswer, choose, own_ttl_s
+from headrace_router.data.batchers.parts import IN_PARTS, AnswersInParts
+from headrace_router.data.batchers.work import (
+    Online,
+    computed,
+    flagged,
+    missing_in,
+    work_of,
+)
+from headrace_router.data.lookup.cache_lookup import (
+    CacheLookup,
+    StoredAnswer,
+    cache_key_of,
+    cache_lookup_of,
+    choose,
+    own_ttl_s,
+    parts_s,
+)
+from headrace_router.data.lookup.execution import given
 from headrace_router.data.lookup.layers import Layers, source_of
 from headrace_router.data.lookup.metrics import CACHE, MEMORY, MODE_ONLINE, STALE, TOO_OLD, Counts
-from headrace_router.data.lookup.parts import IN_PARTS, AnswersInParts
-from headrace_router.data.lookup.results import computed, flagged, given, missing_in, work_of
 from headrace_router.data.lookup.single_flight import SingleFlight
 from headrace_router.data.request.request import ResolvedRequest
 from headrace_router.data.tables.decisions.lookup_policy import Mode

@@ -1,4 +1,4 @@
-"""A short wait for a batcher that is away for a moment: while it restarts, drains, or was just lost.
+"""What becomes of a request before any batcher gets it: a short wait for one that is away, or a refusal.
 
 Whether a request waits, and for how long, is decided here over plain numbers; `pools.py` has the clock and the timers.
 """
@@ -6,10 +6,12 @@ Whether a request waits, and for how long, is decided here over plain numbers; `
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 
-from headrace_router.data.batchers.decisions.window import Window
+from headrace_router.data.batchers.decisions.balance import Window
 from headrace_router.data.batchers.work import ONLINE, Work
 
 # How long a version may have been missed before nobody waits for it any more: then it is away, and not for a moment.
@@ -113,3 +115,62 @@ class PendingQueue:
         for digest in [digest for digest in self._missed_since if serves(digest)]:
             del self._missed_since[digest]
         return [work for work in self._waiting if work.digest not in self._missed_since]
+
+
+REASON = "QUARANTINED_INPUT"
+REFUSED_S = 600.0
+MAX_INPUTS = 4096
+_DIGEST_BYTES = 16
+
+
+class Quarantine:
+    """The inputs in quarantine, by version and digest; the oldest go first when there are too many."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.refused = 0
+        """Requests refused so far."""
+        self._now = now
+        self._until: dict[tuple[str, bytes], float] = {}
+        # How many there are of each version: while there are none, its requests are not digested.
+        self._versions: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def add(self, work: Work) -> None:
+        """Refuse a work's inputs from now on."""
+        key = _key(work)
+        self._drop(key)
+        while len(self._until) >= MAX_INPUTS:
+            self._drop(next(iter(self._until)))
+        self._until[key] = self._now() + REFUSED_S
+        self._versions[work.digest] += 1
+
+    def refuses(self, work: Work) -> bool:
+        """Return whether a work is to be refused, and count it."""
+        if work.digest not in self._versions:
+            return False
+        key = _key(work)
+        until = self._until.get(key)
+        if until is None:
+            return False
+        if until <= self._now():
+            self._drop(key)
+            return False
+        self.refused += 1
+        return True
+
+    def _drop(self, key: tuple[str, bytes]) -> None:
+        if self._until.pop(key, None) is None:
+            return
+        self._versions[key[0]] -= 1
+        if not self._versions[key[0]]:
+            del self._versions[key[0]]
+
+
+def _key(work: Work) -> tuple[str, bytes]:
+    shape = repr((tuple(work.absent), tuple(work.dims), work.rows, [len(data) for data in work.inputs]))
+    digest = blake2b(shape.encode(), digest_size=_DIGEST_BYTES)
+    for data in work.inputs:
+        digest.update(data)
+    return work.digest, digest.digest()
