@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_PARTS: Mapping[str, frozenset[str]] = {
-    "observe": frozenset(["monitor", "usage", "outcomes", "alerts", "budgets", "rate_limits"]),
-    "release": frozenset(
-        [
-            "rollouts",
-            "experiments",
-            "approvals",
-            "models.approval-policy",
-            "models.review",
-            "models.request",
-            "models.approvals",
-            "models.approve",
-            "models.reject",
-            "models.withdraw",
-            "models.break-glass",
-        ]
-    ),
-    "scale": frozenset(["autoscale", "capacity", "pools"]),
-    "bulk": frozenset(["jobs", "schedules", "publications"]),
-    "forge": frozenset(["models.import", "models.optimise", "models.tune", "models.typed-client"]),
-    "drill": frozenset(("game-day",)),
-    "describe": frozenset(("plan", "apply", "state")),
+PARTS: Mapping[str, str] = {
+    "observe": "monitor usage outcomes alerts budgets rate_limits",
+    "release": "rollouts experiments approvals models.approval-policy models.approvals models.approve "
+    "models.break-glass models.reject models.request models.review models.withdraw",
+    "scale": "autoscale capacity pools",
+    "bulk": "jobs schedules publications",
+    "forge": "models.client models.import models.optimise models.tune",
+    "drill": "game-day",
+    "describe": "apply plan state",
 }
 """Commands, `group.command` of a group of the core, and groups of methods of the SDK."""
 
@@ -36,7 +23,7 @@ def missing(name: str) -> str:
     >>> missing("rollouts")
     "'rollouts' belongs to the part release: pip install 'headrace-client[release]'"
     """
-    part = next((part for part, names in _PARTS.items() if name in names), None)
+    part = next((part for part, names in PARTS.items() if name in names.split()), None)
     if part is None:
         return ""
     return f"'{name.rpartition('.')[2]}' belongs to the part {part}: pip install 'headrace-client[{part}]'"

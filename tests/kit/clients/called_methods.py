@@ -97,7 +97,7 @@ def _of_command(words: tuple[str, ...]) -> frozenset[str]:
     for word in words:
         if not isinstance(command, click.Group):
             break
-        command = command.commands.get(word)
+        command = command.get_command(click.Context(command), word)
     if command is None or isinstance(command, click.Group) or command.callback is None:
         return frozenset()
     source = inspect.getsource(inspect.unwrap(command.callback))

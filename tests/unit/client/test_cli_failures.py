@@ -121,7 +121,7 @@ def test_a_model_that_nothing_serves_is_told_with_the_command_that_promotes() ->
         ("models gates digits accuracy>=0.4", "headrace models gates digits --set 'accuracy>=0.4'"),
         ("gates digits accuracy>=0.4", "there is `headrace models gates`"),
         ("split digits v1=1", "there is `headrace routes split`"),
-        ("list", "there is `headrace models list`"),
+        ("list", "`headrace models list`"),
     ],
 )
 def test_a_command_line_that_is_nearly_right_is_refused_with_the_right_one(line: str, told: str) -> None:

@@ -15,7 +15,10 @@ from tests.kit.rows import each
 def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
-        for name, child in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
             yield from commands(child, (*path, name))
 
 
@@ -67,8 +70,9 @@ def test_the_examples_of_a_command_are_commands_that_parse(
 
 def parse(command: click.Command, words: list[str]) -> None:
     """Let click read the words as it would, without running the command."""
-    while isinstance(command, click.Group) and words and words[0] in command.commands:
-        command, words = command.commands[words[0]], words[1:]
+    context = click.Context(command)
+    while isinstance(command, click.Group) and words and (child := command.get_command(context, words[0])):
+        command, words = child, words[1:]
     command.make_context(command.name, list(words))
 
 

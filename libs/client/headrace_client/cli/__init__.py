@@ -9,32 +9,13 @@ from typing import Any
 
 import click
 
-from headrace_client.cli.autoscale import autoscale
-from headrace_client.cli.cache import cache
-from headrace_client.cli.capacity import capacity
-from headrace_client.cli.completion import completion
-from headrace_client.cli.console import console
-from headrace_client.cli.experiments import experiments
-from headrace_client.cli.explain import explain
+from headrace_client.cli.discovery import Discovered
 from headrace_client.cli.failures import EXIT_CODE_HELP, FAILED, as_json
-from headrace_client.cli.game_day import game_day
-from headrace_client.cli.jobs import jobs
-from headrace_client.cli.models import models
-from headrace_client.cli.monitor import monitor
 from headrace_client.cli.output import Output
-from headrace_client.cli.precompute import precompute
-from headrace_client.cli.predict import predict
-from headrace_client.cli.rollouts import rollouts
-from headrace_client.cli.routes import routes
-from headrace_client.cli.schedules import schedules
-from headrace_client.cli.state import apply, plan
-from headrace_client.cli.status import status
-from headrace_client.cli.token import token
-from headrace_client.cli.usage import usage
 from headrace_client.errors import Cancelled, InvalidArgument
 
 
-class Commands(click.Group):
+class Commands(Discovered):
     """Answers `--json` with a document also when the command line itself is wrong, or is interrupted."""
 
     def main(self, args: Sequence[str] | None = None, *also: Any, **named: Any) -> Any:
@@ -58,8 +39,9 @@ class Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            groups = [group for group in self.commands.values() if isinstance(group, click.Group)]
-            full = [f"`headrace {group.name} {args[0]}`" for group in groups if args[0] in group.commands]
+            all_there_are = [self.get_command(ctx, name) for name in self.list_commands(ctx)]
+            groups = [group for group in all_there_are if isinstance(group, click.Group)]
+            full = [f"`headrace {group.name} {args[0]}`" for group in groups if args[0] in group.list_commands(ctx)]
             if not full:
                 raise
             raise click.UsageError(f"no such command '{args[0]}'; there is {', '.join(full)}", error.ctx) from None
@@ -88,26 +70,3 @@ def main() -> None:
       headrace monitor drift digits v2
       headrace status
     """
-
-
-main.add_command(models)
-main.add_command(routes)
-main.add_command(rollouts)
-main.add_command(experiments)
-main.add_command(game_day)
-main.add_command(cache)
-main.add_command(predict)
-main.add_command(explain)
-main.add_command(precompute)
-main.add_command(jobs)
-main.add_command(schedules)
-main.add_command(monitor)
-main.add_command(plan)
-main.add_command(apply)
-main.add_command(usage)
-main.add_command(autoscale)
-main.add_command(capacity)
-main.add_command(status)
-main.add_command(console)
-main.add_command(token)
-main.add_command(completion)

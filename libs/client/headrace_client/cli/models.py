@@ -1,4 +1,4 @@
-"""`headrace models`: look at models; the commands that change them are in `registering` and `promoting`."""
+"""`headrace models`: look at models; what changes them is in `registering` and `promoting`, and parts add more."""
 
 from __future__ import annotations
 
@@ -7,20 +7,9 @@ import shlex
 import click
 from headrace.registry.v1 import registry_pb2
 
-from headrace_client.cli.approving import (
-    approval_policy,
-    approvals,
-    approve,
-    break_glass,
-    reject,
-    request,
-    review,
-    withdraw,
-)
+from headrace_client.cli.discovery import Discovered
 from headrace_client.cli.graphs import graph
-from headrace_client.cli.importing import import_
 from headrace_client.cli.keeping import as_of, delete, hold, holds, measurements, release
-from headrace_client.cli.optimising import optimise
 from headrace_client.cli.options import connected, model_argument, reason_option, request_id_option
 from headrace_client.cli.output import Output, last, message_json, shown, when
 from headrace_client.cli.parsing import Gate
@@ -28,8 +17,6 @@ from headrace_client.cli.promoting import promote, rollback
 from headrace_client.cli.registering import register
 from headrace_client.cli.serving import serve
 from headrace_client.cli.settings import settings
-from headrace_client.cli.tuning import tune
-from headrace_client.cli.typed_clients import typed_client
 from headrace_client.cli.views import gates as gates_text
 from headrace_client.cli.views import show_model, show_version, stage, unpromoted
 from headrace_client.cli.webhooks import WebhookKind, webhook_commands
@@ -38,7 +25,7 @@ from headrace_client.errors import HeadraceError
 from headrace_client.served_shares import marks
 
 
-@click.group()
+@click.group(cls=Discovered, prefix="models.")
 def models() -> None:
     """Register versions, promote them, roll back, and look at all of it.
 
@@ -52,16 +39,10 @@ def models() -> None:
 
 models.add_command(register)
 models.add_command(serve)
-models.add_command(import_)
 models.add_command(graph)
 models.add_command(settings)
-models.add_command(tune)
-models.add_command(typed_client)
-models.add_command(optimise)
 models.add_command(promote)
 models.add_command(rollback)
-for command in (approval_policy, review, request, approvals, approve, reject, withdraw, break_glass):
-    models.add_command(command)
 for command in webhook_commands(
     WebhookKind(
         "models",
