@@ -262,6 +262,27 @@ async def test_the_demand_of_each_minute_is_kept_and_sets_the_floor_of_later_day
     assert scene.actuator.asked == [("default", 8)]
 
 
+async def test_surges_at_this_minute_of_the_last_three_hours_set_the_floor_until_days_are_known(scene: ScaledPools):
+    await settle(scene, 90, READY)
+    now, _ = await scene.leader._rounds.in_force()
+    minute = now.replace(second=0, microsecond=0)
+    async with scene.lease.transaction() as connection:
+        for at in range(1, 301):
+            await connection.execute(
+                "insert into demand_minutes values ('default', $1, 'requests_per_s', $2, $2, 5, 12)",
+                *(minute - timedelta(minutes=at), 780.0 if at % 60 in (0, 59, 58) else 100.0),
+            )
+    found = await scene.leader._rounds.earlier_hours("default", "requests_per_s", now, 3, timedelta(seconds=60))
+    assert [(one.peak, round(one.mean, 6)) for one in found.hours] == [(780.0, 134.0)] * 3
+    assert found.likeness == pytest.approx(1.0)
+    for pool in scene.leader.pools:
+        pool.declared = replace(pool.declared, policy=replace(policy(preset="headrace").policy))
+        pool.peaks_until_s = -1e9
+    await settle(scene, 90, READY)
+    assert from_json(Decision, (await scene.latest()).decision).rule == "hour"
+    assert scene.actuator.asked == [("default", 8)]
+
+
 async def test_a_thousand_pools_are_decided_and_kept_in_one_round(postgres_url: str):
     fleet, actuator = FixedFleet(), FakeActuator()
     names = [f"pool-{at}" for at in range(1000)]

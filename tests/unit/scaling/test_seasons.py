@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from headrace_scaling.decisions.deciding import decide
 from headrace_scaling.decisions.decision import Rule
-from headrace_scaling.decisions.observations import Metric, Observation, Replicas, Signal
+from headrace_scaling.decisions.observations import EarlierHour, EarlierHours, Metric, Observation, Replicas, Signal
 from headrace_scaling.decisions.policies import PoolPolicy, Season, Target
-from headrace_scaling.decisions.seasons import SeasonalPeak, expected_peak
+from headrace_scaling.decisions.seasons import SeasonalPeak, expected_peak, hourly_surge
 from headrace_scaling.documents import from_json, to_json
-from headrace_scaling.history import DAY_S, DemandHistory
+from headrace_scaling.history import DAY_S, HOUR_S, DemandHistory
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -128,3 +129,54 @@ def test_a_history_of_two_weeks_keeps_nothing_ready_on_a_weekend_for_the_days_of
     found = expected_peak(SEASON, history.peaks(saturday, 60.0))
     assert found is not None
     assert (found.of_weeks, found.demand) == (True, pytest.approx(120.0))
+
+
+SURGE, LEVEL = EarlierHour(900.0, 300.0), EarlierHour(300.0, 300.0)
+
+
+@each(
+    "hours,likeness,expected",
+    [
+        ((SURGE, SURGE, SURGE), 0.9, 900.0),
+        ((SURGE, LEVEL, SURGE), 0.6, 900.0),  # one that did not come
+        ((LEVEL, SURGE, LEVEL), 0.6, 0.0),  # one that came once
+        ((SURGE, SURGE, SURGE), 0.4, 0.0),  # hours do not repeat
+        ((SURGE, SURGE, SURGE), NAN, 0.0),
+        ((EarlierHour(900.0, 850.0),) * 3, 0.9, 0.0),  # a level that lasts
+        ((SURGE, SURGE), 0.9, 0.0),
+        ((EarlierHour(NAN, NAN), SURGE, SURGE), 0.9, 900.0),
+        ((EarlierHour(900.0, NAN),) * 3, 0.9, 0.0),
+        ((EarlierHour(math.inf, 1.0),) * 3, 0.9, 0.0),
+    ],
+)
+def test_a_surge_at_the_same_minute_of_two_in_three_hours_is_expected_where_hours_repeat(
+    hours: tuple[EarlierHour, ...], likeness: float, expected: float
+):
+    assert hourly_surge(EarlierHours(hours, likeness)) == expected
+
+
+def test_until_days_are_known_the_decision_says_that_it_is_of_earlier_hours_and_replays_from_its_json():
+    policy = PoolPolicy(targets=(Target(Metric.REQUESTS_PER_S, 100.0),), max_replicas=20, season=SEASON)
+    earlier = EarlierHours((SURGE, SURGE, SURGE), 0.8)
+    observation = Observation("gpu", 1e9, Replicas(1), {Metric.REQUESTS_PER_S: Signal(90.0)}, earlier_hours=earlier)
+    decision, _ = decide(policy, None, observation)
+    assert (decision.desired, decision.rule, decision.demand) == (9, Rule.HOUR, 900.0)
+    assert "At this minute earlier hours peaked at 900" in decision.sentences[1]
+    assert from_json(Observation, to_json(observation)) == observation
+    known = replace(observation, seasonal_peaks=(400.0,) * SEASON.min_days)
+    assert decide(policy, None, known)[0].rule is Rule.SEASON
+    assert decide(replace(policy, season=None), None, observation)[0].desired == 1
+
+
+def test_the_history_knows_the_surge_at_this_minute_of_each_hour_and_how_alike_hours_are():
+    history = DemandHistory(days=1)
+    for second in range(0, 5 * HOUR_S, 30):
+        history.record(second, 900.0 if second % HOUR_S < 300 else 100.0)
+    now = 5 * HOUR_S - 30.0
+    for at, peak in ((now, 900.0), (now - 1800.0, 100.0)):
+        found = history.earlier_hours(at, 60.0, 3)
+        assert [one.peak for one in found.hours] == [peak] * 3
+        assert [one.mean for one in found.hours] == pytest.approx([500 / 3] * 3)
+        assert found.likeness == pytest.approx(1.0)
+    nothing = DemandHistory(days=1).earlier_hours(now, 60.0, 3)
+    assert all(math.isnan(one) for one in (nothing.hours[0].peak, nothing.hours[0].mean, nothing.likeness))

@@ -120,14 +120,18 @@ def _with_backlog(policy: PoolPolicy, observation: Observation, wanted: _Wanted)
 
 
 def _seasonal(policy: PoolPolicy, observation: Observation, wanted: _Wanted) -> _Wanted:
-    """Raise the count to what the pool needed at this time of earlier days, or of this day of earlier weeks."""
+    """Raise the count to what the pool needed at this time of earlier days, of this day of earlier weeks, or, while too
+    few days are known, at this minute of earlier hours.
+    """
     season, target = policy.season, policy.demand
-    peak = None if season is None else seasons.expected_peak(season, observation.seasonal_peaks)
-    if season is None or peak is None:
+    if season is None:
         return wanted
-    count = ceiling(peak.demand / (target.value if season.value is None else season.value))
-    rule = Rule.WEEK if peak.of_weeks else Rule.SEASON
-    return _Wanted(count, rule, target.metric, peak.demand) if count > wanted.replicas else wanted
+    if (peak := seasons.expected_peak(season, observation.seasonal_peaks)) is not None:
+        demand, rule = peak.demand, Rule.WEEK if peak.of_weeks else Rule.SEASON
+    else:
+        demand, rule = seasons.hourly_surge(observation.earlier_hours), Rule.HOUR
+    count = ceiling(demand / (target.value if season.value is None else season.value))
+    return _Wanted(count, rule, target.metric, demand) if count > wanted.replicas else wanted
 
 
 def _with_growth_and_panic(

@@ -20,6 +20,7 @@ class Rule(StrEnum):
     BACKLOG = "backlog"
     SEASON = "season"
     WEEK = "week"
+    HOUR = "hour"
     ACTIVATION = "activation"
 
 
@@ -153,6 +154,8 @@ def _reason(decision: Decision) -> str:
             return f"At this time earlier days peaked at {decision.demand:,.6g}, for which {wanted} are needed."
         case Rule.WEEK:
             return f"At this time earlier weeks peaked at {decision.demand:,.6g}, for which {wanted} are needed."
+        case Rule.HOUR:
+            return f"At this minute earlier hours peaked at {decision.demand:,.6g}, for which {wanted} are needed."
         case Rule.LOOK_AHEAD:
             return f"Demand rises to {decision.demand:,.6g} while a replica loads, for which {wanted} are needed."
         case Rule.BACKLOG:

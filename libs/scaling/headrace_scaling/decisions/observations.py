@@ -96,6 +96,27 @@ class ModelLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierHour:
+    """Demand around this minute of an earlier hour, in the unit of the policy's first target; NaN where it is unknown.
+
+    peak: the highest between then and one look-ahead later. mean: of the sixty minutes before.
+    """
+
+    peak: float
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierHours:
+    """hours: the last three, the oldest first. likeness: the correlation of each minute's demand within the last two
+    hours with that an hour before; NaN where it is unknown.
+    """
+
+    hours: tuple[EarlierHour, ...]
+    likeness: float
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """All that a decision is made from. Recorded as it is, so that a replay decides the same.
 
@@ -111,6 +132,7 @@ class Observation:
     models: tuple[ModelLoad, ...] = ()
     load_time_s: float | None = None
     seasonal_peaks: tuple[float, ...] = ()
+    earlier_hours: EarlierHours | None = None
 
     def signal(self, metric: Metric) -> Signal:
         """Return the pool's signal; where the pool has none itself, the sum over its models."""

@@ -100,7 +100,8 @@ class LookAhead:
 class Season:
     """The floor that a pool's own history sets: a quantile of earlier days' peaks at this time.
 
-    Where days of the week clearly differ, only the same day of earlier weeks counts.
+    Where days of the week clearly differ, only the same day of earlier weeks counts. Until min_days are known, surges
+    at the same minute of the last three hours count.
     value: demand per replica at those peaks; None means the first target's.
     """
 

@@ -11,6 +11,7 @@ from headrace_scaling.decisions.dips import start_s
 from headrace_scaling.decisions.memory import Memory
 from headrace_scaling.decisions.observations import Metric, Observation
 from headrace_scaling.decisions.policies import PoolPolicy
+from headrace_scaling.decisions.seasons import HOURS
 from headrace_scaling.history import DemandHistory
 
 
@@ -49,7 +50,11 @@ class PolicyDecider:
             demand = observation.signal(self.policy.demand.metric).value
             self._history.record(observation.now, math.nan if demand is None else demand)
             ahead_s = start_s(self.policy, observation.load_time_s) + self.policy.interval_s
-            observation = replace(observation, seasonal_peaks=self._history.peaks(observation.now, ahead_s))
+            observation = replace(
+                observation,
+                seasonal_peaks=self._history.peaks(observation.now, ahead_s),
+                earlier_hours=self._history.earlier_hours(observation.now, ahead_s, HOURS),
+            )
         decision, self.memory = decide(self.policy, self.memory, observation)
         return decision.desired
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 
-from headrace_scaling.decisions import dips
+from headrace_scaling.decisions import dips, seasons
 from headrace_servicekit.clock import Clock
 
 from headrace_autoscaler.acting.watched import Situation, Watched
@@ -93,7 +93,9 @@ class Situations:
             return
         ahead_s = dips.start_s(policy, start_s) + PEAKS_EVERY_S
         metric = policy.demand.metric.value
-        pool.peaks = await self._rounds.seasonal_peaks(pool.pool, metric, now, season.days, timedelta(seconds=ahead_s))
+        ahead = timedelta(seconds=ahead_s)
+        pool.peaks = await self._rounds.seasonal_peaks(pool.pool, metric, now, season.days, ahead)
+        pool.earlier_hours = await self._rounds.earlier_hours(pool.pool, metric, now, seasons.HOURS, ahead)
         pool.peaks_until_s = now_s + PEAKS_EVERY_S
 
     def starts(self, pool: Watched) -> list[Start]:

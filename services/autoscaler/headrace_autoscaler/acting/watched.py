@@ -10,7 +10,7 @@ from datetime import datetime
 from headrace_scaling.decisions.deciding import decide
 from headrace_scaling.decisions.decision import Decision
 from headrace_scaling.decisions.memory import Memory
-from headrace_scaling.decisions.observations import Observation, Replicas
+from headrace_scaling.decisions.observations import EarlierHours, Observation, Replicas
 from headrace_scaling.documents import to_json
 
 from headrace_autoscaler.decisions import acting as steps
@@ -30,9 +30,9 @@ class Watched:
     """A pool that is scaled. decided: what was observed for the last decision; decided_s: when that was, by the
     monotonic clock. desired: what it wanted, or the overflow of other pools, whichever is more.
 
-    peaks: of earlier days, until peaks_until_s. starts: how long the last ones took; measured: processes whose start is
-    over. asked_s: when the actuator was asked last, and short_since_s: since when fewer are in sight than it keeps,
-    both by the monotonic clock.
+    peaks, earlier_hours: of the pool's history, until peaks_until_s. starts: how long the last ones took; measured:
+    processes whose start is over. asked_s: when the actuator was asked last, and short_since_s: since when fewer are
+    in sight than it keeps, both by the monotonic clock.
     """
 
     pool: str
@@ -44,6 +44,7 @@ class Watched:
     decided: Observation | None = None
     decided_s: float = -math.inf
     peaks: tuple[float, ...] = ()
+    earlier_hours: EarlierHours | None = None
     peaks_until_s: float = -math.inf
     starts: list[float] = field(default_factory=list)
     minutes: Mapping[str, MinuteOfDemand] = field(default_factory=dict)
@@ -168,6 +169,7 @@ def observed(pool: Watched, situation: Situation) -> Observation:
         models=situation.view.models,
         load_time_s=situation.load_time_s,
         seasonal_peaks=pool.peaks,
+        earlier_hours=pool.earlier_hours,
     )
 
 

@@ -63,6 +63,7 @@ class DryRuns:
             models=view.models,
             load_time_s=None if before is None else before.load_time_s,
             seasonal_peaks=() if before is None else before.seasonal_peaks,
+            earlier_hours=None if before is None else before.earlier_hours,
         )
         memory = None if latest is None or latest.memory is None else from_json(Memory, latest.memory)
         decision, _ = decide(policy, memory, observation)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from headrace_scaling.decisions.observations import EarlierHour, EarlierHours
 from headrace_scaling.documents import to_json
 from headrace_servicekit.coordination.leases import LeaderLease
 
@@ -75,7 +76,18 @@ class Rounds:
         rows = await self._lease.repeatable(
             lambda connection: connection.fetch(QUERIES["seasonal_peaks"], pool, metric, now, days, ahead)
         )
-        return tuple(math.nan if row["peak"] is None else row["peak"] for row in rows)
+        return tuple(_known(row["peak"]) for row in rows)
+
+    async def earlier_hours(self, pool: str, metric: str, now: datetime, hours: int, ahead: timedelta) -> EarlierHours:
+        """Return the demand around this minute of each of the last hours, and how alike hours are."""
+
+        async def read(connection: Any) -> EarlierHours:
+            rows = await connection.fetch(QUERIES["earlier_hours"], pool, metric, now, hours, ahead)
+            likeness = await connection.fetchval(QUERIES["likeness"], pool, metric, now)
+            found = tuple(EarlierHour(_known(row["peak"]), _known(row["mean"])) for row in rows)
+            return EarlierHours(found, _known(likeness))
+
+        return await self._lease.repeatable(read)
 
     async def save(
         self,
@@ -156,3 +168,7 @@ async def _set_outcomes(connection: Any, outcomes: Sequence[OutcomeUpdate], now:
     if outcomes:
         columns = zip(*((one.number, int(one.outcome), one.detail) for one in outcomes), strict=True)
         await connection.execute(QUERIES["set_outcomes"], *columns, now)
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value

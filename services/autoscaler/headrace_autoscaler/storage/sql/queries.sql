@@ -148,6 +148,28 @@ left join demand_minutes kept on kept.pool = $1 and kept.metric = $2
     and kept.minute < $3::timestamptz - day * interval '24 hours' + $5::interval
 group by day order by day desc;
 
+-- name: earlier_hours
+-- Of each of the last hours, the oldest first: the peak around this minute and the mean of the hour before; null where
+-- nothing is known.
+select max(kept.peak) filter (where kept.minute >= hours.at) as peak,
+    avg(kept.mean) filter (where kept.minute < hours.at) as mean
+from (
+    select ago * interval '1 hour' as ago, date_trunc('minute', $3::timestamptz) - ago * interval '1 hour' as at
+    from generate_series(1, $4::int) as ago
+) as hours
+left join demand_minutes kept on kept.pool = $1 and kept.metric = $2
+    and kept.minute >= hours.at - interval '1 hour' and kept.minute < $3::timestamptz - hours.ago + $5::interval
+group by hours.ago order by hours.ago desc;
+
+-- name: likeness
+-- How alike the last two hours and those an hour before are; null where less than four minutes in five are known.
+select case when count(*) >= 96 then corr(latest.peak, before.peak) end
+from demand_minutes latest
+join demand_minutes before using (pool, metric)
+where pool = $1 and metric = $2 and before.minute = latest.minute - interval '1 hour'
+    and latest.minute >= date_trunc('minute', $3::timestamptz) - interval '2 hours'
+    and latest.minute < date_trunc('minute', $3::timestamptz);
+
 -- name: history
 select minute, peak, mean, ready, samples from demand_minutes
 where pool = $1 and metric = $2 and minute >= $3 and minute < $4 order by minute;
