@@ -13,6 +13,8 @@ PYTHON := .venv/bin/python
 STACK := $(PYTHON) -P -m headrace_stack
 STAGES := TEST_WORKERS=$(TEST_WORKERS) $(PYTHON) -m tests.stages
 UV := .headrace/uv/bin/uv
+# Parts of the product that run, `core,observe` say; without it whatever runs already, or everything.
+export HEADRACE_PARTS := $(or $(PARTS),$(HEADRACE_PARTS))
 # On a terminal uv shows its progress; elsewhere one line is enough.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 # Compiled tests are cached, also where the caller asks Python for no cache: compiling all of them takes as long as a stage.
@@ -28,6 +30,7 @@ help: ## Show this help
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  HEADRACE_BASE_PORT=9080 make up    a second checkout beside the first (default 8080)"
+	@echo "  make up PARTS=core                 what serves predictions alone; make status names the other parts"
 	@echo "  HEADRACE_PYTHON=/path/to/python    the CPython 3.11 or 3.12 to use"
 	@echo "  make test TESTS=tests/unit         a part of the tests"
 	@echo "  make test-compose OFFLINE=1        where no image registry can be reached"
@@ -35,6 +38,11 @@ help: ## Show this help
 .PHONY: demo
 demo: up ## Set up, start everything and run the main job on real images
 	@$(PYTHON) -m examples.demo
+
+.PHONY: demo-core
+demo-core: setup ## What serves predictions, alone: register, predict, split, promote, roll back; under a minute
+	@$(STACK) status >/dev/null || [ $$? -ne 3 ] || $(MAKE) --no-print-directory up PARTS=core
+	@$(PYTHON) -m examples.core
 
 .PHONY: demo-scale
 demo-scale: up ## Raise the load until the autoscaler starts a second batcher, and lower it again: about a minute

@@ -37,10 +37,10 @@ class Rule:
     says: bool = False
 
 
-def local_replies(api: Api) -> Json:
-    """Return the `local_reply_config`: the first rule that holds writes the answer."""
+def local_replies(api: Api, first: tuple[Rule, ...] = ()) -> Json:
+    """Return the `local_reply_config`: the first rule that holds writes the answer. first: rules before all others."""
     mappers = []
-    for rule in rules(api):
+    for rule in (*first, *rules(api)):
         mappers += [_for_inference(rule), _for_rest(rule), _for_grpc(rule)]
     # What the JSON check says is complete already.
     return {"mappers": [{"filter": _cel("response.code_details == 'lua_response' && response.code == 400")}, *mappers]}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headrace_servicekit.identity import FRONT_DOOR_HEADER
 
-from front_door import access, cors, data_plane, errors, framing, routes, strict_json
+from front_door import absent, access, cors, data_plane, errors, framing, routes, strict_json
 from front_door.api import Api
 from front_door.envoy_settings import EnvoySettings
 from front_door.routes import virtual_host
@@ -88,7 +88,7 @@ def _connection_manager(settings: FrontDoorSettings, api: Api) -> Json:
         always_set_request_id_in_response=True,
         request_id_extension={"typed_config": _REQUEST_ID},
         early_header_mutation_extensions=[_STRIP],
-        local_reply_config=errors.local_replies(api),
+        local_reply_config=errors.local_replies(api, absent.rules(settings)),
         common_http_protocol_options={
             "headers_with_underscores_action": "DROP_HEADER",
             "idle_timeout": "300s",

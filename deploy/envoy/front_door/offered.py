@@ -10,6 +10,8 @@ from pathlib import Path
 TOPOLOGY = Path(__file__).resolve().parents[2] / "topology.toml"
 # Its own part is answered by data planes, of which settings of their own tell.
 FRONT_DOOR = "front-door"
+# The part that is always there.
+CORE = "core"
 
 
 @cache
@@ -26,10 +28,17 @@ def ports() -> dict[str, int]:
 
 
 @cache
+def parts() -> dict[str, str]:
+    """Return which part of the product each service that offers something here is of."""
+    return {name: _listed()[name].get("part", CORE) for name in (FRONT_DOOR, *ports())}
+
+
+@cache
 def pages() -> dict[str, str]:
     """Return the name of the service that answers browsers below each path."""
     return {entry["pages"]: name for name, entry in _listed().items() if "pages" in entry}
 
 
 def _listed() -> dict[str, dict]:
-    return tomllib.loads(TOPOLOGY.read_text(encoding="utf-8"))
+    listed = tomllib.loads(TOPOLOGY.read_text(encoding="utf-8"))
+    return {name: entry for name, entry in listed.items() if name != "parts"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from front_door import access, cors, data_plane, inference, offered
+from front_door import absent, access, cors, data_plane, inference, offered
 from front_door.access import (
     HEALTH_PREFIX,
     PREDICT_PATH,
@@ -73,7 +73,7 @@ def _routes(settings: FrontDoorSettings, api: Api) -> list[Json]:
     return [
         cors.preflight(ROUTER_CONTROL),
         *_predictions(settings),
-        *(_grpc_route(settings, method) for method in _most_called_first(api)),
+        *(_grpc_route(settings, method) for method in _most_called_first(api) if _is_answered(settings, method)),
         *(_rest_predict(settings, path) for path in _PREDICT_PATHS),
         _rest_stream(settings),
         *(_not_posted(path) for path in (*_PREDICT_PATHS, _STREAM_PATH)),
@@ -82,7 +82,8 @@ def _routes(settings: FrontDoorSettings, api: Api) -> list[Json]:
         _rest_read(settings, {"path": inference.REST_ROOT}),
         _rest_read(settings, {"prefix": f"{inference.REST_ROOT}/"}),
         _transcoded(settings),
-        *(_pages(path, service) for path, service in offered.pages().items()),
+        *(_pages(path, service) for path, service in offered.pages().items() if settings.has(service)),
+        *absent.routes(settings, {**_NOT_ON_PAGES, BUFFER: _no_buffer()}),
         _health(settings),
         *(_reflection(service) for service in REFLECTION_SERVICES),
         {"name": "nothing", "match": {"prefix": "/"}, "direct_response": {"status": 404}},
@@ -142,6 +143,10 @@ def _predict_there(settings: FrontDoorSettings, match: Json, retry_policy: Json)
 def _most_called_first(api: Api) -> list[Method]:
     # Routes are tried one after the other.
     return sorted((*api.public, *inference.methods()), key=lambda method: cluster_of(method) != ROUTER_DATA)
+
+
+def _is_answered(settings: FrontDoorSettings, method: Method) -> bool:
+    return cluster_of(method) == ROUTER_DATA or settings.has(cluster_of(method))
 
 
 def cluster_of(method: Method) -> str:

@@ -30,6 +30,11 @@ class FrontDoorSettings(EnvoySettings):
         "`deploy/topology.toml` says offers something here; empty means all on 127.0.0.1, at their ports there. The "
         "`router-control` is also asked for health.",
     )
+    parts: Commas = Field(
+        default=(),
+        description="Parts of the product that are installed, as `deploy/topology.toml` names them; empty means all. "
+        "Calls to another one are answered UNIMPLEMENTED `PART_NOT_INSTALLED`.",
+    )
     router_data: Commas = Field(default=("127.0.0.1:8086",), description="`host:port[,…]` of the data plane's gRPC.")
     data_plane: Literal["service", "here"] = Field(
         default="service",
@@ -80,7 +85,7 @@ class FrontDoorSettings(EnvoySettings):
         default=None, description="`host:port` of an OTLP/gRPC collector for traces; unset means none are made."
     )
 
-    @field_validator(*_ADDRESSES, "cors_origins", mode="before")
+    @field_validator(*_ADDRESSES, "cors_origins", "parts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -91,22 +96,32 @@ class FrontDoorSettings(EnvoySettings):
         _check_addresses(value)
         return value
 
+    @field_validator("parts")
+    @classmethod
+    def _are_parts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = tuple(dict.fromkeys(offered.parts().values()))
+        if strange := set(value) - {*known}:
+            raise ValueError(f"{', '.join(sorted(strange))} is no part with a service here; known: {', '.join(known)}")
+        return tuple(part for part in known if part in {offered.CORE, *value}) if value else ()
+
     @field_validator("targets")
     @classmethod
-    def _are_all(cls, value: str) -> str:
-        if not value:
-            return value
+    def _are_services(cls, value: str) -> str:
         told = split_targets(value)
         for name, addresses in told.items():
             if not addresses:
                 raise ValueError(f"{name} needs at least one host:port")
             _check_addresses(addresses)
-        if missing := offered.ports().keys() - told.keys():
-            raise ValueError(f"needs {', '.join(f'{name}=host:port' for name in sorted(missing))} too")
         if strange := told.keys() - offered.ports().keys():
             known = ", ".join(offered.ports())
             raise ValueError(f"{', '.join(sorted(strange))} offers nothing here; those that do are {known}")
         return value
+
+    @model_validator(mode="after")
+    def _targets_are_whole(self) -> Self:
+        if self.targets and (missing := {*self.installed} - split_targets(self.targets).keys()):
+            raise ValueError(f"targets needs {', '.join(f'{name}=host:port' for name in sorted(missing))} too")
+        return self
 
     @field_validator("router_data", "router_rest")
     @classmethod
@@ -124,10 +139,19 @@ class FrontDoorSettings(EnvoySettings):
         return self
 
     @property
+    def installed(self) -> tuple[str, ...]:
+        """The services behind the front door that are there: those of the parts that are installed."""
+        return tuple(name for name in offered.ports() if self.has(name))
+
+    def has(self, service: str) -> bool:
+        """Return whether a service that offers something here is of a part that is installed."""
+        return not self.parts or offered.parts()[service] in self.parts
+
+    @property
     def behind(self) -> Mapping[str, tuple[str, ...]]:
-        """The addresses of every service behind the front door."""
-        usual = {name: (f"127.0.0.1:{port}",) for name, port in offered.ports().items()}
-        return split_targets(self.targets) if self.targets else usual
+        """The addresses of every service behind the front door that is installed."""
+        told = split_targets(self.targets)
+        return {name: told.get(name, (f"127.0.0.1:{offered.ports()[name]}",)) for name in self.installed}
 
 
 def split_targets(value: str) -> dict[str, tuple[str, ...]]:

@@ -46,11 +46,23 @@ class Refuse:
     reason: str
 
 
-Decision = Start | Adopt | AwaitStop | CleanUp | Refuse
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Other parts of the product run: stop them, then start those that were asked for."""
+
+    running: tuple[str, ...]
 
 
-def decide(found: Running, base_port: int, replicas: Replicas, data_plane: DataPlane) -> Decision:
-    """Return what to do before such a stack can run in the directory looked at."""
+Decision = Start | Adopt | AwaitStop | CleanUp | Refuse | Replace
+
+
+def decide(
+    found: Running, base_port: int, replicas: Replicas, data_plane: DataPlane, parts: tuple[str, ...] = ()
+) -> Decision:
+    """Return what to do before such a stack can run in the directory looked at.
+
+    parts: that were asked for; none where whatever runs is meant.
+    """
     if found.seen is None:
         return Start()
     if not found.supervisor_alive:
@@ -66,7 +78,7 @@ def decide(found: Running, base_port: int, replicas: Replicas, data_plane: DataP
     if found.seen.data_plane != data_plane:
         running = f"the stack of this checkout already runs with {DATA_PLANE_SETTING}={found.seen.data_plane}"
         return Refuse(f"{running}, not {data_plane}: run `make down` first, or ask for the same")
-    return Adopt()
+    return Replace(found.seen.parts) if parts and found.seen.parts != parts else Adopt()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ registry/      the registry's content, and the model files that its versions nam
 
 A backup that an earlier release made is put back as it is, and then migrated.
 
-What is not in it: secrets (`.headrace/identity`), and Valkey, whose answers are computed or published again.
+What is not in it: parts that are not installed, secrets (`.headrace/identity`), and Valkey, whose answers are computed
+or published again.
 """
 
 from __future__ import annotations
@@ -41,11 +42,12 @@ def save(settings: StackSettings, folder: Path) -> None:
     # The router first: whatever its routes name, the registry has then, which removes nothing that is named.
     _dump(settings, "router", folder)
     _module(topology.registry(settings), "backup", "--out", str(folder / _REGISTRY), "--blobs")
-    # Before and after: what the database names is there, also what is removed or comes meanwhile.
-    monitor, log = topology.monitor(settings), str(folder / _LOG)
-    _module(monitor, "save-log", "--out", log)
-    _dump(settings, "monitor", folder)
-    _module(monitor, "save-log", "--out", log)
+    if topology.MONITOR in settings.services:
+        # Before and after: what the database names is there, also what is removed or comes meanwhile.
+        monitor, log = topology.monitor(settings), str(folder / _LOG)
+        _module(monitor, "save-log", "--out", log)
+        _dump(settings, "monitor", folder)
+        _module(monitor, "save-log", "--out", log)
     for database in _others(settings):
         _dump(settings, database, folder)
 
@@ -55,22 +57,25 @@ def restore(settings: StackSettings, folder: Path) -> None:
 
     Raises FilesMissing when everything is back but model files, which nothing else has to wait for.
     """
-    for part in (*map(_file, ("router", "monitor")), _LOG, _REGISTRY):
-        if not (folder / part).exists():
-            raise StackError(f"{folder} is no backup of a stack: it has no {part}")
+    observed = topology.MONITOR in settings.services
+    for name in (_file("router"), *((_file("monitor"), _LOG) if observed else ()), _REGISTRY):
+        if not (folder / name).exists():
+            raise StackError(f"{folder} is no backup of this stack: it has no {name}")
     incomplete = None
     try:
         _module(topology.registry(settings), "restore", "--from", str(folder / _REGISTRY), "--replace")
     except FilesMissing as error:
         incomplete = error
-    router_control, monitor = topology.router_control(settings), topology.monitor(settings)
+    router_control = topology.router_control(settings)
     _put_back(settings, "router", folder, router_control)
     # Whoever runs begins anew: generations are numbered again, for other tables.
     _module(router_control, "renew-incarnation")
-    _put_back(settings, "monitor", folder, monitor)
-    _module(monitor, "renew-incarnation")
-    # After the database: an object that it does not name may be removed.
-    _module(monitor, "restore-log", "--from", str(folder / _LOG))
+    if observed:
+        monitor = topology.monitor(settings)
+        _put_back(settings, "monitor", folder, monitor)
+        _module(monitor, "renew-incarnation")
+        # After the database: an object that it does not name may be removed.
+        _module(monitor, "restore-log", "--from", str(folder / _LOG))
     for database, component in _others(settings).items():
         if (folder / _file(database)).exists():  # an earlier release had no such service: then its data stay
             _put_back(settings, database, folder, component)
@@ -81,7 +86,7 @@ def restore(settings: StackSettings, folder: Path) -> None:
 def _others(settings: StackSettings) -> dict[str, Component]:
     """Return the other databases, and the services that they belong to."""
     components = {component.name: component for component in topology.components(settings)}
-    services = description.own(description.of(settings.checkout))
+    services = description.own(settings.services)
     named = ("registry", "router", "monitor")
     return {one.database: components[one.component] for one in services if one.database and one.database not in named}
 

@@ -67,7 +67,11 @@ _only = click.option(
 @commands.command()
 @_only
 def up(only: Sequence[str]) -> None:
-    """Start every component and wait until all are ready."""
+    """Start every component and wait until all are ready.
+
+    HEADRACE_PARTS names parts of the product that run, `core,observe` say, with those that they need; others that run
+    are stopped. Without it whatever runs is meant, and where nothing does, everything.
+    """
     lifecycle.up(settings.read(), _console(), only)
 
 
@@ -94,6 +98,7 @@ def status(as_json: bool) -> None:
     else:
         # What is read by a program or from a file has no right edge.
         Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(table(seen, missing=lacking))
+        lifecycle.say_what_is_absent(chosen, _console(), seen)
     works = seen.phase is Phase.READY and not any(lacking.values())
     sys.exit(0 if works and all(item.state is State.READY for item in seen.components) else 1)
 
@@ -219,7 +224,9 @@ def _running() -> settings.StackSettings:
     if found.seen is None or not found.supervisor_alive:
         raise lifecycle.StackError("the stack is not up: `make up` starts it")
     seen = found.seen
-    return replace(chosen, ports=Ports(seen.base_port), replicas=seen.replicas, data_plane=seen.data_plane)
+    return replace(
+        chosen, ports=Ports(seen.base_port), replicas=seen.replicas, data_plane=seen.data_plane, parts=seen.parts
+    )
 
 
 def _names(given: str | None) -> tuple[str, ...]:

@@ -13,7 +13,13 @@ from headrace_stack.control import ControlSocket
 from headrace_stack.locks import try_exclusive
 from headrace_stack.process import adopt_orphans, kill_descendants
 from headrace_stack.scaler import Scaler
-from headrace_stack.settings import BASE_PORT_SETTING, DATA_PLANE_SETTING, STATE_DIRECTORY_SETTING, StackSettings
+from headrace_stack.settings import (
+    BASE_PORT_SETTING,
+    DATA_PLANE_SETTING,
+    PARTS_SETTING,
+    STATE_DIRECTORY_SETTING,
+    StackSettings,
+)
 from headrace_stack.snapshot import Phase
 from headrace_stack.supervisor import Supervisor
 
@@ -53,6 +59,7 @@ async def run(settings: StackSettings, only: Sequence[str], *, while_held: bool)
         report=told,
         replicas=settings.replicas,
         data_plane=settings.data_plane,
+        parts=tuple(dict.fromkeys(service.part for service in settings.services.values())),
         ends_unwell=settings.ends_unwell,
     )
     loop = asyncio.get_running_loop()
@@ -95,6 +102,7 @@ def start_detached(settings: StackSettings, *, only: Sequence[str] = (), while_h
         BASE_PORT_SETTING: str(settings.ports.base),
         STATE_DIRECTORY_SETTING: str(settings.home),
         DATA_PLANE_SETTING: settings.data_plane.value,
+        PARTS_SETTING: ",".join(settings.parts),
         **replicas.to_environment(settings.replicas),
     }
     log = str(supervisor_log(settings))

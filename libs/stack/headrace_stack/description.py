@@ -18,6 +18,10 @@ BASE = 8080
 """The port in containers that the base port of a wheel stack stands for."""
 BLOCK = 60
 """Ports that the first replicas of one stack use: from its base port on."""
+CORE = "core"
+"""The part that serves predictions by itself."""
+PARTS = "parts"
+"""The table that says what each part is for; every other table is a service."""
 
 
 class DescriptionError(ValueError):
@@ -57,6 +61,7 @@ class Service:
     component: str
     ports: Mapping[str, int]
     outage: Outage
+    part: str = CORE
     package: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     offsets: Mapping[str, int] = field(default_factory=dict)
@@ -126,13 +131,22 @@ def read(path: Path) -> Topology:
 
 def parsed(text: str) -> Topology:
     """Return every service of a description. Raises DescriptionError."""
-    try:
-        told = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise DescriptionError(f"the topology is not TOML: {error}") from error
+    told = tables(text)
+    known = {CORE, *told.pop(PARTS, {})}
     services = {name: _service(name, entry) for name, entry in told.items()}
     _check(services)
+    for service in services.values():
+        if service.part not in known:
+            raise DescriptionError(f"{service.name}: part {service.part} is none of {', '.join(sorted(known))}")
     return services
+
+
+def tables(text: str) -> dict[str, Any]:
+    """Return the tables of a description as they stand. Raises DescriptionError."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DescriptionError(f"the topology is not TOML: {error}") from error
 
 
 def calls(services: Topology) -> frozenset[Call]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from headrace_stack import control, daemon, identity, observing, topology
-from headrace_stack.adoption import Adopt, AwaitStop, CleanUp, Refuse, Start, decide, explain_taken
+from headrace_stack import control, daemon, description, identity, observing, parts, topology
+from headrace_stack.adoption import Adopt, AwaitStop, CleanUp, Refuse, Replace, Start, decide, explain_taken
 from headrace_stack.description import BLOCK
 from headrace_stack.locks import exclusive
 from headrace_stack.logfile import last_lines
@@ -19,7 +19,7 @@ from headrace_stack.ports import HOST, free_base_port
 from headrace_stack.process import is_alive, kill_group
 from headrace_stack.settings import StackSettings, not_loadable
 from headrace_stack.snapshot import ComponentStatus, Phase, Snapshot, State
-from headrace_stack.view import Progress, addresses, ranges, simulators, summary
+from headrace_stack.view import Progress, addresses, not_installed, ranges, simulators, summary
 
 _POLL_S = 0.1
 # The supervisor bounds each start, by what its processes do; this is for a supervisor that hangs.
@@ -57,9 +57,17 @@ def up(settings: StackSettings, console: Console, only: Sequence[str] = ()) -> N
     if seen is None or not _is_settled(seen, None) or seen.phase is not Phase.READY:
         raise StackError(_why(settings, seen))
     console.print(summary(seen) + ("" if ours else ", since an earlier `make up`"), highlight=False)
-    console.print(addresses(settings.ports), highlight=False)
+    console.print(addresses(settings.ports, console="console" in seen.parts), highlight=False)
+    say_what_is_absent(settings, console, seen)
     if missing := not_loadable():
         console.print(missing, highlight=False)
+
+
+def say_what_is_absent(settings: StackSettings, console: Console, seen: Snapshot) -> None:
+    """Name the parts that do not run, and how each is added."""
+    described = description.of(settings.checkout)
+    if absent := parts.absent(described, seen.parts):
+        console.print(not_installed(parts.of(settings.checkout), absent, seen.parts), highlight=False, markup=False)
 
 
 def down(settings: StackSettings, console: Console) -> None:
@@ -125,7 +133,8 @@ def _states(settings: StackSettings) -> dict[str, State]:
 def _prepare(settings: StackSettings, console: Console) -> bool:
     """Make room for a stack. Return whether one is to be started; False means one runs already."""
     while True:
-        match decide(observing.look(settings), settings.ports.base, settings.replicas, settings.data_plane):
+        wanted = (settings.ports.base, settings.replicas, settings.data_plane, settings.parts)
+        match decide(observing.look(settings), *wanted):
             case Adopt():
                 return False
             case Refuse(reason=reason):
@@ -138,6 +147,9 @@ def _prepare(settings: StackSettings, console: Console) -> bool:
                     kill_group(process)
                 while any(is_alive(process) for process in leftovers):
                     time.sleep(_POLL_S)
+            case Replace(running=running):
+                console.print(f"{', '.join(running)} runs; stopping it, to start {', '.join(settings.parts)}")
+                down(settings, console)
             case Start():
                 return True
 
@@ -194,13 +206,13 @@ def _is_settled(seen: Snapshot | None, pid: int | None) -> bool:
 def _why(settings: StackSettings, seen: Snapshot | None) -> str:
     """Say why the stack is not ready, with the end of the log of each component that is to blame."""
     if seen is None:
-        parts = ["the supervisor did not start", *last_lines(daemon.supervisor_log(settings), 20)]
+        said = ["the supervisor did not start", *last_lines(daemon.supervisor_log(settings), 20)]
     else:
-        parts = [seen.reason or summary(seen)]
+        said = [seen.reason or summary(seen)]
         for status in seen.components:
             if status.state is State.FAILED or (not seen.reason and status.state is not State.READY):
-                parts += _last_words(settings.logs / f"{status.name}.log", status)
-    return "\n".join(parts)
+                said += _last_words(settings.logs / f"{status.name}.log", status)
+    return "\n".join(said)
 
 
 def _last_words(log: Path, status: ComponentStatus) -> list[str]:

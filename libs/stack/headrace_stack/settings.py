@@ -9,13 +9,15 @@ from pathlib import Path
 import find_libpython
 import psutil
 
-from headrace_stack import replicas
+from headrace_stack import description, parts, replicas
+from headrace_stack.description import Topology
 from headrace_stack.ports import BASE_PORT_SETTING, Ports
 from headrace_stack.replicas import ONE_OF_EACH, Replicas
 
 STATE_DIRECTORY_SETTING = "HEADRACE_STATE_DIR"
 DEFAULT_BASE_PORT = 8080
 DATA_PLANE_SETTING = "HEADRACE_DATA_PLANE"
+PARTS_SETTING = "HEADRACE_PARTS"
 
 
 class DataPlane(enum.StrEnum):
@@ -38,7 +40,7 @@ class StackSettings:
     """One stack: the checkout it runs, the directory that holds everything it writes, its ports, how many of each.
 
     `durable` is off only in tests: PostgreSQL then skips fsync. `ends_unwell` is off only in tests that freeze parts
-    for longer than the supervisor would let them be.
+    for longer than the supervisor would let them be. `parts` are those that run, all of them where none is named.
     """
 
     checkout: Path
@@ -48,6 +50,12 @@ class StackSettings:
     ends_unwell: bool = True
     replicas: Replicas = ONE_OF_EACH
     data_plane: DataPlane = DataPlane.FRONT_DOOR
+    parts: tuple[str, ...] = ()
+
+    @property
+    def services(self) -> Topology:
+        """What runs here of what the checkout describes."""
+        return parts.installed(description.of(self.checkout), self.parts)
 
     @property
     def logs(self) -> Path:
@@ -123,12 +131,20 @@ def read(environment: Mapping[str, str] = os.environ) -> StackSettings:
     try:
         ports = Ports(int(raw))
         counts = replicas.read(environment, _memory_bytes())
+        wanted = _parts(checkout, environment.get(PARTS_SETTING))
     except ValueError as error:
         raise SettingsError(str(error)) from error
     home = Path(environment.get(STATE_DIRECTORY_SETTING, checkout / ".headrace")).absolute()
     return StackSettings(
-        checkout=checkout, home=home, ports=ports, replicas=counts, data_plane=_data_plane(environment)
+        checkout=checkout, home=home, ports=ports, replicas=counts, data_plane=_data_plane(environment), parts=wanted
     )
+
+
+def _parts(checkout: Path, raw: str | None) -> tuple[str, ...]:
+    try:
+        return parts.chosen(raw, description.of(checkout)) if raw else ()
+    except parts.PartsError as error:
+        raise SettingsError(f"{PARTS_SETTING}={raw}: {error}") from None
 
 
 FILTER_BRIDGE = Path("deploy", "envoy", "filter_bridge", "libheadrace_filter_bridge.so")

@@ -67,7 +67,7 @@ class ComponentStatus:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The stack at one moment. `reason` says why it failed; `replicas` is what it was started with."""
+    """The stack at one moment. `reason` says why it failed; `replicas` and `parts` are what it was started with."""
 
     supervisor: ProcessId
     base_port: int
@@ -76,6 +76,7 @@ class Snapshot:
     reason: str = ""
     replicas: Replicas = ONE_OF_EACH
     data_plane: DataPlane = DataPlane.FRONT_DOOR
+    parts: tuple[str, ...] = ()
 
 
 def write(path: Path, snapshot: Snapshot) -> None:
@@ -127,6 +128,7 @@ def of_json(raw: Mapping[str, Any]) -> Snapshot:
         reason=raw["reason"],
         replicas=replicas.of_json(raw["replicas"]),
         data_plane=DataPlane(raw["data_plane"]),
+        parts=tuple(raw.get("parts", ())),
     )
 
 

@@ -51,6 +51,7 @@ class Supervisor:
         report: Callable[[Snapshot], None],
         replicas: Replicas = ONE_OF_EACH,
         data_plane: DataPlane = DataPlane.FRONT_DOOR,
+        parts: tuple[str, ...] = (),
         log_limits: LogLimits | None = None,
         ends_unwell: bool = True,
     ) -> None:
@@ -79,6 +80,7 @@ class Supervisor:
             components=tuple(map(_waiting, components)),
             replicas=replicas,
             data_plane=data_plane,
+            parts=parts,
         )
 
     @property

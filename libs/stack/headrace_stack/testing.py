@@ -32,19 +32,22 @@ def held_stack(
     only: Sequence[str] = (),
     replicas: Replicas = ONE_OF_EACH,
     data_plane: DataPlane | None = None,
+    parts: tuple[str, ...] = (),
     ends_unwell: bool = True,
     timeout_s: float = 200.0,
 ) -> Iterator[StackSettings]:
     """Yield the settings of a running stack in `home`, starting it when nobody else has.
 
     The stack's data are wiped when it starts and it stops after its last holder, however that holder ended. `only`
-    names the components (with what they need); all holders of one `home` must name the same, the same `replicas` and
-    the same `data_plane` (None: in the front door). `ends_unwell` is off where a test freezes parts.
+    names the components (with what they need); all holders of one `home` must name the same, the same `replicas`, the
+    same `data_plane` (None: in the front door) and the same `parts` (none: all). `ends_unwell` is off where a test
+    freezes something.
     Raises RuntimeError with the reason when it does not start.
     """
     if data_plane is None and (missing := not_loadable()):
         raise RuntimeError(missing)
-    settings = replace(_settings(home, replicas, data_plane or DataPlane.FRONT_DOOR), ends_unwell=ends_unwell)
+    settings = _settings(home, replicas, data_plane or DataPlane.FRONT_DOOR)
+    settings = replace(settings, parts=parts, ends_unwell=ends_unwell)
     settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     with shared(daemon.holders_lock(settings)):
         with exclusive(settings.run / "start.lock"):

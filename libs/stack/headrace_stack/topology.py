@@ -30,7 +30,8 @@ _LOADING = StartPolicy(patience_s=170.0)
 
 def components(settings: StackSettings) -> tuple[Component, ...]:
     """Every component of the stack. It starts after what it needs and stops before it."""
-    replicas, described = settings.replicas, description.own(description.of(settings.checkout))
+    replicas, services = settings.replicas, settings.services
+    described = description.own(services)
     registries = [registry(settings, number) for number in range(replicas.registries)]
     control_planes = [router_control(settings, number) for number in range(replicas.control_planes)]
     batchers = [batcher(settings, pool, number) for pool in replicas.pools for number in pool.numbers]
@@ -42,7 +43,7 @@ def components(settings: StackSettings) -> tuple[Component, ...]:
         *registries,
         *control_planes,
         *batchers,
-        *(monitor(settings, number) for number in range(replicas.monitors)),
+        *(monitor(settings, number) for number in range(replicas.monitors) if MONITOR in services),
         *(
             _plain(settings, one.name, number, _told_besides(settings, one.name))
             for one in described
@@ -74,7 +75,7 @@ def chosen(settings: StackSettings, only: Sequence[str] = ()) -> tuple[Component
 
 def scalable(settings: StackSettings) -> dict[str, str]:
     """Return what scales besides batchers: of each component, the name of its service."""
-    described = description.own(description.of(settings.checkout))
+    described = description.own(settings.services)
     named_here = {one.name: one.component for one in described if one.scaled is not description.Scaled.SINGLE}
     if settings.data_plane is not DataPlane.FRONT_DOOR:
         named_here["front-door"] = ROUTER_DATA  # then it is the data planes that scale, and not what is before them
@@ -126,7 +127,7 @@ def _told_besides(settings: StackSettings, name: str) -> Mapping[str, object]:
 def _plain(
     settings: StackSettings, name: str, number: int = 0, more: Mapping[str, object] = MappingProxyType({})
 ) -> Component:
-    described = description.of(settings.checkout)[name]
+    described = settings.services[name]
     # Without a control plane nothing is known of routes.
     asks = any(call.callee == ROUTER_CONTROL for call in described.calls)
     needs = _all(ROUTER_CONTROL, settings.replicas.control_planes) if asks else ()
@@ -161,7 +162,7 @@ def batcher(settings: StackSettings, pool: Pool, number: int = 0) -> Component:
         variables={
             "CONTROL_TARGET": _target(settings, ROUTER_CONTROL),
             "REGISTRY_TARGET": _target(settings, REGISTRY),
-            "MONITOR_TARGET": _target(settings, MONITOR),
+            **_reporting(settings, MONITOR),
             "STATE_DIR": settings.state(name),
             **_s3(settings),
             **variables,
@@ -206,8 +207,7 @@ def router_data(settings: StackSettings, number: int = 0) -> Component:
             "REST_PORT": ports.router_data_rest.number,
             "ID": f"data-{number}",
             "CONTROL_TARGET": _target(settings, ROUTER_CONTROL),
-            "MONITOR_TARGET": _target(settings, MONITOR),
-            "AUTOSCALER_TARGET": _target(settings, AUTOSCALER),
+            **_reporting(settings, MONITOR, AUTOSCALER),
             # As they are at its start; from then on as the file says.
             "POOLS": ";".join(
                 f"{pool}={','.join(addresses)}" for pool, addresses in pools(settings).items() if addresses
@@ -237,6 +237,11 @@ def numbers(settings: StackSettings, component: str) -> dict[str, int]:
     }
 
 
+def _reporting(settings: StackSettings, *names: str) -> dict[str, object]:
+    """Return where those are of other parts whom the core calls; who is not installed is not called."""
+    return {f"{name.upper()}_TARGET": _target(settings, name) for name in names if name in settings.services}
+
+
 def _target(settings: StackSettings, name: str) -> str:
     """The replicas of a service as the file lists them that says which there are: callers follow it.
 
@@ -261,7 +266,7 @@ def _health_targets(settings: StackSettings) -> str:
     """What the front door answers health for besides the registry and the control plane."""
     return ";".join(
         f"{api}={_target(settings, 'router-data' if one.published else one.name)}"
-        for one in description.own(description.of(settings.checkout))
+        for one in description.own(settings.services)
         if one.name != ROUTER_CONTROL
         for api in one.offers
         if api.startswith("headrace.") and api != "headrace.registry.v1.RegistryService"

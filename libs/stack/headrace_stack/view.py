@@ -1,12 +1,13 @@
 """How a stack looks on a terminal, from its snapshot."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from headrace_stack.parts import Part, adding
 from headrace_stack.ports import HOST, Ports, is_open_to_browsers
 from headrace_stack.replicas import Backend, named
 from headrace_stack.snapshot import Phase, Snapshot, State
@@ -104,17 +105,25 @@ class Progress:
                 self._console.print(f"{elapsed_s:6.1f} s  {doing}", highlight=False, markup=False)
 
 
-def addresses(ports: Ports) -> str:
-    """Where to call the stack, to be printed under a stack that is ready."""
+def addresses(ports: Ports, *, console: bool = True) -> str:
+    """Where to call the stack, to be printed under a stack that is ready. console: whether there is one."""
     url = ports.front_door_url()
-    console = f"{url}/console/  signed in: .venv/bin/headrace console"
+    pages = f"{url}/console/  signed in: .venv/bin/headrace console"
     if not is_open_to_browsers(ports.base):
-        console = f"browsers refuse port {ports.base}: set HEADRACE_BASE_PORT to another one, {ports.base + 1} say"
+        pages = f"browsers refuse port {ports.base}: set HEADRACE_BASE_PORT to another one, {ports.base + 1} say"
+    shown = f"console     {pages}\n" if console else ""
     return (
         f"front door  {url}  gRPC, REST and gRPC-Web\n"
-        f"console     {console}\n"
+        f"{shown}"
         f"token       .venv/bin/headrace token\n"
         f"stop        make down"
+    )
+
+
+def not_installed(known: Mapping[str, Part], absent: Sequence[str], installed: Sequence[str]) -> str:
+    """Which parts are not installed, what each is for, and how one is added; a line each."""
+    return "\n".join(
+        f"not installed: {name} ({known[name].purpose}); `{adding(name, installed)}` adds it" for name in absent
     )
 
 

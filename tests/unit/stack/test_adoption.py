@@ -1,5 +1,7 @@
 """What `up` does about what an earlier run left."""
 
+from dataclasses import replace
+
 import pytest
 from headrace_stack.adoption import (
     Adopt,
@@ -7,6 +9,7 @@ from headrace_stack.adoption import (
     CleanUp,
     Decision,
     Refuse,
+    Replace,
     Running,
     Start,
     TakenPort,
@@ -66,6 +69,13 @@ def test_a_stack_whose_predictions_are_answered_elsewhere_is_not_silently_adopte
     decision = decide(Running(snapshot(Phase.READY), True), base_port=8080, replicas=ONE_OF_EACH, data_plane=elsewhere)
     assert isinstance(decision, Refuse)
     assert "HEADRACE_DATA_PLANE=front-door, not service" in decision.reason
+
+
+def test_other_parts_than_run_replace_them_and_whatever_runs_is_meant_where_none_is_named():
+    core = replace(snapshot(Phase.READY), parts=("core",))
+    of = {"base_port": 8080, "replicas": ONE_OF_EACH, "data_plane": HERE}
+    assert decide(Running(core, True), **of, parts=("core", "observe")) == Replace(("core",))
+    assert decide(Running(core, True), **of, parts=("core",)) == decide(Running(core, True), **of) == Adopt()
 
 
 def test_a_taken_port_is_named_with_its_purpose_its_owner_and_the_setting():

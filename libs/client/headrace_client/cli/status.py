@@ -12,6 +12,7 @@ from headrace_client.cli.output import Output, last, message_json, shown
 from headrace_client.cli.views import serves, state
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError, PermissionDenied, Unauthenticated
+from headrace_client.operations.health import is_down
 from headrace_client.served_shares import marks
 
 # A model, its version in production, and its route.
@@ -24,7 +25,7 @@ def status(client: Client, output: Output) -> None:
     """Show the health of each service, what each batcher holds and how busy it is, and for each model what serves and
     which data planes lag behind.
 
-    Exit code 0 means that every service serves; 5 that one does not.
+    Exit code 0 means that every service that is installed serves; 5 that one does not.
 
     \b
     Examples:
@@ -56,7 +57,7 @@ def status(client: Client, output: Output) -> None:
         if batchers:
             show_batchers(output, batchers)
         _show_models(output, models, problem)
-    if any(state != "serving" for state in health.values()):
+    if any(map(is_down, health.values())):
         click.get_current_context().exit(UNAVAILABLE)
 
 
@@ -81,7 +82,10 @@ def _seen(client: Client) -> tuple[list[_Model], list[route_pb2.Batcher], str]:
 def _show_health(output: Output, url: str, health: dict[str, str]) -> None:
     output.table(
         ("service", url),
-        [(name, f"[{'green' if text == 'serving' else 'red'}]{shown(text)}[/]") for name, text in health.items()],
+        [
+            (name, f"[{'green' if text == 'serving' else 'red' if is_down(text) else 'dim'}]{shown(text)}[/]")
+            for name, text in health.items()
+        ],
     )
 
 

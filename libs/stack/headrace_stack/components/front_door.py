@@ -42,6 +42,7 @@ def component(settings: StackSettings, needs: tuple[str, ...], number: int = 0) 
         "STATE_DIR": state,
         "PROCESSES": replicas.data_planes if within else 1,
         # As they are at its start; from then on as the file says.
+        "PARTS": ",".join(settings.parts),
         "TARGETS": ";".join(f"{name}={','.join(addresses)}" for name, addresses in _behind(settings).items()),
         **{_variable(name): ",".join(addresses) for name, addresses in _answering(settings).items()},
         "ENDPOINTS_FILE": settings.endpoints,
@@ -73,7 +74,7 @@ def _behind(settings: StackSettings) -> dict[str, tuple[str, ...]]:
             lambda ports, one=one: ports.at(one.offset(one.entry), one.name),
             replicas_of(settings.replicas, one.name),
         )
-        for one in description.own(description.of(settings.checkout))
+        for one in description.own(settings.services)
         if one.behind_the_front_door
     }
 

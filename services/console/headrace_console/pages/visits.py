@@ -105,6 +105,8 @@ class Visit:
                 raise
             return Part(problem=f"You may not see this: {error.message}.")
         except HeadraceError as error:
+            if error.reason == "PART_NOT_INSTALLED":
+                return Part(problem=f"{error.message[:1].upper()}{error.message[1:]}.")
             if error.reason in ("METHOD_UNKNOWN", "SERVICE_UNAVAILABLE"):
                 return Part(problem=f"The {service} is not installed here, or is down.")
             how = "refuses this" if isinstance(error, InvalidArgument) else "does not answer"
