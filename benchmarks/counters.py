@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
+from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2_grpc
 from headrace_servicekit.testing import free_port
 from headrace_stack import snapshot
 from headrace_stack.components import postgres
@@ -64,7 +65,7 @@ async def measure(planes: int, series: int, seconds: int) -> dict[str, Any]:
     ):
         environment = monitor_environment(postgres.url(server, "postgres"), NO_S3, Path(folder), registry="127.0.0.1:1")
         async with monitor_process(environment, free_port()) as (monitor, channel):
-            stub = ingest_pb2_grpc.IngestServiceStub(channel)
+            stub = telemetry_pb2_grpc.TelemetrySinkServiceStub(channel)
             await asyncio.gather(*(send(plane, keys, stub, WARM_UP_S, rng) for plane in reporting))
             seen = snapshot.read(server.snapshot)
             assert seen is not None

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from headrace.monitor.v1 import ingest_pb2, usage_pb2
-from headrace.router.v1 import predict_pb2
+from headrace.router.v1 import client_limits_pb2, predict_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data.envoy_service import transport_of
 from headrace_router.data.rate_limits import following
@@ -102,10 +102,10 @@ async def measure(protocol: str, count: int, scratch: Path) -> None:
 
 async def compare_limited(protocol: str, count: int, scratch: Path, monitor: str) -> None:
     """Compare with a client under a rate limit that it never reaches, whose tokens come from a real Valkey."""
-    limit = usage_pb2.RateLimit(
+    limit = client_limits_pb2.RateLimit(
         name="rateLimits/l", client="*", model="digits", requests_per_second=100_000, burst=1_000_000
     )
-    told = ingest_pb2.ReportCountersResponse.RateLimits(revision="r", rate_limits=[limit])
+    told = telemetry_pb2.ReportCountersResponse.RateLimits(revision="r", rate_limits=[limit])
     CheckedFile(scratch / "with" / following.FILE, following.MAGIC, following.MAX_BYTES).write(told.SerializeToString())
     async with ValkeyProcess.running() as valkey:
         how = {"monitor_target": monitor, "valkey_url": valkey.url}

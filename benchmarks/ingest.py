@@ -19,7 +19,7 @@ from typing import Any
 
 import asyncpg
 import numpy as np
-from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 from headrace_servicekit.logs import set_up_logs
 from headrace_servicekit.testing import eventually, free_port
 from headrace_stack.components import postgres, s3
@@ -55,7 +55,7 @@ async def main(seconds: float) -> None:
         monitor, channel = await stack.enter_async_context(monitor_process(environment, free_port()))
         _confine(monitor.pid, MONITOR_CORE)
         database = await asyncpg.connect(url)
-        stub: Any = ingest_pb2_grpc.IngestServiceStub(channel)
+        stub: Any = telemetry_pb2_grpc.TelemetrySinkServiceStub(channel)
         await _send(stub, 1.0)  # what is imported at the first batch
         before_s, began = processes.cpu_s(monitor.pid), time.perf_counter()
         taken = await _send(stub, seconds)
@@ -83,7 +83,7 @@ async def _send(stub: Any, seconds: float) -> int:
     async def sender() -> int:
         sent = 0
         while time.perf_counter() < end:
-            message = ingest_pb2.ReportPredictionsRequest()
+            message = telemetry_pb2.ReportPredictionsRequest()
             message.CopyFrom(request)
             message.sequence = next(numbers)
             await stub.ReportPredictions(message, timeout=30)
@@ -93,7 +93,7 @@ async def _send(stub: Any, seconds: float) -> int:
     return sum(await asyncio.gather(*(sender() for _ in range(UNDERWAY))))
 
 
-def _batch(features: np.ndarray, rng: np.random.Generator) -> ingest_pb2.PredictionBatch:
+def _batch(features: np.ndarray, rng: np.random.Generator) -> telemetry_pb2.PredictionBatch:
     return batch(
         {"features": features},
         {"scores": rng.random((PREDICTIONS, CLASSES)).astype(np.float32)},

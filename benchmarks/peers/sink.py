@@ -12,19 +12,19 @@ import sys
 from collections.abc import Iterator
 
 import grpc.aio
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 
 
 async def serve() -> None:
     """Serve until standard input ends. Messages are not decoded."""
 
     async def take(_message: bytes, _context: grpc.aio.ServicerContext) -> bytes:
-        return ingest_pb2.ReportPredictionsResponse().SerializeToString()
+        return telemetry_pb2.ReportPredictionsResponse().SerializeToString()
 
     methods = {name: grpc.unary_unary_rpc_method_handler(take) for name in ("ReportPredictions", "ReportCounters")}
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1), ("grpc.http2.max_ping_strikes", 0)])
     server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler("headrace.monitor.v1.IngestService", methods),)
+        (grpc.method_handlers_generic_handler("headrace.telemetry.v1.TelemetrySinkService", methods),)
     )
     print(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", flush=True)
     await server.start()

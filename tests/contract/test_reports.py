@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 import uuid_utils
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_monitor.counters.convert import report_of
 from headrace_monitor.log import checking
 from headrace_router.data.answer.answer import ServedFrom
@@ -49,8 +49,8 @@ def test_the_monitor_takes_every_batch(made: Record):
     now = datetime.now(UTC)
     batch = Batch()
     batch.add([made, record(), made], 2.0**-20, now.timestamp())
-    request = ingest_pb2.ReportPredictionsRequest.FromString(batch.encoded())
-    request.MergeFrom(ingest_pb2.ReportPredictionsRequest(data_plane="data-0", process=PROCESS, sequence=1))
+    request = telemetry_pb2.ReportPredictionsRequest.FromString(batch.encoded())
+    request.MergeFrom(telemetry_pb2.ReportPredictionsRequest(data_plane="data-0", process=PROCESS, sequence=1))
     assert checking.check(request, now, timedelta(days=1)) == UUID(PROCESS)
 
 

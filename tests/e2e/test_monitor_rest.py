@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from headrace.monitor.v1 import alert_pb2, ingest_pb2, monitor_pb2
+from headrace.monitor.v1 import alert_pb2, monitor_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.testing import eventually, patience
 
 from tests.kit.clients.methods import BY_REST, METHODS, path_of
@@ -217,12 +218,14 @@ def test_a_bad_query_is_refused_by_its_field(served: Served, message: monitor_pb
 
 def test_what_data_planes_and_batchers_report_is_not_taken_from_outside(served: Served):
     requests = {
-        "ReportCounters": ingest_pb2.ReportCountersRequest(data_plane="x", process=str(uuid.uuid4()), sequence=1),
-        "ReportPredictions": ingest_pb2.ReportPredictionsRequest(data_plane="x", process=str(uuid.uuid4()), sequence=1),
-        "ReportShadowPairs": ingest_pb2.ReportShadowPairsRequest(),
-        "ReportUsage": ingest_pb2.ReportUsageRequest(pool="x", process="x", sequence=1),
+        "ReportCounters": telemetry_pb2.ReportCountersRequest(data_plane="x", process=str(uuid.uuid4()), sequence=1),
+        "ReportPredictions": telemetry_pb2.ReportPredictionsRequest(
+            data_plane="x", process=str(uuid.uuid4()), sequence=1
+        ),
+        "ReportShadowPairs": telemetry_pb2.ReportShadowPairsRequest(),
+        "ReportUsage": telemetry_pb2.ReportUsageRequest(pool="x", process="x", sequence=1),
     }
-    (service,) = ingest_pb2.DESCRIPTOR.services_by_name.values()
+    (service,) = telemetry_pb2.DESCRIPTOR.services_by_name.values()
     assert set(requests) == {method.name for method in service.methods}
     for name, message in requests.items():
         path = f"/{service.full_name}/{name}"

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from headrace.autoscaler.v1 import policy_pb2
 from headrace.monitor.v1 import alert_pb2, usage_pb2
 from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import route_pb2
+from headrace.router.v1 import client_limits_pb2, route_pb2
 
 from headrace_client.errors import InvalidArgument
 from headrace_client.yaml_files import composed, line_of
@@ -55,7 +55,7 @@ KINDS = (
         ),
     ),
     Kind("budgets", usage_pb2.Budget, "budgets/{}", frozenset({"name"})),
-    Kind("rate_limits", usage_pb2.RateLimit, "rateLimits/{}", frozenset({"name"})),
+    Kind("rate_limits", client_limits_pb2.RateLimit, "rateLimits/{}", frozenset({"name"})),
     Kind("alert_rules", alert_pb2.AlertRule, "alertRules/{}", frozenset({"name"})),
     Kind(
         "pools",

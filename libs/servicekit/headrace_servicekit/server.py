@@ -119,6 +119,10 @@ class Server:
         self.health.add_service(service_name)
         self._routes.add_bare(service_name, method_handlers)
 
+    def also_serve_as(self, former: str, service: str) -> None:
+        """Serve a service that was added by a name that it had before, too: callers of the release before use it."""
+        self._routes.alias(former, service)
+
     async def start(self) -> None:
         """Begin to serve."""
         await self._server.start()
@@ -168,6 +172,10 @@ class _Routes(grpc.GenericRpcHandler):
 
     def add_bare(self, service: str, methods: Mapping[str, Any]) -> None:
         self._wrapped.update({f"/{service}/{name}": handler for name, handler in methods.items()})
+
+    def alias(self, former: str, service: str) -> None:
+        known = [(name.removeprefix(f"/{service}/"), handler) for name, handler in self._wrapped.items()]
+        self._wrapped.update({f"/{former}/{name}": handler for name, handler in known if "/" not in name})
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         method: Any = handler_call_details.method

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 import structlog
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.peers import Peer
 
 from headrace_batcher.batching.usage import ClientUse, Usage
@@ -24,8 +24,6 @@ EVERY_S = 5.0
 _TIMEOUT_S = 5.0
 _RETRY_S = 1.0
 _MAX_USES = 5_000
-# The monitor's no for good: what it says this of would be refused again for ever.
-_SETTLED = frozenset((grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED))
 
 
 class UsageReports:
@@ -48,7 +46,7 @@ class UsageReports:
         self._usage, self._busy_s, self._now = usage, busy_s, now
         self._numbers = itertools.count(1)
         self._until, self._busy_until_s = now(), busy_s()
-        self._unsent: deque[ingest_pb2.ReportUsageRequest] = deque()
+        self._unsent: deque[telemetry_pb2.ReportUsageRequest] = deque()
         self._monitor = Peer("monitor", every_s=_RETRY_S, max_backoff_s=EVERY_S, call="usage")
 
     async def run(self) -> NoReturn:
@@ -79,18 +77,19 @@ class UsageReports:
         try:
             await self._stub.ReportUsage(self._unsent[0], timeout=_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            if error.code() not in _SETTLED:
+            # It would be refused again for ever. A sink of the release before is UNIMPLEMENTED until it is upgraded.
+            if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
                 raise
             log.error("usage refused", code=error.code().name, reason=error.details())
         self._unsent.popleft()
 
-    def _made(self) -> Iterator[ingest_pb2.ReportUsageRequest]:
+    def _made(self) -> Iterator[telemetry_pb2.ReportUsageRequest]:
         now, busy_s = self._now(), self._busy_s()
         present_us, busy_us = round((now - self._until) * 1e6), round((busy_s - self._busy_until_s) * 1e6)
         self._until, self._busy_until_s = now, busy_s
         uses = self._usage.take()
         while (some := list(itertools.islice(uses, _MAX_USES))) or present_us:
-            yield ingest_pb2.ReportUsageRequest(
+            yield telemetry_pb2.ReportUsageRequest(
                 pool=self._pool,
                 process=self._process,
                 sequence=next(self._numbers),
@@ -101,9 +100,9 @@ class UsageReports:
             present_us = busy_us = 0
 
 
-def _uses(uses: Iterable[ClientUse]) -> Iterator[ingest_pb2.ComputeUse]:
+def _uses(uses: Iterable[ClientUse]) -> Iterator[telemetry_pb2.ComputeUse]:
     for one in uses:
-        yield ingest_pb2.ComputeUse(
+        yield telemetry_pb2.ComputeUse(
             model=one.model,
             version=one.version,
             client=one.client,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from headrace.monitor.v1 import ingest_pb2_grpc
 from headrace.registry.v1 import registry_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2_grpc
 from headrace_runtime.backends.triton_process import TritonProcess
 from headrace_servicekit.client import channel
 from headrace_servicekit.loops import periodic
@@ -62,6 +62,6 @@ async def report_usage(
     if settings.monitor_target is None:
         return
     monitor = await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings)))
-    used = UsageReports(ingest_pb2_grpc.IngestServiceStub(monitor), settings.pool, process, usage, busy_s)
+    used = UsageReports(telemetry_pb2_grpc.TelemetrySinkServiceStub(monitor), settings.pool, process, usage, busy_s)
     await runtime.enter(used.flushed())
     runtime.loop("usage", used.run)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from headrace.monitor.v1 import evidence_pb2_grpc, ingest_pb2_grpc, monitor_pb2_grpc
+from headrace.monitor.v1 import evidence_pb2_grpc, monitor_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2_grpc
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 
@@ -20,7 +21,7 @@ from headrace_monitor.report.distribution_rpcs import DistributionRpcs
 from headrace_monitor.report.drift_source import LoadedDrift, WindowHistograms
 from headrace_monitor.report.gathering import Sources
 from headrace_monitor.report.rpcs import ReportRpcs
-from headrace_monitor.servicers import IngestServicer, MonitorServicer
+from headrace_monitor.servicers import MonitorServicer, TelemetrySinkServicer
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.shadow.wiring import open_shadows
 from headrace_monitor.storage import schema
@@ -45,14 +46,16 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     performances = open_performance(runtime, database, log, outcomes)
     shadows = await open_shadows(runtime, database, log.contracts)
     usage = await open_usage(runtime, server, database)
-    ingest = IngestServicer(
+    sink = TelemetrySinkServicer(
         counters=counters.intake,
         predictions=log.ingestion,
         pairs=shadows.intake,
         usage=usage.store,
         limits=usage.limits,
     )
-    ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest, server)
+    telemetry_pb2_grpc.add_TelemetrySinkServiceServicer_to_server(sink, server)
+    # Data planes and batchers of 0.1.0 call it so.
+    server.also_serve_as("headrace.monitor.v1.IngestService", "headrace.telemetry.v1.TelemetrySinkService")
     experiments = await open_experiments(runtime, server, database, log.reader, queries, files)
     evidence = EvidenceServicer(counters.evidence, experiments.running)
     evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(evidence, server)

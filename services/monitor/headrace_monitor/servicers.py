@@ -1,8 +1,9 @@
-"""The RPCs of MonitorService and IngestService: convert, call, convert."""
+"""The RPCs of MonitorService and TelemetrySinkService: convert, call, convert."""
 
 from __future__ import annotations
 
-from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2_grpc
+from headrace.monitor.v1 import monitor_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.identity import identity
 
@@ -96,10 +97,10 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         return await self._shadows.report(request)
 
 
-class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
-    """IngestService over what takes counters, predictions, pairs of answers and usage; limits: told to data planes.
+class TelemetrySinkServicer(telemetry_pb2_grpc.TelemetrySinkServiceServicer):
+    """TelemetrySinkService over what takes counters, predictions, pairs of answers and usage.
 
-    A method that is not here is UNIMPLEMENTED.
+    limits: in the answers to data planes. A method that is not here is UNIMPLEMENTED.
     """
 
     def __init__(
@@ -120,12 +121,12 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
     async def ReportUsage(self, request, context):
         await self._usage.add(usage_convert.report(request))
-        return ingest_pb2.ReportUsageResponse()
+        return telemetry_pb2.ReportUsageResponse()
 
     async def ReportPredictions(self, request, context):
         await self._predictions.take(request)
-        return ingest_pb2.ReportPredictionsResponse()
+        return telemetry_pb2.ReportPredictionsResponse()
 
     async def ReportShadowPairs(self, request, context):
         await self._pairs.take(request)
-        return ingest_pb2.ReportShadowPairsResponse()
+        return telemetry_pb2.ReportShadowPairsResponse()

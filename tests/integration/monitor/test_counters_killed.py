@@ -6,7 +6,8 @@ from collections import Counter
 
 import grpc
 import pytest
-from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
+from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2_grpc
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually, free_port
@@ -33,7 +34,7 @@ async def test_what_was_answered_is_counted_once_whoever_is_killed(s3, tmp_path)
             monitor_process(environment, ports[0]) as (_, channel),
             grpc.aio.insecure_channel(f"127.0.0.1:{ports[1]}", options) as to_the_killed,
         ):
-            stubs = [ingest_pb2_grpc.IngestServiceStub(one) for one in (channel, to_the_killed)]
+            stubs = [telemetry_pb2_grpc.TelemetrySinkServiceStub(one) for one in (channel, to_the_killed)]
             planes = [SendingPlane(name, lambda r: rng.choice(stubs).ReportCounters(r, timeout=5)) for name in "abc"]
             stopping = asyncio.Event()
 

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc, ingest_pb2, ingest_pb2_grpc
+from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.errors import Code
@@ -33,8 +34,8 @@ async def read(monitor: Monitor, cursor: bytes = b"", model: str = "fraud") -> e
     return await stub.ReadCounts(evidence_pb2.ReadCountsRequest(model=model, cursor=cursor), timeout=10)
 
 
-async def report(monitor: Monitor, request: ingest_pb2.ReportCountersRequest) -> None:
-    stub: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
+async def report(monitor: Monitor, request: telemetry_pb2.ReportCountersRequest) -> None:
+    stub: Any = telemetry_pb2_grpc.TelemetrySinkServiceStub(monitor.channel)
     await stub.ReportCounters(request, timeout=10)
 
 

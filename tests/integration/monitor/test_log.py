@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 import pyarrow as pa
 import pytest
-from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 from headrace_monitor.log import envelopes
 from headrace_monitor.log.adoption import BatchAdopter
 from headrace_monitor.log.batches import Batches, StoredBatch
@@ -33,14 +33,14 @@ QUICK: dict[str, Any] = {"log_compact_every_s": 0.1}
 
 
 def ingest(monitor: Monitor) -> Any:
-    return ingest_pb2_grpc.IngestServiceStub(monitor.channel)
+    return telemetry_pb2_grpc.TelemetrySinkServiceStub(monitor.channel)
 
 
-async def send(monitor: Monitor, request: ingest_pb2.ReportPredictionsRequest) -> None:
+async def send(monitor: Monitor, request: telemetry_pb2.ReportPredictionsRequest) -> None:
     await ingest(monitor).ReportPredictions(request, timeout=20)
 
 
-def some(count: int = 3, **fields: Any) -> ingest_pb2.PredictionBatch:
+def some(count: int = 3, **fields: Any) -> telemetry_pb2.PredictionBatch:
     features = np.arange(4 * count, dtype=np.float32).reshape(count, 4)
     return batch({"features": features}, {"scores": features[:, :3]}, **fields)
 
@@ -57,7 +57,7 @@ async def ids(reader: Reader, **which: Any) -> list[str]:
     return [] if found is None else sorted(found["prediction_id"].to_pylist())
 
 
-def ids_of(*batches: ingest_pb2.PredictionBatch) -> list[str]:
+def ids_of(*batches: telemetry_pb2.PredictionBatch) -> list[str]:
     joined_ids = b"".join(one.prediction_ids for one in batches)
     return sorted(str(uuid.UUID(bytes=joined_ids[at : at + 16])) for at in range(0, len(joined_ids), 16))
 
@@ -223,7 +223,7 @@ async def test_hostile_batches_are_refused_by_name_and_stored_nowhere(monitor: M
     error = await refused(send(monitor, report(wrong, process, 1)))
     assert (error.code, [one.field for one in error.violations]) == (Code.INVALID_ARGUMENT, ["batch.rows[1]"])
     for request in (
-        ingest_pb2.ReportPredictionsRequest(),
+        telemetry_pb2.ReportPredictionsRequest(),
         report(some(), process, -1),
         report(some(model="../../x"), process, 1),
         report(of_another_century, process, 1),
@@ -239,7 +239,7 @@ def _as_declared(file: TinyModel):
     return declared
 
 
-def _id(one: ingest_pb2.PredictionBatch, index: int) -> str:
+def _id(one: telemetry_pb2.PredictionBatch, index: int) -> str:
     return str(uuid.UUID(bytes=one.prediction_ids[16 * index : 16 * index + 16]))
 
 

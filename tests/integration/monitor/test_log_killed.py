@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually, free_port
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.faults
 BATCHES, PREDICTIONS, UNDERWAY, KILLS = 200, 20, 3, 3
 
 
-def predictions() -> ingest_pb2.PredictionBatch:
+def predictions() -> telemetry_pb2.PredictionBatch:
     features = np.ones((PREDICTIONS, 4), np.float32)
     return batch({"features": features}, {"scores": features[:, :3]})
 
@@ -59,11 +59,11 @@ class DataPlane:
         ids = [uuid.UUID(bytes=sent.prediction_ids[at : at + 16]) for at in range(0, 16 * PREDICTIONS, 16)]
         self.acknowledged[number] = [str(one) for one in ids]
 
-    async def _sent(self, request: ingest_pb2.ReportPredictionsRequest) -> bool:
+    async def _sent(self, request: telemetry_pb2.ReportPredictionsRequest) -> bool:
         """Send to any replica; now and then give up early, so that it is stored and not acknowledged."""
         port, patience_s = self.rng.choice(self.ports), self.rng.choice([0.01, 0.1, 5.0])
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            stub: Any = ingest_pb2_grpc.IngestServiceStub(channel)
+            stub: Any = telemetry_pb2_grpc.TelemetrySinkServiceStub(channel)
             try:
                 await stub.ReportPredictions(request, timeout=patience_s)
             except grpc.aio.AioRpcError:
@@ -124,7 +124,7 @@ async def test_while_s3_is_away_batches_are_unavailable_and_none_is_lost(postgre
         async with real_monitor(
             postgres_url, behind, tmp_path, registry=registry.target, log_compact_every_s=0.1
         ) as monitor:
-            stub: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
+            stub: Any = telemetry_pb2_grpc.TelemetrySinkServiceStub(monitor.channel)
             process, sent = uuid.uuid4(), [predictions() for _ in range(3)]
             await stub.ReportPredictions(report(sent[0], process, 1), timeout=20)
             for away in (forwarder.cut, forwarder.freeze):

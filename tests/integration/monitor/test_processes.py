@@ -9,7 +9,8 @@ from typing import Any
 
 import grpc
 import numpy as np
-from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
+from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2_grpc
 from headrace_monitor.counters.intake import Intake, Limits
 from headrace_monitor.counters.metrics import CounterMetrics
 from headrace_monitor.counters.reading import LostBatchCounts, TrafficReader
@@ -43,7 +44,7 @@ async def test_a_reporter_that_makes_up_processes_is_refused_and_those_that_are_
         log_stores(postgres_url, s3, tmp_path) as stores,
         real_monitor(postgres_url, s3, tmp_path, registry="127.0.0.1:1", max_processes=50) as monitor,
     ):
-        stub: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
+        stub: Any = telemetry_pb2_grpc.TelemetrySinkServiceStub(monitor.channel)
         await eventually(lambda: monitor.runtime.health.ready, within=30)
         honest = CountingPlane("plane-0")
         honest.answer(key(), 0.01, 10)
@@ -89,7 +90,7 @@ async def test_a_reporter_that_makes_up_processes_is_refused_and_those_that_are_
 
 async def test_series_are_bounded_over_all_processes(postgres_url, s3, tmp_path):
     async with real_monitor(postgres_url, s3, tmp_path, registry="127.0.0.1:1", counter_max_series=8) as monitor:
-        stub: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
+        stub: Any = telemetry_pb2_grpc.TelemetrySinkServiceStub(monitor.channel)
         await eventually(lambda: monitor.runtime.health.ready, within=30)
         planes = [CountingPlane(f"plane-{number}") for number in range(3)]
         for plane in planes:

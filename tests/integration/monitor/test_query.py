@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
 import pytest
-from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
+from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2_grpc
 from headrace_client.cli.autoscale.trace_files import log_query, of_log
 from headrace_monitor.log.files import object_key
 from headrace_monitor.names import first_prediction_id
@@ -147,7 +148,7 @@ async def test_what_data_planes_reported_is_there_by_the_names_of_the_contract_a
     predictions = batch({"features": features}, {"scores": features[:, :3]}, model="digits", version="v1")
     async with monitor_with_log(postgres_url, s3, tmp_path, log_compact_every_s=0.1) as (monitor, _, registry):
         await registry.register("digits", "v1", linear(4, 3))
-        ingest: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
+        ingest: Any = telemetry_pb2_grpc.TelemetrySinkServiceStub(monitor.channel)
         await ingest.ReportPredictions(report(predictions, uuid.uuid4(), 1), timeout=10)
 
         async def rows(sql: str) -> list[dict[str, Any]]:

@@ -7,9 +7,10 @@ import grpc
 import grpc.aio
 import numpy as np
 import pytest
-from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
+from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import predict_pb2
+from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 from headrace_monitor.log.contracts import Contracts
 from headrace_monitor.shadow.decisions.comparisons import Comparison, SliceCounts
 from headrace_monitor.shadow.measuring import ShadowMeasurements
@@ -35,19 +36,19 @@ async def monitor(postgres_url, s3, tmp_path) -> AsyncIterator[Monitor]:
         yield monitor
 
 
-def pair(mine: float, other: float, number: int, **fields: Any) -> ingest_pb2.ShadowPair:
+def pair(mine: float, other: float, number: int, **fields: Any) -> telemetry_pb2.ShadowPair:
     both = []
     for value in (mine, other):
         message = predict_pb2.PredictResponse(raw_output_contents=[np.array([value], "<f8").tobytes()])
         message.outputs.add(name="y", datatype="FP64", shape=[1])
         both.append(message.SerializeToString())
     given = {"model": "fraud", "version": "v1", "shadow_version": "v2", "rows": 1, "took_us": 900} | fields
-    return ingest_pb2.ShadowPair(prediction_id=f"p-{number}", outputs=both[0], shadow_outputs=both[1], **given)
+    return telemetry_pb2.ShadowPair(prediction_id=f"p-{number}", outputs=both[0], shadow_outputs=both[1], **given)
 
 
-async def send(monitor: Monitor, *pairs: ingest_pb2.ShadowPair) -> None:
-    stub: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
-    await stub.ReportShadowPairs(ingest_pb2.ReportShadowPairsRequest(pairs=pairs), timeout=10)
+async def send(monitor: Monitor, *pairs: telemetry_pb2.ShadowPair) -> None:
+    stub: Any = telemetry_pb2_grpc.TelemetrySinkServiceStub(monitor.channel)
+    await stub.ReportShadowPairs(telemetry_pb2.ReportShadowPairsRequest(pairs=pairs), timeout=10)
 
 
 async def report(monitor: Monitor, **asked: Any) -> monitor_pb2.GetShadowReportResponse:

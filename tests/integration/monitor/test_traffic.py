@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
+from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 
@@ -32,8 +33,8 @@ async def traffic(monitor: Monitor, parent: str = "models/fraud", metadata: Any 
     return await stub.GetTraffic(request, timeout=10, metadata=metadata)
 
 
-async def report(monitor: Monitor, request: ingest_pb2.ReportCountersRequest, metadata: Any = ()) -> None:
-    stub: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
+async def report(monitor: Monitor, request: telemetry_pb2.ReportCountersRequest, metadata: Any = ()) -> None:
+    stub: Any = telemetry_pb2_grpc.TelemetrySinkServiceStub(monitor.channel)
     await stub.ReportCounters(request, timeout=10, metadata=metadata)
 
 
@@ -63,6 +64,24 @@ async def test_traffic_is_summed_over_processes_layers_and_rungs_and_told_by_wha
     before = Timestamp(seconds=1_000_000_000)
     assert not (await traffic(monitor, end_time=before)).traffic
     assert monitor.runtime.metrics.get_sample_value("monitor_traffic_series_total", {"outcome": "new"}) == 15
+
+
+# A report of counters as a data plane of release 0.1.0 encodes it: seven answers of version v1.
+REPORT_OF_0_1_0 = bytes.fromhex(
+    "0a0464702d30122430313961303030302d303030302d373030302d383030302d303030303030303030303031180122060880f09dc7062a350a0566"
+    "72617564120276311a046d61696e200140a0064a02030451ec51b81e85ebb13f5807610000000000000c40680b700c800101320f0a0b4255464645"
+    "525f46554c4c1002520272315a1b0a056672617564120276311a046d61696e22080100000002000000"
+)
+
+
+async def test_what_a_data_plane_of_0_1_0_reports_is_counted(monitor):
+    # By the name that the sink had in the monitor's package.
+    former = monitor.channel.unary_unary("/headrace.monitor.v1.IngestService/ReportCounters")
+    answer = telemetry_pb2.ReportCountersResponse.FromString(await former(REPORT_OF_0_1_0, timeout=10))
+    assert answer.HasField("budgets")
+    told = await traffic(monitor)
+    assert [(one.version, one.variant, one.count) for one in told.traffic] == [("v1", "main", 7)]
+    assert told.dropped_predictions == 2
 
 
 async def listed(monitor: Monitor, *models: str, metadata: Any = (), **asked: Any) -> dict[str, Any]:
@@ -116,8 +135,8 @@ async def test_a_hostile_report_is_refused_whole_and_the_process_goes_on(monitor
     spoilt.series[1].rows = 9
     error = await refused(report(monitor, spoilt))
     assert (error.code, error.violations[0].field) == (Code.INVALID_ARGUMENT, "series[1].rows")
-    everything = ingest_pb2.ReportCountersRequest(
-        process="x" * 100_000, series=itertools.repeat(ingest_pb2.CounterSeries(code=-1, first_bucket=-1), 8192)
+    everything = telemetry_pb2.ReportCountersRequest(
+        process="x" * 100_000, series=itertools.repeat(telemetry_pb2.CounterSeries(code=-1, first_bucket=-1), 8192)
     )
     error = await refused(report(monitor, everything))
     assert (error.code, error.violations[0].field) == (Code.INVALID_ARGUMENT, "process")

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 import grpc
 import pytest
-from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, usage_pb2, usage_pb2_grpc
+from headrace.monitor.v1 import usage_pb2, usage_pb2_grpc
 from headrace.registry.v1 import registry_pb2
+from headrace.router.v1 import client_limits_pb2
+from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 from headrace_monitor.usage import rate_limits, store
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
@@ -17,7 +19,7 @@ from tests.kit.registry.service import Registry, memory_registry
 
 HOUR_US = 3_600_000_000
 DAY = usage_pb2.Budget.PERIOD_DAY
-LOWER, REFUSE = usage_pb2.BudgetOverrun.ACTION_LOWER, usage_pb2.BudgetOverrun.ACTION_REFUSE
+LOWER, REFUSE = client_limits_pb2.BudgetOverrun.ACTION_LOWER, client_limits_pb2.BudgetOverrun.ACTION_REFUSE
 OF_A_ONLY = ((CLIENT_HEADER, "eve"), (MODELS_HEADER, "a*"))
 
 
@@ -26,17 +28,20 @@ class Usage:
 
     def __init__(self, channel, registry: Registry | None = None) -> None:
         self.registry = registry
-        self.stub, self.ingest = usage_pb2_grpc.UsageServiceStub(channel), ingest_pb2_grpc.IngestServiceStub(channel)
+        self.stub, self.ingest = (
+            usage_pb2_grpc.UsageServiceStub(channel),
+            telemetry_pb2_grpc.TelemetrySinkServiceStub(channel),
+        )
 
     async def report(self, sequence: int, *uses: tuple, process="p1", pool="gpu", present_us=HOUR_US, busy_us=0):
         fields = ("model", "version", "client", "priority", "requests", "rows", "compute_us")
-        request = ingest_pb2.ReportUsageRequest(
+        request = telemetry_pb2.ReportUsageRequest(
             pool=pool,
             process=process,
             sequence=sequence,
             present_us=present_us,
             busy_us=busy_us,
-            uses=[ingest_pb2.ComputeUse(**dict(zip(fields, use, strict=True))) for use in uses],
+            uses=[telemetry_pb2.ComputeUse(**dict(zip(fields, use, strict=True))) for use in uses],
         )
         await self.ingest.ReportUsage(request, timeout=patience(20))
 
@@ -53,7 +58,7 @@ class Usage:
 
     async def put_limit(self, name="l", *, metadata=None, **fields):
         made = {"client": "ada", "model": "a", "requests_per_second": 10.0, **fields}
-        limit = usage_pb2.RateLimit(name=f"rateLimits/{name}", **made)
+        limit = client_limits_pb2.RateLimit(name=f"rateLimits/{name}", **made)
         request = usage_pb2.PutRateLimitRequest(rate_limit=limit)
         return await self.stub.PutRateLimit(request, timeout=patience(20), metadata=metadata)
 
@@ -61,12 +66,12 @@ class Usage:
         request = usage_pb2.DeleteRateLimitRequest(name=f"rateLimits/{name}")
         await self.stub.DeleteRateLimit(request, timeout=patience(20), metadata=metadata)
 
-    async def limits(self, *, metadata=None) -> list[usage_pb2.RateLimit]:
+    async def limits(self, *, metadata=None) -> list[client_limits_pb2.RateLimit]:
         request = usage_pb2.ListRateLimitsRequest()
         return list((await self.stub.ListRateLimits(request, timeout=patience(20), metadata=metadata)).rate_limits)
 
-    async def told(self, revision="") -> ingest_pb2.ReportCountersResponse:
-        report = ingest_pb2.ReportCountersRequest(
+    async def told(self, revision="") -> telemetry_pb2.ReportCountersResponse:
+        report = telemetry_pb2.ReportCountersRequest(
             data_plane="d",
             process="0190a6c0-0000-7000-8000-000000000001",
             sequence=int(datetime.now(UTC).timestamp()),
@@ -234,7 +239,7 @@ async def test_rate_limits_are_told_to_data_planes_that_have_others_within_secon
     assert not (await usage.told(none.revision)).HasField("rate_limits"), "it has them"
 
     made = await usage.put_limit(requests_per_second=7.5, shadow_mode=True)
-    assert made.rate_limit.outage == usage_pb2.RateLimit.OUTAGE_LOCAL
+    assert made.rate_limit.outage == client_limits_pb2.RateLimit.OUTAGE_LOCAL
     found = []
 
     async def changed() -> bool:
@@ -245,7 +250,7 @@ async def test_rate_limits_are_told_to_data_planes_that_have_others_within_secon
     await eventually(changed, within=10)
     assert list(found[0].rate_limits) == [made.rate_limit]
 
-    await usage.put_limit(client="*", model="*", burst=5, outage=usage_pb2.RateLimit.OUTAGE_CLOSED)
+    await usage.put_limit(client="*", model="*", burst=5, outage=client_limits_pb2.RateLimit.OUTAGE_CLOSED)
     assert [(one.client, one.model, one.burst, one.outage) for one in await usage.limits()] == [("*", "*", 5, 3)]
     for _ in range(2):  # which is safe to repeat
         await usage.delete_limit()

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc, ingest_pb2_grpc
+from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc
 from headrace.router.v1 import predict_pb2
+from headrace.telemetry.v1 import telemetry_pb2_grpc
 from headrace_monitor.storage.schema import Database
 from headrace_rollout.alerts import FreezeAlerts
 from headrace_rollout.decisions import routing
@@ -40,7 +41,7 @@ async def test_a_switch_is_held_against_the_hour_before_it(postgres_url, s3, tmp
         Database(Address(postgres_url), size=1) as database,
     ):
         await database.migrate()
-        counting: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
+        counting: Any = telemetry_pb2_grpc.TelemetrySinkServiceStub(monitor.channel)
         judge = Judge(monitor.channel, FreezeAlerts(monitor.channel, clock))
         plane = CountingPlane()
         plane.answer(BEFORE, 0.01, 6_000)

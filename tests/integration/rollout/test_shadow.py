@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 from headrace_monitor.shadow.decisions.comparisons import Comparison, SliceCounts
 from headrace_monitor.shadow.store import Comparisons, VersionPair
 from headrace_monitor.storage.schema import Database
@@ -101,12 +101,12 @@ async def test_a_shadow_is_judged_by_the_monitors_report_of_pairs_since_it_began
         assert failed.verdict.decision is Decision.ROLL_BACK
         assert "30 of 300 labels differ (10 %, at most 0.5 %)" in failed.verdict.reason
 
-        stub: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
+        stub: Any = telemetry_pb2_grpc.TelemetrySinkServiceStub(monitor.channel)
         for version, code in (("v0", 2), ("v1", 13)):
-            pair = ingest_pb2.ShadowPair(
+            pair = telemetry_pb2.ShadowPair(
                 model="digits", version=version, shadow_version="v2", prediction_id="p-1", rows=1, shadow_code=code
             )
-            await stub.ReportShadowPairs(ingest_pb2.ReportShadowPairsRequest(pairs=[pair]), timeout=10)
+            await stub.ReportShadowPairs(telemetry_pb2.ReportShadowPairsRequest(pairs=[pair]), timeout=10)
         erring = await shadowed.judged(judge)
         assert erring.verdict is not None
         assert "had none: 1 (INTERNAL 1)" in erring.verdict.reason, "what other versions' copies got is theirs"

@@ -9,7 +9,8 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.batcher.v1 import batcher_pb2
-from headrace.monitor.v1 import ingest_pb2, usage_pb2
+from headrace.router.v1 import client_limits_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually
@@ -20,7 +21,7 @@ from tests.kit.router.data_plane import DataPlane, data_plane
 from tests.kit.router.digits import V1
 from tests.kit.router.predict_requests import predict_request
 
-LOWER, REFUSE = usage_pb2.BudgetOverrun.ACTION_LOWER, usage_pb2.BudgetOverrun.ACTION_REFUSE
+LOWER, REFUSE = client_limits_pb2.BudgetOverrun.ACTION_LOWER, client_limits_pb2.BudgetOverrun.ACTION_REFUSE
 BULK = batcher_pb2.InferRequest.PRIORITY_BATCH
 
 
@@ -44,11 +45,11 @@ async def plane(control, batcher, monitor, tmp_path):
 
 
 def overrun(
-    action: usage_pb2.BudgetOverrun.Action, *, client: str = "ada", model: str = ""
-) -> ingest_pb2.ReportCountersResponse.BudgetOverruns:
+    action: client_limits_pb2.BudgetOverrun.Action, *, client: str = "ada", model: str = ""
+) -> telemetry_pb2.ReportCountersResponse.BudgetOverruns:
     until = Timestamp(seconds=int(time.time()) + 600)
-    one = usage_pb2.BudgetOverrun(client=client, model=model, action=action, expire_time=until)
-    return ingest_pb2.ReportCountersResponse.BudgetOverruns(overruns=[one])
+    one = client_limits_pb2.BudgetOverrun(client=client, model=model, action=action, expire_time=until)
+    return telemetry_pb2.ReportCountersResponse.BudgetOverruns(overruns=[one])
 
 
 async def ask(plane: DataPlane, client: str, value: float):
@@ -110,7 +111,7 @@ async def test_far_beyond_it_only_what_is_kept_is_answered_and_the_refusal_says_
     counted = await eventually(lambda: refusals_told(monitor), within=10)
     assert counted == {""}, "of no model: neither its error rate nor a rollout of it has to do with who spent too much"
 
-    monitor.budgets = ingest_pb2.ReportCountersResponse.BudgetOverruns()
+    monitor.budgets = telemetry_pb2.ReportCountersResponse.BudgetOverruns()
     await eventually(lambda: _answers(plane, next(values)), within=10)
 
 

@@ -14,8 +14,8 @@ import grpc
 import grpc.aio
 import pytest
 import redis.asyncio
-from headrace.monitor.v1 import ingest_pb2, usage_pb2
-from headrace.router.v1 import predict_pb2
+from headrace.router.v1 import client_limits_pb2, predict_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_router.data.rate_limits.asking import TAKE
 from headrace_router.data.rate_limits.decisions import bucket
 from headrace_router.data.rate_limits.decisions.bucket import Rate
@@ -32,7 +32,7 @@ from tests.kit.router.inference_plane import ONE, inference_plane
 from tests.kit.router.inference_requests import infer_request
 from tests.kit.wire.server_sent_events import events
 
-OPEN, CLOSED = usage_pb2.RateLimit.OUTAGE_OPEN, usage_pb2.RateLimit.OUTAGE_CLOSED
+OPEN, CLOSED = client_limits_pb2.RateLimit.OUTAGE_OPEN, client_limits_pb2.RateLimit.OUTAGE_CLOSED
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def monitor() -> AsyncIterator[FakeIngest]:
 
 def tell(monitor: FakeIngest, *limits: dict[str, Any]) -> None:
     """Have the monitor tell these rate limits in the place of those before."""
-    told = ingest_pb2.ReportCountersResponse.RateLimits(revision=json.dumps(limits, default=str))
+    told = telemetry_pb2.ReportCountersResponse.RateLimits(revision=json.dumps(limits, default=str))
     for at, one in enumerate(limits):
         told.rate_limits.add(**{"name": f"rateLimits/l{at}", "client": "ada", "model": "digits", **one})
     monitor.rate_limits = told

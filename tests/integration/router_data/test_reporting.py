@@ -10,8 +10,8 @@ import grpc
 import grpc.aio
 import pytest
 from headrace.batcher.v1 import batcher_pb2
-from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import route_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data.tables.table import point_of
 from headrace_servicekit.testing import eventually
@@ -280,7 +280,7 @@ async def test_invalid_answers_and_the_units_that_erred_are_counted(plane: DataP
     with pytest.raises(grpc.aio.AioRpcError):
         await plane.stub.Predict(predict_request("digits", ("x", "FP32", [1, 4], ROW), user_id="cid"), timeout=5)
 
-    def last(code: int) -> ingest_pb2.CounterSeries:
+    def last(code: int) -> telemetry_pb2.CounterSeries:
         found = [one for report in monitor.reports for one in report.series if one.code == code]
         assert found
         return found[-1]

@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import Code
+from headrace_servicekit.identity import CLIENT_HEADER
 from headrace_servicekit.metrics import RpcMetrics
 from headrace_servicekit.ports import PortUnavailable
 from headrace_servicekit.server import Server
@@ -166,6 +167,17 @@ async def test_handlers_that_find_their_methods_themselves_are_wrapped_too():
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await channel.unary_unary("/opaque.v1.Opaque/Do")(b"x", timeout=10)
     assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.INTERNAL, "internal error")
+
+
+async def test_a_service_answers_by_a_name_that_it_had_before_and_asks_of_callers_what_it_did():
+    async with toy(echoing()) as running, grpc.aio.insecure_channel(running.server.address) as channel:
+        running.server.also_serve_as("headrace.toy.v0.Former", SERVICE)
+        note = Note(text="x").SerializeToString()
+        assert await channel.unary_unary("/headrace.toy.v0.Former/Answer")(note, timeout=10) == note
+        within = channel.unary_unary("/headrace.toy.v0.Former/Within")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await within(note, timeout=10, metadata=((CLIENT_HEADER, "ann"),))
+        assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
 async def test_bare_handlers_are_served_as_they_are():

@@ -10,11 +10,12 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from headrace.access.v1 import access_pb2
 from headrace.autoscaler.v1 import autoscaler_pb2, planning_pb2
-from headrace.monitor.v1 import alert_pb2, experiment_pb2, ingest_pb2, monitor_pb2, outcome_pb2, usage_pb2
+from headrace.monitor.v1 import alert_pb2, experiment_pb2, monitor_pb2, outcome_pb2, usage_pb2
 from headrace.registry.v1 import approval_pb2, registry_pb2, webhook_pb2
 from headrace.rollout.v1 import rollout_pb2
 from headrace.router.v1 import precomputed_pb2, predict_pb2, route_pb2
 from headrace.scorer.v1 import publications_pb2, schedules_pb2, scorer_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 
 # The generated types of these options are not what Extensions asks for.
 _ACCESS: Any = access_pb2.access
@@ -25,7 +26,7 @@ METHODS: dict[str, MethodDescriptor] = {
     for file in (
         *(registry_pb2, approval_pb2, webhook_pb2, predict_pb2, route_pb2, rollout_pb2, autoscaler_pb2, planning_pb2),
         *(precomputed_pb2, scorer_pb2, publications_pb2, schedules_pb2),
-        *(monitor_pb2, outcome_pb2, alert_pb2, experiment_pb2, usage_pb2, ingest_pb2),
+        *(monitor_pb2, outcome_pb2, alert_pb2, experiment_pb2, usage_pb2, telemetry_pb2),
     )
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import log2
 
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_monitor.counters.decisions.differences import SeriesKey
 
 from tests.kit.router.answer_sources import ONLINE
@@ -43,11 +43,11 @@ class CountedSeries:
     queue_us: int = 0
     generation: int = 0
 
-    def message(self, key: SeriesKey) -> ingest_pb2.CounterSeries:
+    def message(self, key: SeriesKey) -> telemetry_pb2.CounterSeries:
         """Return the series as it is reported: whole."""
         first = min(self.buckets, default=0)
         counts = [self.buckets[bucket] for bucket in range(first, max(self.buckets, default=-1) + 1)]
-        return ingest_pb2.CounterSeries(
+        return telemetry_pb2.CounterSeries(
             **key._asdict(),
             first_bucket=first,
             duration_counts=counts,
@@ -85,15 +85,15 @@ class CountingPlane:
         """Count predictions that are in no batch."""
         self.dropped[reason] += times
 
-    def report(self, keys: Iterable[SeriesKey] | None = None) -> ingest_pb2.ReportCountersRequest:
+    def report(self, keys: Iterable[SeriesKey] | None = None) -> telemetry_pb2.ReportCountersRequest:
         """Return the next report, of these series or of all."""
         self.sequence += 1
-        request = ingest_pb2.ReportCountersRequest(
+        request = telemetry_pb2.ReportCountersRequest(
             data_plane=self.data_plane,
             process=self.process,
             sequence=self.sequence,
             series=[self.series[one].message(one) for one in (self.series if keys is None else keys)],
-            dropped=[ingest_pb2.DroppedPredictions(reason=reason, count=n) for reason, n in self.dropped.items()],
+            dropped=[telemetry_pb2.DroppedPredictions(reason=reason, count=n) for reason, n in self.dropped.items()],
         )
         request.report_time.GetCurrentTime()
         return request
@@ -105,7 +105,7 @@ class SendingPlane:
     send: to any monitor; raises what it answers. answered: by key. errors: of reports that were not acknowledged.
     """
 
-    def __init__(self, name: str, send: Callable[[ingest_pb2.ReportCountersRequest], Awaitable[object]]) -> None:
+    def __init__(self, name: str, send: Callable[[telemetry_pb2.ReportCountersRequest], Awaitable[object]]) -> None:
         self._send = send
         self._plane: CountingPlane = CountingPlane(name)
         self._pending: set[SeriesKey] = set()

@@ -15,14 +15,14 @@ from typing import NamedTuple, Self
 
 import grpc
 import grpc.aio
-from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc
 from headrace.router.v1 import predict_pb2
+from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 
 
 class Recorded(NamedTuple):
     """One prediction as a batch has it. inputs: by name."""
 
-    group: ingest_pb2.PredictionGroup
+    group: telemetry_pb2.PredictionGroup
     prediction_id: str
     answer_time_us: int
     request_id: str
@@ -39,8 +39,8 @@ class Recorded(NamedTuple):
     attributes: str
 
 
-class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
-    """Serves IngestService.
+class FakeIngest(telemetry_pb2_grpc.TelemetrySinkServiceServicer):
+    """Serves TelemetrySinkService.
 
     refuse: the status of every answer; None takes what comes. lose: so many answers are lost: what comes is stored, and
     the caller is told UNAVAILABLE. going: while it is cleared, calls hang. received: batches as they came, repeated
@@ -54,12 +54,12 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
         self.lose = 0
         self.going = asyncio.Event()
         self.going.set()
-        self.received: list[ingest_pb2.ReportPredictionsRequest] = []
-        self.stored: dict[tuple[str, int], ingest_pb2.ReportPredictionsRequest] = {}
-        self.reports: list[ingest_pb2.ReportCountersRequest] = []
-        self.pairs: list[ingest_pb2.ShadowPair] = []
-        self.budgets: ingest_pb2.ReportCountersResponse.BudgetOverruns | None = None
-        self.rate_limits: ingest_pb2.ReportCountersResponse.RateLimits | None = None
+        self.received: list[telemetry_pb2.ReportPredictionsRequest] = []
+        self.stored: dict[tuple[str, int], telemetry_pb2.ReportPredictionsRequest] = {}
+        self.reports: list[telemetry_pb2.ReportCountersRequest] = []
+        self.pairs: list[telemetry_pb2.ShadowPair] = []
+        self.budgets: telemetry_pb2.ReportCountersResponse.BudgetOverruns | None = None
+        self.rate_limits: telemetry_pb2.ReportCountersResponse.RateLimits | None = None
         self._server: grpc.aio.Server | None = None
 
     @classmethod
@@ -83,7 +83,7 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
                 ("grpc.http2.max_ping_strikes", 0),
             ]
         )
-        ingest_pb2_grpc.add_IngestServiceServicer_to_server(self, self._server)
+        telemetry_pb2_grpc.add_TelemetrySinkServiceServicer_to_server(self, self._server)
         self.target = f"127.0.0.1:{self._server.add_insecure_port(f'127.0.0.1:{port}')}"
         await self._server.start()
 
@@ -98,7 +98,7 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
         await self._agree(context)
         self.stored.setdefault((request.process, request.sequence), request)
         await self._answer(context)
-        return ingest_pb2.ReportPredictionsResponse()
+        return telemetry_pb2.ReportPredictionsResponse()
 
     async def ReportCounters(self, request, context):
         await self._agree(context)
@@ -107,12 +107,12 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
         limits = self.rate_limits
         if limits is not None and limits.revision == request.rate_limits_revision:
             limits = None
-        return ingest_pb2.ReportCountersResponse(budgets=self.budgets, rate_limits=limits)
+        return telemetry_pb2.ReportCountersResponse(budgets=self.budgets, rate_limits=limits)
 
     async def ReportShadowPairs(self, request, context):
         await self._agree(context)
         self.pairs.extend(request.pairs)
-        return ingest_pb2.ReportShadowPairsResponse()
+        return telemetry_pb2.ReportShadowPairsResponse()
 
     def predictions(self) -> list[Recorded]:
         """Return all predictions that are stored, in the order of their batches."""
@@ -124,7 +124,7 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
 
     def counted(self) -> dict[tuple[str, str, int, int], int]:
         """Return how many answers were counted by model, version, source and code, over all processes."""
-        latest: dict[tuple[object, ...], ingest_pb2.CounterSeries] = {}
+        latest: dict[tuple[object, ...], telemetry_pb2.CounterSeries] = {}
         for report in sorted(self.reports, key=lambda one: one.sequence):
             for one in report.series:
                 key = (one.model, one.version, one.variant, one.served_from, one.code, one.layer, one.fallback_step)
@@ -150,7 +150,7 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the answer is lost")
 
 
-def recorded(batch: ingest_pb2.PredictionBatch) -> Iterator[Recorded]:
+def recorded(batch: telemetry_pb2.PredictionBatch) -> Iterator[Recorded]:
     """Yield the predictions of a batch. ValueError when its columns do not fit together."""
     contents = iter(batch.inputs)
     ids = [batch.prediction_ids[at : at + 16] for at in range(0, len(batch.prediction_ids), 16)]

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from headrace.monitor.v1 import ingest_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import predict_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.log.contracts import VersionContract, version_contract
 
@@ -84,7 +84,7 @@ def batch(
     attributes: Sequence[Mapping[str, str]] | None = None,
     group: Mapping[str, Any] | None = None,
     **columns: Sequence[Any],
-) -> ingest_pb2.PredictionBatch:
+) -> telemetry_pb2.PredictionBatch:
     """Return predictions of one group. inputs, outputs: arrays by tensor, one item per row; text makes BYTES.
 
     rows: of each prediction, 1 unless told. start_us, every_us: their times, the last one now unless told.
@@ -95,7 +95,7 @@ def batch(
     count, ends = len(sizes), np.cumsum(sizes)
     begin = time.time_ns() // 1000 - every_us * (count - 1) if start_us is None else start_us
     times = [begin + every_us * number for number in range(count)]
-    made = ingest_pb2.PredictionBatch(group=[0] * count, rows=sizes, answer_time_us=times, probability=[1.0] * count)
+    made = telemetry_pb2.PredictionBatch(group=[0] * count, rows=sizes, answer_time_us=times, probability=[1.0] * count)
     told: dict[str, Any] = {
         "model": model,
         "version": version,
@@ -120,9 +120,9 @@ def batch(
 _NUMBERS = ("total_us", "queue_us", "compute_us", "age_ms")
 
 
-def joined(*batches: ingest_pb2.PredictionBatch) -> ingest_pb2.PredictionBatch:
+def joined(*batches: telemetry_pb2.PredictionBatch) -> telemetry_pb2.PredictionBatch:
     """Return one batch with the groups and predictions of several."""
-    made = ingest_pb2.PredictionBatch()
+    made = telemetry_pb2.PredictionBatch()
     for one in batches:
         before = len(made.groups)
         made.MergeFrom(one)  # which appends every column, except for the one that is joined bytes
@@ -133,10 +133,10 @@ def joined(*batches: ingest_pb2.PredictionBatch) -> ingest_pb2.PredictionBatch:
 
 
 def report(
-    predictions: ingest_pb2.PredictionBatch, process: uuid.UUID, sequence: int, *, data_plane: str = "dp-0"
-) -> ingest_pb2.ReportPredictionsRequest:
+    predictions: telemetry_pb2.PredictionBatch, process: uuid.UUID, sequence: int, *, data_plane: str = "dp-0"
+) -> telemetry_pb2.ReportPredictionsRequest:
     """Return the request that reports a batch."""
-    return ingest_pb2.ReportPredictionsRequest(
+    return telemetry_pb2.ReportPredictionsRequest(
         data_plane=data_plane, process=str(process), sequence=sequence, batch=predictions
     )
 

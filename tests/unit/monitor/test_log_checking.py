@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_monitor.log import checking, envelopes
 from headrace_servicekit.errors import InvalidArgument
 
@@ -16,7 +16,7 @@ from tests.kit.rows import each
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)
 PROCESS = uuid.UUID(int=7)
-Request = ingest_pb2.ReportPredictionsRequest
+Request = telemetry_pb2.ReportPredictionsRequest
 
 
 def good() -> Request:

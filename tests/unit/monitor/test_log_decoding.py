@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.log import answers, decoding
 from headrace_monitor.log.records import served_from
@@ -37,13 +37,13 @@ NUMBERS = {
 EMBEDDING = tensor_pb2.TensorSpec.KIND_EMBEDDING
 
 
-def decoded(predictions: ingest_pb2.PredictionBatch, promised: tensor_pb2.ServingContract) -> decoding.DecodedBatch:
+def decoded(predictions: telemetry_pb2.PredictionBatch, promised: tensor_pb2.ServingContract) -> decoding.DecodedBatch:
     known = KnownContracts()
     known.add("digits", "v1", promised)
     return decoding.decode(report(predictions, PROCESS, 3), known.known, range(len(predictions.groups)))
 
 
-def table(predictions: ingest_pb2.PredictionBatch, promised: tensor_pb2.ServingContract) -> pa.Table:
+def table(predictions: telemetry_pb2.PredictionBatch, promised: tensor_pb2.ServingContract) -> pa.Table:
     found = decoded(predictions, promised)
     return decoding.join([one for tables in found.tables.values() for one in tables])
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_monitor.log import decoding, parquet, reader
 from headrace_monitor.log.checking import MAX_TEXT_CHARS, check
 from headrace_monitor.query.decisions import views
@@ -24,7 +24,7 @@ PROCESS = uuid.UUID(int=7)
 ROWS = np.arange(3, dtype=np.float32)
 
 
-def reported() -> ingest_pb2.PredictionBatch:
+def reported() -> telemetry_pb2.PredictionBatch:
     """Return three predictions, of which the second was computed for a pipeline."""
     made = batch({"x": ROWS}, {"y": ROWS})
     of_step = made.groups.add()

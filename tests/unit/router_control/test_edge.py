@@ -22,8 +22,8 @@ def test_every_committed_service_that_is_not_internal_is_shown():
     assert hidden == {
         "headrace.batcher.v1.BatcherService",
         "headrace.monitor.v1.EvidenceService",
-        "headrace.monitor.v1.IngestService",
         "headrace.router.v1.ControlService",
+        "headrace.telemetry.v1.TelemetrySinkService",
     }
 
 

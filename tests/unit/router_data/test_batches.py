@@ -6,8 +6,8 @@ import struct
 from dataclasses import replace
 
 import pytest
-from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import route_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.reporting.decisions.batches import (
     CHUNK_BYTES,
@@ -34,7 +34,7 @@ def read(*records: Record, probability: float = 1.0, unix_s: float = 1.7e9) -> l
     batch = Batch()
     batch.add(records, probability, unix_s)
     assert batch.count == len(records)
-    return list(recorded(ingest_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch))
+    return list(recorded(telemetry_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch))
 
 
 def test_a_prediction_comes_out_as_it_was_answered():
@@ -68,7 +68,7 @@ def test_predictions_that_have_much_in_common_share_a_group():
     batch = Batch()
     batch.add(made[:3], 1.0, 0.0)
     batch.add(made[3:] + made[:1], 1.0, 0.0)
-    message = ingest_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch
+    message = telemetry_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch
     assert list(message.group) == [0, 0, 1, 2, 3, 0]
     assert [one.prediction_id for one in recorded(message)] == [one.answer.prediction_id for one in made + made[:1]]
     assert [one.rows for one in recorded(message)] == [1, 1, 2, 1, 1, 1]

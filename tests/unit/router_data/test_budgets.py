@@ -1,7 +1,8 @@
 """What the data plane makes of budgets that the monitor says are spent."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from headrace.monitor.v1 import ingest_pb2, usage_pb2
+from headrace.router.v1 import client_limits_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_router.data.budgets import Budgets, Overrun
 from headrace_router.data.tables.contract import Contract, Spec
 from headrace_router.data.tables.plan import (
@@ -12,11 +13,11 @@ from headrace_router.data.tables.plan import (
 )
 from headrace_router.data.tables.served import ServedVersion
 
-LOWER, REFUSE = usage_pb2.BudgetOverrun.ACTION_LOWER, usage_pb2.BudgetOverrun.ACTION_REFUSE
+LOWER, REFUSE = client_limits_pb2.BudgetOverrun.ACTION_LOWER, client_limits_pb2.BudgetOverrun.ACTION_REFUSE
 
 
-def told(*overruns: tuple[str, str, int, int]) -> ingest_pb2.ReportCountersResponse:
-    answer = ingest_pb2.ReportCountersResponse(budgets={})
+def told(*overruns: tuple[str, str, int, int]) -> telemetry_pb2.ReportCountersResponse:
+    answer = telemetry_pb2.ReportCountersResponse(budgets={})
     for client, model, action, until in overruns:
         answer.budgets.overruns.add(client=client, model=model, action=action, expire_time=Timestamp(seconds=until))
     return answer
@@ -57,7 +58,7 @@ def test_a_pipeline_is_held_to_the_budgets_of_its_members_which_batchers_count()
 def test_a_monitor_that_cannot_tell_changes_nothing_and_one_that_names_nobody_frees_all():
     budgets = Budgets(lambda: 0.0)
     budgets.learn(told(("ada", "", REFUSE, 60)))
-    budgets.learn(ingest_pb2.ReportCountersResponse())
+    budgets.learn(telemetry_pb2.ReportCountersResponse())
     assert budgets.over
     budgets.learn(told())
     assert not budgets.over

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.reporting.decisions.recording import new_drops
 from headrace_router.data.reporting.decisions.series import QUIET_S, REPORT_BYTES, CounterReports, Source
@@ -124,7 +124,7 @@ def test_reports_are_bounded_and_together_have_everything():
     )
 )
 def test_loss_changes_nothing(steps):
-    counting, seen = Counting(), dict[str, ingest_pb2.CounterSeries]()
+    counting, seen = Counting(), dict[str, telemetry_pb2.CounterSeries]()
     expected: Counter[str] = Counter()
     for variants, fate in [*steps, ([], "ok")]:
         for variant in variants:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_router.data.reporting.decisions.buffer import SealedBatch
 from headrace_router.data.reporting.decisions.recording import Recorder, new_drops
 from headrace_router.data.reporting.decisions.sampling import Sampling
@@ -85,7 +85,7 @@ async def test_many_small_rows_are_spread_over_batches():
     for _ in range(300):
         bench.recorder.add(*answered(IMAGES, inputs={"x": ("UINT8", [1024, 1], bytes(1024))}))
     await bench.encoder.finish()
-    messages = [ingest_pb2.ReportPredictionsRequest.FromString(one.data).batch for one in bench.batches]
+    messages = [telemetry_pb2.ReportPredictionsRequest.FromString(one.data).batch for one in bench.batches]
     assert sum(len(one.rows) for one in messages) == 300
     assert max(sum(one.rows) for one in messages) <= BATCH_ROWS
 
@@ -110,7 +110,7 @@ async def test_beyond_the_budget_the_probability_is_recorded():
             bench.recorder.add(*answered(user=f"user-{number}", inputs={"x": ("FP32", [1, 4], ROW)}))
         await bench.encoder.encode()
     await bench.encoder.finish()
-    messages = [ingest_pb2.ReportPredictionsRequest.FromString(one.data) for one in bench.batches]
+    messages = [telemetry_pb2.ReportPredictionsRequest.FromString(one.data) for one in bench.batches]
     seen = [pair for one in messages for pair in zip(one.batch.unit, one.batch.probability, strict=True)]
     last = bench.encoder.sampling.probability
     assert last < 0.25

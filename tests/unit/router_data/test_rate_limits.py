@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
-from headrace.monitor.v1 import ingest_pb2, usage_pb2
+from headrace.router.v1 import client_limits_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_router.data.rate_limits import asking, following, limiting
 from headrace_router.data.rate_limits.decisions.bucket import Rate
 from headrace_router.data.rate_limits.decisions.limits import Outage, RateLimits, rate_limits
@@ -193,18 +194,21 @@ async def test_of_more_clients_than_are_remembered_none_gets_more_from_a_bucket_
         assert await plane.asks(1, "c0") == [again]
 
 
-def told(*limits: usage_pb2.RateLimit, revision: str = "r1") -> ingest_pb2.ReportCountersResponse:
-    answer = ingest_pb2.ReportCountersResponse()
+def told(*limits: client_limits_pb2.RateLimit, revision: str = "r1") -> telemetry_pb2.ReportCountersResponse:
+    answer = telemetry_pb2.ReportCountersResponse()
     answer.rate_limits.revision = revision
     answer.rate_limits.rate_limits.extend(limits)
     return answer
 
 
-MESSAGE = usage_pb2.RateLimit(name="rateLimits/l", client="ada", model="m", requests_per_second=0.5)
+MESSAGE = client_limits_pb2.RateLimit(name="rateLimits/l", client="ada", model="m", requests_per_second=0.5)
 
 
 def test_a_burst_that_is_not_stated_is_a_seconds_worth_and_two_at_least():
-    messages = [MESSAGE, usage_pb2.RateLimit(name="rateLimits/k", client="bob", model="m", requests_per_second=7.5)]
+    messages = [
+        MESSAGE,
+        client_limits_pb2.RateLimit(name="rateLimits/k", client="bob", model="m", requests_per_second=7.5),
+    ]
     assert {one.name: one.rate for one in rate_limits(messages)} == {"l": Rate(0.5, 2), "k": Rate(7.5, 8)}
     assert {one.outage for one in rate_limits(messages)} == {Outage.LOCAL}
 
@@ -215,7 +219,7 @@ async def test_what_was_told_holds_after_a_restart_without_a_monitor(tmp_path):
     await followed.start()
     assert (followed.revision, plane.limiter.limited) == ("", False)
     followed.learn(told(MESSAGE))
-    followed.learn(ingest_pb2.ReportCountersResponse())  # it cannot tell: what is known holds
+    followed.learn(telemetry_pb2.ReportCountersResponse())  # it cannot tell: what is known holds
     assert (followed.revision, plane.limiter.limited) == ("r1", True)
     saving = asyncio.ensure_future(followed.save())
     await eventually((tmp_path / following.FILE).exists, within=10)

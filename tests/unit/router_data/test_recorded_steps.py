@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import control_pb2, route_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.reporting.decisions.batches import Batch
 from headrace_router.data.reporting.decisions.recording import Record, Recorder, new_drops
@@ -105,7 +105,7 @@ def test_what_a_member_calls_sensitive_is_not_in_the_pipelines_own_record_either
     recorder, batch = Recorder(1 << 30, new_drops(), lambda: None), Batch()
     recorder.add(*answered(among, inputs=given, outputs=scores))
     batch.add([Record._make(one) for one in recorder.take(1.0).records], 1.0, 1.7e9)
-    (seen,) = recorded(ingest_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
+    (seen,) = recorded(telemetry_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
     assert (set(seen.inputs), {one.name for one in seen.outputs.outputs}) == (inputs, outputs)
 
 
@@ -122,7 +122,7 @@ def test_attributes_that_are_called_like_what_a_member_calls_sensitive_are_in_no
     recorder.add(*answered(among, inputs=given, attributes=attributes))
     add(recorder, recorded_steps(among)["small"], attributes=attributes)
     batch.add([Record._make(one) for one in recorder.take(1.0).records], 1.0, 1.7e9)
-    seen = recorded(ingest_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
+    seen = recorded(telemetry_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
     assert [one.attributes for one in seen] == ["country=AT", "country=AT"]
 
 
@@ -150,7 +150,7 @@ def read(step: RecordedStep, **asked: Any) -> Recorded:
     recorder, batch = Recorder(1 << 30, new_drops(), lambda: None), Batch()
     add(recorder, step, **asked)
     batch.add([Record._make(one) for one in recorder.take(1.0).records], 1.0, 1.7e9)
-    (one,) = recorded(ingest_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
+    (one,) = recorded(telemetry_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
     return one
 
 
@@ -180,7 +180,7 @@ def test_a_step_is_told_with_the_route_that_each_request_came_under():
     answer.request_id, answer.prediction_id = "request-1", "0" * 32
     inputs = [ROWS[:1].tobytes()]
     batch.add([Record(one, step, layout, inputs, "ann", "", {}, 0.0, answer) for one in (old, new)], 1.0, 0.0)
-    seen = recorded(ingest_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
+    seen = recorded(telemetry_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
     assert [(one.group.generation, one.unit) for one in seen] == [(3, "ann"), (4, "request-1")]
 
 
@@ -189,7 +189,7 @@ def test_a_request_belongs_to_no_pipeline():
     recorder = Recorder(1 << 30, new_drops(), lambda: None)
     recorder.add(*answered())
     batch.add([Record._make(one) for one in recorder.take(1.0).records], 1.0, 1.7e9)
-    (one,) = recorded(ingest_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
+    (one,) = recorded(telemetry_pb2.ReportPredictionsRequest.FromString(batch.encoded()).batch)
     assert (one.group.pipeline, one.group.step) == ("", "")
 
 

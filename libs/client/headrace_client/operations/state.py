@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from headrace.autoscaler.v1 import autoscaler_pb2
 from headrace.monitor.v1 import alert_pb2, usage_pb2
 from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import route_pb2
+from headrace.router.v1 import client_limits_pb2, route_pb2
 
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import HeadraceError, NotFound
@@ -89,7 +89,7 @@ def apply_change(
         yield from invoke(
             session, usage_pb2.PutBudgetResponse, usage_pb2.PutBudgetRequest(budget=made), timeout_s=timeout
         )
-    elif isinstance(made, usage_pb2.RateLimit):
+    elif isinstance(made, client_limits_pb2.RateLimit):
         limited = usage_pb2.PutRateLimitRequest(rate_limit=made)
         yield from invoke(session, usage_pb2.PutRateLimitResponse, limited, timeout_s=timeout)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from headrace.monitor.v1 import usage_pb2
+from headrace.router.v1 import client_limits_pb2
 
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.operations.monitoring import span
@@ -66,14 +67,16 @@ def delete_budget(session: Session, budget: str, *, timeout: float = DEFAULT_TIM
 
 
 def put_rate_limit(
-    session: Session, rate_limit: usage_pb2.RateLimit, *, timeout: float = DEFAULT_TIMEOUT_S
-) -> Operation[usage_pb2.RateLimit]:
+    session: Session, rate_limit: client_limits_pb2.RateLimit, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[client_limits_pb2.RateLimit]:
     """Make a rate limit, or replace the one of its name; return what is in force."""
     request = usage_pb2.PutRateLimitRequest(rate_limit=rate_limit)
     return (yield from invoke(session, usage_pb2.PutRateLimitResponse, request, timeout_s=timeout)).rate_limit
 
 
-def list_rate_limits(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[usage_pb2.RateLimit]]:
+def list_rate_limits(
+    session: Session, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[list[client_limits_pb2.RateLimit]]:
     """Return all rate limits."""
     found = yield from invoke(
         session, usage_pb2.ListRateLimitsResponse, usage_pb2.ListRateLimitsRequest(), timeout_s=timeout

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import numpy as np
-from headrace.monitor.v1 import ingest_pb2, monitor_pb2
+from headrace.monitor.v1 import monitor_pb2
 from headrace.router.v1 import predict_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.errors import Code, FieldViolation, refuse
 from headrace_servicekit.resource_names import shown
 from headrace_statistics.sketches import distinct
@@ -40,7 +41,7 @@ _CODES = frozenset(Code)
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
-def report_of(request: ingest_pb2.ReportCountersRequest) -> Report:
+def report_of(request: telemetry_pb2.ReportCountersRequest) -> Report:
     """Return what a data plane reports. Raises InvalidArgument that names every field at fault."""
     found: list[FieldViolation] = []
     process = _process(request.process, found)
@@ -71,7 +72,7 @@ def _process(text: str, found: list[FieldViolation]) -> UUID | None:
     return process
 
 
-def _report_time(request: ingest_pb2.ReportCountersRequest, found: list[FieldViolation]) -> datetime | None:
+def _report_time(request: telemetry_pb2.ReportCountersRequest, found: list[FieldViolation]) -> datetime | None:
     if not request.HasField("report_time"):
         return None
     try:
@@ -82,7 +83,7 @@ def _report_time(request: ingest_pb2.ReportCountersRequest, found: list[FieldVio
 
 
 def _series(
-    request: ingest_pb2.ReportCountersRequest, found: list[FieldViolation]
+    request: telemetry_pb2.ReportCountersRequest, found: list[FieldViolation]
 ) -> tuple[dict[SeriesKey, Tally], dict[SeriesKey, bytes]]:
     if len(request.series) > MAX_SERIES:
         description = f"{len(request.series)} series; at most {MAX_SERIES}: send the others in the next report"
@@ -121,14 +122,14 @@ def _wrong_key(key: SeriesKey) -> Iterator[tuple[str, str]]:
         yield "priority", f"{key.priority} is not a priority class, 0 to {MAX_PRIORITY}"
 
 
-def _wrong_sums(one: ingest_pb2.CounterSeries) -> Iterator[tuple[str, str]]:
+def _wrong_sums(one: telemetry_pb2.CounterSeries) -> Iterator[tuple[str, str]]:
     for field in (*_SUMS, "generation"):
         value = getattr(one, field)
         if not (math.isfinite(value) and 0 <= value <= MAX_COUNT):
             yield field, f"{value:g} is not between 0 and 2^53"
 
 
-def _durations(one: ingest_pb2.CounterSeries, place: str, found: list[FieldViolation]) -> Durations:
+def _durations(one: telemetry_pb2.CounterSeries, place: str, found: list[FieldViolation]) -> Durations:
     size = len(one.duration_counts)
     if not (one.first_bucket >= 0 and one.first_bucket + size <= BUCKETS):
         description = f"buckets {one.first_bucket} to {one.first_bucket + size - 1} are not within 0 to {BUCKETS - 1}"
@@ -142,7 +143,7 @@ def _durations(one: ingest_pb2.CounterSeries, place: str, found: list[FieldViola
     return durations(one.first_bucket, counts)
 
 
-def _dropped(request: ingest_pb2.ReportCountersRequest, found: list[FieldViolation]) -> dict[str, int]:
+def _dropped(request: telemetry_pb2.ReportCountersRequest, found: list[FieldViolation]) -> dict[str, int]:
     if len(request.dropped) > MAX_DROP_REASONS:
         description = f"{len(request.dropped)} reasons; at most {MAX_DROP_REASONS}"
         found.append(FieldViolation("dropped", description))
@@ -162,7 +163,7 @@ def _dropped(request: ingest_pb2.ReportCountersRequest, found: list[FieldViolati
 
 
 def _units(
-    request: ingest_pb2.ReportCountersRequest, field: str, found: list[FieldViolation]
+    request: telemetry_pb2.ReportCountersRequest, field: str, found: list[FieldViolation]
 ) -> dict[VariantKey, Distinct]:
     variants = getattr(request, field)
     if len(variants) > MAX_ERRING_VARIANTS:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import structlog
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.postgres.sql import load_queries
 from headrace_statistics.sketches.distinct import NOTHING, from_bytes
@@ -46,7 +46,7 @@ class Intake:
     def __init__(self, database: Database, limits: Limits, metrics: CounterMetrics, clock: Clock) -> None:
         self._database, self._limits, self._metrics, self._clock = database, limits, metrics, clock
 
-    async def take(self, request: ingest_pb2.ReportCountersRequest) -> None:
+    async def take(self, request: telemetry_pb2.ReportCountersRequest) -> None:
         """Count what a report brings.
 
         Raises InvalidArgument, ResourceExhausted, and Unavailable: nothing of it is counted then.

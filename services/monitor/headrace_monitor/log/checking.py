@@ -9,7 +9,7 @@ from itertools import islice
 from uuid import UUID
 
 import numpy as np
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.errors import FieldViolation, refuse
 from headrace_servicekit.resource_names import is_id, shown
 
@@ -34,7 +34,7 @@ _COLUMNS = (
 )
 
 
-def check(request: ingest_pb2.ReportPredictionsRequest, now: datetime, oldest: timedelta) -> UUID:
+def check(request: telemetry_pb2.ReportPredictionsRequest, now: datetime, oldest: timedelta) -> UUID:
     """Return the process of a batch that can be taken. Raises InvalidArgument that names what is wrong.
 
     oldest: how old predictions may be; the log keeps none for longer.
@@ -45,7 +45,7 @@ def check(request: ingest_pb2.ReportPredictionsRequest, now: datetime, oldest: t
     return process
 
 
-def _header(request: ingest_pb2.ReportPredictionsRequest) -> tuple[UUID, list[FieldViolation]]:
+def _header(request: telemetry_pb2.ReportPredictionsRequest) -> tuple[UUID, list[FieldViolation]]:
     process, wrong = UUID(int=0), []
     try:
         process = UUID(request.process)
@@ -60,7 +60,7 @@ def _header(request: ingest_pb2.ReportPredictionsRequest) -> tuple[UUID, list[Fi
     return process, wrong
 
 
-def _batch(batch: ingest_pb2.PredictionBatch, now: datetime, oldest: timedelta) -> Iterator[FieldViolation]:
+def _batch(batch: telemetry_pb2.PredictionBatch, now: datetime, oldest: timedelta) -> Iterator[FieldViolation]:
     count = len(batch.group)
     if not 0 < count <= MAX_PREDICTIONS:
         yield FieldViolation("batch.group", f"{count} predictions; 1 to {MAX_PREDICTIONS} are taken")
@@ -84,7 +84,7 @@ def _batch(batch: ingest_pb2.PredictionBatch, now: datetime, oldest: timedelta) 
         yield from _inputs(batch, group, rows)
 
 
-def _sizes(batch: ingest_pb2.PredictionBatch, count: int) -> Iterator[FieldViolation]:
+def _sizes(batch: telemetry_pb2.PredictionBatch, count: int) -> Iterator[FieldViolation]:
     for name in _COLUMNS:
         have = len(getattr(batch, name))
         if have != count:
@@ -94,7 +94,7 @@ def _sizes(batch: ingest_pb2.PredictionBatch, count: int) -> Iterator[FieldViola
         yield FieldViolation("batch.prediction_ids", problem)
 
 
-def _groups(groups: Sequence[ingest_pb2.PredictionGroup]) -> Iterator[FieldViolation]:
+def _groups(groups: Sequence[telemetry_pb2.PredictionGroup]) -> Iterator[FieldViolation]:
     if not 0 < len(groups) <= MAX_GROUPS:
         yield FieldViolation("batch.groups", f"{len(groups)} groups; 1 to {MAX_GROUPS} are taken")
         return
@@ -115,7 +115,7 @@ def _groups(groups: Sequence[ingest_pb2.PredictionGroup]) -> Iterator[FieldViola
             yield FieldViolation(f"{place}.inputs", "an input is listed twice")
 
 
-def _layout(one: ingest_pb2.PredictionGroup.InputLayout, place: str) -> Iterator[FieldViolation]:
+def _layout(one: telemetry_pb2.PredictionGroup.InputLayout, place: str) -> Iterator[FieldViolation]:
     if not 0 < len(one.name) <= MAX_TEXT_CHARS:
         yield FieldViolation(f"{place}.name", f"1 to {MAX_TEXT_CHARS} characters are needed")
     if one.datatype not in DATATYPES:
@@ -138,7 +138,7 @@ def _outside(name: str, values: np.ndarray, wrong: np.ndarray, allowed: str) -> 
         yield FieldViolation(f"batch.{name}[{index}]", f"is {values[index]}; it must be {allowed}")
 
 
-def _inputs(batch: ingest_pb2.PredictionBatch, group: np.ndarray, rows: np.ndarray) -> Iterator[FieldViolation]:
+def _inputs(batch: telemetry_pb2.PredictionBatch, group: np.ndarray, rows: np.ndarray) -> Iterator[FieldViolation]:
     """Hold every tensor against its layout: as many bytes as its shape says, of BYTES at least their lengths."""
     listed = np.array([len(one.inputs) for one in batch.groups])
     if (have := len(batch.inputs)) != (need := int(listed[group].sum())):

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import Transactions
@@ -134,7 +134,7 @@ class Compactor:
         return BatchResult(row["number"], row["attempts"], damage=reason)
 
     async def _contracts_of(
-        self, request: ingest_pb2.ReportPredictionsRequest, due: Collection[int]
+        self, request: telemetry_pb2.ReportPredictionsRequest, due: Collection[int]
     ) -> tuple[Contracts, tuple[int, ...]]:
         """Return the contracts of groups, and the groups whose version is unknown at present."""
         known: Contracts = {}
@@ -178,7 +178,7 @@ def _row(one: BatchResult, now: datetime) -> tuple[int, int, str, datetime, str 
 
 
 def _decode(
-    request: ingest_pb2.ReportPredictionsRequest, contracts: Contracts, groups: Collection[int], done: _Round
+    request: telemetry_pb2.ReportPredictionsRequest, contracts: Contracts, groups: Collection[int], done: _Round
 ) -> None:
     """Add the records of a batch to a round, all or none. Runs in a thread."""
     from headrace_monitor.log import decoding

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 
 from headrace_monitor.log import answers, records
 from headrace_monitor.log.columns import FEATURE_PREFIX, OUTPUT_PREFIX, Column
@@ -42,7 +42,7 @@ class DecodedBatch:
 
 
 def decode(
-    request: ingest_pb2.ReportPredictionsRequest,
+    request: telemetry_pb2.ReportPredictionsRequest,
     contracts: Mapping[tuple[str, str], VersionContract],
     groups: Collection[int],
 ) -> DecodedBatch:
@@ -78,7 +78,7 @@ def _by_layout(found: list[answers.Answer]) -> Iterable[tuple[np.ndarray, answer
 
 def _table(
     batch: records.Batch,
-    group: ingest_pb2.PredictionGroup,
+    group: telemetry_pb2.PredictionGroup,
     places: np.ndarray,
     layout: answers.Layout,
     taken_apart: list[answers.Answer],
@@ -182,7 +182,7 @@ def _prediction(found: PredictionColumns | None, rows: int) -> dict[str, pa.Arra
     }
 
 
-def _share_out(table: pa.Table, group: ingest_pb2.PredictionGroup, found: DecodedBatch) -> None:
+def _share_out(table: pa.Table, group: telemetry_pb2.PredictionGroup, found: DecodedBatch) -> None:
     """Give each record to the partition of its hour."""
     hours = table["answer_time"].cast(pa.int64()).to_numpy() // _HOUR_US
     for hour in np.unique(hours).tolist():

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from google.protobuf.message import DecodeError
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 
 BATCH_PREFIX = "batches/"
 # Larger than any message that is taken.
@@ -38,14 +38,14 @@ def batch_of(key: str) -> tuple[UUID, int] | None:
     return found if batch_key(*found) == key else None
 
 
-def pack(request: ingest_pb2.ReportPredictionsRequest) -> bytes:
+def pack(request: telemetry_pb2.ReportPredictionsRequest) -> bytes:
     """Return a batch as it is stored."""
     content = request.SerializeToString()
     size = len(content).to_bytes(_SIZE_BYTES, "little")
     return _MAGIC + size + _checksum(content) + _codec().compress(content, asbytes=True)
 
 
-def unpack(stored: bytes) -> ingest_pb2.ReportPredictionsRequest:
+def unpack(stored: bytes) -> telemetry_pb2.ReportPredictionsRequest:
     """Return a stored batch. Raises DamagedError."""
     head = stored[:_HEAD_BYTES]
     size = int.from_bytes(head[len(_MAGIC) : -_CHECKSUM_BYTES], "little")
@@ -55,7 +55,7 @@ def unpack(stored: bytes) -> ingest_pb2.ReportPredictionsRequest:
         content = _codec().decompress(stored[_HEAD_BYTES:], decompressed_size=size, asbytes=True)
         if not head.endswith(_checksum(content)):
             raise DamagedError("is damaged: its checksum differs")
-        return ingest_pb2.ReportPredictionsRequest.FromString(content)
+        return telemetry_pb2.ReportPredictionsRequest.FromString(content)
     except (OSError, ValueError, DecodeError) as error:  # of the codec, or the parser
         raise DamagedError(f"cannot be unpacked: {error}") from error
 

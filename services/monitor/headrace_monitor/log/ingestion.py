@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import ResourceExhausted
 
@@ -38,7 +38,7 @@ class Ingestion:
         self._clock, self._metrics = clock, metrics
         self._underway = self._underway_bytes = 0
 
-    async def take(self, request: ingest_pb2.ReportPredictionsRequest) -> None:
+    async def take(self, request: telemetry_pb2.ReportPredictionsRequest) -> None:
         """Return once the batch is durable, now or before.
 
         Raises InvalidArgument for what will never be taken, ResourceExhausted, Unavailable.

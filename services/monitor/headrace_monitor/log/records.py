@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 
 _ID_BYTES = 16
 _ID_CHARS = 36
@@ -27,7 +27,7 @@ _TEXTS = ("request_id", "unit", "entity_id")
 class Batch:
     """A batch with its columns as arrays. input_offsets: where a prediction's inputs begin."""
 
-    request: ingest_pb2.ReportPredictionsRequest
+    request: telemetry_pb2.ReportPredictionsRequest
     group: np.ndarray
     rows: np.ndarray
     inputs: list[bytes]
@@ -35,7 +35,7 @@ class Batch:
     outputs: list[bytes]
 
     @classmethod
-    def of(cls, request: ingest_pb2.ReportPredictionsRequest) -> Batch:
+    def of(cls, request: telemetry_pb2.ReportPredictionsRequest) -> Batch:
         """Return a batch that was checked."""
         batch = request.batch
         group = _integers(batch.group)
@@ -47,7 +47,7 @@ class Batch:
 
 
 def common_columns(
-    batch: Batch, group: ingest_pb2.PredictionGroup, places: np.ndarray
+    batch: Batch, group: telemetry_pb2.PredictionGroup, places: np.ndarray
 ) -> dict[str, pa.Array | pa.ChunkedArray]:
     """Return the columns of predictions of a group, a record for each row. places: of the predictions in the batch."""
     sent, rows = batch.request.batch, batch.rows[places]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import FieldViolation, refuse
@@ -27,10 +27,10 @@ class PairIntake:
     def __init__(self, contracts: ContractSource, comparisons: Comparisons, clock: Clock) -> None:
         self._contracts, self._comparisons, self._clock = contracts, comparisons, clock
 
-    async def take(self, request: ingest_pb2.ReportShadowPairsRequest) -> None:
+    async def take(self, request: telemetry_pb2.ReportShadowPairsRequest) -> None:
         """Compare pairs. Raises InvalidArgument that names every field at fault, and Unavailable."""
         _check(request.pairs)
-        by_versions: dict[VersionPair, list[ingest_pb2.ShadowPair]] = {}
+        by_versions: dict[VersionPair, list[telemetry_pb2.ShadowPair]] = {}
         for pair in request.pairs:
             by_versions.setdefault(VersionPair(pair.model, pair.version, pair.shadow_version), []).append(pair)
         found: dict[VersionPair, Comparison] = {}
@@ -46,7 +46,7 @@ class PairIntake:
             await self._comparisons.add(found, hour)
 
 
-def _check(pairs: Sequence[ingest_pb2.ShadowPair]) -> None:
+def _check(pairs: Sequence[telemetry_pb2.ShadowPair]) -> None:
     found: list[FieldViolation] = []
     if len(pairs) > MAX_PAIRS:
         refuse([FieldViolation("pairs", f"{len(pairs)} pairs; at most {MAX_PAIRS}: send the others next")])

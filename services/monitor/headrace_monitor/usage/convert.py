@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from headrace.monitor.v1 import ingest_pb2, monitor_pb2, usage_pb2
+from headrace.monitor.v1 import monitor_pb2, usage_pb2
+from headrace.router.v1 import client_limits_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.errors import FieldViolation, refuse
 from headrace_servicekit.resource_names import ids, invalid, shown
 
@@ -29,7 +31,7 @@ _NAMES = ("model", "version", "client")
 _COUNTS = ("requests", "rows", "compute_us")
 
 
-def report(request: ingest_pb2.ReportUsageRequest) -> Report:
+def report(request: telemetry_pb2.ReportUsageRequest) -> Report:
     """Return a report. Raises InvalidArgument that names each wrong field."""
     wrong: list[FieldViolation] = []
     for field in ("pool", "process"):
@@ -55,7 +57,7 @@ def report(request: ingest_pb2.ReportUsageRequest) -> Report:
     return Report(request.pool, request.process, request.sequence, request.present_us, request.busy_us, uses)
 
 
-def _wrong(one: ingest_pb2.ComputeUse) -> Iterable[tuple[str, str]]:
+def _wrong(one: telemetry_pb2.ComputeUse) -> Iterable[tuple[str, str]]:
     for field in _NAMES:
         if not _is_name(getattr(one, field)):
             yield field, f"is not printable, or longer than {MAX_NAME_CHARS} characters"
@@ -140,19 +142,19 @@ def to_spent(
         budget=to_budget(one), start_time=stamp(span.start), end_time=stamp(span.end)
     )
     for client, seconds in spending(one, budgets, spent).most_common(MAX_SPENDERS):
-        action = usage_pb2.BudgetOverrun.Action.Name(one.action(seconds))
+        action = client_limits_pb2.BudgetOverrun.Action.Name(one.action(seconds))
         answer.spent.add(client=client, compute_s=seconds, action=action)
     return answer
 
 
-def to_overruns(found: Sequence[Overrun]) -> ingest_pb2.ReportCountersResponse.BudgetOverruns:
+def to_overruns(found: Sequence[Overrun]) -> telemetry_pb2.ReportCountersResponse.BudgetOverruns:
     """Return what data planes are told."""
-    return ingest_pb2.ReportCountersResponse.BudgetOverruns(
+    return telemetry_pb2.ReportCountersResponse.BudgetOverruns(
         overruns=[
-            usage_pb2.BudgetOverrun(
+            client_limits_pb2.BudgetOverrun(
                 client=one.client,
                 model=one.model,
-                action=usage_pb2.BudgetOverrun.Action.Name(one.action),
+                action=client_limits_pb2.BudgetOverrun.Action.Name(one.action),
                 expire_time=stamp(one.until),
             )
             for one in found
@@ -166,7 +168,7 @@ def rate_limit_name(name: str, field: str) -> str:
     return limit
 
 
-def rate_limit(message: usage_pb2.RateLimit) -> RateLimit:
+def rate_limit(message: client_limits_pb2.RateLimit) -> RateLimit:
     """Return a rate limit. Raises InvalidArgument that names each wrong field."""
     name, outage = rate_limit_name(message.name, "rate_limit.name"), message.outage or Outage.LOCAL
     if outage not in set(Outage):
@@ -179,22 +181,22 @@ def rate_limit(message: usage_pb2.RateLimit) -> RateLimit:
     return made
 
 
-def to_rate_limit(one: RateLimit) -> usage_pb2.RateLimit:
+def to_rate_limit(one: RateLimit) -> client_limits_pb2.RateLimit:
     """Return the message of a rate limit."""
-    return usage_pb2.RateLimit(
+    return client_limits_pb2.RateLimit(
         name=f"rateLimits/{one.name}",
         client=one.client,
         model=one.model,
         requests_per_second=one.requests_per_second,
         burst=one.burst,
         shadow_mode=one.shadow_mode,
-        outage=usage_pb2.RateLimit.Outage.Name(one.outage),
+        outage=client_limits_pb2.RateLimit.Outage.Name(one.outage),
     )
 
 
-def to_rate_limits(found: Sequence[RateLimit]) -> ingest_pb2.ReportCountersResponse.RateLimits:
+def to_rate_limits(found: Sequence[RateLimit]) -> telemetry_pb2.ReportCountersResponse.RateLimits:
     """Return what data planes are told."""
-    return ingest_pb2.ReportCountersResponse.RateLimits(
+    return telemetry_pb2.ReportCountersResponse.RateLimits(
         revision=revision(found), rate_limits=[to_rate_limit(one) for one in found]
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 
 from headrace_monitor.usage import convert
 from headrace_monitor.usage.decisions.budgets import overruns
@@ -18,8 +18,8 @@ class ClientLimits:
     def __init__(self, store: UsageStore, rate_limits: RateLimitStore) -> None:
         self._store, self._rate_limits = store, rate_limits
         # None until the database has said.
-        self._overruns: ingest_pb2.ReportCountersResponse.BudgetOverruns | None = None
-        self._limits: ingest_pb2.ReportCountersResponse.RateLimits | None = None
+        self._overruns: telemetry_pb2.ReportCountersResponse.BudgetOverruns | None = None
+        self._limits: telemetry_pb2.ReportCountersResponse.RateLimits | None = None
 
     async def step(self) -> None:
         """Find out. Raises Unavailable."""
@@ -28,9 +28,9 @@ class ClientLimits:
         now, spent = await self._store.spent({one.period for one in budgets})
         self._overruns = convert.to_overruns(overruns(budgets, spent, now))
 
-    def told(self, revision: str) -> ingest_pb2.ReportCountersResponse:
+    def told(self, revision: str) -> telemetry_pb2.ReportCountersResponse:
         """Return the answer to a report of counters. revision: of the rate limits that the data plane has."""
         limits = self._limits
         if limits is not None and limits.revision == revision:
             limits = None
-        return ingest_pb2.ReportCountersResponse(budgets=self._overruns, rate_limits=limits)
+        return telemetry_pb2.ReportCountersResponse(budgets=self._overruns, rate_limits=limits)

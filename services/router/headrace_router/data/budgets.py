@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from headrace.monitor.v1 import ingest_pb2, usage_pb2
+from headrace.router.v1 import client_limits_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 
 EVERY_MODEL = ""
 
@@ -31,12 +32,12 @@ class Budgets:
         self.over: dict[tuple[str, str], tuple[bool, float]] = {}
         """By client and model, EVERY_MODEL for all: whether it is refused, and until which Unix time."""
 
-    def learn(self, answer: ingest_pb2.ReportCountersResponse) -> None:
+    def learn(self, answer: telemetry_pb2.ReportCountersResponse) -> None:
         """Take what the monitor says; one that cannot tell changes nothing."""
         if answer.HasField("budgets"):
             self.over = {
                 (one.client, one.model): (
-                    one.action == usage_pb2.BudgetOverrun.ACTION_REFUSE,
+                    one.action == client_limits_pb2.BudgetOverrun.ACTION_REFUSE,
                     one.expire_time.ToMicroseconds() / 1e6,
                 )
                 for one in answer.budgets.overruns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.client import channel
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
@@ -44,7 +44,7 @@ class ClientLimits:
     def rate_limits_revision(self) -> str:
         return self._rate_limits.revision
 
-    def learn(self, answer: ingest_pb2.ReportCountersResponse) -> None:
+    def learn(self, answer: telemetry_pb2.ReportCountersResponse) -> None:
         self._budgets.learn(answer)
         self._rate_limits.learn(answer)
 

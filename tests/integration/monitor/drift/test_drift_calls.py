@@ -13,8 +13,9 @@ import grpc.aio
 import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
+from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace.registry.v1 import registry_pb2
+from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 from headrace_monitor.report.drift_source import WindowHistograms
 from headrace_monitor.storage.schema import Database
 from headrace_registry.artifacts.s3 import S3Blobs
@@ -34,7 +35,7 @@ BARE = "models/fraud/versions/v2"
 Reference = monitor_pb2.Reference
 
 
-def predictions(version: registry_pb2.ModelVersion, rows: int) -> ingest_pb2.PredictionBatch:
+def predictions(version: registry_pb2.ModelVersion, rows: int) -> telemetry_pb2.PredictionBatch:
     """Return predictions as a data plane reports them, all of this moment."""
     rng = np.random.default_rng(2)
     model, name = version.name.split("/")[1::2]
@@ -83,7 +84,7 @@ async def running(postgres_url, s3, folder):
 async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postgres_url, s3, tmp_path):
     async with running(postgres_url, s3, tmp_path) as (running_monitor, with_reference, without):
         now = datetime.now(UTC)
-        ingest: Any = ingest_pb2_grpc.IngestServiceStub(running_monitor.channel)
+        ingest: Any = telemetry_pb2_grpc.TelemetrySinkServiceStub(running_monitor.channel)
         process = uuid.uuid4()
         both = joined(predictions(with_reference, 800), predictions(without, 800))
         await ingest.ReportPredictions(report(both, process, 1), timeout=10)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
+from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
+from headrace.telemetry.v1 import telemetry_pb2_grpc
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.testing import eventually
 
@@ -120,7 +121,7 @@ async def test_probabilities_of_many_classes_give_auc_and_log_loss_over_a_restar
                     stub=monitor_pb2_grpc.MonitorServiceStub(running.channel),
                 )
                 if first == 0:
-                    ingest = ingest_pb2_grpc.IngestServiceStub(running.channel)
+                    ingest = telemetry_pb2_grpc.TelemetrySinkServiceStub(running.channel)
                     await ingest.ReportPredictions(report(made, uuid.uuid4(), 1), timeout=20)
                 await tell(monitor, labels[first : first + 400])
                 last = min(first + 400, rows)

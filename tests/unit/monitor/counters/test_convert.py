@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_monitor.counters.convert import report_of
 from headrace_monitor.counters.decisions.changes import MAX_SERIES
 from headrace_servicekit.errors import InvalidArgument
@@ -115,7 +115,7 @@ def test_what_no_data_plane_sends_is_refused_with_its_field(spoil, field):
 
 def test_everything_that_is_wrong_is_said_at_once():
     with pytest.raises(InvalidArgument) as caught:
-        report_of(ingest_pb2.ReportCountersRequest(series=[ingest_pb2.CounterSeries(code=99, rows=-1)]))
+        report_of(telemetry_pb2.ReportCountersRequest(series=[telemetry_pb2.CounterSeries(code=99, rows=-1)]))
     assert {violation.field for violation in caught.value.violations} == {
         *("process", "data_plane", "sequence", "series[0].code", "series[0].rows"),
     }

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from headrace.monitor.v1 import ingest_pb2, monitor_pb2
+from headrace.monitor.v1 import monitor_pb2
 from headrace.router.v1 import predict_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.shadow.decisions.comparing import compare
 from headrace_monitor.shadow.decisions.comparisons import (
@@ -41,18 +42,18 @@ def outputs(name: str, datatype: str, values) -> bytes:
     return message.SerializeToString()
 
 
-def pair(mine: bytes, other: bytes, number: int = 0, **fields) -> ingest_pb2.ShadowPair:
-    return ingest_pb2.ShadowPair(
+def pair(mine: bytes, other: bytes, number: int = 0, **fields) -> telemetry_pb2.ShadowPair:
+    return telemetry_pb2.ShadowPair(
         model="m", version="v1", shadow_version="v2", prediction_id=f"p-{number}", rows=1, outputs=mine,
         shadow_outputs=other, **fields,
     )  # fmt: skip
 
 
-def quantities(mine: list[float], other: list[float], number: int = 0, **fields) -> ingest_pb2.ShadowPair:
+def quantities(mine: list[float], other: list[float], number: int = 0, **fields) -> telemetry_pb2.ShadowPair:
     return pair(outputs("y", "FP64", mine), outputs("y", "FP64", other), number, **fields)
 
 
-def scores(mine: float, other: float, number: int = 0, **fields) -> ingest_pb2.ShadowPair:
+def scores(mine: float, other: float, number: int = 0, **fields) -> telemetry_pb2.ShadowPair:
     of_mine, of_other = (outputs("scores", "FP32", [[1 - one, one]]) for one in (mine, other))
     return pair(of_mine, of_other, number, **fields)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 from headrace.monitor.v1 import usage_pb2
+from headrace.router.v1 import client_limits_pb2
 
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, last, message_json, shown, when
@@ -17,8 +18,8 @@ _PERIODS = {
 }
 _NAMES = {value: name for name, value in _PERIODS.items()}
 _ACTIONS = {
-    usage_pb2.BudgetOverrun.ACTION_LOWER: "[yellow]behind others[/]",
-    usage_pb2.BudgetOverrun.ACTION_REFUSE: "[red]refused[/]",
+    client_limits_pb2.BudgetOverrun.ACTION_LOWER: "[yellow]behind others[/]",
+    client_limits_pb2.BudgetOverrun.ACTION_REFUSE: "[red]refused[/]",
 }
 
 

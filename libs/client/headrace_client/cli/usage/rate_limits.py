@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import click
-from headrace.monitor.v1 import usage_pb2
+from headrace.router.v1 import client_limits_pb2
 
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, last, message_json, shown
 from headrace_client.client import Client
 
 _OUTAGES = {
-    "local": usage_pb2.RateLimit.OUTAGE_LOCAL,
-    "open": usage_pb2.RateLimit.OUTAGE_OPEN,
-    "closed": usage_pb2.RateLimit.OUTAGE_CLOSED,
+    "local": client_limits_pb2.RateLimit.OUTAGE_LOCAL,
+    "open": client_limits_pb2.RateLimit.OUTAGE_OPEN,
+    "closed": client_limits_pb2.RateLimit.OUTAGE_CLOSED,
 }
 _OUTAGE_NAMES = {value: name for name, value in _OUTAGES.items()}
 
@@ -66,7 +66,7 @@ def set_limit(
       headrace usage limits set everybody --client "*" --per-second 50 --burst 200 --shadow
       headrace usage limits set payments --client payments --model fraud --per-second 2000 --outage open
     """
-    wanted = usage_pb2.RateLimit(
+    wanted = client_limits_pb2.RateLimit(
         name=f"rateLimits/{limit}",
         client=of,
         model=model,
@@ -132,7 +132,7 @@ def delete_limit(client: Client, output: Output, limit: str) -> None:
         output.say(f"{shown(limit)} is gone")
 
 
-def _text(one: usage_pb2.RateLimit) -> str:
+def _text(one: client_limits_pb2.RateLimit) -> str:
     to = "all models together" if one.model == "*" else f"model {shown(one.model)}"
     who = "each client without another limit" if one.client == "*" else f"client {shown(one.client)}"
     counted = "; what is beyond is only counted" if one.shadow_mode else ""

@@ -4,6 +4,7 @@ from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
 from headrace.monitor.v1 import monitor_pb2 as _monitor_pb2
+from headrace.router.v1 import client_limits_pb2 as _client_limits_pb2
 from headrace.validation.v1 import validation_pb2 as _validation_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -11,6 +12,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+from headrace.router.v1.client_limits_pb2 import RateLimit as RateLimit
+from headrace.router.v1.client_limits_pb2 import BudgetOverrun as BudgetOverrun
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -189,8 +192,8 @@ class ListBudgetsResponse(_message.Message):
         ACTION_FIELD_NUMBER: _ClassVar[int]
         client: str
         compute_s: float
-        action: BudgetOverrun.Action
-        def __init__(self, client: _Optional[str] = ..., compute_s: _Optional[float] = ..., action: _Optional[_Union[BudgetOverrun.Action, str]] = ...) -> None: ...
+        action: _client_limits_pb2.BudgetOverrun.Action
+        def __init__(self, client: _Optional[str] = ..., compute_s: _Optional[float] = ..., action: _Optional[_Union[_client_limits_pb2.BudgetOverrun.Action, str]] = ...) -> None: ...
     BUDGETS_FIELD_NUMBER: _ClassVar[int]
     budgets: _containers.RepeatedCompositeFieldContainer[ListBudgetsResponse.SpentBudget]
     def __init__(self, budgets: _Optional[_Iterable[_Union[ListBudgetsResponse.SpentBudget, _Mapping]]] = ...) -> None: ...
@@ -205,65 +208,17 @@ class DeleteBudgetResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
-class BudgetOverrun(_message.Message):
-    __slots__ = ("client", "model", "action", "expire_time")
-    class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-        __slots__ = ()
-        ACTION_UNSPECIFIED: _ClassVar[BudgetOverrun.Action]
-        ACTION_LOWER: _ClassVar[BudgetOverrun.Action]
-        ACTION_REFUSE: _ClassVar[BudgetOverrun.Action]
-    ACTION_UNSPECIFIED: BudgetOverrun.Action
-    ACTION_LOWER: BudgetOverrun.Action
-    ACTION_REFUSE: BudgetOverrun.Action
-    CLIENT_FIELD_NUMBER: _ClassVar[int]
-    MODEL_FIELD_NUMBER: _ClassVar[int]
-    ACTION_FIELD_NUMBER: _ClassVar[int]
-    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
-    client: str
-    model: str
-    action: BudgetOverrun.Action
-    expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, client: _Optional[str] = ..., model: _Optional[str] = ..., action: _Optional[_Union[BudgetOverrun.Action, str]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
-
-class RateLimit(_message.Message):
-    __slots__ = ("name", "client", "model", "requests_per_second", "burst", "shadow_mode", "outage")
-    class Outage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-        __slots__ = ()
-        OUTAGE_UNSPECIFIED: _ClassVar[RateLimit.Outage]
-        OUTAGE_LOCAL: _ClassVar[RateLimit.Outage]
-        OUTAGE_OPEN: _ClassVar[RateLimit.Outage]
-        OUTAGE_CLOSED: _ClassVar[RateLimit.Outage]
-    OUTAGE_UNSPECIFIED: RateLimit.Outage
-    OUTAGE_LOCAL: RateLimit.Outage
-    OUTAGE_OPEN: RateLimit.Outage
-    OUTAGE_CLOSED: RateLimit.Outage
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    CLIENT_FIELD_NUMBER: _ClassVar[int]
-    MODEL_FIELD_NUMBER: _ClassVar[int]
-    REQUESTS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
-    BURST_FIELD_NUMBER: _ClassVar[int]
-    SHADOW_MODE_FIELD_NUMBER: _ClassVar[int]
-    OUTAGE_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    client: str
-    model: str
-    requests_per_second: float
-    burst: int
-    shadow_mode: bool
-    outage: RateLimit.Outage
-    def __init__(self, name: _Optional[str] = ..., client: _Optional[str] = ..., model: _Optional[str] = ..., requests_per_second: _Optional[float] = ..., burst: _Optional[int] = ..., shadow_mode: _Optional[bool] = ..., outage: _Optional[_Union[RateLimit.Outage, str]] = ...) -> None: ...
-
 class PutRateLimitRequest(_message.Message):
     __slots__ = ("rate_limit",)
     RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
-    rate_limit: RateLimit
-    def __init__(self, rate_limit: _Optional[_Union[RateLimit, _Mapping]] = ...) -> None: ...
+    rate_limit: _client_limits_pb2.RateLimit
+    def __init__(self, rate_limit: _Optional[_Union[_client_limits_pb2.RateLimit, _Mapping]] = ...) -> None: ...
 
 class PutRateLimitResponse(_message.Message):
     __slots__ = ("rate_limit",)
     RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
-    rate_limit: RateLimit
-    def __init__(self, rate_limit: _Optional[_Union[RateLimit, _Mapping]] = ...) -> None: ...
+    rate_limit: _client_limits_pb2.RateLimit
+    def __init__(self, rate_limit: _Optional[_Union[_client_limits_pb2.RateLimit, _Mapping]] = ...) -> None: ...
 
 class ListRateLimitsRequest(_message.Message):
     __slots__ = ()
@@ -272,8 +227,8 @@ class ListRateLimitsRequest(_message.Message):
 class ListRateLimitsResponse(_message.Message):
     __slots__ = ("rate_limits",)
     RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
-    rate_limits: _containers.RepeatedCompositeFieldContainer[RateLimit]
-    def __init__(self, rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ...) -> None: ...
+    rate_limits: _containers.RepeatedCompositeFieldContainer[_client_limits_pb2.RateLimit]
+    def __init__(self, rate_limits: _Optional[_Iterable[_Union[_client_limits_pb2.RateLimit, _Mapping]]] = ...) -> None: ...
 
 class DeleteRateLimitRequest(_message.Message):
     __slots__ = ("name",)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_statistics.proportions import Proportion
 
@@ -32,7 +32,7 @@ from headrace_monitor.shadow.decisions.comparisons import (
 )
 
 Contract = tensor_pb2.ServingContract
-Pair = ingest_pb2.ShadowPair
+Pair = telemetry_pb2.ShadowPair
 
 _SEPARATOR = "\x1f"
 _FLIP = 1e300

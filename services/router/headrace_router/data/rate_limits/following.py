@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import structlog
 from google.protobuf.message import DecodeError
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.coordination.wakeup import Wakeup
 
 from headrace_router.data.rate_limits.decisions.limits import rate_limits
@@ -21,7 +21,7 @@ FILE = "rate-limits.bin"
 MAGIC = b"headrace rate limits 1\n"
 MAX_BYTES = 16 * 1024 * 1024
 
-_RateLimits = ingest_pb2.ReportCountersResponse.RateLimits
+_RateLimits = telemetry_pb2.ReportCountersResponse.RateLimits
 
 
 class FollowedRateLimits:
@@ -46,7 +46,7 @@ class FollowedRateLimits:
         except (OSError, ValueError, DecodeError) as error:
             log.warning("the rate limits on disk are unusable", path=str(self._file.path), reason=str(error))
 
-    def learn(self, answer: ingest_pb2.ReportCountersResponse) -> None:
+    def learn(self, answer: telemetry_pb2.ReportCountersResponse) -> None:
         """Take what the monitor says; where it says nothing, those that are known hold."""
         if answer.HasField("rate_limits"):
             self._take(answer.rate_limits)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Protocol
 
 import grpc.aio
 import structlog
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.error_details import from_rpc_error
@@ -38,7 +38,7 @@ class Learner(Protocol):
     @property
     def rate_limits_revision(self) -> str: ...
 
-    def learn(self, answer: ingest_pb2.ReportCountersResponse) -> None:
+    def learn(self, answer: telemetry_pb2.ReportCountersResponse) -> None:
         """Take an answer."""
         ...
 
@@ -51,46 +51,46 @@ class Ingest(Protocol):
         ...
 
     def counters(
-        self, message: ingest_pb2.ReportCountersRequest, timeout_s: float
-    ) -> Awaitable[ingest_pb2.ReportCountersResponse]:
+        self, message: telemetry_pb2.ReportCountersRequest, timeout_s: float
+    ) -> Awaitable[telemetry_pb2.ReportCountersResponse]:
         """Send a report of counters."""
         ...
 
-    def shadow_pairs(self, message: ingest_pb2.ReportShadowPairsRequest, timeout_s: float) -> Awaitable[object]:
+    def shadow_pairs(self, message: telemetry_pb2.ReportShadowPairsRequest, timeout_s: float) -> Awaitable[object]:
         """Send pairs of answers."""
         ...
 
 
 class GrpcIngest:
-    """IngestService over a channel. Batches are encoded when they come, once, however often they are sent."""
+    """TelemetrySinkService over a channel. Batches are encoded when they come, once, however often they are sent."""
 
     def __init__(self, channel: Any) -> None:
-        service = "/headrace.monitor.v1.IngestService"
+        service = "/headrace.telemetry.v1.TelemetrySinkService"
         self._batch = channel.unary_unary(
             f"{service}/ReportPredictions",
-            response_deserializer=ingest_pb2.ReportPredictionsResponse.FromString,
+            response_deserializer=telemetry_pb2.ReportPredictionsResponse.FromString,
         )
         self._counters = channel.unary_unary(
             f"{service}/ReportCounters",
-            request_serializer=ingest_pb2.ReportCountersRequest.SerializeToString,
-            response_deserializer=ingest_pb2.ReportCountersResponse.FromString,
+            request_serializer=telemetry_pb2.ReportCountersRequest.SerializeToString,
+            response_deserializer=telemetry_pb2.ReportCountersResponse.FromString,
         )
 
         self._pairs = channel.unary_unary(
             f"{service}/ReportShadowPairs",
-            request_serializer=ingest_pb2.ReportShadowPairsRequest.SerializeToString,
-            response_deserializer=ingest_pb2.ReportShadowPairsResponse.FromString,
+            request_serializer=telemetry_pb2.ReportShadowPairsRequest.SerializeToString,
+            response_deserializer=telemetry_pb2.ReportShadowPairsResponse.FromString,
         )
 
     def batch(self, message: bytes, timeout_s: float) -> Awaitable[object]:
         return self._batch(message, timeout=timeout_s)
 
     def counters(
-        self, message: ingest_pb2.ReportCountersRequest, timeout_s: float
-    ) -> Awaitable[ingest_pb2.ReportCountersResponse]:
+        self, message: telemetry_pb2.ReportCountersRequest, timeout_s: float
+    ) -> Awaitable[telemetry_pb2.ReportCountersResponse]:
         return self._counters(message, timeout=timeout_s)
 
-    def shadow_pairs(self, message: ingest_pb2.ReportShadowPairsRequest, timeout_s: float) -> Awaitable[object]:
+    def shadow_pairs(self, message: telemetry_pb2.ReportShadowPairsRequest, timeout_s: float) -> Awaitable[object]:
         return self._pairs(message, timeout=timeout_s)
 
 
@@ -136,7 +136,7 @@ class BatchSender:
 
     async def _deliver(self, batch: SealedBatch) -> None:
         """Send a batch until the monitor has it, or says that it never will."""
-        head = ingest_pb2.ReportPredictionsRequest(
+        head = telemetry_pb2.ReportPredictionsRequest(
             data_plane=self._source.data_plane, process=self._source.process, sequence=batch.number
         )
         message = head.SerializeToString() + batch.data  # fields of a message may come in pieces
@@ -192,7 +192,7 @@ class CounterSender:
             await self._clock.sleep(_pause_s(failures, error))
         await error_of(self._ingest.counters(self._reports.final().message, REPORT_TIMEOUT_S))
 
-    async def _report(self, message: ingest_pb2.ReportCountersRequest) -> None:
+    async def _report(self, message: telemetry_pb2.ReportCountersRequest) -> None:
         message.rate_limits_revision = self._learner.rate_limits_revision
         self._learner.learn(await self._ingest.counters(message, REPORT_TIMEOUT_S))
 

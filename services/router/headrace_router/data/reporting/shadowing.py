@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol
 
 import structlog
 from headrace.batcher.v1 import batcher_pb2
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Code, ServiceError
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -107,7 +107,7 @@ class Shadowing:
     async def send_once(self) -> None:
         """Send what there is. What the monitor does not take is lost: it is a sample."""
         while pairs := self._pairs.take():
-            message = ingest_pb2.ReportShadowPairsRequest(pairs=pairs)
+            message = telemetry_pb2.ReportShadowPairsRequest(pairs=pairs)
             error = await error_of(self._ingest.shadow_pairs(message, SEND_TIMEOUT_S))
             if error is not None:
                 self._lost_pairs += len(pairs)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from headrace.monitor.v1 import usage_pb2
+from headrace.router.v1 import client_limits_pb2
 
 from headrace_router.data.rate_limits.decisions.bucket import Rate
 
@@ -61,7 +61,7 @@ class RateLimits:
         return tuple(found)
 
 
-def rate_limits(messages: Iterable[usage_pb2.RateLimit]) -> RateLimits:
+def rate_limits(messages: Iterable[client_limits_pb2.RateLimit]) -> RateLimits:
     """Return rate limits from what was told; one that nothing can be made of holds nobody back."""
     return RateLimits(
         RateLimit(

@@ -8,8 +8,8 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any
 
-from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2, route_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 
 from headrace_router.data.answer.answer import Answer
 from headrace_router.data.reporting.decisions.recording import Record, Row, predictions_of
@@ -67,7 +67,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.count = self.predictions = self.rows = self.size_bytes = 0
-        self._request = ingest_pb2.ReportPredictionsRequest()  # to make one of the batch would copy it
+        self._request = telemetry_pb2.ReportPredictionsRequest()  # to make one of the batch would copy it
         self._groups: dict[tuple[Any, ...], _Group] = {}
 
     def add(self, records: Sequence[Row], probability: float, unix_s: float) -> None:
@@ -148,10 +148,10 @@ def size_of(record: Row) -> int:
     return len(kept.answer.outputs) + sum(len(kept.inputs[position]) for position in shown_inputs(kept))
 
 
-def group_of(record: Record) -> ingest_pb2.PredictionGroup:
+def group_of(record: Record) -> telemetry_pb2.PredictionGroup:
     """Return what a prediction has in common with others."""
     variant, found = record.variant, record.answer
-    group = ingest_pb2.PredictionGroup(
+    group = telemetry_pb2.PredictionGroup(
         version=found.served.version if found.served is not None else "",
         digest=found.served.digest if found.served is not None else "",
         generation=record.table.generation,
@@ -218,9 +218,9 @@ def _plain(text: str) -> str:
     return text.replace(ATTRIBUTE_SEPARATOR, _REPLACEMENT)
 
 
-def _layouts(served: ServedVersion, layout: Layout) -> Iterator[ingest_pb2.PredictionGroup.InputLayout]:
+def _layouts(served: ServedVersion, layout: Layout) -> Iterator[telemetry_pb2.PredictionGroup.InputLayout]:
     dims = iter(layout.dims)
     for position, spec in enumerate(served.contract.inputs):
         if position not in layout.absent:
             shape = [next(dims) if size == -1 else size for size in spec.shape]
-            yield ingest_pb2.PredictionGroup.InputLayout(name=spec.name, datatype=spec.datatype, shape=shape)
+            yield telemetry_pb2.PredictionGroup.InputLayout(name=spec.name, datatype=spec.datatype, shape=shape)

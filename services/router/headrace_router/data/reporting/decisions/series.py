@@ -13,8 +13,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from google.protobuf import timestamp_pb2
-from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 
 from headrace_router.data.telemetry.counters import Counters, Key, Series
 from headrace_router.data.telemetry.variant_units import VariantKey, VariantUnits
@@ -47,7 +47,7 @@ class Report(NamedTuple):
     """A message, and what is to be noted when it is acknowledged: when each series in it was counted up last, and the
     units in it."""
 
-    message: ingest_pb2.ReportCountersRequest
+    message: telemetry_pb2.ReportCountersRequest
     latest: list[tuple[Series, float]]
     units: Units
 
@@ -103,7 +103,7 @@ class CounterReports:
         self._sequence += 1
         made = timestamp_pb2.Timestamp()
         made.FromNanoseconds(int(self._counters.unix_s(self._counters.clock()) * 1e9))
-        message = ingest_pb2.ReportCountersRequest(
+        message = telemetry_pb2.ReportCountersRequest(
             data_plane=self._source.data_plane, process=self._source.process, sequence=self._sequence, report_time=made
         )
         for reason, count in self._dropped_so_far().items():
@@ -121,11 +121,11 @@ class CounterReports:
         return {reason: count for reason, count in self._dropped.items() if count}
 
 
-def series_of(key: Key, series: Series) -> ingest_pb2.CounterSeries:
+def series_of(key: Key, series: Series) -> telemetry_pb2.CounterSeries:
     """Return a series as it is reported: without the empty buckets before its first."""
     counts = series.durations.counts
     first = next((index for index, count in enumerate(counts) if count), 0)
-    return ingest_pb2.CounterSeries(
+    return telemetry_pb2.CounterSeries(
         model=key.model,
         version=key.version,
         variant=key.variant,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headrace.batcher.v1 import batcher_pb2
-from headrace.monitor.v1 import ingest_pb2
+from headrace.telemetry.v1 import telemetry_pb2
 
 from headrace_router.data.answer.answer import Answer
 from headrace_router.data.reporting.decisions.batches import attributes_text
@@ -23,10 +23,10 @@ class PairBuffer:
     """Pairs that are not sent yet. dropped: for want of room, so far."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._max_bytes, self._pairs, self._size_bytes = max_bytes, list[ingest_pb2.ShadowPair](), 0
+        self._max_bytes, self._pairs, self._size_bytes = max_bytes, list[telemetry_pb2.ShadowPair](), 0
         self.dropped = 0
 
-    def add(self, pair: ingest_pb2.ShadowPair) -> None:
+    def add(self, pair: telemetry_pb2.ShadowPair) -> None:
         """Keep a pair; where there is no room, it and all others go."""
         self._size_bytes += pair.ByteSize()
         self._pairs.append(pair)
@@ -34,7 +34,7 @@ class PairBuffer:
             self.dropped += len(self._pairs)
             self._pairs, self._size_bytes = [], 0
 
-    def take(self) -> Sequence[ingest_pb2.ShadowPair]:
+    def take(self) -> Sequence[telemetry_pb2.ShadowPair]:
         """Return what one message may have, the oldest first."""
         size_bytes = taken = 0
         for pair in self._pairs[:MESSAGE_PAIRS]:
@@ -53,13 +53,13 @@ def pair_of(
     answer: Answer,
     shadow: Variant,
     response: batcher_pb2.InferResponse,
-) -> ingest_pb2.ShadowPair:
+) -> telemetry_pb2.ShadowPair:
     """Return a pair, without what either version's contract calls sensitive."""
     served, other = resolved.variant.served, shadow.served
     hidden = served.sensitive_outputs | other.sensitive_outputs
     unsaid = served.sensitive_attributes | other.sensitive_attributes
     attributes = resolved.request.attributes
-    return ingest_pb2.ShadowPair(
+    return telemetry_pb2.ShadowPair(
         model=resolved.table.model,
         version=served.version,
         shadow_version=other.version,

@@ -2,7 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
-from headrace.monitor.v1 import usage_pb2 as _usage_pb2
+from headrace.router.v1 import client_limits_pb2 as _client_limits_pb2
 from headrace.router.v1 import predict_pb2 as _predict_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -43,15 +43,15 @@ class ReportCountersResponse(_message.Message):
     class BudgetOverruns(_message.Message):
         __slots__ = ("overruns",)
         OVERRUNS_FIELD_NUMBER: _ClassVar[int]
-        overruns: _containers.RepeatedCompositeFieldContainer[_usage_pb2.BudgetOverrun]
-        def __init__(self, overruns: _Optional[_Iterable[_Union[_usage_pb2.BudgetOverrun, _Mapping]]] = ...) -> None: ...
+        overruns: _containers.RepeatedCompositeFieldContainer[_client_limits_pb2.BudgetOverrun]
+        def __init__(self, overruns: _Optional[_Iterable[_Union[_client_limits_pb2.BudgetOverrun, _Mapping]]] = ...) -> None: ...
     class RateLimits(_message.Message):
         __slots__ = ("revision", "rate_limits")
         REVISION_FIELD_NUMBER: _ClassVar[int]
         RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
         revision: str
-        rate_limits: _containers.RepeatedCompositeFieldContainer[_usage_pb2.RateLimit]
-        def __init__(self, revision: _Optional[str] = ..., rate_limits: _Optional[_Iterable[_Union[_usage_pb2.RateLimit, _Mapping]]] = ...) -> None: ...
+        rate_limits: _containers.RepeatedCompositeFieldContainer[_client_limits_pb2.RateLimit]
+        def __init__(self, revision: _Optional[str] = ..., rate_limits: _Optional[_Iterable[_Union[_client_limits_pb2.RateLimit, _Mapping]]] = ...) -> None: ...
     BUDGETS_FIELD_NUMBER: _ClassVar[int]
     RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
     budgets: ReportCountersResponse.BudgetOverruns

@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from headrace.monitor.v1 import ingest_pb2 as headrace_dot_monitor_dot_v1_dot_ingest__pb2
+from headrace.telemetry.v1 import telemetry_pb2 as headrace_dot_telemetry_dot_v1_dot_telemetry__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
 GRPC_VERSION = grpc.__version__
@@ -18,15 +18,16 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in headrace/monitor/v1/ingest_pb2_grpc.py depends on'
+        + ' but the generated code in headrace/telemetry/v1/telemetry_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class IngestServiceStub:
-    """IngestService takes counters and predictions from data planes. Nothing of it is ever waited for by a request.
+class TelemetrySinkServiceStub:
+    """TelemetrySinkService takes counters and predictions from data planes, and usage from batchers. It is a contract of the
+    core, which calls it; no request ever waits for it. Release 0.1.0 calls it `headrace.monitor.v1.IngestService`.
 
     A *process* is one run of a data plane: its id is made when it starts, so numbers begin again with another id.
     """
@@ -38,35 +39,36 @@ class IngestServiceStub:
             channel: A grpc.Channel.
         """
         self.ReportCounters = channel.unary_unary(
-                '/headrace.monitor.v1.IngestService/ReportCounters',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportCountersRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportCountersResponse.FromString,
+                '/headrace.telemetry.v1.TelemetrySinkService/ReportCounters',
+                request_serializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportCountersRequest.SerializeToString,
+                response_deserializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportCountersResponse.FromString,
                 _registered_method=True)
         self.ReportPredictions = channel.unary_unary(
-                '/headrace.monitor.v1.IngestService/ReportPredictions',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportPredictionsRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportPredictionsResponse.FromString,
+                '/headrace.telemetry.v1.TelemetrySinkService/ReportPredictions',
+                request_serializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportPredictionsRequest.SerializeToString,
+                response_deserializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportPredictionsResponse.FromString,
                 _registered_method=True)
         self.ReportShadowPairs = channel.unary_unary(
-                '/headrace.monitor.v1.IngestService/ReportShadowPairs',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsResponse.FromString,
+                '/headrace.telemetry.v1.TelemetrySinkService/ReportShadowPairs',
+                request_serializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportShadowPairsRequest.SerializeToString,
+                response_deserializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportShadowPairsResponse.FromString,
                 _registered_method=True)
         self.ReportUsage = channel.unary_unary(
-                '/headrace.monitor.v1.IngestService/ReportUsage',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportUsageRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportUsageResponse.FromString,
+                '/headrace.telemetry.v1.TelemetrySinkService/ReportUsage',
+                request_serializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportUsageRequest.SerializeToString,
+                response_deserializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportUsageResponse.FromString,
                 _registered_method=True)
 
 
-class IngestServiceServicer:
-    """IngestService takes counters and predictions from data planes. Nothing of it is ever waited for by a request.
+class TelemetrySinkServiceServicer:
+    """TelemetrySinkService takes counters and predictions from data planes, and usage from batchers. It is a contract of the
+    core, which calls it; no request ever waits for it. Release 0.1.0 calls it `headrace.monitor.v1.IngestService`.
 
     A *process* is one run of a data plane: its id is made when it starts, so numbers begin again with another id.
     """
 
     def ReportCounters(self, request, context):
-        """ReportCounters reports cumulative counters, every second: what counts is the difference to what the monitor has seen of
+        """ReportCounters reports cumulative counters, every second: what counts is the difference to what the sink has seen of
         the process, so a lost, repeated or late report changes nothing. While nothing is counted, a report without series says
         every two seconds that the process is there.
 
@@ -113,38 +115,39 @@ class IngestServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
 
-def add_IngestServiceServicer_to_server(servicer, server):
+def add_TelemetrySinkServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'ReportCounters': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportCounters,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportCountersRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportCountersResponse.SerializeToString,
+                    request_deserializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportCountersRequest.FromString,
+                    response_serializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportCountersResponse.SerializeToString,
             ),
             'ReportPredictions': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportPredictions,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportPredictionsRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportPredictionsResponse.SerializeToString,
+                    request_deserializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportPredictionsRequest.FromString,
+                    response_serializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportPredictionsResponse.SerializeToString,
             ),
             'ReportShadowPairs': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportShadowPairs,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsResponse.SerializeToString,
+                    request_deserializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportShadowPairsRequest.FromString,
+                    response_serializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportShadowPairsResponse.SerializeToString,
             ),
             'ReportUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportUsage,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportUsageRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportUsageResponse.SerializeToString,
+                    request_deserializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportUsageRequest.FromString,
+                    response_serializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'headrace.monitor.v1.IngestService', rpc_method_handlers)
+            'headrace.telemetry.v1.TelemetrySinkService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('headrace.monitor.v1.IngestService', rpc_method_handlers)
+    server.add_registered_method_handlers('headrace.telemetry.v1.TelemetrySinkService', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
-class IngestService:
-    """IngestService takes counters and predictions from data planes. Nothing of it is ever waited for by a request.
+class TelemetrySinkService:
+    """TelemetrySinkService takes counters and predictions from data planes, and usage from batchers. It is a contract of the
+    core, which calls it; no request ever waits for it. Release 0.1.0 calls it `headrace.monitor.v1.IngestService`.
 
     A *process* is one run of a data plane: its id is made when it starts, so numbers begin again with another id.
     """
@@ -163,9 +166,9 @@ class IngestService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/headrace.monitor.v1.IngestService/ReportCounters',
-            headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportCountersRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportCountersResponse.FromString,
+            '/headrace.telemetry.v1.TelemetrySinkService/ReportCounters',
+            headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportCountersRequest.SerializeToString,
+            headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportCountersResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -190,9 +193,9 @@ class IngestService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/headrace.monitor.v1.IngestService/ReportPredictions',
-            headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportPredictionsRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportPredictionsResponse.FromString,
+            '/headrace.telemetry.v1.TelemetrySinkService/ReportPredictions',
+            headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportPredictionsRequest.SerializeToString,
+            headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportPredictionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -217,9 +220,9 @@ class IngestService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/headrace.monitor.v1.IngestService/ReportShadowPairs',
-            headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsResponse.FromString,
+            '/headrace.telemetry.v1.TelemetrySinkService/ReportShadowPairs',
+            headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportShadowPairsRequest.SerializeToString,
+            headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportShadowPairsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -244,9 +247,9 @@ class IngestService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/headrace.monitor.v1.IngestService/ReportUsage',
-            headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportUsageRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportUsageResponse.FromString,
+            '/headrace.telemetry.v1.TelemetrySinkService/ReportUsage',
+            headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportUsageRequest.SerializeToString,
+            headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,
