@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from headrace.autoscaler.v1 import autoscaler_pb2_grpc, planning_pb2_grpc
 from headrace.monitor.v1 import alert_pb2_grpc
-from headrace.router.v1 import route_pb2_grpc
+from headrace.router.v1 import pool_demand_pb2_grpc, route_pb2_grpc
 from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.coordination.leases import LeaderLease
@@ -21,6 +21,7 @@ from headrace_autoscaler.acting.watched import shown
 from headrace_autoscaler.actuators.choosing import actuator_of
 from headrace_autoscaler.api.dry_run import DryRuns
 from headrace_autoscaler.api.planning import PlanningServicer
+from headrace_autoscaler.api.pool_demand import PoolDemandServicer
 from headrace_autoscaler.api.servicer import AutoscalerServicer
 from headrace_autoscaler.keda.servicer import ExternalScaler
 from headrace_autoscaler.metrics import AutoscalerMetrics, PoolCollector
@@ -74,6 +75,9 @@ async def start(runtime: Runtime[AutoscalerSettings]) -> None:
     planning = PlanningServicer(decisions, Planner(settings.max_simulations), clock, runtime.stopping)
     server = runtime.server()
     autoscaler_pb2_grpc.add_AutoscalerServiceServicer_to_server(servicer, server)
+    pool_demand_pb2_grpc.add_PoolDemandServiceServicer_to_server(PoolDemandServicer(pools), server)
+    # Data planes of 0.1.0 call AwaitPool so.
+    server.also_serve_as("headrace.autoscaler.v1.AutoscalerService", "headrace.router.v1.PoolDemandService")
     planning_pb2_grpc.add_PlanningServiceServicer_to_server(planning, server)
     ExternalScaler(pools, decisions, clock, runtime.stopping).serve_on(server)
     runtime.loop("look", lambda: periodic("look", observer.look, every_s=LOOK_EVERY_S, clock=clock))

@@ -10,6 +10,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from grpc.aio import AioRpcError
 from headrace.autoscaler.v1 import autoscaler_pb2, autoscaler_pb2_grpc, policy_pb2
+from headrace.router.v1 import pool_demand_pb2, pool_demand_pb2_grpc
 from headrace_servicekit.testing import eventually, free_port
 
 from tests.kit.autoscaler.fake_fleet import fake_fleet
@@ -141,8 +142,10 @@ async def test_a_pool_that_requests_wait_for_is_started_only_where_its_policy_go
         async with service_process("headrace_autoscaler", settings, port, parts=PARTS) as (_, channel):
             stub = stub_of(channel)
 
-            async def awaited(pool: str = "default") -> autoscaler_pb2.AwaitPoolResponse:
-                return await stub.AwaitPool(autoscaler_pb2.AwaitPoolRequest(pool=pool), timeout=10)
+            demand: Any = pool_demand_pb2_grpc.PoolDemandServiceStub(channel)
+
+            async def awaited(pool: str = "default") -> pool_demand_pb2.AwaitPoolResponse:
+                return await demand.AwaitPool(pool_demand_pb2.AwaitPoolRequest(pool=pool), timeout=10)
 
             assert not (await awaited()).starts, "nobody scales it"
             policy = message(interval=Duration(seconds=1), max_replicas=2)
@@ -153,6 +156,8 @@ async def test_a_pool_that_requests_wait_for_is_started_only_where_its_policy_go
             await stub.PutPolicy(autoscaler_pb2.PutPolicyRequest(policy=policy), timeout=10)
             told = await awaited()
             assert (told.starts, told.HasField("start_duration")) == (True, False), "no start was measured yet"
+            former = channel.unary_unary("/headrace.autoscaler.v1.AutoscalerService/AwaitPool")
+            assert await former(b"\n\x07default", timeout=10) == b"\x08\x01", "as a data plane of 0.1.0 asks"
 
             async def wanted() -> bool:
                 pool = (await stub.ListPools(autoscaler_pb2.ListPoolsRequest(), timeout=10)).pools[0]

@@ -23,6 +23,7 @@ def test_every_committed_service_that_is_not_internal_is_shown():
         "headrace.batcher.v1.BatcherService",
         "headrace.monitor.v1.EvidenceService",
         "headrace.router.v1.ControlService",
+        "headrace.router.v1.PoolDemandService",
         "headrace.telemetry.v1.TelemetrySinkService",
     }
 

@@ -13,22 +13,18 @@ from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
-from headrace_servicekit.resource_names import invalid, is_id
+from headrace_servicekit.resource_names import invalid
 
 from headrace_autoscaler import times
 from headrace_autoscaler.api import convert, paging
 from headrace_autoscaler.api.dry_run import DryRuns
-from headrace_autoscaler.decisions.counting import start_s
 from headrace_autoscaler.names import decision_of, pool_of
 from headrace_autoscaler.policies.convert import policy_of, to_message
-from headrace_autoscaler.policies.declared import declared
 from headrace_autoscaler.storage.decisions import Decisions
 from headrace_autoscaler.storage.pools import Pools
 from headrace_autoscaler.storage.values import PoolChange, PoolRow
 
 MAX_REASON_CHARS = 500
-# A data plane repeats itself each second.
-_AWAITED = timedelta(seconds=15)
 _REPLAYED_BY_DEFAULT = timedelta(hours=1)
 
 
@@ -79,21 +75,6 @@ class AutoscalerServicer(autoscaler_pb2_grpc.AutoscalerServiceServicer):
     async def ResumePool(self, request, context):
         row = await self._pools.resume(pool_of(request.name, "name"))
         return autoscaler_pb2.ResumePoolResponse(pool=await self._shown(row))
-
-    async def AwaitPool(self, request, context):
-        if not is_id(request.pool):
-            raise invalid("pool", "is not the name of a pool")
-        try:
-            row = await self._pools.pool(request.pool)
-        except NotFound:
-            return autoscaler_pb2.AwaitPoolResponse()
-        if row.pause is not None or declared(row.policy.document).policy.scale_to_zero is None:
-            return autoscaler_pb2.AwaitPoolResponse()
-        answer = autoscaler_pb2.AwaitPoolResponse(starts=True)
-        took = start_s(await self._pools.await_replica(request.pool, _AWAITED))
-        if took is not None:
-            answer.start_duration.FromTimedelta(timedelta(seconds=took))
-        return answer
 
     async def ListPools(self, request, context):
         size, after = paging.size_of(request.page_size), paging.last_of(request.page_token, (), str)

@@ -302,17 +302,3 @@ class Outcome(_message.Message):
     detail: str
     update_time: _timestamp_pb2.Timestamp
     def __init__(self, state: _Optional[_Union[Outcome.State, str]] = ..., detail: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
-
-class AwaitPoolRequest(_message.Message):
-    __slots__ = ("pool",)
-    POOL_FIELD_NUMBER: _ClassVar[int]
-    pool: str
-    def __init__(self, pool: _Optional[str] = ...) -> None: ...
-
-class AwaitPoolResponse(_message.Message):
-    __slots__ = ("starts", "start_duration")
-    STARTS_FIELD_NUMBER: _ClassVar[int]
-    START_DURATION_FIELD_NUMBER: _ClassVar[int]
-    starts: bool
-    start_duration: _duration_pb2.Duration
-    def __init__(self, starts: _Optional[bool] = ..., start_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...

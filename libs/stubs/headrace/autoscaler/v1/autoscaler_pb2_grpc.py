@@ -68,11 +68,6 @@ class AutoscalerServiceStub:
                 request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ResumePoolRequest.SerializeToString,
                 response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ResumePoolResponse.FromString,
                 _registered_method=True)
-        self.AwaitPool = channel.unary_unary(
-                '/headrace.autoscaler.v1.AutoscalerService/AwaitPool',
-                request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.AwaitPoolRequest.SerializeToString,
-                response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.AwaitPoolResponse.FromString,
-                _registered_method=True)
         self.ListPools = channel.unary_unary(
                 '/headrace.autoscaler.v1.AutoscalerService/ListPools',
                 request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListPoolsRequest.SerializeToString,
@@ -158,14 +153,6 @@ class AutoscalerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def AwaitPool(self, request, context):
-        """AwaitPool says that requests wait for a pool that has no replica. One that scales to zero gets its first replica, and the
-        answer says so; a data plane repeats it while it has such requests, and lets them wait.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def ListPools(self, request, context):
         """ListPools returns the pools that have a policy, by name: what each has, wants and was decided last.
         """
@@ -242,11 +229,6 @@ def add_AutoscalerServiceServicer_to_server(servicer, server):
                     servicer.ResumePool,
                     request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ResumePoolRequest.FromString,
                     response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ResumePoolResponse.SerializeToString,
-            ),
-            'AwaitPool': grpc.unary_unary_rpc_method_handler(
-                    servicer.AwaitPool,
-                    request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.AwaitPoolRequest.FromString,
-                    response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.AwaitPoolResponse.SerializeToString,
             ),
             'ListPools': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPools,
@@ -440,33 +422,6 @@ class AutoscalerService:
             '/headrace.autoscaler.v1.AutoscalerService/ResumePool',
             headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ResumePoolRequest.SerializeToString,
             headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ResumePoolResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def AwaitPool(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/headrace.autoscaler.v1.AutoscalerService/AwaitPool',
-            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.AwaitPoolRequest.SerializeToString,
-            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.AwaitPoolResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,4 +1,4 @@
-"""Pools without batchers that requests wait for: the autoscaler is told, and says whether waiting is of use."""
+"""Pools without batchers that requests wait for: what scales pools is asked whether waiting is of use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 import structlog
-from headrace.autoscaler.v1 import autoscaler_pb2, autoscaler_pb2_grpc
+from headrace.router.v1 import pool_demand_pb2, pool_demand_pb2_grpc
 
 from headrace_router.data.batchers.pools import Pools
 
@@ -25,7 +25,7 @@ class Waking:
     """Asks for the first batcher of a pool that has none, as long as requests miss one."""
 
     def __init__(self, pools: Pools, channel: Any) -> None:
-        self._pools, self._stub = pools, autoscaler_pb2_grpc.AutoscalerServiceStub(channel)
+        self._pools, self._stub = pools, pool_demand_pb2_grpc.PoolDemandServiceStub(channel)
         self._asked: dict[str, float] = {}
 
     async def step(self) -> None:
@@ -40,7 +40,7 @@ class Waking:
 
     async def _ask(self, pool: str) -> None:
         try:
-            answer = await self._stub.AwaitPool(autoscaler_pb2.AwaitPoolRequest(pool=pool), timeout=CALL_S)
+            answer = await self._stub.AwaitPool(pool_demand_pb2.AwaitPoolRequest(pool=pool), timeout=CALL_S)
         except grpc.aio.AioRpcError as error:
             log.debug("the autoscaler cannot be asked", pool=pool, reason=error.details())
             return
