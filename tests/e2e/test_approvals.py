@@ -106,6 +106,19 @@ def test_the_command_line_makes_lists_and_removes_webhooks(
     assert made["name"] not in [one["name"] for one in headrace(*listing)["webhooks"]]
 
 
+def test_a_rollout_is_asked_for_by_rest_and_shown_with_its_policy(headrace: Headrace, served: Served):
+    headrace.two_versions("v1")
+    model = headrace.model
+    headrace("models", "approval-policy", model, "--approvals", "2")
+    policy = {"strategy": "STRATEGY_CANARY", "tolerated_ratio": 2.5, "steps": [{"percent": 5, "dwell": "60s"}]}
+    wish = {"reason": "better", "rollout_policy": policy}
+    made = served.rest("POST", f"/v1/models/{model}/versions/v2:requestPromotion", json=wish).json()
+    assert made["request"]["rollout_policy"] == policy
+    shown = headrace.run("models", "approvals", model, made["request"]["name"].rpartition("/")[2])
+    assert "rollout (canary)" in shown.output
+    assert headrace("models", "approvals", model)["requests"][0]["rollout_policy"] == policy
+
+
 def test_scopes_tell_who_asks_who_agrees_and_who_sets_the_rule(headrace: Headrace, served: Served):
     headrace.two_versions("v1")
     with person(served, "ann", "registry.read", "registry.promote", "registry.write") as ann:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from hashlib import sha256
 
 import structlog
+from google.protobuf import json_format, struct_pb2
 from headrace.registry.v1 import approval_pb2
+from headrace.rollout.v1 import rollout_pb2
 from headrace_servicekit.errors import ServiceError
+from headrace_servicekit.resource_names import invalid
 
 from headrace_rollout import convert
 from headrace_rollout.registry import Registry
@@ -53,11 +56,19 @@ def wanted_of(request: approval_pb2.PromotionRequest) -> Wanted:
         model=request.name.split("/")[1],
         version=request.version,
         variant=request.variant,
-        policy=convert.policy_of(request.rollout_policy),
+        policy=convert.policy_of(_message_of(request.rollout_policy), "rollout_policy"),
         client=request.author,
         reason=f"{request.name}: {request.reason}"[:1000],
         promotion_request=request.name,
     )
+
+
+def _message_of(document: struct_pb2.Struct) -> rollout_pb2.RolloutPolicy:
+    """Return the policy that a document is, as the registry has it. Raises InvalidArgument."""
+    try:
+        return json_format.ParseDict(json_format.MessageToDict(document), rollout_pb2.RolloutPolicy())
+    except json_format.ParseError as error:
+        raise invalid("rollout_policy", str(error)) from None
 
 
 def request_of(request: approval_pb2.PromotionRequest) -> Request:

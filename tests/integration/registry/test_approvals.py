@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import grpc.aio
 import pytest
+from google.protobuf.json_format import MessageToDict
 from headrace.registry.v1 import approval_pb2 as pb
 from headrace.registry.v1 import approval_pb2_grpc, registry_pb2
-from headrace.rollout.v1 import rollout_pb2
 from headrace_servicekit.errors import Code
 
 from tests.kit.clients.refusals import reason_of, refused
@@ -17,7 +17,8 @@ from tests.kit.registry.service import Registry, caller
 State = pb.PromotionRequest
 PRODUCTION = registry_pb2.ModelVersion.STAGE_PRODUCTION
 STAGING = registry_pb2.ModelVersion.STAGE_STAGING
-CANARY = rollout_pb2.RolloutPolicy(strategy=rollout_pb2.RolloutPolicy.STRATEGY_CANARY, tolerated_ratio=2.0)
+# Read by rollouts alone.
+CANARY = {"strategy": "STRATEGY_CANARY", "tolerated_ratio": 2.5, "steps": [{"percent": 5.0, "dwell": "60s"}]}
 
 
 @pytest.fixture
@@ -188,7 +189,7 @@ async def test_an_approved_rollout_is_one_rollout_s_and_promotes_in_the_end(regi
     name = (await ask(approvals, rollout_policy=CANARY, variant="main")).request.name
     for who in ("cid", "dora"):
         approved = (await approve(approvals, name, who)).request
-    assert (approved.state, approved.rollout_policy) == (State.STATE_APPROVED, CANARY)
+    assert (approved.state, MessageToDict(approved.rollout_policy)) == (State.STATE_APPROVED, CANARY)
     assert (await registry.model("digits")).production_version == "v1"
     told = {"rollout": "rollouts/7"}
     check = await reason_of(registry.promote("digits", "v2", validate_only=True, **told))

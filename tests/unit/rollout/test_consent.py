@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from headrace.registry.v1 import approval_pb2
-from headrace_rollout.approved import request_of
+from headrace_rollout.approved import request_of, wanted_of
 from headrace_rollout.decisions import progress
 from headrace_rollout.decisions.headroom import Room
 from headrace_rollout.decisions.observation import Consent, Observation, Surroundings
 from headrace_rollout.decisions.policies import OnDrift, Policy, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Transition, Verdict
 from headrace_rollout.observing import Observing
-from headrace_servicekit.errors import Aborted, PreconditionFailed, ServiceError, Unauthenticated, Unavailable
+from headrace_servicekit.errors import (
+    Aborted,
+    InvalidArgument,
+    PreconditionFailed,
+    ServiceError,
+    Unauthenticated,
+    Unavailable,
+)
 
 from tests.kit.rollout.rollouts import CANARY, IMPLICIT, MINUTE, NOW, rollout
 from tests.kit.rollout.world import World
@@ -128,6 +136,20 @@ def test_a_request_that_went_back_to_wait_for_approvals_begins_a_rollout_of_its_
     first, second = (request_of(approval_pb2.PromotionRequest(name=REQUEST, rounds=rounds)) for rounds in (0, 1))
     assert first.id != second.id
     assert first.fingerprint != second.fingerprint
+
+
+def test_what_was_agreed_to_is_a_policy_in_the_json_that_rollouts_take():
+    stated = {"strategy": "STRATEGY_ROLLING", "toleratedRatio": 2.5, "steps": [{"percent": 100, "dwell": "9s"}]}
+    policy = wanted_of(approval_pb2.PromotionRequest(name=REQUEST, rollout_policy=stated)).policy
+    assert policy is not None
+    assert (policy.strategy, policy.tolerated_ratio) == (Strategy.ROLLING, 2.5)
+    assert [(step.share, step.dwell) for step in policy.steps] == [(1.0, timedelta(seconds=9))]
+
+
+@pytest.mark.parametrize("stated", [{"of_tomorrow": 1}, {"ready_timeout": "soon"}, {"tolerated_ratio": "NaN"}])
+def test_what_was_agreed_to_and_is_no_policy_begins_no_rollout(stated: dict):
+    with pytest.raises(InvalidArgument, match="rollout_policy"):
+        wanted_of(approval_pb2.PromotionRequest(name=REQUEST, rollout_policy=stated))
 
 
 @pytest.mark.parametrize(

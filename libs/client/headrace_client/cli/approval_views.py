@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from headrace.registry.v1 import approval_pb2 as pb
 from headrace.registry.v1 import registry_pb2
-from headrace.rollout.v1 import rollout_pb2
 
 from headrace_client.cli.output import Output, last, shown, when
 from headrace_client.cli.views import gate as gate_text
@@ -66,7 +65,7 @@ def show_request(
     client: Client, output: Output, model: str, request: pb.PromotionRequest, review: pb.PromotionReview
 ) -> None:
     """Print everything of a request: who agreed, what stands in its way, and what the route would do."""
-    rollout = _word(rollout_pb2.RolloutPolicy.Strategy.Name(request.rollout_policy.strategy), "STRATEGY_")
+    rollout = _word(request.rollout_policy.fields["strategy"].string_value, "STRATEGY_")
     end = f"{shown(request.end_client)} {shown(request.end_reason)}".strip()
     over = request.HasField("end_time")
     output.facts(

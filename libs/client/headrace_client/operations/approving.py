@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from google.protobuf import json_format, struct_pb2
 from headrace.registry.v1 import approval_pb2, registry_pb2
 from headrace.rollout.v1 import rollout_pb2
 
@@ -61,7 +62,7 @@ def request_promotion(
         target_stage=stage,
         reason=reason,
         allow_incompatible_signature=allow_incompatible_signature,
-        rollout_policy=rollout_policy,
+        rollout_policy=None if rollout_policy is None else _document(rollout_policy),
         variant=variant,
         request_id=request_id or str(uuid.uuid4()),
     )
@@ -173,6 +174,11 @@ def break_glass(
         end_rollout=end_rollout,
     )
     return (yield from invoke(session, approval_pb2.BreakGlassResponse, request, timeout_s=timeout))
+
+
+def _document(policy: rollout_pb2.RolloutPolicy) -> struct_pb2.Struct:
+    fields = json_format.MessageToDict(policy, preserving_proto_field_name=True)
+    return json_format.ParseDict(fields, struct_pb2.Struct())
 
 
 def _name(model: str, number: int) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import json_format
+from google.protobuf import json_format, struct_pb2
+from google.protobuf.message import DecodeError
 from headrace.registry.v1 import approval_pb2 as pb
 from headrace.registry.v1 import registry_pb2
-from headrace.rollout.v1 import rollout_pb2
 from headrace_servicekit.errors import FieldViolation, refuse
 from headrace_servicekit.resource_names import invalid, is_id
 
-from headrace_registry.api import answers, convert
+from headrace_registry.api import answers, convert, former_policies
 from headrace_registry.api.enums import STAGE_NUMBERS, STAGES
 from headrace_registry.decisions import names
 from headrace_registry.decisions.approvals import Approval, PromotionRequest, RequestState
@@ -20,7 +20,7 @@ from headrace_registry.promotion.approvals import RequestedPromotion
 from headrace_registry.promotion.promotion_requests import Review
 from headrace_registry.promotion.promotions import ROLLOUTS
 
-MAX_POLICY_BYTES = 64 * 1024
+MAX_POLICY_CHARS = 64 * 1024
 _MAX_ROLLOUT_CHARS = 128
 
 _STATES: dict[RequestState, Any] = {
@@ -59,13 +59,12 @@ def policy_of(message: pb.PutApprovalPolicyRequest) -> ApprovalPolicy | None:
 
 def wanted_of(message: pb.RequestPromotionRequest) -> RequestedPromotion:
     """Return what is asked for. Raises InvalidArgument. Whether a policy of rollouts is a good one, rollouts say."""
-    target, policy = target_of(message), ""
-    if message.HasField("rollout_policy"):
+    target, policy = target_of(message), _policy_json(message)
+    if policy:
         if target is not Stage.PRODUCTION:
             raise invalid("rollout_policy", "rollouts lead to production only")
-        if message.rollout_policy.ByteSize() > MAX_POLICY_BYTES:
-            raise invalid("rollout_policy", f"has more than {MAX_POLICY_BYTES} bytes")
-        policy = _policy_json(message.rollout_policy)
+        if len(policy) > MAX_POLICY_CHARS:
+            raise invalid("rollout_policy", f"has {len(policy)} characters as JSON; at most {MAX_POLICY_CHARS}")
     elif message.variant:
         raise invalid("variant", "is of a rollout: set `rollout_policy`, or leave it out")
     if message.variant and not is_id(message.variant):
@@ -139,7 +138,8 @@ def to_request(request: PromotionRequest) -> pb.PromotionRequest:
         rounds=request.rounds,
     )
     if request.rollout_policy:
-        message.rollout_policy.CopyFrom(json_format.Parse(request.rollout_policy, rollout_pb2.RolloutPolicy()))
+        message.rollout_policy.CopyFrom(json_format.Parse(request.rollout_policy, struct_pb2.Struct()))
+        former_policies.add_to(message, request.rollout_policy)
     if request.end_time is not None:
         message.end_time.CopyFrom(answers.timestamp(request.end_time))
     return message
@@ -167,9 +167,11 @@ def _to_approval(approval: Approval) -> pb.Approval:
     )
 
 
-def _policy_json(policy: Any) -> str:
-    """Return a policy as it is kept. Raises InvalidArgument for one that JSON cannot say."""
+def _policy_json(message: pb.RequestPromotionRequest) -> str:
+    """Return a policy as it is stored, empty for none. Raises InvalidArgument for one that JSON cannot say."""
     try:
-        return json_format.MessageToJson(policy, preserving_proto_field_name=True, indent=None)
-    except (json_format.Error, ValueError, OverflowError):
-        raise invalid("rollout_policy", "has a duration or a number that is none") from None
+        if message.HasField("rollout_policy"):
+            return json_format.MessageToJson(message.rollout_policy, indent=None, sort_keys=True)
+        return former_policies.policy_in(message)
+    except (json_format.Error, DecodeError, ValueError, OverflowError):
+        raise invalid("rollout_policy", "is no policy that JSON can express") from None

@@ -2,10 +2,10 @@ import datetime
 
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
 from headrace.registry.v1 import registry_pb2 as _registry_pb2
-from headrace.rollout.v1 import rollout_pb2 as _rollout_pb2
 from headrace.validation.v1 import validation_pb2 as _validation_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -83,7 +83,7 @@ class PromotionRequest(_message.Message):
     approvals: _containers.RepeatedCompositeFieldContainer[Approval]
     allow_incompatible_signature: bool
     signature_breaks: _containers.RepeatedScalarFieldContainer[str]
-    rollout_policy: _rollout_pb2.RolloutPolicy
+    rollout_policy: _struct_pb2.Struct
     variant: str
     rollout: str
     create_time: _timestamp_pb2.Timestamp
@@ -92,7 +92,7 @@ class PromotionRequest(_message.Message):
     end_client: str
     end_reason: str
     rounds: int
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., target_stage: _Optional[_Union[_registry_pb2.ModelVersion.Stage, str]] = ..., state: _Optional[_Union[PromotionRequest.State, str]] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., approvals: _Optional[_Iterable[_Union[Approval, _Mapping]]] = ..., allow_incompatible_signature: _Optional[bool] = ..., signature_breaks: _Optional[_Iterable[str]] = ..., rollout_policy: _Optional[_Union[_rollout_pb2.RolloutPolicy, _Mapping]] = ..., variant: _Optional[str] = ..., rollout: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_client: _Optional[str] = ..., end_reason: _Optional[str] = ..., rounds: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., target_stage: _Optional[_Union[_registry_pb2.ModelVersion.Stage, str]] = ..., state: _Optional[_Union[PromotionRequest.State, str]] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., approvals: _Optional[_Iterable[_Union[Approval, _Mapping]]] = ..., allow_incompatible_signature: _Optional[bool] = ..., signature_breaks: _Optional[_Iterable[str]] = ..., rollout_policy: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., variant: _Optional[str] = ..., rollout: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_client: _Optional[str] = ..., end_reason: _Optional[str] = ..., rounds: _Optional[int] = ...) -> None: ...
 
 class Approval(_message.Message):
     __slots__ = ("client", "comment", "create_time")
@@ -175,9 +175,9 @@ class RequestPromotionRequest(_message.Message):
     reason: str
     request_id: str
     allow_incompatible_signature: bool
-    rollout_policy: _rollout_pb2.RolloutPolicy
+    rollout_policy: _struct_pb2.Struct
     variant: str
-    def __init__(self, name: _Optional[str] = ..., target_stage: _Optional[_Union[_registry_pb2.ModelVersion.Stage, str]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., allow_incompatible_signature: _Optional[bool] = ..., rollout_policy: _Optional[_Union[_rollout_pb2.RolloutPolicy, _Mapping]] = ..., variant: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., target_stage: _Optional[_Union[_registry_pb2.ModelVersion.Stage, str]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., allow_incompatible_signature: _Optional[bool] = ..., rollout_policy: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., variant: _Optional[str] = ...) -> None: ...
 
 class RequestPromotionResponse(_message.Message):
     __slots__ = ("request", "review")
