@@ -147,6 +147,14 @@ settings: .headrace/synced ## Write docs/settings.md and deploy/settings.json an
 topology: .headrace/synced ## Write what follows from deploy/topology.toml anew: Kubernetes, Compose, Prometheus, documents
 	@$(PYTHON) -m deploy.topology generate
 
+.PHONY: only
+only: .headrace/synced ## Take every part of the product but PARTS=core,… out of this checkout; git restore brings them back
+	@test -n "$(PARTS)" || { echo "name the parts that stay: make only PARTS=core" >&2; exit 2; }
+	@$(PYTHON) -m deploy.topology only "$(PARTS)"
+	@$(UV) lock --quiet
+	@$(MAKE) --no-print-directory .headrace/synced
+	@$(MAKE) --no-print-directory stubs
+
 .PHONY: decisions
 decisions: .headrace/synced ## Write docs/decisions/README.md, the index of decision records, anew
 	@$(PYTHON) docs/decisions/index.py generate

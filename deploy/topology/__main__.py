@@ -2,6 +2,9 @@
 
 python -m deploy.topology generate    write every file and every part of a file anew
 python -m deploy.topology check       fail when one is not what the description says
+python -m deploy.topology only core   take every other part out of the checkout, then write every file
+python -m deploy.topology compose core,observe       print what Compose, or Kubernetes by `kubernetes`, is told where
+                                                     only these parts run
 """
 
 from __future__ import annotations
@@ -12,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headrace_stack.description import DescriptionError, Topology, path_in, read
+from headrace_stack.parts import PartsError, chosen
 
-from deploy.topology import compose, documents, kubernetes, packages, targets
+from deploy.topology import compose, documents, installed, kubernetes, packages, removal, targets
 from deploy.topology.regions import RegionMissing, replaced
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +29,8 @@ _KUBERNETES = "deploy/kubernetes"
 FILES: dict[str, Write] = {
     f"{_KUBERNETES}/base/kustomization.yaml": kubernetes.base,
     f"{_KUBERNETES}/base/network-policies.yaml": kubernetes.policies,
+    "docker-compose.core.yml": installed.compose,
+    f"{_KUBERNETES}/components/core/kustomization.yaml": installed.kubernetes,
     f"{_KUBERNETES}/components/mutual-tls/kustomization.yaml": kubernetes.mutual_tls_settings,
     f"{_KUBERNETES}/components/mutual-tls/workloads.yaml": kubernetes.mutual_tls_workloads,
     f"{_KUBERNETES}/components/outside-stores/network-policies.yaml": kubernetes.outside_policies,
@@ -74,6 +80,9 @@ REGIONS: dict[str, dict[str, Write]] = {
 }
 
 
+_INSTALLED = {"compose": installed.compose, "kubernetes": installed.kubernetes}
+
+
 def made(services: Topology) -> dict[Path, str]:
     """Return every file that holds something written here, as it should be. Raises RegionMissing, OSError."""
     texts = {ROOT / path: write(services) for path, write in FILES.items()}
@@ -90,16 +99,26 @@ def made(services: Topology) -> dict[Path, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("generate", "check"))
-    what = parser.parse_args().what
+    parser.add_argument("what", choices=("generate", "check", "only", "compose", "kubernetes"))
+    parser.add_argument("parts", nargs="?", default="", help="with commas; the core is always among them")
+    asked = parser.parse_args()
+    what = asked.what
     try:
-        texts = made(read(path_in(ROOT)))
-    except (DescriptionError, RegionMissing) as error:
+        if what == "only":
+            gone = removal.keep_only(ROOT, [name for name in asked.parts.split(",") if name])
+            print(f"taken out: {', '.join(gone) or 'nothing'}")
+        services = read(path_in(ROOT))
+        if what in _INSTALLED:
+            print(_INSTALLED[what](services, chosen(asked.parts, services)), end="")
+            return 0
+        texts = made(services)
+    except (DescriptionError, PartsError, RegionMissing) as error:
         print(f"deploy/topology.toml: {error}", file=sys.stderr)
         return 1
     stale = [path for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:
-        if what == "generate":
+        if what != "check":
+            path.parent.mkdir(exist_ok=True)
             path.write_text(texts[path], encoding="utf-8")
         else:
             print(

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from headrace_stack.description import Topology, own
 
-# Beside the services. The stack knows the processes, and nobody imports it; the client is imported as others import it.
-_LIBRARIES = (
-    "headrace_client",
-    "headrace_runtime",
-    "headrace_scaling",
-    "headrace_servicekit",
-    "headrace_simulator",
-    "headrace_stack",
-    "headrace_statistics",
-)
+_LIBS = Path(__file__).resolve().parents[2] / "libs"
 # Not installed: `make lint` puts deploy/envoy on the path.
 _FRONT_DOOR = "front_door"
 
 
 def root_packages(services: Topology) -> str:
     """Return every package whose imports are looked at."""
-    return _listed("root_packages", {*_packages(services), *_LIBRARIES, _FRONT_DOOR})
+    return _listed("root_packages", {*_packages(services), *_libraries(), _FRONT_DOOR})
 
 
 def independent(services: Topology) -> str:
@@ -43,6 +36,11 @@ def sources(services: Topology) -> str:
 def forbidden_to_libraries(services: Topology) -> str:
     """Return the packages that servicekit does not know."""
     return _listed("forbidden_modules", {*_packages(services), "headrace_client", "headrace_stack"})
+
+
+def _libraries() -> set[str]:
+    """Return the packages beside the services, but for the generated stubs."""
+    return {path.name for path in _LIBS.glob("*/headrace_*") if path.is_dir()}
 
 
 def _packages(services: Topology) -> set[str]:

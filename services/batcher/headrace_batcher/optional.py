@@ -59,7 +59,7 @@ async def report_usage(
 ) -> None:
     """Tell the monitor who used this batcher, where there is one. busy_s: how long anything has executed so far."""
     settings = runtime.settings
-    if settings.monitor_target is None:
+    if not settings.monitor_target:
         return
     monitor = await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings)))
     used = UsageReports(telemetry_pb2_grpc.TelemetrySinkServiceStub(monitor), settings.pool, process, usage, busy_s)

@@ -107,6 +107,9 @@ def _generate(folder: Path, kind: str, told: dict[str, Any], seen: dict[Id, Reso
 def _patch(folder: Path, told: dict[str, Any], seen: dict[Id, Resource]) -> None:
     text = (folder / told["path"]).read_text(encoding="utf-8") if "path" in told else told["patch"]
     for patch in _documents(text):
+        if patch.get("$patch") == "delete":
+            del seen[_id(patch)]
+            continue
         target = seen[_id(patch)]
         merged = _merged(target, patch)
         target.clear()

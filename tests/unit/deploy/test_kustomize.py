@@ -11,15 +11,32 @@ import pytest
 import yaml
 from headrace_stack import debian_programs
 
-from tests.kit.deployment.kustomize import Id, Resource, Resources
+from tests.kit.deployment.kubernetes import write_variant
+from tests.kit.deployment.kustomize import Id, Resource, Resources, build
 from tests.kit.deployment.topology import CHECKOUT
 
 KUSTOMIZE = debian_programs.find(CHECKOUT, "kustomize")
 _HASH = re.compile(r"-[bcdfghkmt2456789]{10}$")
 
 
-@pytest.mark.skipif(KUSTOMIZE is None, reason="NOT CHECKED: no kustomize of Debian here, see `make test`")
+needs_kustomize = pytest.mark.skipif(
+    KUSTOMIZE is None, reason="NOT CHECKED: no kustomize of Debian here, see `make test`"
+)
+
+
+@needs_kustomize
 def test_it_is_what_kustomize_builds(variant_folder: Path, rendered: Resources):
+    compare(variant_folder, rendered)
+
+
+@needs_kustomize
+def test_it_takes_parts_away_as_kustomize_does(tmp_path: Path):
+    folder = write_variant(tmp_path, ("stores", "mutual-tls", "core"))
+    compare(folder, build(folder))
+
+
+def compare(variant_folder: Path, rendered: Resources):
+    """Hold what was rendered here to what a real kustomize makes of the folder."""
     assert KUSTOMIZE is not None
     built = subprocess.run([KUSTOMIZE, "build", str(variant_folder)], capture_output=True, text=True, check=True)
     generated = {id_.name for id_ in rendered if id_.kind in ("ConfigMap", "Secret")}
