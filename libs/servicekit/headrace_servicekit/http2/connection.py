@@ -9,8 +9,7 @@ from typing import Any
 from headrace_servicekit.http2 import wire
 from headrace_servicekit.http2.headers import MAX_BLOCK_BYTES, BlockReader, Headers
 from headrace_servicekit.http2.keepalive import Keepalive
-from headrace_servicekit.http2.sending import Sending
-from headrace_servicekit.http2.stream import STREAM_WINDOW, Stream
+from headrace_servicekit.http2.stream import STREAM_WINDOW, Sending, Stream
 from headrace_servicekit.http2.wire import WireError
 
 # What a peer may send on all streams before it hears that it was taken.
