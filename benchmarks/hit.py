@@ -30,9 +30,9 @@ from headrace_router.data.service import start
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.tables.checked_file import CheckedFile
 from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
-from headrace_router.data.transports.envoy.framing import framed
 from headrace_router.data.transports.envoy.settings import EdgeSettings
 from headrace_router.data.transports.envoy.transport import EnvoyTransport
+from headrace_router.data.transports.envoy.unary_calls import framed
 from headrace_servicekit.logs import set_up_logs
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import eventually, running

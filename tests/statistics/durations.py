@@ -1,7 +1,7 @@
 """Quantiles of what 64 data planes counted, merged in random trees: how far the values are off."""
 
 import numpy as np
-from headrace_router.data.telemetry.histogram import Histogram
+from headrace_router.data.telemetry.counters import Histogram
 from headrace_statistics.sketches.durations import NONE, RELATIVE_ERROR, Durations, durations, merge
 
 from tests.statistics.figures import Figure, Table

@@ -21,9 +21,9 @@ from headrace_router.data.envoy_service import transport_of
 from headrace_router.data.service import start
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.transports.envoy.filter_bridge import FilterBridge
-from headrace_router.data.transports.envoy.framing import framed
 from headrace_router.data.transports.envoy.settings import EdgeSettings
 from headrace_router.data.transports.envoy.transport import EnvoyTransport
+from headrace_router.data.transports.envoy.unary_calls import framed
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import eventually, free_port, running
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from headrace_router.data.request.trace import Marks
-from headrace_router.data.telemetry.accesslog import AccessLog
 from headrace_router.data.transports.call_context import CallContextFactory, DeadlineLimits, finishing, wanted
 from headrace_servicekit.calls import Call as Received
 from headrace_servicekit.errors import Unauthenticated
@@ -44,12 +43,12 @@ class HeldSpans:
         return CHILD, self.begun[-1][1]
 
 
-def contexts(spans: HeldSpans | None = None, unidentified: list[str] | None = None) -> CallContextFactory:
+def contexts(
+    spans: HeldSpans | None = None, unidentified: list[str] | None = None, *, log_one_in: int = 0
+) -> CallContextFactory:
     unidentified = [] if unidentified is None else unidentified
     loop = asyncio.get_running_loop()
-    return CallContextFactory(
-        AccessLog(0, 0), DeadlineLimits(10, 60), spans, loop, time.perf_counter, unidentified.append
-    )
+    return CallContextFactory(log_one_in, DeadlineLimits(10, 60), spans, loop, time.perf_counter, unidentified.append)
 
 
 async def test_headers_say_who_calls_and_until_when():
@@ -94,13 +93,20 @@ async def test_a_call_that_the_front_door_forwards_without_an_identity_is_nobody
 async def test_where_services_are_named_only_what_the_front_door_forwards_predicts():
     loop = asyncio.get_running_loop()
     strict = CallContextFactory(
-        AccessLog(0, 0), DeadlineLimits(10, 60), None, loop, time.perf_counter, lambda _: None, only_forwarded=True
+        0, DeadlineLimits(10, 60), None, loop, time.perf_counter, lambda _: None, only_forwarded=True
     )
     said = {"x-headrace-client": "ann", "x-headrace-models": "*"}
     for headers in ({}, said, {"x-headrace-edge": "1"}):
         with pytest.raises(Unauthenticated):
             strict.call(headers, "Predict", None)
     assert strict.call({**said, "x-headrace-edge": "1"}, "Predict", None).caller == Identity("ann")
+
+
+async def test_one_in_so_many_is_logged_besides_recorded_traces():
+    four = contexts(log_one_in=4)
+    assert [four.call({}, "Predict", None).sampled for _ in range(8)] == [False, False, False, True] * 2
+    assert four.call({"traceparent": RECORDED}, "Predict", None).sampled
+    assert not any(contexts().call({}, "Predict", None).sampled for _ in range(10))
 
 
 async def test_a_recorded_trace_gets_a_span_that_ends_with_the_code():

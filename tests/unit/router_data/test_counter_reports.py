@@ -10,8 +10,16 @@ from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.reporting.decisions.recording import new_drops
 from headrace_router.data.reporting.decisions.series import QUIET_S, REPORT_BYTES, CounterReports, Source
 from headrace_router.data.tables.table import point_of
-from headrace_router.data.telemetry.counters import LOOK_EVERY_S, MAX_SERIES, SILENT_S, Counters, Key
-from headrace_router.data.telemetry.variant_units import HASHES, VariantKey, VariantUnits
+from headrace_router.data.telemetry.counters import (
+    HASHES,
+    LOOK_EVERY_S,
+    MAX_SERIES,
+    SILENT_S,
+    Counters,
+    Key,
+    VariantKey,
+    VariantUnits,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

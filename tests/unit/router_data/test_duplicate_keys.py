@@ -4,7 +4,7 @@ import json
 
 import orjson
 import pytest
-from headrace_router.data.protocols.duplicate_keys import repeated
+from headrace_router.data.protocols.json_body import repeated
 from hypothesis import given
 from hypothesis import strategies as st
 

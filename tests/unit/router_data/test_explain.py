@@ -10,8 +10,8 @@ import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_router.data.answer.answer import Answer, ServedFrom
+from headrace_router.data.explain.explanations import MAX_QUEUED, Explanations
 from headrace_router.data.explain.facts import Outcome, explanation
-from headrace_router.data.explain.keeping import MAX_QUEUED, Explanations
 from headrace_router.data.explain.store import MOST_CONNECTIONS, Store
 from headrace_router.data.request.request import Call, Request, Tensors
 from headrace_router.data.request.trace import MAX_ATTEMPTS, Trace

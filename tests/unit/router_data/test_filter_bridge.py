@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from headrace_router.data.transports.envoy.filter_bridge import NAMES, NotLoaded, configuration, opened, packed
-from headrace_router.data.transports.envoy.framing import framed
+from headrace_router.data.transports.envoy.unary_calls import framed
 
 CONTENT = b"\x0c\x00\x10\x00content-typeapplication/grpc"
 

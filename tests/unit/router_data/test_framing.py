@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 from google.rpc import status_pb2
-from headrace_router.data.transports.envoy.framing import framed, refusal_headers, unframed
+from headrace_router.data.transports.envoy.unary_calls import framed, refusal_headers, unframed
 from headrace_servicekit.errors import InvalidArgument, NotFound, ResourceExhausted, ServiceError
 from hypothesis import given
 from hypothesis import strategies as st

@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
-from headrace_router.data.telemetry.histogram import BUCKETS, LONGEST_LOG2_S, RELATIVE_ERROR, Histogram
+from headrace_router.data.telemetry.counters import (
+    BUCKETS,
+    LONGEST_LOG2_S,
+    RELATIVE_ERROR,
+    Histogram,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 

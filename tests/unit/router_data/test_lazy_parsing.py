@@ -9,9 +9,8 @@ from google.protobuf import duration_pb2
 from google.protobuf.message import DecodeError
 from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data.protocols.lazy_parsing import lazy_message
 from headrace_router.data.protocols.oip import infer_message
-from headrace_router.data.protocols.predict import described
+from headrace_router.data.protocols.predict import described, lazy_message
 from headrace_servicekit.errors import InvalidArgument
 from tritonclient.grpc import service_pb2
 

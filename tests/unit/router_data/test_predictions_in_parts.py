@@ -82,7 +82,7 @@ class Predicting:
         )
         unlimited = RateLimiter(None, lambda: "", processes=1, loop=self.bench.loop)  # type: ignore[arg-type]
         self.predictor = Predictor(
-            *(tables, chain, Counters(now), AccessLog(1, 1000), self.explained, Budgets(), unlimited),
+            *(tables, chain, Counters(now), AccessLog(1000), self.explained, Budgets(), unlimited),
             new_id=lambda: f"p-{next(ids)}",
             max_rows=64,
             loop=self.bench.loop,  # type: ignore[arg-type]

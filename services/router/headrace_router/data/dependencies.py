@@ -21,7 +21,7 @@ from headrace_router.data.batchers.members import FOLLOW_EVERY_S, PoolsFile, bat
 from headrace_router.data.batchers.parts import AnswersInParts
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.waking import EVERY_S, Waking
-from headrace_router.data.explain.keeping import Explanations
+from headrace_router.data.explain.explanations import Explanations
 from headrace_router.data.explain.store import valkey
 from headrace_router.data.lookup.layers import Layers, Memory, StepCache
 from headrace_router.data.lookup.metrics import Counts, LookupMetrics

@@ -25,10 +25,9 @@ from headrace_router.data.service import DataPlane, start
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
 from headrace_router.data.transports.envoy.filter_bridge import FilterBridge, NotLoaded, opened
-from headrace_router.data.transports.envoy.framing import PREFIX_BYTES
 from headrace_router.data.transports.envoy.settings import EdgeSettings
 from headrace_router.data.transports.envoy.transport import EnvoyTransport, believed_callers, envoy_transport
-from headrace_router.data.transports.envoy.unary_calls import Answered, refusal
+from headrace_router.data.transports.envoy.unary_calls import PREFIX_BYTES, Answered, refusal
 from headrace_router.data.transports.rest.app import refuse
 from headrace_router.data.transports.rest.disconnects import App, Receive, Scope, Send
 

@@ -38,8 +38,15 @@ from headrace_router.data.tables.decisions.lookup_policy import Mode
 from headrace_router.data.tables.table import Table, Variant, assigns_requests, unit_of
 from headrace_router.data.tables.tables import Tables
 from headrace_router.data.telemetry.accesslog import AccessLog
-from headrace_router.data.telemetry.counters import Counters, Key, Series
-from headrace_router.data.telemetry.variant_units import FAULTS, REFUSALS, VariantKey, VariantUnits
+from headrace_router.data.telemetry.counters import (
+    FAULTS,
+    REFUSALS,
+    Counters,
+    Key,
+    Series,
+    VariantKey,
+    VariantUnits,
+)
 
 Record = Callable[[ResolvedRequest, Answer], object]
 Give = Callable[[Answer], Awaitable[object]]

@@ -10,7 +10,7 @@ from headrace_servicekit.runtime import Runtime
 
 from headrace_router.data import dependencies, monitoring
 from headrace_router.data.budgets import Budgets
-from headrace_router.data.explain.asking import Explaining
+from headrace_router.data.explain.servicer import Explaining
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.lookup.lookup import Lookup
@@ -61,7 +61,7 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     online = dependencies.pipelines(runtime, pools, reporting, layers.memory)
     await dependencies.wake_pools(runtime, pools)
     prospects = PipelineProspects(pools.endpoints)
-    access_log = AccessLog(settings.access_log_one_in, settings.access_log_errors_per_second)
+    access_log = AccessLog(settings.access_log_errors_per_second)
     for one in (counters, SavedCompute(counters), degraded, Gauges(pools, watcher), explanations):
         runtime.metrics.register(one)
 
@@ -94,7 +94,7 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
         runtime.rpc_metrics.unidentified.labels(method)
     deadlines = DeadlineLimits(settings.default_deadline_s, settings.max_deadline_s)
     contexts = CallContextFactory(
-        access_log,
+        settings.access_log_one_in,
         deadlines,
         dependencies.call_spans(runtime),
         loop,

@@ -1,7 +1,7 @@
 """The fallback chain: the request's own version, then the fallbacks of its route, until one answers in time.
 
-Routes without fallbacks go straight to the look-up. What is tried next is decided in `step_choice.py`, whose fault an
-error is in `policy.py`.
+Routes without fallbacks go straight to the look-up. What is tried next, and whose fault an error is, is decided in
+`step_choice.py`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,15 @@ from headrace_servicekit.errors import ServiceError
 
 from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.batchers.decisions.balance import Latency, RetryBudget
-from headrace_router.data.fallbacks.decisions.policy import blames_the_caller, error_to_return, falls_back
-from headrace_router.data.fallbacks.decisions.step_choice import AT_HAND, CANNOT, choose, hand_over_s
+from headrace_router.data.fallbacks.decisions.step_choice import (
+    AT_HAND,
+    CANNOT,
+    blames_the_caller,
+    choose,
+    error_to_return,
+    falls_back,
+    hand_over_s,
+)
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.request.deadlines import in_a_task
 from headrace_router.data.request.request import ResolvedRequest, fitted

@@ -13,10 +13,8 @@ from headrace_servicekit.errors import Code, Internal, ServiceError
 
 from headrace_router.data.answer.refusals import error_of, pipeline_time_short
 from headrace_router.data.batchers.work import SHADOW, PipelineWork, Work
-from headrace_router.data.pipelines.decisions.admission import Verdict
-from headrace_router.data.pipelines.decisions.schedule import State, choose, next_moves
-from headrace_router.data.pipelines.step_results import StepResults
-from headrace_router.data.pipelines.step_work import blamed, inputs_of, work_of
+from headrace_router.data.pipelines.decisions.schedule import State, Verdict, choose, next_moves
+from headrace_router.data.pipelines.steps import StepResults, blamed, inputs_of, work_of
 from headrace_router.data.pipelines.surroundings import CACHED, StepExecution, Surroundings
 from headrace_router.data.pipelines.timetable import Timetable
 from headrace_router.data.tables.contract import Layout

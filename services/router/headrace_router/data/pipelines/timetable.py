@@ -9,8 +9,7 @@ from headrace_servicekit.errors import ServiceError
 
 from headrace_router.data.answer.refusals import no_backend, pool_starting
 from headrace_router.data.batchers.work import Work
-from headrace_router.data.pipelines.decisions.admission import Verdict, admit
-from headrace_router.data.pipelines.decisions.schedule import Chosen, earliest_end_s, latest_ends
+from headrace_router.data.pipelines.decisions.schedule import Chosen, Verdict, admit, earliest_end_s, latest_ends
 from headrace_router.data.pipelines.surroundings import Surroundings
 from headrace_router.data.tables.plan import PlannedStep
 

@@ -13,29 +13,17 @@ log = structlog.get_logger()
 
 
 class AccessLog:
-    """Decides which requests are logged, and logs them.
+    """Logs requests that are sampled (`CallContextFactory`), and errors.
 
-    one_in: one of so many requests is logged besides those whose trace is recorded; 0 logs only the latter.
     errors_per_second: errors that are logged at most, besides those. A line takes some 100 µs, in which nobody else is
     served.
     """
 
-    __slots__ = ("_errors_left", "_errors_per_second", "_one_in", "_second_ends", "_seen")
+    __slots__ = ("_errors_left", "_errors_per_second", "_second_ends")
 
-    def __init__(self, one_in: int, errors_per_second: int) -> None:
-        self._one_in, self._seen = one_in, 0
+    def __init__(self, errors_per_second: int) -> None:
         self._errors_per_second = self._errors_left = errors_per_second
         self._second_ends = 0.0
-
-    def wants(self, recorded: bool) -> bool:
-        """Return whether the request that begins now is logged; `recorded` says that its trace is."""
-        if recorded:
-            return True
-        self._seen += 1
-        if self._seen != self._one_in:
-            return False
-        self._seen = 0
-        return True
 
     def wants_error(self, now: float) -> bool:
         """Return whether an error is logged that is not sampled. now: any clock that never goes back."""

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate, zip_longest
+from math import log2
 from typing import NamedTuple
 
 from headrace_servicekit.errors import Code
@@ -17,8 +20,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, S
 from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.answer.answer import ServedFrom
-from headrace_router.data.telemetry.histogram import Histogram, merged
-from headrace_router.data.telemetry.variant_units import VariantUnits
+from headrace_router.data.tables.table import point_of
 
 # Fewer than the histogram has, for Prometheus: a series of its own for each.
 BOUNDS_S = (
@@ -171,3 +173,147 @@ class Counters:
 def _labels(key: Key) -> list[str]:
     source = ServedFrom(key.served_from).name.lower() if key.served_from else ""
     return [key.model, key.version, key.variant, source, key.layer, key.fallback_step, Code(key.code).name]
+
+
+# Of a variant: the smallest, as many as the monitor's sketch has (libs/statistics, `distinct.py`).
+HASHES = 1024
+# Variants; those of more models than have so many at once are left out.
+MAX_VARIANTS = 1024
+
+# Codes that are the installation's fault, or look so to a caller.
+FAULTS = frozenset(
+    (Code.UNKNOWN, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS)
+)
+# Codes that are a caller's, or a version's that takes less than another one.
+REFUSALS = frozenset((Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE))
+
+
+class VariantKey(NamedTuple):
+    """A variant of a model, and its version."""
+
+    model: str
+    version: str
+    variant: str
+
+
+class VariantUnits:
+    """Which units had a fault, were refused, or asked at all, by variant, since they were reported.
+
+    As many hashes as a sketch has. Where units keep their variant, one client that fails all the time counts once.
+    """
+
+    def __init__(self) -> None:
+        self._hashes: dict[VariantKey, set[int]] = {}
+
+    def add(self, key: VariantKey, unit: str) -> None:
+        """Note a unit."""
+        hashes = self._hashes.get(key)
+        if hashes is None:
+            if len(self._hashes) >= MAX_VARIANTS:
+                return
+            hashes = self._hashes[key] = set()
+        hashes.add(point_of(unit))
+        if len(hashes) >= 2 * HASHES:
+            self._hashes[key] = set(sorted(hashes)[:HASHES])
+
+    def unreported(self) -> Iterator[tuple[VariantKey, list[int]]]:
+        """Yield the hashes of each variant, rising."""
+        for key, hashes in self._hashes.items():
+            yield key, sorted(hashes)[:HASHES]
+
+    def acknowledged(self, reported: Mapping[VariantKey, list[int]]) -> None:
+        """Forget what was reported."""
+        for key, hashes in reported.items():
+            left = self._hashes.get(key, set()) - set(hashes)
+            # What a full report left out is larger than all that it has.
+            if left and len(hashes) < HASHES:
+                self._hashes[key] = left
+            else:
+                self._hashes.pop(key, None)
+
+
+BUCKETS_PER_DOUBLING = 64
+# What is shorter counts as this long: a microsecond, and less than a clock tells reliably.
+SHORTEST_LOG2_S = -20
+# What is longer counts as this long: no deadline is later.
+LONGEST_LOG2_S = 12
+BUCKETS = (LONGEST_LOG2_S - SHORTEST_LOG2_S) * BUCKETS_PER_DOUBLING
+RELATIVE_ERROR = (2 ** (1 / BUCKETS_PER_DOUBLING) - 1) / (2 ** (1 / BUCKETS_PER_DOUBLING) + 1)
+
+_SHORTEST_S = 2.0**SHORTEST_LOG2_S
+_LONGEST_S = 2.0**LONGEST_LOG2_S
+_FIRST = SHORTEST_LOG2_S * BUCKETS_PER_DOUBLING
+
+
+class Histogram:
+    """Durations in buckets that grow by a constant factor: any quantile within 0.6 %, merged by adding.
+
+    The bounds are those of OpenTelemetry's exponential histogram of scale 6 (and of Prometheus's native one of schema
+    6), in seconds: 64 buckets each time a duration doubles, each from its lower bound inclusive.
+
+    counts: observations by bucket, as far as any was seen. sum_s: of all seconds.
+    """
+
+    __slots__ = ("counts", "sum_s")
+
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+        self.sum_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Add one observation: an index and an increment."""
+        try:
+            index = int(log2(seconds) * BUCKETS_PER_DOUBLING - _FIRST) if seconds > _SHORTEST_S else 0
+        except OverflowError:  # an infinite one
+            index, seconds = BUCKETS, _LONGEST_S
+        try:
+            self.counts[index] += 1
+        except IndexError:
+            index = self._grow(index)
+            self.counts[index] += 1
+        self.sum_s += seconds
+
+    def count(self) -> int:
+        """Return the number of observations."""
+        return sum(self.counts)
+
+    def quantiles(self, shares: Iterable[float]) -> list[float]:
+        """Return durations in seconds that these shares of the observations do not exceed. ValueError without any."""
+        seen = list(accumulate(self.counts))
+        if not seen:
+            raise ValueError("nothing was observed")
+        return [middle_s(bisect_right(seen, share * (seen[-1] - 1))) for share in shares]
+
+    def up_to(self, bounds_s: Iterable[float]) -> list[int]:
+        """Return how many observations do not exceed each of rising bounds, taken to the nearest edge of a bucket."""
+        found, seen, at = [], 0, 0
+        for bound in bounds_s:
+            end = edge_of(bound)
+            seen, at = seen + sum(self.counts[at:end]), end
+            found.append(seen)
+        return found
+
+    def _grow(self, index: int) -> int:
+        index = min(index, BUCKETS - 1)
+        self.counts += [0] * (index + 1 - len(self.counts))
+        return index
+
+
+def merged(parts: Iterable[Histogram]) -> Histogram:
+    """Return a histogram of all that several have seen."""
+    total = Histogram()
+    for part in parts:
+        total.counts = [sum(pair) for pair in zip_longest(total.counts, part.counts, fillvalue=0)]
+        total.sum_s += part.sum_s
+    return total
+
+
+def middle_s(index: int) -> float:
+    """Return the duration that is as far, by ratio, from everything in a bucket as it can be."""
+    lower = 2.0 ** ((index + _FIRST) / BUCKETS_PER_DOUBLING)
+    return lower * (1 + RELATIVE_ERROR)
+
+
+def edge_of(seconds: float) -> int:
+    """Return the index of the bucket that begins nearest to a duration."""
+    return min(max(0, round(log2(seconds) * BUCKETS_PER_DOUBLING) - _FIRST), BUCKETS)

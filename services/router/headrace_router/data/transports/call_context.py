@@ -40,7 +40,6 @@ from headrace_router.data.request.request import (
     Span,
 )
 from headrace_router.data.request.trace import ASKING_HEADER, Marks
-from headrace_router.data.telemetry.accesslog import AccessLog
 
 TIMEOUT_HEADER = "grpc-timeout"
 _IDENTITY = (CLIENT_HEADER, MODELS_HEADER)
@@ -87,13 +86,16 @@ class DeadlineLimits(NamedTuple):
 
 
 class CallContextFactory:
-    """Makes the Call of each request. spans: None when traces are only handed on. clock: the counters'.
-    count_unidentified: gets the method of a call of nobody's. only_forwarded: believe headers of the front door only.
+    """Makes the Call of each request.
+
+    log_one_in: one of so many requests is logged besides those whose trace is recorded; 0 logs only the latter.
+    spans: None when traces are only handed on. clock: the counters'. count_unidentified: gets the method of a call of
+    nobody's. only_forwarded: believe headers of the front door only.
     """
 
     def __init__(
         self,
-        access_log: AccessLog,
+        log_one_in: int,
         limits: DeadlineLimits,
         spans: Spans | None,
         loop: asyncio.AbstractEventLoop,
@@ -102,7 +104,8 @@ class CallContextFactory:
         *,
         only_forwarded: bool = False,
     ) -> None:
-        self._access_log, self._limits, self._spans, self._loop = access_log, limits, spans, loop
+        self._log_one_in, self._unlogged = log_one_in, 0
+        self._limits, self._spans, self._loop = limits, spans, loop
         self._clock, self._count_unidentified = clock, count_unidentified
         self._only_forwarded = only_forwarded
 
@@ -132,6 +135,11 @@ class CallContextFactory:
         request_id, traceparent, span = request_id_of(headers.get(REQUEST_ID_HEADER)), "", None
         if TRACEPARENT_HEADER in headers or (self._spans is not None and self._spans.samples()):
             traceparent, span = self._traced(headers, request_id, method)
+        sampled = traceparent != ""
+        if not sampled:
+            self._unlogged += 1
+            if self._unlogged == self._log_one_in:
+                sampled, self._unlogged = True, 0
         asks = headers.get(ASKING_HEADER, "0") != "0"
         return Call(
             caller,
@@ -139,7 +147,7 @@ class CallContextFactory:
             self._limits.deadline(self._loop.time(), remaining_s),
             arrived,
             traceparent,
-            self._access_log.wants(bool(traceparent)),
+            sampled,
             span,
             Marks(self._clock, arrived) if asks or span is not None else None,
             concerns,

@@ -203,3 +203,23 @@ def _begin_s(chosen: Chosen, at: int, ends: Sequence[float]) -> float:
 def _end(step: PlannedStep, index: int, ends: Sequence[float]) -> float:
     source = step.takes[index].step
     return 0.0 if source == REQUEST else ends[source]
+
+
+class Verdict(enum.Enum):
+    """What becomes of a request. NO_BACKEND: nobody can run a step that it needs. TIME_SHORT: it would be too late."""
+
+    GO = "go"
+    NO_BACKEND = "no backend"
+    TIME_SHORT = "time short"
+
+
+def admit(chosen: Chosen, needs_s: Sequence[float], left_s: float) -> tuple[Verdict, float]:
+    """Return the verdict, and how long the answer probably takes.
+
+    needs_s: by step, how long it probably takes with its wait, infinite where nobody can run it. left_s: until the
+    deadline.
+    """
+    takes_s = earliest_end_s(chosen, needs_s)
+    if takes_s == math.inf:
+        return Verdict.NO_BACKEND, takes_s
+    return (Verdict.GO if takes_s <= left_s else Verdict.TIME_SHORT), takes_s

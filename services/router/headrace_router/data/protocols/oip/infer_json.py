@@ -14,7 +14,7 @@ from headrace.router.v1 import predict_pb2
 
 from headrace_router.data.answer.answer import Answer
 from headrace_router.data.protocols.json_body import document, dump, text
-from headrace_router.data.protocols.oip.flat import flat_values
+from headrace_router.data.protocols.oip.contents import flat_values
 from headrace_router.data.protocols.oip.parameters import (
     NO_PARAMETERS,
     check_tensor_parameters,

@@ -14,7 +14,6 @@ from headrace_servicekit.errors import InvalidArgument
 from tritonclient.grpc import service_pb2
 
 from headrace_router.data.answer.answer import Answer, ServedFrom
-from headrace_router.data.protocols.lazy_parsing import lazy_message, remembering
 from headrace_router.data.protocols.oip.contents import raw
 from headrace_router.data.protocols.oip.parameters import (
     NO_PARAMETERS,
@@ -22,6 +21,7 @@ from headrace_router.data.protocols.oip.parameters import (
     refused,
     request_parameters,
 )
+from headrace_router.data.protocols.predict import lazy_message, remembering
 from headrace_router.data.request.request import Request, Tensors
 from headrace_router.data.tables.contract import Contract, Described, check_count
 

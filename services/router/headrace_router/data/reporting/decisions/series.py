@@ -16,8 +16,7 @@ from google.protobuf import timestamp_pb2
 from headrace.router.v1 import predict_pb2
 from headrace.telemetry.v1 import telemetry_pb2
 
-from headrace_router.data.telemetry.counters import Counters, Key, Series
-from headrace_router.data.telemetry.variant_units import VariantKey, VariantUnits
+from headrace_router.data.telemetry.counters import Counters, Key, Series, VariantKey, VariantUnits
 
 # Of one report, and what its last series has more: some 10 KiB at most, for 2,048 buckets.
 REPORT_BYTES = 256 * 1024

@@ -21,8 +21,7 @@ from headrace_servicekit.identity import Identity
 from headrace_router.data.answer.refusals import too_many_requests
 from headrace_router.data.transports.coroutine_driver import CoroutineDriver
 from headrace_router.data.transports.envoy.bridged_request import NAMES, BridgedRequest, HeaderLayouts
-from headrace_router.data.transports.envoy.framing import refusal_headers
-from headrace_router.data.transports.envoy.unary_calls import CONTENT, Answered
+from headrace_router.data.transports.envoy.unary_calls import CONTENT, Answered, refusal_headers
 from headrace_router.data.transports.rest.bodies import too_large, too_slow
 
 # As in filter_bridge.c: length, flags, id, connection, headers, bytes of the body.

@@ -15,8 +15,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from headrace_router.data.identity.callers import Callers
-from headrace_router.data.identity.files import IdentityFiles
+from headrace_router.data.identity.callers import Callers, IdentityFiles
 from headrace_router.data.identity.tokens import Rules
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.settings import DataSettings

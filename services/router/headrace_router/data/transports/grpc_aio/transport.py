@@ -14,8 +14,8 @@ from headrace_servicekit.errors import Internal, ServiceError, Unavailable
 from headrace_servicekit.server import Server
 from headrace_servicekit.statuses import abort
 
-from headrace_router.data.explain import asking
-from headrace_router.data.explain.asking import Explaining
+from headrace_router.data.explain import servicer
+from headrace_router.data.explain.servicer import Explaining
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.protocols.oip import infer_message, infer_stream
 from headrace_router.data.request.request import Call
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 METHODS = (
     *(codec.method for codec in CODECS),
     *(f"{infer_message.SERVICE}/{name}" for name in InferenceReads.METHODS),
-    asking.METHOD,
+    servicer.METHOD,
 )
 """Every unary method that is served, as `package.Service/Method`."""
 
@@ -73,7 +73,7 @@ class GrpcTransport:
 
     def _methods(self) -> dict[str, Serve]:
         reading = {f"{infer_message.SERVICE}/{name}": _reading(self._reads, name) for name in self._reads.METHODS}
-        return {**prediction_methods(self._predictor), **reading, asking.METHOD: _explaining(self._explaining)}
+        return {**prediction_methods(self._predictor), **reading, servicer.METHOD: _explaining(self._explaining)}
 
     def _unary(self, method: str, serve: Serve) -> Any:
         """Return the handler of a method: what it serves, with the trailers and errors that all methods have."""

@@ -7,7 +7,7 @@ from headrace.router.v1 import predict_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
 from headrace_servicekit.identity import Identity
 
-from headrace_router.data.explain.keeping import Explanations
+from headrace_router.data.explain.explanations import Explanations
 
 METHOD = "headrace.router.v1.RouterService/Explain"
 
