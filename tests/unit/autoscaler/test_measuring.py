@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from headrace_autoscaler.decisions.measuring import keep, model_loads, signals
-from headrace_autoscaler.decisions.members import Condition, Held, Member
+from headrace_autoscaler.decisions.measuring import keep, model_loads, signals, variation
+from headrace_autoscaler.decisions.members import Condition, Held, Member, Work
 from headrace_scaling.decisions.observations import Metric
 
 from tests.kit.autoscaler.pools import batcher
@@ -94,3 +94,14 @@ def test_of_gpus_the_shares_of_those_that_tell_are_added_up_and_counted():
     assert (signal.value, signal.replicas) == (pytest.approx(1.4), 2)
     none = [with_gpu("a", None)]
     assert Metric.GPU_UTILISATION not in signals(none, reports(none), 0.0, 100.0)
+
+
+def test_the_variation_of_a_pool_is_that_of_its_versions_by_their_time_in_executions():
+    def member(*works: Work | None) -> Member:
+        held = {f"d{at}": Held("digits", READY, work=work) for at, work in enumerate(works)}
+        return Member("a", "a:1", 0.0, False, held)
+
+    busy, idle = Work(compute_s=30.0, variation=0.4), Work(compute_s=10.0, variation=0.0)
+    assert variation([member(busy), member(idle, None, Work(variation=9.0))]) == pytest.approx(0.3)
+    assert variation([member(Work(variation=1.0))]) is None
+    assert variation([]) is None

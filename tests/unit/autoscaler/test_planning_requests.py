@@ -54,12 +54,14 @@ def test_history_is_a_trace_with_its_gaps():
 
 
 def test_what_is_unset_is_as_measured():
-    setup = requests.setup_of(Model(), 1, replica_rps=250.0, load_times_s=(31.0,))
-    assert setup.load_times_s == (31.0,)
+    measured = requests.Measured((31.0,), 250.0, 0.3)
+    setup = requests.setup_of(Model(), 1, measured)
+    assert (setup.load_times_s, setup.variation) == ((31.0,), 0.3)
     assert setup.curve.best(setup.slo_s)[1] == pytest.approx(250.0)
     told = Model(replica_rps=300.0, starts=[Duration(seconds=20)], failures_per_hour=0.5, variation=0.4)
-    setup = requests.setup_of(told, 1, replica_rps=250.0, load_times_s=(31.0,))
+    setup = requests.setup_of(told, 1, measured)
     assert (setup.load_times_s, setup.hours_between_failures, setup.variation) == ((20.0,), 2.0, 0.4)
+    assert requests.setup_of(Model(variation=0.0), 1, measured).variation == 0.0, "said to be none"
 
 
 def test_without_policies_all_that_are_known_are_compared():
@@ -67,7 +69,7 @@ def test_without_policies_all_that_are_known_are_compared():
 
 
 def setup(model: planning_pb2.ServiceModel) -> Callable[[], Any]:
-    return lambda: requests.setup_of(model, 1, replica_rps=None, load_times_s=())
+    return lambda: requests.setup_of(model, 1)
 
 
 def shape(**fields: Any) -> Callable[[], Any]:

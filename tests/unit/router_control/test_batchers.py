@@ -54,12 +54,17 @@ def test_what_a_version_was_asked_is_kept_and_shown_as_it_was_counted():
         answered_requests=900,
         shed_requests=7,
         compute=Duration(seconds=60, nanos=500_000_000),
+        variation=0.25,
     )
     said = control_pb2.ReportVersionsRequest(versions=[_Report(digest="d2", state=_Report.STATE_READY, load=counted)])
     held, occupancy = reported_from_proto(said)
     stored = documents.occupancy_from_document(documents.occupancy_to_document(occupancy))
     shown = batcher_to_proto(Report("default", "p1", "", LATER, held, stored), {"d2": ("digits", "v2")}, NOON)
     assert shown.versions[0].load == counted
+    document = documents.occupancy_to_document(occupancy)
+    assert Load(*document["loads"]["d2"]).answered == 900, "a control plane of the release before takes six values"
+    del document["variations"]
+    assert documents.occupancy_from_document(document).loads["d2"].variation == 0.0
 
 
 @pytest.mark.parametrize(("utilisation", "shown"), [(0.75, True), (float("nan"), False), (75.0, False)])

@@ -120,7 +120,8 @@ class EarlierHours:
 class Observation:
     """All that a decision is made from. Recorded as it is, so that a replay decides the same.
 
-    now: seconds since the epoch. load_time_s: how long the last replicas took from their start to READY.
+    now: seconds since the epoch. load_time_s: how long the last replicas took from their start to READY. variation: of
+    what executions of the same size take; no decision rests on it, but simulations of the pool start from it.
     seasonal_peaks: of each earlier day, the highest demand between this time of day and one look-ahead later, in the
     unit of the policy's first target; the oldest day first, yesterday last, NaN for a day of which nothing is known.
     """
@@ -133,6 +134,7 @@ class Observation:
     load_time_s: float | None = None
     seasonal_peaks: tuple[float, ...] = ()
     earlier_hours: EarlierHours | None = None
+    variation: float | None = None
 
     def signal(self, metric: Metric) -> Signal:
         """Return the pool's signal; where the pool has none itself, the sum over its models."""

@@ -14,7 +14,7 @@ from headrace_scaling.decisions.observations import EarlierHours, Observation, R
 from headrace_scaling.documents import to_json
 
 from headrace_autoscaler.decisions import acting as steps
-from headrace_autoscaler.decisions import demand
+from headrace_autoscaler.decisions import demand, measuring
 from headrace_autoscaler.decisions.acting import Acting, Ask, Stage
 from headrace_autoscaler.decisions.counting import Counts
 from headrace_autoscaler.decisions.demand import MinuteOfDemand
@@ -168,6 +168,7 @@ def observed(pool: Watched, situation: Situation) -> Observation:
         signals=situation.view.signals,
         models=situation.view.models,
         load_time_s=situation.load_time_s,
+        variation=measuring.variation(situation.view.members),
         seasonal_peaks=pool.peaks,
         earlier_hours=pool.earlier_hours,
     )

@@ -22,6 +22,7 @@ from headrace_autoscaler import times
 from headrace_autoscaler.names import pool_of
 from headrace_autoscaler.planning import answers, requests
 from headrace_autoscaler.planning.jobs import Answer, Job, PackedTrace, Result
+from headrace_autoscaler.planning.requests import Measured
 from headrace_autoscaler.planning.running import Planner
 from headrace_autoscaler.storage.decisions import Decisions
 from headrace_autoscaler.storage.values import DemandMinute
@@ -37,8 +38,8 @@ class PlanningServicer(planning_pb2_grpc.PlanningServiceServicer):
         self._decisions, self._planner, self._clock, self._stopping = decisions, planner, clock, stopping
 
     async def Simulate(self, request, context):
-        trace, skip_s, load_times_s, rps = await self._trace(request)
-        setup = requests.setup_of(request.service, request.seed, replica_rps=rps, load_times_s=load_times_s)
+        trace, skip_s, measured = await self._trace(request)
+        setup = requests.setup_of(request.service, request.seed, measured)
         policies = requests.named_policies(request.policies)
         step_s = requests.step_s(request, trace.seconds - skip_s)
         job = Job(PackedTrace.of(trace), setup, policies, skip_s, step_s)
@@ -54,8 +55,8 @@ class PlanningServicer(planning_pb2_grpc.PlanningServiceServicer):
         pool = pool_of(request.name, "name")
         minutes = await self._history(pool, request)
         allowed = requests.finite(request.allowed_share, "allowed_share") or 0.01
-        load_times_s, rps = await self._measured(pool, minutes[0].minute, minutes[-1].minute)
-        setup = requests.setup_of(request.service, 1, replica_rps=rps, load_times_s=load_times_s)
+        measured = await self._measured(pool, minutes[0].minute, minutes[-1].minute)
+        setup = requests.setup_of(request.service, 1, measured)
         trace = requests.recorded(pool, minutes)
         judged = [one for one in minutes if one.minute.timestamp() >= trace.start + learning_s(trace.seconds)]
         ready = [one.ready for one in judged]
@@ -81,19 +82,18 @@ class PlanningServicer(planning_pb2_grpc.PlanningServiceServicer):
         if self._stopping.is_set():
             raise Unavailable("the autoscaler is stopping: ask again", reason="STOPPING", retry_after_s=0.5)
 
-    async def _trace(self, request: Any) -> tuple[Trace, int, tuple[float, ...], float | None]:
+    async def _trace(self, request: Any) -> tuple[Trace, int, Measured]:
         """Return the requests, how much of them is history only, and what was measured of the pool."""
         match request.WhichOneof("trace"):
             case "counted":
-                return *requests.counted(request.counted), (), None
+                return *requests.counted(request.counted), Measured()
             case "generated":
-                return requests.generated(request.generated, abs(request.seed)), 0, (), None
+                return requests.generated(request.generated, abs(request.seed)), 0, Measured()
             case "history":
                 pool = pool_of(request.history.name, "history.name")
                 minutes = await self._history(pool, request.history, "history.")
                 trace = requests.recorded(pool, minutes)
-                measured = await self._measured(pool, minutes[0].minute, minutes[-1].minute)
-                return trace, trace.seconds // 2, *measured
+                return trace, trace.seconds // 2, await self._measured(pool, minutes[0].minute, minutes[-1].minute)
         raise invalid("trace", "is needed: history, counted or generated")
 
     async def _history(self, pool: str, span: Any, within: str = "") -> list[DemandMinute]:
@@ -103,12 +103,13 @@ class PlanningServicer(planning_pb2_grpc.PlanningServiceServicer):
             raise NotFound(f"nothing is known of what pool '{pool}' was asked in that time", reason="NO_HISTORY")
         return minutes
 
-    async def _measured(self, pool: str, start: datetime, end: datetime) -> tuple[tuple[float, ...], float | None]:
-        """Return how long the last start took, and the requests/s that keep one replica busy, as far as is known."""
+    async def _measured(self, pool: str, start: datetime, end: datetime) -> Measured:
+        """Return what is known of the pool's last start and of its executions."""
         latest = await self._decisions.find(pool, None)
         observation = None if latest is None else from_json(Observation, latest.observation)
         load_s = None if observation is None else observation.load_time_s
+        variation = None if observation is None else observation.variation
         busy = await self._decisions.history(pool, Metric.BUSY_REPLICAS, start, end)
         asked = await self._decisions.history(pool, _DEMAND, start, end)
         replicas, rate = sum(one.mean for one in busy), sum(one.mean for one in asked)
-        return (() if load_s is None else (load_s,)), (rate / replicas if replicas else None)
+        return Measured(() if load_s is None else (load_s,), rate / replicas if replicas else None, variation)

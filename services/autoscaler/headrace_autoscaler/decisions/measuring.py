@@ -57,6 +57,15 @@ def by_model(member: Member) -> dict[str, Work]:
     return found
 
 
+def variation(members: Iterable[Member]) -> float | None:
+    """Return the variation of a pool's executions, each version's by its time in executions; None before any."""
+    works = [held.work for member in members for held in member.versions.values() if held.work is not None]
+    executed_s = math.fsum(work.compute_s for work in works)
+    if not 0.0 < executed_s < math.inf:
+        return None
+    return math.fsum(work.compute_s * work.variation for work in works) / executed_s
+
+
 def _sum(one: Work, other: Work) -> Work:
     return Work(
         rows=one.rows + other.rows,

@@ -20,7 +20,8 @@ class Condition(StrEnum):
 class Work:
     """What a batcher has done with one version since it started, and what it has at hand.
 
-    rows: that wait or execute. queued: of them, those that wait. compute_s: in executions.
+    rows: that wait or execute. queued: of them, those that wait. compute_s: in executions. variation: of what those of
+    the same size take, standard deviation over mean.
     """
 
     rows: int = 0
@@ -29,6 +30,7 @@ class Work:
     answered: int = 0
     shed: int = 0
     compute_s: float = 0.0
+    variation: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from headrace.autoscaler.v1 import planning_pb2
 from headrace_scaling.simulation import traces
 from headrace_scaling.simulation.service_curves import ServiceCurve
-from headrace_scaling.simulation.setup import Setup
+from headrace_scaling.simulation.setup import MOST_VARIATION, Setup
 from headrace_scaling.simulation.traces import MOST_SECONDS, Trace
 from headrace_servicekit.resource_names import invalid
 
@@ -114,17 +115,26 @@ def named_policies(messages: Sequence[planning_pb2.NamedPolicy]) -> tuple[NamedP
     return tuple(found.values()) or tuple(NamedPolicy(name, None, name) for name in KNOWN)
 
 
-def setup_of(
-    message: planning_pb2.ServiceModel, seed: int, *, replica_rps: float | None, load_times_s: tuple[float, ...]
-) -> Setup:
-    """Return what serves. replica_rps, load_times_s: as measured, in the place of what is unset."""
-    starts = tuple(_seconds(one, "service.starts") for one in message.starts) or load_times_s or (60.0,)
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured of a pool: how long starts took, the requests/s that keep a replica busy, and how much
+    executions of the same size vary. None and empty where it is unknown.
+    """
+
+    load_times_s: tuple[float, ...] = ()
+    replica_rps: float | None = None
+    variation: float | None = None
+
+
+def setup_of(message: planning_pb2.ServiceModel, seed: int, measured: Measured = Measured()) -> Setup:
+    """Return what serves. measured: takes the place of what is unset."""
+    starts = tuple(_seconds(one, "service.starts") for one in message.starts) or measured.load_times_s or (60.0,)
     objective_s = duration_s(message, "objective", "service.objective", default=0.1)
     failures = finite(message.failures_per_hour, "service.failures_per_hour")
     try:
         return Setup(
-            curve=_curve(message, replica_rps),
-            variation=finite(message.variation, "service.variation"),
+            curve=_curve(message, measured.replica_rps),
+            variation=_variation(message, measured.variation),
             slo_s=objective_s,
             deadline_s=max(1.0, objective_s),
             load_times_s=starts,
@@ -135,6 +145,12 @@ def setup_of(
         )
     except ValueError as error:
         raise invalid("service", str(error)) from error
+
+
+def _variation(message: planning_pb2.ServiceModel, measured: float | None) -> float:
+    if message.HasField("variation"):
+        return finite(message.variation, "service.variation")
+    return min(measured or 0.0, MOST_VARIATION)
 
 
 def _curve(message: planning_pb2.ServiceModel, measured: float | None) -> ServiceCurve:

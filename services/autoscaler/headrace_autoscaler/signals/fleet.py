@@ -77,6 +77,7 @@ def _work(load: route_pb2.BatcherLoad) -> Work:
         answered=load.answered_requests,
         shed=load.shed_requests,
         compute_s=load.compute.seconds + load.compute.nanos / 1e9,
+        variation=load.variation,
     )
 
 

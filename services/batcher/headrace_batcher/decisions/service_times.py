@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class ServiceTimes:
     """Service time by rows, learnt from executions; it may only be too low, never too high for long.
@@ -14,8 +16,13 @@ class ServiceTimes:
     HALF_LIFE_S = 30.0
     # Of the spread: how much one execution counts, and at most for how much.
     SPREAD_WEIGHT, MOST_SPREAD = 0.1, 0.5
+    # Of the variation: an average over the last hundred executions or so.
+    VARIATION_WEIGHT = 0.01
 
     def __init__(self) -> None:
+        # By size class as below, the mean; over all of them, the mean square of the deviation as a share of that.
+        self._means: dict[int, float] = {}
+        self._variance = 0.0
         self.spread = 0.0
         """How far executions are from the estimate on average, as a share of it."""
         # By ceil(log2(rows)): 1, 2, 3–4, 5–8, … rows.
@@ -30,8 +37,12 @@ class ServiceTimes:
         bucket = (rows - 1).bit_length()
         known = self._known.get(bucket)
         if known is None:
-            self._known[bucket] = (seconds, now)
+            self._known[bucket], self._means[bucket] = (seconds, now), seconds
             return
+        mean = self._means[bucket]
+        deviation = (seconds - mean) / max(mean, 1e-6)
+        self._means[bucket] = mean + self.VARIATION_WEIGHT * (seconds - mean)
+        self._variance += self.VARIATION_WEIGHT * (deviation * deviation - self._variance)
         old = known[0]
         off = min(abs(seconds - old) / max(old, 1e-4), self.MOST_SPREAD)
         self.spread += self.SPREAD_WEIGHT * (off - self.spread)
@@ -49,6 +60,11 @@ class ServiceTimes:
             # Who asks may have come before it was seen: nothing fades backwards, which would be beyond every number.
             found = self._estimates[rows] = seconds * 0.5 ** (max(0.0, now - seen) / self.HALF_LIFE_S)
         return found
+
+    @property
+    def variation(self) -> float:
+        """The coefficient of variation of executions of the same size: standard deviation over mean; 0 until known."""
+        return math.sqrt(self._variance)
 
     def learnt(self, rows: int) -> float:
         """Return what an execution of `rows` rows took when there last was one, to compare sizes; 0 when unknown."""

@@ -146,6 +146,7 @@ class VersionStatus:
     wanted: whether it is in the demand. rows, wait_s: those that wait or execute, and the predicted wait of a new one.
     queued: of the rows, those that wait. answered, shed, compute_s: since it is here. load_s: how long it took to make
     it ready the last time, None before the first. serving_revision: of the settings in force here, 0 before the first.
+    variation: of what executions of the same size take, their standard deviation over their mean.
     """
 
     digest: str
@@ -160,6 +161,7 @@ class VersionStatus:
     shed: int = 0
     compute_s: float = 0.0
     serving_revision: int = 0
+    variation: float = 0.0
 
 
 class End(enum.Enum):

@@ -173,6 +173,7 @@ class Held:
             shed=counters.shed.total() + counters.expired,
             compute_s=counters.compute_s.total,
             serving_revision=self.serving_revision,
+            variation=self.batcher.service_times.variation,
         )
 
     @property

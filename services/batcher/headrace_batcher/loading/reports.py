@@ -120,6 +120,7 @@ def _report(status: VersionStatus) -> control_pb2.VersionReport:
             answered_requests=status.answered,
             shed_requests=status.shed,
             compute=_duration(status.compute_s),
+            variation=status.variation,
         ),
         load_duration=None if status.load_s is None else _duration(status.load_s),
         serving_revision=status.serving_revision,

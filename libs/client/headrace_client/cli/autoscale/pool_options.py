@@ -41,7 +41,9 @@ _OPTIONS = (
         help="Requests/s of a replica; --curve says it better.",
     ),
     click.option("--curve", help="Measured batch times by rows, such as 1=4ms,8=9ms,32=30ms."),
-    click.option("--variation", type=click.FloatRange(0, 10), default=0.0, help="Of batch times: deviation / mean."),
+    click.option(
+        "--variation", type=click.FloatRange(0, 10), help="Of batch times: deviation / mean; default as measured, or 0."
+    ),
     click.option("--slo", type=Duration(), default=timedelta(seconds=0.1), show_default="100ms", help="Objective."),
     click.option("--deadline", type=Duration(), default=timedelta(seconds=1), show_default="1s", help="Of a request."),
     click.option(
@@ -106,7 +108,7 @@ def setup_of(given: dict[str, Any], *, replicas: int) -> Setup:
     try:
         return Setup(
             curve=curve,
-            variation=given["variation"],
+            variation=given["variation"] or 0.0,
             slo_s=given["slo"].total_seconds(),
             deadline_s=given["deadline"].total_seconds(),
             load_times_s=tuple(time.total_seconds() for time in load_times) or (45.0,),

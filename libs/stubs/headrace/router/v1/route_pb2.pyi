@@ -641,17 +641,19 @@ class BatcherVersion(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., state: _Optional[_Union[BatcherVersion.State, str]] = ..., reason: _Optional[str] = ..., wanted: _Optional[bool] = ..., load: _Optional[_Union[BatcherLoad, _Mapping]] = ..., load_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., serving_revision: _Optional[int] = ...) -> None: ...
 
 class BatcherLoad(_message.Message):
-    __slots__ = ("rows", "predicted_wait", "queued_rows", "answered_requests", "shed_requests", "compute")
+    __slots__ = ("rows", "predicted_wait", "queued_rows", "answered_requests", "shed_requests", "compute", "variation")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     PREDICTED_WAIT_FIELD_NUMBER: _ClassVar[int]
     QUEUED_ROWS_FIELD_NUMBER: _ClassVar[int]
     ANSWERED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     SHED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     COMPUTE_FIELD_NUMBER: _ClassVar[int]
+    VARIATION_FIELD_NUMBER: _ClassVar[int]
     rows: int
     predicted_wait: _duration_pb2.Duration
     queued_rows: int
     answered_requests: int
     shed_requests: int
     compute: _duration_pb2.Duration
-    def __init__(self, rows: _Optional[int] = ..., predicted_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., queued_rows: _Optional[int] = ..., answered_requests: _Optional[int] = ..., shed_requests: _Optional[int] = ..., compute: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    variation: float
+    def __init__(self, rows: _Optional[int] = ..., predicted_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., queued_rows: _Optional[int] = ..., answered_requests: _Optional[int] = ..., shed_requests: _Optional[int] = ..., compute: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., variation: _Optional[float] = ...) -> None: ...

@@ -23,6 +23,7 @@ class Load:
     """How busy a batcher is, or one version in it: rows that wait or execute, and the predicted wait of a new one.
 
     queued: of the rows, those that wait. answered, shed, compute_s: of one version, since the batcher held it.
+    variation: of what executions of the same size take.
     """
 
     rows: int
@@ -31,6 +32,7 @@ class Load:
     answered: int = 0
     shed: int = 0
     compute_s: float = 0.0
+    variation: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

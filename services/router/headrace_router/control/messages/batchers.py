@@ -22,6 +22,7 @@ _UNWANTED_PHASES = frozenset(Phase)
 _LONGEST_S = 1e6
 # Sixty years of executions at a time.
 _LONGEST_COMPUTE_S = 2e9
+_MOST_VARIATION = 1e3
 
 # Model and version by digest.
 Names = Mapping[str, tuple[str, str]]
@@ -111,6 +112,7 @@ def _load_of(message: Any) -> Load | None:
         answered=max(0, load.answered_requests),
         shed=max(0, load.shed_requests),
         compute_s=_seconds(load.compute, _LONGEST_COMPUTE_S),
+        variation=min(max(0.0, load.variation), _MOST_VARIATION),
     )
 
 
@@ -132,6 +134,7 @@ def _load_to_proto(load: Load | None) -> route_pb2.BatcherLoad | None:
         answered_requests=load.answered,
         shed_requests=load.shed,
         compute=_duration(load.compute_s) if load.compute_s else None,
+        variation=load.variation,
     )
 
 

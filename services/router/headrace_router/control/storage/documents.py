@@ -201,6 +201,7 @@ def occupancy_to_document(occupancy: Occupancy) -> Document:
     return {
         "load": _load_to_document(occupancy.load) if occupancy.load is not None else None,
         "loads": {digest: _load_to_document(load) for digest, load in occupancy.loads.items()},
+        "variations": {digest: load.variation for digest, load in occupancy.loads.items()},
         "unwanted": {digest: held_to_document(held) for digest, held in occupancy.unwanted.items()},
         "draining": occupancy.draining,
         "gpu": occupancy.gpu,
@@ -213,7 +214,10 @@ def occupancy_from_document(document: Document) -> Occupancy:
     load = document.get("load")
     return Occupancy(
         load=Load(*load) if load is not None else None,
-        loads={digest: Load(*one) for digest, one in document.get("loads", {}).items()},
+        loads={
+            digest: Load(*one, variation=document.get("variations", {}).get(digest, 0.0))
+            for digest, one in document.get("loads", {}).items()
+        },
         unwanted={digest: held_from_document(one) for digest, one in document.get("unwanted", {}).items()},
         draining=document.get("draining", False),
         gpu=tuple(gpu) if (gpu := document.get("gpu")) is not None else None,
@@ -222,7 +226,8 @@ def occupancy_from_document(document: Document) -> Occupancy:
 
 
 def _load_to_document(load: Load) -> list[Any]:
-    return list(astuple(load))
+    """Return all but the variation, which stands beside: a control plane of the release before takes six values."""
+    return list(astuple(load)[:6])
 
 
 def _needs(state: RouteState) -> int:
