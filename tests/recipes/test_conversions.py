@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from headrace_client.conversion import process
-from headrace_client.conversion.recognition import Kind, recognise
 from headrace_client.errors import InvalidArgument
+from headrace_client.recognition import Kind, recognise
 
 from tests.kit.clients.headrace_cli import Headrace, headrace
 from tests.recipes.conftest import made

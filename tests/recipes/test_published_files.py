@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from headrace_client.conversion.recognition import Kind, recognise
+from headrace_client.recognition import Kind, recognise
 from headrace_registry.artifacts import onnx_check
 
 pytestmark = [pytest.mark.recipes, pytest.mark.timeout(600)]

@@ -1,7 +1,7 @@
 """Groups of methods that clients have of the part bulk."""
 
 from headrace_client.callers import Group, Kind, Method
-from headrace_client.operations import scoring, scoring_publications, scoring_schedules, webhooks
+from headrace_client.operations import scoring, scoring_publications, scoring_schedules
 
 
 class Jobs(Group[Kind]):
@@ -17,9 +17,9 @@ class Jobs(Group[Kind]):
     cancel = Method(scoring.cancel_scoring_job)
     retry = Method(scoring.retry_scoring_job)
     history = Method(scoring.scoring_job_history)
-    put_webhook = Method(webhooks.put_scoring_webhook)
-    list_webhooks = Method(webhooks.list_scoring_webhooks)
-    delete_webhook = Method(webhooks.delete_scoring_webhook)
+    put_webhook = Method(scoring.put_scoring_webhook)
+    list_webhooks = Method(scoring.list_scoring_webhooks)
+    delete_webhook = Method(scoring.delete_scoring_webhook)
 
 
 class Publications(Group[Kind]):

@@ -1,7 +1,7 @@
 """Groups of methods that clients have of the part release."""
 
 from headrace_client.callers import Group, Kind, Method
-from headrace_client.operations import approving, experiments, rollouts, webhooks
+from headrace_client.operations import approving, experiments, rollouts
 
 
 class Rollouts(Group[Kind]):
@@ -19,9 +19,9 @@ class Rollouts(Group[Kind]):
     watch = Method(rollouts.watch_rollout)
     get_template = Method(rollouts.get_rollout_template)
     put_template = Method(rollouts.put_rollout_template)
-    put_webhook = Method(webhooks.put_rollout_webhook)
-    list_webhooks = Method(webhooks.list_rollout_webhooks)
-    delete_webhook = Method(webhooks.delete_rollout_webhook)
+    put_webhook = Method(rollouts.put_rollout_webhook)
+    list_webhooks = Method(rollouts.list_rollout_webhooks)
+    delete_webhook = Method(rollouts.delete_rollout_webhook)
 
 
 class Experiments(Group[Kind]):

@@ -29,11 +29,6 @@ class MlflowModel:
     parameters: Mapping[str, str]
 
 
-def is_mlflow(path: Path) -> bool:
-    """Return whether a folder is a model of MLflow."""
-    return path.is_dir() and (path / DESCRIPTION).is_file()
-
-
 def read_mlflow(folder: Path) -> MlflowModel:
     """Return what the description of a folder says. Raises InvalidArgument."""
     path = folder / DESCRIPTION

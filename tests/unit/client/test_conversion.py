@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 from click import UsageError
-from headrace_client.cli.converting import Conversion, source_of
 from headrace_client.cli.output import Output
+from headrace_client.cli.sources import Conversion, source_of
 from headrace_client.conversion import process, sandbox
-from headrace_client.conversion.recognition import Kind, recognise
 from headrace_client.errors import InvalidArgument
+from headrace_client.recognition import Kind, recognise
 from headrace_servicekit.testing import eventually, patience
 
 from tests.kit.models import onnx_models

@@ -1,108 +1,38 @@
-"""Model files of other formats on the command line: options, the conversion, and what is said of it."""
+"""Model files that are converted before they are registered: the entry point `headrace.converters`."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import wraps
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
-from google.protobuf import json_format
-from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.cli.output import Output, shown
+from headrace_client.cli.sources import Conversion, Source, source_of
 from headrace_client.conversion import process
-from headrace_client.conversion.process import MAX_DIFFERENCE, Converted
-from headrace_client.conversion.recognition import CONVERTED_TOO, PROGRAMS, TAKEN, Kind, recognise
-from headrace_client.local_files import object_of, read_as
-from headrace_client.mlflow_folders import is_mlflow, read_mlflow
-from headrace_client.model_files import FORMATS, zipped
+from headrace_client.conversion.process import Converted
+from headrace_client.mlflow_folders import read_mlflow
 from headrace_client.operations.missing_values import VALIDATION_FILE
-from headrace_client.pipeline_files import is_pipeline
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What is registered: a model or a pipeline, further files, and facts of what it was made from. kept_as: format of
-    the model. run: that it comes from, empty where nothing says it."""
-
-    file: Path
-    artifacts: Mapping[str, Path]
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    columns: tuple[str, ...] = ()
-    kept_as: str = "onnx"
-    run: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """How a file that is none of the formats is converted.
-
-    trust: code in it may run. python: whose packages do it, None for that of the environment. max_difference: of
-    answers, of the largest one or of 1.
-    """
-
-    trust: bool
-    python: str | None
-    max_difference: float
-
-
-def conversion_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of what is converted first, which the command has as `conversion`."""
-
-    @wraps(command)
-    def packed(*arguments: Any, trust: bool, python: str | None, max_difference: float, **others: Any) -> Any:
-        return command(*arguments, conversion=Conversion(trust, python, max_difference), **others)
-
-    for option in (
-        click.option(
-            "--trust", is_flag=True, help="Read a pickle, or run a network of PyTorch or TensorFlow: either is code."
-        ),
-        click.option(
-            "--python",
-            help="The Python whose packages convert; default that of the active virtual environment.",
-        ),
-        click.option(
-            "--max-difference",
-            type=click.FloatRange(0),
-            default=MAX_DIFFERENCE,
-            show_default=True,
-            help="Largest difference of a converted model's answers, of the largest answer or of 1.",
-        ),
-    ):
-        packed = option(packed)
-    return packed
+from headrace_client.recognition import PROGRAMS, Kind
 
 
 @contextmanager
-def source_of(
-    output: Output, path: Path, artifacts: Mapping[str, Path], conversion: Conversion, *, stated: bool = False
+def converted(
+    output: Output,
+    path: Path,
+    kind: Kind | None,
+    artifacts: Mapping[str, Path],
+    conversion: Conversion,
+    stated: bool,
 ) -> Iterator[Source]:
-    """Give what to register: an ONNX file or a pipeline as it is, others converted. Raises InvalidArgument.
-
-    stated: whether somebody states the contract, so that what has a format of its own is registered in that.
-    """
-    if is_pipeline(path):
-        yield Source(path, artifacts)
-        return
-    if is_mlflow(path):
+    """Give what to register of a file of a framework, or of a folder of MLflow (kind: None). Raises InvalidArgument."""
+    if kind is None:
         logged = read_mlflow(path)
         with source_of(output, logged.file, artifacts, conversion, stated=stated) as source:
-            facts = {**logged.parameters, **source.parameters}
-            yield replace(source, parameters=facts, run=logged.run)
-        return
-    kind = recognise(path)
-    if kind in TAKEN and (stated or kind not in CONVERTED_TOO):
-        with _as_file(path, kind) as taken:
-            if kind is not Kind.ONNX:
-                output.note(f"[dim]format[/]  {kind.value}: {FORMATS[kind.value].runs}")
-            yield Source(taken, artifacts, kept_as=kind.value)
+            yield replace(source, parameters={**logged.parameters, **source.parameters}, run=logged.run)
         return
     if kind in PROGRAMS and not conversion.trust:
         raise click.UsageError(f"{path} is {_program(kind)}: --trust, if you know its maker")
@@ -110,53 +40,18 @@ def source_of(
         raise click.UsageError(f"{path} is an archive: unpack it, and name its folder")
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         given = artifacts.get(VALIDATION_FILE)
-        converted = process.convert(
+        made = process.convert(
             kind, path, Path(folder), rows=given, python=conversion.python, max_difference=conversion.max_difference
         )
-        output.note(_told(path, converted))
+        output.note(_told(path, made))
         facts = {
-            "framework": converted.framework,
-            "converter": converted.converter,
+            "framework": made.framework,
+            "converter": made.converter,
             "source_file": path.name,
-            "source_sha256": converted.source_sha256,
-            "conversion_max_abs_diff": f"{converted.difference:.6g}",
+            "source_sha256": made.source_sha256,
+            "conversion_max_abs_diff": f"{made.difference:.6g}",
         }
-        yield Source(converted.onnx, {**artifacts, VALIDATION_FILE: converted.validation}, facts, converted.columns)
-
-
-@contextmanager
-def _as_file(path: Path, kind: Kind) -> Iterator[Path]:
-    """Give what is uploaded of a model: a SavedModel that is a folder as an archive."""
-    if kind is not Kind.SAVEDMODEL or not path.is_dir():
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-        yield zipped(path, Path(folder, FORMATS[kind.value].file))
-
-
-def contract_option(default: str) -> Callable[[F], F]:
-    """Return the option that names a file with a serving contract. default: what holds without it."""
-    return click.option(
-        "--contract",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help=f"Serving contract as JSON; without it {default}.",
-    )
-
-
-def contract_in(path: Path) -> tensor_pb2.ServingContract:
-    """Return the serving contract in a file. Raises InvalidArgument."""
-    contract, remedy = tensor_pb2.ServingContract(), "`headrace models show MODEL VERSION --json` prints one"
-    told = object_of(path, "contract", remedy)
-    with read_as("a serving contract", path, "contract", remedy):
-        json_format.ParseDict(told, contract)
-    return contract
-
-
-def with_columns(contract: tensor_pb2.ServingContract, columns: tuple[str, ...]) -> tensor_pb2.ServingContract:
-    """Return a contract with the names of the columns of a converted model's one input, unless it states inputs."""
-    if columns and not contract.inputs:
-        contract.inputs.add(name="features", columns=columns)
-    return contract
+        yield Source(made.onnx, {**artifacts, VALIDATION_FILE: made.validation}, facts, made.columns)
 
 
 def _program(kind: Kind) -> str:

@@ -24,6 +24,7 @@ from headrace_client.optimisation import choice, process, report
 from headrace_client.optimisation.choice import Budgets, Candidate
 from headrace_client.optimisation.picture import picture
 from headrace_client.optimisation.process import MODELS, OPTIONS, Measured, Plan
+from headrace_client.validation_rows import rows_in
 
 CALIBRATION_FILE = "calibration.json"
 
@@ -149,7 +150,7 @@ def _downloaded(client: Client, model: str, version: registry_pb2.ModelVersion, 
 
 
 def _rows(path: Path | None) -> process.Rows | None:
-    return None if path is None else process.rows_of(path)
+    return None if path is None else rows_in(path)
 
 
 def _register(

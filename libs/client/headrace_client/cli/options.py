@@ -12,7 +12,7 @@ import click
 
 from headrace_client.cli.failures import as_block, as_json, exit_code
 from headrace_client.cli.output import Output
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.parsing import Duration, Moment
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
 from headrace_client.tokens import from_file
@@ -90,6 +90,19 @@ def report(
         output.document(as_json(error, model, job, version))
     else:
         output.stderr.print(as_block(error, command_path, model, job, version))
+
+
+def span_options(default: str) -> Callable[[Command], Command]:
+    """Give a command `since` and `until`. default: what it is about without them, in words."""
+
+    def decorate(function: Command) -> Command:
+        until = click.option(
+            "--until", type=Moment(), help="End, such as 2031-02-03T04:05:06Z or 2h (ago); default now."
+        )
+        since = click.option("--since", type=Moment(), help=f"Begin, such as 1h (ago) or a time; default {default}.")
+        return since(until(function))
+
+    return decorate
 
 
 def reason_option(function: Command) -> Command:

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -28,6 +29,8 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+from headrace_client.errors import invalid
 
 
 class Output:
@@ -192,3 +195,11 @@ def shown(text: str) -> str:
 
 def _visible(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def write_page(file: Path, html: str) -> None:
+    """Write a page. Raises InvalidArgument for a file that cannot be written."""
+    try:
+        file.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise invalid("--html", f"cannot write {file}: {error.strerror}") from error

@@ -9,14 +9,6 @@ import click
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 
-from headrace_client.cli.converting import (
-    Conversion,
-    contract_in,
-    contract_option,
-    conversion_options,
-    source_of,
-    with_columns,
-)
 from headrace_client.cli.failures import as_markup
 from headrace_client.cli.options import (
     connected,
@@ -27,6 +19,14 @@ from headrace_client.cli.options import (
 )
 from headrace_client.cli.output import Output, message_json
 from headrace_client.cli.parsing import Duration, FilePair, NumberPair, Pair
+from headrace_client.cli.sources import (
+    Conversion,
+    contract_in,
+    contract_option,
+    conversion_options,
+    source_of,
+    with_columns,
+)
 from headrace_client.cli.views import show_version, without_value
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError

@@ -11,7 +11,11 @@ import click
 import numpy as np
 from headrace.tensor.v1 import tensor_pb2
 
-from headrace_client.cli.converting import (
+from headrace_client.cli.options import connected
+from headrace_client.cli.output import Output, last, shown
+from headrace_client.cli.parsing import FilePair
+from headrace_client.cli.promoting import exit_unless_served
+from headrace_client.cli.sources import (
     Conversion,
     Source,
     contract_in,
@@ -20,10 +24,6 @@ from headrace_client.cli.converting import (
     source_of,
     with_columns,
 )
-from headrace_client.cli.options import connected
-from headrace_client.cli.output import Output, last, shown
-from headrace_client.cli.parsing import FilePair
-from headrace_client.cli.promoting import exit_unless_served
 from headrace_client.cli.views import show_version
 from headrace_client.client import Client
 from headrace_client.errors import NotFound

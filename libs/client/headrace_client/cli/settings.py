@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -17,7 +18,11 @@ from headrace_client.cli.parsing import Duration, NumberPair
 from headrace_client.cli.versions import named_version, version_arguments
 from headrace_client.client import Client
 from headrace_client.operations.registration import Serving, serving_settings
-from headrace_client.tuning.pool import await_settings, serving_batchers
+
+_POLL_S = 0.2
+_READY = route_pb2.BatcherVersion.STATE_READY
+
+Batchers = list[tuple[route_pb2.Batcher, route_pb2.BatcherVersion]]
 
 
 @click.command()
@@ -103,6 +108,28 @@ def settings(
     _show(output, done, serving, taken=taken)
     if not taken:
         click.get_current_context().exit(NOT_SERVING)
+
+
+def await_settings(client: Client, model: str, version: str, revision: int, timeout_s: float) -> tuple[bool, Batchers]:
+    """Return whether every batcher that serves a version does so by settings of that number, or later ones, and these
+    batchers, after waiting for that."""
+    give_up = time.monotonic() + timeout_s
+    while True:
+        serving = serving_batchers(client, model, version)
+        taken = all(held.serving_revision >= revision for _, held in serving)
+        if taken or time.monotonic() > give_up or all(held.reason for _, held in serving):
+            return taken, serving
+        time.sleep(_POLL_S)
+
+
+def serving_batchers(client: Client, model: str, version: str) -> Batchers:
+    """Return the batchers that serve a version, with what each says of it."""
+    return [
+        (batcher, held)
+        for batcher in client.routes.list_batchers()
+        for held in batcher.versions
+        if (held.model, held.version) == (model, version) and held.state == _READY and held.wanted
+    ]
 
 
 def _padding(padding: registry_pb2.ServingSettings.Padding) -> str:

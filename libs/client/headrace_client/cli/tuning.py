@@ -10,12 +10,12 @@ from headrace_scaling.simulation.service_curves import ServiceCurve
 
 from headrace_client.cli.options import connected, reason_option
 from headrace_client.cli.output import Output
-from headrace_client.cli.version_rows import rows_of
 from headrace_client.cli.versions import named_version, version_arguments
 from headrace_client.client import Client
 from headrace_client.tuning import search
 from headrace_client.tuning.pool import MeasuredPool, as_proto, of_proto, rate
 from headrace_client.tuning.search import Grid, Run, SearchResult, Settings
+from headrace_client.validation_rows import rows_of
 
 
 @click.command()

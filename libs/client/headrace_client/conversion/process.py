@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from headrace_client.conversion import sandbox
-from headrace_client.conversion.recognition import Kind
 from headrace_client.errors import invalid
+from headrace_client.recognition import MAX_DIFFERENCE, Kind
 
 TIMEOUT_S = 900.0
-# Of the largest answer, or of 1: what arithmetic in other orders does.
-MAX_DIFFERENCE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)

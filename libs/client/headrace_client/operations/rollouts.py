@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from headrace.rollout.v1 import rollout_pb2
+from headrace.webhook.v1.webhook_pb2 import Webhook
 
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import NotFound
@@ -209,3 +210,25 @@ def _named(session: Session, rollout: str, timeout_s: float) -> Operation[str]:
     if not found:
         raise NotFound(f"model '{model}' has no rollout yet", reason="ROLLOUT_NOT_FOUND")
     return found[0].name
+
+
+def put_rollout_webhook(
+    session: Session, webhook: Webhook, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[Webhook]:
+    """Make a webhook that is told of rollouts, or replace the one of its name. Without a secret the old one stays."""
+    request = rollout_pb2.PutRolloutWebhookRequest(webhook=webhook)
+    return (yield from invoke(session, rollout_pb2.PutRolloutWebhookResponse, request, timeout_s=timeout)).webhook
+
+
+def list_rollout_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[Webhook]]:
+    """Return who is told of rollouts, and how deliveries go."""
+    request = rollout_pb2.ListRolloutWebhooksRequest()
+    return list(
+        (yield from invoke(session, rollout_pb2.ListRolloutWebhooksResponse, request, timeout_s=timeout)).webhooks
+    )
+
+
+def delete_rollout_webhook(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
+    """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
+    request = rollout_pb2.DeleteRolloutWebhookRequest(name=f"rolloutWebhooks/{name}")
+    yield from invoke(session, rollout_pb2.DeleteRolloutWebhookResponse, request, timeout_s=timeout)

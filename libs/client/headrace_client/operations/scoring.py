@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headrace.scorer.v1 import scorer_pb2
+from headrace.webhook.v1.webhook_pb2 import Webhook
 
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import NotFound
@@ -136,3 +137,27 @@ def _named(session: Session, job: str, timeout_s: float) -> Operation[str]:
     if not found:
         raise NotFound(f"model '{model}' has no scoring job yet", reason="SCORING_JOB_NOT_FOUND")
     return found[0].name
+
+
+def put_scoring_webhook(
+    session: Session, webhook: Webhook, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[Webhook]:
+    """Make a webhook that is told of scoring jobs, or replace the one of its name. Without a secret the old one
+    stays.
+    """
+    request = scorer_pb2.PutScoringWebhookRequest(webhook=webhook)
+    return (yield from invoke(session, scorer_pb2.PutScoringWebhookResponse, request, timeout_s=timeout)).webhook
+
+
+def list_scoring_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[Webhook]]:
+    """Return who is told of scoring jobs, and how deliveries go."""
+    request = scorer_pb2.ListScoringWebhooksRequest()
+    return list(
+        (yield from invoke(session, scorer_pb2.ListScoringWebhooksResponse, request, timeout_s=timeout)).webhooks
+    )
+
+
+def delete_scoring_webhook(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
+    """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
+    request = scorer_pb2.DeleteScoringWebhookRequest(name=f"scoringWebhooks/{name}")
+    yield from invoke(session, scorer_pb2.DeleteScoringWebhookResponse, request, timeout_s=timeout)

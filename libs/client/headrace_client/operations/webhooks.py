@@ -1,10 +1,8 @@
-"""Who is told by HTTP of models, of rollouts and of scoring jobs."""
+"""Who hears of models by HTTP."""
 
 from __future__ import annotations
 
 from headrace.registry.v1 import webhook_pb2 as registry_webhook_pb2
-from headrace.rollout.v1 import rollout_pb2
-from headrace.scorer.v1 import scorer_pb2
 from headrace.webhook.v1.webhook_pb2 import Webhook
 
 from headrace_client.calls import Operation, Session, invoke
@@ -35,49 +33,3 @@ def delete_registry_webhook(session: Session, name: str, *, timeout: float = DEF
     """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
     request = registry_webhook_pb2.DeleteRegistryWebhookRequest(name=f"registryWebhooks/{name}")
     yield from invoke(session, registry_webhook_pb2.DeleteRegistryWebhookResponse, request, timeout_s=timeout)
-
-
-def put_rollout_webhook(
-    session: Session, webhook: Webhook, *, timeout: float = DEFAULT_TIMEOUT_S
-) -> Operation[Webhook]:
-    """Make a webhook that is told of rollouts, or replace the one of its name. Without a secret the old one stays."""
-    request = rollout_pb2.PutRolloutWebhookRequest(webhook=webhook)
-    return (yield from invoke(session, rollout_pb2.PutRolloutWebhookResponse, request, timeout_s=timeout)).webhook
-
-
-def list_rollout_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[Webhook]]:
-    """Return who is told of rollouts, and how deliveries go."""
-    request = rollout_pb2.ListRolloutWebhooksRequest()
-    return list(
-        (yield from invoke(session, rollout_pb2.ListRolloutWebhooksResponse, request, timeout_s=timeout)).webhooks
-    )
-
-
-def delete_rollout_webhook(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
-    """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
-    request = rollout_pb2.DeleteRolloutWebhookRequest(name=f"rolloutWebhooks/{name}")
-    yield from invoke(session, rollout_pb2.DeleteRolloutWebhookResponse, request, timeout_s=timeout)
-
-
-def put_scoring_webhook(
-    session: Session, webhook: Webhook, *, timeout: float = DEFAULT_TIMEOUT_S
-) -> Operation[Webhook]:
-    """Make a webhook that is told of scoring jobs, or replace the one of its name. Without a secret the old one
-    stays.
-    """
-    request = scorer_pb2.PutScoringWebhookRequest(webhook=webhook)
-    return (yield from invoke(session, scorer_pb2.PutScoringWebhookResponse, request, timeout_s=timeout)).webhook
-
-
-def list_scoring_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[Webhook]]:
-    """Return who is told of scoring jobs, and how deliveries go."""
-    request = scorer_pb2.ListScoringWebhooksRequest()
-    return list(
-        (yield from invoke(session, scorer_pb2.ListScoringWebhooksResponse, request, timeout_s=timeout)).webhooks
-    )
-
-
-def delete_scoring_webhook(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
-    """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
-    request = scorer_pb2.DeleteScoringWebhookRequest(name=f"scoringWebhooks/{name}")
-    yield from invoke(session, scorer_pb2.DeleteScoringWebhookResponse, request, timeout_s=timeout)

@@ -19,6 +19,7 @@ from headrace_client.optimisation import quality
 from headrace_client.optimisation.choice import Candidate, speed_of
 from headrace_client.optimisation.quality import Answers
 from headrace_client.tensors import NUMPY_TYPES
+from headrace_client.validation_rows import Rows
 
 TIMEOUT_S = 3600.0
 ORIGINAL = "original"
@@ -52,22 +53,6 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """The validation set of a version. labels: the truth of each row, None where it is not known."""
-
-    inputs: Mapping[str, Sequence[Any]]
-    labels: Sequence[Any] | None
-
-    def __len__(self) -> int:
-        return len(next(iter(self.inputs.values()), ()))
-
-    def take(self, at: Sequence[int]) -> Rows:
-        """Return some of the rows."""
-        labels = None if self.labels is None else [self.labels[one] for one in at]
-        return Rows({name: [rows[one] for one in at] for name, rows in self.inputs.items()}, labels)
-
-
-@dataclass(frozen=True, slots=True)
 class Measured:
     """Everything that was measured. judged_rows: how many rows the quality is of; generated: whether they are random.
     labelled: whether their truth is known."""
@@ -78,19 +63,6 @@ class Measured:
     generated: bool
     labelled: bool
     versions: Mapping[str, str]
-
-
-def rows_of(path: Path) -> Rows:
-    """Return the rows of a file as `validation.json` is. Raises InvalidArgument."""
-    try:
-        content = json.loads(path.read_bytes())
-        inputs, labels = content["inputs"], content.get("labels")
-        counts = {len(rows) for rows in inputs.values()} | ({len(labels)} if labels else set())
-        if len(counts) != 1:
-            raise ValueError("it does not have the same number of rows everywhere")
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise invalid("validation", f"{path.name} has no rows that can be read: {error}") from None
-    return Rows(inputs, labels or None)
 
 
 def parted(rows: Rows) -> tuple[Rows, Rows]:

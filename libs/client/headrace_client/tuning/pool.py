@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import route_pb2
 from headrace_scaling.simulation.service_curves import ServiceCurve
 
+from headrace_client.cli.settings import await_settings
 from headrace_client.client import AsyncClient, Client
 from headrace_client.errors import DeadlineExceeded
 from headrace_client.operations.registration import Serving, serving_settings
@@ -20,35 +19,9 @@ from headrace_client.tuning import measuring, search
 from headrace_client.tuning.measuring import Caller
 from headrace_client.tuning.search import Grid, Run, Settings
 
-_POLL_S = 0.2
-_READY = route_pb2.BatcherVersion.STATE_READY
 _IN_FORCE_S = 120.0
 # Beyond what the model thinks can be answered: goodput under too much is what is looked for.
 _MORE = 1.5
-
-Batchers = list[tuple[route_pb2.Batcher, route_pb2.BatcherVersion]]
-
-
-def await_settings(client: Client, model: str, version: str, revision: int, timeout_s: float) -> tuple[bool, Batchers]:
-    """Return whether every batcher that serves a version does so by settings of that number, or later ones, and these
-    batchers, after waiting for that."""
-    give_up = time.monotonic() + timeout_s
-    while True:
-        serving = serving_batchers(client, model, version)
-        taken = all(held.serving_revision >= revision for _, held in serving)
-        if taken or time.monotonic() > give_up or all(held.reason for _, held in serving):
-            return taken, serving
-        time.sleep(_POLL_S)
-
-
-def serving_batchers(client: Client, model: str, version: str) -> Batchers:
-    """Return the batchers that serve a version, with what each says of it."""
-    return [
-        (batcher, held)
-        for batcher in client.routes.list_batchers()
-        for held in batcher.versions
-        if (held.model, held.version) == (model, version) and held.state == _READY and held.wanted
-    ]
 
 
 class MeasuredPool:

@@ -19,7 +19,7 @@ from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import Trace
 
 from headrace_client.cli.autoscale.trace_files import log_trace, read_trace
-from headrace_client.cli.monitor.words import span_options
+from headrace_client.cli.options import span_options
 from headrace_client.cli.output import Output
 from headrace_client.cli.parsing import Duration
 from headrace_client.client import Client

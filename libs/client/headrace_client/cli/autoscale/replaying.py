@@ -10,8 +10,7 @@ from headrace.autoscaler.v1 import autoscaler_pb2
 
 from headrace_client.cli.autoscale.pool_options import policy_of
 from headrace_client.cli.autoscale.pools import pool_argument
-from headrace_client.cli.monitor.words import span_options
-from headrace_client.cli.options import connected
+from headrace_client.cli.options import connected, span_options
 from headrace_client.cli.output import Output, last, message_json, when
 from headrace_client.client import Client
 from headrace_client.policies import message_of

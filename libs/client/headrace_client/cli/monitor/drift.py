@@ -7,8 +7,8 @@ from datetime import datetime
 import click
 from headrace.monitor.v1 import monitor_pb2
 
-from headrace_client.cli.monitor.words import SEVERITIES, range_text, span_options, value_text
-from headrace_client.cli.options import connected, model_argument, version_argument
+from headrace_client.cli.monitor.words import SEVERITIES, range_text, value_text
+from headrace_client.cli.options import connected, model_argument, span_options, version_argument
 from headrace_client.cli.output import Output, message_json, shown, when
 from headrace_client.client import Client
 

@@ -7,8 +7,8 @@ from datetime import datetime
 import click
 from headrace.monitor.v1 import monitor_pb2
 
-from headrace_client.cli.monitor.words import SEVERITIES, span_options, value_text
-from headrace_client.cli.options import complete_version, connected, model_argument
+from headrace_client.cli.monitor.words import SEVERITIES, value_text
+from headrace_client.cli.options import complete_version, connected, model_argument, span_options
 from headrace_client.cli.output import Output, message_json, number, shown
 from headrace_client.client import Client
 

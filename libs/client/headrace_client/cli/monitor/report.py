@@ -7,11 +7,9 @@ from pathlib import Path
 
 import click
 
-from headrace_client.cli.monitor.words import span_options
-from headrace_client.cli.options import connected, model_argument
-from headrace_client.cli.output import Output, shown
+from headrace_client.cli.options import connected, model_argument, span_options
+from headrace_client.cli.output import Output, shown, write_page
 from headrace_client.client import Client
-from headrace_client.errors import invalid
 
 
 @click.command()
@@ -47,11 +45,3 @@ def report(
         output.document({"file": str(file), "bytes": len(html.encode())})
     else:
         output.say(f"wrote {shown(str(file))}; open it in a browser")
-
-
-def write_page(file: Path, html: str) -> None:
-    """Write a page. Raises InvalidArgument for a file that cannot be written."""
-    try:
-        file.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise invalid("--html", f"cannot write {file}: {error.strerror}") from error

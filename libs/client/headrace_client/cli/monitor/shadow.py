@@ -10,8 +10,8 @@ import grpc
 from headrace.monitor.v1 import monitor_pb2
 
 from headrace_client.cli.monitor.report import write_page
-from headrace_client.cli.monitor.words import micros, span_options
-from headrace_client.cli.options import connected, model_argument
+from headrace_client.cli.monitor.words import micros
+from headrace_client.cli.options import connected, model_argument, span_options
 from headrace_client.cli.output import Output, message_json, number, shown
 from headrace_client.client import Client
 

@@ -8,8 +8,8 @@ import click
 import grpc
 from headrace.monitor.v1 import monitor_pb2
 
-from headrace_client.cli.monitor.words import micros, span_options
-from headrace_client.cli.options import connected, model_argument
+from headrace_client.cli.monitor.words import micros
+from headrace_client.cli.options import connected, model_argument, span_options
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.client import Client
 from headrace_client.operations.prediction import SERVED_FROM

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
-import click
 from headrace.monitor.v1 import monitor_pb2
 
 from headrace_client.cli.output import number, when
-from headrace_client.cli.parsing import Moment
-
-Command = Callable[..., Any]
 
 SEVERITIES = {
     monitor_pb2.SEVERITY_UNSPECIFIED: "-",
@@ -27,19 +21,6 @@ _BY_NAME = {
     "high": monitor_pb2.SEVERITY_HIGH,
 }
 SEVERITY_NAMES = tuple(_BY_NAME)
-
-
-def span_options(default: str) -> Callable[[Command], Command]:
-    """Give a command `since` and `until`. default: what it is about without them, in words."""
-
-    def decorate(function: Command) -> Command:
-        until = click.option(
-            "--until", type=Moment(), help="End, such as 2031-02-03T04:05:06Z or 2h (ago); default now."
-        )
-        since = click.option("--since", type=Moment(), help=f"Begin, such as 1h (ago) or a time; default {default}.")
-        return since(until(function))
-
-    return decorate
 
 
 def severity_of(name: str | None) -> monitor_pb2.Severity:

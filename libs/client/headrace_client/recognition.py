@@ -16,6 +16,8 @@ from headrace_client.errors import InvalidArgument, invalid
 from headrace_client.local_files import read_as
 from headrace_client.model_files import names_in, of_archive
 
+# How far answers of what is made of a file may be from its own, of the largest or of 1: arithmetic in other orders.
+MAX_DIFFERENCE = 1e-4
 _HEAD_BYTES = 64 * 1024
 _MODEL_SUFFIXES = (".onnx", ".pkl", ".joblib", ".skops", ".ubj", ".pt", ".pt2", ".plan")
 

@@ -1,0 +1,146 @@
+"""Model files on the command line: what is registered of them, and the options of those that are converted first."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import wraps
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from google.protobuf import json_format
+from headrace.tensor.v1 import tensor_pb2
+
+from headrace_client.cli.output import Output
+from headrace_client.local_files import object_of, read_as
+from headrace_client.model_files import FORMATS, zipped
+from headrace_client.pipeline_files import is_pipeline
+from headrace_client.recognition import CONVERTED_TOO, MAX_DIFFERENCE, TAKEN, Kind, recognise
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is registered: a model or a pipeline, further files, and facts of what it was made from. kept_as: format of
+    the model. run: that it comes from, empty where nothing says it."""
+
+    file: Path
+    artifacts: Mapping[str, Path]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    kept_as: str = "onnx"
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How a file that is none of the formats is converted.
+
+    trust: code in it may run. python: whose packages do it, None for that of the environment. max_difference: of
+    answers, of the largest one or of 1.
+    """
+
+    trust: bool
+    python: str | None
+    max_difference: float
+
+
+def conversion_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of what is converted first, which the command has as `conversion`."""
+
+    @wraps(command)
+    def packed(*arguments: Any, trust: bool, python: str | None, max_difference: float, **others: Any) -> Any:
+        return command(*arguments, conversion=Conversion(trust, python, max_difference), **others)
+
+    for option in (
+        click.option(
+            "--trust", is_flag=True, help="Read a pickle, or run a network of PyTorch or TensorFlow: either is code."
+        ),
+        click.option(
+            "--python",
+            help="The Python whose packages convert; default that of the active virtual environment.",
+        ),
+        click.option(
+            "--max-difference",
+            type=click.FloatRange(0),
+            default=MAX_DIFFERENCE,
+            show_default=True,
+            help="Largest difference of a converted model's answers, of the largest answer or of 1.",
+        ),
+    ):
+        packed = option(packed)
+    return packed
+
+
+@contextmanager
+def source_of(
+    output: Output, path: Path, artifacts: Mapping[str, Path], conversion: Conversion, *, stated: bool = False
+) -> Iterator[Source]:
+    """Give what to register: an ONNX file or a pipeline as it is, others converted. Raises InvalidArgument.
+
+    stated: whether somebody states the contract, so that what has a format of its own is registered in that.
+    """
+    if is_pipeline(path):
+        yield Source(path, artifacts)
+        return
+    kind = None if is_mlflow(path) else recognise(path)
+    if kind is not None and kind in TAKEN and (stated or kind not in CONVERTED_TOO):
+        with _as_file(path, kind) as taken:
+            if kind is not Kind.ONNX:
+                output.note(f"[dim]format[/]  {kind.value}: {FORMATS[kind.value].runs}")
+            yield Source(taken, artifacts, kept_as=kind.value)
+        return
+    with _converter(path)(output, path, kind, artifacts, conversion, stated) as source:
+        yield source
+
+
+def is_mlflow(path: Path) -> bool:
+    """Return whether a folder is a model of MLflow."""
+    return path.is_dir() and (path / "MLmodel").is_file()
+
+
+def _converter(path: Path) -> Callable[..., AbstractContextManager[Source]]:
+    """Return what converts files, the entry point `headrace.converters`. Raises UsageError where none is installed."""
+    for one in entry_points(group="headrace.converters"):
+        return one.load()
+    raise click.UsageError(f"{path} has to be converted first: pip install 'headrace-client[forge]'")
+
+
+@contextmanager
+def _as_file(path: Path, kind: Kind) -> Iterator[Path]:
+    """Give what is uploaded of a model: a SavedModel that is a folder as an archive."""
+    if kind is not Kind.SAVEDMODEL or not path.is_dir():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        yield zipped(path, Path(folder, FORMATS[kind.value].file))
+
+
+def contract_option(default: str) -> Callable[[F], F]:
+    """Return the option that names a file with a serving contract. default: what holds without it."""
+    return click.option(
+        "--contract",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help=f"Serving contract as JSON; without it {default}.",
+    )
+
+
+def contract_in(path: Path) -> tensor_pb2.ServingContract:
+    """Return the serving contract in a file. Raises InvalidArgument."""
+    contract, remedy = tensor_pb2.ServingContract(), "`headrace models show MODEL VERSION --json` prints one"
+    told = object_of(path, "contract", remedy)
+    with read_as("a serving contract", path, "contract", remedy):
+        json_format.ParseDict(told, contract)
+    return contract
+
+
+def with_columns(contract: tensor_pb2.ServingContract, columns: tuple[str, ...]) -> tensor_pb2.ServingContract:
+    """Return a contract with the names of the columns of a converted model's one input, unless it states inputs."""
+    if columns and not contract.inputs:
+        contract.inputs.add(name="features", columns=columns)
+    return contract
