@@ -31,7 +31,8 @@ def keep_only(checkout: Path, kept: Collection[str]) -> list[str]:
     absent = [service.name for service in services.values() if service.part in names]
     _rewrite(description.path_in(checkout), lambda text: without(text, names, absent))
     libraries = [Path(folder).name for part in gone for folder in part.folders if folder.startswith("libs/")]
-    _rewrite(checkout / "pyproject.toml", lambda text: without_libraries(text, libraries))
+    for project in (checkout / "pyproject.toml", *checkout.glob("libs/*/pyproject.toml")):
+        _rewrite(project, lambda text: without_libraries(text, libraries))
     return names
 
 
@@ -45,7 +46,7 @@ def without(text: str, parts: Collection[str], services: Collection[str]) -> str
 
 
 def without_libraries(text: str, names: Collection[str]) -> str:
-    """Return the workspace's pyproject.toml without what it says of these libraries of ours."""
+    """Return a pyproject.toml without what it says of these libraries of ours."""
     for name in names:
         text = re.sub(rf'^ *(?:"headrace-{name}["\[]|headrace-{name} =).*\n', "", text, flags=re.MULTILINE)
     return text

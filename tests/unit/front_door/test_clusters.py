@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-from front_door import routes
+from front_door import offered, routes
 from front_door.clusters import clusters
-from front_door.settings import FrontDoorSettings
 from front_door.shapes import Json
 from headrace_servicekit.server import server_options
 
@@ -38,6 +37,10 @@ def test_a_host_that_is_well_again_is_used_at_once():
     assert cluster["common_lb_config"]["update_merge_window"] == "0s"
 
 
+needs_pages = pytest.mark.skipif(not offered.pages(), reason="no part with pages is in this checkout")
+
+
+@needs_pages
 def test_only_what_says_itself_that_it_is_not_ready_is_asked_when_none_is_well():
     """A console or a data plane may only be late with saying that it is well: a late page is better than none."""
     asked = {
@@ -49,18 +52,19 @@ def test_only_what_says_itself_that_it_is_not_ready_is_asked_when_none_is_well()
     assert "console" in asked
 
 
+@needs_pages
 @pytest.mark.parametrize(
-    "settings",
+    "told",
     [
-        settings_with(),
-        settings_with(endpoints_file=Path("/state/endpoints.json")),
-        settings_with(targets=targets({"console": "10.0.0.1:8090,10.0.0.2:8090"})),
+        {},
+        {"endpoints_file": Path("/state/endpoints.json")},
+        {"targets": targets({"console": "10.0.0.1:8090,10.0.0.2:8090"})},
     ],
     ids=["one", "followed", "two"],
 )
-def test_nothing_else_keeps_pages_from_consoles_of_which_none_is_well(settings: FrontDoorSettings):
+def test_nothing_else_keeps_pages_from_consoles_of_which_none_is_well(told: dict):
     """As Envoy documents it: of hosts that are not well all are asked when fewer than a whole percent is."""
-    (console,) = [one for one in clusters(settings) if one["name"] == "console"]
+    (console,) = [one for one in clusters(settings_with(**told)) if one["name"] == "console"]
     # A threshold below half a percent is rounded to none.
     assert round(console["common_lb_config"]["healthy_panic_threshold"]["value"]) >= 1
     # The balancer is one that looks at the threshold, and neither fails what it balances then nor hides hosts.

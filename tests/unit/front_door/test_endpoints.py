@@ -37,8 +37,8 @@ def hosts(file: Path) -> list[int]:
         ("", {}),
         ("registry=127.0.0.1:1", {"registry": ("127.0.0.1:1",)}),
         (
-            " registry=127.0.0.1:1, [::1]:2 ;monitor=;\n",
-            {"registry": ("127.0.0.1:1", "[::1]:2"), "monitor": ()},
+            " registry=127.0.0.1:1, [::1]:2 ;router-control=;\n",
+            {"registry": ("127.0.0.1:1", "[::1]:2"), "router-control": ()},
         ),
     ],
 )
@@ -65,7 +65,7 @@ def test_with_one_every_service_is_followed_and_what_is_validated_is_whole(api: 
     assert isinstance(bootstrap, dict)
     followed = [one["name"] for one in bootstrap["static_resources"]["clusters"] if one.get("type") == "EDS"]
     assert {f"endpoints-{name}.json" for name in followed} <= set(files(settings, api, KEYS))
-    assert {"registry", "router-control", "router-control-health", "monitor", "router-data"} <= set(followed)
+    assert {"registry", "router-control", "router-control-health", "router-data"} <= set(followed)
     assert "EDS" not in json.dumps(whole(settings, api, KEYS))
 
 
@@ -82,7 +82,7 @@ async def test_a_change_is_published_and_a_file_that_cannot_be_used_changes_noth
     following = asyncio.create_task(follow_endpoints(settings))
     try:
         assert hosts(state / REGISTRY) == [1]
-        monitor = (state / "endpoints-monitor.json").stat().st_ino
+        control = (state / "endpoints-router-control.json").stat().st_ino
         say("registry=127.0.0.1:1,127.0.0.1:2")
         await eventually(lambda: hosts(state / REGISTRY) == [1, 2])
         say("registry=nonsense")
@@ -91,6 +91,6 @@ async def test_a_change_is_published_and_a_file_that_cannot_be_used_changes_noth
         say("registry=127.0.0.1:2")
         await eventually(lambda: hosts(state / REGISTRY) == [2])
         # What stays is not written again: Envoy would look at it again.
-        assert (state / "endpoints-monitor.json").stat().st_ino == monitor
+        assert (state / "endpoints-router-control.json").stat().st_ino == control
     finally:
         following.cancel()

@@ -15,7 +15,7 @@ from tests.kit.rows import each
     [
         ({"targets": targets({"registry": "nowhere"})}, "host:port"),
         ({"targets": "registry"}, "service=host:port"),
-        ({"targets": "registry=a:1"}, "needs .*monitor=host:port, .*router-control=host:port.* too"),
+        ({"targets": "registry=a:1"}, "needs .*router-control=host:port.* too"),
         ({"targets": targets({"batcher": "a:1"})}, "batcher offers nothing here; those that do are"),
         ({"targets": targets({"registry": ""})}, "at least one"),
         ({"router_data": "127.0.0.1:70000"}, "host:port"),

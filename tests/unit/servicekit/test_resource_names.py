@@ -1,7 +1,7 @@
 """Resource names: what stands in them, and what is refused by field."""
 
 import pytest
-from headrace.rollout.v1 import rollout_pb2
+from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import InvalidArgument
 from headrace_servicekit.request_fields import fingerprint, kept_text, optional_id, page_size, page_token
 from headrace_servicekit.resource_names import ids
@@ -78,8 +78,8 @@ def test_pages_begin_at_the_newest_and_hold_fifty_unless_asked():
 
 
 def test_a_repetition_has_the_fingerprint_of_its_request_whatever_its_request_id():
-    first = rollout_pb2.StartRolloutRequest(parent="models/fraud", version="v2", request_id="a")
-    again = rollout_pb2.StartRolloutRequest(parent="models/fraud", version="v2", request_id="b")
-    other = rollout_pb2.StartRolloutRequest(parent="models/fraud", version="v3", request_id="a")
+    first = registry_pb2.PromoteModelVersionRequest(name="models/fraud/versions/v2", request_id="a")
+    again = registry_pb2.PromoteModelVersionRequest(name="models/fraud/versions/v2", request_id="b")
+    other = registry_pb2.PromoteModelVersionRequest(name="models/fraud/versions/v3", request_id="a")
     assert fingerprint(first) == fingerprint(again) != fingerprint(other)
     assert first.request_id == "a"

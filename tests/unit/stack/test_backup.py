@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import pty
+import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from headrace_stack.component import Component
 from headrace_stack.components import postgres
 from headrace_stack.lifecycle import StackError
 from headrace_stack.settings import StackSettings, read
+
+from tests.kit.deployment.topology import services
 
 
 async def nothing_is_missing() -> None:
@@ -52,17 +56,20 @@ class Commands:
         return self._asked.read_text().splitlines() if self._asked.exists() else []
 
 
+MONITOR = (
+    "pg_restore monitor",
+    "psql monitor",
+    "monitor migrate",
+    "monitor renew-incarnation",
+    "monitor restore-log",
+)
 ALL = [
     "registry restore",
     "pg_restore router",
     "psql router",
     "router_control migrate",
     "router_control renew-incarnation",
-    "pg_restore monitor",
-    "psql monitor",
-    "monitor migrate",
-    "monitor renew-incarnation",
-    "monitor restore-log",
+    *(MONITOR if topology.MONITOR in services() else ()),
 ]
 
 
@@ -91,6 +98,15 @@ def taken(tmp_path: Path) -> Path:
 def test_a_backup_is_put_back_part_by_part(commands: Commands, settings: StackSettings, taken: Path):
     backup.restore(settings, taken)
     assert commands.asked == ALL
+
+
+def test_where_only_the_core_runs_the_monitors_part_is_neither_needed_nor_put_back(
+    commands: Commands, settings: StackSettings, taken: Path
+):
+    shutil.rmtree(taken / "monitor-log")
+    (taken / "monitor.dump").unlink()
+    backup.restore(replace(settings, parts=("core",)), taken)
+    assert commands.asked == [line for line in ALL if line not in MONITOR]
 
 
 @pytest.fixture

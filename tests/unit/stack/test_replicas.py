@@ -39,7 +39,7 @@ def test_data_planes_scale_as_front_doors_or_as_services_of_their_own(tmp_path: 
         settings.create_directories()
         scalable = topology.scalable(settings)
         assert scalable[name] == "front-door"
-        assert {"registry", "router-control", "monitor"} < scalable.keys()
+        assert {"registry", "router-control"} < scalable.keys()
         # What is said to scale is a component, and no store.
         assert scalable.keys() <= {component.name for component in topology.components(settings)}
         assert not {"postgres", "batcher-default"} & scalable.keys()
@@ -182,7 +182,7 @@ def test_callers_find_whom_they_call_in_the_file_of_endpoints(tmp_path: Path):
         for target in value.split(";")
         if target  # of batchers, which the control plane knows
     ]
-    assert len(targets) > 10
+    assert len(targets) > 5
     assert {present_target(target).rpartition(":")[0] for target in targets} == {"127.0.0.1"}
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -19,6 +20,7 @@ print(*[name for name in sys.argv[2:] if name in sys.modules])
             "headrace_monitor.__main__",
             ("scipy.special", "scipy.stats", "scipy.optimize", "pyarrow", "duckdb"),
             id="the monitor: a third of a second for what the first look at a window needs",
+            marks=pytest.mark.skipif(find_spec("headrace_monitor") is None, reason="the part is not in this checkout"),
         ),
         pytest.param(
             "headrace_runtime.artifacts.fetcher", ("aiobotocore", "boto3"), id="the fetcher: an S3 client for no file"

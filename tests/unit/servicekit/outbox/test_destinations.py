@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 
 import pytest
-from headrace_monitor.settings import MonitorSettings
+from headrace_registry.settings import RegistrySettings
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.outbox.addresses import Address, is_metadata, literal, special
 from headrace_servicekit.outbox.allowing import Allowed, hosts
@@ -238,11 +238,11 @@ def test_a_list_that_cannot_be_read_is_said_at_the_start(entry: str):
         told(webhook_allow=f"good.example, {entry}")
 
 
-def test_what_the_monitor_is_told_to_call_is_inside():
+def test_what_a_service_is_told_to_call_is_inside():
     settings = told(otlp_endpoint="collector.example:4317")
     inside = hosts(settings.called)
-    assert inside == {"db.example.com", "store.example.com", "registry.example.com", "127.0.0.1", "collector.example"}
-    for host in ("db.example.com", "store.example.com.", "REGISTRY.example.com", "collector.example"):
+    assert inside == {"db.example.com", "store.example.com", "collector.example"}
+    for host in ("db.example.com", "STORE.example.com.", "collector.example"):
         assert "part of this installation" in is_refused(f"https://{host}/", rules("", *inside))
 
 
@@ -337,10 +337,9 @@ def test_a_machine_knows_its_own_addresses():
     assert not is_own(ipaddress.ip_address("198.51.100.7"))
 
 
-def told(**settings: str) -> MonitorSettings:
-    return MonitorSettings(
-        database_url="postgresql://headrace@db.example.com:5432/monitor",
+def told(**settings: str) -> RegistrySettings:
+    return RegistrySettings(
+        database_url="postgresql://headrace@db.example.com:5432/registry",
         s3_endpoint="https://store.example.com",
-        registry_target=settings.pop("registry_target", "dns:///registry.example.com:8082,127.0.0.1:8122"),
         **settings,  # pyright: ignore[reportArgumentType]
     )
