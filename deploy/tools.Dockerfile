@@ -22,16 +22,17 @@ RUN find . -type f ! -name pyproject.toml ! -name uv.lock -delete
 FROM uv AS dependencies
 COPY --from=manifests /src .
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --frozen --no-default-groups --package headrace-client --extra parquet --no-install-workspace
+    uv sync --frozen --no-default-groups --package headrace-client --extra parquet --extra all --no-install-workspace
 
 FROM dependencies AS tools-build
 COPY libs/stubs libs/stubs
 COPY libs/client libs/client
+COPY libs/observe libs/observe
 COPY libs/scaling libs/scaling
 COPY libs/stack libs/stack
 # Of the stack only what makes keys: without the wheels of the stores and of Envoy.
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --frozen --no-default-groups --package headrace-client --extra parquet --no-editable \
+    uv sync --frozen --no-default-groups --package headrace-client --extra parquet --extra all --no-editable \
     && uv pip install --python /opt/headrace/venv/bin/python --no-deps ./libs/stack
 COPY deploy/tools/init.py /opt/headrace/tools/init.py
 COPY deploy/sbom.py deploy/sbom.py

@@ -75,6 +75,8 @@ REGIONS: dict[str, dict[str, Write]] = {
         "independent": packages.independent,
         "services": packages.forbidden_to_libraries,
         "unknown to the client": packages.unknown_to_the_client,
+        "clients": packages.clients,
+        "clients of parts": packages.clients_of_parts,
         "services that may call as clients": packages.sources,
     },
 }

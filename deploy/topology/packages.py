@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from headrace_stack import parts
 from headrace_stack.description import Topology, own
 
-_LIBS = Path(__file__).resolve().parents[2] / "libs"
+_ROOT = Path(__file__).resolve().parents[2]
 # Not installed: `make lint` puts deploy/envoy on the path.
 _FRONT_DOOR = "front_door"
 
@@ -28,6 +29,17 @@ def unknown_to_the_client(services: Topology) -> str:
     )
 
 
+def clients(services: Topology) -> str:
+    """Return the packages that are clients: the core's, and those that parts bring beside it."""
+    return _listed("source_modules", {"headrace_client", *_of_parts()})
+
+
+def clients_of_parts(services: Topology) -> str:
+    """Return which client knows which: each part's that of the core, and none another's."""
+    above = [" | ".join(_of_parts())] if _of_parts() else []
+    return "\n".join(["layers = [", *(f'    "{layer}",' for layer in (*above, "headrace_client")), "]"])
+
+
 def sources(services: Topology) -> str:
     """Return the packages of services, as those that import."""
     return _listed("source_modules", _packages(services))
@@ -40,7 +52,12 @@ def forbidden_to_libraries(services: Topology) -> str:
 
 def _libraries() -> set[str]:
     """Return the packages beside the services, but for the generated stubs."""
-    return {path.name for path in _LIBS.glob("*/headrace_*") if path.is_dir()}
+    return {path.name for path in (_ROOT / "libs").glob("*/headrace_*") if path.is_dir()}
+
+
+def _of_parts() -> list[str]:
+    """Return the packages of parts that bear the name of theirs: their methods of the SDK, and their commands."""
+    return sorted({f"headrace_{name}" for name in parts.of(_ROOT)} & _libraries())
 
 
 def _packages(services: Topology) -> set[str]:

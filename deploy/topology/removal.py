@@ -48,7 +48,7 @@ def without(text: str, parts: Collection[str], services: Collection[str]) -> str
 def without_libraries(text: str, names: Collection[str]) -> str:
     """Return a pyproject.toml without what it says of these libraries of ours."""
     for name in names:
-        text = re.sub(rf'^ *(?:"headrace-{name}["\[]|headrace-{name} =).*\n', "", text, flags=re.MULTILINE)
+        text = re.sub(rf'^(?:.*"headrace-{name}["\[]|headrace-{name} =).*\n', "", text, flags=re.MULTILINE)
     return text
 
 

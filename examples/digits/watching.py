@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from headrace.monitor.v1 import monitor_pb2
-from headrace_client import Client, Outcome
+from headrace_client import Client
+from headrace_observe import Outcome
 
 from examples.digits.register import MODEL
 from examples.digits.traffic import Answer

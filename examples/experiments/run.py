@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from headrace.monitor.v1 import experiment_pb2 as pb
 from headrace.rollout.v1 import rollout_pb2
-from headrace_client import Client, Outcome, Prediction, Variant, Version
+from headrace_client import Client, Prediction, Variant, Version
+from headrace_observe import Outcome
 
 from examples.rollouts.models import ENTRIES, look_up
 from examples.story import SERVING_TIMEOUT_S, Story, headrace, told

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
-from headrace_client import Client, Outcome
+from headrace_client import Client
+from headrace_observe import Outcome
 from headrace_servicekit.testing import eventually
 
 from tests.kit.clients.headrace_cli import Headrace

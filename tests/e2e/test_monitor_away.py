@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from headrace_client import AsyncClient, Outcome, RetryPolicy, Unavailable
+from headrace_client import AsyncClient, RetryPolicy, Unavailable
+from headrace_observe import Outcome
 from headrace_servicekit.testing import eventually
 from headrace_stack.components import postgres
 from headrace_stack.snapshot import State

@@ -7,6 +7,9 @@ with Client() as client:
     print(answer.outputs["label"], answer.version)
 """
 
+from typing import Any
+
+from headrace_client import installed
 from headrace_client.chunks import Answers, Opened
 from headrace_client.client import AsyncClient, Client
 from headrace_client.errors import (
@@ -35,8 +38,6 @@ from headrace_client.operations.awaiting import Progress, progress_of
 from headrace_client.operations.declaring import Example
 from headrace_client.operations.explaining import Attempt, Explanation
 from headrace_client.operations.models import Stage
-from headrace_client.operations.monitoring import QueryAnswer
-from headrace_client.operations.outcomes import Outcome, Recorded, Rejected
 from headrace_client.operations.prediction import Prediction, ServedFrom
 from headrace_client.operations.registration import Lineage, Serving
 from headrace_client.operations.routes import Alias, Production, Unit, Variant, Version
@@ -78,16 +79,12 @@ __all__ = [
     "Opened",
     "Operator",
     "OutOfRange",
-    "Outcome",
     "PermissionDenied",
     "Precomputed",
     "PreconditionFailed",
     "Prediction",
     "Production",
     "Progress",
-    "QueryAnswer",
-    "Recorded",
-    "Rejected",
     "ResourceExhausted",
     "RetryPolicy",
     "Rule",
@@ -104,3 +101,8 @@ __all__ = [
     "Version",
     "progress_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return what a part has by the place that it had before there were parts; in this release only."""
+    return installed.moved(name)

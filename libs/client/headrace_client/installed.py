@@ -6,6 +6,7 @@ Type checkers read `installed.pyi`, which names them all.
 from __future__ import annotations
 
 import functools
+import importlib
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -42,6 +43,17 @@ def groups() -> tuple[str, ...]:
 def group_of(name: str) -> type[Group[Any]]:
     """Return a group by its name."""
     return CORE.get(name) or _of_parts()[name].load()
+
+
+def moved(name: str) -> Any:
+    """Return what was `headrace_client.Outcome` and is `headrace_observe.Outcome`, with a warning."""
+    # Modules, which the import system asks for first, are of small letters.
+    for package in sorted({one.module.partition(".")[0] for one in _of_parts().values()} if name[:1].isupper() else ()):
+        found = importlib.import_module(package)
+        if name in getattr(found, "__all__", ()):
+            warnings.warn(f"`headrace_client.{name}` is `{package}.{name}`", DeprecationWarning, stacklevel=3)
+            return getattr(found, name)
+    raise AttributeError(f"module 'headrace_client' has no attribute '{name}'")
 
 
 @functools.cache

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from headrace.monitor.v1 import alert_pb2, monitor_pb2, outcome_pb2
-from headrace_client import AsyncClient, Client, InvalidArgument, Outcome
+from headrace_client import AsyncClient, Client, InvalidArgument
+from headrace_observe import Outcome
 from headrace_servicekit import errors
 
 from tests.kit.clients.fake_cli import Run, command_line, document

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from headrace_client import Outcome
 from headrace_monitor.alerts.observations import Observations
 from headrace_monitor.storage.schema import Database
+from headrace_observe import Outcome
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually
 from headrace_stack.components import postgres

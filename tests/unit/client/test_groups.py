@@ -52,7 +52,7 @@ def test_no_two_methods_were_one_name_before_there_were_groups():
         for what in vars(group_of(name)).values()
         if isinstance(what, Method)
     ]
-    assert len(old) > 150
+    assert len(old) > 30
     assert len(set(old)) == len(old)
 
 

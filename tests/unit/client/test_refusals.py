@@ -12,11 +12,12 @@ import grpc
 from headrace_client import remedies
 from headrace_client.cli import failures
 from headrace_client.errors import HeadraceError
+from headrace_client.parts import PARTS
 from headrace_servicekit import errors
 
 ROOT = Path(__file__).parents[3]
-RAISING = ("services", "libs/servicekit", "libs/runtime", "libs/client")
-CALLERS = ("libs/client",)
+CALLERS = ("libs/client", *(f"libs/{part}" for part in PARTS))
+RAISING = ("services", "libs/servicekit", "libs/runtime", *CALLERS)
 # Functions that raise or return an error of one kind.
 FUNCTIONS = {"refuse": errors.InvalidArgument, "invalid": errors.InvalidArgument}
 

@@ -115,11 +115,16 @@ def test_only_what_images_are_built_from_reaches_the_builder():
     }  # fmt: skip
 
 
-def workspace_libraries(folder: str) -> set[str]:
-    """Return the folders of `libs/` that a package of the workspace needs, and those that they need."""
-    project = tomllib.loads((CHECKOUT / folder / "pyproject.toml").read_text())
-    names = {f"libs/{name.removeprefix('headrace-')}" for name in project["tool"].get("uv", {}).get("sources", {})}
-    return names.union(*map(workspace_libraries, names))
+def workspace_libraries(folder: str, extras: frozenset[str] = frozenset()) -> set[str]:
+    """Return the folders of `libs/` that a package with some extras needs, and those that they need."""
+    project = tomllib.loads((CHECKOUT / folder / "pyproject.toml").read_text())["project"]
+    optional = project.get("optional-dependencies", {})
+    needed = [*project["dependencies"], *(one for extra in extras for one in optional.get(extra, ()))]
+    found = set[str]()
+    for name, asked in re.findall(r"^headrace-(\w+)(?:\[(.*?)\])?", "\n".join(needed), re.MULTILINE):
+        if f"libs/{name}" != folder:
+            found |= {f"libs/{name}", *workspace_libraries(f"libs/{name}", frozenset(asked.split(",")))}
+    return found
 
 
 def test_an_image_is_built_with_every_library_that_its_services_need():
@@ -127,7 +132,7 @@ def test_an_image_is_built_with_every_library_that_its_services_need():
     services = {f"services/{path.name}" for path in (CHECKOUT / "services").iterdir() if path.is_dir()}
     assert set.union(*map(workspace_libraries, services)) <= copied[CHECKOUT / "deploy" / "service.Dockerfile"]
     assert workspace_libraries("services/router") <= copied[CHECKOUT / "deploy" / "envoy" / "Dockerfile"]
-    assert workspace_libraries("libs/client") <= copied[CHECKOUT / "deploy" / "tools.Dockerfile"]
+    assert workspace_libraries("libs/client", frozenset({"all"})) <= copied[CHECKOUT / "deploy" / "tools.Dockerfile"]
 
 
 def test_the_front_door_finds_the_topology_in_its_image_where_its_code_looks_for_it():

@@ -71,6 +71,8 @@ def test_a_description_without_parts_is_that_of_the_rest():
 
 
 def test_the_workspace_forgets_a_library_that_is_taken_out():
+    extras = 'scale = ["headrace-scale"]\nforge = ["headrace-forge"]\n'
+    assert removal.without_libraries(extras, ["scale"]) == 'forge = ["headrace-forge"]\n'
     text = (
         'a = [\n    "headrace-scaling",\n    "headrace-client[parquet]",\n]\nheadrace-scaling = { workspace = true }\n'
     )
