@@ -14,11 +14,11 @@ from headrace.router.v1 import control_pb2, route_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.batchers.decisions.balance import RetryBudget
-from headrace_router.data.fallbacks.chain import FallbackChain
+from headrace_router.data.fallbacks.chain import FallbackChain, Find
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.request.request import Call, Request, ResolvedRequest, Tensors
 from headrace_router.data.tables.served import ServedVersion
-from headrace_router.data.tables.table import Variant, table_of
+from headrace_router.data.tables.table import Table, Variant, table_of
 from headrace_servicekit.errors import Code, FieldViolation, InvalidArgument, ServiceError, error_for
 from headrace_servicekit.identity import Identity
 
@@ -63,6 +63,9 @@ class World:
 
     def now(self) -> float:
         return self.at
+
+    def stage(self, table: Table) -> Find:
+        return lambda resolved: self.find(resolved, resolved.variant, resolved.call.deadline)
 
     async def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Answer:
         outcome = self.online.get((variant.served.version, variant.pool), Outcome(DOWN))

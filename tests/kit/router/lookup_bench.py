@@ -146,7 +146,10 @@ class Bench:
         store = None if alone else self.store
         self.layers = Layers(self.memory, store, self.counts, max_entry_bytes=1 << 16, now=self.loop.time)
         self.parts = AnswersInParts(self.online, max_per_client=2, max_per_model=3, loop=self.loop)  # type: ignore[arg-type]
-        self.lookup = Lookup(self.online, self.layers, self.counts, self.parts, default_ttl_s=ttl_s, loop=self.loop)  # type: ignore[arg-type]
+        loop: Any = self.loop
+        self.lookup = Lookup(
+            self.online, self.online, self.layers, self.counts, self.parts, default_ttl_s=ttl_s, loop=loop
+        )
         self.table = self.put_table(**how)
 
     def put_table(self, *, epoch: int = 0, generation: int = 0, **how: Any) -> Table:

@@ -22,9 +22,9 @@ def numbers(*headers: tuple[str, bytes]) -> bytes:
     return b"".join(struct.pack("=I", NAMES.index(name) << 24 | len(value)) for name, value in headers)
 
 
-def bridged(*headers: tuple[str, bytes]) -> BridgedRequest:
-    request = BridgedRequest(7, lambda _request: Identity("ann"))
-    HeaderLayout(numbers(*headers)).read(b"".join(value for _, value in headers), request)
+def bridged(*headers: tuple[str, bytes], behind: bool = True) -> BridgedRequest:
+    request = BridgedRequest(7, lambda _authorization, _scope, _sender: Identity("ann"))
+    HeaderLayout(numbers(*headers), behind_a_front_door=behind).read(b"".join(value for _, value in headers), request)
     return request
 
 
@@ -33,18 +33,22 @@ def test_each_value_is_told_under_its_name():
         ("grpc-timeout", b"250m"), (":path", b"/a/B"), (AUTHORIZATION, b"Bearer \xe9"), (CONNECTION, b"10.0.0.1:5"),
         ("x-request-id", b""), ("x-headrace-user-id", b"\xe9mile"),
     )  # fmt: skip
-    assert (request.path, request.authorization, request.forwarded_connection) == ("/a/B", b"Bearer \xe9", "10.0.0.1:5")
+    assert (request.path, request.authorization, request.connection) == ("/a/B", b"Bearer \xe9", "10.0.0.1:5")
     assert request.headers() == {"grpc-timeout": "250m", "x-request-id": "", "x-headrace-user-id": "émile"}
 
 
 def test_a_request_without_headers_has_none():
     request = bridged()
-    assert (request.path, request.authorization, request.forwarded_connection, request.headers()) == (
+    assert (request.path, request.authorization, request.connection, request.headers()) == (
         "",
         None,
         None,
         {},
     )
+
+
+def test_only_a_front_door_before_us_says_whose_connection_it_is():
+    assert bridged((CONNECTION, b"10.0.0.1:5"), behind=False).connection == 7
 
 
 def test_the_last_of_two_counts_where_there_may_be_two():
@@ -63,7 +67,7 @@ def test_two_tokens_are_refused():
 
 
 def test_what_is_known_of_numbers_is_kept_within_a_bound():
-    known = HeaderLayouts()
+    known = HeaderLayouts(behind_a_front_door=False)
     first = known.of(numbers((":path", b"")))
     assert known.of(numbers((":path", b""))) is first
     for length in range(1, MAX_KNOWN + 1):

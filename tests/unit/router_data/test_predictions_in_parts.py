@@ -57,7 +57,7 @@ class ExplanationRecorder:
     """Explains every request, and keeps what of it would be told. clock: of the times in it."""
 
     def __init__(self) -> None:
-        self.clock = time.monotonic
+        self.clock, self.one_in = time.monotonic, 1
         self.outcomes: list[tuple[Trace, Outcome]] = []
 
     def samples(self) -> bool:

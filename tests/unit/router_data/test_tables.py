@@ -40,6 +40,12 @@ def table_in_force(tables: Tables, model: str) -> Table:
     return found
 
 
+def released(tables: Tables, table: Table) -> None:
+    table.open -= 1
+    if table.retired:
+        tables.answered(table)
+
+
 def admitted(tables: Tables, model: str) -> Table:
     found = table_in_force(tables, model)
     found.open += 1
@@ -145,10 +151,10 @@ def test_a_generation_is_acknowledged_when_nothing_older_is_unanswered():
     tables.change(message("digits", 2, (V2,)))
     new = admitted(tables, "digits")
     assert tables.acknowledgeable() == 1
-    tables.release(old)
+    released(tables, old)
     assert drained
     assert tables.acknowledgeable() == 2
-    tables.release(new)
+    released(tables, new)
     assert tables.acknowledgeable() == 2
 
 
@@ -160,7 +166,7 @@ def test_a_slow_request_of_one_model_does_not_hold_up_another_models_generation(
     tables.change(message("fraud", 4, (resolved_version("fraud", "v2"),)))
     tables.change(message("digits", 5))
     assert tables.acknowledgeable() == 3
-    tables.release(slow)
+    released(tables, slow)
     assert tables.acknowledgeable() == 5
 
 
@@ -172,7 +178,7 @@ def test_acknowledging_never_overtakes_an_unanswered_request(events):
         if event == "admit":
             unanswered.append(admitted(tables, "digits"))
         elif event == "answer" and unanswered:
-            tables.release(unanswered.pop(0))
+            released(tables, unanswered.pop(0))
         elif event == "change":
             tables.change(message("digits", generation))
         held = any(one.generation < table_in_force(tables, "digits").generation for one in unanswered)
@@ -205,7 +211,7 @@ def test_a_snapshot_of_another_store_counts_whatever_its_numbers():
     assert tables.replace([message("digits", 1, (V2,)), end(1, "another")])
     assert table_in_force(tables, "digits").generation == 1
     assert tables.acknowledgeable() == 0
-    tables.release(old)
+    released(tables, old)
     assert tables.acknowledgeable() == 1
 
 

@@ -70,6 +70,7 @@ class EnvoyService:
                 _not_yet,
                 most_body_bytes=settings.max_message_bytes + PREFIX_BYTES,
                 most_unfinished=settings.max_concurrent_rpcs,
+                behind_a_front_door=edge.behind_a_front_door,
             )
         except (SettingsError, NotLoaded) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import uuid_utils
 from headrace_servicekit.errors import Code, InvalidArgument, ServiceError
@@ -53,9 +53,11 @@ Give = Callable[[Answer], Awaitable[object]]
 
 
 class Explanations(Protocol):
-    """Where explanations go. clock: for the times in them; the loop's own stands still within a turn."""
+    """Where explanations go. clock: for the times in them; the loop's own stands still within a turn. one_in: so many
+    requests are explained unasked, 0 for none."""
 
     clock: Callable[[], float]
+    one_in: int
 
     def samples(self) -> bool:
         """Return whether the request that begins now is explained unasked."""
@@ -64,6 +66,13 @@ class Explanations(Protocol):
     def keep(self, trace: Trace, request: Request, call: Call, outcome: Outcome) -> None:
         """Keep what came of a request, or drop it; never waits."""
         ...
+
+
+class Stages(NamedTuple):
+    """What becomes of the requests of a route. find: gives the answer. told: hear of each answer, in order."""
+
+    find: Callable[[ResolvedRequest], Awaitable[Answer]]
+    told: tuple[Record, ...]
 
 
 class Predictor:
@@ -94,6 +103,8 @@ class Predictor:
         self._record, self._copy = record, copy
         self._new_id, self._max_rows, self._loop = new_id, max_rows, loop
         self._now, self._clock = loop.time, counters.clock
+        self._samples = explanations.one_in > 0
+        tables.prepare(self._prepare)
 
     def predict(self, request: Request, call: Call) -> Coroutine[Any, Any, Answer]:
         """Return the answer. Raises ServiceError for every refusal.
@@ -102,7 +113,7 @@ class Predictor:
         """
         if call.context is not None:
             request = request.completed(call.context)
-        if request.explain or self._explanations.samples():
+        if request.explain or (self._samples and self._explanations.samples()):
             return self._explained(request, call)
         return self._predict(request, call, None)
 
@@ -114,13 +125,24 @@ class Predictor:
         """
         if call.context is not None:
             request = request.completed(call.context)
-        if request.explain or self._explanations.samples():
+        if request.explain or (self._samples and self._explanations.samples()):
             answer = await self._explained(request, call, give)
         else:
             answer = await self._predict(request, call, None, give)
         if answer.rest is None:
             await give(answer)
         return answer
+
+    def _prepare(self, table: Table) -> None:
+        """Choose the stages of a route: what it does not declare costs its requests nothing."""
+        told: list[Record] = []
+        if table.splits_units:
+            told.append(self._note_asked)
+        if self._record is not None:
+            told.append(self._record)
+        if table.shadow is not None and self._copy is not None:
+            told.append(self._copy)
+        table.stages = Stages(self._chain.stage(table), tuple(told))
 
     async def _explained(self, request: Request, call: Call, give: Give | None = None) -> Answer:
         trace = Trace(self._explanations.clock)
@@ -173,7 +195,7 @@ class Predictor:
                 budgets = self._budgets
                 overrun = budgets.overrun(call.caller.client, variant.served.models) if budgets.over else None
                 if overrun is None:
-                    found = await self._chain.find(resolved)
+                    found = await table.stages.find(resolved)
                 else:
                     found = await self._find_over_budget(resolved, overrun)
                 if trace is not None:
@@ -196,7 +218,9 @@ class Predictor:
             self._failed(call, _key(table, variant, code, request.priority), error)
             raise
         finally:
-            self._tables.release(table)
+            table.open -= 1
+            if table.retired:
+                self._tables.answered(table)
 
     async def _give_all(self, resolved: ResolvedRequest, found: Answer, rest: Rest, give: Give) -> Answer:
         """Give the parts of an answer; return the last, with what all of them took. Raises ServiceError.
@@ -277,48 +301,49 @@ class Predictor:
             return await self._chain.at_hand(resolved, budget_spent(resolved.call.caller.client, overrun.left_s))
         if resolved.request.priority < BATCH:
             resolved.request = replace(resolved.request, priority=BATCH)
-        return await self._chain.find(resolved)
+        return await resolved.table.stages.find(resolved)
 
     def _answer(self, resolved: ResolvedRequest, found: Answer) -> Answer:
         """Return what was found as the caller's answer, counted."""
-        variant, request, call = resolved.variant, resolved.request, resolved.call
+        table, variant, request, call = resolved.table, resolved.variant, resolved.request, resolved.call
         ended = self._clock()
         took_s = ended - call.arrived
-        if call.marks is not None:
-            call.marks.answered(ended, found.queue_us, found.compute_us)
-        served, model = variant.served, resolved.table.model
+        served, source = variant.served, found.served_from
         key = Key(
-            model,
+            table.model,
             served.version,
             variant.name,
-            found.served_from,
+            source,
             0,
             found.layer,
             found.fallback_step,
             request.priority and _counted(request.priority),  # most say none
         )
         series = self._counters.observe(key, took_s, ended)
-        if resolved.table.splits_units and found.served_from == ServedFrom.ONLINE:
-            self._note_unit(None, resolved.table, variant, request, call)
-        if found.invalid or found.degraded_reason:
-            self._count_faults(resolved, found, series)
-        if found.batch_requests and found.served is served and not found.shared_execution:
-            series.computed(resolved.layout.rows, found.batch_requests, found.queue_us, found.compute_us)
+        if source is not ServedFrom.CACHE:  # which nothing has computed or stood in for
+            if found.invalid or found.degraded_reason:
+                self._count_faults(resolved, found, series)
+            if found.batch_requests and found.served is served and not found.shared_execution:
+                series.computed(resolved.layout.rows, found.batch_requests, found.queue_us, found.compute_us)
         if call.sampled:
             self._access_log.write(call, key, took_s, "")
-        if call.span is not None:
-            call.span.end("OK", call.marks)
-        if not found.prediction_id:
-            self._identify(resolved, found)
+        if call.marks is not None:
+            call.marks.answered(ended, found.queue_us, found.compute_us)
+            if call.span is not None:
+                call.span.end("OK", call.marks)
+        if not found.prediction_id:  # as `_identify`, without the call
+            version = found.served
+            found.model, found.contract = table.model, (version or served).contract
+            found.version = "" if version is None else version.version
+            found.variant, found.rule, found.generation = variant.name, variant.rule, table.generation
+            found.request_id, found.prediction_id = request.request_id or call.request_id, self._new_id()
         found.took_s = took_s
-        if self._record is not None:
-            self._record(resolved, found)
-        if resolved.table.shadow is not None and self._copy is not None:
-            self._copy(resolved, found)
+        for stage in table.stages.told:
+            stage(resolved, found)
         return found
 
     def _identify(self, resolved: ResolvedRequest, found: Answer) -> None:
-        """Say what an answer is to and of whom, with an id of its own."""
+        """Say what an answer in parts is to and of whom, before the first is given."""
         # Attributes: a second object with all of this in it would take three times as long.
         variant, version = resolved.variant, found.served
         found.model, found.contract = resolved.table.model, (version or variant.served).contract
@@ -326,6 +351,11 @@ class Predictor:
         found.variant, found.rule, found.generation = variant.name, variant.rule, resolved.table.generation
         found.request_id = resolved.request.request_id or resolved.call.request_id
         found.prediction_id = self._new_id()
+
+    def _note_asked(self, resolved: ResolvedRequest, found: Answer) -> None:
+        """Note that a unit has the answer of its variant."""
+        if found.served_from is ServedFrom.ONLINE:
+            self._note_unit(None, resolved.table, resolved.variant, resolved.request, resolved.call)
 
     def _count_faults(self, resolved: ResolvedRequest, found: Answer, series: Series) -> None:
         """Count an answer that is invalid, or that something stood in for."""

@@ -66,7 +66,7 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
         runtime.metrics.register(one)
 
     in_parts = dependencies.answers_in_parts(runtime, online)
-    lookup = Lookup(online, layers, counts, in_parts, default_ttl_s=settings.cache_ttl_s, loop=loop)
+    lookup = Lookup(pools, online, layers, counts, in_parts, default_ttl_s=settings.cache_ttl_s, loop=loop)
     shadowing = monitoring.begin_shadowing(runtime, online, monitor, lookup)
     predictor = Predictor(
         watcher.tables,

@@ -131,8 +131,8 @@ class Quarantine:
         """Requests refused so far."""
         self._now = now
         self._until: dict[tuple[str, bytes], float] = {}
-        # How many there are of each version: while there are none, its requests are not digested.
-        self._versions: Counter[str] = Counter()
+        self.versions: Counter[str] = Counter()
+        """How many there are of each version: while there are none, its requests are not digested."""
 
     def __len__(self) -> int:
         return len(self._until)
@@ -144,12 +144,10 @@ class Quarantine:
         while len(self._until) >= MAX_INPUTS:
             self._drop(next(iter(self._until)))
         self._until[key] = self._now() + REFUSED_S
-        self._versions[work.digest] += 1
+        self.versions[work.digest] += 1
 
     def refuses(self, work: Work) -> bool:
         """Return whether a work is to be refused, and count it."""
-        if work.digest not in self._versions:
-            return False
         key = _key(work)
         until = self._until.get(key)
         if until is None:
@@ -163,9 +161,9 @@ class Quarantine:
     def _drop(self, key: tuple[str, bytes]) -> None:
         if self._until.pop(key, None) is None:
             return
-        self._versions[key[0]] -= 1
-        if not self._versions[key[0]]:
-            del self._versions[key[0]]
+        self.versions[key[0]] -= 1
+        if not self.versions[key[0]]:
+            del self.versions[key[0]]
 
 
 def _key(work: Work) -> tuple[str, bytes]:

@@ -101,7 +101,7 @@ class Pools:
         for work in works:
             if work.answer.done():
                 continue
-            if self.quarantine.refuses(work):
+            if work.digest in self.quarantine.versions and self.quarantine.refuses(work):
                 work.answer.set_exception(quarantined_input())
                 continue
             if not work.again:
@@ -132,15 +132,21 @@ class Pools:
     def answered(self, replica: Replica, attempt: Attempt, response: batcher_pb2.InferResponse) -> None:
         work, endpoint, probed = attempt.work, attempt.endpoint, attempt.probes
         attempt.replica = None
-        if disagrees(work, response):
+        answers, in_parts = work.answers, work.parts
+        if answers is not None and in_parts is None and not response.code:
+            wrong = not answers.keep_contract(work.rows, work.outputs, response.outputs)
+        else:
+            wrong = disagrees(work, response)
+        if wrong:
             self.disagreements += 1
             response = DISAGREES
         if probed:
             self._end_probe(attempt)
         if not response.code:
-            if _begun(work):  # how long it went on says more of whoever took it
-                pass
-            elif endpoint.answered(response.queue_us * 1e-6, attempt.sent, replica.load_seen):
+            # How long one in parts went on says more of whoever took it.
+            if (in_parts is None or not in_parts.came) and endpoint.answered(
+                response.queue_us * 1e-6, attempt.sent, replica.load_seen
+            ):
                 self.endpoints.invalidate()
         elif self._goes_on(replica, attempt, response, probed=probed):
             return

@@ -59,7 +59,7 @@ class Explanations:
         self.clock = clock.monotonic
         self._store, self._incarnation = store, incarnation
         self._data_plane, self._now = data_plane, clock.now
-        self._one_in, self._seen = one_in if store is not None else 0, 0
+        self.one_in, self._seen = one_in if store is not None else 0, 0
         self._places = FairShare(Pool("explanations", MAX_QUEUED, "TOO_MANY_EXPLANATIONS", retry_after_s=TIMEOUT_S))
         # One connection is left for what is written.
         self._turns = FairTurns(MOST_CONNECTIONS - 1)
@@ -71,10 +71,10 @@ class Explanations:
 
     def samples(self) -> bool:
         """Return whether the request that begins now is explained unasked."""
-        if not self._one_in:
+        if not self.one_in:
             return False
         self._seen += 1
-        if self._seen < self._one_in:
+        if self._seen < self.one_in:
             return False
         self._seen = 0
         return True

@@ -37,7 +37,7 @@ from headrace_router.data.tables.decisions.fallback_steps import (
 )
 from headrace_router.data.tables.decisions.lookup_policy import Mode
 from headrace_router.data.tables.served import ServedVersion
-from headrace_router.data.tables.table import Variant
+from headrace_router.data.tables.table import Table, Variant
 
 # What was never measured takes so long at least.
 QUICKEST_S = 0.001
@@ -45,8 +45,15 @@ TIME_SHORT, OVER_BUDGET, NOT_FITTING = "TIME_SHORT", "RETRY_BUDGET_SPENT", "INPU
 NO_BACKEND = "NO_BACKEND"
 
 
+Find = Callable[[ResolvedRequest], Awaitable[Answer]]
+
+
 class AnswerLookup(Protocol):
     """Where answers are found."""
+
+    def stage(self, table: Table) -> Find:
+        """Return what finds the answers of the requests of a route, by the variant and the deadline of each."""
+        ...
 
     def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Awaitable[Answer]:
         """Return the stored or computed answer of a variant, by a deadline on the loop's clock. Raises ServiceError."""
@@ -100,6 +107,10 @@ class FallbackChain:
         self._lookup, self._prospects, self._budget, self._degraded = look, prospects, budget, degraded
         self._max_rows, self._now = max_rows, now
         self._kept = Latency()
+
+    def stage(self, table: Table) -> Find:
+        """Return what finds the answers of a route's requests: the look-up alone where nothing could stand in."""
+        return self.find if table.fallback or table.pinned_fallback else self._lookup.stage(table)
 
     def find(self, resolved: ResolvedRequest) -> Awaitable[Answer]:
         """Return the answer, by the call's deadline. Raises ServiceError: that of the request's own version."""

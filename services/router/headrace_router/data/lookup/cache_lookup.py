@@ -47,7 +47,7 @@ def cache_key_of(resolved: ResolvedRequest, variant: Variant, default_ttl_s: flo
     ttl_s = default_ttl_s if policy.ttl_s is None else policy.ttl_s
     if policy.mode is Mode.ONLINE:
         return None, MODE_ONLINE, ttl_s
-    if not _computes(resolved, variant):
+    if policy.mode is Mode.BATCH and variant is resolved.variant:
         return None, "", ttl_s
     return *_key(resolved, variant, resolved.table.kept[variant.served.digest].cache, ttl_s), ttl_s
 

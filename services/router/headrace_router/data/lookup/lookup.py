@@ -4,6 +4,7 @@ who ask for it at the same time."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from headrace_servicekit.errors import ServiceError
@@ -33,18 +34,22 @@ from headrace_router.data.lookup.metrics import CACHE, MEMORY, MODE_ONLINE, STAL
 from headrace_router.data.lookup.single_flight import SingleFlight
 from headrace_router.data.request.request import ResolvedRequest
 from headrace_router.data.tables.decisions.lookup_policy import Mode
-from headrace_router.data.tables.table import Variant
+from headrace_router.data.tables.table import Table, Variant
 
 _CACHED_HERE = (CACHE, MEMORY)
 
 
 class Lookup:
-    """Finds answers to requests. parts: begins those of versions that answer in parts. default_ttl_s: of routes that
-    say nothing."""
+    """Finds answers to requests.
+
+    online, pipelines: compute those of batchers and those of pipelines. parts: begins those of versions that answer in
+    parts. default_ttl_s: of routes that say nothing.
+    """
 
     def __init__(
         self,
         online: Online,
+        pipelines: Online,
         layers: Layers,
         counts: Counts,
         parts: AnswersInParts,
@@ -52,20 +57,37 @@ class Lookup:
         default_ttl_s: float,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._online, self._layers, self._counts, self._loop = online, layers, counts, loop
+        self._online, self._pipelines, self._layers, self._counts, self._loop = online, pipelines, layers, counts, loop
         self._parts, self._default_ttl_s = parts, default_ttl_s
-        self.single_flight = SingleFlight(online, layers, counts, loop)
+        self.single_flight = SingleFlight(online, pipelines, layers, counts, loop)
 
-    async def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Answer:
+    def stage(self, table: Table) -> Callable[[ResolvedRequest], Awaitable[Answer]]:
+        """Return what finds the answers of the requests of a route, by the variant and the deadline of each."""
+        if any(served.decoupled for served in table.served_versions()):
+            return lambda resolved: self.find(resolved, resolved.variant, resolved.call.deadline)
+        if table.policy.mode is Mode.ONLINE:
+            return self._computed
+        return self._found
+
+    def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Awaitable[Answer]:
         """Return the stored or computed answer of a variant, by a deadline on the loop's clock. Raises ServiceError.
 
         An answer past its time is given in place of an error where the route allows it (`stale_on_error`). A variant
         that is not the request's own computes, whatever the mode of the route.
         """
         if variant.served.decoupled:
-            return await self._begin(resolved, variant, deadline)
+            return self._begin(resolved, variant, deadline)
         if resolved.table.policy.mode is Mode.ONLINE:
-            return await self._compute(resolved, variant, deadline, MODE_ONLINE, None)
+            return self._compute(resolved, variant, deadline, MODE_ONLINE, None)
+        return self._find(resolved, variant, deadline)
+
+    def _computed(self, resolved: ResolvedRequest) -> Awaitable[Answer]:
+        return self._compute(resolved, resolved.variant, resolved.call.deadline, MODE_ONLINE, None)
+
+    def _found(self, resolved: ResolvedRequest) -> Awaitable[Answer]:
+        return self._find(resolved, resolved.variant, resolved.call.deadline)
+
+    async def _find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Answer:
         key, unkeyed, ttl_s = cache_key_of(resolved, variant, self._default_ttl_s)
         if key is not None and resolved.request.max_age_s is None:
             found = self._at_hand(resolved, variant, key, ttl_s)
@@ -174,11 +196,12 @@ class Lookup:
         if resolved.call.marks is not None:
             resolved.call.marks.end_lookup()
         work = work_of(resolved, variant, deadline, self._loop)
-        self._online.submit((work,))
+        online = self._online if work.pipeline is None else self._pipelines
+        online.submit((work,))
         try:
             response = await work.answer
         except asyncio.CancelledError:
-            self._online.withdraw(work)
+            online.withdraw(work)
             raise
         except ServiceError:
             del work  # holds the error, whose traceback holds this frame: all would wait for the garbage collector

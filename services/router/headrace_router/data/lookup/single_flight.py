@@ -12,10 +12,9 @@ store has anything, also if it is too old, all goes on as if nobody else had bee
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from copy import copy
 from functools import partial
-from typing import Any
 
 import structlog
 from headrace.batcher.v1 import batcher_pb2
@@ -57,8 +56,10 @@ MAX_RENEWALS = 256
 class SingleFlight:
     """All shared executions of a data plane."""
 
-    def __init__(self, online: Online, layers: Layers, counts: Counts, loop: asyncio.AbstractEventLoop) -> None:
-        self._online, self._layers, self._counts, self._loop = online, layers, counts, loop
+    def __init__(
+        self, online: Online, pipelines: Online, layers: Layers, counts: Counts, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._online, self._pipelines, self._layers, self._counts, self._loop = online, pipelines, layers, counts, loop
         self._executions: dict[Hashable, SharedExecution] = {}
         self._known = HitShares()
         self._deadlines: Deadlines[Waiter] = Deadlines(loop, self._due)
@@ -87,7 +88,7 @@ class SingleFlight:
         if not cache_lookup.computes:  # Valkey alone can answer, and may take its time
             waiter.tick = self._deadlines.add(waiter, deadline)
         if begins:
-            self._guarded(execution, self._start, waiter)
+            self._start(execution, waiter)
         elif execution.work is not None:
             waiter.end_lookup()
             waiter.outcome = cache_lookup.unkeyed or (
@@ -113,7 +114,7 @@ class SingleFlight:
         if here is None or here.renew_from <= self._loop.time():
             execution = self._begin(cache_lookup, known)
             self._go_on(execution)
-            self._guarded(execution, self._read)
+            self._read(execution)
 
     def _begin(self, cache_lookup: CacheLookup, known: StoredAnswer | None) -> SharedExecution:
         execution = SharedExecution(cache_lookup)
@@ -122,62 +123,69 @@ class SingleFlight:
             self._executions[execution.key] = execution
         return execution
 
-    def _guarded(self, execution: SharedExecution, act: Callable[..., None], *arguments: Any) -> None:
-        """Do what a request, the store, a batcher or a timer calls for.
+    def _break(self, execution: SharedExecution) -> None:
+        """Settle all who wait after an error that nobody expects, and leave nothing behind for whoever asks later.
 
-        An error that nobody expects would else leave all who wait unanswered, and whoever asks for the same later.
+        A request, the store, a batcher and a timer call into an execution; each of these ways in ends here.
         """
-        try:
-            act(execution, *arguments)
-        except Exception:
-            log.exception("shared execution failed")
-            self._end(execution)
-            for waiter in list(execution.waiters):
-                self._settle(waiter, Internal("internal error"))
-            self._withdraw(execution)
+        log.exception("shared execution failed")
+        self._end(execution)
+        for waiter in list(execution.waiters):
+            self._settle(waiter, Internal("internal error"))
+        self._withdraw(execution)
 
     def _start(self, execution: SharedExecution, waiter: Waiter) -> None:
         cache_lookup = execution.cache_lookup
-        if cache_lookup.computes and executes_speculatively(
-            self._known.of(cache_lookup.variant.served.digest), self._online.in_flight
-        ):
-            waiter.outcome = cache_lookup.unkeyed or NOT_AWAITED
-            self._compute(execution)
-        self._read(execution)
+        try:
+            if cache_lookup.computes and executes_speculatively(
+                self._known.of(cache_lookup.variant.served.digest), self._online.in_flight
+            ):
+                waiter.outcome = cache_lookup.unkeyed or NOT_AWAITED
+                self._compute(execution)
+        except Exception:
+            self._break(execution)
+        else:
+            self._read(execution)
 
     def _read(self, execution: SharedExecution) -> None:
         execution.reading = True
-        self._layers.read(execution.cache_lookup, partial(self._guarded, execution, self._stored))
+        try:
+            self._layers.read(execution.cache_lookup, partial(self._stored, execution))
+        except Exception:
+            self._break(execution)
 
     def _stored(self, execution: SharedExecution, pair: Pair | None) -> None:
         """Give waiters what the store has, and compute for the rest."""
-        cached, precomputed = pair or (None, None)
-        known, execution.reading = cached is not None or precomputed is not None, False
-        if pair is not None:
-            self._known.add(execution.cache_lookup.variant.served.digest, known=known)
-        if known and execution.asked:
-            self._take_back(execution)
-        execution.know(cached, self._loop.time())
-        renewed, aged = execution.renews and self._is_fresh(execution.cache_lookup, cached, precomputed), False
-        for waiter in list(execution.waiters):
-            choice = choose(waiter.cache_lookup.bound, cached, precomputed)
-            if choice.kept is not None:
-                aged = aged or choice.stale
-                self._counts.hits[STALE if choice.stale else source_of(choice.kept), choice.kept.layer] += 1
-                self._settle(waiter, given(waiter.cache_lookup.variant, choice.kept, stale=choice.stale))
-            elif not waiter.cache_lookup.unkeyed:
-                waiter.outcome = TOO_OLD if choice.too_old else MISS if pair is not None else STORE_UNAVAILABLE
-        if not execution.cache_lookup.computes:
-            self._refuse(execution, answered=pair is not None)
-        elif execution.failed is not None:
-            failed, execution.failed = execution.failed, None
-            self._failed(execution, *failed)
-        elif execution.work is not None:
-            return
-        elif execution.waiters or (execution.renews and not renewed) or (aged and self._go_on(execution)):
-            self._compute(execution)
-        else:
-            self._end(execution)
+        try:
+            cached, precomputed = pair or (None, None)
+            known, execution.reading = cached is not None or precomputed is not None, False
+            if pair is not None:
+                self._known.add(execution.cache_lookup.variant.served.digest, known=known)
+            if known and execution.asked:
+                self._take_back(execution)
+            execution.know(cached, self._loop.time())
+            renewed, aged = execution.renews and self._is_fresh(execution.cache_lookup, cached, precomputed), False
+            for waiter in list(execution.waiters):
+                choice = choose(waiter.cache_lookup.bound, cached, precomputed)
+                if choice.kept is not None:
+                    aged = aged or choice.stale
+                    self._counts.hits[STALE if choice.stale else source_of(choice.kept), choice.kept.layer] += 1
+                    self._settle(waiter, given(waiter.cache_lookup.variant, choice.kept, stale=choice.stale))
+                elif not waiter.cache_lookup.unkeyed:
+                    waiter.outcome = TOO_OLD if choice.too_old else MISS if pair is not None else STORE_UNAVAILABLE
+            if not execution.cache_lookup.computes:
+                self._refuse(execution, answered=pair is not None)
+            elif execution.failed is not None:
+                failed, execution.failed = execution.failed, None
+                self._failed(execution, *failed)
+            elif execution.work is not None:
+                return
+            elif execution.waiters or (execution.renews and not renewed) or (aged and self._go_on(execution)):
+                self._compute(execution)
+            else:
+                self._end(execution)
+        except Exception:
+            self._break(execution)
 
     def _refuse(self, execution: SharedExecution, *, answered: bool) -> None:
         """Tell those for whom nothing may be computed."""
@@ -206,8 +214,9 @@ class SingleFlight:
         for waiter in execution.waiters:
             waiter.end_lookup()
             self._watch(waiter, work)
-        work.answer.add_done_callback(partial(self._guarded, execution, self._landed, work))
-        self._online.submit((work,))
+        work.answer.add_done_callback(partial(self._landed, execution, work))
+        online = self._online if work.pipeline is None else self._pipelines
+        online.submit((work,))
 
     def _landed(
         self, execution: SharedExecution, work: Work, answer: asyncio.Future[batcher_pb2.InferResponse]
@@ -216,19 +225,22 @@ class SingleFlight:
         if execution.work is not work or answer.cancelled():
             return
         execution.work, error = None, answer.exception()
-        if error is None:
-            response = answer.result()
-            if not response.code:
-                self._answered(execution, response, missing_in(work))
-                return
-            error = error_of(response)
-        elif not isinstance(error, ServiceError):
-            log.error("execution failed", exc_info=error)
-            error = Internal("internal error")
-        if execution.reading:
-            execution.failed = work, error
-        else:
-            self._failed(execution, work, error)
+        try:
+            if error is None:
+                response = answer.result()
+                if not response.code:
+                    self._answered(execution, response, missing_in(work))
+                    return
+                error = error_of(response)
+            elif not isinstance(error, ServiceError):
+                log.error("execution failed", exc_info=error)
+                error = Internal("internal error")
+            if execution.reading:
+                execution.failed = work, error
+            else:
+                self._failed(execution, work, error)
+        except Exception:
+            self._break(execution)
 
     def _answered(
         self, execution: SharedExecution, response: batcher_pb2.InferResponse, missing: tuple[str, ...]
@@ -292,11 +304,14 @@ class SingleFlight:
 
     def _due(self, waiter: Waiter) -> None:
         if waiter in waiter.execution.waiters:
-            self._guarded(waiter.execution, self._out_of_time, waiter)
+            self._out_of_time(waiter.execution, waiter)
 
     def _out_of_time(self, execution: SharedExecution, waiter: Waiter) -> None:
-        self._give_up([waiter], deadline_exceeded())
-        self._let_go(execution)
+        try:
+            self._give_up([waiter], deadline_exceeded())
+            self._let_go(execution)
+        except Exception:
+            self._break(execution)
 
     def _leave(self, waiter: Waiter) -> None:
         if waiter in waiter.execution.waiters:
@@ -321,7 +336,8 @@ class SingleFlight:
         """Forget what batchers were asked for."""
         work, execution.work, execution.failed = execution.work, None, None
         if work is not None and not work.answer.done():
-            self._online.withdraw(work)
+            online = self._online if work.pipeline is None else self._pipelines
+            online.withdraw(work)
             work.answer.cancel()  # which ends its span
 
     def _go_on(self, execution: SharedExecution) -> bool:

@@ -17,7 +17,7 @@ from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
 from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.request.request import MAX_ATTRIBUTES, Request, Tensors
-from headrace_router.data.tables.contract import Described, check_count
+from headrace_router.data.tables.contract import MAX_TENSORS, Described, check_count
 from headrace_router.rules import NO_ATTRIBUTES
 
 # Longer descriptions are read each time: nobody is to have us keep much.
@@ -84,7 +84,8 @@ def parse(data: bytes) -> Request:
     try:
         message = _Unread.FromString(data)
         inputs = message.inputs[:]
-        check_count("inputs", len(inputs))
+        if len(inputs) > MAX_TENSORS:
+            check_count("inputs", len(inputs))
         tensors = Tensors(described(tuple(inputs)), message.raw_input_contents[:])
     except DecodeError:
         raise InvalidArgument(f"the request is not a valid message of {METHOD}", reason="MALFORMED_MESSAGE") from None

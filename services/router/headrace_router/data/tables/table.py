@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 from zlib import crc32
 
 from headrace.router.v1 import control_pb2, route_pb2
@@ -58,12 +59,13 @@ class Table:
     """One generation of a route, ready for look-ups.
 
     max_wait_us: longest wait for batch-mates; None leaves it to the version. open: requests admitted under this table
-    and not yet answered; whoever admits one counts it up, and down through `Tables.release`. decide: gives the position
-    in `ruled` of the variant that a rule sends a request to; None when there are no rules. fallback: what answers when
-    a variant cannot, in order; pinned_fallback: for requests that pin their version. hedge: None means that nobody is
-    hedged. unit: what is assigned. policy: how answers are looked up. kept: which stored answers of each version count,
-    by digest. shadow: None means that no version gets copies. splits_units: whether users or entities are assigned to
-    several variants, which are then compared by units.
+    and not yet answered; whoever admits one counts it up and down, and calls `Tables.answered` where it is retired.
+    decide: gives the position in `ruled` of the variant that a rule sends a request to; None when there are no rules.
+    fallback: what answers when a variant cannot, in order; pinned_fallback: for requests that pin their version.
+    hedge: None means that nobody is hedged. unit: what is assigned. policy: how answers are looked up. kept: which
+    stored answers of each version count, by digest. shadow: None means that no version gets copies. splits_units:
+    whether users or entities are assigned to several variants, which are then compared by units. stages: of its
+    requests, as `Tables.prepare` has them made; what the route does not declare has none.
     """
 
     __slots__ = (
@@ -85,6 +87,7 @@ class Table:
         "retired",
         "shadow",
         "splits_units",
+        "stages",
         "unit",
     )  # fmt: skip
 
@@ -116,6 +119,7 @@ class Table:
         self.policy, self.kept, self.shadow = policy, kept, shadow
         self.open = 0
         self.retired = False
+        self.stages: Any = None
 
     def assign(
         self, *, user_id: str, entity_id: str, request_id: str, attributes: Attributes = NO_ATTRIBUTES

@@ -32,11 +32,17 @@ class Tables:
         self._foreign: set[str] = set()
         """Models whose table has a number of another store."""
         self._drained = drained
+        self._prepare: Callable[[Table], object] = lambda table: None
 
-    def release(self, table: Table) -> None:
-        """Count one request of a table as answered."""
-        table.open -= 1
-        if table.retired and not table.open:
+    def prepare(self, prepare: Callable[[Table], object]) -> None:
+        """Have every table prepared before it takes effect, and those now that have done so."""
+        self._prepare = prepare
+        for table in filter(None, self.by_model.values()):
+            prepare(table)
+
+    def answered(self, table: Table) -> None:
+        """Note that a request of a table which was replaced is answered."""
+        if not table.open:
             self._drained()
 
     def acknowledgeable(self) -> int:
@@ -107,6 +113,7 @@ class Tables:
             log.error("table refused", model=proto.model, generation=proto.generation, reason=str(error))
             self._refused[proto.model] = proto.generation
             return
+        self._prepare(table)
         self._retire(proto.model, proto.generation)
         self.by_model[proto.model] = table
 

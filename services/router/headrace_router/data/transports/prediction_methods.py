@@ -48,6 +48,6 @@ def _predicting(predictor: Predictor, codec: Codec) -> Serve:
             predictor.refused(call, error)
             raise
         answer = await predictor.predict(request, call)
-        return codec.render(answer), timing_of(headers, call.marks)
+        return codec.render(answer), () if call.marks is None else timing_of(headers, call.marks)
 
     return predict_bytes

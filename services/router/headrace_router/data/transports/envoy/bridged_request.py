@@ -28,11 +28,18 @@ _VALUE_BYTES = (1 << _PLACE_SHIFT) - 1
 MAX_KNOWN = 4096
 
 
+SCOPE = "predict"
+"""That the token of every caller has to have."""
+
+Identify = Callable[[bytes | None, str, Callable[[], object]], Identity]
+"""As `Callers.identify`."""
+
+
 class BridgedRequest:
     """A request that was taken. whole, broken: its body, or why it is not whole. driver: of its serving, once it waits.
 
-    authorization: the header, None without one. connection: Envoy's number for it. forwarded_connection: what a front
-    door before us says of it. found, repeated: the headers that matter, and which of all were there twice.
+    authorization: the header, None without one. connection: what tells its connection from others, Envoy's number or
+    what a front door before us says. found, repeated: the headers that matter, and which of all were there twice.
     """
 
     __slots__ = (
@@ -40,7 +47,6 @@ class BridgedRequest:
         "broken",
         "connection",
         "driver",
-        "forwarded_connection",
         "found",
         "identify",
         "path",
@@ -48,11 +54,11 @@ class BridgedRequest:
         "whole",
     )  # fmt: skip
 
-    def __init__(self, connection: int, identify: Callable[[BridgedRequest], Identity]) -> None:
-        self.connection, self.identify = connection, identify
+    def __init__(self, connection: int, identify: Identify) -> None:
+        self.connection: object = connection
+        self.identify = identify
         self.path = ""
         self.authorization: bytes | None = None
-        self.forwarded_connection: str | None = None
         self.found: dict[str, str] = {}
         self.repeated: list[str] | None = None
         self.whole = b""
@@ -69,7 +75,11 @@ class BridgedRequest:
         """Return the caller. Raises ServiceError."""
         if self.repeated and AUTHORIZATION in self.repeated:
             raise Unauthenticated(f"header {AUTHORIZATION} is repeated", reason="TOKEN_INVALID")
-        return self.identify(self)
+        return self.identify(self.authorization, SCOPE, self.sender)
+
+    def sender(self) -> object:
+        """Return what tells the connection from others."""
+        return self.connection
 
     def request_id(self) -> str | None:
         """Return the request id that the headers give."""
@@ -85,9 +95,10 @@ class BridgedRequest:
 class HeaderLayout:
     """Where the values of a request's headers are. A header that is there twice counts with its last value."""
 
-    __slots__ = ("_authorization", "_connection", "_found", "_path", "_repeated")
+    __slots__ = ("_authorization", "_behind", "_connection", "_found", "_path", "_repeated")
 
-    def __init__(self, numbers: bytes) -> None:
+    def __init__(self, numbers: bytes, *, behind_a_front_door: bool) -> None:
+        self._behind = behind_a_front_door
         found: dict[str, slice] = {}
         repeated, begin = [], 0
         for (number,) in struct.iter_unpack("=I", numbers):
@@ -110,14 +121,15 @@ class HeaderLayout:
             request.authorization = values[self._authorization]
         if self._path is not None:
             request.path = text[self._path]
-        if self._connection is not None:
-            request.forwarded_connection = text[self._connection]
+        if self._behind:
+            request.connection = None if self._connection is None else text[self._connection]
 
 
 class HeaderLayouts:
-    """The layouts of the numbers that came lately."""
+    """The layouts of the numbers that came lately. behind_a_front_door: whether one says whose connection it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, behind_a_front_door: bool) -> None:
+        self._behind = behind_a_front_door
         self._known: dict[bytes, HeaderLayout] = {}
 
     def of(self, numbers: bytes) -> HeaderLayout:
@@ -126,5 +138,5 @@ class HeaderLayouts:
         if layout is None:
             if len(self._known) >= MAX_KNOWN:
                 del self._known[next(iter(self._known))]
-            layout = self._known[numbers] = HeaderLayout(numbers)
+            layout = self._known[numbers] = HeaderLayout(numbers, behind_a_front_door=self._behind)
         return layout

@@ -20,7 +20,7 @@ from headrace_servicekit.identity import Identity
 
 from headrace_router.data.answer.refusals import too_many_requests
 from headrace_router.data.transports.coroutine_driver import CoroutineDriver
-from headrace_router.data.transports.envoy.bridged_request import NAMES, BridgedRequest, HeaderLayouts
+from headrace_router.data.transports.envoy.bridged_request import NAMES, BridgedRequest, HeaderLayouts, Identify
 from headrace_router.data.transports.envoy.unary_calls import CONTENT, Answered, refusal_headers
 from headrace_router.data.transports.rest.bodies import too_large, too_slow
 
@@ -68,18 +68,27 @@ class FilterBridge:
 
     respond: as that of UnaryCalls. identify: gives the caller of a request. Both may be set anew at any time.
     most_body_bytes: larger ones are refused. most_unfinished: requests that are on their way at one time.
+    behind_a_front_door: whether that tells each caller's connection.
     """
 
-    def __init__(self, functions: Filter, respond: Respond, *, most_body_bytes: int, most_unfinished: int) -> None:
+    def __init__(
+        self,
+        functions: Filter,
+        respond: Respond,
+        *,
+        most_body_bytes: int,
+        most_unfinished: int,
+        behind_a_front_door: bool = False,
+    ) -> None:
         self.respond = respond
-        self.identify: Callable[[BridgedRequest], Identity] = _nobody
+        self.identify: Identify = _nobody
         self._most_body_bytes, self._most_unfinished = most_body_bytes, most_unfinished
         self._filter = functions
         self._event = self._filter.bridge_open(configuration(most_body_bytes, most_unfinished).encode("latin-1"))
         if self._event < 0:
             raise NotLoaded("no eventfd can be opened")
         self._loop = asyncio.get_running_loop()
-        self._layouts = HeaderLayouts()
+        self._layouts = HeaderLayouts(behind_a_front_door=behind_a_front_door)
         self._make_room(_ROOM_BYTES)
         self._waiting: dict[int, BridgedRequest] = {}
         self._answers: list[bytes] = []
@@ -198,7 +207,7 @@ _BEGIN = b"".join(
 )
 
 
-def _nobody(_request: BridgedRequest) -> Identity:
+def _nobody(_authorization: bytes | None, _scope: str, _sender: Callable[[], object]) -> Identity:
     raise Unauthenticated("it is not known yet whom to believe", reason="TOKEN_INVALID")
 
 

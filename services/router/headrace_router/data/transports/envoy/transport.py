@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from headrace_servicekit.errors import Unauthenticated
-from headrace_servicekit.identity import Identity
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from prometheus_client.core import CounterMetricFamily
@@ -20,7 +19,7 @@ from headrace_router.data.identity.tokens import Rules
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.transports.call_context import CallContextFactory
-from headrace_router.data.transports.envoy.bridged_request import CONNECTION, BridgedRequest
+from headrace_router.data.transports.envoy.bridged_request import CONNECTION, SCOPE, Identify
 from headrace_router.data.transports.envoy.settings import EdgeSettings
 from headrace_router.data.transports.envoy.unary_calls import UnaryCalls
 from headrace_router.data.transports.prediction_methods import prediction_methods
@@ -29,7 +28,6 @@ from headrace_router.data.transports.rest.disconnects import SWEEP_S, PolledDisc
 from headrace_router.data.transports.rest.event_stream import EventStreams
 from headrace_router.data.transports.rest.inference_paths import InferencePaths
 
-SCOPE = "predict"
 _CONNECTION = CONNECTION.encode()
 
 
@@ -46,10 +44,10 @@ class OverLimit(Collector):
 
 
 class EnvoyTransport(NamedTuple):
-    """grpc, identify: serve a request of the filter bridge, and tell its caller. rest: the ASGI app."""
+    """grpc, identify: serve a request of the filter bridge, and say who sends it. rest: the ASGI app."""
 
     grpc: UnaryCalls
-    identify: Callable[[BridgedRequest], Identity]
+    identify: Identify
     rest: RestTransport
 
 
@@ -103,14 +101,7 @@ def envoy_transport(
         identify=lambda scope: callers.identify(authorization_of(scope), SCOPE, lambda: connection(scope)),
     )
 
-    def identify(request: BridgedRequest) -> Identity:
-        return callers.identify(
-            request.authorization,
-            SCOPE,
-            lambda: request.forwarded_connection if behind_a_front_door else request.connection,
-        )
-
-    return EnvoyTransport(grpc, identify, rest)
+    return EnvoyTransport(grpc, callers.identify, rest)
 
 
 def authorization_of(scope: Scope) -> bytes | None:
