@@ -22,7 +22,7 @@ import sys
 from click.testing import CliRunner
 from headrace_client.cli import main
 assert CliRunner().invoke(main, sys.argv[1:]).exit_code == 0
-print(*(name for name in sys.modules if name.startswith("headrace_client.cli.")))
+print(*(name for name in sys.modules if name.startswith("headrace_")))
 """
 
 
@@ -45,7 +45,7 @@ def test_a_command_or_a_group_that_is_installed_is_found(name: str):
 def test_a_command_is_imported_when_it_is_named():
     done = subprocess.run([sys.executable, "-c", LOADED, "cache", "--help"], capture_output=True, text=True, check=True)
     assert "headrace_client.cli.cache" in done.stdout
-    assert "headrace_client.cli.rollouts" not in done.stdout
+    assert not [name for name in done.stdout.split() if name.startswith(tuple(f"headrace_{part}" for part in PARTS))]
 
 
 def test_a_command_that_nothing_has_is_refused():

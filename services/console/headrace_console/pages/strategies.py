@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.rollout.v1 import rollout_pb2
-from headrace_client.rollout_files import STRATEGIES
+from headrace_release.rollout_files import STRATEGIES
 
 
 def policy_of(strategy: str) -> rollout_pb2.RolloutPolicy | None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from headrace.monitor.v1 import experiment_pb2
-
 from headrace_client.calls import Operation, Session, invoke
 
 DEFAULT_TIMEOUT_S = 30.0

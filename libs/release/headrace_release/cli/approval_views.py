@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from headrace.registry.v1 import approval_pb2 as pb
 from headrace.registry.v1 import registry_pb2
-
 from headrace_client.cli.output import Output, last, shown, when
 from headrace_client.cli.views import gate as gate_text
 from headrace_client.cli.views import stage

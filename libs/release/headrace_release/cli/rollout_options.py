@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 from headrace.rollout.v1 import rollout_pb2 as pb
-
 from headrace_client.errors import HeadraceError
-from headrace_client.rollout_files import STRATEGIES, read_policy
+
+from headrace_release.rollout_files import STRATEGIES, read_policy
 
 policy_option = click.option(
     "--policy",

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headrace.rollout.v1 import rollout_pb2 as pb
+from headrace_client.cli.output import Output, shown, when
+from headrace_client.durations import duration_text
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-
-from headrace_client.cli.output import Output, shown, when
-from headrace_client.durations import duration_text
 
 BAR = 12
 _STYLES = {

@@ -6,18 +6,18 @@ from datetime import timedelta
 
 import click
 from headrace.monitor.v1 import experiment_pb2 as pb
-
-from headrace_client.cli.experiments.concluding import conclude, experiment_argument
-from headrace_client.cli.experiments.exporting import export
-from headrace_client.cli.experiments.history import history, report
-from headrace_client.cli.experiments.metrics import MetricText
-from headrace_client.cli.experiments.planning import plan, warn_of_long
-from headrace_client.cli.experiments.views import row_of, show_analysis
-from headrace_client.cli.experiments.watching import watch
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, last, message_json, shown
 from headrace_client.cli.parsing import Duration, NumberPair
 from headrace_client.client import Client
+
+from headrace_release.cli.experiments.concluding import conclude, experiment_argument
+from headrace_release.cli.experiments.exporting import export
+from headrace_release.cli.experiments.history import history, report
+from headrace_release.cli.experiments.metrics import MetricText
+from headrace_release.cli.experiments.planning import plan, warn_of_long
+from headrace_release.cli.experiments.views import row_of, show_analysis
+from headrace_release.cli.experiments.watching import watch
 
 
 @click.group()

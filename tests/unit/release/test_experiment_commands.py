@@ -12,11 +12,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from headrace.monitor.v1 import experiment_pb2 as pb
-from headrace_client.cli.experiments.exporting import write_units
-from headrace_client.cli.experiments.metrics import MetricText
-from headrace_client.cli.experiments.planning import measured
-from headrace_client.cli.experiments.watching import looks
 from headrace_client.errors import InvalidArgument
+from headrace_release.cli.experiments.exporting import write_units
+from headrace_release.cli.experiments.metrics import MetricText
+from headrace_release.cli.experiments.planning import measured
+from headrace_release.cli.experiments.watching import looks
 
 from tests.kit.rows import each
 

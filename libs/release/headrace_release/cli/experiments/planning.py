@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import click
 from headrace.monitor.v1 import experiment_pb2 as pb
-
-from headrace_client.cli.experiments.metrics import MetricText
-from headrace_client.cli.experiments.views import show_plan
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError, InvalidArgument
+
+from headrace_release.cli.experiments.metrics import MetricText
+from headrace_release.cli.experiments.views import show_plan
 
 # `create` warns of what takes longer.
 LONG_DAYS = 42

@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from headrace.rollout.v1 import rollout_pb2
-
 from headrace_client.durations import parse_duration
 from headrace_client.errors import FieldViolation, InvalidArgument
 from headrace_client.yaml_files import FieldLines, composed, line_of

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from headrace.monitor.v1 import experiment_pb2 as pb
+from headrace_client.cli.output import Output, last, shown, when
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-
-from headrace_client.cli.output import Output, last, shown, when
 
 WIDTH = 31
 _STYLES = {

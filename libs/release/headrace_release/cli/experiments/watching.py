@@ -8,14 +8,14 @@ from datetime import timedelta
 
 import click
 from headrace.monitor.v1 import experiment_pb2 as pb
-from rich.live import Live
-
-from headrace_client.cli.experiments.concluding import experiment_argument
-from headrace_client.cli.experiments.views import panel, show_analysis, units_line, verdict_line
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.parsing import Duration
 from headrace_client.client import Client
+from rich.live import Live
+
+from headrace_release.cli.experiments.concluding import experiment_argument
+from headrace_release.cli.experiments.views import panel, show_analysis, units_line, verdict_line
 
 _SHORTEST_S = 0.1
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_client.errors import FieldViolation, InvalidArgument, PreconditionFailed
-from headrace_client.rollout_files import read_policy
+from headrace_release.rollout_files import read_policy
 
 GOOD = """\
 # Slowly, and judged strictly.

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
-
-from headrace_client.cli.experiments.concluding import experiment_argument
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, shown
 from headrace_client.cli.parsing import Duration
 from headrace_client.client import Client
 from headrace_client.errors import invalid
+
+from headrace_release.cli.experiments.concluding import experiment_argument
 
 
 @click.command()

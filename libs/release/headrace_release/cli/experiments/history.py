@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 from headrace.monitor.v1 import experiment_pb2 as pb
-
-from headrace_client.cli.experiments.concluding import experiment_argument
-from headrace_client.cli.experiments.views import interval_bar
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, message_json, shown, when, write_page
 from headrace_client.client import Client
+
+from headrace_release.cli.experiments.concluding import experiment_argument
+from headrace_release.cli.experiments.views import interval_bar
 
 
 @click.command()

@@ -1,7 +1,8 @@
 """Groups of methods that clients have of the part release."""
 
 from headrace_client.callers import Group, Kind, Method
-from headrace_client.operations import approving, experiments, rollouts
+
+from headrace_release.operations import approving, experiments, rollouts
 
 
 class Rollouts(Group[Kind]):

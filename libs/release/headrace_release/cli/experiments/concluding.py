@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, message_json, shown
-from headrace_client.cli.rollout_options import policy_option, rollout_policy, strategy_option
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
 from headrace_client.served_shares import command_to_serve
+
+from headrace_release.cli.rollout_options import policy_option, rollout_policy, strategy_option
 
 experiment_argument = click.argument("experiment", metavar="EXPERIMENT")
 

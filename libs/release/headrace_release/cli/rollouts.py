@@ -8,8 +8,6 @@ from pathlib import Path
 
 import click
 from headrace.rollout.v1 import rollout_pb2 as pb
-from rich.live import Live
-
 from headrace_client.cli.failures import FAILED
 from headrace_client.cli.options import (
     connected,
@@ -21,19 +19,13 @@ from headrace_client.cli.options import (
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.parsing import Duration
 from headrace_client.cli.precompute import missing_answers
-from headrace_client.cli.rollout_options import policy_option, rollout_policy, strategy_option
-from headrace_client.cli.rollout_views import (
-    line_of,
-    panel,
-    row_of,
-    short_name,
-    show_history,
-    show_plan,
-    show_rollout,
-)
 from headrace_client.cli.webhooks import WebhookKind, webhook_commands
 from headrace_client.client import Client
 from headrace_client.errors import DeadlineExceeded
+from rich.live import Live
+
+from headrace_release.cli.rollout_options import policy_option, rollout_policy, strategy_option
+from headrace_release.cli.rollout_views import line_of, panel, row_of, short_name, show_history, show_plan, show_rollout
 
 _rollout_argument = click.argument("rollout", metavar="MODEL[/ID]")
 _variant_option = click.option("--variant", default="", help="Variant of the route, where several have traffic.")

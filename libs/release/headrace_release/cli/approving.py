@@ -10,15 +10,15 @@ from pathlib import Path
 import click
 from headrace.registry.v1 import approval_pb2 as pb
 from headrace.rollout.v1 import rollout_pb2
-
-from headrace_client.cli.approval_views import show_policy, show_request, show_requests, show_review, state_of
 from headrace_client.cli.options import connected, model_argument, reason_option, request_id_option, version_argument
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.parsing import Duration
 from headrace_client.cli.promoting import STAGES
-from headrace_client.cli.rollout_options import STRATEGIES, rollout_policy
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError, InvalidArgument
+
+from headrace_release.cli.approval_views import show_policy, show_request, show_requests, show_review, state_of
+from headrace_release.cli.rollout_options import STRATEGIES, rollout_policy
 
 _number_argument = click.argument("number", type=click.IntRange(1))
 _incompatible_option = click.option(

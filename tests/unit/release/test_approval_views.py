@@ -2,8 +2,8 @@
 
 import pytest
 from headrace.registry.v1 import approval_pb2 as pb
-from headrace_client.cli.approval_views import show_review
 from headrace_client.cli.output import Output
+from headrace_release.cli.approval_views import show_review
 
 
 def test_a_review_says_how_many_have_to_agree_and_what_would_be_replaced(capsys: pytest.CaptureFixture[str]):

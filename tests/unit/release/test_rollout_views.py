@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_client.cli.output import Output
-from headrace_client.cli.rollout_views import panel, shadow_text, show_plan
+from headrace_release.cli.rollout_views import panel, shadow_text, show_plan
 from rich.console import Console
 
 _Rollout = pb.Rollout

@@ -1,0 +1,1 @@
+"""Rollouts, experiments and approvals: the SDK and the commands of the part release."""
