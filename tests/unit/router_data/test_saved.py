@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.telemetry.counters import MAX_SERIES, SILENT_S, Counters, Key
-from headrace_router.data.telemetry.saved import SavedCompute
+from headrace_router.data.telemetry.gauges import SavedCompute
 from prometheus_client import CollectorRegistry
 
 ONLINE = Key("digits", "v1", "a", ServedFrom.ONLINE, 0)

@@ -21,8 +21,7 @@ from headrace_router.data.protocols.oip.catalog import Catalog
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.telemetry.accesslog import AccessLog
 from headrace_router.data.telemetry.counters import Counters
-from headrace_router.data.telemetry.gauges import Gauges
-from headrace_router.data.telemetry.saved import SavedCompute
+from headrace_router.data.telemetry.gauges import Gauges, SavedCompute
 from headrace_router.data.transports.call_context import CallContextFactory, DeadlineLimits
 from headrace_router.data.transports.grpc_aio.inference import InferenceReads
 from headrace_router.data.transports.grpc_aio.partwise import PartwisePredictions

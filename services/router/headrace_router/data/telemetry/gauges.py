@@ -1,14 +1,17 @@
-"""The state of pools and tables as metrics, read when somebody asks."""
+"""What Prometheus is told of this process besides what is counted as it happens: read when somebody asks."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.tables.watch import Watcher
+from headrace_router.data.telemetry.counters import Counters, Key, Series
 
 
 class Gauges:
@@ -77,3 +80,76 @@ class Gauges:
         }
         for name, (meaning, value) in values.items():
             yield GaugeMetricFamily(f"headrace_router_{name}", meaning, value=value)
+
+
+CACHE, PRECOMPUTED, SHARED_FLIGHT = "cache", "precomputed", "shared_execution"
+
+_Saver = tuple[str, str, str]
+"""Model, version, source."""
+
+
+class SavedCompute:
+    """An estimate of the seconds of executions that were avoided; a prometheus_client collector.
+
+    Each answer that was kept, computed beforehand or shared counts as the mean share of an execution that computed
+    answers of its version have had here: of an execution of 8 ms for 16 requests, 0.5 ms. Stale answers are no saving:
+    others are computed to replace them. What a version saves before this process has computed any answer of it is
+    counted when it has.
+    """
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._means_s: dict[tuple[str, str], float] = {}
+        self._seconds: dict[_Saver, float] = {}
+        self._answers: dict[tuple[Key, int], int] = {}
+        """How many answers of each series, by key and generation, are in `_seconds`."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric family. Called by prometheus_client."""
+        series = self._counters.series
+        # Computed answers may be forgotten while stored ones go on.
+        means = self._means_s | means_s(series)
+        seconds: dict[_Saver, float] = {}
+        answers: dict[tuple[Key, int], int] = {}
+        for key, one in series.items():
+            saving, mean_s = saving_answers(key, one), means.get(key[:2])
+            if saving is None or mean_s is None:
+                continue
+            source, count = saving
+            saver, counted = (*key[:2], source), (key, one.generation)
+            seconds.setdefault(saver, self._seconds.get(saver, 0.0))
+            seconds[saver] += (count - self._answers.get(counted, 0)) * mean_s
+            answers[counted] = count
+        self._means_s = {version: means[version] for version in {key[:2] for key in series} if version in means}
+        self._seconds, self._answers = seconds, answers
+        family = CounterMetricFamily(
+            "headrace_router_saved_compute_seconds",
+            "Seconds of executions that answers saved which were not computed for their requests, about.",
+            labels=("model", "version", "source"),
+        )
+        for saver, saved_s in seconds.items():
+            family.add_metric(saver, saved_s)
+        yield family
+
+
+def means_s(series: dict[Key, Series]) -> dict[tuple[str, str], float]:
+    """Return the mean share of an execution that a computed answer had, by model and version."""
+    shares: Counter[tuple[str, str]] = Counter()
+    requests: Counter[tuple[str, str]] = Counter()
+    for key, one in series.items():
+        if one.requests:
+            shares[key.model, key.version] += one.shares_us  # type: ignore[assignment]
+            requests[key.model, key.version] += one.requests
+    return {version: shares[version] / count / 1e6 for version, count in requests.items()}
+
+
+def saving_answers(key: Key, series: Series) -> tuple[str, int] | None:
+    """Return the source of answers that saved an execution, and how many there are; None for those that saved none."""
+    if key.served_from == ServedFrom.CACHE:
+        return CACHE, series.durations.count()
+    if key.served_from == ServedFrom.PRECOMPUTED:
+        return PRECOMPUTED, series.durations.count()
+    if key.served_from == ServedFrom.ONLINE:
+        # What is not computed for its own request was computed for another one at the same time.
+        return SHARED_FLIGHT, series.durations.count() - series.requests
+    return None
