@@ -38,6 +38,8 @@ _BY_REASON = {
     "CONTRACT_MISMATCH": "correct what the field names: the model file, or `--contract` where you gave one",
     "MODEL_DOES_NOT_RUN": "correct the model; where it fails on zeros alone, give a row that it answers: `--artifact "
     """validation.json=FILE` with `{"inputs": {"INPUT": [ROW]}}`; for a pool with another runtime: `--skip-trial`""",
+    "OUTPUTS_DIFFER": 'correct the model or the expected outputs; state what may differ, `"tolerance": 0.01` beside '
+    "`outputs` in validation.json; or take it as it is: `--accept-difference`",
     "PARENT_VERSION_NOT_FOUND": "name a version of the same model as the parent, or leave it out",
     "PROMOTION_GATE_FAILED": "register a version that passes, or change the gates: `headrace models gates "
     "MODEL --set GATE`",
@@ -232,7 +234,7 @@ _BY_REASON = {
 }
 # Of a service that says why: it is up, and the address is right.
 _UNAVAILABLE_BEHIND = "something behind the address is away, as the reason says: `headrace status` shows which service"
-_GAME_DAY = "gates.game_day"
+_GAME_DAY, _OUTPUTS_HOLD = "gates.game_day", "gates.parity_over_tolerance"
 _NAMED = re.compile(r"\b(MODEL|VERSION|ID|PIPELINE|PIPELINE_VERSION)\b")
 
 
@@ -244,6 +246,8 @@ def remedy(error: HeadraceError, model: str = "", job: str = "", version: str = 
     version = error.metadata.get("version") or version
     if error.reason == "PROMOTION_GATE_FAILED" and any(one.field == _GAME_DAY for one in error.violations):
         return without_game_day(model or "MODEL", version or "VERSION")
+    if error.reason == "PROMOTION_GATE_FAILED" and any(one.field == _OUTPUTS_HOLD for one in error.violations):
+        return f"{_BY_REASON['OUTPUTS_DIFFER']} with a version registered again"
     if error.reason == "PROMOTION_GATE_FAILED" and (missing := error.metadata.get("missing")):
         return without_metrics(model or "MODEL", version or "VERSION", missing.split(","))
     if error.reason in _BY_REASON:

@@ -25,7 +25,8 @@ async def registered(registry: Registry, offset: float) -> control_pb2.ResolvedV
     content = json.dumps({"inputs": {"features": features.tolist()}, "outputs": {"scores": expected.tolist()}})
     sha256 = await registry.upload(content.encode(), registry_pb2.Artifact.TYPE_JSON)
     file = registry_pb2.Artifact(name="validation.json", type=registry_pb2.Artifact.TYPE_JSON, sha256=sha256)
-    version = await registry.register("linear", "v1", model, files=[file])
+    metrics = {"accepts_difference": 1.0} if offset else {}
+    version = await registry.register("linear", "v1", model, files=[file], metrics=metrics)
     return control_pb2.ResolvedVersion(
         model="linear",
         version="v1",
@@ -49,9 +50,10 @@ async def test_latencies_and_parity_of_a_loaded_version_reach_the_registry(
         onnx_rig.want(await registered(registry, offset=0.25))
         async with onnx_rig.running(registry_target=registry.target):
             found = await eventually(lambda: measured(registry), within=60)
-    assert set(found) == {"latency_p50_ms", "latency_p99_ms", "parity_max_abs_diff"}
+    assert set(found) == {"latency_p50_ms", "latency_p99_ms", "parity_max_abs_diff", "parity_over_tolerance"}
     assert 0 < found["latency_p50_ms"] <= found["latency_p99_ms"]
     assert abs(found["parity_max_abs_diff"] - 0.25) < 1e-4
+    assert found["parity_over_tolerance"] > 50.0
 
 
 @pytest.mark.faults

@@ -187,6 +187,23 @@ async def test_a_model_that_fails_on_zeros_is_taken_with_a_row_that_it_answers(r
     assert await registry.register("m", "v1", model, files=[given]) == version
 
 
+async def test_a_model_that_answers_otherwise_than_expected_is_refused_unless_that_is_accepted(registry):
+    model = onnx_models.categories({7: 1.5})
+
+    async def given(outputs: str) -> registry_pb2.Artifact:
+        content = f'{{"inputs": {{"x": [7, 7]}}, "outputs": {{"y": {outputs}}}}}'.encode()
+        sha256 = await registry.upload(content, registry_pb2.Artifact.TYPE_JSON)
+        return registry_pb2.Artifact(name="validation.json", type=registry_pb2.Artifact.TYPE_JSON, sha256=sha256)
+
+    error = await refused(registry.register("m", "v1", model, files=[await given("[1.5, 1.25]")]))
+    assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "OUTPUTS_DIFFER")
+    assert "'y' of row 1 is 1.5 instead of 1.25" in error.violations[0].description
+    accepted = {"accepts_difference": 1.0}
+    version = await registry.register("m", "v1", model, files=[await given("[1.5, 1.25]")], metrics=accepted)
+    assert [one.name for one in version.metrics] == ["accepts_difference"]
+    assert await registry.register("m", "v2", model, files=[await given("[1.5, 1.5]")])
+
+
 async def test_a_contract_of_its_own_is_tried_when_the_version_is_registered(registry):
     model = onnx_models.pairs()
     # By itself the file says that rows have any length, of which one is tried.

@@ -1,14 +1,9 @@
 """What is measured on a version: of executions, and against the outputs that it should give."""
 
-import json
-
-import numpy as np
 import pytest
 from headrace_batcher.loading.measuring import P50, P99, Round, latencies
-from headrace_batcher.loading.validation import MAX_ROWS, UnreadableValidation, read
 from headrace_batcher.registry import RegistryReports
 from headrace_runtime.contract import Contract, TensorSpec
-from headrace_runtime.shapes import OutputTensor, WrongOutput
 
 CONTRACT = Contract((TensorSpec("x", "FP32", (2,)),), (TensorSpec("y", "FP32", ()), TensorSpec("label", "INT64", ())))
 
@@ -27,101 +22,3 @@ def test_the_least_disturbed_round_counts():
 async def test_what_is_measured_of_a_pipelines_own_graph_is_told_to_nobody():
     registry = RegistryReports(object(), "batcher-0")  # whatever is called there fails
     assert await registry.record("digits", "v1--normalise", "d1", {P50: 1.0})
-
-
-@pytest.fixture
-def read_file(tmp_path):
-    def read_content(content: object):
-        path = tmp_path / "validation.json"
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-        return read(path, CONTRACT)
-
-    return read_content
-
-
-def answer(values: list[float]) -> list[OutputTensor]:
-    return [OutputTensor("y", "FP32", (len(values),), np.array(values, dtype="<f4").tobytes())]
-
-
-def test_rows_come_in_batches_and_are_compared_with_what_is_expected(read_file):
-    rows = [[float(at), 1.0] for at in range(5)]
-    examples = read_file({"inputs": {"x": rows}, "outputs": {"y": [0, 1, 2, 3, 4]}, "labels": ["a"] * 5})
-    first, second, last = examples.batches(2)
-    assert [batch.rows for batch in (first, second, last)] == [2, 2, 1]
-    assert np.frombuffer(second.inputs[0], "<f4").tolist() == [2.0, 1.0, 3.0, 1.0]
-    assert first.difference(answer([0.0, 1.0])) == 0.0
-    assert second.difference(answer([2.0, 3.25])) == 0.25
-    assert last.difference(answer([float("nan")])) == float("inf")
-    with pytest.raises(WrongOutput, match="2 values, 1 are expected"):
-        last.difference(answer([1.0, 2.0]))
-    with pytest.raises(WrongOutput, match="'y' is missing"):
-        last.difference([])
-    with pytest.raises(WrongOutput, match="'y' cannot be read"):
-        last.difference([OutputTensor("y", "FP32", (1,), b"odd")])
-
-
-def test_texts_are_given_to_the_model_and_not_compared(tmp_path):
-    contract = Contract(
-        (TensorSpec("text", "BYTES", (1,)), TensorSpec("hint", "BYTES", ())), (TensorSpec("y", "FP32", ()),)
-    )
-    path = tmp_path / "validation.json"
-    path.write_text('{"inputs": {"text": [["é"], [""]], "hint": ["a", "bc"]}, "outputs": {"y": [1, 2]}}')
-    examples = read(path, contract)
-    assert examples is not None
-    (batch,) = examples.batches(8)
-    assert batch.inputs == [b"\x02\0\0\0\xc3\xa9\0\0\0\0", b"\x01\0\0\0a\x02\0\0\0bc"]
-    for content in ('{"inputs": {"text": [[1], [""]]', '{"inputs": {"text": [["a"], ["b", "c"]]'):
-        path.write_text(content + ', "hint": ["a", "bc"]}, "outputs": {"y": [1, 2]}}')
-        with pytest.raises(UnreadableValidation, match="not texts in rows of one shape"):
-            read(path, contract)
-
-
-def test_values_that_are_no_numbers_on_both_sides_are_the_same(read_file):
-    (batch,) = read_file('{"inputs": {"x": [[1, 2]]}, "outputs": {"y": [NaN]}}').batches(8)
-    assert batch.difference(answer([float("nan")])) == 0.0
-
-
-def test_no_more_rows_than_a_bound_are_compared(read_file):
-    rows = MAX_ROWS + 10
-    examples = read_file({"inputs": {"x": [[0, 0]] * rows}, "outputs": {"y": [0] * rows}})
-    assert sum(batch.rows for batch in examples.batches(100)) == MAX_ROWS
-
-
-@pytest.mark.parametrize("content", [{"inputs": {"x": [[1, 2]]}, "labels": [1]}, {"inputs": {}, "outputs": {}}, {}])
-def test_a_file_without_expected_outputs_is_no_mistake(read_file, content):
-    assert read_file(content) is None
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        pytest.param("[1, 2]", "cannot be read", id="not an object"),
-        pytest.param('{"inputs": ', "cannot be read", id="cut"),
-        pytest.param("[" * 100_000, "cannot be read", id="nested without end"),
-        pytest.param({"inputs": {"x": [["a", "b"]]}, "outputs": {"y": [1]}}, "cannot be read", id="texts"),
-        pytest.param({"inputs": {"x": [[1, 2], [3]]}, "outputs": {"y": [1, 2]}}, "cannot be read", id="ragged"),
-        pytest.param({"inputs": {}, "outputs": {"y": [1]}}, "cannot be read", id="an input is missing"),
-        pytest.param({"inputs": {"x": [[1, 2, 3]]}, "outputs": {"y": [1]}}, "have 3 values", id="another shape"),
-        pytest.param({"inputs": {"x": [[1, 2]]}, "outputs": {"z": [1]}}, "'z'", id="an output that is not there"),
-        pytest.param({"inputs": {"x": [[1, 2]]}, "outputs": {"y": [1, 2]}}, "same number", id="other rows"),
-        pytest.param({"inputs": {"x": [[1, 2]]}, "outputs": {"label": [1e400]}}, "cannot be read", id="too large"),
-        pytest.param({"inputs": {"x": [[1, 2]]}, "outputs": {"y": 5}}, "one value", id="a value instead of rows"),
-        pytest.param({"inputs": {"x": None}, "outputs": {"y": [1]}}, "one value", id="nothing instead of rows"),
-    ],
-)
-def test_a_file_that_cannot_be_used_says_why(read_file, content, why):
-    with pytest.raises(UnreadableValidation, match=why):
-        read_file(content)
-
-
-def test_a_file_without_rows_proves_nothing(tmp_path):
-    path = tmp_path / "validation.json"
-    path.write_text('{"inputs": {"x": []}, "outputs": {"y": []}}')
-    scalars = Contract((TensorSpec("x", "FP32", ()),), (TensorSpec("y", "FP32", ()),))
-    with pytest.raises(UnreadableValidation, match="no rows"):
-        read(path, scalars)
-
-
-def test_a_file_that_was_removed_before_it_was_read_is_no_defect(tmp_path):
-    with pytest.raises(UnreadableValidation, match="not there any more"):
-        read(tmp_path / "validation.json", CONTRACT)

@@ -144,3 +144,12 @@ def test_a_better_value_never_fails_where_a_worse_one_passes(value, other, bound
     better = max(value, other) if kind in gates.LOWER else min(value, other)
     if told(gate, version(Metric("m", value)), production) is None:
         assert told(gate, version(Metric("m", better)), production) is None
+
+
+def test_a_version_whose_expected_outputs_do_not_hold_is_not_promoted_whatever_the_gates():
+    model, differs = Model("digits", gates=()), (Metric("parity_over_tolerance", 108.7, MEASURED),)
+    with pytest.raises(PreconditionFailed, match=r"parity_over_tolerance is 108\.7 .* and must be <= 1"):
+        gates.check(model, version(measured=differs), None)
+    gates.check(model, version(measured=(Metric("parity_over_tolerance", 1.0, MEASURED),)), None)
+    gates.check(model, version(Metric("accepts_difference", 1.0), measured=differs), None)
+    gates.check(model, version(Metric("parity_over_tolerance", 9.0)), None)  # reported: it was not compared here

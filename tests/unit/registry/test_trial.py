@@ -126,3 +126,24 @@ def test_rows_of_categories_are_not_more_than_a_few():
     assert len(rows) == trial_rows.MAX_MADE
     assert len(set(rows)) == trial_rows.MAX_MADE
     assert rows[0].inputs == (np.int64(1).tobytes(),) * 6
+
+
+def test_answers_are_compared_with_the_expected_ones_that_were_given(write, tmp_path):
+    path = write(onnx_models.plus(1.0))
+    file = onnx_check.read(str(path))
+    told = contract.with_batch_dimensions(contract.of_file(file), file)
+    rows = [0.0, 5.0]
+
+    def tried(plus: float) -> str:
+        given = tmp_path / "validation.json"
+        expected = [row + plus for row in rows]
+        given.write_text(
+            json.dumps({"inputs": {told.inputs[0].name: rows}, "outputs": {told.outputs[0].name: expected}})
+        )
+        found = trial_check.try_out(Request(path, told, given))
+        assert found is not None
+        assert found.problem == ""
+        return found.difference
+
+    assert tried(1.0) == ""
+    assert tried(1.5) == "'y' of row 0 is 1 instead of 1.5, 200 times the tolerance of 0.001 (and as much of the value)"

@@ -126,6 +126,15 @@ def sign_key_option(function: Command) -> Command:
     )(function)
 
 
+def accept_difference_option(function: Command) -> Command:
+    """Add --accept-difference, for a version whose answers differ from its expected outputs on purpose."""
+    return click.option(
+        "--accept-difference",
+        is_flag=True,
+        help="Take a model whose answers differ from the expected outputs in validation.json; it is recorded.",
+    )(function)
+
+
 def force_option(function: Command) -> Command:
     """Add --force, by which a person takes a route from what manages it."""
     return click.option("--force", is_flag=True, help="Take the route from the rollout or experiment that manages it.")(

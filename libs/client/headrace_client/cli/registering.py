@@ -11,6 +11,7 @@ from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.cli.failures import as_markup
 from headrace_client.cli.options import (
+    accept_difference_option,
     connected,
     model_argument,
     request_id_option,
@@ -70,6 +71,7 @@ _TASKS = {
 @click.option(
     "--skip-trial", is_flag=True, help="Register a model that the registry cannot run: the pool has another runtime."
 )
+@accept_difference_option
 @sign_key_option
 @conversion_options
 @request_id_option
@@ -99,6 +101,7 @@ def register(
     instances: int | None,
     device: str | None,
     skip_trial: bool,
+    accept_difference: bool,
     sign_key: Path | None,
     conversion: Conversion,
     request_id: str,
@@ -115,7 +118,8 @@ def register(
     compared with the framework's on the artifact validation.json, or on random rows.
 
     Versions never change. Registering the same content again succeeds and changes nothing. The registry loads the model
-    and runs a row through it: of zeros, or of the artifact validation.json where the model fails on zeros.
+    and runs a row through it: of zeros, or of the artifact validation.json where the model fails on zeros. Where that
+    file has expected outputs, the model's answers are compared with them.
 
     \b
     Examples:
@@ -149,6 +153,7 @@ def register(
             serving=Serving(max_batch_rows, preferred_batch_rows, max_wait, instances, device),
             description=description,
             skip_trial=skip_trial,
+            accept_difference=accept_difference,
             sign_key=sign_key,
             kept_as=source.kept_as,
             progress=progress,

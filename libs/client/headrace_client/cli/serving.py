@@ -11,7 +11,7 @@ import click
 import numpy as np
 from headrace.tensor.v1 import tensor_pb2
 
-from headrace_client.cli.options import connected
+from headrace_client.cli.options import accept_difference_option, connected
 from headrace_client.cli.output import Output, last, shown
 from headrace_client.cli.parsing import FilePair
 from headrace_client.cli.promoting import exit_unless_served
@@ -42,6 +42,7 @@ _SERVE_TIMEOUT_S = 120.0
 @click.option("--artifact", "artifacts", type=FilePair(), multiple=True, help="A further file (.json, .parquet).")
 @contract_option("names, datatypes and shapes come from the model file")
 @conversion_options
+@accept_difference_option
 @connected
 def serve(
     client: Client,
@@ -51,6 +52,7 @@ def serve(
     artifacts: tuple[tuple[str, Path], ...],
     contract: Path | None,
     conversion: Conversion,
+    accept_difference: bool,
 ) -> None:
     """Register FILE as the next version of a model, put it into production, and ask it for an answer.
 
@@ -80,6 +82,7 @@ def serve(
             parameters=source.parameters,
             lineage=Lineage(run=source.run),
             kept_as=source.kept_as,
+            accept_difference=accept_difference,
             progress=progress,
         )
         row = _row(registered.contract, source)

@@ -92,6 +92,7 @@ def register_version(
     serving: Serving | None = None,
     description: str = "",
     skip_trial: bool = False,
+    accept_difference: bool = False,
     kept_as: str = "onnx",
     files: ModelFiles | None = None,
     sign_key: Path | str | None = None,
@@ -105,12 +106,13 @@ def register_version(
     datatypes and shapes from the model file, and so do inputs and outputs without a
     datatype. allow_nan: inputs that may hold NaN, beside those that have null in `validation.json`. artifacts: further
     files (*.parquet, *.json) by their name in the version. skip_trial: register a model also where the registry's ONNX
-    Runtime cannot run it. kept_as: format of the model, `python` for a folder with model.py; every format but ONNX
-    needs a contract that states its tensors. files: those of the model where they are known already, in the place of
-    `file` and `kept_as`. sign_key: Ed25519 private key (PEM) by which a version that is code is signed. timeout:
-    seconds for each file. Raises AlreadyExists when the name is taken by other content,
+    Runtime cannot run it. accept_difference: also one whose answers differ from the `outputs` in `validation.json`; the
+    version says so by the metric `accepts_difference`. kept_as: format of the model, `python` for a folder with
+    model.py; every format but ONNX needs a contract that states its tensors. files: those of the model where they are
+    known already, in the place of `file` and `kept_as`. sign_key: Ed25519 private key (PEM) by which a version that is
+    code is signed. timeout: seconds for each file. Raises AlreadyExists when the name is taken by other content,
     InvalidArgument, reason MODEL_DOES_NOT_RUN, when the model fails on a row of zeros and on those of the artifact
-    `validation.json`.
+    `validation.json`, reason OUTPUTS_DIFFER when it does not answer them as expected there.
     """
     pipeline = read_pipeline(Path(file)) if is_pipeline(Path(file)) else None
     own = pipeline.graphs if pipeline is not None else (files or files_of(Path(file), kept_as)).files
@@ -134,9 +136,10 @@ def register_version(
             stored = yield from upload(session, Path(file_of_it.name), name=SIGNATURE_FILE, timeout=timeout)
         kind = artifact_type(SIGNATURE_FILE)
         uploaded.append(registry_pb2.Artifact(name=SIGNATURE_FILE, type=kind, sha256=stored.sha256))
+    reported = {**(metrics or {}), **({"accepts_difference": 1.0} if accept_difference else {})}
     declared = registry_pb2.ModelVersion(
         name=f"models/{model}/versions/{version}",
-        metrics=[registry_pb2.Metric(name=name, value=value) for name, value in (metrics or {}).items()],
+        metrics=[registry_pb2.Metric(name=name, value=value) for name, value in reported.items()],
         parameters=dict(parameters or {}),
         contract=with_nan_allowed(contract, allow_nan, artifacts or {}),
         artifacts=uploaded,

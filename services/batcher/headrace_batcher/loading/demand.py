@@ -13,14 +13,13 @@ import structlog
 from google.protobuf.message import DecodeError
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
-from headrace_runtime import contract
+from headrace_runtime import contract, expected_outputs
 from headrace_runtime.formats import MODEL_FILES, Format, from_number, runs
 from headrace_servicekit.peers import Peer
 
 from headrace_batcher.decisions.padding import Padding
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.version_state import Need, Wanted
-from headrace_batcher.loading import validation
 
 log = structlog.get_logger()
 
@@ -96,7 +95,7 @@ def _is_needed(artifact: registry_pb2.Artifact, kept_as: Format, model: registry
 
 def _is_validation(artifact: registry_pb2.Artifact) -> bool:
     json = artifact.type == registry_pb2.Artifact.TYPE_JSON
-    return json and artifact.name == validation.ARTIFACT and artifact.size_bytes <= validation.MAX_BYTES
+    return json and artifact.name == expected_outputs.ARTIFACT and artifact.size_bytes <= expected_outputs.MAX_BYTES
 
 
 def limits(serving: registry_pb2.ServingSettings, bounds: Limits) -> Limits:

@@ -14,20 +14,22 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import structlog
+from headrace_runtime import expected_outputs
 from headrace_runtime.artifacts.cache import ArtifactError, Artifacts
 from headrace_runtime.backends.backend import Backend, BackendLost, ModelError
+from headrace_runtime.expected_outputs import Difference, UnreadableValidation
 from headrace_runtime.shapes import WrongInput, WrongOutput
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.peers import count
 
 from headrace_batcher.decisions.version_state import Phase
-from headrace_batcher.loading import validation
 from headrace_batcher.loading.held import Held
-from headrace_batcher.loading.validation import UnreadableValidation
 
 log = structlog.get_logger()
 
 P50, P99, PARITY = "latency_p50_ms", "latency_p99_ms", "parity_max_abs_diff"
+# What the registry asks of every version that goes into production.
+OVER_TOLERANCE = "parity_over_tolerance"
 
 # Executions of each kind in a round, and how long they may take together once there are the fewest of them.
 SERIES, SERIES_S, MIN_SERIES = 100, 0.7, 3
@@ -164,24 +166,26 @@ class Measuring:
         return taken
 
     async def _parity(self, held: Held) -> dict[str, float]:
-        """Return the largest difference to the expected outputs that the version came with, if it did."""
+        """Return the difference to the expected outputs that the version came with, if it did."""
         wanted = held.wanted
         if not wanted.validation:
             return {}
         try:
             path = await self._artifacts.fetch(wanted.validation, gently=True)
-            examples = await self._in_thread(validation.read, path, wanted.contract)
+            examples = await self._in_thread(expected_outputs.read, path, wanted.contract)
         except (ArtifactError, UnreadableValidation) as error:
             log.warning("validation data not used", model=held.name, cause=str(error))
             return {}
         if examples is None:
             return {}
-        largest = 0.0
+        found = Difference()
         for batch in examples.batches(wanted.limits.max_rows):
             await self._idle(held)
             outputs = await self._backend.infer(wanted.name, batch.layout, batch.rows, batch.inputs)
-            largest = max(largest, batch.difference(outputs))
-        return {PARITY: largest}
+            found = found.and_also(batch.difference(outputs))
+        if found.over > 1.0:
+            log.warning("expected outputs do not hold", model=held.name, difference=found.where)
+        return {PARITY: found.largest, OVER_TOLERANCE: found.over}
 
     async def _idle(self, held: Held) -> None:
         """Return when the version has nothing to do. Raises _Gone when it goes, or never has."""

@@ -11,13 +11,15 @@ import resource
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from headrace_runtime import contract as runtime
-from headrace_runtime import examples, shapes
+from headrace_runtime import examples, expected_outputs, shapes
 from headrace_runtime.backends import onnx_session
 from headrace_runtime.backends.backend import LoadError, ModelError
 from headrace_runtime.backends.onnx_session import OnnxSession
 from headrace_runtime.backends.reasons import says_no_memory
+from headrace_runtime.expected_outputs import Difference, UnreadableValidation
 from headrace_runtime.shapes import WrongOutput
 
 from headrace_registry.decisions.files import Example, Trial
@@ -30,6 +32,8 @@ MAX_EXAMPLE_BYTES = 16 * 1024
 NO_MEMORY = "it takes more memory than there is to try a model with"
 # A model that takes longer for one row is not asked for two.
 _SLOW_S = 1.0
+# For comparing answers with expected ones, and rows of one batch; the batcher compares all of them.
+_COMPARE_S, _COMPARE_ROWS = 5.0, 32
 
 _BATCH_DIMENSIONS = {
     BatchDimension.UNSPECIFIED: runtime.BatchDimension.ANY,
@@ -81,6 +85,29 @@ def run(session: OnnxSession, contract: Contract, candidates: Iterable[runtime.E
             else:
                 return Trial(example=_kept(example))
     return Trial(problem)
+
+
+def compare(session: OnnxSession, contract: Contract, given: Path) -> str:
+    """Return how a model's answers differ from those that a file expects, empty where they hold or it expects none."""
+    try:
+        expected = expected_outputs.read(given, as_runtime(contract))
+    except UnreadableValidation:
+        return ""  # rows of another kind: the batcher says what is wrong with them
+    if expected is None:
+        return ""
+    found, until = Difference(), time.monotonic() + _COMPARE_S
+    with budget():
+        for batch in expected.batches(1 if contract.row_by_row else _COMPARE_ROWS):
+            try:
+                outputs = onnx_session.run(session, batch.layout, batch.rows, batch.inputs)
+                found = found.and_also(batch.difference(outputs))
+            except (ModelError, WrongOutput) as error:
+                return f"the model does not answer row {batch.first} of {expected_outputs.ARTIFACT}: {error}"
+            if time.monotonic() > until:
+                break
+    if found.over <= 1.0:
+        return ""
+    return f"{found.where}, {found.over:,.3g} times the tolerance of {expected.tolerance:g} (and as much of the value)"
 
 
 def _run(session: OnnxSession, told: runtime.Contract, example: runtime.Example, sizes: Iterable[int]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from headrace_servicekit.confinement import confine
@@ -48,7 +48,10 @@ def try_out(request: Request) -> Trial | None:
     # The row that is answered is kept with the version: none of values that must never be stored.
     rows = None if any(spec.sensitive for spec in told.inputs) else request.given
     given = () if rows is None else trial_rows.given(rows, trial.as_runtime(told))
-    return trial.run(loaded, told, itertools.chain(trial_rows.made_by_itself(told, categories), given))
+    tried = trial.run(loaded, told, itertools.chain(trial_rows.made_by_itself(told, categories), given))
+    if tried.problem or request.given is None:
+        return tried
+    return replace(tried, difference=trial.compare(loaded, told, request.given))
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from headrace_registry.decisions import (
     compositions,
     contract,
     formats,
+    gates,
     lifecycle,
     padding,
     pipeline_contract,
@@ -70,7 +71,8 @@ class Registrations:
         """Register a version, and its model when it does not exist; the same content again is no change.
 
         trial: of its model; None takes one that was not tried.
-        Raises InvalidArgument that names the field, reason MODEL_DOES_NOT_RUN among others, PreconditionFailed
+        Raises InvalidArgument that names the field, reason MODEL_DOES_NOT_RUN or OUTPUTS_DIFFER among others,
+        PreconditionFailed
         (ARTIFACT_NOT_UPLOADED, PARENT_VERSION_NOT_FOUND), AlreadyExists (VERSION_EXISTS).
         """
         refuse(validation.version_violations(declared, _FIELD))
@@ -274,11 +276,16 @@ def _unstated(declared: Version, field: str) -> list[FieldViolation]:
 
 
 def _check_trial(version: Version, trial: Trial) -> None:
-    """Raise InvalidArgument, reason MODEL_DOES_NOT_RUN, unless the model of the version ran."""
+    """Raise InvalidArgument unless the model of the version ran (MODEL_DOES_NOT_RUN), and answered what the version
+    says that it should (OUTPUTS_DIFFER).
+    """
+    at = next(at for at, artifact in enumerate(version.artifacts) if artifact.type is ArtifactType.ONNX)
+    field = f"{_FIELD}.artifacts[{at}]"
     if trial.problem:
-        at = next(at for at, artifact in enumerate(version.artifacts) if artifact.type is ArtifactType.ONNX)
-        violation = FieldViolation(f"{_FIELD}.artifacts[{at}]", f"the model does not run: {trial.problem}")
-        refuse([violation], reason="MODEL_DOES_NOT_RUN")
+        refuse([FieldViolation(field, f"the model does not run: {trial.problem}")], reason="MODEL_DOES_NOT_RUN")
+    if trial.difference and not gates.accepts_difference(version):
+        differs = FieldViolation(field, f"answers differ from the expected: {trial.difference}")
+        refuse([differs], reason="OUTPUTS_DIFFER")
 
 
 _CONTENT = (

@@ -67,11 +67,13 @@ ZEROS = Example()
 class Trial:
     """What became of loading and running a model once. problem: why it does not run, empty when it does.
 
-    example: the row that it answered.
+    example: the row that it answered. difference: how its answers differ from the expected ones that were given, beyond
+    their tolerance; empty where they hold or none were given.
     """
 
     problem: str = ""
     example: Example = ZEROS
+    difference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,11 @@ from headrace_registry.decisions.models import Bound, Gate, MetricSource, Model,
 
 DEFAULT_GATES = (Gate("accuracy", minimum=0.85), Gate("latency_p99_ms", maximum=100.0))
 
+# Of every version whose answers batchers compared with its expected outputs, unless its uploader accepts that they
+# differ, by this metric.
+OUTPUTS_HOLD = Gate("parity_over_tolerance", maximum=1.0, measured_only=True)
+ACCEPTS_DIFFERENCE = "accepts_difference"
+
 LOWER = frozenset({Bound.MINIMUM, Bound.MINIMUM_DELTA, Bound.MINIMUM_RATIO})
 RELATIVE = frozenset({Bound.MINIMUM_DELTA, Bound.MAXIMUM_DELTA, Bound.MINIMUM_RATIO, Bound.MAXIMUM_RATIO})
 RATIOS = frozenset({Bound.MINIMUM_RATIO, Bound.MAXIMUM_RATIO})
@@ -52,6 +57,17 @@ def gates_of(model: Model) -> tuple[Gate, ...]:
     return DEFAULT_GATES if model.gates is None else model.gates
 
 
+def asked_of(model: Model, version: Version) -> tuple[Gate, ...]:
+    """Return the gates that a version has to meet: those in force, and that its expected outputs hold."""
+    compared = (OUTPUTS_HOLD.metric, MetricSource.MEASURED) in _values(version)
+    return (*gates_of(model), OUTPUTS_HOLD) if compared and not accepts_difference(version) else gates_of(model)
+
+
+def accepts_difference(version: Version) -> bool:
+    """Return whether the uploader of a version accepts that its answers differ from the expected ones."""
+    return any(one.name == ACCEPTS_DIFFERENCE and one.value for one in version.all_metrics)
+
+
 def violations(gates: Iterable[Gate], version: Version, production: Version | None) -> list[FieldViolation]:
     """Return one violation for each gate that is not met, naming values and bound; a missing metric is one too.
 
@@ -84,7 +100,7 @@ def check(model: Model, version: Version, production: Version | None, measured_l
     measured_later: patterns of metrics that will be measured before the version is promoted. Of a gate on one of these
     nothing is asked yet while the version has no value that it could be met by.
     """
-    asked = [one for one in gates_of(model) if not _comes_later(one, version, measured_later)]
+    asked = [one for one in asked_of(model, version) if not _comes_later(one, version, measured_later)]
     found = violations(asked, version, production)
     if found:
         raise PreconditionFailed(

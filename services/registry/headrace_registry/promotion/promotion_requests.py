@@ -33,7 +33,7 @@ async def review(
 ) -> Review:
     """Return what would be asked of a request if it took effect now."""
     present = await production_of(transaction, model) if request.target is Stage.PRODUCTION else None
-    asked = gates.gates_of(model) if request.target is Stage.PRODUCTION else ()
+    asked = gates.asked_of(model, version) if request.target is Stage.PRODUCTION else ()
     policy = approvals.asked(model, request.target)
     obstacles: list[str] = []
     try:

@@ -1,10 +1,11 @@
 """Expected outputs that a version brings along: the JSON artifact `validation.json`.
 
-    {"inputs": {"image": [[0, 5, …], …]}, "outputs": {"probabilities": [[0.1, …], …]}, "labels": [3, …]}
+    {"inputs": {"image": [[0, 5, …], …]}, "outputs": {"probabilities": [[0.1, …], …]}, "labels": [3], "tolerance": 0.01}
 
 `inputs` has every input of the contract by name, one entry per row; `outputs` has what the model answered where it was
-made, of as many outputs as one likes. Other members, such as the true labels, are for others. Without `outputs` there
-is nothing to compare.
+made, of as many outputs as one likes. Values may differ by `tolerance`, and by as large a share of the expected value:
+0.001 unless it is stated. Other members, such as the true labels, are for others. Without `outputs` there is nothing to
+compare.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from headrace_runtime import shapes
 from headrace_runtime.contract import BYTES, Contract, TensorSpec
-from headrace_runtime.shapes import FIXED, Layout, OutputTensor, WrongInput, WrongOutput
+from headrace_runtime.shapes import Layout, OutputTensor, ShapeKey, WrongInput, WrongOutput
 
 ARTIFACT = "validation.json"
 # Reading JSON stops the event loop, whatever thread it is done in: some 20 ms for this much.
 MAX_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 1024
+TOLERANCE = 1e-3
+# In the place of a difference that is infinite: what keeps metrics takes numbers.
+_BEYOND = 1e9
 
 _DTYPES = {
     "BOOL": "?", "UINT8": "u1", "INT8": "i1", "UINT16": "<u2", "INT16": "<i2", "FP16": "<f2", "UINT32": "<u4",
@@ -37,20 +42,34 @@ class UnreadableValidation(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """Between answers and what was expected. largest: of any value; infinite where only one of two is a number. over:
+    the largest beside its tolerance, at most 1 where the outputs hold. where: the value of which that is said.
+    """
+
+    largest: float = 0.0
+    over: float = 0.0
+    where: str = ""
+
+    def and_also(self, other: Difference) -> Difference:
+        """Return what is said of both."""
+        return Difference(max(self.largest, other.largest), *max((self.over, self.where), (other.over, other.where)))
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows to execute and what they should give, by the name of the output."""
+    """Rows to execute and what they should give, by the name of the output. first: the number of the first row."""
 
     layout: Layout
     rows: int
     inputs: list[bytes]
     expected: Mapping[str, np.ndarray]
+    tolerance: float
+    first: int
 
-    def difference(self, outputs: Sequence[OutputTensor]) -> float:
-        """Return the largest absolute difference of any value; infinite where one is not a number and the other is.
-
-        Raises WrongOutput when an output is missing or has another size.
-        """
-        largest = 0.0
+    def difference(self, outputs: Sequence[OutputTensor]) -> Difference:
+        """Compare with what is expected. Raises WrongOutput when an output is missing or has another size."""
+        found = Difference()
         by_name = {output.name: output for output in outputs}
         for name, expected in self.expected.items():
             output = by_name.get(name)
@@ -63,8 +82,20 @@ class Batch:
                 raise WrongOutput(f"output '{name}' cannot be read: {error}") from None
             if values.size != expected.size:
                 raise WrongOutput(f"output '{name}' has {values.size} values, {expected.size} are expected")
-            largest = max(largest, _largest(values, expected.ravel()))
-        return largest
+            found = found.and_also(self._of_output(name, values.reshape(expected.shape), expected))
+        return found
+
+    def _of_output(self, name: str, values: np.ndarray, expected: np.ndarray) -> Difference:
+        same = (values == expected) | (np.isnan(values) & np.isnan(expected))
+        if same.all():
+            return Difference()
+        with np.errstate(invalid="ignore"):
+            off = np.where(same, 0.0, np.nan_to_num(np.abs(values - expected), nan=math.inf))
+            allowed = np.nan_to_num(self.tolerance * (1.0 + np.abs(expected)), nan=1.0, posinf=1.0)
+        over = np.minimum(off / np.maximum(allowed, 1e-300), _BEYOND)
+        at = np.unravel_index(int(over.argmax()), over.shape)
+        where = f"'{name}' of row {self.first + int(at[0])} is {values[at]:.6g} instead of {expected[at]:.6g}"
+        return Difference(float(off.max()), float(over[at]), where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +105,7 @@ class Examples:
     layout: Layout
     inputs: list[np.ndarray]
     expected: Mapping[str, np.ndarray]
+    tolerance: float = TOLERANCE
 
     def batches(self, max_rows: int) -> Iterator[Batch]:
         """Yield the rows in batches."""
@@ -85,6 +117,8 @@ class Examples:
                 end - start,
                 [_raw(array[start:end]) for array in self.inputs],
                 {name: array[start:end] for name, array in self.expected.items()},
+                self.tolerance,
+                start,
             )
 
 
@@ -100,16 +134,18 @@ def read(path: Path, contract: Contract) -> Examples | None:
         outputs = content.get("outputs") or {}
         if not outputs:
             return None
-        return _examples(content["inputs"], outputs, contract)
+        return _examples(content["inputs"], outputs, contract, content.get("tolerance", TOLERANCE))
     except OSError as error:  # nothing else wanted it, and there was no room for it
         raise UnreadableValidation(f"{ARTIFACT} is not there any more: {error.strerror}") from None
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError, WrongInput) as error:
         raise UnreadableValidation(f"{ARTIFACT} cannot be read: {error}") from None
 
 
-def _examples(inputs: Mapping[str, Any], outputs: Mapping[str, Any], contract: Contract) -> Examples:
-    layout = shapes.layout_of(contract, FIXED)
-    arrays = [_array(inputs[spec.name], spec, texts=True)[:MAX_ROWS] for spec in layout.inputs]
+def _examples(inputs: Mapping[str, Any], outputs: Mapping[str, Any], contract: Contract, tolerance: Any) -> Examples:
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0.0 <= tolerance <= 1e9:
+        raise UnreadableValidation(f"'tolerance' of {ARTIFACT} must be a number from 0 up, not {tolerance!r:.40}")
+    arrays = [_array(inputs[spec.name], spec, texts=True)[:MAX_ROWS] for spec in contract.inputs]
+    layout = shapes.layout_of(contract, ShapeKey((), _variable_sizes(contract, arrays)))
     by_name = {spec.name: spec for spec in contract.outputs}
     expected = {}
     for name, values in outputs.items():
@@ -120,7 +156,18 @@ def _examples(inputs: Mapping[str, Any], outputs: Mapping[str, Any], contract: C
         raise UnreadableValidation(f"{ARTIFACT} does not have the same number of rows everywhere")
     if not len(arrays[0]):
         raise UnreadableValidation(f"{ARTIFACT} has no rows")
-    return Examples(layout, arrays, expected)
+    return Examples(layout, arrays, expected, float(tolerance))
+
+
+def _variable_sizes(contract: Contract, arrays: Sequence[np.ndarray]) -> tuple[int, ...]:
+    """Return the sizes that rows have where the contract leaves them open. Raises WrongInput."""
+    sizes: list[int] = []
+    for spec, array in zip(contract.inputs, arrays, strict=True):
+        if -1 in spec.row_shape:
+            if array.ndim - 1 != len(spec.row_shape):
+                raise WrongInput(f"rows of '{spec.name}' have {array.ndim - 1} dimensions, not {len(spec.row_shape)}")
+            sizes += [size for size, declared in zip(array.shape[1:], spec.row_shape, strict=True) if declared == -1]
+    return tuple(sizes)
 
 
 def _raw(array: np.ndarray) -> bytes:
@@ -145,11 +192,3 @@ def _array(values: Any, spec: TensorSpec, *, texts: bool = False) -> np.ndarray:
     if -1 not in spec.row_shape and row_values != math.prod(spec.row_shape):
         raise UnreadableValidation(f"rows of '{spec.name}' have {row_values} values in {ARTIFACT}")
     return array
-
-
-def _largest(values: np.ndarray, expected: np.ndarray) -> float:
-    same = (values == expected) | (np.isnan(values) & np.isnan(expected))
-    if same.all():
-        return 0.0
-    difference = np.abs(values[~same] - expected[~same])
-    return math.inf if np.isnan(difference).any() else float(difference.max())
