@@ -8,7 +8,6 @@ from typing import Any
 import click
 from headrace.scorer.v1 import publications_pb2 as pb
 from headrace.scorer.v1 import scorer_pb2
-
 from headrace_client.cli.failures import FAILED
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, message_json, shown, when

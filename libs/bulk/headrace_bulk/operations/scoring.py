@@ -8,7 +8,6 @@ from typing import Any
 
 from headrace.scorer.v1 import scorer_pb2
 from headrace.webhook.v1.webhook_pb2 import Webhook
-
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import NotFound
 from headrace_client.operations.paging import list_all

@@ -7,17 +7,17 @@ from datetime import timedelta
 
 import click
 from headrace.scorer.v1 import scorer_pb2 as pb
-
-from headrace_client.cli.job_following import follow
-from headrace_client.cli.job_submitting import submit
-from headrace_client.cli.job_views import line_of, row_of, short_name, show_events, show_job
 from headrace_client.cli.options import connected, reason_option
 from headrace_client.cli.output import Output, message_json
 from headrace_client.cli.parsing import Duration
-from headrace_client.cli.publications import approve, publication, publish, revert
 from headrace_client.cli.webhooks import WebhookKind, webhook_commands
 from headrace_client.client import Client
 from headrace_client.errors import DeadlineExceeded
+
+from headrace_bulk.cli.job_following import follow
+from headrace_bulk.cli.job_submitting import submit
+from headrace_bulk.cli.job_views import line_of, row_of, short_name, show_events, show_job
+from headrace_bulk.cli.publications import approve, publication, publish, revert
 
 _job_argument = click.argument("job", metavar="MODEL[/ID]")
 

@@ -2,7 +2,7 @@
 
 import pytest
 from headrace.scorer.v1 import scorer_pb2 as pb
-from headrace_client.cli.job_views import show_job
+from headrace_bulk.cli.job_views import show_job
 from headrace_client.cli.output import Output
 
 

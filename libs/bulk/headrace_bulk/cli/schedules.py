@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import click
 from headrace.scorer.v1 import schedules_pb2 as pb
-
-from headrace_client.cli.job_views import input_text
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, message_json, shown, when
 from headrace_client.cli.parsing import Duration
 from headrace_client.client import Client
 from headrace_client.errors import invalid
+
+from headrace_bulk.cli.job_views import input_text
 
 _argument = click.argument("schedule", metavar="MODEL/NAME")
 

@@ -1,7 +1,8 @@
 """Groups of methods that clients have of the part bulk."""
 
 from headrace_client.callers import Group, Kind, Method
-from headrace_client.operations import scoring, scoring_publications, scoring_schedules
+
+from headrace_bulk.operations import scoring, scoring_publications, scoring_schedules
 
 
 class Jobs(Group[Kind]):

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from headrace.scorer.v1 import scorer_pb2 as pb
+from headrace_client.cli.output import Output, shown, when
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.text import Text
-
-from headrace_client.cli.output import Output, shown, when
 
 _STYLES = {
     pb.ScoringJob.STATE_SUCCEEDED: "green",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from headrace.scorer.v1 import publications_pb2 as pb
 from headrace.scorer.v1 import scorer_pb2
-
 from headrace_client.calls import Operation, Pause, Session, invoke
 from headrace_client.errors import DeadlineExceeded
 

@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import click
 from headrace.scorer.v1 import scorer_pb2 as pb
-from rich.live import Live
-
 from headrace_client.cli.failures import FAILED
-from headrace_client.cli.job_views import line_of, panel, show_job
 from headrace_client.cli.output import Output, message_json
 from headrace_client.client import Client
 from headrace_client.errors import DeadlineExceeded
+from rich.live import Live
+
+from headrace_bulk.cli.job_views import line_of, panel, show_job
 
 
 def follow(client: Client, output: Output, job: str, duration: timedelta | None) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 from headrace.scorer.v1 import scorer_pb2 as pb
-
-from headrace_client.cli.job_following import follow as follow_job
-from headrace_client.cli.job_views import short_name, show_job
 from headrace_client.cli.options import connected, model_argument, request_id_option
 from headrace_client.cli.output import Output, message_json
 from headrace_client.cli.parsing import Duration, Pair
 from headrace_client.client import Client
+
+from headrace_bulk.cli.job_following import follow as follow_job
+from headrace_bulk.cli.job_views import short_name, show_job
 
 FORMATS = {
     "parquet": pb.ScoringSpec.Input.FORMAT_PARQUET,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from headrace.scorer.v1 import schedules_pb2 as pb
-
 from headrace_client.calls import Operation, Session, invoke
 
 DEFAULT_TIMEOUT_S = 30.0

@@ -1,0 +1,1 @@
+"""Tables scored and published: the SDK and the commands of the part bulk."""
