@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from headrace_client.errors import Unavailable
-from headrace_client.game_days import running
-from headrace_client.game_days.asking import Callers
-from headrace_client.game_days.judging import METRIC, WELL, Bounds, Fault
-from headrace_client.game_days.running import GameDay, fault_of, run
 from headrace_client.operations.prediction import Prediction, ServedFrom
+from headrace_drill.game_days import running
+from headrace_drill.game_days.asking import Callers
+from headrace_drill.game_days.judging import METRIC, WELL, Bounds, Fault
+from headrace_drill.game_days.running import GameDay, fault_of, run
 from headrace_servicekit.testing import eventually
 
 ROWS = {"x": np.arange(8, dtype=np.float32).reshape(4, 2)}

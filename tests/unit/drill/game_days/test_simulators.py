@@ -2,7 +2,7 @@
 
 import pytest
 from headrace_client.errors import HeadraceError, InvalidArgument, PreconditionFailed, Unavailable
-from headrace_client.game_days.simulators import Simulators
+from headrace_drill.game_days.simulators import Simulators
 from headrace_simulator.control import Control, ControlServer
 from headrace_simulator.injection import Injection
 

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import click
 from headrace.registry.v1 import registry_pb2
-
 from headrace_client.cli.failures import REFUSED, exit_code
-from headrace_client.cli.game_day_views import show
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output
 from headrace_client.cli.parsing import Duration, Pair
 from headrace_client.cli.versions import named_version, version_arguments
 from headrace_client.client import AsyncClient, Client
 from headrace_client.errors import HeadraceError, PreconditionFailed
-from headrace_client.game_days import judging
-from headrace_client.game_days.asking import Callers
-from headrace_client.game_days.judging import METRIC, REQUIRED, Bounds, Fault, PhaseResult
-from headrace_client.game_days.running import WELL_S, GameDay, run
-from headrace_client.game_days.simulators import Simulators
 from headrace_client.local_files import text_of
 from headrace_client.retries import RetryPolicy
 from headrace_client.validation_rows import rows_of
+
+from headrace_drill.cli.game_day_views import show
+from headrace_drill.game_days import judging
+from headrace_drill.game_days.asking import Callers
+from headrace_drill.game_days.judging import METRIC, REQUIRED, Bounds, Fault, PhaseResult
+from headrace_drill.game_days.running import WELL_S, GameDay, run
+from headrace_drill.game_days.simulators import Simulators
 
 ATTRIBUTE = "game_day"
 """Of each request, with the version as its value: for a rule of the route."""

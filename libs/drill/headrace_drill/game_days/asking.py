@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
-
 from headrace_client.client import AsyncClient
 from headrace_client.errors import HeadraceError
-from headrace_client.game_days.judging import Reply
 from headrace_client.operations.prediction import Prediction
+
+from headrace_drill.game_days.judging import Reply
 
 _NEVER_STORED = timedelta(0)
 # The same row in another batch may differ in its last digits.

@@ -1,0 +1,1 @@
+"""Game days: the commands of the part drill."""
