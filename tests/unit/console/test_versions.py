@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headrace.registry.v1 import pipeline_pb2, registry_pb2
+from headrace_console.pages.rendering import environment
 from headrace_console.pages.versions import StepRow, steps_of
 
 VERSION = registry_pb2.ModelVersion(
@@ -50,3 +51,12 @@ def test_a_member_that_is_not_told_of_leads_nowhere():
 
 def test_a_version_that_is_no_pipeline_has_no_steps():
     assert steps_of(registry_pb2.ModelVersion(name="models/digits/versions/v1")) == []
+
+
+def test_answers_that_differ_from_the_expected_are_marked():
+    value = environment().get_template("parts.html").module.metric_value  # pyright: ignore[reportAttributeAccessIssue]
+    marked = value(registry_pb2.Metric(name="parity_over_tolerance", value=108.7))
+    assert 'class="tag bad"' in marked
+    assert "108.7" in marked
+    for name, other in (("parity_over_tolerance", 1.0), ("accuracy", 2.0)):
+        assert value(registry_pb2.Metric(name=name, value=other)) == str(int(other))
