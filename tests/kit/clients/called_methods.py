@@ -122,10 +122,6 @@ def _methods_in(operation: object, depth: int = 3) -> frozenset[str]:
     if depth > 0:
         for name in set(re.findall(r"\b(?:\w+\.)?(\w+)\(", source)):
             inner = getattr(module, name, None)
-            if (
-                inspect.isfunction(inner)
-                and "headrace_client.operations" in inner.__module__
-                and inner is not operation
-            ):
+            if inspect.isfunction(inner) and ".operations." in inner.__module__ and inner is not operation:
                 found |= _methods_in(inner, depth - 1)
     return frozenset(found)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-
 from headrace_client.cli.failures import REFUSED
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, shown
 from headrace_client.client import Client
-from headrace_client.operations.state import Change
-from headrace_client.state_files import read_state
+
+from headrace_describe.operations.state import Change
+from headrace_describe.state_files import read_state
 
 _files = click.argument(
     "files",

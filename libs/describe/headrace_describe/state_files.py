@@ -16,7 +16,6 @@ from headrace.autoscaler.v1 import policy_pb2
 from headrace.monitor.v1 import alert_pb2, usage_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import client_limits_pb2, route_pb2
-
 from headrace_client.errors import InvalidArgument
 from headrace_client.yaml_files import composed, line_of
 

@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from headrace_client.state_files import Resource, wrong
+from headrace_describe.state_files import Resource, wrong
 
 
 def wanted(resource: Resource, present: Message | None) -> Message:

@@ -12,12 +12,12 @@ from headrace.autoscaler.v1 import autoscaler_pb2
 from headrace.monitor.v1 import alert_pb2, usage_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import client_limits_pb2, route_pb2
-
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import HeadraceError, NotFound
 from headrace_client.operations.declaring import READY_TIMEOUT_S
-from headrace_client.state_differences import differences, wanted
-from headrace_client.state_files import Resource
+
+from headrace_describe.state_differences import differences, wanted
+from headrace_describe.state_files import Resource
 
 DEFAULT_TIMEOUT_S = 30.0
 # Sections whose resources the API lists, and gives none alone.

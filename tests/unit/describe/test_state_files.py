@@ -12,10 +12,10 @@ from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import route_pb2
 from headrace_client.calls import Call, Session
 from headrace_client.errors import InvalidArgument
-from headrace_client.operations.state import Change, apply_change
-from headrace_client.state_differences import differences, wanted
-from headrace_client.state_files import KINDS, Kind, read_state
 from headrace_client.tokens import TokenCache
+from headrace_describe.operations.state import Change, apply_change
+from headrace_describe.state_differences import differences, wanted
+from headrace_describe.state_files import KINDS, Kind, read_state
 
 
 @pytest.fixture

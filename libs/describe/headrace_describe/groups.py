@@ -1,7 +1,8 @@
 """Groups of methods that clients have of the part describe."""
 
 from headrace_client.callers import Group, Kind, Method
-from headrace_client.operations import state
+
+from headrace_describe.operations import state
 
 
 class State(Group[Kind]):

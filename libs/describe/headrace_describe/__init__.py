@@ -1,0 +1,1 @@
+"""An installation as files: the SDK and the commands of the part describe."""
