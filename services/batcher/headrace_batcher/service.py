@@ -16,14 +16,14 @@ from headrace_servicekit.tls import Tls
 
 from headrace_batcher import optional
 from headrace_batcher.backend import Supervision, keep_backend, open_backend, own_triton, with_formats
-from headrace_batcher.batching.tracing import spans_for
+from headrace_batcher.batching.traces import spans_for
 from headrace_batcher.batching.usage import Usage
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.turns import LoadBounds
 from headrace_batcher.loading.demand import DemandWatch
 from headrace_batcher.loading.gpu import GpuWatch
 from headrace_batcher.loading.liveness import LivenessProbes
-from headrace_batcher.loading.measuring import Measuring
+from headrace_batcher.loading.measurements import Measuring
 from headrace_batcher.loading.reports import BatcherStatus, Reports
 from headrace_batcher.loading.versions import Versions
 from headrace_batcher.metrics import BatcherCollector

@@ -7,7 +7,7 @@ from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_batcher.decisions.padding import Padding
+from headrace_batcher.decisions.padded_sizes import Padding
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.version_state import Wanted
 from headrace_batcher.loading.demand import DemandWatch, from_proto, limits

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from headrace_batcher.batching.nans import rows_with_nan
+from headrace_batcher.batching.value_checks import rows_with_nan
 
 
 @pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])

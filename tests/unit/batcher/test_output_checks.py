@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from headrace_batcher.batching.output_checks import OutputChecks
+from headrace_batcher.batching.value_checks import OutputChecks
 from headrace_client.tensors import round_to_bf16
 from headrace_runtime.contract import TensorSpec
 from headrace_runtime.shapes import OutputTensor

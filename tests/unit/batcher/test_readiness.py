@@ -2,8 +2,7 @@
 
 import pytest
 from headrace_batcher.decisions.policy import Limits
-from headrace_batcher.decisions.readiness import KNOWN_AFTER_S, lacking
-from headrace_batcher.decisions.version_state import Need, Wanted
+from headrace_batcher.decisions.version_state import KNOWN_AFTER_S, Need, Wanted, lacking
 
 from tests.kit.batcher.scripted_backend import X_TO_Y
 

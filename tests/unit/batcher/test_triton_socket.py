@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from headrace_batcher.settings import BatcherSettings
-from headrace_batcher.triton_socket import triton_target
+from headrace_batcher.state_dir import triton_target
 from headrace_servicekit.runtime import StartError
 from headrace_servicekit.unix_sockets import MAX_PATH_BYTES
 

@@ -8,7 +8,7 @@ import pytest
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace_batcher.batching.execution_gate import ExecutionGate
 from headrace_batcher.batching.usage import MAX_CLIENTS, OTHERS, Usage, VersionUsage
-from headrace_batcher.monitor import UsageReports
+from headrace_batcher.optional import UsageReports
 from headrace_runtime.backends.backend import ModelError
 
 from tests.kit.batcher.scripted_backend import serving, settled, submit

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 from headrace.router.v1 import predict_pb2
-from headrace_batcher.encoding import Encoder
+from headrace_batcher.encoder import Encoder
 from headrace_router.data.tables import served as module
 from headrace_router.data.tables.contract import Contract, Spec
 from headrace_router.data.tables.served import KnownForms

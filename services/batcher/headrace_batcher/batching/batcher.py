@@ -17,15 +17,13 @@ from headrace_servicekit.errors import Code
 
 from headrace_batcher.batching.execution import Executor
 from headrace_batcher.batching.execution_gate import ExecutionGate
-from headrace_batcher.batching.incarnations import Incarnations
-from headrace_batcher.batching.padding import Padder
-from headrace_batcher.batching.poison_isolation import PoisonIsolation
-from headrace_batcher.batching.sleeping import Sleep
+from headrace_batcher.batching.padder import Padder
+from headrace_batcher.batching.poison_isolation import Incarnations, PoisonIsolation
 from headrace_batcher.batching.split import Split
-from headrace_batcher.batching.tracing import Traces
+from headrace_batcher.batching.traces import Traces
 from headrace_batcher.batching.usage import VersionUsage
 from headrace_batcher.decisions import policy, priority
-from headrace_batcher.decisions.admission import Admission
+from headrace_batcher.decisions.admission import Admission, Sleep
 from headrace_batcher.decisions.answers import (
     BACKEND_CRASHED,
     BACKEND_LOST,
@@ -36,11 +34,11 @@ from headrace_batcher.decisions.answers import (
     Failure,
 )
 from headrace_batcher.decisions.at_backend import Sent
-from headrace_batcher.decisions.padding import Padding
+from headrace_batcher.decisions.padded_sizes import Padding
 from headrace_batcher.decisions.queue import WorkQueue
 from headrace_batcher.decisions.service_times import ServiceTimes
 from headrace_batcher.decisions.work import DONE, ONLINE, QUEUED, Work, settle
-from headrace_batcher.encoding import Encoder
+from headrace_batcher.encoder import Encoder
 from headrace_batcher.metrics import BatchCounters
 
 log = structlog.get_logger()

@@ -12,12 +12,11 @@ from headrace_runtime.contract import Contract
 from headrace_runtime.shapes import Layout, OutputTensor, ShapeKey, WrongOutput
 from headrace_servicekit.errors import Code
 
-from headrace_batcher.batching import nans
-from headrace_batcher.batching.output_checks import OutputChecks
-from headrace_batcher.batching.padding import cut_back
+from headrace_batcher.batching.padder import cut_back
 from headrace_batcher.batching.part_execution import PartExecution
-from headrace_batcher.batching.tracing import Traces
+from headrace_batcher.batching.traces import Traces
 from headrace_batcher.batching.usage import VersionUsage
+from headrace_batcher.batching.value_checks import OutputChecks, rows_with_nan
 from headrace_batcher.decisions import policy
 from headrace_batcher.decisions.answers import EXPIRED, MODEL_FAILING, MODEL_REJECTED_INPUT, Answer, Failure
 from headrace_batcher.decisions.at_backend import AtBackend, Sent
@@ -170,7 +169,7 @@ class Executor:
         for index, spec in enumerate(layout.inputs):
             if spec.nan_allowed:
                 continue
-            bad_rows = nans.rows_with_nan(inputs[index], spec.datatype, rows)
+            bad_rows = rows_with_nan(inputs[index], spec.datatype, rows)
             for at in _rows_by_member(bad_rows, members):
                 blamed.setdefault(at, layout.positions[index])
         if not blamed:

@@ -12,7 +12,7 @@ from headrace_runtime.contract import Contract
 from headrace_runtime.shapes import OutputTensor
 from headrace_servicekit.coordination.wakeup import Wakeup
 
-from headrace_batcher.batching.output_checks import OutputChecks
+from headrace_batcher.batching.value_checks import OutputChecks
 from headrace_batcher.decisions.answers import ENDED_LATE, READER_TOO_SLOW, Answer, Failure
 from headrace_batcher.decisions.work import DONE, Work
 

@@ -13,16 +13,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
-from headrace_runtime.backends.backend import BackendLost
+from headrace_runtime.backends.backend import BackendLost, ModelCrashed
 
 from headrace_batcher.batching.execution import Executor
 from headrace_batcher.batching.execution_gate import ExecutionGate
-from headrace_batcher.batching.incarnations import Incarnations
 from headrace_batcher.decisions.answers import BACKEND_CRASHED, INTERNAL, QUARANTINED_INPUT, Failure
 from headrace_batcher.decisions.suspected_requests import SuspectedRequests, Verdict, digest_of
 from headrace_batcher.decisions.work import DONE, Work, settle
 
 log = structlog.get_logger()
+
 
 # For whoever set no deadline: the version may never come back. As long as data planes let any call take.
 LONGEST_WAIT_S = 60.0
@@ -160,3 +160,51 @@ class PoisonIsolation:
             self._known.clear(digest)
         finally:
             self._executor.fail(work, BACKEND_CRASHED)
+
+
+# A lost execution is a crash if its backend is known to be gone within this; a neighbour is asked once a second.
+CONFIRM_S = 3.0
+
+
+class Incarnations:
+    """The incarnations of one version on its backend: each begins when the version is loaded.
+
+    crashed: told when only this version is gone, so that it is loaded again. ours: whether nobody else uses what runs
+    it; the end of a server that others use too says nothing of what was executing for us.
+    """
+
+    def __init__(self, crashed: Callable[[str], None], *, ours: bool = True) -> None:
+        self.number = 0
+        self.ours = ours
+        self._crashed = crashed
+        self._gone = asyncio.Event()
+
+    def begin(self) -> None:
+        """Note that the version is loaded; does nothing while it is."""
+        if self._gone.is_set():
+            self._gone.clear()
+            self.number += 1
+
+    def end(self) -> None:
+        """Note that what ran it is gone."""
+        self._gone.set()
+
+    @property
+    def there(self) -> bool:
+        """Return whether nobody has said that it is gone."""
+        return not self._gone.is_set()
+
+    async def ended_by(self, error: BackendLost, incarnation: int) -> bool:
+        """Return whether an execution that began in `incarnation` may be why that one ended, rather than being slow."""
+        if incarnation == self.number and isinstance(error, ModelCrashed) and not self._gone.is_set():
+            self._crashed(str(error))
+        if not self.ours:
+            return False
+        if incarnation != self.number or isinstance(error, ModelCrashed):
+            return True
+        try:
+            async with asyncio.timeout(CONFIRM_S):
+                await self._gone.wait()
+        except TimeoutError:
+            return False
+        return True

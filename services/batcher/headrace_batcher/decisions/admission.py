@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import math
 from collections.abc import Callable, Iterator, Sequence
 
 from headrace_batcher.decisions import policy
-from headrace_batcher.decisions.fair_queueing import FairQueue
+from headrace_batcher.decisions.answers import MODEL_LOADING, Failure
+from headrace_batcher.decisions.fair_queue import FairQueue
 from headrace_batcher.decisions.policy import Limits, Refusal
 from headrace_batcher.decisions.queue import WorkQueue
 from headrace_batcher.decisions.service_times import ServiceTimes
@@ -124,3 +126,28 @@ def _largest_first(clients: FairQueue, above: float, limits: Limits) -> Iterator
 def _share(rows: int, size_bytes: int, limits: Limits) -> float:
     """Return what part of the queue so many rows and bytes are: of whichever they take more of."""
     return max(rows / limits.max_queue_rows, size_bytes / limits.max_queue_bytes)
+
+
+# Nobody is told to come back sooner.
+LEAST_RETRY_S = 0.1
+
+
+class Sleep:
+    """One time that a version is not in memory.
+
+    load_s: how long loading it takes, about. wake: called when somebody asks for it first. asked: whether somebody has.
+    """
+
+    __slots__ = ("_load_s", "_wake", "asked", "refusal")
+
+    def __init__(self, load_s: float, wake: Callable[[], None]) -> None:
+        self._load_s, self._wake = load_s, wake
+        self.asked = False
+        self.refusal: Failure = dataclasses.replace(MODEL_LOADING, retry_after_s=max(LEAST_RETRY_S, load_s))
+
+    def may_wait(self, work: Work) -> bool:
+        """Note that somebody asks for the version; return whether they have the time that loading it takes."""
+        if not self.asked:
+            self.asked = True
+            self._wake()
+        return work.deadline - work.arrived >= self._load_s

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from headrace_runtime.shapes import Raw
 from headrace_servicekit.errors import Code
 
-from headrace_batcher.encoding import RowShapes
+from headrace_batcher.encoder import RowShapes
 
 
 @dataclass(slots=True)  # not frozen: that would take four times as long to make, for every request

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from headrace_runtime.shapes import FIXED, ShapeKey
 
-from headrace_batcher.decisions.fair_queueing import FairQueue, Heap, Line
+from headrace_batcher.decisions.fair_queue import FairQueue, Heap, Line
 from headrace_batcher.decisions.policy import TIMER_GRAIN_S, Cut, Group, Waiting
 from headrace_batcher.decisions.priority import QUIET_S, Callers, Credits
 from headrace_batcher.decisions.work import ONLINE, PRIORITIES, QUEUED, SHADOW, TAKEN, Work

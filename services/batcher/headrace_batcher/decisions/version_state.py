@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from headrace_runtime.contract import Contract
 from headrace_runtime.formats import Format
 
-from headrace_batcher.decisions.padding import Padding
+from headrace_batcher.decisions.padded_sizes import Padding
 from headrace_batcher.decisions.policy import Limits
 
 # What only a rollback would need is loaded again when there is this share of the limit for it, so that it does not come
@@ -208,3 +209,23 @@ class Memory:
 
 def _share_for(one: VersionState) -> float:
     return REVERT_SHARE if one.need is Need.REVERT else 1.0
+
+
+# Data planes look for a batcher that is away twice a second; by then all of them have found it.
+KNOWN_AFTER_S = 1.0
+
+
+def lacking(demand: Sequence[Wanted] | None, tried: Collection[str], listening_s: float) -> str | None:
+    """Return what is still missing, or None.
+
+    demand: None while nobody has said what is wanted. tried: digests of what was loaded or failed; a version that does
+    not load must not hold up the others for ever. listening_s: for how long data planes could connect.
+    """
+    if demand is None:
+        return "what is wanted here is not known yet"
+    untried = [one for one in demand if one.need is Need.ACTIVE and one.digest not in tried]
+    if untried:
+        return f"{len(untried)} versions that serve are not loaded yet, such as {untried[0].name}"
+    if listening_s < KNOWN_AFTER_S:
+        return "data planes may not have come back yet"
+    return None

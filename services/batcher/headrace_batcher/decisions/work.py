@@ -12,7 +12,7 @@ from headrace_runtime.shapes import FIXED, ShapeKey
 
 from headrace_batcher.decisions.answers import Answer, Failure
 from headrace_batcher.decisions.part_flow import PartFlow
-from headrace_batcher.encoding import Encoder
+from headrace_batcher.encoder import Encoder
 from headrace_batcher.metrics import BatchCounters
 
 # The most urgent first.

@@ -17,9 +17,9 @@ from headrace_runtime.shapes import WrongInput, WrongOutput
 from headrace_batcher.batching.execution_gate import ExecutionGate
 from headrace_batcher.decisions import lifecycle
 from headrace_batcher.decisions.version_state import End, Phase
-from headrace_batcher.loading.evicting import Evicting
+from headrace_batcher.loading.evictions import Evicting
 from headrace_batcher.loading.held import Held
-from headrace_batcher.loading.holding import Holding
+from headrace_batcher.loading.holdings import Holding
 from headrace_batcher.loading.loader import Loader, NoRoom
 
 log = structlog.get_logger()

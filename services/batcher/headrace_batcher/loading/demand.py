@@ -17,7 +17,7 @@ from headrace_runtime import contract, expected_outputs
 from headrace_runtime.formats import MODEL_FILES, Format, from_number, runs
 from headrace_servicekit.peers import Peer
 
-from headrace_batcher.decisions.padding import Padding
+from headrace_batcher.decisions.padded_sizes import Padding
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.version_state import Need, Wanted
 

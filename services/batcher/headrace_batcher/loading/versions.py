@@ -18,19 +18,20 @@ from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Unavailable
 
 from headrace_batcher.batching.execution_gate import ExecutionGate
-from headrace_batcher.batching.tracing import BatchSpans
+from headrace_batcher.batching.traces import BatchSpans
 from headrace_batcher.batching.usage import Usage
-from headrace_batcher.decisions import lifecycle, readiness
+from headrace_batcher.decisions import lifecycle
+from headrace_batcher.decisions import version_state as readiness
 from headrace_batcher.decisions.answers import BACKEND_LOST
 from headrace_batcher.decisions.turns import USUAL, LoadBounds
 from headrace_batcher.decisions.version_state import Phase, VersionStatus, Wanted
 from headrace_batcher.loading.attempts import Attempts
-from headrace_batcher.loading.evicting import Evicting
+from headrace_batcher.loading.evictions import Evicting
 from headrace_batcher.loading.held import Held
-from headrace_batcher.loading.holding import Holding
+from headrace_batcher.loading.holdings import Holding
 from headrace_batcher.loading.loader import Loader
 from headrace_batcher.loading.memory import Room
-from headrace_batcher.loading.settling import Settling
+from headrace_batcher.loading.settings_change import Settling
 from headrace_batcher.metrics import BatchCounters
 from headrace_batcher.roster import Roster
 

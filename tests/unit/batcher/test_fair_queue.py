@@ -3,7 +3,7 @@
 import gc
 
 import pytest
-from headrace_batcher.decisions.fair_queueing import Client
+from headrace_batcher.decisions.fair_queue import Client
 from headrace_batcher.decisions.policy import Cut
 from headrace_batcher.decisions.queue import WorkQueue
 from headrace_batcher.decisions.work import ONLINE, Work

@@ -17,7 +17,7 @@ from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.batching.execution_gate import ExecutionGate
 from headrace_batcher.decisions.version_state import Opened, Phase
 from headrace_batcher.loading.held import Held
-from headrace_batcher.loading.holding import Holding
+from headrace_batcher.loading.holdings import Holding
 from headrace_batcher.loading.loader import Loader
 
 log = structlog.get_logger()

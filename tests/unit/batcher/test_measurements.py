@@ -1,8 +1,13 @@
 """What is measured on a version: of executions, and against the outputs that it should give."""
 
 import pytest
-from headrace_batcher.loading.measuring import P50, P99, Round, latencies
-from headrace_batcher.registry import RegistryReports
+from headrace_batcher.loading.measurements import (
+    P50,
+    P99,
+    Round,
+    latencies,
+)
+from headrace_batcher.optional import RegistryReports
 from headrace_runtime.contract import Contract, TensorSpec
 
 CONTRACT = Contract((TensorSpec("x", "FP32", (2,)),), (TensorSpec("y", "FP32", ()), TensorSpec("label", "INT64", ())))

@@ -7,7 +7,7 @@ import pytest
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.turns import LoadBounds
 from headrace_batcher.decisions.version_state import Opened, Phase, Wanted
-from headrace_batcher.loading import settling
+from headrace_batcher.loading import settings_change as settling
 from headrace_runtime.backends.backend import ModelCrashed
 from headrace_servicekit.testing import eventually
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from headrace.router.v1 import predict_pb2
-from headrace_batcher.encoding import Encoder, varint
+from headrace_batcher.encoder import Encoder, varint
 from headrace_runtime.contract import TensorSpec
 from hypothesis import given
 from hypothesis import strategies as st

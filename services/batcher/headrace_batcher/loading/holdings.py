@@ -12,7 +12,7 @@ from headrace_runtime.probing import Probe
 
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.batching.execution_gate import ExecutionGate
-from headrace_batcher.batching.tracing import BatchSpans, Traces
+from headrace_batcher.batching.traces import BatchSpans, Traces
 from headrace_batcher.batching.usage import Usage
 from headrace_batcher.decisions.answers import NOT_LOADED
 from headrace_batcher.decisions.version_state import Phase, Wanted

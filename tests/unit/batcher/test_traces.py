@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from headrace_batcher.batching.tracing import MAX_NAMED, Traces
+from headrace_batcher.batching.traces import MAX_NAMED, Traces
 
 from tests.kit.batcher.scripted_backend import WorkMaker
 from tests.kit.stack.logs import logged_lines

@@ -12,9 +12,14 @@ from headrace_runtime.backends.onnx_session import DTYPES
 from headrace_runtime.contract import ELEMENT_BYTES, Contract
 from headrace_runtime.shapes import Layout, OutputTensor, Raw, ShapeKey
 
-from headrace_batcher.decisions.padding import MOST_BYTES, Padding, Plan, plan
+from headrace_batcher.decisions.padded_sizes import (
+    MOST_BYTES,
+    Padding,
+    Plan,
+    plan,
+)
 from headrace_batcher.decisions.work import Work
-from headrace_batcher.encoding import RowShapes
+from headrace_batcher.encoder import RowShapes
 from headrace_batcher.metrics import BatchCounters
 
 _MAX_PLANS = 1024

@@ -12,7 +12,7 @@ from headrace_batcher.decisions import eviction
 from headrace_batcher.decisions.answers import BACKEND_LOST, MODEL_CROWDED_OUT, NOT_LOADED
 from headrace_batcher.decisions.version_state import Phase
 from headrace_batcher.loading.held import Held
-from headrace_batcher.loading.holding import Holding
+from headrace_batcher.loading.holdings import Holding
 from headrace_batcher.loading.loader import Loader
 
 log = structlog.get_logger()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.decisions.answers import Answer
-from headrace_batcher.decisions.padding import MOST_BYTES, Padding, plan
+from headrace_batcher.decisions.padded_sizes import MOST_BYTES, Padding, plan
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.work import Work
 from headrace_runtime.contract import Contract, TensorSpec

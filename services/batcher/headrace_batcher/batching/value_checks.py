@@ -1,4 +1,8 @@
-"""Finding rows of answers with values that the contract excludes: counted for who judges the version, never refused."""
+"""Finding rows with values that the contract excludes.
+
+In answers they are counted for who judges the version, and never refused; NaN in requests is looked for once per joined
+tensor.
+"""
 
 from __future__ import annotations
 
@@ -80,3 +84,20 @@ def _as_written(end: float, datatype: str) -> float:
             return float(_DTYPES[datatype].type(end))
         bits = np.array([end], "<f4").view("<u4")
     return float(((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).view("<f4")[0])  # to nearest even
+
+
+_FLOATS = {"FP16": np.dtype("<f2"), "FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
+
+
+def rows_with_nan(data: Raw, datatype: str, rows: int) -> list[int]:
+    """Return which of the `rows` equal rows of a tensor hold a NaN, rising; datatypes without NaN have none."""
+    if datatype == "BF16":
+        # numpy has no bfloat16: NaN is an exponent of ones with any other fraction than zero.
+        bad = (np.frombuffer(data, np.dtype("<u2")) & 0x7FFF) > 0x7F80
+    elif datatype in _FLOATS:
+        bad = np.isnan(np.frombuffer(data, _FLOATS[datatype]))
+    else:
+        return []
+    if not bad.any():
+        return []
+    return np.flatnonzero(bad.reshape(rows, -1).any(axis=1)).tolist()
