@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from headrace.router.v1 import client_limits_pb2, predict_pb2
-from headrace.telemetry.v1 import telemetry_pb2
+from headrace.router.v1 import client_limits_pb2, control_pb2, predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data.envoy_service import transport_of
 from headrace_router.data.rate_limits import following
@@ -105,7 +104,7 @@ async def compare_limited(protocol: str, count: int, scratch: Path, monitor: str
     limit = client_limits_pb2.RateLimit(
         name="rateLimits/l", client="*", model="digits", requests_per_second=100_000, burst=1_000_000
     )
-    told = telemetry_pb2.ReportCountersResponse.RateLimits(revision="r", rate_limits=[limit])
+    told = control_pb2.WatchRateLimitsResponse(revision="r", rate_limits=[limit])
     CheckedFile(scratch / "with" / following.FILE, following.MAGIC, following.MAX_BYTES).write(told.SerializeToString())
     async with ValkeyProcess.running() as valkey:
         how = {"monitor_target": monitor, "valkey_url": valkey.url}

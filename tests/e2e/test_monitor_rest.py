@@ -36,14 +36,13 @@ SOON_S = 60.0
 RULE = {"model": LINEAR, "signal": "error_rate", "above": 0.5}
 HOOK = {"url": "https://127.0.0.77:1/hook", "secret": "sixteen characters"}
 BUDGET = {"client": "ada", "model": LINEAR, "period": "PERIOD_DAY", "compute_s": 1}
-RATE_LIMIT = {"client": "ada", "model": LINEAR, "requests_per_second": 5}
 VARIANTS = [{"name": "control", "weight": 1}, {"name": "new", "weight": 1}]
 TRIAL = {"name": f"models/{LINEAR}/experiments/trial", "variants": VARIANTS, "metrics": [{"name": "reward"}]}
 NEVER = "9999-01-01T00:00:00Z"
 BACKWARDS = "range.start_time=2026-01-02T00:00:00Z&range.end_time=2026-01-01T00:00:00Z"
 
 REASONS = {"INVALID_ARGUMENT", "INVALID_REQUEST", "VALUE_OUT_OF_RANGE"} | {
-    f"{what}_INVALID" for what in ("ALERT_RULE", "WEBHOOK", "SILENCE", "EXPERIMENT", "BUDGET", "RATE_LIMIT")
+    f"{what}_INVALID" for what in ("ALERT_RULE", "WEBHOOK", "SILENCE", "EXPERIMENT", "BUDGET")
 }
 # By method: verb, path, body, and the field that is wrong.
 WRONG = {
@@ -146,15 +145,6 @@ WRONG = {
     ],
     "ListBudgets": [("GET", "/v1/budgets?model=x", None, "")],
     "DeleteBudget": [("DELETE", "/v1/budgets/UP", None, "name")],
-    "PutRateLimit": [
-        ("PUT", "/v1/rateLimits/UP", RATE_LIMIT, "rate_limit.name"),
-        ("PUT", "/v1/rateLimits/served", {**RATE_LIMIT, "client": ""}, "rate_limit.client"),
-        ("PUT", "/v1/rateLimits/served", {**RATE_LIMIT, "requests_per_second": 0}, "rate_limit.requests_per_second"),
-        ("PUT", "/v1/rateLimits/served", {**RATE_LIMIT, "burst": -1}, "rate_limit.burst"),
-        ("PUT", "/v1/rateLimits/served", {**RATE_LIMIT, "outage": 9}, "rate_limit.outage"),
-    ],
-    "ListRateLimits": [("GET", "/v1/rateLimits?model=x", None, "")],
-    "DeleteRateLimit": [("DELETE", "/v1/rateLimits/UP", None, "name")],
     "CreateExperiment": [
         ("POST", f"{MODEL}/experiments", {}, "experiment.name"),
         ("POST", f"{MODEL}/experiments", {**TRIAL, "variants": VARIANTS[:1]}, "experiment.variants"),

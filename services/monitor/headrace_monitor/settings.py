@@ -26,6 +26,10 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
     registry_target: str = Field(
         description="Address of the registry, which tells what versions promise and what they were trained on."
     )
+    control_target: str | None = Field(
+        default=None,
+        description="Router's control plane, to which rate limits of 0.1.0 are handed over; empty leaves them.",
+    )
     counter_minutes_d: float = Field(
         default=2,
         gt=0.04,
@@ -167,7 +171,8 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
     @property
     def called(self) -> tuple[str, ...]:
         """What the monitor calls: parts of this installation, where no webhook may be."""
-        return self.database_url, self.s3_endpoint, self.registry_target, self.otlp_endpoint or ""
+        targets = (self.registry_target, self.control_target or "")
+        return self.database_url, self.s3_endpoint, *targets, self.otlp_endpoint or ""
 
     @field_validator("window_s")
     @classmethod

@@ -1,4 +1,4 @@
-"""Who used batchers, budgets and rate limits, on a real database: each report once, told to whom it concerns."""
+"""Who used batchers, and budgets, on a real database: each report once, told to whom it concerns."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from headrace.monitor.v1 import usage_pb2, usage_pb2_grpc
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import client_limits_pb2
 from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
-from headrace_monitor.usage import rate_limits, store
+from headrace_monitor.usage import store
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually, patience
@@ -56,26 +56,11 @@ class Usage:
         budget = usage_pb2.Budget(name=f"budgets/{name}", **made)
         return await self.stub.PutBudget(usage_pb2.PutBudgetRequest(budget=budget), timeout=patience(20))
 
-    async def put_limit(self, name="l", *, metadata=None, **fields):
-        made = {"client": "ada", "model": "a", "requests_per_second": 10.0, **fields}
-        limit = client_limits_pb2.RateLimit(name=f"rateLimits/{name}", **made)
-        request = usage_pb2.PutRateLimitRequest(rate_limit=limit)
-        return await self.stub.PutRateLimit(request, timeout=patience(20), metadata=metadata)
-
-    async def delete_limit(self, name="l", *, metadata=None):
-        request = usage_pb2.DeleteRateLimitRequest(name=f"rateLimits/{name}")
-        await self.stub.DeleteRateLimit(request, timeout=patience(20), metadata=metadata)
-
-    async def limits(self, *, metadata=None) -> list[client_limits_pb2.RateLimit]:
-        request = usage_pb2.ListRateLimitsRequest()
-        return list((await self.stub.ListRateLimits(request, timeout=patience(20), metadata=metadata)).rate_limits)
-
-    async def told(self, revision="") -> telemetry_pb2.ReportCountersResponse:
+    async def told(self) -> telemetry_pb2.ReportCountersResponse:
         report = telemetry_pb2.ReportCountersRequest(
             data_plane="d",
             process="0190a6c0-0000-7000-8000-000000000001",
             sequence=int(datetime.now(UTC).timestamp()),
-            rate_limits_revision=revision,
         )
         return await self.ingest.ReportCounters(report, timeout=patience(20))
 
@@ -227,56 +212,3 @@ async def test_budgets_of_models_that_a_caller_may_not_see_are_neither_shown_nor
                 usage_pb2.DeleteBudgetRequest(name=f"budgets/{name}"), timeout=patience(20), metadata=OF_A_ONLY
             )
         assert refused.value.code() is grpc.StatusCode.NOT_FOUND
-
-
-async def test_rate_limits_are_told_to_data_planes_that_have_others_within_seconds(usage):
-    async def told() -> bool:
-        return (await usage.told()).HasField("rate_limits")
-
-    await eventually(told, within=10)
-    none = (await usage.told()).rate_limits
-    assert not none.rate_limits
-    assert not (await usage.told(none.revision)).HasField("rate_limits"), "it has them"
-
-    made = await usage.put_limit(requests_per_second=7.5, shadow_mode=True)
-    assert made.rate_limit.outage == client_limits_pb2.RateLimit.OUTAGE_LOCAL
-    found = []
-
-    async def changed() -> bool:
-        answer = await usage.told(none.revision)
-        found[:] = [answer.rate_limits]
-        return answer.HasField("rate_limits")
-
-    await eventually(changed, within=10)
-    assert list(found[0].rate_limits) == [made.rate_limit]
-
-    await usage.put_limit(client="*", model="*", burst=5, outage=client_limits_pb2.RateLimit.OUTAGE_CLOSED)
-    assert [(one.client, one.model, one.burst, one.outage) for one in await usage.limits()] == [("*", "*", 5, 3)]
-    for _ in range(2):  # which is safe to repeat
-        await usage.delete_limit()
-    assert await usage.limits() == []
-
-
-async def test_rate_limits_of_models_that_a_caller_may_not_see_are_neither_shown_nor_touched(usage):
-    for name, model in (("all", "*"), ("of-a", "a"), ("of-b", "b")):
-        await usage.put_limit(name, model=model)
-    assert [one.name for one in await usage.limits(metadata=OF_A_ONLY)] == ["rateLimits/of-a"]
-    for name in ("of-b", "all"):
-        assert await code(usage.delete_limit(name, metadata=OF_A_ONLY)) is grpc.StatusCode.NOT_FOUND
-        assert await code(usage.put_limit(name, metadata=OF_A_ONLY)) is grpc.StatusCode.NOT_FOUND
-    assert await code(usage.put_limit("new", model="*", metadata=OF_A_ONLY)) is grpc.StatusCode.NOT_FOUND
-    await usage.delete_limit("of-a", metadata=OF_A_ONLY)
-    assert [one.name for one in await usage.limits()] == ["rateLimits/all", "rateLimits/of-b"]
-
-
-async def test_of_more_rate_limits_than_there_may_be_the_next_is_refused(usage, monkeypatch):
-    monkeypatch.setattr(rate_limits, "MAX_RATE_LIMITS", 2)
-    for name in ("x", "y", "x"):
-        await usage.put_limit(name)
-    assert await code(usage.put_limit("z")) is grpc.StatusCode.RESOURCE_EXHAUSTED
-
-
-async def code(call) -> grpc.StatusCode:
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await call
-    return refused.value.code()

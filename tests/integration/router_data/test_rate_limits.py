@@ -1,10 +1,9 @@
-"""Rate limits of clients by model: told by the monitor, counted in Valkey, refused by every protocol."""
+"""Rate limits of clients by model: followed from the control plane, counted in Valkey, refused by every protocol."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
 import time
 from collections.abc import AsyncIterator
@@ -15,10 +14,14 @@ import grpc.aio
 import pytest
 import redis.asyncio
 from headrace.router.v1 import client_limits_pb2, predict_pb2
-from headrace.telemetry.v1 import telemetry_pb2
+from headrace_router.data.rate_limits import following
 from headrace_router.data.rate_limits.asking import TAKE
 from headrace_router.data.rate_limits.decisions import bucket
 from headrace_router.data.rate_limits.decisions.bucket import Rate
+from headrace_router.data.rate_limits.decisions.limits import RateLimits
+from headrace_router.data.rate_limits.following import FollowedRateLimits
+from headrace_router.data.tables.checked_file import CheckedFile
+from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually, patience
 from tritonclient.grpc import service_pb2_grpc
@@ -28,6 +31,7 @@ from tests.kit.clients.refusals import grpc_refusal, refused, rest_refusal
 from tests.kit.monitor.fake_ingest import FakeIngest
 from tests.kit.router.data_plane import DataPlane, data_plane
 from tests.kit.router.digits import DIGITS, ROW
+from tests.kit.router.fake_control import FakeControl
 from tests.kit.router.inference_plane import ONE, inference_plane
 from tests.kit.router.inference_requests import infer_request
 from tests.kit.wire.server_sent_events import events
@@ -35,18 +39,14 @@ from tests.kit.wire.server_sent_events import events
 OPEN, CLOSED = client_limits_pb2.RateLimit.OUTAGE_OPEN, client_limits_pb2.RateLimit.OUTAGE_CLOSED
 
 
-@pytest.fixture
-async def monitor() -> AsyncIterator[FakeIngest]:
-    async with FakeIngest.serving() as monitor:
-        yield monitor
+def limit(**fields: Any) -> client_limits_pb2.RateLimit:
+    usual = {"name": "rateLimits/l0", "client": "ada", "model": "digits", "requests_per_second": 5.0}
+    return client_limits_pb2.RateLimit(**{**usual, **fields})
 
 
-def tell(monitor: FakeIngest, *limits: dict[str, Any]) -> None:
-    """Have the monitor tell these rate limits in the place of those before."""
-    told = telemetry_pb2.ReportCountersResponse.RateLimits(revision=json.dumps(limits, default=str))
-    for at, one in enumerate(limits):
-        told.rate_limits.add(**{"name": f"rateLimits/l{at}", "client": "ada", "model": "digits", **one})
-    monitor.rate_limits = told
+def put(control: FakeControl, *limits: dict[str, Any]) -> None:
+    """Have the control plane say these rate limits in the place of those before."""
+    control.put_rate_limits(*(limit(**{"name": f"rateLimits/l{at}", **one}) for at, one in enumerate(limits)))
 
 
 async def held_to(plane: DataPlane, count: int) -> None:
@@ -70,11 +70,9 @@ async def outcome(plane: DataPlane, client: str = "ada") -> str:
 
 
 @pytest.mark.long
-async def test_two_data_planes_with_uneven_demand_let_the_limit_through_together(
-    control, batcher, valkey, monitor, tmp_path
-):
+async def test_two_data_planes_with_uneven_demand_let_the_limit_through_together(control, batcher, valkey, tmp_path):
     per_second, offered_by, lasts_s, settled_s = 40.0, (110.0, 10.0), 8.0, 2.0
-    tell(monitor, {"requests_per_second": per_second})
+    put(control, {"requests_per_second": per_second})
     ended: list[tuple[float, str]] = []
     async with contextlib.AsyncExitStack() as open_:
         planes = [
@@ -85,7 +83,6 @@ async def test_two_data_planes_with_uneven_demand_let_the_limit_through_together
                     tmp_path / name,
                     id=name,
                     valkey_url=valkey.url,
-                    monitor_target=monitor.target,
                 )
             )
             for name in ("data-0", "data-1")
@@ -123,11 +120,11 @@ async def one() -> AsyncIterator[FakeBatcher]:
         yield batcher
 
 
-async def test_by_every_protocol_it_is_refused_and_told_when_to_come_back(one, monitor, tmp_path):
+async def test_by_every_protocol_it_is_refused_and_told_when_to_come_back(one, tmp_path):
     protocols = ("predict", "infer", "json", "v2", "parts", "events", "stream")
-    tell(monitor, *({"client": name, "requests_per_second": 0.01, "burst": 1} for name in protocols))
+    limits = [limit(name=f"rateLimits/{name}", client=name, requests_per_second=0.01, burst=1) for name in protocols]
     async with (
-        inference_plane(one, tmp_path, monitor_target=monitor.target) as plane,
+        inference_plane(one, tmp_path, rate_limits=limits) as plane,
         grpc.aio.insecure_channel(plane.runtime.servers[0].address) as channel,
     ):
         await held_to(plane, len(protocols))
@@ -174,11 +171,19 @@ async def test_by_every_protocol_it_is_refused_and_told_when_to_come_back(one, m
 
 
 async def test_it_holds_for_answers_that_are_kept_and_says_nothing_about_models_that_a_client_may_not_see(
-    control, batcher, monitor, tmp_path
+    control, batcher, tmp_path
 ):
-    tell(monitor, {"client": "*", "requests_per_second": 0.01, "burst": 1})
-    how = {"monitor_target": monitor.target, "cache_ttl_s": 60.0}
-    async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, **how) as plane:
+    put(control, {"client": "*", "requests_per_second": 0.01, "burst": 1})
+    async with (
+        FakeIngest.serving() as monitor,
+        data_plane(
+            control.target,
+            {"default": [batcher.target]},
+            tmp_path,
+            monitor_target=monitor.target,
+            cache_ttl_s=60.0,
+        ) as plane,
+    ):
         await held_to(plane, 1)
         assert [await outcome(plane) for _ in range(2)] == ["", "RATE_LIMITED"]
         for _ in range(2):
@@ -193,12 +198,12 @@ async def test_it_holds_for_answers_that_are_kept_and_says_nothing_about_models_
 
 
 async def test_while_valkey_is_away_each_limit_says_what_holds_and_afterwards_it_is_counted_again(
-    control, batcher, valkey, monitor, tmp_path
+    control, batcher, valkey, tmp_path
 ):
     slow = {"requests_per_second": 0.01, "burst": 2}
-    tell(monitor, slow, {**slow, "client": "open", "outage": OPEN}, {**slow, "client": "closed", "outage": CLOSED})
-    how = {"monitor_target": monitor.target, "valkey_url": valkey.url}
-    async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, **how) as plane:
+    put(control, slow, {**slow, "client": "open", "outage": OPEN}, {**slow, "client": "closed", "outage": CLOSED})
+    pools = {"default": [batcher.target]}
+    async with data_plane(control.target, pools, tmp_path, valkey_url=valkey.url) as plane:
         await held_to(plane, 3)
         assert [await outcome(plane, "open") for _ in range(3)] == ["", "", "RATE_LIMITED"]
         await valkey.kill()
@@ -220,6 +225,48 @@ async def test_while_valkey_is_away_each_limit_says_what_holds_and_afterwards_it
 async def _is_open(plane: DataPlane) -> bool:
     """Whether more requests come through than the limit would let."""
     return [await outcome(plane, "open") for _ in range(5)] == [""] * 5
+
+
+class Enforced:
+    """In the place of the limiter: names in force."""
+
+    def __init__(self) -> None:
+        self.names: list[str] | None = None
+
+    def enforce(self, limits: RateLimits) -> None:
+        self.names = sorted(one.name for one in limits)
+
+
+async def test_what_is_known_is_in_force_after_a_start_without_a_control_plane(control, tmp_path):
+    enforced: Any = Enforced()
+    put(control, {"client": "eve"}, {"client": "ada"})
+    async with grpc.aio.insecure_channel(control.target) as channel:
+        followed = FollowedRateLimits(enforced, tmp_path, channel, SystemClock())
+        await followed.start()
+        loops = [asyncio.ensure_future(one) for one in (followed.follow(), followed.save())]
+        await eventually(lambda: enforced.names == ["l0", "l1"], within=patience(10))
+        put(control, {"name": "rateLimits/new"})
+        await eventually(lambda: enforced.names == ["new"], within=patience(10))
+        file = tmp_path / following.FILE
+        await eventually(lambda: file.exists() and b"rateLimits/new" in file.read_bytes(), within=patience(10))
+        for one in loops:
+            one.cancel()
+        again: Any = Enforced()
+        await FollowedRateLimits(again, tmp_path, channel, SystemClock()).start()
+        assert again.names == ["new"]
+
+
+async def test_the_file_that_0_1_0_wrote_is_read_and_one_that_is_nonsense_is_not(tmp_path):
+    enforced: Any = Enforced()
+    # Revision r1 and the limit `l` of ada.
+    written = b"\n\x02r1\x12\x1f\n\x0crateLimits/l\x12\x03ada\x1a\x01m!\0\0\0\0\0\0\xe0?"
+    CheckedFile(tmp_path / following.FILE, following.MAGIC, following.MAX_BYTES).write(written)
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
+        followed = FollowedRateLimits(enforced, tmp_path, channel, SystemClock())
+        await followed.start()
+        assert enforced.names == ["l"]
+        (tmp_path / following.FILE).write_bytes(b"nonsense")
+        await followed.start()
 
 
 async def test_valkey_gives_what_the_rule_says(valkey):

@@ -13,7 +13,7 @@ from headrace.autoscaler.v1 import autoscaler_pb2, planning_pb2
 from headrace.monitor.v1 import alert_pb2, experiment_pb2, monitor_pb2, outcome_pb2, usage_pb2
 from headrace.registry.v1 import approval_pb2, registry_pb2, webhook_pb2
 from headrace.rollout.v1 import rollout_pb2
-from headrace.router.v1 import precomputed_pb2, predict_pb2, route_pb2
+from headrace.router.v1 import client_limits_pb2, precomputed_pb2, predict_pb2, route_pb2
 from headrace.scorer.v1 import publications_pb2, schedules_pb2, scorer_pb2
 from headrace.telemetry.v1 import telemetry_pb2
 
@@ -25,14 +25,14 @@ METHODS: dict[str, MethodDescriptor] = {
     method.name: method
     for file in (
         *(registry_pb2, approval_pb2, webhook_pb2, predict_pb2, route_pb2, rollout_pb2, autoscaler_pb2, planning_pb2),
-        *(precomputed_pb2, scorer_pb2, publications_pb2, schedules_pb2),
+        *(client_limits_pb2, precomputed_pb2, scorer_pb2, publications_pb2, schedules_pb2),
         *(monitor_pb2, outcome_pb2, alert_pb2, experiment_pb2, usage_pb2, telemetry_pb2),
     )
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
-    if not method.GetOptions().Extensions[_ACCESS].internal
+    if not (method.GetOptions().Extensions[_ACCESS].internal or method.GetOptions().deprecated)
 }
-"""Public methods by their name; no two services share one."""
+"""Public methods by their name; no two services share one, but for the deprecated ones, which are left out."""
 
 OF_A_MODEL = [name for name, method in METHODS.items() if method.GetOptions().Extensions[_ACCESS].model_field]
 BY_REST = [name for name, method in METHODS.items() if method.GetOptions().HasExtension(_HTTP)]

@@ -45,7 +45,7 @@ class FakeIngest(telemetry_pb2_grpc.TelemetrySinkServiceServicer):
     refuse: the status of every answer; None takes what comes. lose: so many answers are lost: what comes is stored, and
     the caller is told UNAVAILABLE. going: while it is cleared, calls hang. received: batches as they came, repeated
     ones too. stored: by process and number. reports: of counters, those that were taken. pairs: of shadows, likewise.
-    budgets, rate_limits: told with each answer to a report of counters, these where the data plane has others.
+    budgets: in each answer to a report of counters.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,6 @@ class FakeIngest(telemetry_pb2_grpc.TelemetrySinkServiceServicer):
         self.reports: list[telemetry_pb2.ReportCountersRequest] = []
         self.pairs: list[telemetry_pb2.ShadowPair] = []
         self.budgets: telemetry_pb2.ReportCountersResponse.BudgetOverruns | None = None
-        self.rate_limits: telemetry_pb2.ReportCountersResponse.RateLimits | None = None
         self._server: grpc.aio.Server | None = None
 
     @classmethod
@@ -104,10 +103,7 @@ class FakeIngest(telemetry_pb2_grpc.TelemetrySinkServiceServicer):
         await self._agree(context)
         self.reports.append(request)
         await self._answer(context)
-        limits = self.rate_limits
-        if limits is not None and limits.revision == request.rate_limits_revision:
-            limits = None
-        return telemetry_pb2.ReportCountersResponse(budgets=self.budgets, rate_limits=limits)
+        return telemetry_pb2.ReportCountersResponse(budgets=self.budgets)
 
     async def ReportShadowPairs(self, request, context):
         await self._agree(context)

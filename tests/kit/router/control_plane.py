@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc.aio
-from headrace.router.v1 import control_pb2, control_pb2_grpc, precomputed_pb2_grpc, route_pb2, route_pb2_grpc
+from headrace.router.v1 import (
+    client_limits_pb2_grpc,
+    control_pb2,
+    control_pb2_grpc,
+    precomputed_pb2_grpc,
+    route_pb2,
+    route_pb2_grpc,
+)
 from headrace_router.control.service import start
 from headrace_router.control.settings import ControlSettings
 from headrace_servicekit.runtime import Runtime
@@ -35,6 +42,10 @@ class Plane:
     @property
     def precomputed(self) -> Any:
         return precomputed_pb2_grpc.PrecomputedServiceStub(self.channel)
+
+    @property
+    def rate_limits(self) -> Any:
+        return client_limits_pb2_grpc.RateLimitServiceStub(self.channel)
 
     @property
     def control(self) -> Any:

@@ -18,9 +18,10 @@ import grpc
 import grpc.aio
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import control_pb2, control_pb2_grpc, route_pb2
+from headrace.router.v1 import client_limits_pb2, control_pb2, control_pb2_grpc, route_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router.buckets import BUCKETS
+from headrace_servicekit.coordination.wakeup import Wakeup
 
 INCARNATION = "11111111-1111-4111-8111-111111111111"
 
@@ -47,6 +48,8 @@ class FakeControl(control_pb2_grpc.ControlServiceServicer):
         self._demand: dict[str, list[control_pb2.WantedVersion]] = {}
         self._table_watchers: set[asyncio.Queue[control_pb2.WatchTablesResponse | None]] = set()
         self._demand_watchers: dict[asyncio.Queue[control_pb2.WatchDemandResponse | None], str] = {}
+        self._rate_limits = control_pb2.WatchRateLimitsResponse()
+        self._rate_limits_changed = Wakeup()
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -87,6 +90,12 @@ class FakeControl(control_pb2_grpc.ControlServiceServicer):
         for queue, watched in self._demand_watchers.items():
             if watched == pool:
                 queue.put_nowait(self._demand_answer(pool))
+
+    def put_rate_limits(self, *limits: client_limits_pb2.RateLimit) -> None:
+        """Replace all rate limits."""
+        revision = str(int(self._rate_limits.revision or 0) + 1)
+        self._rate_limits = control_pb2.WatchRateLimitsResponse(revision=revision, rate_limits=limits)
+        self._rate_limits_changed.wake()
 
     def cut(self) -> None:
         """End every watch with UNAVAILABLE, as a control plane that dies does; new ones are served."""
@@ -132,6 +141,15 @@ class FakeControl(control_pb2_grpc.ControlServiceServicer):
         finally:
             del self._demand_watchers[queue]
             self.watching_demand.remove(request.pool)
+
+    async def WatchRateLimits(self, request, context):
+        known = request.revision
+        while True:
+            changes = self._rate_limits_changed.count
+            if self._rate_limits.revision not in ("", known):
+                known = self._rate_limits.revision
+                yield self._rate_limits
+            await self._rate_limits_changed.after(changes)
 
     async def ReportVersions(self, request, context):
         self.reports[request.process] = request

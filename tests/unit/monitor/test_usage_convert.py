@@ -2,7 +2,6 @@
 
 import pytest
 from headrace.monitor.v1 import usage_pb2
-from headrace.router.v1 import client_limits_pb2
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace_monitor.usage import convert, idle_messages
 from headrace_servicekit.errors import InvalidArgument
@@ -66,20 +65,4 @@ def test_a_wrong_budget_is_refused_by_its_field(fields, field):
 def test_a_wrong_question_about_idle_time_is_refused_by_its_field(fields, field):
     with pytest.raises(InvalidArgument) as refused:
         idle_messages.target(usage_pb2.GetIdleTimeRequest(**fields))
-    assert [one.field for one in refused.value.violations] == [field]
-
-
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        ({"name": "budgets/l"}, "rate_limit.name"),
-        ({"name": "rateLimits/UP"}, "rate_limit.name"),
-        ({"outage": 9}, "rate_limit.outage"),
-        ({"requests_per_second": 0.0}, "rate_limit.requests_per_second"),
-    ],
-)
-def test_what_is_no_rate_limit_is_refused_by_its_field(fields, field):
-    made = {"name": "rateLimits/l", "client": "ada", "model": "m", "requests_per_second": 5.0, **fields}
-    with pytest.raises(InvalidArgument) as refused:
-        convert.rate_limit(client_limits_pb2.RateLimit(**made))
     assert [one.field for one in refused.value.violations] == [field]

@@ -84,7 +84,8 @@ async def test_a_generation_of_a_store_before_a_restore_is_never_acknowledged_to
     assert told > behind.view.mirror.newest_generation
     await store.renew_incarnation()
 
-    servicer = ControlServicer(behind.view, behind.presence, behind.leasing, asyncio.Event())
+    no_limits: Any = None
+    servicer = ControlServicer(behind.view, behind.presence, behind.leasing, no_limits, asyncio.Event())
     request = control_pb2.AcknowledgeGenerationsRequest(data_plane="plane-0", incarnation=before, generation=told)
     with pytest.raises(PreconditionFailed) as caught:
         await servicer.AcknowledgeGenerations(request, None)

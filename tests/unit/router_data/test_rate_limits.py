@@ -8,15 +8,12 @@ from typing import Any
 
 import pytest
 from headrace.router.v1 import client_limits_pb2
-from headrace.telemetry.v1 import telemetry_pb2
-from headrace_router.data.rate_limits import asking, following, limiting
+from headrace_router.data.rate_limits import asking, limiting
 from headrace_router.data.rate_limits.decisions.bucket import Rate
 from headrace_router.data.rate_limits.decisions.limits import Outage, RateLimits, rate_limits
 from headrace_router.data.rate_limits.decisions.share import KEEP_S
-from headrace_router.data.rate_limits.following import FollowedRateLimits
 from headrace_router.data.rate_limits.limiting import RateLimiter
 from headrace_servicekit.errors import ResourceExhausted, ServiceError, Unavailable
-from headrace_servicekit.testing import eventually
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
@@ -194,13 +191,6 @@ async def test_of_more_clients_than_are_remembered_none_gets_more_from_a_bucket_
         assert await plane.asks(1, "c0") == [again]
 
 
-def told(*limits: client_limits_pb2.RateLimit, revision: str = "r1") -> telemetry_pb2.ReportCountersResponse:
-    answer = telemetry_pb2.ReportCountersResponse()
-    answer.rate_limits.revision = revision
-    answer.rate_limits.rate_limits.extend(limits)
-    return answer
-
-
 MESSAGE = client_limits_pb2.RateLimit(name="rateLimits/l", client="ada", model="m", requests_per_second=0.5)
 
 
@@ -211,27 +201,3 @@ def test_a_burst_that_is_not_stated_is_a_seconds_worth_and_two_at_least():
     ]
     assert {one.name: one.rate for one in rate_limits(messages)} == {"l": Rate(0.5, 2), "k": Rate(7.5, 8)}
     assert {one.outage for one in rate_limits(messages)} == {Outage.LOCAL}
-
-
-async def test_what_was_told_holds_after_a_restart_without_a_monitor(tmp_path):
-    plane = Limited()
-    followed = FollowedRateLimits(plane.limiter, tmp_path)
-    await followed.start()
-    assert (followed.revision, plane.limiter.limited) == ("", False)
-    followed.learn(told(MESSAGE))
-    followed.learn(telemetry_pb2.ReportCountersResponse())  # it cannot tell: what is known holds
-    assert (followed.revision, plane.limiter.limited) == ("r1", True)
-    saving = asyncio.ensure_future(followed.save())
-    await eventually((tmp_path / following.FILE).exists, within=10)
-    saving.cancel()
-
-    again = Limited(shared=False)
-    restarted = FollowedRateLimits(again.limiter, tmp_path)
-    await restarted.start()
-    assert restarted.revision == "r1"
-    assert await again.asks(3) == ["", "", "RATE_LIMITED"]
-    restarted.learn(told(revision="r2"))
-    assert await again.asks(2) == ["", ""]
-
-    (tmp_path / following.FILE).write_bytes(b"nonsense")
-    await FollowedRateLimits(plane.limiter, tmp_path).start()

@@ -90,8 +90,8 @@ def apply_change(
             session, usage_pb2.PutBudgetResponse, usage_pb2.PutBudgetRequest(budget=made), timeout_s=timeout
         )
     elif isinstance(made, client_limits_pb2.RateLimit):
-        limited = usage_pb2.PutRateLimitRequest(rate_limit=made)
-        yield from invoke(session, usage_pb2.PutRateLimitResponse, limited, timeout_s=timeout)
+        limited = client_limits_pb2.PutRateLimitRequest(rate_limit=made)
+        yield from invoke(session, client_limits_pb2.PutRateLimitResponse, limited, timeout_s=timeout)
     else:
         put = autoscaler_pb2.PutPolicyRequest(policy=made)
         yield from invoke(session, autoscaler_pb2.PutPolicyResponse, put, timeout_s=timeout)
@@ -111,7 +111,7 @@ def _all(session: Session, section: str, timeout: float) -> Operation[dict[str, 
         )
         return {one.budget.name: one.budget for one in answer.budgets}
     answer = yield from invoke(
-        session, usage_pb2.ListRateLimitsResponse, usage_pb2.ListRateLimitsRequest(), timeout_s=timeout
+        session, client_limits_pb2.ListRateLimitsResponse, client_limits_pb2.ListRateLimitsRequest(), timeout_s=timeout
     )
     return {one.name: one for one in answer.rate_limits}
 

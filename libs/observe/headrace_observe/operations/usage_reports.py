@@ -70,8 +70,8 @@ def put_rate_limit(
     session: Session, rate_limit: client_limits_pb2.RateLimit, *, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[client_limits_pb2.RateLimit]:
     """Make a rate limit, or replace the one of its name; return what is in force."""
-    request = usage_pb2.PutRateLimitRequest(rate_limit=rate_limit)
-    return (yield from invoke(session, usage_pb2.PutRateLimitResponse, request, timeout_s=timeout)).rate_limit
+    request = client_limits_pb2.PutRateLimitRequest(rate_limit=rate_limit)
+    return (yield from invoke(session, client_limits_pb2.PutRateLimitResponse, request, timeout_s=timeout)).rate_limit
 
 
 def list_rate_limits(
@@ -79,12 +79,12 @@ def list_rate_limits(
 ) -> Operation[list[client_limits_pb2.RateLimit]]:
     """Return all rate limits."""
     found = yield from invoke(
-        session, usage_pb2.ListRateLimitsResponse, usage_pb2.ListRateLimitsRequest(), timeout_s=timeout
+        session, client_limits_pb2.ListRateLimitsResponse, client_limits_pb2.ListRateLimitsRequest(), timeout_s=timeout
     )
     return list(found.rate_limits)
 
 
 def delete_rate_limit(session: Session, rate_limit: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
     """Remove a rate limit; repeating it is safe."""
-    request = usage_pb2.DeleteRateLimitRequest(name=f"rateLimits/{rate_limit}")
-    yield from invoke(session, usage_pb2.DeleteRateLimitResponse, request, timeout_s=timeout)
+    request = client_limits_pb2.DeleteRateLimitRequest(name=f"rateLimits/{rate_limit}")
+    yield from invoke(session, client_limits_pb2.DeleteRateLimitResponse, request, timeout_s=timeout)

@@ -1,4 +1,4 @@
-"""Convert between messages and usage, budgets and rate limits."""
+"""Convert between messages and usage and budgets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from headrace_servicekit.resource_names import ids, invalid, shown
 
 from headrace_monitor.times import DAY, HOUR, Span, later, span_of
 from headrace_monitor.usage.decisions.budgets import Budget, Overrun, Period, Spent, budget_violations, spending
-from headrace_monitor.usage.decisions.rate_limits import Outage, RateLimit, rate_limit_violations, revision
 from headrace_monitor.usage.store import Report, Use
 
 MAX_USES = 5_000
@@ -159,45 +158,6 @@ def to_overruns(found: Sequence[Overrun]) -> telemetry_pb2.ReportCountersRespons
             )
             for one in found
         ]
-    )
-
-
-def rate_limit_name(name: str, field: str) -> str:
-    """Return the rate limit in `rateLimits/{rate_limit}`. Raises InvalidArgument that names the field."""
-    (limit,) = ids(name, field, "rateLimits/{rate_limit}")
-    return limit
-
-
-def rate_limit(message: client_limits_pb2.RateLimit) -> RateLimit:
-    """Return a rate limit. Raises InvalidArgument that names each wrong field."""
-    name, outage = rate_limit_name(message.name, "rate_limit.name"), message.outage or Outage.LOCAL
-    if outage not in set(Outage):
-        raise invalid("rate_limit.outage", "must be local, open or closed", reason="RATE_LIMIT_INVALID")
-    made = RateLimit(
-        *(name, message.client, message.model, message.requests_per_second),
-        *(message.burst, message.shadow_mode, Outage(outage)),
-    )
-    refuse(list(rate_limit_violations(made)), reason="RATE_LIMIT_INVALID")
-    return made
-
-
-def to_rate_limit(one: RateLimit) -> client_limits_pb2.RateLimit:
-    """Return the message of a rate limit."""
-    return client_limits_pb2.RateLimit(
-        name=f"rateLimits/{one.name}",
-        client=one.client,
-        model=one.model,
-        requests_per_second=one.requests_per_second,
-        burst=one.burst,
-        shadow_mode=one.shadow_mode,
-        outage=client_limits_pb2.RateLimit.Outage.Name(one.outage),
-    )
-
-
-def to_rate_limits(found: Sequence[RateLimit]) -> telemetry_pb2.ReportCountersResponse.RateLimits:
-    """Return what data planes are told."""
-    return telemetry_pb2.ReportCountersResponse.RateLimits(
-        revision=revision(found), rate_limits=[to_rate_limit(one) for one in found]
     )
 
 

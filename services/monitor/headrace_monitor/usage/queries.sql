@@ -1,4 +1,4 @@
--- Every query about usage, budgets and rate limits, by name. A query ends where the next one begins.
+-- Every query about usage and budgets, by name. A query ends where the next one begins.
 
 -- name: number_report
 -- No row where the report was taken before. Whoever else takes one of the process waits.
@@ -87,23 +87,11 @@ on conflict (name) do update set (client, model, period, compute_us, refuse_abov
 -- name: delete_budget
 delete from budgets where name = $1;
 
--- name: rate_limits
-select * from rate_limits order by name;
+-- name: rate_limits_to_hand_over
+select * from rate_limits where not exists (select from rate_limits_handed_over) order by name;
 
--- name: rate_limit
-select * from rate_limits where name = $1 for update;
-
--- name: count_other_rate_limits
-select count(*) from rate_limits where name <> $1;
-
--- name: put_rate_limit
-insert into rate_limits (name, client, model, requests_per_second, burst, shadow_mode, outage)
-values ($1, $2, $3, $4, $5, $6, $7)
-on conflict (name) do update set (client, model, requests_per_second, burst, shadow_mode, outage)
-    = (excluded.client, excluded.model, excluded.requests_per_second, excluded.burst, excluded.shadow_mode, excluded.outage);
-
--- name: delete_rate_limit
-delete from rate_limits where name = $1;
+-- name: rate_limits_handed_over
+insert into rate_limits_handed_over default values on conflict do nothing;
 
 -- name: expire_hours
 delete from usage_hours where ctid = any(array(

@@ -14,15 +14,15 @@ from headrace_monitor.usage import convert, idle_messages
 from headrace_monitor.usage.decisions.budgets import period_at
 from headrace_monitor.usage.decisions.idle import idle_pool
 from headrace_monitor.usage.decisions.smaller_forms import smaller_forms
-from headrace_monitor.usage.rate_limits import RateLimitStore
+from headrace_monitor.usage.former_rate_limits import FormerRateLimits
 from headrace_monitor.usage.registered_forms import RegisteredForms
 from headrace_monitor.usage.store import UsageStore, sees
 
 
 class UsageServicer(usage_pb2_grpc.UsageServiceServicer):
-    """UsageService over its stores, and the registry."""
+    """UsageService over its store, the registry and the router."""
 
-    def __init__(self, store: UsageStore, rate_limits: RateLimitStore, forms: RegisteredForms, clock: Clock) -> None:
+    def __init__(self, store: UsageStore, rate_limits: FormerRateLimits, forms: RegisteredForms, clock: Clock) -> None:
         self._store, self._rate_limits, self._forms, self._clock = store, rate_limits, forms, clock
 
     async def GetUsage(self, request, context):
@@ -67,18 +67,10 @@ class UsageServicer(usage_pb2_grpc.UsageServiceServicer):
         return usage_pb2.DeleteBudgetResponse()
 
     async def PutRateLimit(self, request, context):
-        limit = convert.rate_limit(request.rate_limit)
-        if not sees(identity(), limit.model):
-            raise model_not_found(limit.model)
-        await self._rate_limits.put(limit, identity())
-        return usage_pb2.PutRateLimitResponse(rate_limit=convert.to_rate_limit(limit))
+        return await self._rate_limits.call("PutRateLimit", request)
 
     async def ListRateLimits(self, request, context):
-        known = await self._rate_limits.all()
-        return usage_pb2.ListRateLimitsResponse(
-            rate_limits=[convert.to_rate_limit(one) for one in known if sees(identity(), one.model)]
-        )
+        return await self._rate_limits.call("ListRateLimits", request)
 
     async def DeleteRateLimit(self, request, context):
-        await self._rate_limits.delete(convert.rate_limit_name(request.name, "name"), identity())
-        return usage_pb2.DeleteRateLimitResponse()
+        return await self._rate_limits.call("DeleteRateLimit", request)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import random
 import time
+from typing import Any
 
 import structlog
 from headrace_servicekit.client import channel
@@ -29,6 +30,7 @@ from headrace_router.data.lookup.valkey.connection import StoreClock
 from headrace_router.data.lookup.valkey.store import Valkey
 from headrace_router.data.pipelines.online import PipelineOnline
 from headrace_router.data.predictor import Predictor
+from headrace_router.data.rate_limits.following import FollowedRateLimits
 from headrace_router.data.rate_limits.limiting import RateLimiter
 from headrace_router.data.reporting.reporting import Reporting
 from headrace_router.data.settings import DataSettings, parse_pools_file
@@ -56,10 +58,14 @@ def calm_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-async def follow_tables(runtime: Runtime[DataSettings]) -> Watcher:
-    """Return what follows the control plane. The data plane is ready with the first tables."""
+async def control_plane(runtime: Runtime[DataSettings]) -> Any:
+    """Return a channel to the router's control plane."""
+    return await runtime.enter(channel(runtime.settings.control_target, tls=Tls.of(runtime.settings)))
+
+
+async def follow_tables(runtime: Runtime[DataSettings], control: Any) -> Watcher:
+    """Return what follows the tables. The data plane is ready with the first ones."""
     settings = runtime.settings
-    control = await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
     runtime.health.add(COMPONENT)
     watcher = Watcher(settings.id, control, LastKnownGood(settings.state_dir), runtime.health, runtime.clock)
     await watcher.start()
@@ -191,8 +197,10 @@ def store(runtime: Runtime[DataSettings], counts: Counts) -> Valkey | None:
     return valkey
 
 
-def rate_limiter(runtime: Runtime[DataSettings], store: Valkey | None, watcher: Watcher) -> RateLimiter:
-    """Return what holds clients to their requests a second."""
+async def rate_limiter(
+    runtime: Runtime[DataSettings], store: Valkey | None, watcher: Watcher, control: Any
+) -> RateLimiter:
+    """Return what holds clients to their requests a second: those on disk, until the control plane says others."""
     limiter = RateLimiter(
         store,
         lambda: watcher.tables.incarnation,
@@ -200,6 +208,10 @@ def rate_limiter(runtime: Runtime[DataSettings], store: Valkey | None, watcher: 
         loop=asyncio.get_running_loop(),
     )
     runtime.metrics.register(limiter)
+    followed = FollowedRateLimits(limiter, runtime.settings.state_dir, control, runtime.clock)
+    await followed.start()
+    runtime.loop("follow rate limits", followed.follow)
+    runtime.loop("save rate limits", followed.save)
     return limiter
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.client import channel
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
@@ -13,8 +12,6 @@ from headrace_router.data.batchers.work import Online
 from headrace_router.data.budgets import Budgets
 from headrace_router.data.lookup.lookup import Lookup
 from headrace_router.data.predictor import new_id
-from headrace_router.data.rate_limits.following import FollowedRateLimits
-from headrace_router.data.rate_limits.limiting import RateLimiter
 from headrace_router.data.reporting.decisions.series import Source
 from headrace_router.data.reporting.reporting import Allowance, Reporting
 from headrace_router.data.reporting.sending import GrpcIngest
@@ -34,32 +31,8 @@ async def monitor_ingest(runtime: Runtime[DataSettings]) -> GrpcIngest | None:
     return GrpcIngest(await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings))))
 
 
-class ClientLimits:
-    """What the monitor says that clients are held to."""
-
-    def __init__(self, budgets: Budgets, rate_limits: FollowedRateLimits) -> None:
-        self._budgets, self._rate_limits = budgets, rate_limits
-
-    @property
-    def rate_limits_revision(self) -> str:
-        return self._rate_limits.revision
-
-    def learn(self, answer: telemetry_pb2.ReportCountersResponse) -> None:
-        self._budgets.learn(answer)
-        self._rate_limits.learn(answer)
-
-
-async def client_limits(runtime: Runtime[DataSettings], budgets: Budgets, limiter: RateLimiter) -> ClientLimits:
-    """Return what follows budgets and rate limits, with the rate limits that were known before."""
-    rate_limits = FollowedRateLimits(limiter, runtime.settings.state_dir)
-    if runtime.settings.monitor_target:
-        await rate_limits.start()
-        runtime.loop("save rate limits", rate_limits.save)
-    return ClientLimits(budgets, rate_limits)
-
-
 async def begin_reporting(
-    runtime: Runtime[DataSettings], counters: Counters, limits: ClientLimits, monitor: GrpcIngest | None
+    runtime: Runtime[DataSettings], counters: Counters, budgets: Budgets, monitor: GrpcIngest | None
 ) -> Reporting | None:
     """Return what tells the monitor, None without one."""
     settings = runtime.settings
@@ -67,7 +40,7 @@ async def begin_reporting(
         return None
     allowed = Allowance(settings.record_bytes_per_s, settings.record_buffer_bytes, settings.record_flush_s)
     source = Source(settings.id, new_id())
-    reporting = Reporting(source, counters, monitor, allowed, runtime.clock, new_id, limits)
+    reporting = Reporting(source, counters, monitor, allowed, runtime.clock, new_id, budgets.learn)
     await runtime.enter(reporting.flushed(min(settings.grace_s, FLUSH_S)))
     runtime.metrics.register(reporting)
     runtime.loop("encode predictions", reporting.encode)

@@ -13,6 +13,12 @@ from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 from headrace.router.v1.client_limits_pb2 import RateLimit as RateLimit
+from headrace.router.v1.client_limits_pb2 import PutRateLimitRequest as PutRateLimitRequest
+from headrace.router.v1.client_limits_pb2 import PutRateLimitResponse as PutRateLimitResponse
+from headrace.router.v1.client_limits_pb2 import ListRateLimitsRequest as ListRateLimitsRequest
+from headrace.router.v1.client_limits_pb2 import ListRateLimitsResponse as ListRateLimitsResponse
+from headrace.router.v1.client_limits_pb2 import DeleteRateLimitRequest as DeleteRateLimitRequest
+from headrace.router.v1.client_limits_pb2 import DeleteRateLimitResponse as DeleteRateLimitResponse
 from headrace.router.v1.client_limits_pb2 import BudgetOverrun as BudgetOverrun
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -205,37 +211,5 @@ class DeleteBudgetRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class DeleteBudgetResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
-
-class PutRateLimitRequest(_message.Message):
-    __slots__ = ("rate_limit",)
-    RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
-    rate_limit: _client_limits_pb2.RateLimit
-    def __init__(self, rate_limit: _Optional[_Union[_client_limits_pb2.RateLimit, _Mapping]] = ...) -> None: ...
-
-class PutRateLimitResponse(_message.Message):
-    __slots__ = ("rate_limit",)
-    RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
-    rate_limit: _client_limits_pb2.RateLimit
-    def __init__(self, rate_limit: _Optional[_Union[_client_limits_pb2.RateLimit, _Mapping]] = ...) -> None: ...
-
-class ListRateLimitsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
-
-class ListRateLimitsResponse(_message.Message):
-    __slots__ = ("rate_limits",)
-    RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
-    rate_limits: _containers.RepeatedCompositeFieldContainer[_client_limits_pb2.RateLimit]
-    def __init__(self, rate_limits: _Optional[_Iterable[_Union[_client_limits_pb2.RateLimit, _Mapping]]] = ...) -> None: ...
-
-class DeleteRateLimitRequest(_message.Message):
-    __slots__ = ("name",)
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
-
-class DeleteRateLimitResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

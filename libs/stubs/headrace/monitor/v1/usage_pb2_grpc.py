@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from headrace.monitor.v1 import usage_pb2 as headrace_dot_monitor_dot_v1_dot_usage__pb2
+from headrace.router.v1 import client_limits_pb2 as headrace_dot_router_dot_v1_dot_client__limits__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
 GRPC_VERSION = grpc.__version__
@@ -26,7 +27,7 @@ if _version_not_supported:
 
 
 class UsageServiceStub:
-    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets and rate limits.
+    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets.
     """
 
     def __init__(self, channel):
@@ -62,23 +63,23 @@ class UsageServiceStub:
                 _registered_method=True)
         self.PutRateLimit = channel.unary_unary(
                 '/headrace.monitor.v1.UsageService/PutRateLimit',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.PutRateLimitRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.PutRateLimitResponse.FromString,
+                request_serializer=headrace_dot_router_dot_v1_dot_client__limits__pb2.PutRateLimitRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_client__limits__pb2.PutRateLimitResponse.FromString,
                 _registered_method=True)
         self.ListRateLimits = channel.unary_unary(
                 '/headrace.monitor.v1.UsageService/ListRateLimits',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.ListRateLimitsRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.ListRateLimitsResponse.FromString,
+                request_serializer=headrace_dot_router_dot_v1_dot_client__limits__pb2.ListRateLimitsRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_client__limits__pb2.ListRateLimitsResponse.FromString,
                 _registered_method=True)
         self.DeleteRateLimit = channel.unary_unary(
                 '/headrace.monitor.v1.UsageService/DeleteRateLimit',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteRateLimitRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteRateLimitResponse.FromString,
+                request_serializer=headrace_dot_router_dot_v1_dot_client__limits__pb2.DeleteRateLimitRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_client__limits__pb2.DeleteRateLimitResponse.FromString,
                 _registered_method=True)
 
 
 class UsageServiceServicer:
-    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets and rate limits.
+    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets.
     """
 
     def GetUsage(self, request, context):
@@ -120,25 +121,24 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutRateLimit(self, request, context):
-        """PutRateLimit makes a rate limit, or replaces the one of its name. Of two writers the last one counts. It holds within
-        seconds.
-
-        Fails with INVALID_ARGUMENT, reason RATE_LIMIT_INVALID, naming the field; RESOURCE_EXHAUSTED, reason
-        TOO_MANY_RATE_LIMITS.
+        """PutRateLimit is that of `headrace.router.v1.RateLimitService`, to which the monitor passes it on for one release.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRateLimits(self, request, context):
-        """ListRateLimits lists rate limits by name. Of models that the caller may see.
+        """ListRateLimits is that of `headrace.router.v1.RateLimitService`, likewise.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRateLimit(self, request, context):
-        """DeleteRateLimit removes a rate limit: nobody is held back by it within seconds. Repeating it is safe.
+        """DeleteRateLimit is that of `headrace.router.v1.RateLimitService`, likewise.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -174,18 +174,18 @@ def add_UsageServiceServicer_to_server(servicer, server):
             ),
             'PutRateLimit': grpc.unary_unary_rpc_method_handler(
                     servicer.PutRateLimit,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.PutRateLimitRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.PutRateLimitResponse.SerializeToString,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_client__limits__pb2.PutRateLimitRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_client__limits__pb2.PutRateLimitResponse.SerializeToString,
             ),
             'ListRateLimits': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRateLimits,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.ListRateLimitsRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.ListRateLimitsResponse.SerializeToString,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_client__limits__pb2.ListRateLimitsRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_client__limits__pb2.ListRateLimitsResponse.SerializeToString,
             ),
             'DeleteRateLimit': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteRateLimit,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteRateLimitRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteRateLimitResponse.SerializeToString,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_client__limits__pb2.DeleteRateLimitRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_client__limits__pb2.DeleteRateLimitResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -196,7 +196,7 @@ def add_UsageServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class UsageService:
-    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets and rate limits.
+    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets.
     """
 
     @staticmethod
@@ -349,8 +349,8 @@ class UsageService:
             request,
             target,
             '/headrace.monitor.v1.UsageService/PutRateLimit',
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.PutRateLimitRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.PutRateLimitResponse.FromString,
+            headrace_dot_router_dot_v1_dot_client__limits__pb2.PutRateLimitRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_client__limits__pb2.PutRateLimitResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -376,8 +376,8 @@ class UsageService:
             request,
             target,
             '/headrace.monitor.v1.UsageService/ListRateLimits',
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.ListRateLimitsRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.ListRateLimitsResponse.FromString,
+            headrace_dot_router_dot_v1_dot_client__limits__pb2.ListRateLimitsRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_client__limits__pb2.ListRateLimitsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -403,8 +403,8 @@ class UsageService:
             request,
             target,
             '/headrace.monitor.v1.UsageService/DeleteRateLimit',
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteRateLimitRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteRateLimitResponse.FromString,
+            headrace_dot_router_dot_v1_dot_client__limits__pb2.DeleteRateLimitRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_client__limits__pb2.DeleteRateLimitResponse.FromString,
             options,
             channel_credentials,
             insecure,

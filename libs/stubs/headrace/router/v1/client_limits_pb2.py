@@ -22,11 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_access__pb2
 from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&headrace/router/v1/client_limits.proto\x12\x12headrace.router.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'headrace/validation/v1/validation.proto\"\xae\x02\n\tRateLimit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x33\n\x13requests_per_second\x18\x04 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x65\xcd\xcd\x41\x12\x1c\n\x05\x62urst\x18\x05 \x01(\x03\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\x12\x13\n\x0bshadow_mode\x18\x06 \x01(\x08\x12\x34\n\x06outage\x18\x07 \x01(\x0e\x32$.headrace.router.v1.RateLimit.Outage\"V\n\x06Outage\x12\x16\n\x12OUTAGE_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTAGE_LOCAL\x10\x01\x12\x0f\n\x0bOUTAGE_OPEN\x10\x02\x12\x11\n\rOUTAGE_CLOSED\x10\x03\"\xe0\x01\n\rBudgetOverrun\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x38\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32(.headrace.router.v1.BudgetOverrun.Action\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x41\x43TION_LOWER\x10\x01\x12\x11\n\rACTION_REFUSE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&headrace/router/v1/client_limits.proto\x12\x12headrace.router.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a\'headrace/validation/v1/validation.proto\"\xae\x02\n\tRateLimit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x33\n\x13requests_per_second\x18\x04 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x65\xcd\xcd\x41\x12\x1c\n\x05\x62urst\x18\x05 \x01(\x03\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\x12\x13\n\x0bshadow_mode\x18\x06 \x01(\x08\x12\x34\n\x06outage\x18\x07 \x01(\x0e\x32$.headrace.router.v1.RateLimit.Outage\"V\n\x06Outage\x12\x16\n\x12OUTAGE_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTAGE_LOCAL\x10\x01\x12\x0f\n\x0bOUTAGE_OPEN\x10\x02\x12\x11\n\rOUTAGE_CLOSED\x10\x03\"H\n\x13PutRateLimitRequest\x12\x31\n\nrate_limit\x18\x01 \x01(\x0b\x32\x1d.headrace.router.v1.RateLimit\"I\n\x14PutRateLimitResponse\x12\x31\n\nrate_limit\x18\x01 \x01(\x0b\x32\x1d.headrace.router.v1.RateLimit\"\x17\n\x15ListRateLimitsRequest\"L\n\x16ListRateLimitsResponse\x12\x32\n\x0brate_limits\x18\x01 \x03(\x0b\x32\x1d.headrace.router.v1.RateLimit\"&\n\x16\x44\x65leteRateLimitRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x19\n\x17\x44\x65leteRateLimitResponse\"\xe0\x01\n\rBudgetOverrun\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x38\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32(.headrace.router.v1.BudgetOverrun.Action\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x41\x43TION_LOWER\x10\x01\x12\x11\n\rACTION_REFUSE\x10\x02\x32\x86\x04\n\x10RateLimitService\x12\xbe\x01\n\x0cPutRateLimit\x12\'.headrace.router.v1.PutRateLimitRequest\x1a(.headrace.router.v1.PutRateLimitResponse\"[\xca\xc1\x18!\n\rbudgets.write\x1a\x10rate_limit.model\x82\xd3\xe4\x93\x02\x30\x1a\"/v1/{rate_limit.name=rateLimits/*}:\nrate_limit\x12\x8f\x01\n\x0eListRateLimits\x12).headrace.router.v1.ListRateLimitsRequest\x1a*.headrace.router.v1.ListRateLimitsResponse\"&\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/rateLimits\x12\x9e\x01\n\x0f\x44\x65leteRateLimit\x12*.headrace.router.v1.DeleteRateLimitRequest\x1a+.headrace.router.v1.DeleteRateLimitResponse\"2\xca\xc1\x18\x0f\n\rbudgets.write\x82\xd3\xe4\x93\x02\x19*\x17/v1/{name=rateLimits/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,12 +39,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RATELIMIT'].fields_by_name['requests_per_second']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000e\315\315A'
   _globals['_RATELIMIT'].fields_by_name['burst']._loaded_options = None
   _globals['_RATELIMIT'].fields_by_name['burst']._serialized_options = b'\322\301\030\t\t\000\000\000\000\000\000\000\000'
-  _globals['_RATELIMIT']._serialized_start=137
-  _globals['_RATELIMIT']._serialized_end=439
-  _globals['_RATELIMIT_OUTAGE']._serialized_start=353
-  _globals['_RATELIMIT_OUTAGE']._serialized_end=439
-  _globals['_BUDGETOVERRUN']._serialized_start=442
-  _globals['_BUDGETOVERRUN']._serialized_end=666
-  _globals['_BUDGETOVERRUN_ACTION']._serialized_start=597
-  _globals['_BUDGETOVERRUN_ACTION']._serialized_end=666
+  _globals['_RATELIMITSERVICE'].methods_by_name['PutRateLimit']._loaded_options = None
+  _globals['_RATELIMITSERVICE'].methods_by_name['PutRateLimit']._serialized_options = b'\312\301\030!\n\rbudgets.write\032\020rate_limit.model\202\323\344\223\0020\032\"/v1/{rate_limit.name=rateLimits/*}:\nrate_limit'
+  _globals['_RATELIMITSERVICE'].methods_by_name['ListRateLimits']._loaded_options = None
+  _globals['_RATELIMITSERVICE'].methods_by_name['ListRateLimits']._serialized_options = b'\312\301\030\014\n\nusage.read\202\323\344\223\002\020\022\016/v1/rateLimits'
+  _globals['_RATELIMITSERVICE'].methods_by_name['DeleteRateLimit']._loaded_options = None
+  _globals['_RATELIMITSERVICE'].methods_by_name['DeleteRateLimit']._serialized_options = b'\312\301\030\017\n\rbudgets.write\202\323\344\223\002\031*\027/v1/{name=rateLimits/*}'
+  _globals['_RATELIMIT']._serialized_start=200
+  _globals['_RATELIMIT']._serialized_end=502
+  _globals['_RATELIMIT_OUTAGE']._serialized_start=416
+  _globals['_RATELIMIT_OUTAGE']._serialized_end=502
+  _globals['_PUTRATELIMITREQUEST']._serialized_start=504
+  _globals['_PUTRATELIMITREQUEST']._serialized_end=576
+  _globals['_PUTRATELIMITRESPONSE']._serialized_start=578
+  _globals['_PUTRATELIMITRESPONSE']._serialized_end=651
+  _globals['_LISTRATELIMITSREQUEST']._serialized_start=653
+  _globals['_LISTRATELIMITSREQUEST']._serialized_end=676
+  _globals['_LISTRATELIMITSRESPONSE']._serialized_start=678
+  _globals['_LISTRATELIMITSRESPONSE']._serialized_end=754
+  _globals['_DELETERATELIMITREQUEST']._serialized_start=756
+  _globals['_DELETERATELIMITREQUEST']._serialized_end=794
+  _globals['_DELETERATELIMITRESPONSE']._serialized_start=796
+  _globals['_DELETERATELIMITRESPONSE']._serialized_end=821
+  _globals['_BUDGETOVERRUN']._serialized_start=824
+  _globals['_BUDGETOVERRUN']._serialized_end=1048
+  _globals['_BUDGETOVERRUN_ACTION']._serialized_start=979
+  _globals['_BUDGETOVERRUN_ACTION']._serialized_end=1048
+  _globals['_RATELIMITSERVICE']._serialized_start=1051
+  _globals['_RATELIMITSERVICE']._serialized_end=1569
 # @@protoc_insertion_point(module_scope)

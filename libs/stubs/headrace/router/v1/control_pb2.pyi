@@ -5,6 +5,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
 from headrace.registry.v1 import pipeline_pb2 as _pipeline_pb2
 from headrace.registry.v1 import registry_pb2 as _registry_pb2
+from headrace.router.v1 import client_limits_pb2 as _client_limits_pb2
 from headrace.router.v1 import precomputed_pb2 as _precomputed_pb2
 from headrace.router.v1 import route_pb2 as _route_pb2
 from headrace.tensor.v1 import tensor_pb2 as _tensor_pb2
@@ -306,3 +307,17 @@ class LeaseVersionResponse(_message.Message):
     readiness: _route_pb2.VersionReadiness
     digest: str
     def __init__(self, lease_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., readiness: _Optional[_Union[_route_pb2.VersionReadiness, _Mapping]] = ..., digest: _Optional[str] = ...) -> None: ...
+
+class WatchRateLimitsRequest(_message.Message):
+    __slots__ = ("revision",)
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    revision: str
+    def __init__(self, revision: _Optional[str] = ...) -> None: ...
+
+class WatchRateLimitsResponse(_message.Message):
+    __slots__ = ("revision", "rate_limits")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
+    revision: str
+    rate_limits: _containers.RepeatedCompositeFieldContainer[_client_limits_pb2.RateLimit]
+    def __init__(self, revision: _Optional[str] = ..., rate_limits: _Optional[_Iterable[_Union[_client_limits_pb2.RateLimit, _Mapping]]] = ...) -> None: ...

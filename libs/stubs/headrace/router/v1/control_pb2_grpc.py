@@ -50,6 +50,11 @@ class ControlServiceStub:
                 request_serializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchDemandRequest.SerializeToString,
                 response_deserializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchDemandResponse.FromString,
                 _registered_method=True)
+        self.WatchRateLimits = channel.unary_stream(
+                '/headrace.router.v1.ControlService/WatchRateLimits',
+                request_serializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchRateLimitsRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchRateLimitsResponse.FromString,
+                _registered_method=True)
         self.ReportVersions = channel.unary_unary(
                 '/headrace.router.v1.ControlService/ReportVersions',
                 request_serializer=headrace_dot_router_dot_v1_dot_control__pb2.ReportVersionsRequest.SerializeToString,
@@ -85,6 +90,14 @@ class ControlServiceServicer:
 
     def WatchDemand(self, request, context):
         """WatchDemand sends the whole set of versions that a pool is to hold ready, again whenever it changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchRateLimits(self, request, context):
+        """WatchRateLimits sends all rate limits, then all of them again whenever they change. The first message comes when they are
+        others than the caller has.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,6 +139,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.WatchDemand,
                     request_deserializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchDemandRequest.FromString,
                     response_serializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchDemandResponse.SerializeToString,
+            ),
+            'WatchRateLimits': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRateLimits,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchRateLimitsRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchRateLimitsResponse.SerializeToString,
             ),
             'ReportVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportVersions,
@@ -220,6 +238,33 @@ class ControlService:
             '/headrace.router.v1.ControlService/WatchDemand',
             headrace_dot_router_dot_v1_dot_control__pb2.WatchDemandRequest.SerializeToString,
             headrace_dot_router_dot_v1_dot_control__pb2.WatchDemandResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRateLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/headrace.router.v1.ControlService/WatchRateLimits',
+            headrace_dot_router_dot_v1_dot_control__pb2.WatchRateLimitsRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_control__pb2.WatchRateLimitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,14 +13,18 @@ from headrace_router.control.messages import answers, batchers, convert
 from headrace_router.control.presence.data_planes import DataPlanes, incarnation_mismatch
 from headrace_router.control.presence.leases import Leases
 from headrace_router.control.state.feeds import not_loaded
+from headrace_router.control.state.rate_limits import RateLimitFeed
 from headrace_router.control.state.view import View
 
 
 class ControlServicer(control_pb2_grpc.ControlServiceServicer):
     """Convert, call, convert. stopping: set when the process drains; watches end then and go elsewhere."""
 
-    def __init__(self, view: View, presence: DataPlanes, leasing: Leases, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, view: View, presence: DataPlanes, leasing: Leases, rate_limits: RateLimitFeed, stopping: asyncio.Event
+    ) -> None:
         self._view, self._presence, self._leasing, self._stopping = view, presence, leasing, stopping
+        self._rate_limits = rate_limits
 
     async def WatchTables(self, request, context):
         data_plane = convert.identifier(request.data_plane, "data_plane")
@@ -49,6 +53,12 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         pool = convert.pool_of(request.pool)
         self._check_loaded()
         async with aclosing(until(self._stopping, self._view.demand.watch(pool))) as messages:  # type: ignore[type-var]
+            async for message in messages:
+                yield message
+        raise _stopping()
+
+    async def WatchRateLimits(self, request, context):
+        async with aclosing(until(self._stopping, self._rate_limits.watch(request.revision))) as messages:  # type: ignore[type-var]
             async for message in messages:
                 yield message
         raise _stopping()

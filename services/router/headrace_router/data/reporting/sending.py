@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, Protocol
 
 import grpc.aio
@@ -31,16 +31,7 @@ BATCH_TIMEOUT_S, REPORT_TIMEOUT_S = 10.0, 2.0
 RETRY_S, MAX_RETRY_S = 0.1, 5.0
 REPORT_EVERY_S = 1.0
 
-
-class Learner(Protocol):
-    """What takes the monitor's answers to counters. rate_limits_revision: of those that it knows."""
-
-    @property
-    def rate_limits_revision(self) -> str: ...
-
-    def learn(self, answer: telemetry_pb2.ReportCountersResponse) -> None:
-        """Take an answer."""
-        ...
+Learn = Callable[[telemetry_pb2.ReportCountersResponse], None]
 
 
 class Ingest(Protocol):
@@ -157,10 +148,11 @@ class BatchSender:
 
 
 class CounterSender:
-    """Sends what changed every second. learner: takes the monitor's answers. acknowledged, failed: reports so far."""
+    """Sends what changed every second. learn: takes the monitor's answers. acknowledged, failed: reports so far."""
 
-    def __init__(self, reports: CounterReports, ingest: Ingest, clock: Clock, learner: Learner) -> None:
-        self._reports, self._ingest, self._clock, self._learner = reports, ingest, clock, learner
+    def __init__(self, reports: CounterReports, ingest: Ingest, clock: Clock, learn: Learn) -> None:
+        self._reports, self._ingest, self._clock, self._learn = reports, ingest, clock, learn
+        self._rate_limits_revision = ""
         self.acknowledged = self.failed = 0
 
     async def send(self) -> NoReturn:
@@ -193,8 +185,12 @@ class CounterSender:
         await error_of(self._ingest.counters(self._reports.final().message, REPORT_TIMEOUT_S))
 
     async def _report(self, message: telemetry_pb2.ReportCountersRequest) -> None:
-        message.rate_limits_revision = self._learner.rate_limits_revision
-        self._learner.learn(await self._ingest.counters(message, REPORT_TIMEOUT_S))
+        # They are for data planes of 0.1.0: a monitor sends them once to those that say what they were sent.
+        message.rate_limits_revision = self._rate_limits_revision
+        answer = await self._ingest.counters(message, REPORT_TIMEOUT_S)
+        if answer.HasField("rate_limits"):
+            self._rate_limits_revision = answer.rate_limits.revision
+        self._learn(answer)
 
 
 async def error_of(call: Awaitable[object]) -> ServiceError | None:

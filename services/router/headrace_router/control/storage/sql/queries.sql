@@ -184,3 +184,21 @@ order by model, line desc nulls last;
 
 -- name: history_chain
 select case when $3 = 0 then begin_chain else end_chain end from changes where model = $1 and number = $2;
+
+-- name: rate_limits
+select * from rate_limits order by name;
+
+-- name: rate_limit
+select * from rate_limits where name = $1 for update;
+
+-- name: count_other_rate_limits
+select count(*) from rate_limits where name <> $1;
+
+-- name: put_rate_limit
+insert into rate_limits (name, client, model, requests_per_second, burst, shadow_mode, outage)
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (name) do update set (client, model, requests_per_second, burst, shadow_mode, outage)
+    = (excluded.client, excluded.model, excluded.requests_per_second, excluded.burst, excluded.shadow_mode, excluded.outage);
+
+-- name: delete_rate_limit
+delete from rate_limits where name = $1;

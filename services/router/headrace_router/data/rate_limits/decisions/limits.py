@@ -1,4 +1,4 @@
-"""Rate limits as the monitor tells them, and which of them hold for a request. Pure."""
+"""Rate limits as the control plane has them, and which of them hold for a request. Pure."""
 
 from __future__ import annotations
 

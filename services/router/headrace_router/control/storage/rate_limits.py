@@ -6,29 +6,28 @@ from typing import Any
 
 from headrace_servicekit.errors import ResourceExhausted
 from headrace_servicekit.identity import Identity, model_not_found
+from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_monitor.storage.schema import Database
-from headrace_monitor.usage.decisions.rate_limits import MAX_RATE_LIMITS, Outage, RateLimit
-from headrace_monitor.usage.store import sees
+from headrace_router.control.decisions.rate_limits import EVERY_MODEL, MAX_RATE_LIMITS, Outage, RateLimit
 
-_SQL = load_queries("headrace_monitor.usage")
+_SQL = load_queries("headrace_router.control.storage.sql")
 
 
 class RateLimitStore:
     """Rate limits by name. Every call raises Unavailable while the database is away."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
     async def all(self) -> list[RateLimit]:
         """Return all rate limits, by name."""
-        rows = await self._database.repeatable(lambda connection: connection.fetch(_SQL["rate_limits"]))
+        rows = await self._connections.repeatable(lambda connection: connection.fetch(_SQL["rate_limits"]))
         return [_rate_limit(row) for row in rows]
 
     async def put(self, limit: RateLimit, caller: Identity) -> None:
         """Make a rate limit, or replace the one of its name that the caller may see."""
-        async with self._database.transaction() as connection:
+        async with self._connections.transaction() as connection:
             await _hold(connection, limit.name, caller)
             if await connection.fetchval(_SQL["count_other_rate_limits"], limit.name) >= MAX_RATE_LIMITS:
                 raise ResourceExhausted(
@@ -44,9 +43,14 @@ class RateLimitStore:
 
     async def delete(self, name: str, caller: Identity) -> None:
         """Remove a rate limit that the caller may see."""
-        async with self._database.transaction() as connection:
+        async with self._connections.transaction() as connection:
             await _hold(connection, name, caller)
             await connection.execute(_SQL["delete_rate_limit"], name)
+
+
+def sees(caller: Identity, model: str) -> bool:
+    """Return whether a caller may see what is set for a model: what is for all models is for who sees all."""
+    return caller.models is None if model == EVERY_MODEL else caller.sees(model)
 
 
 async def _hold(connection: Any, name: str, caller: Identity) -> None:

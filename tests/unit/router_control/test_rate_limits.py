@@ -3,7 +3,10 @@
 import math
 
 import pytest
-from headrace_monitor.usage.decisions.rate_limits import Outage, RateLimit, rate_limit_violations, revision
+from headrace.router.v1 import client_limits_pb2
+from headrace_router.control.decisions.rate_limits import Outage, RateLimit, rate_limit_violations, revision
+from headrace_router.control.messages.rate_limits import rate_limit
+from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.rows import each
 
@@ -46,3 +49,19 @@ def test_rate_limits_that_differ_in_anything_have_another_revision_and_their_ord
         *({"shadow_mode": True}, {"outage": Outage.OPEN}, {"name": "other"}),
     ]
     assert len({revision([limit(**how)]) for how in changed} | {revision([one]), revision([])}) == len(changed) + 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"name": "budgets/l"}, "rate_limit.name"),
+        ({"name": "rateLimits/UP"}, "rate_limit.name"),
+        ({"outage": 9}, "rate_limit.outage"),
+        ({"requests_per_second": 0.0}, "rate_limit.requests_per_second"),
+    ],
+)
+def test_what_is_no_rate_limit_is_refused_by_its_field(fields, field):
+    made = {"name": "rateLimits/l", "client": "ada", "model": "m", "requests_per_second": 5.0, **fields}
+    with pytest.raises(InvalidArgument) as refused:
+        rate_limit(client_limits_pb2.RateLimit(**made))
+    assert [one.field for one in refused.value.violations] == [field]

@@ -1,4 +1,4 @@
-"""How many requests a second a client may send, as data planes are told. Pure."""
+"""How many requests a second a client may send, as it is declared. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import astuple, dataclass
 from headrace_servicekit.errors import FieldViolation
 from headrace_servicekit.resource_names import is_id, shown
 
-from headrace_monitor.usage.decisions.budgets import EVERY_MODEL, MAX_CLIENT_CHARS
-
 MAX_RATE_LIMITS = 1_000
+MAX_CLIENT_CHARS = 256
+EVERY_MODEL = "*"
 LOWEST, HIGHEST = 0.001, 100_000.0
 MAX_BURST = 1_000_000
 
