@@ -36,6 +36,7 @@ COPY libs/statistics libs/statistics
 COPY libs/runtime libs/runtime
 COPY libs/client libs/client
 COPY libs/observe libs/observe
+COPY libs/scale libs/scale
 COPY libs/bulk libs/bulk
 COPY libs/release libs/release
 COPY services/${SERVICE} services/${SERVICE}

@@ -5,10 +5,10 @@ from headrace_bulk.groups import Jobs, Publications, Schedules
 from headrace_describe.groups import State
 from headrace_observe.groups import Alerts, Budgets, Monitor, Outcomes, RateLimits, Usage
 from headrace_release.groups import Approvals, Experiments, Rollouts
+from headrace_scale.groups import Pools
 
 from headrace_client.callers import Caller, Group, Kind
 from headrace_client.groups import Models, Precomputed, Routes, Versions
-from headrace_client.groups_scale import Pools
 
 def groups() -> tuple[str, ...]: ...
 def moved(name: str) -> Any: ...

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from headrace_scaling.simulation import traces
-from headrace_scaling.simulation.traces import Trace
-
 from headrace_client.client import Client
 from headrace_client.errors import PreconditionFailed, invalid
 from headrace_client.local_files import read_as
+from headrace_scaling.simulation import traces
+from headrace_scaling.simulation.traces import Trace
 
 _MODEL = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _MOST_ROWS = 1_000_000

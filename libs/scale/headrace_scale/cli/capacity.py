@@ -9,15 +9,15 @@ from typing import Any
 
 import click
 from headrace.router.v1 import predict_pb2
-from headrace_scaling.capacity import Needs, example, plan
-from headrace_scaling.simulation.service_curves import ServiceCurve
-
-from headrace_client.cli.autoscale.pool_options import curve_of, throughput_of
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, number
 from headrace_client.cli.parsing import Duration
 from headrace_client.client import Client
 from headrace_client.errors import PreconditionFailed, invalid
+from headrace_scaling.capacity import Needs, example, plan
+from headrace_scaling.simulation.service_curves import ServiceCurve
+
+from headrace_scale.cli.autoscale.pool_options import curve_of, throughput_of
 
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)", re.ASCII)
 _SIZES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from headrace.autoscaler.v1 import autoscaler_pb2, policy_pb2
-
 from headrace_client.cli.output import Output, last, number, shown, when
 
 _Outcome = autoscaler_pb2.Outcome

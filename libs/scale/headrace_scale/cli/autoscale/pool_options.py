@@ -11,6 +11,12 @@ from typing import Any
 import click
 from click.core import ParameterSource
 from headrace.autoscaler.v1 import planning_pb2
+from headrace_client.cli.options import span_options
+from headrace_client.cli.output import Output
+from headrace_client.cli.parsing import Duration
+from headrace_client.client import Client
+from headrace_client.errors import invalid
+from headrace_client.local_files import text_of
 from headrace_scaling import documents
 from headrace_scaling.decisions.policies import PoolPolicy, violations
 from headrace_scaling.simulation import traces
@@ -18,13 +24,7 @@ from headrace_scaling.simulation.service_curves import ServiceCurve
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import Trace
 
-from headrace_client.cli.autoscale.trace_files import log_trace, read_trace
-from headrace_client.cli.options import span_options
-from headrace_client.cli.output import Output
-from headrace_client.cli.parsing import Duration
-from headrace_client.client import Client
-from headrace_client.errors import invalid
-from headrace_client.local_files import text_of
+from headrace_scale.cli.autoscale.trace_files import log_trace, read_trace
 
 Command = Callable[..., Any]
 

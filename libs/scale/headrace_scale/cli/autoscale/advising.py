@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from headrace_scaling import documents
-from headrace_scaling.advice import Advice, advise
-
-from headrace_client.cli.autoscale.pool_options import pool_options, service_of, setup_of, trace_of
-from headrace_client.cli.autoscale.simulating import OUTCOME_COLUMNS, outcome_json, outcome_row
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.client import Client
 from headrace_client.errors import invalid
+from headrace_scaling import documents
+from headrace_scaling.advice import Advice, advise
+
+from headrace_scale.cli.autoscale.pool_options import pool_options, service_of, setup_of, trace_of
+from headrace_scale.cli.autoscale.simulating import OUTCOME_COLUMNS, outcome_json, outcome_row
 
 
 @click.command("advise")

@@ -3,7 +3,7 @@
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from headrace.autoscaler.v1 import policy_pb2
-from headrace_client.cli.autoscale.views import remark
+from headrace_scale.cli.autoscale.views import remark
 
 ZERO = policy_pb2.ScaleToZero(after=Duration(seconds=600))
 

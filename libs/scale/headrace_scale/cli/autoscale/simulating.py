@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from headrace_client.cli.options import connected
+from headrace_client.cli.output import Output, shown
+from headrace_client.cli.parsing import Duration
+from headrace_client.client import Client
+from headrace_client.errors import invalid
 from headrace_scaling.simulation import lineup, traces
 from headrace_scaling.simulation.deciders import Decider, PolicyDecider
 from headrace_scaling.simulation.picture import draw
@@ -17,12 +22,7 @@ from headrace_scaling.simulation.running import Outcome
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import Trace
 
-from headrace_client.cli.autoscale.pool_options import policy_of, pool_options, setup_of, trace_of
-from headrace_client.cli.options import connected
-from headrace_client.cli.output import Output, shown
-from headrace_client.cli.parsing import Duration
-from headrace_client.client import Client
-from headrace_client.errors import invalid
+from headrace_scale.cli.autoscale.pool_options import policy_of, pool_options, setup_of, trace_of
 
 
 @click.command()

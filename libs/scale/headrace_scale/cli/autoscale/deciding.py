@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 import click
-
-from headrace_client.cli.autoscale.pools import pool_argument
-from headrace_client.cli.autoscale.views import show_decision, show_decisions
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, message_json
 from headrace_client.cli.parsing import Moment
 from headrace_client.client import Client
+
+from headrace_scale.cli.autoscale.pools import pool_argument
+from headrace_scale.cli.autoscale.views import show_decision, show_decisions
 
 
 @click.command()

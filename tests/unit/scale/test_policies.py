@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from headrace_autoscaler.policies.convert import policy_of
-from headrace_client.policies import message_of
+from headrace_scale.policies import message_of
 from headrace_scaling.decisions import presets
 from headrace_scaling.decisions.observations import Metric
 from headrace_scaling.decisions.policies import (

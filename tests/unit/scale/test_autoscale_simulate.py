@@ -9,8 +9,8 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
 from headrace_client.cli import main
-from headrace_client.cli.autoscale.trace_files import log_query, of_log, read_trace
 from headrace_client.errors import InvalidArgument
+from headrace_scale.cli.autoscale.trace_files import log_query, of_log, read_trace
 from headrace_scaling import documents
 from headrace_scaling.decisions import presets
 from headrace_scaling.decisions.policies import PoolPolicy

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-
-from headrace_client.cli.autoscale.pool_options import policy_of
-from headrace_client.cli.autoscale.pools import pool_argument
-from headrace_client.cli.autoscale.views import show_decision, show_remark
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, message_json, number, shown, when
 from headrace_client.client import Client
-from headrace_client.policies import message_of
+
+from headrace_scale.cli.autoscale.pool_options import policy_of
+from headrace_scale.cli.autoscale.pools import pool_argument
+from headrace_scale.cli.autoscale.views import show_decision, show_remark
+from headrace_scale.policies import message_of
 
 file_argument = click.argument("file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
 etag_option = click.option("--etag", default="", help="Refuse when the policy changed since it was read.")

@@ -1,7 +1,8 @@
 """Groups of methods that clients have of the part scale."""
 
 from headrace_client.callers import Group, Kind, Method
-from headrace_client.operations import scaling
+
+from headrace_scale.operations import scaling
 
 
 class Pools(Group[Kind]):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import click
-
-from headrace_client.cli.autoscale.views import outcome, show_pools
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, last, message_json, shown, when
 from headrace_client.cli.parsing import Duration
 from headrace_client.client import Client
 from headrace_client.errors import DeadlineExceeded
+
+from headrace_scale.cli.autoscale.views import outcome, show_pools
 
 pool_argument = click.argument("pool", metavar="POOL")
 

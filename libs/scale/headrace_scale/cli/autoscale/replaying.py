@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 from headrace.autoscaler.v1 import autoscaler_pb2
-
-from headrace_client.cli.autoscale.pool_options import policy_of
-from headrace_client.cli.autoscale.pools import pool_argument
 from headrace_client.cli.options import connected, span_options
 from headrace_client.cli.output import Output, last, message_json, when
 from headrace_client.client import Client
-from headrace_client.policies import message_of
+
+from headrace_scale.cli.autoscale.pool_options import policy_of
+from headrace_scale.cli.autoscale.pools import pool_argument
+from headrace_scale.policies import message_of
 
 
 @click.command()

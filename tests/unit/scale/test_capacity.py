@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 from headrace.monitor.v1 import monitor_pb2
 from headrace.router.v1 import route_pb2
 from headrace_client.cli import main
-from headrace_client.cli.capacity import measured
 from headrace_client.errors import PreconditionFailed
+from headrace_scale.cli.capacity import measured
 
 from tests.kit.router.answer_sources import CACHE, ONLINE
 from tests.kit.rows import each
