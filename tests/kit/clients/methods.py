@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+import headrace
 from google.api import annotations_pb2
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from headrace.access.v1 import access_pb2
-from headrace.autoscaler.v1 import autoscaler_pb2, planning_pb2
-from headrace.monitor.v1 import alert_pb2, experiment_pb2, monitor_pb2, outcome_pb2, usage_pb2
-from headrace.registry.v1 import approval_pb2, registry_pb2, webhook_pb2
-from headrace.rollout.v1 import rollout_pb2
-from headrace.router.v1 import client_limits_pb2, precomputed_pb2, predict_pb2, route_pb2
-from headrace.scorer.v1 import publications_pb2, schedules_pb2, scorer_pb2
-from headrace.telemetry.v1 import telemetry_pb2
 
 # The generated types of these options are not what Extensions asks for.
 _ACCESS: Any = access_pb2.access
 _HTTP: Any = annotations_pb2.http
 
+
+def _services() -> Iterator[ServiceDescriptor]:
+    """Yield every service of the parts that are in this checkout."""
+    for folder in headrace.__path__:
+        for stub in sorted(Path(folder).glob("*/v1/*_pb2.py")):
+            part = stub.relative_to(folder).with_suffix("").parts
+            yield from import_module(".".join(("headrace", *part))).DESCRIPTOR.services_by_name.values()
+
+
 METHODS: dict[str, MethodDescriptor] = {
     method.name: method
-    for file in (
-        *(registry_pb2, approval_pb2, webhook_pb2, predict_pb2, route_pb2, rollout_pb2, autoscaler_pb2, planning_pb2),
-        *(client_limits_pb2, precomputed_pb2, scorer_pb2, publications_pb2, schedules_pb2),
-        *(monitor_pb2, outcome_pb2, alert_pb2, experiment_pb2, usage_pb2, telemetry_pb2),
-    )
-    for service in file.DESCRIPTOR.services_by_name.values()
+    for service in _services()
     for method in service.methods
     if not (method.GetOptions().Extensions[_ACCESS].internal or method.GetOptions().deprecated)
 }
