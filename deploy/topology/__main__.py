@@ -63,7 +63,7 @@ REGIONS: dict[str, dict[str, Write]] = {
     "deploy/stores/postgres": {"databases": compose.databases},
     "deploy/tools.Dockerfile": {"databases": compose.secrets_folders},
     "deploy/containers.md": {"networks": documents.networks},
-    "docs/architecture.md": {"connections": documents.connections},
+    "docs/architecture.md": {"parts": documents.parts_table, "connections": documents.connections},
     "docs/operations.md": {
         "outages": documents.outages,
         "stores": documents.stores,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
-from headrace_stack import description
-from headrace_stack.description import Outage, Scaled, Service, Topology, in_order, own
+from headrace_stack import description, parts
+from headrace_stack.description import CORE, Outage, Scaled, Service, Topology, in_order, own
 
 from deploy.topology.classes import variable_of
 from deploy.topology.compose import networks_of
 
+_ROOT = Path(__file__).resolve().parents[2]
 _SCALED = {Scaled.PROCESS: "a process", Scaled.PAIR: "a process with its Triton", Scaled.SINGLE: "–"}
 
 
@@ -21,6 +23,19 @@ def connections(services: Topology) -> str:
             callee = f'{call.callee}[("{call.callee}")]' if services[call.callee].store else call.callee
             lines.append(f"    {service.name} -- {services[call.callee].ports[call.port]} --> {callee}")
     return "\n".join([*lines, "```"])
+
+
+def parts_table(services: Topology) -> str:
+    """Return the table of parts: what each is for, its services, and whose services these call."""
+    lines = ["| part | what it is for | services | calls services of |", "| --- | --- | --- | --- |"]
+    for part in parts.of(_ROOT).values():
+        members = [service for service in own(services) if service.part == part.name]
+        called = dict.fromkeys(services[call.callee].part for one in members for call in one.calls)
+        names, others = ", ".join(one.name for one in members), ", ".join(name for name in called if name != part.name)
+        # The core reports to others where they are there, and does not need them.
+        needs = f"{others}, where they are installed" if part.name == CORE and others else others
+        lines.append(f"| {part.name} | {part.purpose} | {names or '–'} | {needs or '–'} |")
+    return "\n".join(lines)
 
 
 def services_table(services: Topology) -> str:
