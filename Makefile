@@ -177,7 +177,7 @@ lint: .headrace/synced ## Lint, protos, freshness of what is generated, import c
 	$(PYTHON) deploy/settings.py check
 	$(PYTHON) -m deploy.topology check
 	$(PYTHON) docs/decisions/index.py check
-	$(PYTHON) deploy/class_names.py check
+	$(PYTHON) deploy/wording.py check
 	PYTHONPATH=deploy/envoy .venv/bin/lint-imports
 
 # Most of a minute on one core: beside lint, so that what takes seconds can be asked often. `make test` runs it beside the unit tests.

@@ -24,7 +24,7 @@ ELSEWHERE = {"front_door.alone:DataPlaneSettings": "a data plane in an Envoy of 
 
 _HEAD = """# Settings
 
-Everything that can be told to anything that is started: environment variables, the same in the wheel stack
+Settings of everything that is started: environment variables, the same in the wheel stack
 (`make up`), in Compose and in Kubernetes. A name that a service does not know, and a value that it cannot take, keep it
 from starting and are named; an empty value is an unset one. `--help` of each service prints its own. Secrets are files,
 whose paths stand here.

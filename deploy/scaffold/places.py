@@ -1,6 +1,6 @@
 """Where the parts of a new service go: files of its own, and lines in files that all services share.
 
-Pure: everything works on text. What `make topology`, `make settings` and `make stubs` write is none of it.
+Pure: everything works on text. What `make topology`, `make settings` and `make stubs` write is not one of it.
 """
 
 from __future__ import annotations
@@ -92,9 +92,7 @@ def before(text: str, mark: str, addition: str) -> str:
     """Return the text with an addition before the only line that begins with `mark`."""
     place = re.compile(rf"^{re.escape(mark)}", re.MULTILINE)
     if len(place.findall(text)) != 1:
-        raise Refused(
-            f"no single line begins with {mark.strip()!r}: add by hand what stands in deploy/scaffold/templates"
-        )
+        raise Refused(f"no single line begins with {mark.strip()!r}: add by hand what is in deploy/scaffold/templates")
     return place.sub(lambda found: addition + found[0], text)
 
 

@@ -61,7 +61,7 @@ def outages(services: Topology) -> str:
         [
             "```mermaid",
             "flowchart LR",
-            '    subgraph go["without these, predictions go on"]',
+            '    subgraph go["predictions continue without these"]',
             *_row(service for service in services.values() if service.outage is Outage.GO_ON),
             "    end",
             '    subgraph need["without all of one of these, they do not"]',

@@ -232,7 +232,7 @@ def _text(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-_NOTHING_ELSE = f"""{WRITTEN}# Nobody talks to anybody unless it is said here, on one side and on the other.
+_NOTHING_ELSE = f"""{WRITTEN}# No pod connects to another unless a policy here allows it on both sides.
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:

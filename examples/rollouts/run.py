@@ -67,7 +67,7 @@ def _shadowed(story: Story, client: Client, version: str) -> None:
     alone = pb.RolloutPolicy(strategy=pb.RolloutPolicy.STRATEGY_SHADOW)
     alone.shadow.dwell.FromTimedelta(timedelta(seconds=2))
     alone.shadow.min_pairs, alone.shadow.then = PAIRS, pb.RolloutPolicy.Shadow.THEN_NOTHING
-    with story.step("v2 as a shadow: it gets copies of the requests, and answers nobody") as outcome:
+    with story.step("v2 as a shadow: it gets copies of the requests, and gets no requests") as outcome:
         started = client.rollouts.start(MODEL, version, policy=alone, reason="demo")
         client.rollouts.watch(started.name, lambda _: None, timeout=180)
         ended = client.rollouts.get(started.name)

@@ -82,5 +82,5 @@ async def test_a_directory_that_cannot_be_written_is_the_files_error(place: Plac
     await put_blob(s3, SHA, MODEL)
     (tmp_path / "file").touch()
     async with Fetcher(replace(place, root=str(tmp_path / "file"))) as fetcher:
-        with pytest.raises(ArtifactError, match="cannot be kept on disk: Not a directory"):
+        with pytest.raises(ArtifactError, match="cannot be written to disk: Not a directory"):
             await fetcher.fetch(SHA)

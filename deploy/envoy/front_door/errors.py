@@ -160,7 +160,7 @@ def _scopes(api: Api) -> tuple[Rule, ...]:
             f"({refused}) && request.url_path in {list(paths)!r}",
             error_for(
                 Code.PERMISSION_DENIED,
-                f"the token lacks the scope '{scope}'",
+                f"the token does not have the scope '{scope}'",
                 reason="SCOPE_MISSING",
                 metadata={"scope": scope},
             ),
@@ -173,7 +173,7 @@ def _scopes(api: Api) -> tuple[Rule, ...]:
     rest = Rule(
         f"({refused}) && request.method == 'POST' && ({predicts})",
         error_for(
-            Code.PERMISSION_DENIED, f"the token lacks the scope '{PREDICT_SCOPE}'", reason="SCOPE_MISSING",
+            Code.PERMISSION_DENIED, f"the token does not have the scope '{PREDICT_SCOPE}'", reason="SCOPE_MISSING",
             metadata={"scope": PREDICT_SCOPE},
         ),
     )  # fmt: skip
@@ -181,7 +181,7 @@ def _scopes(api: Api) -> tuple[Rule, ...]:
     asks = Rule(
         f"({refused}) && ({_BELOW_V2} || request.url_path in {served!r})",
         error_for(
-            Code.PERMISSION_DENIED, f"the token lacks the scope '{PREDICT_SCOPE}'", reason="SCOPE_MISSING",
+            Code.PERMISSION_DENIED, f"the token does not have the scope '{PREDICT_SCOPE}'", reason="SCOPE_MISSING",
             metadata={"scope": PREDICT_SCOPE},
         ),
     )  # fmt: skip

@@ -154,7 +154,9 @@ def cluster_of(method: Method) -> str:
     try:
         service = offered.services()[method.service]
     except KeyError:
-        raise ValueError(f"{method.service} is public and nobody offers it: say who in deploy/topology.toml") from None
+        raise ValueError(
+            f"{method.service} is public and no service offers it: add it in deploy/topology.toml"
+        ) from None
     return ROUTER_DATA if service == offered.FRONT_DOOR else service
 
 

@@ -39,7 +39,7 @@ class FrontDoorSettings(EnvoySettings):
     data_plane: Literal["service", "here"] = Field(
         default="service",
         description="Where predictions are answered: by a `service` (`router_edge` if it is set, else `router_data` "
-        "and `router_rest`), or `here`, by a data plane in this Envoy, told what to do by `ROUTER_DATA_*` variables.",
+        "and `router_rest`), or `here`, by a data plane in this Envoy, configured by `ROUTER_DATA_*` variables.",
     )
     router_rest: Commas = Field(default=("127.0.0.1:8087",), description="`host:port[,…]` of the data plane's REST.")
     router_edge: Commas = Field(
@@ -135,7 +135,9 @@ class FrontDoorSettings(EnvoySettings):
         if (self.upstream_tls_cert is None) != (self.upstream_tls_key is None):
             raise ValueError("upstream_tls_cert and upstream_tls_key belong together: set both or neither")
         if self.upstream_tls_cert is not None and self.upstream_tls_ca is None:
-            raise ValueError("upstream_tls_cert needs upstream_tls_ca: we present ourselves only to whom we can check")
+            raise ValueError(
+                "upstream_tls_cert needs upstream_tls_ca: client certificates are only sent to verified servers"
+            )
         return self
 
     @property

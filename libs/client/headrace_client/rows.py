@@ -115,7 +115,7 @@ def _typed(spec: tensor_pb2.TensorSpec, array: NDArray[Any], field: str) -> Inpu
     if spec.datatype == "BYTES":
         return array
     if array.dtype.kind not in "biuf":
-        raise invalid(field, f"input '{spec.name}' takes {spec.datatype} numbers; {array.dtype} is none")
+        raise invalid(field, f"input '{spec.name}' takes {spec.datatype} numbers, not {array.dtype}")
     if spec.datatype == "BF16":
         return BFloat16(array.astype(np.float32))
     with np.errstate(over="ignore", invalid="ignore"):

@@ -39,7 +39,7 @@ class ServedShare:
     def __str__(self) -> str:
         """Return who gets the version, as a sentence without its subject."""
         by = f"{percent(self.share)} of callers by {_named('variant', self.variants)}" if self.variants else "no caller"
-        ruled = f", and whom {_named('rule', self.rules)} matches" if self.rules else ""
+        ruled = f", and users that {_named('rule', self.rules)} matches" if self.rules else ""
         rest = f"; the others get {', '.join(self.others)}" if self.others else ""
         return by + ruled + rest
 

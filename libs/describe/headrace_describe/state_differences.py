@@ -38,7 +38,7 @@ def differences(present: Message | None, made: Message, stated: Mapping[str, Any
 
 
 def _check_names(written: Mapping[str, Any], descriptor: Any, path: str, place: str) -> None:
-    """Refuse fields that a message, or one within it, does not have: the API's other spelling is none of a file's."""
+    """Refuse fields that a message, or one within it, does not have: files know one spelling alone."""
     fields: Mapping[str, Any] = descriptor.fields_by_name
     for key, value in written.items():
         field = fields.get(key)

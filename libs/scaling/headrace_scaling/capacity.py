@@ -166,7 +166,7 @@ def _storage_and_cost(needs: Needs) -> Iterator[Line]:
         f"{needs.daily_requests:,.0f} × {needs.log_share:g} × {needs.log_bytes:g} B × {needs.log_days:g} d",
     )
     if needs.model_bytes:
-        yield Line("models", needs.model_bytes / 1e9, "GB", "all versions that are kept")
+        yield Line("models", needs.model_bytes / 1e9, "GB", "all retained versions")
     online, price = needs.replicas or replicas_needed(needs), needs.price_per_replica_hour
     a_day = online * price * 24.0
     yield Line("online, always on", a_day, "a day", f"{online} × {price:g} × 24")

@@ -73,7 +73,7 @@ def described(settings: type[BaseSettings]) -> list[Described]:
 
 def settings_help(settings: type[BaseSettings]) -> str:
     """Return the settings of a class as `--help` shows them."""
-    lines = ["Told everything by environment variables:"]
+    lines = ["Settings are environment variables:"]
     for one in described(settings):
         default = "required" if one.required else "unset" if one.default is None else one.default or "empty"
         unit = f", {one.unit}" if one.unit not in ("", "port") else ""

@@ -18,7 +18,7 @@ def kept_text(value: str, field: str, longest: int = MAX_REASON_CHARS) -> str:
     if len(value) > longest:
         raise invalid(field, f"{len(value)} characters; at most {longest} are allowed")
     if "\0" in value:
-        raise invalid(field, "has a NUL character, which cannot be kept")
+        raise invalid(field, "has a NUL character, which cannot be stored")
     return value
 
 

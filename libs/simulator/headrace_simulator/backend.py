@@ -32,7 +32,7 @@ class Backend(Protocol):
 
 def dead(model: str) -> Refused:
     """Return what callers of one model are told while nobody answers for it."""
-    return Refused(grpc.StatusCode.UNAVAILABLE, f"simulated: nobody answers for model '{model}'")
+    return Refused(grpc.StatusCode.UNAVAILABLE, f"simulated: no backend answers for model '{model}'")
 
 
 def unloaded(model: str) -> Refused:

@@ -108,7 +108,7 @@ def status(as_json: bool) -> None:
 @click.argument("replicas", type=click.IntRange(0, replicas.MOST), metavar="N")
 @click.option("--to-zero", is_flag=True, help="Let N be 0: requests to that pool of batchers fall back, or fail.")
 def scale(component: str, replicas: int, to_zero: bool) -> None:
-    """Let COMPONENT have N replicas while the stack runs, and wait until they are ready.
+    """Scale COMPONENT to N replicas while the stack runs, and wait until they are ready.
 
     \b
       python -m headrace_stack scale batcher-default 3     three batchers, each with its Triton
@@ -129,7 +129,7 @@ def scale(component: str, replicas: int, to_zero: bool) -> None:
     "--backend",
     type=click.Choice([one.value for one in Backend]),
     default=Backend.TRITON.value,
-    help="What executes batches; `simulator` is a Triton that fails when it is told to (docs/game-days.md).",
+    help="What executes batches; `simulator` is a Triton with faults on demand (docs/game-days.md).",
 )
 @click.option("--replicas", type=click.IntRange(1, replicas.MOST), default=1, help="Batchers in it.")
 def add(component: str, backend: str, replicas: int) -> None:

@@ -137,7 +137,7 @@ def parsed(text: str) -> Topology:
     _check(services)
     for service in services.values():
         if service.part not in known:
-            raise DescriptionError(f"{service.name}: part {service.part} is none of {', '.join(sorted(known))}")
+            raise DescriptionError(f"{service.name}: part {service.part} is not one of {', '.join(sorted(known))}")
     return services
 
 
@@ -241,7 +241,7 @@ def _check(services: Topology) -> None:
     for service in services.values():
         of_ports = {*service.published, *service.hosts}
         if stray := of_ports - service.ports.keys():
-            raise DescriptionError(f"{service.name}: {', '.join(sorted(stray))} is none of its ports")
+            raise DescriptionError(f"{service.name}: {', '.join(sorted(stray))} is not one of its ports")
         for port, offset in service.wheel_ports.items():
             if not 0 <= offset < BLOCK:
                 raise DescriptionError(f"{service.name}: {port} must lie in {BASE}..{BASE + BLOCK - 1}")

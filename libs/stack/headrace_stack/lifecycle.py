@@ -83,7 +83,7 @@ def down(settings: StackSettings, console: Console) -> None:
         kill_group(found.seen.supervisor)
     for process in observing.look(settings).leftovers:
         kill_group(process)
-    console.print("stopped; data are kept in " + str(settings.home / "state"), highlight=False)
+    console.print("stopped; data stay in " + str(settings.home / "state"), highlight=False)
 
 
 def change(settings: StackSettings, console: Console, request: Mapping[str, object]) -> None:

@@ -63,15 +63,15 @@ class AutoscalerSettings(PostgresSettings, ServiceSettings):
         default=2, ge=1, le=32, description="Simulations that run at a time; more are RESOURCE_EXHAUSTED."
     )
     decisions_keep_d: float = Field(
-        default=2.0, ge=0.01, description="Days for which every decision is kept with what it was made from."
+        default=2.0, ge=0.01, description="Days that every decision is retained with its inputs."
     )
     changes_keep_d: float = Field(
-        default=90.0, ge=0.01, description="Days for which decisions that changed something are kept."
+        default=90.0, ge=0.01, description="Days that decisions which changed something are retained."
     )
     history_keep_d: float = Field(
         default=35.0,
         ge=15.0,
-        description="Days for which the demand of each minute is kept: floors look back two weeks.",
+        description="Days that the demand of each minute is retained: floors look back two weeks.",
     )
 
     @field_validator("kubernetes_workloads")

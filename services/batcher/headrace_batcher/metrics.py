@@ -98,12 +98,12 @@ class BatcherCollector(Collector):
             ("batcher_part_bytes", "Bytes of these parts.", lambda c: c.part_bytes),
             (
                 "batcher_parts_waited_seconds",
-                "How long models waited for whoever takes the parts.",
+                "How long models waited for callers to read streamed answers.",
                 lambda c: c.parts_waited_s,
             ),
             (
                 "batcher_versions_loaded_on_demand",
-                "Times that an evicted version was loaded because somebody asked for it.",
+                "Loads of evicted versions because a request needed one.",
                 lambda c: c.loaded_on_demand,
             ),
         ):

@@ -44,7 +44,7 @@ class Roster:
         self._listeners: set[Listener] = set()
         self.draining = False
         self.wedged = False
-        """Whether the backend does not answer: then nobody should come here who can go elsewhere."""
+        """Whether the backend does not answer: requests should go to another replica."""
 
     def add(self, digest: str, batcher: Batcher) -> int:
         """Take a batcher in, not ready yet; return its handle."""

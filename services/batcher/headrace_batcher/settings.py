@@ -28,11 +28,11 @@ class BatcherSettings(S3Settings, ServiceSettings):
     control_target: str = Field(description="`host:port` of the router's control plane.")
     registry_target: str | None = Field(
         default=None,
-        description="`host:port` of the registry, which is told what is measured on versions; unset means nobody is.",
+        description="`host:port` of the registry, which gets what is measured on versions; unset: it is not reported.",
     )
     monitor_target: str | None = Field(
         default=None,
-        description="`host:port` of the monitor, which is told who used the batcher, for how long; unset tells nobody.",
+        description="`host:port` of the monitor, which gets the use of the batcher by client; unset: not reported.",
     )
     advertise_address: str | None = Field(
         default=None,
@@ -46,7 +46,7 @@ class BatcherSettings(S3Settings, ServiceSettings):
 
     s3_endpoint: str | None = Field(default=None, description="URL of the S3 store; unset means AWS.")  # type: ignore[assignment]
     cache_bytes: int = Field(
-        default=4 * 1024**3, ge=0, description="Most bytes of model files kept on disk that nothing wants any more."
+        default=4 * 1024**3, ge=0, description="Most bytes on disk of model files that no version in demand uses."
     )
     fetch_timeout_s: float = Field(
         default=300.0, gt=0, description="Longest time that fetching one model file may take."
@@ -78,7 +78,7 @@ class BatcherSettings(S3Settings, ServiceSettings):
         default=None,
         gt=0,
         description="Main memory that the batcher, its Triton and the models may hold together; unset means no limit. "
-        "Above it, versions that nothing needs are unloaded, then those kept for a rollback, then the least recently "
+        "Above it, versions that nothing needs are unloaded, then those for a rollback, then the least recently "
         "used, which are loaded again when they are asked for.",
     )
     gpu_memory_limit_bytes: int | None = Field(
@@ -90,13 +90,13 @@ class BatcherSettings(S3Settings, ServiceSettings):
     warm_for_s: float = Field(
         default=60.0,
         ge=0,
-        description="How long a version that has answered is kept in memory, however short that is. Versions whose "
+        description="How long a version stays in memory after an answer, however short that is. Versions whose "
         "serving settings say `warm` always are.",
     )
 
     triton_command: str = Field(
         default="",
-        description="Command that becomes tritonserver and takes its options. Empty: somebody else runs Triton on this "
+        description="Command that becomes tritonserver and takes its options. Empty: Triton already runs on this "
         "machine, with explicit model control and `models` of the state directory as its repository.",
     )
     triton_target: str = Field(
@@ -123,8 +123,8 @@ class BatcherSettings(S3Settings, ServiceSettings):
     )
     package_index: str = Field(
         default="",
-        description="URL of the packages that Python versions name by hash, or a folder of wheels; empty means what "
-        "pip is told on this machine.",
+        description="URL of the packages that Python versions name by hash, or a folder of wheels; empty: as pip is "
+        "configured on this machine.",
     )
     oip_target: str | None = Field(
         default=None, description="`host:port` of the gRPC of that server; required with `oip`, and not used otherwise."
@@ -154,7 +154,7 @@ class BatcherSettings(S3Settings, ServiceSettings):
     restart_silent_after_s: float = Field(
         default=30.0,
         gt=0,
-        description="How long a version may answer nothing before it is loaded anew, and Triton before it is killed.",
+        description="How long a version may not answer before it is reloaded, and Triton before it is killed.",
     )
     onnxruntime_threads: int = Field(
         default=2, ge=1, description="Executions that ONNX Runtime runs at once in this process."

@@ -25,9 +25,7 @@ class ConsoleSettings(PostgresSettings, ServiceSettings):
         default="http://127.0.0.1:8080",
         description="Where people reach the front door, without a path. With https, cookies are Secure.",
     )
-    oidc_issuer: str = Field(
-        default="", description="URL of the OpenID provider that people sign in at; empty: there is none."
-    )
+    oidc_issuer: str = Field(default="", description="URL of the OpenID provider for sign-in; empty: no provider.")
     oidc_client_id: str = Field(default="headrace-console", description="Our client at the provider.")
     oidc_client_secret_file: Path | None = Field(
         default=None, description="File with the secret of our client; unset for a public client, which PKCE protects."

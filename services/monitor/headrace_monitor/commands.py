@@ -56,7 +56,7 @@ def _database(settings: MonitorSettings) -> Database:
 
 COMMANDS = (
     Command("migrate", "bring the database to this version's schema, make the bucket", migrate),
-    Command("renew-incarnation", "make a restored database another store; watches begin anew", renew),
+    Command("renew-incarnation", "make a restored database another store; watches start from a snapshot", renew),
     Command(
         "save-log",
         "copy the prediction log's objects into a folder, those it has not",

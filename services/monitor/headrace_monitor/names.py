@@ -34,7 +34,7 @@ def model_id(name: str, field: str) -> str:
 def model_ids(named: Sequence[str], field: str) -> list[str]:
     """Return the models of a list of `models/{model}`, each once. Raises InvalidArgument that names the field."""
     if not 0 < len(named) <= MAX_MODELS:
-        raise invalid(field, f"{len(named)} models; 1 to {MAX_MODELS} are told at once")
+        raise invalid(field, f"{len(named)} models; 1 to {MAX_MODELS} are reported at once")
     return list(dict.fromkeys(model_id(name, f"{field}[{index}]") for index, name in enumerate(named)))
 
 

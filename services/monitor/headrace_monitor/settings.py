@@ -34,9 +34,9 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
         default=2,
         gt=0.04,
         le=100,
-        description="Days for which counters are kept by the minute; by the hour after that.",
+        description="Days that counters are retained by the minute; by the hour after that.",
     )
-    counter_retention_d: float = Field(default=90, ge=1, le=3650, description="Days for which counters are kept.")
+    counter_retention_d: float = Field(default=90, ge=1, le=3650, description="Days that counters are retained.")
     counter_silence_d: float = Field(
         default=7,
         ge=1,
@@ -49,7 +49,7 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
         description="Series of counters that all processes of data planes have together; RESOURCE_EXHAUSTED for more.",
     )
     usage_retention_d: float = Field(
-        default=400, ge=32, le=3650, description="Days for which it is kept, by the hour, who used batchers."
+        default=400, ge=32, le=3650, description="Days that the use of batchers is retained, by the hour."
     )
     max_processes: int = Field(
         default=200_000,
@@ -69,7 +69,7 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
         default=300.0,
         ge=1,
         le=86_400,
-        description="Seconds after which a running experiment is analysed for alarms, also while nobody looks.",
+        description="Seconds between analyses of a running experiment for alarms.",
     )
     experiments_bytes: int = Field(
         default=2 * 2**30,
@@ -91,7 +91,7 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
         default=30,
         ge=1,
         le=3650,
-        description="Days for which the prediction log is kept; older predictions are refused.",
+        description="Days that the prediction log is retained; older predictions are refused.",
     )
     log_compact_every_s: float = Field(
         default=10, gt=0, le=600, description="Seconds between two rounds that write new predictions as Parquet."
@@ -127,7 +127,7 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
         "that has a reference is evaluated once for drift.",
     )
     windows_keep_d: float = Field(
-        default=35.0, ge=9.0, description="Days for which windows are kept; a seasonal reference looks back a week."
+        default=35.0, ge=9.0, description="Days that windows are retained; a seasonal reference looks back a week."
     )
     derive_every_s: float = Field(
         default=5.0, gt=0, description="Seconds between two passes that bring new rows of the log into windows."

@@ -119,7 +119,7 @@ COMMANDS = (
     ),
     Command(
         "restore",
-        "put a backup back; watches and etags begin anew",
+        "restore a backup; watches start from a snapshot, etags change",
         _restore,
         (
             option("--from", type=Path, required=True, dest="folder", metavar="FOLDER", help="of a backup"),

@@ -64,7 +64,7 @@ class RegistrySettings(LineageSettings, S3Settings, PostgresSettings, ServiceSet
         default=300.0, gt=0, description="Interval at which the last lines of models' histories are stored in S3."
     )
     unnamed_grace_h: float = Field(
-        default=24.0, ge=1.0, description="Hours for which files are kept that no version names, or names any more."
+        default=24.0, ge=1.0, description="Hours that files are retained which no version names."
     )
     archive_after_d: float | None = Field(
         default=None,

@@ -142,7 +142,7 @@ class Concluding:
         analysis = await self._experiments.analyse(name)
         control, *others = (one.name for one in experiment.variants)
         if variant not in others:
-            told = f"'{variant}' is none of the variants beside the control: {', '.join(others)}"
+            told = f"'{variant}' is not one of the variants beside the control: {', '.join(others)}"
             raise PreconditionFailed(told, reason="VARIANT_GONE")
         better = analysis.verdict == _Analysis.VERDICT_BETTER and analysis.variant == variant
         if not better and not anyway:

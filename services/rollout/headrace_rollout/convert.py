@@ -98,9 +98,9 @@ def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
         raise invalid(f"{field}.strategy", f"{message.strategy} is not a strategy")
     wrong: list[FieldViolation] = []
     if message.on_drift not in _ON_DRIFT:
-        wrong.append(FieldViolation(f"{field}.on_drift", f"{message.on_drift} is none of hold, ask and rollback"))
+        wrong.append(FieldViolation(f"{field}.on_drift", f"{message.on_drift} is not one of hold, ask and rollback"))
     if message.on_limit not in _ON_LIMIT:
-        wrong.append(FieldViolation(f"{field}.on_limit", f"{message.on_limit} is none of rollback, go_on and hold"))
+        wrong.append(FieldViolation(f"{field}.on_limit", f"{message.on_limit} is not one of rollback, go_on and hold"))
     steps = tuple(_step(step, f"{field}.steps[{at}]", wrong) for at, step in enumerate(message.steps))
     shadow = _shadow(message.shadow, f"{field}.shadow", wrong) if strategy is Strategy.SHADOW else None
     if shadow is None and message.HasField("shadow"):

@@ -105,5 +105,5 @@ class Observing:
         except ServiceError as error:
             if error.code in _REFUSED:
                 return Consent(error.public_message)
-            log.warning("nobody is asked whether it goes on", rollout=rollout.name, reason=error.public_message)
+            log.warning("no approval is needed to continue", rollout=rollout.name, reason=error.public_message)
             return None

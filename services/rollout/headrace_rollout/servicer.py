@@ -85,7 +85,7 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
     async def PromoteRollout(self, request: pb.PromoteRolloutRequest, context: Any) -> pb.PromoteRolloutResponse:
         client, reason = identity().client, kept_text(request.reason, "reason")
         if not reason:
-            raise invalid("reason", "must not be empty: whoever skips a judgement says why")
+            raise invalid("reason", "must not be empty: skipping a judgement needs a reason")
         step = request.step if request.HasField("step") else None
         changed = await self._change(request.name, lambda one, _: progress.skip(one, client, reason, step))
         return pb.PromoteRolloutResponse(rollout=changed)

@@ -24,7 +24,7 @@ class ScorerMetrics:
 
         self._deliveries = Counter(
             "scorer_webhook_deliveries",
-            "Attempts to deliver an event to a webhook, or to whoever collects lineage, by outcome.",
+            "Attempts to deliver an event to a webhook, or to a lineage collector, by outcome.",
             ("outcome",),
             registry=registry,
         )

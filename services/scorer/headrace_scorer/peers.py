@@ -44,7 +44,7 @@ class Registry:
         found = (await _answer(self._stub.GetModelVersion(request, timeout=CALL_S))).version
         if found.HasField("collect_time"):
             raise PreconditionFailed(
-                f"the files of version {version} of '{model}' are no longer kept: name another version",
+                f"the files of version {version} of '{model}' were removed: name another version",
                 reason="VERSION_COLLECTED",
             )
         if found.contract.decoupled:

@@ -70,7 +70,7 @@ def _violations(proto: scorer_pb2.Publishing, field: str) -> Iterable[FieldViola
             f"{field}.entity_column", f"needs the name of a column, at most {_MAX_COLUMN_CHARS} characters"
         )
     if proto.disappeared not in _DISAPPEARED:
-        yield FieldViolation(f"{field}.disappeared", f"{proto.disappeared} is none of its values")
+        yield FieldViolation(f"{field}.disappeared", f"{proto.disappeared} is not one of its values")
     for name in ("ttl", "keep_for"):
         time = time_of(proto, name)
         if time is not None and not timedelta(0) < time <= _LONGEST:

@@ -96,7 +96,7 @@ class JobWork:
         try:
             await self._registry.hold(job, HOLD)
         except (NotFound, PreconditionFailed) as error:
-            told = f"{error.public_message}: register the version again, and create a job anew"
+            told = f"{error.public_message}: register the version again, then create a new job"
             return await self._fail(job, "VERSION_GONE", told)
         except ServiceError as error:  # too slow, too busy, broken: what it says is for now
             raise Unavailable(f"the registry does not answer: {error.public_message}", reason=error.reason) from None
@@ -170,7 +170,7 @@ class JobWork:
         try:
             manifest = manifests.balanced(job, done, await self._store.now(), CODE_VERSION, self._price)
         except manifests.NotBalanced as error:
-            return await self._fail(job, "ROWS_MISSING", f"{error}: create a job anew")
+            return await self._fail(job, "ROWS_MISSING", f"{error}: create a new job")
         at = job.output.below(manifests.FILE)
         await self._outputs.write(Location(at.bucket, at.prefix), manifests.document(job, manifest, done))
         return await self._change(job, lambda one, now: jobs.succeed(one, manifest, now))
@@ -179,7 +179,7 @@ class JobWork:
         done, most = job.progress, job.spec.options.max_rejected_share
         told = (
             f"{done.rows_rejected:,} of {done.rows_done:,} rows are rejected, more than {most:.3%}: "
-            f"{job.output.below('_rejected').uri} says why; mend the input and create a job anew, or allow more"
+            f"{job.output.below('_rejected').uri} says why; correct the input and create a new job, or allow more"
         )
         return await self._fail(job, "TOO_MANY_REJECTED", told)
 

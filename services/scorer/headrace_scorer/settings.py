@@ -24,14 +24,14 @@ class ScorerSettings(LineageSettings, S3Settings, PostgresSettings, ServiceSetti
     )
     buckets: str = Field(
         default="",
-        description="Buckets besides its own that jobs may read from and write to, separated by commas; whoever may "
+        description="Buckets besides its own that jobs may read from and write to, separated by commas: all who may "
         "create jobs can read all of them.",
     )
     sources_file: Path | None = Field(
         default=None,
         description='JSON file with the systems besides S3 that jobs may read rows from, by name: `{"warehouse": '
         '{"type": "postgresql", "uri": "postgresql://…"}, "lake": {"type": "iceberg", "properties": {"type": "rest", '
-        '"uri": "https://…"}}}`. Whoever may create jobs can read what these may; it is read anew for each job.',
+        '"uri": "https://…"}}}`. Clients that may create jobs can read what these may; the file is read for each job.',
     )
     registry_target: str = Field(description="Registry, as `host:port` or any other gRPC target.")
     control_target: str = Field(
@@ -62,8 +62,8 @@ class ScorerSettings(LineageSettings, S3Settings, PostgresSettings, ServiceSetti
     jobs_keep_d: float = Field(
         default=90.0,
         ge=0.01,
-        description="Days for which a job is kept after its end, with its history; one whose answers are published "
-        "stays. Its results in S3 stay until somebody removes them.",
+        description="Days that a job and its history are retained after its end; one whose answers are published "
+        "stays. Its results in S3 are never removed.",
     )
     max_watches: int = Field(
         default=200, ge=1, le=10_000, description="Open WatchScoringJob of one process; more are RESOURCE_EXHAUSTED."

@@ -100,7 +100,7 @@ async def test_an_actuator_that_lies_is_found_out_and_asked_again(scene: ScaledP
 
     await eventually(found_out, within=10)
     assert Outcome.FAILED in [outcome for _, outcome in await scene.acted()]
-    assert any("3 acknowledged, and 1 kept" in problem for problem in (await scene.pools.pool("default")).problems)
+    assert any("3 acknowledged, and 1 still set" in problem for problem in (await scene.pools.pool("default")).problems)
     scene.actuator.lies = False
 
     async def obeyed() -> bool:

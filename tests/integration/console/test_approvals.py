@@ -33,7 +33,7 @@ async def test_a_request_is_shown_with_what_stands_in_its_way_and_is_answered_wi
 
 async def test_what_the_registry_refuses_is_shown_with_its_reason(console: ConsoleUnderTest):
     form_token = await console.sign_in()
-    why = "whoever asked does not count"
+    why = "the requester and the uploader"
     console.api.refusal[path_of("ApprovePromotion")] = (grpc.StatusCode.PERMISSION_DENIED, why)
     form = {"form_token": form_token, "action": "approve"}
     answer = await console.browser.post(f"{PAGE}/approvals/17", data=form)

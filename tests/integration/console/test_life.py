@@ -43,7 +43,7 @@ async def test_without_its_database_predictions_go_on_and_its_pages_are_unavaila
         cookie = {"cookie": f"headrace_session={'a' * 43}"}
         refused = await client.get("/console/", headers=cookie)
         assert refused.status_code == 503
-        assert "predictions go on" in refused.text
+        assert "predictions are not affected" in refused.text
         assert (await client.get("/console/sign-in")).status_code == 200
 
 

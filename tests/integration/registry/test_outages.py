@@ -174,7 +174,7 @@ async def test_without_s3_the_command_line_names_s3_rather_than_the_front_door(r
     assert done.exit_code == UNAVAILABLE
     assert "the artifact store (S3) cannot be reached" in done.stderr
     assert "ARTIFACT_STORE_UNAVAILABLE" in done.stderr
-    assert "S3, where model files are kept, is away, and the registry is up" in " ".join(done.stderr.split())
+    assert "S3, which stores model files, is unreachable, and the registry is up" in " ".join(done.stderr.split())
     assert "is the address right" not in done.stderr
 
 

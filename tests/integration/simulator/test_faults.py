@@ -84,7 +84,7 @@ async def test_one_dead_model_leaves_the_others_alone(simulator: Simulator, stub
     await simulator.put("dead", kind="dead", model=MODEL)
     assert (await outcome(stub), await outcome(stub, OTHER)) == ("UNAVAILABLE", "OK")
     assert not (await stub.ModelReady(_pb.ModelReadyRequest(name=MODEL))).ready
-    with pytest.raises(grpc.aio.AioRpcError, match="nobody answers"):
+    with pytest.raises(grpc.aio.AioRpcError, match="no backend answers"):
         await stub.RepositoryModelLoad(_pb.RepositoryModelLoadRequest(model_name=MODEL))
     await simulator.clear()
     assert await outcome(stub) == "OK"

@@ -423,7 +423,7 @@ async def test_an_attempt_that_takes_too_long_fails_and_in_the_end_waits_to_be_a
     async with running(scene.versions):
         scene.versions.backend_up()
         scene.versions.want([stuck])
-        await eventually(lambda: "until somebody asks" in scene.reason(stuck), within=20)
+        await eventually(lambda: "until a request needs it" in scene.reason(stuck), within=20)
         assert scene.reason(stuck).startswith("it was not loaded within 0.1 s")
         assert scene.backend.ended == [stuck.name] * MAX_COSTLY
         scene.backend.hangs.clear()

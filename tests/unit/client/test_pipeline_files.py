@@ -173,7 +173,7 @@ def test_a_pipeline_is_drawn_with_what_each_step_runs(written):
 def test_a_step_says_for_how_long_it_is_kept(cache: str, told: str):
     pipeline = composed({"a": {"model": "m", "inputs": {"x": "request.x"}}}, {"y": "a.y"})
     pipeline.steps[0].cache_ttl.FromTimedelta(parse_duration(cache) or timedelta())
-    assert limits(pipeline.steps[0]) == f"  (kept for {told})"
+    assert limits(pipeline.steps[0]) == f"  (cached for {told})"
 
 
 def test_names_of_tensors_do_not_break_a_picture():

@@ -42,7 +42,7 @@ def test_a_rule_that_leads_to_a_version_is_named_and_counts_for_no_share() -> No
     variants = [*PINNED, Variant(name="new", version="v2", serving_version="v2", weight=0)]
     found = served_share(route(variants, rules=[route_pb2.Rule(name="germans", variant="new")]), "v2")
     assert (found.share, found.rules, found.falls_short) == (0.0, ("germans",), True)
-    assert str(found) == "no caller, and whom rule 'germans' matches; the others get v1"
+    assert str(found) == "no caller, and users that rule 'germans' matches; the others get v1"
 
 
 def test_a_version_whose_followers_still_serve_the_one_before_falls_short() -> None:

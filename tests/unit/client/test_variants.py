@@ -14,5 +14,5 @@ def test_a_variant_serves_a_version_an_alias_or_what_is_in_production():
 
 @pytest.mark.parametrize("serves", ["v2", None, Version])
 def test_what_names_no_version_does_not_serve_what_is_in_production_in_silence(serves: Any):
-    with pytest.raises(TypeError, match=r"serves: .* is none of"):
+    with pytest.raises(TypeError, match=r"serves: .* is not one of"):
         Variant("new", serves, 10).to_proto()

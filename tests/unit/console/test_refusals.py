@@ -35,8 +35,8 @@ def test_a_version_without_metrics_is_answered_with_commands_to_copy():
 @pytest.mark.parametrize(
     ("problem", "status", "told"),
     [
-        (Aborted("x", reason="ETAG_MISMATCH"), 409, "look at it again"),
-        (PermissionDenied("x"), 403, "Somebody who may"),
+        (Aborted("x", reason="ETAG_MISMATCH"), 409, "read it again"),
+        (PermissionDenied("x"), 403, "Ask a person"),
         (NotFound("x", reason="NEVER_HEARD_OF"), 404, "Look for it on the first page"),
         (InvalidArgument("x"), 400, ""),
         (HeadraceError("x"), 502, ""),

@@ -171,7 +171,7 @@ def test_the_busiest_hour_says_how_many_replicas_are_enough_and_the_rest_is_spar
     assert (found.present_hours, found.busy_hours, found.idle_hours, found.replicas) == (12.0, 3.0, 9.0, 4.0)
     assert found.enough(0.7) == (3, 3.0)
     assert found.advice(0.7, 3.0) == (
-        "4 replicas on average were busy 25% of their time: 3 would have kept the busiest hour at 70%, "
+        "4 replicas on average were busy 25% of their time: 3 would have held the busiest hour at 70%, "
         "3 hours less, 9.00 saved"
     )
 

@@ -200,7 +200,7 @@ async def test_what_is_held_stays_until_the_hold_ends(rig):
     assert not (await rig.collection.run()).collected
     await rig.days(1)
     assert (await rig.collection.run()).collected == [ref]
-    with pytest.raises(PreconditionFailed, match="no longer kept"):
+    with pytest.raises(PreconditionFailed, match="were removed"):
         await rig.holds.hold(ref, "audit", DAY, "", "ann")
 
 

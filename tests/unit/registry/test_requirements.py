@@ -53,7 +53,7 @@ def test_a_file_without_packages_asks_for_nothing(text):
         ("-e .", "line 2: '-e' is an option"),
         ("--index-url https://x.example/simple", "line 2: '--index-url' is an option"),
         ("--extra-index-url=https://x.example", "line 2: '--extra-index-url=https://x.example' is an option"),
-        (f"first==2 --hash=sha256:{A}", "line 2: 'first' stands in line 1 too"),
+        (f"first==2 --hash=sha256:{A}", "line 2: 'first' is also in line 1"),
         # pip sees the end of a line there, and nothing to install or no hash.
         (f"numpy==2.0 \\ \n --hash=sha256:{A}", "line 2: a backslash continues a line as its last character only"),
         (f"numpy==2.0 --hash=sha256:{A} # x \\", "line 2: a backslash continues a line as its last character only"),

@@ -78,7 +78,7 @@ def test_a_rollout_that_asks_says_so_once_and_waits_also_when_the_alert_is_over(
     assert (asked.rollout.asks, asked.rollout.moving, types(asked)) == (f"drift: {DRIFT}", False, ["asked", "frozen"])
     again = progress.observed(asked.rollout, seen(alerts=(), drift=()), LATER)
     assert (again.rollout.moving, types(again)) == (False, [])
-    assert again.rollout.frozen == f"somebody has to agree that it goes on: drift: {DRIFT}"
+    assert again.rollout.frozen == f"continuing needs approval: drift: {DRIFT}"
 
 
 def test_a_version_that_is_worse_is_taken_back_while_the_rollout_asks():

@@ -268,7 +268,7 @@ def test_a_version_that_is_ready_becomes_a_shadow_before_the_first_step_and_answ
     moved = progress.moved(ready, "e1", NOW)
     assert (moved.rollout.state, moved.rollout.share, moved.rollout.step_time) == (State.SHADOWING, 0.0, NOW)
     assert types(moved) == ["shadowing"]
-    assert moved.events[0].reason == "version v2 gets copies of 50 % of what is computed, and answers nobody"
+    assert moved.events[0].reason == "version v2 gets copies of 50 % of what is computed, and gets no requests"
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_a_step_that_leads_nowhere_is_refused():
         (
             pipeline(step("a", "", runs=GraphStep("g.onnx"), cache_ms=5.0)),
             "p.steps[0].cache_ttl",
-            "only what a model computes is kept; step 'a' runs none",
+            "only the output of a model is cached; step 'a' runs none",
         ),
         (pipeline(step("a", "", runs=GraphStep(""))), "p.steps[0].graph", None),
         (Pipeline((step("a", ""),), (Output("y", Source("", "x")),)), "p.outputs[0].source.step", None),

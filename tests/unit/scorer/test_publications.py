@@ -81,7 +81,7 @@ def test_only_what_is_published_is_reverted_and_only_once() -> None:
     with pytest.raises(PreconditionFailed, match="only what is published"):
         publications.reverted(BEGUN, "ada")
     counts = publications.published(BEGUN, "models/digits/versions/v1/publishes/3", 10, 2, NOW)
-    assert "2 of them kept" in counts.reason
+    assert "2 of them from the generation before" in counts.reason
     gone = publications.reverted(counts, "ada")
     assert publications.reverted(gone, "ada").state is State.REVERTED
     assert publications.again(gone, None, "ada").attempt == 2

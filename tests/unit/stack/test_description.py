@@ -85,7 +85,7 @@ def test_a_further_service_gets_ports_that_nobody_has_and_that_stand_beside_each
         pytest.param(
             'database = "foo"', 'buckets = { S3_BUCKET = "b" }', "foo: has buckets and does not call", id="buckets too"
         ),
-        pytest.param('{ grpc = "foo-calls" }', '{ rest = "x" }', "foo: rest is none of its ports", id="no port"),
+        pytest.param('{ grpc = "foo-calls" }', '{ rest = "x" }', "foo: rest is not one of its ports", id="no port"),
         pytest.param('"predictions stop"', '"bad"', "foo: 'bad' is not a valid Outage", id="an outage"),
         pytest.param('network = "database"', "", "postgres: network is missing", id="a store that nobody reaches"),
         pytest.param("metrics = 8111", "metrics = 8110", "foo: port 8110 is that of foo", id="one port twice"),

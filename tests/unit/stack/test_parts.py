@@ -52,7 +52,7 @@ def test_each_part_says_what_it_is_for_and_a_service_of_no_part_is_refused():
     with pytest.raises(DescriptionError, match=r"parts: .*colour"):
         parts.parsed('[parts.core]\ncolour = "red"\n')
     whole = description.path_in(CHECKOUT).read_text(encoding="utf-8")
-    with pytest.raises(DescriptionError, match="scorer: part bulky is none of bulk, console, core"):
+    with pytest.raises(DescriptionError, match="scorer: part bulky is not one of bulk, console, core"):
         description.parsed(whole.replace('part = "bulk"', 'part = "bulky"'))
 
 

@@ -33,7 +33,7 @@ def follow(client: Client, output: Output, job: str, duration: timedelta | None)
     with contextlib.suppress(DeadlineExceeded), live if live and not output.as_json else contextlib.nullcontext():
         client.jobs.watch(job, received, timeout=timeout)
     if not seen:
-        raise DeadlineExceeded("nobody said within that time how the job is")
+        raise DeadlineExceeded("no answer about the job within that time")
     end = seen[-1]
     if output.as_json:
         output.document(message_json(end))

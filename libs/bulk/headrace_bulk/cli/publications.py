@@ -32,10 +32,12 @@ _reason_option = click.option("--reason", default="", help="Why, for the history
 @_job_argument
 @click.option("--entity", default="", metavar="COLUMN", help="Column with the entity; default as the job says.")
 @click.option("--ttl", type=Duration(), help="How long answers count; default for ever.")
-@click.option("--keep", "keep", is_flag=True, help="Keep answers of entities that the job lacks.")
-@click.option("--keep-for", type=Duration(), help="How old kept answers may become; default 7d.")
+@click.option("--keep", "keep", is_flag=True, help="Keep answers of entities that are not in the job.")
+@click.option("--keep-for", type=Duration(), help="Maximum age of answers that are kept; default 7d.")
 @click.option("--parity-rows", type=click.IntRange(0, 10_000), help="Rows that are asked online before; default 200.")
-@click.option("--tolerance", type=click.FloatRange(0, 1), help="Relative difference that is none; default 1e-4.")
+@click.option(
+    "--tolerance", type=click.FloatRange(0, 1), help="Relative difference that counts as equal; default 1e-4."
+)
 @click.option("--drift", type=click.FloatRange(0, 100), help="Stability index that is no change; 0 does not look.")
 @_reason_option
 @click.option("--no-wait", is_flag=True, help="Do not wait until it is published.")

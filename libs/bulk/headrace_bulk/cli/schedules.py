@@ -83,7 +83,7 @@ def list_schedules(client: Client, output: Output, model: str) -> None:
 @_argument
 @connected
 def show(client: Client, output: Output, schedule: str) -> None:
-    """Show a schedule, what it did of late, and what it skipped and why.
+    """Show a schedule, its last runs, and what it skipped and why.
 
     \b
     Examples:

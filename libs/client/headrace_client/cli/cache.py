@@ -16,7 +16,7 @@ from headrace_client.client import Client
 
 @click.group()
 def cache() -> None:
-    """Void the answers that are kept of a version. How long they are kept: `headrace routes lookup --help`.
+    """Void the cached answers of a version. How long answers are cached: `headrace routes lookup --help`.
 
     \b
     Examples:

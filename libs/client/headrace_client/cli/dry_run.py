@@ -35,7 +35,7 @@ UNITS = {
     "--fallback", "steps", multiple=True, type=FallbackStepText(), help="Step in place of the present ones; repeat."
 )
 @click.option("--unit", type=click.Choice(list(UNITS)), help="What keeps its variant from request to request.")
-@click.option("--layer", help="Split users as other routes of this name do; a new name splits them anew.")
+@click.option("--layer", help="Split users as other routes of this name do; a new name draws a new split.")
 @click.option("--max-wait", type=Duration(), help="Longest wait for batch-mates.")
 @click.option(
     "--example",
@@ -131,7 +131,7 @@ def _changed(before: str, after: str) -> str:
 
 def _place(assigned: route_pb2.DryRunRouteResponse.Assignment) -> str:
     if not assigned.variant:
-        return "anew each time"
+        return "differently each time"
     rule = f" by rule {assigned.rule}" if assigned.rule else ""
     return f"{assigned.variant} ({assigned.version}){rule}"
 

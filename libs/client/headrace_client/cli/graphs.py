@@ -140,7 +140,7 @@ def limits(step: pipeline_pb2.PipelineStep) -> str:
     if step.retries:
         parts.append(f"{step.retries} {'retry' if step.retries == 1 else 'retries'}")
     if step.HasField("cache_ttl"):
-        parts.append(f"kept for {step.cache_ttl.ToMilliseconds() / 1000:g} s")
+        parts.append(f"cached for {step.cache_ttl.ToMilliseconds() / 1000:g} s")
     if step.soft_fail:
         parts.append("zeros when it fails")
     return f"  ({', '.join(parts)})" if parts else ""

@@ -108,7 +108,7 @@ def oip(
     metrics: tuple[tuple[str, float], ...],
     request_id: str,
 ) -> None:
-    """Register the model NAME of somebody else's server, which speaks the Open Inference Protocol by gRPC.
+    """Register the model NAME of another server, which speaks the Open Inference Protocol by gRPC.
 
     Its contract is what the server says of it. The model stays there: batchers send it batches. The installation must
     allow the address (REGISTRY_OIP_TARGETS).

@@ -122,7 +122,7 @@ def holds(client: Client, output: Output, model: str) -> None:
         ],
     )
     if not found:
-        output.note("nobody holds a version")
+        output.note("no version is held")
 
 
 @click.command()
@@ -155,9 +155,9 @@ def release(client: Client, output: Output, model: str, version: str, holder: st
 def delete(
     client: Client, output: Output, model: str, yes: bool, with_route: bool, etag: str, reason: str, request_id: str
 ) -> None:
-    """Take MODEL and all its versions away for good. Its name is never used again; its history stays.
+    """Delete MODEL and all its versions. Its name is never used again; its history stays.
 
-    Refused while somebody holds a version; a declared route holds what it names, unless --with-route.
+    Refused while a version is held; a declared route holds what it names, unless --with-route.
 
     \b
     Examples:

@@ -180,7 +180,7 @@ def shadow(
     reason: str,
     request_id: str,
 ) -> None:
-    """Send copies of what is computed for MODEL to VERSION, whose answers reach nobody; without more, show it.
+    """Send copies of what is computed for MODEL to VERSION, whose answers no caller gets; without options, show it.
 
     `headrace monitor shadow` compares the answers.
 

@@ -128,7 +128,7 @@ def show(client: Client, output: Output, model: str, version: str | None) -> Non
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Newest events to show.")
 @connected
 def history(client: Client, output: Output, model: str, limit: int) -> None:
-    """Show what happened to MODEL, newest first: what changed, when, by whom and why.
+    """Show what happened to MODEL, newest first: what changed, when, who changed it and why.
 
     \b
     Examples:

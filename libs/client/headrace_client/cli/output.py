@@ -58,7 +58,7 @@ class Output:
     def agreed(self, question: str) -> None:
         """Ask a person, who has to agree. Raises UsageError with --json, where nobody can, and Abort."""
         if self.as_json:
-            raise click.UsageError("with --json there is nobody to ask: say --yes")
+            raise click.UsageError("with --json there is no prompt: pass --yes")
         click.confirm(question, abort=True, err=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -84,7 +84,7 @@ def publish(
 
     FILE is Parquet (.parquet) or one JSON object per line (.jsonl), with a column for the entity and one for each
     output of the version: a value or a list. All answers of the version are replaced at once, or none: until then the
-    old ones count. An upload that is cut goes on by itself; when the command was stopped, --resume goes on.
+    old ones count. An interrupted upload resumes by itself; after the command was stopped, --resume continues it.
 
     \b
     Examples:
@@ -95,7 +95,7 @@ def publish(
     answers = open_answers(file, entity)
     if resume and (version or ttl or computed_at or run or manifest_digest):
         raise click.UsageError(
-            "--resume goes on with what was begun: leave out --version, --ttl, --computed-at, --run, --manifest-digest"
+            "--resume continues the publish: leave out --version, --ttl, --computed-at, --run, --manifest-digest"
         )
     if resume:
         if not resume.startswith(f"models/{model}/versions/"):
@@ -169,7 +169,7 @@ def revert(client: Client, output: Output, model: str, version: str) -> None:
 @model_argument
 @connected
 def status(client: Client, output: Output, model: str) -> None:
-    """Show what is kept for each version of MODEL, whether it can be given, and open publishes.
+    """Show the published answers of each version of MODEL, whether they are served, and open publishes.
 
     LOST means that the store no longer has the answers: requests are computed until they are published again.
 
@@ -194,7 +194,7 @@ def status(client: Client, output: Output, model: str) -> None:
                 f"since {when(opened.create_time)}"
             )
     if not answers:
-        output.note(f"nothing is kept: headrace precompute publish {model} answers.parquet")
+        output.note(f"no answers are stored: headrace precompute publish {model} answers.parquet")
 
 
 @precompute.command()

@@ -82,7 +82,7 @@ def show(client: Client, output: Output, model: str | None) -> None:
 @click.argument("variants", nargs=-1, required=True, type=VariantShare())
 @normalise_option
 @click.option("--unit", type=click.Choice(list(UNITS)), help="What keeps its variant from request to request.")
-@click.option("--layer", help="Split users as other routes of this name do; a new name splits them anew.")
+@click.option("--layer", help="Split users as other routes of this name do; a new name draws a new split.")
 @click.option("--max-wait", type=Duration(), help="Longest wait for batch-mates, instead of what the versions say.")
 @click.option("--timeout", type=Duration(), default=timedelta(seconds=150), help="How long to wait until it serves.")
 @force_option
@@ -106,7 +106,7 @@ def split(
     """Give each of VARIANTS its share of MODEL's traffic, and wait until that is in force.
 
     A variant is VERSION=SHARE, `production=SHARE` to follow whatever is in production, or `@ALIAS=SHARE` to follow
-    an alias; a name of its own stands in front (`challenger:v2=10`), a pool of batchers behind (`v2@cpu=10`). Shares
+    an alias; a name goes before it (`challenger:v2=10`), a pool of batchers behind (`v2@cpu=10`). Shares
     are in percent and sum to 100. A user keeps the variant; a change moves only as many users as it must. Rules stay,
     and the variants that only they name, and so do pools, lookup settings, fallbacks and hedging.
 
@@ -155,7 +155,9 @@ def assign(
       headrace routes assign digits --user ada --attribute country=DE
     """
     if not user and not entity and not attributes:
-        raise click.UsageError("give --user or --entity: a bare request is assigned by itself, anew each time")
+        raise click.UsageError(
+            "give --user or --entity: a request without either is assigned on its own, differently each time"
+        )
     found = client.routes.assign(model, user_id=user, entity_id=entity, attributes=dict(attributes))
     if output.as_json:
         output.document(message_json(found))
@@ -190,7 +192,7 @@ def status(client: Client, output: Output, model: str) -> None:
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many changes to show.")
 @connected
 def history(client: Client, output: Output, model: str, limit: int) -> None:
-    """Show what was declared or followed for MODEL, newest first: when, by whom, why, and what came of it.
+    """Show the changes of MODEL's route, newest first: when, who made them, why, and their outcome.
 
     \b
     Examples:

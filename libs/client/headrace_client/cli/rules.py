@@ -33,7 +33,7 @@ def rules() -> None:
       country!=US     has none of these      app=ios-*        begins with this
       beta            is there               !beta            is not there
 
-    A value with spaces, commas or asterisks stands in double quotes.
+    Put a value with spaces, commas or asterisks in double quotes.
 
     \b
     Examples:

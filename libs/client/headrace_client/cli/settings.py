@@ -32,7 +32,7 @@ Batchers = list[tuple[route_pb2.Batcher, route_pb2.BatcherVersion]]
 @click.option("--max-wait", type=Duration(), help="Longest wait for batch-mates while busy.")
 @click.option("--instances", type=click.IntRange(1), help="Copies of the model in one backend.")
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where it runs.")
-@click.option("--warm/--no-warm", default=None, help="Whether it stays in memory though nobody asks for it.")
+@click.option("--warm/--no-warm", default=None, help="Whether it stays in memory without requests.")
 @click.option(
     "--pad-to", type=click.IntRange(1), multiple=True, help="Size that dimensions which vary are padded to; repeat."
 )

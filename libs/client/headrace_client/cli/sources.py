@@ -39,7 +39,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """How a file that is none of the formats is converted.
+    """How a file that is not one of the formats is converted.
 
     trust: code in it may run. python: whose packages do it, None for that of the environment. max_difference: of
     answers, of the largest one or of 1.

@@ -63,7 +63,7 @@ def token(
 @click.argument("subject")
 @reporting
 def deny(output: Output, subject: str) -> None:
-    """Refuse the tokens of SUBJECT, whoever issued them; in force within 5 seconds.
+    """Refuse all tokens of SUBJECT; in force within 5 seconds.
 
     \b
     Examples:

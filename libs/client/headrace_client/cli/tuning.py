@@ -47,7 +47,7 @@ def tune(
 
     The pool that serves the version is measured with an open loop, at more than it can answer: first how long an
     execution takes by its rows, then few settings that this and the runs before point at, and at last the best of
-    them and those in force, in turn. Whoever else calls the version meets this load and these settings: tune a version
+    them and those in force, in turn. Other callers of the version meet this load and these settings: tune a version
     that has no callers, or at a quiet hour.
 
     \b

@@ -43,12 +43,12 @@ def _listing(kind: WebhookKind) -> click.Command:
             output.document({"webhooks": [message_json(one) for one in found]})
             return
         if not found:
-            output.say(f"nobody is told by HTTP; headrace {kind.group} put-webhook --help")
+            output.say(f"there are no webhooks; headrace {kind.group} put-webhook --help")
             return
         header = ("webhook", "url", "format", "model", "waiting", "last taken", "last error")
         output.table(header, [_line(one) for one in found])
 
-    told = f"List who is told of {kind.about}, and how deliveries go.\n\n\b\nExamples:\n"
+    told = f"List webhooks for {kind.about}, and how deliveries go.\n\n\b\nExamples:\n"
     return click.command("webhooks", help=f"{told}  headrace {kind.group} webhooks")(connected(webhooks))
 
 
@@ -69,7 +69,7 @@ def _putting(kind: WebhookKind) -> click.Command:
         if output.as_json:
             output.document({"webhook": message_json(kept)})
         else:
-            output.say(f"{shown(last(kept.name))} is told of {kind.about}{f' of {model}' if model else ''}")
+            output.say(f"{shown(last(kept.name))} gets {kind.about}{f' of {model}' if model else ''}")
 
     command = connected(put_webhook)
     for parameter in (
@@ -84,7 +84,7 @@ def _putting(kind: WebhookKind) -> click.Command:
         click.argument("webhook", metavar="WEBHOOK"),
     ):
         command = parameter(command)
-    told = f"Have WEBHOOK told of {kind.about} at URL, or replace it.\n\n\b\nExamples:\n  headrace {kind.group} "
+    told = f"Send WEBHOOK {kind.about} at URL, or replace it.\n\n\b\nExamples:\n  headrace {kind.group} "
     example = "put-webhook team https://hooks.example.com/headrace --secret-file routing.key"
     return click.command("put-webhook", help=told + example)(command)
 
@@ -95,10 +95,10 @@ def _deleting(kind: WebhookKind) -> click.Command:
         if output.as_json:
             output.document({})
         else:
-            output.say(f"{shown(webhook)} is told of nothing any more")
+            output.say(f"{shown(webhook)} gets no more events")
 
     command = click.argument("webhook", metavar="WEBHOOK")(connected(delete_webhook))
-    told = "Remove WEBHOOK, with what it was not told yet.\n\n\b\nExamples:\n"
+    told = "Remove WEBHOOK, with its undelivered events.\n\n\b\nExamples:\n"
     return click.command("delete-webhook", help=f"{told}  headrace {kind.group} delete-webhook team")(command)
 
 

@@ -57,7 +57,7 @@ class Variant:
         elif isinstance(self.serves, Production):
             declared.follow_production = True
         else:
-            raise TypeError(f"serves: {self.serves!r} is none of Version('v2'), Alias('best') and Production()")
+            raise TypeError(f"serves: {self.serves!r} is not one of Version('v2'), Alias('best') and Production()")
         return declared
 
 

@@ -71,7 +71,7 @@ def plan(client: Client, output: Output, files: tuple[Path, ...], check: bool) -
 def apply(client: Client, output: Output, files: tuple[Path, ...], reason: str, yes: bool) -> None:
     """Change the installation so that it is as FILEs describe it; see `headrace plan`.
 
-    Applying a file again changes nothing. Resources that no file names are left alone. What somebody else changes
+    Applying a file again changes nothing. Resources that no file names are left alone. What others change
     of models, pools and routes between plan and change is not overwritten: run it again. Of several changes those
     before a refused one are made.
 

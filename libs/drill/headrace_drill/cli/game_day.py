@@ -107,9 +107,9 @@ def game_day(
     The version is in staging, and the batchers of its pool have headrace-simulator in the place of Triton, or in front
     of it. Predictions are asked of the route all the while, as any caller asks, with the attribute game_day=VERSION: a
     rule leads them to the version. Within its deadline each has to be answered, by the version or by a fallback that
-    says so; answers that break the contract must reach nobody; and after each fault the version has to answer again.
+    says so; answers that break the contract must not reach callers; after each fault the version has to answer again.
 
-    The result is kept as the measured metric game_day of the version, 1 or 0, for which the token needs the scope
+    The result is stored as the measured metric game_day of the version, 1 or 0, for which the token needs the scope
     registry.measure. With the gate `game_day>=1@measured` no version reaches production without. Faults end by
     themselves soon after, however this command ends. Exit code 4: the route did not hold.
 

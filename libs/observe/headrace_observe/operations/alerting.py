@@ -115,7 +115,7 @@ def put_webhook(
 
 
 def delete_webhook(session: Session, webhook: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
-    """Remove a webhook, with what it was not told yet."""
+    """Remove a webhook, with its undelivered events."""
     request = alert_pb2.DeleteWebhookRequest(name=_named("webhooks", webhook))
     yield from invoke(session, alert_pb2.DeleteWebhookResponse, request, timeout_s=timeout)
 

@@ -23,7 +23,7 @@ def state_of(request: pb.PromotionRequest) -> str:
 def show_policy(output: Output, model: str, policy: pb.ApprovalPolicy | None) -> None:
     """Print who must agree."""
     if policy is None:
-        output.say(f"{model}: nobody has to agree to promotions")
+        output.say(f"{model}: promotions need no approval")
         return
     output.facts(
         [

@@ -42,7 +42,7 @@ _to_option = click.option("--to", "target", type=click.Choice(list(STAGES)), def
     type=click.FloatRange(0, 1),
     help="Largest share of traffic that splits and experiments may give unpromoted versions; default 0.5.",
 )
-@click.option("--none", "remove", is_flag=True, help="Ask for nobody's approval.")
+@click.option("--none", "remove", is_flag=True, help="Require no approval.")
 @reason_option
 @request_id_option
 @connected
@@ -125,9 +125,9 @@ def request(
     reason: str,
     request_id: str,
 ) -> None:
-    """Ask others to agree that VERSION of MODEL is promoted.
+    """Request approvals for promoting VERSION of MODEL.
 
-    It shows what stands in the way at present: gates, differences to the signature in production, and what the route
+    It shows what would refuse it now: gates, differences to the signature in production, and what the route
     would do. All of it is asked again when the last approval comes.
 
     \b
@@ -265,7 +265,7 @@ def review(client: Client, output: Output, model: str, version: str, target: str
 @_to_option
 @click.option("--allow-incompatible-signature", is_flag=True, help="As of `promote`.")
 @click.option("--end-rollout", is_flag=True, help="Although a rollout of the model runs, which ends with this.")
-@click.option("--reason", required=True, help="Why nobody could be asked; history and webhooks tell it.")
+@click.option("--reason", required=True, help="Why approvals could not be requested; recorded and sent to webhooks.")
 @request_id_option
 @connected
 def break_glass(
@@ -279,13 +279,13 @@ def break_glass(
     reason: str,
     request_id: str,
 ) -> None:
-    """Promote VERSION of MODEL without the approvals that are asked for, in an emergency. Gates hold all the same.
+    """Promote VERSION of MODEL without its approvals, in an emergency. Gates still hold.
 
-    It takes the scope registry.override. To go back to the version before, `headrace models rollback` needs nobody.
+    It takes the scope registry.override. `headrace models rollback` to the version before needs no approval.
 
     \b
     Examples:
-      headrace models break-glass digits v2 --reason "v1 answers with NaN, nobody is awake"
+      headrace models break-glass digits v2 --reason "v1 answers with NaN, no approver is awake"
     """
     done = client.approvals.break_glass(
         model,

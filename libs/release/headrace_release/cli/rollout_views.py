@@ -28,7 +28,7 @@ def state_word(rollout: pb.Rollout) -> str:
     """Return the state of a rollout in words."""
     word = pb.Rollout.State.Name(rollout.state).removeprefix("STATE_").replace("_", " ").lower()
     if rollout.asks:
-        word += ", asks whether it goes on"
+        word += ", asks for approval to continue"
     elif rollout.frozen:
         word += ", frozen"
     return f"{word}, paused" if rollout.paused else word

@@ -71,7 +71,7 @@ def plan(
     strategy: str | None,
     variant: str,
 ) -> None:
-    """Say what a rollout of VERSION would do, and what stands in its way; change nothing.
+    """Say what a rollout of VERSION would do and what would refuse it; change nothing.
 
     \b
     Examples:
@@ -140,7 +140,7 @@ def start(
 def watch(client: Client, output: Output, rollout: str, duration: timedelta | None) -> None:
     """Follow a rollout: its steps, both versions, and the evidence for either verdict.
 
-    With --json the document comes at the end. Exit code 1 when the version was not kept.
+    With --json the document comes at the end. Exit code 1 when the version was rolled back.
 
     \b
     Examples:
@@ -169,7 +169,7 @@ def pause(client: Client, output: Output, rollout: str, reason: str) -> None:
 @reason_option
 @connected
 def resume(client: Client, output: Output, rollout: str, reason: str) -> None:
-    """End a pause, and agree to go on where a rollout asks.
+    """End a pause, or approve that a rollout continues.
 
     \b
     Examples:
@@ -303,7 +303,7 @@ def _follow(client: Client, output: Output, rollout: str, duration: timedelta | 
     with contextlib.suppress(DeadlineExceeded), live if live and not output.as_json else contextlib.nullcontext():
         client.rollouts.watch(rollout, received, timeout=timeout)
     if not seen:
-        raise DeadlineExceeded("nobody said within that time how the rollout is")
+        raise DeadlineExceeded("no answer about the rollout within that time")
     end = seen[-1]
     if output.as_json:
         output.document(message_json(end))

@@ -95,7 +95,7 @@ def pause_rollout(
 def resume_rollout(
     session: Session, rollout: str, *, reason: str = "", timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[rollout_pb2.Rollout]:
-    """End a pause, and agree to go on where a rollout asks."""
+    """End a pause, or approve that a rollout continues."""
     name = yield from _named(session, rollout, timeout)
     request = rollout_pb2.ResumeRolloutRequest(name=name, reason=reason)
     return (yield from invoke(session, rollout_pb2.ResumeRolloutResponse, request, timeout_s=timeout)).rollout

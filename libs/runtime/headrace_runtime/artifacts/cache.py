@@ -62,7 +62,7 @@ class BlobCache:
         except TimeoutError:
             raise ArtifactError(f"blob {sha256} did not arrive within {self._fetch_timeout_s:g} s") from None
         except OSError as error:
-            raise ArtifactError(f"blob {sha256} cannot be kept on disk: {error.strerror}") from None
+            raise ArtifactError(f"blob {sha256} cannot be written to disk: {error.strerror}") from None
         return path
 
     async def tidy(self, wanted: Collection[str]) -> None:

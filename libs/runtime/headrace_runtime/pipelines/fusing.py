@@ -37,7 +37,7 @@ def _separate(step: Step) -> Iterator[tuple[str, str]]:
     if step.retries:
         yield "retries", "its retries"
     if step.cache_ms is not None:
-        yield "cache_ttl", "for how long what it gives is kept"
+        yield "cache_ttl", "how long its output is cached"
     if step.soft_fail:
         yield "soft_fail", "what stands for it when it fails"
     if isinstance(step.runs, Combiner):

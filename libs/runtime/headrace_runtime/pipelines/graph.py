@@ -84,7 +84,7 @@ class Combiner:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One execution. timeout_ms: of one attempt, None for what the request has left. soft_fail: whether zeros stand for
-    what it gives when it fails. cache_ms: for how long what it gives is kept, None for not at all."""
+    what it gives when it fails. cache_ms: how long its output is cached, None for not at all."""
 
     name: str
     runs: ModelStep | GraphStep | Combiner

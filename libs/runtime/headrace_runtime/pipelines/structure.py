@@ -116,7 +116,9 @@ def _step(step: Step, place: str) -> Iterator[FieldViolation]:
     if step.timeout_ms is not None and not 0 < step.timeout_ms <= MAX_TIMEOUT_MS:
         yield FieldViolation(f"{place}.timeout", f"{step.timeout_ms:g} ms is not between 0 and 10 minutes")
     if step.cache_ms is not None and not isinstance(step.runs, ModelStep):
-        yield FieldViolation(f"{place}.cache_ttl", f"only what a model computes is kept; step '{step.name}' runs none")
+        yield FieldViolation(
+            f"{place}.cache_ttl", f"only the output of a model is cached; step '{step.name}' runs none"
+        )
     elif step.cache_ms is not None and not 1 <= step.cache_ms <= MAX_CACHE_MS:
         yield FieldViolation(f"{place}.cache_ttl", f"{step.cache_ms:g} ms is not between 1 ms and a week")
     if not 0 <= step.retries <= MAX_RETRIES:

@@ -138,7 +138,7 @@ class InferenceResponseSender:
             if self.ended.is_set():
                 raise TritonModelException("the last response was sent already")
             if self._cancelled():
-                raise TritonModelException("nobody waits for another response: the request was cancelled")
+                raise TritonModelException("the request was cancelled: no more responses are accepted")
             last = bool(flags & TRITONSERVER_RESPONSE_COMPLETE_FINAL)
             if response is None and not last:
                 raise TritonModelException("neither a response nor the flag of the last one was given")

@@ -54,7 +54,7 @@ class Count(click.ParamType):
 @click.option("--record-time", type=Duration(), help="Of one record alone, where that was measured.")
 @click.option("--bulk-replicas", type=click.IntRange(1), help="Planned for them.")
 @click.option("--log-bytes", type=Count(), help="Of a logged prediction; default 400.")
-@click.option("--log-days", type=click.FloatRange(0), help="That the log is kept; default 30.")
+@click.option("--log-days", type=click.FloatRange(0), help="Retention of the log; default 30.")
 @click.option("--measure", "models", multiple=True, metavar="MODEL", help="Measure traffic and batchers; repeat.")
 @click.option("--pool", default="", help="Whose batchers --measure asks; default all.")
 @click.option("--example", "as_example", is_flag=True, help="The estimate that many a platform starts from.")

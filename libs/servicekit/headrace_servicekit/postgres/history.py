@@ -187,7 +187,7 @@ async def _newest(history: History, keeper: HeadKeeper) -> tuple[int, dict[str, 
     if newest is None:
         return 0, {}
     number, content = newest
-    return number, history.of_text(content, f"number {number} of the kept heads")
+    return number, history.of_text(content, f"number {number} of the stored heads")
 
 
 def verify_command(history: History, opened: Opened, kept: Kept) -> Command[Any]:

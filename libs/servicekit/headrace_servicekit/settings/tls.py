@@ -25,8 +25,8 @@ class TlsSettings(StrictSettings):
     )
     tls_internal: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Names in certificates of `tls_ca`, `name[,name]`: only their bearers are other services, and "
-        "whoever else is not forwarded by the front door is refused. Unset: every bearer is.",
+        description="Names in certificates of `tls_ca`, `name[,name]`: only their bearers are other services; other "
+        "calls that the front door does not forward are refused. Unset: every bearer is.",
     )
 
     @field_validator("tls_internal", mode="before")

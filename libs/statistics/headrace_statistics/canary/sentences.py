@@ -42,5 +42,5 @@ def of_rise(one: Evidence, expected: float, *, alone: bool) -> str:
 def of_no_data(unheard_s: float, timeout_s: float) -> str:
     """Return why nothing can be said."""
     if unheard_s >= timeout_s:
-        return f"no complete counts for {duration(unheard_s)}: what nobody sees is not kept in traffic"
+        return f"no complete counts for {duration(unheard_s)}: a variant without evidence gets no traffic"
     return f"no complete counts for {duration(unheard_s)}; rolled back after {duration(timeout_s)}"

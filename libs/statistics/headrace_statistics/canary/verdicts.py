@@ -113,9 +113,9 @@ def _of_waiting(policy: Policy, state: JudgementState, one: Evidence) -> str:
         return f"{one.requests:,} units are too few to prove anything of others: at least {least} are needed"
     left_s = promotable_in_s(policy, state, one.metric)
     when = (
-        "the traffic of late does not prove it in any time"
+        "recent traffic can never prove it"
         if left_s is None
-        else f"the traffic of late proves it in about {duration(left_s)} if it is as good"
+        else f"at recent traffic it is proved in about {duration(left_s)} if it is as good"
     )
     seen = (
         f"no rise of {one.metric} would be seen within {DETECT_WITHIN_S:.0f} s"

@@ -25,7 +25,7 @@ class ClassScores:
     """yes, no: shape (classes, BINS), weights of rows by the class's probability: of this class, and of any other.
 
     rows: counted. no_probabilities: rows left out as their scores are none: not finite, negative, not adding up to one.
-    no_class: rows left out as their label is none of the classes.
+    no_class: rows left out as their label is not one of the classes.
     """
 
     yes: Floats
@@ -65,7 +65,7 @@ class MacroAuc:
 
 def count(probabilities: ArrayLike, truth: ArrayLike, weights: ArrayLike) -> ClassScores:
     """Count labelled rows. probabilities: shape (rows, classes). truth: place of the true class; outside of 0 to
-    classes - 1 is none of them. weights: rows that each stands for.
+    classes - 1 is not one of them. weights: rows that each stands for.
     """
     chance, true = np.asarray(probabilities, dtype=np.float64), np.asarray(truth, dtype=np.int64)
     weight = np.asarray(weights, dtype=np.float64)

@@ -47,7 +47,7 @@ class DryRuns:
         view = self._observer.view(pool)
         if view is None:
             raise Unavailable(
-                "the control plane has not been reached yet: nobody knows what the pool has",
+                "the control plane was not reached yet, so the pool's replicas are unknown",
                 reason="POOL_NOT_SEEN",
                 retry_after_s=2.0,
             )
@@ -88,4 +88,4 @@ class DryRuns:
             decision, memory = decide(policy or policies[row.revision], memory, observation)
             yield Replayed(row, observation, decision, to_json(decision) == row.decision)
         if not found:
-            raise NotFound(f"no decision on pool '{pool}' is kept of that time", reason="NO_DECISIONS")
+            raise NotFound(f"no decision on pool '{pool}' is retained from that time", reason="NO_DECISIONS")

@@ -128,7 +128,7 @@ def judged(acting: Acting, status: ReplicaStatus, now_s: float, deadline_s: floa
         return acting
     waited_s = now_s - acting.since_s
     if status.target not in (None, acting.target) and waited_s > min(SHOWS_AFTER_S, deadline_s):
-        return failed(acting, f"{acting.target} acknowledged, and {status.target} kept", now_s)
+        return failed(acting, f"{acting.target} acknowledged, and {status.target} still set", now_s)
     if waited_s <= deadline_s:
         return acting
     problem = f"{acting.target} acknowledged, {status.ready} ready after {deadline_s:.0f} s"

@@ -41,7 +41,7 @@ class MinuteOfDemand:
 
 
 Minutes = Mapping[str, MinuteOfDemand]
-"""The minute that goes on, by metric."""
+"""The current minute, by metric."""
 
 
 def usable(policy: PoolPolicy, observation: Observation) -> dict[str, float]:

@@ -34,7 +34,7 @@ _SENTENCES = {
 }
 
 
-BLIND = (Problem.SIGNALS, "Nobody says which batchers there are: the pool is not scaled.")
+BLIND = (Problem.SIGNALS, "The control plane does not answer which batchers there are: the pool is not scaled.")
 
 
 def problems(

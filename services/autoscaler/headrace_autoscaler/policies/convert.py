@@ -86,7 +86,7 @@ def policy_of(message: policy_pb2.ScalingPolicy, field: str = "policy") -> Decla
     preset = message.preset or DEFAULT_PRESET
     if preset not in PRESETS:
         known = ", ".join(PRESETS)
-        refuse([FieldViolation(f"{field}.preset", f"'{preset}' is none of {known}")], reason="POLICY_INVALID")
+        refuse([FieldViolation(f"{field}.preset", f"'{preset}' is not one of {known}")], reason="POLICY_INVALID")
     policy = replace(
         PRESETS[preset](1.0),
         targets=_targets(message, field, found),
@@ -108,7 +108,7 @@ def _targets(message: policy_pb2.ScalingPolicy, field: str, found: list[FieldVio
     for at, told in enumerate(message.targets):
         if told.metric not in list(Metric):
             known = ", ".join(Metric)
-            found.append(FieldViolation(f"{field}.targets[{at}].metric", f"'{told.metric}' is none of {known}"))
+            found.append(FieldViolation(f"{field}.targets[{at}].metric", f"'{told.metric}' is not one of {known}"))
             continue
         if told.kind not in _KINDS:
             found.append(FieldViolation(f"{field}.targets[{at}].kind", f"{told.kind} is no kind"))

@@ -26,7 +26,7 @@ class Decisions:
         """Return a decision by its number, or the latest one. Raises NotFound."""
         found = await self.find(pool, number)
         if found is None:
-            what = "no decision yet" if number is None else f"no decision {number}, or it is not kept any more"
+            what = "no decision yet" if number is None else f"no decision {number}, or it has expired"
             raise NotFound(f"pool '{pool}' has {what}", reason="DECISION_NOT_FOUND", metadata={"pool": pool})
         return found
 

@@ -48,10 +48,12 @@ TOO_LATE = Failure(
 )
 ENDED_LATE = Failure(Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED", "the deadline passed before the last part was there")
 ANSWERS_IN_PARTS = Failure(
-    Code.FAILED_PRECONDITION, "ANSWERS_IN_PARTS", "the version answers in parts, and whoever asks takes one answer"
+    Code.FAILED_PRECONDITION, "ANSWERS_IN_PARTS", "the version streams its answers, and the request takes one answer"
 )
 READER_TOO_SLOW = Failure(
-    Code.RESOURCE_EXHAUSTED, "READER_TOO_SLOW", "nobody took the parts of the answer, and the model waited for that"
+    Code.RESOURCE_EXHAUSTED,
+    "READER_TOO_SLOW",
+    "the caller did not read the streamed answer, and the model waited for it",
 )
 STOPPING = Failure(Code.UNAVAILABLE, "STOPPING", "the batcher is stopping", retry_after_s=0.05)
 NOT_LOADED = Failure(Code.UNAVAILABLE, "NOT_LOADED", "the version is not loaded here", retry_after_s=0.5)

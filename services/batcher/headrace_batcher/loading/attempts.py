@@ -71,7 +71,7 @@ class Attempts:
         """Take a version for failed; how: as `Held.count_failure` has it."""
         held.count_failure(self._now(), **how)
         if held.given_up:
-            reason = f"{reason}; after {lifecycle.MAX_COSTLY} attempts it is not tried again until somebody asks"
+            reason = f"{reason}; not tried again after {lifecycle.MAX_COSTLY} attempts until a request needs it"
         self._evicting.failed(held)
         self._holding.move(held, Phase.FAILED, reason)
         log.warning("version failed", model=held.name, reason=reason, failures=held.failures)

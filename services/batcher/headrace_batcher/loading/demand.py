@@ -144,7 +144,7 @@ class DemandWatch:
         except FileNotFoundError:
             return False
         except (OSError, DecodeError) as error:
-            log.warning("kept demand is unreadable", path=str(self._path), cause=str(error))
+            log.warning("stored demand is unreadable", path=str(self._path), cause=str(error))
             return False
         log.info("demand restored from disk", versions=len(kept.versions))
         self._take(kept)
@@ -165,8 +165,8 @@ class DemandWatch:
             try:
                 await asyncio.to_thread(_write, self._path, answer.SerializeToString())
             except OSError as error:
-                log.warning("demand not kept", path=str(self._path), cause=str(error))
-                raise OSError(f"demand cannot be kept on disk: {error.strerror}") from error
+                log.warning("demand not stored", path=str(self._path), cause=str(error))
+                raise OSError(f"demand cannot be written to disk: {error.strerror}") from error
 
     def _take(self, answer: control_pb2.WatchDemandResponse) -> None:
         self._apply([from_proto(wanted, self._bounds, self._offered) for wanted in answer.versions])

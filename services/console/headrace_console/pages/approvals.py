@@ -17,10 +17,10 @@ async def ask(visit: Visit) -> Response:
     name, form = visit.argument("model"), visit.form
     stage, how = STAGES.get(form.get("stage", "")), form.get("how", "")
     if stage is None:
-        visit.refuse("stage", f"is none of {', '.join(STAGES)}")
+        visit.refuse("stage", f"is not one of {', '.join(STAGES)}")
         return await model_page(visit)
     if how and how not in STRATEGIES:
-        visit.refuse("how", f"is none of {', '.join(STRATEGIES)}")
+        visit.refuse("how", f"is not one of {', '.join(STRATEGIES)}")
         return await model_page(visit)
     asking = visit.client.approvals.request(
         name,
@@ -57,7 +57,7 @@ async def answer(visit: Visit) -> Response:
         ),
     }
     if action not in answers:
-        visit.refuse("action", f"is none of {', '.join(answers)}")
+        visit.refuse("action", f"is not one of {', '.join(answers)}")
     elif await visit.tried(answers[action]()):
         return visit.go_to(f"/console/models/{name}", done=action)
     return await model_page(visit)

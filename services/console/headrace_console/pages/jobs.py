@@ -78,7 +78,7 @@ async def act(visit: Visit) -> Response:
         "retry": lambda: client.jobs.retry(name, reason=reason, timeout=WRITE_S),
     }
     if action not in acts:
-        visit.refuse("action", f"is none of {', '.join(acts)}")
+        visit.refuse("action", f"is not one of {', '.join(acts)}")
     elif await visit.tried(acts[action]()):
         return visit.go_to(f"/console/jobs/{name}", done=action)
     return await _job(visit)
@@ -100,7 +100,7 @@ async def publish(visit: Visit) -> Response:
         "revert": lambda: client.publications.revert(name, reason=reason, timeout=WRITE_S),
     }
     if action not in acts:
-        visit.refuse("action", f"is none of {', '.join(acts)}")
+        visit.refuse("action", f"is not one of {', '.join(acts)}")
     elif await visit.tried(acts[action]()):
         return visit.go_to(f"/console/jobs/{_name(visit)}", done=action)
     return await _job(visit)

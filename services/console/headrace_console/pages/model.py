@@ -88,7 +88,7 @@ async def promote(visit: Visit) -> Response:
     name, form = visit.argument("model"), visit.form
     stage = STAGES.get(form.get("stage", ""))
     if stage is None:
-        visit.refuse("stage", f"is none of {', '.join(STAGES)}")
+        visit.refuse("stage", f"is not one of {', '.join(STAGES)}")
         return await model_page(visit)
     promoting = visit.client.models.promote(
         name,

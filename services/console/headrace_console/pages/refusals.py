@@ -25,11 +25,11 @@ _STATUS = {
 # Where no reason says more.
 REMEDIES = {
     401: "Sign in again.",
-    403: "Somebody who may has to do it, or give you the scope.",
+    403: "Ask a person with the scope to do it, or to give it to you.",
     404: "Look for it on the first page; it may also be hidden from you.",
     429: "Wait a moment, then try again.",
-    503: "Try again in a moment; predictions go on meanwhile.",
-    504: "Try again in a moment; predictions go on meanwhile.",
+    503: "Try again in a moment; predictions are not affected.",
+    504: "Try again in a moment; predictions are not affected.",
 }
 
 

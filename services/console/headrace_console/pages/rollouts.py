@@ -60,7 +60,7 @@ async def begin(visit: Visit) -> Response:
     model, form, client = visit.argument("model"), visit.form, visit.client
     version, strategy = form.get("version", ""), form.get("strategy", "")
     if strategy and strategy not in STRATEGIES:
-        visit.refuse("strategy", f"is none of {', '.join(STRATEGIES)}")
+        visit.refuse("strategy", f"is not one of {', '.join(STRATEGIES)}")
         return await _rollouts(visit)
     if form.get("action") != "start":
         try:
@@ -128,7 +128,7 @@ async def act(visit: Visit) -> Response:
         "abort": lambda: client.rollouts.abort(name, reason=reason, timeout=WRITE_S),
     }
     if action not in acts:
-        visit.refuse("action", f"is none of {', '.join(acts)}")
+        visit.refuse("action", f"is not one of {', '.join(acts)}")
     elif await visit.tried(acts[action]()):
         return visit.go_to(f"/console/rollouts/{name}", done=action)
     return await _rollout(visit)

@@ -86,6 +86,6 @@ def _limits(step: pipeline_pb2.PipelineStep) -> Iterator[str]:
     if step.retries:
         yield f"{step.retries} more {'try' if step.retries == 1 else 'tries'}"
     if step.HasField("cache_ttl"):
-        yield f"kept for {seconds(step.cache_ttl)}"
+        yield f"cached for {seconds(step.cache_ttl)}"
     if step.soft_fail:
         yield "zeros when it fails"

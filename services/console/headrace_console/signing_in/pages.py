@@ -121,7 +121,7 @@ async def sign_out(visit: Visit) -> Response:
         try:
             to = await console.sign_in.sign_out_url(visit.session.login, f"{console.address}{SIGN_IN}") or SIGN_IN
         except ServiceError as error:
-            log.info("the provider's session goes on", reason=error.public_message)
+            log.info("the provider's session continues", reason=error.public_message)
     # Browsers apply form-action to where a form leads in the end: a page in between, with a link, leads out.
     if to == SIGN_IN:
         answer: Response = RedirectResponse(SIGN_IN, 303)

@@ -83,7 +83,7 @@ class EvidenceReader:
         """
         now = self._clock.now()
         if before is not None and now - before.since > self._max_age:
-            raise _expired(f"it is from {before.read_time.isoformat()}, and counts are kept for {self._max_age}")
+            raise _expired(f"it is from {before.read_time.isoformat()}, and counts are retained for {self._max_age}")
 
         async def read(connection: Any) -> EvidenceSnapshot:
             async with connection.transaction(isolation="repeatable_read", readonly=True):

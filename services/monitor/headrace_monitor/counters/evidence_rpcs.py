@@ -54,7 +54,7 @@ def _cursor_of(request: evidence_pb2.ReadCountsRequest) -> Cursor | None:
         try:
             cursor = cursors.from_bytes_of(request.cursor)
         except ValueError:
-            found.append(FieldViolation("cursor", "is none that ReadCounts returned; leave it out to begin now"))
+            found.append(FieldViolation("cursor", "is not a token of ReadCounts; leave it out to start now"))
     refuse(found)
     return cursor
 

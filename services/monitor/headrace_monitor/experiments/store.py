@@ -45,7 +45,7 @@ class ExperimentStore:
                 )
             if await connection.fetchval(SQL["count_experiments"], experiment.model) >= MAX_EXPERIMENTS:
                 raise ResourceExhausted(
-                    f"model '{experiment.model}' has {MAX_EXPERIMENTS} experiments, the most that are kept",
+                    f"model '{experiment.model}' has {MAX_EXPERIMENTS} experiments, which is the limit",
                     reason="TOO_MANY_EXPERIMENTS",
                 )
             await connection.execute(

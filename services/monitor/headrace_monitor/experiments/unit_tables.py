@@ -135,7 +135,7 @@ class UnitTables:
                 except ServiceError as error:
                     if call.answered or not _damaged(error):
                         raise
-                    log.warning("units are counted anew", experiment=experiment.id, reason=error.public_message)
+                    log.warning("units are counted again", experiment=experiment.id, reason=error.public_message)
                     self._files.remove(path)
                     await self._ask(path, experiment, now, sql, max_rows, call)
         except TimeoutError as error:

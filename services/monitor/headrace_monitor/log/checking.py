@@ -119,7 +119,7 @@ def _layout(one: telemetry_pb2.PredictionGroup.InputLayout, place: str) -> Itera
     if not 0 < len(one.name) <= MAX_TEXT_CHARS:
         yield FieldViolation(f"{place}.name", f"1 to {MAX_TEXT_CHARS} characters are needed")
     if one.datatype not in DATATYPES:
-        yield FieldViolation(f"{place}.datatype", f"{shown(one.datatype)} is none of {', '.join(sorted(DATATYPES))}")
+        yield FieldViolation(f"{place}.datatype", f"{shown(one.datatype)} is not one of {', '.join(sorted(DATATYPES))}")
     if len(one.shape) > MAX_DIMENSIONS or any(size < 0 for size in one.shape) or math.prod(one.shape) >= 2**31:
         yield FieldViolation(f"{place}.shape", f"{list(one.shape)[:MAX_DIMENSIONS]} is not the shape of a row")
 

@@ -113,7 +113,7 @@ class Compactor:
         due = tuple(range(len(request.batch.groups)) if row["waiting_groups"] is None else row["waiting_groups"])
         contracts, waiting = await self._contracts_of(request, due)
         if waiting and too_old:
-            done.results.append(self._given_up(row, "nobody knew its version until it was too old"))
+            done.results.append(self._given_up(row, "its version stayed unknown until the record expired"))
             return
         try:
             await asyncio.to_thread(_decode, request, contracts, set(due) - set(waiting), done)
@@ -123,7 +123,7 @@ class Compactor:
             log.error("batch cannot be decoded", key=row["object_key"], attempts=attempts, exc_info=attempts == 0)
             error_name = type(error).__name__
             if too_old:
-                done.results.append(self._given_up(row, f"nobody could decode it until it was too old: {error_name}"))
+                done.results.append(self._given_up(row, f"it could not be decoded until it expired: {error_name}"))
             else:
                 done.results.append(BatchResult(number, attempts, due, damage=error_name))
         done.size_bytes += request.ByteSize()

@@ -67,7 +67,7 @@ def _path_of(folder: Path, key: str) -> Path:
     # The bucket may hold what somebody else put there.
     if not parts or parts[0] == "/" or ".." in parts or key.endswith(("/", _UNFINISHED)):
         raise OSError(
-            f"the object {key!r} has no name that a file can have: remove it from the bucket, it is none of ours"
+            f"the object {key!r} is not a valid file name: remove it from the bucket, Headrace did not write it"
         )
     return folder.joinpath(*parts)
 

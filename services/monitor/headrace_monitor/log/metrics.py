@@ -19,7 +19,7 @@ class LogMetrics:
         self._files = counter("files", "Files of the log that were written, merged ones included.")
         self._odd = counter("unreadable_tensors", "Tensors of predictions that could not be read: nulls in the log.")
         self._damaged = counter(
-            "damaged_batches", "Batches that were given up: gone, damaged, or not read while records are kept."
+            "damaged_batches", "Batches that were dropped: missing, damaged, or not read before records expired."
         )
         self._lost = counter("lost_batches", "Numbers of batches that never came.")
         self._waiting = Gauge("monitor_log_waiting_batches", "Batches not yet in the log.", registry=registry)

@@ -103,7 +103,7 @@ def _reported(message: outcome_pb2.Outcome, reach: timedelta, limits: Limits) ->
         )
     entity = _text("entity_id", message.entity_id, MAX_ENTITY_BYTES)
     if outcome.observe_time < limits.now - limits.memory:
-        raise _Wrong("observe_time", f"no prediction before {_date(limits.now - limits.memory)} is kept any more")
+        raise _Wrong("observe_time", f"predictions before {_date(limits.now - limits.memory)} have expired")
     return ReportedOutcome(EntityKey(entity, message.row, message.kind, outcome.observe_time), outcome, reach)
 
 
@@ -120,7 +120,8 @@ def _prediction_id(text: str, limits: Limits) -> UUID:
     if found < names.first_prediction_id(limits.now - limits.memory):
         oldest = _date(limits.now - limits.memory)
         raise _Wrong(
-            "prediction_id", f"{text} is of {_date(names.prediction_time(found))}; nothing before {oldest} is kept"
+            "prediction_id",
+            f"{text} is of {_date(names.prediction_time(found))}; predictions before {oldest} have expired",
         )
     return found
 
@@ -158,7 +159,7 @@ def _text(field: str, text: str, most: int) -> str:
     if not text or len(text.encode()) > most:
         raise _Wrong(field, f"has {len(text.encode())} bytes; 1 to {most} are taken")
     if "\x00" in text:
-        raise _Wrong(field, "has a NUL character, which cannot be kept")
+        raise _Wrong(field, "has a NUL character, which cannot be stored")
     return text
 
 

@@ -32,7 +32,7 @@ class RegistryBlobs:
                 answer = await self._bucket.client.get_object(Bucket=self._bucket.name, Key=f"blobs/sha256/{sha256}")
             except ClientError as error:
                 if http_status(error) == 404:
-                    description = f"the file with SHA-256 {sha256} is no longer kept"
+                    description = f"the file with SHA-256 {sha256} was removed"
                     raise NotFound(description, reason="ARTIFACT_NOT_FOUND") from None
                 raise
         body: Any = answer["Body"]

@@ -28,7 +28,7 @@ class DistributionRpcs:
         model, version = names.version_ref(request.name, "name")
         span = span_of(request.range, "range", self._clock.now(), unset=DAY)
         if len(request.columns) > MAX_COLUMNS:
-            raise invalid("columns", f"{len(request.columns)} columns; at most {MAX_COLUMNS} are told at once")
+            raise invalid("columns", f"{len(request.columns)} columns; at most {MAX_COLUMNS} are reported at once")
         if any(len(column) > MAX_COLUMN_CHARS for column in request.columns):
             raise invalid("columns", f"has a name of more than {MAX_COLUMN_CHARS} characters")
         asked = monitor_pb2.GetReferenceRequest(name=request.name)

@@ -66,7 +66,7 @@ def _tiles(report: Report) -> list[tuple[str, str, str, str]]:
         traffic = report.traffic
         requests = traffic.answers + traffic.failures + traffic.refused
         share = traffic.failures / requests if requests else 0.0
-        remark = f"{wording.per_hundred(share)} of {requests:,} requests failed" if requests else "nobody asked"
+        remark = f"{wording.per_hundred(share)} of {requests:,} requests failed" if requests else "no requests"
         tiles.append(("answers", f"{traffic.answers:,}", remark, "bad" if share > 0.01 else ""))
         latest = next((bucket.quantiles for bucket in reversed(traffic.buckets) if bucket.quantiles), None)
         if latest:

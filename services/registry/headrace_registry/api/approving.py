@@ -72,7 +72,7 @@ class ApprovalServicer(approval_pb2_grpc.ApprovalServiceServicer):
 
     async def RejectPromotion(self, request, context):
         model, number = names.promotion_request(request.name, "name")
-        write = _reasoned(_of_a_person("RejectPromotion", request), "whoever rejects a promotion says why")
+        write = _reasoned(_of_a_person("RejectPromotion", request), "is needed to reject a promotion")
         ended = await self._approvals.reject(model, number, write)
         return pb.RejectPromotionResponse(request=approval_messages.to_request(ended))
 
@@ -83,7 +83,7 @@ class ApprovalServicer(approval_pb2_grpc.ApprovalServiceServicer):
 
     async def BreakGlass(self, request, context):
         ref, target = names.version_ref(request.name, "name"), approval_messages.target_of(request)
-        write = _reasoned(write_of("BreakGlass", request), "whoever promotes without approvals says why")
+        write = _reasoned(write_of("BreakGlass", request), "is needed to promote without approvals")
         with self._metrics.move(target), self._metrics.overriding():
             outcome = await self._approvals.break_glass(
                 ref,
@@ -106,7 +106,9 @@ class ApprovalServicer(approval_pb2_grpc.ApprovalServiceServicer):
 
     async def ReopenPromotionRequest(self, request, context):
         model, number = names.promotion_request(request.name, "name")
-        write = _reasoned(Write(identity().client, kept_text(request.reason, "reason")), "whoever asks anew says why")
+        write = _reasoned(
+            Write(identity().client, kept_text(request.reason, "reason")), "is needed to request approvals again"
+        )
         reopened = await self._approvals.reopen(model, number, approval_messages.rollout_of(request), write)
         return pb.ReopenPromotionRequestResponse(request=approval_messages.to_request(reopened))
 

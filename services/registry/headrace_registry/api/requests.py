@@ -32,5 +32,5 @@ def model_query(request: registry_pb2.ListModelsRequest) -> ModelQuery:
     """Return which models are asked for. Raises InvalidArgument."""
     refuse([*validation.text_violations(request.contains, "contains", _MAX_CONTAINS_CHARS)])
     if request.order not in _ORDER.values():
-        raise invalid("order", f"{request.order} is none of {', '.join(_ORDER.keys())}")
+        raise invalid("order", f"{request.order} is not one of {', '.join(_ORDER.keys())}")
     return ModelQuery(request.contains.lower(), request.order == _ORDER.ORDER_LATEST_CHANGE)

@@ -99,7 +99,7 @@ def _example(contract: Contract, row: Sequence[Any]) -> Example:
     parts = [_raw(spec, value) for spec, value in zip(contract.inputs, row, strict=True)]
     data, dims = tuple(data for data, _ in parts), tuple(size for _, sizes in parts for size in sizes)
     if sum(map(len, data)) > MAX_EXAMPLE_BYTES:
-        raise ValueError("is too large to be kept")
+        raise ValueError("is too large to be stored")
     return Example(data, dims)
 
 

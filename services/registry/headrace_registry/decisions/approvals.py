@@ -141,7 +141,7 @@ def required(model: Model, version: str, target: Stage) -> PreconditionFailed:
     """Return the refusal of a promotion that others must agree to first."""
     policy = asked(model, target)
     count = 1 if policy is None else policy.approvals
-    who = f"{count} people" if count > 1 else "somebody else"
+    who = f"{count} people" if count > 1 else "another person"
     return PreconditionFailed(
         f"model '{model.name}' asks that {who} approve before a version reaches {target}: request the promotion of "
         f"'{version}' (RequestPromotion, `headrace models request {model.name} {version}`)",
@@ -302,9 +302,9 @@ def _excluded(
 ) -> PermissionDenied | None:
     if client in (request.author, registrant):
         did = "made the request" if client == request.author else "registered the version"
-        told = f"'{client}' {did}: somebody else has to answer it"
+        told = f"'{client}' {did}: another client has to answer it"
         return PermissionDenied(told, reason="APPROVER_IS_AUTHOR")
     if policy.approvers and not matches(policy.approvers, client):
-        told = f"'{client}' is none of the approvers that the policy names: {', '.join(policy.approvers[:10])}"
+        told = f"'{client}' is not one of the approvers in the policy: {', '.join(policy.approvers[:10])}"
         return PermissionDenied(told, reason="NOT_AN_APPROVER")
     return None

@@ -62,7 +62,7 @@ def check_kept(version: Version) -> None:
     """Raise PreconditionFailed, reason VERSION_COLLECTED, for a version whose files were given up."""
     if version.collect_time is not None:
         raise PreconditionFailed(
-            f"the files of version '{version.ref.version}' are no longer kept since "
+            f"the files of version '{version.ref.version}' were removed "
             f"{version.collect_time:%Y-%m-%d %H:%M} UTC: register it again under another id",
             reason="VERSION_COLLECTED",
         )

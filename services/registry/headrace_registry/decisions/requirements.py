@@ -40,7 +40,7 @@ def parse(text: str) -> tuple[Requirement, ...]:
     for number, line in _logical_lines(text):
         requirement = _of_line(number, line)
         if requirement.name in found:
-            raise RequirementError(f"line {number}: '{requirement.name}' stands in line {found[requirement.name]} too")
+            raise RequirementError(f"line {number}: '{requirement.name}' is also in line {found[requirement.name]}")
         found[requirement.name] = number
         requirements.append(requirement)
     return tuple(requirements)

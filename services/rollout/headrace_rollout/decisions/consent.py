@@ -44,6 +44,6 @@ def _heard(rollout: Rollout, consent: Consent | None, now: datetime) -> Transiti
     if consent is None:
         return None
     if consent.refusal:
-        told = f"nobody agreed that it goes on ({rollout.asks}): {consent.refusal}"
+        told = f"its continuation was not approved ({rollout.asks}): {consent.refusal}"
         return transitions.roll_back(rollout, State.ROLLED_BACK, told, now)
-    return agreed(rollout, f"{rollout.promotion_request} was approved anew")
+    return agreed(rollout, f"{rollout.promotion_request} was approved again")

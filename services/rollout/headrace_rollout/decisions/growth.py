@@ -87,7 +87,7 @@ def fit(rollout: Rollout, step: int, room: Room | None) -> Fit:
 def kept_back(rollout: Rollout, around: Surroundings) -> str:
     """Return why the rollout does not grow, whatever the evidence; empty when nothing keeps it."""
     if rollout.asks:
-        return f"somebody has to agree that it goes on: {rollout.asks}"
+        return f"continuing needs approval: {rollout.asks}"
     if not rollout.policy.ignore_alerts and (why := frozen_by(around, drift_accepted=rollout.drift_accepted)):
         return why
     return PAUSED if rollout.paused else ""

@@ -89,11 +89,11 @@ def moved(rollout: Rollout, etag: str, now: datetime) -> Transition:
         told += f", not {rollout.stage.share * 100:g} % yet: {rollout.reason}"
     if rollout.state is State.SHADOWING:
         copied = f"{share * 100:g} % of what is computed"
-        type_, told = "shadowing", f"version {rollout.version} gets copies of {copied}, and answers nobody"
+        type_, told = "shadowing", f"version {rollout.version} gets copies of {copied}, and gets no requests"
         if rollout.warming:
             type_, told = (
                 "warming",
-                f"copies of requests fill the cache of version {rollout.version}, which answers nobody",
+                f"copies of requests fill the cache of version {rollout.version}, which gets no requests",
             )
         share = 0.0
     after = replace(
@@ -159,7 +159,7 @@ def observed(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
 
 def _decided(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
     if rollout.skip:
-        return transitions.onward(replace(rollout, skip=False), "somebody skipped the step")
+        return transitions.onward(replace(rollout, skip=False), "the step was skipped")
     if not rollout.judged:
         return _unjudged(rollout, seen, now)
     verdict = seen.verdict

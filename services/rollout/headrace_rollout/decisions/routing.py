@@ -48,7 +48,7 @@ def check_unit(route: Route, *, sticky: bool) -> None:
     weighted = [variant for variant in route.variants if variant.weight > 0]
     if not sticky and len(weighted) > 1 and route.unit != Route.UNIT_REQUEST:
         raise PreconditionFailed(
-            "the route splits users among variants, whom a rollout by request would move: set `sticky`",
+            "the route splits users among variants, and a rollout by request would move them: set `sticky`",
             reason="UNIT_IN_USE",
         )
 
@@ -87,7 +87,7 @@ def shifted(original: Route, variant: str, *, baseline: str, version: str, share
 
 
 def shadowed(original: Route, variant: str, *, baseline: str, version: str, share: float, keeps: bool = False) -> Route:
-    """Return the route in which `version` gets copies of a share of what is computed, and answers nobody.
+    """Return the route in which `version` gets copies of a share of what is computed, and gets no requests.
 
     keeps: whether its answers are cached, and what comes from the cache is copied too.
     """

@@ -1,4 +1,4 @@
-"""What pairs of answers say of a version that gets copies of requests, and answers nobody. Pure."""
+"""What pairs of answers say of a version that gets copies of requests, and gets no requests. Pure."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Pairs:
     slices: Mapping[str, Labels] = field(default_factory=dict)
 
     def since(self, before: Pairs) -> Pairs:
-        """Return what came after. What a monitor has forgotten meanwhile is none of it."""
+        """Return what came after. What a monitor has forgotten meanwhile is not one of it."""
         errors = {code: count - before.errors.get(code, 0) for code, count in self.errors.items()}
         return Pairs(
             compared=max(0, self.compared - before.compared),

@@ -30,7 +30,7 @@ def onward(rollout: Rollout, why: str, fit: Fit | None = None) -> Transition:
     if rollout.state is State.SHADOWING:
         if rollout.last_step:
             return Transition(restoring(rollout, State.SHADOWED, why))
-        rollout = replace(rollout, evidence="")  # what its answers are like is none of what callers get
+        rollout = replace(rollout, evidence="")  # what its answers are like is not one of what callers get
     if not rollout.last_step:
         step = rollout.step + 1
         return moving(rollout, step, why, fit or Fit(rollout.policy.steps[step].share))

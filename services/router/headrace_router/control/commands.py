@@ -48,7 +48,7 @@ async def _renew(settings: ControlSettings, options: argparse.Namespace) -> Docu
 
 
 COMMANDS = (
-    Command("renew-incarnation", "make a restored database another store; watches begin anew", _renew),
+    Command("renew-incarnation", "make a restored database another store; watches start from a snapshot", _renew),
     verify_command(HISTORY, _database, heads_of(HISTORY)),
     Command("migrate", "bring the database to this version's schema", _migrate),
 )

@@ -31,7 +31,7 @@ class ControlSettings(ValkeySettings, HistorySettings, PostgresSettings, Service
     )
     lease_s: float = Field(default=5.0, gt=0, description="Seconds for which a batcher's report counts.")
     revert_window_s: float = Field(
-        default=86_400.0, ge=0, description="Seconds for which the version that left production is kept loaded."
+        default=86_400.0, ge=0, description="Seconds that the version which left production stays loaded."
     )
     forget_after_s: float = Field(
         default=600.0, gt=0, description="Seconds after which a data plane that is not seen no longer blocks anything."
@@ -57,10 +57,10 @@ class ControlSettings(ValkeySettings, HistorySettings, PostgresSettings, Service
     precomputed_revert_window_s: float = Field(
         default=86_400.0,
         ge=0,
-        description="Seconds for which the answers before the present ones are kept, for a revert.",
+        description="Seconds that the previous answers are retained, for a revert.",
     )
     precomputed_abandoned_s: float = Field(
-        default=3600.0, gt=0, description="Seconds after which an open publish that nobody adds to is given up."
+        default=3600.0, gt=0, description="Seconds after which an idle open publish is cancelled."
     )
     precomputed_settle_s: float = Field(
         default=60.0,

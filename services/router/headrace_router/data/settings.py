@@ -40,7 +40,7 @@ class DataSettings(ValkeySettings, ServiceSettings):
     id: str = Field(
         default="data-0",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
-        description="Id of this data plane: such as host and ordinal, kept over restarts.",
+        description="Id of this data plane, such as host and ordinal; the same after a restart.",
     )
     processes: int = Field(
         default=1,
@@ -86,7 +86,7 @@ class DataSettings(ValkeySettings, ServiceSettings):
     explain_one_in: int = Field(
         default=1000,
         ge=0,
-        description="The explanation of one of so many requests is kept besides those asked for; 0 only those.",
+        description="One of so many requests has its explanation stored besides those that ask for it; 0: only those.",
     )
     max_part_answers_per_client: int = Field(
         default=64,
@@ -109,7 +109,7 @@ class DataSettings(ValkeySettings, ServiceSettings):
         "Without `otlp_endpoint` none does.",
     )
     valkey_timeout_s: float = Field(
-        default=0.005, gt=0, description="Seconds that a request waits for Valkey before it goes on without."
+        default=0.005, gt=0, description="Seconds that a request waits for Valkey before it continues without it."
     )
     cache_ttl_s: float = Field(
         default=60.0,
@@ -122,11 +122,13 @@ class DataSettings(ValkeySettings, ServiceSettings):
         ge=0,
         description="Bytes of stored answers in all `processes`; 0 keeps none in memory.",
     )
-    cache_max_entry_bytes: int = Field(default=1024 * 1024, gt=0, description="Largest answer that is kept anywhere.")
+    cache_max_entry_bytes: int = Field(
+        default=1024 * 1024, gt=0, description="Largest answer that is cached, in bytes."
+    )
 
     autoscaler_target: str = Field(
         default="",
-        description="`host:port` of the autoscaler, which starts pools that scale to zero; empty asks nobody.",
+        description="`host:port` of the autoscaler, which starts pools from zero; empty: they are not started.",
     )
     monitor_target: str = Field(
         default="", description="`host:port` of the monitor; empty records and reports nothing."

@@ -184,7 +184,7 @@ def retry(job: Job, client: str, reason: str) -> Transition:
         )
     if job.failure == "INPUT_CHANGED":
         raise PreconditionFailed(
-            f"{job.name} failed because its input changed: create a job anew, for what was scored is of another input",
+            f"{job.name} failed because its input changed: create a new job: the scored rows are of another input",
             reason="INPUT_CHANGED",
         )
     told = reason or f"tried again by {client or 'somebody'}"
@@ -210,7 +210,7 @@ def begin(job: Job, now: datetime) -> Transition:
         job, state=state, reason=reason, attempts=job.attempts + 1, losses=losses, start_time=job.start_time or now
     )
     type_ = "recovered" if recovered else state.value
-    told = "another process goes on with it, for the one before was lost" if recovered else reason
+    told = "another process continued it after the previous one was lost" if recovered else reason
     return Transition(begun, (Event(type_, told),))
 
 

@@ -150,7 +150,7 @@ def published(
     publication: Publication, publish: str, rows: int, kept: int, now: datetime, kept_file: Location | None = None
 ) -> Publication:
     """Return the publication that counts online. rows: entities of the generation. kept: of them, of before."""
-    carried = f", {kept:,} of them kept of the generation before" if kept else ""
+    carried = f", {kept:,} of them from the generation before" if kept else ""
     told = f"{rows:,} entities are answered from it{carried}"
     return replace(
         publication,

@@ -18,6 +18,6 @@ def unpublishable(spec: Spec, publish: PublishSpec, outputs: Sequence[str], fiel
         wrong.append(Mismatch(f"{field}.entity_column", told))
     missing = [name for name in outputs if name not in written]
     if missing:
-        told = f"the output lacks output '{missing[0]}' of the version: requests are answered with all of them"
+        told = f"the output has no '{missing[0]}' of the version: requests are answered with all of them"
         wrong.append(Mismatch(field, told))
     return wrong

@@ -92,11 +92,7 @@ def due(schedule: Schedule, now: datetime, *, busy: bool) -> Due | None:
     after = replace(schedule, last_time=time)
     if schedule.paused:
         return Due(after)
-    skipped = (
-        [Skipped("nobody was there to create a job: the scorer was down", len(missed), missed[0], missed[-1])]
-        if missed
-        else []
-    )
+    skipped = [Skipped("no job was created: the scorer was down", len(missed), missed[0], missed[-1])] if missed else []
     if busy:
         skipped.append(Skipped(f"the job before, {schedule.last_job}, was not over", 1, time, time))
     elif now - time > schedule.start_within:

@@ -68,12 +68,12 @@ class ShardActor:
         except StoreRefuses as error:
             return RunAnswer(failure="STORE_REFUSES", reason=f"{error}: look at the bucket, and who may write there")
         except InputChanged as error:
-            return RunAnswer(failure="INPUT_CHANGED", reason=f"{error}: create a job anew when nobody writes there")
+            return RunAnswer(failure="INPUT_CHANGED", reason=f"{error}: create a new job when nothing writes there")
         except OutputTaken as error:
-            told = f"{error}, with other results: somebody else wrote there. Move it away, and retry"
+            told = f"{error}, with other results: something else wrote there. Move it away, then retry"
             return RunAnswer(failure="OUTPUT_TAKEN", reason=told)
         except Unreadable as error:
-            told = f"{shard.key} cannot be read: {error}. Write it anew, or move it away, and create a job again"
+            told = f"{shard.key} cannot be read: {error}. Rewrite it, or move it away, then create a new job"
             return RunAnswer(failure="INPUT_UNREADABLE", reason=told)
         except WrongExpression as error:
             return RunAnswer(failure="EXPRESSION_FAILED", reason=str(error))

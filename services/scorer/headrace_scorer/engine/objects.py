@@ -162,7 +162,7 @@ class _Ranges(io.RawIOBase):
             )
             # Not every S3 knows the condition.
             if answer["ETag"] != self._etag:
-                raise InputChanged(f"s3://{self._bucket}/{self._key} was written anew while it was read")
+                raise InputChanged(f"s3://{self._bucket}/{self._key} was rewritten while it was read")
             with answer["Body"] as body:
                 found = body.read()
         if len(found) != wanted:
@@ -186,7 +186,7 @@ class _Errors:
             code = error.response.get("Error", {}).get("Code", "unknown error")
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             if status == 412 and error.operation_name == "GetObject":
-                raise InputChanged(f"{self._what} was written anew while it was read") from None
+                raise InputChanged(f"{self._what} was rewritten while it was read") from None
             if status == 412 and error.operation_name == "PutObject":
                 raise OutputTaken(f"{self._what} is there already") from None
             if status == 404 and error.operation_name == "GetObject":

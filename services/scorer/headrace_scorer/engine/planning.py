@@ -59,7 +59,7 @@ def plan(order: PlanOrder, objects: Objects) -> tuple[list[Shard], Checked]:
     except StoreRefuses as error:
         raise Failed("STORE_REFUSES", f"{error}: look at the name of the bucket, and who may read it") from None
     except InputChanged as error:
-        raise Failed("INPUT_CHANGED", f"{error}: create the job when nobody writes there") from None
+        raise Failed("INPUT_CHANGED", f"{error}: create the job when nothing writes there") from None
 
 
 def _listed(order: PlanOrder, objects: Objects) -> list[Listed]:
@@ -131,7 +131,7 @@ def _described(objects: Objects, spec: Spec, one: Listed) -> Described:
             return described(file, format_)
     except Unreadable as error:
         told = f"s3://{spec.input.bucket}/{one.key} cannot be read as {format_.value}: {error}"
-        raise Failed("INPUT_UNREADABLE", f"{told}. Write it anew, or move it away, and create a job again") from None
+        raise Failed("INPUT_UNREADABLE", f"{told}. Rewrite it, or move it away, then create a new job") from None
 
 
 def _checked(order: PlanOrder, file: Described) -> Checked:
@@ -184,7 +184,7 @@ def _same(one: Listed, file: Described, first: Listed, expected: Described, need
     for name in needed:
         if types.get(name) != wanted[name]:
             told = f"column '{name}' of {one.key} is {types.get(name, 'missing')}, and {wanted[name]} in {first.key}"
-            raise Failed("SCHEMA_MISMATCH", f"{told}: write one of them anew, or score them in two jobs")
+            raise Failed("SCHEMA_MISMATCH", f"{told}: rewrite one of them, or score them in two jobs")
 
 
 if __name__ == "__main__":

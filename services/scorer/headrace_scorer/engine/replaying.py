@@ -70,7 +70,7 @@ def _asked(
             code, told = error.code(), f"{error.code().name}: {error.details()}"  # type: ignore[attr-defined]
             if code in _SOON:
                 if time.monotonic() > until:
-                    raise Failed("ONLINE_UNAVAILABLE", f"nobody answers online ({told})", transient=True) from None
+                    raise Failed("ONLINE_UNAVAILABLE", f"no version answers online ({told})", transient=True) from None
                 time.sleep(pause)
                 pause = min(4.0, pause * 2)
             elif code is grpc.StatusCode.NOT_FOUND:

@@ -54,7 +54,7 @@ def opened(objects: Objects, at: Location) -> Any:
 
 
 def _damaged(at: Location, error: Exception) -> Failed:
-    return Failed("OUTPUT_DAMAGED", f"{at.uri} cannot be read as what was written ({error}): score it anew")
+    return Failed("OUTPUT_DAMAGED", f"{at.uri} cannot be read as what was written ({error}): score it again")
 
 
 def entities(table: pa.Table, column: str, at: Location) -> list[str]:

@@ -23,7 +23,7 @@ _RETRY_S = 1.0
 
 @click.group()
 def alerts() -> None:
-    """See alerts, end them, say what raises them and who is told.
+    """See alerts, end them, manage their rules and webhooks.
 
     \b
     Examples:
@@ -104,7 +104,7 @@ def watch(client: Client, output: Output, model: str, duration: timedelta | None
         else:
             break
     if not following.ever_connected:
-        raise Unavailable("nobody said within that time which alerts are open")
+        raise Unavailable("no answer about open alerts within that time")
     if output.as_json:
         output.document({"alerts": [message_json(one) for one in following.alerts]})
 
@@ -113,7 +113,7 @@ def watch(client: Client, output: Output, model: str, duration: timedelta | None
 @click.argument("alert", metavar="ALERT")
 @connected
 def resolve(client: Client, output: Output, alert: str) -> None:
-    """End an alert by hand. It is raised anew when its rule holds again after having not held.
+    """End an alert by hand. It is raised again when its rule stops holding and holds again.
 
     \b
     Examples:

@@ -54,7 +54,7 @@ def query(
     Views:
       predictions   one row per row of a prediction: prediction_id, answer_time, model, version, variant, served_from,
                     total_us, entity_id, prediction_label, prediction_value, "feature.<name>", "output.<name>", …
-      outcomes      what was told afterwards: prediction_id, row, model, kind, number, text, observe_time
+      outcomes      what was reported afterwards: prediction_id, row, model, kind, number, text, observe_time
       labelled      predictions with their outcomes: outcome_kind, outcome_number, outcome_text, outcome_time
       pipeline_steps  what models computed as steps of pipelines, by these: columns of predictions, pipeline, step
 

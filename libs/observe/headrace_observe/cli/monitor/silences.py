@@ -18,7 +18,7 @@ from headrace_client.client import Client
 @click.option("--comment", default="", help="Why.")
 @connected
 def silence(client: Client, output: Output, model: str, duration: timedelta, rule: str, comment: str) -> None:
-    """Keep alerts of MODEL (`*`: of every model) from being told of for a time; they are raised all the same.
+    """Silence alerts of MODEL (`*`: of every model) for a time; they are raised, but not sent.
 
     \b
     Examples:

@@ -35,7 +35,7 @@ def webhooks(client: Client, output: Output) -> None:
         output.document({"webhooks": [message_json(one) for one in found]})
         return
     if not found:
-        output.say("nobody is told by HTTP; headrace monitor alerts put-webhook --help")
+        output.say("there are no webhooks; headrace monitor alerts put-webhook --help")
         return
     header = ("webhook", "url", "format", "from", "model", "waiting", "last taken", "last error")
     output.table(header, [_line(one) for one in found])
@@ -50,7 +50,7 @@ def webhooks(client: Client, output: Output) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with the key of the signature; of PagerDuty, the routing key.",
 )
-@click.option("--at-least", type=click.Choice(SEVERITY_NAMES), help="Severity from which it is told; default all.")
+@click.option("--at-least", type=click.Choice(SEVERITY_NAMES), help="Lowest severity that is sent; default all.")
 @click.option("--model", default="", help="Only of this model; default every model.")
 @click.option("--retrain-only", is_flag=True, help="Only requests to train again.")
 @connected
@@ -95,7 +95,7 @@ def put_webhook(
 @click.argument("webhook", metavar="WEBHOOK")
 @connected
 def delete_webhook(client: Client, output: Output, webhook: str) -> None:
-    """Remove WEBHOOK, with what it was not told yet.
+    """Remove WEBHOOK, with its undelivered events.
 
     \b
     Examples:

@@ -48,7 +48,7 @@ def set_budget(
     """Make BUDGET, or replace it. It holds within seconds.
 
     A client that has spent it is answered behind all others until the period ends; beyond --refuse-above what would
-    have to be computed is refused (BUDGET_SPENT), and what is kept is answered all the same.
+    have to be computed is refused (BUDGET_SPENT), and cached answers are still given.
 
     \b
     Examples:
@@ -111,7 +111,7 @@ def list_budgets(client: Client, output: Output) -> None:
 @click.argument("budget", metavar="BUDGET")
 @connected
 def delete_budget(client: Client, output: Output, budget: str) -> None:
-    """Remove BUDGET: nobody is held back by it any more. Repeating it is safe.
+    """Remove BUDGET: it limits no client any more. Repeating it is safe.
 
     \b
     Examples:

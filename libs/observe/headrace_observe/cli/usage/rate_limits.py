@@ -118,7 +118,7 @@ def list_limits(client: Client, output: Output) -> None:
 @click.argument("limit", metavar="LIMIT")
 @connected
 def delete_limit(client: Client, output: Output, limit: str) -> None:
-    """Remove LIMIT: nobody is held back by it any more. Repeating it is safe.
+    """Remove LIMIT: it limits no client any more. Repeating it is safe.
 
     \b
     Examples:

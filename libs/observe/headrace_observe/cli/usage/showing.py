@@ -51,10 +51,10 @@ def show(
     by: tuple[str, ...],
     price: float,
 ) -> None:
-    """Show who used batchers for how long, by whole hours.
+    """Show how long each client used batchers, by whole hours.
 
     The time of each execution is divided among its requests by their rows, so that all together used what batchers
-    executed. Answers that were kept or computed beforehand use nothing.
+    executed. Cached and precomputed answers use nothing.
 
     \b
     Examples:

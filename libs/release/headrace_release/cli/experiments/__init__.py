@@ -57,7 +57,7 @@ experiments.add_command(watch)
     "--effect", type=float, default=0.0, help="Smallest worth finding, as a share of the control; default .1."
 )
 @click.option("--margin", type=float, default=0.0, help="How much worse a guardrail may get; default .02.")
-@click.option("--alpha", type=float, default=0.0, help="Chance of a difference where there is none; default .05.")
+@click.option("--alpha", type=float, default=0.0, help="Significance level: chance of a false difference; default .05.")
 @click.option("--units", type=click.IntRange(0), default=0, help="Planned; intervals are tightest there.")
 @click.option("--window", type=Duration(), help="Outcomes count so long after a unit's first answer; default 7d.")
 @click.option("--before", type=Duration(), help="Outcomes of so long before adjust a unit's values (CUPED).")
@@ -157,7 +157,7 @@ def list_(client: Client, output: Output, model: str) -> None:
 def start(client: Client, output: Output, model: str, experiment: str) -> None:
     """Give the variants of EXPERIMENT their shares of the traffic that they have together, and count units from now on.
 
-    The route is the experiment's from then on: nobody else changes it without --force until `conclude` or `end`.
+    The experiment then manages the route: others change it only with --force until `conclude` or `end`.
 
     \b
     Examples:
@@ -211,7 +211,7 @@ def analyse(client: Client, output: Output, model: str, experiment: str, slice_b
 @experiments.command()
 @model_argument
 @experiment_argument
-@click.option("--reason", default="", help="Why; it is kept.")
+@click.option("--reason", default="", help="Why; recorded in the history.")
 @connected
 def end(client: Client, output: Output, model: str, experiment: str, reason: str) -> None:
     """Assign no more units to EXPERIMENT, and leave the route as it is. `conclude` gives its traffic back as well.

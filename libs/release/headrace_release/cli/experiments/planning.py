@@ -34,7 +34,7 @@ _VALUES = {
 @click.option("--correlation", type=float, default=0.0, help="Of a unit's value with the time before (CUPED).")
 @click.option("--effect", type=float, default=0.1, show_default=True, help="Smallest worth finding, as a share.")
 @click.option(
-    "--alpha", type=float, default=0.05, show_default=True, help="Chance of a difference where there is none."
+    "--alpha", type=float, default=0.05, show_default=True, help="Significance level: chance of a false difference."
 )
 @click.option("--power", type=float, default=0.8, show_default=True, help="Chance to find the effect.")
 @click.option("--share", type=float, default=0.5, show_default=True, help="Of the variant, among it and the control.")

@@ -80,7 +80,7 @@ def pause(client: Client, output: Output, pool: str, reason: str) -> None:
     if output.as_json:
         output.document(message_json(held))
     else:
-        output.say(f"[yellow]paused[/] {shown(pool)}; it goes on with: headrace autoscale resume {shown(pool)}")
+        output.say(f"[yellow]paused[/] {shown(pool)}; continue with: headrace autoscale resume {shown(pool)}")
 
 
 @click.command()

@@ -190,7 +190,7 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteWebhook(self, request, context):
-        """DeleteWebhook removes a webhook, with what it was not told yet. Repeating it is safe.
+        """DeleteWebhook removes a webhook, with its undelivered events. Repeating it is safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

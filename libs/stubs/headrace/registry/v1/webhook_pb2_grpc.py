@@ -78,7 +78,7 @@ class RegistryWebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRegistryWebhook(self, request, context):
-        """DeleteRegistryWebhook removes a webhook, with what it was not told yet. Succeeds when there is none.
+        """DeleteRegistryWebhook removes a webhook, with its undelivered events. Succeeds when there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

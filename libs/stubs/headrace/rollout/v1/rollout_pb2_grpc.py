@@ -281,7 +281,7 @@ class RolloutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRolloutWebhook(self, request, context):
-        """DeleteRolloutWebhook removes a webhook, with what it was not told yet. Repeating it is safe.
+        """DeleteRolloutWebhook removes a webhook, with its undelivered events. Repeating it is safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

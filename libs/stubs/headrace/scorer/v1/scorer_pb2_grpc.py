@@ -217,7 +217,7 @@ class ScorerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteScoringWebhook(self, request, context):
-        """DeleteScoringWebhook removes a webhook, with what it was not told yet. Repeating it is safe.
+        """DeleteScoringWebhook removes a webhook, with its undelivered events. Repeating it is safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

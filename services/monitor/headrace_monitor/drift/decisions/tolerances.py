@@ -63,7 +63,7 @@ class Detectable:
 def problem(test: str, tolerance: float | None) -> str:
     """Return what is wrong with a tolerance; empty if nothing is."""
     if test not in TESTS:
-        return f"is none of {', '.join(TESTS)}"
+        return f"is not one of {', '.join(TESTS)}"
     most = TESTS[test][1]
     if tolerance is not None and not (math.isfinite(tolerance) and 0 <= tolerance <= most):
         return f"tolerance {tolerance:g} is not between 0 and {most:g}"

@@ -20,7 +20,7 @@ _SHARES = {
     Test.OUT_OF_RANGE: "{column} is out of its declared range",
     Test.BEYOND_REFERENCE: "{column} is beyond every value of the reference",
     Test.TYPE: "{column} is not of its type",
-    Test.NEW_CATEGORIES: "{column} is none of the reference's categories",
+    Test.NEW_CATEGORIES: "{column} is not one of the reference's categories",
 }
 
 

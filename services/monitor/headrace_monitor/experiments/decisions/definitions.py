@@ -196,7 +196,7 @@ def started(experiment: Experiment, now: datetime) -> Experiment:
         return experiment
     if experiment.state is State.ENDED:
         raise PreconditionFailed(
-            f"experiment '{experiment.id}' has ended: what was seen must not go on; create another one",
+            f"experiment '{experiment.id}' has ended and cannot be continued; create another one",
             reason="EXPERIMENT_ENDED",
         )
     return replace(experiment, state=State.RUNNING, phases=(Phase(now, experiment.definition.weights),))

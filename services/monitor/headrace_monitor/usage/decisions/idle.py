@@ -25,7 +25,7 @@ class Presence(NamedTuple):
 
 
 class Enough(NamedTuple):
-    """Replicas that would have kept the busiest hour at the target, and the hours that they would have spared."""
+    """Replicas that would have held the busiest hour at the target, and the hours that they would have spared."""
 
     replicas: int
     spared_hours: float
@@ -66,7 +66,7 @@ class IdlePool:
         if spared_hours < 1:
             return f"{seen}: as many as the busiest hour needs at {target:.0%}"
         saved = f", {spared_hours * price_per_hour:,.2f} saved" if price_per_hour else ""
-        kept = f"{enough} would have kept the busiest hour at {target:.0%}"
+        kept = f"{enough} would have held the busiest hour at {target:.0%}"
         return f"{seen}: {kept}, {spared_hours:,.0f} hours less{saved}"
 
 

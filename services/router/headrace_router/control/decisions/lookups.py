@@ -71,7 +71,7 @@ def lookup_violations(lookup: Lookup) -> Iterator[FieldViolation]:
         if given is not None and not NEVER <= given <= LONGEST_KEPT:
             yield FieldViolation(f"route.lookup.{name}", "must be between 0 s and 7 days")
         elif given and lookup.ttl == NEVER:
-            yield FieldViolation(f"route.lookup.{name}", "nothing is kept that could be stale: `ttl` is zero")
+            yield FieldViolation(f"route.lookup.{name}", "no answer is cached that could become stale: `ttl` is zero")
     oldest = lookup.max_precomputed_age
     if oldest is not None and not NEVER < oldest <= LONGEST_PRECOMPUTED:
         yield FieldViolation("route.lookup.max_precomputed_age", "must be above 0 s and at most 3650 days")

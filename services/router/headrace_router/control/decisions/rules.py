@@ -56,4 +56,4 @@ def _condition_violations(field: str, condition: Condition) -> Iterator[FieldVio
     if longest > MAX_VALUE_CHARS:
         yield FieldViolation(test, f"a value of {longest} characters; at most {MAX_VALUE_CHARS} are allowed")
     elif any("\0" in value for value in condition.values):
-        yield FieldViolation(test, "a value with a NUL character, which cannot be kept")
+        yield FieldViolation(test, "a value with a NUL character, which cannot be stored")

@@ -53,7 +53,7 @@ def text(value: str, field: str, longest: int) -> str:
     if len(value) > longest:
         raise invalid(field, f"{len(value)} characters; at most {longest} are allowed")
     if "\0" in value:
-        raise invalid(field, "has a NUL character, which cannot be kept")
+        raise invalid(field, "has a NUL character, which cannot be stored")
     return value
 
 

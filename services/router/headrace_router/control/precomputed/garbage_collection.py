@@ -94,7 +94,7 @@ class GarbageCollector:
         silent_s = self._limits.abandoned.total_seconds()
         for publish in await self._rows.abandoned(self._limits.abandoned):
             try:
-                await self._publishing.abort(publish, f"nobody added to it for {silent_s:g} s")
+                await self._publishing.abort(publish, f"nothing was added to it for {silent_s:g} s")
             except NotFound:  # the model is gone
                 await self._rows.abort(publish.generation, "the model was removed")
             except Unavailable:

@@ -66,7 +66,7 @@ class PublishReader:
             if lenient:
                 return publish
             raise Unavailable(
-                "the store of kept answers does not answer", reason="STORE_UNAVAILABLE", retry_after_s=0.5
+                "the store of cached answers does not respond", reason="STORE_UNAVAILABLE", retry_after_s=0.5
             ) from error
         return replace(publish, rows=progress.rows if progress else 0, entities=progress.entities if progress else 0)
 

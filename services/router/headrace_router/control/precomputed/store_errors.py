@@ -48,5 +48,7 @@ def translated() -> Iterator[None]:
 
 def _unavailable(error: Exception) -> Unavailable:
     return Unavailable(
-        f"the store of kept answers does not answer: {reason_of(error)}", reason="STORE_UNAVAILABLE", retry_after_s=0.5
+        f"the store of cached answers does not respond: {reason_of(error)}",
+        reason="STORE_UNAVAILABLE",
+        retry_after_s=0.5,
     )

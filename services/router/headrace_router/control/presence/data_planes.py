@@ -115,7 +115,7 @@ class DataPlanes:
 def incarnation_mismatch(incarnation: str) -> PreconditionFailed:
     """Return the error for a generation that another store has numbered. incarnation: of the store that is followed."""
     return PreconditionFailed(
-        "the generation belongs to another store: begin the watch anew",
+        "the generation belongs to another store: start the watch again",
         reason="INCARNATION_MISMATCH",
         metadata={"incarnation": incarnation},
     )

@@ -114,7 +114,7 @@ class AnswerWriter:
         step = await self._controller.write(model, decide, request)
         kept = step.state.kept.get(digest, NOTHING)
         log.info(
-            "kept answers changed",
+            "stored answers changed",
             model=model,
             digest=digest,
             cache_epoch=kept.cache_epoch,

@@ -73,7 +73,7 @@ class TableFeed:
                 yield message
         finally:
             self._queues.pop(queue, None)
-        raise ResourceExhausted("the watch fell behind: begin it anew", reason="WATCH_BEHIND", retry_after_s=0.1)
+        raise ResourceExhausted("the watch fell behind: start it again", reason="WATCH_BEHIND", retry_after_s=0.1)
 
     def _drop(self, queue: asyncio.Queue[control_pb2.WatchTablesResponse | None]) -> None:
         del self._queues[queue]

@@ -48,7 +48,7 @@ class View:
         """Reads of the store that have begun."""
         self._readings: set[asyncio.Task[None]] = set()
         self._late = False
-        """Whether the store did not answer in time; nobody waits for it again before it has."""
+        """Whether the store did not respond in time; it is not waited for until it responds."""
 
     async def read(self, *, unless_begun: int | None = None) -> None:
         """Bring the mirror up to the store, in order, and tell the watchers. Raises Unavailable and changes nothing.

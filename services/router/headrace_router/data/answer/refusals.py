@@ -66,7 +66,7 @@ def budget_spent(client: str, ends_in_s: float) -> ServiceError:
     """Return the error for a request that would have to be computed for a client that has spent its budget."""
     return ResourceExhausted(
         f"client '{client}' has used all the computing that its budget lets it until the period ends: "
-        "only answers that are kept are given",
+        "only cached answers are given",
         reason=BUDGET_SPENT,
         retry_after_s=max(ends_in_s, RETRY_AFTER_S),
     )
@@ -115,7 +115,7 @@ def answers_in_parts(model: str) -> ServiceError:
 def too_many_answers(which: str) -> ServiceError:
     """Return the error for a request that would be answered in parts, while as many are as may be."""
     return ResourceExhausted(
-        f"as many answers in parts as may be go on here {which}", reason="TOO_MANY_ANSWERS", retry_after_s=RETRY_AFTER_S
+        f"limit of streamed answers reached here {which}", reason="TOO_MANY_ANSWERS", retry_after_s=RETRY_AFTER_S
     )
 
 

@@ -80,7 +80,7 @@ class AnswersInParts:
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families. Called by prometheus_client."""
         active = "headrace_router_answers_in_parts_active"
-        gauge = GaugeMetricFamily(active, "Answers in parts that go on.", labels=("model",))
+        gauge = GaugeMetricFamily(active, "Streamed answers in progress.", labels=("model",))
         for model, count in self._of_model.items():
             gauge.add_metric((model,), count)
         yield gauge

@@ -139,7 +139,7 @@ class Explanations:
                 self.kept += len(batch)
             except StoreError as error:
                 if not self.dropped["store"]:  # the counter tells of the rest
-                    log.warning("explanations not kept", reason=str(error))
+                    log.warning("explanations not stored", reason=str(error))
                 self.dropped["store"] += len(batch)
             for prediction_id in batch:
                 self._places.leave(self._queue.pop(prediction_id).caller)
@@ -148,7 +148,7 @@ class Explanations:
         """Yield the metric families. Called by prometheus_client."""
         yield CounterMetricFamily("headrace_router_explanations_kept", "Explanations written.", value=self.kept)
         dropped = CounterMetricFamily(
-            "headrace_router_explanations_dropped", "Explanations that were not kept, and why.", labels=("reason",)
+            "headrace_router_explanations_dropped", "Explanations that were not stored, by reason.", labels=("reason",)
         )
         for reason, count in self.dropped.items():
             dropped.add_metric((reason,), count)

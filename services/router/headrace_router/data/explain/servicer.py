@@ -37,7 +37,7 @@ class Explaining:
             found = await self._explanations.of_request(request.request_id, caller)
         if found is None or not caller.sees(found.model):
             raise NotFound(
-                "no explanation is kept for this id: ask for one with the request, and look within an hour",
+                "no explanation is stored for this id: request one with the prediction, and read it within an hour",
                 reason="EXPLANATION_NOT_FOUND",
             )
         return found.SerializeToString()

@@ -276,6 +276,6 @@ def _values(resolved: ResolvedRequest, step: Given) -> Answer | None:
         return None
     try:
         outputs = row.outputs(variant.served.digest, variant.served.contract, resolved.layout.rows, resolved.outputs)
-    except ValueError:  # a row that is none of this contract, which the control plane does not let pass
+    except ValueError:  # a row that is not one of this contract, which the control plane does not let pass
         return None
     return Answer(outputs, ServedFrom.FALLBACK, None)

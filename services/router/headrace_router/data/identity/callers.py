@@ -120,7 +120,7 @@ class Callers:
         token, bucket = known
         if scope not in token.scopes:
             raise PermissionDenied(
-                f"the token lacks the scope '{scope}'", reason="SCOPE_MISSING", metadata={"scope": scope}
+                f"the token does not have the scope '{scope}'", reason="SCOPE_MISSING", metadata={"scope": scope}
             )
         if not bucket.take(self._now()):
             self.over_limit += 1

@@ -65,12 +65,12 @@ class LookupMetrics:
         """Yield the metric families. Called by prometheus_client."""
         counts, memory = self._counts, self._memory
         hits = CounterMetricFamily(
-            "headrace_router_lookup_hits", "Requests answered by what is kept.", labels=("source", "layer")
+            "headrace_router_lookup_hits", "Requests answered from a store.", labels=("source", "layer")
         )
         for (source, layer), count in counts.hits.items():
             hits.add_metric((source, layer), count)
         misses = CounterMetricFamily(
-            "headrace_router_lookup_misses", "Requests that nothing kept answered.", labels=("reason",)
+            "headrace_router_lookup_misses", "Requests that no store answered.", labels=("reason",)
         )
         for reason, count in counts.misses.items():
             misses.add_metric((reason,), count)
@@ -78,7 +78,7 @@ class LookupMetrics:
         totals = {
             "shared": ("Requests that waited for the execution of another with the same key.", counts.shared),
             "renewals": ("Executions to replace stale answers.", counts.renewals),
-            "poisoned": ("Stored values that nobody here wrote, taken for missing.", counts.poisoned),
+            "poisoned": ("Stored values in an unknown form, treated as missing.", counts.poisoned),
             "dropped_writes": ("Answers that were not written to the store.", counts.dropped_writes),
             "store_errors": ("Replies of the store that were errors.", counts.store_errors),
             "store_late": ("Times that the store did not answer in time.", counts.store_late),

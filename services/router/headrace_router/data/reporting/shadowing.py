@@ -129,7 +129,7 @@ class Shadowing:
         lost = self._lost_pairs + self._pairs.dropped
         yield from (unsent, failed)
         yield CounterMetricFamily("headrace_router_shadow_answered", "Copies that were answered.", value=self._answered)
-        yield CounterMetricFamily("headrace_router_shadow_lost_pairs", "Pairs that nobody compared.", value=lost)
+        yield CounterMetricFamily("headrace_router_shadow_lost_pairs", "Pairs that were not compared.", value=lost)
         yield GaugeMetricFamily("headrace_router_shadow_in_flight", "Copies without an answer.", value=self._in_flight)
 
     def _copy(self, resolved: ResolvedRequest, answer: Answer, to: Shadow) -> None:

@@ -122,7 +122,7 @@ class Counters:
         requests = CounterMetricFamily("headrace_router_predictions", "Predictions answered.", labels=LABELS)
         durations = HistogramMetricFamily(
             "headrace_router_prediction_duration_seconds",
-            "From the headers to the answer. A bound is kept within 0.6 %.",
+            "From the headers to the answer. Bucket bounds are exact to 0.6 %.",
             labels=LABELS,
         )
         quantiles = SummaryMetricFamily(

@@ -51,7 +51,7 @@ class Gauges:
             "frame_requests": ("Requests in those frames.", requests),
             "frames_garbled": ("Frames from batchers that did not match their checksum.", pools.members.garbled()),
             "batcher_disagreements": (
-                "Answers that broke the contract of their version, or blamed a request that kept it.",
+                "Answers that broke the contract of their version, or refused a request that met it.",
                 pools.disagreements,
             ),
             "streams_lost": ("Streams to batchers that ended.", pools.members.streams_lost),

@@ -13,7 +13,7 @@ import pyarrow as pa
 from headrace_scorer.engine.inputs.rows import NO_VALUE, SAMPLE_BYTES, TYPES, Bounds, Chunk, Rejected, Unreadable, shown
 
 SAMPLE_LINES = 1000
-# A line that is longer is none of a file of rows.
+# A line that is longer is not one of a file of rows.
 LONGEST_LINE = 64 << 20
 # What short numbers and texts take as objects for each byte of a line; empty lists and objects take twice that.
 _OBJECT_BYTES = 10

@@ -148,7 +148,7 @@ class ConstantRow:
         """Return the row as often as there are rows, as the encoded fields 5 and 6 of PredictResponse.
 
         digest: of the version whose contract it is. wanted: positions of outputs; empty means all. Raises ValueError
-        for a row that is none of this contract.
+        for a row that is not one of this contract.
         """
         key = (digest, rows, wanted)
         found = self._kept.get(key)
@@ -184,7 +184,7 @@ def shape_of(spec: Spec, count: int) -> tuple[int, ...]:
     varying = spec.shape.count(-1)
     fixed = math.prod(size for size in spec.shape if size != -1)
     if varying > 1:
-        raise ValueError(f"output {spec.name!r} has {varying} dimensions that vary: the shape of a row cannot be told")
+        raise ValueError(f"output {spec.name!r} has {varying} variable dimensions: the shape of a row is ambiguous")
     if varying and fixed and count % fixed == 0:
         return tuple(count // fixed if size == -1 else size for size in spec.shape)
     if varying or count != fixed:

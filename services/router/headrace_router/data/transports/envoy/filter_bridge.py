@@ -208,7 +208,7 @@ _BEGIN = b"".join(
 
 
 def _nobody(_authorization: bytes | None, _scope: str, _sender: Callable[[], object]) -> Identity:
-    raise Unauthenticated("it is not known yet whom to believe", reason="TOKEN_INVALID")
+    raise Unauthenticated("the keys that verify tokens are not loaded yet", reason="TOKEN_INVALID")
 
 
 def opened(module: Path) -> Filter:
