@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 from headrace_client import Client
 from headrace_client.errors import AlreadyExists
-from headrace_client.tuning import search
-from headrace_client.tuning.pool import MeasuredPool, rate
-from headrace_client.tuning.search import Grid, Run, Settings
+from headrace_forge.tuning import search
+from headrace_forge.tuning.pool import MeasuredPool, rate
+from headrace_forge.tuning.search import Grid, Run, Settings
 
 from benchmarks.systems.stack import Stack, running_stack
 from tests.kit.models import onnx_models

@@ -28,6 +28,7 @@ FROM dependencies AS tools-build
 COPY libs/stubs libs/stubs
 COPY libs/client libs/client
 COPY libs/observe libs/observe
+COPY libs/forge libs/forge
 COPY libs/scale libs/scale
 COPY libs/describe libs/describe
 COPY libs/drill libs/drill

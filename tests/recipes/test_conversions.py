@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from headrace_client.conversion import process
 from headrace_client.errors import InvalidArgument
 from headrace_client.recognition import Kind, recognise
+from headrace_forge.conversion import process
 
 from tests.kit.clients.headrace_cli import Headrace, headrace
 from tests.recipes.conftest import made

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from headrace_client.mlflow_folders import read_mlflow
+from headrace_forge.mlflow_folders import read_mlflow
 
 from tests.kit.clients.headrace_cli import Headrace, headrace
 from tests.recipes.conftest import made

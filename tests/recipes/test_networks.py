@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from headrace_client.conversion import process
 from headrace_client.errors import InvalidArgument
 from headrace_client.model_files import zipped
 from headrace_client.recognition import Kind, recognise
+from headrace_forge.conversion import process
 from headrace_registry.artifacts import format_check
 from headrace_registry.artifacts.refusals import RefusedError
 from headrace_registry.decisions.files import ArtifactType

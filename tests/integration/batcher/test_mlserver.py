@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from headrace.registry.v1 import registry_pb2
-from headrace_client.oip_servers import described, server_file
+from headrace_forge.oip_servers import described, server_file
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher.service import BatcherRig, put_blob

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from headrace.tensor.v1 import tensor_pb2
-from headrace_client.typed import typescript
+from headrace_forge.typed import typescript
 
 from tests.kit.console import npm
-from tests.unit.client.test_typed import IRIS, LOAN, NODE, version
+from tests.unit.forge.test_typed import IRIS, LOAN, NODE, version
 
 TYPESCRIPT = "5.9.3"
 Spec = tensor_pb2.TensorSpec

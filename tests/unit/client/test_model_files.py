@@ -11,11 +11,11 @@ from headrace.registry.v1 import registry_pb2
 from headrace_client.cli.output import Output
 from headrace_client.cli.sources import Conversion, Source, source_of
 from headrace_client.errors import InvalidArgument
-from headrace_client.mlflow_folders import read_mlflow
 from headrace_client.model_files import FORMATS, files_of, type_in, zipped
 from headrace_client.operations.registration import Serving
 from headrace_client.recognition import Kind, recognise
-from headrace_client.triton_folders import read_triton
+from headrace_forge.mlflow_folders import read_mlflow
+from headrace_forge.triton_folders import read_triton
 from headrace_registry.decisions.formats import FILES
 from headrace_registry.decisions.models import Format
 

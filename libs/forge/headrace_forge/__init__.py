@@ -1,0 +1,1 @@
+"""Models made into what is served: the converters and the commands of the part forge."""

@@ -1,0 +1,67 @@
+"""Model files that are converted before they are registered: the entry point `headrace.converters`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from headrace_client.cli.output import Output, shown
+from headrace_client.cli.sources import Conversion, Source, source_of
+from headrace_client.operations.missing_values import VALIDATION_FILE
+from headrace_client.recognition import PROGRAMS, Kind
+
+from headrace_forge.conversion import process
+from headrace_forge.conversion.process import Converted
+from headrace_forge.mlflow_folders import read_mlflow
+
+
+@contextmanager
+def converted(
+    output: Output,
+    path: Path,
+    kind: Kind | None,
+    artifacts: Mapping[str, Path],
+    conversion: Conversion,
+    stated: bool,
+) -> Iterator[Source]:
+    """Give what to register of a file of a framework, or of a folder of MLflow (kind: None). Raises InvalidArgument."""
+    if kind is None:
+        logged = read_mlflow(path)
+        with source_of(output, logged.file, artifacts, conversion, stated=stated) as source:
+            yield replace(source, parameters={**logged.parameters, **source.parameters}, run=logged.run)
+        return
+    if kind in PROGRAMS and not conversion.trust:
+        raise click.UsageError(f"{path} is {_program(kind)}: --trust, if you know its maker")
+    if kind is Kind.SAVEDMODEL and not path.is_dir():
+        raise click.UsageError(f"{path} is an archive: unpack it, and name its folder")
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        given = artifacts.get(VALIDATION_FILE)
+        made = process.convert(
+            kind, path, Path(folder), rows=given, python=conversion.python, max_difference=conversion.max_difference
+        )
+        output.note(_told(path, made))
+        facts = {
+            "framework": made.framework,
+            "converter": made.converter,
+            "source_file": path.name,
+            "source_sha256": made.source_sha256,
+            "conversion_max_abs_diff": f"{made.difference:.6g}",
+        }
+        yield Source(made.onnx, {**artifacts, VALIDATION_FILE: made.validation}, facts, made.columns)
+
+
+def _program(kind: Kind) -> str:
+    if kind is Kind.PICKLE:
+        return "a pickle, and reading one runs the code in it"
+    also = "" if kind is Kind.EXPORTED else " (one with a --contract is registered as it is, unread)"
+    return f"a program of {'TensorFlow' if kind is Kind.SAVEDMODEL else 'PyTorch'}, and converting one runs it{also}"
+
+
+def _told(path: Path, converted: Converted) -> str:
+    made = f"{shown(path.name)} of {shown(converted.framework)} by {shown(converted.converter)}"
+    rows = f"{converted.rows} {'random ' if converted.generated else ''}rows"
+    return f"[dim]converted[/]  {made}; answers to {rows} differ by at most {converted.difference:.2g}"

@@ -1,0 +1,107 @@
+"""Converting a model file in a process with limits, and whether the result is the same model."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace_client.errors import invalid
+from headrace_client.recognition import MAX_DIFFERENCE, Kind
+
+from headrace_forge.conversion import sandbox
+
+TIMEOUT_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """An ONNX file made of a model file.
+
+    validation: rows, and what the framework answers to them. difference: the largest of any answer, over `rows` rows;
+    scale: the largest answer. columns: names of the values of the one input, where the framework knows them.
+    """
+
+    onnx: Path
+    validation: Path
+    framework: str
+    converter: str
+    source_sha256: str
+    rows: int
+    generated: bool
+    difference: float
+    scale: float
+    columns: tuple[str, ...]
+
+
+def convert(
+    kind: Kind,
+    path: Path,
+    folder: Path,
+    *,
+    rows: Path | None = None,
+    python: str | None = None,
+    max_difference: float = MAX_DIFFERENCE,
+) -> Converted:
+    """Convert a file into a folder. rows: a file as `validation.json` is, to compare with; without one, random rows.
+
+    Raises InvalidArgument with the reason, also where both models differ by more than `max_difference` of the largest
+    answer, or of 1.
+    """
+    if rows is not None:
+        shutil.copyfile(rows, folder / "rows.json")
+    answer = sandbox.run(
+        python or sandbox.frameworks_python(),
+        str(Path(__file__).with_name("worker.py")),
+        (kind.value, str(path.resolve()), str(folder)),
+        folder,
+        timeout_s=TIMEOUT_S,
+        undone=f"{path} is not converted",
+    )
+    if "failed" in answer:
+        raise invalid("model", f"{path} {answer['failed']}")
+    converted = _converted(answer, path, folder)
+    allowed = max_difference * max(1.0, converted.scale)
+    if not converted.difference <= allowed:
+        raise invalid(
+            "model",
+            f"{path} as ONNX answers {converted.difference:.3g} apart from {converted.framework} on one of "
+            f"{converted.rows} rows; at most {allowed:.3g} is taken (--max-difference)",
+        )
+    return converted
+
+
+def _converted(answer: Mapping[str, Any], path: Path, folder: Path) -> Converted:
+    """Return an answer as a value. A pickle may have written it: nothing of it is taken on trust."""
+    sha256 = _sha256(path)
+    for made in (folder / "model.onnx", folder / "validation.json"):
+        if made.is_symlink() or not made.is_file():
+            raise invalid("model", f"{path} is not converted: the process that reads it left no file {made.name}")
+    try:
+        return Converted(
+            onnx=folder / "model.onnx",
+            validation=folder / "validation.json",
+            framework=str(answer["framework"])[:100],
+            converter=str(answer["converter"])[:100],
+            source_sha256=sha256,
+            rows=int(answer["rows"]),
+            generated=bool(answer["generated"]),
+            difference=float(answer["difference"]),
+            scale=float(answer["scale"]),
+            columns=tuple(str(name) for name in answer["columns"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise invalid("model", f"is not converted: the process that reads it answers nonsense ({error})") from None
+
+
+def _sha256(path: Path) -> str:
+    """Return the digest of a file; of a folder that of its files, by their names, as `sha256sum` lists them."""
+    if not path.is_dir():
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    files = sorted(one for one in path.rglob("*") if one.is_file())
+    lines = "".join(f"{_sha256(one)}  {one.relative_to(path).as_posix()}\n" for one in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
