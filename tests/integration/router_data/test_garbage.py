@@ -11,8 +11,8 @@ import grpc.aio
 import pytest
 from headrace.router.v1 import predict_pb2
 from headrace_router.data.answer.answer import Answer
-from headrace_router.data.batchers.parts import PartBuffer, Rest
-from headrace_router.data.batchers.work import Attempt, Work
+from headrace_router.data.batchers.parts import Rest
+from headrace_router.data.batchers.work import Attempt, PartBuffer, Work
 from headrace_router.data.lookup.cache_lookup import CacheLookup
 from headrace_router.data.lookup.execution import SharedExecution, Waiter
 from headrace_router.data.request.request import Call, Request, ResolvedRequest, Tensors

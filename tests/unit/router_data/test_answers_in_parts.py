@@ -8,9 +8,9 @@ import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace_router.data.answer.answer import Answer, Rest, ServedFrom
 from headrace_router.data.answer.refusals import answers_in_parts, error_of
-from headrace_router.data.batchers.parts import AT_ONCE, IN_PARTS, PartBuffer, following
+from headrace_router.data.batchers.parts import IN_PARTS, following
 from headrace_router.data.batchers.pools import Pools
-from headrace_router.data.batchers.work import Work
+from headrace_router.data.batchers.work import AT_ONCE, PartBuffer, Work
 from headrace_router.data.request.request import fitted
 from headrace_router.data.tables.served import ServedVersion
 from headrace_servicekit.errors import Code, DeadlineExceeded, ServiceError

@@ -5,13 +5,13 @@ from headrace.router.v1 import client_limits_pb2
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace_router.data.budgets import Budgets, Overrun
 from headrace_router.data.tables.contract import Contract, Spec
-from headrace_router.data.tables.plan import (
+from headrace_router.data.tables.served import (
     REQUEST,
     Plan,
     PlannedStep,
+    ServedVersion,
     Take,
 )
-from headrace_router.data.tables.served import ServedVersion
 
 LOWER, REFUSE = client_limits_pb2.BudgetOverrun.ACTION_LOWER, client_limits_pb2.BudgetOverrun.ACTION_REFUSE
 

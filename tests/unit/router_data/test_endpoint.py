@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from headrace_router.data.batchers.decisions.balance import Latency
-from headrace_router.data.batchers.endpoints import (
+from headrace_router.data.batchers.decisions.balance import (
     FIRST_S,
     FORGIVEN_S,
     IN_A_ROW,
     LONGEST_S,
     Endpoint,
+    Latency,
+)
+from headrace_router.data.batchers.endpoints import (
     fails,
     is_late,
     is_silent,

@@ -17,9 +17,8 @@ from headrace_router.data.request.request import Call, Request, Tensors
 from headrace_router.data.request.trace import MAX_ATTEMPTS, Trace
 from headrace_router.data.tables.contract import Contract, Spec
 from headrace_router.data.tables.decisions.lookup_policy import StoredVersion
-from headrace_router.data.tables.plan import REQUEST as STEP_OF_REQUEST
-from headrace_router.data.tables.plan import Plan, PlannedStep, Take
-from headrace_router.data.tables.served import ServedVersion
+from headrace_router.data.tables.served import REQUEST as STEP_OF_REQUEST
+from headrace_router.data.tables.served import Plan, PlannedStep, ServedVersion, Take
 from headrace_router.data.tables.table import Table, Unit, Variant
 from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import Identity

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from headrace_router.data.batchers.endpoints import FIRST_S, IN_A_ROW, LATE_S
+from headrace_router.data.batchers.decisions.balance import FIRST_S, IN_A_ROW
+from headrace_router.data.batchers.endpoints import LATE_S
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.work import Work
 from headrace_servicekit.testing import eventually, patience

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from headrace.registry.v1 import pipeline_pb2
 from headrace.router.v1 import control_pb2
-from headrace_router.data.tables.plan import REQUEST, Plan
+from headrace_router.data.tables.served import REQUEST, Plan
 from headrace_router.data.tables.table import table_of
 from headrace_runtime.pipelines.graph import Combiner, Kind, ModelStep, Output, Pipeline, Source, Step
 

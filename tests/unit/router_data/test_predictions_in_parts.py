@@ -14,8 +14,8 @@ from headrace.router.v1 import control_pb2
 from headrace_router.data.answer.answer import Answer
 from headrace_router.data.answer.refusals import answer_cut_off
 from headrace_router.data.batchers.decisions.balance import RetryBudget
-from headrace_router.data.batchers.parts import PartBuffer, Rest
-from headrace_router.data.batchers.work import Work
+from headrace_router.data.batchers.parts import Rest
+from headrace_router.data.batchers.work import PartBuffer, Work
 from headrace_router.data.budgets import Budgets
 from headrace_router.data.explain.facts import Outcome
 from headrace_router.data.fallbacks.chain import FallbackChain

@@ -13,7 +13,7 @@ from headrace_router.data.reporting.decisions.batches import Batch
 from headrace_router.data.reporting.decisions.recording import Record, Recorder, new_drops
 from headrace_router.data.request.request import ResolvedRequest
 from headrace_router.data.tables.contract import Layout
-from headrace_router.data.tables.plan import RecordedStep
+from headrace_router.data.tables.served import RecordedStep
 from headrace_router.data.tables.table import Table, table_of
 from headrace_runtime.pipelines.graph import Combiner, GraphStep, Kind, ModelStep, Output, Pipeline, Source, Step
 from headrace_servicekit.errors import Code

@@ -9,16 +9,14 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TypeVar
 
 import structlog
 from headrace_servicekit.errors import Code
 
-from headrace_router.data.batchers.decisions.balance import Estimates, Latency, choose, expected_wait_s
+from headrace_router.data.batchers.decisions.balance import Endpoint, Estimates, Latency, choose, expected_wait_s
+from headrace_router.data.batchers.frames import Replica
 from headrace_router.data.batchers.work import Attempt, Work
-
-if TYPE_CHECKING:
-    from headrace_router.data.batchers.frames import Replica
 
 log = structlog.get_logger()
 
@@ -149,16 +147,6 @@ class Endpoints:
         )
 
 
-# Failures in a row, or as a share of about the last twenty answers, for which a batcher is ejected.
-IN_A_ROW = 5
-SHARE = 0.5
-WEIGHT = 0.05
-# How long: doubled each time, and begun anew after a while without an ejection.
-FIRST_S, LONGEST_S = 1.0, 30.0
-FORGIVEN_S = 60.0
-# What was measured counts half after this long: a slow batcher is tried again now and then.
-HALF_LIFE_S = 2.0
-SOON_S = 0.1
 # A batcher that says nothing for this long, while others answer, is taken for hanging; or for three times as long as an
 # answer takes, if that is longer. Where no answer was measured yet, it may be a slow model.
 SILENT_S, SILENT_UNMEASURED_S, SILENT_FACTOR = 2.0, 4.0, 3.0
@@ -168,96 +156,6 @@ LATE_S, LATE_FACTOR = 0.25, 4.0
 _FAILURES = frozenset((Code.UNAVAILABLE, Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS))
 # About the version or a batcher that stops, which says so itself, or that loads a version again that was not asked for.
 _NOT_ITS_FAULT = frozenset(("NOT_LOADED", "STOPPING", "MODEL_LOADING"))
-
-R = TypeVar("R")
-
-
-class Endpoint(Generic[R]):
-    """One version at one batcher.
-
-    latency: of its answers, by whatever batcher of the pool. took_s: from being sent to the answer, without the wait in
-    the queue, lately. until: ejected until then, and to be tried by one request afterwards; 0.0 when it is not ejected.
-    probing: whether one request tries it now.
-    """
-
-    __slots__ = (
-        "_answered_before", "_changed_at", "_ejections", "_outrun_at", "_share", "_streak", "latency", "measured_at",
-        "probing", "replica", "took_s", "until",
-    )  # fmt: skip
-
-    def __init__(self, replica: R, latency: Latency) -> None:
-        self.replica, self.latency = replica, latency
-        self.took_s = self.measured_at = 0.0
-        self.until = 0.0
-        self.probing = False
-        self._streak, self._share, self._ejections = 0, 0.0, 0
-        self._changed_at = 0.0
-        # For `answered_since`. Answers leave only `measured_at`: they are many, and those given up are few.
-        self._outrun_at = self._answered_before = 0.0
-
-    def answered(self, queue_s: float, sent: float, now: float) -> bool:
-        """Note a good answer to what was sent then and waited so long in the queue. Return whether it ends an
-        ejection."""
-        took_s = now - sent
-        self.latency.add(took_s, queue_s, now)
-        self._measure(took_s - queue_s if took_s > queue_s else 0.0, now)
-        if self._share:
-            self._streak = 0
-            self._share = self._share * (1 - WEIGHT) if self._share > 0.01 else 0.0
-        if not self.until or sent < self._changed_at:
-            return False
-        self.until, self._changed_at, self._share = 0.0, now, 0.0
-        return True
-
-    def outrun(self, sent: float, now: float) -> None:
-        """Note that what was sent then is given up unanswered: it would have taken at least so long."""
-        if now - sent > self.took_s:
-            self._answered_before = self._answered_at()
-            self._measure(now - sent, now)
-            self._outrun_at = now
-
-    def answered_since(self, then: float) -> bool:
-        """Return whether there was a good answer after that time."""
-        return self._answered_at() > then
-
-    def failed(self, sent: float, now: float) -> bool:
-        """Note a failure of what was sent then. Return whether it begins an ejection."""
-        if sent < self._changed_at or now < self.until:
-            return False
-        self._streak += 1
-        self._share += WEIGHT * (1 - self._share)
-        if not self.until and self._streak < IN_A_ROW and self._share < SHARE:
-            return False
-        self.eject(now)
-        return True
-
-    def eject(self, now: float) -> None:
-        """Leave it alone for a while, longer than the last time."""
-        if now - self._changed_at > FORGIVEN_S and not self.until:
-            self._ejections = 0
-        self.until = now + min(FIRST_S * 2**self._ejections, LONGEST_S)
-        self._ejections = min(self._ejections + 1, 10)
-        self._changed_at = now
-        self._streak = 0
-
-    def due(self, now: float) -> bool:
-        """Return whether one request may try it."""
-        return 0.0 < self.until <= now and not self.probing
-
-    def expected_s(self, now: float) -> float:
-        """Return how long an answer takes without the wait in the queue; the less, the longer nothing was measured."""
-        age_s = now - self.measured_at
-        return self.took_s if age_s < SOON_S else self.took_s * 0.5 ** (age_s / HALF_LIFE_S)
-
-    def _answered_at(self) -> float:
-        return self._answered_before if self.measured_at == self._outrun_at else self.measured_at
-
-    def _measure(self, took_s: float, now: float) -> None:
-        # The longer nothing was measured, the more a measurement counts.
-        gap_s = now - self.measured_at
-        weight = WEIGHT if gap_s < SOON_S else max(WEIGHT, 1.0 - 0.5 ** (gap_s / HALF_LIFE_S))
-        self.took_s += weight * (took_s - self.took_s)
-        self.measured_at = now
 
 
 def fails(code: int, reason: str) -> bool:

@@ -13,10 +13,8 @@ import structlog
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.checksums import FrameReader, Garbled, encode
 
-from headrace_router.data.batchers.decisions.balance import Latency, Window
-from headrace_router.data.batchers.endpoints import Endpoint
-from headrace_router.data.batchers.parts import AT_ONCE
-from headrace_router.data.batchers.work import ONLINE, SHADOW, Attempt, Work
+from headrace_router.data.batchers.decisions.balance import Endpoint, Latency, Window
+from headrace_router.data.batchers.work import AT_ONCE, ONLINE, SHADOW, Attempt, Work
 
 log = structlog.get_logger()
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import copy
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.answer.answer import Answer
 from headrace_router.data.answer.refusals import deadline_exceeded, error_of, too_many_answers
-from headrace_router.data.batchers.work import Online, Work, computed, work_of
+from headrace_router.data.batchers.work import Online, PartBuffer, Work, computed, work_of
 from headrace_router.data.request.request import ResolvedRequest
 from headrace_router.data.tables.table import Variant
 
@@ -180,51 +179,3 @@ def following(answer: Answer, response: batcher_pb2.InferResponse) -> Answer:
         compute_us=response.compute_us,
         invalid=answer.invalid or response.invalid_rows > 0,
     )
-
-
-# Responses that a batcher may send before any was taken; it bounds their bytes itself, and sends one whatever its size.
-AT_ONCE = 16
-
-
-class PartBuffer:
-    """The responses that came and were not taken yet. came: how many came so far.
-
-    answer: of the work, settled with the last response, or with an error.
-    """
-
-    __slots__ = ("_answer", "_arrived", "_waiting", "came")
-
-    def __init__(self, answer: asyncio.Future[batcher_pb2.InferResponse]) -> None:
-        self.came = 0
-        self._arrived: deque[batcher_pb2.InferResponse] = deque()
-        self._answer = answer
-        self._waiting: asyncio.Future[None] | None = None
-        answer.add_done_callback(self._wake)
-
-    @property
-    def is_full(self) -> bool:
-        """Return whether the batcher has sent as many as it was let."""
-        return len(self._arrived) >= AT_ONCE
-
-    def put(self, response: batcher_pb2.InferResponse) -> None:
-        """Add a response that came."""
-        self.came += 1
-        self._arrived.append(response)
-        self._wake(None)
-
-    async def take(self) -> batcher_pb2.InferResponse:
-        """Return the next response; the one that has no `more` is the last. Raises ServiceError."""
-        while not self._arrived:
-            if self._answer.done():
-                error = self._answer.exception()
-                if error is None:
-                    return self._answer.result()
-                # Not the future's own: its traceback would hold this frame, which holds the future and so the error.
-                raise copy.copy(error)
-            self._waiting = self._answer.get_loop().create_future()
-            await self._waiting
-        return self._arrived.popleft()
-
-    def _wake(self, _answer: object) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)

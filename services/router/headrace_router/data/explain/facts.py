@@ -12,8 +12,7 @@ from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.request.request import Call, Request
 from headrace_router.data.request.trace import PRIMARY, Attempt, Trace
 from headrace_router.data.tables.decisions.lookup_policy import StoredVersion
-from headrace_router.data.tables.plan import REQUEST
-from headrace_router.data.tables.served import ServedVersion
+from headrace_router.data.tables.served import REQUEST, ServedVersion
 
 # Of an attempt whose answer nobody waited for: another one was quicker, or the caller left.
 WITHDRAWN = "WITHDRAWN"

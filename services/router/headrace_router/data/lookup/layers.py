@@ -22,8 +22,7 @@ from headrace_router.data.lookup.cache_lookup import (
 from headrace_router.data.lookup.metrics import CACHE, MEMORY, PRECOMPUTED, VALKEY, Counts
 from headrace_router.data.tables.contract import Layout
 from headrace_router.data.tables.decisions.lookup_policy import Mode
-from headrace_router.data.tables.plan import PlannedStep
-from headrace_router.data.tables.served import checked, selected
+from headrace_router.data.tables.served import PlannedStep, checked, selected
 
 log = structlog.get_logger()
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
-
-if TYPE_CHECKING:
-    from headrace_router.data.lookup.layers import Memory
 
 # Why no stored answer could be served, as `ExplainResponse.lookup_outcome` says it.
 MISS = "MISS"
@@ -53,6 +50,17 @@ class Counts:
         self.misses: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.shared = self.renewals = self.poisoned = 0
         self.dropped_writes = self.store_errors = self.store_late = self.mgets = 0
+
+
+class Memory(Protocol):
+    """Answers in memory. evicted: those that went early."""
+
+    size_bytes: int
+    evicted: int
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
 
 
 class LookupMetrics:

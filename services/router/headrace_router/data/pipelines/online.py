@@ -21,8 +21,7 @@ from headrace_router.data.pipelines.run import Run
 from headrace_router.data.pipelines.surroundings import Prospects, RecordStep, StepCache, StepExecution
 from headrace_router.data.pipelines.timetable import QUICKEST_S
 from headrace_router.data.request.request import ResolvedRequest
-from headrace_router.data.tables.plan import PlannedStep, RecordedStep
-from headrace_router.data.tables.served import ServedVersion
+from headrace_router.data.tables.served import PlannedStep, RecordedStep, ServedVersion
 
 # Steps come from tables: few in practice, and bounded in any case.
 MAX_SERIES = 4000

@@ -18,7 +18,7 @@ from headrace_router.data.pipelines.steps import StepResults, blamed, inputs_of,
 from headrace_router.data.pipelines.surroundings import CACHED, StepExecution, Surroundings
 from headrace_router.data.pipelines.timetable import Timetable
 from headrace_router.data.tables.contract import Layout
-from headrace_router.data.tables.plan import Plan, PlannedStep
+from headrace_router.data.tables.served import Plan, PlannedStep
 
 log = structlog.get_logger()
 

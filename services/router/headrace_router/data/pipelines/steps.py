@@ -14,8 +14,7 @@ from headrace_servicekit.errors import Code, FieldViolation, ServiceError, error
 from headrace_router.data.answer.refusals import blamed_field, blamed_position
 from headrace_router.data.batchers.work import Work
 from headrace_router.data.tables.contract import Contract, Layout, Spec
-from headrace_router.data.tables.plan import REQUEST, Plan, PlannedStep
-from headrace_router.data.tables.served import ServedVersion
+from headrace_router.data.tables.served import REQUEST, Plan, PlannedStep, ServedVersion
 from headrace_router.datatypes import ELEMENT_BYTES
 
 

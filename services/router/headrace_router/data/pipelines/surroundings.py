@@ -12,7 +12,7 @@ from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.work import Online, PipelineWork, Work
 from headrace_router.data.request.request import ResolvedRequest
 from headrace_router.data.tables.contract import Layout
-from headrace_router.data.tables.plan import PlannedStep, RecordedStep
+from headrace_router.data.tables.served import PlannedStep, RecordedStep
 
 # The outcome of a step whose outputs were kept.
 CACHED = "CACHED"

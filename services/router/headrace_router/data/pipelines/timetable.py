@@ -11,7 +11,7 @@ from headrace_router.data.answer.refusals import no_backend, pool_starting
 from headrace_router.data.batchers.work import Work
 from headrace_router.data.pipelines.decisions.schedule import Chosen, Verdict, admit, earliest_end_s, latest_ends
 from headrace_router.data.pipelines.surroundings import Surroundings
-from headrace_router.data.tables.plan import PlannedStep
+from headrace_router.data.tables.served import PlannedStep
 
 # Left of the deadline for giving the answer, and at most this share of the time.
 HAND_OVER_S, HAND_OVER_SHARE = 0.02, 0.1

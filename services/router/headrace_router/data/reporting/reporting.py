@@ -22,7 +22,7 @@ from headrace_router.data.reporting.decisions.series import CounterReports, Sour
 from headrace_router.data.reporting.encoding import Encoder
 from headrace_router.data.reporting.sending import BatchSender, CounterSender, Ingest, Learn
 from headrace_router.data.request.request import ResolvedRequest
-from headrace_router.data.tables.plan import RecordedStep
+from headrace_router.data.tables.served import RecordedStep
 from headrace_router.data.telemetry.counters import Counters
 
 log = structlog.get_logger()

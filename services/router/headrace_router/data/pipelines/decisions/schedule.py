@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from headrace_router.data.tables.plan import (
+from headrace_router.data.tables.served import (
     REQUEST,
     Plan,
     PlannedStep,

@@ -15,8 +15,7 @@ from headrace_router.data.answer.answer import Answer
 from headrace_router.data.reporting.decisions.recording import Record, Row, predictions_of
 from headrace_router.data.reporting.decisions.redaction import redacted_outputs, sensitive_names, shown_inputs, without
 from headrace_router.data.tables.contract import Layout
-from headrace_router.data.tables.plan import RecordedStep
-from headrace_router.data.tables.served import ServedVersion
+from headrace_router.data.tables.served import RecordedStep, ServedVersion
 from headrace_router.data.tables.table import unit_of
 
 # A chunk is what is encoded in one go, while nobody is answered.

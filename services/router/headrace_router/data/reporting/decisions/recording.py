@@ -10,7 +10,7 @@ from headrace_router.data.answer.answer import Answer
 from headrace_router.data.reporting.decisions.sampling import bound_of
 from headrace_router.data.request.request import ResolvedRequest
 from headrace_router.data.tables.contract import Layout
-from headrace_router.data.tables.plan import RecordedStep
+from headrace_router.data.tables.served import RecordedStep
 from headrace_router.data.tables.table import POINTS, Table, Variant, point_of, unit_of
 from headrace_router.rules import NO_ATTRIBUTES
 

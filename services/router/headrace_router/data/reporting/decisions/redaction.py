@@ -6,7 +6,7 @@ from google.protobuf.message import DecodeError
 from headrace.router.v1 import predict_pb2
 
 from headrace_router.data.reporting.decisions.recording import Record
-from headrace_router.data.tables.plan import RecordedStep
+from headrace_router.data.tables.served import RecordedStep
 
 
 def shown_inputs(record: Record) -> tuple[int, ...]:

@@ -8,15 +8,15 @@ from dataclasses import replace
 from headrace.registry.v1 import pipeline_pb2
 
 from headrace_router.data.tables.contract import Contract, sensitive_names
-from headrace_router.data.tables.plan import (
+from headrace_router.data.tables.served import (
     REQUEST,
     Choice,
     Plan,
     PlannedStep,
     RecordedStep,
+    ServedVersion,
     Take,
 )
-from headrace_router.data.tables.served import ServedVersion
 
 # Inputs of combiners by which they know what is there, and by which a switch selects row by row.
 PRESENT, SELECTOR = "present", "selector"
