@@ -41,7 +41,7 @@ async def test_what_a_file_describes_is_planned_made_once_and_changed_where_it_d
     }  # fmt: skip
     assert planned[f"routes/{model}"]["moved_share"] == pytest.approx(0.1)
     unasked = headrace.run("apply", str(file), "--json")
-    assert (unasked.exit_code, "say --yes" in unasked.output) == (2, True)
+    assert (unasked.exit_code, "pass --yes" in unasked.output) == (2, True)
     assert len(headrace("apply", str(file), "--yes", "--reason", "by file")["changed"]) == len(planned)
     assert headrace("apply", str(file))["changed"] == [], "applied again it changes nothing"
     assert headrace("plan", str(file), "--check")["changes"] == []

@@ -206,7 +206,7 @@ def run(only: Sequence[str], while_held: bool, volatile: bool, keep_unwell: bool
 def _ask_to_lose(chosen: settings.StackSettings) -> None:
     """Ask whether what the stack holds may be lost. Raises StackError unless somebody at a terminal agrees."""
     if not sys.stdin.isatty():
-        raise lifecycle.StackError(f"{_LOST}: say --yes (make restore … YES=1)")
+        raise lifecycle.StackError(f"{_LOST}: pass --yes (make restore … YES=1)")
     if not click.confirm(f"Restore the stack in {chosen.home}? Then {_LOST}."):
         raise lifecycle.StackError("nothing was changed")
 

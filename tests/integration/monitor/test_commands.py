@@ -79,5 +79,5 @@ async def test_the_log_is_copied_once_and_fills_another_bucket(s3, tmp_path):
 async def test_an_object_whose_name_a_copy_could_not_keep_is_refused(s3, tmp_path):
     async with Objects(place(s3, tmp_path, s3.bucket)) as objects:
         await objects.put_if_absent("a.part", b"x")
-        with pytest.raises(OSError, match="none of ours"):
+        with pytest.raises(OSError, match="Headrace did not write it"):
             await copying.save(objects, tmp_path / "log")

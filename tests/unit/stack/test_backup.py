@@ -150,7 +150,7 @@ def test_a_script_has_to_say_that_it_may_be_lost_and_is_told_what_goes(
     capsys: pytest.CaptureFixture[str],
 ):
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
-    with pytest.raises(StackError, match=r"predictions, outcomes, .* lost: say --yes \(make restore … YES=1\)"):
+    with pytest.raises(StackError, match=r"predictions, outcomes, .* lost: pass --yes \(make restore … YES=1\)"):
         restored(taken, settings, monkeypatch)
     assert commands.asked == []
     restored(taken, settings, monkeypatch, "--yes")
