@@ -20,6 +20,14 @@ assert not any(name.startswith(("headrace_servicekit", "headrace_stack", "onnx")
 main(["--help"])
 """
 
+ASKED = """
+from headrace_client import Client
+try:
+    Client().rollouts
+except AttributeError as error:
+    print(error)
+"""
+
 PREDICTION = """
 import numpy as np
 from datetime import timedelta
@@ -38,7 +46,7 @@ with Client() as client:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with our wheels and what they ask for, from the packages that `make setup` has fetched."""
     folder = tmp_path_factory.mktemp("wheels")
-    for package in ("headrace-client", "headrace-scaling", "headrace-stubs"):
+    for package in ("headrace-client", "headrace-stubs"):
         _uv("build", "--wheel", "--package", package, "--out-dir", str(folder))
     home, python = folder / "venv", folder / "venv" / "bin" / "python"
     # What others wrote comes by the lock file: an index, which `uv pip install` would ask, is not there offline.
@@ -78,3 +86,12 @@ def _run(command: list[str], folder: Path, **variables: str) -> str:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_what_parts_bring_says_how_to_add_it_where_the_client_is_alone(environment: Path, tmp_path: Path) -> None:
+    typed = [str(environment / "bin" / "headrace"), "rollouts", "list"]
+    refused = subprocess.run(typed, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert refused.returncode == 2
+    assert "'rollouts' belongs to the part release: pip install 'headrace-client[release]'" in refused.stderr
+    shown = _run([str(environment / "bin" / "python"), "-c", ASKED], tmp_path)
+    assert shown == "'rollouts' belongs to the part release: pip install 'headrace-client[release]'\n"

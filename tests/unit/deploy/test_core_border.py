@@ -12,6 +12,7 @@ from deploy.topology.__main__ import ROOT
 CORE = (
     "front_door",
     "headrace_batcher",
+    "headrace_client",
     "headrace_registry",
     "headrace_router",
     "headrace_runtime",
