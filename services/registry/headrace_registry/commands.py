@@ -29,8 +29,7 @@ from headrace_registry.decisions.names import version_name
 from headrace_registry.retention.expiry import policy_of
 from headrace_registry.retention.garbage_collection import GarbageCollector, Report
 from headrace_registry.settings import RegistrySettings
-from headrace_registry.storage.history import HISTORY
-from headrace_registry.storage.postgres import PostgresStore
+from headrace_registry.storage.postgres import HISTORY, PostgresStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,7 @@ from headrace_registry.retention.expiry import EXPIRE_EVERY_S, collect, expire, 
 from headrace_registry.retention.garbage_collection import GarbageCollector
 from headrace_registry.settings import RegistrySettings
 from headrace_registry.storage import rows
-from headrace_registry.storage.history import HISTORY
-from headrace_registry.storage.postgres import PostgresStore
+from headrace_registry.storage.postgres import HISTORY, PostgresStore
 
 
 async def start(runtime: Runtime[RegistrySettings]) -> None:

@@ -3,7 +3,7 @@
 import json
 
 import asyncpg
-from headrace_registry.storage.history import HISTORY
+from headrace_registry.storage.postgres import HISTORY
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.postgres.head_storage import heads_of, store
 from headrace_servicekit.postgres.history import BrokenLine

@@ -28,8 +28,8 @@ from headrace_registry.decisions.models import (
     VersionRef,
 )
 from headrace_registry.promotion.approvals import Approvals, RequestedPromotion
+from headrace_registry.promotion.promotion_requests import RequestExpiry
 from headrace_registry.promotion.promotions import Promotions
-from headrace_registry.promotion.request_expiry import RequestExpiry
 from headrace_servicekit.errors import PermissionDenied, ServiceError
 from headrace_servicekit.testing import FakeClock
 from hypothesis import settings

@@ -8,7 +8,7 @@ from headrace.registry.v1 import approval_pb2_grpc, registry_pb2_grpc
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 
-from headrace_registry.api.approving import ApprovalServicer
+from headrace_registry.api.approval_servicer import ApprovalServicer
 from headrace_registry.api.servicer import RegistryServicer
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.code_signatures import read_keys
@@ -28,8 +28,8 @@ from headrace_registry.metrics import Metrics
 from headrace_registry.promotion.approvals import Approvals
 from headrace_registry.promotion.holds import Holds
 from headrace_registry.promotion.pools import Pools
+from headrace_registry.promotion.promotion_requests import SWEEP_EVERY_S, RequestExpiry
 from headrace_registry.promotion.promotions import Promotions
-from headrace_registry.promotion.request_expiry import SWEEP_EVERY_S, RequestExpiry
 from headrace_registry.retention.expiry import EXPIRE_EVERY_S, expire_uploads
 from headrace_registry.settings import RegistrySettings
 from headrace_registry.storage.store import Store

@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed
 
 from headrace_registry.decisions.models import Version
-from headrace_registry.decisions.signing import SIGNATURE_FILE, statement
 
 REASON = "CODE_NOT_SIGNED"
 MAX_SIGNATURE_BYTES = 4096
@@ -89,3 +88,14 @@ def _read(content: bytes, field: str) -> tuple[str, bytes]:
 def _unsigned(field: str, told: str) -> PreconditionFailed:
     message = f"{told}; sign it with `headrace models register --sign-key FILE`"
     return PreconditionFailed(message, reason=REASON, violations=[FieldViolation(field, told)])
+
+
+SIGNATURE_FILE = "signature.json"
+FIRST_LINE = "headrace code 1"
+
+
+def statement(version: Version) -> bytes:
+    """Return the bytes that are signed, the same wherever they are made (`headrace_client/code_signing.py`)."""
+    files = sorted((one.name, one.sha256) for one in version.artifacts if one.name != SIGNATURE_FILE)
+    lines = [FIRST_LINE, f"models/{version.ref.model}/versions/{version.ref.version}", str(version.format)]
+    return "\n".join([*lines, *(f"{sha256} {name}" for name, sha256 in files)]).encode()

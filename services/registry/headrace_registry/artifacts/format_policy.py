@@ -12,11 +12,10 @@ from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.artifacts import code_signatures
 from headrace_registry.artifacts.blobs import Blobs, recorded
-from headrace_registry.artifacts.code_signatures import MAX_SIGNATURE_BYTES
+from headrace_registry.artifacts.code_signatures import MAX_SIGNATURE_BYTES, SIGNATURE_FILE
 from headrace_registry.decisions import formats
 from headrace_registry.decisions.files import ArtifactType
 from headrace_registry.decisions.models import Format, Version
-from headrace_registry.decisions.signing import SIGNATURE_FILE
 from headrace_registry.storage.store import Store
 
 CODE = frozenset({ArtifactType.PYTHON, ArtifactType.REQUIREMENTS, ArtifactType.PT2})

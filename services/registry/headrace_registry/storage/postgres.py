@@ -12,6 +12,7 @@ import asyncpg
 from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import RETRY_AFTER_S, Connections
+from headrace_servicekit.postgres.history import History
 from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations, load_queries
 
@@ -216,3 +217,6 @@ class PostgresStore:
                 reason="DATABASE_UNAVAILABLE",
                 retry_after_s=RETRY_AFTER_S,
             )
+
+
+HISTORY = History("model", ("epoch", "ordinal"), "headrace_registry.storage.sql", "models")
