@@ -74,7 +74,7 @@ async def measure(count: int) -> None:
             counts, memory = Counts(), Memory(memory_bytes, 1 << 20)
             layers = Layers(memory, kept, counts, max_entry_bytes=1 << 20, now=loop.time)
             parts = AnswersInParts(Echo(), max_per_client=1, max_per_model=1, loop=loop)
-            look = Lookup(Echo(), layers, counts, parts, default_ttl_s=3600.0, loop=loop)
+            look = Lookup(Echo(), Echo(), layers, counts, parts, default_ttl_s=3600.0, loop=loop)
             if name.startswith("from"):
                 fresh = resolved_requests(made, 64, name)
                 await asked(look, fresh)
