@@ -70,7 +70,8 @@ async def test_the_front_door_gets_the_health_of_all_services_and_others_only_th
     data_plane = RegistryFeed()  # any server with health will do
     await data_plane.start()
     async with control_plane(postgres_url, registry.target, health_targets=f"{ROUTER}={data_plane.target}") as plane:
-        for service in ("", REGISTRY, ROUTER, "headrace.router.v1.RouteService"):
+        own = [f"headrace.router.v1.{name}" for name in ("RouteService", "RateLimitService")]
+        for service in ("", REGISTRY, ROUTER, *own):
             assert await check(plane, service) == Answer.SERVING
         await data_plane.stop()
 

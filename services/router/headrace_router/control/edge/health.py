@@ -26,6 +26,7 @@ from headrace_router.control.settings import ControlSettings, parse_targets
 REGISTRY_SERVICE = "headrace.registry.v1.RegistryService"
 ROUTE_SERVICE = "headrace.router.v1.RouteService"
 PRECOMPUTED_SERVICE = "headrace.router.v1.PrecomputedService"
+RATE_LIMIT_SERVICE = "headrace.router.v1.RateLimitService"
 
 CACHED_S = 1.0
 ASK_TIMEOUT_S = 0.5
@@ -133,7 +134,7 @@ async def installation_of(runtime: Runtime[ControlSettings], tls: Tls | None) ->
     async def own() -> bool:
         return runtime.health.status("") == SERVING
 
-    asks: dict[str, Ask] = {ROUTE_SERVICE: own}
+    asks: dict[str, Ask] = {ROUTE_SERVICE: own, RATE_LIMIT_SERVICE: own}
     if runtime.settings.valkey_url:
         asks[PRECOMPUTED_SERVICE] = own
     targets = {REGISTRY_SERVICE: runtime.settings.registry_target, **parse_targets(runtime.settings.health_targets)}
