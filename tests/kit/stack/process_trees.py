@@ -19,15 +19,18 @@ def listening(seen: Snapshot) -> list[tuple[str, Any]]:
     jobs of other tests run: Ray chooses its ports itself.
     """
     (scorer,) = [one.process.pid for one in seen.components if one.name == "scorer" and one.process] or [None]
+    found = processes(seen)
+    # After the list above: what a job starts meanwhile is among its children then. Of a job that ends, Ray's actors are
+    # the supervisor's for a moment.
     of_jobs = {one.pid for one in psutil.Process(scorer).children(recursive=True)} if scorer else set()
     names: dict[int, str] = {}
-    for process in processes(seen):
-        if process.pid in of_jobs:
-            continue
+    for process in found:
         try:
-            names[process.pid] = process.name()
+            name = process.name()
         except psutil.NoSuchProcess:  # as PostgreSQL's often end
             continue
+        if process.pid not in of_jobs and not name.startswith("ray::"):
+            names[process.pid] = name
     # Of all processes at once: psutil reads every socket of the machine for each question.
     open_ones = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
     return [(names[one.pid], one.laddr) for one in open_ones if one.pid in names]
