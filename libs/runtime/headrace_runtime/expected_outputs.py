@@ -4,8 +4,8 @@
 
 `inputs` has every input of the contract by name, one entry per row; `outputs` has what the model answered where it was
 made, of as many outputs as one likes. Values may differ by `tolerance`, and by as large a share of the expected value:
-0.001 unless it is stated. Other members, such as the true labels, are for others. Without `outputs` there is nothing to
-compare.
+0.001 unless it is stated; texts are the same or not. Other members, such as the true labels, are for others. Without
+`outputs` there is nothing to compare.
 """
 
 from __future__ import annotations
@@ -72,20 +72,24 @@ class Batch:
         found = Difference()
         by_name = {output.name: output for output in outputs}
         for name, expected in self.expected.items():
-            output = by_name.get(name)
-            dtype = None if output is None else _DTYPES.get(output.datatype)
-            if output is None or dtype is None:
-                raise WrongOutput(f"output '{name}' is missing or has no numbers")
-            try:
-                values = np.frombuffer(output.data, dtype).astype(np.float64)
-            except ValueError as error:
-                raise WrongOutput(f"output '{name}' cannot be read: {error}") from None
+            if (output := by_name.get(name)) is None:
+                raise WrongOutput(f"output '{name}' is missing")
+            values = _values(output)
             if values.size != expected.size:
                 raise WrongOutput(f"output '{name}' has {values.size} values, {expected.size} are expected")
-            found = found.and_also(self._of_output(name, values.reshape(expected.shape), expected))
+            compare = self._of_texts if expected.dtype == object else self._of_numbers
+            found = found.and_also(compare(name, values.reshape(expected.shape), expected))
         return found
 
-    def _of_output(self, name: str, values: np.ndarray, expected: np.ndarray) -> Difference:
+    def _of_texts(self, name: str, values: np.ndarray, expected: np.ndarray) -> Difference:
+        others = np.argwhere(values != expected)
+        if not len(others):
+            return Difference()
+        at = tuple(others[0])
+        where = f"'{name}' of row {self.first + int(at[0])} is {values[at]!r:.80} instead of {expected[at]!r:.80}"
+        return Difference(0.0, _BEYOND, where)
+
+    def _of_numbers(self, name: str, values: np.ndarray, expected: np.ndarray) -> Difference:
         same = (values == expected) | (np.isnan(values) & np.isnan(expected))
         if same.all():
             return Difference()
@@ -144,14 +148,15 @@ def read(path: Path, contract: Contract) -> Examples | None:
 def _examples(inputs: Mapping[str, Any], outputs: Mapping[str, Any], contract: Contract, tolerance: Any) -> Examples:
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0.0 <= tolerance <= 1e9:
         raise UnreadableValidation(f"'tolerance' of {ARTIFACT} must be a number from 0 up, not {tolerance!r:.40}")
-    arrays = [_array(inputs[spec.name], spec, texts=True)[:MAX_ROWS] for spec in contract.inputs]
+    arrays = [_array(inputs[spec.name], spec)[:MAX_ROWS] for spec in contract.inputs]
     layout = shapes.layout_of(contract, ShapeKey((), _variable_sizes(contract, arrays)))
     by_name = {spec.name: spec for spec in contract.outputs}
     expected = {}
     for name, values in outputs.items():
         if name not in by_name:
             raise UnreadableValidation(f"{ARTIFACT} expects an output '{name}', which the model does not have")
-        expected[name] = _array(values, by_name[name])[:MAX_ROWS].astype(np.float64)
+        array = _array(values, by_name[name])[:MAX_ROWS]
+        expected[name] = array if array.dtype == object else array.astype(np.float64)
     if not arrays or len({len(array) for array in [*arrays, *expected.values()]}) != 1:
         raise UnreadableValidation(f"{ARTIFACT} does not have the same number of rows everywhere")
     if not len(arrays[0]):
@@ -178,9 +183,30 @@ def _raw(array: np.ndarray) -> bytes:
     return b"".join(len(text).to_bytes(4, "little") + text for text in texts)
 
 
-def _array(values: Any, spec: TensorSpec, *, texts: bool = False) -> np.ndarray:
-    """Return the rows of a tensor. texts: whether they may be texts, which outputs are not compared by."""
-    dtype = object if texts and spec.datatype == BYTES else _DTYPES.get(spec.datatype)
+def _values(output: OutputTensor) -> np.ndarray:
+    """Return the values of an output: float64, or str of BYTES. Raises WrongOutput."""
+    try:
+        if output.datatype == BYTES:
+            return np.array([data.decode(errors="replace") for data in _split(bytes(output.data))], dtype=object)
+        return np.frombuffer(output.data, _DTYPES[output.datatype]).astype(np.float64)
+    except (KeyError, ValueError) as error:
+        raise WrongOutput(f"output '{output.name}' cannot be read: {error}") from None
+
+
+def _split(data: bytes) -> Iterator[bytes]:
+    """Yield the elements of a BYTES tensor, each behind its length. Raises ValueError for a length beyond the end."""
+    at = 0
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+        if end > len(data):
+            raise ValueError(f"the element at byte {at} ends beyond the {len(data)} that there are")
+        yield data[at + 4 : end]
+        at = end
+
+
+def _array(values: Any, spec: TensorSpec) -> np.ndarray:
+    """Return the rows of a tensor: texts as str."""
+    dtype = object if spec.datatype == BYTES else _DTYPES.get(spec.datatype)
     if dtype is None:
         raise UnreadableValidation(f"'{spec.name}' is {spec.datatype}, which is not compared")
     array = np.asarray(values, dtype=dtype)

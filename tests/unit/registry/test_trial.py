@@ -147,3 +147,26 @@ def test_answers_are_compared_with_the_expected_ones_that_were_given(write, tmp_
 
     assert tried(1.0) == ""
     assert tried(1.5) == "'y' of row 0 is 1 instead of 1.5, 200 times the tolerance of 0.001 (and as much of the value)"
+
+
+def test_classes_that_are_texts_are_compared_as_an_exporter_writes_them(tmp_path):
+    path = exported.path("sklearn-texts")
+    file = onnx_check.read(str(path))
+    told = contract.with_batch_dimensions(contract.of_file(file), file)
+    rows = ["the film was good", "the film was bad", "", "Ein schöner Film"]
+    model = exported.exported("sklearn-texts")
+    (text,), (label, _) = told.inputs, told.outputs
+    answers = model.expected({text.name: np.array([[row] for row in rows], dtype=object)})
+    classes = [str(one) for one in answers[label.name]]
+
+    def tried(expected: list[str]) -> str:
+        given = tmp_path / "validation.json"
+        given.write_text(
+            json.dumps({"inputs": {text.name: [[row] for row in rows]}, "outputs": {label.name: expected}})
+        )
+        found = trial_check.try_out(Request(path, told, given))
+        assert found is not None
+        return found.difference
+
+    assert tried(classes) == ""
+    assert f"'{label.name}' of row 3 is '{classes[3]}' instead of 'neither'" in tried([*classes[:3], "neither"])

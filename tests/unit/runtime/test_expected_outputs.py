@@ -47,7 +47,7 @@ def test_rows_come_in_batches_and_are_compared_with_what_is_expected(read_file):
         last.difference([OutputTensor("y", "FP32", (1,), b"odd")])
 
 
-def test_texts_are_given_to_the_model_and_not_compared(tmp_path):
+def test_texts_are_given_to_the_model(tmp_path):
     contract = Contract(
         (TensorSpec("text", "BYTES", (1,)), TensorSpec("hint", "BYTES", ())), (TensorSpec("y", "FP32", ()),)
     )
@@ -138,3 +138,22 @@ def test_rows_of_open_length_are_compared(tmp_path):
     path.write_text('{"inputs": {"tokens": [1, 2]}, "outputs": {"y": [6, 15]}}')
     with pytest.raises(UnreadableValidation, match="0 dimensions, not 1"):
         read(path, contract)
+
+
+def texts(*values: str) -> list[OutputTensor]:
+    data = b"".join(len(text.encode()).to_bytes(4, "little") + text.encode() for text in values)
+    return [OutputTensor("name", "BYTES", (len(values),), data)]
+
+
+def test_texts_are_the_same_or_not(tmp_path):
+    contract = Contract((TensorSpec("x", "FP32", ()),), (TensorSpec("name", "BYTES", ()),))
+    path = tmp_path / "validation.json"
+    path.write_text('{"inputs": {"x": [1, 2]}, "outputs": {"name": ["é", ""]}}')
+    examples = read(path, contract)
+    assert examples is not None
+    (batch,) = examples.batches(8)
+    assert batch.difference(texts("é", "")) == Difference()
+    found = batch.difference(texts("é", "e"))
+    assert (found.over > 1.0, found.where) == (True, "'name' of row 1 is 'e' instead of ''")
+    with pytest.raises(WrongOutput, match="ends beyond the 5 that there are"):
+        batch.difference([OutputTensor("name", "BYTES", (2,), b"\x09\0\0\0a")])

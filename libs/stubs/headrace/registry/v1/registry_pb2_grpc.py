@@ -330,7 +330,9 @@ class RegistryServiceServicer:
         outputs, where they tell.
 
         The model must answer a row: of zeros and empty texts, or one that its own categories or the artifact `validation.json`
-        make. Fails with INVALID_ARGUMENT otherwise, reason MODEL_DOES_NOT_RUN, unless `skip_trial` is set.
+        make. Fails with INVALID_ARGUMENT otherwise, reason MODEL_DOES_NOT_RUN, unless `skip_trial` is set. Where `validation.json` has
+        `outputs`, the model must answer its rows with them, to 0.001 and as much of the value, or to the `tolerance` in the file: reason
+        OUTPUTS_DIFFER, unless the version has the metric `accepts_difference` or `skip_trial` is set.
 
         Fails with ALREADY_EXISTS, reason VERSION_EXISTS, when the name is taken by other content, and MODEL_DELETED when the
         model was deleted; the same content again returns the version that exists. Fails with
@@ -411,7 +413,8 @@ class RegistryServiceServicer:
         Legal moves: from registered to staging, production or archived; from staging to
         production or archived; from archived to staging or production. A version leaves production only by being replaced,
         and none returns to registered. To the stage that it has: succeeds and changes nothing. Fails with FAILED_PRECONDITION,
-        reason PROMOTION_GATE_FAILED, listing every gate that is not met; reason NO_POOL_FOR_FORMAT, naming every pool and its
+        reason PROMOTION_GATE_FAILED, listing every gate that is not met, which to production the expected outputs of the version are too
+        (`parity_over_tolerance`, once batchers have measured it, is at most 1); reason NO_POOL_FOR_FORMAT, naming every pool and its
         formats, to production when no pool of batchers runs the version's format; reason STAGE_MOVE_ILLEGAL for other moves; reason
         ROLLOUT_RUNNING to production while a rollout of the model runs, unless `end_rollout` is set, and to archived while a
         rollout moves the version; reason VERSION_COLLECTED when the version's files are no longer kept; reason

@@ -77,7 +77,7 @@ class RateLimitServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRateLimit(self, request, context):
-        """DeleteRateLimit removes a rate limit: nobody is held back by it within seconds. Repeating it is safe.
+        """DeleteRateLimit removes a rate limit; data planes stop enforcing it within seconds. Repeating it is safe.
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
