@@ -14,8 +14,9 @@ from typing import Any
 from headrace_router.data.rate_limits.asking import TAKE
 from headrace_router.data.rate_limits.decisions import bucket
 from headrace_router.data.rate_limits.decisions.bucket import Rate
-from headrace_router.data.rate_limits.decisions.limits import EVERY_MODEL, LEAST_BURST, Outage, RateLimit, RateLimits
+from headrace_router.data.rate_limits.decisions.limits import EVERY_MODEL, LEAST_BURST, RateLimit, RateLimits
 from headrace_router.data.rate_limits.limiting import RateLimiter
+from headrace_router.outage import Outage
 from headrace_servicekit.errors import ResourceExhausted
 
 from tests.kit.router.virtual_time import virtual_loop

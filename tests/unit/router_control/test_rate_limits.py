@@ -4,8 +4,9 @@ import math
 
 import pytest
 from headrace.router.v1 import client_limits_pb2
-from headrace_router.control.decisions.rate_limits import Outage, RateLimit, rate_limit_violations, revision
+from headrace_router.control.decisions.rate_limits import RateLimit, rate_limit_violations, revision
 from headrace_router.control.messages.rate_limits import rate_limit
+from headrace_router.outage import Outage
 from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.rows import each

@@ -10,9 +10,10 @@ import pytest
 from headrace.router.v1 import client_limits_pb2
 from headrace_router.data.rate_limits import asking, limiting
 from headrace_router.data.rate_limits.decisions.bucket import Rate
-from headrace_router.data.rate_limits.decisions.limits import Outage, RateLimits, rate_limits
+from headrace_router.data.rate_limits.decisions.limits import RateLimits, rate_limits
 from headrace_router.data.rate_limits.decisions.share import KEEP_S
 from headrace_router.data.rate_limits.limiting import RateLimiter
+from headrace_router.outage import Outage
 from headrace_servicekit.errors import ResourceExhausted, ServiceError, Unavailable
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs

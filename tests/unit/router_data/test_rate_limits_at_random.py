@@ -7,8 +7,9 @@ import random
 
 import pytest
 from headrace_router.data.rate_limits.asking import LAST_LOOK_S, WAIT_S
-from headrace_router.data.rate_limits.decisions.limits import Outage, RateLimits
+from headrace_router.data.rate_limits.decisions.limits import RateLimits
 from headrace_router.data.rate_limits.limiting import RateLimiter
+from headrace_router.outage import Outage
 from headrace_servicekit.errors import ResourceExhausted, Unavailable
 
 from tests.kit.router.rate_limits import SharedBuckets, limit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
@@ -10,19 +9,13 @@ from dataclasses import astuple, dataclass
 from headrace_servicekit.errors import FieldViolation
 from headrace_servicekit.resource_names import is_id, shown
 
+from headrace_router.outage import Outage
+
 MAX_RATE_LIMITS = 1_000
 MAX_CLIENT_CHARS = 256
 EVERY_MODEL = "*"
 LOWEST, HIGHEST = 0.001, 100_000.0
 MAX_BURST = 1_000_000
-
-
-class Outage(enum.IntEnum):
-    """What holds while data planes cannot count together: numbers as in the API."""
-
-    LOCAL = 1
-    OPEN = 2
-    CLOSED = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from headrace.router.v1 import client_limits_pb2, control_pb2
 from headrace_servicekit.errors import refuse
 from headrace_servicekit.resource_names import ids, invalid
 
-from headrace_router.control.decisions.rate_limits import Outage, RateLimit, rate_limit_violations, revision
+from headrace_router.control.decisions.rate_limits import RateLimit, rate_limit_violations, revision
+from headrace_router.outage import Outage
 
 
 def rate_limit_name(name: str, field: str) -> str:

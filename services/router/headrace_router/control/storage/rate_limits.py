@@ -9,7 +9,8 @@ from headrace_servicekit.identity import Identity, model_not_found
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_router.control.decisions.rate_limits import EVERY_MODEL, MAX_RATE_LIMITS, Outage, RateLimit
+from headrace_router.control.decisions.rate_limits import EVERY_MODEL, MAX_RATE_LIMITS, RateLimit
+from headrace_router.outage import Outage
 
 _SQL = load_queries("headrace_router.control.storage.sql")
 

@@ -18,7 +18,8 @@ from headrace_router.data.answer.refusals import rate_limit_unavailable, rate_li
 from headrace_router.data.rate_limits.asking import Buckets, LimitedClient, TokenRequests
 from headrace_router.data.rate_limits.decisions import bucket
 from headrace_router.data.rate_limits.decisions.bucket import Rate
-from headrace_router.data.rate_limits.decisions.limits import Outage, RateLimits
+from headrace_router.data.rate_limits.decisions.limits import RateLimits
+from headrace_router.outage import Outage
 
 # Pairs of client and model that are remembered; of more, all are looked up anew.
 MAX_REMEMBERED = 20_000

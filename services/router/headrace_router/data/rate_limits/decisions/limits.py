@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,18 +10,11 @@ from dataclasses import dataclass
 from headrace.router.v1 import client_limits_pb2
 
 from headrace_router.data.rate_limits.decisions.bucket import Rate
+from headrace_router.outage import Outage
 
 EVERYBODY = EVERY_MODEL = "*"
 # Of a limit that states none. A bucket for one token is full until somebody comes for it, and gains nothing meanwhile.
 LEAST_BURST = 2
-
-
-class Outage(enum.IntEnum):
-    """What holds while data planes cannot count together: numbers as in the API."""
-
-    LOCAL = 1
-    OPEN = 2
-    CLOSED = 3
 
 
 @dataclass(frozen=True, slots=True)
