@@ -1,7 +1,7 @@
 """What a start of the whole takes, and one of the core alone: processes, memory, seconds of the clock and the CPU.
 
 `python -m benchmarks.start`. It starts stacks of its own, in turns: the first of each compiles modules, the second is
-told. Memory is PSS and RSS of all processes when all are ready (`benchmarks.sizes` says what these are).
+reported. Memory is PSS and RSS of all processes when all are ready (`benchmarks.sizes` says what these are).
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ def started(name: str) -> Start:
     """Start a stack, and return what it took."""
     began = time.monotonic()
     with held_stack(home_for_tests(f"start-{name}-{time.time_ns()}"), parts=STACKS[name]) as settings:
-        return told(settings, time.monotonic() - began)
+        return measured(settings, time.monotonic() - began)
 
 
-def told(settings: StackSettings, took_s: float) -> Start:
+def measured(settings: StackSettings, took_s: float) -> Start:
+    """Return what a stack that is ready has taken so far."""
     seen = snapshot.read(settings.snapshot)
     assert seen is not None
     used = {one.name: cpu_s(one.process.pid) for one in seen.components if one.process is not None}

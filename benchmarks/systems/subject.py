@@ -74,7 +74,7 @@ def prepare(client: Client, model: Model, *, ttl: timedelta = KEPT) -> None:
     client.routes.split(MODEL, [Variant("control", Version(version), 0.5), Variant("treatment", Version(version), 0.5)])
     client.routes.set_lookup(MODEL, Lookup(ttl=ttl))
     # What an earlier run left would expire in this one, all at once.
-    client.routes.purge_cache(MODEL, version, reason="benchmark: begin anew")
+    client.routes.purge_cache(MODEL, version, reason="benchmark: start over")
     kept = [position for position in range(KNOWN) if published(position)]
     scores = np.asarray([[model.rows.scores[position]] for position in kept], np.float32)
     answers = Answers([known_entity(position) for position in kept], {"scores": scores})

@@ -3,7 +3,7 @@
 python -m deploy.topology generate    write every file and every part of a file anew
 python -m deploy.topology check       fail when one is not what the description says
 python -m deploy.topology only core   take every other part out of the checkout, then write every file
-python -m deploy.topology compose core,observe       print what Compose, or Kubernetes by `kubernetes`, is told where
+python -m deploy.topology compose core,observe       print the overlay of Compose (or `kubernetes`) where
                                                      only these parts run
 """
 

@@ -1,4 +1,4 @@
-"""What Compose and Kubernetes are told where only some parts are installed: laid over what they have for the whole."""
+"""Overlays of Compose and Kubernetes for installations of some parts: they change the files of the whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BASE = Path(__file__).resolve().parents[1] / "kubernetes" / "base"
 
 
 def compose(services: Topology, kept: Collection[str] = (CORE,)) -> str:
-    """Return docker-compose.core.yml: every other part is a profile, and who is there is told of nobody else."""
+    """Return docker-compose.core.yml: other parts are profiles, and their addresses are left out."""
     lines = [WRITTEN.rstrip(), *_HEAD.splitlines(), "services:"]
     for name, values in _values(services, kept).items():
         lines += [f"  {name}:", "    environment:", *(f'      {key}: "{value}"' for key, value in values.items())]
@@ -30,7 +30,7 @@ def compose(services: Topology, kept: Collection[str] = (CORE,)) -> str:
 
 
 def kubernetes(services: Topology, kept: Collection[str] = (CORE,)) -> str:
-    """Return components/core/kustomization.yaml, which takes every other part away."""
+    """Return components/core/kustomization.yaml, which removes every other part."""
     lines = [WRITTEN.rstrip(), *_COMPONENT.splitlines(), "configMapGenerator:"]
     for name, values in _values(services, kept).items():
         lines += [f"  - name: {name}", "    behavior: merge", "    literals:"]
@@ -44,16 +44,16 @@ def kubernetes(services: Topology, kept: Collection[str] = (CORE,)) -> str:
 
 
 def _values(services: Topology, kept: Collection[str]) -> dict[str, dict[str, str]]:
-    """Return what each service is told otherwise than in the whole, by variable."""
+    """Return the variables of each service that differ from those of the whole."""
     there = installed(services, kept)
     values: dict[str, dict[str, str]] = {}
     for name in (one.name for one in own(there)):
-        unheard = [call for call in services[name].calls if call.callee not in there]
-        variables = [variable_of(services[name], target_variable(call).lower()) for call in unheard]
+        absent = [call for call in services[name].calls if call.callee not in there]
+        variables = [variable_of(services[name], target_variable(call).lower()) for call in absent]
         values[name] = {variable: "" for variable in variables if variable}
     values[FRONT_DOOR] |= {f"{variable_of(services[FRONT_DOOR], 'parts')}": ",".join(kept)}
     values[CONTROL] |= {f"{variable_of(services[CONTROL], 'health_targets')}": health_targets(there)}
-    return {name: told for name, told in values.items() if told}
+    return {name: changed for name, changed in values.items() if changed}
 
 
 def _gone(services: Topology, kept: Collection[str]) -> Iterator[tuple[str, str, str]]:

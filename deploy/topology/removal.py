@@ -1,6 +1,6 @@
-"""Takes parts out of a checkout: their folders, and what is said of them where programs write nothing.
+"""Removes parts from a checkout: their folders, and their entries in files that are written by hand.
 
-`generate` then writes all else anew.
+`generate` then writes the generated files.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def _published(story: Story, client: Client, version: str, job: pb.ScoringJob) -
     """Publish the results, look one up, and take them back; return whether all of that came about."""
     story.title("Published: who asks for one of these customers gets what was computed tonight")
     with story.step(f"put {version} into production") as outcome:
-        client.models.set_gates(MODEL, [], reason="demo: nobody relies on it")
+        client.models.set_gates(MODEL, [], reason="demo: no caller depends on it")
         how, model = begin_with(client, MODEL, version)
         client.routes.await_epoch(MODEL, model.epoch, timeout=SERVING_TIMEOUT_S)
         outcome(how)

@@ -89,7 +89,7 @@ def split(client: Client, challenger: str) -> str:
     wanted = (Variant(STABLE, Production(), 90), Variant(CHALLENGER, Version(challenger), 10))
     present = client.routes.get(MODEL).route
     if present.rules:  # of a run that was stopped in between
-        present = client.routes.set_rules(MODEL, (), reason="demo: begin anew").route
+        present = client.routes.set_rules(MODEL, (), reason="demo: start over").route
     if present.etag and [_declared(one) for one in present.variants] == [_declared(one.to_proto()) for one in wanted]:
         return "the split of an earlier run is in force"
     changed = client.routes.split(MODEL, wanted, reason="demo: a first look at the challenger")

@@ -115,7 +115,7 @@ def _show_rule(report: Report, client: Client, images: Images, answers: list[Ans
         why = f"rule {answer.rule}" if answer.rule else "weights"
         report.say(f"{user}{said}: {answer.version} by variant {answer.variant} ({why})")
     with report.step("remove it again"):
-        client.routes.set_rules(MODEL, (), reason="demo: for everybody")
+        client.routes.set_rules(MODEL, (), reason="demo: for every user")
 
 
 def _on_stable(answers: list[Answer]) -> str:

@@ -97,7 +97,7 @@ def _ended(client: Client, model: str) -> None:
     """End what an earlier run has left."""
     for one in client.experiments.list(model):
         if one.state == pb.Experiment.STATE_RUNNING:
-            client.experiments.conclude(model, one.name.rpartition("/")[2], reason="demo: begins anew", keep_route=True)
+            client.experiments.conclude(model, one.name.rpartition("/")[2], reason="demo: starts over", keep_route=True)
 
 
 def _experiment(name: str, shares: dict[str, float]) -> pb.Experiment:

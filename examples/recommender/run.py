@@ -80,7 +80,7 @@ def _tell(story: Story, client: Client, folder: Path) -> str:
     story.title(f"Four pairs of five are answered beforehand, for {first} and for {second}, which does not serve yet")
     for version in (first, second):
         _publish(story, client, pairs, version)
-    client.routes.purge_cache(MODEL, first, reason="demo: begin anew")
+    client.routes.purge_cache(MODEL, first, reason="demo: start over")
     _ask_for_all(story, client, pairs, "ask once for each pair of a user and an item")
     _ask_for_all(story, client, pairs, "and once more: what was computed is in the cache")
     prediction_id = _explain_one(story, client, pairs)

@@ -1,7 +1,7 @@
 """What callers get where a part of the product is not installed: UNIMPLEMENTED, with its name and how it is added.
 
-It is said to everybody, also without a token: nothing stands behind it, and whoever asks which parts there are may have
-none that opens their calls.
+It needs no token: there is no service to protect, and a caller of a part that is absent may have a token without its
+scopes.
 """
 
 from __future__ import annotations

@@ -152,8 +152,8 @@ class FrontDoorSettings(EnvoySettings):
     @property
     def behind(self) -> Mapping[str, tuple[str, ...]]:
         """The addresses of every service behind the front door that is installed."""
-        told = split_targets(self.targets)
-        return {name: told.get(name, (f"127.0.0.1:{offered.ports()[name]}",)) for name in self.installed}
+        stated = split_targets(self.targets)
+        return {name: stated.get(name, (f"127.0.0.1:{offered.ports()[name]}",)) for name in self.installed}
 
 
 def split_targets(value: str) -> dict[str, tuple[str, ...]]:

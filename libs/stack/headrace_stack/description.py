@@ -131,9 +131,9 @@ def read(path: Path) -> Topology:
 
 def parsed(text: str) -> Topology:
     """Return every service of a description. Raises DescriptionError."""
-    told = tables(text)
-    known = {CORE, *told.pop(PARTS, {})}
-    services = {name: _service(name, entry) for name, entry in told.items()}
+    found = tables(text)
+    known = {CORE, *found.pop(PARTS, {})}
+    services = {name: _service(name, entry) for name, entry in found.items()}
     _check(services)
     for service in services.values():
         if service.part not in known:

@@ -63,7 +63,7 @@ def with_needed(services: Topology, wanted: Iterable[str]) -> tuple[str, ...]:
 
 
 def installed(services: Topology, parts: Iterable[str]) -> Topology:
-    """Return the services of these parts, which call nobody else; all of them where no part is named."""
+    """Return the services of these parts, without calls to others; all of them where no part is named."""
     names = frozenset(parts) or frozenset(startable(services))
     there = {name for name, service in services.items() if service.part in names}
     return {

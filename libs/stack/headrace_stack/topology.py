@@ -238,7 +238,7 @@ def numbers(settings: StackSettings, component: str) -> dict[str, int]:
 
 
 def _reporting(settings: StackSettings, *names: str) -> dict[str, object]:
-    """Return where those are of other parts whom the core calls; who is not installed is not called."""
+    """Return the addresses of services of other parts that the core calls, as far as they are installed."""
     return {f"{name.upper()}_TARGET": _target(settings, name) for name in names if name in settings.services}
 
 

@@ -63,7 +63,7 @@ class ScorerSettings(LineageSettings, S3Settings, PostgresSettings, ServiceSetti
         default=90.0,
         ge=0.01,
         description="Days that a job and its history are retained after its end; one whose answers are published "
-        "stays. Its results in S3 are never removed.",
+        "stays. Its results in S3 are not removed.",
     )
     max_watches: int = Field(
         default=200, ge=1, le=10_000, description="Open WatchScoringJob of one process; more are RESOURCE_EXHAUSTED."

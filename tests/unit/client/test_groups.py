@@ -1,4 +1,4 @@
-"""The methods of a client stand in groups, which parts bring."""
+"""The methods of a client are in groups, which parts bring."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def _named(session: Session, job: str, timeout_s: float) -> Operation[str]:
 def put_scoring_webhook(
     session: Session, webhook: Webhook, *, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[Webhook]:
-    """Make a webhook that is told of scoring jobs, or replace the one of its name. Without a secret the old one
+    """Make a webhook for events of scoring jobs, or replace the one of its name. Without a secret the old one
     stays.
     """
     request = scorer_pb2.PutScoringWebhookRequest(webhook=webhook)
@@ -149,7 +149,7 @@ def put_scoring_webhook(
 
 
 def list_scoring_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[Webhook]]:
-    """Return who is told of scoring jobs, and how deliveries go."""
+    """Return the webhooks of scoring jobs, and how deliveries go."""
     request = scorer_pb2.ListScoringWebhooksRequest()
     return list(
         (yield from invoke(session, scorer_pb2.ListScoringWebhooksResponse, request, timeout_s=timeout)).webhooks
@@ -157,6 +157,6 @@ def list_scoring_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_
 
 
 def delete_scoring_webhook(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
-    """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
+    """Remove a webhook and its undelivered events; one that does not exist is no error."""
     request = scorer_pb2.DeleteScoringWebhookRequest(name=f"scoringWebhooks/{name}")
     yield from invoke(session, scorer_pb2.DeleteScoringWebhookResponse, request, timeout_s=timeout)

@@ -53,7 +53,7 @@ def health(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation
 
 
 def _absence(session: Session, service: str, timeout: float) -> Operation[str]:
-    """Return how a service of whose health nobody knows is added; empty where the front door does not say.
+    """Return the command that adds a service of unknown health; empty where the front door does not say.
 
     It answers for all calls to parts that are not installed, whatever they are called.
     """

@@ -214,13 +214,13 @@ def _named(session: Session, rollout: str, timeout_s: float) -> Operation[str]:
 def put_rollout_webhook(
     session: Session, webhook: Webhook, *, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[Webhook]:
-    """Make a webhook that is told of rollouts, or replace the one of its name. Without a secret the old one stays."""
+    """Make a webhook for events of rollouts, or replace the one of its name. Without a secret the old one stays."""
     request = rollout_pb2.PutRolloutWebhookRequest(webhook=webhook)
     return (yield from invoke(session, rollout_pb2.PutRolloutWebhookResponse, request, timeout_s=timeout)).webhook
 
 
 def list_rollout_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[Webhook]]:
-    """Return who is told of rollouts, and how deliveries go."""
+    """Return the webhooks of rollouts, and how deliveries go."""
     request = rollout_pb2.ListRolloutWebhooksRequest()
     return list(
         (yield from invoke(session, rollout_pb2.ListRolloutWebhooksResponse, request, timeout_s=timeout)).webhooks
@@ -228,6 +228,6 @@ def list_rollout_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_
 
 
 def delete_rollout_webhook(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
-    """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
+    """Remove a webhook and its undelivered events; one that does not exist is no error."""
     request = rollout_pb2.DeleteRolloutWebhookRequest(name=f"rolloutWebhooks/{name}")
     yield from invoke(session, rollout_pb2.DeleteRolloutWebhookResponse, request, timeout_s=timeout)

@@ -15,7 +15,7 @@ from headrace_scaling.decisions.policies import Season
 # Hours that `hourly_surge` compares: one odd hour among three neither starts nor prevents anything.
 HOURS = 3
 # Hours repeat from this correlation on. On/off at random, bursts and wandering levels stay below 0.3 nine times in ten,
-# surges at the same minutes above 0.7 (two days each).
+# surges at the same minutes above 0.7 (in eight hours and two days).
 _ALIKE = 0.5
 # A surge exceeds the mean of the hour before it by this factor; a level that lasts has no minute of its own.
 _SURGE = 1.25
@@ -56,7 +56,7 @@ def _expected(level: float, min_days: int, peaks: tuple[float, ...]) -> Seasonal
 
 
 def hourly_surge(earlier: EarlierHours | None) -> float:
-    """Return the median of the surges at this minute of the last hours, where hours repeat; 0 where there is none."""
+    """Return the median of the surges at this minute of the last hours, where hours repeat; 0 otherwise."""
     if earlier is None or len(earlier.hours) < HOURS or not earlier.likeness >= _ALIKE:
         return 0.0
     return statistics.median(

@@ -63,7 +63,7 @@ class FormerRateLimits:
             raise from_rpc_error(error) from None
 
     async def _hand_over(self, there: set[str]) -> None:
-        """Put the limits of the database in the router, those excepted that it has by name: they are newer."""
+        """Put the limits of the database in the router, except names that it has already: those are newer."""
         rows = await self._database.repeatable(lambda connection: connection.fetch(_SQL["rate_limits_to_hand_over"]))
         for row in rows:
             limit = pb.RateLimit(name=f"rateLimits/{row['name']}", **{field: row[field] for field in _FIELDS})
@@ -75,6 +75,6 @@ class FormerRateLimits:
 
 
 def _of(caller: Identity) -> tuple[tuple[str, str], ...]:
-    """Return the headers that say for whom a call is made."""
+    """Return the headers that name the caller on whose behalf a call is made."""
     models = "*" if caller.models is None else ",".join(caller.models)
     return () if caller.internal else ((CLIENT_HEADER, caller.client), (MODELS_HEADER, models))

@@ -79,7 +79,7 @@ def entry_of(action: Action, request: PromotionRequest) -> Entry:
     return Entry(action, request.ref.version, promotion_request=request.number)
 
 
-# Somebody waits to hear of what expires.
+# Requesters wait to hear of an expiry.
 SWEEP_EVERY_S = 15.0
 # Requests that a pass looks at in one read.
 _PAGE = 500

@@ -54,13 +54,13 @@ Give = Callable[[Answer], Awaitable[object]]
 
 class Explanations(Protocol):
     """Where explanations go. clock: for the times in them; the loop's own stands still within a turn. one_in: so many
-    requests are explained unasked, 0 for none."""
+    requests are explained without asking for it, 0 for none."""
 
     clock: Callable[[], float]
     one_in: int
 
     def samples(self) -> bool:
-        """Return whether the request that begins now is explained unasked."""
+        """Return whether the request that begins now is explained without asking for it."""
         ...
 
     def keep(self, trace: Trace, request: Request, call: Call, outcome: Outcome) -> None:
@@ -69,10 +69,10 @@ class Explanations(Protocol):
 
 
 class Stages(NamedTuple):
-    """What becomes of the requests of a route. find: gives the answer. told: hear of each answer, in order."""
+    """What happens to the requests of a route. find: gives the answer. observers: get each answer, in order."""
 
     find: Callable[[ResolvedRequest], Awaitable[Answer]]
-    told: tuple[Record, ...]
+    observers: tuple[Record, ...]
 
 
 class Predictor:
@@ -135,14 +135,14 @@ class Predictor:
 
     def _prepare(self, table: Table) -> None:
         """Choose the stages of a route: what it does not declare costs its requests nothing."""
-        told: list[Record] = []
+        observers: list[Record] = []
         if table.splits_units:
-            told.append(self._note_asked)
+            observers.append(self._note_asked)
         if self._record is not None:
-            told.append(self._record)
+            observers.append(self._record)
         if table.shadow is not None and self._copy is not None:
-            told.append(self._copy)
-        table.stages = Stages(self._chain.stage(table), tuple(told))
+            observers.append(self._copy)
+        table.stages = Stages(self._chain.stage(table), tuple(observers))
 
     async def _explained(self, request: Request, call: Call, give: Give | None = None) -> Answer:
         trace = Trace(self._explanations.clock)
@@ -157,7 +157,7 @@ class Predictor:
             code, reason = Code.CANCELLED, "CANCELLED"
             raise
         finally:
-            # Whoever has parts of an answer that failed asks by the id that these came with.
+            # The caller of a streamed answer that failed knows the id that its parts had.
             prediction_id = "" if trace.found is None else trace.found.prediction_id
             outcome = Outcome(prediction_id or self._new_id(), trace.now(), code, reason)
             self._explanations.keep(trace, request, call, outcome)
@@ -338,12 +338,12 @@ class Predictor:
             found.variant, found.rule, found.generation = variant.name, variant.rule, table.generation
             found.request_id, found.prediction_id = request.request_id or call.request_id, self._new_id()
         found.took_s = took_s
-        for stage in table.stages.told:
-            stage(resolved, found)
+        for observe in table.stages.observers:
+            observe(resolved, found)
         return found
 
     def _identify(self, resolved: ResolvedRequest, found: Answer) -> None:
-        """Say what an answer in parts is to and of whom, before the first is given."""
+        """Say what a streamed answer is to and of which version, before its first part."""
         # Attributes: a second object with all of this in it would take three times as long.
         variant, version = resolved.variant, found.served
         found.model, found.contract = resolved.table.model, (version or variant.served).contract

@@ -226,7 +226,7 @@ def occupancy_from_document(document: Document) -> Occupancy:
 
 
 def _load_to_document(load: Load) -> list[Any]:
-    """Return all but the variation, which stands beside: a control plane of the release before takes six values."""
+    """Return all but the variation, stored by itself: a control plane of the release before takes six values."""
     return list(astuple(load)[:6])
 
 

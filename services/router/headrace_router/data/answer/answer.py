@@ -1,6 +1,6 @@
-"""An answer, whatever gives it and whoever renders it.
+"""An answer, as what finds it gives it and codecs render it.
 
-It is made for each request, and not frozen, which takes five times as long; nobody writes to it (decision 210).
+It is made for each request, and not frozen, which takes five times as long; it is never written to (decision 210).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Rest(Protocol):
         ...
 
     def sent(self, size_bytes: int) -> None:
-        """Note that a part was given to whoever asked."""
+        """Note that a part was given to the caller."""
         ...
 
     def close(self, code: Code | None = None) -> None:
@@ -49,7 +49,7 @@ class Rest(Protocol):
 
 @dataclass(slots=True)
 class Answer:
-    """An answer: what was found, and then what its caller is told besides.
+    """An answer: what was found, and what its caller gets besides.
 
     The look-up says: outputs: as the encoded fields 5 and 6 of PredictResponse. served: the version that computed them;
     None for values that the route gives. layer: that had a stored answer, `memory` or `valkey`. queue_us, compute_us,

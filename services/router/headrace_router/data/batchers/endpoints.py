@@ -179,7 +179,7 @@ S = TypeVar("S", bound=Endpoint)
 def partition(endpoints: Sequence[S]) -> tuple[list[S], list[S]]:
     """Return those that get requests, and those that are left alone: at most half of them, and never all.
 
-    When all fail, nobody is worse than the others, and all get requests.
+    When all fail, none is worse than the others, and all get requests.
     """
     ejected = [one for one in endpoints if one.until]
     if not ejected or len(ejected) == len(endpoints):

@@ -143,7 +143,7 @@ class Pools:
         if probed:
             self._end_probe(attempt)
         if not response.code:
-            # How long one in parts went on says more of whoever took it.
+            # How long one in parts went on says more of its caller.
             if (in_parts is None or not in_parts.came) and endpoint.answered(
                 response.queue_us * 1e-6, attempt.sent, replica.load_seen
             ):

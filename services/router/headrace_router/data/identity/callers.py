@@ -197,7 +197,7 @@ NOBODY = '{"subjects": []}'
 
 
 class IdentityFiles:
-    """The two files. deny: None, or a file that does not exist, denies nobody."""
+    """The two files. deny: None, or a file that does not exist, denies no caller."""
 
     def __init__(self, jwks: Path, deny: Path | None, callers: Callers) -> None:
         self._jwks, self._deny, self._callers = jwks, deny, callers

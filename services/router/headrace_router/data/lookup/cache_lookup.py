@@ -202,7 +202,7 @@ def choose(bound: Bounds, cached: StoredAnswer | None, precomputed: StoredAnswer
 
 
 def age_of(now_ms: float, computed_at_ms: int) -> float | None:
-    """Return the age of an entry; None for one from the future, whose age nobody knows."""
+    """Return the age of an entry; None for one from the future, whose age is unknown."""
     age = (now_ms - computed_at_ms) / 1000
     return max(0.0, age) if age >= -FUTURE_S else None
 
@@ -211,7 +211,7 @@ def _age(kept: StoredAnswer) -> float:
     return kept.age_s
 
 
-# Digesting takes some 0.5 ms per MiB, in which the event loop serves nobody else.
+# Digesting takes some 0.5 ms per MiB, during which the event loop serves no other request.
 LARGE_INPUTS_BYTES = 64 * 1024
 _DIGEST_BYTES = 16
 _HEAD = struct.Struct("<?7I")

@@ -135,7 +135,7 @@ def key_of(cache_lookup: CacheLookup) -> Hashable:
     )
 
 
-# What says nothing against the request: another answer may stand in.
+# What says nothing against the request: another answer may be given instead.
 _STANDS_IN = frozenset(
     (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS)
 )

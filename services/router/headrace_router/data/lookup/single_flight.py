@@ -124,7 +124,7 @@ class SingleFlight:
         return execution
 
     def _break(self, execution: SharedExecution) -> None:
-        """Settle all who wait after an error that nobody expects, and leave nothing behind for whoever asks later.
+        """Settle all who wait after an unexpected error, and leave nothing behind for later requests.
 
         A request, the store, a batcher and a timer call into an execution; each of these ways in ends here.
         """

@@ -20,7 +20,7 @@ from headrace_router.data.request.request import MAX_ATTRIBUTES, Request, Tensor
 from headrace_router.data.tables.contract import MAX_TENSORS, Described, check_count
 from headrace_router.rules import NO_ATTRIBUTES
 
-# Longer descriptions are read each time: nobody is to have us keep much.
+# Longer descriptions are read each time: no caller may make us keep much.
 _MOST_BYTES = 1024
 _KEPT = 4096
 _FIELD = descriptor_pb2.FieldDescriptorProto

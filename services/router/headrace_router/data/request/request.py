@@ -1,6 +1,6 @@
 """One request: as it came, as its version's contract has it, and what is wrong with it in its caller's words.
 
-What is made for each request is not frozen, which takes five times as long; nobody writes to it (decision 210).
+What is made for each request is not frozen, which takes five times as long; it is never written to (decision 210).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MAX_ATTRIBUTES = 1024
 
 
 class ContextHeaders(NamedTuple):
-    """Whom and what a call is about, as its headers say. What the request itself says takes precedence."""
+    """User, entity and the rest as the headers of a call say. What the request itself says takes precedence."""
 
     user_id: str = ""
     entity_id: str = ""

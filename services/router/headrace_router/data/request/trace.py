@@ -1,4 +1,4 @@
-"""What is noted of one request: what was tried, where it is explained, and where its time went, where somebody asks.
+"""What is noted of one request: what was tried, where it is explained, and where its time went, where it is asked for.
 
 All others have neither and pay for neither. Whoever tries something says so: the fallback chain which fallback it turns
 to, a pool which batcher got the request and what came back. A trace outlives its request by what still runs then, such
@@ -163,7 +163,7 @@ class Marks:
             self.lookup_ended = self.now()
 
     def resume_lookup(self) -> None:
-        """Note that the look-up goes on: a batcher was asked beside it, in vain."""
+        """Note that the look-up continues: a batcher was asked beside it, in vain."""
         self.lookup_ended = 0.0
 
     def answered(self, ended: float, queue_us: int, compute_us: int) -> None:

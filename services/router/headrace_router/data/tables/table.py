@@ -62,7 +62,7 @@ class Table:
     and not yet answered; whoever admits one counts it up and down, and calls `Tables.answered` where it is retired.
     decide: gives the position in `ruled` of the variant that a rule sends a request to; None when there are no rules.
     fallback: what answers when a variant cannot, in order; pinned_fallback: for requests that pin their version.
-    hedge: None means that nobody is hedged. unit: what is assigned. policy: how answers are looked up. kept: which
+    hedge: None means that no request is hedged. unit: what is assigned. policy: how answers are looked up. kept: which
     stored answers of each version count, by digest. shadow: None means that no version gets copies. splits_units:
     whether users or entities are assigned to several variants, which are then compared by units. stages: of its
     requests, as `Tables.prepare` has them made; what the route does not declare has none.
@@ -247,7 +247,7 @@ def unit_of(unit: Unit, *, user_id: str, entity_id: str, request_id: str) -> str
 
 
 def assigns_requests(unit: Unit) -> bool:
-    """Return whether each request is assigned by itself, whoever sends it."""
+    """Return whether each request is assigned by itself, regardless of its sender."""
     return unit == route_pb2.Route.UNIT_REQUEST
 
 

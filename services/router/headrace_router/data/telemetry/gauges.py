@@ -1,4 +1,4 @@
-"""What Prometheus is told of this process besides what is counted as it happens: read when somebody asks."""
+"""Gauges of this process, read when Prometheus scrapes."""
 
 from __future__ import annotations
 

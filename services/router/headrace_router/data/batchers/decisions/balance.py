@@ -116,7 +116,7 @@ QUANTILE = 0.95
 # One step of the quantile, as a share of it: up for what was later, a nineteenth of it down for what was not.
 STEP_UP = 0.05
 STEP_DOWN = STEP_UP * (1 - QUANTILE) / QUANTILE
-# An estimate that keeps requests away is tried anew by one of them when nothing was measured for so long.
+# An estimate that keeps requests away is tested by one of them when nothing was measured for so long.
 RENEW_S = 5.0
 MAX_LATENCIES = 4096
 
@@ -256,7 +256,7 @@ class Window:
 IN_A_ROW = 5
 FAILED_SHARE = 0.5
 ANSWER_WEIGHT = 0.05
-# How long: doubled each time, and begun anew after a while without an ejection.
+# How long: doubled each time, and reset after a while without an ejection.
 FIRST_S, LONGEST_S = 1.0, 30.0
 FORGIVEN_S = 60.0
 # What was measured counts half after this long: a slow batcher is tried again now and then.

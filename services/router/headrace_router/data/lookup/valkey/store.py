@@ -269,7 +269,7 @@ class Mget:
         self.timer: asyncio.TimerHandle | None = None
 
     def settle(self, values: Sequence[bytes | None] | None) -> None:
-        """Give everybody who waits their values, or None when there are none."""
+        """Give all waiting callers their values, or None when there are none."""
         if self.timer is not None:
             self.timer.cancel()
         at, gets = 0, self.gets

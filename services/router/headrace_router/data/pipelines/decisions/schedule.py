@@ -206,7 +206,7 @@ def _end(step: PlannedStep, index: int, ends: Sequence[float]) -> float:
 
 
 class Verdict(enum.Enum):
-    """What becomes of a request. NO_BACKEND: nobody can run a step that it needs. TIME_SHORT: it would be too late."""
+    """What becomes of a request. NO_BACKEND: no batcher can run a step that it needs. TIME_SHORT: it would be late."""
 
     GO = "go"
     NO_BACKEND = "no backend"
@@ -216,7 +216,7 @@ class Verdict(enum.Enum):
 def admit(chosen: Chosen, needs_s: Sequence[float], left_s: float) -> tuple[Verdict, float]:
     """Return the verdict, and how long the answer probably takes.
 
-    needs_s: by step, how long it probably takes with its wait, infinite where nobody can run it. left_s: until the
+    needs_s: by step, how long it probably takes with its wait, infinite where no batcher can run it. left_s: until the
     deadline.
     """
     takes_s = earliest_end_s(chosen, needs_s)

@@ -122,7 +122,7 @@ class UnaryCalls:
 
     async def _unframed(self, body: bytes, encoding: str) -> bytes:
         most = self._max_message_bytes
-        if compressed(body):  # a kilobyte may become megabytes, in which the loop would serve nobody
+        if compressed(body):  # a kilobyte may become megabytes, during which the loop would serve no other request
             return await asyncio.to_thread(unframed, body, encoding, most)
         return unframed(body, encoding, most)
 
