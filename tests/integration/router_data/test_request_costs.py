@@ -195,6 +195,13 @@ async def test_an_answer_that_is_looked_up_in_vain_costs_what_it_did(tmp_path: P
         await hold("computed", plane.different)
 
 
+async def test_an_answer_of_a_version_whose_requests_do_not_come_back_costs_what_it_did(tmp_path: Path):
+    async with plane_within(tmp_path) as plane:
+        for _ in range(60):  # until that is known, of one key in sixteen
+            await plane.different(TOGETHER)
+        await hold("first", plane.different)
+
+
 async def test_an_answer_that_is_recorded_costs_what_it_did(tmp_path: Path):
     async with (
         FakeIngest.serving() as monitor,

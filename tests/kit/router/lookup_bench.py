@@ -78,7 +78,8 @@ class HeldOnline:
             self.works.append(work)
 
     def withdraw(self, work: Work) -> None:
-        self.works.remove(work)
+        if work in self.works:  # else it was answered just now
+            self.works.remove(work)
 
 
 class HeldStore:
@@ -173,7 +174,12 @@ class Bench:
         return self.table
 
     def resolved(
-        self, inputs: bytes | None = ROW, rows: int = 1, names: tuple[str, ...] = (), **fields: Any
+        self,
+        inputs: bytes | None = ROW,
+        rows: int = 1,
+        names: tuple[str, ...] = (),
+        within_s: float = 5.0,
+        **fields: Any,
     ) -> ResolvedRequest:
         """Return a request; inputs: of the only tensor, None leaves it out."""
         variant = self.table.assign(user_id="", entity_id="", request_id="")
@@ -182,15 +188,14 @@ class Bench:
         tensors = Tensors(described, () if inputs is None else (inputs,))
         request = Request("digits", lambda _contract, _max_rows: tensors, outputs=names, **fields)
         layout = Layout(rows, (), (0,), (), (), (), True) if inputs is None else variant.served.layout(described, 64)
-        call = Call(Identity("ann", None), "request-1", self.loop.time() + 5)
+        call = Call(Identity("ann", None), "request-1", self.loop.time() + within_s)
         return ResolvedRequest(
             self.table, variant, request, call, tensors, layout, tensors.contents, variant.served.selection(names)
         )
 
-    async def find(self, *, within_s: float = 5.0, **how: Any) -> Answer:
-        """Ask."""
-        resolved = self.resolved(**how)
-        return await self.lookup.find(resolved, resolved.variant, self.loop.time() + within_s)
+    async def find(self, **how: Any) -> Answer:
+        """Ask, by what the route's table has for its requests."""
+        return await self.lookup.stage(self.table)(self.resolved(**how))
 
     def ask(self, **how: Any) -> asyncio.Task[Answer]:
         """Ask in a task of its own."""

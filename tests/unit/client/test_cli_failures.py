@@ -140,6 +140,7 @@ def test_the_json_document_has_everything_that_the_block_has() -> None:
 
 # What explanations and degraded answers say of themselves: nothing failed.
 NO_ERRORS = {"MODE_ONLINE", "NOT_AWAITED", "NO_ENTITY", "STEPS_MISSING", "TIME_SHORT", "TOO_LARGE", "TOO_OLD"}
+NO_ERRORS |= {"FIRST_REQUEST"}
 # Values and settings that comments name.
 NO_ERRORS |= {"FORMAT_CLOUD_EVENT", "FORMAT_PAGERDUTY", "FORMAT_SLACK", "ROLLOUT_WEBHOOK_ALLOW"}
 NO_ERRORS |= {"ENGINE_POOL", "ENGINE_WORKERS", "SCORER_WEBHOOK_ALLOW"}

@@ -25,14 +25,15 @@ class Walk:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.renews = seed % 2 == 0
+        self.renews, self.skips = seed % 3 == 0, seed % 3 == 1
         policy = lookup(
             ttl=TTL_S,
             stale_while_revalidate=REVALIDATE_S if self.renews else 0,
-            stale_on_error=ON_ERROR_S,
+            stale_on_error=0 if self.skips else ON_ERROR_S,
             key=self.rng.choice(("INPUTS", "ENTITY")),
         )
-        self.bench = Bench(lookup=policy, memory_bytes=self.rng.choice((0, 2000, 1 << 20)), generation=1)
+        generation = 0 if self.skips else 1
+        self.bench = Bench(lookup=policy, memory_bytes=self.rng.choice((0, 2000, 1 << 20)), generation=generation)
         self.asked: list[tuple[asyncio.Task, float | None]] = []
         self.made: dict[bytes, float] = {}
 
@@ -44,6 +45,8 @@ class Walk:
 
     async def step(self) -> None:
         rng, bench = self.rng, self.bench
+        if self.skips:  # as if hardly anything had come back
+            bench.resolved().variant.served.repetition.returning = rng.choice((0.0, 0.0, 1.0))
         what = rng.choice(
             ("ask", "ask", "ask", "leave", "answer", "answer", "fail", "blame", "hold", "release", "wait", "late")
         )

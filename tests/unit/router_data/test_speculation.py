@@ -8,8 +8,9 @@ import pytest
 from headrace_router import stored_answers
 from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.answer.refusals import deadline_exceeded
-from headrace_router.data.lookup.execution import MAX_VERSIONS, HitShares, executes_speculatively
+from headrace_router.data.lookup.execution import executes_speculatively
 from headrace_router.data.request.trace import Marks
+from headrace_router.data.tables.decisions.repetition import Repetition
 from headrace_servicekit.errors import Code, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 
@@ -38,13 +39,13 @@ def test_both_are_asked_when_nothing_is_lost_by_it(known_share, in_flight, expec
 
 class TestKnownShares:
     def after(self, *replies: bool) -> float:
-        shares = HitShares()
+        repetition = Repetition()
         for known in replies:
-            shares.add("v1", known=known)
-        return shares.of("v1")
+            repetition.observe_store(known=known)
+        return repetition.known
 
     def test_of_a_version_that_nothing_was_asked_for_all_may_be_known(self):
-        assert HitShares().of("v1") == 1.0
+        assert Repetition().known == 1.0
 
     def test_it_takes_many_that_are_not_known_in_a_row_to_ask_both(self):
         assert not executes_speculatively(self.after(*[False] * (UNKNOWN - 1)), 0)
@@ -55,14 +56,6 @@ class TestKnownShares:
 
     def test_one_in_five_that_is_known_is_too_much(self):
         assert self.after(*[False, False, False, False, True] * 200) == pytest.approx(0.2, abs=0.03)
-
-    def test_versions_are_apart_and_the_oldest_goes_when_there_are_too_many(self):
-        shares = HitShares()
-        for number in range(MAX_VERSIONS):
-            shares.add(str(number), known=False)
-        assert shares.of("0") == shares.of("1") == pytest.approx(0.95)
-        shares.add("one more", known=False)
-        assert (shares.of("0"), shares.of("1")) == (1.0, pytest.approx(0.95))
 
 
 async def lone(*, computed: int = UNKNOWN, **how) -> Bench:

@@ -196,14 +196,14 @@ OVERHEAD_BYTES = 300
 class Remembered:
     """An answer. computed_at: on the loop's clock. generation: the precomputed one that it was compared with, or is of.
 
-    renew_from: when its next renewal may begin, on the loop's clock.
+    renew_from: when its next renewal may begin, on the loop's clock. reused: whether a later request was given it.
     """
 
-    __slots__ = ("computed_at", "generation", "outputs", "renew_from", "size_bytes")
+    __slots__ = ("computed_at", "generation", "outputs", "renew_from", "reused", "size_bytes")
 
     def __init__(self, outputs: bytes, computed_at: float, generation: int, size_bytes: int) -> None:
         self.outputs, self.computed_at, self.generation, self.size_bytes = outputs, computed_at, generation, size_bytes
-        self.renew_from = 0.0
+        self.renew_from, self.reused = 0.0, False
 
 
 class Memory:

@@ -30,13 +30,16 @@ from headrace_router.data.lookup.cache_lookup import (
 )
 from headrace_router.data.lookup.execution import given
 from headrace_router.data.lookup.layers import Layers, source_of
-from headrace_router.data.lookup.metrics import CACHE, MEMORY, MODE_ONLINE, STALE, TOO_OLD, Counts
+from headrace_router.data.lookup.metrics import CACHE, FIRST_REQUEST, MEMORY, MODE_ONLINE, STALE, TOO_OLD, Counts
 from headrace_router.data.lookup.single_flight import SingleFlight
 from headrace_router.data.request.request import ResolvedRequest
 from headrace_router.data.tables.decisions.lookup_policy import Mode
+from headrace_router.data.tables.decisions.repetition import RecentKeys
 from headrace_router.data.tables.table import Table, Variant
 
 _CACHED_HERE = (CACHE, MEMORY)
+RECENT_KEYS = 32_768
+"""Remembered at least, and twice as many at most, which takes 6 MB."""
 
 
 class Lookup:
@@ -58,7 +61,7 @@ class Lookup:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._online, self._pipelines, self._layers, self._counts, self._loop = online, pipelines, layers, counts, loop
-        self._parts, self._default_ttl_s = parts, default_ttl_s
+        self._parts, self._default_ttl_s, self._recent_keys = parts, default_ttl_s, RecentKeys(RECENT_KEYS)
         self.single_flight = SingleFlight(online, pipelines, layers, counts, loop)
 
     def stage(self, table: Table) -> Callable[[ResolvedRequest], Awaitable[Answer]]:
@@ -67,7 +70,7 @@ class Lookup:
             return lambda resolved: self.find(resolved, resolved.variant, resolved.call.deadline)
         if table.policy.mode is Mode.ONLINE:
             return self._computed
-        return self._found
+        return self._looked_up_again if _keeps_fresh_answers_alone(table) else self._found
 
     def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Awaitable[Answer]:
         """Return the stored or computed answer of a variant, by a deadline on the loop's clock. Raises ServiceError.
@@ -87,12 +90,20 @@ class Lookup:
     def _found(self, resolved: ResolvedRequest) -> Awaitable[Answer]:
         return self._find(resolved, resolved.variant, resolved.call.deadline)
 
-    async def _find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Answer:
+    def _looked_up_again(self, resolved: ResolvedRequest) -> Awaitable[Answer]:
+        return self._find(resolved, resolved.variant, resolved.call.deadline, skips=True)
+
+    async def _find(
+        self, resolved: ResolvedRequest, variant: Variant, deadline: float, *, skips: bool = False
+    ) -> Answer:
+        """skips: whether a key's first request may be computed without a look-up."""
         key, unkeyed, ttl_s = cache_key_of(resolved, variant, self._default_ttl_s)
         if key is not None and resolved.request.max_age_s is None:
             found = self._at_hand(resolved, variant, key, ttl_s)
             if found is not None:
                 return found
+            if skips and variant.served.repetition.skips_lookup(key) and self._recent_keys.first(key):
+                return await self._compute(resolved, variant, deadline, FIRST_REQUEST, None)
         cache_lookup = cache_lookup_of(resolved, variant, key, unkeyed, ttl_s, self._layers.now_ms)
         if (cache_lookup.key is None and cache_lookup.precomputed is None) or resolved.request.max_age_s == 0:
             if not cache_lookup.computes:
@@ -181,6 +192,9 @@ class Lookup:
         age_s = self._layers.now() - here.computed_at
         if age_s > own_ttl_s(ttl_s, key):
             return None
+        if not here.reused:
+            here.reused = True
+            variant.served.repetition.observe_key(key, returned=True)
         self._counts.hits[_CACHED_HERE] += 1
         return Answer(here.outputs, ServedFrom.CACHE, variant.served, int(age_s * 1000), MEMORY)
 
@@ -213,6 +227,14 @@ class Lookup:
         if cache_lookup is not None and not missing:
             self._layers.keep(cache_lookup, response.outputs)
         return flagged(computed(variant, response, outcome), missing)
+
+
+def _keeps_fresh_answers_alone(table: Table) -> bool:
+    """Return whether stored answers of a route are cached ones within their time, and nothing else."""
+    policy = table.policy
+    past_their_time = policy.stale_while_revalidate_s or policy.stale_on_error_s or policy.longest_stale_s
+    precomputed = any(kept.generation for kept in table.kept.values())
+    return policy.mode is Mode.HYBRID and not past_their_time and not precomputed
 
 
 def _not_precomputed(cache_lookup: CacheLookup) -> ServiceError:

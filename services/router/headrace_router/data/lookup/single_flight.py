@@ -33,7 +33,6 @@ from headrace_router.data.batchers.work import (
 )
 from headrace_router.data.lookup.cache_lookup import CacheLookup, StoredAnswer, choose
 from headrace_router.data.lookup.execution import (
-    HitShares,
     SharedExecution,
     Waiter,
     executes_speculatively,
@@ -61,7 +60,6 @@ class SingleFlight:
     ) -> None:
         self._online, self._pipelines, self._layers, self._counts, self._loop = online, pipelines, layers, counts, loop
         self._executions: dict[Hashable, SharedExecution] = {}
-        self._known = HitShares()
         self._deadlines: Deadlines[Waiter] = Deadlines(loop, self._due)
         self._renewals = 0
 
@@ -89,7 +87,9 @@ class SingleFlight:
             waiter.tick = self._deadlines.add(waiter, deadline)
         if begins:
             self._start(execution, waiter)
-        elif execution.work is not None:
+        elif cache_lookup.key is not None:
+            cache_lookup.variant.served.repetition.observe_key(cache_lookup.key, returned=True)
+        if not begins and execution.work is not None:
             waiter.end_lookup()
             waiter.outcome = cache_lookup.unkeyed or (
                 NOT_AWAITED if execution.reading else TOO_OLD if execution.aged else MISS
@@ -138,7 +138,7 @@ class SingleFlight:
         cache_lookup = execution.cache_lookup
         try:
             if cache_lookup.computes and executes_speculatively(
-                self._known.of(cache_lookup.variant.served.digest), self._online.in_flight
+                cache_lookup.variant.served.repetition.known, self._online.in_flight
             ):
                 waiter.outcome = cache_lookup.unkeyed or NOT_AWAITED
                 self._compute(execution)
@@ -160,7 +160,7 @@ class SingleFlight:
             cached, precomputed = pair or (None, None)
             known, execution.reading = cached is not None or precomputed is not None, False
             if pair is not None:
-                self._known.add(execution.cache_lookup.variant.served.digest, known=known)
+                _observe(execution.cache_lookup, known=known)
             if known and execution.asked:
                 self._take_back(execution)
             execution.know(cached, self._loop.time())
@@ -251,6 +251,8 @@ class SingleFlight:
             of = computed if waiter is execution.leader else shared
             self._settle(waiter, flagged(of(waiter.cache_lookup.variant, response, waiter.outcome), missing))
         self._end(execution)
+        served = execution.cache_lookup.variant.served
+        served.repetition.observe_execution(response.compute_us, response.batch_requests)
         if not missing:
             self._layers.keep(execution.cache_lookup, response.outputs)
 
@@ -362,3 +364,11 @@ class SingleFlight:
     ) -> bool:
         choice = choose(cache_lookup.bound, cached, precomputed)
         return choice.kept is not None and not choice.stale
+
+
+def _observe(cache_lookup: CacheLookup, *, known: bool) -> None:
+    """Take a reply of the store into account. Where answers are precomputed, keys of cached ones say too little."""
+    repetition = cache_lookup.variant.served.repetition
+    repetition.observe_store(known=known)
+    if cache_lookup.key is not None and not cache_lookup.generation:
+        repetition.observe_key(cache_lookup.key, returned=known)

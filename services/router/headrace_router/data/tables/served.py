@@ -24,6 +24,7 @@ from headrace_router.data.tables.contract import (
     select,
     sensitive_names,
 )
+from headrace_router.data.tables.decisions.repetition import Repetition
 
 MAX_LAYOUTS = 1024
 
@@ -34,12 +35,14 @@ class ServedVersion:
     answers: which of them keep the contract. decoupled: whether it answers in parts. pipeline: None for one that a
     batcher computes. sensitive_inputs, sensitive_outputs: names of tensors whose values must never be stored or logged.
     sensitive_attributes: names of such tensors and of their columns, also of members, casefolded: attributes that are
-    called so have the same values. models: its own, and those of members, which batchers compute for it.
+    called so have the same values. models: its own, and those of members, which batchers compute for it. repetition:
+    of its requests, as this process has seen them.
     """
 
     __slots__ = (
-        "answers", "contract", "decoupled", "digest", "layouts", "model", "models", "pipeline", "selections",
-        "sensitive_attributes", "sensitive_inputs", "sensitive_outputs", "signature_hash", "version", "without_inputs",
+        "answers", "contract", "decoupled", "digest", "layouts", "model", "models", "pipeline", "repetition",
+        "selections", "sensitive_attributes", "sensitive_inputs", "sensitive_outputs", "signature_hash", "version",
+        "without_inputs",
     )  # fmt: skip
 
     def __init__(
@@ -53,7 +56,7 @@ class ServedVersion:
     ) -> None:
         self.model, self.version, self.digest, self.signature_hash = model, version, digest, signature_hash
         self.contract, self.decoupled, self.pipeline = contract, contract.decoupled, pipeline
-        self.answers = KnownForms(contract)
+        self.answers, self.repetition = KnownForms(contract), Repetition()
         self.sensitive_inputs = frozenset(spec.name for spec in contract.inputs if spec.sensitive)
         self.sensitive_outputs = frozenset(spec.name for spec in contract.outputs if spec.sensitive)
         steps = () if pipeline is None else pipeline.steps
