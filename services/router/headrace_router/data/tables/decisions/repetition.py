@@ -1,7 +1,8 @@
 """Whether the requests of a version come back, so that looking for kept answers is worth what it costs.
 
 Evidence is one key in sixteen, drawn by the key itself: its answers are always looked for and kept, in every data
-plane, so that they come back as often as if all were (Waldspurger et al., Efficient MRC Construction with SHARDS, FAST 2015).
+plane, so that they come back as often as if all were (Waldspurger et al., Efficient MRC Construction with SHARDS, FAST
+2015).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Repetition:
 
 
 class RecentKeys:
-    """Which keys were asked for lately, by their hashes. most: so many are remembered at least, twice as many at most."""
+    """Which keys were asked for lately, by their hashes. most: at least so many are remembered; at most twice that."""
 
     def __init__(self, most: int) -> None:
         self._most = most
