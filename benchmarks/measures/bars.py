@@ -107,7 +107,7 @@ BARS = (
     _no_errors("open"),
     _times("oip", 0.9, "mixed", "Predict"),
     _at_least("json", 4000),
-    _times("json", 0.45, "mixed", "Predict"),
+    _times("json", 0.6, "mixed", "Predict"),
     _times("service", 0.55, "mixed", "the in-Envoy host"),
     _cost_times("routes-100", 1.1, "routes-1", "that with one route"),
     _cost_times("routes-1000", 1.1, "routes-1", "that with one route"),

@@ -22,7 +22,7 @@ size_t CALLBACK(get_body_size)(void *filter, int type);
 size_t CALLBACK(get_body_chunks_size)(void *filter, int type);
 bool CALLBACK(get_body_chunks)(void *filter, int type, Bytes *into);
 bool CALLBACK(filter_get_attribute_int)(void *filter, int attribute, uint64_t *into);
-void CALLBACK(send_response_headers)(void *filter, Header *headers, size_t count, bool end);
+void CALLBACK(send_response_headers)(void *filter, const Header *headers, size_t count, bool end);
 void CALLBACK(send_response_data)(void *filter, Bytes data, bool end);
 void CALLBACK(send_response_trailers)(void *filter, Header *trailers, size_t count);
 void *CALLBACK(filter_scheduler_new)(void *filter);

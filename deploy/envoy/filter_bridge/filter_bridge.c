@@ -45,7 +45,7 @@ typedef struct Stream {
   struct List *list;                /* of those that are not whole yet, or the queue; NULL in neither */
   uint32_t slot;                    /* NO_SLOT when Python does not know it, or has answered */
   int64_t began_ms;
-  bool passed_on, gone;
+  bool passed_on, gone, grpc;
   atomic_int references;            /* the filter's, and one of each waking that is on its way */
 } Stream;
 
@@ -63,12 +63,18 @@ static struct {
   size_t most_bytes, most_body;
   atomic_size_t bytes;              /* of requests that are not whole, or not taken yet */
   Bytes wanted[MOST_WANTED];
-  Header refusal[MOST_REFUSAL];
+  Header refusal[MOST_REFUSAL];     /* of gRPC; REST has a body */
   size_t wanted_count, refusal_count;
+  Bytes rest_refusal;
 } state = {
   .lock = PTHREAD_MUTEX_INITIALIZER, .event = -1, .free_slot = NO_SLOT,
   .refusal = {{":status", 7, "503", 3}}, .refusal_count = 1,
 };
+
+static const Header REST_REFUSAL[] = {
+  {":status", 7, "429", 3}, {"content-type", 12, "application/json", 16}, {"retry-after", 11, "1", 1},
+};
+static const char GRPC[] = "application/grpc";
 
 static int64_t now_ms(void) {
   struct timespec now;
@@ -134,11 +140,12 @@ static void release(Stream *s) {
 /* Take what is told apart; it is kept for good, for names and values point into it. */
 static bool configured(char *told) {
   uint32_t most_requests;
-  char *bounds = strsep(&told, "\n"), *wanted = strsep(&told, "\n");
-  if (!wanted || sscanf(bounds, "%u %u %zu %zu", &most_requests, &state.most_unfinished, &state.most_bytes,
+  char *bounds = strsep(&told, "\n"), *wanted = strsep(&told, "\n"), *rest = strsep(&told, "\n");
+  if (!rest || sscanf(bounds, "%u %u %zu %zu", &most_requests, &state.most_unfinished, &state.most_bytes,
                         &state.most_body) != 4) return false;
   for (char *word; (word = strsep(&wanted, " ")) && state.wanted_count < MOST_WANTED;)
     state.wanted[state.wanted_count++] = (Bytes){word, strlen(word)};
+  state.rest_refusal = (Bytes){rest, strlen(rest)};
   state.refusal_count = 0;
   for (char *value; (value = strsep(&told, "\n")) && state.refusal_count < MOST_REFUSAL;) {
     char *key = strsep(&value, " ");
@@ -158,8 +165,9 @@ static bool configured(char *told) {
 /* Open the queue and return the eventfd that is readable while there may be something to take; -1 when it cannot be.
  *
  * Told in lines: the most requests that wait, and that are not whole; the most bytes of all, and those of one body; the
- * names of the wanted headers; then `name value` for each header of the answer when there is no room. Of requests that are
- * not whole yet, that which began first is passed on as it is when there is one more: others come within milliseconds. */
+ * names of the wanted headers; the body of REST's answer when there is no room; then `name value` for each header of gRPC's.
+ * Of requests that are not whole yet, that which began first is passed on as it is when there is one more: others come
+ * within milliseconds. */
 int bridge_open(const char *told) {
   pthread_mutex_lock(&state.lock);
   if (state.event < 0 && configured(strdup(told))) state.event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -265,7 +273,16 @@ static void refuse(void *filter, Stream *s) {
   leave(s);
   forget_record(s);
   s->passed_on = true;
-  CALLBACK(send_response_headers)(filter, state.refusal, state.refusal_count, true);
+  if (s->grpc || !state.rest_refusal.length) {
+    CALLBACK(send_response_headers)(filter, state.refusal, state.refusal_count, true);
+    return;
+  }
+  CALLBACK(send_response_headers)(filter, REST_REFUSAL, sizeof REST_REFUSAL / sizeof *REST_REFUSAL, false);
+  CALLBACK(send_response_data)(filter, state.rest_refusal, true);
+}
+
+static bool is(const Header *header, const char *name, size_t length) {
+  return header->name_length == length && !memcmp(header->name, name, length);
 }
 
 /* Begin the record with the head and the wanted headers. */
@@ -277,14 +294,16 @@ static bool begin(void *filter, Stream *s) {
   size_t count = CALLBACK(get_headers_size)(filter, REQUEST_HEADERS);
   if (count > MOST_HEADERS || !CALLBACK(get_headers)(filter, REQUEST_HEADERS, headers)) return false;
   CALLBACK(filter_get_attribute_int)(filter, CONNECTION_ID, &head.connection);
-  for (size_t h = 0; h < count; h++)
+  for (size_t h = 0; h < count; h++) {
+    if (is(&headers[h], "content-type", 12))
+      s->grpc = headers[h].value_length >= sizeof GRPC - 1 && !memcmp(headers[h].value, GRPC, sizeof GRPC - 1);
     for (size_t w = 0; w < state.wanted_count; w++)
-      if (headers[h].name_length == state.wanted[w].length && headers[h].value_length < 1u << PLACE_SHIFT &&
-          !memcmp(headers[h].name, state.wanted[w].at, headers[h].name_length)) {
+      if (headers[h].value_length < 1u << PLACE_SHIFT && is(&headers[h], state.wanted[w].at, state.wanted[w].length)) {
         values[head.headers] = headers[h].value;
         places[head.headers++] = (uint32_t)(w << PLACE_SHIFT | headers[h].value_length);
         break;
       }
+  }
   bool fits = append(s, &head, sizeof head) && append(s, places, head.headers * sizeof *places);
   for (uint32_t i = 0; fits && i < head.headers; i++)
     fits = append(s, values[i], places[i] & ((1u << PLACE_SHIFT) - 1));

@@ -62,7 +62,7 @@ def http_filters() -> list[Json]:
 
 def enabled(match: Json) -> str:
     """Return the name of the filter that answers what is matched."""
-    return filter_bridge.FILTER if match in grpc_matches() else FILTER
+    return filter_bridge.FILTER if match in (*grpc_matches(), *rest_matches()) else FILTER
 
 
 def _asgi_filter() -> Json:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import struct
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from headrace_router.data.service import start
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.transports.envoy.filter_bridge import FilterBridge
 from headrace_router.data.transports.envoy.settings import EdgeSettings
-from headrace_router.data.transports.envoy.transport import EnvoyTransport
 from headrace_router.data.transports.envoy.unary_calls import framed
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import eventually, free_port, running
@@ -57,8 +56,8 @@ Ask = Callable[[int], Awaitable[None]]
 class Plane:
     """A data plane as inside Envoy. token: of a caller that it believes."""
 
-    def __init__(self, transport: EnvoyTransport, played: PlayedFilter, token: str) -> None:
-        self._transport, self._played, self._token = transport, played, token
+    def __init__(self, played: PlayedFilter, token: str) -> None:
+        self._played, self._headers = played, {"authorization": token, "x-request-id": REQUEST_ID}
         self._ids, self._values = count(1), count(1)
 
     async def same(self, requests: int) -> None:
@@ -70,52 +69,20 @@ class Plane:
         await self._predict([struct.pack("<64f", next(self._values), *[0.5] * 63) for _ in range(requests)])
 
     async def json(self, requests: int) -> None:
-        """Ask for what memory has by the JSON of REST, which Envoy gives to ASGI."""
+        """Ask for what memory has by the JSON of REST."""
         body = json.dumps({"instances": [[0.5] * 64], "user_id": "user-4711"}).encode()
-        for _ in range(requests):
-            statuses: list[int] = []
-            await self._transport.rest(self._scope(), _received(body), _sent_to(statuses))
-            assert statuses == [200]
+        headers = {**self._headers, ":path": "/v1/models/digits:predict"}
+        answers = await self._played.answers([packed_request(next(self._ids), headers, body) for _ in range(requests)])
+        assert all(b":status200" in begin for begin, _, _ in answers.values()), next(iter(answers.values()))
 
     async def _predict(self, contents: list[bytes]) -> None:
-        headers = {
-            ":path": "/headrace.router.v1.RouterService/Predict",
-            "authorization": self._token,
-            "x-request-id": REQUEST_ID,
-        }
+        headers = {**self._headers, ":path": "/headrace.router.v1.RouterService/Predict"}
         packets = []
         for content in contents:
             request = predict_request("digits", ("image", "FP32", [1, 64], content), user_id="user-4711")
             packets.append(packed_request(next(self._ids), headers, framed(request.SerializeToString())))
         answers = await self._played.answers(packets)
         assert all(message for _, message, _ in answers.values()), next(iter(answers.values()))
-
-    def _scope(self) -> dict[str, Any]:
-        path = "/v1/models/digits:predict"
-        return {
-            "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
-            "headers": [
-                (b":authority", b"127.0.0.1:8080"), (b"content-type", b"application/json"),
-                (b"authorization", self._token.encode()), (b"user-agent", b"test"),
-                (b"x-request-id", REQUEST_ID.encode()),
-            ],
-            "client": ("127.0.0.1", 50_000), "http_version": "2",
-        }  # fmt: skip
-
-
-def _received(body: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
-
-
-def _sent_to(statuses: list[int]) -> Callable[[Mapping[str, Any]], Awaitable[None]]:
-    async def send(event: Mapping[str, Any]) -> None:
-        if event["type"] == "http.response.start":
-            statuses.append(event["status"])
-
-    return send
 
 
 @contextlib.asynccontextmanager
@@ -132,11 +99,13 @@ async def plane_within(scratch: Path, *, mode: str = "HYBRID", **settings: Any) 
 
     async def begin(runtime: Runtime[DataSettings]) -> None:
         transport = await transport_of(runtime, edge, await start(runtime))
-        bridge = FilterBridge(played, transport.grpc.respond, most_body_bytes=1 << 22, most_unfinished=8192)
+        bridge = FilterBridge(
+            played, transport.grpc.respond, transport.rest.respond, most_body_bytes=1 << 22, most_unfinished=8192
+        )
         bridge.identify = transport.identify
         bridge.start()
         bridges.append(bridge)
-        planes.append(Plane(transport, played, f"Bearer {issuer.token()}"))
+        planes.append(Plane(played, f"Bearer {issuer.token()}"))
 
     async with FakeControl.serving() as control, FrameBatcher.serving([V1, V2]) as batcher:
         control.put_table(table("digits", [V1, V2], shares={"v1": 0.5, "v2": 0.5}, lookup=lookup(mode=mode)))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from headrace_router.data.transports.envoy.filter_bridge import NAMES, NotLoaded, configuration, opened, packed
-from headrace_router.data.transports.envoy.unary_calls import framed
+from headrace_router.data.transports.envoy.bridged_answer import packed, packed_headers
+from headrace_router.data.transports.envoy.filter_bridge import NAMES, NotLoaded, configuration, opened
+from headrace_router.data.transports.envoy.unary_calls import framed, refusal
+from headrace_servicekit.errors import NotFound
 
 CONTENT = b"\x0c\x00\x10\x00content-typeapplication/grpc"
 
 
 def test_an_answer_is_headers_a_body_and_trailers():
-    data = packed(7, (framed(b"abc"), [(b"grpc-status", b"0")]))
+    begin = packed_headers([(b":status", b"200"), (b"content-type", b"application/grpc")])
+    data = packed(7, (begin, framed(b"abc"), packed_headers([(b"grpc-status", b"0")])))
     assert int.from_bytes(data[:8], "little") == 7
     headers, body, trailers = (int.from_bytes(data[at : at + 4], "little") for at in (8, 12, 16))
     begins = 24
@@ -23,19 +27,22 @@ def test_an_answer_is_headers_a_body_and_trailers():
 
 
 def test_a_refusal_has_headers_alone():
-    data = packed(7, (None, [(b"grpc-status", b"5")]))
+    data = packed(7, refusal(NotFound("no such model"), []))
     assert data[12:20] == bytes(8)
-    assert data.endswith(b"\x0b\x00\x01\x00grpc-status5")
+    assert b"\x0b\x00\x01\x00grpc-status5" in data
 
 
 def test_the_filter_can_count_the_headers_that_are_wanted():
     assert NAMES[0] == ":path"
     assert len(set(NAMES)) == len(NAMES) <= 64
-    bounds, names, *refusal = configuration(1000, 5).split("\n")
+    bounds, names, by_rest, *by_grpc = configuration(1000, 5).split("\n")
     assert bounds.split()[1::2] == ["5", "1000"]
     assert tuple(names.split(" ")) == NAMES
-    assert refusal[0] == ":status 200"
-    assert "grpc-status 8" in refusal
+    assert by_grpc[0] == ":status 200"
+    assert "grpc-status 8" in by_grpc
+    body = json.loads(by_rest)
+    assert body["error"] == body["message"]
+    assert body["details"][0]["reason"] == "TOO_MANY_REQUESTS"
 
 
 def test_a_filter_that_cannot_be_opened_is_named(tmp_path: Path):

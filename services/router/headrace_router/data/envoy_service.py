@@ -1,8 +1,8 @@
 """The data plane inside Envoy: `app` is the ASGI app that pyvoy's dynamic module loads.
 
-Envoy gives it the predictions only, before anybody has looked at their tokens: those of REST as ASGI, those of gRPC by
-the filter bridge. Everything else of the data plane (its gRPC, REST and metrics ports on loopback) is as in a process
-of its own, on the same event loop.
+Envoy gives it the predictions only, before anybody has looked at their tokens: those that are answered in parts as
+ASGI, all others by the filter bridge. Everything else of the data plane (its gRPC, REST and metrics ports on loopback)
+is as in a process of its own, on the same event loop.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ from headrace_servicekit.watchdog import WatchedEndpoint
 from headrace_router.data.dependencies import BATCHERS
 from headrace_router.data.service import DataPlane, start
 from headrace_router.data.settings import DataSettings
+from headrace_router.data.transports.envoy.bridged_answer import Answered
 from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
 from headrace_router.data.transports.envoy.filter_bridge import FilterBridge, NotLoaded, opened
+from headrace_router.data.transports.envoy.rest_calls import packed_reply
 from headrace_router.data.transports.envoy.settings import EdgeSettings
 from headrace_router.data.transports.envoy.transport import EnvoyTransport, believed_callers, envoy_transport
-from headrace_router.data.transports.envoy.unary_calls import PREFIX_BYTES, Answered, refusal
+from headrace_router.data.transports.envoy.unary_calls import PREFIX_BYTES, refusal
 from headrace_router.data.transports.rest.app import refuse
 from headrace_router.data.transports.rest.disconnects import App, Receive, Scope, Send
+from headrace_router.data.transports.rest.refusal import refused
 
 log = structlog.get_logger()
 
@@ -46,18 +49,18 @@ class EnvoyService:
     """The ASGI app. Envoy calls it in one thread, in which its event loop runs."""
 
     def __init__(self) -> None:
-        self._rest: App | None = None
+        self._app: App | None = None
         self._bridge: FilterBridge | None = None
         self._runtime: Runtime[DataSettings] | None = None
         self._stopping = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
-        rest = self._rest
+        app = self._app
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif rest is not None:
-            await rest(scope, receive, send)
+        elif app is not None:
+            await app(scope, receive, send)
         else:
             await refuse(send, [], scope["path"].encode(), _starting())
 
@@ -67,7 +70,8 @@ class EnvoyService:
             settings, edge = DataSettings.load().of_one_process(), EdgeSettings.load()
             bridge = self._bridge = FilterBridge(
                 opened(edge.filter_bridge),
-                _not_yet,
+                _grpc_not_yet,
+                _rest_not_yet,
                 most_body_bytes=settings.max_message_bytes + PREFIX_BYTES,
                 most_unfinished=settings.max_concurrent_rpcs,
                 behind_a_front_door=edge.behind_a_front_door,
@@ -95,7 +99,7 @@ class EnvoyService:
 
     async def _settled(self) -> None:
         """Return when it would answer predictions: before, Envoy takes no connection that another one might have."""
-        if self._runtime is not None and self._rest is not None:
+        if self._runtime is not None and self._app is not None:
             await serving(self._runtime.health, "")
             await serving(self._runtime.health, BATCHERS)
 
@@ -109,8 +113,8 @@ class EnvoyService:
                 bridge.give_up(settings.max_deadline_s)
 
             runtime.loop("give up", lambda: periodic("give up", give_up, every_s=GIVE_UP_S))
-            bridge.respond, bridge.identify = transport.grpc.respond, transport.identify
-            self._rest = transport.rest
+            bridge.grpc, bridge.rest = transport.grpc.respond, transport.rest.respond
+            bridge.identify, self._app = transport.identify, transport.app
 
         while not self._stopping:
             self._runtime = runtime = Runtime("router.data", settings, endpoint=WatchedEndpoint)
@@ -121,7 +125,7 @@ class EnvoyService:
             except Exception:
                 log.exception("the data plane failed: it is built again")
             finally:
-                self._rest, bridge.respond = None, _not_yet
+                self._app, bridge.grpc, bridge.rest = None, _grpc_not_yet, _rest_not_yet
                 started.set()
             if not self._stopping:
                 await asyncio.sleep(RESTART_S)
@@ -144,8 +148,12 @@ def _starting() -> Unavailable:
     return Unavailable("the data plane is starting", reason="DATA_PLANE_STARTING", retry_after_s=1.0)
 
 
-async def _not_yet(_request: BridgedRequest) -> Answered:
+async def _grpc_not_yet(_request: BridgedRequest) -> Answered:
     return refusal(_starting(), [])
+
+
+async def _rest_not_yet(request: BridgedRequest) -> Answered:
+    return packed_reply(refused(request.path.encode("latin-1"), _starting()), [])
 
 
 app = EnvoyService()

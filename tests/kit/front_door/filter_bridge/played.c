@@ -12,7 +12,8 @@
 #include <poll.h>
 
 enum { WORKERS = 2, STREAMS = 48, SLOTS = 32, UNFINISHED = 12, MOST_BODY = 5000, PATIENCE_MS = 20000 };
-#define TOLD "32 12 60000 5000\n:path te x-long\n:status 200\ngrpc-status 8"
+#define TOLD "32 12 60000 5000\n:path te x-long\n" REST_BODY "\n:status 200\ngrpc-status 8"
+#define REST_BODY "{\"reason\":\"FULL\"}"
 
 typedef struct Filter Filter;
 typedef struct Post { Filter *filter; uint64_t event; struct Post *next; } Post;
@@ -21,12 +22,12 @@ typedef struct { pthread_mutex_t lock; Post *first, **last; uint64_t random; Fil
 struct Filter {
   Worker *worker;
   Stream *stream;
-  Header headers[4];
+  Header headers[5];
   size_t header_count, chunk_length;
   uint64_t connection;
   uint32_t sum, sent;
   const char *chunk;
-  bool whole, destroyed, answered;
+  bool whole, destroyed, answered, grpc, refused;
   atomic_int references;
 };
 
@@ -79,13 +80,16 @@ bool CALLBACK(filter_get_attribute_int)(void *filter, int attribute, uint64_t *i
   return attribute == CONNECTION_ID;
 }
 
-void CALLBACK(send_response_headers)(void *filter, Header *headers, size_t count, bool end) {
+void CALLBACK(send_response_headers)(void *filter, const Header *headers, size_t count, bool end) {
   Filter *f = filter;
   if (f->destroyed) return;
-  CHECK(count >= 2 && !memcmp(headers[0].name, ":status", 7) && !memcmp(headers[1].name, "grpc-status", 11));
+  CHECK(count >= 2 && !memcmp(headers[0].name, ":status", 7));
+  f->refused = !memcmp(headers[0].value, "429", 3);
+  if (f->refused) CHECK(!end && !f->grpc);   /* REST is told why in a body */
+  CHECK(!memcmp(headers[1].name, f->refused ? "content-type" : "grpc-status", 11));
   CHECK(!f->answered);
   f->answered = true;
-  atomic_fetch_add(end ? &refusals : &answers, 1);
+  atomic_fetch_add(end || f->refused ? &refusals : &answers, 1);
   if (end || draw(&f->worker->random, 20) == 0) destroy(f);   /* the connection may break at any write */
 }
 
@@ -93,6 +97,11 @@ void CALLBACK(send_response_data)(void *filter, Bytes data, bool end) {
   Filter *f = filter;
   if (f->destroyed) return;
   uint64_t told[3];
+  if (f->refused) {
+    CHECK(end && data.length == sizeof REST_BODY - 1 && !memcmp(data.at, REST_BODY, data.length));
+    destroy(f);
+    return;
+  }
   CHECK(data.length == sizeof told);
   memcpy(told, data.at, sizeof told);
   CHECK(told[0] == f->connection);   /* nobody gets another's answer */
@@ -146,6 +155,9 @@ static Filter *begin_stream(Worker *w) {
   f->connection = atomic_fetch_add(&connections, 1) + 1;
   f->stream = (Stream *)HOOK(new)(HOOK(config_new)(NULL, (Bytes){0}, (Bytes){0}), f);
   f->headers[f->header_count++] = (Header){":path", 5, "/a/b", 4};
+  f->grpc = draw(&w->random, 2);
+  if (f->grpc) f->headers[f->header_count++] = (Header){"content-type", 12, "application/grpc+proto", 22};
+  else if (draw(&w->random, 2)) f->headers[f->header_count++] = (Header){"content-type", 12, "application/json", 16};
   if (draw(&w->random, 2)) f->headers[f->header_count++] = (Header){"unknown", 7, "x", 1};
   if (draw(&w->random, 4) == 0) f->headers[f->header_count++] = (Header){"x-long", 6, text, draw(&w->random, 3000)};
   f->whole = draw(&w->random, 8) == 0;

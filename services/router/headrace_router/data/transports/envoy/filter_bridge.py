@@ -1,5 +1,4 @@
-"""Unary gRPC methods for requests that Envoy's filter `deploy/envoy/filter_bridge/filter_bridge.c` hands to this
-process, many at a time.
+"""Requests that Envoy's filter `deploy/envoy/filter_bridge/filter_bridge.c` hands to this process, many at a time.
 
 The filter is loaded in this very process. It gives whole requests as packed bytes and takes answers likewise: no thread
 stands between its workers and our event loop, and what happens in one turn of the loop costs one call each way. No
@@ -15,19 +14,20 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import orjson
+from headrace_servicekit.error_details import to_json
 from headrace_servicekit.errors import ServiceError, Unauthenticated
 from headrace_servicekit.identity import Identity
 
 from headrace_router.data.answer.refusals import too_many_requests
 from headrace_router.data.transports.coroutine_driver import CoroutineDriver
+from headrace_router.data.transports.envoy.bridged_answer import Answered, packed
 from headrace_router.data.transports.envoy.bridged_request import NAMES, BridgedRequest, HeaderLayouts, Identify
-from headrace_router.data.transports.envoy.unary_calls import CONTENT, Answered, refusal_headers
+from headrace_router.data.transports.envoy.unary_calls import CONTENT, refusal_headers
 from headrace_router.data.transports.rest.bodies import too_large, too_slow
 
 # As in filter_bridge.c: length, flags, id, connection, headers, bytes of the body.
 _HEAD = struct.Struct("=IIQQII")
-_ANSWER = struct.Struct("=QIIII")
-_LENGTHS = struct.Struct("=HH")
 _CANCELLED, _TOO_LARGE, _TOO_SLOW, _TOO_MANY = 1, 2, 4, 8
 _ROOM_BYTES = 256 * 1024
 # Answers are given back after so many requests at the latest, so that workers and loop work at the same time.
@@ -66,21 +66,22 @@ class Filter(Protocol):
 class FilterBridge:
     """Takes requests from the filter and gives their answers back.
 
-    respond: as that of UnaryCalls. identify: gives the caller of a request. Both may be set anew at any time.
-    most_body_bytes: larger ones are refused. most_unfinished: requests that are on their way at one time.
-    behind_a_front_door: whether that tells each caller's connection.
+    grpc, rest: answer requests, as UnaryCalls and RestCalls do. identify: gives the caller of a request. All may be
+    replaced at any time. most_body_bytes: larger ones are refused. most_unfinished: requests that are on their way at
+    one time. behind_a_front_door: whether that tells each caller's connection.
     """
 
     def __init__(
         self,
         functions: Filter,
-        respond: Respond,
+        grpc: Respond,
+        rest: Respond,
         *,
         most_body_bytes: int,
         most_unfinished: int,
         behind_a_front_door: bool = False,
     ) -> None:
-        self.respond = respond
+        self.grpc, self.rest = grpc, rest
         self.identify: Identify = _nobody
         self._most_body_bytes, self._most_unfinished = most_body_bytes, most_unfinished
         self._filter = functions
@@ -162,7 +163,8 @@ class FilterBridge:
     async def _serve(self, id_: int, request: BridgedRequest) -> None:
         waited = False
         try:
-            answered = await self.respond(request)
+            # Methods of gRPC are `/package.Service/Method`, paths of REST `/v1/…` and `/v2/…`.
+            answered = await (self.rest if request.path.startswith("/v") else self.grpc)(request)
         finally:
             if request.driver is not None:
                 waited, request.driver = True, None  # which holds the error that it waited for, if it was one
@@ -182,29 +184,18 @@ class FilterBridge:
 
 def configuration(most_body_bytes: int, most_unfinished: int) -> str:
     """Return the configuration of the filter, in the lines that it reads."""
-    full = [(b":status", b"200"), *CONTENT, *refusal_headers(too_many_requests(MOST_REQUESTS))]
+    full = too_many_requests(MOST_REQUESTS)
+    body = to_json(full)
+    grpc = [(b":status", b"200"), *CONTENT, *refusal_headers(full)]
     return "\n".join(
         (
             f"{MOST_REQUESTS} {most_unfinished} {max(MOST_BYTES, 2 * most_body_bytes)} {most_body_bytes}",
             " ".join(NAMES),
-            *(f"{name.decode()} {value.decode()}" for name, value in full),
+            # Clients of the Open Inference Protocol look for `error`, others for `message`.
+            orjson.dumps({**body, "error": body["message"]}).decode(),
+            *(f"{name.decode()} {value.decode()}" for name, value in grpc),
         )
     )
-
-
-def packed(id_: int, answered: Answered) -> bytes:
-    """Return an answer as the filter takes it."""
-    message, trailers = answered
-    end = b"".join([_LENGTHS.pack(len(name), len(value)) + name + value for name, value in trailers])
-    if message is None:
-        headers = _BEGIN + end
-        return _ANSWER.pack(id_, len(headers), 0, 0, 0) + headers
-    return b"".join((_ANSWER.pack(id_, len(_BEGIN), len(message), len(end), 0), _BEGIN, message, end))
-
-
-_BEGIN = b"".join(
-    _LENGTHS.pack(len(name), len(value)) + name + value for name, value in ((b":status", b"200"), *CONTENT)
-)
 
 
 def _nobody(_authorization: bytes | None, _scope: str, _sender: Callable[[], object]) -> Identity:

@@ -20,6 +20,7 @@ from headrace_router.data.predictor import Predictor
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.transports.call_context import CallContextFactory
 from headrace_router.data.transports.envoy.bridged_request import CONNECTION, SCOPE, Identify
+from headrace_router.data.transports.envoy.rest_calls import RestCalls
 from headrace_router.data.transports.envoy.settings import EdgeSettings
 from headrace_router.data.transports.envoy.unary_calls import UnaryCalls
 from headrace_router.data.transports.prediction_methods import prediction_methods
@@ -44,11 +45,13 @@ class OverLimit(Collector):
 
 
 class EnvoyTransport(NamedTuple):
-    """grpc, identify: serve a request of the filter bridge, and say who sends it. rest: the ASGI app."""
+    """grpc, rest, identify: serve requests of the filter bridge, and say who sends them. app: the ASGI app, which has
+    what is answered in parts."""
 
     grpc: UnaryCalls
+    rest: RestCalls
     identify: Identify
-    rest: RestTransport
+    app: RestTransport
 
 
 async def believed_callers(runtime: Runtime[DataSettings], edge: EdgeSettings) -> Callers:
@@ -89,7 +92,7 @@ def envoy_transport(
         max_message_bytes=settings.max_message_bytes,
         max_active=settings.max_concurrent_rpcs,
     )
-    rest = RestTransport(
+    app = RestTransport(
         predictor,
         contexts,
         paths,
@@ -101,7 +104,14 @@ def envoy_transport(
         identify=lambda scope: callers.identify(authorization_of(scope), SCOPE, lambda: connection(scope)),
     )
 
-    return EnvoyTransport(grpc, callers.identify, rest)
+    rest = RestCalls(
+        predictor,
+        contexts,
+        paths,
+        max_body_bytes=settings.max_message_bytes,
+        max_active=settings.max_concurrent_rpcs,
+    )
+    return EnvoyTransport(grpc, rest, callers.identify, app)
 
 
 def authorization_of(scope: Scope) -> bytes | None:

@@ -24,6 +24,7 @@ from headrace_router.data.transports.call_context import (
     CallContextFactory,
     parse_timeout,
 )
+from headrace_router.data.transports.envoy.bridged_answer import Answered, Headers, packed_headers
 from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
 from headrace_router.data.transports.prediction_methods import Serve
 from headrace_router.data.transports.rest.bodies import PLAIN, inflate, too_large
@@ -33,7 +34,6 @@ _PREFIX = struct.Struct(">BI")
 _KNOWN = frozenset((*PLAIN, "deflate", "gzip"))
 ACCEPTED = b"identity,deflate,gzip"
 OK_TRAILER = (b"grpc-status", b"0")
-Headers = list[tuple[bytes, bytes]]
 
 
 log = structlog.get_logger()
@@ -42,9 +42,8 @@ log = structlog.get_logger()
 _REQUEST_ID = REQUEST_ID_HEADER.encode()
 CONTENT: Headers = [(b"content-type", b"application/grpc"), (b"grpc-accept-encoding", ACCEPTED)]
 """What every answer begins with."""
-
-Answered = tuple[bytes | None, Headers]
-"""A framed message and the trailers after it; or None and what follows CONTENT in an answer of headers only."""
+_OK = packed_headers((OK_TRAILER,))
+_BEGIN = packed_headers(((b":status", b"200"), *CONTENT))
 
 
 class UnaryCalls:
@@ -86,7 +85,7 @@ class UnaryCalls:
             log.exception("unhandled error", method=request.path)
             return refusal(Internal("internal error"), trailers)
         else:
-            return framed(message), [OK_TRAILER, *trailers, *more]
+            return _BEGIN, framed(message), _OK + packed_headers((*trailers, *more))
         finally:
             self._active -= 1
             if self._admission.counted:
@@ -129,7 +128,7 @@ class UnaryCalls:
 
 def refusal(error: ServiceError, trailers: Headers) -> Answered:
     """Return an answer of headers only: a message never came."""
-    return None, [*refusal_headers(error), *trailers]
+    return _BEGIN + packed_headers((*refusal_headers(error), *trailers)), b"", b""
 
 
 def framed(message: bytes) -> bytes:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping
 
-import orjson
 import structlog
 from headrace_servicekit.calls import REQUEST_ID_HEADER
-from headrace_servicekit.error_details import http_status, to_json
 from headrace_servicekit.errors import Internal, ServiceError
 from headrace_servicekit.identity import Identity
 
@@ -26,7 +23,7 @@ from headrace_router.data.transports.call_context import (
     received_request_id,
     wanted_of,
 )
-from headrace_router.data.transports.rest.bodies import PLAIN, TooLarge, TooSlow, inflate, read_body
+from headrace_router.data.transports.rest.bodies import PLAIN, inflate, read_body
 from headrace_router.data.transports.rest.disconnects import (
     AwaitedDisconnects,
     ClientGone,
@@ -36,16 +33,16 @@ from headrace_router.data.transports.rest.disconnects import (
     Send,
 )
 from headrace_router.data.transports.rest.event_stream import Events, EventStreams
-from headrace_router.data.transports.rest.inference_paths import OF_ANYBODY, InferencePaths, below_root, refusal_of
+from headrace_router.data.transports.rest.inference_paths import OF_ANYBODY, InferencePaths, below_root
 from headrace_router.data.transports.rest.paths import (
     PredictionRoute,
     ReadRoute,
     Render,
     Reply,
     StreamRoute,
-    WrongMethod,
     find_v1,
 )
+from headrace_router.data.transports.rest.refusal import refused
 
 log = structlog.get_logger()
 
@@ -192,18 +189,7 @@ def _raw_path(scope: Scope) -> bytes:
 
 async def refuse(send: Send, headers: list[tuple[bytes, bytes]], raw: bytes, error: ServiceError) -> None:
     """Answer with an error. raw: the path as it was sent."""
-    status = http_status(error.code)
-    if isinstance(error, TooLarge):
-        status = 413
-    elif isinstance(error, TooSlow):
-        status = 408
-    elif isinstance(error, WrongMethod):
-        status = 405
-        headers = [*headers, (b"allow", error.allow.encode())]
-    if error.retry_after_s is not None:  # whole seconds, at least one: zero would mean "at once"
-        headers = [*headers, (b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode())]
-    body = refusal_of(error) if below_root(raw) else to_json(error)
-    await _answer(send, headers, Reply(orjson.dumps(body), status))
+    await _answer(send, headers, refused(raw, error))
 
 
 async def _answer(send: Send, headers: list[tuple[bytes, bytes]], reply: Reply) -> None:
