@@ -126,6 +126,15 @@ class Examples:
             )
 
 
+def difference(outputs: Sequence[OutputTensor], reference: Sequence[OutputTensor], rows: int) -> Difference:
+    """Compare two answers to the same rows, with the usual tolerance. Raises WrongOutput when their forms differ."""
+    forms = [{(one.name, one.datatype, one.shape) for one in answer} for answer in (outputs, reference)]
+    if forms[0] != forms[1]:
+        raise WrongOutput("outputs differ in name, datatype or shape")
+    expected = {one.name: _values(one).reshape(one.shape) for one in reference}
+    return Batch(shapes.Layout((), (), (), ()), rows, [], expected, TOLERANCE, 0).difference(outputs)
+
+
 def read(path: Path, contract: Contract) -> Examples | None:
     """Return the rows of a file, at most `MAX_ROWS`; None when it expects nothing. Blocks.
 

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import onnxruntime
 
@@ -30,6 +32,25 @@ _LOADING_THREADS = 4
 _MAX_TRIED = 4096
 
 
+class Observer(Protocol):
+    """Sees which native code runs, in whatever thread it does. Neither may raise or wait."""
+
+    def begin(self, name: str) -> int:
+        """Note that a version is loaded or executed; return a number for `end`."""
+        ...
+
+    def end(self, number: int) -> None:
+        """Note the end of that."""
+        ...
+
+
+class _Nobody:
+    def begin(self, name: str) -> int:
+        return 0
+
+    def end(self, number: int) -> None: ...
+
+
 class OnnxBackend:
     """Runs batches in a bounded pool of threads; ONNX Runtime lets go of the interpreter's lock while it computes.
 
@@ -38,15 +59,16 @@ class OnnxBackend:
 
     load_control = True
 
-    def __init__(self, *, threads: int, budget: LoadBudget = USUAL_BUDGET) -> None:
+    def __init__(self, *, threads: int, budget: LoadBudget = USUAL_BUDGET, observer: Observer | None = None) -> None:
         self._budget = budget
+        self._observer = observer or _Nobody()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="onnxruntime") if threads else None
         # Loading has threads of its own, so that it never stands before an execution.
         self._loading = ThreadPoolExecutor(
             _LOADING_THREADS, thread_name_prefix="onnxruntime-load", initializer=give_way
         )
         self._loaded: dict[str, OnnxSession] = {}
-        self._tried: set[tuple[Path, int, int]] = set()
+        self._tried: set[tuple[Path, int, int, tuple[int, ...]]] = set()
 
     async def __aenter__(self) -> OnnxBackend:
         return self
@@ -57,23 +79,26 @@ class OnnxBackend:
             await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
         await asyncio.to_thread(self._loading.shutdown, wait=True, cancel_futures=True)
 
-    async def load(self, files: ModelFiles) -> None:
+    async def load(self, files: ModelFiles, run: tuple[int, ...] = ()) -> None:
+        """As `Backend.load`. run: rows of batches of the example that the process with limits runs as well."""
         if files.device == "GPU":
             raise LoadError("the version wants a GPU, and this pool has none")
         check_answers_once(files.contract)
         onnx_session.check_datatypes(files.contract)
-        await self._try(files.path)
+        await self._try(files, run)
         loop = asyncio.get_running_loop()
-        self._loaded[files.name] = await loop.run_in_executor(self._loading, _load, files)
+        self._loaded[files.name] = await loop.run_in_executor(self._loading, self._load, files)
 
-    async def _try(self, path: Path) -> None:
+    async def _try(self, files: ModelFiles, run: tuple[int, ...]) -> None:
         """Have a file opened by a process with limits, once: a thread in which it is opened afterwards cannot be ended.
         Raises LoadError."""
-        status = os.stat(path)
-        file = path, status.st_ino, status.st_size  # what is fetched is never written to in its place
+        status = os.stat(files.path)
+        # What is fetched is never written to in its place.
+        file = files.path, status.st_ino, status.st_size, run
         if file in self._tried:
             return
-        await onnx_trial.try_loading(path, self._budget)
+        rows = onnx_trial.Rows(files.contract, run) if run else None
+        await onnx_trial.try_loading(files.path, self._budget, rows)
         if len(self._tried) >= _MAX_TRIED:
             self._tried.clear()
         self._tried.add(file)
@@ -85,28 +110,49 @@ class OnnxBackend:
             await loop.run_in_executor(self._loading, _end, holding)
 
     async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[Raw]) -> list[OutputTensor]:
+        if self._threads is None:
+            return self.run(name, layout, rows, inputs)[0]
+        return (await self.run_in_thread(name, layout, rows, inputs))[0]
+
+    async def run_in_thread(
+        self, name: str, layout: Layout, rows: int, inputs: Sequence[Raw]
+    ) -> tuple[list[OutputTensor], float]:
+        """As `run`, in a thread of the pool. When this is cancelled, the thread is free after the node that it
+        computes."""
+        loop, how = asyncio.get_running_loop(), onnxruntime.RunOptions()
+        try:
+            return await loop.run_in_executor(self._threads, self.run, name, layout, rows, inputs, how)
+        except asyncio.CancelledError:
+            how.terminate = True
+            raise
+
+    def run(
+        self, name: str, layout: Layout, rows: int, inputs: Sequence[Raw], how: onnxruntime.RunOptions | None = None
+    ) -> tuple[list[OutputTensor], float]:
+        """Run one batch in the calling thread; return the outputs, and the seconds of a processor that it took.
+
+        how: by which another thread can end it. Raises ModelError, BackendLost.
+        """
         loaded = self._loaded.get(name)
         if loaded is None:
             raise BackendLost(f"'{name}' is not loaded")
-        if self._threads is None:
-            return onnx_session.run(loaded, layout, rows, inputs)
-        loop = asyncio.get_running_loop()
-        how = onnxruntime.RunOptions()
+        number, began = self._observer.begin(name), time.thread_time()
         try:
-            return await loop.run_in_executor(self._threads, onnx_session.run, loaded, layout, rows, inputs, how)
-        except asyncio.CancelledError:
-            how.terminate = True  # nobody waits for it; the thread is free after the node that it computes
-            raise
+            outputs = onnx_session.run(loaded, layout, rows, inputs, how)
+        finally:
+            self._observer.end(number)
+        return outputs, time.thread_time() - began
 
     async def ready(self) -> bool:
         return True
 
-
-def _load(files: ModelFiles) -> OnnxSession:
-    try:
-        return onnx_session.load(str(files.path), files.contract)
-    finally:
-        _return_pages()
+    def _load(self, files: ModelFiles) -> OnnxSession:
+        number = self._observer.begin(files.name)
+        try:
+            return onnx_session.load(str(files.path), files.contract)
+        finally:
+            self._observer.end(number)
+            _return_pages()
 
 
 def _end(holding: list[OnnxSession]) -> None:

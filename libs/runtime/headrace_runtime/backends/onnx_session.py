@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnxruntime
 
 from headrace_runtime.backends.backend import LoadError, ModelError
-from headrace_runtime.backends.onnx_trial import open_session
 from headrace_runtime.backends.reasons import execution_error, public_reason
 from headrace_runtime.contract import BYTES, BatchDimension, Contract, TensorSpec
 from headrace_runtime.shapes import Layout, OutputTensor, Raw
@@ -22,6 +22,7 @@ DTYPES = {
     "UINT64": np.dtype("<u8"), "INT64": np.dtype("<i8"), "FP64": np.dtype("<f8"),
 }  # fmt: skip
 _DATATYPES = {dtype: name for name, dtype in DTYPES.items()}
+_FATAL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,16 @@ def check_datatypes(contract: Contract) -> None:
     for spec in (*contract.inputs, *contract.outputs):
         if spec.datatype not in DTYPES and spec.datatype != BYTES:
             raise LoadError(f"tensor '{spec.name}' is {spec.datatype}, which this backend cannot run")
+
+
+def open_session(path: str) -> Any:
+    """Return a session on a file. Raises whatever ONNX Runtime does."""
+    options = onnxruntime.SessionOptions()
+    # Two batches at once beat one batch on two threads.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def load(path: str, contract: Contract) -> OnnxSession:

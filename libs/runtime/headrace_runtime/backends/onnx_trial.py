@@ -1,30 +1,34 @@
 """Loading an ONNX file once in a process with limits, before it is loaded beside others. Run as a program:
 
-python -m headrace_runtime.backends.onnx_trial FILE MAX_MEMORY_BYTES MAX_CPU_S
+python -m headrace_runtime.backends.onnx_trial FILE MAX_MEMORY_BYTES MAX_CPU_S [ROWS]
 
-It prints one JSON object, {} or {"failed": "why", "no_memory": false}. What never ends, takes all memory or crashes
-does so there.
+ROWS is a file of ours that says which batches to run as well (`Rows`, pickled). It prints one JSON object, {} or
+{"failed": "why", "no_memory": false}. What never ends, takes all memory or crashes does so there.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
+import pickle
 import signal
 import sys
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import onnxruntime
 from headrace_servicekit.confined import AnswerTooLargeError, run_confined
 from headrace_servicekit.confinement import confine, end_with_parent
 
+from headrace_runtime import examples
+from headrace_runtime.backends import onnx_session
 from headrace_runtime.backends.backend import LoadBudget, LoadError
 from headrace_runtime.backends.reasons import no_memory_reason, public_reason, says_no_memory
+from headrace_runtime.contract import Contract
 from headrace_runtime.scheduling import take_long_turns
 
-_FATAL = 4
 # ONNX Runtime goes on without a constant, of a GiB at most, that it finds no memory for. There is this much more than
 # may be used, so that what needs more is seen to have used it.
 _SPARE_BYTES = 1024**3 + 64 * 1024**2
@@ -34,15 +38,27 @@ _PATIENCE = 20.0
 _LIMIT_SIGNALS = (-signal.SIGXCPU, -signal.SIGKILL)
 
 
-async def try_loading(path: Path, budget: LoadBudget) -> None:
-    """Raise LoadError unless a process with limits can load the file; when this is cancelled, it ends."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Batches of a contract's example that a trial runs. sizes: rows of each."""
+
+    contract: Contract
+    sizes: tuple[int, ...]
+
+
+async def try_loading(path: Path, budget: LoadBudget, rows: Rows | None = None) -> None:
+    """Raise LoadError unless a process with limits can load the file, and run these rows; when this is cancelled, it
+    ends."""
     memory, cpu_s = budget.memory_for(os.stat(path).st_size), math.ceil(budget.cpu_s)
     try:
-        code, output = await run_confined(
-            ("-m", __name__, str(path), str(memory), str(cpu_s)),
-            timeout_s=_PATIENCE * cpu_s,
-            max_answer_bytes=_MAX_ANSWER_BYTES,
-        )
+        with tempfile.NamedTemporaryFile(prefix="headrace-trial-") as stored:
+            arguments = ["-m", __name__, str(path), str(memory), str(cpu_s)]
+            if rows is not None:
+                await asyncio.to_thread(Path(stored.name).write_bytes, pickle.dumps(rows))
+                arguments.append(stored.name)
+            code, output = await run_confined(
+                arguments, timeout_s=_PATIENCE * cpu_s, max_answer_bytes=_MAX_ANSWER_BYTES
+            )
     except (TimeoutError, AnswerTooLargeError):
         raise LoadError(f"a process that loads it does not end within {_PATIENCE * cpu_s:g} s") from None
     except OSError as error:
@@ -57,16 +73,6 @@ async def try_loading(path: Path, budget: LoadBudget) -> None:
         raise LoadError(no_memory_reason(budget) if answer["no_memory"] else answer["failed"])
 
 
-def open_session(path: str) -> Any:
-    """Return a session on a file. Raises whatever ONNX Runtime does."""
-    options = onnxruntime.SessionOptions()
-    # Two batches at once beat one batch on two threads.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _FATAL
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
 def _peak_bytes() -> int:
     """Return the most address space that this process had."""
     with open("/proc/self/status") as status:
@@ -74,16 +80,26 @@ def _peak_bytes() -> int:
     return int(line.split()[1]) * 1024
 
 
+def _run(path: str, rows: Rows) -> None:
+    contract, session = rows.contract, onnx_session.load(path, rows.contract)
+    layout = examples.layout_of(contract, contract.example)
+    for size in rows.sizes:
+        onnx_session.run(session, layout, size, examples.rows_of(layout, contract.example, size))
+
+
 def main() -> None:
     """Print the answer; nothing else goes to stdout."""
-    path, max_memory_bytes, max_cpu_s = sys.argv[1:]
+    path, max_memory_bytes, max_cpu_s, *stored = sys.argv[1:]
     end_with_parent()
     allowed = _peak_bytes() + int(max_memory_bytes)
     confine(allowed + _SPARE_BYTES, int(max_cpu_s))
     take_long_turns()
     answer = {}
     try:
-        open_session(path)
+        if stored:
+            _run(path, pickle.loads(Path(stored[0]).read_bytes()))
+        else:
+            onnx_session.open_session(path)
         if _peak_bytes() > allowed:
             raise MemoryError("std::bad_alloc")
     except Exception as error:  # ONNX Runtime's errors have no common class of their own
