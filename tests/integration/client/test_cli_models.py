@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import route_pb2
+from headrace.router.v1 import compute_pb2, route_pb2
 from headrace_servicekit import errors
 
 from tests.kit.clients.fake_cli import Run, document
@@ -183,3 +183,12 @@ def test_what_runs_a_format_is_said_when_it_is_registered(run: Run, registry: Fa
     shown = run("models", "register", "digits", "v3", "model.plan")
     assert "tensorrt: pools whose Triton has the backend `tensorrt` run it" in shown.stderr
     assert registry.requests[-1].version.format == registry_pb2.FORMAT_TENSORRT
+
+
+def test_a_version_is_shown_with_where_each_batcher_executes_it_and_why(run: Run, routes: FakeRoutes) -> None:
+    held = route_pb2.BatcherVersion(model="digits", version="v1", state="STATE_READY", wanted=True)
+    held.compute.way, held.compute.reason = compute_pb2.COMPUTE_WAY_INLINE, "32 rows take 0.01 ms in process"
+    routes.batchers.append(route_pb2.Batcher(address="127.0.0.1:8087", versions=[held]))
+    assert "inline by 127.0.0.1:8087: 32 rows take 0.01 ms in process" in run("models", "show", "digits", "v1").stdout
+    executed = document(run("models", "show", "digits", "v1", "--json"))["executed"]
+    assert executed == {"127.0.0.1:8087": {"where": "inline", "why": "32 rows take 0.01 ms in process"}}

@@ -63,12 +63,12 @@ def test_an_attempt_says_who_was_asked_with_whom_and_why_it_failed() -> None:
     lost = ATTEMPT(step="primary", version="v2", pool="default", batcher="b:1", reason="BATCHER_LOST")
     backup = ATTEMPT(
         step="older", version="v1", pool="cpu", batcher="c:1", queue_us=100, compute_us=200, batch_rows=8,
-        batch_mates=3, hedge=True,
+        batch_mates=3, hedge=True, compute_way="COMPUTE_WAY_INLINE",
     )  # fmt: skip
     _, first, second = bars(told(lost, backup))
     assert first.what == "v2, b:1 of pool default, BATCHER_LOST"
     assert second.name == "older (hedge)"
-    assert second.what == "v1, c:1 of pool cpu, queue 0.10 ms, compute 0.20 ms, 8 rows with 3 other requests"
+    assert second.what == "v1, c:1 of pool cpu, queue 0.10 ms, compute 0.20 ms (inline), 8 rows with 3 other requests"
 
 
 @pytest.mark.parametrize(

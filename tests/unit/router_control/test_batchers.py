@@ -1,10 +1,11 @@
 """What batchers say of themselves, as it is kept and as it is shown."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from headrace.router.v1 import control_pb2, route_pb2
+from headrace.router.v1 import compute_pb2, control_pb2, route_pb2
 from headrace_router.control.decisions.readiness import Fleet, Held, Load, Occupancy, Phase, Report
 from headrace_router.control.messages.batchers import batcher_to_proto, reported_from_proto
 from headrace_router.control.storage import documents
@@ -65,6 +66,19 @@ def test_what_a_version_was_asked_is_kept_and_shown_as_it_was_counted():
     assert Load(*document["loads"]["d2"]).answered == 900, "a control plane of the release before takes six values"
     del document["variations"]
     assert documents.occupancy_from_document(document).loads["d2"].variation == 0.0
+
+
+def test_where_a_version_is_executed_is_stored_and_shown():
+    inline = compute_pb2.Compute(way="COMPUTE_WAY_INLINE", reason="32 rows take 0.01 ms in process")
+    said = control_pb2.ReportVersionsRequest()
+    said.versions.add(digest="d1", state=_Report.STATE_READY, compute=inline)
+    said.versions.add(digest="d2", state=_Report.STATE_READY).compute.reason = "of a later release"
+    held, occupancy = reported_from_proto(said)
+    stored = documents.occupancy_from_document(json.loads(json.dumps(documents.occupancy_to_document(occupancy))))
+    names = {"d1": ("digits", "v1"), "d2": ("digits", "v2")}
+    first, second = batcher_to_proto(Report("default", "p1", "", LATER, held, stored), names, NOON).versions
+    assert first.compute == inline
+    assert not second.HasField("compute")
 
 
 @pytest.mark.parametrize(("utilisation", "shown"), [(0.75, True), (float("nan"), False), (75.0, False)])

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from headrace.batcher.v1 import batcher_pb2
-from headrace.router.v1 import predict_pb2
+from headrace.router.v1 import compute_pb2, predict_pb2
 from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.explain.explanations import MAX_QUEUED, Explanations
 from headrace_router.data.explain.facts import Outcome, explanation
@@ -30,7 +30,9 @@ V0 = ServedVersion("digits", "v0", "d0", "s", CONTRACT)
 REQUEST = Request("digits", lambda _contract, _max_rows: Tensors((), ()), request_id="req-1")
 CALL = Call(Identity("ada"), "from-the-header", 10.0)
 ENDED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-ANSWER = batcher_pb2.InferResponse(queue_us=100, compute_us=200, batch_rows=8, batch_requests=3)
+ANSWER = batcher_pb2.InferResponse(
+    queue_us=100, compute_us=200, batch_rows=8, batch_requests=3, compute_way="COMPUTE_WAY_THREAD"
+)
 
 
 class Time:
@@ -80,6 +82,7 @@ def test_times_are_from_the_arrival_and_the_batch_mates_are_the_others(trace, ti
     assert (said.route_us, said.total_us) == pytest.approx((1000, 4000), abs=1)
     assert (attempt.begin_us, attempt.took_us) == pytest.approx((1000, 2000), abs=1)
     assert (attempt.queue_us, attempt.compute_us, attempt.batch_rows, attempt.batch_mates) == (100, 200, 8, 2)
+    assert attempt.compute_way == compute_pb2.COMPUTE_WAY_THREAD
     assert said.receive_time.ToDatetime(UTC) < ENDED_AT
     assert (said.version, said.digest, said.variant_version) == ("v1", "d1", "v1")
 

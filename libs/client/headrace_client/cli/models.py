@@ -16,12 +16,13 @@ from headrace_client.cli.parsing import Gate
 from headrace_client.cli.promoting import promote, rollback
 from headrace_client.cli.registering import register
 from headrace_client.cli.serving import serve
-from headrace_client.cli.settings import settings
+from headrace_client.cli.settings import serving_batchers, settings
 from headrace_client.cli.views import gates as gates_text
 from headrace_client.cli.views import show_model, show_version, stage, unpromoted
 from headrace_client.cli.webhooks import WebhookKind, webhook_commands
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
+from headrace_client.operations.explaining import way_name
 from headrace_client.served_shares import marks
 
 
@@ -108,11 +109,11 @@ def show(client: Client, output: Output, model: str, version: str | None) -> Non
       headrace models show digits v2 --json
     """
     if version:
-        one = client.versions.get(model, version)
+        one, executed = client.versions.get(model, version), _executed(client, model, version)
         if output.as_json:
-            output.document({"version": message_json(one)})
+            output.document({"version": message_json(one), "executed": executed})
         else:
-            show_version(output, one)
+            show_version(output, one, executed)
         return
     found, versions = client.models.get(model), client.versions.list(model)
     differing = _marks(client, found)
@@ -251,6 +252,20 @@ def _marks(client: Client, model: registry_pb2.Model) -> dict[str, str]:
         return marks(model.production_version, client.routes.get(last(model.name)).route)
     except HeadraceError:
         return {}
+
+
+def _executed(client: Client, model: str, version: str) -> dict[str, dict[str, str]]:
+    """Return where each batcher that serves a version executes it, and why, by address; none where the control plane
+    does not say."""
+    try:
+        serving = serving_batchers(client, model, version)
+    except HeadraceError:
+        return {}
+    return {
+        batcher.address: {"where": way_name(held.compute.way), "why": held.compute.reason}
+        for batcher, held in serving
+        if held.compute.way
+    }
 
 
 def _what(event: registry_pb2.ModelEvent) -> str:

@@ -131,7 +131,8 @@ def _of_attempt(attempt: Attempt) -> Iterator[str]:
     elif attempt.pool:
         yield f"pool {attempt.pool}"
     if attempt.compute:
-        yield f"queue {duration(attempt.queue)}, compute {duration(attempt.compute)}"
+        where = f" ({attempt.compute_way})" if attempt.compute_way else ""
+        yield f"queue {duration(attempt.queue)}, compute {duration(attempt.compute)}{where}"
     if attempt.batch_rows:
         rows = f"{attempt.batch_rows} row{'s' if attempt.batch_rows > 1 else ''}"
         others = f"{attempt.batch_mates} other request{'s' if attempt.batch_mates > 1 else ''}"

@@ -136,8 +136,10 @@ def show_model(
     )
 
 
-def show_version(output: Output, version: registry_pb2.ModelVersion) -> None:
-    """Print everything of a version."""
+def show_version(
+    output: Output, version: registry_pb2.ModelVersion, executed: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> None:
+    """Print everything of a version. executed: where each batcher does that, and why."""
     lineage = version.lineage
     sources = {
         "parent": lineage.parent_version,
@@ -159,6 +161,10 @@ def show_version(output: Output, version: registry_pb2.ModelVersion) -> None:
             ("made from", shown(", ".join(f"{key} {value}" for key, value in sources.items() if value))),
             ("pipeline", _pipeline(version)),
             ("batches", _batches(version)),
+            *(
+                ("executed", shown(f"{one['where']} by {batcher}: {one['why']}"))
+                for batcher, one in sorted(executed.items())
+            ),
             ("digest", version.digest),
             ("registered", f"{when(version.create_time)} by {shown(version.created_by)}"),
             ("files gone", when(version.collect_time) if version.HasField("collect_time") else ""),

@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from headrace.router.v1 import predict_pb2
+from headrace.router.v1 import compute_pb2, predict_pb2
 
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import invalid
 from headrace_client.operations.prediction import SERVED_FROM, ServedFrom
 
 DEFAULT_TIMEOUT_S = 5.0
+
+
+def way_name(way: compute_pb2.ComputeWay) -> str:
+    """Return `backend`, `thread` or `inline`; empty for one that is not known."""
+    known = way and way in compute_pb2.ComputeWay.values()
+    return compute_pb2.ComputeWay.Name(way).removeprefix("COMPUTE_WAY_").lower() if known else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,8 @@ class Attempt:
     request's arrival. queue, compute: parts of `took`. batch_rows, batch_mates: rows of the execution, and the other
     requests in it. reason: why it did not answer; empty when it did, CACHED where a step of a pipeline had its outputs
     kept. hedge: whether it went beside a late one. pipeline_step: the step of the pipeline that was run, empty for a
-    version that is none. takes_from: the steps before it.
+    version that is none. takes_from: the steps before it. compute_way: where the batcher executed it: `backend`
+    (Triton), `thread` or `inline` of its own process; empty where it does not say.
     """
 
     step: str
@@ -39,6 +46,7 @@ class Attempt:
     hedge: bool
     pipeline_step: str = ""
     takes_from: tuple[str, ...] = ()
+    compute_way: str = ""
 
     @classmethod
     def from_proto(cls, attempt: predict_pb2.ExplainResponse.Attempt) -> Attempt:
@@ -58,6 +66,7 @@ class Attempt:
             hedge=attempt.hedge,
             pipeline_step=attempt.pipeline_step,
             takes_from=tuple(attempt.takes_from),
+            compute_way=way_name(attempt.compute_way),
         )
 
 

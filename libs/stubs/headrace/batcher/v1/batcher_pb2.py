@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_access__pb2
+from headrace.router.v1 import compute_pb2 as headrace_dot_router_dot_v1_dot_compute__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headrace/batcher/v1/batcher.proto\x12\x13headrace.batcher.v1\x1a\x1fheadrace/access/v1/access.proto\"\x9b\x01\n\x0f\x45xchangeRequest\x12\x33\n\x08requests\x18\x01 \x03(\x0b\x32!.headrace.batcher.v1.InferRequest\x12\x11\n\tcancelled\x18\x02 \x03(\x04\x12.\n\x05taken\x18\x03 \x03(\x0b\x32\x1f.headrace.batcher.v1.PartsTaken\x12\x10\n\x08\x63hecksum\x18\x0f \x01(\x0c\"\'\n\nPartsTaken\x12\n\n\x02id\x18\x01 \x01(\x04\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"\x9d\x03\n\x0cInferRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0c\n\x04rows\x18\x03 \x01(\r\x12\x0e\n\x06inputs\x18\x04 \x03(\x0c\x12\x0e\n\x06\x61\x62sent\x18\x05 \x03(\r\x12\x0c\n\x04\x64ims\x18\x06 \x03(\r\x12\x0f\n\x07outputs\x18\x07 \x03(\r\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x08 \x01(\x04\x12\x1c\n\x14max_wait_us_plus_one\x18\t \x01(\r\x12<\n\x08priority\x18\n \x01(\x0e\x32*.headrace.batcher.v1.InferRequest.Priority\x12\x0e\n\x06\x63lient\x18\x0b \x01(\t\x12\x13\n\x0btraceparent\x18\x0c \x01(\t\x12\x12\n\nrequest_id\x18\r \x01(\t\x12\x15\n\rparts_at_once\x18\x0e \x01(\r\"b\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRIORITY_ONLINE\x10\x01\x12\x13\n\x0fPRIORITY_SHADOW\x10\x02\x12\x12\n\x0ePRIORITY_BATCH\x10\x03\"\xdc\x01\n\x10\x45xchangeResponse\x12\x35\n\tresponses\x18\x01 \x03(\x0b\x32\".headrace.batcher.v1.InferResponse\x12\'\n\x04load\x18\x02 \x01(\x0b\x32\x19.headrace.batcher.v1.Load\x12\x33\n\x08versions\x18\x03 \x03(\x0b\x32!.headrace.batcher.v1.VersionState\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x0f\n\x07process\x18\x05 \x01(\t\x12\x10\n\x08\x63hecksum\x18\x0f \x01(\x0c\"\xff\x01\n\rInferResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x14\n\x0c\x62lamed_input\x18\x05 \x01(\r\x12\x16\n\x0eretry_after_us\x18\x06 \x01(\x04\x12\x0f\n\x07outputs\x18\x07 \x01(\x0c\x12\x12\n\nbatch_rows\x18\x08 \x01(\r\x12\x16\n\x0e\x62\x61tch_requests\x18\t \x01(\r\x12\x10\n\x08queue_us\x18\n \x01(\x04\x12\x12\n\ncompute_us\x18\x0b \x01(\x04\x12\x14\n\x0cinvalid_rows\x18\x0c \x01(\r\x12\x0c\n\x04more\x18\r \x01(\x08\"/\n\x04Load\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x19\n\x11predicted_wait_us\x18\x02 \x01(\x04\"=\n\x0cVersionState\x12\x0e\n\x06handle\x18\x01 \x01(\r\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\x08\x32u\n\x0e\x42\x61tcherService\x12\x63\n\x08\x45xchange\x12$.headrace.batcher.v1.ExchangeRequest\x1a%.headrace.batcher.v1.ExchangeResponse\"\x06\xca\xc1\x18\x02\x10\x01(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headrace/batcher/v1/batcher.proto\x12\x13headrace.batcher.v1\x1a\x1fheadrace/access/v1/access.proto\x1a headrace/router/v1/compute.proto\"\x9b\x01\n\x0f\x45xchangeRequest\x12\x33\n\x08requests\x18\x01 \x03(\x0b\x32!.headrace.batcher.v1.InferRequest\x12\x11\n\tcancelled\x18\x02 \x03(\x04\x12.\n\x05taken\x18\x03 \x03(\x0b\x32\x1f.headrace.batcher.v1.PartsTaken\x12\x10\n\x08\x63hecksum\x18\x0f \x01(\x0c\"\'\n\nPartsTaken\x12\n\n\x02id\x18\x01 \x01(\x04\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"\x9d\x03\n\x0cInferRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0c\n\x04rows\x18\x03 \x01(\r\x12\x0e\n\x06inputs\x18\x04 \x03(\x0c\x12\x0e\n\x06\x61\x62sent\x18\x05 \x03(\r\x12\x0c\n\x04\x64ims\x18\x06 \x03(\r\x12\x0f\n\x07outputs\x18\x07 \x03(\r\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x08 \x01(\x04\x12\x1c\n\x14max_wait_us_plus_one\x18\t \x01(\r\x12<\n\x08priority\x18\n \x01(\x0e\x32*.headrace.batcher.v1.InferRequest.Priority\x12\x0e\n\x06\x63lient\x18\x0b \x01(\t\x12\x13\n\x0btraceparent\x18\x0c \x01(\t\x12\x12\n\nrequest_id\x18\r \x01(\t\x12\x15\n\rparts_at_once\x18\x0e \x01(\r\"b\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRIORITY_ONLINE\x10\x01\x12\x13\n\x0fPRIORITY_SHADOW\x10\x02\x12\x12\n\x0ePRIORITY_BATCH\x10\x03\"\xdc\x01\n\x10\x45xchangeResponse\x12\x35\n\tresponses\x18\x01 \x03(\x0b\x32\".headrace.batcher.v1.InferResponse\x12\'\n\x04load\x18\x02 \x01(\x0b\x32\x19.headrace.batcher.v1.Load\x12\x33\n\x08versions\x18\x03 \x03(\x0b\x32!.headrace.batcher.v1.VersionState\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x0f\n\x07process\x18\x05 \x01(\t\x12\x10\n\x08\x63hecksum\x18\x0f \x01(\x0c\"\xb4\x02\n\rInferResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x14\n\x0c\x62lamed_input\x18\x05 \x01(\r\x12\x16\n\x0eretry_after_us\x18\x06 \x01(\x04\x12\x0f\n\x07outputs\x18\x07 \x01(\x0c\x12\x12\n\nbatch_rows\x18\x08 \x01(\r\x12\x16\n\x0e\x62\x61tch_requests\x18\t \x01(\r\x12\x10\n\x08queue_us\x18\n \x01(\x04\x12\x12\n\ncompute_us\x18\x0b \x01(\x04\x12\x14\n\x0cinvalid_rows\x18\x0c \x01(\r\x12\x0c\n\x04more\x18\r \x01(\x08\x12\x33\n\x0b\x63ompute_way\x18\x0e \x01(\x0e\x32\x1e.headrace.router.v1.ComputeWay\"/\n\x04Load\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x19\n\x11predicted_wait_us\x18\x02 \x01(\x04\"=\n\x0cVersionState\x12\x0e\n\x06handle\x18\x01 \x01(\r\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\x08\x32u\n\x0e\x42\x61tcherService\x12\x63\n\x08\x45xchange\x12$.headrace.batcher.v1.ExchangeRequest\x1a%.headrace.batcher.v1.ExchangeResponse\"\x06\xca\xc1\x18\x02\x10\x01(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,22 +35,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BATCHERSERVICE'].methods_by_name['Exchange']._loaded_options = None
   _globals['_BATCHERSERVICE'].methods_by_name['Exchange']._serialized_options = b'\312\301\030\002\020\001'
-  _globals['_EXCHANGEREQUEST']._serialized_start=92
-  _globals['_EXCHANGEREQUEST']._serialized_end=247
-  _globals['_PARTSTAKEN']._serialized_start=249
-  _globals['_PARTSTAKEN']._serialized_end=288
-  _globals['_INFERREQUEST']._serialized_start=291
-  _globals['_INFERREQUEST']._serialized_end=704
-  _globals['_INFERREQUEST_PRIORITY']._serialized_start=606
-  _globals['_INFERREQUEST_PRIORITY']._serialized_end=704
-  _globals['_EXCHANGERESPONSE']._serialized_start=707
-  _globals['_EXCHANGERESPONSE']._serialized_end=927
-  _globals['_INFERRESPONSE']._serialized_start=930
-  _globals['_INFERRESPONSE']._serialized_end=1185
-  _globals['_LOAD']._serialized_start=1187
-  _globals['_LOAD']._serialized_end=1234
-  _globals['_VERSIONSTATE']._serialized_start=1236
-  _globals['_VERSIONSTATE']._serialized_end=1297
-  _globals['_BATCHERSERVICE']._serialized_start=1299
-  _globals['_BATCHERSERVICE']._serialized_end=1416
+  _globals['_EXCHANGEREQUEST']._serialized_start=126
+  _globals['_EXCHANGEREQUEST']._serialized_end=281
+  _globals['_PARTSTAKEN']._serialized_start=283
+  _globals['_PARTSTAKEN']._serialized_end=322
+  _globals['_INFERREQUEST']._serialized_start=325
+  _globals['_INFERREQUEST']._serialized_end=738
+  _globals['_INFERREQUEST_PRIORITY']._serialized_start=640
+  _globals['_INFERREQUEST_PRIORITY']._serialized_end=738
+  _globals['_EXCHANGERESPONSE']._serialized_start=741
+  _globals['_EXCHANGERESPONSE']._serialized_end=961
+  _globals['_INFERRESPONSE']._serialized_start=964
+  _globals['_INFERRESPONSE']._serialized_end=1272
+  _globals['_LOAD']._serialized_start=1274
+  _globals['_LOAD']._serialized_end=1321
+  _globals['_VERSIONSTATE']._serialized_start=1323
+  _globals['_VERSIONSTATE']._serialized_end=1384
+  _globals['_BATCHERSERVICE']._serialized_start=1386
+  _globals['_BATCHERSERVICE']._serialized_end=1503
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,5 @@
 from headrace.access.v1 import access_pb2 as _access_pb2
+from headrace.router.v1 import compute_pb2 as _compute_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -87,7 +88,7 @@ class ExchangeResponse(_message.Message):
     def __init__(self, responses: _Optional[_Iterable[_Union[InferResponse, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[VersionState, _Mapping]]] = ..., draining: _Optional[bool] = ..., process: _Optional[str] = ..., checksum: _Optional[bytes] = ...) -> None: ...
 
 class InferResponse(_message.Message):
-    __slots__ = ("id", "code", "message", "reason", "blamed_input", "retry_after_us", "outputs", "batch_rows", "batch_requests", "queue_us", "compute_us", "invalid_rows", "more")
+    __slots__ = ("id", "code", "message", "reason", "blamed_input", "retry_after_us", "outputs", "batch_rows", "batch_requests", "queue_us", "compute_us", "invalid_rows", "more", "compute_way")
     ID_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +102,7 @@ class InferResponse(_message.Message):
     COMPUTE_US_FIELD_NUMBER: _ClassVar[int]
     INVALID_ROWS_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_WAY_FIELD_NUMBER: _ClassVar[int]
     id: int
     code: int
     message: str
@@ -114,7 +116,8 @@ class InferResponse(_message.Message):
     compute_us: int
     invalid_rows: int
     more: bool
-    def __init__(self, id: _Optional[int] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., blamed_input: _Optional[int] = ..., retry_after_us: _Optional[int] = ..., outputs: _Optional[bytes] = ..., batch_rows: _Optional[int] = ..., batch_requests: _Optional[int] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., invalid_rows: _Optional[int] = ..., more: _Optional[bool] = ...) -> None: ...
+    compute_way: _compute_pb2.ComputeWay
+    def __init__(self, id: _Optional[int] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., blamed_input: _Optional[int] = ..., retry_after_us: _Optional[int] = ..., outputs: _Optional[bytes] = ..., batch_rows: _Optional[int] = ..., batch_requests: _Optional[int] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., invalid_rows: _Optional[int] = ..., more: _Optional[bool] = ..., compute_way: _Optional[_Union[_compute_pb2.ComputeWay, str]] = ...) -> None: ...
 
 class Load(_message.Message):
     __slots__ = ("rows", "predicted_wait_us")

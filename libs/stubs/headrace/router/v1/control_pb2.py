@@ -28,13 +28,14 @@ from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_acce
 from headrace.registry.v1 import pipeline_pb2 as headrace_dot_registry_dot_v1_dot_pipeline__pb2
 from headrace.registry.v1 import registry_pb2 as headrace_dot_registry_dot_v1_dot_registry__pb2
 from headrace.router.v1 import client_limits_pb2 as headrace_dot_router_dot_v1_dot_client__limits__pb2
+from headrace.router.v1 import compute_pb2 as headrace_dot_router_dot_v1_dot_compute__pb2
 from headrace.router.v1 import precomputed_pb2 as headrace_dot_router_dot_v1_dot_precomputed__pb2
 from headrace.router.v1 import route_pb2 as headrace_dot_router_dot_v1_dot_route__pb2
 from headrace.tensor.v1 import tensor_pb2 as headrace_dot_tensor_dot_v1_dot_tensor__pb2
 from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headrace/router/v1/control.proto\x12\x12headrace.router.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a#headrace/registry/v1/pipeline.proto\x1a#headrace/registry/v1/registry.proto\x1a&headrace/router/v1/client_limits.proto\x1a$headrace/router/v1/precomputed.proto\x1a\x1eheadrace/router/v1/route.proto\x1a\x1fheadrace/tensor/v1/tensor.proto\x1a\'headrace/validation/v1/validation.proto\"\xab\x03\n\x0fResolvedVersion\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x35\n\x08\x63ontract\x18\x04 \x01(\x0b\x32#.headrace.tensor.v1.ServingContract\x12\x16\n\x0esignature_hash\x18\x05 \x01(\t\x12\x36\n\x07serving\x18\x06 \x01(\x0b\x32%.headrace.registry.v1.ServingSettings\x12\x18\n\x10serving_revision\x18\x14 \x01(\x05\x12\x31\n\tartifacts\x18\x07 \x03(\x0b\x32\x1e.headrace.registry.v1.Artifact\x12,\n\x06\x66ormat\x18\x08 \x01(\x0e\x32\x1c.headrace.registry.v1.Format\x12\x30\n\x08pipeline\x18\t \x01(\x0b\x32\x1e.headrace.registry.v1.Pipeline\x12\x34\n\x07members\x18\n \x03(\x0b\x32#.headrace.router.v1.ResolvedVersion\"\x8b\x05\n\nRouteTable\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x35\n\x08variants\x18\x03 \x03(\x0b\x32#.headrace.router.v1.ResolvedVariant\x12/\n\x06ranges\x18\x04 \x03(\x0b\x32\x1f.headrace.router.v1.BucketRange\x12\x0c\n\x04salt\x18\x05 \x01(\x0c\x12,\n\x04unit\x18\x06 \x01(\x0e\x32\x1e.headrace.router.v1.Route.Unit\x12\x35\n\x08versions\x18\x07 \x03(\x0b\x32#.headrace.router.v1.ResolvedVersion\x12+\n\x08max_wait\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0eregistry_epoch\x18\t \x01(\x03\x12/\n\x05rules\x18\n \x03(\x0b\x32 .headrace.router.v1.ResolvedRule\x12*\n\x06lookup\x18\x0b \x01(\x0b\x32\x1a.headrace.router.v1.Lookup\x12:\n\x08\x66\x61llback\x18\x0c \x03(\x0b\x32(.headrace.router.v1.ResolvedFallbackStep\x12,\n\x07hedging\x18\r \x01(\x0b\x32\x1b.headrace.router.v1.Hedging\x12\x39\n\x0estored_answers\x18\x0e \x03(\x0b\x32!.headrace.router.v1.StoredAnswers\x12\x38\n\tshadowing\x18\x0f \x01(\x0b\x32%.headrace.router.v1.ResolvedShadowing\"J\n\x11ResolvedShadowing\x12\x0f\n\x07variant\x18\x01 \x01(\x05\x12\r\n\x05share\x18\x02 \x01(\x01\x12\x15\n\rkeeps_answers\x18\x03 \x01(\x08\"\x9e\x03\n\x14ResolvedFallbackStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12I\n\x06\x62\x61\x63kup\x18\x02 \x01(\x0b\x32\x37.headrace.router.v1.ResolvedFallbackStep.ResolvedBackupH\x00\x12\x15\n\x0bprecomputed\x18\x03 \x01(\x08H\x00\x12*\n\x05stale\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x38\n\x08\x63onstant\x18\x05 \x01(\x0b\x32$.headrace.router.v1.FallbackStep.RowH\x00\x12\x44\n\x0c\x65ntity_table\x18\x06 \x01(\x0b\x32,.headrace.router.v1.FallbackStep.EntityTableH\x00\x12\x30\n\rmin_time_left\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a.\n\x0eResolvedBackup\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\tB\x08\n\x06source\"\xd0\x01\n\rStoredAnswers\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61\x63he_epoch\x18\x02 \x01(\x03\x12\x1e\n\x16precomputed_generation\x18\x03 \x01(\x03\x12;\n\x17precomputed_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x12precomputed_origin\x18\x05 \x01(\x0b\x32!.headrace.router.v1.PublishOrigin\"`\n\x0cResolvedRule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\nconditions\x18\x02 \x03(\x0b\x32\x1d.headrace.router.v1.Condition\x12\x0f\n\x07variant\x18\x03 \x01(\x05\"=\n\x0fResolvedVariant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t\"+\n\x0b\x42ucketRange\x12\x0b\n\x03\x65nd\x18\x01 \x01(\x05\x12\x0f\n\x07variant\x18\x02 \x01(\x05\"(\n\x12WatchTablesRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\"\xd1\x01\n\x13WatchTablesResponse\x12/\n\x05table\x18\x01 \x01(\x0b\x32\x1e.headrace.router.v1.RouteTableH\x00\x12\x1b\n\x11not_serving_model\x18\x02 \x01(\tH\x00\x12\x17\n\rremoved_model\x18\x03 \x01(\tH\x00\x12\x19\n\x11snapshot_complete\x18\x04 \x01(\x08\x12\x13\n\x0bincarnation\x18\x05 \x01(\t\x12\x19\n\x11newest_generation\x18\x06 \x01(\x03\x42\x08\n\x06\x63hange\"k\n\x1d\x41\x63knowledgeGenerationsRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12!\n\ngeneration\x18\x03 \x01(\x03\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\" \n\x1e\x41\x63knowledgeGenerationsResponse\"\"\n\x12WatchDemandRequest\x12\x0c\n\x04pool\x18\x01 \x01(\t\"_\n\x13WatchDemandResponse\x12\x33\n\x08versions\x18\x01 \x03(\x0b\x32!.headrace.router.v1.WantedVersion\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\"\xee\x01\n\rWantedVersion\x12\x34\n\x07version\x18\x01 \x01(\x0b\x32#.headrace.router.v1.ResolvedVersion\x12\x34\n\x04need\x18\x02 \x01(\x0e\x32&.headrace.router.v1.WantedVersion.Need\x12\x0e\n\x06\x63hange\x18\x03 \x01(\t\"a\n\x04Need\x12\x14\n\x10NEED_UNSPECIFIED\x10\x00\x12\x0f\n\x0bNEED_ACTIVE\x10\x01\x12\x10\n\x0cNEED_PENDING\x10\x02\x12\x0f\n\x0bNEED_REVERT\x10\x03\x12\x0f\n\x0bNEED_LEASED\x10\x04\"\xcb\x02\n\x15ReportVersionsRequest\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x33\n\x08versions\x18\x04 \x03(\x0b\x32!.headrace.router.v1.VersionReport\x12\x33\n\x08unwanted\x18\x05 \x03(\x0b\x32!.headrace.router.v1.VersionReport\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\x12-\n\x04load\x18\x07 \x01(\x0b\x32\x1f.headrace.router.v1.BatcherLoad\x12(\n\x03gpu\x18\x08 \x01(\x0b\x32\x1b.headrace.router.v1.GpuLoad\x12-\n\x07\x66ormats\x18\t \x03(\x0e\x32\x1c.headrace.registry.v1.Format\"\xdb\x02\n\rVersionReport\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32\'.headrace.router.v1.VersionReport.State\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12-\n\x04load\x18\x04 \x01(\x0b\x32\x1f.headrace.router.v1.BatcherLoad\x12\x30\n\rload_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x10serving_revision\x18\x14 \x01(\x05\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\"h\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_LOADING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03\x12\x12\n\x0eSTATE_DRAINING\x10\x04\"O\n\x16ReportVersionsResponse\x12\x35\n\x11lease_expire_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"{\n\x13LeaseVersionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t\x12\x0e\n\x06holder\x18\x04 \x01(\t\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x96\x01\n\x14LeaseVersionResponse\x12\x35\n\x11lease_expire_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\treadiness\x18\x02 \x01(\x0b\x32$.headrace.router.v1.VersionReadiness\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"*\n\x16WatchRateLimitsRequest\x12\x10\n\x08revision\x18\x01 \x01(\t\"_\n\x17WatchRateLimitsResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x32\n\x0brate_limits\x18\x02 \x03(\x0b\x32\x1d.headrace.router.v1.RateLimit2\xc0\x05\n\x0e\x43ontrolService\x12h\n\x0bWatchTables\x12&.headrace.router.v1.WatchTablesRequest\x1a\'.headrace.router.v1.WatchTablesResponse\"\x06\xca\xc1\x18\x02\x10\x01\x30\x01\x12\x87\x01\n\x16\x41\x63knowledgeGenerations\x12\x31.headrace.router.v1.AcknowledgeGenerationsRequest\x1a\x32.headrace.router.v1.AcknowledgeGenerationsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12h\n\x0bWatchDemand\x12&.headrace.router.v1.WatchDemandRequest\x1a\'.headrace.router.v1.WatchDemandResponse\"\x06\xca\xc1\x18\x02\x10\x01\x30\x01\x12t\n\x0fWatchRateLimits\x12*.headrace.router.v1.WatchRateLimitsRequest\x1a+.headrace.router.v1.WatchRateLimitsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x30\x01\x12o\n\x0eReportVersions\x12).headrace.router.v1.ReportVersionsRequest\x1a*.headrace.router.v1.ReportVersionsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12i\n\x0cLeaseVersion\x12\'.headrace.router.v1.LeaseVersionRequest\x1a(.headrace.router.v1.LeaseVersionResponse\"\x06\xca\xc1\x18\x02\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headrace/router/v1/control.proto\x12\x12headrace.router.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a#headrace/registry/v1/pipeline.proto\x1a#headrace/registry/v1/registry.proto\x1a&headrace/router/v1/client_limits.proto\x1a headrace/router/v1/compute.proto\x1a$headrace/router/v1/precomputed.proto\x1a\x1eheadrace/router/v1/route.proto\x1a\x1fheadrace/tensor/v1/tensor.proto\x1a\'headrace/validation/v1/validation.proto\"\xab\x03\n\x0fResolvedVersion\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x35\n\x08\x63ontract\x18\x04 \x01(\x0b\x32#.headrace.tensor.v1.ServingContract\x12\x16\n\x0esignature_hash\x18\x05 \x01(\t\x12\x36\n\x07serving\x18\x06 \x01(\x0b\x32%.headrace.registry.v1.ServingSettings\x12\x18\n\x10serving_revision\x18\x14 \x01(\x05\x12\x31\n\tartifacts\x18\x07 \x03(\x0b\x32\x1e.headrace.registry.v1.Artifact\x12,\n\x06\x66ormat\x18\x08 \x01(\x0e\x32\x1c.headrace.registry.v1.Format\x12\x30\n\x08pipeline\x18\t \x01(\x0b\x32\x1e.headrace.registry.v1.Pipeline\x12\x34\n\x07members\x18\n \x03(\x0b\x32#.headrace.router.v1.ResolvedVersion\"\x8b\x05\n\nRouteTable\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x35\n\x08variants\x18\x03 \x03(\x0b\x32#.headrace.router.v1.ResolvedVariant\x12/\n\x06ranges\x18\x04 \x03(\x0b\x32\x1f.headrace.router.v1.BucketRange\x12\x0c\n\x04salt\x18\x05 \x01(\x0c\x12,\n\x04unit\x18\x06 \x01(\x0e\x32\x1e.headrace.router.v1.Route.Unit\x12\x35\n\x08versions\x18\x07 \x03(\x0b\x32#.headrace.router.v1.ResolvedVersion\x12+\n\x08max_wait\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0eregistry_epoch\x18\t \x01(\x03\x12/\n\x05rules\x18\n \x03(\x0b\x32 .headrace.router.v1.ResolvedRule\x12*\n\x06lookup\x18\x0b \x01(\x0b\x32\x1a.headrace.router.v1.Lookup\x12:\n\x08\x66\x61llback\x18\x0c \x03(\x0b\x32(.headrace.router.v1.ResolvedFallbackStep\x12,\n\x07hedging\x18\r \x01(\x0b\x32\x1b.headrace.router.v1.Hedging\x12\x39\n\x0estored_answers\x18\x0e \x03(\x0b\x32!.headrace.router.v1.StoredAnswers\x12\x38\n\tshadowing\x18\x0f \x01(\x0b\x32%.headrace.router.v1.ResolvedShadowing\"J\n\x11ResolvedShadowing\x12\x0f\n\x07variant\x18\x01 \x01(\x05\x12\r\n\x05share\x18\x02 \x01(\x01\x12\x15\n\rkeeps_answers\x18\x03 \x01(\x08\"\x9e\x03\n\x14ResolvedFallbackStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12I\n\x06\x62\x61\x63kup\x18\x02 \x01(\x0b\x32\x37.headrace.router.v1.ResolvedFallbackStep.ResolvedBackupH\x00\x12\x15\n\x0bprecomputed\x18\x03 \x01(\x08H\x00\x12*\n\x05stale\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x38\n\x08\x63onstant\x18\x05 \x01(\x0b\x32$.headrace.router.v1.FallbackStep.RowH\x00\x12\x44\n\x0c\x65ntity_table\x18\x06 \x01(\x0b\x32,.headrace.router.v1.FallbackStep.EntityTableH\x00\x12\x30\n\rmin_time_left\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a.\n\x0eResolvedBackup\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\tB\x08\n\x06source\"\xd0\x01\n\rStoredAnswers\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61\x63he_epoch\x18\x02 \x01(\x03\x12\x1e\n\x16precomputed_generation\x18\x03 \x01(\x03\x12;\n\x17precomputed_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x12precomputed_origin\x18\x05 \x01(\x0b\x32!.headrace.router.v1.PublishOrigin\"`\n\x0cResolvedRule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\nconditions\x18\x02 \x03(\x0b\x32\x1d.headrace.router.v1.Condition\x12\x0f\n\x07variant\x18\x03 \x01(\x05\"=\n\x0fResolvedVariant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t\"+\n\x0b\x42ucketRange\x12\x0b\n\x03\x65nd\x18\x01 \x01(\x05\x12\x0f\n\x07variant\x18\x02 \x01(\x05\"(\n\x12WatchTablesRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\"\xd1\x01\n\x13WatchTablesResponse\x12/\n\x05table\x18\x01 \x01(\x0b\x32\x1e.headrace.router.v1.RouteTableH\x00\x12\x1b\n\x11not_serving_model\x18\x02 \x01(\tH\x00\x12\x17\n\rremoved_model\x18\x03 \x01(\tH\x00\x12\x19\n\x11snapshot_complete\x18\x04 \x01(\x08\x12\x13\n\x0bincarnation\x18\x05 \x01(\t\x12\x19\n\x11newest_generation\x18\x06 \x01(\x03\x42\x08\n\x06\x63hange\"k\n\x1d\x41\x63knowledgeGenerationsRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12!\n\ngeneration\x18\x03 \x01(\x03\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\" \n\x1e\x41\x63knowledgeGenerationsResponse\"\"\n\x12WatchDemandRequest\x12\x0c\n\x04pool\x18\x01 \x01(\t\"_\n\x13WatchDemandResponse\x12\x33\n\x08versions\x18\x01 \x03(\x0b\x32!.headrace.router.v1.WantedVersion\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\"\xee\x01\n\rWantedVersion\x12\x34\n\x07version\x18\x01 \x01(\x0b\x32#.headrace.router.v1.ResolvedVersion\x12\x34\n\x04need\x18\x02 \x01(\x0e\x32&.headrace.router.v1.WantedVersion.Need\x12\x0e\n\x06\x63hange\x18\x03 \x01(\t\"a\n\x04Need\x12\x14\n\x10NEED_UNSPECIFIED\x10\x00\x12\x0f\n\x0bNEED_ACTIVE\x10\x01\x12\x10\n\x0cNEED_PENDING\x10\x02\x12\x0f\n\x0bNEED_REVERT\x10\x03\x12\x0f\n\x0bNEED_LEASED\x10\x04\"\xcb\x02\n\x15ReportVersionsRequest\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x33\n\x08versions\x18\x04 \x03(\x0b\x32!.headrace.router.v1.VersionReport\x12\x33\n\x08unwanted\x18\x05 \x03(\x0b\x32!.headrace.router.v1.VersionReport\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\x12-\n\x04load\x18\x07 \x01(\x0b\x32\x1f.headrace.router.v1.BatcherLoad\x12(\n\x03gpu\x18\x08 \x01(\x0b\x32\x1b.headrace.router.v1.GpuLoad\x12-\n\x07\x66ormats\x18\t \x03(\x0e\x32\x1c.headrace.registry.v1.Format\"\x89\x03\n\rVersionReport\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32\'.headrace.router.v1.VersionReport.State\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12-\n\x04load\x18\x04 \x01(\x0b\x32\x1f.headrace.router.v1.BatcherLoad\x12\x30\n\rload_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x07\x63ompute\x18\x06 \x01(\x0b\x32\x1b.headrace.router.v1.Compute\x12\'\n\x10serving_revision\x18\x14 \x01(\x05\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\"h\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_LOADING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03\x12\x12\n\x0eSTATE_DRAINING\x10\x04\"O\n\x16ReportVersionsResponse\x12\x35\n\x11lease_expire_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"{\n\x13LeaseVersionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t\x12\x0e\n\x06holder\x18\x04 \x01(\t\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x96\x01\n\x14LeaseVersionResponse\x12\x35\n\x11lease_expire_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\treadiness\x18\x02 \x01(\x0b\x32$.headrace.router.v1.VersionReadiness\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"*\n\x16WatchRateLimitsRequest\x12\x10\n\x08revision\x18\x01 \x01(\t\"_\n\x17WatchRateLimitsResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x32\n\x0brate_limits\x18\x02 \x03(\x0b\x32\x1d.headrace.router.v1.RateLimit2\xc0\x05\n\x0e\x43ontrolService\x12h\n\x0bWatchTables\x12&.headrace.router.v1.WatchTablesRequest\x1a\'.headrace.router.v1.WatchTablesResponse\"\x06\xca\xc1\x18\x02\x10\x01\x30\x01\x12\x87\x01\n\x16\x41\x63knowledgeGenerations\x12\x31.headrace.router.v1.AcknowledgeGenerationsRequest\x1a\x32.headrace.router.v1.AcknowledgeGenerationsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12h\n\x0bWatchDemand\x12&.headrace.router.v1.WatchDemandRequest\x1a\'.headrace.router.v1.WatchDemandResponse\"\x06\xca\xc1\x18\x02\x10\x01\x30\x01\x12t\n\x0fWatchRateLimits\x12*.headrace.router.v1.WatchRateLimitsRequest\x1a+.headrace.router.v1.WatchRateLimitsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x30\x01\x12o\n\x0eReportVersions\x12).headrace.router.v1.ReportVersionsRequest\x1a*.headrace.router.v1.ReportVersionsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12i\n\x0cLeaseVersion\x12\'.headrace.router.v1.LeaseVersionRequest\x1a(.headrace.router.v1.LeaseVersionResponse\"\x06\xca\xc1\x18\x02\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,56 +58,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTROLSERVICE'].methods_by_name['ReportVersions']._serialized_options = b'\312\301\030\002\020\001'
   _globals['_CONTROLSERVICE'].methods_by_name['LeaseVersion']._loaded_options = None
   _globals['_CONTROLSERVICE'].methods_by_name['LeaseVersion']._serialized_options = b'\312\301\030\002\020\001'
-  _globals['_RESOLVEDVERSION']._serialized_start=413
-  _globals['_RESOLVEDVERSION']._serialized_end=840
-  _globals['_ROUTETABLE']._serialized_start=843
-  _globals['_ROUTETABLE']._serialized_end=1494
-  _globals['_RESOLVEDSHADOWING']._serialized_start=1496
-  _globals['_RESOLVEDSHADOWING']._serialized_end=1570
-  _globals['_RESOLVEDFALLBACKSTEP']._serialized_start=1573
-  _globals['_RESOLVEDFALLBACKSTEP']._serialized_end=1987
-  _globals['_RESOLVEDFALLBACKSTEP_RESOLVEDBACKUP']._serialized_start=1931
-  _globals['_RESOLVEDFALLBACKSTEP_RESOLVEDBACKUP']._serialized_end=1977
-  _globals['_STOREDANSWERS']._serialized_start=1990
-  _globals['_STOREDANSWERS']._serialized_end=2198
-  _globals['_RESOLVEDRULE']._serialized_start=2200
-  _globals['_RESOLVEDRULE']._serialized_end=2296
-  _globals['_RESOLVEDVARIANT']._serialized_start=2298
-  _globals['_RESOLVEDVARIANT']._serialized_end=2359
-  _globals['_BUCKETRANGE']._serialized_start=2361
-  _globals['_BUCKETRANGE']._serialized_end=2404
-  _globals['_WATCHTABLESREQUEST']._serialized_start=2406
-  _globals['_WATCHTABLESREQUEST']._serialized_end=2446
-  _globals['_WATCHTABLESRESPONSE']._serialized_start=2449
-  _globals['_WATCHTABLESRESPONSE']._serialized_end=2658
-  _globals['_ACKNOWLEDGEGENERATIONSREQUEST']._serialized_start=2660
-  _globals['_ACKNOWLEDGEGENERATIONSREQUEST']._serialized_end=2767
-  _globals['_ACKNOWLEDGEGENERATIONSRESPONSE']._serialized_start=2769
-  _globals['_ACKNOWLEDGEGENERATIONSRESPONSE']._serialized_end=2801
-  _globals['_WATCHDEMANDREQUEST']._serialized_start=2803
-  _globals['_WATCHDEMANDREQUEST']._serialized_end=2837
-  _globals['_WATCHDEMANDRESPONSE']._serialized_start=2839
-  _globals['_WATCHDEMANDRESPONSE']._serialized_end=2934
-  _globals['_WANTEDVERSION']._serialized_start=2937
-  _globals['_WANTEDVERSION']._serialized_end=3175
-  _globals['_WANTEDVERSION_NEED']._serialized_start=3078
-  _globals['_WANTEDVERSION_NEED']._serialized_end=3175
-  _globals['_REPORTVERSIONSREQUEST']._serialized_start=3178
-  _globals['_REPORTVERSIONSREQUEST']._serialized_end=3509
-  _globals['_VERSIONREPORT']._serialized_start=3512
-  _globals['_VERSIONREPORT']._serialized_end=3859
-  _globals['_VERSIONREPORT_STATE']._serialized_start=3755
-  _globals['_VERSIONREPORT_STATE']._serialized_end=3859
-  _globals['_REPORTVERSIONSRESPONSE']._serialized_start=3861
-  _globals['_REPORTVERSIONSRESPONSE']._serialized_end=3940
-  _globals['_LEASEVERSIONREQUEST']._serialized_start=3942
-  _globals['_LEASEVERSIONREQUEST']._serialized_end=4065
-  _globals['_LEASEVERSIONRESPONSE']._serialized_start=4068
-  _globals['_LEASEVERSIONRESPONSE']._serialized_end=4218
-  _globals['_WATCHRATELIMITSREQUEST']._serialized_start=4220
-  _globals['_WATCHRATELIMITSREQUEST']._serialized_end=4262
-  _globals['_WATCHRATELIMITSRESPONSE']._serialized_start=4264
-  _globals['_WATCHRATELIMITSRESPONSE']._serialized_end=4359
-  _globals['_CONTROLSERVICE']._serialized_start=4362
-  _globals['_CONTROLSERVICE']._serialized_end=5066
+  _globals['_RESOLVEDVERSION']._serialized_start=447
+  _globals['_RESOLVEDVERSION']._serialized_end=874
+  _globals['_ROUTETABLE']._serialized_start=877
+  _globals['_ROUTETABLE']._serialized_end=1528
+  _globals['_RESOLVEDSHADOWING']._serialized_start=1530
+  _globals['_RESOLVEDSHADOWING']._serialized_end=1604
+  _globals['_RESOLVEDFALLBACKSTEP']._serialized_start=1607
+  _globals['_RESOLVEDFALLBACKSTEP']._serialized_end=2021
+  _globals['_RESOLVEDFALLBACKSTEP_RESOLVEDBACKUP']._serialized_start=1965
+  _globals['_RESOLVEDFALLBACKSTEP_RESOLVEDBACKUP']._serialized_end=2011
+  _globals['_STOREDANSWERS']._serialized_start=2024
+  _globals['_STOREDANSWERS']._serialized_end=2232
+  _globals['_RESOLVEDRULE']._serialized_start=2234
+  _globals['_RESOLVEDRULE']._serialized_end=2330
+  _globals['_RESOLVEDVARIANT']._serialized_start=2332
+  _globals['_RESOLVEDVARIANT']._serialized_end=2393
+  _globals['_BUCKETRANGE']._serialized_start=2395
+  _globals['_BUCKETRANGE']._serialized_end=2438
+  _globals['_WATCHTABLESREQUEST']._serialized_start=2440
+  _globals['_WATCHTABLESREQUEST']._serialized_end=2480
+  _globals['_WATCHTABLESRESPONSE']._serialized_start=2483
+  _globals['_WATCHTABLESRESPONSE']._serialized_end=2692
+  _globals['_ACKNOWLEDGEGENERATIONSREQUEST']._serialized_start=2694
+  _globals['_ACKNOWLEDGEGENERATIONSREQUEST']._serialized_end=2801
+  _globals['_ACKNOWLEDGEGENERATIONSRESPONSE']._serialized_start=2803
+  _globals['_ACKNOWLEDGEGENERATIONSRESPONSE']._serialized_end=2835
+  _globals['_WATCHDEMANDREQUEST']._serialized_start=2837
+  _globals['_WATCHDEMANDREQUEST']._serialized_end=2871
+  _globals['_WATCHDEMANDRESPONSE']._serialized_start=2873
+  _globals['_WATCHDEMANDRESPONSE']._serialized_end=2968
+  _globals['_WANTEDVERSION']._serialized_start=2971
+  _globals['_WANTEDVERSION']._serialized_end=3209
+  _globals['_WANTEDVERSION_NEED']._serialized_start=3112
+  _globals['_WANTEDVERSION_NEED']._serialized_end=3209
+  _globals['_REPORTVERSIONSREQUEST']._serialized_start=3212
+  _globals['_REPORTVERSIONSREQUEST']._serialized_end=3543
+  _globals['_VERSIONREPORT']._serialized_start=3546
+  _globals['_VERSIONREPORT']._serialized_end=3939
+  _globals['_VERSIONREPORT_STATE']._serialized_start=3835
+  _globals['_VERSIONREPORT_STATE']._serialized_end=3939
+  _globals['_REPORTVERSIONSRESPONSE']._serialized_start=3941
+  _globals['_REPORTVERSIONSRESPONSE']._serialized_end=4020
+  _globals['_LEASEVERSIONREQUEST']._serialized_start=4022
+  _globals['_LEASEVERSIONREQUEST']._serialized_end=4145
+  _globals['_LEASEVERSIONRESPONSE']._serialized_start=4148
+  _globals['_LEASEVERSIONRESPONSE']._serialized_end=4298
+  _globals['_WATCHRATELIMITSREQUEST']._serialized_start=4300
+  _globals['_WATCHRATELIMITSREQUEST']._serialized_end=4342
+  _globals['_WATCHRATELIMITSRESPONSE']._serialized_start=4344
+  _globals['_WATCHRATELIMITSRESPONSE']._serialized_end=4439
+  _globals['_CONTROLSERVICE']._serialized_start=4442
+  _globals['_CONTROLSERVICE']._serialized_end=5146
 # @@protoc_insertion_point(module_scope)

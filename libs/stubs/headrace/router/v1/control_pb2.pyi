@@ -6,6 +6,7 @@ from headrace.access.v1 import access_pb2 as _access_pb2
 from headrace.registry.v1 import pipeline_pb2 as _pipeline_pb2
 from headrace.registry.v1 import registry_pb2 as _registry_pb2
 from headrace.router.v1 import client_limits_pb2 as _client_limits_pb2
+from headrace.router.v1 import compute_pb2 as _compute_pb2
 from headrace.router.v1 import precomputed_pb2 as _precomputed_pb2
 from headrace.router.v1 import route_pb2 as _route_pb2
 from headrace.tensor.v1 import tensor_pb2 as _tensor_pb2
@@ -251,7 +252,7 @@ class ReportVersionsRequest(_message.Message):
     def __init__(self, pool: _Optional[str] = ..., process: _Optional[str] = ..., address: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., unwanted: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., draining: _Optional[bool] = ..., load: _Optional[_Union[_route_pb2.BatcherLoad, _Mapping]] = ..., gpu: _Optional[_Union[_route_pb2.GpuLoad, _Mapping]] = ..., formats: _Optional[_Iterable[_Union[_registry_pb2.Format, str]]] = ...) -> None: ...
 
 class VersionReport(_message.Message):
-    __slots__ = ("digest", "state", "reason", "load", "load_duration", "serving_revision")
+    __slots__ = ("digest", "state", "reason", "load", "load_duration", "compute", "serving_revision")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[VersionReport.State]
@@ -269,14 +270,16 @@ class VersionReport(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     LOAD_DURATION_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_FIELD_NUMBER: _ClassVar[int]
     SERVING_REVISION_FIELD_NUMBER: _ClassVar[int]
     digest: str
     state: VersionReport.State
     reason: str
     load: _route_pb2.BatcherLoad
     load_duration: _duration_pb2.Duration
+    compute: _compute_pb2.Compute
     serving_revision: int
-    def __init__(self, digest: _Optional[str] = ..., state: _Optional[_Union[VersionReport.State, str]] = ..., reason: _Optional[str] = ..., load: _Optional[_Union[_route_pb2.BatcherLoad, _Mapping]] = ..., load_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., serving_revision: _Optional[int] = ...) -> None: ...
+    def __init__(self, digest: _Optional[str] = ..., state: _Optional[_Union[VersionReport.State, str]] = ..., reason: _Optional[str] = ..., load: _Optional[_Union[_route_pb2.BatcherLoad, _Mapping]] = ..., load_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., compute: _Optional[_Union[_compute_pb2.Compute, _Mapping]] = ..., serving_revision: _Optional[int] = ...) -> None: ...
 
 class ReportVersionsResponse(_message.Message):
     __slots__ = ("lease_expire_time",)

@@ -4,6 +4,7 @@ from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
+from headrace.router.v1 import compute_pb2 as _compute_pb2
 from headrace.router.v1 import precomputed_pb2 as _precomputed_pb2
 from headrace.tensor.v1 import tensor_pb2 as _tensor_pb2
 from google.protobuf.internal import containers as _containers
@@ -121,7 +122,7 @@ class ExplainRequest(_message.Message):
 class ExplainResponse(_message.Message):
     __slots__ = ("prediction_id", "request_id", "receive_time", "client", "data_plane", "model", "generation", "rule", "bucket", "variant", "variant_version", "version", "digest", "served_from", "age_ms", "lookup_outcome", "shared_execution", "fallback_step", "degraded_reason", "attempts", "code", "reason", "route_us", "total_us", "publish", "origin", "missing_steps", "parts", "parts_bytes")
     class Attempt(_message.Message):
-        __slots__ = ("step", "version", "pool", "batcher", "begin_us", "took_us", "queue_us", "compute_us", "batch_rows", "batch_mates", "reason", "hedge", "pipeline_step", "takes_from")
+        __slots__ = ("step", "version", "pool", "batcher", "begin_us", "took_us", "queue_us", "compute_us", "batch_rows", "batch_mates", "reason", "hedge", "pipeline_step", "takes_from", "compute_way")
         STEP_FIELD_NUMBER: _ClassVar[int]
         VERSION_FIELD_NUMBER: _ClassVar[int]
         POOL_FIELD_NUMBER: _ClassVar[int]
@@ -136,6 +137,7 @@ class ExplainResponse(_message.Message):
         HEDGE_FIELD_NUMBER: _ClassVar[int]
         PIPELINE_STEP_FIELD_NUMBER: _ClassVar[int]
         TAKES_FROM_FIELD_NUMBER: _ClassVar[int]
+        COMPUTE_WAY_FIELD_NUMBER: _ClassVar[int]
         step: str
         version: str
         pool: str
@@ -150,7 +152,8 @@ class ExplainResponse(_message.Message):
         hedge: bool
         pipeline_step: str
         takes_from: _containers.RepeatedScalarFieldContainer[str]
-        def __init__(self, step: _Optional[str] = ..., version: _Optional[str] = ..., pool: _Optional[str] = ..., batcher: _Optional[str] = ..., begin_us: _Optional[int] = ..., took_us: _Optional[int] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., batch_rows: _Optional[int] = ..., batch_mates: _Optional[int] = ..., reason: _Optional[str] = ..., hedge: _Optional[bool] = ..., pipeline_step: _Optional[str] = ..., takes_from: _Optional[_Iterable[str]] = ...) -> None: ...
+        compute_way: _compute_pb2.ComputeWay
+        def __init__(self, step: _Optional[str] = ..., version: _Optional[str] = ..., pool: _Optional[str] = ..., batcher: _Optional[str] = ..., begin_us: _Optional[int] = ..., took_us: _Optional[int] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., batch_rows: _Optional[int] = ..., batch_mates: _Optional[int] = ..., reason: _Optional[str] = ..., hedge: _Optional[bool] = ..., pipeline_step: _Optional[str] = ..., takes_from: _Optional[_Iterable[str]] = ..., compute_way: _Optional[_Union[_compute_pb2.ComputeWay, str]] = ...) -> None: ...
     PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIVE_TIME_FIELD_NUMBER: _ClassVar[int]

@@ -5,6 +5,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
 from headrace.registry.v1 import registry_pb2 as _registry_pb2
+from headrace.router.v1 import compute_pb2 as _compute_pb2
 from headrace.validation.v1 import validation_pb2 as _validation_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -607,7 +608,7 @@ class GpuLoad(_message.Message):
     def __init__(self, utilisation: _Optional[float] = ..., memory: _Optional[float] = ...) -> None: ...
 
 class BatcherVersion(_message.Message):
-    __slots__ = ("model", "version", "digest", "state", "reason", "wanted", "load", "load_duration", "serving_revision")
+    __slots__ = ("model", "version", "digest", "state", "reason", "wanted", "load", "load_duration", "compute", "serving_revision")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[BatcherVersion.State]
@@ -628,6 +629,7 @@ class BatcherVersion(_message.Message):
     WANTED_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     LOAD_DURATION_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_FIELD_NUMBER: _ClassVar[int]
     SERVING_REVISION_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
@@ -637,8 +639,9 @@ class BatcherVersion(_message.Message):
     wanted: bool
     load: BatcherLoad
     load_duration: _duration_pb2.Duration
+    compute: _compute_pb2.Compute
     serving_revision: int
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., state: _Optional[_Union[BatcherVersion.State, str]] = ..., reason: _Optional[str] = ..., wanted: _Optional[bool] = ..., load: _Optional[_Union[BatcherLoad, _Mapping]] = ..., load_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., serving_revision: _Optional[int] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., state: _Optional[_Union[BatcherVersion.State, str]] = ..., reason: _Optional[str] = ..., wanted: _Optional[bool] = ..., load: _Optional[_Union[BatcherLoad, _Mapping]] = ..., load_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., compute: _Optional[_Union[_compute_pb2.Compute, _Mapping]] = ..., serving_revision: _Optional[int] = ...) -> None: ...
 
 class BatcherLoad(_message.Message):
     __slots__ = ("rows", "predicted_wait", "queued_rows", "answered_requests", "shed_requests", "compute", "variation")

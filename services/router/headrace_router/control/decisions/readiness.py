@@ -51,7 +51,8 @@ class Held:
 class Occupancy:
     """What else a batcher says, which no change waits for.
 
-    load: over all versions, None when it does not say; loads: by digest. unwanted: what it still holds though nothing
+    load: over all versions, None when it does not say; loads: by digest. computes: where it executes them, by digest:
+    number of the way in the API, and why. unwanted: what it still holds though nothing
     wants it, by digest. draining: it is about to stop. gpu: shares of its GPUs' time and memory that are used; None
     where nobody can see any. formats: of the registry's API that it runs; none, from a release before formats, is ONNX.
     """
@@ -62,6 +63,7 @@ class Occupancy:
     draining: bool = False
     gpu: tuple[float, float] | None = None
     formats: tuple[int, ...] = ()
+    computes: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
 
 NOTHING_MORE = Occupancy()

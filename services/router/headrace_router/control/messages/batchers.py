@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import control_pb2, route_pb2
+from headrace.router.v1 import compute_pb2, control_pb2, route_pb2
 
 from headrace_router.control.decisions.readiness import Held, Load, Occupancy, Phase, Report
 from headrace_router.control.messages import answers, convert
@@ -44,6 +44,11 @@ def reported_from_proto(request: control_pb2.ReportVersionsRequest) -> tuple[Map
         gpu=_gpu_of(request),
         # What a later release adds has no name here.
         formats=tuple(sorted(set(request.formats) & set(registry_pb2.Format.values()))),
+        computes={
+            one.digest: (one.compute.way, _clean(one.compute.reason))
+            for one in reported
+            if one.compute.way in compute_pb2.ComputeWay.values() and one.compute.way
+        },
     )
     return _held("versions", request.versions, _WANTED_PHASES), occupancy
 
@@ -63,17 +68,15 @@ def batcher_to_proto(report: Report, names: Names, reported_at: datetime) -> rou
         gpu=route_pb2.GpuLoad(utilisation=gpu[0], memory=gpu[1]) if (gpu := occupancy.gpu) is not None else None,
         formats=[registry_pb2.Format.Name(one) for one in occupancy.formats],
         report_time=answers.timestamp(reported_at),
-        versions=[
-            _version_to_proto(digest, one, names[digest], wanted, occupancy.loads.get(digest))
-            for digest, one, wanted in shown
-        ],
+        versions=[_version_to_proto(digest, one, names[digest], wanted, occupancy) for digest, one, wanted in shown],
     )
 
 
 def _version_to_proto(
-    digest: str, held: Held, name: tuple[str, str], wanted: bool, load: Load | None
+    digest: str, held: Held, name: tuple[str, str], wanted: bool, occupancy: Occupancy
 ) -> route_pb2.BatcherVersion:
     model, version = name
+    way, why = occupancy.computes.get(digest, (0, ""))
     return route_pb2.BatcherVersion(
         model=model,
         version=version,
@@ -81,7 +84,8 @@ def _version_to_proto(
         state=route_pb2.BatcherVersion.State.Name(held.phase),
         reason=held.reason,
         wanted=wanted,
-        load=_load_to_proto(load),
+        load=_load_to_proto(occupancy.loads.get(digest)),
+        compute=compute_pb2.Compute(way=compute_pb2.ComputeWay.Name(way), reason=why) if way else None,
         load_duration=None if held.load_s is None else _duration(held.load_s),
         serving_revision=held.serving_revision,
     )
@@ -93,11 +97,15 @@ def _held(field: str, reports: Sequence[control_pb2.VersionReport], allowed: fro
         if report.state not in allowed:
             raise convert.invalid(f"{field}[{position}].state", f"{report.state} is not a state of these")
         digest = convert.text(report.digest, f"{field}[{position}].digest", convert.MAX_ID_CHARS)
-        # What a backend says of a broken model may hold anything; the database keeps no NUL.
-        reason = report.reason[: convert.MAX_REASON_CHARS].replace("\0", "")
+        reason = _clean(report.reason)
         load_s = _seconds(report.load_duration) if report.HasField("load_duration") else None
         held[digest] = Held(Phase(report.state), reason, load_s, max(0, report.serving_revision))
     return held
+
+
+def _clean(reason: str) -> str:
+    """Return what a backend says of a model, which may hold anything: the database keeps no NUL."""
+    return reason[: convert.MAX_REASON_CHARS].replace("\0", "")
 
 
 def _load_of(message: Any) -> Load | None:

@@ -206,6 +206,7 @@ def occupancy_to_document(occupancy: Occupancy) -> Document:
         "draining": occupancy.draining,
         "gpu": occupancy.gpu,
         "formats": occupancy.formats,
+        "computes": occupancy.computes,
     }
 
 
@@ -222,6 +223,7 @@ def occupancy_from_document(document: Document) -> Occupancy:
         draining=document.get("draining", False),
         gpu=tuple(gpu) if (gpu := document.get("gpu")) is not None else None,
         formats=tuple(document.get("formats", ())),
+        computes={digest: (way, why) for digest, (way, why) in document.get("computes", {}).items()},
     )
 
 

@@ -144,6 +144,7 @@ def _message(trace: Trace, one: Attempt, outcome: Outcome) -> predict_pb2.Explai
         reason=reason,
         hedge=one.hedge,
         pipeline_step=one.pipeline_step,
+        compute_way=one.compute_way,
         takes_from=_takes_from(trace, one.pipeline_step) if one.pipeline_step else (),
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.batcher.v1 import batcher_pb2
+from headrace.router.v1 import compute_pb2
 
 if TYPE_CHECKING:
     from headrace_router.data.answer.answer import Answer
@@ -41,6 +42,7 @@ class Attempt:
     compute_us: int = 0
     batch_rows: int = 0
     batch_requests: int = 0
+    compute_way: compute_pb2.ComputeWay = compute_pb2.COMPUTE_WAY_UNSPECIFIED
     reason: str = ""
     hedge: bool = False
     pipeline_step: str = ""
@@ -103,6 +105,7 @@ class Trace:
             attempt.ended = self.now()
             attempt.queue_us, attempt.compute_us = response.queue_us, response.compute_us
             attempt.batch_rows, attempt.batch_requests = response.batch_rows, response.batch_requests
+            attempt.compute_way = response.compute_way
             attempt.reason = response.reason if response.code else ""
 
     def gone(self, batcher: str, reason: str) -> None:
