@@ -18,6 +18,7 @@ import pytest
 from headrace.router.v1 import predict_pb2, predict_pb2_grpc
 from headrace_client import Client, Prediction
 from headrace_client.errors import PreconditionFailed
+from headrace_client.operations.registration import Serving
 from headrace_servicekit.testing import eventually
 
 from examples.pipelines import graphs
@@ -276,7 +277,7 @@ async def test_a_request_that_kills_a_member_goes_without_it_and_others_have_it_
 
 def with_a_fragile_member(client: Client, name: str) -> None:
     """Have a pipeline serve of a model that dies of -2, which may be missing, and one beside it."""
-    register(client, f"{name}-fragile", "v1", onnx_models.fatal())
+    register(client, f"{name}-fragile", "v1", onnx_models.fatal(), serving=Serving(device="cpu"))
     register(client, f"{name}-steady", "v1", onnx_models.table(8))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pipeline.yaml"

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from headrace.router.v1 import predict_pb2, predict_pb2_grpc
 from headrace_client import Client
+from headrace_client.operations.registration import Serving
 from headrace_servicekit.testing import eventually
 
 from tests.kit.clients.refusals import grpc_refusal
@@ -108,7 +109,7 @@ async def test_poison_is_quarantined_and_no_innocent_request_fails_more_than_onc
     await whole(stack)
     with Client(stack.address, token=stack.token) as client:
         await asyncio.to_thread(serve, client, neighbour, {"v1": NEIGHBOUR})
-        await asyncio.to_thread(serve, client, fatal, {"v1": onnx_models.fatal()})
+        await asyncio.to_thread(serve, client, fatal, {"v1": onnx_models.fatal()}, serving=Serving(device="cpu"))
         for number in range(LOADED_AGAIN):
             await asyncio.to_thread(serve, client, f"resting-{number}-{begun}", {"v1": NEIGHBOUR})
     innocents = Innocents(stack, fatal, neighbour)

@@ -36,10 +36,15 @@ SILENT_S = 1.25
 AnyBackend = TritonBackend | OnnxBackend | OipBackend
 
 
+def load_budget(settings: BatcherSettings) -> LoadBudget:
+    """Return what loading one version may use."""
+    return LoadBudget(settings.load_cpu_s, settings.load_memory_bytes, variables="BATCHER_")
+
+
 async def open_backend(runtime: Runtime[BatcherSettings], background: Background) -> AnyBackend:
     """Open the backend that the settings name; it may be empty, or not up yet. `triton_target` names Triton by now."""
     settings = runtime.settings
-    budget = LoadBudget(settings.load_cpu_s, settings.load_memory_bytes, variables="BATCHER_")
+    budget = load_budget(settings)
     if settings.backend == "onnxruntime":
         return await runtime.enter(OnnxBackend(threads=settings.onnxruntime_threads, budget=budget))
     if settings.backend == "oip":

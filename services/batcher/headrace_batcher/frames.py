@@ -13,12 +13,14 @@ from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable
 
 from headrace.batcher.v1 import batcher_pb2
+from headrace.router.v1 import compute_pb2
 from headrace_runtime.shapes import FIXED, ShapeKey
 from headrace_servicekit.calls import valid_traceparent
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Code, InvalidArgument
 
 from headrace_batcher.decisions.answers import ANSWERS_IN_PARTS, NOT_LOADED, STOPPING, Answer, Failure
+from headrace_batcher.decisions.compute import Way
 from headrace_batcher.decisions.part_flow import PartFlow
 from headrace_batcher.decisions.work import BATCH, DONE, ONLINE, SHADOW, Work
 from headrace_batcher.roster import Announcement, Roster
@@ -36,6 +38,12 @@ _CLASS_OF = {
     batcher_pb2.InferRequest.PRIORITY_ONLINE: ONLINE,
     batcher_pb2.InferRequest.PRIORITY_SHADOW: SHADOW,
     batcher_pb2.InferRequest.PRIORITY_BATCH: BATCH,
+}
+
+_WAYS = {
+    Way.BACKEND: compute_pb2.COMPUTE_WAY_BACKEND,
+    Way.THREAD: compute_pb2.COMPUTE_WAY_THREAD,
+    Way.INLINE: compute_pb2.COMPUTE_WAY_INLINE,
 }
 
 Write = Callable[[batcher_pb2.ExchangeResponse], Awaitable[object]]
@@ -204,6 +212,8 @@ class Exchange:
         response.queue_us, response.compute_us = int(outcome.queue_s * 1e6), int(outcome.compute_s * 1e6)
         if outcome.invalid_rows:
             response.invalid_rows = outcome.invalid_rows
+        if outcome.way is not None:
+            response.compute_way = _WAYS[outcome.way]
         return response
 
     @property

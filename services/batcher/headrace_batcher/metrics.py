@@ -45,7 +45,7 @@ class Histogram:
 
 
 class BatchCounters:
-    """What one version did. shed, failed: by reason, a small fixed set of names."""
+    """What one version did. shed, failed: by reason, a small fixed set of names; executions: likewise by where."""
 
     def __init__(self) -> None:
         self.batch_rows = Histogram(ROWS)
@@ -64,6 +64,7 @@ class BatchCounters:
         self.parts_waited_s = 0.0
         self.shed: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
+        self.executions: Counter[str] = Counter()
         self.queued_rows: Callable[[], int] = lambda: 0
         self.predicted_wait_s: Callable[[], float] = lambda: 0.0
 
@@ -120,6 +121,15 @@ class BatcherCollector(Collector):
                 for reason, count in sorted(by_reason(counters).items()):
                     family.add_metric((*labels, reason), count)
             yield family
+        executions = CounterMetricFamily(
+            "batcher_executions",
+            "Executions of measured versions: through Triton (backend), in a thread of the batcher, or inline.",
+            labels=(*_LABELS, "way"),
+        )
+        for labels, counters in held.items():
+            for way, count in counters.executions.items():
+                executions.add_metric((*labels, way), count)
+        yield executions
         queued = GaugeMetricFamily("batcher_queued_rows", "Rows that wait.", labels=_LABELS)
         for labels, counters in held.items():
             queued.add_metric(labels, counters.queued_rows())

@@ -16,6 +16,7 @@ import grpc.aio
 import structlog
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
+from headrace_runtime.backends.backend import Backend
 from headrace_runtime.backends.triton_process import TritonProcess
 from headrace_servicekit.client import channel
 from headrace_servicekit.loops import periodic
@@ -23,8 +24,11 @@ from headrace_servicekit.peers import Peer
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
+from headrace_batcher.backend import load_budget
 from headrace_batcher.batching.usage import ClientUse, Usage
+from headrace_batcher.in_process.backend import cheapest
 from headrace_batcher.loading.gpu import LOOK_EVERY_S, GpuWatch
+from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.memory import MemoryWatch
 from headrace_batcher.settings import BatcherSettings
 
@@ -43,6 +47,49 @@ async def memory_watch(settings: BatcherSettings, triton: TritonProcess | None, 
     )
     await memory.read()
     return memory
+
+
+async def cheapest_backend(
+    runtime: Runtime[BatcherSettings],
+    backend: Backend,
+    memory: MemoryWatch | None,
+    gpus: GpuWatch,
+    changed: Callable[[], None],
+    then: Callable[[Held], None],
+) -> tuple[Backend, Callable[[Held], None]]:
+    """Return a backend that executes versions where they are cheapest, before one that has all of them, and what to
+    call with each that was loaded; the backend itself where it executes all.
+
+    changed: called when it changes where a version is executed. then: called with a version once that is known.
+    """
+    settings = runtime.settings
+    if settings.backend != "triton" or settings.compute == "triton":
+        return backend, then
+
+    async def unfit(file_bytes: int) -> str:
+        await gpus.look()
+        if gpus.load is not None:
+            return "Triton has GPUs"
+        used = None if memory is None else memory.last
+        if used is not None and used.used + budget.memory_per_byte * file_bytes > used.limit:
+            return "there is no memory for it a second time"
+        return ""
+
+    budget = load_budget(settings)
+    before = await runtime.enter(
+        cheapest(
+            backend,
+            settings.state_dir / "in-process",
+            threads=settings.onnxruntime_threads,
+            budget=budget,
+            anyway=settings.compute == "in-process",
+            unfit=unfit,
+            changed=changed,
+            then=then,
+        )
+    )
+    runtime.loop("compute", before.run)
+    return before, before.became_ready
 
 
 def follow_memory(

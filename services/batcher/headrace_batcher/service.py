@@ -37,7 +37,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     """Build the service on a backend and S3. Readiness depends on neither the control plane nor the registry."""
     go_first()  # before anything is started that is to inherit it
     settings = runtime.settings = await runtime.enter(placed(runtime.settings))
-    process = uuid.uuid4().hex
+    process, usage = uuid.uuid4().hex, Usage()
     server = runtime.server(on_the_loop=True)
     roster = Roster()
     background = await runtime.enter(Background())
@@ -45,18 +45,20 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     main = await open_backend(runtime, background)
     triton = own_triton(settings, main)
     formats = await with_formats(runtime, main)
-    backend, end_model = formats.backend, formats.end_model(triton)
+    end_model = formats.end_model(triton)
     gpus = GpuWatch(f"http://127.0.0.1:{settings.triton_metrics_port}/metrics")
     memory = await optional.memory_watch(settings, triton, gpus)
+    backend, became_ready = await optional.cheapest_backend(
+        *(runtime, formats.backend, memory, gpus), lambda: reports.changed(), lambda held: measuring.became_ready(held)
+    )
     measuring = Measuring(backend, artifacts, await optional.registry_reports(runtime, process), background.run)
-    usage = Usage()
     versions = Versions(
         backend,
         roster,
         artifacts,
         unload_after_s=settings.unload_after_s,
         changed=lambda: reports.changed(),
-        became_ready=measuring.became_ready,
+        became_ready=became_ready,
         memory=memory,
         end_model=end_model,
         spans=spans_for(runtime.tracing),

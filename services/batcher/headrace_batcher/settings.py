@@ -25,6 +25,11 @@ class BatcherSettings(S3Settings, ServiceSettings):
         description="`triton`; `onnxruntime` to run models inside this process on CPUs; `oip` for a server of the Open "
         "Inference Protocol that loads its models itself, such as MLServer.",
     )
+    compute: Literal["auto", "triton", "in-process"] = Field(
+        default="auto",
+        description="Where `triton` has versions of the format onnx executed that name no device and one instance: "
+        "`auto` measures each where it is cheapest, through Triton or in this process; `triton`, `in-process`: there.",
+    )
     control_target: str = Field(description="`host:port` of the router's control plane.")
     registry_target: str | None = Field(
         default=None,

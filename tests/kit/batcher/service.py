@@ -128,6 +128,7 @@ async def batcher_rig(s3: S3Store, directory: Path, backend: str, triton_command
             {
                 "pool": "default",
                 "backend": backend,
+                "compute": "triton",
                 "control_target": control.target,
                 "state_dir": directory / "state",
                 "s3_endpoint": s3.endpoint,

@@ -34,6 +34,7 @@ from headrace_batcher.decisions.answers import (
     Failure,
 )
 from headrace_batcher.decisions.at_backend import Sent
+from headrace_batcher.decisions.compute import Way
 from headrace_batcher.decisions.padded_sizes import Padding
 from headrace_batcher.decisions.queue import WorkQueue
 from headrace_batcher.decisions.service_times import ServiceTimes
@@ -52,8 +53,8 @@ class Batcher:
 
     name: on the backend. service_times: what is known of it already. gate: shared by all versions of a backend.
     ours: whether nobody else uses what runs it. usage: counts who used it. padding: by which rows of different sizes
-    share a batch. crashed: told when only this version must be loaded again. `submit`, `cancel` and the rest are called
-    from the event loop only; none of them waits.
+    share a batch. crashed: told when only this version must be loaded again. way: where it is executed. `submit`,
+    `cancel` and the rest are called from the event loop only; none of them waits.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Batcher:
         ours: bool = True,
         padding: Padding | None = None,
         crashed: Callable[[str], None] = lambda reason: None,
+        way: Callable[[], Way | None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
@@ -85,6 +87,7 @@ class Batcher:
             *(name, contract, backend, self.counters, traces or Traces(name), now, limits.instances),
             service_times=service_times,
             usage=usage,
+            way=way,
         )
         self.service_times = self._executor.service_times
         self._gate = gate or ExecutionGate()

@@ -20,6 +20,7 @@ from headrace_batcher.batching.value_checks import OutputChecks, rows_with_nan
 from headrace_batcher.decisions import policy
 from headrace_batcher.decisions.answers import EXPIRED, MODEL_FAILING, MODEL_REJECTED_INPUT, Answer, Failure
 from headrace_batcher.decisions.at_backend import AtBackend, Sent
+from headrace_batcher.decisions.compute import Way
 from headrace_batcher.decisions.part_flow import PartFlow
 from headrace_batcher.decisions.service_times import ServiceTimes
 from headrace_batcher.decisions.work import DONE, Work, settle
@@ -31,7 +32,7 @@ _MAX_LAYOUTS = 1024
 
 
 class Executor:
-    """Runs batches on a backend. name: of the version there."""
+    """Runs batches on a backend. name: of the version there. way: where it executes them, None if unknown."""
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Executor:
         instances: int,
         service_times: ServiceTimes | None = None,
         usage: VersionUsage | None = None,
+        way: Callable[[], Way | None] = lambda: None,
     ) -> None:
         self.service_times = service_times or ServiceTimes()
         self.at_backend = AtBackend(instances)
@@ -56,6 +58,7 @@ class Executor:
         self._counters = counters
         self._traces = traces
         self._usage = usage or VersionUsage()
+        self._way = way
         self._now = now
         self._layouts: dict[ShapeKey, Layout] = {}
         self._failures_in_a_row = 0
@@ -203,6 +206,8 @@ class Executor:
         counters.batch_rows.observe(rows)
         counters.batch_requests.observe(len(members))
         counters.compute_s.observe(compute_s)
+        if (way := self._way()) is not None:
+            counters.executions[way] += 1
         for at, (work, *values) in enumerate(zip(members, *columns, strict=True)):
             if work.state is DONE:
                 continue
@@ -214,7 +219,9 @@ class Executor:
             of_one = row_shapes
             if work.cut:
                 of_one, values = cut_back(self._contract, ordered, work.rows, values, work.cut)
-            work.sink.settle(work, Answer(of_one, values, rows, len(members), queue_s, compute_s, invalid.get(at, 0)))
+            work.sink.settle(
+                work, Answer(of_one, values, rows, len(members), queue_s, compute_s, invalid.get(at, 0), way)
+            )
 
     async def _answer_in_parts(self, work: Work, parts: AsyncGenerator[list[OutputTensor], None]) -> None:
         """Send all parts of one answer, and then how it ended. Raises BackendLost."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from headrace_runtime.shapes import Raw
 from headrace_servicekit.errors import Code
 
+from headrace_batcher.decisions.compute import Way
 from headrace_batcher.encoder import RowShapes
 
 
@@ -16,7 +17,7 @@ class Answer:
     """The rows of one request, of every output of the contract, not yet encoded.
 
     batch_rows, batch_requests: of the execution that it was part of. invalid_rows: with a value that the contract
-    excludes.
+    excludes. way: where that ran, None where it is not said.
     """
 
     row_shapes: RowShapes
@@ -26,6 +27,7 @@ class Answer:
     queue_s: float
     compute_s: float
     invalid_rows: int = 0
+    way: Way | None = None
 
 
 @dataclass(frozen=True, slots=True)

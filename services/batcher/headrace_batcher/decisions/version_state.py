@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from headrace_runtime.contract import Contract
 from headrace_runtime.formats import Format
 
+from headrace_batcher.decisions.compute import Choice
 from headrace_batcher.decisions.padded_sizes import Padding
 from headrace_batcher.decisions.policy import Limits
 
@@ -147,7 +148,8 @@ class VersionStatus:
     wanted: whether it is in the demand. rows, wait_s: those that wait or execute, and the predicted wait of a new one.
     queued: of the rows, those that wait. answered, shed, compute_s: since it is here. load_s: how long it took to make
     it ready the last time, None before the first. serving_revision: of the settings in force here, 0 before the first.
-    variation: of what executions of the same size take, their standard deviation over their mean.
+    variation: of what executions of the same size take, their standard deviation over their mean. compute: where it is
+    executed, None while that is not known.
     """
 
     digest: str
@@ -163,6 +165,7 @@ class VersionStatus:
     compute_s: float = 0.0
     serving_revision: int = 0
     variation: float = 0.0
+    compute: Choice | None = None
 
 
 class End(enum.Enum):

@@ -13,6 +13,7 @@ from headrace_runtime.probing import Probe
 
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.decisions import lifecycle
+from headrace_batcher.decisions.compute import Choice
 from headrace_batcher.decisions.version_state import (
     End,
     Need,
@@ -38,7 +39,8 @@ class Held:
     force; refused_revision: of those that the backend did not take, and why. settling: how much goes on so that others
     come into force: a reload, and batchers of before that answer what they have. on_demand: it was evicted, and is
     announced all the same. answered_at: when it last answered, by a batcher of before. loaded_at: when it last became
-    ready. open_s: how long the backend last took to load it.
+    ready. open_s: how long the backend last took to load it. compute: where it is executed, None while that is not
+    known.
     """
 
     wanted: Wanted
@@ -78,6 +80,7 @@ class Held:
     answered_at: float = -math.inf
     loaded_at: float = -math.inf
     open_s: float = 0.0
+    compute: Choice | None = None
 
     @property
     def name(self) -> str:
@@ -174,6 +177,7 @@ class Held:
             compute_s=counters.compute_s.total,
             serving_revision=self.serving_revision,
             variation=self.batcher.service_times.variation,
+            compute=self.compute,
         )
 
     @property

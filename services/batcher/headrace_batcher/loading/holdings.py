@@ -103,6 +103,7 @@ class Holding:
             ours=self._backend.load_control and wanted.kept_as is not Format.OIP,
             padding=wanted.padding,
             crashed=lambda reason: crashed(self._held[wanted.digest], reason),
+            way=lambda: None if (choice := self._held[wanted.digest].compute) is None else choice.way,
             now=self._now,
         )
 

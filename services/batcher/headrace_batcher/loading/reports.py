@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from google.protobuf.duration_pb2 import Duration
-from headrace.router.v1 import control_pb2, route_pb2
+from headrace.router.v1 import compute_pb2, control_pb2, route_pb2
 from headrace_runtime.formats import Format, number_of
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.peers import Peer
@@ -124,6 +124,9 @@ def _report(status: VersionStatus) -> control_pb2.VersionReport:
         ),
         load_duration=None if status.load_s is None else _duration(status.load_s),
         serving_revision=status.serving_revision,
+        compute=None
+        if (choice := status.compute) is None
+        else compute_pb2.Compute(way=f"COMPUTE_WAY_{choice.way.name}", reason=choice.reason),
     )
 
 

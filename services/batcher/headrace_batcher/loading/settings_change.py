@@ -29,8 +29,8 @@ RETIRE_S, _RETIRE_POLL_S = 30.0, 0.02
 class Settling:
     """Puts serving settings into force, one version at a time where the backend loads again.
 
-    crashed: told when what runs a version is gone. wake: called when a reload has ended. attempt_s: the longest that
-    one may take.
+    crashed: told when what runs a version is gone. became_ready: called each time a version is loaded again. wake:
+    called when that has ended. attempt_s: the longest that one may take.
     """
 
     def __init__(
@@ -40,11 +40,13 @@ class Settling:
         gate: ExecutionGate,
         *,
         crashed: Callable[[Held, str], None],
+        became_ready: Callable[[Held], None],
         wake: Callable[[], None],
         attempt_s: float,
     ) -> None:
         self._holding, self._loader, self._gate = holding, loader, gate
-        self._crashed, self._wake, self._attempt_s = crashed, wake, attempt_s
+        self._crashed, self._became_ready = crashed, became_ready
+        self._wake, self._attempt_s = wake, attempt_s
         self.reloading = False
         """Whether the backend loads a version again: nothing else is loaded meanwhile."""
 
@@ -94,6 +96,7 @@ class Settling:
         else:
             if held.serves and held.wanted.serving_revision == revision:
                 self._apply(held, tasks)
+            self._became_ready(held)
         finally:
             self.reloading = False
             held.settling -= 1

@@ -91,6 +91,7 @@ class Versions:
         self._settling = Settling(
             *(self._holding, self._loader, self._gate),
             crashed=self.crashed,
+            became_ready=became_ready,
             wake=self._wakeup.wake,
             attempt_s=bounds.attempt_s,
         )
