@@ -1,9 +1,10 @@
 """What a request costs in the batcher: closed-loop frames through Exchange, one row of 64 floats per request.
 
-    .venv/bin/python -m benchmarks.batcher_frames [triton|onnxruntime] [--in-flight 64] [--per-frame 8] [--seconds 5]
+    .venv/bin/python -m benchmarks.batcher_frames [triton|cheapest|onnxruntime] [--in-flight 64] [--per-frame 8]
 
-The batcher runs in a process of its own, without S3 and control plane: model files come from a folder. Prints requests
-per second, requests per execution, and CPU microseconds per request of the batcher, of Triton and of this generator.
+`cheapest` is Triton, and before it what executes a version in process where that is cheaper. The batcher runs in a
+process of its own, without S3 and control plane: model files come from a folder. Prints requests per second, requests
+per execution, and CPU microseconds per request of the batcher, of Triton and of this generator.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ import uvloop
 from headrace.batcher.v1 import batcher_pb2, batcher_pb2_grpc
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.version_state import Wanted
+from headrace_batcher.in_process.backend import cheapest
 from headrace_batcher.loading.versions import Versions
 from headrace_batcher.roster import Roster
 from headrace_batcher.servicer import BatcherServicer
 from headrace_runtime.artifacts.cache import BlobCache
+from headrace_runtime.backends.backend import USUAL_BUDGET
 from headrace_runtime.backends.onnx import OnnxBackend
 from headrace_runtime.backends.triton import TritonBackend
 from headrace_runtime.backends.triton_process import TritonProcess
@@ -64,15 +67,19 @@ async def serve(kind: str, state: Path) -> None:
     model = linear(FEATURES, 1)
     sha = await asyncio.to_thread(_store, state, model.content)
     roster = Roster()
-    async with backend_of(kind, state) as (backend, keep):
+    async with (
+        backend_of(kind, state) as (backend, keep),
+        cheapest_of(kind, backend, state) as (backend, became_ready, run),
+    ):
         cache = BlobCache(state / "cache", FolderBlobs(state), max_bytes=0, fetch_timeout_s=10)
-        versions = Versions(backend, roster, cache, unload_after_s=1, changed=lambda: None)
+        versions = Versions(backend, roster, cache, unload_after_s=1, changed=lambda: None, became_ready=became_ready)
         versions.want([Wanted("bench", "v1", "digest", sha, from_proto(model.contract), Limits())])
         server = Server(access_log=False, on_the_loop=True)
         BatcherServicer(roster, "bench", max_message_bytes=1 << 24).serve_on(server)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(versions.run())
             tasks.create_task(keep(versions))
+            tasks.create_task(run())
             await eventually(lambda: any(state.ready for state in roster.states()), within=60)
             await server.start()
             sys.stdout.write(f"{server.port}\n")
@@ -96,6 +103,29 @@ async def backend_of(kind: str, state: Path) -> AsyncIterator[tuple[Any, Any]]:
         backend = TritonBackend(channel, repository, execution_timeout_s=10, load_timeout_s=60)
         command = (str(LAUNCH), f"--model-repository={repository.root}", f"--grpc-port={port}", "--allow-metrics=false")
         yield backend, lambda watcher: TritonProcess(command, backend.ready).run(watcher)
+
+
+@asynccontextmanager
+async def cheapest_of(kind: str, backend: Any, state: Path) -> AsyncIterator[tuple[Any, Any, Any]]:
+    """Yield what executes versions where they are cheapest, what it is called with, and what runs it, where asked."""
+    if kind != "cheapest":
+        yield backend, lambda held: None, asyncio.Event().wait
+        return
+
+    async def fit(file_bytes: int) -> str:
+        return ""
+
+    async with cheapest(
+        backend,
+        state / "in-process",
+        threads=1,
+        budget=USUAL_BUDGET,
+        anyway=False,
+        unfit=fit,
+        changed=lambda: None,
+        then=lambda held: None,
+    ) as before:
+        yield before, before.became_ready, before.run
 
 
 async def load(port: int, in_flight: int, per_frame: int, seconds: float) -> dict[str, float]:
@@ -182,7 +212,7 @@ def _cpu(pid: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("backend", choices=["triton", "onnxruntime"], nargs="?", default="triton")
+    parser.add_argument("backend", choices=["triton", "cheapest", "onnxruntime"], nargs="?", default="triton")
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--per-frame", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=5.0)
