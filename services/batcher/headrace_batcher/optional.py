@@ -76,18 +76,21 @@ async def cheapest_backend(
         return ""
 
     budget = load_budget(settings)
-    before = await runtime.enter(
-        cheapest(
-            backend,
-            settings.state_dir / "in-process",
-            threads=settings.onnxruntime_threads,
-            budget=budget,
-            anyway=settings.compute == "in-process",
-            unfit=unfit,
-            changed=changed,
-            then=then,
-        )
+    opening = cheapest(
+        backend,
+        settings.state_dir / "in-process",
+        threads=settings.onnxruntime_threads,
+        budget=budget,
+        anyway=settings.compute == "in-process",
+        unfit=unfit,
+        changed=changed,
+        then=then,
     )
+    try:
+        before = await runtime.enter(opening)
+    except OSError as error:  # without a record of crashes a version would end this process again and again
+        log.warning("versions are executed through Triton alone", cause=str(error))
+        return backend, then
     runtime.loop("compute", before.run)
     return before, before.became_ready
 

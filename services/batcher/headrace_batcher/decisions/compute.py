@@ -19,6 +19,10 @@ INLINE_S = 0.0003
 CHEAPER = 0.9
 # A largest batch that takes longer through Triton can not be that much cheaper, and would keep threads from others.
 LONGEST_S = 0.01
+# Executions that take too long, with fewer than `FORGIVEN_AFTER` short ones after each, until a version goes elsewhere.
+TOO_MANY, FORGIVEN_AFTER = 2, 100
+# One that takes longer is enough.
+FORGIVABLE_S = 0.1
 # What a version takes in memory it takes once more.
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
@@ -89,13 +93,15 @@ class Bounds:
     """Where the next execution of one version goes, by what those before it took. way: as chosen at first.
 
     On the event loop runs only what is no larger than an execution that was short enough: with variable dimensions, a
-    larger one is measured in a thread first. One that takes too long ends executions there until the version is loaded
-    again; one that takes as long as `LONGEST_S` ends those in process.
+    larger one is measured in a thread first. Two that take too long end executions there until the version is loaded
+    again, and in process if they take as long as `LONGEST_S`; one alone may be the garbage collector's doing, unless it
+    took very long.
     """
 
     def __init__(self, way: Way, largest_bytes: int) -> None:
         self.way = way
         self._largest_bytes = largest_bytes
+        self._long, self._short_since = 0, 0
 
     def inline(self, size_bytes: int) -> bool:
         """Return whether an execution with so many bytes of inputs may run on the event loop."""
@@ -103,11 +109,15 @@ class Bounds:
 
     def observe(self, size_bytes: int, seconds: float) -> Choice | None:
         """Learn from an execution; return the choice from now on where it changes. seconds: of a processor."""
-        if seconds <= INLINE_S:
+        if seconds <= (INLINE_S if self.way is Way.INLINE else LONGEST_S):
             self._largest_bytes = max(self._largest_bytes, size_bytes)
+            self._short_since += 1
+            if self._short_since >= FORGIVEN_AFTER:
+                self._long = 0
             return None
-        way = Way.BACKEND if seconds > LONGEST_S else Way.THREAD
-        if self.way is Way.BACKEND or way is self.way:
+        self._long += TOO_MANY if seconds > FORGIVABLE_S else 1
+        self._short_since = 0
+        if self._long < TOO_MANY or self.way is Way.BACKEND:
             return None
-        self.way = way
-        return Choice(way, f"an execution with {size_bytes} bytes of inputs took {_ms(seconds)} in process")
+        self.way, self._long = Way.BACKEND if seconds > LONGEST_S else Way.THREAD, 0
+        return Choice(self.way, f"an execution with {size_bytes} bytes of inputs took {_ms(seconds)} in process")

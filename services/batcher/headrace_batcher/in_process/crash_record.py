@@ -29,7 +29,7 @@ _MOST_TRACE_CHARS = 4000
 class CrashRecord:
     """Knows the files that were executing when this process died, by their digest. threads: that run any at once.
 
-    `begin` and `end` are called in every thread; the rest from one.
+    `begin` and `end` are called in every thread; the rest from one. Raises OSError where the folder cannot be written.
     """
 
     def __init__(self, folder: Path, threads: int) -> None:
@@ -56,8 +56,10 @@ class CrashRecord:
             finally:
                 if ours:
                     faulthandler.disable()
-                self._deaths = {digest: deaths for digest, deaths in self._deaths.items() if deaths >= _FATAL}
-                self._write_deaths()
+                fatal = {digest: deaths for digest, deaths in self._deaths.items() if deaths >= _FATAL}
+                if fatal != self._deaths:
+                    self._deaths = fatal
+                    self._write_deaths()
                 self._slots.close()
 
     def name(self, name: str, digest: str) -> None:
@@ -84,11 +86,12 @@ class CrashRecord:
             return
         found = {slots[at : at + _SLOT_BYTES].rstrip(b"\0").decode() for at in range(0, len(slots), _SLOT_BYTES)}
         executing = sorted(found - {""})
-        for digest in executing:
-            self._deaths[digest] = _FATAL if trace else self._deaths.get(digest, 0) + 1
         if trace:
             log.error("this process crashed before", executing=executing, trace=trace[:_MOST_TRACE_CHARS])
-        self._write_deaths()
+        for digest in executing:
+            self._deaths[digest] = _FATAL if trace else self._deaths.get(digest, 0) + 1
+        if executing:
+            self._write_deaths()
 
     def _read_deaths(self) -> dict[str, int]:
         try:

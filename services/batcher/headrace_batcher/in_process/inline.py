@@ -58,8 +58,8 @@ class InlineRuns:
         while self._spent_s >= ITERATION_S:
             await self._next_iteration.wait()
         how = onnxruntime.RunOptions()
-        self._number += 1
         self._running = how
+        self._number += 1  # after it: who sees this number sees what runs
         if not self._watching.is_set():
             self._watching.set()
         began = time.thread_time()
@@ -83,11 +83,11 @@ class InlineRuns:
     def _watch(self) -> None:
         while not self._closed:
             self._watching.wait()
-            number = self._number
+            number, running = self._number, self._running
             time.sleep(WATCH_S)
             if self._number != number:
                 continue
-            if (running := self._running) is not None:
+            if running is not None:
                 running.terminate = True
                 continue
             self._watching.clear()
