@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from headrace_runtime.contract import Contract, TensorSpec
-from headrace_runtime.expected_outputs import MAX_ROWS, Difference, UnreadableValidation, read
+from headrace_runtime.expected_outputs import MAX_ROWS, Difference, UnreadableValidation, difference, read
 from headrace_runtime.shapes import OutputTensor, WrongOutput
 
 CONTRACT = Contract((TensorSpec("x", "FP32", (2,)),), (TensorSpec("y", "FP32", ()), TensorSpec("label", "INT64", ())))
@@ -157,3 +157,13 @@ def test_texts_are_the_same_or_not(tmp_path):
     assert (found.over > 1.0, found.where) == (True, "'name' of row 1 is 'e' instead of ''")
     with pytest.raises(WrongOutput, match="ends beyond the 5 that there are"):
         batch.difference([OutputTensor("name", "BYTES", (2,), b"\x09\0\0\0a")])
+
+
+def test_two_answers_to_the_same_rows_are_compared_with_the_usual_tolerance():
+    def answer(*values: float, name: str = "y") -> list[OutputTensor]:
+        return [OutputTensor(name, "FP32", (len(values),), np.array(values, "<f4").tobytes())]
+
+    assert difference(answer(1.0, np.nan), answer(1.001, np.nan), 2).over <= 1.0
+    assert difference(answer(1.0, 2.0), answer(1.0, 2.1), 2).where == "'y' of row 1 is 2 instead of 2.1"
+    with pytest.raises(WrongOutput, match="differ in name"):
+        difference(answer(1.0), answer(1.0, name="z"), 1)

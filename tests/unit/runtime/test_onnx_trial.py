@@ -1,13 +1,14 @@
 """A file is loaded in a process with limits before it is loaded beside others, and nothing of that is left."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from headrace_runtime.backends.backend import LoadBudget, LoadError
+from headrace_runtime.backends.backend import LoadBudget, LoadError, ModelFiles
 from headrace_runtime.backends.onnx import OnnxBackend
-from headrace_runtime.backends.onnx_trial import try_loading
-from headrace_runtime.contract import from_proto
+from headrace_runtime.backends.onnx_trial import Rows, try_loading
+from headrace_runtime.contract import Example, from_proto
 from headrace_runtime.shapes import FIXED, layout_of
 from headrace_servicekit.testing import eventually
 
@@ -41,6 +42,16 @@ def processes_about(path: Path) -> list[str]:
 
 async def test_what_loads_raises_nothing(stored):
     await try_loading(stored(onnx_models.linear()), LoadBudget())
+
+
+async def test_what_dies_of_the_rows_that_it_is_to_run_is_not_loaded(stored):
+    path, contract = stored(onnx_models.fatal()), from_proto(onnx_models.fatal().contract)
+    await try_loading(path, LoadBudget(), Rows(contract, (1, 32)))
+    deadly = replace(contract, example=Example((b"\xfe" + b"\xff" * 7,)))  # -2
+    files = ModelFiles("fatal--v1", path, deadly, max_rows=32)
+    async with OnnxBackend(threads=1) as backend:
+        with pytest.raises(LoadError, match="dies"):
+            await backend.load(files, (1, 32))
 
 
 @pytest.mark.parametrize(
