@@ -1,9 +1,9 @@
 """Writes docs/decisions/README.md, the index of decision records by area, from the records themselves.
 
-python docs/decisions/index.py generate    write the index anew
-python docs/decisions/index.py check       fail when it is not what the records say
+python docs/decisions/index.py generate    write the index
+python docs/decisions/index.py check       fail when it is out of date
 
-A record begins with a heading and one line: its area, its status, and the day on which it was decided.
+A record begins with a heading and one line: its area, and the day on which it was decided.
 
 # 0101: Model-ready false for unknown models
 
@@ -32,15 +32,16 @@ AREAS = (
 )
 _RECORD = re.compile(
     r"# (?P<number>\d{4}): (?P<title>[^\n]+)\n\n"
-    r"\*(?P<area>[a-z ]+) · (?P<status>accepted|(?:superseded|amended) by \[\d{4}\]\([\w./-]+\))"
-    r" · (?P<date>\d{4}-\d\d-\d\d)\*\n"
+    r"\*(?P<area>[a-z ]+) · accepted · (?P<date>\d{4}-\d\d-\d\d)\*\n"
 )
 
 _HEAD = """# Decisions
 
-One half-page per choice that someone could reasonably reverse: context, choice, price. A name is a noun phrase that
-someone would search for. Numbers are never reused. A decision that changes another one says so in both: *superseded* is
-history, *amended* holds but for what the later one says.
+One record per choice that someone could reasonably reverse, of at most some 180 words: context, choice, price. Its name
+is what someone would search for. Numbers are never reused; a merged record has the lowest number of its members. A
+choice that changes edits its record, and the history of the file has the former one.
+
+A tactic (how one function does its work) is a comment at its line.
 
 Written by `make decisions` from the first lines of the records.
 """
@@ -53,7 +54,6 @@ class Record:
     number: str
     title: str
     area: str
-    status: str
     date: str
     path: str
 
@@ -71,12 +71,8 @@ def _record(path: Path) -> Record:
             f"{path.relative_to(ROOT)}: it must begin with `# {path.name[:4]}: Noun phrase`, an empty line, and "
             f"`*area · accepted · YYYY-MM-DD*`; the area is one of {', '.join(AREAS)}"
         )
-    # Links in a status are those of the record's folder.
-    status = re.sub(
-        r"\]\(([^)]+)\)", lambda link: f"]({os.path.relpath(path.parent / link[1], HERE)})", begins["status"]
-    )
     place = os.path.relpath(path, HERE)
-    return Record(begins["number"], begins["title"], begins["area"], status, begins["date"], place)
+    return Record(begins["number"], begins["title"], begins["area"], begins["date"], place)
 
 
 def index(found: list[Record]) -> str:
@@ -86,9 +82,9 @@ def index(found: list[Record]) -> str:
         by_area[record.area].append(record)
     parts = [_HEAD]
     for area in AREAS:
-        rows = [f"| {one.number} | [{one.title}]({one.path}) | {one.status} | {one.date} |" for one in by_area[area]]
+        rows = [f"| {one.number} | [{one.title}]({one.path}) | {one.date} |" for one in by_area[area]]
         heading = f"## {area[0].upper()}{area[1:]}"
-        parts.append("\n".join([heading, "", "| | decision | status | date |", "| --- | --- | --- | --- |", *rows, ""]))
+        parts.append("\n".join([heading, "", "| | decision | date |", "| --- | --- | --- |", *rows, ""]))
     return "\n".join(parts)
 
 
@@ -103,7 +99,7 @@ def main(arguments: list[str]) -> int:
             INDEX.write_text(text, encoding="utf-8")
         case ["check"]:
             if INDEX.read_text(encoding="utf-8") != text:
-                sys.stderr.write("docs/decisions/README.md: not what the records say; run `make decisions`\n")
+                sys.stderr.write("docs/decisions/README.md: out of date; run `make decisions`\n")
                 return 1
         case _:
             sys.stderr.write(__doc__ or "")

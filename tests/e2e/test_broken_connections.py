@@ -34,7 +34,7 @@ NEEDED = ("batcher:grpc", "batcher-cpu:grpc")
 FAULTS: dict[str, Callable[[Forwarder, str], None]] = {
     "cut": lambda link, _name: link.cut(),
     "reset": lambda link, _name: link.abort(),
-    # asyncpg's C code reads beyond its buffer when what frames a message is wrong (decision 235).
+    # asyncpg's C code reads beyond its buffer when what frames a message is wrong (decision 14).
     "garbled": lambda link, name: link.garble(texts_garbled if name == "postgres:postgres" else None),
     "half open": lambda link, _name: link.lose(),
 }

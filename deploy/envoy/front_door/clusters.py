@@ -92,8 +92,8 @@ def _predicting(settings: FrontDoorSettings) -> Json:
 def _asked_anyway(cluster: Json) -> Json:
     """Return a cluster whose hosts are asked also when none is known to be well.
 
-    They may only be late with that answer, and one that is not ready says itself why it answers nothing else: a data
-    plane with its reason (decision 139), pages as people read it (decision 289).
+    They may only be late with that answer, and one that is not ready answers with its reason, the console with a
+    page (decision 93).
     """
     cluster["common_lb_config"]["healthy_panic_threshold"] = {"value": 1}
     return cluster

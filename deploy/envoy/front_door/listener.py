@@ -203,7 +203,7 @@ def _followed_filter(settings: FrontDoorSettings, name: str, file: str, kind: st
     }
 
 
-# By it services know what came through here, and must have an identity; stripped from outside (decision 229).
+# By it services know what came through here, and must have an identity; stripped from outside (decision 74).
 _MARK = {"header": {"key": FRONT_DOOR_HEADER, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 _OURS = "x-headrace-"

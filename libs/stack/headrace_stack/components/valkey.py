@@ -43,7 +43,7 @@ def component(settings: StackSettings) -> Component:
         "appendfsync": "everysec",
         # Snapshots would only repeat what the append-only file holds.
         "save": "",
-        # What is kept is mostly numbers, which take as much room compressed (decision 217).
+        # What is kept is mostly numbers, which take as much room compressed (decision 105).
         "rdbcompression": "no",
         "maxmemory": MAX_MEMORY,
         # Cache entries all have a TTL; precomputed answers have none and must stay.

@@ -52,7 +52,7 @@ async def open_drift(runtime: Runtime[MonitorSettings], connections: Connections
 
 
 def _load() -> Callable[[Runtime[MonitorSettings], Connections, PredictionLog, Blobs], DriftRpcs]:
-    # Imported here: scipy and Arrow take a second, which the start does not wait for (decision 204).
+    # Imported here: scipy and Arrow take a second, which the start does not wait for (decision 140).
     from headrace_monitor.drift.building import build
 
     return build

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """What needs scipy and Arrow, imported late (decision 204)."""
+    """What needs scipy and Arrow, imported late (decision 140)."""
 
     references: type[References]
     windows: type[PostgresWindows]

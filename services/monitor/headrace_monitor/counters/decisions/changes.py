@@ -20,7 +20,7 @@ from headrace_monitor.counters.decisions.differences import (
 from headrace_monitor.counters.decisions.tallies import ZERO, Tally, shrunk
 
 # Twice what a data plane has at most, which forgets what changed longest ago: a series that changed before this many
-# others is forgotten there, too, also when half of those come at once after an absence (decision 199).
+# others is forgotten there, too, also when half of those come at once after an absence (decision 141).
 MAX_SERIES = 8192
 MAX_DROP_REASONS = 64
 

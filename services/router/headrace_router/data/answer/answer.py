@@ -1,6 +1,6 @@
 """An answer, as what finds it gives it and codecs render it.
 
-It is made for each request, and not frozen, which takes five times as long; it is never written to (decision 210).
+It is made for each request, and not frozen, which takes five times as long; it is never written to (decision 61).
 """
 
 from __future__ import annotations

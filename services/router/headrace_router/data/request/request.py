@@ -1,6 +1,6 @@
 """One request: as it came, as its version's contract has it, and what is wrong with it in its caller's words.
 
-What is made for each request is not frozen, which takes five times as long; it is never written to (decision 210).
+What is made for each request is not frozen, which takes five times as long; it is never written to (decision 61).
 """
 
 from __future__ import annotations
