@@ -1,7 +1,7 @@
 """Run every simulation whole, print its table, and say whether every bar is held: `make test-statistics`, 10 minutes.
 
 python -m tests.statistics                     the tables of all documents; exit code 1: a bar was missed
-python -m tests.statistics canaries --write    those of docs/canaries.md, and put them there
+python -m tests.statistics canaries --write    those of docs/figures/canaries.md, and put them there
 """
 
 import argparse
@@ -19,9 +19,9 @@ from tests.statistics.simulations import Simulation
 _PLOT = Path("docs/statistics-alarms.svg")
 _COMMAND = "make test-statistics"
 _DOCUMENTS = {
-    "statistics": (simulations.WHOLE, Path("docs/statistics.md")),
-    "canaries": (simulations.CANARIES, Path("docs/canaries.md")),
-    "scaling": (simulations.SCALING, Path("docs/autoscaling.md")),
+    "statistics": (simulations.WHOLE, Path("docs/figures/statistics.md")),
+    "canaries": (simulations.CANARIES, Path("docs/figures/canaries.md")),
+    "scaling": (simulations.SCALING, Path("docs/figures/autoscaling.md")),
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.statistics.figures import Table, markdown
 
-DOCUMENT = Path("docs/statistics.md")
+DOCUMENT = Path("docs/figures/statistics.md")
 
 
 def write(command: str, tables: Iterable[Table], document: Path = DOCUMENT) -> None:

@@ -56,12 +56,18 @@ def share(alarms: Iterable[bool]) -> str:
 
 
 def markdown(table: Table) -> str:
-    """Render the table for docs and terminal alike, in columns of even width."""
-    rows = [tuple(table.headings)]
+    """Render the table for docs and terminal alike, in columns of even width, without columns that say nothing."""
+    rows: list[list[str]] = []
     for figure in table.figures:
         shown = figure if figure.held else replace(figure, ours=f"**{figure.ours}** (missed)")
-        rows.append(tuple(getattr(shown, name) for name in table.headings.values()))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(table.headings))]
+        rows.append([getattr(shown, name) for name in table.headings.values()])
+    columns = [
+        [heading, *cells]
+        for heading, cells in zip(table.headings, zip(*rows, strict=True), strict=True)
+        if any(cell != NOTHING for cell in cells)
+    ]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    widths = [max(map(len, column)) for column in columns]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     ]
