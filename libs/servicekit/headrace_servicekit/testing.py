@@ -14,12 +14,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
-from headrace_servicekit.settings import ServiceSettings, settings_table
+from headrace_servicekit.settings import ServiceSettings
 
 T = TypeVar("T")
 S = TypeVar("S", bound=ServiceSettings)
@@ -171,16 +170,3 @@ async def running(
         waiting.cancel()
         runtime.stop()
         await life
-
-
-def assert_readme_has_settings(readme: Path, settings: type[ServiceSettings]) -> None:
-    """Fail unless the README contains the settings table of the class, as `--settings` of the service prints it."""
-    table = settings_table(settings)
-    text = readme.read_text(encoding="utf-8")
-    if table in text:
-        return
-    missing = [line for line in table.splitlines() if line not in text]
-    raise AssertionError(
-        f"{readme} does not have the settings table of {settings.__name__}; paste the output of --settings. "
-        f"Missing lines:\n" + "\n".join(missing or ["(all lines are there, but not together)"])
-    )

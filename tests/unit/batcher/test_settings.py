@@ -1,17 +1,8 @@
-"""The README tells the settings as they are."""
-
-from pathlib import Path
+"""What a batcher refuses to start with."""
 
 import pytest
 from headrace_batcher.settings import BatcherSettings
 from headrace_batcher.triton_link import options_of
-from headrace_servicekit.testing import assert_readme_has_settings
-
-README = Path(__file__).parents[3] / "services" / "batcher" / "README.md"
-
-
-def test_the_readme_has_the_settings_table():
-    assert_readme_has_settings(README, BatcherSettings)
 
 
 @pytest.mark.parametrize(

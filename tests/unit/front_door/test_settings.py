@@ -1,12 +1,11 @@
 from pathlib import Path
 
 import pytest
-from front_door.alone import DataPlaneSettings
 from front_door.settings import FrontDoorSettings, split_address
 from headrace_registry.settings import RegistrySettings
-from headrace_servicekit.settings import SettingsError, StrictSettings, settings_table
+from headrace_servicekit.settings import SettingsError
 
-from tests.kit.front_door.edge import CHECKOUT, settings_with, targets
+from tests.kit.front_door.edge import settings_with, targets
 from tests.kit.rows import each
 
 
@@ -50,12 +49,6 @@ def test_an_unknown_variable_is_refused_with_the_name_that_was_meant(monkeypatch
 )
 def test_addresses_are_split(address: str, parts: tuple[str, int]):
     assert split_address(address) == parts
-
-
-@pytest.mark.parametrize("settings", [FrontDoorSettings, DataPlaneSettings])
-def test_the_readme_shows_every_setting(settings: type[StrictSettings]):
-    readme = (CHECKOUT / "deploy/envoy/README.md").read_text()
-    assert settings_table(settings).replace(f"{CHECKOUT}/", "") in readme
 
 
 def test_an_upload_may_be_silent_while_the_registry_looks_into_the_file():

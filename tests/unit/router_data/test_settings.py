@@ -5,7 +5,6 @@ from headrace_router.data.batchers.members import Target
 from headrace_router.data.settings import DataSettings, parse_pools
 from headrace_router.data.transports.call_context import DeadlineLimits, parse_timeout
 from headrace_servicekit.errors import InvalidArgument
-from headrace_servicekit.testing import assert_readme_has_settings
 
 from tests.kit.rows import each
 
@@ -57,7 +56,3 @@ def test_timeouts_are_read_as_grpc_writes_them(value, seconds):
 def test_other_timeouts_are_refused_by_name(value):
     with pytest.raises(InvalidArgument, match="grpc-timeout"):
         parse_timeout(value)
-
-
-def test_the_readme_lists_every_setting():
-    assert_readme_has_settings(Path(__file__).parents[3] / "services" / "router" / "data-plane.md", DataSettings)

@@ -1,7 +1,5 @@
 """Settings are strict, and their table is what the README shows."""
 
-from pathlib import Path
-
 import pytest
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.s3 import Place
@@ -13,7 +11,6 @@ from headrace_servicekit.settings import (
     settings_config,
     settings_table,
 )
-from headrace_servicekit.testing import assert_readme_has_settings
 from pydantic import Field, SecretStr, ValidationError
 
 
@@ -114,24 +111,6 @@ def test_the_table_has_a_row_for_every_setting_and_hides_secrets():
 
 def test_every_setting_of_the_kit_says_what_it_means():
     assert [name for name, field in ServiceSettings.model_fields.items() if not field.description] == []
-
-
-def test_a_readme_with_the_table_passes(tmp_path: Path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"# Toy\n\n{settings_table(ToySettings)}\n\nmore\n")
-    assert_readme_has_settings(readme, ToySettings)
-
-
-def test_a_readme_with_an_old_table_fails_and_shows_the_line(tmp_path: Path):
-    readme = tmp_path / "README.md"
-    readme.write_text(settings_table(ToySettings).replace("`8082`", "`8081`"))
-    with pytest.raises(AssertionError, match=r"`TOY_PORT` \| `8082`"):
-        assert_readme_has_settings(readme, ToySettings)
-
-
-def test_the_readme_of_the_kit_shows_the_settings_of_every_service():
-    readme = Path(__file__).resolve().parents[3] / "libs" / "servicekit" / "README.md"
-    assert_readme_has_settings(readme, ServiceSettings)
 
 
 class StoredSettings(S3Settings, PostgresSettings, ServiceSettings):

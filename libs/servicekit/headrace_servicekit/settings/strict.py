@@ -18,7 +18,7 @@ class SettingsError(Exception):
 class StrictSettings(BaseSettings):
     """Settings of anything that is started. Subclass it with `model_config = settings_config("FRONT_DOOR_")`.
 
-    Give every field a `Field(description=…)`: the README's table is made from it.
+    Give every field a `Field(description=…)`: docs/settings.md is made from it.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
@@ -62,7 +62,7 @@ def unknown_names(settings: type[BaseSettings], environ: Mapping[str, str]) -> l
 
 
 def settings_table(settings: type[BaseSettings]) -> str:
-    """Return the Markdown table of a settings class: variable, default, meaning. A README contains exactly this."""
+    """Return the Markdown table of a settings class: variable, default, meaning."""
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for field, info in settings.model_fields.items():
         default = "required" if info.is_required() else _shown(info.get_default(call_default_factory=True))
