@@ -36,7 +36,7 @@ def test_links_within_the_checkout_lead_somewhere(page: Path):
 @each("readme", SERVICES)
 def test_the_readme_of_a_service_begins_with_what_it_owns_who_calls_it_and_what_breaks_without_it(readme: Path):
     begin = readme.read_text(encoding="utf-8").partition("\n## ")[0]
-    assert re.search(r"^\*\*Owns\*\* .*\*\*Called by\*\* .*\*\*Without ", begin, flags=re.MULTILINE | re.DOTALL)
+    assert re.search(r"^\*\*Owns\*\*\s.*\*\*Called by\*\*\s.*\*\*Without\s", begin, flags=re.MULTILINE | re.DOTALL)
 
 
 def test_the_first_page_is_short():
