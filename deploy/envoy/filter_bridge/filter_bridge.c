@@ -44,7 +44,7 @@ typedef struct Stream {
   struct Stream *next, *previous;   /* in `list` */
   struct List *list;                /* of those that are not whole yet, or the queue; NULL in neither */
   uint32_t slot;                    /* NO_SLOT when Python does not know it, or has answered */
-  int64_t began_ms;
+  int64_t began_ms, timeout_ms;     /* of its caller; INT64_MAX without one */
   bool passed_on, gone, grpc;
   atomic_int references;            /* the filter's, and one of each waking that is on its way */
 } Stream;
@@ -230,11 +230,14 @@ void bridge_answer(const char *answers, size_t length) {
   }
 }
 
-/* Have requests that began more than so many milliseconds ago and are not whole yet passed on as they are. */
+/* Have requests that are not whole so many milliseconds after they began, or within their timeout, passed on as they are. */
 void bridge_give_up(int64_t after_ms) {
-  int64_t before = now_ms() - after_ms;
+  int64_t now = now_ms();
   pthread_mutex_lock(&state.lock);
-  for (Stream *s; (s = state.unfinished.first) && s->began_ms < before;) give_up(s, TOO_SLOW);
+  for (Stream *s = state.unfinished.first, *next; s; s = next) {
+    next = s->next;
+    if (now - s->began_ms > (s->timeout_ms < after_ms ? s->timeout_ms : after_ms)) give_up(s, TOO_SLOW);
+  }
   pthread_mutex_unlock(&state.lock);
 }
 
@@ -285,6 +288,22 @@ static bool is(const Header *header, const char *name, size_t length) {
   return header->name_length == length && !memcmp(header->name, name, length);
 }
 
+/* The milliseconds of a grpc-timeout, INT64_MAX for none: Python says what is wrong with it. */
+static int64_t timeout_of(const char *value, size_t length) {
+  static const struct { char unit; int64_t ns; } UNITS[] = {
+    {'H', 3600000000000}, {'M', 60000000000}, {'S', 1000000000}, {'m', 1000000}, {'u', 1000}, {'n', 1},
+  };
+  int64_t number = 0;
+  if (length < 2 || length > 9) return INT64_MAX;
+  for (size_t i = 0; i < length - 1; i++) {
+    if (value[i] < '0' || value[i] > '9') return INT64_MAX;
+    number = number * 10 + value[i] - '0';
+  }
+  for (size_t i = 0; i < sizeof UNITS / sizeof *UNITS; i++)
+    if (value[length - 1] == UNITS[i].unit) return number * UNITS[i].ns / 1000000;
+  return INT64_MAX;
+}
+
 /* Begin the record with the head and the wanted headers. */
 static bool begin(void *filter, Stream *s) {
   Header headers[MOST_HEADERS];
@@ -295,6 +314,7 @@ static bool begin(void *filter, Stream *s) {
   if (count > MOST_HEADERS || !CALLBACK(get_headers)(filter, REQUEST_HEADERS, headers)) return false;
   CALLBACK(filter_get_attribute_int)(filter, CONNECTION_ID, &head.connection);
   for (size_t h = 0; h < count; h++) {
+    if (is(&headers[h], "grpc-timeout", 12)) s->timeout_ms = timeout_of(headers[h].value, headers[h].value_length);
     if (is(&headers[h], "content-type", 12))
       s->grpc = headers[h].value_length >= sizeof GRPC - 1 && !memcmp(headers[h].value, GRPC, sizeof GRPC - 1);
     for (size_t w = 0; w < state.wanted_count; w++)
@@ -392,7 +412,10 @@ void HOOK(config_destroy)(const void *config) { (void)config; }
 const void *HOOK(new)(const void *config, void *filter) {
   (void)config, (void)filter;
   Stream *s = calloc(1, sizeof *s);
-  if (s) s->slot = NO_SLOT, s->references = 1;
+  if (!s) return NULL;
+  s->slot = NO_SLOT;
+  s->references = 1;
+  s->timeout_ms = INT64_MAX;
   return s;
 }
 

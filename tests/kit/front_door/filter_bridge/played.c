@@ -22,7 +22,7 @@ typedef struct { pthread_mutex_t lock; Post *first, **last; uint64_t random; Fil
 struct Filter {
   Worker *worker;
   Stream *stream;
-  Header headers[5];
+  Header headers[6];
   size_t header_count, chunk_length;
   uint64_t connection;
   uint32_t sum, sent;
@@ -156,6 +156,7 @@ static Filter *begin_stream(Worker *w) {
   f->stream = (Stream *)HOOK(new)(HOOK(config_new)(NULL, (Bytes){0}, (Bytes){0}), f);
   f->headers[f->header_count++] = (Header){":path", 5, "/a/b", 4};
   f->grpc = draw(&w->random, 2);
+  if (draw(&w->random, 4) == 0) f->headers[f->header_count++] = (Header){"grpc-timeout", 12, "20m", 3};
   if (f->grpc) f->headers[f->header_count++] = (Header){"content-type", 12, "application/grpc+proto", 22};
   else if (draw(&w->random, 2)) f->headers[f->header_count++] = (Header){"content-type", 12, "application/json", 16};
   if (draw(&w->random, 2)) f->headers[f->header_count++] = (Header){"unknown", 7, "x", 1};
