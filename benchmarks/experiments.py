@@ -22,19 +22,19 @@ from typing import Any
 
 import duckdb
 import pyarrow
-from headrace_monitor.experiments.decisions import unit_table
-from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric, started
-from headrace_monitor.experiments.decisions.moments import moments_sql
-from headrace_monitor.experiments.decisions.selection import from_log, read_range
-from headrace_monitor.experiments.decisions.tally import rows_of
-from headrace_monitor.experiments.decisions.verdicts import verdict
-from headrace_monitor.query.process import Limits, QueryProcess, Sources
+from headrace_monitor.judge.experiments.decisions import unit_table
+from headrace_monitor.judge.experiments.decisions.definitions import Definition, Experiment, Metric, started
+from headrace_monitor.judge.experiments.decisions.moments import moments_sql
+from headrace_monitor.judge.experiments.decisions.selection import from_log, read_range
+from headrace_monitor.judge.experiments.decisions.tally import rows_of
+from headrace_monitor.judge.experiments.decisions.verdicts import verdict
+from headrace_monitor.record.query.process import Limits, QueryProcess, Sources
 from headrace_statistics.experiments.design import Kind, Role
 
 START = datetime(2031, 1, 1, tzinfo=UTC)
 NOW = START + timedelta(days=30)
 KINDS = [Kind.BINARY, Kind.MEAN] * 5
-ENGINE = "headrace_monitor.experiments.unit_engine"
+ENGINE = "headrace_monitor.judge.experiments.unit_engine"
 MAX_ROWS = 100_000
 FILE_ROWS = 1_000_000
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from headrace_monitor.references.columns import ColumnType, MonitoredColumn
-from headrace_monitor.windows.decisions import summarising
-from headrace_monitor.windows.postgres import WindowRow, merged
+from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn
+from headrace_monitor.judge.windows.decisions import summarising
+from headrace_monitor.judge.windows.postgres import WindowRow, merged
 from headrace_statistics import references
 
 NUMBERS, CATEGORIES = 27, 3

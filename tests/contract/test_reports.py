@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 import uuid_utils
 from headrace.telemetry.v1 import telemetry_pb2
-from headrace_monitor.counters.convert import report_of
-from headrace_monitor.log import checking
+from headrace_monitor.record.counters.convert import report_of
+from headrace_monitor.record.log import checking
 from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.reporting.decisions.batches import Batch
 from headrace_router.data.reporting.decisions.recording import Record, new_drops

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Set
 import httpx
 from headrace_autoscaler.metrics import PoolCollector, ShownPool
 from headrace_batcher.metrics import BatchCounters, BatcherCollector
-from headrace_monitor.alerts.metrics import AlertMetrics
-from headrace_monitor.drift.scheduler import DriftMetrics
+from headrace_monitor.alert.metrics import AlertMetrics
+from headrace_monitor.judge.drift.scheduler import DriftMetrics
 from headrace_registry.decisions.models import Stage
 from headrace_registry.metrics import Metrics as RegistryMetrics
 from headrace_router.data.fallbacks.degraded import DegradedAnswers

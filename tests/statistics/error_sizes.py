@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from headrace_monitor.performance.decisions.error_rate import BASE_LABELS, allowed_by, tolerance_of
+from headrace_monitor.judge.performance.decisions.error_rate import BASE_LABELS, allowed_by, tolerance_of
 from headrace_statistics.e_detector import Detector
 from headrace_statistics.proportions import Proportion
 from scipy import stats

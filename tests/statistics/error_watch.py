@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from headrace_monitor.performance.decisions.error_rate import BASE_LEVEL, HORIZONS, RUN_LENGTH
+from headrace_monitor.judge.performance.decisions.error_rate import BASE_LEVEL, HORIZONS, RUN_LENGTH
 from headrace_statistics.e_detector import Detector
 from scipy import special
 

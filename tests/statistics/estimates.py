@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from headrace_monitor.performance.decisions.measures import Measure, measures
-from headrace_monitor.performance.decisions.summaries import DEFAULT_THRESHOLD, Rows, summarise
+from headrace_monitor.judge.performance.decisions.measures import Measure, measures
+from headrace_monitor.judge.performance.decisions.summaries import DEFAULT_THRESHOLD, Rows, summarise
 from headrace_statistics.calibration import Calibration, calibrate
 
 from tests.statistics.figures import NOTHING, Figure, Table

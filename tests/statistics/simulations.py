@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from headrace_monitor.performance.decisions.error_rate import RUN_LENGTH
+from headrace_monitor.judge.performance.decisions.error_rate import RUN_LENGTH
 
 from tests.statistics import (
     blind_spots,

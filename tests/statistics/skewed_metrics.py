@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric, started
-from headrace_monitor.experiments.decisions.moments import Steps
-from headrace_monitor.experiments.decisions.tally import MomentRow, UnitSums
-from headrace_monitor.experiments.decisions.verdicts import history
+from headrace_monitor.judge.experiments.decisions.definitions import Definition, Experiment, Metric, started
+from headrace_monitor.judge.experiments.decisions.moments import Steps
+from headrace_monitor.judge.experiments.decisions.tally import MomentRow, UnitSums
+from headrace_monitor.judge.experiments.decisions.verdicts import history
 from headrace_statistics.experiments.analysis import Finding, VariantResult
 from headrace_statistics.experiments.design import Kind, Role
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from headrace_monitor.counters.decisions import cursors
+from headrace_monitor.record.counters.decisions import cursors
 from headrace_rollout.decisions.rollouts import State
 from headrace_statistics.sketches import distinct
 

@@ -16,8 +16,8 @@ from headrace_servicekit.commands import Command, Document, option
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.s3 import Place
 
-from headrace_monitor.log import copying
-from headrace_monitor.log.objects import Objects
+from headrace_monitor.record.log import copying
+from headrace_monitor.record.log.objects import Objects
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database

@@ -7,23 +7,23 @@ from headrace.telemetry.v1 import telemetry_pb2_grpc
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 
-from headrace_monitor.alerts.wiring import start_alerts
-from headrace_monitor.counters.evidence_rpcs import EvidenceServicer
-from headrace_monitor.counters.wiring import open_counters
-from headrace_monitor.drift.wiring import open_drift
-from headrace_monitor.experiments.notifying import event_in as experiment_event
-from headrace_monitor.experiments.wiring import open_experiments
-from headrace_monitor.log.wiring import open_log
-from headrace_monitor.outcomes.wiring import open_outcomes
-from headrace_monitor.performance.wiring import open_performance
-from headrace_monitor.query.wiring import open_queries, open_query_files
+from headrace_monitor.alert.wiring import start_alerts
+from headrace_monitor.judge.drift.wiring import open_drift
+from headrace_monitor.judge.experiments.notifying import event_in as experiment_event
+from headrace_monitor.judge.experiments.wiring import open_experiments
+from headrace_monitor.judge.performance.wiring import open_performance
+from headrace_monitor.judge.shadow.wiring import open_shadows
+from headrace_monitor.record.counters.evidence_rpcs import EvidenceServicer
+from headrace_monitor.record.counters.wiring import open_counters
+from headrace_monitor.record.log.wiring import open_log
+from headrace_monitor.record.outcomes.wiring import open_outcomes
+from headrace_monitor.record.query.wiring import open_queries, open_query_files
 from headrace_monitor.report.distribution_rpcs import DistributionRpcs
 from headrace_monitor.report.drift_source import LoadedDrift, WindowHistograms
 from headrace_monitor.report.gathering import Sources
 from headrace_monitor.report.rpcs import ReportRpcs
 from headrace_monitor.servicers import MonitorServicer, TelemetrySinkServicer
 from headrace_monitor.settings import MonitorSettings
-from headrace_monitor.shadow.wiring import open_shadows
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_monitor.usage.wiring import open_usage

@@ -8,18 +8,18 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.identity import identity
 
 from headrace_monitor import names
-from headrace_monitor.counters.convert import traffic_of_models_to_proto, traffic_to_proto
-from headrace_monitor.counters.intake import Intake
-from headrace_monitor.counters.reading import TrafficReader
-from headrace_monitor.drift.wiring import Drift
-from headrace_monitor.log.ingestion import Ingestion
-from headrace_monitor.performance.rpcs import PerformanceRpcs
-from headrace_monitor.query import convert as query_convert
-from headrace_monitor.query.answering import Queries
+from headrace_monitor.judge.drift.wiring import Drift
+from headrace_monitor.judge.performance.rpcs import PerformanceRpcs
+from headrace_monitor.judge.shadow.rpcs import ShadowRpcs
+from headrace_monitor.judge.shadow.taking import PairIntake
+from headrace_monitor.record.counters.convert import traffic_of_models_to_proto, traffic_to_proto
+from headrace_monitor.record.counters.intake import Intake
+from headrace_monitor.record.counters.reading import TrafficReader
+from headrace_monitor.record.log.ingestion import Ingestion
+from headrace_monitor.record.query import convert as query_convert
+from headrace_monitor.record.query.answering import Queries
 from headrace_monitor.report.distribution_rpcs import DistributionRpcs
 from headrace_monitor.report.rpcs import ReportRpcs
-from headrace_monitor.shadow.rpcs import ShadowRpcs
-from headrace_monitor.shadow.taking import PairIntake
 from headrace_monitor.times import span_of, whole_minutes
 from headrace_monitor.usage import convert as usage_convert
 from headrace_monitor.usage.enforcing import ClientLimits

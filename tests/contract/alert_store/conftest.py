@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
-from headrace_monitor.alerts.decisions.values import Kind, Notification
-from headrace_monitor.alerts.metrics import AlertMetrics
-from headrace_monitor.alerts.observations import Observation, Observations
-from headrace_monitor.alerts.postgres import PostgresAlerts
-from headrace_monitor.alerts.store import AlertStore
+from headrace_monitor.alert.decisions.values import Kind, Notification
+from headrace_monitor.alert.metrics import AlertMetrics
+from headrace_monitor.alert.observations import Observation, Observations
+from headrace_monitor.alert.postgres import PostgresAlerts
+from headrace_monitor.alert.store import AlertStore
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 from headrace_statistics.severity import Severity

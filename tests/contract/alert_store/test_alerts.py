@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from headrace_monitor.alerts.decisions.transitions import AlertState
-from headrace_monitor.alerts.decisions.values import Alert, Key, Kind, Notification, Rule, Series, Silence, Webhook
-from headrace_monitor.alerts.evaluator import RuleEvaluator
-from headrace_monitor.alerts.observations import Observation
+from headrace_monitor.alert.decisions.transitions import AlertState
+from headrace_monitor.alert.decisions.values import Alert, Key, Kind, Notification, Rule, Series, Silence, Webhook
+from headrace_monitor.alert.evaluator import RuleEvaluator
+from headrace_monitor.alert.observations import Observation
 from headrace_servicekit.outbox.events import Format
 from headrace_servicekit.testing import eventually
 from headrace_statistics.severity import Severity

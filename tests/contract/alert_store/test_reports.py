@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from headrace_monitor.alerts.decisions.reporting import Report, Reported
-from headrace_monitor.alerts.reporters import end_silent_reporters, take_report
+from headrace_monitor.alert.decisions.reporting import Report, Reported
+from headrace_monitor.alert.reporters import end_silent_reporters, take_report
 from headrace_servicekit.testing import eventually
 from headrace_statistics.severity import Severity
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
-from headrace_monitor.drift.postgres import PostgresEvaluations
-from headrace_monitor.drift.store import DueWindow, EvaluationStore
+from headrace_monitor.judge.drift.postgres import PostgresEvaluations
+from headrace_monitor.judge.drift.store import DueWindow, EvaluationStore
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from headrace_monitor.drift.decisions.evaluation import DriftEvaluation
-from headrace_monitor.drift.store import MAX_PAGE_BYTES, DueWindow
+from headrace_monitor.judge.drift.decisions.evaluation import DriftEvaluation
+from headrace_monitor.judge.drift.store import MAX_PAGE_BYTES, DueWindow
 from headrace_statistics.drift.reports import DriftReport, Kind, Test
 from headrace_statistics.references import Source
 from headrace_statistics.severity import Severity

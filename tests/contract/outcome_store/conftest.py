@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from headrace_monitor.outcomes.postgres import PostgresOutcomes
-from headrace_monitor.outcomes.store import OutcomeStore
+from headrace_monitor.record.outcomes.postgres import PostgresOutcomes
+from headrace_monitor.record.outcomes.store import OutcomeStore
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 import pytest
-from headrace_monitor.log.files import LogFile
+from headrace_monitor.judge.windows.postgres import PostgresWindows
+from headrace_monitor.judge.windows.store import WindowStore
+from headrace_monitor.record.log.files import LogFile
 from headrace_monitor.storage.schema import Database
-from headrace_monitor.windows.postgres import PostgresWindows
-from headrace_monitor.windows.store import WindowStore
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import FakeClock
 

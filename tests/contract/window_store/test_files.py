@@ -6,8 +6,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.log.files import LogFile
-from headrace_monitor.windows.store import PendingFile
+from headrace_monitor.judge.windows.store import PendingFile
+from headrace_monitor.record.log.files import LogFile
 from headrace_servicekit.errors import Aborted
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)

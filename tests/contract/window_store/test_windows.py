@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from headrace_monitor.log.files import LogFile
-from headrace_monitor.references.columns import ColumnType, MonitoredColumn
-from headrace_monitor.windows.decisions.summarising import EMPTY, Window, WindowKey, even, window_of
-from headrace_monitor.windows.store import PendingFile
+from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn
+from headrace_monitor.judge.windows.decisions.summarising import EMPTY, Window, WindowKey, even, window_of
+from headrace_monitor.judge.windows.store import PendingFile
+from headrace_monitor.record.log.files import LogFile
 from headrace_servicekit.errors import Aborted
 from headrace_statistics import references
 from headrace_statistics.references import NumericReference

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import alert_pb2, monitor_pb2
-from headrace_monitor.alerts import alerting as alerting_module
-from headrace_monitor.alerts.observations import Observation
+from headrace_monitor.alert import alerting as alerting_module
+from headrace_monitor.alert.observations import Observation
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 from headrace_statistics.severity import Severity

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from headrace_monitor import commands
-from headrace_monitor.log import copying
-from headrace_monitor.log.objects import Objects
+from headrace_monitor.record.log import copying
+from headrace_monitor.record.log.objects import Objects
 from headrace_monitor.settings import MonitorSettings
 from headrace_servicekit.s3 import Place
 

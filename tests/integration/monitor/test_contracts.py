@@ -3,7 +3,7 @@
 from contextlib import AsyncExitStack
 
 import pytest
-from headrace_monitor.log.contracts import UNKNOWN_FOR_S, Contracts
+from headrace_monitor.record.log.contracts import UNKNOWN_FOR_S, Contracts
 from headrace_servicekit import client
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import FakeClock, free_port

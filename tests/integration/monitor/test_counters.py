@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
-from headrace_monitor.alerts.observations import EVERY_MODEL
-from headrace_monitor.counters.decisions.changes import MAX_SERIES
-from headrace_monitor.counters.decisions.differences import minute_of
-from headrace_monitor.counters.intake import Intake, Limits
-from headrace_monitor.counters.metrics import CounterMetrics
-from headrace_monitor.counters.observer import MinuteObserver
-from headrace_monitor.counters.reading import LostBatchCounts, TrafficReader, TrafficSummary
-from headrace_monitor.counters.retention import CounterRetention, RetentionPolicy
+from headrace_monitor.alert.observations import EVERY_MODEL
+from headrace_monitor.record.counters.decisions.changes import MAX_SERIES
+from headrace_monitor.record.counters.decisions.differences import minute_of
+from headrace_monitor.record.counters.intake import Intake, Limits
+from headrace_monitor.record.counters.metrics import CounterMetrics
+from headrace_monitor.record.counters.observer import MinuteObserver
+from headrace_monitor.record.counters.reading import LostBatchCounts, TrafficReader, TrafficSummary
+from headrace_monitor.record.counters.retention import CounterRetention, RetentionPolicy
 from headrace_monitor.storage.schema import Database
 from headrace_monitor.times import MINUTE, Span
 from headrace_servicekit.errors import InvalidArgument

@@ -19,10 +19,10 @@ from headrace.monitor.v1 import (
     outcome_pb2,
     outcome_pb2_grpc,
 )
-from headrace_monitor.alerts.decisions.values import Webhook
-from headrace_monitor.alerts.webhooks.store import put_webhook
-from headrace_monitor.experiments.decisions import definitions, events
-from headrace_monitor.experiments.store import ExperimentStore
+from headrace_monitor.alert.decisions.values import Webhook
+from headrace_monitor.alert.webhooks.store import put_webhook
+from headrace_monitor.judge.experiments.decisions import definitions, events
+from headrace_monitor.judge.experiments.store import ExperimentStore
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import AlreadyExists, InvalidArgument, NotFound, PreconditionFailed, ServiceError

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 from headrace.registry.v1 import registry_pb2
-from headrace_monitor.log.contracts import VersionContract, version_contract
-from headrace_monitor.log.reader import Reader
-from headrace_monitor.outcomes.decisions.entities import Delays
-from headrace_monitor.outcomes.decisions.merging import EntityKey, Outcome, OutcomeKey, ReportedOutcome
-from headrace_monitor.outcomes.entity_joins import EntityJoins
-from headrace_monitor.outcomes.metrics import OutcomeMetrics
-from headrace_monitor.outcomes.postgres import PostgresOutcomes
-from headrace_monitor.performance.arrivals import ArrivalProcessor
-from headrace_monitor.performance.calculator import OutcomeJoiner, PerformanceCalculator
-from headrace_monitor.performance.evaluator import HourEvaluator
-from headrace_monitor.performance.store import PerformanceStore
-from headrace_monitor.references.store import References
+from headrace_monitor.judge.performance.arrivals import ArrivalProcessor
+from headrace_monitor.judge.performance.calculator import OutcomeJoiner, PerformanceCalculator
+from headrace_monitor.judge.performance.evaluator import HourEvaluator
+from headrace_monitor.judge.performance.store import PerformanceStore
+from headrace_monitor.judge.references.store import References
+from headrace_monitor.record.log.contracts import VersionContract, version_contract
+from headrace_monitor.record.log.reader import Reader
+from headrace_monitor.record.outcomes.decisions.entities import Delays
+from headrace_monitor.record.outcomes.decisions.merging import EntityKey, Outcome, OutcomeKey, ReportedOutcome
+from headrace_monitor.record.outcomes.entity_joins import EntityJoins
+from headrace_monitor.record.outcomes.metrics import OutcomeMetrics
+from headrace_monitor.record.outcomes.postgres import PostgresOutcomes
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import FakeClock, eventually

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
-from headrace_monitor.log import envelopes
-from headrace_monitor.log.adoption import BatchAdopter
-from headrace_monitor.log.batches import Batches, StoredBatch
-from headrace_monitor.log.reader import Reader
+from headrace_monitor.record.log import envelopes
+from headrace_monitor.record.log.adoption import BatchAdopter
+from headrace_monitor.record.log.batches import Batches, StoredBatch
+from headrace_monitor.record.log.reader import Reader
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import Code

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from headrace_monitor.log import decoding, parquet
-from headrace_monitor.log.merging import FileAges, FileMerger
-from headrace_monitor.log.metrics import LogMetrics
-from headrace_monitor.log.writing import WRITING_FOR, Files
+from headrace_monitor.record.log import decoding, parquet
+from headrace_monitor.record.log.merging import FileAges, FileMerger
+from headrace_monitor.record.log.metrics import LogMetrics
+from headrace_monitor.record.log.writing import WRITING_FOR, Files
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.errors import Aborted
 from headrace_servicekit.testing import FakeClock, eventually

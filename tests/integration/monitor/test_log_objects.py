@@ -1,7 +1,7 @@
 """Objects of the log: stored once, and never taken for stored while nobody knows."""
 
 import pytest
-from headrace_monitor.log.objects import Objects
+from headrace_monitor.record.log.objects import Objects
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.s3 import Place
 

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from headrace_monitor.log.files import object_key
+from headrace_monitor.record.log.files import object_key
 
 from tests.kit.monitor.prediction_log import Stores, log_stores
 

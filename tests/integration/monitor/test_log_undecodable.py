@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from headrace_monitor.log import envelopes
-from headrace_monitor.log.batches import Batches, StoredBatch
-from headrace_monitor.log.compacting import Compactor
-from headrace_monitor.log.metrics import LogMetrics
-from headrace_monitor.log.writing import Files
+from headrace_monitor.record.log import envelopes
+from headrace_monitor.record.log.batches import Batches, StoredBatch
+from headrace_monitor.record.log.compacting import Compactor
+from headrace_monitor.record.log.metrics import LogMetrics
+from headrace_monitor.record.log.writing import Files
 from headrace_servicekit.testing import FakeClock
 from prometheus_client import CollectorRegistry
 

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from headrace_monitor.alerts.evaluator import RuleEvaluator
-from headrace_monitor.alerts.metrics import AlertMetrics
-from headrace_monitor.alerts.observations import Observation, Observations
-from headrace_monitor.alerts.postgres import PostgresAlerts
+from headrace_monitor.alert.evaluator import RuleEvaluator
+from headrace_monitor.alert.metrics import AlertMetrics
+from headrace_monitor.alert.observations import Observation, Observations
+from headrace_monitor.alert.postgres import PostgresAlerts
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 from headrace_statistics.severity import Severity

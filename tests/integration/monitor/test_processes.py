@@ -11,11 +11,11 @@ import grpc
 import numpy as np
 from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace.telemetry.v1 import telemetry_pb2_grpc
-from headrace_monitor.counters.intake import Intake, Limits
-from headrace_monitor.counters.metrics import CounterMetrics
-from headrace_monitor.counters.reading import LostBatchCounts, TrafficReader
-from headrace_monitor.counters.retention import CounterRetention, RetentionPolicy
-from headrace_monitor.log.batches import Batches, StoredBatch
+from headrace_monitor.record.counters.intake import Intake, Limits
+from headrace_monitor.record.counters.metrics import CounterMetrics
+from headrace_monitor.record.counters.reading import LostBatchCounts, TrafficReader
+from headrace_monitor.record.counters.retention import CounterRetention, RetentionPolicy
+from headrace_monitor.record.log.batches import Batches, StoredBatch
 from headrace_monitor.times import Span
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.error_details import from_rpc_error

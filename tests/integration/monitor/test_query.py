@@ -18,9 +18,9 @@ import pyarrow.parquet
 import pytest
 from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
 from headrace.telemetry.v1 import telemetry_pb2_grpc
-from headrace_monitor.log.files import object_key
 from headrace_monitor.names import first_prediction_id
-from headrace_monitor.query.decisions.views import BASE
+from headrace_monitor.record.log.files import object_key
+from headrace_monitor.record.query.decisions.views import BASE
 from headrace_scale.cli.autoscale.trace_files import log_query, of_log
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import InvalidArgument, ResourceExhausted, Unavailable

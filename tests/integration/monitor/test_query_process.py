@@ -16,8 +16,8 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 import uvloop
-from headrace_monitor.query.decisions.scope import VIEWS, Scope, ViewUse
-from headrace_monitor.query.process import Limits, QueryEnd, QueryProcess, Sources
+from headrace_monitor.record.query.decisions.scope import VIEWS, Scope, ViewUse
+from headrace_monitor.record.query.process import Limits, QueryEnd, QueryProcess, Sources
 from headrace_servicekit.errors import InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 

@@ -11,10 +11,10 @@ from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import predict_pb2
 from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
-from headrace_monitor.log.contracts import Contracts
-from headrace_monitor.shadow.decisions.comparisons import Comparison, SliceCounts
-from headrace_monitor.shadow.measuring import ShadowMeasurements
-from headrace_monitor.shadow.store import Comparisons, VersionPair
+from headrace_monitor.judge.shadow.decisions.comparisons import Comparison, SliceCounts
+from headrace_monitor.judge.shadow.measuring import ShadowMeasurements
+from headrace_monitor.judge.shadow.store import Comparisons, VersionPair
+from headrace_monitor.record.log.contracts import Contracts
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit import client
 from headrace_servicekit.clock import SystemClock

@@ -11,7 +11,7 @@ from typing import Any
 import grpc.aio
 import pytest
 from headrace.monitor.v1 import experiment_pb2, outcome_pb2, outcome_pb2_grpc
-from headrace_monitor.log.objects import Objects
+from headrace_monitor.record.log.objects import Objects
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.s3 import Place

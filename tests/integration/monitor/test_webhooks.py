@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 from headrace.monitor.v1 import alert_pb2
-from headrace_monitor.alerts.observations import Observations
+from headrace_monitor.alert.observations import Observations
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.outbox.outbox import MAX_WAITING
 from headrace_servicekit.postgres.connections import Address

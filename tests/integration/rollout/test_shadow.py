@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
-from headrace_monitor.shadow.decisions.comparisons import Comparison, SliceCounts
-from headrace_monitor.shadow.store import Comparisons, VersionPair
+from headrace_monitor.judge.shadow.decisions.comparisons import Comparison, SliceCounts
+from headrace_monitor.judge.shadow.store import Comparisons, VersionPair
 from headrace_monitor.storage.schema import Database
 from headrace_rollout.alerts import FreezeAlerts
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State

@@ -18,9 +18,9 @@ from typing import Any, Self
 
 from aiohttp import web
 from headrace.monitor.v1 import alert_pb2, alert_pb2_grpc
-from headrace_monitor.alerts.observations import Observation, Observations
-from headrace_monitor.alerts.wiring import start_alerts
-from headrace_monitor.experiments.notifying import event_in as experiment_event
+from headrace_monitor.alert.observations import Observation, Observations
+from headrace_monitor.alert.wiring import start_alerts
+from headrace_monitor.judge.experiments.notifying import event_in as experiment_event
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database

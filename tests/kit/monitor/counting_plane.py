@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from math import log2
 
 from headrace.telemetry.v1 import telemetry_pb2
-from headrace_monitor.counters.decisions.differences import SeriesKey
+from headrace_monitor.record.counters.decisions.differences import SeriesKey
 
 from tests.kit.router.answer_sources import ONLINE
 

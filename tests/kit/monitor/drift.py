@@ -16,20 +16,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.drift.decisions.evaluation import Schedule
-from headrace_monitor.drift.evaluator import DriftEvaluator
-from headrace_monitor.drift.postgres import DriftTolerances, PostgresEvaluations
-from headrace_monitor.drift.scheduler import DriftMetrics, Scheduler
-from headrace_monitor.log.contracts import VersionContract, version_contract
-from headrace_monitor.performance.store import PerformanceStore
-from headrace_monitor.references import freezing
-from headrace_monitor.references.columns import MonitoredColumn
-from headrace_monitor.references.freezer import Freeze, Freezer
-from headrace_monitor.references.log_rows import LogRows
-from headrace_monitor.references.store import References
-from headrace_monitor.references.writing_rows import RowsWriter
-from headrace_monitor.windows.deriver import Deriver, WindowMetrics
-from headrace_monitor.windows.postgres import PostgresWindows
+from headrace_monitor.judge.drift.decisions.evaluation import Schedule
+from headrace_monitor.judge.drift.evaluator import DriftEvaluator
+from headrace_monitor.judge.drift.postgres import DriftTolerances, PostgresEvaluations
+from headrace_monitor.judge.drift.scheduler import DriftMetrics, Scheduler
+from headrace_monitor.judge.performance.store import PerformanceStore
+from headrace_monitor.judge.references import freezing
+from headrace_monitor.judge.references.columns import MonitoredColumn
+from headrace_monitor.judge.references.freezer import Freeze, Freezer
+from headrace_monitor.judge.references.log_rows import LogRows
+from headrace_monitor.judge.references.store import References
+from headrace_monitor.judge.references.writing_rows import RowsWriter
+from headrace_monitor.judge.windows.deriver import Deriver, WindowMetrics
+from headrace_monitor.judge.windows.postgres import PostgresWindows
+from headrace_monitor.record.log.contracts import VersionContract, version_contract
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.testing import FakeClock
 from prometheus_client import CollectorRegistry

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from headrace_monitor.log.files import object_key
-from headrace_monitor.log.objects import Objects
-from headrace_monitor.log.reader import Reader
+from headrace_monitor.record.log.files import object_key
+from headrace_monitor.record.log.objects import Objects
+from headrace_monitor.record.log.reader import Reader
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.s3 import Place

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from headrace_monitor.alerts.observations import Observations
+from headrace_monitor.alert.observations import Observations
 from headrace_monitor.storage.schema import Database
 from headrace_observe import Outcome
 from headrace_servicekit.postgres.connections import Address

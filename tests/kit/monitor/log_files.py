@@ -16,8 +16,8 @@ from typing import Any
 import asyncpg
 import pyarrow as pa
 import pyarrow.parquet as pq
-from headrace_monitor.log.files import object_key
-from headrace_monitor.log.objects import Objects
+from headrace_monitor.record.log.files import object_key
+from headrace_monitor.record.log.objects import Objects
 from headrace_servicekit.s3 import Place
 
 from tests.kit.stores.servers import S3Store

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from headrace_monitor.alerts.decisions.notifications import missing_notifications
-from headrace_monitor.alerts.decisions.reporting import Report
-from headrace_monitor.alerts.decisions.transitions import AlertState
-from headrace_monitor.alerts.decisions.values import Alert, Key, Notification, Rule, Series, Silence, Webhook
-from headrace_monitor.alerts.observations import EVERY_MODEL, Observation
-from headrace_monitor.alerts.store import MAX_QUIET, Earlier
+from headrace_monitor.alert.decisions.notifications import missing_notifications
+from headrace_monitor.alert.decisions.reporting import Report
+from headrace_monitor.alert.decisions.transitions import AlertState
+from headrace_monitor.alert.decisions.values import Alert, Key, Notification, Rule, Series, Silence, Webhook
+from headrace_monitor.alert.observations import EVERY_MODEL, Observation
+from headrace_monitor.alert.store import MAX_QUIET, Earlier
 
 
 @dataclass(slots=True)

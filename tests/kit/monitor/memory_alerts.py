@@ -10,8 +10,8 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from headrace_monitor.alerts.decisions.values import Alert, AlertView, Notification, Rule, Silence, WebhookStatus
-from headrace_monitor.alerts.observations import Observation
+from headrace_monitor.alert.decisions.values import Alert, AlertView, Notification, Rule, Silence, WebhookStatus
+from headrace_monitor.alert.observations import Observation
 from headrace_servicekit.coordination.feeds import Position
 
 from tests.kit.monitor.memory_alert_transaction import Contents, MemoryAlertTransaction

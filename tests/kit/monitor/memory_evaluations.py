@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from headrace.monitor.v1 import monitor_pb2
-from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.drift import convert
-from headrace_monitor.drift.decisions.evaluation import DriftEvaluation, observations
-from headrace_monitor.drift.store import MAX_PAGE_BYTES, MIN_CALM_ROWS, DueWindow, Page
+from headrace_monitor.alert.observations import Observation
+from headrace_monitor.judge.drift import convert
+from headrace_monitor.judge.drift.decisions.evaluation import DriftEvaluation, observations
+from headrace_monitor.judge.drift.store import MAX_PAGE_BYTES, MIN_CALM_ROWS, DueWindow, Page
 
 
 class MemoryEvaluations:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from headrace_monitor.outcomes.decisions.merging import (
+from headrace_monitor.record.outcomes.decisions.merging import (
     MAX_REPLACED,
     EntityKey,
     OutcomeKey,
@@ -16,7 +16,7 @@ from headrace_monitor.outcomes.decisions.merging import (
     Result,
     merge,
 )
-from headrace_monitor.outcomes.store import (
+from headrace_monitor.record.outcomes.store import (
     EXPIRE_ROWS,
     MAX_LISTED,
     ValuesByRow,

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from headrace_monitor.log.files import LogFile
-from headrace_monitor.windows.decisions.summarising import EMPTY, Window, WindowKey, even
-from headrace_monitor.windows.store import LEASE, PendingFile
+from headrace_monitor.judge.windows.decisions.summarising import EMPTY, Window, WindowKey, even
+from headrace_monitor.judge.windows.store import LEASE, PendingFile
+from headrace_monitor.record.log.files import LogFile
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.claims import pause_after
 from headrace_servicekit.errors import Aborted

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace_monitor.log.objects import Objects
-from headrace_monitor.log.reader import Reader
+from headrace_monitor.record.log.objects import Objects
+from headrace_monitor.record.log.reader import Reader
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.s3 import Place

@@ -18,7 +18,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import predict_pb2
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.log.contracts import VersionContract, version_contract
+from headrace_monitor.record.log.contracts import VersionContract, version_contract
 
 from tests.kit.models.bytes_tensors import encoded_texts
 from tests.kit.router.answer_sources import ONLINE

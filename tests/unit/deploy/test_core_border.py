@@ -41,7 +41,7 @@ def is_of_a_part(module: str) -> bool:
 
 
 def test_what_is_of_a_part_is_known_by_its_name():
-    source = "import headrace_monitor.log\nfrom headrace.rollout.v1 import rollout_pb2\nfrom headrace import scorer"
+    source = "import headrace_monitor.record\nfrom headrace.rollout.v1 import rollout_pb2\nfrom headrace import scorer"
     assert all(map(is_of_a_part, imported(source)))
     core = "import grpc, headrace, headrace_router\nfrom headrace.router.v1 import route_pb2"
     assert not any(map(is_of_a_part, imported(core)))

@@ -15,7 +15,7 @@ def chosen(*changed: str) -> list[str]:
     "changed,tests",
     [
         ("services/batcher/headrace_batcher/batching/queue.py", ["tests/unit/batcher"]),
-        ("services/monitor/headrace_monitor/alerts/sql/rules.sql", ["tests/unit/monitor"]),
+        ("services/monitor/headrace_monitor/alert/sql/rules.sql", ["tests/unit/monitor"]),
         ("services/router/headrace_router/data/tables/table.py", ["tests/unit/router_data"]),
         ("services/router/headrace_router/control/service.py", ["tests/unit/router_control"]),
         ("services/router/headrace_router/buckets.py", ["tests/unit/router_control", "tests/unit/router_data"]),

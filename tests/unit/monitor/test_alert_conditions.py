@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.alerts.decisions.conditions import evaluate
-from headrace_monitor.alerts.decisions.values import Rule
-from headrace_monitor.alerts.observations import Observation
+from headrace_monitor.alert.decisions.conditions import evaluate
+from headrace_monitor.alert.decisions.values import Rule
+from headrace_monitor.alert.observations import Observation
 from headrace_statistics.severity import Severity
 
 from tests.kit.rows import each

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from headrace_monitor.alerts.decisions.notifications import missing_notifications
-from headrace_monitor.alerts.decisions.transitions import (
+from headrace_monitor.alert.decisions.notifications import missing_notifications
+from headrace_monitor.alert.decisions.transitions import (
     AlertState,
     apply_observations,
     change_rule,
     delete_rule,
     resolve,
 )
-from headrace_monitor.alerts.decisions.values import Alert, Key, Kind, Notification, Rule, Series, Silence, Webhook
-from headrace_monitor.alerts.observations import Observation
+from headrace_monitor.alert.decisions.values import Alert, Key, Kind, Notification, Rule, Series, Silence, Webhook
+from headrace_monitor.alert.observations import Observation
 from headrace_statistics.severity import Severity
 from hypothesis import settings
 from hypothesis import strategies as st

@@ -11,10 +11,10 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from headrace_monitor.alerts.decisions.events import event_of
-from headrace_monitor.alerts.decisions.notifications import missing_notifications
-from headrace_monitor.alerts.decisions.validation import rule_violations, silence_violations, webhook_violations
-from headrace_monitor.alerts.decisions.values import Alert, Key, Kind, Notification, Rule, Silence, Webhook
+from headrace_monitor.alert.decisions.events import event_of
+from headrace_monitor.alert.decisions.notifications import missing_notifications
+from headrace_monitor.alert.decisions.validation import rule_violations, silence_violations, webhook_violations
+from headrace_monitor.alert.decisions.values import Alert, Key, Kind, Notification, Rule, Silence, Webhook
 from headrace_servicekit.outbox.events import Format
 from headrace_servicekit.outbox.formats import SIGNATURE_HEADER, message
 from headrace_servicekit.outbox.retrying import asked_pause, pause

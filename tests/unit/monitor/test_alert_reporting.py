@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.alerts.decisions.reporting import (
+from headrace_monitor.alert.decisions.reporting import (
     MAX_REPORTED,
     Report,
     Reported,
@@ -13,9 +13,9 @@ from headrace_monitor.alerts.decisions.reporting import (
     end_report,
     report_violations,
 )
-from headrace_monitor.alerts.decisions.transitions import AlertState, resolve
-from headrace_monitor.alerts.decisions.validation import silence_violations
-from headrace_monitor.alerts.decisions.values import Alert, Key, Silence
+from headrace_monitor.alert.decisions.transitions import AlertState, resolve
+from headrace_monitor.alert.decisions.validation import silence_violations
+from headrace_monitor.alert.decisions.values import Alert, Key, Silence
 from headrace_statistics.severity import Severity
 from hypothesis import given
 from hypothesis import strategies as st

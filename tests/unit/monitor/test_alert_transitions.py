@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.alerts.decisions.transitions import (
+from headrace_monitor.alert.decisions.transitions import (
     AlertState,
     apply_observations,
     change_rule,
@@ -14,8 +14,8 @@ from headrace_monitor.alerts.decisions.transitions import (
     mark_quiet,
     resolve,
 )
-from headrace_monitor.alerts.decisions.values import Alert, Key, Rule
-from headrace_monitor.alerts.observations import Observation
+from headrace_monitor.alert.decisions.values import Alert, Key, Rule
+from headrace_monitor.alert.observations import Observation
 from headrace_statistics.severity import Severity
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)

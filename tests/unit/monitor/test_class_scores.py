@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.log.columns import output_columns
-from headrace_monitor.log.decisions.class_names import Classes
-from headrace_monitor.performance.decisions.joining import Group, VersionInfo, summaries_of
-from headrace_monitor.performance.decisions.measures import measures
-from headrace_monitor.performance.decisions.probabilities import ScoreColumns, score_columns
-from headrace_monitor.performance.decisions.summaries import Summary
+from headrace_monitor.judge.performance.decisions.joining import Group, VersionInfo, summaries_of
+from headrace_monitor.judge.performance.decisions.measures import measures
+from headrace_monitor.judge.performance.decisions.probabilities import ScoreColumns, score_columns
+from headrace_monitor.judge.performance.decisions.summaries import Summary
+from headrace_monitor.record.log.columns import output_columns
+from headrace_monitor.record.log.decisions.class_names import Classes
 from headrace_statistics.inconclusive import NotEnoughData, OneClass
 from headrace_statistics.sketches import class_scores
 from headrace_statistics.sketches.class_scores import MacroAuc, macro_auc

@@ -6,8 +6,8 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from headrace_monitor.drift.decisions import evaluation, explanation, wording
-from headrace_monitor.drift.decisions.evaluation import (
+from headrace_monitor.judge.drift.decisions import evaluation, explanation, wording
+from headrace_monitor.judge.drift.decisions.evaluation import (
     PATIENCE,
     DriftEvaluation,
     Schedule,
@@ -15,8 +15,8 @@ from headrace_monitor.drift.decisions.evaluation import (
     is_due,
     observations,
 )
-from headrace_monitor.references import reading
-from headrace_monitor.references.columns import ColumnType, MonitoredColumn
+from headrace_monitor.judge.references import reading
+from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn
 from headrace_statistics import references
 from headrace_statistics.drift.reports import DriftReport, Kind, Test
 from headrace_statistics.inconclusive import NotEnoughData

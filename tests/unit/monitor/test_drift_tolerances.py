@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from headrace_monitor.drift.decisions import tolerances
-from headrace_monitor.drift.decisions.tolerances import ToleranceRule, detectables, tolerances_of
+from headrace_monitor.judge.drift.decisions import tolerances
+from headrace_monitor.judge.drift.decisions.tolerances import ToleranceRule, detectables, tolerances_of
 from headrace_statistics import references
 from headrace_statistics.drift import detectable, ks, psi
 from headrace_statistics.drift.evaluation import evaluate

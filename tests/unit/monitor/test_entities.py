@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from headrace_monitor.outcomes.decisions import entities
-from headrace_monitor.outcomes.decisions.entities import Candidate, Delays, PendingOutcome, Verdict
-from headrace_monitor.outcomes.decisions.merging import EntityKey
+from headrace_monitor.record.outcomes.decisions import entities
+from headrace_monitor.record.outcomes.decisions.entities import Candidate, Delays, PendingOutcome, Verdict
+from headrace_monitor.record.outcomes.decisions.merging import EntityKey
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from headrace_monitor.performance.decisions import error_rate
-from headrace_monitor.performance.decisions.error_rate import BASE_LABELS, CALM_LABELS, HORIZONS
+from headrace_monitor.judge.performance.decisions import error_rate
+from headrace_monitor.judge.performance.decisions.error_rate import BASE_LABELS, CALM_LABELS, HORIZONS
 from headrace_statistics.proportions import Proportion
 from headrace_statistics.severity import Severity
 

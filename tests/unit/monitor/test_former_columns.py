@@ -8,9 +8,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from headrace_monitor.log import parquet
-from headrace_monitor.log.files import LogFile
-from headrace_monitor.query.decisions import views
+from headrace_monitor.record.log import parquet
+from headrace_monitor.record.log.files import LogFile
+from headrace_monitor.record.query.decisions import views
 
 TIME = datetime(2026, 11, 28, 12, tzinfo=UTC)
 

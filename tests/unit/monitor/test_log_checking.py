@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from headrace.telemetry.v1 import telemetry_pb2
-from headrace_monitor.log import checking, envelopes
+from headrace_monitor.record.log import checking, envelopes
 from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.monitor.predictions import batch, joined, report

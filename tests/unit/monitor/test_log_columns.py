@@ -1,7 +1,7 @@
 """What tensors are called as columns."""
 
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.log.columns import feature_columns, output_columns
+from headrace_monitor.record.log.columns import feature_columns, output_columns
 
 from tests.kit.monitor.predictions import contract, spec
 

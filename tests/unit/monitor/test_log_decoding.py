@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.log import answers, decoding
-from headrace_monitor.log.records import served_from
+from headrace_monitor.record.log import answers, decoding
+from headrace_monitor.record.log.records import served_from
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from headrace_monitor.log.decisions.gaps import BatchRange, advance
+from headrace_monitor.record.log.decisions.gaps import BatchRange, advance
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from headrace_monitor.log.decisions.class_names import Classes
-from headrace_monitor.performance.decisions.joining import VersionInfo, summaries_of
-from headrace_monitor.performance.decisions.measures import measures
-from headrace_monitor.references.coding import coding_of
-from headrace_monitor.references.columns import monitored_columns
-from headrace_monitor.references.dependent_rows import UNIT
-from headrace_monitor.references.freezing import answer_of
-from headrace_monitor.windows.decisions.summarising import window_of
+from headrace_monitor.judge.performance.decisions.joining import VersionInfo, summaries_of
+from headrace_monitor.judge.performance.decisions.measures import measures
+from headrace_monitor.judge.references.coding import coding_of
+from headrace_monitor.judge.references.columns import monitored_columns
+from headrace_monitor.judge.references.dependent_rows import UNIT
+from headrace_monitor.judge.references.freezing import answer_of
+from headrace_monitor.judge.windows.decisions.summarising import window_of
+from headrace_monitor.record.log.decisions.class_names import Classes
 from headrace_statistics import serialization
 from headrace_statistics.calibration import Calibration
 from headrace_statistics.drift.evaluation import evaluate

@@ -5,12 +5,18 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from headrace_monitor.log.decisions.class_names import Classes
-from headrace_monitor.performance.decisions.error_slices import MAX_KEPT, added, evidence_of
-from headrace_monitor.performance.decisions.joining import MAX_SLICES, OTHER_SLICES, Group, VersionInfo, summaries_of
-from headrace_monitor.performance.decisions.means import Mean, mean_of
-from headrace_monitor.performance.decisions.measures import Measure, measures
-from headrace_monitor.performance.store import measure_of
+from headrace_monitor.judge.performance.decisions.error_slices import MAX_KEPT, added, evidence_of
+from headrace_monitor.judge.performance.decisions.joining import (
+    MAX_SLICES,
+    OTHER_SLICES,
+    Group,
+    VersionInfo,
+    summaries_of,
+)
+from headrace_monitor.judge.performance.decisions.means import Mean, mean_of
+from headrace_monitor.judge.performance.decisions.measures import Measure, measures
+from headrace_monitor.judge.performance.store import measure_of
+from headrace_monitor.record.log.decisions.class_names import Classes
 from headrace_statistics.arrays import floats
 from headrace_statistics.calibration import Calibration, calibrate
 from hypothesis import given

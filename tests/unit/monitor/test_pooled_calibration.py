@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from headrace_monitor.performance.decisions import calibrating
-from headrace_monitor.performance.decisions.hours import HourlyPerformance
-from headrace_monitor.performance.decisions.measures import Measure
+from headrace_monitor.judge.performance.decisions import calibrating
+from headrace_monitor.judge.performance.decisions.hours import HourlyPerformance
+from headrace_monitor.judge.performance.decisions.measures import Measure
 from headrace_statistics import serialization
 from headrace_statistics.calibration import Calibration, calibrate, labelled
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from headrace_monitor.log.files import LogFile
-from headrace_monitor.query.cache import FileCache, query_folder, scratch_folder
+from headrace_monitor.record.log.files import LogFile
+from headrace_monitor.record.query.cache import FileCache, query_folder, scratch_folder
 from headrace_servicekit.errors import ResourceExhausted
 
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.log import decoding, raw_values
-from headrace_monitor.references import conversion, epochs
-from headrace_monitor.references.columns import monitored_columns
-from headrace_monitor.references.freezing import FreezeResult, freeze_file
-from headrace_monitor.references.reading import RefusedError
-from headrace_monitor.windows.decisions.summarising import window_of
+from headrace_monitor.judge.references import conversion, epochs
+from headrace_monitor.judge.references.columns import monitored_columns
+from headrace_monitor.judge.references.freezing import FreezeResult, freeze_file
+from headrace_monitor.judge.references.reading import RefusedError
+from headrace_monitor.judge.windows.decisions.summarising import window_of
+from headrace_monitor.record.log import decoding, raw_values
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.multiplicity import AlarmBudget
 from headrace_statistics.references import Reference, Source

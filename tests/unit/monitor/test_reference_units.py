@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from headrace_monitor.log.files import LogFile
-from headrace_monitor.references.columns import monitored_columns
-from headrace_monitor.references.dependent_rows import UNIT
-from headrace_monitor.references.freezing import freeze_file
-from headrace_monitor.references.log_rows import LogRows
-from headrace_monitor.references.reading import RefusedError
-from headrace_monitor.references.writing_rows import RowsWriter
+from headrace_monitor.judge.references.columns import monitored_columns
+from headrace_monitor.judge.references.dependent_rows import UNIT
+from headrace_monitor.judge.references.freezing import freeze_file
+from headrace_monitor.judge.references.log_rows import LogRows
+from headrace_monitor.judge.references.reading import RefusedError
+from headrace_monitor.judge.references.writing_rows import RowsWriter
+from headrace_monitor.record.log.files import LogFile
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.references import CategoricalReference, Reference, Source, independent, seasonal, summarise
 from hypothesis import given, settings

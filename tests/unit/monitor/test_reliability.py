@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from headrace_monitor.performance.decisions.reliability import reliability
+from headrace_monitor.judge.performance.decisions.reliability import reliability
 from headrace_statistics.arrays import floats
 from headrace_statistics.classification import classification
 from headrace_statistics.sketches.scores import ScoreCounts, count, grid

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from headrace_monitor.log.decisions import sampling
-from headrace_monitor.log.decisions.sampling import MOST_HALVINGS, evenly_sampled, halvings_of
-from headrace_monitor.performance.decisions import error_slices
-from headrace_monitor.references.columns import ColumnType, MonitoredColumn
-from headrace_monitor.windows.decisions.summarising import EMPTY, Window, even, windows_of
+from headrace_monitor.judge.performance.decisions import error_slices
+from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn
+from headrace_monitor.judge.windows.decisions.summarising import EMPTY, Window, even, windows_of
+from headrace_monitor.record.log.decisions import sampling
+from headrace_monitor.record.log.decisions.sampling import MOST_HALVINGS, evenly_sampled, halvings_of
 from headrace_statistics import arrays, references
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.references import Reference, Source

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from headrace_monitor.performance.decisions import calibrating
-from headrace_monitor.performance.decisions.hours import HourlyPerformance
-from headrace_monitor.performance.decisions.measures import Measure
-from headrace_monitor.references.coding import coded, coding_of
-from headrace_monitor.references.columns import ColumnType, MonitoredColumn
-from headrace_monitor.references.values import pa
+from headrace_monitor.judge.performance.decisions import calibrating
+from headrace_monitor.judge.performance.decisions.hours import HourlyPerformance
+from headrace_monitor.judge.performance.decisions.measures import Measure
+from headrace_monitor.judge.references.coding import coded, coding_of
+from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn
+from headrace_monitor.judge.references.values import pa
 from headrace_statistics import references
 from headrace_statistics.calibration import Calibration, labelled
 from headrace_statistics.sketches.features import labelled_rows

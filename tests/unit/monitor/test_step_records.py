@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from headrace.telemetry.v1 import telemetry_pb2
-from headrace_monitor.log import decoding, parquet, reader
-from headrace_monitor.log.checking import MAX_TEXT_CHARS, check
-from headrace_monitor.query.decisions import views
+from headrace_monitor.record.log import decoding, parquet, reader
+from headrace_monitor.record.log.checking import MAX_TEXT_CHARS, check
+from headrace_monitor.record.query.decisions import views
 from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.monitor.predictions import KnownContracts, batch, contract, report, spec

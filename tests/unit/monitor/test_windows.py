@@ -6,15 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from headrace.registry.v1 import registry_pb2
-from headrace_monitor.log.contracts import version_contract
-from headrace_monitor.log.files import LogFile
-from headrace_monitor.references.columns import ColumnType, MonitoredColumn, monitored_columns
-from headrace_monitor.references.reading import Place, places
-from headrace_monitor.references.values import UnusableColumnError, coded_names, matrix, names, numbers
-from headrace_monitor.windows.decisions.summarising import EMPTY, window_of, windows_of
-from headrace_monitor.windows.deriver import BATCH_FILES, BATCH_ROWS, batches_of
-from headrace_monitor.windows.postgres import merged
-from headrace_monitor.windows.store import PendingFile
+from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn, monitored_columns
+from headrace_monitor.judge.references.reading import Place, places
+from headrace_monitor.judge.references.values import UnusableColumnError, coded_names, matrix, names, numbers
+from headrace_monitor.judge.windows.decisions.summarising import EMPTY, window_of, windows_of
+from headrace_monitor.judge.windows.deriver import BATCH_FILES, BATCH_ROWS, batches_of
+from headrace_monitor.judge.windows.postgres import merged
+from headrace_monitor.judge.windows.store import PendingFile
+from headrace_monitor.record.log.contracts import version_contract
+from headrace_monitor.record.log.files import LogFile
 from headrace_statistics import references
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.drift.reports import Test

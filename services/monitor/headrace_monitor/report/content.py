@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from headrace_statistics.severity import Severity
 
-from headrace_monitor.counters.decisions.traffic import FAULTS
+from headrace_monitor.record.counters.decisions.traffic import FAULTS
 from headrace_monitor.times import Span, later
 
 MAX_BUCKETS = 48

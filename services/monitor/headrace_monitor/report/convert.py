@@ -11,9 +11,9 @@ from headrace.monitor.v1 import monitor_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_statistics.severity import Severity
 
-from headrace_monitor.alerts.decisions.values import AlertView
-from headrace_monitor.counters.decisions import traffic as counted
-from headrace_monitor.counters.reading import TrafficSummary
+from headrace_monitor.alert.decisions.values import AlertView
+from headrace_monitor.record.counters.decisions import traffic as counted
+from headrace_monitor.record.counters.reading import TrafficSummary
 from headrace_monitor.report.content import (
     AlertRow,
     Bucket,

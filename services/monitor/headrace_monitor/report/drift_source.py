@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.postgres.connections import Connections
 
-from headrace_monitor.drift.wiring import Drift
+from headrace_monitor.judge.drift.wiring import Drift
 from headrace_monitor.report.content import Histogram
 
 if TYPE_CHECKING:
-    from headrace_monitor.references.store import References
-    from headrace_monitor.windows.postgres import PostgresWindows
+    from headrace_monitor.judge.references.store import References
+    from headrace_monitor.judge.windows.postgres import PostgresWindows
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class WindowHistograms:
 
 
 def _load() -> _Loaded:
-    from headrace_monitor.references.store import References
+    from headrace_monitor.judge.references.store import References
+    from headrace_monitor.judge.windows.postgres import PostgresWindows
     from headrace_monitor.report.histograms import histogram
-    from headrace_monitor.windows.postgres import PostgresWindows
 
     return _Loaded(References, PostgresWindows, histogram)

@@ -9,8 +9,8 @@ from typing import Protocol
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.identity import Identity
 
-from headrace_monitor.alerts.decisions.values import AlertView
-from headrace_monitor.counters.reading import TrafficSummary
+from headrace_monitor.alert.decisions.values import AlertView
+from headrace_monitor.record.counters.reading import TrafficSummary
 from headrace_monitor.report.content import Histogram
 from headrace_monitor.times import Span
 

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from headrace.monitor.v1 import monitor_pb2
-from headrace_monitor.references.freezer import FreezeRequest
-from headrace_monitor.windows.decisions import summarising
+from headrace_monitor.judge.references.freezer import FreezeRequest
+from headrace_monitor.judge.windows.decisions import summarising
 from headrace_servicekit.errors import Aborted
 from headrace_servicekit.testing import FakeClock
 from headrace_statistics.references import NumericReference

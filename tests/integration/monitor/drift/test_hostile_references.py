@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.references import freezing_process
-from headrace_monitor.references.columns import ColumnType, MonitoredColumn
-from headrace_monitor.references.freezing_process import FreezingProcess
+from headrace_monitor.judge.references import freezing_process
+from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn
+from headrace_monitor.judge.references.freezing_process import FreezingProcess
 
 ROWS = 100
 COLUMNS = (
@@ -133,9 +133,9 @@ async def test_nothing_that_is_pickled_into_a_file_is_run(tmp_path):
 FUZZ = """
 import io, json, random, sys
 from headrace_servicekit.confinement import confine
-from headrace_monitor.references.freezing import freeze_file
-from headrace_monitor.references.columns import columns_from_json
-from headrace_monitor.references.reading import RefusedError
+from headrace_monitor.judge.references.freezing import freeze_file
+from headrace_monitor.judge.references.columns import columns_from_json
+from headrace_monitor.judge.references.reading import RefusedError
 from headrace.tensor.v1 import tensor_pb2
 path, columns, seeds = sys.argv[1], columns_from_json(sys.argv[2]), int(sys.argv[3])
 good = open(path, "rb").read()
@@ -179,7 +179,7 @@ def vars_of(column: MonitoredColumn) -> dict[str, object]:
 # Started by a small process: what a forked child is said to have used begins at the memory of who forked it.
 MEASURED = """
 import resource, sys
-from headrace_monitor.references import freezing_process
+from headrace_monitor.judge.references import freezing_process
 process = freezing_process._start(sys.argv[1:])
 said, _ = process.communicate(sys.stdin.buffer.read())
 assert process.returncode == 0
@@ -193,7 +193,7 @@ def test_a_bomb_takes_no_more_memory_than_a_container_has_beside_the_service(tmp
     file.write_bytes(huge_strings())
     limits = map(str, (freezing_process.MEMORY_BYTES, freezing_process.DATA_BYTES, 60))
     done = subprocess.run(
-        (sys.executable, "-c", MEASURED, "-m", "headrace_monitor.references.freezing", str(file), *limits),
+        (sys.executable, "-c", MEASURED, "-m", "headrace_monitor.judge.references.freezing", str(file), *limits),
         input=json.dumps({"columns": json.dumps([vars_of(one) for one in COLUMNS]), "contract": ""}),
         capture_output=True,
         text=True,

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from headrace_monitor.references.freezer import FreezeRequest
-from headrace_monitor.references.freezing_process import FreezingProcess
+from headrace_monitor.judge.references.freezer import FreezeRequest
+from headrace_monitor.judge.references.freezing_process import FreezingProcess
 from headrace_servicekit.errors import PreconditionFailed, ResourceExhausted, Unavailable
 from headrace_statistics.arrays import floats
 from headrace_statistics.calibration import Calibration

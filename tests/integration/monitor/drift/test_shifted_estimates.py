@@ -4,10 +4,10 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from headrace_monitor.outcomes.postgres import PostgresOutcomes
-from headrace_monitor.performance.calculator import OutcomeJoiner, PerformanceCalculator, PerformanceQuery
-from headrace_monitor.performance.decisions.measures import measures
-from headrace_monitor.references.freezing_process import FreezingProcess
+from headrace_monitor.judge.performance.calculator import OutcomeJoiner, PerformanceCalculator, PerformanceQuery
+from headrace_monitor.judge.performance.decisions.measures import measures
+from headrace_monitor.judge.references.freezing_process import FreezingProcess
+from headrace_monitor.record.outcomes.postgres import PostgresOutcomes
 
 from tests.kit.monitor.drift import HOUR, START, Replica, features, parquet, plain_name
 

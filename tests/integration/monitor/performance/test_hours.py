@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from headrace.registry.v1 import registry_pb2
-from headrace_monitor.log.contracts import VersionContract, version_contract
-from headrace_monitor.outcomes.decisions.merging import Outcome, OutcomeKey, ReportedOutcome
-from headrace_monitor.outcomes.postgres import PostgresOutcomes
-from headrace_monitor.performance.calculator import OutcomeJoiner, PerformanceCalculator
-from headrace_monitor.performance.evaluator import HOUR, SETTLE, HourEvaluator
-from headrace_monitor.performance.store import PerformanceStore
-from headrace_monitor.references.store import References
+from headrace_monitor.judge.performance.calculator import OutcomeJoiner, PerformanceCalculator
+from headrace_monitor.judge.performance.evaluator import HOUR, SETTLE, HourEvaluator
+from headrace_monitor.judge.performance.store import PerformanceStore
+from headrace_monitor.judge.references.store import References
+from headrace_monitor.record.log.contracts import VersionContract, version_contract
+from headrace_monitor.record.outcomes.decisions.merging import Outcome, OutcomeKey, ReportedOutcome
+from headrace_monitor.record.outcomes.postgres import PostgresOutcomes
 from headrace_servicekit.testing import FakeClock
 
 from tests.kit.monitor.feature_log import FeatureLog, feature_log

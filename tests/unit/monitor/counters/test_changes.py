@@ -4,10 +4,10 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.counters.convert import report_of
-from headrace_monitor.counters.decisions.changes import DropState, changes_of, new_drops
-from headrace_monitor.counters.decisions.differences import SeriesKey, SeriesState, minute_tally
-from headrace_monitor.counters.decisions.tallies import decode, encode, total
+from headrace_monitor.record.counters.convert import report_of
+from headrace_monitor.record.counters.decisions.changes import DropState, changes_of, new_drops
+from headrace_monitor.record.counters.decisions.differences import SeriesKey, SeriesState, minute_tally
+from headrace_monitor.record.counters.decisions.tallies import decode, encode, total
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import settings
 from hypothesis import strategies as st

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from headrace.telemetry.v1 import telemetry_pb2
-from headrace_monitor.counters.convert import report_of
-from headrace_monitor.counters.decisions.changes import MAX_SERIES
+from headrace_monitor.record.counters.convert import report_of
+from headrace_monitor.record.counters.decisions.changes import MAX_SERIES
 from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.monitor.counting_plane import CountingPlane, key

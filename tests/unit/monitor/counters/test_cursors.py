@@ -5,7 +5,7 @@ import zlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.counters.decisions.cursors import (
+from headrace_monitor.record.counters.decisions.cursors import (
     ArmKey,
     CountKey,
     Cursor,
@@ -15,8 +15,8 @@ from headrace_monitor.counters.decisions.cursors import (
     from_bytes_of,
     to_bytes,
 )
-from headrace_monitor.counters.decisions.differences import SeriesKey, minute_of
-from headrace_monitor.counters.decisions.tallies import Tally, decode, encode
+from headrace_monitor.record.counters.decisions.differences import SeriesKey, minute_of
+from headrace_monitor.record.counters.decisions.tallies import Tally, decode, encode
 from headrace_statistics.sketches import distinct
 from headrace_statistics.sketches.durations import durations
 from hypothesis import given

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from headrace_monitor.counters.decisions.tallies import Tally, decode, encode, shrunk, total
+from headrace_monitor.record.counters.decisions.tallies import Tally, decode, encode, shrunk, total
 from headrace_router.data.telemetry import counters as histogram
 from headrace_statistics.sketches.durations import (
     BUCKETS,

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from headrace.monitor.v1 import experiment_pb2
-from headrace_monitor.experiments import answers, convert
-from headrace_monitor.experiments.decisions import definitions
-from headrace_monitor.experiments.decisions.definitions import Experiment, State
+from headrace_monitor.judge.experiments import answers, convert
+from headrace_monitor.judge.experiments.decisions import definitions
+from headrace_monitor.judge.experiments.decisions.definitions import Experiment, State
 from headrace_servicekit.errors import InvalidArgument, PreconditionFailed
 from hypothesis import example, given
 from hypothesis import strategies as st

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, started
-from headrace_monitor.experiments.decisions.verdicts import verdict
+from headrace_monitor.judge.experiments.decisions.definitions import Definition, Experiment, started
+from headrace_monitor.judge.experiments.decisions.verdicts import verdict
 from headrace_stack.settings import checkout_of_this_file
 from headrace_statistics.experiments.design import Role
 from headrace_statistics.experiments.effects import Effect

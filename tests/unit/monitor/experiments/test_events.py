@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from headrace_monitor.alerts.decisions.values import Webhook
-from headrace_monitor.experiments.decisions import definitions, events
-from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric
-from headrace_monitor.experiments.decisions.events import Kind
+from headrace_monitor.alert.decisions.values import Webhook
+from headrace_monitor.judge.experiments.decisions import definitions, events
+from headrace_monitor.judge.experiments.decisions.definitions import Definition, Experiment, Metric
+from headrace_monitor.judge.experiments.decisions.events import Kind
 from headrace_servicekit.outbox.events import Format
 from headrace_statistics.experiments.design import Kind as MetricKind
 from headrace_statistics.experiments.design import Role

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 from headrace.monitor.v1 import experiment_pb2 as pb
-from headrace_monitor.experiments import drawings
-from headrace_monitor.experiments.drawings import Course, Interval
-from headrace_monitor.experiments.page import render
+from headrace_monitor.judge.experiments import drawings
+from headrace_monitor.judge.experiments.drawings import Course, Interval
+from headrace_monitor.judge.experiments.page import render
 
 BAD = "<script>alert(1)</script>"
 

@@ -11,12 +11,12 @@ import duckdb
 import numpy as np
 import pyarrow
 import pytest
-from headrace_monitor.experiments.decisions import definitions
-from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric, started
-from headrace_monitor.experiments.decisions.moments import Steps, moments_sql, steps_of
-from headrace_monitor.experiments.decisions.selection import from_log, read_range, units_sql
-from headrace_monitor.experiments.decisions.tally import MomentRow, rows_of
-from headrace_monitor.experiments.decisions.verdicts import history, sentence, slices, verdict
+from headrace_monitor.judge.experiments.decisions import definitions
+from headrace_monitor.judge.experiments.decisions.definitions import Definition, Experiment, Metric, started
+from headrace_monitor.judge.experiments.decisions.moments import Steps, moments_sql, steps_of
+from headrace_monitor.judge.experiments.decisions.selection import from_log, read_range, units_sql
+from headrace_monitor.judge.experiments.decisions.tally import MomentRow, rows_of
+from headrace_monitor.judge.experiments.decisions.verdicts import history, sentence, slices, verdict
 from headrace_statistics.experiments.analysis import Finding
 from headrace_statistics.experiments.comparisons import Phase, compare
 from headrace_statistics.experiments.design import Kind, Role

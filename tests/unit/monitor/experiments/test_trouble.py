@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from headrace_monitor.experiments.decisions import definitions
-from headrace_monitor.experiments.decisions.moments import steps_of
-from headrace_monitor.experiments.decisions.verdicts import history, sentence, verdict
+from headrace_monitor.judge.experiments.decisions import definitions
+from headrace_monitor.judge.experiments.decisions.moments import steps_of
+from headrace_monitor.judge.experiments.decisions.verdicts import history, sentence, verdict
 from headrace_statistics.experiments.analysis import Finding, State
 from headrace_statistics.experiments.effects import Effect
 from headrace_statistics.inconclusive import Constant

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from headrace_monitor.experiments.unit_files import files_folder
+from headrace_monitor.judge.experiments.unit_files import files_folder
 
 
 def test_two_monitors_on_one_machine_have_a_folder_each_and_find_it_again(tmp_path: Path):

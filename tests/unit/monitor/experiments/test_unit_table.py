@@ -14,18 +14,18 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from headrace_monitor.experiments import unit_engine
-from headrace_monitor.experiments.decisions import definitions, unit_table
-from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric, started
-from headrace_monitor.experiments.decisions.moments import moments_sql, steps_of
-from headrace_monitor.experiments.decisions.selection import from_log, read_range, units_sql
-from headrace_monitor.experiments.decisions.tally import rows_of
-from headrace_monitor.experiments.decisions.unit_table import Retention, Watermark, goes_on
-from headrace_monitor.experiments.decisions.verdicts import verdict
-from headrace_monitor.experiments.unit_tables import portions
-from headrace_monitor.log.files import LogFile, LogPosition
-from headrace_monitor.query.cache import FileCache
-from headrace_monitor.query.decisions import views
+from headrace_monitor.judge.experiments import unit_engine
+from headrace_monitor.judge.experiments.decisions import definitions, unit_table
+from headrace_monitor.judge.experiments.decisions.definitions import Definition, Experiment, Metric, started
+from headrace_monitor.judge.experiments.decisions.moments import moments_sql, steps_of
+from headrace_monitor.judge.experiments.decisions.selection import from_log, read_range, units_sql
+from headrace_monitor.judge.experiments.decisions.tally import rows_of
+from headrace_monitor.judge.experiments.decisions.unit_table import Retention, Watermark, goes_on
+from headrace_monitor.judge.experiments.decisions.verdicts import verdict
+from headrace_monitor.judge.experiments.unit_tables import portions
+from headrace_monitor.record.log.files import LogFile, LogPosition
+from headrace_monitor.record.query.cache import FileCache
+from headrace_monitor.record.query.decisions import views
 from headrace_statistics.experiments.design import Kind, Role
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

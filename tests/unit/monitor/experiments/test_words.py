@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.experiments.decisions import definitions
-from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric, started
-from headrace_monitor.experiments.decisions.tally import MomentRow, UnitSums
-from headrace_monitor.experiments.decisions.verdicts import Verdict, sentence, verdict
+from headrace_monitor.judge.experiments.decisions import definitions
+from headrace_monitor.judge.experiments.decisions.definitions import Definition, Experiment, Metric, started
+from headrace_monitor.judge.experiments.decisions.tally import MomentRow, UnitSums
+from headrace_monitor.judge.experiments.decisions.verdicts import Verdict, sentence, verdict
 from headrace_servicekit.errors import PreconditionFailed
 from headrace_statistics.experiments.analysis import Finding, State
 from headrace_statistics.experiments.design import Kind, Role

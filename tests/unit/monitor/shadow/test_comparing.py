@@ -8,8 +8,8 @@ from headrace.monitor.v1 import monitor_pb2
 from headrace.router.v1 import predict_pb2
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.shadow.decisions.comparing import compare
-from headrace_monitor.shadow.decisions.comparisons import (
+from headrace_monitor.judge.shadow.decisions.comparing import compare
+from headrace_monitor.judge.shadow.decisions.comparisons import (
     SAMPLE,
     WORST,
     Comparison,
@@ -19,8 +19,8 @@ from headrace_monitor.shadow.decisions.comparisons import (
     quantile,
     to_json,
 )
-from headrace_monitor.shadow.decisions.measures import measures, rank_correlation, rounded
-from headrace_monitor.shadow.page import render
+from headrace_monitor.judge.shadow.decisions.measures import measures, rank_correlation, rounded
+from headrace_monitor.judge.shadow.page import render
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats

@@ -1,0 +1,66 @@
+"""Alerting put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from headrace.monitor.v1 import alert_pb2_grpc
+from headrace_servicekit.coordination.feeds import ChangeFeed
+from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.loops import periodic
+from headrace_servicekit.outbox.events import Event
+from headrace_servicekit.outbox.outbox import Outbox
+from headrace_servicekit.outbox.wiring import start_deliveries
+from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.server import Server
+
+from headrace_monitor.alert.alerting import Alerting
+from headrace_monitor.alert.evaluator import RuleEvaluator
+from headrace_monitor.alert.metrics import AlertMetrics
+from headrace_monitor.alert.postgres import PostgresAlerts
+from headrace_monitor.alert.servicer import AlertServicer
+from headrace_monitor.alert.webhooks.store import event_in
+from headrace_monitor.settings import MonitorSettings
+
+EVALUATE_S = 1.0
+SHOW_S = 5.0
+EXPIRE_S = 3600.0
+
+
+async def start_alerts(
+    runtime: Runtime[MonitorSettings], server: Server, connections: Connections, other_event: Callable[[Any], Event]
+) -> Alerting:
+    """Serve AlertService, evaluate rules, notify webhooks; return the use cases of alerts. Raises StartError.
+
+    other_event: reads a delivery that is not of an alert.
+    """
+    settings, clock = runtime.settings, runtime.clock
+    metrics = AlertMetrics(runtime.metrics)
+    store = PostgresAlerts(connections, metrics)
+    feed = ChangeFeed(store, store.open, clock, owner="monitor", max_watches=settings.max_alert_watches)
+
+    def event(row: Any) -> Event:
+        return other_event(row) if row["alert"] is None else event_in(row)
+
+    outbox = Outbox(connections, event, hold=settings.webhook_hold)
+    guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
+    alerting = Alerting(store, guard)
+    servicer = AlertServicer(alerting, feed, runtime.stopping)
+    alert_pb2_grpc.add_AlertServiceServicer_to_server(servicer, server)
+
+    evaluation = RuleEvaluator(store)
+
+    async def show() -> None:
+        with suppress(Unavailable):  # health tells; the next round shows it
+            counts, lag_s = await store.open_counts(), await store.lag_s()
+            metrics.show(counts, lag_s=lag_s, waiting=await outbox.waiting(), watches=feed.watches)
+
+    runtime.loop("alerts", lambda: periodic("alerts", evaluation.step, every_s=EVALUATE_S, clock=clock))
+    runtime.loop("old alerts", lambda: periodic("old alerts", evaluation.expire, every_s=EXPIRE_S, clock=clock))
+    runtime.loop("alert figures", lambda: periodic("alert figures", show, every_s=SHOW_S, clock=clock))
+    runtime.loop("alert feed", feed.run)
+    runtime.loop("alert hints", lambda: periodic("alert hints", feed.listen, every_s=1.0, clock=clock))
+    return alerting

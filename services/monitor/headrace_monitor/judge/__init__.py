@@ -1,0 +1,1 @@
+"""How good it was: references, windows, drift, performance, shadows and experiments."""

@@ -1,0 +1,87 @@
+"""Wire up references, windows and drift evaluations. Imported late: scipy and Arrow take a second to load."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.loops import periodic
+from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.runtime import Runtime
+
+from headrace_monitor.judge.drift.decisions.evaluation import Schedule
+from headrace_monitor.judge.drift.evaluator import DriftEvaluator
+from headrace_monitor.judge.drift.postgres import DriftTolerances, PostgresEvaluations
+from headrace_monitor.judge.drift.rpcs import DriftRpcs
+from headrace_monitor.judge.drift.scheduler import DriftMetrics, Scheduler
+from headrace_monitor.judge.drift.store import EvaluationStore
+from headrace_monitor.judge.performance.store import PerformanceStore
+from headrace_monitor.judge.references.artifacts import Blobs
+from headrace_monitor.judge.references.freezer import Freezer
+from headrace_monitor.judge.references.freezing_process import FreezingProcess
+from headrace_monitor.judge.references.log_rows import LogRows
+from headrace_monitor.judge.references.store import References
+from headrace_monitor.judge.references.writing_rows import RowsWriter
+from headrace_monitor.judge.windows.deriver import Deriver, WindowMetrics
+from headrace_monitor.judge.windows.postgres import PostgresWindows
+from headrace_monitor.judge.windows.store import WindowStore
+from headrace_monitor.record.log.wiring import PredictionLog
+from headrace_monitor.settings import MonitorSettings
+
+logger = structlog.get_logger()
+
+FREEZE_S = 120.0
+SWEEP_S = 600.0
+SWEEP_FILES = 10_000
+KEEP_EVALUATIONS = timedelta(days=400)
+
+
+def build(runtime: Runtime[MonitorSettings], connections: Connections, log: PredictionLog, blobs: Blobs) -> DriftRpcs:
+    """Start the loops and return the implementation of the RPCs. blobs: the registry's files."""
+    settings, clock = runtime.settings, runtime.clock
+    references, windows, evaluations = (
+        References(connections),
+        PostgresWindows(connections),
+        PostgresEvaluations(connections),
+    )
+    rows = LogRows(log.reader)
+    freeze = FreezingProcess(timeout_s=FREEZE_S)
+    calibrate = PerformanceStore(connections).calibrate_first
+    freezer = Freezer(references, log.contracts, blobs, freeze, RowsWriter(rows), calibrate, clock)
+    deriver = Deriver(windows, references, log.reader, settings.window_s, clock, WindowMetrics(runtime.metrics))
+    schedule = Schedule(settings.window_s, timedelta(seconds=settings.drift_settle_s), settings.drift_alarms_per_week)
+    tolerances = DriftTolerances(connections)
+    evaluator = DriftEvaluator(windows, evaluations, tolerances, rows, clock)
+    scheduler = Scheduler(evaluator, evaluations, windows, references, schedule, clock, DriftMetrics(runtime.metrics))
+    keep = timedelta(days=settings.windows_keep_d)
+    every_s = settings.derive_every_s
+    steps = {
+        # Finds new versions by reading the list of the log's files.
+        "references": (freezer.freeze_missing, every_s * 4),
+        "windows": (deriver.catch_up, every_s),
+        "drift evaluations": (scheduler.step, every_s),
+        "expire windows": (lambda: _expire(windows, evaluations, clock, keep), SWEEP_S),
+    }
+    for name, (step, pause_s) in steps.items():
+        runtime.loop(name, lambda n=name, s=step, p=pause_s: periodic(n, _retried(n, s), every_s=p, clock=clock))
+    return DriftRpcs(references, log.contracts, freezer, evaluator, evaluations, tolerances, schedule, clock)
+
+
+def _retried(name: str, step: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+    """Return a step that ends early while a store or the registry is away: health checks report that."""
+
+    async def retried() -> None:
+        try:
+            await step()
+        except Unavailable as error:
+            logger.debug("step postponed", loop=name, problem=error.public_message)
+
+    return retried
+
+
+async def _expire(windows: WindowStore, evaluations: EvaluationStore, clock: Clock, keep: timedelta) -> None:
+    await windows.expire(clock.now() - keep, files=SWEEP_FILES)
+    await evaluations.expire(clock.now() - KEEP_EVALUATIONS)

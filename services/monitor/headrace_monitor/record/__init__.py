@@ -1,0 +1,1 @@
+"""What was answered: counters, the prediction log, outcomes and queries of them."""

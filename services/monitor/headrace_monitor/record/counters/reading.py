@@ -1,0 +1,124 @@
+"""Read counters: minutes that ended, the hours that they were rolled up into, and minutes that are still open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from headrace_servicekit.fair_share import FairTurns
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.record.counters.decisions.tallies import Tally, decode
+from headrace_monitor.record.counters.decisions.traffic import Group, Sums, Traffic, traffic_of
+from headrace_monitor.storage.schema import Database
+from headrace_monitor.times import Span
+
+K = TypeVar("K")
+
+_SQL = load_queries("headrace_monitor.record.counters.sql")
+
+# Rows held at once, of half a kilobyte each.
+CHUNK_ROWS = 2000
+# A request over months adds up a hundred thousand histograms: concurrent ones take turns.
+MAX_READERS = 2
+
+
+class Losses(Protocol):
+    """Batches of predictions that never came."""
+
+    async def lost_batches(self, connection: Any, span: Span) -> int:
+        """Return how many batches were found to be lost in a time, and still are."""
+        ...
+
+
+class LostBatchCounts:
+    """Lost batches as the prediction log records them."""
+
+    async def lost_batches(self, connection: Any, span: Span) -> int:
+        return await connection.fetchval(_SQL["lost_batches"], span.start, span.end)
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficSummary:
+    """Traffic of one model in a time range. The last two are of all models."""
+
+    traffic: Sequence[Traffic]
+    dropped_predictions: int
+    lost_batches: int
+
+
+class TrafficReader:
+    """Answers from one snapshot, so that no minute is missing or counted twice while it ends."""
+
+    def __init__(self, database: Database, losses: Losses) -> None:
+        self._database, self._losses = database, losses
+        self._turns = FairTurns(MAX_READERS)
+
+    async def traffic(self, model: str, span: Span) -> TrafficSummary:
+        """Return what was counted in the minutes, and in hours for those that were rolled up, that begin in a time.
+
+        Raises Unavailable.
+        """
+
+        async def read(connection: Any) -> tuple[Mapping[Group, Tally], int, int]:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                arguments = model, span.start, span.end
+                sums = await _added_up(connection, _SQL["tallies_of_model"], arguments, _group)
+                dropped = await dropped_in(connection, span)
+                return sums, dropped, await self._losses.lost_batches(connection, span)
+
+        async with self._turns.turn():
+            sums, dropped, lost = await self._database.repeatable(read)
+        return TrafficSummary(await asyncio.to_thread(traffic_of, sums), dropped, lost)
+
+    async def of_models(self, models: Sequence[str], span: Span) -> Mapping[str, Sequence[Traffic]]:
+        """Return the traffic of those of the models that have any. Raises Unavailable."""
+
+        async def read(connection: Any) -> Mapping[tuple[str, Group], Tally]:
+            arguments = models, span.start, span.end
+            async with connection.transaction(readonly=True):
+                return await _added_up(connection, _SQL["tallies_of_models"], arguments, _of_each_model)
+
+        async with self._turns.turn():
+            sums = await self._database.repeatable(read)
+        by_model: dict[str, dict[Group, Tally]] = {}
+        for (model, group), tally in sums.items():
+            by_model.setdefault(model, {})[group] = tally
+        return await asyncio.to_thread(lambda: {model: traffic_of(found) for model, found in by_model.items()})
+
+
+async def dropped_in(connection: Any, span: Span) -> int:
+    """Return how many predictions data planes dropped in the minutes that begin in a time."""
+    return await connection.fetchval(_SQL["dropped"], span.start, span.end)
+
+
+def tally_of(row: Any) -> Tally:
+    """Return what a row adds: of an open minute, what is beyond its base."""
+    tally = decode(row["tally"])
+    return tally if row["base"] is None else tally.minus(decode(row["base"]))
+
+
+async def _added_up(
+    connection: Any, query: str, arguments: tuple[Any, ...], key_of: Callable[[Any], K]
+) -> Mapping[K, Tally]:
+    """Add up the tallies that a query returns, some at a time, while others are answered."""
+    # Of this reading alone: one whose connection broke is repeated.
+    sums: Sums[K] = Sums()
+
+    def add(rows: Sequence[Any]) -> None:
+        sums.add((key_of(row), tally_of(row)) for row in rows)
+
+    cursor = await connection.cursor(query, *arguments)
+    while rows := await cursor.fetch(CHUNK_ROWS):
+        await asyncio.to_thread(add, rows)
+    return sums.items()
+
+
+def _group(row: Any) -> Group:
+    return Group(row["version"], row["variant"], row["served_from"], row["code"])
+
+
+def _of_each_model(row: Any) -> tuple[str, Group]:
+    return row["model"], _group(row)
