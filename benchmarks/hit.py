@@ -169,39 +169,20 @@ def asking(transport: EnvoyTransport, protocol: str, issuer: Issuer, *, value: f
     """Return what makes a request of 64 floats and returns how it was refused, if it was. value: of them, by gRPC."""
     token = f"Bearer {issuer.token()}".encode()
     if protocol == "json":
-        return _asking_rest(transport, token)
-    path, body = message(protocol, array("f", [value] * 64).tobytes())
+        path = "/v1/models/digits:predict"
+        body = json.dumps({"instances": [[0.5] * 64], "user_id": "user-4711"}).encode()
+        respond = transport.rest.respond
+    else:
+        path, body = message(protocol, array("f", [value] * 64).tobytes())
+        respond = transport.grpc.respond
 
     async def ask() -> object:
         request = BridgedRequest(7, transport.identify)
         request.path, request.authorization, request.whole = path, token, body
         request.found = {"x-request-id": REQUEST_ID}
-        answer, trailers = await transport.grpc.respond(request)
-        return trailers if answer is None else None
-
-    return ask
-
-
-def _asking_rest(transport: EnvoyTransport, token: bytes) -> Ask:
-    path = "/v1/models/digits:predict"
-    scope = {
-        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
-        "headers": [
-            (b":authority", b"127.0.0.1:8080"), (b"content-type", b"application/json"), (b"authorization", token),
-            (b"user-agent", b"benchmark"), (b"x-request-id", REQUEST_ID.encode()),
-        ],
-        "client": ("127.0.0.1", 50_000), "http_version": "2",
-    }  # fmt: skip
-    body = json.dumps({"instances": [[0.5] * 64], "user_id": "user-4711"}).encode()
-
-    async def ask() -> object:
-        events: list[Mapping[str, Any]] = []
-
-        async def send(event: Mapping[str, Any]) -> None:
-            events.append(event)
-
-        await transport.rest(dict(scope), Receive(body), send)
-        return None if events[0]["status"] == 200 else events
+        headers, answer, _ = await respond(request)
+        refused = not answer if protocol != "json" else b":status200" not in headers
+        return headers if refused else None
 
     return ask
 

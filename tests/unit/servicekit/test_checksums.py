@@ -80,7 +80,7 @@ def of_the_release_before() -> Any:
     batcher_pb2.DESCRIPTOR.CopyToProto(file)
     del file.service[:], file.dependency[:]
     for message in file.message_type:
-        for field in [field for field in message.field if field.name == "checksum"]:
+        for field in [field for field in message.field if field.name in ("checksum", "compute_way")]:
             message.field.remove(field)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
