@@ -143,17 +143,6 @@ async def cost_us(ask: Ask, count: int, *, settle_s: float = 0.0) -> float:
     return (time.process_time() - began) * 1e6 / count
 
 
-class Receive:
-    """Gives the whole body at once. A future stands for the one that the module makes."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def __call__(self) -> dict[str, Any]:
-        """Return the body's event."""
-        return {"type": "http.request", "body": self._body, "more_body": False}
-
-
 async def nothing() -> None:
     """Stand for a transport that costs nothing."""
 
