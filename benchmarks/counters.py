@@ -75,7 +75,7 @@ async def measure(planes: int, series: int, seconds: int) -> dict[str, Any]:
             took = await asyncio.gather(*(send(plane, keys, stub, seconds, rng) for plane in reporting))
             lasted, after = time.monotonic() - begun, usage(processes)
             asked = time.perf_counter()
-            traffic = monitor_pb2_grpc.MonitorServiceStub(channel)
+            traffic = monitor_pb2_grpc.TrafficServiceStub(channel)
             await traffic.GetTraffic(monitor_pb2.GetTrafficRequest(parent="models/model-0"), timeout=10)
             asked = time.perf_counter() - asked
     calls = sorted(one for calls in took for one in calls)

@@ -30,7 +30,7 @@ VERSION = f"{MODEL}/versions/v1"
 # More than the 50 that a reference is frozen from at least.
 PREDICTIONS = 60
 WATCH_ALERTS = "/headrace.monitor.v1.AlertService/WatchAlerts"
-QUERY = "/headrace.monitor.v1.MonitorService/QueryPredictions"
+QUERY = "/headrace.monitor.v1.TrafficService/QueryPredictions"
 SOON_S = 60.0
 
 RULE = {"model": LINEAR, "signal": "error_rate", "above": 0.5}

@@ -52,7 +52,8 @@ def method_of(answer: type[Response]) -> Method[Any, Response]:
     '/headrace.rollout.v1.RolloutService/WatchRollout'
     """
     services = answer.DESCRIPTOR.file.services_by_name.values()
-    found = next(one for service in services for one in service.methods if one.output_type is answer.DESCRIPTOR)
+    methods = (one for service in services for one in service.methods if one.output_type is answer.DESCRIPTOR)
+    found = next(one for one in methods if not one.GetOptions().deprecated)  # those are former names of others
     return Method(
         f"/{found.containing_service.full_name}/{found.name}",
         message_factory.GetMessageClass(cast("Any", found.input_type)),

@@ -30,7 +30,7 @@ class TrafficReader:
     """Asks the monitor."""
 
     def __init__(self, channel: Any, clock: Clock) -> None:
-        self._stub = monitor_pb2_grpc.MonitorServiceStub(channel)
+        self._stub = monitor_pb2_grpc.TrafficServiceStub(channel)
         self._clock = clock
 
     async def of(self, model: str, variant: str) -> VariantTraffic | None:

@@ -57,7 +57,7 @@ async def test_what_was_answered_is_counted_once_whoever_is_killed(s3, tmp_path)
                 for plane in planes:
                     await eventually(plane.report, within=30)
             assert set().union(*map(reasons, planes)) >= {"STORE_UNAVAILABLE", "UNAVAILABLE"}
-            stub = monitor_pb2_grpc.MonitorServiceStub(channel)
+            stub = monitor_pb2_grpc.TrafficServiceStub(channel)
             told = await stub.GetTraffic(monitor_pb2.GetTrafficRequest(parent="models/fraud"), timeout=10)
     counted = {(one.version, one.served_from, one.code): one.count for one in told.traffic}
     answered = sum((plane.answered for plane in planes), Counter())

@@ -64,7 +64,7 @@ async def test_what_a_data_plane_answered_is_in_the_log_and_in_the_traffic(postg
 
 async def traffic(monitor: Monitor) -> dict[str, int]:
     """Return the answers of the model by source."""
-    stub = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+    stub = monitor_pb2_grpc.TrafficServiceStub(monitor.channel)
     asked = await stub.GetTraffic(monitor_pb2.GetTrafficRequest(parent="models/digits"))
     name = predict_pb2.PredictResponse.ServedFrom.Name
     return {name(one.served_from): one.count for one in asked.traffic}

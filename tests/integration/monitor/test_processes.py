@@ -83,7 +83,7 @@ async def test_a_reporter_that_makes_up_processes_is_refused_and_those_that_are_
             await connection.execute("delete from counter_processes where data_plane like 'hostile%'")
         waiting.answer(key(), 0.01, 1)
         await stub.ReportCounters(waiting.report(), timeout=10)
-        monitoring: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+        monitoring: Any = monitor_pb2_grpc.TrafficServiceStub(monitor.channel)
         traffic = await monitoring.GetTraffic(monitor_pb2.GetTrafficRequest(parent="models/fraud"), timeout=10)
         assert sum(one.count for one in traffic.traffic) == 10 + 5 + 7 + 1
 

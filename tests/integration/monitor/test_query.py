@@ -88,7 +88,7 @@ async def add_file(
 
 async def ask(monitor: Monitor, sql: str, *, models: str | None = None, **fields: Any) -> tuple[list[dict], Any, bool]:
     """Return rows, what was read, and whether there was more."""
-    stub: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+    stub: Any = monitor_pb2_grpc.TrafficServiceStub(monitor.channel)
     metadata = () if models is None else ((CLIENT_HEADER, "ada"), (MODELS_HEADER, models))
     call = stub.QueryPredictions(monitor_pb2.QueryPredictionsRequest(sql=sql, **fields), timeout=30, metadata=metadata)
     try:
@@ -195,11 +195,12 @@ async def test_a_range_may_be_all_the_time_that_there_is(postgres_url, s3, tmp_p
         await add_file(stores, "digits", "v1", variant=["main"] * 3)
         await record(monitor, "digits", outcome_pb2.Outcome(prediction_id=prediction_id(NOON), kind="label", text="7"))
         assert (await ask(monitor, "select count(*) as n from labelled", range=always))[0] == [{"n": 1}]
-        stub: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+        stub: Any = monitor_pb2_grpc.TrafficServiceStub(monitor.channel)
         asked: dict[str, Any] = {"parent": "models/digits", "range": always}
         traffic = await stub.GetTraffic(monitor_pb2.GetTrafficRequest(**asked), timeout=30)
         assert not traffic.traffic
-        page = await stub.RenderReport(monitor_pb2.RenderReportRequest(**asked), timeout=30)
+        reports: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+        page = await reports.RenderReport(monitor_pb2.RenderReportRequest(**asked), timeout=30)
         assert "a defect of the monitor" not in page.html
 
 
@@ -214,7 +215,7 @@ async def test_a_query_is_bounded_in_bytes_in_number_and_in_time(postgres_url, s
             await ask(monitor, "from predictions")
         assert large.value.reason == "QUERY_TOO_LARGE"
 
-        stub: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+        stub: Any = monitor_pb2_grpc.TrafficServiceStub(monitor.channel)
         endless = stub.QueryPredictions(monitor_pb2.QueryPredictionsRequest(sql=ENDLESS), timeout=30)
         assert (await endless.read()).HasField("read")
         with pytest.raises(ResourceExhausted) as full:

@@ -61,7 +61,7 @@ class Scene:
             await asyncio.sleep(EVERY_S)
 
     async def traffic(self) -> monitor_pb2.GetTrafficResponse:
-        stub: Any = monitor_pb2_grpc.MonitorServiceStub(self.monitor.channel)
+        stub: Any = monitor_pb2_grpc.TrafficServiceStub(self.monitor.channel)
         return await stub.GetTraffic(monitor_pb2.GetTrafficRequest(parent="models/digits"), timeout=10)
 
     async def counted(self) -> int:

@@ -28,7 +28,7 @@ async def monitor(postgres_url, s3, tmp_path) -> AsyncIterator[Monitor]:
 
 
 async def traffic(monitor: Monitor, parent: str = "models/fraud", metadata: Any = (), **asked: Any) -> Any:
-    stub: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+    stub: Any = monitor_pb2_grpc.TrafficServiceStub(monitor.channel)
     request = monitor_pb2.GetTrafficRequest(parent=parent, range=monitor_pb2.TimeRange(**asked))
     return await stub.GetTraffic(request, timeout=10, metadata=metadata)
 
@@ -86,10 +86,26 @@ async def test_what_a_data_plane_of_0_1_0_reports_is_counted(monitor):
 
 async def listed(monitor: Monitor, *models: str, metadata: Any = (), **asked: Any) -> dict[str, Any]:
     """Return what ListTraffic says, by model."""
-    stub: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+    stub: Any = monitor_pb2_grpc.TrafficServiceStub(monitor.channel)
     request = monitor_pb2.ListTrafficRequest(models=models, range=monitor_pb2.TimeRange(**asked))
     told = await stub.ListTraffic(request, timeout=10, metadata=metadata)
     return {one.model: list(one.traffic) for one in told.models}
+
+
+async def test_what_moved_to_traffic_service_is_answered_by_its_former_names(monitor):
+    plane = CountingPlane()
+    plane.answer(key(), 0.01, 3)
+    await report(monitor, plane.report())
+    former, current = (stub(monitor.channel) for stub in (
+        monitor_pb2_grpc.MonitorServiceStub, monitor_pb2_grpc.TrafficServiceStub,
+    ))  # fmt: skip
+    one = monitor_pb2.GetTrafficRequest(parent="models/fraud")
+    assert (await former.GetTraffic(one, timeout=10)).traffic[0].count == 3
+    many = monitor_pb2.ListTrafficRequest(models=["models/fraud"])
+    assert await former.ListTraffic(many, timeout=10) == await current.ListTraffic(many, timeout=10)
+    query = monitor_pb2.QueryPredictionsRequest(sql="select 1 as one")
+    rows = [[part.arrow async for part in stub.QueryPredictions(query, timeout=30)] for stub in (former, current)]
+    assert rows[0] == rows[1] != [b""]
 
 
 async def test_several_models_are_told_at_once_as_each_is_alone(monitor):

@@ -31,7 +31,7 @@ MINUTES_S = 300.0
 class Surroundings(
     route_pb2_grpc.RouteServiceServicer,
     precomputed_pb2_grpc.PrecomputedServiceServicer,
-    monitor_pb2_grpc.MonitorServiceServicer,
+    monitor_pb2_grpc.TrafficServiceServicer,
 ):
     """A pool of one batcher that executes for half of the time, and what is counted and precomputed.
 
@@ -72,7 +72,7 @@ async def around() -> AsyncIterator[tuple[Surroundings, Any]]:
     asked, server = Surroundings(), grpc.aio.server()
     route_pb2_grpc.add_RouteServiceServicer_to_server(asked, server)
     precomputed_pb2_grpc.add_PrecomputedServiceServicer_to_server(asked, server)
-    monitor_pb2_grpc.add_MonitorServiceServicer_to_server(asked, server)
+    monitor_pb2_grpc.add_TrafficServiceServicer_to_server(asked, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with client.channel(f"127.0.0.1:{port}") as channel:

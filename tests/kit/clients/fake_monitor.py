@@ -20,6 +20,7 @@ Result = outcome_pb2.RecordOutcomesResponse
 
 
 class FakeMonitor(
+    monitor_pb2_grpc.TrafficServiceServicer,
     monitor_pb2_grpc.MonitorServiceServicer,
     outcome_pb2_grpc.OutcomeServiceServicer,
     alert_pb2_grpc.AlertServiceServicer,
@@ -37,6 +38,7 @@ class FakeMonitor(
 
     def add_to(self, server: grpc.Server) -> None:
         """Offer the monitor's services on a server."""
+        monitor_pb2_grpc.add_TrafficServiceServicer_to_server(self, server)
         monitor_pb2_grpc.add_MonitorServiceServicer_to_server(self, server)
         outcome_pb2_grpc.add_OutcomeServiceServicer_to_server(self, server)
         alert_pb2_grpc.add_AlertServiceServicer_to_server(self, server)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
+from headrace_monitor.judge.drift.decisions.histograms import Histogram
 from headrace_monitor.report.content import (
     AlertRow,
     Bucket,
     ColumnDrift,
     EvaluationRow,
-    Histogram,
     Measure,
     MissingPart,
     Report,

@@ -9,10 +9,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from headrace_monitor.report import histograms, plots
+from headrace_monitor.judge.drift.decisions import histograms
+from headrace_monitor.judge.drift.decisions.histograms import histogram
+from headrace_monitor.report import plots
 from headrace_monitor.report.content import MAX_BUCKETS, Bucket, Traffic, TrafficRow, buckets_of
 from headrace_monitor.report.drift_view import filled
-from headrace_monitor.report.histograms import histogram
 from headrace_monitor.report.rendering import render
 from headrace_monitor.report.wording import compared, explained, number
 from headrace_monitor.times import Span

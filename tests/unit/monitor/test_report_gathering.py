@@ -9,10 +9,11 @@ from typing import Any
 
 from headrace.monitor.v1 import monitor_pb2
 from headrace_monitor.alert.decisions.values import Alert, AlertView, Key
+from headrace_monitor.judge.drift.decisions.histograms import Histogram
 from headrace_monitor.record.counters.decisions.traffic import Group
 from headrace_monitor.record.counters.decisions.traffic import Traffic as Counted
 from headrace_monitor.record.counters.reading import TrafficSummary
-from headrace_monitor.report.content import Histogram, MissingPart, Traffic
+from headrace_monitor.report.content import MissingPart, Traffic
 from headrace_monitor.report.gathering import ReportBuilder, Sources
 from headrace_monitor.report.rendering import render
 from headrace_monitor.times import Span

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from headrace_statistics.severity import Severity
 
+from headrace_monitor.judge.drift.decisions.histograms import Histogram
 from headrace_monitor.record.counters.decisions.traffic import FAULTS
 from headrace_monitor.times import Span, later
 
@@ -126,16 +127,6 @@ class SliceDrift:
     rows: int
     effect: float
     share: float
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """Shares of rows in the same bins, in the reference and in the window."""
-
-    column: str
-    labels: tuple[str, ...]
-    reference: tuple[float, ...]
-    window: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from headrace_statistics.severity import Severity
 from markupsafe import Markup
 
+from headrace_monitor.judge.drift.decisions.histograms import Histogram
 from headrace_monitor.report import plots, wording
-from headrace_monitor.report.content import ColumnDrift, EvaluationRow, Histogram, VersionDrift
+from headrace_monitor.report.content import ColumnDrift, EvaluationRow, VersionDrift
 from headrace_monitor.report.plots import Axis, Series
 
 MOST_COLUMNS, MOST_EVALUATIONS = 30, 48

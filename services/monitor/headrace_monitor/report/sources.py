@@ -10,8 +10,8 @@ from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.identity import Identity
 
 from headrace_monitor.alert.decisions.values import AlertView
+from headrace_monitor.judge.drift.decisions.histograms import Histogram
 from headrace_monitor.record.counters.reading import TrafficSummary
-from headrace_monitor.report.content import Histogram
 from headrace_monitor.times import Span
 
 
@@ -32,14 +32,6 @@ class DriftSource(Protocol):
 
     async def get_drift(self, request: monitor_pb2.GetDriftRequest) -> monitor_pb2.GetDriftResponse:
         """Evaluate now."""
-        ...
-
-
-class ReferenceSource(Protocol):
-    """References."""
-
-    async def get_reference(self, request: monitor_pb2.GetReferenceRequest) -> monitor_pb2.GetReferenceResponse:
-        """Return the current reference of a version."""
         ...
 
 

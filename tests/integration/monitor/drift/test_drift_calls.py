@@ -16,11 +16,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace.registry.v1 import registry_pb2
 from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
-from headrace_monitor.report.drift_source import WindowHistograms
-from headrace_monitor.storage.schema import Database
 from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_servicekit.error_details import from_rpc_error
-from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.s3 import Place
 from headrace_servicekit.testing import eventually
 
@@ -138,23 +135,14 @@ async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postg
         tolerated.ClearField("tolerance")
         await monitor.SetDriftTolerance(tolerated, timeout=5)
 
-        # A report shows the bins of what was looked at.
+        # Bins of what was looked at.
         seen = answer.drift.range
-        start, end = (told.ToDatetime(UTC) for told in (seen.start_time, seen.end_time))
-        async with Database(Address(postgres_url), size=2) as database:
-            await database.migrate()
-            histograms = WindowHistograms(database)
-            (told,) = await histograms.histograms("fraud", "v1", start, end, ["features.0", "none"])
-        assert told.column == "features.0"
-        assert len(told.labels) == len(told.reference) == 10
-        assert sum(told.window) == pytest.approx(1)
-
         wanted = monitor_pb2.GetDistributionsRequest(name=NAME, range=seen)
         (*every,) = (await monitor.GetDistributions(wanted, timeout=5)).distributions
         assert {one.column for one in every} >= {f"features.{index}" for index in range(4)}
         one = next(one for one in every if one.column == "features.0")
-        assert tuple(each.window_share for each in one.bins) == told.window
-        assert tuple(each.reference_share for each in one.bins) == told.reference
+        assert len(one.bins) == 10
+        assert sum(each.window_share for each in one.bins) == pytest.approx(1, rel=1e-5)
 
         wanted.columns.append("features.9")
         with pytest.raises(grpc.aio.AioRpcError) as unknown:

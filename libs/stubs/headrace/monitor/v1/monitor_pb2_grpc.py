@@ -25,8 +25,8 @@ if _version_not_supported:
     )
 
 
-class MonitorServiceStub:
-    """MonitorService answers questions about predictions, from counters, the prediction log and the outcomes.
+class TrafficServiceStub:
+    """TrafficService says what was answered, from the counters and from the prediction log.
     """
 
     def __init__(self, channel):
@@ -36,15 +36,183 @@ class MonitorServiceStub:
             channel: A grpc.Channel.
         """
         self.GetTraffic = channel.unary_unary(
-                '/headrace.monitor.v1.MonitorService/GetTraffic',
+                '/headrace.monitor.v1.TrafficService/GetTraffic',
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.FromString,
                 _registered_method=True)
         self.ListTraffic = channel.unary_unary(
-                '/headrace.monitor.v1.MonitorService/ListTraffic',
+                '/headrace.monitor.v1.TrafficService/ListTraffic',
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.FromString,
                 _registered_method=True)
+        self.QueryPredictions = channel.unary_stream(
+                '/headrace.monitor.v1.TrafficService/QueryPredictions',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsResponse.FromString,
+                _registered_method=True)
+
+
+class TrafficServiceServicer:
+    """TrafficService says what was answered, from the counters and from the prediction log.
+    """
+
+    def GetTraffic(self, request, context):
+        """GetTraffic says how many answers there were and how long they took, from the counters: none is left out, whatever is
+        sampled.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTraffic(self, request, context):
+        """ListTraffic says what GetTraffic does of several models at once, from one snapshot: what a page of models shows. Models
+        that the caller may not see are left out, as those without traffic are.
+
+        Fails with INVALID_ARGUMENT naming the field for no model, more than 100, or what is not the name of one.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QueryPredictions(self, request, context):
+        """QueryPredictions answers one SQL SELECT (DuckDB's) over the views `predictions`, `outcomes`, `labelled` and
+        `pipeline_steps` (what versions computed as steps of pipelines), of the models that the caller may see. The rows are an
+        Arrow IPC stream in chunks. Nothing is left out of the views but what `range` says: files that a WHERE rules out (`model`,
+        `version`, `answer_time`) are not read, and the first message tells what was.
+
+        Fails with INVALID_ARGUMENT, reason QUERY_INVALID, with the engine's words; RESOURCE_EXHAUSTED, reason QUERY_TOO_LARGE or
+        TOO_MANY_QUERIES, or TOO_MANY_QUERIES_OF_CLIENT when the client has its share; DEADLINE_EXCEEDED.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_TrafficServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GetTraffic': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTraffic,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.SerializeToString,
+            ),
+            'ListTraffic': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTraffic,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.SerializeToString,
+            ),
+            'QueryPredictions': grpc.unary_stream_rpc_method_handler(
+                    servicer.QueryPredictions,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'headrace.monitor.v1.TrafficService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('headrace.monitor.v1.TrafficService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class TrafficService:
+    """TrafficService says what was answered, from the counters and from the prediction log.
+    """
+
+    @staticmethod
+    def GetTraffic(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.TrafficService/GetTraffic',
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTraffic(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.TrafficService/ListTraffic',
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryPredictions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/headrace.monitor.v1.TrafficService/QueryPredictions',
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class MonitorServiceStub:
+    """MonitorService says how good predictions are: references, drift, performance and shadows, from the prediction log and the
+    outcomes.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
         self.FreezeReference = channel.unary_unary(
                 '/headrace.monitor.v1.MonitorService/FreezeReference',
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.FreezeReferenceRequest.SerializeToString,
@@ -85,11 +253,6 @@ class MonitorServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetPerformanceRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetPerformanceResponse.FromString,
                 _registered_method=True)
-        self.QueryPredictions = channel.unary_stream(
-                '/headrace.monitor.v1.MonitorService/QueryPredictions',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsResponse.FromString,
-                _registered_method=True)
         self.RenderReport = channel.unary_unary(
                 '/headrace.monitor.v1.MonitorService/RenderReport',
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportRequest.SerializeToString,
@@ -100,29 +263,27 @@ class MonitorServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportResponse.FromString,
                 _registered_method=True)
+        self.GetTraffic = channel.unary_unary(
+                '/headrace.monitor.v1.MonitorService/GetTraffic',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.FromString,
+                _registered_method=True)
+        self.ListTraffic = channel.unary_unary(
+                '/headrace.monitor.v1.MonitorService/ListTraffic',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.FromString,
+                _registered_method=True)
+        self.QueryPredictions = channel.unary_stream(
+                '/headrace.monitor.v1.MonitorService/QueryPredictions',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsResponse.FromString,
+                _registered_method=True)
 
 
 class MonitorServiceServicer:
-    """MonitorService answers questions about predictions, from counters, the prediction log and the outcomes.
+    """MonitorService says how good predictions are: references, drift, performance and shadows, from the prediction log and the
+    outcomes.
     """
-
-    def GetTraffic(self, request, context):
-        """GetTraffic says how many answers there were and how long they took, from the counters: none is left out, whatever is
-        sampled.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListTraffic(self, request, context):
-        """ListTraffic says what GetTraffic does of several models at once, from one snapshot: what a page of models shows. Models
-        that the caller may not see are left out, as those without traffic are.
-
-        Fails with INVALID_ARGUMENT naming the field for no model, more than 100, or what is not the name of one.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
 
     def FreezeReference(self, request, context):
         """FreezeReference freezes what a version's windows are held against: its reference artifact, or what it was asked in a
@@ -202,19 +363,6 @@ class MonitorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def QueryPredictions(self, request, context):
-        """QueryPredictions answers one SQL SELECT (DuckDB's) over the views `predictions`, `outcomes`, `labelled` and
-        `pipeline_steps` (what versions computed as steps of pipelines), of the models that the caller may see. The rows are an
-        Arrow IPC stream in chunks. Nothing is left out of the views but what `range` says: files that a WHERE rules out (`model`,
-        `version`, `answer_time`) are not read, and the first message tells what was.
-
-        Fails with INVALID_ARGUMENT, reason QUERY_INVALID, with the engine's words; RESOURCE_EXHAUSTED, reason QUERY_TOO_LARGE or
-        TOO_MANY_QUERIES, or TOO_MANY_QUERIES_OF_CLIENT when the client has its share; DEADLINE_EXCEEDED.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def RenderReport(self, request, context):
         """RenderReport renders traffic, drift, performance and alerts of a model as one HTML page that needs nothing else.
         """
@@ -229,19 +377,33 @@ class MonitorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetTraffic(self, request, context):
+        """GetTraffic is that of TrafficService, for one release.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTraffic(self, request, context):
+        """ListTraffic is that of TrafficService, for one release.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QueryPredictions(self, request, context):
+        """QueryPredictions is that of TrafficService, for one release.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MonitorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'GetTraffic': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetTraffic,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.SerializeToString,
-            ),
-            'ListTraffic': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListTraffic,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.SerializeToString,
-            ),
             'FreezeReference': grpc.unary_unary_rpc_method_handler(
                     servicer.FreezeReference,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.FreezeReferenceRequest.FromString,
@@ -282,11 +444,6 @@ def add_MonitorServiceServicer_to_server(servicer, server):
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetPerformanceRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetPerformanceResponse.SerializeToString,
             ),
-            'QueryPredictions': grpc.unary_stream_rpc_method_handler(
-                    servicer.QueryPredictions,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsResponse.SerializeToString,
-            ),
             'RenderReport': grpc.unary_unary_rpc_method_handler(
                     servicer.RenderReport,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportRequest.FromString,
@@ -297,6 +454,21 @@ def add_MonitorServiceServicer_to_server(servicer, server):
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportResponse.SerializeToString,
             ),
+            'GetTraffic': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTraffic,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.SerializeToString,
+            ),
+            'ListTraffic': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTraffic,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.SerializeToString,
+            ),
+            'QueryPredictions': grpc.unary_stream_rpc_method_handler(
+                    servicer.QueryPredictions,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'headrace.monitor.v1.MonitorService', rpc_method_handlers)
@@ -306,62 +478,9 @@ def add_MonitorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MonitorService:
-    """MonitorService answers questions about predictions, from counters, the prediction log and the outcomes.
+    """MonitorService says how good predictions are: references, drift, performance and shadows, from the prediction log and the
+    outcomes.
     """
-
-    @staticmethod
-    def GetTraffic(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/headrace.monitor.v1.MonitorService/GetTraffic',
-            headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListTraffic(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/headrace.monitor.v1.MonitorService/ListTraffic',
-            headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def FreezeReference(request,
@@ -580,33 +699,6 @@ class MonitorService:
             _registered_method=True)
 
     @staticmethod
-    def QueryPredictions(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/headrace.monitor.v1.MonitorService/QueryPredictions',
-            headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
     def RenderReport(request,
             target,
             options=(),
@@ -650,6 +742,87 @@ class MonitorService:
             '/headrace.monitor.v1.MonitorService/GetShadowReport',
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTraffic(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.MonitorService/GetTraffic',
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTraffic(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.MonitorService/ListTraffic',
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryPredictions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/headrace.monitor.v1.MonitorService/QueryPredictions',
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

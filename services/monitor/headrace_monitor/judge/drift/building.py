@@ -13,6 +13,7 @@ from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.runtime import Runtime
 
 from headrace_monitor.judge.drift.decisions.evaluation import Schedule
+from headrace_monitor.judge.drift.distribution_rpcs import DistributionRpcs
 from headrace_monitor.judge.drift.evaluator import DriftEvaluator
 from headrace_monitor.judge.drift.postgres import DriftTolerances, PostgresEvaluations
 from headrace_monitor.judge.drift.rpcs import DriftRpcs
@@ -39,7 +40,9 @@ SWEEP_FILES = 10_000
 KEEP_EVALUATIONS = timedelta(days=400)
 
 
-def build(runtime: Runtime[MonitorSettings], connections: Connections, log: PredictionLog, blobs: Blobs) -> DriftRpcs:
+def build(
+    runtime: Runtime[MonitorSettings], connections: Connections, log: PredictionLog, blobs: Blobs
+) -> tuple[DriftRpcs, DistributionRpcs]:
     """Start the loops and return the implementation of the RPCs. blobs: the registry's files."""
     settings, clock = runtime.settings, runtime.clock
     references, windows, evaluations = (
@@ -67,7 +70,8 @@ def build(runtime: Runtime[MonitorSettings], connections: Connections, log: Pred
     }
     for name, (step, pause_s) in steps.items():
         runtime.loop(name, lambda n=name, s=step, p=pause_s: periodic(n, _retried(n, s), every_s=p, clock=clock))
-    return DriftRpcs(references, log.contracts, freezer, evaluator, evaluations, tolerances, schedule, clock)
+    rpcs = DriftRpcs(references, log.contracts, freezer, evaluator, evaluations, tolerances, schedule, clock)
+    return rpcs, DistributionRpcs(rpcs, references, windows, clock)
 
 
 def _retried(name: str, step: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:

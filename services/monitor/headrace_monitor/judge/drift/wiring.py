@@ -16,6 +16,7 @@ from headrace_monitor.record.log.wiring import PredictionLog
 from headrace_monitor.settings import MonitorSettings
 
 if TYPE_CHECKING:
+    from headrace_monitor.judge.drift.distribution_rpcs import DistributionRpcs
     from headrace_monitor.judge.drift.rpcs import DriftRpcs
     from headrace_monitor.judge.references.artifacts import Blobs
 
@@ -24,22 +25,30 @@ class Drift:
     """Gives access to the RPCs of references and drift, once they are loaded."""
 
     def __init__(self) -> None:
-        self._rpcs: DriftRpcs | None = None
+        self._loaded: tuple[DriftRpcs, DistributionRpcs] | None = None
 
     @property
     def rpcs(self) -> DriftRpcs:
         """Return the implementation of the RPCs. Raises Unavailable until it is loaded."""
-        if self._rpcs is None:
-            raise Unavailable("the monitor is starting", reason="STARTING", retry_after_s=1.0)
-        return self._rpcs
+        return self._there()[0]
+
+    @property
+    def distributions(self) -> DistributionRpcs:
+        """Return the implementation of GetDistributions. Raises Unavailable until it is loaded."""
+        return self._there()[1]
 
     async def run(
         self, runtime: Runtime[MonitorSettings], connections: Connections, log: PredictionLog, blobs: Blobs
     ) -> None:
         """Load and build everything; never returns."""
         build = await asyncio.to_thread(_load)
-        self._rpcs = build(runtime, connections, log, blobs)
+        self._loaded = build(runtime, connections, log, blobs)
         await asyncio.Event().wait()
+
+    def _there(self) -> tuple[DriftRpcs, DistributionRpcs]:
+        if self._loaded is None:
+            raise Unavailable("the monitor is starting", reason="STARTING", retry_after_s=1.0)
+        return self._loaded
 
 
 async def open_drift(runtime: Runtime[MonitorSettings], connections: Connections, log: PredictionLog) -> Drift:
@@ -51,7 +60,9 @@ async def open_drift(runtime: Runtime[MonitorSettings], connections: Connections
     return drift
 
 
-def _load() -> Callable[[Runtime[MonitorSettings], Connections, PredictionLog, Blobs], DriftRpcs]:
+def _load() -> Callable[
+    [Runtime[MonitorSettings], Connections, PredictionLog, Blobs], tuple[DriftRpcs, DistributionRpcs]
+]:
     # Imported here: scipy and Arrow take a second, which the start does not wait for (decision 140).
     from headrace_monitor.judge.drift.building import build
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from headrace_statistics.references import (
@@ -14,9 +15,17 @@ from headrace_statistics.references import (
 )
 from headrace_statistics.sketches.categories import CategoryCounts
 
-from headrace_monitor.report.content import Histogram
-
 MOST_NAMES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Shares of rows in the same bins, in the reference and in the window."""
+
+    column: str
+    labels: tuple[str, ...]
+    reference: tuple[float, ...]
+    window: tuple[float, ...]
 
 
 def histogram(column: str, reference: ColumnReference, window: Summary) -> Histogram | None:
