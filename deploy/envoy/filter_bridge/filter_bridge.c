@@ -290,8 +290,8 @@ static bool is(const Header *header, const char *name, size_t length) {
 
 /* The milliseconds of a grpc-timeout, INT64_MAX for none: Python says what is wrong with it. */
 static int64_t timeout_of(const char *value, size_t length) {
-  static const struct { char unit; int64_t ns; } UNITS[] = {
-    {'H', 3600000000000}, {'M', 60000000000}, {'S', 1000000000}, {'m', 1000000}, {'u', 1000}, {'n', 1},
+  static const struct { char unit; int64_t ms, parts; } UNITS[] = {   /* eight digits of any fit into 64 bits */
+    {'H', 3600000, 1}, {'M', 60000, 1}, {'S', 1000, 1}, {'m', 1, 1}, {'u', 1, 1000}, {'n', 1, 1000000},
   };
   int64_t number = 0;
   if (length < 2 || length > 9) return INT64_MAX;
@@ -300,7 +300,7 @@ static int64_t timeout_of(const char *value, size_t length) {
     number = number * 10 + value[i] - '0';
   }
   for (size_t i = 0; i < sizeof UNITS / sizeof *UNITS; i++)
-    if (value[length - 1] == UNITS[i].unit) return number * UNITS[i].ns / 1000000;
+    if (value[length - 1] == UNITS[i].unit) return number * UNITS[i].ms / UNITS[i].parts;
   return INT64_MAX;
 }
 

@@ -156,7 +156,9 @@ static Filter *begin_stream(Worker *w) {
   f->stream = (Stream *)HOOK(new)(HOOK(config_new)(NULL, (Bytes){0}, (Bytes){0}), f);
   f->headers[f->header_count++] = (Header){":path", 5, "/a/b", 4};
   f->grpc = draw(&w->random, 2);
-  if (draw(&w->random, 4) == 0) f->headers[f->header_count++] = (Header){"grpc-timeout", 12, "20m", 3};
+  static const char *TIMEOUTS[] = {"20m", "99999999H", "99999999n", "20", "-1S", "20000u"};
+  const char *timeout = TIMEOUTS[draw(&w->random, 6)];
+  if (draw(&w->random, 2)) f->headers[f->header_count++] = (Header){"grpc-timeout", 12, timeout, strlen(timeout)};
   if (f->grpc) f->headers[f->header_count++] = (Header){"content-type", 12, "application/grpc+proto", 22};
   else if (draw(&w->random, 2)) f->headers[f->header_count++] = (Header){"content-type", 12, "application/json", 16};
   if (draw(&w->random, 2)) f->headers[f->header_count++] = (Header){"unknown", 7, "x", 1};
