@@ -178,6 +178,7 @@ async def test_a_message_over_the_limit_is_refused_and_the_next_one_answered(
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     answer = await transport.post(ROWS_PATH, content=b" " * (2 * MOST_BYTES))
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (413, "REQUEST_TOO_LARGE")
+    assert f"larger than {MOST_BYTES} bytes" in answer.json()["message"]
     assert (await transport.predict(DIGITS)).version == "v1"
 
 

@@ -100,7 +100,7 @@ async def plane_within(scratch: Path, *, mode: str = "HYBRID", **settings: Any) 
     async def begin(runtime: Runtime[DataSettings]) -> None:
         transport = await transport_of(runtime, edge, await start(runtime))
         bridge = FilterBridge(
-            played, transport.grpc.respond, transport.rest.respond, most_body_bytes=1 << 22, most_unfinished=8192
+            played, transport.grpc.respond, transport.rest.respond, most_message_bytes=1 << 22, most_unfinished=8192
         )
         bridge.identify = transport.identify
         bridge.start()

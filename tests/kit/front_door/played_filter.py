@@ -1,7 +1,7 @@
 """Envoy's filter as Python: hands requests to a filter bridge as `filter_bridge.c` does, many at a time.
 
 played = PlayedFilter()
-bridge = FilterBridge(played, respond, most_body_bytes=1 << 22, most_unfinished=8192)
+bridge = FilterBridge(played, respond, respond, most_message_bytes=1 << 22, most_unfinished=8192)
 bridge.start()
 answers = await played.answers([packed_request(1, path, body, token)])
 """

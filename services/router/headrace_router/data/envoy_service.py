@@ -29,7 +29,7 @@ from headrace_router.data.transports.envoy.filter_bridge import FilterBridge, No
 from headrace_router.data.transports.envoy.rest_calls import packed_reply
 from headrace_router.data.transports.envoy.settings import EdgeSettings
 from headrace_router.data.transports.envoy.transport import EnvoyTransport, believed_callers, envoy_transport
-from headrace_router.data.transports.envoy.unary_calls import PREFIX_BYTES, refusal
+from headrace_router.data.transports.envoy.unary_calls import refusal
 from headrace_router.data.transports.rest.app import refuse
 from headrace_router.data.transports.rest.disconnects import App, Receive, Scope, Send
 from headrace_router.data.transports.rest.refusal import refused
@@ -72,7 +72,7 @@ class EnvoyService:
                 opened(edge.filter_bridge),
                 _grpc_not_yet,
                 _rest_not_yet,
-                most_body_bytes=settings.max_message_bytes + PREFIX_BYTES,
+                most_message_bytes=settings.max_message_bytes,
                 most_unfinished=settings.max_concurrent_rpcs,
                 behind_a_front_door=edge.behind_a_front_door,
             )

@@ -23,7 +23,7 @@ from headrace_router.data.answer.refusals import too_many_requests
 from headrace_router.data.transports.coroutine_driver import CoroutineDriver
 from headrace_router.data.transports.envoy.bridged_answer import Answered, packed
 from headrace_router.data.transports.envoy.bridged_request import NAMES, BridgedRequest, HeaderLayouts, Identify
-from headrace_router.data.transports.envoy.unary_calls import CONTENT, refusal_headers
+from headrace_router.data.transports.envoy.unary_calls import CONTENT, PREFIX_BYTES, refusal_headers
 from headrace_router.data.transports.rest.bodies import too_large, too_slow
 
 # As in filter_bridge.c: length, flags, id, connection, headers, bytes of the body.
@@ -67,7 +67,7 @@ class FilterBridge:
     """Takes requests from the filter and gives their answers back.
 
     grpc, rest: answer requests, as UnaryCalls and RestCalls do. identify: gives the caller of a request. All may be
-    replaced at any time. most_body_bytes: larger ones are refused. most_unfinished: requests that are on their way at
+    replaced at any time. most_message_bytes: larger ones are refused. most_unfinished: requests that are on their way at
     one time. behind_a_front_door: whether that tells each caller's connection.
     """
 
@@ -77,15 +77,16 @@ class FilterBridge:
         grpc: Respond,
         rest: Respond,
         *,
-        most_body_bytes: int,
+        most_message_bytes: int,
         most_unfinished: int,
         behind_a_front_door: bool = False,
     ) -> None:
         self.grpc, self.rest = grpc, rest
         self.identify: Identify = _nobody
-        self._most_body_bytes, self._most_unfinished = most_body_bytes, most_unfinished
+        self._most_message_bytes, self._most_unfinished = most_message_bytes, most_unfinished
+        settings = configuration(most_message_bytes + PREFIX_BYTES, most_unfinished)
         self._filter = functions
-        self._event = self._filter.bridge_open(configuration(most_body_bytes, most_unfinished).encode("latin-1"))
+        self._event = self._filter.bridge_open(settings.encode("latin-1"))
         if self._event < 0:
             raise NotLoaded("no eventfd can be opened")
         self._loop = asyncio.get_running_loop()
@@ -153,7 +154,7 @@ class FilterBridge:
         """Return what is wrong with a request that never came whole."""
         if flags & _TOO_MANY:
             return too_many_requests(self._most_unfinished)
-        return too_large(self._most_body_bytes) if flags & _TOO_LARGE else too_slow()
+        return too_large(self._most_message_bytes) if flags & _TOO_LARGE else too_slow()
 
     def _cancel(self, id_: int) -> None:
         request = self._waiting.get(id_)
