@@ -106,6 +106,20 @@ async def record(monitor: Monitor, model: str, *outcomes: outcome_pb2.Outcome) -
     assert not answer.rejections, answer
 
 
+async def test_clients_of_0_1_0_are_answered_by_the_former_service(postgres_url, s3, tmp_path):
+    async with monitor_with_log(postgres_url, s3, tmp_path) as (monitor, stores, _):
+        await add_file(stores, "digits", "v1")
+        former: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+        traffic = await former.GetTraffic(monitor_pb2.GetTrafficRequest(parent="models/digits"), timeout=10)
+        listed = await former.ListTraffic(monitor_pb2.ListTrafficRequest(models=["models/digits"]), timeout=10)
+        asked = former.QueryPredictions(
+            monitor_pb2.QueryPredictionsRequest(sql="select version from predictions"), timeout=30
+        )
+        rows = pa.ipc.open_stream(b"".join([part.arrow async for part in asked])).read_all().to_pylist()
+    assert (list(traffic.traffic), list(listed.models)) == ([], [])
+    assert rows == [{"version": "v1"}] * 3
+
+
 async def test_a_caller_sees_the_predictions_and_outcomes_of_its_models_and_no_others(postgres_url, s3, tmp_path):
     async with monitor_with_log(postgres_url, s3, tmp_path) as (monitor, stores, _):
         await add_file(stores, "digits", "v1", **{"feature.x": [1.5, 2.5, 3.5], "prediction_label": ["7", "8", "9"]})
