@@ -1,6 +1,6 @@
 """An Envoy with nothing but the data plane in it: the router's service where the front door does not answer itself.
 
-It is told the same as the data plane in the front door, so tokens are checked here, and not in front (decision 130).
+Its settings are those of the data plane in the front door: tokens are checked here, not there (decision 130).
 """
 
 from __future__ import annotations

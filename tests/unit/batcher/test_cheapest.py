@@ -38,7 +38,7 @@ class Slow(OnnxBackend):
 
 @dataclass(eq=False)
 class Loaded:
-    """What a choice is told to."""
+    """Collects the choices that are made."""
 
     name: str
     compute: Choice | None = None

@@ -53,7 +53,7 @@ class Batcher:
 
     name: on the backend. service_times: what is known of it already. gate: shared by all versions of a backend.
     ours: whether nobody else uses what runs it. usage: counts who used it. padding: by which rows of different sizes
-    share a batch. crashed: told when only this version must be loaded again. way: where it is executed. `submit`,
+    share a batch. crashed: called when only this version must be loaded again. way: where it is executed. `submit`,
     `cancel` and the rest are called from the event loop only; none of them waits.
     """
 

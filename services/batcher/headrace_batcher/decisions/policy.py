@@ -1,7 +1,7 @@
 """When to cut a batch, whom to let into the queue, and whom to blame for a failure. Pure: time and figures come in.
 
 Times are seconds of one monotonic clock. What is made for each batch is not frozen, which takes five times as long;
-nobody writes to it (decision 61).
+it is never written to (decision 61).
 """
 
 from __future__ import annotations

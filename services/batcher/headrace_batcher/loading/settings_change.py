@@ -29,8 +29,8 @@ RETIRE_S, _RETIRE_POLL_S = 30.0, 0.02
 class Settling:
     """Puts serving settings into force, one version at a time where the backend loads again.
 
-    crashed: told when what runs a version is gone. became_ready: called each time a version is loaded again. wake:
-    called when that has ended. attempt_s: the longest that one may take.
+    crashed: called when the process that runs a version has ended. became_ready: called each time a version is loaded
+    again. wake: called when that has ended. attempt_s: the longest that one may take.
     """
 
     def __init__(

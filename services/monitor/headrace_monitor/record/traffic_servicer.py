@@ -31,7 +31,7 @@ class TrafficServicer(monitor_pb2_grpc.TrafficServiceServicer):
         return traffic_of_models_to_proto(seen, found)
 
     async def QueryPredictions(self, request, context):
-        # It writes by itself: whoever does not read must not keep a query running beyond its time.
+        # It writes by itself: a client that does not read must not keep a query running beyond its time.
         await self._queries.answer(
             query_convert.log_query(request), identity(), lambda part: context.write(query_convert.response(part))
         )

@@ -85,7 +85,7 @@ void CALLBACK(send_response_headers)(void *filter, const Header *headers, size_t
   if (f->destroyed) return;
   CHECK(count >= 2 && !memcmp(headers[0].name, ":status", 7));
   f->refused = !memcmp(headers[0].value, "429", 3);
-  if (f->refused) CHECK(!end && !f->grpc);   /* REST is told why in a body */
+  if (f->refused) CHECK(!end && !f->grpc);   /* a refusal of REST has a body */
   CHECK(!memcmp(headers[1].name, f->refused ? "content-type" : "grpc-status", 11));
   CHECK(!f->answered);
   f->answered = true;

@@ -80,7 +80,7 @@ class TrafficServiceServicer:
         """QueryPredictions answers one SQL SELECT (DuckDB's) over the views `predictions`, `outcomes`, `labelled` and
         `pipeline_steps` (what versions computed as steps of pipelines), of the models that the caller may see. The rows are an
         Arrow IPC stream in chunks. Nothing is left out of the views but what `range` says: files that a WHERE rules out (`model`,
-        `version`, `answer_time`) are not read, and the first message tells what was.
+        `version`, `answer_time`) are not read, and the first message says which were.
 
         Fails with INVALID_ARGUMENT, reason QUERY_INVALID, with the engine's words; RESOURCE_EXHAUSTED, reason QUERY_TOO_LARGE or
         TOO_MANY_QUERIES, or TOO_MANY_QUERIES_OF_CLIENT when the client has its share; DEADLINE_EXCEEDED.

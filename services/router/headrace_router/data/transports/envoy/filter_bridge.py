@@ -67,8 +67,8 @@ class FilterBridge:
     """Takes requests from the filter and gives their answers back.
 
     grpc, rest: answer requests, as UnaryCalls and RestCalls do. identify: gives the caller of a request. All may be
-    replaced at any time. most_message_bytes: larger ones are refused. most_unfinished: requests that are on their way at
-    one time. behind_a_front_door: whether that tells each caller's connection.
+    replaced at any time. most_message_bytes: larger ones are refused. most_unfinished: requests that are on their way
+    at one time. behind_a_front_door: whether a header of it names each caller's connection.
     """
 
     def __init__(

@@ -109,7 +109,7 @@ class RestCalls:
         if len(body) > most:
             raise too_large(most)
         encoding = found.get(ENCODING_HEADER, "")
-        if encoding not in PLAIN:  # a kilobyte may become a megabyte, in which the loop would serve nobody
+        if encoding not in PLAIN:  # a kilobyte may become a megabyte, for which the loop would stop serving
             body = await asyncio.to_thread(inflate, body, encoding, most)
         return route.parse(body, found)
 
