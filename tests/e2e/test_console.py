@@ -41,6 +41,7 @@ PAGES = [
     f"models/{MODEL}/shadow",
     f"models/{MODEL}/experiments",
     f"models/{MODEL}/data",
+    f"models/{MODEL}/report",
     f"models/{MODEL}/audit",
     "rollouts",
     "experiments",

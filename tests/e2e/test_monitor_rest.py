@@ -96,10 +96,6 @@ WRONG = {
         ("GET", f"{MODEL}/performance?version=UP", None, "version"),
         ("GET", f"{MODEL}/performance?{BACKWARDS}", None, "range"),
     ],
-    "RenderReport": [
-        ("GET", "/v1/models/UP/report", None, "parent"),
-        ("GET", f"{MODEL}/report?{BACKWARDS}", None, "range"),
-    ],
     "GetShadowReport": [
         ("GET", "/v1/models/UP/shadowReport", None, "parent"),
         ("GET", f"{MODEL}/shadowReport?{BACKWARDS}", None, "range"),
@@ -159,7 +155,6 @@ WRONG = {
     "EndExperiment": [("POST", f"{MODEL}/experiments/UP:end", {}, "name")],
     "AnalyseExperiment": [("GET", f"{MODEL}/experiments/UP:analyse", None, "name")],
     "GetExperimentHistory": [("GET", f"{MODEL}/experiments/UP:history", None, "name")],
-    "RenderExperimentReport": [("GET", f"{MODEL}/experiments/UP:report", None, "name")],
     "PlanExperiment": [
         ("POST", f"{MODEL}/experiments:plan", {}, "mean"),
         ("POST", f"{MODEL}/experiments:plan", {"mean": 0.05, "alpha": 3}, "alpha"),
@@ -280,9 +275,9 @@ async def test_predictions_are_counted_logged_labelled_and_judged_by_rest(served
         return any(int(one["rows"]) >= PREDICTIONS and one["value"] == 2.5 for one in means)
 
     await eventually(measured, within=SOON_S, every=1.0)
-    html = said(served.rest("GET", f"{MODEL}/report"))["html"]
-    assert html.startswith("<!")
-    assert LINEAR in html
+    gone = served.rest_refused("GET", f"{MODEL}/report")
+    assert_refused(gone, "UNIMPLEMENTED", "REPORT_IN_CONSOLE", named="/console/models/MODEL/report")
+    assert f"<h1>Report on {LINEAR}</h1>" in served.client.monitor.render_report(LINEAR)
 
 
 def test_rules_silences_and_webhooks_are_kept_listed_and_removed_by_rest(served: Served):

@@ -21,6 +21,7 @@ from google.protobuf.message import Message
 from headrace_client.errors import DeadlineExceeded, HeadraceError, Unauthenticated
 from headrace_client.retries import RetryBudget, RetryPolicy, next_wait
 from headrace_client.tokens import TokenCache, TokenProvider
+from headrace_client.web_pages import WebPages
 
 # A call that lasted longer before its token was refused had begun with a good one.
 GOOD_FOR_S = 5.0
@@ -117,6 +118,13 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Step: read a page of the front door by HTTP, which blocks; the result is its text."""
+
+    read: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Step: let that many seconds pass."""
 
@@ -130,7 +138,7 @@ class FetchToken:
     provider: TokenProvider
 
 
-Step = Call | Exchange | Listen | Pause | FetchToken
+Step = Call | Exchange | Listen | Page | Pause | FetchToken
 Operation = Generator[Step, Any, Result]
 
 
@@ -145,6 +153,7 @@ class Session:
     random: Callable[[], float] = random.random
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     headers: tuple[tuple[str, str], ...] = ()
+    pages: WebPages | None = None
     budget: RetryBudget = field(init=False)
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from headrace_client.local_stack import default_address
 from headrace_client.operations import explaining, health, prediction
 from headrace_client.retries import RetryPolicy
 from headrace_client.tokens import TokenCache, TokenProvider, provider_of
+from headrace_client.web_pages import WebPages
 
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
@@ -54,8 +55,10 @@ class _Connection(Installed[Kind]):
         server_name: that the front door's certificate must have, where it is not that of the address.
         """
         self.address: Address = parse_address(address or default_address(), ca_given=ca is not None)
-        self._session = Session(TokenCache(provider_of(token)), retry or RetryPolicy())
-        self._credentials = _credentials(self.address, ca)
+        authorities = _authorities(self.address, ca)
+        pages = WebPages(self.address, authorities, server_name)
+        self._session = Session(TokenCache(provider_of(token)), retry or RetryPolicy(), pages=pages)
+        self._credentials = _credentials(self.address, authorities)
         self._options = _options(self.address, server_name)
 
     @classmethod
@@ -73,7 +76,7 @@ class _Connection(Installed[Kind]):
         headers: sent with each of its calls, such as a trace context.
         """
         other = copy.copy(self)
-        other._session = Session(TokenCache(provider_of(token)), self._session.retry, headers=headers)
+        other._session = replace(self._session, tokens=TokenCache(provider_of(token)), headers=headers)
         other._driver = self._driver
         return other
 
@@ -129,16 +132,20 @@ class AsyncClient(_Connection[Awaiting]):
 _CA_REMEDY = "give certificates of authorities in PEM, each between BEGIN CERTIFICATE and END CERTIFICATE"
 
 
-def _credentials(address: Address, ca: Path | str | None) -> grpc.ChannelCredentials | None:
-    if not address.tls:
+def _authorities(address: Address, ca: Path | str | None) -> str | None:
+    if not address.tls or ca is None:
         return None
-    if ca is None:
-        return grpc.ssl_channel_credentials()
     authorities = text_of(Path(ca), "ca", "a file of certificates", _CA_REMEDY)
     with read_as("a file of certificates", Path(ca), "ca", _CA_REMEDY):
         # grpc takes anything, and then trusts nobody.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=authorities)
-    return grpc.ssl_channel_credentials(authorities.encode())
+    return authorities
+
+
+def _credentials(address: Address, authorities: str | None) -> grpc.ChannelCredentials | None:
+    if not address.tls:
+        return None
+    return grpc.ssl_channel_credentials(authorities.encode() if authorities else None)
 
 
 def _options(address: Address, server_name: str) -> list[tuple[str, int | str]]:

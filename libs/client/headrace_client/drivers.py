@@ -12,7 +12,7 @@ from typing import Any, cast
 import grpc
 import grpc.aio
 
-from headrace_client.calls import Call, Exchange, FetchToken, Listen, Method, Operation, Pause, Result
+from headrace_client.calls import Call, Exchange, FetchToken, Listen, Method, Operation, Page, Pause, Result
 from headrace_client.errors import Unavailable, from_rpc_error
 
 
@@ -36,6 +36,8 @@ class BlockingDriver:
                         result = self._exchange(step)
                     elif isinstance(step, Listen):
                         result = self._listen(step)
+                    elif isinstance(step, Page):
+                        result = step.read()
                     elif isinstance(step, Pause):
                         result = time.sleep(step.seconds)
                     else:
@@ -100,6 +102,8 @@ class AsyncDriver:
                         result = await self._exchange(step)
                     elif isinstance(step, Listen):
                         result = await self._listen(step)
+                    elif isinstance(step, Page):
+                        result = await asyncio.to_thread(step.read)
                     elif isinstance(step, Pause):
                         result = await asyncio.sleep(step.seconds)
                     else:

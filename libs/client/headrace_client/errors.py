@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import grpc
+from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 
 _PUSHBACK = "grpc-retry-pushback-ms"
@@ -188,6 +189,24 @@ def from_rpc_error(error: Any) -> HeadraceError:
         # A negative pushback is how a gRPC server says: do not try again.
         may_retry=pushback_ms is None or pushback_ms >= 0,
         request_id=details.request_id or str(trailers.get("x-request-id", "")),
+    )
+
+
+def from_json(text: str) -> HeadraceError | None:
+    """Return the exception of a REST error's body; None for what is none."""
+    try:
+        status = json_format.Parse(text, status_pb2.Status(), ignore_unknown_fields=True)
+        code = next(one for one in grpc.StatusCode if one.value[0] == status.code)
+    except (json_format.ParseError, StopIteration):
+        return None
+    details = _Details.read(status.SerializeToString(), status.code)
+    return _BY_CODE.get(code, HeadraceError)(
+        status.message,
+        reason=details.reason,
+        violations=details.violations,
+        metadata=details.metadata,
+        retry_after_s=details.retry_after_s,
+        request_id=details.request_id,
     )
 
 

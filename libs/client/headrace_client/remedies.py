@@ -16,6 +16,7 @@ from headrace_client.errors import HeadraceError
 # MODEL, VERSION and ID stand for the model, its version and the job that an error is about, PIPELINE and
 # PIPELINE_VERSION for what has it as a member.
 _BY_REASON = {
+    "REPORT_IN_CONSOLE": "upgrade headrace-client, and `headrace monitor report MODEL --html FILE` saves the page",
     "MODEL_NOT_FOUND": "`headrace models list` shows the models that your token may see",
     "VERSION_NOT_FOUND": "`headrace models show MODEL` lists the versions; a call may name only those in the route",
     "NOTHING_IN_PRODUCTION": "name a version, or promote one: `headrace models promote MODEL VERSION`",

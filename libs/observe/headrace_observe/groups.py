@@ -24,6 +24,7 @@ class Monitor(Group[Kind]):
     performance = Method(monitoring.performance)
     render_report = Method(monitoring.render_report)
     shadow_report = Method(monitoring.shadow_report)
+    render_shadow_report = Method(monitoring.render_shadow_report)
 
 
 class Outcomes(Group[Kind]):

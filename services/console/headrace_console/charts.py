@@ -6,7 +6,7 @@ styles, which the content policy forbids.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeGuard
@@ -16,6 +16,8 @@ from markupsafe import Markup
 from headrace_console.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, level_axis, place_axis, time_axis
 from headrace_console.figures import number
 
+# Of a square chart.
+_SIDE = 240
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 # Of a span, left of it; its title has all of the name.
 _NAME_CHARS = 24
@@ -183,32 +185,55 @@ def reliability(groups: Sequence[tuple[float, float, float, float]], *, label: s
 
     Where scores are probabilities the points lie on the diagonal.
     """
-    if not groups:
+    at, frame = _square(0.0, 1.0, lambda share: f"{share:.0%}")
+    points = Markup("").join(
+        Markup(
+            '<g><title>{}</title><line class="line" x1="{}" x2="{}" y1="{}" y2="{}"/>'
+            '<circle class="dot" cx="{}" cy="{}" r="3.5"/></g>'
+        ).format(
+            f"expected {expected:.3g}, observed {observed:.3g} ({low:.3g} to {high:.3g})",
+            *(at(expected), at(expected), _SIDE - at(low), _SIDE - at(high), at(expected), _SIDE - at(observed)),
+        )
+        for expected, observed, low, high in groups
+    )
+    return _of_square(frame + points, label) if groups else Markup('<p class="empty">Nothing to draw yet.</p>')
+
+
+def scatter(points: Sequence[tuple[float, float]], *, label: str) -> Markup:
+    """Return pairs of numbers as points: the first to the right, the second upwards; equal ones lie on the diagonal."""
+    known = [pair for pair in points if all(map(_is_number, pair))]
+    if not known:
         return Markup('<p class="empty">Nothing to draw yet.</p>')
-    side, left, top = 240, 44, 8
+    low, high = min(map(min, known)), max(map(max, known))
+    at, frame = _square(low, high if high > low else low + 1.0, lambda value: number(value, 3))
+    dots = Markup("").join(
+        Markup('<circle class="dot" cx="{}" cy="{}" r="2"><title>{}</title></circle>').format(
+            at(x), _SIDE - at(y), f"{number(x)}, {number(y)}"
+        )
+        for x, y in known
+    )
+    return _of_square(frame + dots, label)
 
-    def x(share: float) -> float:
-        return round(left + side * min(1.0, max(0.0, share)), 1)
 
-    def y(share: float) -> float:
-        return round(top + side * (1 - min(1.0, max(0.0, share))), 1)
+def _square(low: float, high: float, form: Callable[[float], str]) -> tuple[Callable[[float], float], Markup]:
+    """Return where values lie on both axes of a square, and its lines."""
+
+    def at(value: float) -> float:
+        return round(_SIDE * min(1.0, max(0.0, (value - low) / (high - low))), 1)
 
     text = Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>')
+    line = Markup('<line class="grid" x1="0" x2="{0}" y1="{1}" y2="{1}"/>')
     parts = [
-        Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(x(0), x(1), y(share), y(share))
-        + text.format(left - 6, y(share) + 4, "end", f"{share:.0%}")
-        + text.format(x(share), top + side + 16, "middle", f"{share:.0%}")
-        for share in (0.0, 0.5, 1.0)
+        line.format(_SIDE, _SIDE - at(value))
+        + text.format(-6, _SIDE - at(value) + 4, "end", form(value))
+        + text.format(at(value), _SIDE + 16, "middle", form(value))
+        for value in (low, (low + high) / 2, high)
     ]
-    parts.append(Markup('<line class="rule" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(x(0), x(1), y(0), y(1)))
-    for expected, observed, low, high in groups:
-        told = f"expected {expected:.3g}, observed {observed:.3g} ({low:.3g} to {high:.3g})"
-        parts.append(
-            Markup(
-                '<g><title>{}</title><line class="line" x1="{}" x2="{}" y1="{}" y2="{}"/>'
-                '<circle class="dot" cx="{}" cy="{}" r="3.5"/></g>'
-            ).format(told, x(expected), x(expected), y(low), y(high), x(expected), y(observed))
-        )
-    return Markup('<svg class="chart square" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        left + side + 20, top + side + 24, label, Markup("").join(parts)
+    parts.append(Markup('<line class="rule" x1="0" x2="{}" y1="{}" y2="0"/>').format(_SIDE, _SIDE))
+    return at, Markup("").join(parts)
+
+
+def _of_square(drawn: Markup, label: str) -> Markup:
+    return Markup('<svg class="chart square" viewBox="-44 -8 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        _SIDE + 64, _SIDE + 32, label, drawn
     )

@@ -26,3 +26,14 @@ def percent(share: float | None, digits: int = 3) -> str:
     ('25 %', '0.012 %', '100 %', '1,250 %', '–')
     """
     return "–" if share is None else f"{number(100 * share, digits)} %".replace("– %", "–")
+
+
+def explained(share: float) -> str:
+    """Return how much of a change a slice explains: nothing can be said where others moved the other way.
+
+    >>> explained(0.71), explained(3.2), explained(-263.3), explained(float("nan"))
+    ('71 %', 'all', '–', '–')
+    """
+    if not math.isfinite(share) or share < 0:
+        return "–"
+    return "all" if share >= 1 else percent(share, 2)

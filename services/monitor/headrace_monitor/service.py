@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from headrace.monitor.v1 import evidence_pb2_grpc, monitor_pb2_grpc
+from headrace.monitor.v1 import evidence_pb2_grpc
 from headrace.telemetry.v1 import telemetry_pb2_grpc
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 
 from headrace_monitor.alert.wiring import start_alerts
 from headrace_monitor.judge.experiments.notifying import event_in as experiment_event
-from headrace_monitor.judge.servicer import MonitorServicer
 from headrace_monitor.judge.wiring import open_judge
 from headrace_monitor.record.counters.evidence_rpcs import EvidenceServicer
 from headrace_monitor.record.wiring import open_record
-from headrace_monitor.report.drift_source import LoadedDrift
-from headrace_monitor.report.gathering import Sources
-from headrace_monitor.report.rpcs import ReportRpcs
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
@@ -32,22 +28,18 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     server = runtime.server()
     record = await open_record(runtime, server, database)
     judge = await open_judge(runtime, server, database, record)
-    alerting = await start_alerts(runtime, server, database, experiment_event)
+    await start_alerts(runtime, server, database, experiment_event)
     usage = await open_usage(runtime, server, database)
     sink = TelemetrySinkServicer(
         counters=record.counters.intake,
         predictions=record.log.ingestion,
-        pairs=judge.shadows.intake,
+        pairs=judge.pairs,
         usage=usage.store,
         limits=usage.limits,
     )
     telemetry_pb2_grpc.add_TelemetrySinkServiceServicer_to_server(sink, server)
     evidence = EvidenceServicer(record.counters.evidence, judge.experiments.running)
     evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(evidence, server)
-    drift = LoadedDrift(judge.drift)
-    reports = ReportRpcs(Sources(record.counters.reading, alerting, drift, drift, judge.performances), runtime.clock)
-    monitor = MonitorServicer(judge.drift, judge.performances, judge.shadows.rpcs, reports)
-    monitor_pb2_grpc.add_MonitorServiceServicer_to_server(monitor, server)
     # By the names that clients, data planes and batchers of 0.1.0 call.
     server.also_serve_as("headrace.monitor.v1.IngestService", "headrace.telemetry.v1.TelemetrySinkService")
     server.also_serve_as("headrace.monitor.v1.MonitorService", "headrace.monitor.v1.TrafficService")

@@ -38,6 +38,14 @@ def span_of(message: monitor_pb2.TimeRange, field: str, now: datetime, *, unset:
     return Span(start, end)
 
 
+def range_of(span: Span) -> monitor_pb2.TimeRange:
+    """Return a time as a message."""
+    made = monitor_pb2.TimeRange()
+    made.start_time.FromDatetime(span.start)
+    made.end_time.FromDatetime(span.end)
+    return made
+
+
 def whole_minutes(span: Span) -> Span:
     """Return the minutes that a time touches."""
     start, end = (time.replace(second=0, microsecond=0) for time in span)

@@ -92,6 +92,21 @@ async def listed(monitor: Monitor, *models: str, metadata: Any = (), **asked: An
     return {one.model: list(one.traffic) for one in told.models}
 
 
+async def test_traffic_over_time_adds_up_to_the_whole(monitor):
+    plane = CountingPlane()
+    plane.answer(key(), 0.01, 3)
+    await report(monitor, plane.report())
+    stub: Any = monitor_pb2_grpc.TrafficServiceStub(monitor.channel)
+    told = await stub.GetTraffic(monitor_pb2.GetTrafficRequest(parent="models/fraud", over_time=True), timeout=30)
+    assert [list(part.traffic) for part in told.parts] == [list(told.traffic)]
+
+
+async def test_a_report_is_a_page_of_the_console(monitor):
+    stub: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+    error = await refused(stub.RenderReport(monitor_pb2.RenderReportRequest(parent="models/fraud"), timeout=10))
+    assert (error.code, error.reason) == (Code.UNIMPLEMENTED, "REPORT_IN_CONSOLE")
+
+
 async def test_what_moved_to_traffic_service_is_answered_by_its_former_names(monitor):
     plane = CountingPlane()
     plane.answer(key(), 0.01, 3)
@@ -101,8 +116,6 @@ async def test_what_moved_to_traffic_service_is_answered_by_its_former_names(mon
     ))  # fmt: skip
     one = monitor_pb2.GetTrafficRequest(parent="models/fraud")
     assert (await former.GetTraffic(one, timeout=10)).traffic[0].count == 3
-    many = monitor_pb2.ListTrafficRequest(models=["models/fraud"])
-    assert await former.ListTraffic(many, timeout=10) == await current.ListTraffic(many, timeout=10)
     query = monitor_pb2.QueryPredictionsRequest(sql="select 1 as one")
     rows = [[part.arrow async for part in stub.QueryPredictions(query, timeout=30)] for stub in (former, current)]
     assert rows[0] == rows[1] != [b""]

@@ -110,13 +110,9 @@ class FakeMonitor(
         found.slices.add(name=f"country={HOSTILE}", rows=7, effect=0.2, share=0.9)
         return answer
 
-    def RenderReport(self, request: Any, context: Any) -> monitor_pb2.RenderReportResponse:
-        self.requests.append(request)
-        return monitor_pb2.RenderReportResponse(html="<!doctype html><title>é</title>")
-
     def GetShadowReport(self, request: Any, context: Any) -> monitor_pb2.GetShadowReportResponse:
         self.requests.append(request)
-        answer = monitor_pb2.GetShadowReportResponse(page="<!doctype html>" if request.with_page else "")
+        answer = monitor_pb2.GetShadowReportResponse()
         found = answer.comparisons.add(
             version="v1", shadow_version=HOSTILE, pairs=10, rows=10, labelled_rows=10, flips=1, nan_rows=1, unlike=1,
             errors={13: 2}, rank_correlation=0.5,

@@ -30,7 +30,6 @@ ON_PURPOSE = {
     "NOT_LEADING": "another replica leads, and does it",
     # What would help is in the message, or there is nothing that would.
     "METHOD_UNKNOWN": "the caller's stubs are of another release, or its path is wrong",
-    "PART_MISSING": "the monitor was started without it; the message says which setting",
     "PATH_NOT_FOUND": "the message names the path that was asked for",
     "SERVICE_NOT_FOUND": "asked by health checks, with a name of their own",
 }

@@ -1,7 +1,7 @@
 """What a page shows in the place of a part of it that could not be read."""
 
 from collections.abc import Awaitable
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from headrace_client.errors import HeadraceError, Unavailable, Unimplemented
@@ -24,6 +24,6 @@ async def failing(error: HeadraceError) -> None:
     ],
 )
 async def test_it_says_whether_the_service_is_not_installed_or_does_not_answer(error: HeadraceError, shown: str):
-    visit = cast("Visit", object.__new__(Visit))
+    visit = Visit(*(cast("Any", None),) * 4)
     reading: Awaitable[None] = failing(error)
     assert (await visit.part("autoscaler", reading)).problem == shown

@@ -16,7 +16,7 @@ E2E = sorted((Path(__file__).parents[2] / "e2e").glob("test_*.py"))
 
 
 def public() -> set[str]:
-    """Return every public method of the protos."""
+    """Return every public method of the protos, without former names."""
     described = descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes())
     access: Any = access_pb2.access
     return {
@@ -25,7 +25,8 @@ def public() -> set[str]:
         if file.package.startswith("headrace.")
         for service in file.service
         for method in service.method
-        if method.options.HasExtension(access) and not method.options.Extensions[access].internal
+        if method.options.HasExtension(access)
+        and not (method.options.deprecated or method.options.Extensions[access].internal)
     }
 
 

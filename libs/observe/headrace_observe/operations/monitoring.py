@@ -10,6 +10,7 @@ from typing import Any
 from headrace.monitor.v1 import monitor_pb2
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import PreconditionFailed, invalid
+from headrace_client.operations.pages import console_page
 from headrace_client.operations.paging import list_all
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -76,10 +77,14 @@ def traffic(
     *,
     start: datetime | None = None,
     end: datetime | None = None,
+    over_time: bool = False,
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Operation[monitor_pb2.GetTrafficResponse]:
-    """Return what was answered in a time, and how fast; without a begin, in the hour before its end."""
-    request = monitor_pb2.GetTrafficRequest(parent=f"models/{model}", range=span(start, end))
+    """Return what was answered in a time, and how fast; without a begin, in the hour before its end.
+
+    over_time: whether to return the parts of the time too.
+    """
+    request = monitor_pb2.GetTrafficRequest(parent=f"models/{model}", range=span(start, end), over_time=over_time)
     return (yield from invoke(session, monitor_pb2.GetTrafficResponse, request, timeout_s=timeout))
 
 
@@ -226,9 +231,8 @@ def render_report(
     end: datetime | None = None,
     timeout: float = 60.0,
 ) -> Operation[str]:
-    """Return one HTML page about a model; without a begin, about the day before its end."""
-    request = monitor_pb2.RenderReportRequest(parent=f"models/{model}", range=span(start, end))
-    return (yield from invoke(session, monitor_pb2.RenderReportResponse, request, timeout_s=timeout)).html
+    """Return the console's report about a model as one HTML page; without a begin, about the day before its end."""
+    return (yield from console_page(session, "models", model, "report", start=start, end=end, timeout=timeout))
 
 
 def shadow_report(
@@ -238,17 +242,30 @@ def shadow_report(
     *,
     start: datetime | None = None,
     end: datetime | None = None,
-    with_page: bool = False,
     timeout: float = 60.0,
 ) -> Operation[monitor_pb2.GetShadowReportResponse]:
     """Return how answers differ from those of shadows; without a begin, of the day before its end.
 
-    shadow_version: empty for every shadow. with_page: whether to return one HTML page too.
+    shadow_version: empty for every shadow.
     """
     request = monitor_pb2.GetShadowReportRequest(
-        parent=f"models/{model}", shadow_version=shadow_version, range=span(start, end), with_page=with_page
+        parent=f"models/{model}", shadow_version=shadow_version, range=span(start, end)
     )
     return (yield from invoke(session, monitor_pb2.GetShadowReportResponse, request, timeout_s=timeout))
+
+
+def render_shadow_report(
+    session: Session,
+    model: str,
+    shadow_version: str = "",
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    timeout: float = 60.0,
+) -> Operation[str]:
+    """Return the console's page of what shadow_report returns."""
+    place = ("models", model, "shadow")
+    return (yield from console_page(session, *place, version=shadow_version, start=start, end=end, timeout=timeout))
 
 
 def span(start: datetime | None, end: datetime | None) -> monitor_pb2.TimeRange:

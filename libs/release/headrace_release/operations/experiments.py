@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 
 from headrace.monitor.v1 import experiment_pb2
 from headrace_client.calls import Operation, Session, invoke
+from headrace_client.operations.pages import console_page
 
 DEFAULT_TIMEOUT_S = 30.0
 # Longer than a monitor lets a query run by default.
@@ -89,9 +90,8 @@ def get_experiment_history(
 def render_experiment_report(
     session: Session, model: str, experiment: str, *, timeout: float = ANALYSIS_TIMEOUT_S
 ) -> Operation[str]:
-    """Return an HTML page that needs nothing else."""
-    request = experiment_pb2.RenderExperimentReportRequest(name=_named(model, experiment))
-    return (yield from invoke(session, experiment_pb2.RenderExperimentReportResponse, request, timeout_s=timeout)).html
+    """Return the console's page about an experiment, which needs nothing else."""
+    return (yield from console_page(session, "models", model, "experiments", experiment, timeout=timeout))
 
 
 def export_experiment_units(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from shlex import quote
 
@@ -10,16 +11,16 @@ from headrace.monitor.v1 import monitor_pb2
 from markupsafe import Markup
 from starlette.responses import Response
 
-from headrace_console import charts
+from headrace_console import bars, charts
 from headrace_console.pages.drift_tests import looks_at
 from headrace_console.pages.rendering import last
+from headrace_console.pages.spans import HOURS, hours_of
 from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, Part, Visit, known, signed_in
 
 _EVALUATIONS = 48
 _MOST_COLUMNS = 6
 # Performance reads the log of that time.
-_HOURS = (24, 1, 168)
 _PERFORMANCE_S = 20.0
 _COLUMNS = {
     "column": lambda report: report.column,
@@ -37,7 +38,7 @@ async def data(visit: Visit) -> Response:
     versions = await visit.part("registry", client.versions.list(model, timeout=READ_S))
     names = [last(version.name) for version in versions.value or ()]
     version = visit.query.get("version") or found.production_version or (names[0] if names else "")
-    hours = next((one for one in _HOURS if str(one) == visit.query.get("hours")), _HOURS[0])
+    hours = hours_of(visit.query)
     slice_by, now = visit.query.get("by", "").strip(), datetime.now(UTC)
     performance = client.monitor.performance(
         model, start=now - timedelta(hours=hours), end=now, slice_by=slice_by, timeout=_PERFORMANCE_S
@@ -53,19 +54,9 @@ async def data(visit: Visit) -> Response:
     worst = (table.rows[0].column, table.rows[0].test) if table.rows else ("", "")
     column, test = (visit.query.get("column") or worst[0], visit.query.get("test") or worst[1])
     frozen: monitor_pb2.Reference | None = parts["reference"].value
-    shown = columns_of(latest.reports, column, frozen) if latest is not None else []
     distributions: Part[list[monitor_pb2.Distribution] | None] = Part()
-    if latest is not None and shown:
-        seen = latest.range
-        reading = client.monitor.distributions(
-            model,
-            version,
-            columns=shown,
-            start=seen.start_time.ToDatetime(UTC),
-            end=seen.end_time.ToDatetime(UTC),
-            timeout=READ_S,
-        )
-        distributions = await visit.part("monitor", known(reading))
+    if latest is not None:
+        distributions = await distributions_of(visit, model, version, latest, frozen, column)
     return visit.page(
         "data.html",
         f"Data of {model}",
@@ -84,13 +75,43 @@ async def data(visit: Visit) -> Response:
         distributions=distributions,
         histogram=histogram,
         performance=parts["performance"],
+        scales=performance_scales(parts["performance"].value or ()),
         calibration=calibration,
         hours=hours,
-        choices=_HOURS,
+        choices=HOURS,
         slice_by=slice_by,
         drifts=parts["drifts"],
         reference=parts["reference"],
     )
+
+
+async def distributions_of(
+    visit: Visit,
+    model: str,
+    version: str,
+    drift: monitor_pb2.Drift,
+    reference: monitor_pb2.Reference | None,
+    chosen: str = "",
+) -> Part[list[monitor_pb2.Distribution] | None]:
+    """Return the values of the columns that changed most in an evaluation, beside those of the reference."""
+    shown = columns_of(drift.reports, chosen, reference)
+    if not shown:
+        return Part()
+    start, end = (stamp.ToDatetime(UTC) for stamp in (drift.range.start_time, drift.range.end_time))
+    reading = visit.client.monitor.distributions(model, version, columns=shown, start=start, end=end, timeout=READ_S)
+    return await visit.part("monitor", known(reading))
+
+
+def performance_scales(performance: Iterable[monitor_pb2.Performance]) -> dict[str, tuple[float, float]]:
+    """Return what the intervals of each measure are drawn on, where more than one of them is compared."""
+    known_of = [
+        (measure.name, measure.lower, measure.upper)
+        for one in performance
+        for measure in one.measures
+        if measure.HasField("value") and measure.HasField("lower") and measure.HasField("upper")
+    ]
+    count = Counter(name for name, _, _ in known_of)
+    return bars.scales(one for one in known_of if count[one[0]] > 1)
 
 
 def columns_of(

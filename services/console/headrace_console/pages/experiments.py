@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from shlex import quote
 
@@ -11,10 +11,10 @@ from headrace.monitor.v1 import experiment_pb2
 from markupsafe import Markup
 from starlette.responses import Response
 
-from headrace_console import charts
+from headrace_console import bars, charts
 from headrace_console.pages.rendering import last, model_of
 from headrace_console.pages.tables import listed
-from headrace_console.pages.visits import READ_S, WRITE_S, Part, Visit, signed_in
+from headrace_console.pages.visits import READ_S, WRITE_S, Part, Visit, savable, signed_in
 
 Point = experiment_pb2.GetExperimentHistoryResponse.Point
 
@@ -54,7 +54,7 @@ async def experiments(visit: Visit) -> Response:
     return visit.page("experiments.html", title, command, model=model, table=table, problems=problems)
 
 
-@signed_in
+@savable
 async def experiment(visit: Visit) -> Response:
     """Show an experiment."""
     return await _experiment(visit)
@@ -80,6 +80,8 @@ async def _experiment(visit: Visit) -> Response:
         said=said,
         over_time=over_time,
         effects=effects(over_time.value.points if over_time.value is not None else ()),
+        balance=balance(found, over_time.value.points if over_time.value is not None else ()),
+        scales=scales(said.value.results if said.value is not None else ()),
         form=visit.form,
     )
 
@@ -109,6 +111,36 @@ async def end(visit: Visit) -> Response:
     if await visit.tried(ending):
         return visit.go_to(f"/console/models/{model}/experiments/{name}", done="ended")
     return await _experiment(visit)
+
+
+def scales(results: Iterable[experiment_pb2.AnalyseExperimentResponse.Result]) -> dict[str, tuple[float, float]]:
+    """Return what the intervals of each metric are drawn on: the one of no effect is inside."""
+    return bars.scales(
+        (one.metric, min(one.relative_low, 0.0), max(one.relative_high, 0.0))
+        for one in results
+        if one.HasField("relative_low") and one.HasField("relative_high")
+    )
+
+
+def balance(of: experiment_pb2.Experiment, points: Sequence[Point]) -> tuple[list[charts.Line], Markup]:
+    """Return the units of each variant over time, beside what its share would have given it."""
+    found = [{one.variant: one for one in point.assigned} for point in points]
+    lines = [
+        charts.Line(
+            variant.name,
+            [
+                100 * (there[variant.name].units / there[variant.name].expected - 1)
+                if variant.name in there and there[variant.name].expected
+                else None
+                for there in found
+            ],
+            kind=f"p{at % 6}",
+        )
+        for at, variant in enumerate(of.variants)
+    ]
+    times = [point.time.ToDatetime(UTC) for point in points]
+    label = "units of each variant beside what its share would have given it, in percent"
+    return lines, charts.lines(lines, times, label=label, rule=0.0, zero=False, unit=" %")
 
 
 def effects(points: Sequence[Point]) -> list[tuple[str, str, Markup]]:

@@ -20,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from headrace_console import bars, charts
-from headrace_console.figures import number, percent
+from headrace_console.figures import explained, number, percent
 
 # Signals and measures that are shares of one.
 _SHARES = frozenset(("accuracy", "conversion_rate", "error_rate", "error_rate_change", "estimated_accuracy"))
@@ -51,6 +51,7 @@ def environment() -> Environment:
         "bytes": size,
         "commands": commands,
         "exact": exact,
+        "explained": explained,
         "id": last,
         "measured": measured,
         "micros": micros,
@@ -63,7 +64,7 @@ def environment() -> Environment:
         "typed": shlex.quote,
         "word": word,
     }
-    made.globals |= {"asset": asset, "bars": bars, "charts": charts}
+    made.globals |= {"asset": asset, "bars": bars, "charts": charts, "stylesheet": stylesheet}
     return made
 
 
@@ -71,6 +72,12 @@ def environment() -> Environment:
 def asset(name: str) -> str:
     """Return the address of a file of ours; another content has another address."""
     return f"/console/static/{name}?{hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
+
+
+@functools.cache
+def stylesheet() -> Markup:
+    """Return our style sheet, for pages that need no other file."""
+    return Markup((STATIC / "console.css").read_text(encoding="utf-8"))
 
 
 def moment(stamp: Timestamp | datetime | None) -> datetime | None:

@@ -6,9 +6,19 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import grpc
 from headrace.monitor.v1 import monitor_pb2
 from headrace.router.v1 import predict_pb2
 
+# Codes that are the installation's fault, or look so to a caller; others are for the caller to mend.
+FAULTS = frozenset(
+    code.value[0]
+    for code in (
+        *(grpc.StatusCode.UNKNOWN, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED),
+        *(grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS),
+    )
+)
+_CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 # A source that answers less than this share says nothing about how fast a model is.
 _SLOWEST_COUNTS_FROM = 0.01
 
@@ -42,6 +52,11 @@ def summed(told: Iterable[monitor_pb2.GetTrafficResponse.Traffic]) -> Traffic:
         sources=_by_size((source(row.served_from), row.count) for row in well),
         versions=_by_size((row.version or "none", row.count) for row in rows),
     )
+
+
+def code_name(code: int) -> str:
+    """Return the name of a gRPC status code."""
+    return _CODES.get(code, str(code))
 
 
 def source(value: int) -> str:

@@ -14,24 +14,28 @@ from typing import Any, Generic, TypeVar
 import structlog
 from headrace_client import AsyncClient
 from headrace_client.errors import (
+    DeadlineExceeded,
     FieldViolation,
     HeadraceError,
     InvalidArgument,
     NotFound,
     PermissionDenied,
+    PreconditionFailed,
     Unauthenticated,
+    Unavailable,
 )
-from headrace_servicekit.error_details import http_status
-from headrace_servicekit.errors import ServiceError
+from headrace_servicekit.error_details import http_status, to_json
+from headrace_servicekit.errors import Code, ServiceError, error_for
+from headrace_servicekit.errors import FieldViolation as ServiceViolation
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from headrace_console.console import ROOT, SIGN_IN, Console
 from headrace_console.pages.refusals import REMEDIES, remedy_of, status_of
 from headrace_console.pages.rendering import rendered
 from headrace_console.security import NotAForm, TooLarge, body_of, comes_from_elsewhere, local_path
 from headrace_console.sessions.sealing import CookieSecret
-from headrace_console.sessions.sessions import Session
+from headrace_console.sessions.sessions import Login, Session
 
 log = structlog.get_logger()
 
@@ -54,7 +58,11 @@ class Part(Generic[T]):
 
 @dataclass(slots=True)
 class Visit:
-    """A request of somebody who is signed in. problem: what became of what they asked for, if it was refused."""
+    """A request of somebody who is signed in. problem: what became of what they asked for, if it was refused.
+
+    saved: whether the page becomes a file that is read without the console. program: whether a program reads it, which
+    gets an error where a person gets a line that says what is missing.
+    """
 
     request: Request
     console: Console
@@ -62,6 +70,8 @@ class Visit:
     client: AsyncClient
     form: Mapping[str, str] = field(default_factory=dict)
     problem: HeadraceError | None = None
+    saved: bool = False
+    program: bool = False
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -77,6 +87,8 @@ class Visit:
         status = 200 if self.problem is None else status_of(self.problem)
         shown = {
             "title": title,
+            "saved": self.saved,
+            "layout": "saved.html" if self.saved else "base.html",
             **_header(self.session),
             "request_id": str(uuid.uuid4()),
             "now": datetime.now(UTC),
@@ -88,7 +100,13 @@ class Visit:
             "done": self.query.get("done", ""),
             **context,
         }
-        return HTMLResponse(rendered(template, shown), status)
+        html = rendered(template, shown)
+        if not self.saved:
+            return HTMLResponse(html, status)
+        name = urllib.parse.quote(f"{title}.html", safe="")
+        # Text is escaped: what reads so is a link of ours.
+        linked = html.replace('href="/console/', f'href="{self.console.address}/console/')
+        return HTMLResponse(linked, status, {"content-disposition": f"attachment; filename*=UTF-8''{name}"})
 
     def fragment(self, template: str, **context: Any) -> str:
         """Return a part of a page that is sent by itself, also to others: it has nothing that is this person's."""
@@ -100,15 +118,18 @@ class Visit:
             return Part(await reading)
         except (NotFound, Unauthenticated):
             raise
-        except PermissionDenied as error:
-            if error.reason == "CLIENT_DENIED":
-                raise
-            return Part(problem=f"You may not see this: {error.message}.")
         except HeadraceError as error:
-            if error.reason == "PART_NOT_INSTALLED":
-                return Part(problem=f"{error.message[:1].upper()}{error.message[1:]}.")
-            if error.reason in ("METHOD_UNKNOWN", "SERVICE_UNAVAILABLE"):
+            absent = error.reason in ("METHOD_UNKNOWN", "SERVICE_UNAVAILABLE")
+            if self.program and (absent or not isinstance(error, (Unavailable, DeadlineExceeded, PreconditionFailed))):
+                raise
+            if isinstance(error, PermissionDenied):
+                if error.reason == "CLIENT_DENIED":
+                    raise
+                return Part(problem=f"You may not see this: {error.message}.")
+            if absent:
                 return Part(problem=f"The {service} is not installed here, or is down.")
+            if error.reason == "PART_NOT_INSTALLED" or isinstance(error, PreconditionFailed):
+                return Part(problem=f"{error.message[:1].upper()}{error.message[1:]}.")
             how = "refuses this" if isinstance(error, InvalidArgument) else "does not answer"
             return Part(problem=f"The {service} {how}: {error.message}.")
 
@@ -177,6 +198,42 @@ def signed_in(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             return failure(status_of(error), error.message, error.reason, told, session=session)
         except ServiceError as error:
             return failure(http_status(error.code), error.public_message, error.reason or "", session=session)
+
+    return endpoint
+
+
+def savable(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint of a page that is also saved: by its link, or by a program that sends a token of the API.
+
+    A program gets what the API refuses to its token as the API answers it.
+    """
+
+    async def in_session(visit: Visit) -> Response:
+        visit.saved = "saved" in visit.query
+        return await handler(visit)
+
+    in_a_browser = signed_in(in_session)
+
+    @functools.wraps(handler)
+    async def endpoint(request: Request) -> Response:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return await in_a_browser(request)
+        console: Console = request.app.state.console
+        caller = Session(CookieSecret.new(), Login("", token, 0.0))
+        client = console.client.with_token(token, trace(request))
+        try:
+            return await handler(Visit(request, console, caller, client, saved=True, program=True))
+        except HeadraceError as error:
+            refusal = error_for(
+                Code(error.code.value[0]),
+                error.message,
+                reason=error.reason,
+                violations=[ServiceViolation(one.field, one.description) for one in error.violations],
+                metadata=error.metadata,
+                retry_after_s=error.retry_after_s,
+            )
+            return JSONResponse(to_json(refusal), http_status(refusal.code))
 
     return endpoint
 

@@ -32,8 +32,8 @@ EXPIRE_S = 3600.0
 
 async def start_alerts(
     runtime: Runtime[MonitorSettings], server: Server, connections: Connections, other_event: Callable[[Any], Event]
-) -> Alerting:
-    """Serve AlertService, evaluate rules, notify webhooks; return the use cases of alerts. Raises StartError.
+) -> None:
+    """Serve AlertService, evaluate rules, notify webhooks. Raises StartError.
 
     other_event: reads a delivery that is not of an alert.
     """
@@ -47,8 +47,7 @@ async def start_alerts(
 
     outbox = Outbox(connections, event, hold=settings.webhook_hold)
     guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
-    alerting = Alerting(store, guard)
-    servicer = AlertServicer(alerting, feed, runtime.stopping)
+    servicer = AlertServicer(Alerting(store, guard), feed, runtime.stopping)
     alert_pb2_grpc.add_AlertServiceServicer_to_server(servicer, server)
 
     evaluation = RuleEvaluator(store)
@@ -63,4 +62,3 @@ async def start_alerts(
     runtime.loop("alert figures", lambda: periodic("alert figures", show, every_s=SHOW_S, clock=clock))
     runtime.loop("alert feed", feed.run)
     runtime.loop("alert hints", lambda: periodic("alert hints", feed.listen, every_s=1.0, clock=clock))
-    return alerting

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from headrace.monitor.v1 import monitor_pb2_grpc
-from headrace_servicekit.identity import identity
+from headrace_servicekit.errors import Unimplemented
 
 from headrace_monitor.judge.drift.wiring import Drift
 from headrace_monitor.judge.performance.rpcs import PerformanceRpcs
@@ -15,9 +13,8 @@ from headrace_monitor.judge.shadow.rpcs import ShadowRpcs
 class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
     """MonitorService over one object for each question. A method that is not here is UNIMPLEMENTED."""
 
-    def __init__(self, drift: Drift, performances: PerformanceRpcs, shadows: ShadowRpcs, reports: Any) -> None:
+    def __init__(self, drift: Drift, performances: PerformanceRpcs, shadows: ShadowRpcs) -> None:
         self._drift, self._performances, self._shadows = drift, performances, shadows
-        self._reports = reports
 
     async def FreezeReference(self, request, context):
         return await self._drift.rpcs.freeze_reference(request)
@@ -41,7 +38,12 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         return await self._drift.rpcs.list_tolerances(request)
 
     async def RenderReport(self, request, context):
-        return await self._reports.render(request, identity())
+        # Of 0.1.0, which made the page itself.
+        raise Unimplemented(
+            "a report is a page of the console: open /console/models/MODEL/report at the front door, or save it by "
+            "`headrace monitor report` of headrace-client[observe] in this release",
+            reason="REPORT_IN_CONSOLE",
+        )
 
     async def GetPerformance(self, request, context):
         return await self._performances.get(request, context.time_remaining())

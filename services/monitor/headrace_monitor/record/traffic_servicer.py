@@ -22,7 +22,9 @@ class TrafficServicer(monitor_pb2_grpc.TrafficServiceServicer):
 
     async def GetTraffic(self, request, context):
         model, span = names.model_id(request.parent, "parent"), span_of(request.range, "range", self._clock.now())
-        return traffic_to_proto(await self._counters.traffic(model, whole_minutes(span)))
+        whole, now = whole_minutes(span), self._clock.now()
+        parts = await self._counters.over_time(model, whole, now) if request.over_time else ()
+        return traffic_to_proto(await self._counters.traffic(model, whole), parts)
 
     async def ListTraffic(self, request, context):
         named, span = names.model_ids(request.models, "models"), span_of(request.range, "range", self._clock.now())

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from headrace.monitor.v1 import monitor_pb2
 from headrace.router.v1 import predict_pb2
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace.tensor.v1 import tensor_pb2
@@ -20,7 +19,6 @@ from headrace_monitor.judge.shadow.decisions.comparisons import (
     to_json,
 )
 from headrace_monitor.judge.shadow.decisions.measures import measures, rank_correlation, rounded
-from headrace_monitor.judge.shadow.page import render
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -151,18 +149,6 @@ def test_the_rank_correlation_is_scipys(rows):
         assert found is None
     else:
         assert found == pytest.approx(stats.spearmanr(mine, other)[0], abs=1e-9)
-
-
-def test_a_page_escapes_what_it_shows():
-    told = monitor_pb2.ShadowComparison(version="v1", shadow_version="<v2>", labelled_rows=10, flips=1)
-    told.slices.add(name="<script>=1", rows=10, flips=1)
-    told.worst.add(prediction_id="p", answer="<b>", shadow_answer="&")
-    page = render("m<odel", [(told, [SampledRow(1, 0.0, 1.0), SampledRow(2, 1.0, 1.0)])])
-    assert "<script>" not in page
-    assert "<b>" not in page
-    assert "1 of 10 (10.000%" in page
-    assert "<svg" in page
-    assert "Nothing was compared" in render("m", [])
 
 
 def test_nothing_merged_is_nothing():

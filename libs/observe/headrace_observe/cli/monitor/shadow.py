@@ -47,10 +47,9 @@ def shadow(
       headrace monitor shadow digits v3
       headrace monitor shadow digits v3 --since 7d --html shadow.html
     """
-    told = client.monitor.shadow_report(model, shadow_version, start=since, end=until, with_page=file is not None)
+    told = client.monitor.shadow_report(model, shadow_version, start=since, end=until)
     if file is not None:
-        write_page(file, told.page)
-        told.ClearField("page")
+        write_page(file, client.monitor.render_shadow_report(model, shadow_version, start=since, end=until))
     if output.as_json:
         output.document(message_json(told))
         return

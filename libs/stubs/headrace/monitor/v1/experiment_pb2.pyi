@@ -357,18 +357,6 @@ class GetExperimentHistoryResponse(_message.Message):
     points: _containers.RepeatedCompositeFieldContainer[GetExperimentHistoryResponse.Point]
     def __init__(self, points: _Optional[_Iterable[_Union[GetExperimentHistoryResponse.Point, _Mapping]]] = ...) -> None: ...
 
-class RenderExperimentReportRequest(_message.Message):
-    __slots__ = ("name",)
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
-
-class RenderExperimentReportResponse(_message.Message):
-    __slots__ = ("html",)
-    HTML_FIELD_NUMBER: _ClassVar[int]
-    html: str
-    def __init__(self, html: _Optional[str] = ...) -> None: ...
-
 class ExportExperimentUnitsRequest(_message.Message):
     __slots__ = ("name", "parts", "part")
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -76,11 +76,6 @@ class ExperimentServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.GetExperimentHistoryRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.GetExperimentHistoryResponse.FromString,
                 _registered_method=True)
-        self.RenderExperimentReport = channel.unary_unary(
-                '/headrace.monitor.v1.ExperimentService/RenderExperimentReport',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.RenderExperimentReportRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.RenderExperimentReportResponse.FromString,
-                _registered_method=True)
         self.ExportExperimentUnits = channel.unary_stream(
                 '/headrace.monitor.v1.ExperimentService/ExportExperimentUnits',
                 request_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.ExportExperimentUnitsRequest.SerializeToString,
@@ -164,14 +159,6 @@ class ExperimentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def RenderExperimentReport(self, request, context):
-        """RenderExperimentReport renders an experiment as one HTML page that needs nothing else: effects over time, units by variant,
-        and every metric of every variant. Fails as AnalyseExperiment.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def ExportExperimentUnits(self, request, context):
         """ExportExperimentUnits returns one row for each unit: `unit`, `variant`, `first_exposure`, `generation` (of the route, whose
         table of buckets chose the variant), `phase`, `stratum`, `variants` (how many answered it) and of each metric `metric.NAME`, `metric.NAME.before` (of the covariate window) and `metric.NAME.denominator`
@@ -230,11 +217,6 @@ def add_ExperimentServiceServicer_to_server(servicer, server):
                     servicer.GetExperimentHistory,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.GetExperimentHistoryRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.GetExperimentHistoryResponse.SerializeToString,
-            ),
-            'RenderExperimentReport': grpc.unary_unary_rpc_method_handler(
-                    servicer.RenderExperimentReport,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.RenderExperimentReportRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_experiment__pb2.RenderExperimentReportResponse.SerializeToString,
             ),
             'ExportExperimentUnits': grpc.unary_stream_rpc_method_handler(
                     servicer.ExportExperimentUnits,
@@ -465,33 +447,6 @@ class ExperimentService:
             '/headrace.monitor.v1.ExperimentService/GetExperimentHistory',
             headrace_dot_monitor_dot_v1_dot_experiment__pb2.GetExperimentHistoryRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_experiment__pb2.GetExperimentHistoryResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RenderExperimentReport(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/headrace.monitor.v1.ExperimentService/RenderExperimentReport',
-            headrace_dot_monitor_dot_v1_dot_experiment__pb2.RenderExperimentReportRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_experiment__pb2.RenderExperimentReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

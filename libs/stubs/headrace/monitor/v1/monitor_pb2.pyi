@@ -28,27 +28,23 @@ SEVERITY_MEDIUM: Severity
 SEVERITY_HIGH: Severity
 
 class GetShadowReportRequest(_message.Message):
-    __slots__ = ("parent", "shadow_version", "range", "with_page")
+    __slots__ = ("parent", "shadow_version", "range")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     SHADOW_VERSION_FIELD_NUMBER: _ClassVar[int]
     RANGE_FIELD_NUMBER: _ClassVar[int]
-    WITH_PAGE_FIELD_NUMBER: _ClassVar[int]
     parent: str
     shadow_version: str
     range: TimeRange
-    with_page: bool
-    def __init__(self, parent: _Optional[str] = ..., shadow_version: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ..., with_page: _Optional[bool] = ...) -> None: ...
+    def __init__(self, parent: _Optional[str] = ..., shadow_version: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ...) -> None: ...
 
 class GetShadowReportResponse(_message.Message):
-    __slots__ = ("comparisons", "page")
+    __slots__ = ("comparisons",)
     COMPARISONS_FIELD_NUMBER: _ClassVar[int]
-    PAGE_FIELD_NUMBER: _ClassVar[int]
     comparisons: _containers.RepeatedCompositeFieldContainer[ShadowComparison]
-    page: str
-    def __init__(self, comparisons: _Optional[_Iterable[_Union[ShadowComparison, _Mapping]]] = ..., page: _Optional[str] = ...) -> None: ...
+    def __init__(self, comparisons: _Optional[_Iterable[_Union[ShadowComparison, _Mapping]]] = ...) -> None: ...
 
 class ShadowComparison(_message.Message):
-    __slots__ = ("version", "shadow_version", "pairs", "rows", "errors", "unlike", "labelled_rows", "flips", "flip_rate_low", "flip_rate_high", "nan_rows", "difference", "relative_difference", "largest_difference", "rank_correlation", "took_us", "shadow_took_us", "slices", "worst", "flips_squared")
+    __slots__ = ("version", "shadow_version", "pairs", "rows", "errors", "unlike", "labelled_rows", "flips", "flip_rate_low", "flip_rate_high", "nan_rows", "difference", "relative_difference", "largest_difference", "rank_correlation", "took_us", "shadow_took_us", "slices", "worst", "flips_squared", "sample")
     class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +83,13 @@ class ShadowComparison(_message.Message):
         answer: str
         shadow_answer: str
         def __init__(self, prediction_id: _Optional[str] = ..., row: _Optional[int] = ..., answer: _Optional[str] = ..., shadow_answer: _Optional[str] = ...) -> None: ...
+    class SampledRow(_message.Message):
+        __slots__ = ("value", "shadow_value")
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        SHADOW_VALUE_FIELD_NUMBER: _ClassVar[int]
+        value: float
+        shadow_value: float
+        def __init__(self, value: _Optional[float] = ..., shadow_value: _Optional[float] = ...) -> None: ...
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SHADOW_VERSION_FIELD_NUMBER: _ClassVar[int]
     PAIRS_FIELD_NUMBER: _ClassVar[int]
@@ -107,6 +110,7 @@ class ShadowComparison(_message.Message):
     SLICES_FIELD_NUMBER: _ClassVar[int]
     WORST_FIELD_NUMBER: _ClassVar[int]
     FLIPS_SQUARED_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
     version: str
     shadow_version: str
     pairs: int
@@ -127,7 +131,8 @@ class ShadowComparison(_message.Message):
     slices: _containers.RepeatedCompositeFieldContainer[ShadowComparison.Slice]
     worst: _containers.RepeatedCompositeFieldContainer[ShadowComparison.Row]
     flips_squared: int
-    def __init__(self, version: _Optional[str] = ..., shadow_version: _Optional[str] = ..., pairs: _Optional[int] = ..., rows: _Optional[int] = ..., errors: _Optional[_Mapping[int, int]] = ..., unlike: _Optional[int] = ..., labelled_rows: _Optional[int] = ..., flips: _Optional[int] = ..., flip_rate_low: _Optional[float] = ..., flip_rate_high: _Optional[float] = ..., nan_rows: _Optional[int] = ..., difference: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., relative_difference: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., largest_difference: _Optional[float] = ..., rank_correlation: _Optional[float] = ..., took_us: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., shadow_took_us: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[ShadowComparison.Slice, _Mapping]]] = ..., worst: _Optional[_Iterable[_Union[ShadowComparison.Row, _Mapping]]] = ..., flips_squared: _Optional[int] = ...) -> None: ...
+    sample: _containers.RepeatedCompositeFieldContainer[ShadowComparison.SampledRow]
+    def __init__(self, version: _Optional[str] = ..., shadow_version: _Optional[str] = ..., pairs: _Optional[int] = ..., rows: _Optional[int] = ..., errors: _Optional[_Mapping[int, int]] = ..., unlike: _Optional[int] = ..., labelled_rows: _Optional[int] = ..., flips: _Optional[int] = ..., flip_rate_low: _Optional[float] = ..., flip_rate_high: _Optional[float] = ..., nan_rows: _Optional[int] = ..., difference: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., relative_difference: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., largest_difference: _Optional[float] = ..., rank_correlation: _Optional[float] = ..., took_us: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., shadow_took_us: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[ShadowComparison.Slice, _Mapping]]] = ..., worst: _Optional[_Iterable[_Union[ShadowComparison.Row, _Mapping]]] = ..., flips_squared: _Optional[int] = ..., sample: _Optional[_Iterable[_Union[ShadowComparison.SampledRow, _Mapping]]] = ...) -> None: ...
 
 class TimeRange(_message.Message):
     __slots__ = ("start_time", "end_time")
@@ -138,15 +143,24 @@ class TimeRange(_message.Message):
     def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetTrafficRequest(_message.Message):
-    __slots__ = ("parent", "range")
+    __slots__ = ("parent", "range", "over_time")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     RANGE_FIELD_NUMBER: _ClassVar[int]
+    OVER_TIME_FIELD_NUMBER: _ClassVar[int]
     parent: str
     range: TimeRange
-    def __init__(self, parent: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ...) -> None: ...
+    over_time: bool
+    def __init__(self, parent: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ..., over_time: _Optional[bool] = ...) -> None: ...
 
 class GetTrafficResponse(_message.Message):
-    __slots__ = ("traffic", "dropped_predictions", "lost_batches")
+    __slots__ = ("traffic", "dropped_predictions", "lost_batches", "parts")
+    class Part(_message.Message):
+        __slots__ = ("range", "traffic")
+        RANGE_FIELD_NUMBER: _ClassVar[int]
+        TRAFFIC_FIELD_NUMBER: _ClassVar[int]
+        range: TimeRange
+        traffic: _containers.RepeatedCompositeFieldContainer[GetTrafficResponse.Traffic]
+        def __init__(self, range: _Optional[_Union[TimeRange, _Mapping]] = ..., traffic: _Optional[_Iterable[_Union[GetTrafficResponse.Traffic, _Mapping]]] = ...) -> None: ...
     class Traffic(_message.Message):
         __slots__ = ("version", "variant", "served_from", "code", "count", "p50_us", "p95_us", "p99_us", "mean_us")
         VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -171,10 +185,12 @@ class GetTrafficResponse(_message.Message):
     TRAFFIC_FIELD_NUMBER: _ClassVar[int]
     DROPPED_PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
     LOST_BATCHES_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     traffic: _containers.RepeatedCompositeFieldContainer[GetTrafficResponse.Traffic]
     dropped_predictions: int
     lost_batches: int
-    def __init__(self, traffic: _Optional[_Iterable[_Union[GetTrafficResponse.Traffic, _Mapping]]] = ..., dropped_predictions: _Optional[int] = ..., lost_batches: _Optional[int] = ...) -> None: ...
+    parts: _containers.RepeatedCompositeFieldContainer[GetTrafficResponse.Part]
+    def __init__(self, traffic: _Optional[_Iterable[_Union[GetTrafficResponse.Traffic, _Mapping]]] = ..., dropped_predictions: _Optional[int] = ..., lost_batches: _Optional[int] = ..., parts: _Optional[_Iterable[_Union[GetTrafficResponse.Part, _Mapping]]] = ...) -> None: ...
 
 class ListTrafficRequest(_message.Message):
     __slots__ = ("models", "range")

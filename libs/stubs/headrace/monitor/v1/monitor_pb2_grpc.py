@@ -70,7 +70,6 @@ class TrafficServiceServicer:
         that the caller may not see are left out, as those without traffic are.
 
         Fails with INVALID_ARGUMENT naming the field for no model, more than 100, or what is not the name of one.
-        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -253,25 +252,20 @@ class MonitorServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetPerformanceRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetPerformanceResponse.FromString,
                 _registered_method=True)
-        self.RenderReport = channel.unary_unary(
-                '/headrace.monitor.v1.MonitorService/RenderReport',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportResponse.FromString,
-                _registered_method=True)
         self.GetShadowReport = channel.unary_unary(
                 '/headrace.monitor.v1.MonitorService/GetShadowReport',
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportResponse.FromString,
                 _registered_method=True)
+        self.RenderReport = channel.unary_unary(
+                '/headrace.monitor.v1.MonitorService/RenderReport',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportResponse.FromString,
+                _registered_method=True)
         self.GetTraffic = channel.unary_unary(
                 '/headrace.monitor.v1.MonitorService/GetTraffic',
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.FromString,
-                _registered_method=True)
-        self.ListTraffic = channel.unary_unary(
-                '/headrace.monitor.v1.MonitorService/ListTraffic',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.FromString,
                 _registered_method=True)
         self.QueryPredictions = channel.unary_stream(
                 '/headrace.monitor.v1.MonitorService/QueryPredictions',
@@ -363,13 +357,6 @@ class MonitorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def RenderReport(self, request, context):
-        """RenderReport renders traffic, drift, performance and alerts of a model as one HTML page that needs nothing else.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def GetShadowReport(self, request, context):
         """GetShadowReport says how answers differ from those that a shadow gave to the same requests.
         """
@@ -377,16 +364,15 @@ class MonitorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetTraffic(self, request, context):
-        """GetTraffic is that of TrafficService, for one release.
-        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+    def RenderReport(self, request, context):
+        """RenderReport is gone: a report is a page of the console. Always fails with UNIMPLEMENTED, reason REPORT_IN_CONSOLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListTraffic(self, request, context):
-        """ListTraffic is that of TrafficService, for one release.
+    def GetTraffic(self, request, context):
+        """GetTraffic is that of TrafficService, for one release.
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -444,25 +430,20 @@ def add_MonitorServiceServicer_to_server(servicer, server):
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetPerformanceRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetPerformanceResponse.SerializeToString,
             ),
-            'RenderReport': grpc.unary_unary_rpc_method_handler(
-                    servicer.RenderReport,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportResponse.SerializeToString,
-            ),
             'GetShadowReport': grpc.unary_unary_rpc_method_handler(
                     servicer.GetShadowReport,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportResponse.SerializeToString,
             ),
+            'RenderReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenderReport,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportResponse.SerializeToString,
+            ),
             'GetTraffic': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTraffic,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.SerializeToString,
-            ),
-            'ListTraffic': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListTraffic,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.SerializeToString,
             ),
             'QueryPredictions': grpc.unary_stream_rpc_method_handler(
                     servicer.QueryPredictions,
@@ -699,33 +680,6 @@ class MonitorService:
             _registered_method=True)
 
     @staticmethod
-    def RenderReport(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/headrace.monitor.v1.MonitorService/RenderReport',
-            headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
     def GetShadowReport(request,
             target,
             options=(),
@@ -753,6 +707,33 @@ class MonitorService:
             _registered_method=True)
 
     @staticmethod
+    def RenderReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.MonitorService/RenderReport',
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetTraffic(request,
             target,
             options=(),
@@ -769,33 +750,6 @@ class MonitorService:
             '/headrace.monitor.v1.MonitorService/GetTraffic',
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListTraffic(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/headrace.monitor.v1.MonitorService/ListTraffic',
-            headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.FromString,
             options,
             channel_credentials,
             insecure,

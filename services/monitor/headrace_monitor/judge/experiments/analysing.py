@@ -52,7 +52,7 @@ class Analyst:
         await self._tell(experiment, found)
         return found
 
-    async def history(self, model: str, id_: str) -> tuple[Experiment, list[Verdict]]:
+    async def history(self, model: str, id_: str) -> list[Verdict]:
         """Return what units say by the time of their first answer, the last of which is what they say now.
 
         Raises as `analyse`.
@@ -60,7 +60,7 @@ class Analyst:
         experiment, now = await self._ran(model, id_), self._clock.now()
         steps = steps_of(experiment, now)
         rows = await self._rows(experiment, now, moments_sql(experiment, steps=steps))
-        return experiment, await asyncio.to_thread(history, experiment, rows, steps, now)
+        return await asyncio.to_thread(history, experiment, rows, steps, now)
 
     async def units(self, model: str, id_: str, parts: int, part: int, send: Callable[[bytes], Awaitable[Any]]) -> None:
         """Send the units of an experiment, or a part of them, as an Arrow IPC stream. Raises as `analyse`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 
 from headrace.monitor.v1 import experiment_pb2, experiment_pb2_grpc
@@ -15,8 +14,6 @@ from headrace_monitor.judge.experiments import answers, convert
 from headrace_monitor.judge.experiments.analysing import Analyst
 from headrace_monitor.judge.experiments.decisions import definitions
 from headrace_monitor.judge.experiments.decisions.definitions import Experiment
-from headrace_monitor.judge.experiments.decisions.verdicts import Verdict
-from headrace_monitor.judge.experiments.page import render
 from headrace_monitor.judge.experiments.store import ExperimentStore
 
 
@@ -70,13 +67,8 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
         return answers.to_analysis(verdict)
 
     async def GetExperimentHistory(self, request, context):
-        _, verdicts = await self._analyst.history(*convert.experiment_ids(request.name, "name"))
+        verdicts = await self._analyst.history(*convert.experiment_ids(request.name, "name"))
         return answers.to_history(verdicts)
-
-    async def RenderExperimentReport(self, request, context):
-        experiment, verdicts = await self._analyst.history(*convert.experiment_ids(request.name, "name"))
-        html = await asyncio.to_thread(_page, convert.to_experiment(experiment), verdicts)
-        return experiment_pb2.RenderExperimentReportResponse(html=html)
 
     async def ExportExperimentUnits(self, request, context):
         ids, parts = convert.experiment_ids(request.name, "name"), convert.parts(request)
@@ -91,7 +83,3 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
     async def _change(self, request, change, *, validate_only=False):
         ids = convert.experiment_ids(request.name, "name")
         return await self._store.change(*ids, change, validate_only=validate_only)
-
-
-def _page(experiment: experiment_pb2.Experiment, verdicts: Sequence[Verdict]) -> str:
-    return render(experiment, answers.to_history(verdicts), answers.to_analysis(verdicts[-1]))

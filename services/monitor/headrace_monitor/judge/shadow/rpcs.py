@@ -14,7 +14,6 @@ from headrace_statistics.sketches.durations import Durations
 from headrace_monitor import names
 from headrace_monitor.judge.shadow.decisions.comparisons import Comparison, quantile
 from headrace_monitor.judge.shadow.decisions.measures import rank_correlation
-from headrace_monitor.judge.shadow.page import render
 from headrace_monitor.judge.shadow.store import Comparisons, VersionPair
 from headrace_monitor.times import DAY, HOUR, Span, later, span_of
 
@@ -39,15 +38,11 @@ class ShadowRpcs:
             for pair, one in found.items()
             if not request.shadow_version or pair.shadow_version == request.shadow_version
         }
-        return await asyncio.to_thread(_response, model, wanted, with_page=request.with_page)
+        return await asyncio.to_thread(_response, wanted)
 
 
-def _response(model: str, found: Found, *, with_page: bool) -> monitor_pb2.GetShadowReportResponse:
-    response = monitor_pb2.GetShadowReportResponse(comparisons=[to_proto(pair, one) for pair, one in found.items()])
-    if with_page:
-        samples = [one.sample for one in found.values()]
-        response.page = render(model, list(zip(response.comparisons, samples, strict=True)))
-    return response
+def _response(found: Found) -> monitor_pb2.GetShadowReportResponse:
+    return monitor_pb2.GetShadowReportResponse(comparisons=[to_proto(pair, one) for pair, one in found.items()])
 
 
 def to_proto(pair: VersionPair, one: Comparison) -> monitor_pb2.ShadowComparison:
@@ -79,6 +74,8 @@ def to_proto(pair: VersionPair, one: Comparison) -> monitor_pb2.ShadowComparison
         proto.worst.add(
             prediction_id=row.prediction_id, row=row.row, answer=row.answer, shadow_answer=row.shadow_answer
         )
+    for row in one.sample:
+        proto.sample.add(value=row.value, shadow_value=row.shadow_value)
     return proto
 
 

@@ -23,7 +23,8 @@ from headrace_monitor.record.counters.decisions.cursors import UNIT_KINDS
 from headrace_monitor.record.counters.decisions.differences import SeriesKey, VariantKey
 from headrace_monitor.record.counters.decisions.tallies import Tally
 from headrace_monitor.record.counters.decisions.traffic import Traffic
-from headrace_monitor.record.counters.reading import TrafficSummary
+from headrace_monitor.record.counters.reading import Parts, TrafficSummary
+from headrace_monitor.times import range_of
 
 MAX_NAME_CHARS = 128
 MAX_DATA_PLANE_CHARS = 253
@@ -188,12 +189,16 @@ def _is_name(text: str, most: int) -> bool:
     return len(text) <= most and text.isprintable()
 
 
-def traffic_to_proto(summary: TrafficSummary) -> monitor_pb2.GetTrafficResponse:
-    """Return the answer of GetTraffic."""
+def traffic_to_proto(summary: TrafficSummary, parts: Parts) -> monitor_pb2.GetTrafficResponse:
+    """Return the answer of GetTraffic. parts: by time."""
     return monitor_pb2.GetTrafficResponse(
         traffic=map(_traffic, summary.traffic),
         dropped_predictions=summary.dropped_predictions,
         lost_batches=summary.lost_batches,
+        parts=[
+            monitor_pb2.GetTrafficResponse.Part(range=range_of(span), traffic=map(_traffic, found))
+            for span, found in parts
+        ],
     )
 
 

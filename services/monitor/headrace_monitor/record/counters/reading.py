@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from headrace_servicekit.fair_share import FairTurns
 from headrace_servicekit.postgres.sql import load_queries
 
+from headrace_monitor.record.counters.decisions.buckets import buckets_of, occupied
 from headrace_monitor.record.counters.decisions.tallies import Tally, decode
 from headrace_monitor.record.counters.decisions.traffic import Group, Sums, Traffic, traffic_of
 from headrace_monitor.storage.schema import Database
@@ -23,6 +25,10 @@ _SQL = load_queries("headrace_monitor.record.counters.sql")
 CHUNK_ROWS = 2000
 # A request over months adds up a hundred thousand histograms: concurrent ones take turns.
 MAX_READERS = 2
+# A model that was asked for ten minutes of a day is shown by the minute: how often a time is narrowed.
+_MOST_ROUNDS = 3
+
+Parts = Sequence[tuple[Span, Sequence[Traffic]]]
 
 
 class Losses(Protocol):
@@ -72,6 +78,20 @@ class TrafficReader:
         async with self._turns.turn():
             sums, dropped, lost = await self._database.repeatable(read)
         return TrafficSummary(await asyncio.to_thread(traffic_of, sums), dropped, lost)
+
+    async def over_time(self, model: str, span: Span, now: datetime) -> Parts:
+        """Return the traffic of parts of a time, from the first that has some to the last. Raises Unavailable."""
+        found: Parts = ()
+        for _ in range(_MOST_ROUNDS):
+            buckets = buckets_of(span, now)
+            all_found = [(bucket, (await self.traffic(model, bucket)).traffic) for bucket in buckets]
+            found = all_found[occupied([any(one.count for one in traffic) for _, traffic in all_found])]
+            if not found:
+                break
+            span = Span(max(found[0][0].start, span.start), min(found[-1][0].end, span.end))
+            if len(buckets_of(span, now)) <= len(found):
+                break
+        return found
 
     async def of_models(self, models: Sequence[str], span: Span) -> Mapping[str, Sequence[Traffic]]:
         """Return the traffic of those of the models that have any. Raises Unavailable."""

@@ -1,1 +1,0 @@
-"""One HTML page about a model, that needs nothing else."""

@@ -1,0 +1,42 @@
+"""Parts of a time that traffic is shown by."""
+
+from __future__ import annotations
+
+import doctest
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from headrace_monitor.record.counters.decisions import buckets
+from headrace_monitor.record.counters.decisions.buckets import MAX_BUCKETS, buckets_of
+from headrace_monitor.record.counters.decisions.traffic import Group, Traffic
+from headrace_monitor.record.counters.reading import LostBatchCounts, TrafficReader, TrafficSummary
+from headrace_monitor.times import Span
+
+
+@pytest.mark.parametrize(
+    "length", [timedelta(minutes=1), timedelta(hours=3), timedelta(days=1), timedelta(days=90), timedelta(days=9000)]
+)
+def test_buckets_cover_a_time_without_gaps(length: timedelta) -> None:
+    start = datetime(2031, 2, 3, 12, 34, 56, tzinfo=UTC)
+    found = buckets_of(Span(start, start + length), now=start + length)
+    assert len(found) <= MAX_BUCKETS
+    assert found[0].start <= start < found[0].end
+    assert found[-1].start < start + length <= found[-1].end
+    assert all(one.end == other.start for one, other in pairwise(found))
+    assert doctest.testmod(buckets).failed == 0
+
+
+async def test_twenty_minutes_of_four_hours_are_shown_by_the_minute() -> None:
+    noon = datetime(2031, 2, 3, 12, tzinfo=UTC)
+    first, last = noon - timedelta(minutes=100), noon - timedelta(minutes=80)
+
+    class Brief(TrafficReader):
+        async def traffic(self, model: str, span: Span) -> TrafficSummary:
+            minutes = max((min(span.end, last) - max(span.start, first)) / timedelta(minutes=1), 0)
+            return TrafficSummary([Traffic(Group("v1", "", 1, 0), round(60 * minutes), 1.0, 2.0, 3.0, 1.5)], 0, 0)
+
+    unused: Any = None
+    parts = await Brief(unused, LostBatchCounts()).over_time("fraud", Span(noon - timedelta(hours=4), noon), noon)
+    assert (parts[0][0].start, parts[-1][0].end, len(parts)) == (first, last, 20)
