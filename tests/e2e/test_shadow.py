@@ -67,4 +67,4 @@ async def test_a_shadow_is_compared_and_measured_and_reaches_no_caller(shadowed:
     page = tmp_path / "shadow.html"
     shown = headrace.run("monitor", "shadow", MODEL, "v2", "--html", str(page))
     assert "v1 beside its shadow v2" in shown.stdout, shown.output
-    assert f"Shadows of {MODEL}" in page.read_text()
+    assert f"Shadow of {MODEL}" in page.read_text()

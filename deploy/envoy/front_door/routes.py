@@ -65,8 +65,12 @@ def virtual_host(settings: FrontDoorSettings, api: Api) -> Json:
 
 
 def _to_services(route: Json) -> Json:
-    """Return a route that keeps the caller's token from services; data planes of their own check it themselves."""
-    return route if route.get("route", {}).get("cluster") in (None, ROUTER_EDGE) else {**route, **TOKEN_REMOVED}
+    """Return a route that keeps the caller's token from services, but from those that use it.
+
+    Data planes of their own check it themselves, and pages that a program saves call the API with it.
+    """
+    trusted = (None, ROUTER_EDGE, *offered.pages().values())
+    return route if route.get("route", {}).get("cluster") in trusted else {**route, **TOKEN_REMOVED}
 
 
 def _routes(settings: FrontDoorSettings, api: Api) -> list[Json]:

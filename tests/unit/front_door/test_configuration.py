@@ -76,7 +76,7 @@ def test_every_route_forwards_with_the_mark_that_says_so(api: Api, data_plane: s
         assert place is config or FRONT_DOOR_HEADER not in str(place.get("request_headers_to_add"))
     for route in forwarding:
         # Nobody but a data plane that checks it gets the token.
-        assert ("request_headers_to_remove" in route) != (route["route"]["cluster"] == routes.ROUTER_EDGE)
+        assert ("request_headers_to_remove" in route) != (route["route"]["cluster"] in (routes.ROUTER_EDGE, "console"))
         assert "cluster" in route["route"], route["name"]
         assert set(route["route"]).isdisjoint({"request_mirror_policies", "internal_redirect_policy"})
 
