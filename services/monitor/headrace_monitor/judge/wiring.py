@@ -32,10 +32,9 @@ async def open_judge(runtime: Runtime[MonitorSettings], server: Server, database
     """Serve MonitorService and ExperimentService, and start what judges by itself. Raises StartError."""
     drift = await open_drift(runtime, database, record.log)
     performances = open_performance(runtime, database, record.log, record.outcomes)
-    shadows = await open_shadows(runtime, database, record.log.contracts)
+    pairs, shadows = await open_shadows(runtime, database, record.log.contracts)
     experiments = await open_experiments(
         runtime, server, database, record.log.reader, record.queries, record.query_files
     )
-    monitor = MonitorServicer(drift, performances, shadows.rpcs)
-    monitor_pb2_grpc.add_MonitorServiceServicer_to_server(monitor, server)
-    return Judge(shadows.intake, experiments)
+    monitor_pb2_grpc.add_MonitorServiceServicer_to_server(MonitorServicer(drift, performances, shadows), server)
+    return Judge(pairs, experiments)

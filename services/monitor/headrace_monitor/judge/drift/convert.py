@@ -15,6 +15,7 @@ from headrace_statistics.references import Source
 
 from headrace_monitor.alert.convert import to_severity
 from headrace_monitor.judge.drift.decisions.evaluation import DriftEvaluation
+from headrace_monitor.judge.drift.decisions.histograms import Histogram
 from headrace_monitor.judge.drift.decisions.tolerances import Detectable
 from headrace_monitor.judge.references.store import StoredReference
 from headrace_monitor.times import span_of
@@ -106,6 +107,14 @@ def reference(kept: StoredReference) -> monitor_pb2.Reference:
             monitor_pb2.Reference.UnfitColumn(name=name, reason=str(why)) for name, why in kept.reference.unfit.items()
         ],
     )
+
+
+def distribution(found: Histogram) -> monitor_pb2.Distribution:
+    """Return the bins of a column as a message."""
+    made = monitor_pb2.Distribution(column=found.column)
+    for label, before, now in zip(found.labels, found.reference, found.window, strict=True):
+        made.bins.add(label=label, reference_share=before, window_share=now)
+    return made
 
 
 def tolerance(found: Detectable) -> monitor_pb2.DriftTolerance:

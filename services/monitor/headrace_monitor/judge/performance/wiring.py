@@ -12,7 +12,7 @@ from headrace_servicekit.runtime import Runtime
 from headrace_monitor.judge.performance.arrivals import ArrivalProcessor
 from headrace_monitor.judge.performance.calculator import OutcomeJoiner, PerformanceCalculator
 from headrace_monitor.judge.performance.evaluator import HourEvaluator
-from headrace_monitor.judge.performance.rpcs import PerformanceRpcs
+from headrace_monitor.judge.performance.servicer import PerformanceServicer
 from headrace_monitor.judge.performance.store import PerformanceStore
 from headrace_monitor.judge.references.store import References
 from headrace_monitor.record.log.wiring import PredictionLog
@@ -25,8 +25,8 @@ EXPIRE_S = 3600.0
 
 def open_performance(
     runtime: Runtime[MonitorSettings], database: Database, log: PredictionLog, outcomes: KnownOutcomes
-) -> PerformanceRpcs:
-    """Process new outcomes, evaluate hours, and return the implementation of GetPerformance."""
+) -> PerformanceServicer:
+    """Process new outcomes, evaluate hours, and return the servicer."""
     settings, clock = runtime.settings, runtime.clock
     kept, joins = PerformanceStore(database), OutcomeJoiner(log.reader, outcomes.store)
     calculator = PerformanceCalculator(joins, kept, log.contracts, References(database))
@@ -47,7 +47,7 @@ def open_performance(
     }
     for name, (step, every_s) in steps.items():
         runtime.loop(name, lambda n=name, s=step, e=every_s: _repeated(database, n, s, e, clock))
-    return PerformanceRpcs(calculator, kept, clock)
+    return PerformanceServicer(calculator, kept, clock)
 
 
 async def _repeated(

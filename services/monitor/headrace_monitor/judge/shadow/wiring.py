@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 from headrace_servicekit.client import channel
@@ -11,7 +10,7 @@ from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
 from headrace_monitor.judge.shadow.measuring import MEASURE_EVERY_S, ShadowMeasurements
-from headrace_monitor.judge.shadow.rpcs import ShadowRpcs
+from headrace_monitor.judge.shadow.servicer import ShadowServicer
 from headrace_monitor.judge.shadow.store import Comparisons
 from headrace_monitor.judge.shadow.taking import PairIntake
 from headrace_monitor.record.log.contracts import ContractSource
@@ -21,19 +20,10 @@ from headrace_monitor.storage.schema import Database
 EXPIRE_S = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Shadows:
-    """What RPCs need of comparisons."""
-
-    intake: PairIntake
-    rpcs: ShadowRpcs
-
-
-async def open_shadows(runtime: Runtime[MonitorSettings], database: Database, contracts: ContractSource) -> Shadows:
-    """Return comparisons over the database, and start expiring them, and telling the registry of them.
-
-    They are kept as long as counters are.
-    """
+async def open_shadows(
+    runtime: Runtime[MonitorSettings], database: Database, contracts: ContractSource
+) -> tuple[PairIntake, ShadowServicer]:
+    """Report comparisons to the registry and expire them, as late as counters; return their intake and servicer."""
     settings, comparisons, clock = runtime.settings, Comparisons(database), runtime.clock
     age = timedelta(days=settings.counter_retention_d)
     registry = await runtime.enter(channel(settings.registry_target, tls=Tls.of(settings)))
@@ -49,4 +39,4 @@ async def open_shadows(runtime: Runtime[MonitorSettings], database: Database, co
 
     runtime.loop("measure shadows", measure)
     runtime.loop("expire shadow comparisons", expire)
-    return Shadows(PairIntake(contracts, comparisons, clock), ShadowRpcs(comparisons, clock))
+    return PairIntake(contracts, comparisons, clock), ShadowServicer(comparisons, clock)

@@ -1,4 +1,4 @@
-"""The RPC GetPerformance of MonitorService."""
+"""GetPerformance of MonitorService."""
 
 from __future__ import annotations
 
@@ -32,17 +32,14 @@ PAST = timedelta(days=7)
 _SPARE_S = 0.2
 
 
-class PerformanceRpcs:
-    """Implements GetPerformance."""
+class PerformanceServicer:
+    """Answers from joined outcomes, within the deadline of the caller."""
 
     def __init__(self, calculator: PerformanceCalculator, kept: PerformanceStore, clock: Clock) -> None:
         self._calculator, self._kept, self._clock = calculator, kept, clock
 
-    async def get(
-        self, request: monitor_pb2.GetPerformanceRequest, remaining_s: float | None
-    ) -> monitor_pb2.GetPerformanceResponse:
-        """Answer a request. remaining_s: of the caller's deadline; None without one."""
-        query = self._question(request)
+    async def GetPerformance(self, request, context):
+        query, remaining_s = self._question(request), context.time_remaining()
         within = None if remaining_s is None else max(remaining_s - _SPARE_S, 0.0)
         answer = await self._calculator.answer(query, within_s=within)
         blamed = {} if query.slice_by else await self._blamed(query)

@@ -1,4 +1,4 @@
-"""The RPC GetShadowReport of MonitorService."""
+"""GetShadowReport of MonitorService."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ LEVEL = 0.05
 Found = Mapping[VersionPair, Comparison]
 
 
-class ShadowRpcs:
+class ShadowServicer:
     """Answers from what was compared."""
 
     def __init__(self, comparisons: Comparisons, clock: Clock) -> None:
         self._comparisons, self._clock = comparisons, clock
 
-    async def report(self, request: monitor_pb2.GetShadowReportRequest) -> monitor_pb2.GetShadowReportResponse:
-        """Return how answers differ from those of shadows. Raises InvalidArgument and Unavailable."""
+    async def GetShadowReport(self, request, context):
         model = names.model_id(request.parent, "parent")
         span = _whole_hours(span_of(request.range, "range", self._clock.now(), unset=DAY))
         found = await self._comparisons.of_model(model, span)
