@@ -1,7 +1,7 @@
 """How many processes of data planes are remembered."""
 
 import pytest
-from headrace_monitor.processes import ProcessCounts, admit, admit_series
+from headrace_monitor.record.processes import ProcessCounts, admit, admit_series
 from headrace_servicekit.errors import ResourceExhausted
 
 

@@ -14,7 +14,6 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.postgres.sql import load_queries
 from headrace_statistics.sketches.distinct import NOTHING, from_bytes
 
-from headrace_monitor.processes import ProcessCounts, admit, admit_series
 from headrace_monitor.record.counters.convert import MAX_SERIES, Report, report_of
 from headrace_monitor.record.counters.decisions.changes import DropState, SeriesChanges, changes_of, new_drops
 from headrace_monitor.record.counters.decisions.cursors import UNIT_KINDS
@@ -22,6 +21,7 @@ from headrace_monitor.record.counters.decisions.differences import SeriesKey, Va
 from headrace_monitor.record.counters.decisions.tallies import encode
 from headrace_monitor.record.counters.metrics import CounterMetrics
 from headrace_monitor.record.counters.rows import ended, series_state, transposed
+from headrace_monitor.record.processes import ProcessCounts, admit, admit_series
 from headrace_monitor.storage.schema import Database
 
 log = structlog.get_logger()

@@ -13,12 +13,12 @@ from typing import Any
 
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_monitor.processes import REPLACED_AFTER
 from headrace_monitor.record.counters.decisions.differences import SeriesKey
 from headrace_monitor.record.counters.decisions.tallies import decode, encode
 from headrace_monitor.record.counters.decisions.traffic import Sums
 from headrace_monitor.record.counters.metrics import CounterMetrics
 from headrace_monitor.record.counters.rows import ended, key_of, transposed
+from headrace_monitor.record.processes import REPLACED_AFTER
 from headrace_monitor.storage.schema import Database
 
 _SQL = load_queries("headrace_monitor.record.counters.sql")

@@ -10,9 +10,9 @@ from uuid import UUID
 from headrace_servicekit.postgres.connections import Transactions
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_monitor.processes import REPLACED_AFTER, ProcessCounts, admit
 from headrace_monitor.record.log.decisions.gaps import BatchRange, Progress, advance
 from headrace_monitor.record.log.envelopes import batch_key
+from headrace_monitor.record.processes import REPLACED_AFTER, ProcessCounts, admit
 
 _SQL = load_queries("headrace_monitor.record.log")
 
