@@ -24,7 +24,7 @@ import uvloop
 from headrace.router.v1 import client_limits_pb2, control_pb2, predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data.envoy_service import transport_of
-from headrace_router.data.rate_limits import following
+from headrace_router.data.rate_limits import followed
 from headrace_router.data.service import start
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.tables.checked_file import CheckedFile
@@ -104,8 +104,8 @@ async def compare_limited(protocol: str, count: int, scratch: Path, monitor: str
     limit = client_limits_pb2.RateLimit(
         name="rateLimits/l", client="*", model="digits", requests_per_second=100_000, burst=1_000_000
     )
-    told = control_pb2.WatchRateLimitsResponse(revision="r", rate_limits=[limit])
-    CheckedFile(scratch / "with" / following.FILE, following.MAGIC, following.MAX_BYTES).write(told.SerializeToString())
+    told = control_pb2.WatchClientLimitsResponse(revision="r", rate_limits=[limit])
+    CheckedFile(scratch / "with" / followed.FILE, followed.MAGIC, followed.MAX_BYTES).write(told.SerializeToString())
     async with ValkeyProcess.running() as valkey:
         how = {"monitor_target": monitor, "valkey_url": valkey.url}
         await compare(protocol, count, scratch, how, how, "under a rate limit")

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from headrace.monitor.v1 import alert_pb2, monitor_pb2
+from headrace.router.v1 import usage_pb2
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.testing import eventually, patience
 
@@ -35,14 +36,13 @@ SOON_S = 60.0
 
 RULE = {"model": LINEAR, "signal": "error_rate", "above": 0.5}
 HOOK = {"url": "https://127.0.0.77:1/hook", "secret": "sixteen characters"}
-BUDGET = {"client": "ada", "model": LINEAR, "period": "PERIOD_DAY", "compute_s": 1}
 VARIANTS = [{"name": "control", "weight": 1}, {"name": "new", "weight": 1}]
 TRIAL = {"name": f"models/{LINEAR}/experiments/trial", "variants": VARIANTS, "metrics": [{"name": "reward"}]}
 NEVER = "9999-01-01T00:00:00Z"
 BACKWARDS = "range.start_time=2026-01-02T00:00:00Z&range.end_time=2026-01-01T00:00:00Z"
 
 REASONS = {"INVALID_ARGUMENT", "INVALID_REQUEST", "VALUE_OUT_OF_RANGE"} | {
-    f"{what}_INVALID" for what in ("ALERT_RULE", "WEBHOOK", "SILENCE", "EXPERIMENT", "BUDGET")
+    f"{what}_INVALID" for what in ("ALERT_RULE", "WEBHOOK", "SILENCE", "EXPERIMENT")
 }
 # By method: verb, path, body, and the field that is wrong.
 WRONG = {
@@ -129,18 +129,6 @@ WRONG = {
     ],
     "ListWebhooks": [("GET", "/v1/webhooks?model=x", None, "")],
     "DeleteWebhook": [("DELETE", "/v1/webhooks/UP", None, "name")],
-    "GetUsage": [("GET", "/v1/usage?model=models/UP", None, "model"), ("GET", f"/v1/usage?{BACKWARDS}", None, "range")],
-    "GetIdleTime": [
-        ("GET", "/v1/usage:idle?price_per_hour=-1", None, "price_per_hour"),
-        ("GET", "/v1/usage:idle?target_utilisation=2", None, "target_utilisation"),
-    ],
-    "PutBudget": [
-        ("PUT", "/v1/budgets/UP", BUDGET, "budget.name"),
-        ("PUT", "/v1/budgets/served", {**BUDGET, "client": ""}, "budget.client"),
-        ("PUT", "/v1/budgets/served", {**BUDGET, "refuse_above_s": 0.5}, "budget.refuse_above_s"),
-    ],
-    "ListBudgets": [("GET", "/v1/budgets?model=x", None, "")],
-    "DeleteBudget": [("DELETE", "/v1/budgets/UP", None, "name")],
     "CreateExperiment": [
         ("POST", f"{MODEL}/experiments", {}, "experiment.name"),
         ("POST", f"{MODEL}/experiments", {**TRIAL, "variants": VARIANTS[:1]}, "experiment.variants"),
@@ -208,7 +196,7 @@ def test_what_data_planes_and_batchers_report_is_not_taken_from_outside(served: 
             data_plane="x", process=str(uuid.uuid4()), sequence=1
         ),
         "ReportShadowPairs": telemetry_pb2.ReportShadowPairsRequest(),
-        "ReportUsage": telemetry_pb2.ReportUsageRequest(pool="x", process="x", sequence=1),
+        "ReportUsage": usage_pb2.ReportUsageRequest(pool="x", process="x", sequence=1),
     }
     (service,) = telemetry_pb2.DESCRIPTOR.services_by_name.values()
     assert set(requests) == {method.name for method in service.methods}

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 from google.protobuf.message import Message
 from headrace.autoscaler.v1 import policy_pb2
-from headrace.monitor.v1 import alert_pb2, usage_pb2
+from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import client_limits_pb2, route_pb2
+from headrace.router.v1 import budget_pb2, client_limits_pb2, route_pb2
 from headrace_client.errors import InvalidArgument
 from headrace_client.yaml_files import composed, line_of
 
@@ -53,7 +53,7 @@ KINDS = (
             }
         ),
     ),
-    Kind("budgets", usage_pb2.Budget, "budgets/{}", frozenset({"name"})),
+    Kind("budgets", budget_pb2.Budget, "budgets/{}", frozenset({"name"})),
     Kind("rate_limits", client_limits_pb2.RateLimit, "rateLimits/{}", frozenset({"name"})),
     Kind("alert_rules", alert_pb2.AlertRule, "alertRules/{}", frozenset({"name"})),
     Kind(

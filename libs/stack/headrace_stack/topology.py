@@ -162,7 +162,6 @@ def batcher(settings: StackSettings, pool: Pool, number: int = 0) -> Component:
         variables={
             "CONTROL_TARGET": _target(settings, ROUTER_CONTROL),
             "REGISTRY_TARGET": _target(settings, REGISTRY),
-            **_reporting(settings, MONITOR),
             "STATE_DIR": settings.state(name),
             **_s3(settings),
             **variables,

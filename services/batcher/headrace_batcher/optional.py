@@ -1,4 +1,4 @@
-"""What a batcher has only where its settings ask for it: a watch on memory, reports to monitor and registry."""
+"""What a batcher has where its settings ask for it: a watch on memory, reports to the registry; and who used it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 import structlog
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
-from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
+from headrace.router.v1 import usage_pb2, usage_pb2_grpc
 from headrace_runtime.backends.backend import Backend
 from headrace_runtime.backends.triton_process import TritonProcess
 from headrace_servicekit.client import channel
@@ -115,14 +115,10 @@ async def registry_reports(runtime: Runtime[BatcherSettings], process: str) -> R
 
 
 async def report_usage(
-    runtime: Runtime[BatcherSettings], process: str, usage: Usage, busy_s: Callable[[], float]
+    runtime: Runtime[BatcherSettings], control: Any, process: str, usage: Usage, busy_s: Callable[[], float]
 ) -> None:
-    """Tell the monitor who used this batcher, where there is one. busy_s: how long anything has executed so far."""
-    settings = runtime.settings
-    if not settings.monitor_target:
-        return
-    monitor = await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings)))
-    used = UsageReports(telemetry_pb2_grpc.TelemetrySinkServiceStub(monitor), settings.pool, process, usage, busy_s)
+    """Report who used this batcher. control: a channel to the control plane. busy_s: how long anything has executed."""
+    used = UsageReports(usage_pb2_grpc.UsageServiceStub(control), runtime.settings.pool, process, usage, busy_s)
     await runtime.enter(used.flushed())
     runtime.loop("usage", used.run)
 
@@ -153,8 +149,8 @@ class UsageReports:
         self._usage, self._busy_s, self._now = usage, busy_s, now
         self._numbers = itertools.count(1)
         self._until, self._busy_until_s = now(), busy_s()
-        self._unsent: deque[telemetry_pb2.ReportUsageRequest] = deque()
-        self._monitor = Peer("monitor", every_s=_RETRY_S, max_backoff_s=EVERY_S, call="usage")
+        self._unsent: deque[usage_pb2.ReportUsageRequest] = deque()
+        self._control = Peer("control", every_s=_RETRY_S, max_backoff_s=EVERY_S, call="usage")
 
     async def run(self) -> NoReturn:
         """Report for ever."""
@@ -163,11 +159,11 @@ class UsageReports:
             await self.report()
 
     async def report(self) -> bool:
-        """Report what was used since the last time; return whether the monitor has all of it."""
+        """Report what was used since the last time; return whether the control plane has all of it."""
         if not self._unsent:
             self._unsent.extend(self._made())
         while self._unsent:
-            if not await self._monitor.call(self._send):
+            if not await self._control.call(self._send):
                 return False
         return True
 
@@ -184,19 +180,19 @@ class UsageReports:
         try:
             await self._stub.ReportUsage(self._unsent[0], timeout=_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            # It would be refused again for ever. A sink of the release before is UNIMPLEMENTED until it is upgraded.
+            # It would be refused again for ever. A control plane of 0.1.0 is UNIMPLEMENTED until it is upgraded.
             if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
                 raise
             log.error("usage refused", code=error.code().name, reason=error.details())
         self._unsent.popleft()
 
-    def _made(self) -> Iterator[telemetry_pb2.ReportUsageRequest]:
+    def _made(self) -> Iterator[usage_pb2.ReportUsageRequest]:
         now, busy_s = self._now(), self._busy_s()
         present_us, busy_us = round((now - self._until) * 1e6), round((busy_s - self._busy_until_s) * 1e6)
         self._until, self._busy_until_s = now, busy_s
         uses = self._usage.take()
         while (some := list(itertools.islice(uses, _MAX_USES))) or present_us:
-            yield telemetry_pb2.ReportUsageRequest(
+            yield usage_pb2.ReportUsageRequest(
                 pool=self._pool,
                 process=self._process,
                 sequence=next(self._numbers),
@@ -207,9 +203,9 @@ class UsageReports:
             present_us = busy_us = 0
 
 
-def _uses(uses: Iterable[ClientUse]) -> Iterator[telemetry_pb2.ComputeUse]:
+def _uses(uses: Iterable[ClientUse]) -> Iterator[usage_pb2.ComputeUse]:
     for one in uses:
-        yield telemetry_pb2.ComputeUse(
+        yield usage_pb2.ComputeUse(
             model=one.model,
             version=one.version,
             client=one.client,

@@ -106,7 +106,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         reports.changed()
         await asyncio.Event().wait()
 
-    await optional.report_usage(runtime, process, usage, lambda: versions.busy_s)
+    await optional.report_usage(runtime, inside, process, usage, lambda: versions.busy_s)
     demand.restore()
     runtime.loop("demand", demand.run)
     runtime.loop("reports", reports.run)

@@ -35,10 +35,6 @@ class BatcherSettings(S3Settings, ServiceSettings):
         default=None,
         description="`host:port` of the registry, which gets what is measured on versions; unset: it is not reported.",
     )
-    monitor_target: str | None = Field(
-        default=None,
-        description="`host:port` of the monitor, which gets the use of the batcher by client; unset: not reported.",
-    )
     advertise_address: str | None = Field(
         default=None,
         description="`host:port` under which data planes reach this batcher; unset means what it listens on, or the "

@@ -8,6 +8,7 @@ from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 
 from headrace_monitor.alert.wiring import start_alerts
+from headrace_monitor.handover.router import open_former_clients
 from headrace_monitor.judge.experiments.notifying import event_in as experiment_event
 from headrace_monitor.judge.wiring import open_judge
 from headrace_monitor.record.counters.evidence_rpcs import EvidenceServicer
@@ -16,7 +17,6 @@ from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_monitor.telemetry_sink import TelemetrySinkServicer
-from headrace_monitor.usage.wiring import open_usage
 
 
 async def start(runtime: Runtime[MonitorSettings]) -> None:
@@ -29,13 +29,11 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     record = await open_record(runtime, server, database)
     judge = await open_judge(runtime, server, database, record)
     await start_alerts(runtime, server, database, experiment_event)
-    usage = await open_usage(runtime, server, database)
     sink = TelemetrySinkServicer(
         counters=record.counters.intake,
         predictions=record.log.ingestion,
         pairs=judge.pairs,
-        usage=usage.store,
-        limits=usage.limits,
+        former=await open_former_clients(runtime, database),
     )
     telemetry_pb2_grpc.add_TelemetrySinkServiceServicer_to_server(sink, server)
     evidence = EvidenceServicer(record.counters.evidence, judge.experiments.running)

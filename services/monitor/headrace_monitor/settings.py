@@ -28,7 +28,8 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
     )
     control_target: str | None = Field(
         default=None,
-        description="Router's control plane, to which rate limits of 0.1.0 are handed over; empty leaves them.",
+        description="Router's control plane, to which usage, budgets and rate limits of 0.1.0 are handed over; empty "
+        "leaves them.",
     )
     counter_minutes_d: float = Field(
         default=2,
@@ -47,9 +48,6 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
         default=1_000_000,
         ge=1,
         description="Series of counters that all processes of data planes have together; RESOURCE_EXHAUSTED for more.",
-    )
-    usage_retention_d: float = Field(
-        default=400, ge=32, le=3650, description="Days that the use of batchers is retained, by the hour."
     )
     max_processes: int = Field(
         default=200_000,

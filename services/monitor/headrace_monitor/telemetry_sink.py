@@ -1,21 +1,19 @@
-"""The RPCs of TelemetrySinkService, by which data planes and batchers report: convert, call, convert."""
+"""The RPCs of TelemetrySinkService, by which data planes report: convert, call, convert."""
 
 from __future__ import annotations
 
 from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 
+from headrace_monitor.handover.router import FormerClients
 from headrace_monitor.judge.shadow.taking import PairIntake
 from headrace_monitor.record.counters.intake import Intake
 from headrace_monitor.record.log.ingestion import Ingestion
-from headrace_monitor.usage import convert as usage_convert
-from headrace_monitor.usage.enforcing import ClientLimits
-from headrace_monitor.usage.store import UsageStore
 
 
 class TelemetrySinkServicer(telemetry_pb2_grpc.TelemetrySinkServiceServicer):
-    """TelemetrySinkService over what takes counters, predictions, pairs of answers and usage.
+    """TelemetrySinkService over what takes counters, predictions and pairs of answers.
 
-    limits: in the answers to data planes. A method that is not here is UNIMPLEMENTED.
+    former: for data planes and batchers of 0.1.0. A method that is not here is UNIMPLEMENTED.
     """
 
     def __init__(
@@ -24,19 +22,16 @@ class TelemetrySinkServicer(telemetry_pb2_grpc.TelemetrySinkServiceServicer):
         counters: Intake,
         predictions: Ingestion,
         pairs: PairIntake,
-        usage: UsageStore,
-        limits: ClientLimits,
+        former: FormerClients,
     ) -> None:
-        self._counters, self._predictions, self._pairs = counters, predictions, pairs
-        self._usage, self._limits = usage, limits
+        self._counters, self._predictions, self._pairs, self._former = counters, predictions, pairs, former
 
     async def ReportCounters(self, request, context):
         await self._counters.take(request)
-        return self._limits.told(request.rate_limits_revision)
+        return self._former.answer(request)
 
     async def ReportUsage(self, request, context):
-        await self._usage.add(usage_convert.report(request))
-        return telemetry_pb2.ReportUsageResponse()
+        return await self._former.report_usage(request)
 
     async def ReportPredictions(self, request, context):
         await self._predictions.take(request)

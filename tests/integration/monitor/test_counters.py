@@ -19,10 +19,10 @@ from headrace_monitor.record.counters.observer import MinuteObserver
 from headrace_monitor.record.counters.reading import LostBatchCounts, TrafficReader, TrafficSummary
 from headrace_monitor.record.counters.retention import CounterRetention, RetentionPolicy
 from headrace_monitor.storage.schema import Database
-from headrace_monitor.times import MINUTE, Span
 from headrace_servicekit.errors import InvalidArgument
 from headrace_servicekit.postgres.connections import BEGIN, Address
 from headrace_servicekit.testing import FakeClock
+from headrace_servicekit.times import MINUTE, Span
 from prometheus_client import CollectorRegistry
 
 from tests.kit.monitor.counting_plane import CountingPlane, SendingPlane, key

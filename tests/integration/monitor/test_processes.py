@@ -16,11 +16,11 @@ from headrace_monitor.record.counters.metrics import CounterMetrics
 from headrace_monitor.record.counters.reading import LostBatchCounts, TrafficReader
 from headrace_monitor.record.counters.retention import CounterRetention, RetentionPolicy
 from headrace_monitor.record.log.batches import Batches, StoredBatch
-from headrace_monitor.times import Span
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.testing import eventually
+from headrace_servicekit.times import Span
 from prometheus_client import CollectorRegistry
 
 from tests.kit.clients.refusals import reason_of, refused

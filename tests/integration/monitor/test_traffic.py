@@ -77,8 +77,7 @@ REPORT_OF_0_1_0 = bytes.fromhex(
 async def test_what_a_data_plane_of_0_1_0_reports_is_counted(monitor):
     # By the name that the sink had in the monitor's package.
     former = monitor.channel.unary_unary("/headrace.monitor.v1.IngestService/ReportCounters")
-    answer = telemetry_pb2.ReportCountersResponse.FromString(await former(REPORT_OF_0_1_0, timeout=10))
-    assert answer.HasField("budgets")
+    await former(REPORT_OF_0_1_0, timeout=10)
     told = await traffic(monitor)
     assert [(one.version, one.variant, one.count) for one in told.traffic] == [("v1", "main", 7)]
     assert told.dropped_predictions == 2

@@ -34,7 +34,9 @@ async def listed(plane: Plane, *, metadata: Any = None) -> list[pb.RateLimit]:
 
 
 def watched(plane: Plane, revision: str = "") -> Any:
-    return plane.control.WatchRateLimits(control_pb2.WatchRateLimitsRequest(revision=revision), timeout=patience(20))
+    return plane.control.WatchClientLimits(
+        control_pb2.WatchClientLimitsRequest(revision=revision), timeout=patience(20)
+    )
 
 
 async def test_data_planes_are_sent_all_of_them_after_each_change_whichever_control_plane_made_it(

@@ -10,7 +10,6 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import client_limits_pb2
-from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually
@@ -46,10 +45,9 @@ async def plane(control, batcher, monitor, tmp_path):
 
 def overrun(
     action: client_limits_pb2.BudgetOverrun.Action, *, client: str = "ada", model: str = ""
-) -> telemetry_pb2.ReportCountersResponse.BudgetOverruns:
+) -> client_limits_pb2.BudgetOverrun:
     until = Timestamp(seconds=int(time.time()) + 600)
-    one = client_limits_pb2.BudgetOverrun(client=client, model=model, action=action, expire_time=until)
-    return telemetry_pb2.ReportCountersResponse.BudgetOverruns(overruns=[one])
+    return client_limits_pb2.BudgetOverrun(client=client, model=model, action=action, expire_time=until)
 
 
 async def ask(plane: DataPlane, client: str, value: float):
@@ -66,7 +64,7 @@ def refusals_told(monitor: FakeIngest) -> set[str]:
     return {f"{one.model}{one.version}" for one in series}
 
 
-async def test_a_client_that_has_spent_its_budget_is_bulk_work_and_others_are_not(plane, monitor, batcher):
+async def test_a_client_that_has_spent_its_budget_is_bulk_work_and_others_are_not(plane, control, batcher):
     seen: list[tuple[str, int]] = []
 
     async def noting(batcher, request):
@@ -74,7 +72,7 @@ async def test_a_client_that_has_spent_its_budget_is_bulk_work_and_others_are_no
         return await echoing(batcher, request)
 
     batcher.behave = noting
-    monitor.budgets = overrun(LOWER)
+    control.put_overruns(overrun(LOWER))
     values = iter(range(1, 10_000))
 
     async def lowered() -> bool:
@@ -87,9 +85,11 @@ async def test_a_client_that_has_spent_its_budget_is_bulk_work_and_others_are_no
     assert seen[-1][1] != BULK
 
 
-async def test_far_beyond_it_only_what_is_kept_is_answered_and_the_refusal_says_when_to_come_back(plane, monitor):
+async def test_far_beyond_it_only_what_is_kept_is_answered_and_the_refusal_says_when_to_come_back(
+    plane, control, monitor
+):
     kept = await ask(plane, "ada", 1.0)
-    monitor.budgets = overrun(REFUSE, model="digits")
+    control.put_overruns(overrun(REFUSE, model="digits"))
     values = iter(range(2, 10_000))
 
     async def refused() -> grpc.aio.AioRpcError | None:
@@ -111,7 +111,7 @@ async def test_far_beyond_it_only_what_is_kept_is_answered_and_the_refusal_says_
     counted = await eventually(lambda: refusals_told(monitor), within=10)
     assert counted == {""}, "of no model: neither its error rate nor a rollout of it has to do with who spent too much"
 
-    monitor.budgets = telemetry_pb2.ReportCountersResponse.BudgetOverruns()
+    control.put_overruns()
     await eventually(lambda: _answers(plane, next(values)), within=10)
 
 

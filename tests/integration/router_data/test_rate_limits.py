@@ -14,12 +14,12 @@ import grpc.aio
 import pytest
 import redis.asyncio
 from headrace.router.v1 import client_limits_pb2, predict_pb2
-from headrace_router.data.rate_limits import following
+from headrace_router.data.budgets import Budgets
 from headrace_router.data.rate_limits.asking import TAKE
 from headrace_router.data.rate_limits.decisions import bucket
 from headrace_router.data.rate_limits.decisions.bucket import Rate
 from headrace_router.data.rate_limits.decisions.limits import RateLimits
-from headrace_router.data.rate_limits.following import FollowedRateLimits
+from headrace_router.data.rate_limits.followed import FILE, MAGIC, MAX_BYTES, FollowedClientLimits
 from headrace_router.data.tables.checked_file import CheckedFile
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
@@ -228,44 +228,50 @@ async def _is_open(plane: DataPlane) -> bool:
 
 
 class Enforced:
-    """In the place of the limiter: names in force."""
+    """In the place of the limiter: names in force, and how often others were put in force."""
 
     def __init__(self) -> None:
         self.names: list[str] | None = None
+        self.times = 0
 
     def enforce(self, limits: RateLimits) -> None:
         self.names = sorted(one.name for one in limits)
+        self.times += 1
 
 
 async def test_what_is_known_is_in_force_after_a_start_without_a_control_plane(control, tmp_path):
     enforced: Any = Enforced()
     put(control, {"client": "eve"}, {"client": "ada"})
     async with grpc.aio.insecure_channel(control.target) as channel:
-        followed = FollowedRateLimits(enforced, tmp_path, channel, SystemClock())
+        followed = FollowedClientLimits(enforced, Budgets(), tmp_path, channel, SystemClock())
         await followed.start()
         loops = [asyncio.ensure_future(one) for one in (followed.follow(), followed.save())]
         await eventually(lambda: enforced.names == ["l0", "l1"], within=patience(10))
         put(control, {"name": "rateLimits/new"})
         await eventually(lambda: enforced.names == ["new"], within=patience(10))
-        file = tmp_path / following.FILE
-        await eventually(lambda: file.exists() and b"rateLimits/new" in file.read_bytes(), within=patience(10))
+        file = tmp_path / FILE
+        control.put_overruns(client_limits_pb2.BudgetOverrun(client="bob", model="digits"))
+        await eventually(lambda: file.exists() and b"bob" in file.read_bytes(), within=patience(10))
         for one in loops:
             one.cancel()
+        assert enforced.times == 2, "who is over budget changes nothing about rate limits"
         again: Any = Enforced()
-        await FollowedRateLimits(again, tmp_path, channel, SystemClock()).start()
+        budgets = Budgets()
+        await FollowedClientLimits(again, budgets, tmp_path, channel, SystemClock()).start()
         assert again.names == ["new"]
+        assert [*budgets.over] == [("bob", "digits")]
 
 
 async def test_the_file_that_0_1_0_wrote_is_read_and_one_that_is_nonsense_is_not(tmp_path):
     enforced: Any = Enforced()
     # Revision r1 and the limit `l` of ada.
     written = b"\n\x02r1\x12\x1f\n\x0crateLimits/l\x12\x03ada\x1a\x01m!\0\0\0\0\0\0\xe0?"
-    CheckedFile(tmp_path / following.FILE, following.MAGIC, following.MAX_BYTES).write(written)
+    CheckedFile(tmp_path / FILE, MAGIC, MAX_BYTES).write(written)
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
-        followed = FollowedRateLimits(enforced, tmp_path, channel, SystemClock())
+        followed = FollowedClientLimits(enforced, Budgets(), tmp_path, channel, SystemClock())
         await followed.start()
         assert enforced.names == ["l"]
-        (tmp_path / following.FILE).write_bytes(b"nonsense")
+        (tmp_path / FILE).write_bytes(b"nonsense")
         await followed.start()
 
 

@@ -45,7 +45,6 @@ class FakeIngest(telemetry_pb2_grpc.TelemetrySinkServiceServicer):
     refuse: the status of every answer; None takes what comes. lose: so many answers are lost: what comes is stored, and
     the caller is told UNAVAILABLE. going: while it is cleared, calls hang. received: batches as they came, repeated
     ones too. stored: by process and number. reports: of counters, those that were taken. pairs: of shadows, likewise.
-    budgets: in each answer to a report of counters.
     """
 
     def __init__(self) -> None:
@@ -58,7 +57,6 @@ class FakeIngest(telemetry_pb2_grpc.TelemetrySinkServiceServicer):
         self.stored: dict[tuple[str, int], telemetry_pb2.ReportPredictionsRequest] = {}
         self.reports: list[telemetry_pb2.ReportCountersRequest] = []
         self.pairs: list[telemetry_pb2.ShadowPair] = []
-        self.budgets: telemetry_pb2.ReportCountersResponse.BudgetOverruns | None = None
         self._server: grpc.aio.Server | None = None
 
     @classmethod
@@ -103,7 +101,7 @@ class FakeIngest(telemetry_pb2_grpc.TelemetrySinkServiceServicer):
         await self._agree(context)
         self.reports.append(request)
         await self._answer(context)
-        return telemetry_pb2.ReportCountersResponse(budgets=self.budgets)
+        return telemetry_pb2.ReportCountersResponse()
 
     async def ReportShadowPairs(self, request, context):
         await self._agree(context)

@@ -7,12 +7,14 @@ from typing import Any
 
 import grpc.aio
 from headrace.router.v1 import (
+    budget_pb2_grpc,
     client_limits_pb2_grpc,
     control_pb2,
     control_pb2_grpc,
     precomputed_pb2_grpc,
     route_pb2,
     route_pb2_grpc,
+    usage_pb2_grpc,
 )
 from headrace_router.control.service import start
 from headrace_router.control.settings import ControlSettings
@@ -46,6 +48,14 @@ class Plane:
     @property
     def rate_limits(self) -> Any:
         return client_limits_pb2_grpc.RateLimitServiceStub(self.channel)
+
+    @property
+    def usage(self) -> Any:
+        return usage_pb2_grpc.UsageServiceStub(self.channel)
+
+    @property
+    def budgets(self) -> Any:
+        return budget_pb2_grpc.BudgetServiceStub(self.channel)
 
     @property
     def control(self) -> Any:

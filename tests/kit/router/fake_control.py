@@ -48,8 +48,8 @@ class FakeControl(control_pb2_grpc.ControlServiceServicer):
         self._demand: dict[str, list[control_pb2.WantedVersion]] = {}
         self._table_watchers: set[asyncio.Queue[control_pb2.WatchTablesResponse | None]] = set()
         self._demand_watchers: dict[asyncio.Queue[control_pb2.WatchDemandResponse | None], str] = {}
-        self._rate_limits = control_pb2.WatchRateLimitsResponse()
-        self._rate_limits_changed = Wakeup()
+        self._client_limits = control_pb2.WatchClientLimitsResponse()
+        self._client_limits_changed = Wakeup()
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -93,9 +93,19 @@ class FakeControl(control_pb2_grpc.ControlServiceServicer):
 
     def put_rate_limits(self, *limits: client_limits_pb2.RateLimit) -> None:
         """Replace all rate limits."""
-        revision = str(int(self._rate_limits.revision or 0) + 1)
-        self._rate_limits = control_pb2.WatchRateLimitsResponse(revision=revision, rate_limits=limits)
-        self._rate_limits_changed.wake()
+        del self._client_limits.rate_limits[:]
+        self._client_limits.rate_limits.extend(limits)
+        self._limits_changed()
+
+    def put_overruns(self, *overruns: client_limits_pb2.BudgetOverrun) -> None:
+        """Replace who is over budget."""
+        del self._client_limits.budget_overruns[:]
+        self._client_limits.budget_overruns.extend(overruns)
+        self._limits_changed()
+
+    def _limits_changed(self) -> None:
+        self._client_limits.revision = str(int(self._client_limits.revision or 0) + 1)
+        self._client_limits_changed.wake()
 
     def cut(self) -> None:
         """End every watch with UNAVAILABLE, as a control plane that dies does; new ones are served."""
@@ -142,14 +152,14 @@ class FakeControl(control_pb2_grpc.ControlServiceServicer):
             del self._demand_watchers[queue]
             self.watching_demand.remove(request.pool)
 
-    async def WatchRateLimits(self, request, context):
+    async def WatchClientLimits(self, request, context):
         known = request.revision
         while True:
-            changes = self._rate_limits_changed.count
-            if self._rate_limits.revision not in ("", known):
-                known = self._rate_limits.revision
-                yield self._rate_limits
-            await self._rate_limits_changed.after(changes)
+            changes = self._client_limits_changed.count
+            if self._client_limits.revision not in ("", known):
+                known = self._client_limits.revision
+                yield self._client_limits
+            await self._client_limits_changed.after(changes)
 
     async def ReportVersions(self, request, context):
         self.reports[request.process] = request

@@ -1,11 +1,11 @@
-"""Who used the backend: each execution's time divided by rows, told once to the monitor whatever becomes of it."""
+"""Who used the backend: each execution's time divided by rows, reported once whatever becomes of it."""
 
 import asyncio
 
 import grpc
 import grpc.aio
 import pytest
-from headrace.telemetry.v1 import telemetry_pb2
+from headrace.router.v1 import usage_pb2
 from headrace_batcher.batching.execution_gate import ExecutionGate
 from headrace_batcher.batching.usage import MAX_CLIENTS, OTHERS, Usage, VersionUsage
 from headrace_batcher.optional import UsageReports
@@ -64,7 +64,7 @@ def test_clients_without_end_are_told_together(work):
 
 
 @pytest.mark.parametrize("name", ["a" * 257, "a\n", "\0"])
-def test_a_name_that_the_monitor_takes_from_nobody_costs_no_other_client_its_count(work, name):
+def test_a_name_that_the_control_plane_takes_from_nobody_costs_no_other_client_its_count(work, name):
     usage = Usage()
     usage.of("m", "v1").executed([work([1.0], client=name), work([1.0], client="ada")], 2, 1.0)
 
@@ -85,37 +85,37 @@ def test_the_backend_is_busy_while_anything_executes_and_twice_at_once_is_once()
     assert gate.busy_s == 3.0
 
 
-class Monitor:
+class ControlPlane:
     """Takes reports, or answers as it is told to."""
 
     def __init__(self) -> None:
-        self.taken: list[telemetry_pb2.ReportUsageRequest] = []
+        self.taken: list[usage_pb2.ReportUsageRequest] = []
         self.answer: grpc.StatusCode | None = None
 
     async def ReportUsage(self, request, timeout):
         self.taken.append(request)
         if self.answer is not None:
             raise grpc.aio.AioRpcError(self.answer, grpc.aio.Metadata(), grpc.aio.Metadata(), "no")
-        return telemetry_pb2.ReportUsageResponse()
+        return usage_pb2.ReportUsageResponse()
 
 
-def reports_of(monitor: Monitor, usage: Usage) -> UsageReports:
+def reports_of(control: ControlPlane, usage: Usage) -> UsageReports:
     ticks = iter(range(100))
-    return UsageReports(monitor, "gpu", "p1", usage, lambda: 0.25, lambda: float(next(ticks)))
+    return UsageReports(control, "gpu", "p1", usage, lambda: 0.25, lambda: float(next(ticks)))
 
 
 async def test_a_report_that_is_not_answered_is_sent_again_as_it_was_and_what_came_since_in_the_next(work):
-    monitor, usage = Monitor(), Usage()
-    reports = reports_of(monitor, usage)
+    control, usage = ControlPlane(), Usage()
+    reports = reports_of(control, usage)
     usage.of("m", "v1").executed([work([1.0], client="ada", priority=2)], 1, 0.5)
-    monitor.answer = grpc.StatusCode.UNAVAILABLE
+    control.answer = grpc.StatusCode.UNAVAILABLE
     assert not await reports.report()
     usage.of("m", "v1").executed([work([1.0], client="bob")], 1, 0.25)
-    monitor.answer = None
+    control.answer = None
     assert await reports.report()
     assert await reports.report()
 
-    first, again, second = monitor.taken
+    first, again, second = control.taken
     assert first == again
     assert (first.sequence, second.sequence) == (1, 2)
     assert (first.pool, first.process, first.present_us) == ("gpu", "p1", 1_000_000)
@@ -124,11 +124,11 @@ async def test_a_report_that_is_not_answered_is_sent_again_as_it_was_and_what_ca
     assert [one.client for one in second.uses] == ["bob"]
 
 
-async def test_what_a_monitor_will_never_take_keeps_nothing_else_from_it(work):
-    monitor, usage = Monitor(), Usage()
-    reports = reports_of(monitor, usage)
-    monitor.answer = grpc.StatusCode.INVALID_ARGUMENT
+async def test_what_a_control_plane_will_never_take_keeps_nothing_else_from_it(work):
+    control, usage = ControlPlane(), Usage()
+    reports = reports_of(control, usage)
+    control.answer = grpc.StatusCode.INVALID_ARGUMENT
     assert await reports.report()
-    monitor.answer = None
+    control.answer = None
     assert await reports.report()
-    assert [one.sequence for one in monitor.taken] == [1, 2]
+    assert [one.sequence for one in control.taken] == [1, 2]

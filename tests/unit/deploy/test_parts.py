@@ -38,7 +38,7 @@ def test_compose_starts_the_core_alone_where_its_file_is_laid_over_and_has_a_pro
     started = {name for name, one in whole.items() if not one.get("profiles") and name not in profiles}
     assert not [name for name in started if {*whole[name].get("depends_on", ())} - started]
     assert over["front-door"]["environment"]["FRONT_DOOR_PARTS"] == "core"
-    assert over["batcher"]["environment"]["BATCHER_MONITOR_TARGET"] == ""
+    assert over["front-door"]["environment"]["ROUTER_DATA_MONITOR_TARGET"] == ""
 
 
 def test_more_than_the_core_is_told_of_what_is_there():
@@ -59,7 +59,7 @@ def test_kubernetes_has_no_workload_of_another_part_behind_the_component_of_the_
     assert not workloads & {"monitor", "rollout", "autoscaler", "scorer", "console"}
     told = {one.name: made[one]["data"] for one in made if one.kind == "ConfigMap"}
     assert told["front-door"]["FRONT_DOOR_PARTS"] == "core"
-    assert told["front-door"]["ROUTER_DATA_MONITOR_TARGET"] == told["batcher-cpu"]["BATCHER_MONITOR_TARGET"] == ""
+    assert told["front-door"]["ROUTER_DATA_MONITOR_TARGET"] == ""
 
 
 def test_a_description_without_parts_is_that_of_the_rest():

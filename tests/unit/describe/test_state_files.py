@@ -7,9 +7,8 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 from headrace.autoscaler.v1 import policy_pb2
-from headrace.monitor.v1 import usage_pb2
 from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import route_pb2
+from headrace.router.v1 import budget_pb2, route_pb2
 from headrace_client.calls import Call, Session
 from headrace_client.errors import InvalidArgument
 from headrace_client.tokens import TokenCache
@@ -83,7 +82,7 @@ def test_a_part_is_laid_over_field_by_field_and_null_takes_a_field_away(describe
 
 def test_a_zero_that_is_stated_is_compared(described):
     (resource,) = described("budgets: {b: {client: ada, refuse_above_s: 0}}")
-    present = usage_pb2.Budget(name="budgets/b", client="ada", refuse_above_s=5)
+    present = budget_pb2.Budget(name="budgets/b", client="ada", refuse_above_s=5)
     made = wanted(resource, present)
     assert differences(present, made, resource.stated) == ["refuse_above_s: 5.0 -> -"]
     assert differences(made, made, resource.stated) == []

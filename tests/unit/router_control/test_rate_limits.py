@@ -1,11 +1,11 @@
-"""What a rate limit can be, and what tells rate limits from others."""
+"""What a rate limit can be, and what tells client limits from others."""
 
 import math
 
 import pytest
 from headrace.router.v1 import client_limits_pb2
-from headrace_router.control.decisions.rate_limits import RateLimit, rate_limit_violations, revision
-from headrace_router.control.messages.rate_limits import rate_limit
+from headrace_router.control.decisions.rate_limits import RateLimit, rate_limit_violations
+from headrace_router.control.messages.rate_limits import rate_limit, to_watched
 from headrace_router.outage import Outage
 from headrace_servicekit.errors import InvalidArgument
 
@@ -42,14 +42,15 @@ def test_what_is_wrong_with_one_is_told_by_its_field(wrong, field):
     assert [one.field for one in rate_limit_violations(limit(**wrong))] == [f"rate_limit.{field}"]
 
 
-def test_rate_limits_that_differ_in_anything_have_another_revision_and_their_order_makes_none():
-    one, other = limit(), limit("k", "bob")
-    assert revision([one, other]) == revision([other, one])
+def test_client_limits_that_differ_in_anything_have_another_revision():
     changed = [
         *({"client": "eve"}, {"model": "*"}, {"requests_per_second": 11.0}, {"burst": 5}),
         *({"shadow_mode": True}, {"outage": Outage.OPEN}, {"name": "other"}),
     ]
-    assert len({revision([limit(**how)]) for how in changed} | {revision([one]), revision([])}) == len(changed) + 2
+    over = client_limits_pb2.BudgetOverrun(client="ada", action=client_limits_pb2.BudgetOverrun.ACTION_LOWER)
+    revisions = {to_watched([limit(**how)], []).revision for how in changed}
+    assert to_watched([limit()], []).revision == to_watched([limit()], []).revision
+    assert len(revisions | {to_watched(*of).revision for of in (([limit()], []), ([], []), ([limit()], [over]))}) == 10
 
 
 @pytest.mark.parametrize(

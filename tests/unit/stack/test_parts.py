@@ -79,7 +79,6 @@ def test_of_the_core_alone_nothing_is_started_and_nobody_is_called_that_is_not_t
 def test_of_the_whole_every_one_reports_to_the_monitor(tmp_path: Path):
     made = {one.name: one for one in topology.components(stack(tmp_path))}
     assert {"monitor", "rollout", "autoscaler", "scorer", "console"} < {*made}
-    assert "BATCHER_MONITOR_TARGET" in made["batcher-cpu"].environment
     assert {"ROUTER_DATA_MONITOR_TARGET", "ROUTER_DATA_AUTOSCALER_TARGET"} < {*made["front-door"].environment}
 
 

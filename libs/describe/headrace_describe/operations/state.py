@@ -9,9 +9,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 from headrace.autoscaler.v1 import autoscaler_pb2
-from headrace.monitor.v1 import alert_pb2, usage_pb2
+from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import client_limits_pb2, route_pb2
+from headrace.router.v1 import budget_pb2, client_limits_pb2, route_pb2
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import HeadraceError, NotFound
 from headrace_client.operations.declaring import READY_TIMEOUT_S
@@ -85,9 +85,9 @@ def apply_change(
         yield from invoke(
             session, alert_pb2.PutAlertRuleResponse, alert_pb2.PutAlertRuleRequest(rule=made), timeout_s=timeout
         )
-    elif isinstance(made, usage_pb2.Budget):
+    elif isinstance(made, budget_pb2.Budget):
         yield from invoke(
-            session, usage_pb2.PutBudgetResponse, usage_pb2.PutBudgetRequest(budget=made), timeout_s=timeout
+            session, budget_pb2.PutBudgetResponse, budget_pb2.PutBudgetRequest(budget=made), timeout_s=timeout
         )
     elif isinstance(made, client_limits_pb2.RateLimit):
         limited = client_limits_pb2.PutRateLimitRequest(rate_limit=made)
@@ -107,7 +107,7 @@ def _all(session: Session, section: str, timeout: float) -> Operation[dict[str, 
         return {one.name: one for one in answer.rules}
     if section == "budgets":
         answer = yield from invoke(
-            session, usage_pb2.ListBudgetsResponse, usage_pb2.ListBudgetsRequest(), timeout_s=timeout
+            session, budget_pb2.ListBudgetsResponse, budget_pb2.ListBudgetsRequest(), timeout_s=timeout
         )
         return {one.budget.name: one.budget for one in answer.budgets}
     answer = yield from invoke(

@@ -269,12 +269,17 @@ def render_shadow_report(
 
 
 def span(start: datetime | None, end: datetime | None) -> monitor_pb2.TimeRange:
-    """Return a time as the API takes it. Raises InvalidArgument for times without a zone."""
+    """Return a time as the monitor takes it. Raises InvalidArgument for times without a zone."""
     made = monitor_pb2.TimeRange()
+    state(made, start, end)
+    return made
+
+
+def state(made: Any, start: datetime | None, end: datetime | None) -> None:
+    """Set `start_time` and `end_time` of a range. Raises InvalidArgument for times without a zone."""
     for moment, field, stamp in ((start, "start", made.start_time), (end, "end", made.end_time)):
         if moment is None:
             continue
         if moment.tzinfo is None:
             raise invalid(field, "has no zone: datetime.now(UTC), or .astimezone() for local time")
         stamp.FromDatetime(moment.astimezone(UTC))
-    return made

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from headrace.monitor.v1 import usage_pb2
-from headrace.router.v1 import client_limits_pb2
+from headrace.router.v1 import budget_pb2, client_limits_pb2, usage_pb2
 from headrace_client.calls import Operation, Session, invoke
 
-from headrace_observe.operations.monitoring import span
+from headrace_observe.operations.monitoring import state
 
 DEFAULT_TIMEOUT_S = 30.0
 
@@ -24,7 +23,8 @@ def usage(
 ) -> Operation[usage_pb2.GetUsageResponse]:
     """Return who used batchers in a time, by whole hours, the most used first; without a begin, in the last day."""
     named = f"models/{model}" if model else ""
-    request = usage_pb2.GetUsageRequest(range=span(start, end), model=named, client=client)
+    request = usage_pb2.GetUsageRequest(model=named, client=client)
+    state(request.range, start, end)
     return (yield from invoke(session, usage_pb2.GetUsageResponse, request, timeout_s=timeout))
 
 
@@ -38,32 +38,33 @@ def idle_time(
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Operation[usage_pb2.GetIdleTimeResponse]:
     """Return what stood idle in a time, by pool, and how many replicas are enough; without a begin, in a week."""
-    request = usage_pb2.GetIdleTimeRequest(
-        range=span(start, end), price_per_hour=price_per_hour, target_utilisation=target_utilisation
-    )
+    request = usage_pb2.GetIdleTimeRequest(price_per_hour=price_per_hour, target_utilisation=target_utilisation)
+    state(request.range, start, end)
     return (yield from invoke(session, usage_pb2.GetIdleTimeResponse, request, timeout_s=timeout))
 
 
 def put_budget(
-    session: Session, budget: usage_pb2.Budget, *, timeout: float = DEFAULT_TIMEOUT_S
-) -> Operation[usage_pb2.Budget]:
+    session: Session, budget: budget_pb2.Budget, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[budget_pb2.Budget]:
     """Make a budget, or replace the one of its name; return what is in force."""
-    request = usage_pb2.PutBudgetRequest(budget=budget)
-    return (yield from invoke(session, usage_pb2.PutBudgetResponse, request, timeout_s=timeout)).budget
+    request = budget_pb2.PutBudgetRequest(budget=budget)
+    return (yield from invoke(session, budget_pb2.PutBudgetResponse, request, timeout_s=timeout)).budget
 
 
 def list_budgets(
     session: Session, *, timeout: float = DEFAULT_TIMEOUT_S
-) -> Operation[list[usage_pb2.ListBudgetsResponse.SpentBudget]]:
+) -> Operation[list[budget_pb2.ListBudgetsResponse.SpentBudget]]:
     """Return all budgets, and who has spent of them."""
-    found = yield from invoke(session, usage_pb2.ListBudgetsResponse, usage_pb2.ListBudgetsRequest(), timeout_s=timeout)
+    found = yield from invoke(
+        session, budget_pb2.ListBudgetsResponse, budget_pb2.ListBudgetsRequest(), timeout_s=timeout
+    )
     return list(found.budgets)
 
 
 def delete_budget(session: Session, budget: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
     """Remove a budget; repeating it is safe."""
-    request = usage_pb2.DeleteBudgetRequest(name=f"budgets/{budget}")
-    yield from invoke(session, usage_pb2.DeleteBudgetResponse, request, timeout_s=timeout)
+    request = budget_pb2.DeleteBudgetRequest(name=f"budgets/{budget}")
+    yield from invoke(session, budget_pb2.DeleteBudgetResponse, request, timeout_s=timeout)
 
 
 def put_rate_limit(

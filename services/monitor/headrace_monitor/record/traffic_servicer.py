@@ -5,13 +5,13 @@ from __future__ import annotations
 from headrace.monitor.v1 import monitor_pb2_grpc
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.identity import identity
+from headrace_servicekit.times import span_of
 
 from headrace_monitor import names
-from headrace_monitor.record.counters.convert import traffic_of_models_to_proto, traffic_to_proto
+from headrace_monitor.record.counters.convert import traffic_of_models_to_proto, traffic_to_proto, whole_minutes
 from headrace_monitor.record.counters.reading import TrafficReader
 from headrace_monitor.record.query import convert as query_convert
 from headrace_monitor.record.query.answering import Queries
-from headrace_monitor.times import span_of, whole_minutes
 
 
 class TrafficServicer(monitor_pb2_grpc.TrafficServiceServicer):

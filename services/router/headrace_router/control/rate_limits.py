@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from headrace.router.v1 import client_limits_pb2, client_limits_pb2_grpc
 from headrace_servicekit.identity import identity, model_not_found
-from headrace_servicekit.postgres.connections import Connections
-from headrace_servicekit.server import Server
 
 from headrace_router.control.messages.rate_limits import rate_limit, rate_limit_name, to_rate_limit
-from headrace_router.control.state.rate_limits import RateLimitFeed
+from headrace_router.control.state.client_limits import ClientLimitFeed
 from headrace_router.control.storage.rate_limits import RateLimitStore, sees
-
-
-def open_rate_limits(server: Server, connections: Connections) -> RateLimitFeed:
-    """Serve RateLimitService; return what is to be followed."""
-    store = RateLimitStore(connections)
-    feed = RateLimitFeed(store)
-    client_limits_pb2_grpc.add_RateLimitServiceServicer_to_server(RateLimitServicer(store, feed), server)
-    return feed
 
 
 class RateLimitServicer(client_limits_pb2_grpc.RateLimitServiceServicer):
     """RateLimitService over the store. feed: of those who watch, who hear of a change at once."""
 
-    def __init__(self, store: RateLimitStore, feed: RateLimitFeed) -> None:
+    def __init__(self, store: RateLimitStore, feed: ClientLimitFeed) -> None:
         self._store, self._feed = store, feed
 
     async def PutRateLimit(self, request, context):

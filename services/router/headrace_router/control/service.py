@@ -22,7 +22,6 @@ from headrace_router.control.precomputed.wiring import open_precomputed
 from headrace_router.control.presence.data_planes import DataPlanes
 from headrace_router.control.presence.leases import Leases
 from headrace_router.control.presence.servicer import ControlServicer
-from headrace_router.control.rate_limits import open_rate_limits
 from headrace_router.control.registry.holds import RegistryHolds
 from headrace_router.control.registry.news import RegistryNews
 from headrace_router.control.registry.pools import PoolReports
@@ -38,6 +37,7 @@ from headrace_router.control.state.timing import Timing
 from headrace_router.control.state.view import View
 from headrace_router.control.state.waits import Waits
 from headrace_router.control.storage.postgres import HISTORY, PostgresStore
+from headrace_router.control.usage.wiring import ClientLimits
 
 KEEP_EVERY_S = 2.0
 SWEEP_EVERY_S = 60.0
@@ -70,9 +70,9 @@ async def start(runtime: Runtime[ControlSettings]) -> None:
     route_pb2_grpc.add_RouteServiceServicer_to_server(
         RouteServicer(view, writing, purging, contracts, waits, store, watch.catch_up), server
     )
-    rate_limits = open_rate_limits(server, connections)
+    client_limits = ClientLimits(runtime, server, connections, registry)
     control_pb2_grpc.add_ControlServiceServicer_to_server(
-        ControlServicer(view, presence, leasing, rate_limits, runtime.stopping), server
+        ControlServicer(view, presence, leasing, client_limits.feed, runtime.stopping), server
     )
     if settings.valkey_url:
         await open_precomputed(runtime, server, store, view, answer_writer, watch.catch_up)
@@ -84,7 +84,7 @@ async def start(runtime: Runtime[ControlSettings]) -> None:
     runtime.check("database", store.ping, required=False)
     migrated = runtime.migrated(store, component="tables")
     await start_storing(runtime, HISTORY, connections, migrated)
-    runtime.loop("rate limits", lambda: rate_limits.follow(migrated))
+    client_limits.start(migrated)
     runtime.loop("store", lambda: serve_from(migrated, view, controller, runtime))
     notifications = partial(heed, store.wakes, controller.wake)
     runtime.loop("notifications", lambda: periodic("notifications", notifications, every_s=1.0))

@@ -67,6 +67,9 @@ class ControlSettings(ValkeySettings, HistorySettings, PostgresSettings, Service
         ge=0,
         description="Seconds between the end of a publish or generation and the removal of its rows.",
     )
+    usage_retention_d: float = Field(
+        default=400, ge=32, le=3650, description="Days that the use of batchers is retained, by the hour."
+    )
     max_open_publishes: int = Field(default=16, gt=0, description="Publishes that may be open at a time.")
 
     @field_validator("health_targets")

@@ -1,7 +1,7 @@
-"""Which clients have spent their budgets, as the monitor says with every report of counters.
+"""Which clients have spent their budgets, as the control plane says.
 
-Most never have: their requests pay for one look whether `over` is empty. While the monitor is away, what it said goes
-on until the period of each budget ends.
+Most never have: their requests pay for one look whether `over` is empty. While the control plane is away, what it said
+is in force until the period of each budget ends.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from headrace.router.v1 import client_limits_pb2
-from headrace.telemetry.v1 import telemetry_pb2
 
 EVERY_MODEL = ""
 
@@ -32,16 +31,15 @@ class Budgets:
         self.over: dict[tuple[str, str], tuple[bool, float]] = {}
         """By client and model, EVERY_MODEL for all: whether it is refused, and until which Unix time."""
 
-    def learn(self, answer: telemetry_pb2.ReportCountersResponse) -> None:
-        """Take what the monitor says; one that cannot tell changes nothing."""
-        if answer.HasField("budgets"):
-            self.over = {
-                (one.client, one.model): (
-                    one.action == client_limits_pb2.BudgetOverrun.ACTION_REFUSE,
-                    one.expire_time.ToMicroseconds() / 1e6,
-                )
-                for one in answer.budgets.overruns
-            }
+    def enforce(self, overruns: Iterable[client_limits_pb2.BudgetOverrun]) -> None:
+        """Take these in the place of those before."""
+        self.over = {
+            (one.client, one.model): (
+                one.action == client_limits_pb2.BudgetOverrun.ACTION_REFUSE,
+                one.expire_time.ToMicroseconds() / 1e6,
+            )
+            for one in overruns
+        }
 
     def overrun(self, client: str, models: Iterable[str]) -> Overrun | None:
         """Return what a client has overrun for any of some models, of several the hardest; None where it may go on."""

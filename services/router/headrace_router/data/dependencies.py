@@ -22,6 +22,7 @@ from headrace_router.data.batchers.members import FOLLOW_EVERY_S, PoolsFile, bat
 from headrace_router.data.batchers.parts import AnswersInParts
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.waking import EVERY_S, Waking
+from headrace_router.data.budgets import Budgets
 from headrace_router.data.explain.explanations import Explanations
 from headrace_router.data.explain.store import valkey
 from headrace_router.data.lookup.layers import Layers, Memory, StepCache
@@ -30,7 +31,7 @@ from headrace_router.data.lookup.valkey.connection import StoreClock
 from headrace_router.data.lookup.valkey.store import Valkey
 from headrace_router.data.pipelines.online import PipelineOnline
 from headrace_router.data.predictor import Predictor
-from headrace_router.data.rate_limits.following import FollowedRateLimits
+from headrace_router.data.rate_limits.followed import FollowedClientLimits
 from headrace_router.data.rate_limits.limiting import RateLimiter
 from headrace_router.data.reporting.reporting import Reporting
 from headrace_router.data.settings import DataSettings, parse_pools_file
@@ -197,10 +198,10 @@ def store(runtime: Runtime[DataSettings], counts: Counts) -> Valkey | None:
     return valkey
 
 
-async def rate_limiter(
+async def client_limits(
     runtime: Runtime[DataSettings], store: Valkey | None, watcher: Watcher, control: Any
-) -> RateLimiter:
-    """Return what holds clients to their requests a second: those on disk, until the control plane says others."""
+) -> tuple[RateLimiter, Budgets]:
+    """Return what holds clients to rate limits and budgets: those on disk, until the control plane says others."""
     limiter = RateLimiter(
         store,
         lambda: watcher.tables.incarnation,
@@ -208,11 +209,12 @@ async def rate_limiter(
         loop=asyncio.get_running_loop(),
     )
     runtime.metrics.register(limiter)
-    followed = FollowedRateLimits(limiter, runtime.settings.state_dir, control, runtime.clock)
+    budgets = Budgets()
+    followed = FollowedClientLimits(limiter, budgets, runtime.settings.state_dir, control, runtime.clock)
     await followed.start()
-    runtime.loop("follow rate limits", followed.follow)
-    runtime.loop("save rate limits", followed.save)
-    return limiter
+    runtime.loop("follow client limits", followed.follow)
+    runtime.loop("save client limits", followed.save)
+    return limiter, budgets
 
 
 def serve_rest(

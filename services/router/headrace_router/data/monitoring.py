@@ -9,7 +9,6 @@ from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
 from headrace_router.data.batchers.work import Online
-from headrace_router.data.budgets import Budgets
 from headrace_router.data.lookup.lookup import Lookup
 from headrace_router.data.predictor import new_id
 from headrace_router.data.reporting.decisions.series import Source
@@ -32,7 +31,7 @@ async def monitor_ingest(runtime: Runtime[DataSettings]) -> GrpcIngest | None:
 
 
 async def begin_reporting(
-    runtime: Runtime[DataSettings], counters: Counters, budgets: Budgets, monitor: GrpcIngest | None
+    runtime: Runtime[DataSettings], counters: Counters, monitor: GrpcIngest | None
 ) -> Reporting | None:
     """Return what tells the monitor, None without one."""
     settings = runtime.settings
@@ -40,7 +39,7 @@ async def begin_reporting(
         return None
     allowed = Allowance(settings.record_bytes_per_s, settings.record_buffer_bytes, settings.record_flush_s)
     source = Source(settings.id, new_id())
-    reporting = Reporting(source, counters, monitor, allowed, runtime.clock, new_id, budgets.learn)
+    reporting = Reporting(source, counters, monitor, allowed, runtime.clock, new_id)
     await runtime.enter(reporting.flushed(min(settings.grace_s, FLUSH_S)))
     runtime.metrics.register(reporting)
     runtime.loop("encode predictions", reporting.encode)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from headrace_servicekit.runtime import Runtime
 
 from headrace_router.data import dependencies, monitoring
-from headrace_router.data.budgets import Budgets
 from headrace_router.data.explain.servicer import Explaining
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
@@ -54,8 +53,8 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     explanations = await dependencies.kept_explanations(runtime, watcher)
     monitor = await monitoring.monitor_ingest(runtime)
     store = dependencies.store(runtime, counts)
-    budgets, rate_limits = Budgets(), await dependencies.rate_limiter(runtime, store, watcher, control)
-    reporting = await monitoring.begin_reporting(runtime, counters, budgets, monitor)
+    rate_limits, budgets = await dependencies.client_limits(runtime, store, watcher, control)
+    reporting = await monitoring.begin_reporting(runtime, counters, monitor)
     layers = dependencies.cache_layers(runtime, counts, store)
     online = dependencies.pipelines(runtime, pools, reporting, layers.memory)
     await dependencies.wake_pools(runtime, pools)

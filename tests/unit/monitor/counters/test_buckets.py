@@ -12,7 +12,7 @@ from headrace_monitor.record.counters.decisions import buckets
 from headrace_monitor.record.counters.decisions.buckets import MAX_BUCKETS, buckets_of
 from headrace_monitor.record.counters.decisions.traffic import Group, Traffic
 from headrace_monitor.record.counters.reading import LostBatchCounts, TrafficReader, TrafficSummary
-from headrace_monitor.times import Span
+from headrace_servicekit.times import Span
 
 
 @pytest.mark.parametrize(

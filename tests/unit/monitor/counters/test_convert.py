@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from headrace.telemetry.v1 import telemetry_pb2
-from headrace_monitor.record.counters.convert import report_of
+from headrace_monitor.record.counters.convert import report_of, whole_minutes
 from headrace_monitor.record.counters.decisions.changes import MAX_SERIES
 from headrace_servicekit.errors import InvalidArgument
+from headrace_servicekit.times import Span
 
 from tests.kit.monitor.counting_plane import CountingPlane, key
 from tests.kit.rows import each
+
+NINE, NOON = (datetime(2030, 1, 1, hour, tzinfo=UTC) for hour in (9, 12))
 
 
 def request() -> Any:
@@ -119,3 +123,14 @@ def test_everything_that_is_wrong_is_said_at_once():
     assert {violation.field for violation in caught.value.violations} == {
         *("process", "data_plane", "sequence", "series[0].code", "series[0].rows"),
     }
+
+
+def test_minutes_are_whole():
+    second = timedelta(seconds=1)
+    assert whole_minutes(Span(NINE + second, NOON)) == Span(NINE, NOON)
+    assert whole_minutes(Span(NINE, NOON + second)) == Span(NINE, NOON + timedelta(minutes=1))
+
+
+def test_the_last_minute_that_there_is_has_no_end_beyond_it():
+    last = datetime.max.replace(tzinfo=UTC)
+    assert whole_minutes(Span(NINE, last)) == Span(NINE, last)

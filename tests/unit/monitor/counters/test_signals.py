@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from headrace_monitor.record.counters.decisions.signals import LOOK_BACK, AnswerKey, due, losses_of, signals_of
 from headrace_monitor.record.counters.decisions.tallies import Tally
-from headrace_monitor.times import MINUTE, Span
 from headrace_servicekit.errors import Code
+from headrace_servicekit.times import MINUTE, Span
 from headrace_statistics.sketches.durations import durations
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)

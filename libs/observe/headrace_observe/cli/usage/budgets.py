@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import click
-from headrace.monitor.v1 import usage_pb2
-from headrace.router.v1 import client_limits_pb2
+from headrace.router.v1 import budget_pb2, client_limits_pb2
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, last, message_json, shown, when
 from headrace_client.client import Client
 
 _PERIODS = {
-    "hour": usage_pb2.Budget.PERIOD_HOUR,
-    "day": usage_pb2.Budget.PERIOD_DAY,
-    "week": usage_pb2.Budget.PERIOD_WEEK,
-    "month": usage_pb2.Budget.PERIOD_MONTH,
+    "hour": budget_pb2.Budget.PERIOD_HOUR,
+    "day": budget_pb2.Budget.PERIOD_DAY,
+    "week": budget_pb2.Budget.PERIOD_WEEK,
+    "month": budget_pb2.Budget.PERIOD_MONTH,
 }
 _NAMES = {value: name for name, value in _PERIODS.items()}
 _ACTIONS = {
@@ -56,7 +55,7 @@ def set_budget(
       headrace usage budgets set everybody --client "*" --seconds 600 --per hour
       headrace usage budgets set fraud-only --client payments --model fraud --seconds 1e5 --per month
     """
-    wanted = usage_pb2.Budget(
+    wanted = budget_pb2.Budget(
         name=f"budgets/{budget}",
         client=of,
         model=model,
@@ -102,7 +101,7 @@ def list_budgets(client: Client, output: Output) -> None:
                 when(one.end_time),
             )
             for one in found
-            for spender in one.spent or [usage_pb2.ListBudgetsResponse.Spending()]
+            for spender in one.spent or [budget_pb2.ListBudgetsResponse.Spending()]
         ],
     )
 
@@ -124,7 +123,7 @@ def delete_budget(client: Client, output: Output, budget: str) -> None:
         output.say(f"{shown(budget)} is gone")
 
 
-def _text(one: usage_pb2.Budget) -> str:
+def _text(one: budget_pb2.Budget) -> str:
     of = "all models together" if one.model == "*" else f"model {shown(one.model)}"
     who = "each client without another budget" if one.client == "*" else f"client {shown(one.client)}"
     beyond = f", refused above {one.refuse_above_s:,.6g}" if one.refuse_above_s else ""

@@ -22,80 +22,38 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
-from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_access__pb2
-from headrace.monitor.v1 import monitor_pb2 as headrace_dot_monitor_dot_v1_dot_monitor__pb2
+from headrace.router.v1 import budget_pb2 as headrace_dot_router_dot_v1_dot_budget__pb2
 from headrace.router.v1 import client_limits_pb2 as headrace_dot_router_dot_v1_dot_client__limits__pb2
-from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
+from headrace.router.v1 import usage_pb2 as headrace_dot_router_dot_v1_dot_usage__pb2
 
+from headrace.router.v1.budget_pb2 import *
 from headrace.router.v1.client_limits_pb2 import *
+from headrace.router.v1.usage_pb2 import *
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/monitor/v1/usage.proto\x12\x13headrace.monitor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a!headrace/monitor/v1/monitor.proto\x1a&headrace/router/v1/client_limits.proto\x1a\'headrace/validation/v1/validation.proto\"_\n\x0fGetUsageRequest\x12-\n\x05range\x18\x01 \x01(\x0b\x32\x1e.headrace.monitor.v1.TimeRange\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x63lient\x18\x03 \x01(\t\"\xcc\x02\n\x10GetUsageResponse\x12:\n\x05usage\x18\x01 \x03(\x0b\x32+.headrace.monitor.v1.GetUsageResponse.Usage\x12\x11\n\tcompute_s\x18\x02 \x01(\x01\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x8a\x01\n\x05Usage\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12\x10\n\x08requests\x18\x06 \x01(\x03\x12\x0c\n\x04rows\x18\x07 \x01(\x03\x12\x11\n\tcompute_s\x18\x08 \x01(\x01\"\xc3\x01\n\x12GetIdleTimeRequest\x12-\n\x05range\x18\x01 \x01(\x0b\x32\x1e.headrace.monitor.v1.TimeRange\x12.\n\x0eprice_per_hour\x18\x02 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x65\xcd\xcd\x41\x12\x37\n\x12target_utilisation\x18\x03 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t{\x14\xaeG\xe1z\x84?\x11\x00\x00\x00\x00\x00\x00\xf0?H\x00\x88\x01\x01\x42\x15\n\x13_target_utilisation\"\xcf\x05\n\x13GetIdleTimeResponse\x12@\n\x05pools\x18\x01 \x03(\x0b\x32\x31.headrace.monitor.v1.GetIdleTimeResponse.IdlePool\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15smaller_forms_unknown\x18\x04 \x01(\x08\x1a\xe3\x02\n\x08IdlePool\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x15\n\rpresent_hours\x18\x02 \x01(\x01\x12\x12\n\nbusy_hours\x18\x03 \x01(\x01\x12\x12\n\nidle_hours\x18\x04 \x01(\x01\x12\x10\n\x08replicas\x18\x05 \x01(\x01\x12\x17\n\x0f\x65nough_replicas\x18\x06 \x01(\x05\x12\x14\n\x0cspared_hours\x18\x07 \x01(\x01\x12\r\n\x05saved\x18\x08 \x01(\x01\x12\x0e\n\x06\x61\x64vice\x18\t \x01(\t\x12K\n\rsmaller_forms\x18\n \x03(\x0b\x32\x34.headrace.monitor.v1.GetIdleTimeResponse.SmallerForm\x12\"\n\x1a\x65nough_replicas_with_forms\x18\x0b \x01(\x05\x12\x1f\n\x17spared_hours_with_forms\x18\x0c \x01(\x01\x12\x18\n\x10saved_with_forms\x18\r \x01(\x01\x1a\x92\x01\n\x0bSmallerForm\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04\x66orm\x18\x03 \x01(\t\x12\x0f\n\x07made_by\x18\x04 \x01(\t\x12\x0f\n\x07speedup\x18\x05 \x01(\x01\x12\x0e\n\x06on_cpu\x18\x06 \x01(\x08\x12\x11\n\tcompute_s\x18\x07 \x01(\x01\x12\x10\n\x08spared_s\x18\x08 \x01(\x01\"\xaa\x02\n\x06\x42udget\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x32\n\x06period\x18\x04 \x01(\x0e\x32\".headrace.monitor.v1.Budget.Period\x12)\n\tcompute_s\x18\x05 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amB\x12.\n\x0erefuse_above_s\x18\x06 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amB\"d\n\x06Period\x12\x16\n\x12PERIOD_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPERIOD_HOUR\x10\x01\x12\x0e\n\nPERIOD_DAY\x10\x02\x12\x0f\n\x0bPERIOD_WEEK\x10\x03\x12\x10\n\x0cPERIOD_MONTH\x10\x04\"?\n\x10PutBudgetRequest\x12+\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1b.headrace.monitor.v1.Budget\"@\n\x11PutBudgetResponse\x12+\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1b.headrace.monitor.v1.Budget\"\x14\n\x12ListBudgetsRequest\"\xa2\x03\n\x13ListBudgetsResponse\x12\x45\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x34.headrace.monitor.v1.ListBudgetsResponse.SpentBudget\x1a\xda\x01\n\x0bSpentBudget\x12+\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1b.headrace.monitor.v1.Budget\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12@\n\x05spent\x18\x04 \x03(\x0b\x32\x31.headrace.monitor.v1.ListBudgetsResponse.Spending\x1ag\n\x08Spending\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x11\n\tcompute_s\x18\x02 \x01(\x01\x12\x38\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32(.headrace.router.v1.BudgetOverrun.Action\"#\n\x13\x44\x65leteBudgetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteBudgetResponse2\xf0\x08\n\x0cUsageService\x12z\n\x08GetUsage\x12$.headrace.monitor.v1.GetUsageRequest\x1a%.headrace.monitor.v1.GetUsageResponse\"!\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/usage\x12\x88\x01\n\x0bGetIdleTime\x12\'.headrace.monitor.v1.GetIdleTimeRequest\x1a(.headrace.monitor.v1.GetIdleTimeResponse\"&\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/usage:idle\x12\xa8\x01\n\tPutBudget\x12%.headrace.monitor.v1.PutBudgetRequest\x1a&.headrace.monitor.v1.PutBudgetResponse\"L\xca\xc1\x18\x1d\n\rbudgets.write\x1a\x0c\x62udget.model\x82\xd3\xe4\x93\x02%\x1a\x1b/v1/{budget.name=budgets/*}:\x06\x62udget\x12\x85\x01\n\x0bListBudgets\x12\'.headrace.monitor.v1.ListBudgetsRequest\x1a(.headrace.monitor.v1.ListBudgetsResponse\"#\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/budgets\x12\x94\x01\n\x0c\x44\x65leteBudget\x12(.headrace.monitor.v1.DeleteBudgetRequest\x1a).headrace.monitor.v1.DeleteBudgetResponse\"/\xca\xc1\x18\x0f\n\rbudgets.write\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=budgets/*}\x12\x8b\x01\n\x0cPutRateLimit\x12\'.headrace.router.v1.PutRateLimitRequest\x1a(.headrace.router.v1.PutRateLimitResponse\"(\x88\x02\x01\xca\xc1\x18!\n\rbudgets.write\x1a\x10rate_limit.model\x12|\n\x0eListRateLimits\x12).headrace.router.v1.ListRateLimitsRequest\x1a*.headrace.router.v1.ListRateLimitsResponse\"\x13\x88\x02\x01\xca\xc1\x18\x0c\n\nusage.read\x12\x82\x01\n\x0f\x44\x65leteRateLimit\x12*.headrace.router.v1.DeleteRateLimitRequest\x1a+.headrace.router.v1.DeleteRateLimitResponse\"\x16\x88\x02\x01\xca\xc1\x18\x0f\n\rbudgets.writeP\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/monitor/v1/usage.proto\x12\x13headrace.monitor.v1\x1a\x1fheadrace/access/v1/access.proto\x1a\x1fheadrace/router/v1/budget.proto\x1a&headrace/router/v1/client_limits.proto\x1a\x1eheadrace/router/v1/usage.proto2\xf0\x07\n\x0cUsageService\x12j\n\x08GetUsage\x12#.headrace.router.v1.GetUsageRequest\x1a$.headrace.router.v1.GetUsageResponse\"\x13\x88\x02\x01\xca\xc1\x18\x0c\n\nusage.read\x12s\n\x0bGetIdleTime\x12&.headrace.router.v1.GetIdleTimeRequest\x1a\'.headrace.router.v1.GetIdleTimeResponse\"\x13\x88\x02\x01\xca\xc1\x18\x0c\n\nusage.read\x12~\n\tPutBudget\x12$.headrace.router.v1.PutBudgetRequest\x1a%.headrace.router.v1.PutBudgetResponse\"$\x88\x02\x01\xca\xc1\x18\x1d\n\rbudgets.write\x1a\x0c\x62udget.model\x12s\n\x0bListBudgets\x12&.headrace.router.v1.ListBudgetsRequest\x1a\'.headrace.router.v1.ListBudgetsResponse\"\x13\x88\x02\x01\xca\xc1\x18\x0c\n\nusage.read\x12y\n\x0c\x44\x65leteBudget\x12\'.headrace.router.v1.DeleteBudgetRequest\x1a(.headrace.router.v1.DeleteBudgetResponse\"\x16\x88\x02\x01\xca\xc1\x18\x0f\n\rbudgets.write\x12\x8b\x01\n\x0cPutRateLimit\x12\'.headrace.router.v1.PutRateLimitRequest\x1a(.headrace.router.v1.PutRateLimitResponse\"(\x88\x02\x01\xca\xc1\x18!\n\rbudgets.write\x1a\x10rate_limit.model\x12|\n\x0eListRateLimits\x12).headrace.router.v1.ListRateLimitsRequest\x1a*.headrace.router.v1.ListRateLimitsResponse\"\x13\x88\x02\x01\xca\xc1\x18\x0c\n\nusage.read\x12\x82\x01\n\x0f\x44\x65leteRateLimit\x12*.headrace.router.v1.DeleteRateLimitRequest\x1a+.headrace.router.v1.DeleteRateLimitResponse\"\x16\x88\x02\x01\xca\xc1\x18\x0f\n\rbudgets.writeP\x01P\x02P\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.monitor.v1.usage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETIDLETIMEREQUEST'].fields_by_name['price_per_hour']._loaded_options = None
-  _globals['_GETIDLETIMEREQUEST'].fields_by_name['price_per_hour']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\000e\315\315A'
-  _globals['_GETIDLETIMEREQUEST'].fields_by_name['target_utilisation']._loaded_options = None
-  _globals['_GETIDLETIMEREQUEST'].fields_by_name['target_utilisation']._serialized_options = b'\322\301\030\022\t{\024\256G\341z\204?\021\000\000\000\000\000\000\360?'
-  _globals['_BUDGET'].fields_by_name['compute_s']._loaded_options = None
-  _globals['_BUDGET'].fields_by_name['compute_s']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
-  _globals['_BUDGET'].fields_by_name['refuse_above_s']._loaded_options = None
-  _globals['_BUDGET'].fields_by_name['refuse_above_s']._serialized_options = b'\322\301\030\022\t\000\000\000\000\000\000\000\000\021\000\000\000\242\224\032mB'
   _globals['_USAGESERVICE'].methods_by_name['GetUsage']._loaded_options = None
-  _globals['_USAGESERVICE'].methods_by_name['GetUsage']._serialized_options = b'\312\301\030\014\n\nusage.read\202\323\344\223\002\013\022\t/v1/usage'
+  _globals['_USAGESERVICE'].methods_by_name['GetUsage']._serialized_options = b'\210\002\001\312\301\030\014\n\nusage.read'
   _globals['_USAGESERVICE'].methods_by_name['GetIdleTime']._loaded_options = None
-  _globals['_USAGESERVICE'].methods_by_name['GetIdleTime']._serialized_options = b'\312\301\030\014\n\nusage.read\202\323\344\223\002\020\022\016/v1/usage:idle'
+  _globals['_USAGESERVICE'].methods_by_name['GetIdleTime']._serialized_options = b'\210\002\001\312\301\030\014\n\nusage.read'
   _globals['_USAGESERVICE'].methods_by_name['PutBudget']._loaded_options = None
-  _globals['_USAGESERVICE'].methods_by_name['PutBudget']._serialized_options = b'\312\301\030\035\n\rbudgets.write\032\014budget.model\202\323\344\223\002%\032\033/v1/{budget.name=budgets/*}:\006budget'
+  _globals['_USAGESERVICE'].methods_by_name['PutBudget']._serialized_options = b'\210\002\001\312\301\030\035\n\rbudgets.write\032\014budget.model'
   _globals['_USAGESERVICE'].methods_by_name['ListBudgets']._loaded_options = None
-  _globals['_USAGESERVICE'].methods_by_name['ListBudgets']._serialized_options = b'\312\301\030\014\n\nusage.read\202\323\344\223\002\r\022\013/v1/budgets'
+  _globals['_USAGESERVICE'].methods_by_name['ListBudgets']._serialized_options = b'\210\002\001\312\301\030\014\n\nusage.read'
   _globals['_USAGESERVICE'].methods_by_name['DeleteBudget']._loaded_options = None
-  _globals['_USAGESERVICE'].methods_by_name['DeleteBudget']._serialized_options = b'\312\301\030\017\n\rbudgets.write\202\323\344\223\002\026*\024/v1/{name=budgets/*}'
+  _globals['_USAGESERVICE'].methods_by_name['DeleteBudget']._serialized_options = b'\210\002\001\312\301\030\017\n\rbudgets.write'
   _globals['_USAGESERVICE'].methods_by_name['PutRateLimit']._loaded_options = None
   _globals['_USAGESERVICE'].methods_by_name['PutRateLimit']._serialized_options = b'\210\002\001\312\301\030!\n\rbudgets.write\032\020rate_limit.model'
   _globals['_USAGESERVICE'].methods_by_name['ListRateLimits']._loaded_options = None
   _globals['_USAGESERVICE'].methods_by_name['ListRateLimits']._serialized_options = b'\210\002\001\312\301\030\014\n\nusage.read'
   _globals['_USAGESERVICE'].methods_by_name['DeleteRateLimit']._loaded_options = None
   _globals['_USAGESERVICE'].methods_by_name['DeleteRateLimit']._serialized_options = b'\210\002\001\312\301\030\017\n\rbudgets.write'
-  _globals['_GETUSAGEREQUEST']._serialized_start=268
-  _globals['_GETUSAGEREQUEST']._serialized_end=363
-  _globals['_GETUSAGERESPONSE']._serialized_start=366
-  _globals['_GETUSAGERESPONSE']._serialized_end=698
-  _globals['_GETUSAGERESPONSE_USAGE']._serialized_start=560
-  _globals['_GETUSAGERESPONSE_USAGE']._serialized_end=698
-  _globals['_GETIDLETIMEREQUEST']._serialized_start=701
-  _globals['_GETIDLETIMEREQUEST']._serialized_end=896
-  _globals['_GETIDLETIMERESPONSE']._serialized_start=899
-  _globals['_GETIDLETIMERESPONSE']._serialized_end=1618
-  _globals['_GETIDLETIMERESPONSE_IDLEPOOL']._serialized_start=1114
-  _globals['_GETIDLETIMERESPONSE_IDLEPOOL']._serialized_end=1469
-  _globals['_GETIDLETIMERESPONSE_SMALLERFORM']._serialized_start=1472
-  _globals['_GETIDLETIMERESPONSE_SMALLERFORM']._serialized_end=1618
-  _globals['_BUDGET']._serialized_start=1621
-  _globals['_BUDGET']._serialized_end=1919
-  _globals['_BUDGET_PERIOD']._serialized_start=1819
-  _globals['_BUDGET_PERIOD']._serialized_end=1919
-  _globals['_PUTBUDGETREQUEST']._serialized_start=1921
-  _globals['_PUTBUDGETREQUEST']._serialized_end=1984
-  _globals['_PUTBUDGETRESPONSE']._serialized_start=1986
-  _globals['_PUTBUDGETRESPONSE']._serialized_end=2050
-  _globals['_LISTBUDGETSREQUEST']._serialized_start=2052
-  _globals['_LISTBUDGETSREQUEST']._serialized_end=2072
-  _globals['_LISTBUDGETSRESPONSE']._serialized_start=2075
-  _globals['_LISTBUDGETSRESPONSE']._serialized_end=2493
-  _globals['_LISTBUDGETSRESPONSE_SPENTBUDGET']._serialized_start=2170
-  _globals['_LISTBUDGETSRESPONSE_SPENTBUDGET']._serialized_end=2388
-  _globals['_LISTBUDGETSRESPONSE_SPENDING']._serialized_start=2390
-  _globals['_LISTBUDGETSRESPONSE_SPENDING']._serialized_end=2493
-  _globals['_DELETEBUDGETREQUEST']._serialized_start=2495
-  _globals['_DELETEBUDGETREQUEST']._serialized_end=2530
-  _globals['_DELETEBUDGETRESPONSE']._serialized_start=2532
-  _globals['_DELETEBUDGETRESPONSE']._serialized_end=2554
-  _globals['_USAGESERVICE']._serialized_start=2557
-  _globals['_USAGESERVICE']._serialized_end=3693
+  _globals['_USAGESERVICE']._serialized_start=195
+  _globals['_USAGESERVICE']._serialized_end=1203
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,9 @@
 import grpc
 import warnings
 
-from headrace.monitor.v1 import usage_pb2 as headrace_dot_monitor_dot_v1_dot_usage__pb2
+from headrace.router.v1 import budget_pb2 as headrace_dot_router_dot_v1_dot_budget__pb2
 from headrace.router.v1 import client_limits_pb2 as headrace_dot_router_dot_v1_dot_client__limits__pb2
+from headrace.router.v1 import usage_pb2 as headrace_dot_router_dot_v1_dot_usage__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
 GRPC_VERSION = grpc.__version__
@@ -27,7 +28,7 @@ if _version_not_supported:
 
 
 class UsageServiceStub:
-    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets.
+    """UsageService is the former name of the router's UsageService, BudgetService and RateLimitService, which answer it.
     """
 
     def __init__(self, channel):
@@ -38,28 +39,28 @@ class UsageServiceStub:
         """
         self.GetUsage = channel.unary_unary(
                 '/headrace.monitor.v1.UsageService/GetUsage',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.GetUsageRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.GetUsageResponse.FromString,
+                request_serializer=headrace_dot_router_dot_v1_dot_usage__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_usage__pb2.GetUsageResponse.FromString,
                 _registered_method=True)
         self.GetIdleTime = channel.unary_unary(
                 '/headrace.monitor.v1.UsageService/GetIdleTime',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.GetIdleTimeRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.GetIdleTimeResponse.FromString,
+                request_serializer=headrace_dot_router_dot_v1_dot_usage__pb2.GetIdleTimeRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_usage__pb2.GetIdleTimeResponse.FromString,
                 _registered_method=True)
         self.PutBudget = channel.unary_unary(
                 '/headrace.monitor.v1.UsageService/PutBudget',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.PutBudgetRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.PutBudgetResponse.FromString,
+                request_serializer=headrace_dot_router_dot_v1_dot_budget__pb2.PutBudgetRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_budget__pb2.PutBudgetResponse.FromString,
                 _registered_method=True)
         self.ListBudgets = channel.unary_unary(
                 '/headrace.monitor.v1.UsageService/ListBudgets',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.ListBudgetsRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.ListBudgetsResponse.FromString,
+                request_serializer=headrace_dot_router_dot_v1_dot_budget__pb2.ListBudgetsRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_budget__pb2.ListBudgetsResponse.FromString,
                 _registered_method=True)
         self.DeleteBudget = channel.unary_unary(
                 '/headrace.monitor.v1.UsageService/DeleteBudget',
-                request_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteBudgetRequest.SerializeToString,
-                response_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteBudgetResponse.FromString,
+                request_serializer=headrace_dot_router_dot_v1_dot_budget__pb2.DeleteBudgetRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_budget__pb2.DeleteBudgetResponse.FromString,
                 _registered_method=True)
         self.PutRateLimit = channel.unary_unary(
                 '/headrace.monitor.v1.UsageService/PutRateLimit',
@@ -79,49 +80,51 @@ class UsageServiceStub:
 
 
 class UsageServiceServicer:
-    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets.
+    """UsageService is the former name of the router's UsageService, BudgetService and RateLimitService, which answer it.
     """
 
     def GetUsage(self, request, context):
-        """GetUsage sums up what was used in a time, by whole hours, the most used first. Of models that the caller may see.
+        """GetUsage is that of `headrace.router.v1.UsageService`.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetIdleTime(self, request, context):
-        """GetIdleTime tells of each pool how long its batchers were there, how long they were busy, how many would have been
-        enough, and which smaller forms of versions there are for what executed there, of models that the caller may see.
+        """GetIdleTime is that of `headrace.router.v1.UsageService`.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PutBudget(self, request, context):
-        """PutBudget makes a budget, or replaces the one of its name. Of two writers the last one counts. It holds within seconds.
-
-        Fails with INVALID_ARGUMENT, reason BUDGET_INVALID, naming the field; RESOURCE_EXHAUSTED, reason TOO_MANY_BUDGETS.
+        """PutBudget is that of `headrace.router.v1.BudgetService`.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListBudgets(self, request, context):
-        """ListBudgets lists budgets by name, and what was spent of each. Of models that the caller may see.
+        """ListBudgets is that of `headrace.router.v1.BudgetService`.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteBudget(self, request, context):
-        """DeleteBudget removes a budget: nobody is held back by it within seconds. Repeating it is safe.
+        """DeleteBudget is that of `headrace.router.v1.BudgetService`.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PutRateLimit(self, request, context):
-        """PutRateLimit is that of `headrace.router.v1.RateLimitService`, to which the monitor passes it on for one release.
+        """PutRateLimit is that of `headrace.router.v1.RateLimitService`.
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -129,7 +132,7 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRateLimits(self, request, context):
-        """ListRateLimits is that of `headrace.router.v1.RateLimitService`, likewise.
+        """ListRateLimits is that of `headrace.router.v1.RateLimitService`.
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -137,7 +140,7 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRateLimit(self, request, context):
-        """DeleteRateLimit is that of `headrace.router.v1.RateLimitService`, likewise.
+        """DeleteRateLimit is that of `headrace.router.v1.RateLimitService`.
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -149,28 +152,28 @@ def add_UsageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'GetUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetUsage,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.GetUsageRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.GetUsageResponse.SerializeToString,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_usage__pb2.GetUsageRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_usage__pb2.GetUsageResponse.SerializeToString,
             ),
             'GetIdleTime': grpc.unary_unary_rpc_method_handler(
                     servicer.GetIdleTime,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.GetIdleTimeRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.GetIdleTimeResponse.SerializeToString,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_usage__pb2.GetIdleTimeRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_usage__pb2.GetIdleTimeResponse.SerializeToString,
             ),
             'PutBudget': grpc.unary_unary_rpc_method_handler(
                     servicer.PutBudget,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.PutBudgetRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.PutBudgetResponse.SerializeToString,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_budget__pb2.PutBudgetRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_budget__pb2.PutBudgetResponse.SerializeToString,
             ),
             'ListBudgets': grpc.unary_unary_rpc_method_handler(
                     servicer.ListBudgets,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.ListBudgetsRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.ListBudgetsResponse.SerializeToString,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_budget__pb2.ListBudgetsRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_budget__pb2.ListBudgetsResponse.SerializeToString,
             ),
             'DeleteBudget': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteBudget,
-                    request_deserializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteBudgetRequest.FromString,
-                    response_serializer=headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteBudgetResponse.SerializeToString,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_budget__pb2.DeleteBudgetRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_budget__pb2.DeleteBudgetResponse.SerializeToString,
             ),
             'PutRateLimit': grpc.unary_unary_rpc_method_handler(
                     servicer.PutRateLimit,
@@ -196,7 +199,7 @@ def add_UsageServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class UsageService:
-    """UsageService tells what batchers were used for, by client, model and version, and keeps budgets.
+    """UsageService is the former name of the router's UsageService, BudgetService and RateLimitService, which answer it.
     """
 
     @staticmethod
@@ -214,8 +217,8 @@ class UsageService:
             request,
             target,
             '/headrace.monitor.v1.UsageService/GetUsage',
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.GetUsageRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.GetUsageResponse.FromString,
+            headrace_dot_router_dot_v1_dot_usage__pb2.GetUsageRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_usage__pb2.GetUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -241,8 +244,8 @@ class UsageService:
             request,
             target,
             '/headrace.monitor.v1.UsageService/GetIdleTime',
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.GetIdleTimeRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.GetIdleTimeResponse.FromString,
+            headrace_dot_router_dot_v1_dot_usage__pb2.GetIdleTimeRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_usage__pb2.GetIdleTimeResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -268,8 +271,8 @@ class UsageService:
             request,
             target,
             '/headrace.monitor.v1.UsageService/PutBudget',
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.PutBudgetRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.PutBudgetResponse.FromString,
+            headrace_dot_router_dot_v1_dot_budget__pb2.PutBudgetRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_budget__pb2.PutBudgetResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -295,8 +298,8 @@ class UsageService:
             request,
             target,
             '/headrace.monitor.v1.UsageService/ListBudgets',
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.ListBudgetsRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.ListBudgetsResponse.FromString,
+            headrace_dot_router_dot_v1_dot_budget__pb2.ListBudgetsRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_budget__pb2.ListBudgetsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -322,8 +325,8 @@ class UsageService:
             request,
             target,
             '/headrace.monitor.v1.UsageService/DeleteBudget',
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteBudgetRequest.SerializeToString,
-            headrace_dot_monitor_dot_v1_dot_usage__pb2.DeleteBudgetResponse.FromString,
+            headrace_dot_router_dot_v1_dot_budget__pb2.DeleteBudgetRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_budget__pb2.DeleteBudgetResponse.FromString,
             options,
             channel_credentials,
             insecure,

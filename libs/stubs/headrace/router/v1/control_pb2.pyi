@@ -311,16 +311,18 @@ class LeaseVersionResponse(_message.Message):
     digest: str
     def __init__(self, lease_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., readiness: _Optional[_Union[_route_pb2.VersionReadiness, _Mapping]] = ..., digest: _Optional[str] = ...) -> None: ...
 
-class WatchRateLimitsRequest(_message.Message):
+class WatchClientLimitsRequest(_message.Message):
     __slots__ = ("revision",)
     REVISION_FIELD_NUMBER: _ClassVar[int]
     revision: str
     def __init__(self, revision: _Optional[str] = ...) -> None: ...
 
-class WatchRateLimitsResponse(_message.Message):
-    __slots__ = ("revision", "rate_limits")
+class WatchClientLimitsResponse(_message.Message):
+    __slots__ = ("revision", "rate_limits", "budget_overruns")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_OVERRUNS_FIELD_NUMBER: _ClassVar[int]
     revision: str
     rate_limits: _containers.RepeatedCompositeFieldContainer[_client_limits_pb2.RateLimit]
-    def __init__(self, revision: _Optional[str] = ..., rate_limits: _Optional[_Iterable[_Union[_client_limits_pb2.RateLimit, _Mapping]]] = ...) -> None: ...
+    budget_overruns: _containers.RepeatedCompositeFieldContainer[_client_limits_pb2.BudgetOverrun]
+    def __init__(self, revision: _Optional[str] = ..., rate_limits: _Optional[_Iterable[_Union[_client_limits_pb2.RateLimit, _Mapping]]] = ..., budget_overruns: _Optional[_Iterable[_Union[_client_limits_pb2.BudgetOverrun, _Mapping]]] = ...) -> None: ...

@@ -50,10 +50,10 @@ class ControlServiceStub:
                 request_serializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchDemandRequest.SerializeToString,
                 response_deserializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchDemandResponse.FromString,
                 _registered_method=True)
-        self.WatchRateLimits = channel.unary_stream(
-                '/headrace.router.v1.ControlService/WatchRateLimits',
-                request_serializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchRateLimitsRequest.SerializeToString,
-                response_deserializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchRateLimitsResponse.FromString,
+        self.WatchClientLimits = channel.unary_stream(
+                '/headrace.router.v1.ControlService/WatchClientLimits',
+                request_serializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchClientLimitsRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchClientLimitsResponse.FromString,
                 _registered_method=True)
         self.ReportVersions = channel.unary_unary(
                 '/headrace.router.v1.ControlService/ReportVersions',
@@ -95,9 +95,9 @@ class ControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def WatchRateLimits(self, request, context):
-        """WatchRateLimits sends all rate limits, then all of them again whenever they change. The first message comes when they are
-        others than the caller has.
+    def WatchClientLimits(self, request, context):
+        """WatchClientLimits sends all rate limits and who is over budget, then all of it again whenever it changes. The first message
+        comes when it is another than the caller has.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,10 +140,10 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     request_deserializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchDemandRequest.FromString,
                     response_serializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchDemandResponse.SerializeToString,
             ),
-            'WatchRateLimits': grpc.unary_stream_rpc_method_handler(
-                    servicer.WatchRateLimits,
-                    request_deserializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchRateLimitsRequest.FromString,
-                    response_serializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchRateLimitsResponse.SerializeToString,
+            'WatchClientLimits': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchClientLimits,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchClientLimitsRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_control__pb2.WatchClientLimitsResponse.SerializeToString,
             ),
             'ReportVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportVersions,
@@ -249,7 +249,7 @@ class ControlService:
             _registered_method=True)
 
     @staticmethod
-    def WatchRateLimits(request,
+    def WatchClientLimits(request,
             target,
             options=(),
             channel_credentials=None,
@@ -262,9 +262,9 @@ class ControlService:
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/headrace.router.v1.ControlService/WatchRateLimits',
-            headrace_dot_router_dot_v1_dot_control__pb2.WatchRateLimitsRequest.SerializeToString,
-            headrace_dot_router_dot_v1_dot_control__pb2.WatchRateLimitsResponse.FromString,
+            '/headrace.router.v1.ControlService/WatchClientLimits',
+            headrace_dot_router_dot_v1_dot_control__pb2.WatchClientLimitsRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_control__pb2.WatchClientLimitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,9 +26,10 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_access__pb2
 from headrace.router.v1 import client_limits_pb2 as headrace_dot_router_dot_v1_dot_client__limits__pb2
 from headrace.router.v1 import predict_pb2 as headrace_dot_router_dot_v1_dot_predict__pb2
+from headrace.router.v1 import usage_pb2 as headrace_dot_router_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%headrace/telemetry/v1/telemetry.proto\x12\x15headrace.telemetry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a&headrace/router/v1/client_limits.proto\x1a headrace/router/v1/predict.proto\"\xca\x03\n\x15ReportCountersRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12/\n\x0breport_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x06series\x18\x05 \x03(\x0b\x32$.headrace.telemetry.v1.CounterSeries\x12:\n\x07\x64ropped\x18\x06 \x03(\x0b\x32).headrace.telemetry.v1.DroppedPredictions\x12\x38\n\x0c\x65rring_units\x18\x07 \x03(\x0b\x32\".headrace.telemetry.v1.ErringUnits\x12\r\n\x05\x66inal\x18\x08 \x01(\x08\x12\x39\n\rrefused_units\x18\t \x03(\x0b\x32\".headrace.telemetry.v1.ErringUnits\x12\x31\n\x05units\x18\x0b \x03(\x0b\x32\".headrace.telemetry.v1.ErringUnits\x12 \n\x14rate_limits_revision\x18\n \x01(\tB\x02\x18\x01\"\xd5\x02\n\x16ReportCountersResponse\x12M\n\x07\x62udgets\x18\x01 \x01(\x0b\x32<.headrace.telemetry.v1.ReportCountersResponse.BudgetOverruns\x12Q\n\x0brate_limits\x18\x02 \x01(\x0b\x32\x38.headrace.telemetry.v1.ReportCountersResponse.RateLimitsB\x02\x18\x01\x1a\x45\n\x0e\x42udgetOverruns\x12\x33\n\x08overruns\x18\x01 \x03(\x0b\x32!.headrace.router.v1.BudgetOverrun\x1aR\n\nRateLimits\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x32\n\x0brate_limits\x18\x02 \x03(\x0b\x32\x1d.headrace.router.v1.RateLimit\"\x91\x03\n\rCounterSeries\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x43\n\x0bserved_from\x18\x04 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x0c\n\x04\x63ode\x18\x05 \x01(\x05\x12\r\n\x05layer\x18\x06 \x01(\t\x12\x15\n\rfallback_step\x18\x07 \x01(\t\x12\x14\n\x0c\x66irst_bucket\x18\x08 \x01(\x05\x12\x17\n\x0f\x64uration_counts\x18\t \x03(\x03\x12\x16\n\x0e\x64uration_sum_s\x18\n \x01(\x01\x12\x0c\n\x04rows\x18\x0b \x01(\x03\x12\x12\n\nexecutions\x18\x0c \x01(\x01\x12\x10\n\x08queue_us\x18\r \x01(\x03\x12\x12\n\ncompute_us\x18\x0e \x01(\x03\x12\x12\n\ngeneration\x18\x0f \x01(\x03\x12\x10\n\x08priority\x18\x10 \x01(\x05\x12\x0f\n\x07invalid\x18\x11 \x01(\x03\x12\x10\n\x08\x64\x65graded\x18\x12 \x01(\x03\"N\n\x0b\x45rringUnits\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x0e\n\x06hashes\x18\x04 \x03(\x07\"3\n\x12\x44roppedPredictions\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x88\x01\n\x18ReportPredictionsRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x35\n\x05\x62\x61tch\x18\x04 \x01(\x0b\x32&.headrace.telemetry.v1.PredictionBatch\"\x1b\n\x19ReportPredictionsResponse\"L\n\x18ReportShadowPairsRequest\x12\x30\n\x05pairs\x18\x01 \x03(\x0b\x32!.headrace.telemetry.v1.ShadowPair\"\x1b\n\x19ReportShadowPairsResponse\"\x9b\x01\n\x12ReportUsageRequest\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x12\n\npresent_us\x18\x04 \x01(\x03\x12\x0f\n\x07\x62usy_us\x18\x05 \x01(\x03\x12/\n\x04uses\x18\x06 \x03(\x0b\x32!.headrace.telemetry.v1.ComputeUse\"\x15\n\x13ReportUsageResponse\"\x82\x01\n\nComputeUse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x63lient\x18\x03 \x01(\t\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x10\n\x08requests\x18\x05 \x01(\x03\x12\x0c\n\x04rows\x18\x06 \x01(\x03\x12\x12\n\ncompute_us\x18\x07 \x01(\x03\"\xe4\x01\n\nShadowPair\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x16\n\x0eshadow_version\x18\x03 \x01(\t\x12\x15\n\rprediction_id\x18\x04 \x01(\t\x12\x0c\n\x04rows\x18\x05 \x01(\x05\x12\x0f\n\x07outputs\x18\x06 \x01(\x0c\x12\x16\n\x0eshadow_outputs\x18\x07 \x01(\x0c\x12\x13\n\x0bshadow_code\x18\x08 \x01(\x05\x12\x0f\n\x07took_us\x18\t \x01(\x03\x12\x16\n\x0eshadow_took_us\x18\n \x01(\x03\x12\x12\n\nattributes\x18\x0b \x01(\t\"\xdd\x02\n\x0fPredictionBatch\x12\x36\n\x06groups\x18\x01 \x03(\x0b\x32&.headrace.telemetry.v1.PredictionGroup\x12\r\n\x05group\x18\x02 \x03(\r\x12\x16\n\x0eprediction_ids\x18\x03 \x01(\x0c\x12\x16\n\x0e\x61nswer_time_us\x18\x04 \x03(\x03\x12\x12\n\nrequest_id\x18\x05 \x03(\t\x12\x0c\n\x04unit\x18\x06 \x03(\t\x12\x11\n\tentity_id\x18\x07 \x03(\t\x12\x10\n\x08total_us\x18\x08 \x03(\r\x12\x10\n\x08queue_us\x18\t \x03(\r\x12\x12\n\ncompute_us\x18\n \x03(\r\x12\x0e\n\x06\x61ge_ms\x18\x0b \x03(\x04\x12\x13\n\x0bprobability\x18\x0c \x03(\x02\x12\x0c\n\x04rows\x18\r \x03(\r\x12\x0e\n\x06inputs\x18\x0e \x03(\x0c\x12\x0f\n\x07outputs\x18\x0f \x03(\x0c\x12\x12\n\nattributes\x18\x10 \x03(\t\"\xf2\x02\n\x0fPredictionGroup\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07variant\x18\x04 \x01(\t\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12\x0c\n\x04rule\x18\x06 \x01(\t\x12\x43\n\x0bserved_from\x18\x07 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x15\n\rfallback_step\x18\x08 \x01(\t\x12\x42\n\x06inputs\x18\t \x03(\x0b\x32\x32.headrace.telemetry.v1.PredictionGroup.InputLayout\x12\x10\n\x08pipeline\x18\n \x01(\t\x12\x0c\n\x04step\x18\x0b \x01(\t\x1a<\n\x0bInputLayout\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x32\xfb\x03\n\x14TelemetrySinkService\x12u\n\x0eReportCounters\x12,.headrace.telemetry.v1.ReportCountersRequest\x1a-.headrace.telemetry.v1.ReportCountersResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12~\n\x11ReportPredictions\x12/.headrace.telemetry.v1.ReportPredictionsRequest\x1a\x30.headrace.telemetry.v1.ReportPredictionsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12~\n\x11ReportShadowPairs\x12/.headrace.telemetry.v1.ReportShadowPairsRequest\x1a\x30.headrace.telemetry.v1.ReportShadowPairsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12l\n\x0bReportUsage\x12).headrace.telemetry.v1.ReportUsageRequest\x1a*.headrace.telemetry.v1.ReportUsageResponse\"\x06\xca\xc1\x18\x02\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%headrace/telemetry/v1/telemetry.proto\x12\x15headrace.telemetry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a&headrace/router/v1/client_limits.proto\x1a headrace/router/v1/predict.proto\x1a\x1eheadrace/router/v1/usage.proto\"\xe9\x03\n\x15ReportCountersRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12/\n\x0breport_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x06series\x18\x05 \x03(\x0b\x32$.headrace.telemetry.v1.CounterSeries\x12:\n\x07\x64ropped\x18\x06 \x03(\x0b\x32).headrace.telemetry.v1.DroppedPredictions\x12\x38\n\x0c\x65rring_units\x18\x07 \x03(\x0b\x32\".headrace.telemetry.v1.ErringUnits\x12\r\n\x05\x66inal\x18\x08 \x01(\x08\x12\x39\n\rrefused_units\x18\t \x03(\x0b\x32\".headrace.telemetry.v1.ErringUnits\x12\x31\n\x05units\x18\x0b \x03(\x0b\x32\".headrace.telemetry.v1.ErringUnits\x12 \n\x14rate_limits_revision\x18\n \x01(\tB\x02\x18\x01\x12\x1d\n\x15watches_client_limits\x18\x0c \x01(\x08\"\xd9\x02\n\x16ReportCountersResponse\x12Q\n\x07\x62udgets\x18\x01 \x01(\x0b\x32<.headrace.telemetry.v1.ReportCountersResponse.BudgetOverrunsB\x02\x18\x01\x12Q\n\x0brate_limits\x18\x02 \x01(\x0b\x32\x38.headrace.telemetry.v1.ReportCountersResponse.RateLimitsB\x02\x18\x01\x1a\x45\n\x0e\x42udgetOverruns\x12\x33\n\x08overruns\x18\x01 \x03(\x0b\x32!.headrace.router.v1.BudgetOverrun\x1aR\n\nRateLimits\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x32\n\x0brate_limits\x18\x02 \x03(\x0b\x32\x1d.headrace.router.v1.RateLimit\"\x91\x03\n\rCounterSeries\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x43\n\x0bserved_from\x18\x04 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x0c\n\x04\x63ode\x18\x05 \x01(\x05\x12\r\n\x05layer\x18\x06 \x01(\t\x12\x15\n\rfallback_step\x18\x07 \x01(\t\x12\x14\n\x0c\x66irst_bucket\x18\x08 \x01(\x05\x12\x17\n\x0f\x64uration_counts\x18\t \x03(\x03\x12\x16\n\x0e\x64uration_sum_s\x18\n \x01(\x01\x12\x0c\n\x04rows\x18\x0b \x01(\x03\x12\x12\n\nexecutions\x18\x0c \x01(\x01\x12\x10\n\x08queue_us\x18\r \x01(\x03\x12\x12\n\ncompute_us\x18\x0e \x01(\x03\x12\x12\n\ngeneration\x18\x0f \x01(\x03\x12\x10\n\x08priority\x18\x10 \x01(\x05\x12\x0f\n\x07invalid\x18\x11 \x01(\x03\x12\x10\n\x08\x64\x65graded\x18\x12 \x01(\x03\"N\n\x0b\x45rringUnits\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x0e\n\x06hashes\x18\x04 \x03(\x07\"3\n\x12\x44roppedPredictions\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x88\x01\n\x18ReportPredictionsRequest\x12\x12\n\ndata_plane\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x35\n\x05\x62\x61tch\x18\x04 \x01(\x0b\x32&.headrace.telemetry.v1.PredictionBatch\"\x1b\n\x19ReportPredictionsResponse\"L\n\x18ReportShadowPairsRequest\x12\x30\n\x05pairs\x18\x01 \x03(\x0b\x32!.headrace.telemetry.v1.ShadowPair\"\x1b\n\x19ReportShadowPairsResponse\"\xe4\x01\n\nShadowPair\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x16\n\x0eshadow_version\x18\x03 \x01(\t\x12\x15\n\rprediction_id\x18\x04 \x01(\t\x12\x0c\n\x04rows\x18\x05 \x01(\x05\x12\x0f\n\x07outputs\x18\x06 \x01(\x0c\x12\x16\n\x0eshadow_outputs\x18\x07 \x01(\x0c\x12\x13\n\x0bshadow_code\x18\x08 \x01(\x05\x12\x0f\n\x07took_us\x18\t \x01(\x03\x12\x16\n\x0eshadow_took_us\x18\n \x01(\x03\x12\x12\n\nattributes\x18\x0b \x01(\t\"\xdd\x02\n\x0fPredictionBatch\x12\x36\n\x06groups\x18\x01 \x03(\x0b\x32&.headrace.telemetry.v1.PredictionGroup\x12\r\n\x05group\x18\x02 \x03(\r\x12\x16\n\x0eprediction_ids\x18\x03 \x01(\x0c\x12\x16\n\x0e\x61nswer_time_us\x18\x04 \x03(\x03\x12\x12\n\nrequest_id\x18\x05 \x03(\t\x12\x0c\n\x04unit\x18\x06 \x03(\t\x12\x11\n\tentity_id\x18\x07 \x03(\t\x12\x10\n\x08total_us\x18\x08 \x03(\r\x12\x10\n\x08queue_us\x18\t \x03(\r\x12\x12\n\ncompute_us\x18\n \x03(\r\x12\x0e\n\x06\x61ge_ms\x18\x0b \x03(\x04\x12\x13\n\x0bprobability\x18\x0c \x03(\x02\x12\x0c\n\x04rows\x18\r \x03(\r\x12\x0e\n\x06inputs\x18\x0e \x03(\x0c\x12\x0f\n\x07outputs\x18\x0f \x03(\x0c\x12\x12\n\nattributes\x18\x10 \x03(\t\"\xf2\x02\n\x0fPredictionGroup\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07variant\x18\x04 \x01(\t\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12\x0c\n\x04rule\x18\x06 \x01(\t\x12\x43\n\x0bserved_from\x18\x07 \x01(\x0e\x32..headrace.router.v1.PredictResponse.ServedFrom\x12\x15\n\rfallback_step\x18\x08 \x01(\t\x12\x42\n\x06inputs\x18\t \x03(\x0b\x32\x32.headrace.telemetry.v1.PredictionGroup.InputLayout\x12\x10\n\x08pipeline\x18\n \x01(\t\x12\x0c\n\x04step\x18\x0b \x01(\t\x1a<\n\x0bInputLayout\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x32\xf8\x03\n\x14TelemetrySinkService\x12u\n\x0eReportCounters\x12,.headrace.telemetry.v1.ReportCountersRequest\x1a-.headrace.telemetry.v1.ReportCountersResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12~\n\x11ReportPredictions\x12/.headrace.telemetry.v1.ReportPredictionsRequest\x1a\x30.headrace.telemetry.v1.ReportPredictionsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12~\n\x11ReportShadowPairs\x12/.headrace.telemetry.v1.ReportShadowPairsRequest\x1a\x30.headrace.telemetry.v1.ReportShadowPairsResponse\"\x06\xca\xc1\x18\x02\x10\x01\x12i\n\x0bReportUsage\x12&.headrace.router.v1.ReportUsageRequest\x1a\'.headrace.router.v1.ReportUsageResponse\"\t\x88\x02\x01\xca\xc1\x18\x02\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REPORTCOUNTERSREQUEST'].fields_by_name['rate_limits_revision']._loaded_options = None
   _globals['_REPORTCOUNTERSREQUEST'].fields_by_name['rate_limits_revision']._serialized_options = b'\030\001'
+  _globals['_REPORTCOUNTERSRESPONSE'].fields_by_name['budgets']._loaded_options = None
+  _globals['_REPORTCOUNTERSRESPONSE'].fields_by_name['budgets']._serialized_options = b'\030\001'
   _globals['_REPORTCOUNTERSRESPONSE'].fields_by_name['rate_limits']._loaded_options = None
   _globals['_REPORTCOUNTERSRESPONSE'].fields_by_name['rate_limits']._serialized_options = b'\030\001'
   _globals['_TELEMETRYSINKSERVICE'].methods_by_name['ReportCounters']._loaded_options = None
@@ -46,43 +49,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TELEMETRYSINKSERVICE'].methods_by_name['ReportShadowPairs']._loaded_options = None
   _globals['_TELEMETRYSINKSERVICE'].methods_by_name['ReportShadowPairs']._serialized_options = b'\312\301\030\002\020\001'
   _globals['_TELEMETRYSINKSERVICE'].methods_by_name['ReportUsage']._loaded_options = None
-  _globals['_TELEMETRYSINKSERVICE'].methods_by_name['ReportUsage']._serialized_options = b'\312\301\030\002\020\001'
-  _globals['_REPORTCOUNTERSREQUEST']._serialized_start=205
-  _globals['_REPORTCOUNTERSREQUEST']._serialized_end=663
-  _globals['_REPORTCOUNTERSRESPONSE']._serialized_start=666
-  _globals['_REPORTCOUNTERSRESPONSE']._serialized_end=1007
-  _globals['_REPORTCOUNTERSRESPONSE_BUDGETOVERRUNS']._serialized_start=854
-  _globals['_REPORTCOUNTERSRESPONSE_BUDGETOVERRUNS']._serialized_end=923
-  _globals['_REPORTCOUNTERSRESPONSE_RATELIMITS']._serialized_start=925
-  _globals['_REPORTCOUNTERSRESPONSE_RATELIMITS']._serialized_end=1007
-  _globals['_COUNTERSERIES']._serialized_start=1010
-  _globals['_COUNTERSERIES']._serialized_end=1411
-  _globals['_ERRINGUNITS']._serialized_start=1413
-  _globals['_ERRINGUNITS']._serialized_end=1491
-  _globals['_DROPPEDPREDICTIONS']._serialized_start=1493
-  _globals['_DROPPEDPREDICTIONS']._serialized_end=1544
-  _globals['_REPORTPREDICTIONSREQUEST']._serialized_start=1547
-  _globals['_REPORTPREDICTIONSREQUEST']._serialized_end=1683
-  _globals['_REPORTPREDICTIONSRESPONSE']._serialized_start=1685
-  _globals['_REPORTPREDICTIONSRESPONSE']._serialized_end=1712
-  _globals['_REPORTSHADOWPAIRSREQUEST']._serialized_start=1714
-  _globals['_REPORTSHADOWPAIRSREQUEST']._serialized_end=1790
-  _globals['_REPORTSHADOWPAIRSRESPONSE']._serialized_start=1792
-  _globals['_REPORTSHADOWPAIRSRESPONSE']._serialized_end=1819
-  _globals['_REPORTUSAGEREQUEST']._serialized_start=1822
-  _globals['_REPORTUSAGEREQUEST']._serialized_end=1977
-  _globals['_REPORTUSAGERESPONSE']._serialized_start=1979
-  _globals['_REPORTUSAGERESPONSE']._serialized_end=2000
-  _globals['_COMPUTEUSE']._serialized_start=2003
-  _globals['_COMPUTEUSE']._serialized_end=2133
-  _globals['_SHADOWPAIR']._serialized_start=2136
-  _globals['_SHADOWPAIR']._serialized_end=2364
-  _globals['_PREDICTIONBATCH']._serialized_start=2367
-  _globals['_PREDICTIONBATCH']._serialized_end=2716
-  _globals['_PREDICTIONGROUP']._serialized_start=2719
-  _globals['_PREDICTIONGROUP']._serialized_end=3089
-  _globals['_PREDICTIONGROUP_INPUTLAYOUT']._serialized_start=3029
-  _globals['_PREDICTIONGROUP_INPUTLAYOUT']._serialized_end=3089
-  _globals['_TELEMETRYSINKSERVICE']._serialized_start=3092
-  _globals['_TELEMETRYSINKSERVICE']._serialized_end=3599
+  _globals['_TELEMETRYSINKSERVICE'].methods_by_name['ReportUsage']._serialized_options = b'\210\002\001\312\301\030\002\020\001'
+  _globals['_REPORTCOUNTERSREQUEST']._serialized_start=237
+  _globals['_REPORTCOUNTERSREQUEST']._serialized_end=726
+  _globals['_REPORTCOUNTERSRESPONSE']._serialized_start=729
+  _globals['_REPORTCOUNTERSRESPONSE']._serialized_end=1074
+  _globals['_REPORTCOUNTERSRESPONSE_BUDGETOVERRUNS']._serialized_start=921
+  _globals['_REPORTCOUNTERSRESPONSE_BUDGETOVERRUNS']._serialized_end=990
+  _globals['_REPORTCOUNTERSRESPONSE_RATELIMITS']._serialized_start=992
+  _globals['_REPORTCOUNTERSRESPONSE_RATELIMITS']._serialized_end=1074
+  _globals['_COUNTERSERIES']._serialized_start=1077
+  _globals['_COUNTERSERIES']._serialized_end=1478
+  _globals['_ERRINGUNITS']._serialized_start=1480
+  _globals['_ERRINGUNITS']._serialized_end=1558
+  _globals['_DROPPEDPREDICTIONS']._serialized_start=1560
+  _globals['_DROPPEDPREDICTIONS']._serialized_end=1611
+  _globals['_REPORTPREDICTIONSREQUEST']._serialized_start=1614
+  _globals['_REPORTPREDICTIONSREQUEST']._serialized_end=1750
+  _globals['_REPORTPREDICTIONSRESPONSE']._serialized_start=1752
+  _globals['_REPORTPREDICTIONSRESPONSE']._serialized_end=1779
+  _globals['_REPORTSHADOWPAIRSREQUEST']._serialized_start=1781
+  _globals['_REPORTSHADOWPAIRSREQUEST']._serialized_end=1857
+  _globals['_REPORTSHADOWPAIRSRESPONSE']._serialized_start=1859
+  _globals['_REPORTSHADOWPAIRSRESPONSE']._serialized_end=1886
+  _globals['_SHADOWPAIR']._serialized_start=1889
+  _globals['_SHADOWPAIR']._serialized_end=2117
+  _globals['_PREDICTIONBATCH']._serialized_start=2120
+  _globals['_PREDICTIONBATCH']._serialized_end=2469
+  _globals['_PREDICTIONGROUP']._serialized_start=2472
+  _globals['_PREDICTIONGROUP']._serialized_end=2842
+  _globals['_PREDICTIONGROUP_INPUTLAYOUT']._serialized_start=2782
+  _globals['_PREDICTIONGROUP_INPUTLAYOUT']._serialized_end=2842
+  _globals['_TELEMETRYSINKSERVICE']._serialized_start=2845
+  _globals['_TELEMETRYSINKSERVICE']._serialized_end=3349
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
 from headrace.router.v1 import client_limits_pb2 as _client_limits_pb2
 from headrace.router.v1 import predict_pb2 as _predict_pb2
+from headrace.router.v1 import usage_pb2 as _usage_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -13,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ReportCountersRequest(_message.Message):
-    __slots__ = ("data_plane", "process", "sequence", "report_time", "series", "dropped", "erring_units", "final", "refused_units", "units", "rate_limits_revision")
+    __slots__ = ("data_plane", "process", "sequence", "report_time", "series", "dropped", "erring_units", "final", "refused_units", "units", "rate_limits_revision", "watches_client_limits")
     DATA_PLANE_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +26,7 @@ class ReportCountersRequest(_message.Message):
     REFUSED_UNITS_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
     RATE_LIMITS_REVISION_FIELD_NUMBER: _ClassVar[int]
+    WATCHES_CLIENT_LIMITS_FIELD_NUMBER: _ClassVar[int]
     data_plane: str
     process: str
     sequence: int
@@ -36,7 +38,8 @@ class ReportCountersRequest(_message.Message):
     refused_units: _containers.RepeatedCompositeFieldContainer[ErringUnits]
     units: _containers.RepeatedCompositeFieldContainer[ErringUnits]
     rate_limits_revision: str
-    def __init__(self, data_plane: _Optional[str] = ..., process: _Optional[str] = ..., sequence: _Optional[int] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., series: _Optional[_Iterable[_Union[CounterSeries, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedPredictions, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., final: _Optional[bool] = ..., refused_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., rate_limits_revision: _Optional[str] = ...) -> None: ...
+    watches_client_limits: bool
+    def __init__(self, data_plane: _Optional[str] = ..., process: _Optional[str] = ..., sequence: _Optional[int] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., series: _Optional[_Iterable[_Union[CounterSeries, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedPredictions, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., final: _Optional[bool] = ..., refused_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., rate_limits_revision: _Optional[str] = ..., watches_client_limits: _Optional[bool] = ...) -> None: ...
 
 class ReportCountersResponse(_message.Message):
     __slots__ = ("budgets", "rate_limits")
@@ -143,44 +146,6 @@ class ReportShadowPairsRequest(_message.Message):
 class ReportShadowPairsResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
-
-class ReportUsageRequest(_message.Message):
-    __slots__ = ("pool", "process", "sequence", "present_us", "busy_us", "uses")
-    POOL_FIELD_NUMBER: _ClassVar[int]
-    PROCESS_FIELD_NUMBER: _ClassVar[int]
-    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
-    PRESENT_US_FIELD_NUMBER: _ClassVar[int]
-    BUSY_US_FIELD_NUMBER: _ClassVar[int]
-    USES_FIELD_NUMBER: _ClassVar[int]
-    pool: str
-    process: str
-    sequence: int
-    present_us: int
-    busy_us: int
-    uses: _containers.RepeatedCompositeFieldContainer[ComputeUse]
-    def __init__(self, pool: _Optional[str] = ..., process: _Optional[str] = ..., sequence: _Optional[int] = ..., present_us: _Optional[int] = ..., busy_us: _Optional[int] = ..., uses: _Optional[_Iterable[_Union[ComputeUse, _Mapping]]] = ...) -> None: ...
-
-class ReportUsageResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
-
-class ComputeUse(_message.Message):
-    __slots__ = ("model", "version", "client", "priority", "requests", "rows", "compute_us")
-    MODEL_FIELD_NUMBER: _ClassVar[int]
-    VERSION_FIELD_NUMBER: _ClassVar[int]
-    CLIENT_FIELD_NUMBER: _ClassVar[int]
-    PRIORITY_FIELD_NUMBER: _ClassVar[int]
-    REQUESTS_FIELD_NUMBER: _ClassVar[int]
-    ROWS_FIELD_NUMBER: _ClassVar[int]
-    COMPUTE_US_FIELD_NUMBER: _ClassVar[int]
-    model: str
-    version: str
-    client: str
-    priority: int
-    requests: int
-    rows: int
-    compute_us: int
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., client: _Optional[str] = ..., priority: _Optional[int] = ..., requests: _Optional[int] = ..., rows: _Optional[int] = ..., compute_us: _Optional[int] = ...) -> None: ...
 
 class ShadowPair(_message.Message):
     __slots__ = ("model", "version", "shadow_version", "prediction_id", "rows", "outputs", "shadow_outputs", "shadow_code", "took_us", "shadow_took_us", "attributes")

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from headrace.router.v1 import usage_pb2 as headrace_dot_router_dot_v1_dot_usage__pb2
 from headrace.telemetry.v1 import telemetry_pb2 as headrace_dot_telemetry_dot_v1_dot_telemetry__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
@@ -26,7 +27,7 @@ if _version_not_supported:
 
 
 class TelemetrySinkServiceStub:
-    """TelemetrySinkService takes counters and predictions from data planes, and usage from batchers. It is a contract of the
+    """TelemetrySinkService takes counters and predictions from data planes. It is a contract of the
     core, which calls it; no request ever waits for it. Release 0.1.0 calls it `headrace.monitor.v1.IngestService`.
 
     A *process* is one run of a data plane: its id is made when it starts, so numbers begin again with another id.
@@ -55,13 +56,13 @@ class TelemetrySinkServiceStub:
                 _registered_method=True)
         self.ReportUsage = channel.unary_unary(
                 '/headrace.telemetry.v1.TelemetrySinkService/ReportUsage',
-                request_serializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportUsageRequest.SerializeToString,
-                response_deserializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportUsageResponse.FromString,
+                request_serializer=headrace_dot_router_dot_v1_dot_usage__pb2.ReportUsageRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_usage__pb2.ReportUsageResponse.FromString,
                 _registered_method=True)
 
 
 class TelemetrySinkServiceServicer:
-    """TelemetrySinkService takes counters and predictions from data planes, and usage from batchers. It is a contract of the
+    """TelemetrySinkService takes counters and predictions from data planes. It is a contract of the
     core, which calls it; no request ever waits for it. Release 0.1.0 calls it `headrace.monitor.v1.IngestService`.
 
     A *process* is one run of a data plane: its id is made when it starts, so numbers begin again with another id.
@@ -104,11 +105,8 @@ class TelemetrySinkServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportUsage(self, request, context):
-        """ReportUsage adds what a batcher was used for since its report before. Reports of a process are numbered from 1; one that
-        was taken before is answered and not added again, so it is to be sent until it is answered.
-
-        Fails with INVALID_ARGUMENT naming the field, for a report that will never be taken; UNAVAILABLE, reason
-        STORE_UNAVAILABLE.
+        """ReportUsage is that of `headrace.router.v1.UsageService`, for batchers of 0.1.0: the sink passes it on.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,8 +132,8 @@ def add_TelemetrySinkServiceServicer_to_server(servicer, server):
             ),
             'ReportUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportUsage,
-                    request_deserializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportUsageRequest.FromString,
-                    response_serializer=headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportUsageResponse.SerializeToString,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_usage__pb2.ReportUsageRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_usage__pb2.ReportUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -146,7 +144,7 @@ def add_TelemetrySinkServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TelemetrySinkService:
-    """TelemetrySinkService takes counters and predictions from data planes, and usage from batchers. It is a contract of the
+    """TelemetrySinkService takes counters and predictions from data planes. It is a contract of the
     core, which calls it; no request ever waits for it. Release 0.1.0 calls it `headrace.monitor.v1.IngestService`.
 
     A *process* is one run of a data plane: its id is made when it starts, so numbers begin again with another id.
@@ -248,8 +246,8 @@ class TelemetrySinkService:
             request,
             target,
             '/headrace.telemetry.v1.TelemetrySinkService/ReportUsage',
-            headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportUsageRequest.SerializeToString,
-            headrace_dot_telemetry_dot_v1_dot_telemetry__pb2.ReportUsageResponse.FromString,
+            headrace_dot_router_dot_v1_dot_usage__pb2.ReportUsageRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_usage__pb2.ReportUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.resource_names import invalid
+from headrace_servicekit.times import span_of
 from headrace_statistics.drift.reports import DriftReport
 from headrace_statistics.references import Source
 
@@ -18,7 +19,6 @@ from headrace_monitor.judge.drift.decisions.evaluation import DriftEvaluation
 from headrace_monitor.judge.drift.decisions.histograms import Histogram
 from headrace_monitor.judge.drift.decisions.tolerances import Detectable
 from headrace_monitor.judge.references.store import StoredReference
-from headrace_monitor.times import span_of
 
 DEFAULT_LEVEL = 0.05
 DEFAULT_PAGE, LARGEST_PAGE = 50, 1000

@@ -11,6 +11,7 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, PreconditionFailed, ServiceError, Unavailable
 from headrace_servicekit.identity import identity
 from headrace_servicekit.resource_names import invalid, shown
+from headrace_servicekit.times import DAY, span_of
 
 from headrace_monitor import names
 from headrace_monitor.judge.drift import convert
@@ -24,7 +25,6 @@ from headrace_monitor.judge.references.freezer import Freezer, FreezeRequest
 from headrace_monitor.judge.references.store import References, StoredReference
 from headrace_monitor.judge.windows.store import WindowStore
 from headrace_monitor.record.log.contracts import ContractSource, version_not_found
-from headrace_monitor.times import DAY, span_of
 
 MAX_COLUMNS = 20
 MAX_COLUMN_CHARS = 256

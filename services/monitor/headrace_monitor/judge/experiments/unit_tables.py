@@ -20,6 +20,7 @@ import structlog
 from headrace_servicekit.errors import DeadlineExceeded, ServiceError, Unavailable
 from headrace_servicekit.fair_share import FairTurns
 from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.times import earlier
 
 from headrace_monitor.judge.experiments.decisions import selection, unit_table
 from headrace_monitor.judge.experiments.decisions.definitions import Experiment
@@ -30,7 +31,6 @@ from headrace_monitor.record.log.reader import Reader
 from headrace_monitor.record.query.cache import FileCache, query_folder
 from headrace_monitor.record.query.exporting import export_changes
 from headrace_monitor.record.query.process import Limits, QueryEnd, QueryProcess
-from headrace_monitor.times import earlier
 
 log = structlog.get_logger()
 

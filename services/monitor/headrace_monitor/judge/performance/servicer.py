@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.resource_names import invalid, is_id, shown
+from headrace_servicekit.times import earlier, span_of
 from headrace_statistics.slices import Explanation
 
 from headrace_monitor import names
@@ -23,7 +24,6 @@ from headrace_monitor.judge.performance.decisions.measures import Measure, measu
 from headrace_monitor.judge.performance.decisions.reliability import ScoreGroup
 from headrace_monitor.judge.performance.decisions.summaries import Summary
 from headrace_monitor.judge.performance.store import PerformanceStore
-from headrace_monitor.times import earlier, span_of
 
 MAX_SLICE_BY = 256
 # What a time is compared with.

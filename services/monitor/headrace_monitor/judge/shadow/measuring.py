@@ -13,12 +13,12 @@ import grpc.aio
 import structlog
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.times import Span
 
 from headrace_monitor.judge.shadow.decisions.comparisons import Comparison, merged
 from headrace_monitor.judge.shadow.decisions.measures import measures
 from headrace_monitor.judge.shadow.store import Comparisons
 from headrace_monitor.record.log.contracts import ContractSource
-from headrace_monitor.times import Span
 
 log = structlog.get_logger()
 

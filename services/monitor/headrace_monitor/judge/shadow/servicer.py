@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.times import DAY, HOUR, Span, later, span_of
 from headrace_statistics.canary.intervals import clustered_bounds
 from headrace_statistics.sketches.durations import Durations
 
@@ -15,7 +16,6 @@ from headrace_monitor import names
 from headrace_monitor.judge.shadow.decisions.comparisons import Comparison, quantile
 from headrace_monitor.judge.shadow.decisions.measures import rank_correlation
 from headrace_monitor.judge.shadow.store import Comparisons, VersionPair
-from headrace_monitor.times import DAY, HOUR, Span, later, span_of
 
 LEVEL = 0.05
 

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from headrace_servicekit.postgres.sql import load_queries
+from headrace_servicekit.times import Span
 
 from headrace_monitor.judge.shadow.decisions.comparisons import Comparison, from_json, merged, to_json
 from headrace_monitor.storage.schema import Database
-from headrace_monitor.times import Span
 
 _SQL = load_queries("headrace_monitor.judge.shadow")
 

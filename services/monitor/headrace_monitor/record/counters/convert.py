@@ -14,6 +14,7 @@ from headrace.router.v1 import predict_pb2
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.errors import Code, FieldViolation, refuse
 from headrace_servicekit.resource_names import shown
+from headrace_servicekit.times import MINUTE, Span, later
 from headrace_statistics.sketches import distinct
 from headrace_statistics.sketches.distinct import Distinct
 from headrace_statistics.sketches.durations import BUCKETS, NONE, Durations, durations
@@ -24,7 +25,6 @@ from headrace_monitor.record.counters.decisions.differences import SeriesKey, Va
 from headrace_monitor.record.counters.decisions.tallies import Tally
 from headrace_monitor.record.counters.decisions.traffic import Traffic
 from headrace_monitor.record.counters.reading import Parts, TrafficSummary
-from headrace_monitor.times import range_of
 
 MAX_NAME_CHARS = 128
 MAX_DATA_PLANE_CHARS = 253
@@ -196,7 +196,7 @@ def traffic_to_proto(summary: TrafficSummary, parts: Parts) -> monitor_pb2.GetTr
         dropped_predictions=summary.dropped_predictions,
         lost_batches=summary.lost_batches,
         parts=[
-            monitor_pb2.GetTrafficResponse.Part(range=range_of(span), traffic=map(_traffic, found))
+            monitor_pb2.GetTrafficResponse.Part(range=_range(span), traffic=map(_traffic, found))
             for span, found in parts
         ],
     )
@@ -227,3 +227,16 @@ def _traffic(one: Traffic) -> monitor_pb2.GetTrafficResponse.Traffic:
         p99_us=one.p99_us,
         mean_us=one.mean_us,
     )
+
+
+def whole_minutes(span: Span) -> Span:
+    """Return the minutes that a time touches."""
+    start, end = (time.replace(second=0, microsecond=0) for time in span)
+    return Span(start, end if end == span.end else later(end, MINUTE))
+
+
+def _range(span: Span) -> monitor_pb2.TimeRange:
+    made = monitor_pb2.TimeRange()
+    made.start_time.FromDatetime(span.start)
+    made.end_time.FromDatetime(span.end)
+    return made

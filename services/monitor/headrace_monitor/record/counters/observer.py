@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.postgres.sql import load_queries
+from headrace_servicekit.times import Span
 
 from headrace_monitor.alert.observations import Observations
 from headrace_monitor.record.counters.decisions.differences import minute_of
@@ -17,7 +18,6 @@ from headrace_monitor.record.counters.decisions.traffic import Sums
 from headrace_monitor.record.counters.metrics import CounterMetrics
 from headrace_monitor.record.counters.reading import Losses, dropped_in, tally_of
 from headrace_monitor.storage.schema import Database
-from headrace_monitor.times import Span
 
 _SQL = load_queries("headrace_monitor.record.counters.sql")
 

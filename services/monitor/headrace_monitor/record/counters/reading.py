@@ -10,12 +10,12 @@ from typing import Any, Protocol, TypeVar
 
 from headrace_servicekit.fair_share import FairTurns
 from headrace_servicekit.postgres.sql import load_queries
+from headrace_servicekit.times import Span
 
 from headrace_monitor.record.counters.decisions.buckets import buckets_of, occupied
 from headrace_monitor.record.counters.decisions.tallies import Tally, decode
 from headrace_monitor.record.counters.decisions.traffic import Group, Sums, Traffic, traffic_of
 from headrace_monitor.storage.schema import Database
-from headrace_monitor.times import Span
 
 K = TypeVar("K")
 

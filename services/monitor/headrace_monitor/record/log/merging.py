@@ -11,13 +11,13 @@ import structlog
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.postgres.connections import Transactions
 from headrace_servicekit.postgres.sql import load_queries
+from headrace_servicekit.times import HOUR
 
 from headrace_monitor.record.log.files import LogFile, file_of
 from headrace_monitor.record.log.metrics import LogMetrics
 from headrace_monitor.record.log.objects import Objects
 from headrace_monitor.record.log.writing import Files, expect
 from headrace_monitor.storage.schema import passed
-from headrace_monitor.times import HOUR
 
 log = structlog.get_logger()
 

@@ -13,6 +13,7 @@ from headrace_servicekit.errors import DeadlineExceeded, Unavailable
 from headrace_servicekit.fair_share import FairShare, Pool
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.times import earlier, later
 
 from headrace_monitor.record.log.files import LogFile
 from headrace_monitor.record.log.reader import Reader
@@ -20,7 +21,6 @@ from headrace_monitor.record.query.cache import FileCache, query_folder
 from headrace_monitor.record.query.decisions.scope import OF_LOG, Scope, ViewUse
 from headrace_monitor.record.query.exporting import export_outcomes, models_with_outcomes
 from headrace_monitor.record.query.process import Limits, QueryEnd, QueryProcess, Sources
-from headrace_monitor.times import earlier, later
 
 _EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 # A prediction has its id before it is answered, by the same clock.

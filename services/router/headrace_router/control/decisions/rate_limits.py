@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from headrace_servicekit.errors import FieldViolation
 from headrace_servicekit.resource_names import is_id, shown
@@ -29,12 +28,6 @@ class RateLimit:
     burst: int
     shadow_mode: bool
     outage: Outage
-
-
-def revision(limits: Sequence[RateLimit]) -> str:
-    """Return what tells these rate limits from others."""
-    told = repr([astuple(one) for one in sorted(limits, key=lambda one: one.name)])
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def rate_limit_violations(limit: RateLimit) -> Iterator[FieldViolation]:

@@ -27,6 +27,8 @@ REGISTRY_SERVICE = "headrace.registry.v1.RegistryService"
 ROUTE_SERVICE = "headrace.router.v1.RouteService"
 PRECOMPUTED_SERVICE = "headrace.router.v1.PrecomputedService"
 RATE_LIMIT_SERVICE = "headrace.router.v1.RateLimitService"
+BUDGET_SERVICE = "headrace.router.v1.BudgetService"
+USAGE_SERVICE = "headrace.router.v1.UsageService"
 
 CACHED_S = 1.0
 ASK_TIMEOUT_S = 0.5
@@ -134,7 +136,7 @@ async def installation_of(runtime: Runtime[ControlSettings], tls: Tls | None) ->
     async def own() -> bool:
         return runtime.health.status("") == SERVING
 
-    asks: dict[str, Ask] = {ROUTE_SERVICE: own, RATE_LIMIT_SERVICE: own}
+    asks: dict[str, Ask] = dict.fromkeys((ROUTE_SERVICE, RATE_LIMIT_SERVICE, BUDGET_SERVICE, USAGE_SERVICE), own)
     if runtime.settings.valkey_url:
         asks[PRECOMPUTED_SERVICE] = own
     targets = {REGISTRY_SERVICE: runtime.settings.registry_target, **parse_targets(runtime.settings.health_targets)}

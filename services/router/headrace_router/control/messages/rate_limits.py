@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 from headrace.router.v1 import client_limits_pb2, control_pb2
 from headrace_servicekit.errors import refuse
 from headrace_servicekit.resource_names import ids, invalid
 
-from headrace_router.control.decisions.rate_limits import RateLimit, rate_limit_violations, revision
+from headrace_router.control.decisions.rate_limits import RateLimit, rate_limit_violations
 from headrace_router.outage import Outage
 
 
@@ -44,8 +45,12 @@ def to_rate_limit(one: RateLimit) -> client_limits_pb2.RateLimit:
     )
 
 
-def to_watched(found: Sequence[RateLimit]) -> control_pb2.WatchRateLimitsResponse:
+def to_watched(
+    found: Sequence[RateLimit], overruns: Sequence[client_limits_pb2.BudgetOverrun]
+) -> control_pb2.WatchClientLimitsResponse:
     """Return what data planes are sent."""
-    return control_pb2.WatchRateLimitsResponse(
-        revision=revision(found), rate_limits=[to_rate_limit(one) for one in found]
+    watched = control_pb2.WatchClientLimitsResponse(
+        rate_limits=[to_rate_limit(one) for one in found], budget_overruns=overruns
     )
+    watched.revision = sha256(watched.SerializeToString(deterministic=True)).hexdigest()[:16]
+    return watched

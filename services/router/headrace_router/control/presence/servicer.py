@@ -12,8 +12,8 @@ from headrace_servicekit.loops import until
 from headrace_router.control.messages import answers, batchers, convert
 from headrace_router.control.presence.data_planes import DataPlanes, incarnation_mismatch
 from headrace_router.control.presence.leases import Leases
+from headrace_router.control.state.client_limits import ClientLimitFeed
 from headrace_router.control.state.feeds import not_loaded
-from headrace_router.control.state.rate_limits import RateLimitFeed
 from headrace_router.control.state.view import View
 
 
@@ -21,10 +21,10 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
     """Convert, call, convert. stopping: set when the process drains; watches end then and go elsewhere."""
 
     def __init__(
-        self, view: View, presence: DataPlanes, leasing: Leases, rate_limits: RateLimitFeed, stopping: asyncio.Event
+        self, view: View, presence: DataPlanes, leasing: Leases, client_limits: ClientLimitFeed, stopping: asyncio.Event
     ) -> None:
         self._view, self._presence, self._leasing, self._stopping = view, presence, leasing, stopping
-        self._rate_limits = rate_limits
+        self._client_limits = client_limits
 
     async def WatchTables(self, request, context):
         data_plane = convert.identifier(request.data_plane, "data_plane")
@@ -57,8 +57,8 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
                 yield message
         raise _stopping()
 
-    async def WatchRateLimits(self, request, context):
-        async with aclosing(until(self._stopping, self._rate_limits.watch(request.revision))) as messages:  # type: ignore[type-var]
+    async def WatchClientLimits(self, request, context):
+        async with aclosing(until(self._stopping, self._client_limits.watch(request.revision))) as messages:  # type: ignore[type-var]
             async for message in messages:
                 yield message
         raise _stopping()

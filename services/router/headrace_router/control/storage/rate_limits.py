@@ -36,17 +36,19 @@ class RateLimitStore:
                     reason="TOO_MANY_RATE_LIMITS",
                     retry_after_s=60.0,
                 )
-            await connection.execute(
-                _SQL["put_rate_limit"],
-                *(limit.name, limit.client, limit.model, limit.requests_per_second),
-                *(limit.burst, limit.shadow_mode, int(limit.outage)),
-            )
+            await connection.execute(_SQL["put_rate_limit"], *columns_of(limit))
 
     async def delete(self, name: str, caller: Identity) -> None:
         """Remove a rate limit that the caller may see."""
         async with self._connections.transaction() as connection:
             await _hold(connection, name, caller)
             await connection.execute(_SQL["delete_rate_limit"], name)
+
+
+def columns_of(limit: RateLimit) -> tuple[Any, ...]:
+    """Return the row of a rate limit."""
+    of = limit.name, limit.client, limit.model, limit.requests_per_second
+    return *of, limit.burst, limit.shadow_mode, int(limit.outage)
 
 
 def sees(caller: Identity, model: str) -> bool:

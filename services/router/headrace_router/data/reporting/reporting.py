@@ -20,7 +20,7 @@ from headrace_router.data.reporting.decisions.recording import Recorder, new_dro
 from headrace_router.data.reporting.decisions.sampling import Sampling
 from headrace_router.data.reporting.decisions.series import CounterReports, Source
 from headrace_router.data.reporting.encoding import Encoder
-from headrace_router.data.reporting.sending import BatchSender, CounterSender, Ingest, Learn
+from headrace_router.data.reporting.sending import BatchSender, CounterSender, Ingest
 from headrace_router.data.request.request import ResolvedRequest
 from headrace_router.data.tables.served import RecordedStep
 from headrace_router.data.telemetry.counters import Counters
@@ -42,7 +42,7 @@ class Allowance(NamedTuple):
 
 class Reporting:
     """The reports of one process; a prometheus_client collector. `record` is for the predictor, `record_step` for
-    pipelines. new_id: makes prediction ids. learn: takes what the monitor answers to counters.
+    pipelines. new_id: makes prediction ids.
 
     Run `encode`, `send_predictions` and `send_counters` for as long as the data plane lives, within `flushed`.
     """
@@ -55,7 +55,6 @@ class Reporting:
         allowed: Allowance,
         clock: Clock,
         new_id: Callable[[], str],
-        learn: Learn,
     ) -> None:
         self._now, self._new_id = counters.clock, new_id
         self._dropped = new_drops()
@@ -74,7 +73,7 @@ class Reporting:
             now=clock.monotonic,
             flush_s=allowed.flush_s,
         )
-        self._counters = CounterSender(CounterReports(source, counters, self._dropped), ingest, clock, learn)
+        self._counters = CounterSender(CounterReports(source, counters, self._dropped), ingest, clock)
         self.encode, self.send_predictions, self.send_counters = (
             self._encoder.run, self._batches.send, self._counters.send,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, NoReturn, Protocol
 
 import grpc.aio
@@ -31,8 +31,6 @@ BATCH_TIMEOUT_S, REPORT_TIMEOUT_S = 10.0, 2.0
 RETRY_S, MAX_RETRY_S = 0.1, 5.0
 REPORT_EVERY_S = 1.0
 
-Learn = Callable[[telemetry_pb2.ReportCountersResponse], None]
-
 
 class Ingest(Protocol):
     """The monitor. Each call returns when it has what it was given. Raises AioRpcError."""
@@ -41,9 +39,7 @@ class Ingest(Protocol):
         """Send an encoded ReportPredictionsRequest."""
         ...
 
-    def counters(
-        self, message: telemetry_pb2.ReportCountersRequest, timeout_s: float
-    ) -> Awaitable[telemetry_pb2.ReportCountersResponse]:
+    def counters(self, message: telemetry_pb2.ReportCountersRequest, timeout_s: float) -> Awaitable[object]:
         """Send a report of counters."""
         ...
 
@@ -76,9 +72,7 @@ class GrpcIngest:
     def batch(self, message: bytes, timeout_s: float) -> Awaitable[object]:
         return self._batch(message, timeout=timeout_s)
 
-    def counters(
-        self, message: telemetry_pb2.ReportCountersRequest, timeout_s: float
-    ) -> Awaitable[telemetry_pb2.ReportCountersResponse]:
+    def counters(self, message: telemetry_pb2.ReportCountersRequest, timeout_s: float) -> Awaitable[object]:
         return self._counters(message, timeout=timeout_s)
 
     def shadow_pairs(self, message: telemetry_pb2.ReportShadowPairsRequest, timeout_s: float) -> Awaitable[object]:
@@ -148,11 +142,10 @@ class BatchSender:
 
 
 class CounterSender:
-    """Sends what changed every second. learn: takes the monitor's answers. acknowledged, failed: reports so far."""
+    """Sends what changed every second. acknowledged, failed: reports so far."""
 
-    def __init__(self, reports: CounterReports, ingest: Ingest, clock: Clock, learn: Learn) -> None:
-        self._reports, self._ingest, self._clock, self._learn = reports, ingest, clock, learn
-        self._rate_limits_revision = ""
+    def __init__(self, reports: CounterReports, ingest: Ingest, clock: Clock) -> None:
+        self._reports, self._ingest, self._clock = reports, ingest, clock
         self.acknowledged = self.failed = 0
 
     async def send(self) -> NoReturn:
@@ -168,7 +161,7 @@ class CounterSender:
     async def send_once(self) -> ServiceError | None:
         """Report what changed; return why that failed. What was not taken is in the next report."""
         for report in self._reports.unreported():
-            error = await error_of(self._report(report.message))
+            error = await error_of(self._ingest.counters(report.message, REPORT_TIMEOUT_S))
             if error is not None:
                 self.failed += 1
                 return error
@@ -183,14 +176,6 @@ class CounterSender:
             failures += 1
             await self._clock.sleep(_pause_s(failures, error))
         await error_of(self._ingest.counters(self._reports.final().message, REPORT_TIMEOUT_S))
-
-    async def _report(self, message: telemetry_pb2.ReportCountersRequest) -> None:
-        # They are for data planes of 0.1.0: a monitor sends them once to those that say what they were sent.
-        message.rate_limits_revision = self._rate_limits_revision
-        answer = await self._ingest.counters(message, REPORT_TIMEOUT_S)
-        if answer.HasField("rate_limits"):
-            self._rate_limits_revision = answer.rate_limits.revision
-        self._learn(answer)
 
 
 async def error_of(call: Awaitable[object]) -> ServiceError | None:

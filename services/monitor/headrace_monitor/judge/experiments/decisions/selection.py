@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from headrace_servicekit.times import earlier, later
 from headrace_statistics.experiments.design import Kind
 
 from headrace_monitor.judge.experiments.decisions.definitions import PREDICTIONS, Experiment, Metric
 from headrace_monitor.record.query.decisions.views import name, text
-from headrace_monitor.times import earlier, later
 
 
 def read_range(experiment: Experiment, now: datetime) -> tuple[datetime, datetime]:

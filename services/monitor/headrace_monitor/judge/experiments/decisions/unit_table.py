@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from headrace_servicekit.times import DAY
+
 from headrace_monitor.judge.experiments.decisions.definitions import PREDICTIONS, Experiment
 from headrace_monitor.judge.experiments.decisions.selection import counting_cte, instant
 from headrace_monitor.record.log.files import LogPosition
 from headrace_monitor.record.query.decisions import views
 from headrace_monitor.record.query.decisions.views import text
-from headrace_monitor.times import DAY
 
 # Units that are counted at a time: what is in memory at once.
 PART_UNITS = 500_000

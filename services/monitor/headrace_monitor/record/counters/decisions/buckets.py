@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from headrace_monitor.times import DAY, HOUR, Span, later
+from headrace_servicekit.times import DAY, HOUR, Span, later
 
 MAX_BUCKETS = 48
 _SIZES = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440))

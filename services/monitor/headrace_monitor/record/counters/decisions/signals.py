@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from headrace_servicekit.errors import Code
+from headrace_servicekit.times import MINUTE, Span
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alert.observations import EVERY_MODEL, Observation
 from headrace_monitor.record.counters.decisions.differences import minute_of
 from headrace_monitor.record.counters.decisions.tallies import Tally, total
 from headrace_monitor.record.counters.decisions.traffic import FAULTS, quantile_us
-from headrace_monitor.times import MINUTE, Span
 
 # Wait after the end of a minute: reports that arrived within it are committed by then. A slower one still counts in its
 # minute, but not in its observation.

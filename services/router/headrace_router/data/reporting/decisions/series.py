@@ -103,7 +103,11 @@ class CounterReports:
         made = timestamp_pb2.Timestamp()
         made.FromNanoseconds(int(self._counters.unix_s(self._counters.clock()) * 1e9))
         message = telemetry_pb2.ReportCountersRequest(
-            data_plane=self._source.data_plane, process=self._source.process, sequence=self._sequence, report_time=made
+            data_plane=self._source.data_plane,
+            process=self._source.process,
+            sequence=self._sequence,
+            report_time=made,
+            watches_client_limits=True,
         )
         for reason, count in self._dropped_so_far().items():
             message.dropped.add(reason=reason, count=count)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from headrace_monitor.times import HOUR
+from headrace_servicekit.times import HOUR
 
 HOUR_S = HOUR.total_seconds()
 # Batchers report every so many seconds: the first report of an hour is of the one before, too.
@@ -73,7 +73,7 @@ class IdlePool:
 def idle_pool(hours: Sequence[Presence], now: datetime) -> IdlePool:
     """Return what one pool was used for, from its hours."""
     present_s, busy_s = sum(one.present_s for one in hours), sum(one.busy_s for one in hours)
-    # Of the hour that goes on only a part has passed.
+    # Of the present hour only a part has passed.
     passed_s = {one: min(HOUR_S, max(0.0, (now - one.hour).total_seconds()) + REPORTED_S) for one in hours}
     busiest = max((one.busy_s / passed_s[one] for one in hours), default=0.0)
     return IdlePool(hours[0].pool, present_s / HOUR_S, busy_s / HOUR_S, busiest, sum(passed_s.values()) / HOUR_S)

@@ -1,33 +1,42 @@
-"""The RPCs of UsageService: convert, call, convert."""
+"""The RPCs of UsageService and BudgetService: convert, call, convert."""
 
 from __future__ import annotations
 
 from itertools import groupby
 
-from headrace.monitor.v1 import usage_pb2, usage_pb2_grpc
+from headrace.router.v1 import budget_pb2, budget_pb2_grpc, usage_pb2, usage_pb2_grpc
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.identity import identity, model_not_found
+from headrace_servicekit.resource_names import ids
+from headrace_servicekit.times import DAY
 
-from headrace_monitor import names
-from headrace_monitor.times import DAY
-from headrace_monitor.usage import convert, idle_messages
-from headrace_monitor.usage.decisions.budgets import period_at
-from headrace_monitor.usage.decisions.idle import idle_pool
-from headrace_monitor.usage.decisions.smaller_forms import smaller_forms
-from headrace_monitor.usage.former_rate_limits import FormerRateLimits
-from headrace_monitor.usage.registered_forms import RegisteredForms
-from headrace_monitor.usage.store import UsageStore, sees
+from headrace_router.control.state.client_limits import ClientLimitFeed
+from headrace_router.control.storage.rate_limits import sees
+from headrace_router.control.usage import convert, idle_messages
+from headrace_router.control.usage.decisions.budgets import period_at
+from headrace_router.control.usage.decisions.idle import idle_pool
+from headrace_router.control.usage.decisions.smaller_forms import smaller_forms
+from headrace_router.control.usage.registered_forms import RegisteredForms
+from headrace_router.control.usage.store import UsageStore
 
 
 class UsageServicer(usage_pb2_grpc.UsageServiceServicer):
-    """UsageService over its store, the registry and the router."""
+    """UsageService over its store and the registry."""
 
-    def __init__(self, store: UsageStore, rate_limits: FormerRateLimits, forms: RegisteredForms, clock: Clock) -> None:
-        self._store, self._rate_limits, self._forms, self._clock = store, rate_limits, forms, clock
+    def __init__(self, store: UsageStore, forms: RegisteredForms, clock: Clock) -> None:
+        self._store, self._forms, self._clock = store, forms, clock
+
+    async def ReportUsage(self, request, context):
+        await self._store.add(convert.report(request))
+        return usage_pb2.ReportUsageResponse()
+
+    async def TakeOver(self, request, context):
+        await self._store.take_over(convert.page(request))
+        return usage_pb2.TakeOverResponse()
 
     async def GetUsage(self, request, context):
         span = convert.whole_hours(request.range, self._clock.now(), unset=DAY)
-        model = names.model_id(request.model, "model") if request.model else ""
+        model = ids(request.model, "model", "models/{model}")[0] if request.model else ""
         if model and not identity().sees(model):
             raise model_not_found(model)
         client = convert.client(request.client)
@@ -44,17 +53,25 @@ class UsageServicer(usage_pb2_grpc.UsageServiceServicer):
         answer.smaller_forms_unknown = not whole
         return answer
 
+
+class BudgetServicer(budget_pb2_grpc.BudgetServiceServicer):
+    """BudgetService over the store. feed: of those who watch, who hear of a change at once."""
+
+    def __init__(self, store: UsageStore, feed: ClientLimitFeed) -> None:
+        self._store, self._feed = store, feed
+
     async def PutBudget(self, request, context):
         budget = convert.budget(request.budget)
         if not sees(identity(), budget.model):
             raise model_not_found(budget.model)
         await self._store.put(budget, identity())
-        return usage_pb2.PutBudgetResponse(budget=convert.to_budget(budget))
+        await self._feed.read()
+        return budget_pb2.PutBudgetResponse(budget=convert.to_budget(budget))
 
     async def ListBudgets(self, request, context):
         budgets = await self._store.budgets()
         now, spent = await self._store.spent({one.period for one in budgets})
-        return usage_pb2.ListBudgetsResponse(
+        return budget_pb2.ListBudgetsResponse(
             budgets=[
                 convert.to_spent(one, budgets, spent[one.period], period_at(one.period, now))
                 for one in budgets
@@ -64,13 +81,5 @@ class UsageServicer(usage_pb2_grpc.UsageServiceServicer):
 
     async def DeleteBudget(self, request, context):
         await self._store.delete(convert.budget_name(request.name, "name"), identity())
-        return usage_pb2.DeleteBudgetResponse()
-
-    async def PutRateLimit(self, request, context):
-        return await self._rate_limits.call("PutRateLimit", request)
-
-    async def ListRateLimits(self, request, context):
-        return await self._rate_limits.call("ListRateLimits", request)
-
-    async def DeleteRateLimit(self, request, context):
-        return await self._rate_limits.call("DeleteRateLimit", request)
+        await self._feed.read()
+        return budget_pb2.DeleteBudgetResponse()

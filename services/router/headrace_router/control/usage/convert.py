@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from headrace.monitor.v1 import monitor_pb2, usage_pb2
-from headrace.router.v1 import client_limits_pb2
-from headrace.telemetry.v1 import telemetry_pb2
+from headrace.router.v1 import budget_pb2, client_limits_pb2, usage_pb2
 from headrace_servicekit.errors import FieldViolation, refuse
 from headrace_servicekit.resource_names import ids, invalid, shown
+from headrace_servicekit.times import DAY, HOUR, Span, later, span_of
 
-from headrace_monitor.times import DAY, HOUR, Span, later, span_of
-from headrace_monitor.usage.decisions.budgets import Budget, Overrun, Period, Spent, budget_violations, spending
-from headrace_monitor.usage.store import Report, Use
+from headrace_router.control.messages.rate_limits import rate_limit
+from headrace_router.control.usage.decisions.budgets import Budget, Overrun, Period, Spent, budget_violations, spending
+from headrace_router.control.usage.store import Page, Report, Use
 
 MAX_USES = 5_000
 MAX_NAME_CHARS = 256
@@ -26,11 +25,12 @@ WEEK = 7 * DAY
 MAX_SPENDERS = 100
 # A thousand years.
 _MAX_US = 2**55
+_LAST_HOUR_S = 253_402_300_000
 _NAMES = ("model", "version", "client")
 _COUNTS = ("requests", "rows", "compute_us")
 
 
-def report(request: telemetry_pb2.ReportUsageRequest) -> Report:
+def report(request: usage_pb2.ReportUsageRequest) -> Report:
     """Return a report. Raises InvalidArgument that names each wrong field."""
     wrong: list[FieldViolation] = []
     for field in ("pool", "process"):
@@ -40,8 +40,8 @@ def report(request: telemetry_pb2.ReportUsageRequest) -> Report:
     if request.sequence < 1:
         wrong.append(FieldViolation("sequence", f"{request.sequence} is below 1"))
     if not 0 <= request.busy_us <= request.present_us <= _MAX_US:
-        told = f"busy for {request.busy_us} of {request.present_us} microseconds"
-        wrong.append(FieldViolation("busy_us", told))
+        busy = f"busy for {request.busy_us} of {request.present_us} microseconds"
+        wrong.append(FieldViolation("busy_us", busy))
     if len(request.uses) > MAX_USES:
         wrong.append(FieldViolation("uses", f"{len(request.uses)} uses; at most {MAX_USES}"))
     else:
@@ -56,7 +56,7 @@ def report(request: telemetry_pb2.ReportUsageRequest) -> Report:
     return Report(request.pool, request.process, request.sequence, request.present_us, request.busy_us, uses)
 
 
-def _wrong(one: telemetry_pb2.ComputeUse) -> Iterable[tuple[str, str]]:
+def _wrong(one: usage_pb2.ComputeUse) -> Iterable[tuple[str, str]]:
     for field in _NAMES:
         if not _is_name(getattr(one, field)):
             yield field, f"is not printable, or longer than {MAX_NAME_CHARS} characters"
@@ -78,7 +78,7 @@ def client(text: str) -> str:
     return text
 
 
-def whole_hours(message: monitor_pb2.TimeRange, now: datetime, *, unset: timedelta) -> Span:
+def whole_hours(message: usage_pb2.TimeRange, now: datetime, *, unset: timedelta) -> Span:
     """Return the hours that a range touches. Raises InvalidArgument."""
     span = span_of(message, "range", now, unset=unset)
     if span.end - span.start > LONGEST:
@@ -108,7 +108,7 @@ def budget_name(name: str, field: str) -> str:
     return budget
 
 
-def budget(message: usage_pb2.Budget) -> Budget:
+def budget(message: budget_pb2.Budget) -> Budget:
     """Return a budget. Raises InvalidArgument that names each wrong field."""
     name = budget_name(message.name, "budget.name")
     if message.period not in set(Period):
@@ -121,13 +121,13 @@ def budget(message: usage_pb2.Budget) -> Budget:
     return made
 
 
-def to_budget(one: Budget) -> usage_pb2.Budget:
+def to_budget(one: Budget) -> budget_pb2.Budget:
     """Return the message of a budget."""
-    return usage_pb2.Budget(
+    return budget_pb2.Budget(
         name=f"budgets/{one.name}",
         client=one.client,
         model=one.model,
-        period=usage_pb2.Budget.Period.Name(one.period),
+        period=budget_pb2.Budget.Period.Name(one.period),
         compute_s=one.compute_s,
         refuse_above_s=one.refuse_above_s,
     )
@@ -135,9 +135,9 @@ def to_budget(one: Budget) -> usage_pb2.Budget:
 
 def to_spent(
     one: Budget, budgets: Sequence[Budget], spent: Spent, span: Span
-) -> usage_pb2.ListBudgetsResponse.SpentBudget:
+) -> budget_pb2.ListBudgetsResponse.SpentBudget:
     """Return a budget and who has spent of it. spent: in its period."""
-    answer = usage_pb2.ListBudgetsResponse.SpentBudget(
+    answer = budget_pb2.ListBudgetsResponse.SpentBudget(
         budget=to_budget(one), start_time=stamp(span.start), end_time=stamp(span.end)
     )
     for client, seconds in spending(one, budgets, spent).most_common(MAX_SPENDERS):
@@ -146,19 +146,45 @@ def to_spent(
     return answer
 
 
-def to_overruns(found: Sequence[Overrun]) -> telemetry_pb2.ReportCountersResponse.BudgetOverruns:
-    """Return what data planes are told."""
-    return telemetry_pb2.ReportCountersResponse.BudgetOverruns(
-        overruns=[
-            client_limits_pb2.BudgetOverrun(
-                client=one.client,
-                model=one.model,
-                action=client_limits_pb2.BudgetOverrun.Action.Name(one.action),
-                expire_time=stamp(one.until),
-            )
-            for one in found
-        ]
+def to_overruns(found: Sequence[Overrun]) -> list[client_limits_pb2.BudgetOverrun]:
+    """Return what data planes are sent."""
+    return [
+        client_limits_pb2.BudgetOverrun(
+            client=one.client,
+            model=one.model,
+            action=client_limits_pb2.BudgetOverrun.Action.Name(one.action),
+            expire_time=stamp(one.until),
+        )
+        for one in found
+    ]
+
+
+def page(request: usage_pb2.TakeOverRequest) -> Page:
+    """Return a page of what a monitor of 0.1.0 had. Raises InvalidArgument."""
+    wrong: list[FieldViolation] = []
+    if request.page < 1:
+        wrong.append(FieldViolation("page", f"{request.page} is below 1"))
+    for index, one in enumerate(request.usage_hours):
+        wrong.extend(FieldViolation(f"usage_hours[{index}].use.{field}", told) for field, told in _wrong(one.use))
+    for field, rows in (("usage_hours", request.usage_hours), ("pool_hours", request.pool_hours)):
+        if not all(0 <= one.hour_s <= _LAST_HOUR_S for one in rows):
+            wrong.append(FieldViolation(field, "has an hour that is not between the years 1970 and 9999"))
+    refuse(wrong)
+    return Page(
+        request.page,
+        [
+            (_hour(one.hour_s), one.pool, *(getattr(one.use, field) for field in (*_NAMES, "priority", *_COUNTS)))
+            for one in request.usage_hours
+        ],
+        [(_hour(one.hour_s), one.pool, one.present_us, one.busy_us) for one in request.pool_hours],
+        [(one.process, one.sequence) for one in request.processes],
+        [budget(one) for one in request.budgets],
+        [rate_limit(one) for one in request.rate_limits],
     )
+
+
+def _hour(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def stamp(time: datetime) -> Timestamp:

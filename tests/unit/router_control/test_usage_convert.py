@@ -1,9 +1,8 @@
 """What no batcher reports, and what is no budget, by the field that is wrong."""
 
 import pytest
-from headrace.monitor.v1 import usage_pb2
-from headrace.telemetry.v1 import telemetry_pb2
-from headrace_monitor.usage import convert, idle_messages
+from headrace.router.v1 import budget_pb2, usage_pb2
+from headrace_router.control.usage import convert, idle_messages
 from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.rows import each
@@ -13,11 +12,11 @@ USE = {"model": "m", "version": "v1", "client": "ada", "priority": 1, "requests"
 
 def report(**fields):
     told = {"pool": "gpu", "process": "p", "sequence": 1, "present_us": 10, "busy_us": 5, **fields}
-    return telemetry_pb2.ReportUsageRequest(**told)
+    return usage_pb2.ReportUsageRequest(**told)
 
 
 def test_uses_of_one_key_are_added_up():
-    found = convert.report(report(uses=[telemetry_pb2.ComputeUse(**USE), telemetry_pb2.ComputeUse(**USE)]))
+    found = convert.report(report(uses=[usage_pb2.ComputeUse(**USE), usage_pb2.ComputeUse(**USE)]))
     assert [tuple(one) for one in found.uses] == [("m", "v1", "ada", 1, 2, 2, 10)]
 
 
@@ -28,10 +27,10 @@ def test_uses_of_one_key_are_added_up():
         ({"pool": "a\n"}, "pool"),
         ({"busy_us": 11}, "busy_us"),
         ({"sequence": 0}, "sequence"),
-        ({"uses": [telemetry_pb2.ComputeUse(**{**USE, "client": "a" * 257})]}, "uses[0].client"),
-        ({"uses": [telemetry_pb2.ComputeUse(**{**USE, "priority": 4})]}, "uses[0].priority"),
-        ({"uses": [telemetry_pb2.ComputeUse(**{**USE, "rows": -1})]}, "uses[0].rows"),
-        ({"uses": [telemetry_pb2.ComputeUse(**USE)] * 5001}, "uses"),
+        ({"uses": [usage_pb2.ComputeUse(**{**USE, "client": "a" * 257})]}, "uses[0].client"),
+        ({"uses": [usage_pb2.ComputeUse(**{**USE, "priority": 4})]}, "uses[0].priority"),
+        ({"uses": [usage_pb2.ComputeUse(**{**USE, "rows": -1})]}, "uses[0].rows"),
+        ({"uses": [usage_pb2.ComputeUse(**USE)] * 5001}, "uses"),
     ],
 )
 def test_a_report_that_no_batcher_makes_is_refused_by_its_field(fields, field):
@@ -54,7 +53,7 @@ def test_a_report_that_no_batcher_makes_is_refused_by_its_field(fields, field):
 def test_a_wrong_budget_is_refused_by_its_field(fields, field):
     made = {"name": "budgets/b", "client": "ada", "model": "*", "period": 2, "compute_s": 1.0, **fields}
     with pytest.raises(InvalidArgument) as refused:
-        convert.budget(usage_pb2.Budget(**made))
+        convert.budget(budget_pb2.Budget(**made))
     assert [one.field for one in refused.value.violations] == [field]
 
 

@@ -12,7 +12,7 @@ import grpc.aio
 import structlog
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 
-from headrace_monitor.usage.decisions.smaller_forms import Form
+from headrace_router.control.usage.decisions.smaller_forms import Form
 
 log = structlog.get_logger()
 
@@ -31,7 +31,7 @@ class RegisteredForms:
         self._stub = registry_pb2_grpc.RegistryServiceStub(channel)
 
     async def of(self, models: Collection[str]) -> tuple[list[Form], bool]:
-        """Return the forms of models that can be promoted, and whether the registry told them of each model."""
+        """Return the forms of models that can be promoted, and whether the registry answered for each model."""
         turns = asyncio.Semaphore(AT_A_TIME)
 
         async def ask(model: str) -> list[Form] | None:

@@ -8,7 +8,7 @@ where known.sequence < excluded.sequence
 returning sequence;
 
 -- name: add_presence
--- To the hours that it is of: after an outage of the monitor a report is of more than one. Of more than a month's, to the
+-- To the hours that it is of: after an outage of the control plane a report is of more than one. Of more than a month's, to the
 -- last ones.
 insert into usage_pools as known (hour, pool, present_us, busy_us)
 select hour, $1, round($2::bigint * share), round($3::bigint * share) from (
@@ -66,7 +66,7 @@ group by pool, model, version order by sum(compute_us) desc, pool, model, versio
 select hour, pool, present_us, busy_us from usage_pools where hour >= $1 and hour < $2 order by pool, hour;
 
 -- name: spent
--- Of those who have used the most. Copies for shadows are nobody's expense: no caller asked for them.
+-- Of those who have used the most. Copies for shadows count for no client: no caller asked for them.
 select client, model, sum(compute_us)::bigint as compute_us from usage_hours
 where hour >= $1 and hour < $2 and priority <> 2 group by client, model order by compute_us desc limit $3;
 
@@ -87,12 +87,6 @@ on conflict (name) do update set (client, model, period, compute_us, refuse_abov
 -- name: delete_budget
 delete from budgets where name = $1;
 
--- name: rate_limits_to_hand_over
-select * from rate_limits where not exists (select from rate_limits_handed_over) order by name;
-
--- name: rate_limits_handed_over
-insert into rate_limits_handed_over default values on conflict do nothing;
-
 -- name: expire_hours
 delete from usage_hours where ctid = any(array(
     select ctid from usage_hours where hour < now() - $1::interval limit $2));
@@ -104,3 +98,35 @@ delete from usage_pools where ctid = any(array(
 -- name: expire_processes
 delete from usage_processes where ctid = any(array(
     select ctid from usage_processes where seen_time < now() - $1::interval limit $2));
+
+-- name: number_page
+-- No row where the page was taken before. Whoever else takes one waits.
+insert into usage_taken_over as known (page) values ($1)
+on conflict (only_row) do update set page = excluded.page where known.page < excluded.page
+returning page;
+
+-- name: take_over_uses
+insert into usage_hours as known (hour, pool, model, version, client, priority, requests, rows, compute_us)
+select * from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bigint[],
+                     $8::bigint[], $9::bigint[])
+on conflict (hour, pool, model, version, client, priority)
+do update set requests = known.requests + excluded.requests, rows = known.rows + excluded.rows,
+              compute_us = known.compute_us + excluded.compute_us;
+
+-- name: take_over_pools
+insert into usage_pools as known (hour, pool, present_us, busy_us)
+select * from unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bigint[])
+on conflict (hour, pool)
+do update set present_us = known.present_us + excluded.present_us, busy_us = known.busy_us + excluded.busy_us;
+
+-- name: take_over_processes
+insert into usage_processes as known (process, sequence) select * from unnest($1::text[], $2::bigint[])
+on conflict (process) do update set sequence = greatest(known.sequence, excluded.sequence);
+
+-- name: take_over_budget
+insert into budgets (name, client, model, period, compute_us, refuse_above_us) values ($1, $2, $3, $4, $5, $6)
+on conflict (name) do nothing;
+
+-- name: take_over_rate_limit
+insert into rate_limits (name, client, model, requests_per_second, burst, shadow_mode, outage)
+values ($1, $2, $3, $4, $5, $6, $7) on conflict (name) do nothing;

@@ -8,15 +8,17 @@ from typing import Any, NamedTuple
 
 from headrace_servicekit.errors import ResourceExhausted
 from headrace_servicekit.identity import Identity, model_not_found
+from headrace_servicekit.postgres.connections import Transactions
 from headrace_servicekit.postgres.sql import load_queries
+from headrace_servicekit.times import HOUR, Span, earlier
 
-from headrace_monitor.storage.schema import Database
-from headrace_monitor.times import HOUR, Span, earlier
-from headrace_monitor.usage.decisions.budgets import EVERY_MODEL, MAX_BUDGETS, Budget, Period, Spent, period_at
-from headrace_monitor.usage.decisions.idle import Presence
-from headrace_monitor.usage.decisions.smaller_forms import UsedVersion
+from headrace_router.control.decisions.rate_limits import RateLimit
+from headrace_router.control.storage.rate_limits import columns_of, sees
+from headrace_router.control.usage.decisions.budgets import MAX_BUDGETS, Budget, Period, Spent, period_at
+from headrace_router.control.usage.decisions.idle import Presence
+from headrace_router.control.usage.decisions.smaller_forms import UsedVersion
 
-_SQL = load_queries("headrace_monitor.usage")
+_SQL = load_queries("headrace_router.control.usage")
 
 MAX_LISTED = 10_000
 # For which smaller forms are looked for.
@@ -24,7 +26,7 @@ MAX_VERSIONS = 500
 # Of an hour, of all pools: names of clients are what an issuer of tokens likes, and there may be a million.
 MAX_HOUR_ROWS = 20_000
 OTHERS = "(others)"
-# Clients and models of a period, those that have used the most: nobody else can be over a budget that means anything.
+# Clients and models of a period, those that have used the most: others are over no budget that means anything.
 MAX_SPENT = 50_000
 EXPIRE_ROWS = 10_000
 # A process that was silent for longer is gone.
@@ -54,10 +56,21 @@ class Report(NamedTuple):
     uses: Sequence[Use]
 
 
+class Page(NamedTuple):
+    """A page of what a monitor of 0.1.0 had, in columns as in the tables."""
+
+    number: int
+    uses: Sequence[tuple[Any, ...]]
+    pools: Sequence[tuple[Any, ...]]
+    processes: Sequence[tuple[str, int]]
+    budgets: Sequence[Budget]
+    rate_limits: Sequence[RateLimit]
+
+
 class UsageStore:
     """Hours of usage and presence, and budgets. Every call raises Unavailable while the database is away."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Transactions) -> None:
         self._database = database
         self._settled: dict[Period, tuple[Span, Spent]] = {}
 
@@ -70,6 +83,24 @@ class UsageStore:
             if report.uses:
                 columns = map(list, zip(*report.uses, strict=True))
                 await connection.execute(_SQL["add_uses"], report.pool, *columns, MAX_HOUR_ROWS, OTHERS)
+        return True
+
+    async def take_over(self, page: Page) -> bool:
+        """Add a page of what a monitor of 0.1.0 had; return False for one that was added before."""
+        async with self._database.transaction() as connection:
+            if await connection.fetchval(_SQL["number_page"], page.number) is None:
+                return False
+            for query, rows in (
+                ("take_over_uses", page.uses),
+                ("take_over_pools", page.pools),
+                ("take_over_processes", page.processes),
+            ):
+                if rows:
+                    await connection.execute(_SQL[query], *map(list, zip(*rows, strict=True)))
+            for one in page.budgets:
+                await connection.execute(_SQL["take_over_budget"], *_columns(one))
+            for one in page.rate_limits:
+                await connection.execute(_SQL["take_over_rate_limit"], *columns_of(one))
         return True
 
     async def used(self, span: Span, model: str, client: str, caller: Identity) -> tuple[list[Any], int]:
@@ -105,7 +136,7 @@ class UsageStore:
         return [_budget(row) for row in rows]
 
     async def spent(self, periods: Collection[Period]) -> tuple[datetime, dict[Period, Spent]]:
-        """Return the database's time, by which hours are told apart, and what was spent in its periods."""
+        """Return the database's time, which says what hour it is, and what was spent in its periods."""
 
         async def read(connection: Any) -> tuple[datetime, dict[Period, Spent]]:
             now = await connection.fetchval("select now()")
@@ -131,11 +162,7 @@ class UsageStore:
                 raise ResourceExhausted(
                     f"there are {MAX_BUDGETS} budgets: delete one first", reason="TOO_MANY_BUDGETS", retry_after_s=60.0
                 )
-            await connection.execute(
-                _SQL["put_budget"],
-                *(budget.name, budget.client, budget.model, int(budget.period)),
-                *(round(budget.compute_s * 1e6), round(budget.refuse_above_s * 1e6)),
-            )
+            await connection.execute(_SQL["put_budget"], *_columns(budget))
 
     async def delete(self, name: str, caller: Identity) -> None:
         """Remove a budget that the caller may see."""
@@ -177,9 +204,9 @@ async def _hold(connection: Any, name: str, caller: Identity) -> None:
         raise model_not_found(row["model"])
 
 
-def sees(caller: Identity, model: str) -> bool:
-    """Return whether a caller may see what is set for a model: what is for all models is for who sees all."""
-    return caller.models is None if model == EVERY_MODEL else caller.sees(model)
+def _columns(one: Budget) -> tuple[Any, ...]:
+    limits = round(one.compute_s * 1e6), round(one.refuse_above_s * 1e6)
+    return one.name, one.client, one.model, int(one.period), *limits
 
 
 def _budget(row: Any) -> Budget:

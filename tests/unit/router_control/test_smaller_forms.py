@@ -2,9 +2,15 @@
 
 import pytest
 from headrace.registry.v1 import registry_pb2
-from headrace_monitor.usage.decisions.idle import IdlePool
-from headrace_monitor.usage.decisions.smaller_forms import Form, SmallerForm, UsedVersion, share_left, smaller_forms
-from headrace_monitor.usage.registered_forms import forms_of
+from headrace_router.control.usage.decisions.idle import IdlePool
+from headrace_router.control.usage.decisions.smaller_forms import (
+    Form,
+    SmallerForm,
+    UsedVersion,
+    share_left,
+    smaller_forms,
+)
+from headrace_router.control.usage.registered_forms import forms_of
 
 from tests.kit.rows import each
 

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from headrace_servicekit.errors import FieldViolation
 from headrace_servicekit.resource_names import is_id, shown
-
-from headrace_monitor.times import DAY, HOUR, Span
+from headrace_servicekit.times import DAY, HOUR, Span
 
 MAX_BUDGETS = 1_000
 MAX_CLIENT_CHARS = 256
@@ -105,7 +104,7 @@ def spending(budget: Budget, budgets: Sequence[Budget], spent: Spent) -> Counter
 def overruns(budgets: Sequence[Budget], spent: Mapping[Period, Spent], now: datetime) -> list[Overrun]:
     """Return who has spent too much: of several budgets of one client and model, what the hardest asks for.
 
-    Of more than can be told, those who are to be refused, and of these who spent the most.
+    Of more than are sent, those who are to be refused, and of these who spent the most.
     """
     found: dict[tuple[str, str], tuple[Overrun, float]] = {}
     for budget in budgets:
@@ -117,16 +116,16 @@ def overruns(budgets: Sequence[Budget], spent: Mapping[Period, Spent], now: date
             if one.action and (before is None or (one.action, one.until) > (before[0].action, before[0].until)):
                 found[client, model] = one, seconds
     if len(found) > MAX_OVERRUNS:
-        told = sorted(found, key=lambda key: (-found[key][0].action, -found[key][1], key))[:MAX_OVERRUNS]
-        return [found[key][0] for key in sorted(told)]
+        worst = sorted(found, key=lambda key: (-found[key][0].action, -found[key][1], key))[:MAX_OVERRUNS]
+        return [found[key][0] for key in sorted(worst)]
     return [found[key][0] for key in sorted(found)]
 
 
 def budget_violations(budget: Budget) -> Iterator[FieldViolation]:
     """Yield what is wrong with a budget."""
     if not (0 < len(budget.client) <= MAX_CLIENT_CHARS and budget.client.isprintable()):
-        told = f"name a client, or `*` for each: 1 to {MAX_CLIENT_CHARS} printable characters"
-        yield FieldViolation("budget.client", told)
+        wanted = f"name a client, or `*` for each: 1 to {MAX_CLIENT_CHARS} printable characters"
+        yield FieldViolation("budget.client", wanted)
     if budget.model != EVERY_MODEL and not is_id(budget.model):
         yield FieldViolation("budget.model", f"{shown(budget.model)} is not the id of a model, or `*` for all")
     if not (math.isfinite(budget.compute_s) and 0 <= budget.compute_s <= MAX_SECONDS):

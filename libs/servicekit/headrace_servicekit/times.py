@@ -1,12 +1,12 @@
-"""Times that callers ask about."""
+"""Times that requests state."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf import timestamp_pb2
-from headrace.monitor.v1 import monitor_pb2
+
 from headrace_servicekit.resource_names import invalid
 
 MINUTE = timedelta(minutes=1)
@@ -23,8 +23,9 @@ class Span(NamedTuple):
     end: datetime
 
 
-def span_of(message: monitor_pb2.TimeRange, field: str, now: datetime, *, unset: timedelta = HOUR) -> Span:
-    """Return the time that a range states. unset: how long before the end one without a begin begins.
+def span_of(message: Any, field: str, now: datetime, *, unset: timedelta = HOUR) -> Span:
+    """Return the time that a range states. message: with `start_time` and `end_time`. unset: how long before the end
+    one without a begin begins.
 
     Raises InvalidArgument for a time that is none, and for a range that ends before it begins.
     """
@@ -36,20 +37,6 @@ def span_of(message: monitor_pb2.TimeRange, field: str, now: datetime, *, unset:
     if start >= end:
         raise invalid(field, f"begins at {start.isoformat()}, which is not before its end, {end.isoformat()}")
     return Span(start, end)
-
-
-def range_of(span: Span) -> monitor_pb2.TimeRange:
-    """Return a time as a message."""
-    made = monitor_pb2.TimeRange()
-    made.start_time.FromDatetime(span.start)
-    made.end_time.FromDatetime(span.end)
-    return made
-
-
-def whole_minutes(span: Span) -> Span:
-    """Return the minutes that a time touches."""
-    start, end = (time.replace(second=0, microsecond=0) for time in span)
-    return Span(start, end if end == span.end else later(end, MINUTE))
 
 
 def earlier(time: datetime, by: timedelta) -> datetime:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.usage.decisions.budgets import (
+from headrace_router.control.usage.decisions.budgets import (
     MAX_OVERRUNS,
     Action,
     Budget,
@@ -14,8 +14,8 @@ from headrace_monitor.usage.decisions.budgets import (
     period_at,
     spending,
 )
-from headrace_monitor.usage.decisions.idle import Presence, idle_pool
-from headrace_monitor.usage.store import MAX_SPENT, UsageStore
+from headrace_router.control.usage.decisions.idle import Presence, idle_pool
+from headrace_router.control.usage.store import MAX_SPENT, UsageStore
 
 from tests.kit.rows import each
 

@@ -1,7 +1,7 @@
 """Which smaller forms of versions could take the place of what executed in a pool, and what is left then. Pure.
 
 A form is a version that the optimiser made of another one, measured beside it and registered because it kept its
-budgets; nobody else's word is taken for how fast a version is.
+budgets; no other source is believed on how fast a version is.
 """
 
 from __future__ import annotations

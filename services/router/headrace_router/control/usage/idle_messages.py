@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from headrace.monitor.v1 import usage_pb2
+from headrace.router.v1 import usage_pb2
 from headrace_servicekit.resource_names import invalid
+from headrace_servicekit.times import Span
 
-from headrace_monitor.times import Span
-from headrace_monitor.usage.convert import stamp
-from headrace_monitor.usage.decisions.idle import IdlePool
-from headrace_monitor.usage.decisions.smaller_forms import SmallerForm, share_left
+from headrace_router.control.usage.convert import stamp
+from headrace_router.control.usage.decisions.idle import IdlePool
+from headrace_router.control.usage.decisions.smaller_forms import SmallerForm, share_left
 
 TARGET = 0.7
 

@@ -5,45 +5,40 @@ from datetime import UTC, datetime
 
 import grpc
 import pytest
-from headrace.monitor.v1 import usage_pb2, usage_pb2_grpc
 from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import client_limits_pb2
-from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
-from headrace_monitor.usage import store
+from headrace.router.v1 import budget_pb2, client_limits_pb2, control_pb2, usage_pb2
+from headrace_router.control.usage import store
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.monitor.service import real_monitor
 from tests.kit.registry.service import Registry, memory_registry
+from tests.kit.router.control_plane import Plane, control_plane
 
 HOUR_US = 3_600_000_000
-DAY = usage_pb2.Budget.PERIOD_DAY
+DAY = budget_pb2.Budget.PERIOD_DAY
 LOWER, REFUSE = client_limits_pb2.BudgetOverrun.ACTION_LOWER, client_limits_pb2.BudgetOverrun.ACTION_REFUSE
 OF_A_ONLY = ((CLIENT_HEADER, "eve"), (MODELS_HEADER, "a*"))
 
 
 class Usage:
-    """A monitor's stubs, and a batcher that reports to it."""
+    """A control plane's stubs, and a batcher that reports to it."""
 
-    def __init__(self, channel, registry: Registry | None = None) -> None:
-        self.registry = registry
-        self.stub, self.ingest = (
-            usage_pb2_grpc.UsageServiceStub(channel),
-            telemetry_pb2_grpc.TelemetrySinkServiceStub(channel),
-        )
+    def __init__(self, plane: Plane, registry: Registry | None = None) -> None:
+        self.plane, self.registry = plane, registry
+        self.stub, self.budgets = plane.usage, plane.budgets
 
     async def report(self, sequence: int, *uses: tuple, process="p1", pool="gpu", present_us=HOUR_US, busy_us=0):
         fields = ("model", "version", "client", "priority", "requests", "rows", "compute_us")
-        request = telemetry_pb2.ReportUsageRequest(
+        request = usage_pb2.ReportUsageRequest(
             pool=pool,
             process=process,
             sequence=sequence,
             present_us=present_us,
             busy_us=busy_us,
-            uses=[telemetry_pb2.ComputeUse(**dict(zip(fields, use, strict=True))) for use in uses],
+            uses=[usage_pb2.ComputeUse(**dict(zip(fields, use, strict=True))) for use in uses],
         )
-        await self.ingest.ReportUsage(request, timeout=patience(20))
+        await self.stub.ReportUsage(request, timeout=patience(20))
 
     async def used(self, *, metadata=None, **fields) -> dict[tuple[str, str], float]:
         answer = await self.stub.GetUsage(usage_pb2.GetUsageRequest(**fields), timeout=patience(20), metadata=metadata)
@@ -53,32 +48,25 @@ class Usage:
 
     async def put(self, name="b", **fields):
         made = {"client": "ada", "model": "*", "period": DAY, "compute_s": 1.0, **fields}
-        budget = usage_pb2.Budget(name=f"budgets/{name}", **made)
-        return await self.stub.PutBudget(usage_pb2.PutBudgetRequest(budget=budget), timeout=patience(20))
+        budget = budget_pb2.Budget(name=f"budgets/{name}", **made)
+        return await self.budgets.PutBudget(budget_pb2.PutBudgetRequest(budget=budget), timeout=patience(20))
 
-    async def told(self) -> telemetry_pb2.ReportCountersResponse:
-        report = telemetry_pb2.ReportCountersRequest(
-            data_plane="d",
-            process="0190a6c0-0000-7000-8000-000000000001",
-            sequence=int(datetime.now(UTC).timestamp()),
-        )
-        return await self.ingest.ReportCounters(report, timeout=patience(20))
-
-    async def overruns(self) -> dict[tuple[str, str], int] | None:
-        answer = await self.told()
-        if not answer.HasField("budgets"):
-            return None
-        assert all(one.expire_time.ToDatetime(UTC) > datetime.now(UTC) for one in answer.budgets.overruns)
-        return {(one.client, one.model): one.action for one in answer.budgets.overruns}
+    async def overruns(self) -> dict[tuple[str, str], int]:
+        """Return what a data plane that begins to watch is sent."""
+        watch = self.plane.control.WatchClientLimits(control_pb2.WatchClientLimitsRequest(), timeout=patience(20))
+        message = await watch.read()
+        watch.cancel()
+        assert all(one.expire_time.ToDatetime(UTC) > datetime.now(UTC) for one in message.budget_overruns)
+        return {(one.client, one.model): one.action for one in message.budget_overruns}
 
 
 @pytest.fixture
-async def usage(postgres_url, s3, tmp_path):
+async def usage(postgres_url):
     async with (
         memory_registry() as registry,
-        real_monitor(postgres_url, s3, tmp_path, registry=registry.target) as monitor,
+        control_plane(postgres_url, registry.target) as plane,
     ):
-        yield Usage(monitor.channel, registry)
+        yield Usage(plane, registry)
 
 
 async def test_reports_of_batchers_add_up_by_client_and_each_counts_once(usage):
@@ -157,15 +145,15 @@ async def test_smaller_forms_of_what_executed_are_told_with_what_they_would_have
     assert not seen.pools[0].smaller_forms, "of models that the caller may see"
 
 
-async def test_without_the_registry_idle_time_is_told_all_the_same(postgres_url, s3, tmp_path):
-    async with real_monitor(postgres_url, s3, tmp_path, registry="127.0.0.1:1") as monitor:
-        usage = Usage(monitor.channel)
+async def test_without_the_registry_idle_time_is_told_all_the_same(postgres_url):
+    async with control_plane(postgres_url, "127.0.0.1:1") as plane:
+        usage = Usage(plane)
         await usage.report(1, ("a", "v1", "ada", 1, 1, 1, 1_000_000), present_us=HOUR_US, busy_us=1_000_000)
         answer = await usage.stub.GetIdleTime(usage_pb2.GetIdleTimeRequest(), timeout=patience(20))
     assert ([one.pool for one in answer.pools], answer.smaller_forms_unknown) == (["gpu"], True)
 
 
-async def test_a_report_of_several_hours_is_told_of_each_as_it_is_after_an_outage_of_the_monitor(usage):
+async def test_a_report_of_several_hours_is_told_of_each_as_it_is_after_an_outage_of_the_control_plane(usage):
     await usage.report(1, pool="gpu", present_us=3 * HOUR_US, busy_us=3 * HOUR_US)
     await usage.report(2, pool="gpu", present_us=0)
 
@@ -186,12 +174,12 @@ async def test_who_spends_more_than_a_budget_is_told_to_data_planes_within_secon
     await eventually(lambda: _is(usage, {("ada", ""): LOWER}), within=10)
     await usage.report(3, ("b", "v1", "ada", 3, 1, 1, 2_000_000))
     await eventually(lambda: _is(usage, {("ada", ""): REFUSE}), within=10)
-    (listed,) = (await usage.stub.ListBudgets(usage_pb2.ListBudgetsRequest(), timeout=patience(20))).budgets
+    (listed,) = (await usage.budgets.ListBudgets(budget_pb2.ListBudgetsRequest(), timeout=patience(20))).budgets
     assert [(one.client, one.action) for one in listed.spent] == [("ada", REFUSE)]
     assert listed.spent[0].compute_s == pytest.approx(3.1)
 
     for _ in range(2):  # which is safe to repeat
-        await usage.stub.DeleteBudget(usage_pb2.DeleteBudgetRequest(name="budgets/b"), timeout=patience(20))
+        await usage.budgets.DeleteBudget(budget_pb2.DeleteBudgetRequest(name="budgets/b"), timeout=patience(20))
     await eventually(lambda: _is(usage, {}), within=10)
 
 
@@ -204,11 +192,11 @@ async def test_budgets_of_models_that_a_caller_may_not_see_are_neither_shown_nor
     await usage.put("of-b", model="b")
     await usage.put("of-a", model="a")
 
-    shown = await usage.stub.ListBudgets(usage_pb2.ListBudgetsRequest(), timeout=patience(20), metadata=OF_A_ONLY)
+    shown = await usage.budgets.ListBudgets(budget_pb2.ListBudgetsRequest(), timeout=patience(20), metadata=OF_A_ONLY)
     assert [one.budget.name for one in shown.budgets] == ["budgets/of-a"]
     for name in ("of-b", "all"):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await usage.stub.DeleteBudget(
-                usage_pb2.DeleteBudgetRequest(name=f"budgets/{name}"), timeout=patience(20), metadata=OF_A_ONLY
+            await usage.budgets.DeleteBudget(
+                budget_pb2.DeleteBudgetRequest(name=f"budgets/{name}"), timeout=patience(20), metadata=OF_A_ONLY
             )
         assert refused.value.code() is grpc.StatusCode.NOT_FOUND

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from headrace.monitor.v1.monitor_pb2 import TimeRange
-from headrace_monitor.times import Span, span_of, whole_minutes
+from headrace.router.v1.usage_pb2 import TimeRange
 from headrace_servicekit.errors import InvalidArgument
+from headrace_servicekit.times import Span, span_of
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 NINE = datetime(2030, 1, 1, 9, tzinfo=UTC)
@@ -38,14 +38,3 @@ def test_a_time_that_is_none_is_refused(asked, field):
     with pytest.raises(InvalidArgument) as caught:
         span_of(asked, "range", NOON)
     assert caught.value.violations[0].field == field
-
-
-def test_minutes_are_whole():
-    second = timedelta(seconds=1)
-    assert whole_minutes(Span(NINE + second, NOON)) == Span(NINE, NOON)
-    assert whole_minutes(Span(NINE, NOON + second)) == Span(NINE, NOON + timedelta(minutes=1))
-
-
-def test_the_last_minute_that_there_is_has_no_end_beyond_it():
-    last = datetime.max.replace(tzinfo=UTC)
-    assert whole_minutes(Span(NINE, last)) == Span(NINE, last)
