@@ -59,6 +59,15 @@ def test_its_status_is_that_of_what_is_installed_and_names_the_rest(environment:
     assert "`make up PARTS=core,release` adds it" in shown.stdout
 
 
+def test_it_counts_usage_and_has_budgets(environment: dict[str, str]):
+    words = ("budgets", "set", "research", "--client", "research", "--seconds", "3600")
+    done = headrace(environment, "usage", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "research" in headrace(environment, "usage", "budgets", "list").stdout
+    shown = headrace(environment, "usage", "show")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+
+
 def test_a_command_of_a_part_that_is_not_installed_says_how_it_is_added(environment: dict[str, str]):
     done = headrace(environment, "rollouts", "list")
     assert done.returncode != 0

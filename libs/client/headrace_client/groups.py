@@ -1,5 +1,6 @@
 """Groups of methods that clients have of the core."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from headrace_client.operations import (
     precomputing,
     registration,
     routes,
+    usage,
     webhooks,
 )
 
@@ -87,9 +89,41 @@ class Precomputed(Group[Kind]):
     list = Method(precomputing.list_precomputed)
 
 
+class Usage(Group[Kind]):
+    """Who used batchers for how long."""
+
+    report = Method(usage.usage)
+    idle_time = Method(usage.idle_time)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the report, as `client.usage(…)` did before there were groups."""
+        warnings.warn("`usage` is `usage.report`", DeprecationWarning, stacklevel=2)
+        either: Any = self
+        return either.report(*args, **kwargs)
+
+
+class Budgets(Group[Kind]):
+    """Time of batchers that a client may use."""
+
+    put = Method(usage.put_budget)
+    list = Method(usage.list_budgets)
+    delete = Method(usage.delete_budget)
+
+
+class RateLimits(Group[Kind]):
+    """Requests that a client may send."""
+
+    put = Method(usage.put_rate_limit)
+    list = Method(usage.list_rate_limits)
+    delete = Method(usage.delete_rate_limit)
+
+
 CORE: Mapping[str, type[Group[Any]]] = {
     "models": Models,
     "versions": Versions,
     "routes": Routes,
     "precomputed": Precomputed,
+    "usage": Usage,
+    "budgets": Budgets,
+    "rate_limits": RateLimits,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 PARTS: Mapping[str, str] = {
-    "observe": "monitor usage outcomes alerts budgets rate_limits",
+    "observe": "monitor outcomes alerts",
     "release": "rollouts experiments approvals models.approval-policy models.approvals models.approve "
     "models.break-glass models.reject models.request models.review models.withdraw",
     "scale": "autoscale capacity pools",

@@ -1,11 +1,8 @@
 """Groups of methods that clients have of the part observe."""
 
-import warnings
-from typing import Any
-
 from headrace_client.callers import Group, Kind, Method
 
-from headrace_observe.operations import alerting, monitoring, outcomes, usage_reports
+from headrace_observe.operations import alerting, monitoring, outcomes
 
 
 class Monitor(Group[Kind]):
@@ -49,32 +46,3 @@ class Alerts(Group[Kind]):
     list_webhooks = Method(alerting.list_webhooks)
     put_webhook = Method(alerting.put_webhook)
     delete_webhook = Method(alerting.delete_webhook)
-
-
-class Usage(Group[Kind]):
-    """Who used batchers for how long."""
-
-    report = Method(usage_reports.usage)
-    idle_time = Method(usage_reports.idle_time)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the report, as `client.usage(…)` did before there were groups."""
-        warnings.warn("`usage` is `usage.report`", DeprecationWarning, stacklevel=2)
-        either: Any = self
-        return either.report(*args, **kwargs)
-
-
-class Budgets(Group[Kind]):
-    """Time of batchers that a client may use."""
-
-    put = Method(usage_reports.put_budget)
-    list = Method(usage_reports.list_budgets)
-    delete = Method(usage_reports.delete_budget)
-
-
-class RateLimits(Group[Kind]):
-    """Requests that a client may send."""
-
-    put = Method(usage_reports.put_rate_limit)
-    list = Method(usage_reports.list_rate_limits)
-    delete = Method(usage_reports.delete_rate_limit)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from headrace.monitor.v1 import monitor_pb2
 from headrace_client.calls import Operation, Session, invoke
-from headrace_client.errors import PreconditionFailed, invalid
+from headrace_client.errors import PreconditionFailed
 from headrace_client.operations.pages import console_page
 from headrace_client.operations.paging import list_all
+from headrace_client.operations.usage import set_range
 
 DEFAULT_TIMEOUT_S = 30.0
 # Longer than a monitor lets a query run by default.
@@ -271,15 +272,5 @@ def render_shadow_report(
 def span(start: datetime | None, end: datetime | None) -> monitor_pb2.TimeRange:
     """Return a time as the monitor takes it. Raises InvalidArgument for times without a zone."""
     made = monitor_pb2.TimeRange()
-    state(made, start, end)
+    set_range(made, start, end)
     return made
-
-
-def state(made: Any, start: datetime | None, end: datetime | None) -> None:
-    """Set `start_time` and `end_time` of a range. Raises InvalidArgument for times without a zone."""
-    for moment, field, stamp in ((start, "start", made.start_time), (end, "end", made.end_time)):
-        if moment is None:
-            continue
-        if moment.tzinfo is None:
-            raise invalid(field, "has no zone: datetime.now(UTC), or .astimezone() for local time")
-        stamp.FromDatetime(moment.astimezone(UTC))

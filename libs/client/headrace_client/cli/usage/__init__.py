@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from headrace_observe.cli.usage.budgets import budgets
-from headrace_observe.cli.usage.rate_limits import limits
-from headrace_observe.cli.usage.showing import idle, show
+from headrace_client.cli.usage.budgets import budgets
+from headrace_client.cli.usage.rate_limits import limits
+from headrace_client.cli.usage.showing import idle, show
 
 
 @click.group()

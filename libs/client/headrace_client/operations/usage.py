@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from headrace.router.v1 import budget_pb2, client_limits_pb2, usage_pb2
-from headrace_client.calls import Operation, Session, invoke
 
-from headrace_observe.operations.monitoring import state
+from headrace_client.calls import Operation, Session, invoke
+from headrace_client.errors import invalid
 
 DEFAULT_TIMEOUT_S = 30.0
 
@@ -24,7 +25,7 @@ def usage(
     """Return who used batchers in a time, by whole hours, the most used first; without a begin, in the last day."""
     named = f"models/{model}" if model else ""
     request = usage_pb2.GetUsageRequest(model=named, client=client)
-    state(request.range, start, end)
+    set_range(request.range, start, end)
     return (yield from invoke(session, usage_pb2.GetUsageResponse, request, timeout_s=timeout))
 
 
@@ -39,7 +40,7 @@ def idle_time(
 ) -> Operation[usage_pb2.GetIdleTimeResponse]:
     """Return what stood idle in a time, by pool, and how many replicas are enough; without a begin, in a week."""
     request = usage_pb2.GetIdleTimeRequest(price_per_hour=price_per_hour, target_utilisation=target_utilisation)
-    state(request.range, start, end)
+    set_range(request.range, start, end)
     return (yield from invoke(session, usage_pb2.GetIdleTimeResponse, request, timeout_s=timeout))
 
 
@@ -89,3 +90,13 @@ def delete_rate_limit(session: Session, rate_limit: str, *, timeout: float = DEF
     """Remove a rate limit; repeating it is safe."""
     request = client_limits_pb2.DeleteRateLimitRequest(name=f"rateLimits/{rate_limit}")
     yield from invoke(session, client_limits_pb2.DeleteRateLimitResponse, request, timeout_s=timeout)
+
+
+def set_range(made: Any, start: datetime | None, end: datetime | None) -> None:
+    """Set `start_time` and `end_time` of a range. Raises InvalidArgument for times without a zone."""
+    for moment, field, stamp in ((start, "start", made.start_time), (end, "end", made.end_time)):
+        if moment is None:
+            continue
+        if moment.tzinfo is None:
+            raise invalid(field, "has no zone: datetime.now(UTC), or .astimezone() for local time")
+        stamp.FromDatetime(moment.astimezone(UTC))

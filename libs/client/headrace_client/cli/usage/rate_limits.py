@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 from headrace.router.v1 import client_limits_pb2
+
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, last, message_json, shown
 from headrace_client.client import Client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 from headrace.router.v1 import budget_pb2, client_limits_pb2
+
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, last, message_json, shown, when
 from headrace_client.client import Client

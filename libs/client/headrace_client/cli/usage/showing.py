@@ -8,6 +8,7 @@ from datetime import datetime
 
 import click
 from headrace.router.v1 import usage_pb2
+
 from headrace_client.cli.options import connected, span_options
 from headrace_client.cli.output import Output, message_json, shown, when
 from headrace_client.client import Client
