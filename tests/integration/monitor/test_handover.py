@@ -20,6 +20,8 @@ from tests.kit.registry.service import Registry, memory_registry
 from tests.kit.router.control_plane import Plane, control_plane
 
 SECOND_US = 1_000_000
+NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+HOURS = tuple(NOW - timedelta(hours=ago) for ago in range(3))
 TABLES = ("usage_hours", "usage_pools", "usage_processes", "budgets")
 OLD = client_limits_pb2.RateLimit(
     name="rateLimits/old", client="ada", model="fraud", requests_per_second=7.5, shadow_mode=True, outage="OUTAGE_OPEN"
@@ -45,9 +47,7 @@ async def stored(postgres_url) -> None:
         for name in ("both", "old"):
             await connection.execute("insert into rate_limits values ($1, 'ada', 'fraud', 7.5, 0, true, 2)", name)
             await connection.execute("insert into budgets values ($1, 'ada', '*', 4, $2, 0)", name, SECOND_US)
-        now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        for ago in range(3):
-            hour = now - timedelta(hours=ago)
+        for hour in HOURS:
             await connection.execute(
                 "insert into usage_hours values ($1, 'gpu', 'fraud', 'v1', 'ada', 1, 2, 8, $2)", hour, 2 * SECOND_US
             )
@@ -96,6 +96,16 @@ async def used_s(plane: Plane) -> float:
     return (await plane.usage.GetUsage(usage_pb2.GetUsageRequest(), timeout=patience(20))).compute_s
 
 
+async def spent_s(plane: Plane) -> float:
+    """Return what the client has spent of the first budget, by name, in this month."""
+    listed = await plane.budgets.ListBudgets(budget_pb2.ListBudgetsRequest(), timeout=patience(20))
+    return sum(one.compute_s for one in listed.budgets[0].spent)
+
+
+async def _spent(plane: Plane, expected: Any) -> bool:
+    return await spent_s(plane) == expected
+
+
 async def budgets(plane: Plane) -> dict[str, float]:
     listed = await plane.budgets.ListBudgets(budget_pb2.ListBudgetsRequest(), timeout=patience(20))
     return {one.budget.name: one.budget.compute_s for one in listed.budgets}
@@ -105,11 +115,13 @@ async def test_what_is_stored_is_the_router_s_once_and_reports_of_0_1_0_are_pass
     router, stored, postgres_url, s3, tmp_path
 ):
     plane, registry = router
-    newer = budget_pb2.Budget(name="budgets/both", client="ada", model="*", period="PERIOD_DAY", compute_s=90.0)
+    newer = budget_pb2.Budget(name="budgets/both", client="ada", model="*", period="PERIOD_MONTH", compute_s=90.0)
     await plane.budgets.PutBudget(budget_pb2.PutBudgetRequest(budget=newer), timeout=patience(20))
     where: Any = {"registry": registry.target, "control_target": plane.target}
     async with real_monitor(postgres_url, s3, tmp_path, **where) as monitor:
         await eventually(lambda: _has(plane, {"budgets/both": 90.0, "budgets/old": 1.0}, 6.0), within=patience(20))
+        of_month = pytest.approx(sum(2.0 for hour in HOURS if hour.month == NOW.month))
+        await eventually(lambda: _spent(plane, of_month), within=patience(20))
         limits = client_limits_pb2.ListRateLimitsRequest()
         assert OLD in (await plane.rate_limits.ListRateLimits(limits, timeout=patience(20))).rate_limits
         await eventually(lambda: _reported(monitor, 7), within=patience(20))  # the monitor of 0.1.0 counted it

@@ -30,13 +30,18 @@ class RateLimit:
     outage: Outage
 
 
+def scope_violations(field: str, client: str, model: str) -> Iterator[FieldViolation]:
+    """Yield what is wrong with the client and the model that a limit is for."""
+    if not (0 < len(client) <= MAX_CLIENT_CHARS and client.isprintable()):
+        wanted = f"name a client, or `*` for each: 1 to {MAX_CLIENT_CHARS} printable characters"
+        yield FieldViolation(f"{field}.client", wanted)
+    if model != EVERY_MODEL and not is_id(model):
+        yield FieldViolation(f"{field}.model", f"{shown(model)} is not the id of a model, or `*` for all")
+
+
 def rate_limit_violations(limit: RateLimit) -> Iterator[FieldViolation]:
     """Yield what is wrong with a rate limit."""
-    if not (0 < len(limit.client) <= MAX_CLIENT_CHARS and limit.client.isprintable()):
-        told = f"name a client, or `*` for each: 1 to {MAX_CLIENT_CHARS} printable characters"
-        yield FieldViolation("rate_limit.client", told)
-    if limit.model != EVERY_MODEL and not is_id(limit.model):
-        yield FieldViolation("rate_limit.model", f"{shown(limit.model)} is not the id of a model, or `*` for all")
+    yield from scope_violations("rate_limit", limit.client, limit.model)
     if not LOWEST <= limit.requests_per_second <= HIGHEST:  # not of what is no number either
         told = f"must be between {LOWEST:g} and {HIGHEST:,.0f}; `headrace token deny` keeps a client out altogether"
         yield FieldViolation("rate_limit.requests_per_second", told)

@@ -29,7 +29,7 @@ class RateLimitStore:
     async def put(self, limit: RateLimit, caller: Identity) -> None:
         """Make a rate limit, or replace the one of its name that the caller may see."""
         async with self._connections.transaction() as connection:
-            await _hold(connection, limit.name, caller)
+            await lock(connection, _SQL["rate_limit"], limit.name, caller)
             if await connection.fetchval(_SQL["count_other_rate_limits"], limit.name) >= MAX_RATE_LIMITS:
                 raise ResourceExhausted(
                     f"there are {MAX_RATE_LIMITS} rate limits: delete one first",
@@ -41,7 +41,7 @@ class RateLimitStore:
     async def delete(self, name: str, caller: Identity) -> None:
         """Remove a rate limit that the caller may see."""
         async with self._connections.transaction() as connection:
-            await _hold(connection, name, caller)
+            await lock(connection, _SQL["rate_limit"], name, caller)
             await connection.execute(_SQL["delete_rate_limit"], name)
 
 
@@ -56,9 +56,9 @@ def sees(caller: Identity, model: str) -> bool:
     return caller.models is None if model == EVERY_MODEL else caller.sees(model)
 
 
-async def _hold(connection: Any, name: str, caller: Identity) -> None:
-    """Keep a rate limit from others while it is changed. Raises NotFound for one that the caller may not see."""
-    row = await connection.fetchrow(_SQL["rate_limit"], name)
+async def lock(connection: Any, query: str, name: str, caller: Identity) -> None:
+    """Keep a limit from others while it is changed. Raises NotFound for one that the caller may not see."""
+    row = await connection.fetchrow(query, name)
     if row is not None and not sees(caller, row["model"]):
         raise model_not_found(row["model"])
 

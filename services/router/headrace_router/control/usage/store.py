@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from headrace_servicekit.errors import ResourceExhausted
-from headrace_servicekit.identity import Identity, model_not_found
+from headrace_servicekit.identity import Identity
 from headrace_servicekit.postgres.connections import Transactions
 from headrace_servicekit.postgres.sql import load_queries
 from headrace_servicekit.times import HOUR, Span, earlier
 
 from headrace_router.control.decisions.rate_limits import RateLimit
-from headrace_router.control.storage.rate_limits import columns_of, sees
+from headrace_router.control.storage.rate_limits import columns_of, lock
 from headrace_router.control.usage.decisions.budgets import MAX_BUDGETS, Budget, Period, Spent, period_at
 from headrace_router.control.usage.decisions.idle import Presence
 from headrace_router.control.usage.decisions.smaller_forms import UsedVersion
@@ -101,6 +101,7 @@ class UsageStore:
                 await connection.execute(_SQL["take_over_budget"], *_columns(one))
             for one in page.rate_limits:
                 await connection.execute(_SQL["take_over_rate_limit"], *columns_of(one))
+        self._settled.clear()  # hours that nothing is added to otherwise
         return True
 
     async def used(self, span: Span, model: str, client: str, caller: Identity) -> tuple[list[Any], int]:
@@ -157,7 +158,7 @@ class UsageStore:
     async def put(self, budget: Budget, caller: Identity) -> None:
         """Make a budget, or replace the one of its name that the caller may see."""
         async with self._database.transaction() as connection:
-            await _hold(connection, budget.name, caller)
+            await lock(connection, _SQL["budget"], budget.name, caller)
             if await connection.fetchval(_SQL["count_other_budgets"], budget.name) >= MAX_BUDGETS:
                 raise ResourceExhausted(
                     f"there are {MAX_BUDGETS} budgets: delete one first", reason="TOO_MANY_BUDGETS", retry_after_s=60.0
@@ -167,7 +168,7 @@ class UsageStore:
     async def delete(self, name: str, caller: Identity) -> None:
         """Remove a budget that the caller may see."""
         async with self._database.transaction() as connection:
-            await _hold(connection, name, caller)
+            await lock(connection, _SQL["budget"], name, caller)
             await connection.execute(_SQL["delete_budget"], name)
 
     async def expire(self, age: timedelta) -> None:
@@ -195,13 +196,6 @@ def _with(spent: Spent, rows: Sequence[Any]) -> Spent:
         of_client = found[client] = dict(found.get(client, ()))
         of_client[model] = of_client.get(model, 0.0) + row["compute_us"] / 1e6
     return found
-
-
-async def _hold(connection: Any, name: str, caller: Identity) -> None:
-    """Keep a budget from others while it is changed. Raises NotFound for one that the caller may not see."""
-    row = await connection.fetchrow(_SQL["budget"], name)
-    if row is not None and not sees(caller, row["model"]):
-        raise model_not_found(row["model"])
 
 
 def _columns(one: Budget) -> tuple[Any, ...]:

@@ -11,16 +11,16 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from headrace_servicekit.errors import FieldViolation
-from headrace_servicekit.resource_names import is_id, shown
 from headrace_servicekit.times import DAY, HOUR, Span
 
+from headrace_router.control.decisions.rate_limits import EVERY_MODEL, scope_violations
+
 MAX_BUDGETS = 1_000
-MAX_CLIENT_CHARS = 256
 # Data planes hear of all of them every second.
 MAX_OVERRUNS = 2_000
 # A thousand replicas for a month, and more than an integer of microseconds needs.
 MAX_SECONDS = 1e10
-EVERYBODY = EVERY_MODEL = "*"
+EVERYBODY = "*"
 
 
 class Period(enum.IntEnum):
@@ -123,11 +123,7 @@ def overruns(budgets: Sequence[Budget], spent: Mapping[Period, Spent], now: date
 
 def budget_violations(budget: Budget) -> Iterator[FieldViolation]:
     """Yield what is wrong with a budget."""
-    if not (0 < len(budget.client) <= MAX_CLIENT_CHARS and budget.client.isprintable()):
-        wanted = f"name a client, or `*` for each: 1 to {MAX_CLIENT_CHARS} printable characters"
-        yield FieldViolation("budget.client", wanted)
-    if budget.model != EVERY_MODEL and not is_id(budget.model):
-        yield FieldViolation("budget.model", f"{shown(budget.model)} is not the id of a model, or `*` for all")
+    yield from scope_violations("budget", budget.client, budget.model)
     if not (math.isfinite(budget.compute_s) and 0 <= budget.compute_s <= MAX_SECONDS):
         yield FieldViolation("budget.compute_s", f"must be between 0 and {MAX_SECONDS:g} seconds")
     limit = budget.refuse_above_s
