@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import uuid_utils
@@ -50,6 +51,7 @@ from headrace_router.data.telemetry.counters import (
 
 Record = Callable[[ResolvedRequest, Answer], object]
 Give = Callable[[Answer], Awaitable[object]]
+Resolve = Callable[..., ResolvedRequest]
 
 
 class Explanations(Protocol):
@@ -113,9 +115,10 @@ class Predictor:
         """
         if call.context is not None:
             request = request.completed(call.context)
-        if request.explain or (self._samples and self._explanations.samples()):
-            return self._explained(request, call)
-        return self._predict(request, call, None)
+        explained = request.explain or (self._samples and self._explanations.samples())
+        if explained or call.marks is not None or request.timeout_s is not None:
+            return self._noted(request, call, explained=explained)
+        return self._predict(request, call, self._resolve)
 
     async def predict_in_parts(self, request: Request, call: Call, give: Give) -> Answer:
         """Give an answer in parts as they come, or the one that the version has; return the last.
@@ -125,10 +128,11 @@ class Predictor:
         """
         if call.context is not None:
             request = request.completed(call.context)
-        if request.explain or (self._samples and self._explanations.samples()):
-            answer = await self._explained(request, call, give)
+        explained = request.explain or (self._samples and self._explanations.samples())
+        if explained or call.marks is not None or request.timeout_s is not None:
+            answer = await self._noted(request, call, give, explained=explained)
         else:
-            answer = await self._predict(request, call, None, give)
+            answer = await self._predict(request, call, self._resolve, give)
         if answer.rest is None:
             await give(answer)
         return answer
@@ -144,11 +148,28 @@ class Predictor:
             observers.append(self._copy)
         table.stages = Stages(self._chain.stage(table), tuple(observers))
 
-    async def _explained(self, request: Request, call: Call, give: Give | None = None) -> Answer:
+    async def _noted(self, request: Request, call: Call, give: Give | None = None, *, explained: bool) -> Answer:
+        """Predict what has a deadline of its own, or whose caller asks where its time goes or how it was answered."""
+        marks = call.marks
+        if marks is not None:
+            marks.end_receive()
+        if request.timeout_s is not None:
+            call = replace(call, deadline=min(call.deadline, self._now() + request.timeout_s))
+        if explained:
+            answer = await self._explained(request, call, give)
+        else:
+            answer = await self._predict(request, call, partial(self._resolve_noted, None), give)
+        if marks is not None:
+            marks.answered(call.arrived + answer.took_s, answer.queue_us, answer.compute_us)
+            if call.span is not None:
+                call.span.end("OK", marks)
+        return answer
+
+    async def _explained(self, request: Request, call: Call, give: Give | None) -> Answer:
         trace = Trace(self._explanations.clock)
         code, reason = Code.INTERNAL, "INTERNAL"
         try:
-            answer = await self._predict(request, call, trace, give)
+            trace.found = answer = await self._predict(request, call, partial(self._resolve_noted, trace), give)
             code, reason = Code.OK, ""
         except ServiceError as error:
             code, reason = error.code, error.reason
@@ -163,12 +184,7 @@ class Predictor:
             self._explanations.keep(trace, request, call, outcome)
         return answer
 
-    async def _predict(self, request: Request, call: Call, trace: Trace | None, give: Give | None = None) -> Answer:
-        marks = call.marks
-        if marks is not None:
-            marks.end_receive()
-        if request.timeout_s is not None:
-            call = replace(call, deadline=min(call.deadline, self._now() + request.timeout_s))
+    async def _predict(self, request: Request, call: Call, resolve: Resolve, give: Give | None = None) -> Answer:
         try:
             table = self._table(request, call)
             if self._rate_limits.limited:
@@ -184,13 +200,7 @@ class Predictor:
         variant: Variant | None = None
         try:
             variant = _variant(table, request, call)
-            if trace is not None:
-                trace.table, trace.variant = table, variant
-            resolved = self._resolve(table, variant, request, call, trace, in_parts=give is not None)
-            if marks is not None:
-                marks.end_routing()
-            if trace is not None:
-                trace.routed = trace.now()
+            resolved = resolve(table, variant, request, call, in_parts=give is not None)
             try:
                 budgets = self._budgets
                 overrun = budgets.overrun(call.caller.client, variant.served.models) if budgets.over else None
@@ -198,8 +208,6 @@ class Predictor:
                     found = await table.stages.find(resolved)
                 else:
                     found = await self._find_over_budget(resolved, overrun)
-                if trace is not None:
-                    trace.found = found
                 if found.rest is not None and give is not None:
                     found = await self._give_all(resolved, found, found.rest, give)
             except InvalidArgument as error:  # the batcher blames an input: NaN, a value that the model refuses
@@ -229,6 +237,8 @@ class Predictor:
         """
         call, trace, last = resolved.call, resolved.trace, found
         self._identify(resolved, found)
+        if trace is not None:
+            trace.found = found
         try:
             async with asyncio.timeout_at(call.deadline):
                 part: Answer | None = None if rest.empty else found
@@ -270,8 +280,22 @@ class Predictor:
             raise model_not_ready(model)
         return table
 
+    def _resolve_noted(
+        self, trace: Trace | None, table: Table, variant: Variant, request: Request, call: Call, *, in_parts: bool
+    ) -> ResolvedRequest:
+        """Resolve a request, and note when; trace: of one that is explained."""
+        if trace is not None:
+            trace.table, trace.variant = table, variant
+        resolved = self._resolve(table, variant, request, call, in_parts=in_parts)
+        if call.marks is not None:
+            call.marks.end_routing()
+        if trace is not None:
+            trace.routed = trace.now()
+            resolved.trace = trace
+        return resolved
+
     def _resolve(
-        self, table: Table, variant: Variant, request: Request, call: Call, trace: Trace | None, *, in_parts: bool
+        self, table: Table, variant: Variant, request: Request, call: Call, *, in_parts: bool
     ) -> ResolvedRequest:
         """Check the request against the version's contract. Raises InvalidArgument in the caller's words."""
         served = variant.served
@@ -291,9 +315,7 @@ class Predictor:
         except InvalidArgument as error:
             raise in_callers_words(error, tensors, layout) from None
         inputs = contents if layout.in_order else [contents[index] for index in layout.order]
-        return ResolvedRequest(
-            table, variant, request, call, tensors, layout, inputs, outputs, trace, in_parts=in_parts
-        )
+        return ResolvedRequest(table, variant, request, call, tensors, layout, inputs, outputs, in_parts=in_parts)
 
     async def _find_over_budget(self, resolved: ResolvedRequest, overrun: Overrun) -> Answer:
         """Return an answer to a client that has spent its budget. Raises ServiceError."""
@@ -327,10 +349,6 @@ class Predictor:
                 series.computed(resolved.layout.rows, found.batch_requests, found.queue_us, found.compute_us)
         if call.sampled:
             self._access_log.write(call, key, took_s, "")
-        if call.marks is not None:
-            call.marks.answered(ended, found.queue_us, found.compute_us)
-            if call.span is not None:
-                call.span.end("OK", call.marks)
         if not found.prediction_id:  # as `_identify`, without the call
             version = found.served
             found.model, found.contract = table.model, (version or served).contract
