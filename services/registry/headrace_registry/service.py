@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
-from headrace.registry.v1 import webhook_pb2_grpc
+from headrace.registry.v1 import webhook_pb2, webhook_pb2_grpc
 from headrace_servicekit.loops import periodic
+from headrace_servicekit.outbox.messages import webhook_kind
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
 from headrace_servicekit.outbox.wiring import keep_lineage_receiver, start_deliveries
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.postgres.head_storage import start_storing
+from headrace_servicekit.resources import serve_kind
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.s3 import Place
 
-from headrace_registry.api.webhooks import WebhookServicer
 from headrace_registry.api.wiring import serve
 from headrace_registry.artifacts.content import FormatProcess, Inspection, OnnxProcess
 from headrace_registry.artifacts.fusion import FusionProcess
@@ -46,7 +47,9 @@ async def start(runtime: Runtime[RegistrySettings]) -> None:
     outbox = Outbox(connections, rows.told, hold=settings.webhook_hold)
     guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
     keep_lineage_receiver(runtime, settings, connections, there)
-    webhooks = WebhookServicer(Webhooks(connections, guard))
+    webhooks = webhook_pb2_grpc.RegistryWebhookServiceServicer()
+    service = webhook_pb2.DESCRIPTOR.services_by_name["RegistryWebhookService"]
+    serve_kind(webhooks, service, webhook_kind("registryWebhooks"), Webhooks(connections, guard))
     webhook_pb2_grpc.add_RegistryWebhookServiceServicer_to_server(webhooks, runtime.servers[0])
     expiry = partial(expire, store, blobs, runtime.clock, remember=timedelta(hours=settings.request_id_memory_h))
     runtime.loop("sweep", lambda: periodic("sweep", expiry, every_s=EXPIRE_EVERY_S))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from headrace.rollout.v1 import rollout_pb2_grpc
+from headrace.rollout.v1 import rollout_pb2, rollout_pb2_grpc
 from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import ChangeFeed, heed
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.coordination.revisions import no_snapshot
 from headrace_servicekit.loops import periodic
+from headrace_servicekit.outbox.messages import webhook_kind
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
 from headrace_servicekit.outbox.wiring import start_deliveries
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.postgres.head_storage import start_storing
+from headrace_servicekit.resources import serve_kind
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
@@ -67,9 +69,9 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     metrics = RolloutMetrics(runtime.metrics, lambda: controller.running)
     outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
     guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
-    servicer = RolloutServicer(
-        store, starting, concluding, releasing, Webhooks(connections, guard), feed, controller.wake, runtime.stopping
-    )
+    servicer = RolloutServicer(store, starting, concluding, releasing, feed, controller.wake, runtime.stopping)
+    service = rollout_pb2.DESCRIPTOR.services_by_name["RolloutService"]
+    serve_kind(servicer, service, webhook_kind("rolloutWebhooks"), Webhooks(connections, guard))
     rollout_pb2_grpc.add_RolloutServiceServicer_to_server(servicer, runtime.server())
 
     async def listen() -> None:

@@ -13,8 +13,6 @@ from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.coordination.revisions import Changed, page_of, revisions
 from headrace_servicekit.errors import Aborted, NotFound, ServiceError
 from headrace_servicekit.identity import identity
-from headrace_servicekit.outbox.messages import to_webhook, webhook_id, webhook_of
-from headrace_servicekit.outbox.webhooks import Webhooks
 from headrace_servicekit.request_fields import kept_text, optional_id, page_size, page_token
 from headrace_servicekit.resource_names import invalid
 
@@ -29,8 +27,6 @@ from headrace_rollout.store import Decide, Store
 # How often a person's change is decided anew when the rollout went on meanwhile.
 _TRIES = 20
 
-_WEBHOOKS = "rolloutWebhooks"
-
 
 class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
     """RolloutService over its use cases. changed: called when a rollout was changed. stopping: ends the watches."""
@@ -41,13 +37,12 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         starting: Starting,
         concluding: Concluding,
         releasing: Releasing,
-        webhooks: Webhooks,
         feed: ChangeFeed[Changed[Rollout]],
         changed: Callable[[], None],
         stopping: asyncio.Event,
     ) -> None:
         self._store, self._starting, self._concluding = store, starting, concluding
-        self._releasing, self._webhooks, self._feed = releasing, webhooks, feed
+        self._releasing, self._feed = releasing, feed
         self._changed, self._stopping = changed, stopping
 
     async def PlanRollout(self, request: pb.PlanRolloutRequest, context: Any) -> pb.PlanRolloutResponse:
@@ -150,24 +145,6 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         policy = convert.policy_of(request.policy) if request.HasField("policy") else None
         await self._store.put_template(model, policy)
         return pb.PutRolloutTemplateResponse(policy=answers.to_policy(policies.completed(policy or policies.DEFAULT)))
-
-    async def PutRolloutWebhook(
-        self, request: pb.PutRolloutWebhookRequest, context: Any
-    ) -> pb.PutRolloutWebhookResponse:
-        kept = await self._webhooks.put(webhook_of(request.webhook, _WEBHOOKS), identity())
-        return pb.PutRolloutWebhookResponse(webhook=to_webhook(kept, _WEBHOOKS))
-
-    async def ListRolloutWebhooks(
-        self, request: pb.ListRolloutWebhooksRequest, context: Any
-    ) -> pb.ListRolloutWebhooksResponse:
-        found = await self._webhooks.list(identity())
-        return pb.ListRolloutWebhooksResponse(webhooks=[to_webhook(one, _WEBHOOKS) for one in found])
-
-    async def DeleteRolloutWebhook(
-        self, request: pb.DeleteRolloutWebhookRequest, context: Any
-    ) -> pb.DeleteRolloutWebhookResponse:
-        await self._webhooks.delete(webhook_id(request.name, "name", _WEBHOOKS), identity())
-        return pb.DeleteRolloutWebhookResponse()
 
     async def _rollout(self, name: str, field: str = "name") -> Rollout:
         model, id_ = convert.rollout_of(name, field)

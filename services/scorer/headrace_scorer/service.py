@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from headrace.scorer.v1 import publications_pb2_grpc, schedules_pb2_grpc, scorer_pb2_grpc
+from headrace.scorer.v1 import publications_pb2_grpc, schedules_pb2_grpc, scorer_pb2, scorer_pb2_grpc
 from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import ChangeFeed, heed
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.coordination.revisions import no_snapshot
 from headrace_servicekit.loops import periodic
+from headrace_servicekit.outbox.messages import webhook_kind
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
 from headrace_servicekit.outbox.wiring import keep_lineage_receiver, start_deliveries
 from headrace_servicekit.postgres.connections import Address
+from headrace_servicekit.resources import serve_kind
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
@@ -73,8 +75,9 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     scheduler = Scheduler(schedules, store, creating, LeaderLease(connections, "schedules", clock))
     outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
     guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
-    webhooks = Webhooks(connections, guard)
-    servicer = ScorerServicer(store, creating, estimating, webhooks, feed, runner.wake, runtime.stopping)
+    servicer = ScorerServicer(store, creating, estimating, feed, runner.wake, runtime.stopping)
+    service = scorer_pb2.DESCRIPTOR.services_by_name["ScorerService"]
+    serve_kind(servicer, service, webhook_kind("scoringWebhooks"), Webhooks(connections, guard))
 
     async def listen() -> None:
         await heed(store.wakes, runner.wake)

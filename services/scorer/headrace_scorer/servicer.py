@@ -13,8 +13,6 @@ from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.coordination.revisions import Changed, page_of, revisions
 from headrace_servicekit.errors import NotFound
 from headrace_servicekit.identity import identity
-from headrace_servicekit.outbox.messages import to_webhook, webhook_id, webhook_of
-from headrace_servicekit.outbox.webhooks import Webhooks
 from headrace_servicekit.request_fields import kept_text, optional_id, page_size, page_token
 from headrace_servicekit.resource_names import invalid
 
@@ -27,7 +25,6 @@ from headrace_scorer.store import Decide, Store
 
 # Jobs that are read at once, of which a caller may not see some.
 _SCAN = 200
-_WEBHOOKS = "scoringWebhooks"
 
 
 class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
@@ -38,13 +35,12 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
         store: Store,
         creating: Creating,
         estimating: Estimating,
-        webhooks: Webhooks,
         feed: ChangeFeed[Changed[Job]],
         changed: Callable[[], None],
         stopping: asyncio.Event,
     ) -> None:
         self._store, self._creating, self._estimating, self._feed = store, creating, estimating, feed
-        self._webhooks, self._changed, self._stopping = webhooks, changed, stopping
+        self._changed, self._stopping = changed, stopping
 
     async def CreateScoringJob(self, request: pb.CreateScoringJobRequest, context: Any) -> pb.CreateScoringJobResponse:
         model, spec = convert.model_of(request.parent), convert.spec_of(request.spec)
@@ -115,24 +111,6 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
         return pb.ListScoringJobEventsResponse(
             events=[answers.to_event(past) for past in found[:size]], next_page_token=token
         )
-
-    async def PutScoringWebhook(
-        self, request: pb.PutScoringWebhookRequest, context: Any
-    ) -> pb.PutScoringWebhookResponse:
-        kept = await self._webhooks.put(webhook_of(request.webhook, _WEBHOOKS), identity())
-        return pb.PutScoringWebhookResponse(webhook=to_webhook(kept, _WEBHOOKS))
-
-    async def ListScoringWebhooks(
-        self, request: pb.ListScoringWebhooksRequest, context: Any
-    ) -> pb.ListScoringWebhooksResponse:
-        found = await self._webhooks.list(identity())
-        return pb.ListScoringWebhooksResponse(webhooks=[to_webhook(one, _WEBHOOKS) for one in found])
-
-    async def DeleteScoringWebhook(
-        self, request: pb.DeleteScoringWebhookRequest, context: Any
-    ) -> pb.DeleteScoringWebhookResponse:
-        await self._webhooks.delete(webhook_id(request.name, "name", _WEBHOOKS), identity())
-        return pb.DeleteScoringWebhookResponse()
 
     async def _job(self, name: str, field: str = "name") -> Job:
         model, id_ = convert.job_of(name, field)

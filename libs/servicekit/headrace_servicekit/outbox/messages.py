@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 from headrace.webhook.v1 import webhook_pb2 as pb
 
 from headrace_servicekit.outbox.destinations import shown
@@ -9,6 +11,10 @@ from headrace_servicekit.outbox.events import Format
 from headrace_servicekit.outbox.webhooks import Webhook
 from headrace_servicekit.request_fields import optional_id
 from headrace_servicekit.resource_names import ids, invalid
+from headrace_servicekit.resources import Kind
+
+# A message of this package, or of the monitor, whose webhooks have more fields.
+Filled = TypeVar("Filled", bound=Any)
 
 _FORMATS = {
     pb.Webhook.FORMAT_UNSPECIFIED: Format.CLOUD_EVENT,
@@ -18,35 +24,39 @@ _FORMATS = {
 }
 
 
-def webhook_id(name: str, field: str, collection: str) -> str:
-    """Return the webhook in `{collection}/{webhook}`. Raises InvalidArgument that names `field`."""
-    (webhook,) = ids(name, field, f"{collection}/{{webhook}}")
-    return webhook
+def webhook_kind(collection: str) -> Kind[Webhook]:
+    """Return the webhooks of a service, named `{collection}/{webhook}`."""
+
+    def value_of(message: pb.Webhook) -> Webhook:
+        return Webhook(**webhook_fields(message, collection))
+
+    def message_of(webhook: Webhook) -> pb.Webhook:
+        return fill_webhook(pb.Webhook(), webhook, collection)
+
+    return Kind(pb.Webhook, f"{collection}/{{webhook}}", value_of, message_of)
 
 
-def webhook_of(message: pb.Webhook, collection: str) -> Webhook:
-    """Return the webhook of a message, named `{collection}/{webhook}`. Raises InvalidArgument."""
+def webhook_fields(message: Any, collection: str) -> dict[str, Any]:
+    """Return what every webhook has, from a message. Raises InvalidArgument."""
     if message.format not in _FORMATS:
         raise invalid("webhook.format", f"{message.format} is not a format")
-    return Webhook(
-        name=webhook_id(message.name, "webhook.name", collection),
-        url=message.url,
-        secret=message.secret,
-        format=_FORMATS[message.format],
-        model=optional_id(message.model, "webhook.model"),
-    )
+    return {
+        "name": ids(message.name, "webhook.name", f"{collection}/{{webhook}}")[0],
+        "url": message.url,
+        "secret": message.secret,
+        "format": _FORMATS[message.format],
+        "model": optional_id(message.model, "webhook.model"),
+    }
 
 
-def to_webhook(webhook: Webhook, collection: str) -> pb.Webhook:
-    """Return a webhook without its secret; the path of a Slack URL is one."""
-    message = pb.Webhook(
-        name=f"{collection}/{webhook.name}",
-        url=shown(webhook.url) if webhook.format is Format.SLACK else webhook.url,
-        format=getattr(pb.Webhook, f"FORMAT_{webhook.format.name}"),
-        model=webhook.model,
-        waiting=webhook.waiting,
-        last_error=webhook.last_error,
-    )
+def fill_webhook(message: Filled, webhook: Webhook, collection: str) -> Filled:
+    """Return a message with a webhook in it, without its secret; the path of a Slack URL is one."""
+    message.name = f"{collection}/{webhook.name}"
+    message.url = shown(webhook.url) if webhook.format is Format.SLACK else webhook.url
+    message.format = getattr(pb.Webhook, f"FORMAT_{webhook.format.name}")
+    message.model = webhook.model
+    message.waiting = webhook.waiting
+    message.last_error = webhook.last_error
     if webhook.last_success_time is not None:
         message.last_success_time.FromDatetime(webhook.last_success_time)
     return message
