@@ -101,6 +101,14 @@ def test_a_combiner_waits_for_all_until_it_has_to_begin():
     assert ended.withdrawn == ["c"]
 
 
+@pytest.mark.parametrize("how", [Behaviour(codes=(Code.INTERNAL,)), HANGS, DEAD], ids=["fails", "hangs", "away"])
+def test_zeros_stand_for_a_voter_that_fails_softly_also_where_the_combiner_cannot_wait_for_it(how):
+    composed = ensemble(Combiner(Kind.MEAN, quorum=1), "ab", soft_fail=True)
+    ended = composed.asked({"x": ROWS}, deadline_s=1.0, behaviours={"b": how})
+    assert value_of(ended) == 0.5  # of 1 and 0
+    assert (ended.missing, ended.left_over) == (("b",), 0)
+
+
 def test_what_cannot_end_in_time_is_refused_before_the_first_step():
     ended = chain("a", "b").asked({"x": ROWS}, deadline_s=0.5, behaviours={"b": Behaviour(takes_s=0.6)})
     assert ended.error is not None

@@ -93,6 +93,7 @@ class Run:
         self._disarm()
         moves = next_moves(self._chosen, self._states, self._times.begin_by, self._around.loop.time())
         for at in moves.missing:
+            self._drop(at)
             if self._plan.steps[at].soft_fail:
                 self._results.failed.append(at)
             self._lose(at)

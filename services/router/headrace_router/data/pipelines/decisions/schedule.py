@@ -65,9 +65,10 @@ class Chosen:
 class Moves:
     """What is to be done now.
 
-    start: steps. missing: those that will not run, because what they need is missing. late: those that a combiner goes
-    on without, because it has to begin. drop: those whose outputs are of no use any more. wake_at: when to look again
-    although no step has ended; None for never. over: every output that is wanted is there. failed: one never will be.
+    start: steps. missing: those that will not run, because what they need is missing, and those that fail softly and
+    are too late for a combiner. late: others that a combiner goes on without, because it has to begin. drop: those
+    whose outputs are of no use any more. wake_at: when to look again although no step has ended; None for never. over:
+    every output that is wanted is there. failed: one never will be.
     """
 
     start: list[int] = field(default_factory=list)
@@ -139,7 +140,13 @@ def next_moves(chosen: Chosen, states: Sequence[State], begin_by: Sequence[float
         elif not pending or (there >= max(1, step.needed) and now >= begin_by[at]):
             states[at] = State.RUNNING
             moves.start.append(at)
-            moves.late.extend(source for source in _sources(chosen, at) if states[source] in OPEN)
+            for source in _sources(chosen, at):
+                if states[source] in OPEN and chosen.plan.steps[source].soft_fail:
+                    states[source] = State.GIVEN
+                    moves.missing.append(source)
+                    wake_at = now  # others may wait for it
+                elif states[source] in OPEN:
+                    moves.late.append(source)
         elif there >= max(1, step.needed):
             wake_at = min(wake_at, begin_by[at])
     wanted = [states[chosen.plan.outputs[position][0]] for position in chosen.outputs]
