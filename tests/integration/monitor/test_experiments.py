@@ -20,12 +20,12 @@ from headrace.monitor.v1 import (
     outcome_pb2_grpc,
 )
 from headrace_monitor.alert.decisions.values import Webhook
-from headrace_monitor.alert.webhooks.store import put_webhook
 from headrace_monitor.judge.experiments.decisions import definitions, events
 from headrace_monitor.judge.experiments.store import ExperimentStore
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import AlreadyExists, InvalidArgument, NotFound, PreconditionFailed, ServiceError
+from headrace_servicekit.outbox.webhooks import write_webhook
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually
 from headrace_statistics.experiments.design import Kind, Role
@@ -184,7 +184,7 @@ async def test_an_alarm_found_while_somebody_ends_the_experiment_is_told_to_nobo
     async with Database(Address(postgres_url), size=2) as database:
         await database.migrate()
         async with database.transaction() as connection:
-            await put_webhook(connection, Webhook(name="hook", url="https://ops.test/", secret=SECRET), "ada")
+            await write_webhook(connection, Webhook(name="hook", url="https://ops.test/", secret=SECRET), "ada")
         store = ExperimentStore(database)
         await store.create(definitions.Experiment("shop", "ranking", definition, "ada", now))
         analysed = await store.change("shop", "ranking", lambda one: definitions.started(one, now))

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from headrace_monitor.alert.webhooks.store import event_in
+from headrace_monitor.alert.webhooks import event_in
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.postgres.migrations import migrate

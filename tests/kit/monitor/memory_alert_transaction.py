@@ -16,7 +16,7 @@ from headrace_monitor.alert.store import MAX_QUIET, Earlier
 
 @dataclass(slots=True)
 class Contents:
-    """What is stored: rules and webhooks with who made them, alerts with the number of their last change.
+    """What is stored: rules with who made them, alerts with the number of their last change.
 
     observations: with the time at which each was put. reports: the last of each service, and until when it holds.
     sequence: number of the last change.
@@ -28,7 +28,7 @@ class Contents:
     series: dict[Key, Series] = field(default_factory=dict)
     alerts: dict[int, tuple[Alert, int]] = field(default_factory=dict)
     silences: dict[int, Silence] = field(default_factory=dict)
-    webhooks: dict[str, tuple[Webhook, str]] = field(default_factory=dict)
+    webhooks: list[Webhook] = field(default_factory=list)
     notifications: dict[Notification, None] = field(default_factory=dict)
     reports: dict[str, tuple[Report, datetime]] = field(default_factory=dict)
     sequence: int = 0
@@ -133,20 +133,9 @@ class MemoryAlertTransaction:
     async def end_silences(self) -> None:
         self._end([one for one in self.contents.silences.values() if one.expire_time <= self.now])
 
-    async def webhook(self, name: str) -> Webhook | None:
-        return self.contents.webhooks.get(name, (None,))[0]
-
-    async def count_webhooks(self, client: str) -> tuple[int, int]:
-        return _count((maker for _, maker in self.contents.webhooks.values()), client)
-
-    async def put_webhook(self, webhook: Webhook, client: str) -> None:
-        _, maker = self.contents.webhooks.get(webhook.name, (None, client))
-        self.contents.webhooks[webhook.name] = (webhook, maker)
+    def put_webhook(self, webhook: Webhook) -> None:
+        self.contents.webhooks = [*(one for one in self.contents.webhooks if one.name != webhook.name), webhook]
         self._notify(self.contents.open())
-
-    async def delete_webhook(self, name: str) -> None:
-        self.contents.webhooks.pop(name, None)
-        self.contents.notifications = {one: None for one in self.contents.notifications if one.webhook != name}
 
     async def epoch_of(self, reporter: str) -> int | None:
         last = self.contents.reports.get(reporter)
@@ -189,9 +178,8 @@ class MemoryAlertTransaction:
                 self.contents.alerts[one.id] = (one, self.contents.next_change())
 
     def _notify(self, alerts: Iterable[Alert]) -> None:
-        webhooks = [webhook for _, (webhook, _) in sorted(self.contents.webhooks.items())]
         silences, sent = self.contents.silences_at(self.now), self.contents.notifications
-        sent.update(dict.fromkeys(missing_notifications(alerts, webhooks, silences, sent, self.now)))
+        sent.update(dict.fromkeys(missing_notifications(alerts, self.contents.webhooks, silences, sent, self.now)))
 
     def _is_quiet(self, key: Key) -> bool:
         return key in self.contents.series and self.contents.series[key].quiet_after < self.now

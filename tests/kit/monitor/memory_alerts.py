@@ -1,4 +1,4 @@
-"""Rules, alerts, silences and webhooks in memory, for tests of what uses them."""
+"""Rules, alerts and silences in memory, for tests of what uses them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from headrace_monitor.alert.decisions.values import Alert, AlertView, Notification, Rule, Silence, WebhookStatus
+from headrace_monitor.alert.decisions.values import Alert, AlertView, Notification, Rule, Silence, Webhook
 from headrace_monitor.alert.observations import Observation
 from headrace_servicekit.coordination.feeds import Position
 
@@ -41,6 +41,11 @@ class MemoryAlerts:
                     windows.add(_window(one))
                     contents.observations[contents.new_number()] = (one, self._now())
 
+    async def put_webhook(self, webhook: Webhook) -> None:
+        """Have a webhook that is sent of alerts, those that are open among them."""
+        async with self.transaction() as transaction:
+            transaction.put_webhook(webhook)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[MemoryAlertTransaction]:
         async with self._turn:
@@ -62,10 +67,6 @@ class MemoryAlerts:
 
     async def silences(self) -> list[Silence]:
         return self._contents.silences_at(self._now())
-
-    async def webhooks(self) -> list[WebhookStatus]:
-        waiting = Counter(one.webhook for one in self._contents.notifications)
-        return [WebhookStatus(webhook, waiting[name]) for name, (webhook, _) in sorted(self._contents.webhooks.items())]
 
     async def alert(self, number: int) -> AlertView | None:
         found = self._contents.alerts.get(number)

@@ -15,7 +15,7 @@ from headrace_monitor.alert.decisions.events import event_of
 from headrace_monitor.alert.decisions.notifications import missing_notifications
 from headrace_monitor.alert.decisions.validation import rule_violations, silence_violations, webhook_violations
 from headrace_monitor.alert.decisions.values import Alert, Key, Kind, Notification, Rule, Silence, Webhook
-from headrace_servicekit.outbox.events import Format
+from headrace_servicekit.outbox.events import Format, secret_violations
 from headrace_servicekit.outbox.formats import SIGNATURE_HEADER, message
 from headrace_servicekit.outbox.retrying import asked_pause, pause
 from headrace_statistics.severity import Severity
@@ -183,26 +183,28 @@ def test_a_silence_that_makes_no_sense_is_refused_by_its_field(silence, fields):
     assert [one.field for one in silence_violations(silence, NOON)] == fields
 
 
+def test_requests_to_train_again_are_sent_as_cloud_events_only():
+    (refused,) = webhook_violations(replace(HOOK, format=Format.SLACK, retrain_only=True))
+    assert refused.field == "webhook.retrain_only"
+    assert list(webhook_violations(replace(HOOK, retrain_only=True))) == []
+
+
 @each(
-    "webhook,fields",
+    "secret,kind,refused",
     [
-        pytest.param(HOOK, [], id="good"),
-        pytest.param(replace(HOOK, secret="x" * 16), [], id="as short a secret as may be"),
-        pytest.param(replace(HOOK, secret="x" * 256), [], id="as long a secret as may be"),
-        pytest.param(replace(HOOK, secret="x" * 257), ["webhook.secret"], id="a longer one"),
-        pytest.param(replace(HOOK, secret=""), ["webhook.secret"], id="unsigned"),
-        pytest.param(replace(HOOK, secret="", format=Format.SLACK), [], id="slack needs none"),
-        pytest.param(replace(HOOK, secret="", format=Format.PAGERDUTY), ["webhook.secret"], id="no routing key"),
-        pytest.param(replace(HOOK, secret="short"), ["webhook.secret"], id="short"),
-        pytest.param(replace(HOOK, secret="ü" * 20), ["webhook.secret"], id="not ASCII"),
-        pytest.param(replace(HOOK, model="*"), ["webhook.model"], id="empty means every model"),
-        pytest.param(
-            replace(HOOK, format=Format.SLACK, retrain_only=True), ["webhook.retrain_only"], id="no such message"
-        ),
+        pytest.param("x" * 16, Format.CLOUD_EVENT, False, id="as short a secret as may be"),
+        pytest.param("x" * 256, Format.CLOUD_EVENT, False, id="as long a secret as may be"),
+        pytest.param("x" * 257, Format.CLOUD_EVENT, True, id="a longer one"),
+        pytest.param("", Format.CLOUD_EVENT, True, id="unsigned"),
+        pytest.param("", Format.SLACK, False, id="slack needs none"),
+        pytest.param("", Format.PAGERDUTY, True, id="no routing key"),
+        pytest.param("short", Format.CLOUD_EVENT, True, id="short"),
+        pytest.param("ü" * 20, Format.CLOUD_EVENT, True, id="not ASCII"),
     ],
 )
-def test_a_webhook_that_makes_no_sense_is_refused_by_its_field(webhook, fields):
-    assert [one.field for one in webhook_violations(webhook)] == fields
+def test_a_secret_that_signs_nothing_well_is_refused(secret, kind, refused):
+    fields = [one.field for one in secret_violations(secret, kind, "webhook.secret")]
+    assert fields == ["webhook.secret"] * refused
 
 
 def test_neither_secret_nor_url_shows_in_what_is_printed_of_a_webhook():

@@ -7,37 +7,20 @@ from typing import Any
 
 from headrace.monitor.v1 import alert_pb2
 from headrace_servicekit.errors import FieldViolation, refuse
-from headrace_servicekit.outbox.destinations import shown as shown_url
-from headrace_servicekit.outbox.events import Format
+from headrace_servicekit.outbox.messages import fill_webhook, webhook_fields
 from headrace_servicekit.resource_names import ids, invalid, is_id, shown
+from headrace_servicekit.resources import Kind
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alert.decisions.reporting import Report, Reported
-from headrace_monitor.alert.decisions.values import AlertView, Rule, Silence, Webhook, WebhookStatus
+from headrace_monitor.alert.decisions.values import AlertView, Rule, Silence, Webhook
 from headrace_monitor.alert.observations import EVERY_MODEL
 
-_FORMATS = {
-    alert_pb2.Webhook.FORMAT_UNSPECIFIED: Format.CLOUD_EVENT,
-    alert_pb2.Webhook.FORMAT_CLOUD_EVENT: Format.CLOUD_EVENT,
-    alert_pb2.Webhook.FORMAT_SLACK: Format.SLACK,
-    alert_pb2.Webhook.FORMAT_PAGERDUTY: Format.PAGERDUTY,
-}
-_TO_FORMATS = {value: number for number, value in _FORMATS.items() if number}
 _OPEN = {
     alert_pb2.Alert.STATE_UNSPECIFIED: None,
     alert_pb2.Alert.STATE_OPEN: True,
     alert_pb2.Alert.STATE_RESOLVED: False,
 }
-
-
-def rule_name(name: str, field: str) -> str:
-    """Return the rule in `alertRules/{rule}`. Raises InvalidArgument."""
-    return ids(name, field, "alertRules/{rule}")[0]
-
-
-def webhook_name(name: str, field: str) -> str:
-    """Return the webhook in `webhooks/{webhook}`. Raises InvalidArgument."""
-    return ids(name, field, "webhooks/{webhook}")[0]
 
 
 def number(name: str, field: str, collection: str) -> int:
@@ -56,7 +39,7 @@ def rule(message: alert_pb2.AlertRule) -> Rule:
     """Return the rule in a message. Raises InvalidArgument for what is no rule at all."""
     found: list[FieldViolation] = []
     rule = Rule(
-        name=rule_name(message.name, "rule.name"),
+        name=ids(message.name, "rule.name", "alertRules/{rule}")[0],
         model=message.model,
         signal=message.signal,
         at_least=severity(message.at_least, "rule.at_least", found),
@@ -148,7 +131,7 @@ def report(message: alert_pb2.ReportAlertsRequest) -> Report:
     return report
 
 
-def silence(message: alert_pb2.Silence, client: str) -> Silence:
+def silence(message: alert_pb2.Silence) -> Silence:
     """Return the silence in a message. Raises InvalidArgument."""
     if not message.HasField("expire_time"):
         raise invalid("silence.expire_time", "is not set: until when?")
@@ -156,7 +139,7 @@ def silence(message: alert_pb2.Silence, client: str) -> Silence:
         expire_time: datetime = message.expire_time.ToDatetime(UTC)
     except (ValueError, OverflowError):
         raise invalid("silence.expire_time", "is not a time between the years 1 and 9999") from None
-    return Silence(None, message.model, message.rule, expire_time, message.comment, client)
+    return Silence(None, message.model, message.rule, expire_time, message.comment, client="")
 
 
 def to_silence(silence: Silence) -> alert_pb2.Silence:
@@ -176,36 +159,14 @@ def webhook(message: alert_pb2.Webhook) -> Webhook:
     """Return the webhook in a message. Raises InvalidArgument for what is none at all."""
     found: list[FieldViolation] = []
     at_least = severity(message.at_least, "webhook.at_least", found) or Severity.NONE
-    if message.format not in _FORMATS:
-        found.append(FieldViolation("webhook.format", f"{message.format} is not a format"))
     refuse(found)
-    return Webhook(
-        name=webhook_name(message.name, "webhook.name"),
-        url=message.url,
-        secret=message.secret,
-        format=_FORMATS[message.format],
-        at_least=at_least,
-        model=message.model,
-        retrain_only=message.retrain_only,
-    )
+    return Webhook(**webhook_fields(message, "webhooks"), at_least=at_least, retrain_only=message.retrain_only)
 
 
-def to_webhook(status: WebhookStatus) -> alert_pb2.Webhook:
-    """Return the message of a webhook, without its secret; the path of a Slack URL is one."""
-    webhook = status.webhook
-    message = alert_pb2.Webhook(
-        name=f"webhooks/{webhook.name}",
-        url=shown_url(webhook.url) if webhook.format is Format.SLACK else webhook.url,
-        format=_TO_FORMATS[webhook.format],
-        at_least=to_severity(webhook.at_least),
-        model=webhook.model,
-        retrain_only=webhook.retrain_only,
-        waiting=status.waiting,
-        last_error=status.last_error,
-    )
-    if status.last_success_time is not None:
-        message.last_success_time.FromDatetime(status.last_success_time)
-    return message
+def to_webhook(webhook: Webhook) -> alert_pb2.Webhook:
+    """Return the message of a webhook, without its secret."""
+    message = alert_pb2.Webhook(at_least=to_severity(webhook.at_least), retrain_only=webhook.retrain_only)
+    return fill_webhook(message, webhook, "webhooks")
 
 
 def severity(number: int, field: str, found: list[FieldViolation]) -> Severity | None:
@@ -232,3 +193,8 @@ def _duration(message: Any, name: str, field: str, found: list[FieldViolation]) 
     except (ValueError, OverflowError):
         found.append(FieldViolation(field, "is not a duration"))
         return None
+
+
+RULES = Kind(alert_pb2.AlertRule, "alertRules/{rule}", rule, to_rule)
+SILENCES = Kind(alert_pb2.Silence, "silences/{number}", silence, to_silence)
+WEBHOOKS = Kind(alert_pb2.Webhook, "webhooks/{webhook}", webhook, to_webhook)

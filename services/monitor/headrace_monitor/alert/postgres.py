@@ -1,4 +1,4 @@
-"""Rules, alerts, silences and webhooks in PostgreSQL: what is read, and turns to change them."""
+"""Rules, alerts and silences in PostgreSQL: what is read, and turns to change them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.alert import rows
-from headrace_monitor.alert.decisions.values import AlertView, Rule, Silence, WebhookStatus
+from headrace_monitor.alert.decisions.values import AlertView, Rule, Silence, Webhook
 from headrace_monitor.alert.metrics import AlertMetrics
 from headrace_monitor.alert.postgres_transaction import PostgresAlertTransaction
-from headrace_monitor.alert.webhooks.store import statuses
+from headrace_monitor.alert.webhooks import narrow
 
 _SQL = load_queries("headrace_monitor.alert")
 
@@ -37,8 +37,7 @@ class PostgresAlerts:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresAlertTransaction]:
         async with self._connections.transaction() as connection:
-            await connection.execute(_SQL["lock"], _TURN)
-            transaction = PostgresAlertTransaction(connection, await connection.fetchval(_SQL["now"]))
+            transaction = await self._turn(connection)
             yield transaction
         self._metrics.delivery("dead", transaction.dropped)
 
@@ -52,14 +51,18 @@ class PostgresAlerts:
         if transaction is not None:
             self._metrics.delivery("dead", transaction.dropped)
 
+    async def welcome(self, connection: Any, webhook: Webhook) -> None:
+        """Write which alerts a webhook wants, and send it what is open: in the transaction that wrote the webhook."""
+        transaction = await self._turn(connection)
+        await narrow(connection, webhook)
+        await transaction.notify_open()
+        self._metrics.delivery("dead", transaction.dropped)
+
     async def rules(self) -> list[Rule]:
         return [rows.rule(row) for row in await self._fetch("rules")]
 
     async def silences(self) -> list[Silence]:
         return [rows.silence(row) for row in await self._fetch("silences")]
-
-    async def webhooks(self) -> list[WebhookStatus]:
-        return await statuses(self._connections)
 
     async def alert(self, number: int) -> AlertView | None:
         found = await self._fetch("alert", number)
@@ -98,6 +101,11 @@ class PostgresAlerts:
 
     def wakes(self) -> AsyncIterator[None]:
         return self._connections.notices(CHANNEL)
+
+    @staticmethod
+    async def _turn(connection: Any) -> PostgresAlertTransaction:
+        await connection.execute(_SQL["lock"], _TURN)
+        return PostgresAlertTransaction(connection, await connection.fetchval(_SQL["now"]))
 
     async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
         return await self._connections.repeatable(lambda connection: connection.fetch(_SQL[query], *arguments))

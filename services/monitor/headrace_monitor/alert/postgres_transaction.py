@@ -1,4 +1,4 @@
-"""One transaction over rules, alerts, silences and webhooks in PostgreSQL. It holds a lock: no two decide at once."""
+"""One transaction over rules, alerts and silences in PostgreSQL. It holds a lock: no two decide at once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from headrace_servicekit.postgres.sql import load_queries
 from headrace_monitor.alert import rows
 from headrace_monitor.alert.decisions.reporting import Report
 from headrace_monitor.alert.decisions.transitions import AlertState
-from headrace_monitor.alert.decisions.values import Alert, Key, Rule, Series, Silence, Webhook
+from headrace_monitor.alert.decisions.values import Alert, Key, Rule, Series, Silence
 from headrace_monitor.alert.observations import EVERY_MODEL, Observation
 from headrace_monitor.alert.store import MAX_QUIET, Earlier
-from headrace_monitor.alert.webhooks import store
+from headrace_monitor.alert.webhooks import notify
 
 _SQL = load_queries("headrace_monitor.alert")
 
@@ -100,27 +100,14 @@ class PostgresAlertTransaction:
     async def end_silence(self, silence: Silence) -> None:
         await self._connection.execute(_SQL["delete_silence"], silence.id)
         await self._touch(silence)
-        await self._notify_open()
+        await self.notify_open()
 
     async def end_silences(self) -> None:
         ended = [rows.silence(row) for row in await self._connection.fetch(_SQL["end_silences"])]
         for silence in ended:
             await self._touch(silence)
         if ended:
-            await self._notify_open()
-
-    async def webhook(self, name: str) -> Webhook | None:
-        return await store.webhook(self._connection, name)
-
-    async def count_webhooks(self, client: str) -> tuple[int, int]:
-        return await store.count_webhooks(self._connection, client)
-
-    async def put_webhook(self, webhook: Webhook, client: str) -> None:
-        await store.put_webhook(self._connection, webhook, client)
-        await self._notify_open()
-
-    async def delete_webhook(self, name: str) -> None:
-        await store.delete_webhook(self._connection, name)
+            await self.notify_open()
 
     async def epoch_of(self, reporter: str) -> int | None:
         return await self._connection.fetchval(_SQL["reporter"], reporter)
@@ -152,12 +139,13 @@ class PostgresAlertTransaction:
             await self._notify(written)
             await self._connection.execute(_SQL["wake"])
 
-    async def _notify_open(self) -> None:
+    async def notify_open(self) -> None:
+        """Write what webhooks have to be sent of the alerts that are open, and were not."""
         found = [rows.alert(row) for row in await self._connection.fetch(_SQL["open_alerts"])]
         await self._notify(found)
 
     async def _notify(self, alerts: Sequence[Alert]) -> None:
-        self.dropped += await store.notify(self._connection, alerts, await self._silences(), self.now)
+        self.dropped += await notify(self._connection, alerts, await self._silences(), self.now)
 
     async def _silences(self) -> list[Silence]:
         return [rows.silence(row) for row in await self._connection.fetch(_SQL["silences"])]

@@ -204,3 +204,13 @@ delete from reported_alerts where reporter = $1;
 
 -- name: put_reported
 insert into reported_alerts (reporter, rule, subject) select $1, * from unnest($2::text[], $3::text[]);
+
+-- name: webhooks
+select * from webhooks order by name;
+
+-- name: narrow_webhook
+update webhooks set (at_least, retrain_only) = ($2, $3) where name = $1;
+
+-- name: told
+-- What was sent of these alerts, delivered or not.
+select webhook, alert, once from deliveries where alert = any($1::bigint[]);

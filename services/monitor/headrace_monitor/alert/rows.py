@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace_servicekit.outbox.events import Format
+from headrace_servicekit.outbox.webhooks import webhook_columns
 from headrace_statistics.severity import Severity
 from pydantic import TypeAdapter
 
@@ -112,15 +112,8 @@ def silence(row: Any) -> Silence:
 
 
 def webhook(row: Any) -> Webhook:
-    return Webhook(
-        name=row["name"],
-        url=row["url"],
-        secret=row["secret"],
-        format=Format(row["format"]),
-        at_least=Severity(row["at_least"]),
-        model=row["model"],
-        retrain_only=row["retrain_only"],
-    )
+    narrowed = {"at_least": Severity(row["at_least"]), "retrain_only": row["retrain_only"]}
+    return Webhook(**webhook_columns(row), **narrowed)
 
 
 def alert_text(one: Alert) -> str:

@@ -23,18 +23,6 @@ class AlertServicer(alert_pb2_grpc.AlertServiceServicer):
     def __init__(self, alerting: Alerting, feed: ChangeFeed[AlertView], stopping: asyncio.Event) -> None:
         self._alerting, self._feed, self._stopping = alerting, feed, stopping
 
-    async def PutAlertRule(self, request, context):
-        rule = await self._alerting.put_rule(convert.rule(request.rule), identity())
-        return alert_pb2.PutAlertRuleResponse(rule=convert.to_rule(rule))
-
-    async def ListAlertRules(self, request, context):
-        rules = await self._alerting.rules(identity())
-        return alert_pb2.ListAlertRulesResponse(rules=map(convert.to_rule, rules))
-
-    async def DeleteAlertRule(self, request, context):
-        await self._alerting.delete_rule(convert.rule_name(request.name, "name"), identity())
-        return alert_pb2.DeleteAlertRuleResponse()
-
     async def ListAlerts(self, request, context):
         page, is_open = paging.page(request), convert.is_open(request.state)
         found = await self._alerting.alerts(
@@ -48,30 +36,6 @@ class AlertServicer(alert_pb2_grpc.AlertServiceServicer):
         number = convert.number(request.name, "name", "alerts")
         alert = await self._alerting.resolve(number, identity())
         return alert_pb2.ResolveAlertResponse(alert=convert.to_alert(alert))
-
-    async def SilenceAlerts(self, request, context):
-        silence = await self._alerting.silence(convert.silence(request.silence, identity().client), identity())
-        return alert_pb2.SilenceAlertsResponse(silence=convert.to_silence(silence))
-
-    async def ListSilences(self, request, context):
-        silences = await self._alerting.silences(identity())
-        return alert_pb2.ListSilencesResponse(silences=map(convert.to_silence, silences))
-
-    async def DeleteSilence(self, request, context):
-        await self._alerting.end_silence(convert.number(request.name, "name", "silences"), identity())
-        return alert_pb2.DeleteSilenceResponse()
-
-    async def PutWebhook(self, request, context):
-        webhook = await self._alerting.put_webhook(convert.webhook(request.webhook), identity())
-        return alert_pb2.PutWebhookResponse(webhook=convert.to_webhook(webhook))
-
-    async def ListWebhooks(self, request, context):
-        webhooks = await self._alerting.webhooks(identity())
-        return alert_pb2.ListWebhooksResponse(webhooks=map(convert.to_webhook, webhooks))
-
-    async def DeleteWebhook(self, request, context):
-        await self._alerting.delete_webhook(convert.webhook_name(request.name, "name"), identity())
-        return alert_pb2.DeleteWebhookResponse()
 
     async def ReportAlerts(self, request, context):
         await self._alerting.report(convert.report(request))

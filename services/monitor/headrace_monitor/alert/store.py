@@ -1,4 +1,4 @@
-"""What a store of rules, alerts, silences and webhooks does.
+"""What a store of rules, alerts and silences does.
 
 `postgres` and `memory` keep the same promises: tests/contract/alert_store.
 """
@@ -14,7 +14,7 @@ from headrace_servicekit.coordination.feeds import Position
 
 from headrace_monitor.alert.decisions.reporting import Report
 from headrace_monitor.alert.decisions.transitions import AlertState
-from headrace_monitor.alert.decisions.values import Alert, AlertView, Key, Rule, Silence, Webhook, WebhookStatus
+from headrace_monitor.alert.decisions.values import Alert, AlertView, Key, Rule, Silence
 from headrace_monitor.alert.observations import Observation
 
 # Alerts that one step marks as without data.
@@ -106,22 +106,6 @@ class AlertTransaction(Protocol):
         """End the silences whose time is over, and queue the notifications that they held back."""
         ...
 
-    async def webhook(self, name: str) -> Webhook | None:
-        """Return a webhook, with its secret."""
-        ...
-
-    async def count_webhooks(self, client: str) -> tuple[int, int]:
-        """Return how many webhooks there are: in all, and made by one client."""
-        ...
-
-    async def put_webhook(self, webhook: Webhook, client: str) -> None:
-        """Make or replace a webhook. client: who makes it. It is sent of what is open, unless it was before."""
-        ...
-
-    async def delete_webhook(self, name: str) -> None:
-        """Remove a webhook with what waits for it."""
-        ...
-
     async def epoch_of(self, reporter: str) -> int | None:
         """Return the epoch of a service's last report; None while none holds."""
         ...
@@ -148,7 +132,7 @@ class AlertTransaction(Protocol):
 
 
 class AlertStore(Protocol):
-    """Rules, alerts, silences and webhooks. Every method raises Unavailable while the store is away."""
+    """Rules, alerts and silences. Every method raises Unavailable while the store is away."""
 
     def transaction(self) -> AbstractAsyncContextManager[AlertTransaction]:
         """Wait for a turn, and lend the transaction."""
@@ -164,10 +148,6 @@ class AlertStore(Protocol):
 
     async def silences(self) -> list[Silence]:
         """Return the silences in force, the oldest first."""
-        ...
-
-    async def webhooks(self) -> list[WebhookStatus]:
-        """Return the webhooks by name, with how their deliveries go."""
         ...
 
     async def alert(self, number: int) -> AlertView | None:

@@ -6,23 +6,29 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from headrace.monitor.v1 import alert_pb2_grpc
+from headrace.monitor.v1 import alert_pb2, alert_pb2_grpc
 from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.outbox.events import Event
 from headrace_servicekit.outbox.outbox import Outbox
+from headrace_servicekit.outbox.webhooks import Variety, Webhooks
 from headrace_servicekit.outbox.wiring import start_deliveries
 from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.resources import serve_kind
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 
+from headrace_monitor.alert import convert, rows
 from headrace_monitor.alert.alerting import Alerting
+from headrace_monitor.alert.decisions.validation import webhook_violations
 from headrace_monitor.alert.evaluator import RuleEvaluator
 from headrace_monitor.alert.metrics import AlertMetrics
 from headrace_monitor.alert.postgres import PostgresAlerts
+from headrace_monitor.alert.rules import Rules
 from headrace_monitor.alert.servicer import AlertServicer
-from headrace_monitor.alert.webhooks.store import event_in
+from headrace_monitor.alert.silences import Silences
+from headrace_monitor.alert.webhooks import event_in
 from headrace_monitor.settings import MonitorSettings
 
 EVALUATE_S = 1.0
@@ -47,7 +53,12 @@ async def start_alerts(
 
     outbox = Outbox(connections, event, hold=settings.webhook_hold)
     guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
-    servicer = AlertServicer(Alerting(store, guard), feed, runtime.stopping)
+    servicer = AlertServicer(Alerting(store), feed, runtime.stopping)
+    service = alert_pb2.DESCRIPTOR.services_by_name["AlertService"]
+    serve_kind(servicer, service, convert.RULES, Rules(store))
+    serve_kind(servicer, service, convert.SILENCES, Silences(store))
+    webhooks = Webhooks(connections, guard, Variety(rows.webhook, webhook_violations, store.welcome))
+    serve_kind(servicer, service, convert.WEBHOOKS, webhooks)
     alert_pb2_grpc.add_AlertServiceServicer_to_server(servicer, server)
 
     evaluation = RuleEvaluator(store)

@@ -43,7 +43,8 @@ select name from webhooks where model in ('', $1) order by name;
 select exists (select from webhooks where name = $1);
 
 -- name: webhook
-select * from webhooks where name = $1;
+select webhooks.*, (select count(*) from deliveries where webhook = webhooks.name and state = 'waiting') as waiting
+from webhooks where name = $1;
 
 -- name: webhooks
 -- Those of people, without whoever collects lineage, as the next one counts them.

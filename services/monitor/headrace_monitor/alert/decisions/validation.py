@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from headrace_servicekit.errors import FieldViolation
-from headrace_servicekit.outbox.events import Format, secret_violations
-from headrace_servicekit.resource_names import is_id, shown
+from headrace_servicekit.outbox.events import Format
+from headrace_servicekit.resource_names import ID_RULE, is_id, shown
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alert.decisions.signals import GRADED, SIGNALS
@@ -16,7 +16,6 @@ from headrace_monitor.alert.decisions.values import Rule, Silence, Webhook
 from headrace_monitor.alert.observations import EVERY_MODEL
 
 MAX_RULES = 1_000
-MAX_WEBHOOKS = 100
 MAX_SILENCES = 1_000
 
 MAX_HOLD = timedelta(days=7)
@@ -24,8 +23,6 @@ MIN_WINDOW, MAX_WINDOW = timedelta(minutes=1), timedelta(days=1)
 MAX_SILENCE = timedelta(days=366)
 MAX_COMMENT_CHARS = 1_000
 MAX_ROWS = 2**62
-
-_HOOK_NAME_RULE = "lower-case letters and digits in words joined by single hyphens, at most 63 characters"
 
 
 def rule_violations(rule: Rule) -> list[FieldViolation]:
@@ -96,19 +93,13 @@ def _is_reported(rule: str) -> bool:
     return rule.count("/") == 1 and all(map(is_id, rule.split("/")))
 
 
-def webhook_violations(webhook: Webhook) -> list[FieldViolation]:
-    """Return what is wrong with a webhook, but for where its URL leads."""
-    found = []
-    if webhook.model:
-        found += _model(webhook.model, "webhook.model", star=False)
-    found += secret_violations(webhook.secret, webhook.format, "webhook.secret")
+def webhook_violations(webhook: Webhook) -> Iterator[FieldViolation]:
+    """Yield what is wrong with what only webhooks of the monitor have."""
     if webhook.retrain_only and webhook.format is not Format.CLOUD_EVENT:
         problem = "requests to train again are CloudEvents: use FORMAT_CLOUD_EVENT"
-        found.append(FieldViolation("webhook.retrain_only", problem))
-    return found
+        yield FieldViolation("webhook.retrain_only", problem)
 
 
-def _model(model: str, field: str, *, star: bool = True) -> Iterator[FieldViolation]:
-    if not is_id(model) and not (star and model == EVERY_MODEL):
-        all_models = "`*` means every model" if star else "empty means every model"
-        yield FieldViolation(field, f"{shown(model)} is not the id of a model ({_HOOK_NAME_RULE}); {all_models}")
+def _model(model: str, field: str) -> Iterator[FieldViolation]:
+    if not is_id(model) and model != EVERY_MODEL:
+        yield FieldViolation(field, f"{shown(model)} is not the id of a model ({ID_RULE}); `*` means every model")

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from headrace_servicekit.outbox.events import Receiver
+from headrace_servicekit.outbox import webhooks
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alert.decisions.signals import GRADED
@@ -127,22 +127,11 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
-class Webhook(Receiver):
-    """A receiver of notifications, and of which. model: empty for every model."""
+class Webhook(webhooks.Webhook):
+    """A receiver of notifications, and of which."""
 
     at_least: Severity = Severity.NONE
-    model: str = ""
     retrain_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookStatus:
-    """A webhook and how its deliveries go. last_error: empty after a success."""
-
-    webhook: Webhook
-    waiting: int = 0
-    last_error: str = ""
-    last_success_time: datetime | None = None
 
 
 class Kind(enum.StrEnum):

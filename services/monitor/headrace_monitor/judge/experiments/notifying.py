@@ -7,7 +7,7 @@ from typing import Any
 from headrace_servicekit.outbox.events import Event
 from headrace_servicekit.outbox.outbox import Notice, enqueue
 
-from headrace_monitor.alert.webhooks.store import webhooks
+from headrace_monitor.alert.webhooks import webhooks
 from headrace_monitor.judge.experiments.decisions import events
 from headrace_monitor.judge.experiments.decisions.definitions import Experiment
 from headrace_monitor.judge.experiments.decisions.events import Kind

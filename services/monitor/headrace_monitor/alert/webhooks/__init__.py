@@ -1,1 +1,0 @@
-"""Notification others of alerts by HTTP."""
