@@ -24,7 +24,7 @@ from headrace_servicekit.postgres.history import begin_sequence, verify_command
 from headrace_servicekit.s3 import Place
 
 from headrace_registry.artifacts.s3 import S3Blobs
-from headrace_registry.backup import restoring, saving
+from headrace_registry.backup import restore, snapshot
 from headrace_registry.decisions.names import version_name
 from headrace_registry.retention.expiry import policy_of
 from headrace_registry.retention.garbage_collection import GarbageCollector, Report
@@ -68,13 +68,13 @@ async def _migrate(settings: RegistrySettings, options: argparse.Namespace) -> D
 async def _backup(settings: RegistrySettings, options: argparse.Namespace) -> Document:
     async with _stores(settings) as stores:
         blobs = stores.blobs if options.blobs else None
-        manifest = await saving.save(stores.connections, blobs, options.out, SystemClock().now())
+        manifest = await snapshot.save(stores.connections, blobs, options.out, SystemClock().now())
         return manifest.model_dump(mode="json")
 
 
 async def _restore(settings: RegistrySettings, options: argparse.Namespace) -> Document:
     async with _stores(settings) as stores:
-        done = await restoring.restore(stores.connections, stores.blobs, options.folder, replace=options.replace)
+        done = await restore.restore(stores.connections, stores.blobs, options.folder, replace=options.replace)
         async with heads_of(HISTORY)(settings) as keeper:
             assert keeper is not None  # a registry has S3
             await begin_sequence(

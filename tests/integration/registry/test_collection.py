@@ -15,7 +15,7 @@ from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
 from headrace_registry.catalog.registration import Registrations
 from headrace_registry.catalog.writes import Write
-from headrace_registry.decisions import serving
+from headrace_registry.decisions import defaults
 from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile
 from headrace_registry.decisions.models import Version, VersionRef
 from headrace_registry.decisions.retention import Policy
@@ -64,7 +64,7 @@ class Writer:
         while True:
             blob = await self._uploads.receive(Header(ArtifactType.ONNX), one_chunk(file.content))
             artifact = Artifact("model.onnx", ArtifactType.ONNX, blob.sha256)
-            declared = Version(ref, serving.filled(), artifacts=(artifact,))
+            declared = Version(ref, defaults.filled(), artifacts=(artifact,))
             if await self._registered(declared):
                 return blob.sha256
             self.too_late += 1

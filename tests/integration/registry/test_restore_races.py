@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from headrace_registry.artifacts.blobs import MemoryBlobs, StoredBytes, blob_key
-from headrace_registry.backup import restoring, saving
+from headrace_registry.backup import restore, snapshot
 from headrace_registry.decisions.files import ArtifactType, Blob
 from headrace_registry.decisions.retention import Policy
 from headrace_registry.retention.garbage_collection import GarbageCollector
@@ -48,8 +48,8 @@ class Rig:
         self.connections, self.folder = connections, folder
         self.store, self.blobs = PostgresStore(connections), InterruptedBlobs()
 
-    async def restore(self) -> restoring.Restored:
-        return await restoring.restore(self.connections, self.blobs, self.folder, replace=True)
+    async def restore(self) -> restore.Restored:
+        return await restore.restore(self.connections, self.blobs, self.folder, replace=True)
 
     async def collect(self) -> None:
         """Pass over the bytes as a running registry does a week later; a restore makes it wait, and give up."""
@@ -69,7 +69,7 @@ async def rig(request, postgres_url, tmp_path) -> AsyncIterator[Rig]:
         await rig.store.migrate()
         await rig.store.put_blob(Blob(SHA, ArtifactType.JSON, len(CONTENT)), NOW)
         await make_model(rig.store)
-        await saving.save(connections, rig.blobs if request.param else None, rig.folder, NOW)
+        await snapshot.save(connections, rig.blobs if request.param else None, rig.folder, NOW)
         yield rig
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from headrace_registry.decisions import serving
+from headrace_registry.decisions import defaults
 from headrace_registry.decisions.files import Artifact, ArtifactType, Blob, ModelFile, ModelPort
 from headrace_registry.decisions.models import (
     Action,
@@ -44,7 +44,7 @@ def full_version(model: str = "digits", version: str = "v1", epoch: int = 1) -> 
     )
     return Version(
         ref=VersionRef(model, version),
-        serving=serving.filled(serving.Declared(max_batch_rows=16, max_wait_ms=2.5, instances=2)),
+        serving=defaults.filled(defaults.Declared(max_batch_rows=16, max_wait_ms=2.5, instances=2)),
         contract=Contract((spec,), (TensorSpec("y", "INT64", columns=("ü",)),), "y", Task.CLASSIFICATION, ("a", "ß")),
         artifacts=(
             Artifact("model.onnx", ArtifactType.ONNX, BLOB.sha256, BLOB.size_bytes),

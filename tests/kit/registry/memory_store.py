@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from headrace_registry.decisions.approvals import PromotionRequest, RequestState
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
-from headrace_registry.decisions.listing import ModelQuery, Place, place_of
+from headrace_registry.decisions.model_lists import ModelQuery, Place, place_of
 from headrace_registry.decisions.models import (
     Event,
     Hold,

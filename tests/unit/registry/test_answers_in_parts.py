@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from headrace_registry.decisions import compositions, padding, serving
+from headrace_registry.decisions import compositions, defaults, padded_sizes
 from headrace_registry.decisions.models import Contract, Format, Padding, TensorSpec, Version, VersionRef
 from headrace_servicekit.errors import InvalidArgument
 
@@ -14,7 +14,7 @@ IN_PARTS = replace(ONCE, decoupled=True)
 
 
 def test_it_is_no_step_of_a_pipeline():
-    version = Version(VersionRef("words", "v1"), serving.filled(), ONCE, format=Format.PYTHON)
+    version = Version(VersionRef("words", "v1"), defaults.filled(), ONCE, format=Format.PYTHON)
     assert compositions.member_of(version, "steps[0]").ref == version.ref
     with pytest.raises(InvalidArgument) as caught:
         compositions.member_of(replace(version, contract=IN_PARTS), "steps[0]")
@@ -25,8 +25,8 @@ def test_it_is_no_step_of_a_pipeline():
 
 
 def test_it_has_no_padding_as_each_request_is_executed_by_itself():
-    settings = serving.filled(serving.Declared(padding=Padding((8, 32), {})))
-    assert not padding.misfits(settings, ONCE, "serving")
-    (violation,) = padding.misfits(settings, IN_PARTS, "serving")
+    settings = defaults.filled(defaults.Declared(padding=Padding((8, 32), {})))
+    assert not padded_sizes.misfits(settings, ONCE, "serving")
+    (violation,) = padded_sizes.misfits(settings, IN_PARTS, "serving")
     assert (violation.field, "in parts" in violation.description) == ("serving.padding", True)
-    assert not padding.misfits(serving.filled(), IN_PARTS, "serving")
+    assert not padded_sizes.misfits(defaults.filled(), IN_PARTS, "serving")

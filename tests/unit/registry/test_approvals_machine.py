@@ -13,7 +13,7 @@ from typing import Any
 from headrace_registry.catalog.measurements import Measurements
 from headrace_registry.catalog.registration import Registrations
 from headrace_registry.catalog.writes import Write
-from headrace_registry.decisions import approvals, serving
+from headrace_registry.decisions import approvals, defaults
 from headrace_registry.decisions.approvals import PromotionRequest, RequestState
 from headrace_registry.decisions.files import Artifact, ArtifactType, Blob, ModelFile, ModelPort
 from headrace_registry.decisions.models import (
@@ -100,7 +100,7 @@ class TwoPeople(RuleBasedStateMachine):
         self.run(registrations.create_model(Model(NAME, gates=(Gate("accuracy", minimum=0.85),)), Write(REGISTRANT)))
         for name in self.quality:
             files = (Artifact("model.onnx", ArtifactType.ONNX, SHA),)
-            declared = Version(VersionRef(NAME, name), serving.filled(), artifacts=files)
+            declared = Version(VersionRef(NAME, name), defaults.filled(), artifacts=files)
             self.run(registrations.create_version(declared, Write(REGISTRANT)))
             self._measure(name, 0.9)
         self.run(self.approvals.put_policy(NAME, self.policy, "", Write("root")))

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from headrace_registry.catalog.pages import MAX_PAGE_BYTES, MAX_PAGE_SIZE, Page, PageRequest, fit
 from headrace_registry.catalog.reads import Catalog, page_size
-from headrace_registry.decisions import listing
-from headrace_registry.decisions.listing import ModelQuery
+from headrace_registry.decisions import model_lists
+from headrace_registry.decisions.model_lists import ModelQuery
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
@@ -62,7 +62,7 @@ async def test_the_latest_come_first_and_a_token_is_of_one_query_alone():
 
 @given(micros=st.integers(0, 2**63 - 1), name=st.text(max_size=5))
 def test_a_token_that_somebody_made_up_is_a_place_all_the_same(micros: int, name: str):
-    assert listing.place_at([micros, name])[1] == name
+    assert model_lists.place_at([micros, name])[1] == name
 
 
 def test_page_sizes():

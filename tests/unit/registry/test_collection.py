@@ -13,7 +13,7 @@ from headrace_registry.catalog.pages import PageRequest
 from headrace_registry.catalog.reads import Catalog
 from headrace_registry.catalog.registration import Registrations
 from headrace_registry.catalog.writes import Write
-from headrace_registry.decisions import serving
+from headrace_registry.decisions import defaults
 from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile, ModelPort
 from headrace_registry.decisions.models import Action, Lineage, Model, Stage, Version, VersionRef
 from headrace_registry.decisions.retention import Policy
@@ -84,7 +84,7 @@ class Rig:
     async def register(self, name: str, content: bytes, parent: str = "") -> VersionRef:
         artifact = Artifact("model.onnx", ArtifactType.ONNX, await self.upload(content))
         ref = VersionRef("digits", name)
-        declared = Version(ref, serving.filled(), artifacts=(artifact,), lineage=Lineage(parent_version=parent))
+        declared = Version(ref, defaults.filled(), artifacts=(artifact,), lineage=Lineage(parent_version=parent))
         await self.registrations.create_version(declared, ANN)
         return ref
 

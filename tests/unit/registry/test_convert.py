@@ -7,7 +7,7 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_registry.api import answers, convert
-from headrace_registry.decisions import serving
+from headrace_registry.decisions import defaults
 from headrace_registry.decisions.files import Artifact, ArtifactType
 from headrace_registry.decisions.models import (
     Action,
@@ -36,7 +36,7 @@ from tests.kit.rows import each
 SPEC = TensorSpec("x", "FP32", (4, -1), True, True, TensorKind.NUMERIC, (), -1.0, 0.0, True)
 VERSION = Version(
     ref=VersionRef("digits", "v1"),
-    serving=serving.filled(serving.Declared(max_batch_rows=16, max_wait_ms=2.5, instances=2, device=Device.GPU)),
+    serving=defaults.filled(defaults.Declared(max_batch_rows=16, max_wait_ms=2.5, instances=2, device=Device.GPU)),
     contract=Contract((SPEC,), (TensorSpec("y", "INT64"),), "y", Task.REGRESSION, ("a",)),
     artifacts=(Artifact("model.onnx", ArtifactType.ONNX, "a" * 64),),
     metrics=(Metric("accuracy", 0.5, MetricSource.MEASURED),),
@@ -65,7 +65,7 @@ def test_bounds_of_zero_are_bounds():
 
 
 def test_a_wait_of_zero_is_told():
-    message = answers.to_version(replace(VERSION, serving=serving.filled(serving.Declared(max_wait_ms=0.0))))
+    message = answers.to_version(replace(VERSION, serving=defaults.filled(defaults.Declared(max_wait_ms=0.0))))
     assert message.serving.HasField("max_wait")
     assert convert.declared_version(message, may_measure=False).serving.max_wait_ms == 0.0
 

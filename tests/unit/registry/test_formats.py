@@ -1,7 +1,7 @@
 """Which files a version of each format has."""
 
 import pytest
-from headrace_registry.decisions import contract, formats, serving
+from headrace_registry.decisions import contract, defaults, formats
 from headrace_registry.decisions.files import Artifact, ArtifactType
 from headrace_registry.decisions.models import Contract, Format, PoolFormats, TensorSpec, Version, VersionRef
 from headrace_servicekit.errors import PreconditionFailed
@@ -82,7 +82,7 @@ def test_the_format_is_part_of_what_is_served_and_onnx_versions_keep_the_digest_
 
 def trees(*kinds: ArtifactType) -> Version:
     artifacts = tuple(Artifact(kind.value, kind, SHA) for kind in kinds)
-    return Version(VersionRef("m", "v1"), serving.filled(), artifacts=artifacts, format=Format.FIL)
+    return Version(VersionRef("m", "v1"), defaults.filled(), artifacts=artifacts, format=Format.FIL)
 
 
 def test_trees_with_an_onnx_model_beside_them_run_where_either_runs():

@@ -1,7 +1,7 @@
 """Promotion gates: bounds, sources, production to compare with, and violations that name gate, values and bound."""
 
 import pytest
-from headrace_registry.decisions import gates, serving
+from headrace_registry.decisions import defaults, gates
 from headrace_registry.decisions.models import Bound, Gate, Metric, MetricSource, Model, Version, VersionRef
 from headrace_servicekit.errors import PreconditionFailed
 from hypothesis import given
@@ -13,7 +13,7 @@ MEASURED = MetricSource.MEASURED
 
 
 def version(*metrics: Metric, name: str = "v2", measured: tuple[Metric, ...] = ()) -> Version:
-    return Version(VersionRef("digits", name), serving.filled(), metrics=metrics, measured=measured)
+    return Version(VersionRef("digits", name), defaults.filled(), metrics=metrics, measured=measured)
 
 
 def told(gate: Gate, candidate: Version, production: Version | None = None) -> str | None:

@@ -16,7 +16,7 @@ from headrace_registry.catalog.measurements import Measurements
 from headrace_registry.catalog.reads import Catalog
 from headrace_registry.catalog.registration import Registrations
 from headrace_registry.catalog.writes import Write
-from headrace_registry.decisions import lifecycle, serving
+from headrace_registry.decisions import defaults, lifecycle
 from headrace_registry.decisions.files import Artifact, ArtifactType, Blob, ModelFile, ModelPort
 from headrace_registry.decisions.models import Action, Metric, MetricSource, Model, Stage, Version, VersionRef
 from headrace_registry.decisions.retention import Policy
@@ -83,7 +83,9 @@ class Lifecycle(RuleBasedStateMachine):
     def register(self) -> None:
         name = f"v{len(self.stages) + 1}"
         declared = Version(
-            VersionRef(NAME, name), serving.filled(), artifacts=(Artifact("model.onnx", ArtifactType.ONNX, SHA),)
+            VersionRef(NAME, name),
+            defaults.filled(),
+            artifacts=(Artifact("model.onnx", ArtifactType.ONNX, SHA),),
         )
         self.run(self.registrations.create_version(declared, Write("ann")))
         self.stages[name] = Stage.REGISTERED

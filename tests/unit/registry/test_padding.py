@@ -1,7 +1,7 @@
 """Padding is declared within what a version's contract allows, and every fault is named by its field."""
 
 import pytest
-from headrace_registry.decisions import padding, serving
+from headrace_registry.decisions import defaults, padded_sizes
 from headrace_registry.decisions.models import BatchDimension, Contract, Padding, TensorSpec
 
 from tests.kit.rows import each
@@ -11,7 +11,7 @@ WORDS = Contract((IDS, TensorSpec("age", "FP32", (3,))), (TensorSpec("scores", "
 
 
 def settings(*sizes: int, **values: float):
-    return serving.filled(serving.Declared(padding=Padding(sizes, values)))
+    return defaults.filled(defaults.Declared(padding=Padding(sizes, values)))
 
 
 def fields(found) -> list[str]:
@@ -28,13 +28,13 @@ def fields(found) -> list[str]:
     ],
 )
 def test_a_bad_size_is_named(sizes, field):
-    assert fields(serving.violations(settings(*sizes), "serving")) == [field]
+    assert fields(defaults.violations(settings(*sizes), "serving")) == [field]
 
 
 def test_what_fits_has_no_faults_and_no_padding_never_has():
-    assert not serving.violations(settings(8, 32), "serving")
-    assert not padding.misfits(settings(8, 32, ids=7.0), WORDS, "serving")
-    assert not padding.misfits(serving.filled(), Contract(), "serving")
+    assert not defaults.violations(settings(8, 32), "serving")
+    assert not padded_sizes.misfits(settings(8, 32, ids=7.0), WORDS, "serving")
+    assert not padded_sizes.misfits(defaults.filled(), Contract(), "serving")
 
 
 @each(
@@ -56,16 +56,16 @@ def test_what_fits_has_no_faults_and_no_padding_never_has():
     ],
 )
 def test_what_a_contract_does_not_allow_is_named(contract, values, field):
-    assert f"serving.{field}" in fields(padding.misfits(settings(8, **values), contract, "serving"))
+    assert f"serving.{field}" in fields(padded_sizes.misfits(settings(8, **values), contract, "serving"))
 
 
 def test_a_padding_without_sizes_takes_it_away_and_none_keeps_it():
     before = settings(8, 32)
-    assert serving.changed(before, serving.Declared(padding=Padding(()))).padding is None
-    assert serving.changed(before, serving.Declared(instances=2)).padding == before.padding
+    assert defaults.changed(before, defaults.Declared(padding=Padding(()))).padding is None
+    assert defaults.changed(before, defaults.Declared(instances=2)).padding == before.padding
 
 
 def test_warm_stays_until_it_is_taken_back():
-    warm = serving.filled(serving.Declared(warm=True))
-    assert serving.changed(warm, serving.Declared(instances=2)).warm
-    assert not serving.changed(warm, serving.Declared(warm=False)).warm
+    warm = defaults.filled(defaults.Declared(warm=True))
+    assert defaults.changed(warm, defaults.Declared(instances=2)).warm
+    assert not defaults.changed(warm, defaults.Declared(warm=False)).warm

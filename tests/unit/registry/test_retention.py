@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_registry.decisions import retention, serving
+from headrace_registry.decisions import defaults, retention
 from headrace_registry.decisions.files import ContentUse
 from headrace_registry.decisions.models import Lineage, Model, ModelState, Stage, Version, VersionRef
 from headrace_registry.decisions.retention import Policy, Retirement
@@ -19,7 +19,7 @@ USE = ContentUse("a" * 64, 9, touch_time=NOW - 2 * DAY)
 
 def version(name: str, stage: Stage, parent: str = "", epoch: int = 1) -> Version:
     ref, lineage = VersionRef("digits", name), Lineage(parent_version=parent)
-    return Version(ref, serving.filled(), stage=stage, lineage=lineage, epoch=epoch)
+    return Version(ref, defaults.filled(), stage=stage, lineage=lineage, epoch=epoch)
 
 
 def due(*versions: Version, held=(), since: datetime = NOW - 365 * DAY, policy: Policy = POLICY, **model) -> Retirement:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from headrace_registry.decisions import serving, signature
+from headrace_registry.decisions import defaults, signature
 from headrace_registry.decisions.models import Contract, TensorSpec, Version, VersionRef
 from headrace_servicekit.errors import PreconditionFailed
 from hypothesis import given
@@ -70,8 +70,8 @@ def test_every_break_is_told():
 
 
 def test_a_break_is_refused_or_returned_for_the_history():
-    old = Version(VersionRef("digits", "v1"), serving.filled(), contract=PRESENT)
-    new = Version(VersionRef("digits", "v2"), serving.filled(), contract=Contract((X,), ()))
+    old = Version(VersionRef("digits", "v1"), defaults.filled(), contract=PRESENT)
+    new = Version(VersionRef("digits", "v2"), defaults.filled(), contract=Contract((X,), ()))
     with pytest.raises(PreconditionFailed, match="breaks the signature of 'v1'") as caught:
         signature.breaks(new, old, allowed=False)
     assert (caught.value.reason, len(caught.value.violations)) == ("SIGNATURE_INCOMPATIBLE", 1)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from headrace_registry.artifacts.blobs import MemoryBlobs, blob_key, staging_key
 from headrace_registry.artifacts.content import Inspection
-from headrace_registry.artifacts.staging import LATE, MAX_STAGED, URL_TTL, StagedUploads
+from headrace_registry.artifacts.signed_uploads import LATE, MAX_STAGED, URL_TTL, StagedUploads
 from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
 from headrace_registry.decisions.files import ArtifactType
 from headrace_servicekit.errors import InvalidArgument, NotFound, OutOfRange, PreconditionFailed, ResourceExhausted

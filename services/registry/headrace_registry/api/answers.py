@@ -26,7 +26,7 @@ from headrace_registry.api.enums import (
     TASK_NUMBERS,
     TYPE_NUMBERS,
 )
-from headrace_registry.artifacts.staging import Staged
+from headrace_registry.artifacts.signed_uploads import Staged
 from headrace_registry.decisions import names, openapi, tokens, traffic
 from headrace_registry.decisions.files import Artifact, Example
 from headrace_registry.decisions.models import (

@@ -15,8 +15,9 @@ from headrace_servicekit.resource_names import invalid
 from headrace_registry.api import pipelines
 from headrace_registry.api.enums import BATCH_DIMENSIONS, DEVICES, FORMATS, KINDS, SOURCES, STAGES, TASKS, TYPES, E
 from headrace_registry.artifacts.uploads import Header
-from headrace_registry.decisions import names, serving
+from headrace_registry.decisions import defaults, names
 from headrace_registry.decisions.contract import MAX_TENSORS
+from headrace_registry.decisions.defaults import Declared
 from headrace_registry.decisions.files import Artifact, ArtifactType
 from headrace_registry.decisions.models import (
     BatchDimension,
@@ -38,7 +39,6 @@ from headrace_registry.decisions.models import (
     Version,
     VersionRef,
 )
-from headrace_registry.decisions.serving import Declared
 from headrace_registry.decisions.validation import MAX_ARTIFACTS, MAX_GATES, MAX_METRICS, MAX_VERSION_BYTES
 from headrace_registry.promotion.promotions import RolloutRule
 
@@ -124,7 +124,7 @@ def declared_version(message: registry_pb2.ModelVersion, *, may_measure: bool) -
         parameters=dict(message.parameters),
         lineage=Lineage(lineage.parent_version, lineage.run, lineage.dataset, lineage.code_revision),
         contract=_contract(message.contract, "version.contract", found),
-        serving=serving.filled(_serving(message.serving, "version.serving", found)),
+        serving=defaults.filled(_serving(message.serving, "version.serving", found)),
         artifacts=tuple(
             Artifact(
                 artifact.name, _artifact_type(artifact.type, f"version.artifacts[{index}].type", found), artifact.sha256
@@ -285,7 +285,7 @@ def _serving(message: registry_pb2.ServingSettings, field: str, found: list[Fiel
     max_wait_ms = None
     if message.HasField("max_wait"):
         max_wait_ms = message.max_wait.seconds * 1000 + message.max_wait.nanos / 1e6
-    return serving.Declared(
+    return defaults.Declared(
         max_batch_rows=message.max_batch_rows,
         preferred_batch_rows=tuple(message.preferred_batch_rows),
         max_wait_ms=max_wait_ms,

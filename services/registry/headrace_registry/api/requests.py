@@ -10,7 +10,7 @@ from headrace_servicekit.resource_names import invalid
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Write
 from headrace_registry.decisions import validation
-from headrace_registry.decisions.listing import ModelQuery
+from headrace_registry.decisions.model_lists import ModelQuery
 
 _MAX_CONTAINS_CHARS = 200
 _ORDER = registry_pb2.ListModelsRequest.Order

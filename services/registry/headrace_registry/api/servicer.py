@@ -18,10 +18,10 @@ from headrace_registry.api import answers, convert
 from headrace_registry.api.requests import model_query, write_of
 from headrace_registry.artifacts.downloads import Downloads
 from headrace_registry.artifacts.format_policy import FormatPolicy
-from headrace_registry.artifacts.staging import StagedUploads
+from headrace_registry.artifacts.signed_uploads import StagedUploads
 from headrace_registry.artifacts.trials import Trials
 from headrace_registry.artifacts.uploads import MAX_CHUNK_BYTES, Uploads
-from headrace_registry.catalog.composing import Composing
+from headrace_registry.catalog.composition import Composing
 from headrace_registry.catalog.measurements import Measurements, measured_by
 from headrace_registry.catalog.pages import PageRequest, fit
 from headrace_registry.catalog.reads import Catalog

@@ -16,10 +16,10 @@ from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.downloads import Downloads
 from headrace_registry.artifacts.format_policy import FormatPolicy
 from headrace_registry.artifacts.fusion import Fuse
-from headrace_registry.artifacts.staging import StagedUploads
+from headrace_registry.artifacts.signed_uploads import StagedUploads
 from headrace_registry.artifacts.trials import Trials, TryOut
 from headrace_registry.artifacts.uploads import UploadLimits, Uploads
-from headrace_registry.catalog.composing import Composing
+from headrace_registry.catalog.composition import Composing
 from headrace_registry.catalog.measurements import Measurements
 from headrace_registry.catalog.reads import Catalog, feed_of
 from headrace_registry.catalog.registration import Registrations

@@ -13,9 +13,9 @@ from headrace_servicekit.resource_names import invalid
 
 from headrace_registry.catalog.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page, PageRequest
 from headrace_registry.catalog.writes import version_not_found
-from headrace_registry.decisions import approvals, listing, tokens
+from headrace_registry.decisions import approvals, model_lists, tokens
 from headrace_registry.decisions.approvals import PromotionRequest, RequestState
-from headrace_registry.decisions.listing import EVERY_MODEL, ModelQuery
+from headrace_registry.decisions.model_lists import EVERY_MODEL, ModelQuery
 from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
 from headrace_registry.decisions.past import Past, past
 from headrace_registry.storage.store import Store
@@ -50,7 +50,7 @@ class Catalog:
         """Return a page of the models whose names `sees` accepts."""
         size = page_size(request)
         cursor = tokens.page_cursor(request.token, query.words, [int, str], "page_token")
-        after = None if cursor is None else listing.place_at(cursor)
+        after = None if cursor is None else model_lists.place_at(cursor)
         # Who sees every model is answered by one read, of no more than the answer has.
         found, limit = list[Model](), size + 1
         while len(found) <= size:
@@ -58,8 +58,8 @@ class Catalog:
             found += [model for model in models if sees(model.name)]
             if len(models) < limit:
                 break
-            after, limit = listing.place_of(models[-1]), MAX_PAGE_SIZE
-        return _page(found, size, lambda model: tokens.page_token(query.words, listing.cursor_of(model)))
+            after, limit = model_lists.place_of(models[-1]), MAX_PAGE_SIZE
+        return _page(found, size, lambda model: tokens.page_token(query.words, model_lists.cursor_of(model)))
 
     async def versions(self, model: str, stage: Stage | None, request: PageRequest) -> Page[Version]:
         """Return a page of a model's versions, newest first. Raises NotFound."""

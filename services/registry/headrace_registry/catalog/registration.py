@@ -9,17 +9,17 @@ from datetime import datetime
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import AlreadyExists, FieldViolation, PreconditionFailed, ResourceExhausted, refuse
 
-from headrace_registry.catalog import composing, writes
+from headrace_registry.catalog import composition, writes
 from headrace_registry.catalog.writes import Entry, Write
 from headrace_registry.decisions import (
     compositions,
     contract,
+    defaults,
     formats,
     gates,
     lifecycle,
-    padding,
+    padded_sizes,
     pipeline_contract,
-    serving,
     task,
     validation,
 )
@@ -79,7 +79,7 @@ class Registrations:
 
         async def act(transaction: Transaction) -> Outcome:
             if declared.composition is not None and await transaction.version(declared.ref) is None:
-                await composing.lock_members(transaction, declared)
+                await composition.lock_members(transaction, declared)
             model = await writes.opened(transaction, declared.ref.model)
             earlier = await transaction.version(declared.ref)
             if earlier is not None:
@@ -96,7 +96,7 @@ class Registrations:
             entries = [Entry(Action.MODEL_CREATED)] if model.epoch == 0 else []
             entries.append(Entry(Action.VERSION_CREATED, version.ref.version, to_stage=version.stage))
             await transaction.insert_version(version)
-            await composing.hold_members(transaction, version, write.client, version.create_time)
+            await composition.hold_members(transaction, version, write.client, version.create_time)
             return Outcome(await self._save(transaction, model, write, *entries), version)
 
         return await writes.once(self._store, write, self._clock.now(), act)
@@ -157,7 +157,7 @@ class Registrations:
                 entries.insert(0, Entry(Action.STAGE_CHANGED, gone.version, Stage.PRODUCTION, Stage.ARCHIVED))
             state = await transaction.state(name)
             for version in () if state is None else state.versions:
-                await composing.release_members(transaction, version)
+                await composition.release_members(transaction, version)
             await transaction.collect_versions(name, None, now)
             after = replace(model, production="", rollback_targets=(), delete_time=now)
             return Outcome(await writes.save(transaction, after, write, entries))
@@ -218,14 +218,14 @@ def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Wri
     CONTRACT_MISMATCH, when its contract is not what the model file keeps."""
     complete = _contract_of(declared, blobs, f"{_FIELD}.contract")
     refuse(formats.misfits(declared.format, complete, f"{_FIELD}.contract"))
-    refuse(padding.misfits(declared.serving, complete, f"{_FIELD}.serving"))
+    refuse(padded_sizes.misfits(declared.serving, complete, f"{_FIELD}.serving"))
     artifacts = tuple(
         replace(artifact, size_bytes=blob.size_bytes) for artifact, blob in zip(declared.artifacts, blobs, strict=True)
     )
     return replace(
         declared,
         contract=complete,
-        serving=serving.row_by_row(declared.serving) if complete.row_by_row else declared.serving,
+        serving=defaults.row_by_row(declared.serving) if complete.row_by_row else declared.serving,
         artifacts=artifacts,
         signature_hash=contract.signature_hash(complete),
         digest=contract.digest(declared.ref, complete, artifacts, declared.format, declared.composition),

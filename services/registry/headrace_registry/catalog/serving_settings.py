@@ -9,9 +9,9 @@ from headrace_servicekit.errors import refuse
 
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Entry, Write
-from headrace_registry.decisions import lifecycle, padding, serving
+from headrace_registry.decisions import defaults, lifecycle, padded_sizes
+from headrace_registry.decisions.defaults import Declared
 from headrace_registry.decisions.models import Action, ServingChange, VersionRef
-from headrace_registry.decisions.serving import Declared
 from headrace_registry.decisions.tokens import check_etag
 from headrace_registry.storage.store import Outcome, Store, Transaction
 
@@ -36,10 +36,10 @@ class ServingUpdates:
             check_etag(model, etag)
             version = await writes.existing(transaction, ref)
             lifecycle.check_kept(version)
-            after = serving.changed(version.serving, declared)
+            after = defaults.changed(version.serving, declared)
             if version.contract.row_by_row:
-                after = serving.row_by_row(after)
-            refuse(serving.violations(after, "serving") or padding.misfits(after, version.contract, "serving"))
+                after = defaults.row_by_row(after)
+            refuse(defaults.violations(after, "serving") or padded_sizes.misfits(after, version.contract, "serving"))
             if after == version.serving:
                 return Outcome(model, version)
             change = ServingChange(version.serving_revision + 1, version.serving, after)

@@ -11,7 +11,7 @@ from headrace_runtime.pipelines.graph import GraphStep, ModelStep, Pipeline
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, refusal, refuse
 from headrace_servicekit.resource_names import is_id
 
-from headrace_registry.decisions import contract, serving
+from headrace_registry.decisions import contract, defaults
 from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile, ModelPort, Trial
 from headrace_registry.decisions.models import (
     Contract,
@@ -139,7 +139,7 @@ def graph_member(version: Version, step: str, file: ModelFile, artifact: Artifac
     refuse([*contract.gaps(file, place), *contract.mismatches(stated, file, place)], reason=REASON)
     refuse(contract.violations(stated, place), reason=REASON)
     stated = contract.with_batch_dimensions(stated, file)
-    settings = serving.row_by_row(version.serving) if stated.row_by_row else version.serving
+    settings = defaults.row_by_row(version.serving) if stated.row_by_row else version.serving
     # Whether NaN may come is said by the pipeline's contract, not by the file.
     stated = replace(stated, inputs=_with_nan(stated.inputs), outputs=_with_nan(stated.outputs))
     if file.trial is not None:

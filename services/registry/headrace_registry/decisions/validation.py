@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from headrace_servicekit.errors import FieldViolation
 from headrace_servicekit.resource_names import is_id
 
-from headrace_registry.decisions import compositions, formats, serving, traffic
+from headrace_registry.decisions import compositions, defaults, formats, traffic
 from headrace_registry.decisions.files import Artifact
 from headrace_registry.decisions.gates import RATIOS
 from headrace_registry.decisions.models import Bound, Gate, Lineage, Metric, Model, Version
@@ -81,7 +81,7 @@ def version_violations(version: Version, field: str) -> list[FieldViolation]:
         *metric_violations(version.metrics, f"{field}.metrics"),
         *_map_violations(version.parameters, f"{field}.parameters", MAX_PARAMETERS),
         *_lineage_violations(version.lineage, version.ref.version, f"{field}.lineage"),
-        *serving.violations(version.serving, f"{field}.serving"),
+        *defaults.violations(version.serving, f"{field}.serving"),
         *_artifact_violations(version.artifacts, f"{field}.artifacts"),
         *_kind_violations(version, field),
     ]

@@ -11,7 +11,7 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Unavailable
 
 from headrace_registry.artifacts.s3 import S3Blobs
-from headrace_registry.artifacts.staging import StagedUploads
+from headrace_registry.artifacts.signed_uploads import StagedUploads
 from headrace_registry.artifacts.uploads import ABANDONED_AFTER
 from headrace_registry.decisions.retention import Policy
 from headrace_registry.metrics import Metrics

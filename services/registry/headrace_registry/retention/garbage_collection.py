@@ -9,7 +9,7 @@ import structlog
 from headrace_servicekit.clock import Clock
 
 from headrace_registry.artifacts.blobs import Blobs
-from headrace_registry.catalog import composing, writes
+from headrace_registry.catalog import composition, writes
 from headrace_registry.catalog.writes import Entry, Write
 from headrace_registry.decisions import retention
 from headrace_registry.decisions.files import ContentUse
@@ -93,7 +93,7 @@ class GarbageCollector:
                 entries.append(Entry(Action.STAGE_CHANGED, version, stages[version], Stage.ARCHIVED))
             for version in state.versions:
                 if version.ref.version in found.collect:
-                    await composing.release_members(transaction, version)
+                    await composition.release_members(transaction, version)
             await transaction.collect_versions(name, found.collect, now)
             await writes.save(transaction, state.model, Write(CLIENT, self._reason(found)), entries)
             return found

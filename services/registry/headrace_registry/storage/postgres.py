@@ -18,7 +18,7 @@ from headrace_servicekit.postgres.sql import load_migrations, load_queries
 
 from headrace_registry.decisions.approvals import PromotionRequest, RequestState
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
-from headrace_registry.decisions.listing import ModelQuery, Place
+from headrace_registry.decisions.model_lists import ModelQuery, Place
 from headrace_registry.decisions.models import (
     Event,
     Hold,

@@ -18,7 +18,7 @@ from headrace_servicekit.postgres.connections import Connections
 
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.backup.manifest import TABLES, BackupError, Manifest, blob_file, read, sha256_of, table_file
-from headrace_registry.backup.saving import LONG_S
+from headrace_registry.backup.snapshot import LONG_S
 
 BATCH = 200
 # For writers to end their transactions; the registry's own wait as long at most.

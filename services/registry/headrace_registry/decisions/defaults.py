@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from headrace_servicekit.errors import FieldViolation
 
-from headrace_registry.decisions import padding
+from headrace_registry.decisions import padded_sizes
 from headrace_registry.decisions.models import Device, Padding, ServingSettings
 
 DEFAULT_MAX_BATCH_ROWS = 32
@@ -89,4 +89,4 @@ def violations(settings: ServingSettings, field: str) -> list[FieldViolation]:
         found.append(FieldViolation(f"{field}.max_wait", f"{settings.max_wait_ms:g} ms is not between 0 and 1 s"))
     if not 1 <= settings.instances <= MAX_INSTANCES:
         found.append(FieldViolation(f"{field}.instances", f"{settings.instances} is not between 1 and {MAX_INSTANCES}"))
-    return found + padding.violations(settings, field)
+    return found + padded_sizes.violations(settings, field)
