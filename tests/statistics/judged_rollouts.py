@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from headrace_rollout.decisions import judgement, progress, routing
+from headrace_rollout.decisions import judgement, progress, routes
 from headrace_rollout.decisions.counts import Arms, Count, Counts
 from headrace_rollout.decisions.headroom import Room
 from headrace_rollout.decisions.observation import Observation
@@ -16,7 +16,7 @@ from headrace_rollout.decisions.rollouts import Rollout, State
 from headrace_servicekit.errors import Code
 from scipy import stats
 
-NEW, OLD = ("v2", routing.VARIANT), ("v1", "main")
+NEW, OLD = ("v2", routes.VARIANT), ("v1", "main")
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 

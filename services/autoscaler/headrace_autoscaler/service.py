@@ -18,14 +18,14 @@ from headrace_servicekit.tls import Tls
 from headrace_autoscaler.acting.leader import Leader
 from headrace_autoscaler.acting.reporter import REPORT_EVERY_S, AlertReporter
 from headrace_autoscaler.acting.watched import shown
-from headrace_autoscaler.actuators.choosing import actuator_of
+from headrace_autoscaler.actuators.choice import actuator_of
 from headrace_autoscaler.api.dry_run import DryRuns
-from headrace_autoscaler.api.planning import PlanningServicer
+from headrace_autoscaler.api.planning_servicer import PlanningServicer
 from headrace_autoscaler.api.pool_demand import PoolDemandServicer
 from headrace_autoscaler.api.servicer import AutoscalerServicer
 from headrace_autoscaler.keda.servicer import ExternalScaler
 from headrace_autoscaler.metrics import AutoscalerMetrics, PoolCollector
-from headrace_autoscaler.planning.running import Planner
+from headrace_autoscaler.planning.planner import Planner
 from headrace_autoscaler.settings import AutoscalerSettings
 from headrace_autoscaler.signals.fleet import ControlPlane
 from headrace_autoscaler.signals.observer import LOOK_EVERY_S, Observer

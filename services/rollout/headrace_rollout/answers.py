@@ -8,10 +8,10 @@ from typing import Any
 
 from headrace.rollout.v1 import rollout_pb2 as pb
 
-from headrace_rollout.decisions import planning
+from headrace_rollout.decisions import planned_steps
 from headrace_rollout.decisions.policies import OnDrift, OnLimit, Policy, Shadow, Step, Strategy, percent
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Rollout, State, Verdict
-from headrace_rollout.starting import Draft
+from headrace_rollout.start import Draft
 from headrace_rollout.store import PastEvent
 
 _STRATEGIES = {strategy: getattr(pb.RolloutPolicy, f"STRATEGY_{strategy.name}") for strategy in Strategy}
@@ -120,7 +120,7 @@ def to_plan(draft: Draft) -> pb.PlanRolloutResponse:
         if draft.room.pool is not None:
             message.pool_utilisation = draft.room.pool.utilisation
             message.room_per_second = draft.room.pool.room_rps(policy.max_utilisation)
-        for one, planned in zip(message.steps, planning.planned(policy, traffic, draft.room), strict=False):
+        for one, planned in zip(message.steps, planned_steps.planned(policy, traffic, draft.room), strict=False):
             one.extra_online_per_second = planned.extra_online_rps
             if planned.fitting_share is not None:
                 one.fitting_percent = percent(planned.fitting_share)

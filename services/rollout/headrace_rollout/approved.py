@@ -13,7 +13,7 @@ from headrace_servicekit.resource_names import invalid
 
 from headrace_rollout import convert
 from headrace_rollout.registry import Registry
-from headrace_rollout.starting import Starting, Wanted
+from headrace_rollout.start import Starting, Wanted
 from headrace_rollout.store import Request
 
 log = structlog.get_logger()

@@ -14,11 +14,11 @@ from headrace_servicekit.errors import Aborted, ServiceError
 from headrace_servicekit.loops import delay_s
 
 from headrace_rollout.decisions.rollouts import Rollout
-from headrace_rollout.observing import Judging, Rooms
 from headrace_rollout.peers import Routes
 from headrace_rollout.registry import Registry
 from headrace_rollout.runner import Runner
 from headrace_rollout.store import Store
+from headrace_rollout.surroundings import Judging, Rooms
 
 log = structlog.get_logger()
 

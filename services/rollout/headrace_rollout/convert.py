@@ -15,7 +15,7 @@ from headrace_servicekit.resource_names import ids, invalid
 
 from headrace_rollout.decisions import policies
 from headrace_rollout.decisions.policies import DEFAULT_STEPS, OnDrift, OnLimit, Policy, Shadow, Step, Strategy
-from headrace_rollout.starting import Wanted
+from headrace_rollout.start import Wanted
 from headrace_rollout.store import Request
 
 _MAX_DURATION_S = 315_576_000_000

@@ -12,7 +12,7 @@ from headrace_rollout.decisions.events import event_of
 from headrace_rollout.decisions.judgement import Record
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Event, Rollout
-from headrace_rollout.decisions.shadowing import ShadowRecord
+from headrace_rollout.decisions.shadow_record import ShadowRecord
 
 _ROLLOUT = TypeAdapter(Rollout)
 _POLICY = TypeAdapter(Policy)

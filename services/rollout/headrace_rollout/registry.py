@@ -9,7 +9,7 @@ from typing import Any
 from headrace.registry.v1 import approval_pb2, approval_pb2_grpc, registry_pb2, registry_pb2_grpc
 from headrace_servicekit.errors import PreconditionFailed
 
-from headrace_rollout.decisions.measuring import measured_later
+from headrace_rollout.decisions.policies import measured_later
 from headrace_rollout.decisions.rollouts import Rollout, State
 from headrace_rollout.peers import CALL_S, answered, duration_of
 

@@ -14,12 +14,12 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Code, ServiceError, Unavailable
 from headrace_servicekit.postgres.connections import Transactions
 
-from headrace_rollout.decisions import progress, routing
+from headrace_rollout.decisions import progress, routes
 from headrace_rollout.decisions.rollouts import Rollout, State, Transition
-from headrace_rollout.observing import Judging, Observing, Rooms
 from headrace_rollout.peers import Routes, Written, lack_of, route_of
 from headrace_rollout.registry import Registry
 from headrace_rollout.store import Decide, Store
+from headrace_rollout.surroundings import Judging, Observing, Rooms
 
 log = structlog.get_logger()
 
@@ -94,7 +94,7 @@ class Runner:
             evidence = await self._judging.begin(rollout, self._now())
             return await self._keep(rollout, lambda one, _: Transition(replace(one, evidence=evidence)))
         try:
-            written = await self._routes.write(rollout, routing.staged(route_of(rollout.original), rollout))
+            written = await self._routes.write(rollout, routes.staged(route_of(rollout.original), rollout))
         except ServiceError as error:
             return await self._not_written(rollout, error)
         return await self._acknowledged(rollout, written, lambda one, now: progress.moved(one, written.etag, now))
@@ -122,7 +122,7 @@ class Runner:
                 told = error.public_message
                 return await self._keep(rollout, lambda one, now: progress.promotion_refused(one, told, now))
             return await self._keep(rollout, lambda one, _: progress.registry_promoted(one))
-        route = routing.promoted(route_of(rollout.original), rollout.variant, rollout.version)
+        route = routes.promoted(route_of(rollout.original), rollout.variant, rollout.version)
         try:
             written = await self._routes.write(rollout, route, release=True)
         except ServiceError as error:

@@ -22,23 +22,23 @@ from headrace_servicekit.tls import Tls
 
 from headrace_rollout.alerts import FreezeAlerts
 from headrace_rollout.approved import EVERY_S, ApprovedRollouts
-from headrace_rollout.concluding import Concluding
+from headrace_rollout.conclusion import Concluding
 from headrace_rollout.controller import Controller
 from headrace_rollout.documents import event_in
 from headrace_rollout.experiments import Experiments
-from headrace_rollout.headroom import HeadRoom
-from headrace_rollout.judging import Judge
+from headrace_rollout.judge import Judge
 from headrace_rollout.metrics import RolloutMetrics
 from headrace_rollout.peers import Routes
+from headrace_rollout.pool_costs import HeadRoom
+from headrace_rollout.recovery import EVERY_S as RESTORES_S
+from headrace_rollout.recovery import Restoring
 from headrace_rollout.registry import Registry
-from headrace_rollout.releasing import EVERY_S as RELEASES_S
-from headrace_rollout.releasing import Releasing
-from headrace_rollout.restoring import EVERY_S as RESTORES_S
-from headrace_rollout.restoring import Restoring
+from headrace_rollout.release import EVERY_S as RELEASES_S
+from headrace_rollout.release import Releasing
 from headrace_rollout.route_changes import RouteChanges
 from headrace_rollout.servicer import RolloutServicer
 from headrace_rollout.settings import RolloutSettings
-from headrace_rollout.starting import Starting
+from headrace_rollout.start import Starting
 from headrace_rollout.store import HISTORY, Store, database
 from headrace_rollout.traffic import TrafficReader
 

@@ -17,11 +17,11 @@ from headrace_servicekit.request_fields import kept_text, optional_id, page_size
 from headrace_servicekit.resource_names import invalid
 
 from headrace_rollout import answers, convert
-from headrace_rollout.concluding import Concluding
+from headrace_rollout.conclusion import Concluding
 from headrace_rollout.decisions import policies, progress
 from headrace_rollout.decisions.rollouts import Rollout
-from headrace_rollout.releasing import Releasing
-from headrace_rollout.starting import Starting
+from headrace_rollout.release import Releasing
+from headrace_rollout.start import Starting
 from headrace_rollout.store import Decide, Store
 
 # How often a person's change is decided anew when the rollout went on meanwhile.

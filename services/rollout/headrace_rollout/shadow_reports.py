@@ -8,7 +8,7 @@ from typing import Any
 from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 
 from headrace_rollout.decisions.rollouts import Rollout
-from headrace_rollout.decisions.shadowing import Labels, Pairs
+from headrace_rollout.decisions.shadow_record import Labels, Pairs
 from headrace_rollout.peers import answered
 
 READ_S = 3.0

@@ -12,7 +12,7 @@ from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.clock import Clock
 
-from headrace_rollout.decisions import routing
+from headrace_rollout.decisions import routes
 from headrace_rollout.decisions.counts import is_fault
 from headrace_rollout.decisions.headroom import VariantTraffic
 from headrace_rollout.decisions.rollouts import Rollout
@@ -44,9 +44,7 @@ class TrafficReader:
         if traffic is None:
             return None
         baseline = _sum(one for one in traffic if one.variant == rollout.variant)
-        return baseline, _sum(
-            one for one in traffic if (one.variant, one.version) == (routing.VARIANT, rollout.version)
-        )
+        return baseline, _sum(one for one in traffic if (one.variant, one.version) == (routes.VARIANT, rollout.version))
 
     async def _read(self, model: str) -> Sequence[monitor_pb2.GetTrafficResponse.Traffic] | None:
         end = self._clock.now().replace(second=0, microsecond=0)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from headrace_registry.decisions.files import ArtifactType
-from headrace_registry.decisions.listing import EVERY_MODEL, ModelQuery, place_of
+from headrace_registry.decisions.model_lists import EVERY_MODEL, ModelQuery, place_of
 from headrace_registry.decisions.models import (
     Action,
     Composition,

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
-from headrace_registry.decisions.listing import EVERY_MODEL
+from headrace_registry.decisions.model_lists import EVERY_MODEL
 from headrace_registry.decisions.models import Action, Format, Hold, PoolFormats, VersionRef
 from headrace_registry.storage.store import Store
 

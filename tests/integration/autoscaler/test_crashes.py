@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from headrace_autoscaler.decisions import acting
-from headrace_autoscaler.decisions.acting import Stage
+from headrace_autoscaler.decisions import actuation
+from headrace_autoscaler.decisions.actuation import Stage
 from headrace_autoscaler.decisions.members import Condition, Fleet
 from headrace_autoscaler.storage.database import Database
 from headrace_autoscaler.storage.values import Outcome
@@ -134,7 +134,7 @@ async def begun(world: World) -> None:
 async def test_a_database_or_an_actuator_that_does_not_answer_at_any_call_changes_nothing(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(acting, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(actuation, "FIRST_PAUSE_S", 0.0)
     for at in range(MOST):
         world, stopped = World(postgres_url), Stopped(at, "fail")
         await begun(world)

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from headrace_autoscaler.actuators.actuator import ActuatorError
-from headrace_autoscaler.decisions.acting import Stage
+from headrace_autoscaler.decisions.actuation import Stage
 from headrace_autoscaler.decisions.members import Condition, Fleet
 from headrace_autoscaler.storage.values import Outcome
 from headrace_scaling.decisions.decision import Decision

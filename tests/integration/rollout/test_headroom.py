@@ -14,8 +14,8 @@ from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace.router.v1 import precomputed_pb2, precomputed_pb2_grpc, predict_pb2, route_pb2, route_pb2_grpc
 from headrace_rollout.decisions.headroom import Room
 from headrace_rollout.decisions.rollouts import State
-from headrace_rollout.headroom import HeadRoom
 from headrace_rollout.peers import Routes
+from headrace_rollout.pool_costs import HeadRoom
 from headrace_rollout.traffic import TrafficReader
 from headrace_servicekit import client
 from headrace_servicekit.clock import SystemClock

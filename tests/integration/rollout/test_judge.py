@@ -12,11 +12,11 @@ from headrace.router.v1 import predict_pb2
 from headrace.telemetry.v1 import telemetry_pb2_grpc
 from headrace_monitor.storage.schema import Database
 from headrace_rollout.alerts import FreezeAlerts
-from headrace_rollout.decisions import routing
+from headrace_rollout.decisions import routes
 from headrace_rollout.decisions.policies import Policy, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, State
 from headrace_rollout.documents import record_of
-from headrace_rollout.judging import Judge
+from headrace_rollout.judge import Judge
 from headrace_servicekit.client import channel
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import Unavailable
@@ -30,7 +30,7 @@ from tests.kit.rollout.rollouts import CANARY, MINUTE, rollout
 
 SWITCH = Policy(Strategy.BLUE_GREEN, (Step(1.0, MINUTE),))
 BEFORE = key("digits")._replace(version="v1", variant="production")
-AFTER = BEFORE._replace(version="v2", variant=routing.VARIANT)
+AFTER = BEFORE._replace(version="v2", variant=routes.VARIANT)
 
 
 async def test_a_switch_is_held_against_the_hour_before_it(postgres_url, s3, tmp_path):

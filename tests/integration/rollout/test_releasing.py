@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from headrace_rollout.decisions.rollouts import Rollout
-from headrace_rollout.releasing import Releasing
+from headrace_rollout.release import Releasing
 from headrace_rollout.runner import Runner
 from headrace_rollout.store import Store, database
 from headrace_servicekit.clock import SystemClock

@@ -11,9 +11,9 @@ from headrace_monitor.judge.shadow.store import Comparisons, VersionPair
 from headrace_monitor.storage.schema import Database
 from headrace_rollout.alerts import FreezeAlerts
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State
-from headrace_rollout.decisions.shadowing import READ_EVERY
-from headrace_rollout.judging import Judge
-from headrace_rollout.observing import Judged
+from headrace_rollout.decisions.shadow_record import READ_EVERY
+from headrace_rollout.judge import Judge
+from headrace_rollout.surroundings import Judged
 from headrace_servicekit import client
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.postgres.connections import Address

@@ -12,7 +12,7 @@ import pytest
 from headrace_rollout.decisions import progress
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Rollout, State
-from headrace_rollout.releasing import Releasing
+from headrace_rollout.release import Releasing
 from headrace_rollout.runner import Runner
 from headrace_rollout.store import Store, database
 from headrace_servicekit.clock import SystemClock

@@ -12,8 +12,8 @@ from typing import Any
 from headrace_rollout.controller import Controller
 from headrace_rollout.decisions.policies import Policy, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Event, Rollout, Transition, Verdict
-from headrace_rollout.observing import Judged
 from headrace_rollout.store import Request, Store, database
+from headrace_rollout.surroundings import Judged
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.coordination.feeds import heed
 from headrace_servicekit.coordination.leases import LeaderLease

@@ -13,7 +13,7 @@ from typing import Any
 from headrace.autoscaler.v1 import policy_pb2
 from headrace_autoscaler.acting.leader import Leader
 from headrace_autoscaler.actuators.actuator import ActuatorError
-from headrace_autoscaler.decisions.acting import Acting
+from headrace_autoscaler.decisions.actuation import Acting
 from headrace_autoscaler.decisions.members import Condition, Fleet, Held, Member, Work
 from headrace_autoscaler.metrics import AutoscalerMetrics
 from headrace_autoscaler.policies.convert import policy_of

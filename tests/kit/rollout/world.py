@@ -11,8 +11,8 @@ from headrace.router.v1 import route_pb2
 from headrace_rollout.decisions.headroom import Room
 from headrace_rollout.decisions.observation import Surroundings
 from headrace_rollout.decisions.rollouts import Decision, Rollout, Verdict
-from headrace_rollout.observing import Judged
 from headrace_rollout.peers import Written
+from headrace_rollout.surroundings import Judged
 from headrace_servicekit.errors import Aborted, AlreadyExists, PreconditionFailed, Unavailable
 from headrace_servicekit.identity import model_not_found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from headrace_autoscaler.decisions.acting import (
+from headrace_autoscaler.decisions.actuation import (
     Acting,
     Ask,
     ReplicaStatus,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from headrace_autoscaler.acting.reporter import report_of
-from headrace_autoscaler.decisions.acting import Acting, Ask, ReplicaStatus, acknowledged, asked, failed, judged
+from headrace_autoscaler.decisions.actuation import Acting, Ask, ReplicaStatus, acknowledged, asked, failed, judged
 from headrace_autoscaler.decisions.alerts import CLEAR_AFTER_S, RAISE_AFTER_S, Findings, follow, raised
 from headrace_autoscaler.decisions.problems import Problem, problems
 from headrace_scaling.decisions.decision import Concern, Decision, Rule

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from headrace_autoscaler.decisions.counting import (
+from headrace_autoscaler.decisions.members import Condition
+from headrace_autoscaler.decisions.replica_counts import (
     Appearance,
     Counts,
     appearances,
@@ -12,7 +13,6 @@ from headrace_autoscaler.decisions.counting import (
     ready_deadline_s,
     start_s,
 )
-from headrace_autoscaler.decisions.members import Condition
 
 from tests.kit.autoscaler.pools import batcher
 

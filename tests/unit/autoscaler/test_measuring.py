@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from headrace_autoscaler.decisions.measuring import keep, model_loads, signals, variation
+from headrace_autoscaler.decisions.measures import keep, model_loads, signals, variation
 from headrace_autoscaler.decisions.members import Condition, Held, Member, Work
 from headrace_scaling.decisions.observations import Metric
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from headrace.monitor.v1 import experiment_pb2
 from headrace.router.v1 import route_pb2
-from headrace_rollout.concluding import Concluding
-from headrace_rollout.decisions import concluding
+from headrace_rollout.conclusion import Concluding
+from headrace_rollout.decisions import experiment_routes
 from headrace_rollout.decisions.observation import Surroundings
-from headrace_rollout.restoring import Restoring
-from headrace_rollout.starting import Wanted
+from headrace_rollout.recovery import Restoring
+from headrace_rollout.start import Wanted
 from headrace_rollout.store import Request
 from headrace_servicekit.errors import Aborted, InvalidArgument, NotFound, PreconditionFailed, Unavailable
 from hypothesis import given
@@ -39,25 +39,25 @@ def route(*weights: float, rules: tuple[str, ...] = ()) -> route_pb2.Route:
 
 @given(st.lists(st.floats(0, 100), min_size=3, max_size=3), st.sampled_from(["", "new", "newer"]))
 def test_the_control_gets_all_traffic_of_the_others_and_none_is_lost(weights: list[float], keep: str):
-    wanted, stopped = concluding.given_back(route(*weights), "control", ["new", "newer"], keep)
+    wanted, stopped = experiment_routes.given_back(route(*weights), "control", ["new", "newer"], keep)
     assert sum(one.weight for one in wanted.variants) == pytest.approx(sum(weights))
     assert {one.name for one in wanted.variants} == {"control"} | ({keep} if keep else set())
     assert stopped == [name for name, weight in zip(["new", "newer"], weights[1:], strict=True) if weight > 0]
-    again, nothing = concluding.given_back(wanted, "control", ["new", "newer"], keep)
+    again, nothing = experiment_routes.given_back(wanted, "control", ["new", "newer"], keep)
     assert (again, nothing) == (wanted, [])
 
 
 def test_a_variant_that_a_rule_names_and_one_of_nobodys_experiment_stay():
     given_route = route(8, 1, 1, rules=("new",))
     given_route.variants.add(name="staff", version="v9", weight=3)
-    wanted, _ = concluding.given_back(given_route, "control", ["new", "newer"])
+    wanted, _ = experiment_routes.given_back(given_route, "control", ["new", "newer"])
     assert {one.name: one.weight for one in wanted.variants} == {"control": 10, "new": 0, "staff": 3}
     assert wanted.rules == given_route.rules
 
 
 def test_a_route_without_the_control_is_refused():
     with pytest.raises(PreconditionFailed, match="no variant 'old', only control, new") as refused:
-        concluding.given_back(route(1, 1), "old", ["new"])
+        experiment_routes.given_back(route(1, 1), "old", ["new"])
     assert refused.value.reason == "VARIANT_GONE"
 
 
@@ -405,7 +405,7 @@ async def test_shares_of_other_variants_are_refused_by_their_field(weights: dict
 def test_a_variant_that_the_route_lacks_or_that_has_no_traffic_gets_no_share():
     for given_route, told in ((route(1, 1), "no variant 'newer'"), (route(0, 0, 0), "have no traffic")):
         with pytest.raises(PreconditionFailed, match=told):
-            concluding.shared(given_route, {"control": 1, "new": 1, "newer": 1})
+            experiment_routes.shared(given_route, {"control": 1, "new": 1, "newer": 1})
 
 
 class Cut:

@@ -14,7 +14,7 @@ from headrace_rollout.decisions.headroom import Room
 from headrace_rollout.decisions.observation import Consent, Observation, Surroundings
 from headrace_rollout.decisions.policies import OnDrift, Policy, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Transition, Verdict
-from headrace_rollout.observing import Observing
+from headrace_rollout.surroundings import Observing
 from headrace_servicekit.errors import (
     Aborted,
     InvalidArgument,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from headrace_rollout.decisions import growth, progress, routing
+from headrace_rollout.decisions import growth, progress, routes
 from headrace_rollout.decisions.headroom import (
     Fit,
     Look,
@@ -142,7 +142,7 @@ def test_a_first_step_gets_what_there_is_room_for_and_the_record_says_why():
     moved = progress.moved(ready, "e1", NOW)
     assert moved.rollout.share == ready.limited_to
     assert moved.events[0].reason.startswith("version v2 has 2.34 % of the traffic, not 5 % yet: 5 % of the traffic")
-    weights = [one.weight for one in routing.staged(IMPLICIT, moved.rollout).variants]
+    weights = [one.weight for one in routes.staged(IMPLICIT, moved.rollout).variants]
     assert weights == [pytest.approx(0.9766), pytest.approx(0.0234)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from headrace_rollout.decisions import planning
+from headrace_rollout.decisions import planned_steps
 from headrace_rollout.decisions.headroom import PoolLoad, VariantTraffic, room_of
 from headrace_rollout.decisions.policies import Policy, Strategy
 
@@ -24,7 +24,7 @@ def traffic(rps: float, *, cached: float = 0.0, errors: float = 0.001) -> Varian
 
 def planned(policy: Policy, variant: VariantTraffic, *, coverage: float = 0.0, pool: PoolLoad | None = None):
     """Return what each step would do for a version that answered nothing yet."""
-    return planning.planned(policy, variant, room_of(variant, NOTHING, coverage, pool))
+    return planned_steps.planned(policy, variant, room_of(variant, NOTHING, coverage, pool))
 
 
 def test_a_cold_cache_costs_what_the_old_version_had_from_it():

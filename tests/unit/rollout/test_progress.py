@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from headrace_rollout.decisions import progress, routing
+from headrace_rollout.decisions import progress, routes
 from headrace_rollout.decisions.headroom import Room
 from headrace_rollout.decisions.observation import Observation, Surroundings
 from headrace_rollout.decisions.policies import OnLimit, Policy, Shadow, Step, Strategy
@@ -332,7 +332,7 @@ def test_a_version_is_warmed_for_its_time_whatever_it_answers_and_then_gets_the_
     warm = replace(CANARY, shadow=Shadow(dwell=MINUTE, warms=True))
     ready = progress.prepared(rollout(warm), "", NOW).rollout
     assert (ready.state, ready.judged, ready.step) == (State.SHADOWING, False, -1)
-    route = routing.staged(IMPLICIT, ready)
+    route = routes.staged(IMPLICIT, ready)
     assert (route.shadowing.keeps_answers, route.shadowing.share, [one.weight for one in route.variants]) == (
         True,
         1,
@@ -344,7 +344,7 @@ def test_a_version_is_warmed_for_its_time_whatever_it_answers_and_then_gets_the_
     assert (stays.state, stays.moving) == (State.SHADOWING, False)
     onward = progress.observed(moved.rollout, seen(None), LATER).rollout
     assert (onward.state, onward.step, onward.moving, onward.judged) == (State.RUNNING, 0, True, True)
-    assert not routing.staged(IMPLICIT, onward).HasField("shadowing")
+    assert not routes.staged(IMPLICIT, onward).HasField("shadowing")
 
 
 def test_while_nobody_has_said_which_alerts_are_open_a_rollout_stays_where_it_is_and_goes_back_all_the_same():

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from headrace_rollout.decisions import shadowing
+from headrace_rollout.decisions import shadow_record
 from headrace_rollout.decisions.policies import Shadow
 from headrace_rollout.decisions.rollouts import Decision, Verdict
-from headrace_rollout.decisions.shadowing import READ_EVERY, Labels, Pairs
+from headrace_rollout.decisions.shadow_record import READ_EVERY, Labels, Pairs
 from headrace_rollout.documents import shadow_record_json, shadow_record_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,9 +24,9 @@ ALIKE = Pairs(compared=1000, labels=Labels(1000, 5), slices={"country=AT": Label
 
 def judged(found: Pairs, *, after: timedelta = MINUTE, shadow: Shadow = SHADOW, before: Pairs = NOTHING) -> Verdict:
     """Return the verdict on pairs that are read so long after the shadow began."""
-    record = shadowing.taken(shadowing.begin(before, NOW), found, NOW + after)
+    record = shadow_record.taken(shadow_record.begin(before, NOW), found, NOW + after)
     assert shadow_record_of(shadow_record_json(record)) == record
-    return shadowing.verdict(record, shadow, NOW, NOW + after)
+    return shadow_record.verdict(record, shadow, NOW, NOW + after)
 
 
 def test_a_shadow_passes_after_its_dwell_with_enough_pairs_that_are_alike():
@@ -130,7 +130,7 @@ def test_a_monitor_that_forgets_makes_no_pairs():
 
 
 def test_a_monitor_that_does_not_say_is_no_data():
-    found = shadowing.silent("monitor: away", NOW)
+    found = shadow_record.silent("monitor: away", NOW)
     assert (found.decision, "monitor: away" in found.reason) == (Decision.NO_DATA, True)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_rollout.decisions.policies import Policy
-from headrace_rollout.starting import Starting, Wanted
+from headrace_rollout.start import Starting, Wanted
 
 from tests.kit.rollout.rollouts import CANARY, IMPLICIT, SHADOW
 

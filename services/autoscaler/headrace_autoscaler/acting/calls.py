@@ -9,7 +9,7 @@ import structlog
 from headrace_servicekit.errors import ServiceError
 
 from headrace_autoscaler.actuators.actuator import Actuator, ActuatorError
-from headrace_autoscaler.decisions.acting import Ask
+from headrace_autoscaler.decisions.actuation import Ask
 
 log = structlog.get_logger()
 

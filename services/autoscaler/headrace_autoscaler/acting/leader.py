@@ -22,8 +22,8 @@ from headrace_autoscaler.acting.calls import Calls
 from headrace_autoscaler.acting.situations import Situations
 from headrace_autoscaler.acting.watched import Result, Watched, adopt, decide_on
 from headrace_autoscaler.actuators.actuator import Actuator, ActuatorError
-from headrace_autoscaler.decisions import acting as steps
-from headrace_autoscaler.decisions.acting import Acting
+from headrace_autoscaler.decisions import actuation as steps
+from headrace_autoscaler.decisions.actuation import Acting
 from headrace_autoscaler.decisions.problems import BLIND
 from headrace_autoscaler.metrics import AutoscalerMetrics
 from headrace_autoscaler.policies.declared import declared

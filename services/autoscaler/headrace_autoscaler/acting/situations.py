@@ -10,7 +10,7 @@ from headrace_servicekit.clock import Clock
 
 from headrace_autoscaler.acting.watched import Situation, Watched
 from headrace_autoscaler.actuators.actuator import Actuator
-from headrace_autoscaler.decisions import counting
+from headrace_autoscaler.decisions import replica_counts
 from headrace_autoscaler.signals.observer import Observer, PoolView
 from headrace_autoscaler.storage.pools import STARTS_KEPT
 from headrace_autoscaler.storage.rounds import InForce, Rounds, Start
@@ -46,8 +46,8 @@ class Situations:
             return None
         if in_flight:
             target = acting.target
-        start_s = counting.start_s(pool.starts)
-        deadline_s = counting.ready_deadline_s(pool.declared.ready_deadline_s, start_s)
+        start_s = replica_counts.start_s(pool.starts)
+        deadline_s = replica_counts.ready_deadline_s(pool.declared.ready_deadline_s, start_s)
         age_s = self._shortage_age_s(pool, now, target, deadline_s)
         counts = self._observer.count(pool.pool, target=target, target_age_s=age_s, deadline_s=deadline_s)
         assert counts is not None, "what can be viewed can be counted"

@@ -13,12 +13,12 @@ from headrace_scaling.decisions.memory import Memory
 from headrace_scaling.decisions.observations import EarlierHours, Observation, Replicas
 from headrace_scaling.documents import to_json
 
-from headrace_autoscaler.decisions import acting as steps
-from headrace_autoscaler.decisions import demand, measuring
-from headrace_autoscaler.decisions.acting import Acting, Ask, Stage
-from headrace_autoscaler.decisions.counting import Counts
+from headrace_autoscaler.decisions import actuation as steps
+from headrace_autoscaler.decisions import demand, measures
+from headrace_autoscaler.decisions.actuation import Acting, Ask, Stage
 from headrace_autoscaler.decisions.demand import MinuteOfDemand
 from headrace_autoscaler.decisions.problems import Problem, problems, sentences
+from headrace_autoscaler.decisions.replica_counts import Counts
 from headrace_autoscaler.metrics import ShownPool
 from headrace_autoscaler.policies.declared import DeclaredPolicy
 from headrace_autoscaler.signals.observer import PoolView
@@ -168,7 +168,7 @@ def observed(pool: Watched, situation: Situation) -> Observation:
         signals=situation.view.signals,
         models=situation.view.models,
         load_time_s=situation.load_time_s,
-        variation=measuring.variation(situation.view.members),
+        variation=measures.variation(situation.view.members),
         seasonal_peaks=pool.peaks,
         earlier_hours=pool.earlier_hours,
     )

@@ -15,7 +15,7 @@ from headrace_scaling.decisions.observations import Metric, Observation, Replica
 from headrace_scaling.documents import from_json
 
 from headrace_autoscaler import times
-from headrace_autoscaler.decisions.acting import Acting
+from headrace_autoscaler.decisions.actuation import Acting
 from headrace_autoscaler.policies import convert
 from headrace_autoscaler.policies.declared import declared
 from headrace_autoscaler.storage.values import DecisionRow, PolicyRow, PoolRow

@@ -15,7 +15,7 @@ from headrace_scaling.documents import from_json, to_json
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, Unavailable
 
-from headrace_autoscaler.decisions import counting
+from headrace_autoscaler.decisions import replica_counts
 from headrace_autoscaler.policies.declared import declared
 from headrace_autoscaler.signals.observer import Observer
 from headrace_autoscaler.storage.decisions import Decisions
@@ -53,7 +53,7 @@ class DryRuns:
             )
         latest = await self._decisions.find(pool, None)
         before = None if latest is None else from_json(Observation, latest.observation)
-        counts = self._observer.count(pool, target=None, target_age_s=0.0, deadline_s=counting.LEAST_DEADLINE_S)
+        counts = self._observer.count(pool, target=None, target_age_s=0.0, deadline_s=replica_counts.LEAST_DEADLINE_S)
         assert counts is not None, "what can be viewed can be counted"
         observation = Observation(
             pool=pool,

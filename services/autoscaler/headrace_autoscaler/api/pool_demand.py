@@ -8,7 +8,7 @@ from headrace.router.v1 import pool_demand_pb2, pool_demand_pb2_grpc
 from headrace_servicekit.errors import NotFound
 from headrace_servicekit.resource_names import invalid, is_id
 
-from headrace_autoscaler.decisions.counting import start_s
+from headrace_autoscaler.decisions.replica_counts import start_s
 from headrace_autoscaler.policies.declared import declared
 from headrace_autoscaler.storage.pools import Pools
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from headrace_scaling.decisions.decision import Concern, Decision
 
-from headrace_autoscaler.decisions.acting import Acting, Stage
+from headrace_autoscaler.decisions.actuation import Acting, Stage
 
 
 class Problem(StrEnum):

@@ -9,10 +9,10 @@ from headrace_scaling.decisions.observations import Metric, ModelLoad, Signal
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.peers import Peer
 
-from headrace_autoscaler.decisions import counting, measuring
-from headrace_autoscaler.decisions.counting import Appearances, Counts
-from headrace_autoscaler.decisions.measuring import Reports
+from headrace_autoscaler.decisions import measures, replica_counts
+from headrace_autoscaler.decisions.measures import Reports
 from headrace_autoscaler.decisions.members import Condition, Fleet, Member
+from headrace_autoscaler.decisions.replica_counts import Appearances, Counts
 from headrace_autoscaler.signals.fleet import FleetSource
 
 LOOK_EVERY_S = 2.0
@@ -56,10 +56,10 @@ class Observer:
             self._look = Snapshot(
                 now_s,
                 fleet,
-                measuring.keep(before.reports, everybody, before.fleet.read_s)
+                measures.keep(before.reports, everybody, before.fleet.read_s)
                 if before
-                else measuring.keep({}, everybody),
-                counting.appearances(before.known if before else {}, everybody, now_s),
+                else measures.keep({}, everybody),
+                replica_counts.appearances(before.known if before else {}, everybody, now_s),
             )
 
         await self._peer.call(read)
@@ -80,15 +80,15 @@ class Observer:
         if look is None or age_s is None:
             return None
         members = look.fleet.of(pool)
-        told = measuring.signals(members, look.reports, age_s, look.fleet.read_s)
+        told = measures.signals(members, look.reports, age_s, look.fleet.read_s)
         ages = [signal.age_s for signal in told.values()]
-        return PoolView(members, told, measuring.model_loads(members, look.reports, max(ages, default=age_s)), age_s)
+        return PoolView(members, told, measures.model_loads(members, look.reports, max(ages, default=age_s)), age_s)
 
     def count(self, pool: str, *, target: int | None, target_age_s: float, deadline_s: float) -> Counts | None:
         """Return the replicas of a pool; None before the first look."""
         if self._look is None:
             return None
-        return counting.count(
+        return replica_counts.count(
             self._look.fleet.of(pool),
             self._look.known,
             target=target,
@@ -99,7 +99,7 @@ class Observer:
 
     def cheapest_first(self, pool: str) -> list[str]:
         """Return the addresses of a pool's batchers in the order in which they should go."""
-        return [] if self._look is None else counting.cheapest_first(self._look.fleet.of(pool), self._look.known)
+        return [] if self._look is None else replica_counts.cheapest_first(self._look.fleet.of(pool), self._look.known)
 
     def processes(self, pool: str) -> list[str]:
         """Return the processes of a pool's batchers."""

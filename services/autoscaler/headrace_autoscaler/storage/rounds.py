@@ -13,7 +13,7 @@ from headrace_scaling.decisions.observations import EarlierHour, EarlierHours
 from headrace_scaling.documents import to_json
 from headrace_servicekit.coordination.leases import LeaderLease
 
-from headrace_autoscaler.decisions.acting import Acting
+from headrace_autoscaler.decisions.actuation import Acting
 from headrace_autoscaler.storage.database import QUERIES
 from headrace_autoscaler.storage.pools import CHANNEL, STARTS_KEPT
 from headrace_autoscaler.storage.values import DemandMinute, OutcomeUpdate, Round

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from headrace_autoscaler.decisions.acting import Acting
+from headrace_autoscaler.decisions.actuation import Acting
 
 
 class Outcome(enum.IntEnum):

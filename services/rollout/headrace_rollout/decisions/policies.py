@@ -126,6 +126,10 @@ DEFAULT_STEPS = {
 }
 DEFAULT_STEPS[Strategy.SHADOW] = DEFAULT_STEPS[Strategy.CANARY]
 DEFAULT = Policy(Strategy.CANARY, DEFAULT_STEPS[Strategy.CANARY], on_limit=OnLimit.ROLLBACK)
+# By the batchers that load the version, before it serves anybody.
+_LOADED = ("latency_p50_ms", "latency_p99_ms", "parity_max_abs_diff")
+# By the monitor, of a shadow.
+_SHADOWED = "shadow_*"
 
 
 def percent(share: float) -> float:
@@ -208,6 +212,14 @@ def _stage_violations(stage: Step | Shadow, field: str) -> Iterator[FieldViolati
     yield from _time_violations(stage.dwell, timedelta(), f"{field}.dwell")
     if stage.limit is not None:
         yield from _time_violations(stage.limit, stage.dwell, f"{field}.limit")
+
+
+def measured_later(policy: Policy) -> tuple[str, ...]:
+    """Return the metrics that a version has by the last step, though perhaps not before the first one; `*` stands for
+    any characters. Gates on others are asked before the first step.
+    """
+    shadowed = policy.shadow is not None and not policy.shadow.warms
+    return (*_LOADED, _SHADOWED) if shadowed else _LOADED
 
 
 def _time_violations(value: timedelta, least: timedelta, field: str) -> Iterator[FieldViolation]:

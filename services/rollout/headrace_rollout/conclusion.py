@@ -22,12 +22,12 @@ from headrace_servicekit.errors import (
 )
 
 from headrace_rollout.alerts import FreezeAlerts
-from headrace_rollout.decisions import concluding, growth
+from headrace_rollout.decisions import experiment_routes, growth
 from headrace_rollout.decisions.rollouts import Rollout
 from headrace_rollout.experiments import Experiments
 from headrace_rollout.peers import Routes, route_text
 from headrace_rollout.route_changes import RouteChanges
-from headrace_rollout.starting import Starting, Wanted
+from headrace_rollout.start import Starting, Wanted
 from headrace_rollout.store import Request
 
 log = structlog.get_logger()
@@ -79,10 +79,10 @@ class Concluding:
         running = await self._experiments.running(model)
         if running not in (None, name):
             raise PreconditionFailed(f"{running} runs: conclude that one first", reason="EXPERIMENT_RUNNING")
-        wanted_weights = weights or concluding.weights_of(experiment)
+        wanted_weights = weights or experiment_routes.weights_of(experiment)
         route, _ = await self._routes.route(model)
-        wanted = concluding.shared(route, wanted_weights)
-        if concluding.grows(route, wanted, names[1:]):
+        wanted = experiment_routes.shared(route, wanted_weights)
+        if experiment_routes.grows(route, wanted, names[1:]):
             self._check_not_frozen(model)
         if experiment.state == _State.STATE_DRAFT:
             await self._experiments.begin(name, validate_only=True)
@@ -92,7 +92,7 @@ class Concluding:
 
     async def _begin(self, name: str, route: Route, wanted: Route, weights: Mapping[str, float]) -> float:
         """Write the route, then begin; when that fails, `Restoring` gives it back. Return the share that moved."""
-        manager, moved = concluding.manager_of(name), 0.0
+        manager, moved = experiment_routes.manager_of(name), 0.0
         change = await self._changes.begin(name, route_text(route))
         try:
             # The route first: units count from then on whose shares are those.
@@ -153,11 +153,11 @@ class Concluding:
         if not version:
             raise PreconditionFailed(f"the route serves no variant '{variant}' any more", reason="VARIANT_GONE")
         asked = Wanted(wanted.model, version, control, wanted.policy, wanted.client, wanted.reason or analysis.summary)
-        if route.managed_by not in ("", concluding.manager_of(name)):
+        if route.managed_by not in ("", experiment_routes.manager_of(name)):
             raise PreconditionFailed(f"the route is managed by {route.managed_by}", reason="ROUTE_MANAGED")
         production = await self._starting.production(wanted.model)
-        becomes, _ = concluding.given_back(route, control, others, variant)
-        becomes = concluding.following(becomes, control, production)
+        becomes, _ = experiment_routes.given_back(route, control, others, variant)
+        becomes = experiment_routes.following(becomes, control, production)
         await self._starting.check(asked, request, becomes=becomes)
         stopped = await self._end(experiment, wanted.reason or analysis.summary, keep=variant, production=production)
         return Conclusion(analysis.summary, stopped, await self._starting.start(asked, request))
@@ -207,9 +207,9 @@ class Concluding:
         except NotFound:  # the model was deleted, and its route with it
             await self._experiments.end(experiment.name, reason, stopped=harmed)
             return []
-        manager = concluding.manager_of(experiment.name)
-        wanted, stopped = (route, []) if keep_route else concluding.given_back(route, control, others, keep)
-        wanted = concluding.following(wanted, control, production)
+        manager = experiment_routes.manager_of(experiment.name)
+        wanted, stopped = (route, []) if keep_route else experiment_routes.given_back(route, control, others, keep)
+        wanted = experiment_routes.following(wanted, control, production)
         if wanted != route or route.managed_by == manager:
             await self._routes.write_for(manager, wanted, f"{experiment.name}: {reason}", release=True)
         await self._experiments.end(experiment.name, reason, stopped=harmed)

@@ -22,8 +22,8 @@ from headrace_autoscaler import times
 from headrace_autoscaler.names import pool_of
 from headrace_autoscaler.planning import answers, requests
 from headrace_autoscaler.planning.jobs import Answer, Job, PackedTrace, Result
+from headrace_autoscaler.planning.planner import Planner
 from headrace_autoscaler.planning.requests import Measured
-from headrace_autoscaler.planning.running import Planner
 from headrace_autoscaler.storage.decisions import Decisions
 from headrace_autoscaler.storage.values import DemandMinute
 

@@ -9,7 +9,7 @@ from headrace.monitor.v1 import experiment_pb2
 from headrace.router.v1 import route_pb2
 from headrace_servicekit.errors import NotFound
 
-from headrace_rollout.decisions import concluding
+from headrace_rollout.decisions import experiment_routes
 from headrace_rollout.experiments import Experiments
 from headrace_rollout.peers import Routes, route_of
 from headrace_rollout.route_changes import RouteChanges
@@ -33,11 +33,11 @@ class Restoring:
             route, _ = await self._routes.route(name.split("/")[1])
         except NotFound:  # the model was deleted, and its route with it
             return
-        manager = concluding.manager_of(name)
+        manager = experiment_routes.manager_of(name)
         if route.managed_by != manager:  # it was given back, or taken by force
             return
         if experiment.state == experiment_pb2.Experiment.STATE_RUNNING:
-            wanted = concluding.shared(route, concluding.weights_of(experiment))
+            wanted = experiment_routes.shared(route, experiment_routes.weights_of(experiment))
             if wanted != route:
                 await self._routes.write_for(manager, wanted, f"{name}: the shares that it counts with", release=False)
             return

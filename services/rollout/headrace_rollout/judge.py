@@ -15,13 +15,13 @@ from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import ServiceError
 
 from headrace_rollout.alerts import FreezeAlerts
-from headrace_rollout.decisions import history, judgement, routing, shadowing
+from headrace_rollout.decisions import history, judgement, routes, shadow_record
 from headrace_rollout.decisions.counts import Arms, Count, Counts
 from headrace_rollout.decisions.observation import Surroundings
 from headrace_rollout.decisions.rollouts import Rollout, State
 from headrace_rollout.documents import record_json, record_of, shadow_record_json, shadow_record_of
-from headrace_rollout.observing import Judged
 from headrace_rollout.shadow_reports import ShadowReports
+from headrace_rollout.surroundings import Judged
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class Judge:
         if not rollout.judged:
             return ""
         if rollout.state is State.SHADOWING:
-            return shadow_record_json(shadowing.begin(await self._reports.pairs(rollout, now), now))
+            return shadow_record_json(shadow_record.begin(await self._reports.pairs(rollout, now), now))
         response = await self._read(rollout, b"")
         past = await self._past(rollout)
         return record_json(judgement.begin(rollout.policy, _text(response.cursor), now, past))
@@ -61,7 +61,7 @@ class Judge:
             log.warning("no evidence", rollout=rollout.name, reason=error.public_message)
         else:
             arms = Arms(
-                candidate=(rollout.version, routing.VARIANT),
+                candidate=(rollout.version, routes.VARIANT),
                 baseline=(rollout.baseline, rollout.variant),
                 alone=rollout.share == 1,
                 share=rollout.share,
@@ -74,14 +74,14 @@ class Judge:
     async def _judge_shadow(self, rollout: Rollout, step_time: datetime, now: datetime) -> Judged:
         record, shadow = shadow_record_of(rollout.evidence), rollout.policy.shadow
         assert shadow is not None, "only a policy with a shadow leads there"
-        if shadowing.due(record, now):
+        if shadow_record.due(record, now):
             try:
                 pairs = await self._reports.pairs(rollout, record.begin_time)
             except ServiceError as error:
                 log.warning("no report of a shadow", rollout=rollout.name, reason=error.public_message)
-                return Judged(rollout.evidence, shadowing.silent(error.public_message, now), None)
-            record = shadowing.taken(record, pairs, now)
-        return Judged(shadow_record_json(record), shadowing.verdict(record, shadow, step_time, now), None)
+                return Judged(rollout.evidence, shadow_record.silent(error.public_message, now), None)
+            record = shadow_record.taken(record, pairs, now)
+        return Judged(shadow_record_json(record), shadow_record.verdict(record, shadow, step_time, now), None)
 
     def surroundings(self, model: str) -> Surroundings:
         """Return what may keep a model's rollouts from growing."""

@@ -1,6 +1,6 @@
 """What a rollout measures of its version by itself."""
 
-from headrace_rollout.decisions.measuring import measured_later
+from headrace_rollout.decisions.policies import measured_later
 from headrace_servicekit.identity import matches
 
 from tests.kit.rollout.rollouts import CANARY, SHADOW

@@ -9,12 +9,12 @@ from headrace.router.v1 import route_pb2
 from headrace_servicekit.errors import PreconditionFailed, ServiceError
 
 from headrace_rollout.alerts import FreezeAlerts
-from headrace_rollout.decisions import growth, policies, progress, routing
+from headrace_rollout.decisions import growth, policies, progress, routes
 from headrace_rollout.decisions.headroom import Room, VariantTraffic
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Event, Rollout, Transition
-from headrace_rollout.headroom import HeadRoom
 from headrace_rollout.peers import Routes, route_of, route_text
+from headrace_rollout.pool_costs import HeadRoom
 from headrace_rollout.registry import Registry
 from headrace_rollout.store import Request, Store
 from headrace_rollout.traffic import TrafficReader
@@ -126,14 +126,14 @@ class Starting:
         route, status = await self._routes.route(wanted.model)
         await self._check_free(wanted.model, route.managed_by if becomes is None else "")
         route = becomes or route
-        variant = routing.variant_of(route, wanted.variant)
+        variant = routes.variant_of(route, wanted.variant)
         baseline = variant.serving_version
         if not baseline or status.state == route_pb2.RouteStatus.STATE_NOT_SERVING:
             raise PreconditionFailed(
                 f"nothing serves variant '{variant.name}' yet: promote a version first", reason="NOT_SERVING"
             )
         await self._registry.version(wanted.model, wanted.version)
-        reference, alias = routing.reference(route, variant.name)
+        reference, alias = routes.reference(route, variant.name)
         rollout = Rollout(
             id=0,
             model=wanted.model,
@@ -168,14 +168,14 @@ class Starting:
         if rollout.version == rollout.baseline:
             told = f"version {rollout.version} serves variant '{rollout.variant}' already"
             found.append(PreconditionFailed(told, reason="ALREADY_SERVING"))
-        if any(one.name == routing.VARIANT for one in route.variants):
-            told = f"the route has a variant called '{routing.VARIANT}', which rollouts add: rename it"
+        if any(one.name == routes.VARIANT for one in route.variants):
+            told = f"the route has a variant called '{routes.VARIANT}', which rollouts add: rename it"
             found.append(PreconditionFailed(told, reason="VARIANT_TAKEN"))
         try:
             if rollout.policy.shadow is not None:
-                routing.check_shadowing(route)
+                routes.check_shadowing(route)
             if rollout.policy.steps:
-                routing.check_unit(route, sticky=rollout.policy.sticky)
+                routes.check_unit(route, sticky=rollout.policy.sticky)
         except PreconditionFailed as error:
             found.append(error)
         return found
@@ -193,12 +193,12 @@ class Starting:
     async def _shares(self, rollout: Rollout, route: route_pb2.Route) -> tuple[tuple[float, ...], int, int]:
         """Ask the control plane what the first stage would do; raises what a write of it would meet."""
         steps = rollout.policy.steps
-        first = routing.staged(route_of(rollout.original), progress.prepared(rollout, "", _NOT_YET, Room()).rollout)
+        first = routes.staged(route_of(rollout.original), progress.prepared(rollout, "", _NOT_YET, Room()).rollout)
         seen = await self._routes.dry_run(first, "rollouts/0")
         readiness = next((one for one in seen.versions if one.version == rollout.version), None)
         shares, before = [], 0.0
         for step in steps:
-            shares.append(routing.moved(route, rollout.variant, step.share - before))
+            shares.append(routes.moved(route, rollout.variant, step.share - before))
             before = step.share
         if readiness is None:
             return tuple(shares), 0, 0

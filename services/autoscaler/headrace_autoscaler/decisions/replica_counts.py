@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from headrace_autoscaler.decisions.acting import ReplicaStatus
+from headrace_autoscaler.decisions.actuation import ReplicaStatus
 from headrace_autoscaler.decisions.members import Condition, Member
 
 # What a start takes where none was measured, as an operator would guess it.
