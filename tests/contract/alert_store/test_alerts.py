@@ -226,6 +226,16 @@ async def test_a_new_webhook_is_sent_of_what_is_open_once(rig):
     assert await rig.notifications() == [Notification("ops", one.id or 0, Kind.OPENED, Severity.MEDIUM)]
 
 
+async def test_alerts_that_open_while_their_webhook_is_written_are_sent_once_each(rig):
+    versions = [replace(ONE, version=f"v{number}") for number in range(8)]
+    async with asyncio.timeout(20):
+        await asyncio.gather(
+            *(rig.put_webhook(HOOK) for _ in versions), *(opened(rig, alert(version)) for version in versions)
+        )
+    told = await rig.notifications()
+    assert len(told) == len({one.alert for one in told}) == len(versions)
+
+
 async def test_what_a_silence_held_back_is_sent_at_its_end(rig):
     await rig.put_webhook(HOOK)
     async with rig.store.transaction() as transaction:

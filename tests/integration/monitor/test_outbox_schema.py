@@ -2,17 +2,18 @@
 
 from datetime import timedelta
 
-from headrace_monitor.alert.webhooks import event_in
+from headrace_monitor.alert.webhooks import event_in, webhooks
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations
+from headrace_statistics.severity import Severity
 
 OUTBOX = 14
 BEFORE = """
 with hook as (
     insert into webhooks (name, url, secret, format, at_least, model, retrain_only)
-    values ('hook', 'https://example.org', 'a key of sixteen or more', 'slack', 0, '', false)
+    values ('hook', 'https://example.org', 'a key of sixteen or more', 'slack', 2, '', true)
 ), raised as (
     insert into alerts (rule, model, version, signal, severity, summary, value, freezes, retrains, open_time)
     values ('r', 'm', 'v1', 'drift', 3, 's', 0, false, false, now()) returning *
@@ -35,6 +36,9 @@ async def test_what_waited_before_the_migration_is_told_after_it_and_goes_with_i
             await connection.execute(BEFORE)
         async with connections.alone() as connection:
             await migrate(connection, migrations)
+        async with connections.transaction() as connection:
+            (hook,) = await webhooks(connection)
+        assert (hook.at_least, hook.retrain_only) == (Severity.MEDIUM, True)
         outbox = Outbox(connections, event_in, hold=timedelta(minutes=1))
         (opened,) = await outbox.claim([], per_webhook=4, most=64)
         assert (opened.event.type, opened.event.about, opened.attempts) == ("headrace.alert.opened", "m v1", 3)
