@@ -4,10 +4,8 @@ import grpc.aio
 from headrace.registry.v1 import approval_pb2 as pb
 from headrace.registry.v1 import approval_pb2_grpc, registry_pb2, webhook_pb2, webhook_pb2_grpc
 from headrace.webhook.v1.webhook_pb2 import Webhook
-from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit.clients.refusals import refused
 from tests.kit.monitor.alerting import SECRET, Receiver
 from tests.kit.registry.service import caller, real_registry
 from tests.kit.stack.running import RECEIVERS
@@ -57,18 +55,3 @@ async def test_they_are_told_who_asked_who_refused_and_of_broken_glass_in_order(
             registry_pb2.SetAliasRequest(name="models/digits/aliases/champion", version="v1"), timeout=20
         )
         assert len(receiver.received) == len(told) + 1
-
-
-async def test_a_webhook_is_told_only_of_models_that_its_maker_may_see(postgres_url, s3, tmp_path):
-    async with (
-        real_registry(postgres_url, s3, tmp_path) as registry,
-        grpc.aio.insecure_channel(registry.target) as channel,
-    ):
-        stub = webhook_pb2_grpc.RegistryWebhookServiceStub(channel)
-        hook = Webhook(name="registryWebhooks/x", url="https://example.com/x", secret=SECRET)
-        request = webhook_pb2.PutRegistryWebhookRequest(webhook=hook)
-        error = await refused(stub.PutRegistryWebhook(request, timeout=20, metadata=caller("ann", "digits")))
-        assert error.code is Code.NOT_FOUND
-        request.webhook.url = registry.target
-        error = await refused(stub.PutRegistryWebhook(request, timeout=20))
-        assert error.reason == "WEBHOOK_INVALID"

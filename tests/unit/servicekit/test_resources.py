@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from headrace.monitor.v1 import alert_pb2
-from headrace.registry.v1 import webhook_pb2 as registry_pb2
-from headrace.rollout.v1 import rollout_pb2
-from headrace.scorer.v1 import scorer_pb2
-from headrace.webhook.v1 import webhook_pb2
 from headrace_servicekit.errors import InvalidArgument
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.resources import Kind, serve_kind
 
-SERVICES = {
-    "RegistryWebhookService": (registry_pb2, webhook_pb2.Webhook, "registryWebhooks/{webhook}"),
-    "RolloutService": (rollout_pb2, webhook_pb2.Webhook, "rolloutWebhooks/{webhook}"),
-    "ScorerService": (scorer_pb2, webhook_pb2.Webhook, "scoringWebhooks/{webhook}"),
-    "AlertService": (alert_pb2, alert_pb2.Webhook, "webhooks/{webhook}"),
-}
 ALERTS = alert_pb2.DESCRIPTOR.services_by_name["AlertService"]
 SILENCES = Kind(
     alert_pb2.Silence,
@@ -47,16 +36,6 @@ class Remembered:
 
     async def delete(self, key: str, caller: Identity) -> None:
         self.deleted.append(key)
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_webhooks_of_each_service_are_put_listed_and_deleted_by_its_three_rpcs(name: str):
-    module, message, pattern = SERVICES[name]
-    servicer = SimpleNamespace()
-    kind: Kind[Any] = Kind(message, pattern, lambda one: one, lambda one: one)
-    serve_kind(servicer, module.DESCRIPTOR.services_by_name[name], kind, Remembered())
-    noun = pattern.partition("/")[0].removesuffix("s").removeprefix("webhook").replace("Webhook", "").capitalize()
-    assert sorted(vars(servicer)) == [f"Delete{noun}Webhook", f"List{noun}Webhooks", f"Put{noun}Webhook"]
 
 
 async def test_a_request_is_converted_decided_and_answered():
