@@ -21,7 +21,7 @@ from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Format, Location, Spec, TensorColumns
 from headrace_scorer.engine.inputs.files import described
 from headrace_scorer.engine.messages import Access, Work
-from headrace_scorer.engine.scoring import Columns, ShardScorer
+from headrace_scorer.engine.shard_scorer import Columns, ShardScorer
 
 from benchmarks.systems.batch.records import BUCKET, Store
 

@@ -10,7 +10,7 @@ from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_scorer.decisions.estimates import Estimate
 from headrace_scorer.decisions.jobs import Job, Manifest, Progress, State, remaining_s
 from headrace_scorer.decisions.specs import ColumnExpression, Engine, Format, Spec
-from headrace_scorer.publish_specs import to_publishing
+from headrace_scorer.publish_messages import to_publishing
 from headrace_scorer.store import PastEvent
 
 _STATES: Mapping[State, pb.ScoringJob.State] = {

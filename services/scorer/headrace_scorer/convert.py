@@ -14,7 +14,7 @@ from headrace_servicekit.resource_names import ids
 from headrace_scorer.answers import ENGINES, FORMATS
 from headrace_scorer.decisions import specs
 from headrace_scorer.decisions.specs import ColumnExpression, Engine, Location, Options, Source, Spec, TensorColumns
-from headrace_scorer.publish_specs import publish_spec, time_of
+from headrace_scorer.publish_messages import publish_spec, time_of
 from headrace_scorer.store import Request
 
 MAX_COLUMN_CHARS, MAX_EXPRESSION_CHARS, MAX_COLUMNS, MAX_QUERY_CHARS = 255, 4000, 2000, 20_000

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 CALL_S = 5.0
 _FILE = "model.onnx"
-# Renewed long before: holding.py.
+# Renewed long before: version_holds.py.
 HOLD = timedelta(days=2)
 # Before its job is stored: of one that is not, the hold ends by itself.
 FIRST_HOLD = timedelta(minutes=10)

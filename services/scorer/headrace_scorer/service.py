@@ -19,30 +19,30 @@ from headrace_servicekit.resources import serve_kind
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
-from headrace_scorer.creating import Creating
-from headrace_scorer.engine_calls import Engine
-from headrace_scorer.estimating import Estimating
+from headrace_scorer.creation import Creating
+from headrace_scorer.estimates import Estimating
 from headrace_scorer.expiry import EXPIRE_EVERY_S, Expiry
-from headrace_scorer.holding import HOLD_EVERY_S, RELEASE_EVERY_S, Holding
+from headrace_scorer.job_engine import Engine
+from headrace_scorer.job_runner import Runner
+from headrace_scorer.job_work import JobWork
 from headrace_scorer.lateness import Lateness
 from headrace_scorer.metrics import ScorerMetrics
 from headrace_scorer.notices import event_in
 from headrace_scorer.outputs import Outputs
 from headrace_scorer.peers import Registry
-from headrace_scorer.publishing.deciding import Deciding
-from headrace_scorer.publishing.engine_calls import PublishEngine
-from headrace_scorer.publishing.runner import PublicationRunner
+from headrace_scorer.publishing.publication_runner import PublicationRunner
+from headrace_scorer.publishing.publication_work import PublicationWork
+from headrace_scorer.publishing.publish_engine import PublishEngine
+from headrace_scorer.publishing.review import Deciding
 from headrace_scorer.publishing.servicer import PublicationServicer
 from headrace_scorer.publishing.store import PublicationStore
-from headrace_scorer.publishing.work import PublicationWork
-from headrace_scorer.runner import Runner
-from headrace_scorer.running import JobWork
 from headrace_scorer.scheduling.scheduler import Scheduler
 from headrace_scorer.scheduling.servicer import ScheduleServicer
 from headrace_scorer.scheduling.store import ScheduleStore
 from headrace_scorer.servicer import ScorerServicer
 from headrace_scorer.settings import ScorerSettings
 from headrace_scorer.store import Store, database
+from headrace_scorer.version_holds import HOLD_EVERY_S, RELEASE_EVERY_S, Holding
 
 
 async def start(runtime: Runtime[ScorerSettings]) -> None:

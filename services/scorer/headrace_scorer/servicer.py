@@ -17,10 +17,10 @@ from headrace_servicekit.request_fields import kept_text, optional_id, page_size
 from headrace_servicekit.resource_names import invalid
 
 from headrace_scorer import answers, convert
-from headrace_scorer.creating import Creating
+from headrace_scorer.creation import Creating
 from headrace_scorer.decisions import jobs
 from headrace_scorer.decisions.jobs import Job
-from headrace_scorer.estimating import Estimating
+from headrace_scorer.estimates import Estimating
 from headrace_scorer.store import Decide, Store
 
 # Jobs that are read at once, of which a caller may not see some.

@@ -13,8 +13,8 @@ from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location, Spec
 from headrace_scorer.engine.messages import ShardResult
 from headrace_scorer.expiry import Expiry
+from headrace_scorer.job_runner import LEASE
 from headrace_scorer.publishing.store import PublicationStore
-from headrace_scorer.runner import LEASE
 from headrace_scorer.store import Request, Store, database
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.coordination.leases import LeaderLease

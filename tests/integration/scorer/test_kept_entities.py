@@ -11,7 +11,7 @@ from headrace_scorer.decisions.manifests import Done
 from headrace_scorer.decisions.publish_specs import Disappeared, PublishSpec
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location, Spec
-from headrace_scorer.engine.keeping import ENTITY, kept_file
+from headrace_scorer.engine.kept_answers import ENTITY, kept_file
 from headrace_scorer.engine.messages import Access, Work
 from headrace_scorer.engine.objects import Objects
 from headrace_scorer.engine.publish_orders import Answered, Peers, UploadOrder

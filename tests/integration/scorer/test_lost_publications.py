@@ -12,10 +12,10 @@ from headrace_scorer.decisions.jobs import Event, Job, Transition, Version, fail
 from headrace_scorer.decisions.publications import Publication, State
 from headrace_scorer.decisions.publish_specs import PublishSpec
 from headrace_scorer.decisions.specs import Location, Spec
-from headrace_scorer.processes import ProcessLost
-from headrace_scorer.publishing.runner import PublicationRunner
+from headrace_scorer.engine_processes import ProcessLost
+from headrace_scorer.publishing.publication_runner import PublicationRunner
+from headrace_scorer.publishing.publication_work import PublicationWork
 from headrace_scorer.publishing.store import PublicationStore
-from headrace_scorer.publishing.work import PublicationWork
 from headrace_scorer.store import Request, Store, database
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.postgres.connections import Address

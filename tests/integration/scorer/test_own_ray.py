@@ -12,13 +12,13 @@ PROGRAM = """
 import json, os, sys
 import psutil
 from headrace_scorer.decisions.specs import Location, Spec
-from headrace_scorer.engine import driving
+from headrace_scorer.engine import run
 from headrace_scorer.engine.messages import Access, Checked, RunOrder, Work
 
 here = Location("bucket", "in")
 work = Work("job", Spec(here), "", "", here, Access("http://127.0.0.1:1", "us-east-1", None, "bucket"))
 order = RunOrder(work, Checked(), (), 1, 0, "", sys.argv[1], 80 << 20)
-with driving._ray(order) as ray:
+with run._ray(order) as ray:
     worker = ray.get(ray.remote(lambda: os.nice(0)).remote())
     processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
     found = [one for process in processes for one in process.net_connections("inet") if not one.raddr]

@@ -6,7 +6,7 @@ import pytest
 from headrace.tensor.v1 import tensor_pb2
 from headrace_scorer.decisions.specs import Location, Source, Spec
 from headrace_scorer.engine.messages import Access, PlanOrder, SourceAccess, Work
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 from headrace_scorer.engine.sources import postgresql
 
 

@@ -9,8 +9,8 @@ import pytest
 from headrace_scorer.decisions import jobs
 from headrace_scorer.decisions.jobs import Event, Job, Version
 from headrace_scorer.decisions.specs import Location, Spec
-from headrace_scorer.holding import Holding
 from headrace_scorer.store import Request, Store, database
+from headrace_scorer.version_holds import Holding
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually

@@ -27,7 +27,7 @@ from headrace_scorer.engine import results
 from headrace_scorer.engine.inputs.files import chunks, described
 from headrace_scorer.engine.inputs.rows import Bounds, Unreadable
 from headrace_scorer.engine.objects import Listed
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

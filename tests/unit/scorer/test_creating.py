@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from headrace_scorer import creating
-from headrace_scorer.creating import CHECKS, Creating
+from headrace_scorer import creation
+from headrace_scorer.creation import CHECKS, Creating
 from headrace_scorer.decisions.jobs import Job, Version
 from headrace_scorer.decisions.specs import Engine, Location, Spec
 from headrace_scorer.engine.messages import Checked
-from headrace_scorer.processes import ProcessLost
+from headrace_scorer.engine_processes import ProcessLost
 from headrace_scorer.store import Request
 from headrace_servicekit.errors import InvalidArgument, PreconditionFailed, Unavailable
 from headrace_servicekit.testing import eventually
@@ -88,7 +88,7 @@ async def test_what_a_lost_process_wrote_is_told_to_nobody_but_the_log():
 
 
 async def test_a_check_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(creating, "CHECK_S", 0.01)
+    monkeypatch.setattr(creation, "CHECK_S", 0.01)
     parts = Parts()
     with pytest.raises(Unavailable) as refused:
         await made(parts).create("fraud", OWN, REQUEST, validate_only=True)

@@ -16,7 +16,7 @@ from headrace_observe.operations.monitoring import QueryAnswer
 from headrace_scorer.decisions.specs import Format
 from headrace_scorer.engine.inputs.footers import sizes_of
 from headrace_scorer.engine.inputs.rows import Unreadable
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 from headrace_scorer.engine.sources.streams import stream_of
 from headrace_servicekit.columns import UnsoundColumnError, sound, sound_table
 

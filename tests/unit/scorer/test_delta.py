@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from headrace_scorer.decisions.specs import Location
 from headrace_scorer.engine.delta import key_of
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 
 from tests.kit.rows import each
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from headrace_scorer.decisions.shards import Shard
-from headrace_scorer.engine.driving import Pool
 from headrace_scorer.engine.messages import RunAnswer, ShardResult
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
+from headrace_scorer.engine.run import Pool
 from ray import exceptions
 
 SHARDS = tuple(Shard(number, f"in/{number}", "e", 1) for number in range(3))

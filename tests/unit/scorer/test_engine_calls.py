@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headrace_scorer import engine_calls
+from headrace_scorer import job_engine
 from headrace_scorer.decisions.jobs import Job, Version
 from headrace_scorer.decisions.specs import Location, Source, Spec
-from headrace_scorer.engine_calls import Engine
+from headrace_scorer.job_engine import Engine
 from headrace_scorer.settings import ScorerSettings
 
 
@@ -48,7 +48,7 @@ def test_what_a_killed_scorer_left_is_removed_at_the_next_start(tmp_path: Path):
 
 
 async def test_a_source_that_says_nothing_is_given_up_and_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(engine_calls, "COPY_S", 0.2)
+    monkeypatch.setattr(job_engine, "COPY_S", 0.2)
     spec = Spec(Location("tables", "out/_input"), source=Source("warehouse", query="select 1"))
     version = Version("v1", "d" * 64, "f" * 64, 10, "")
     job = Job(7, "fraud", spec, version, Location("tables", "out"), "ada", datetime(2030, 1, 1, tzinfo=UTC))

@@ -3,10 +3,16 @@
 import importlib
 
 import pytest
-from headrace_scorer import processes
-from headrace_scorer.publishing import engine_calls
+from headrace_scorer import engine_processes
+from headrace_scorer.publishing import publish_engine
 
-MODULES = (processes.PLANNING, processes.DRIVING, processes.ESTIMATING, engine_calls.CHECKING, engine_calls.PUBLISHING)
+MODULES = (
+    engine_processes.PLANNING,
+    engine_processes.DRIVING,
+    engine_processes.ESTIMATING,
+    publish_engine.CHECKING,
+    publish_engine.PUBLISHING,
+)
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -7,8 +7,8 @@ from typing import Any
 
 from headrace_scorer.decisions.jobs import Job, State, Version
 from headrace_scorer.decisions.specs import Location, Spec
-from headrace_scorer.holding import HOLD_EVERY_S, Holding
 from headrace_scorer.peers import FIRST_HOLD, HOLD
+from headrace_scorer.version_holds import HOLD_EVERY_S, Holding
 from headrace_servicekit.errors import NotFound
 
 BEGIN = datetime(2026, 11, 29, tzinfo=UTC)

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from headrace_scorer.decisions.specs import Location, Source, Spec
-from headrace_scorer.engine import planning
+from headrace_scorer.engine import plan
 from headrace_scorer.engine.messages import Access, PlanOrder, SourceAccess, Work
 from headrace_scorer.engine.objects import Listed
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 from headrace_scorer.engine.sources import iceberg
-from headrace_scorer.engine.sources.copying import copied
+from headrace_scorer.engine.sources.copies import copied
 from pyiceberg.catalog import load_catalog
 
 FILES = 4
@@ -140,15 +140,15 @@ def test_what_a_lost_copy_left_is_removed_and_what_another_process_copies_meanwh
     lake: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     store: Any = Store("_input/of-a-lost-one")
-    asked = planning.schema_of
+    asked = plan.schema_of
 
     def slowly(order: PlanOrder) -> pa.Schema:
         store.keys.append("_input/of-another-one")
         return asked(order)
 
-    monkeypatch.setattr(planning, "schema_of", slowly)
+    monkeypatch.setattr(plan, "schema_of", slowly)
     order = order_of(lake)
     spec = replace(order.work.spec, keep=("a",))
-    made = planning._listed(replace(order, folder=str(tmp_path), work=replace(order.work, spec=spec)), store)
+    made = plan._listed(replace(order, folder=str(tmp_path), work=replace(order.work, spec=spec)), store)
     assert store.keys == ["_input/of-another-one", *(one.key for one in made)]
     assert len(made) == 1

@@ -1,7 +1,7 @@
 """Which columns a tensor is made of, and everything that does not fit."""
 
 from headrace_runtime.contract import Contract, TensorSpec
-from headrace_scorer.decisions.mapping import Column, Kind, mapped, misnamed
+from headrace_scorer.decisions.columns import Column, Kind, mapped, misnamed
 from headrace_scorer.decisions.specs import ColumnExpression, Location, Spec, TensorColumns
 
 CONTRACT = Contract(

@@ -12,7 +12,7 @@ from headrace_scorer.decisions.specs import Location, Spec, TensorColumns
 from headrace_scorer.engine.inputs.rows import SAMPLE_BYTES
 from headrace_scorer.engine.messages import Access, PlanOrder, Work
 from headrace_scorer.engine.objects import Listed
-from headrace_scorer.engine.planning import plan
+from headrace_scorer.engine.plan import plan
 
 CONTRACT = tensor_pb2.ServingContract(
     inputs=[tensor_pb2.TensorSpec(name="x", datatype="FP32", shape=[1])],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from headrace_scorer.decisions.specs import Location, Source, Spec
 from headrace_scorer.engine.messages import Access, PlanOrder, SourceAccess, Work
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 from headrace_scorer.engine.sources import postgresql
 
 from tests.kit.rows import each

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from headrace_scorer.decisions.specs import Location
 from headrace_scorer.engine.objects import Listed
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 from headrace_scorer.engine.results import answers, array, batches, entities, outputs
 from hypothesis import given
 from hypothesis import strategies as st

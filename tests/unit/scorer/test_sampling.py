@@ -16,12 +16,12 @@ from headrace_scorer.decisions.manifests import Done
 from headrace_scorer.decisions.publish_specs import PublishSpec
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location, Spec, TensorColumns
-from headrace_scorer.engine import sampling
+from headrace_scorer.engine import sample
 from headrace_scorer.engine.inputs.rows import Bounds
 from headrace_scorer.engine.messages import Access, Checked, Work
 from headrace_scorer.engine.objects import Listed
 from headrace_scorer.engine.publish_orders import Answered, CheckOrder, Peers
-from headrace_scorer.engine.sampling import Sample, samples
+from headrace_scorer.engine.sample import Sample, samples
 
 CONTRACT = tensor_pb2.ServingContract(
     inputs=[tensor_pb2.TensorSpec(name="x", datatype="FP32", shape=[1])],
@@ -78,7 +78,7 @@ def sampled(rejected: bytes | None, group_rows: int = ROWS) -> list[Sample]:
 def test_a_result_stands_beside_its_row_whatever_was_held_at_once_then_and_now(
     monkeypatch: pytest.MonkeyPatch, group_rows: int, held_rows: int
 ):
-    monkeypatch.setattr(sampling, "bounds_of", lambda _: Bounds(held_rows, 1 << 20))
+    monkeypatch.setattr(sample, "bounds_of", lambda _: Bounds(held_rows, 1 << 20))
     (found,) = sampled(REJECTED, group_rows)
     good_held = len([row for row in range(held_rows) if row not in WRONG])
     assert len(found.rows) == len(found.entities) == min(group_rows, good_held)

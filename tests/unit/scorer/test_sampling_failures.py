@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from headrace_scorer.decisions.specs import Location, Spec
-from headrace_scorer.engine import estimating
+from headrace_scorer.engine import estimate
 from headrace_scorer.engine.expressions import WrongExpression
 from headrace_scorer.engine.messages import Access, Checked, EstimateOrder, Work, to_json
 
@@ -34,9 +34,9 @@ def test_what_is_wrong_with_a_sample_is_answered(
     access = Access("http://127.0.0.1:1", "us-east-1", None, "headrace")
     work = Work("models/a/scoringJobs/0", Spec(Location("b", "in")), "", "", Location("b", "out"), access)
     order = to_json(EstimateOrder(work, Checked(), (), 0, ""))
-    monkeypatch.setattr(estimating.sys, "stdin", SimpleNamespace(buffer=io.BytesIO(order)))
-    monkeypatch.setattr(estimating, "begin", lambda: None)
-    monkeypatch.setattr(estimating, "_sampled", lambda *_: raises(error))
-    estimating.main()
+    monkeypatch.setattr(estimate.sys, "stdin", SimpleNamespace(buffer=io.BytesIO(order)))
+    monkeypatch.setattr(estimate, "begin", lambda: None)
+    monkeypatch.setattr(estimate, "_sampled", lambda *_: raises(error))
+    estimate.main()
     answer = json.loads(capsysbinary.readouterr().out)
     assert (answer["failure"], told in answer["reason"]) == (failure, True)

@@ -14,7 +14,7 @@ from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location
 from headrace_scorer.engine.inputs.rows import Rejected
 from headrace_scorer.engine.objects import OutputTaken
-from headrace_scorer.engine.scoring import CHUNK_BYTES, CHUNK_ROWS, ShardScorer, bounds_of
+from headrace_scorer.engine.shard_scorer import CHUNK_BYTES, CHUNK_ROWS, ShardScorer, bounds_of
 
 SHARD = Shard(0, "in/a.parquet", "e", 9)
 FIRST = {"rows": "5", "rejected": "0", "sha256": "of another machine", "size": "7"}

@@ -13,8 +13,8 @@ from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_scorer.answers import to_spec
 from headrace_scorer.convert import spec_of
 from headrace_scorer.decisions.specs import Source
-from headrace_scorer.engine.processes import Failed
-from headrace_scorer.engine.sources import copying
+from headrace_scorer.engine.protocol import Failed
+from headrace_scorer.engine.sources import copies
 from headrace_scorer.engine.sources.readers import distinct
 from headrace_scorer.engine.sources.streams import Stream
 from headrace_scorer.sources import SourceUnusable, access_of
@@ -102,8 +102,8 @@ def test_two_columns_of_one_name_are_refused():
 def test_rows_are_in_files_in_their_order_however_they_come(
     sizes: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(copying, "GROUP_ROWS", 10)
-    monkeypatch.setattr(copying, "FILE_BYTES", 300)
+    monkeypatch.setattr(copies, "GROUP_ROWS", 10)
+    monkeypatch.setattr(copies, "FILE_BYTES", 300)
     schema = pa.schema([("a", pa.int64())])
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -113,7 +113,7 @@ def test_rows_are_in_files_in_their_order_however_they_come(
             at += size
 
     found: list[int] = []
-    for path in copying._files(Stream(schema, batches()), tmp_path):
+    for path in copies._files(Stream(schema, batches()), tmp_path):
         file = pq.ParquetFile(path)
         groups = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
         assert max(groups) <= 10
@@ -122,8 +122,8 @@ def test_rows_are_in_files_in_their_order_however_they_come(
 
 
 def test_wide_rows_are_written_before_there_are_many_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(copying, "GROUP_BYTES", 1000)
+    monkeypatch.setattr(copies, "GROUP_BYTES", 1000)
     rows = (pa.record_batch({"a": ["x" * 600]}) for _ in range(7))
-    (path,) = copying._files(Stream(pa.schema([("a", pa.string())]), rows), tmp_path)
+    (path,) = copies._files(Stream(pa.schema([("a", pa.string())]), rows), tmp_path)
     file = pq.ParquetFile(path)
     assert [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)] == [2, 2, 2, 1]

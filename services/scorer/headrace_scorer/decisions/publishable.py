@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headrace_scorer.decisions.mapping import Mismatch
+from headrace_scorer.decisions.columns import Mismatch
 from headrace_scorer.decisions.publish_specs import PublishSpec
 from headrace_scorer.decisions.specs import Spec
 

@@ -16,7 +16,7 @@ from headrace_scorer.engine.inputs.rows import Unreadable
 from headrace_scorer.engine.messages import Checked, RunAnswer, Work
 from headrace_scorer.engine.objects import InputChanged, OutputTaken, StoreAway, StoreRefuses
 from headrace_scorer.engine.pool.members import PoolAway
-from headrace_scorer.engine.scoring import Columns, ShardScorer
+from headrace_scorer.engine.shard_scorer import Columns, ShardScorer
 
 # S3 is asked again for this long before the job waits for it without processes.
 PATIENCE_S = 60.0

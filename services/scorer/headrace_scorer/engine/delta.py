@@ -16,7 +16,7 @@ from headrace_scorer.decisions.specs import Location, Spec
 from headrace_scorer.engine.memory import at_most_more
 from headrace_scorer.engine.messages import PlanOrder
 from headrace_scorer.engine.objects import Listed, Objects
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 
 _AT_ONCE = 16
 # What reading a log may take, and for each file that a table may have: four times of what delta-rs takes.

@@ -11,7 +11,7 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_runtime.contract import Contract, from_proto
 from pydantic import TypeAdapter
 
-from headrace_scorer.decisions.mapping import Mismatch
+from headrace_scorer.decisions.columns import Mismatch
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location, Spec, TensorColumns
 

@@ -15,7 +15,7 @@ from headrace_servicekit.columns import sound
 from headrace_scorer.decisions.specs import Location
 from headrace_scorer.engine.inputs.rows import DAMAGE
 from headrace_scorer.engine.objects import Objects
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 
 pc: Any = pyarrow.compute
 # Rows that are held at once.

@@ -13,7 +13,7 @@ from headrace_runtime.backends.onnx_session import DTYPES
 from headrace_runtime.contract import BYTES, TensorSpec
 from headrace_runtime.shapes import OutputTensor, Raw
 
-from headrace_scorer.decisions.mapping import elements
+from headrace_scorer.decisions.columns import elements
 from headrace_scorer.decisions.specs import TensorColumns
 from headrace_scorer.engine.inputs.rows import shown
 

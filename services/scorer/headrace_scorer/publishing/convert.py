@@ -7,7 +7,7 @@ from headrace_servicekit.resource_names import ids
 
 from headrace_scorer.decisions.comparisons import Drifted, Parity
 from headrace_scorer.decisions.publications import Publication, State
-from headrace_scorer.publish_specs import to_publishing
+from headrace_scorer.publish_messages import to_publishing
 
 _STATES = {
     State.CHECKING: pb.ScoringPublication.STATE_CHECKING,

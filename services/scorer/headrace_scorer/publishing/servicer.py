@@ -9,9 +9,9 @@ from headrace_servicekit.identity import identity
 from headrace_servicekit.request_fields import kept_text
 
 from headrace_scorer.convert import job_of
-from headrace_scorer.publish_specs import publish_spec
+from headrace_scorer.publish_messages import publish_spec
 from headrace_scorer.publishing import convert
-from headrace_scorer.publishing.deciding import Deciding
+from headrace_scorer.publishing.review import Deciding
 
 
 class PublicationServicer(publications_pb2_grpc.ScoringPublicationServiceServicer):

@@ -11,7 +11,7 @@ import structlog
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.errors import Aborted, NotFound, ServiceError, Unavailable
 
-from headrace_scorer.creating import Creating
+from headrace_scorer.creation import Creating
 from headrace_scorer.decisions import schedules
 from headrace_scorer.decisions.jobs import Job
 from headrace_scorer.decisions.schedules import Due, Schedule

@@ -10,7 +10,7 @@ from headrace.scorer.v1 import schedules_pb2_grpc
 from headrace_servicekit.errors import FieldViolation, refuse
 from headrace_servicekit.identity import identity, model_not_found
 
-from headrace_scorer.creating import Creating
+from headrace_scorer.creation import Creating
 from headrace_scorer.decisions import schedules
 from headrace_scorer.decisions.schedules import Schedule
 from headrace_scorer.scheduling import convert

@@ -13,7 +13,7 @@ import pyarrow.compute
 import pyarrow.parquet
 from headrace_servicekit.columns import sound
 
-from headrace_scorer.decisions.mapping import Column, Kind
+from headrace_scorer.decisions.columns import Column, Kind
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Format
 from headrace_scorer.engine.inputs.csv_files import csv_chunks, csv_sample

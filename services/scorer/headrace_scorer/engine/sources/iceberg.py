@@ -11,7 +11,7 @@ import pyarrow as pa
 from headrace_runtime.artifacts.place import read_credentials
 
 from headrace_scorer.engine.messages import PlanOrder
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 from headrace_scorer.engine.sources.streams import Stream, stream_of
 
 

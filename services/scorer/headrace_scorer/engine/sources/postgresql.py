@@ -11,7 +11,7 @@ import pyarrow as pa
 from headrace_servicekit.columns import UnsoundColumnError
 
 from headrace_scorer.engine.messages import PlanOrder
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 from headrace_scorer.engine.sources.streams import Stream, stream_of
 
 # A query that has not ended by then is ended by the database.

@@ -9,7 +9,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from headrace_scorer.engine.messages import PlanOrder
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 from headrace_scorer.engine.sources import iceberg, postgresql
 from headrace_scorer.engine.sources.streams import Stream
 

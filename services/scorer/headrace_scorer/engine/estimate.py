@@ -1,4 +1,4 @@
-"""`python -m headrace_scorer.engine.estimating`: a job on stdin, what scoring a sample of it took on stdout."""
+"""`python -m headrace_scorer.engine.estimate`: a job on stdin, what scoring a sample of it took on stdout."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from headrace_scorer.engine.inputs.rows import Unreadable
 from headrace_scorer.engine.messages import EstimateAnswer, EstimateOrder, from_json
 from headrace_scorer.engine.objects import InputChanged, StoreAway, StoreRefuses
 from headrace_scorer.engine.pool.members import PoolAway
-from headrace_scorer.engine.processes import begin, say
-from headrace_scorer.engine.scoring import Columns, Sampled, ShardScorer
+from headrace_scorer.engine.protocol import begin, say
+from headrace_scorer.engine.shard_scorer import Columns, Sampled, ShardScorer
 
 # What a sample may take; one that is shorter says less.
 SAMPLE_S = 4.0

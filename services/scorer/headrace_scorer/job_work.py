@@ -22,10 +22,10 @@ from headrace_scorer.decisions.rates import Rate
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location
 from headrace_scorer.engine.messages import RunAnswer
-from headrace_scorer.engine_calls import Engine
+from headrace_scorer.engine_processes import ProcessLost
+from headrace_scorer.job_engine import Engine
 from headrace_scorer.outputs import Outputs
 from headrace_scorer.peers import HOLD, Registry
-from headrace_scorer.processes import ProcessLost
 from headrace_scorer.store import Store
 
 log = structlog.get_logger()

@@ -13,9 +13,9 @@ from headrace_runtime.contract import BYTES, Contract
 
 from headrace_scorer.decisions import parity
 from headrace_scorer.decisions.comparisons import Parity
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 from headrace_scorer.engine.publish_orders import CheckOrder
-from headrace_scorer.engine.sampling import Sample
+from headrace_scorer.engine.sample import Sample
 
 # Rows of a request: less than any route's limit.
 ROWS = 8

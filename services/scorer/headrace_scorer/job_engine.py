@@ -28,7 +28,7 @@ from headrace_scorer.engine.messages import (
     RunOrder,
     Work,
 )
-from headrace_scorer.processes import DRIVING, ESTIMATING, PLANNING, ProcessLost, answers
+from headrace_scorer.engine_processes import DRIVING, ESTIMATING, PLANNING, ProcessLost, answers
 from headrace_scorer.settings import ScorerSettings
 from headrace_scorer.sources import SourceUnusable, access_of
 

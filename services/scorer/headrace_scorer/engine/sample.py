@@ -20,7 +20,7 @@ from headrace_scorer.engine.inputs.rows import Chunk
 from headrace_scorer.engine.objects import Objects
 from headrace_scorer.engine.publish_orders import CheckOrder
 from headrace_scorer.engine.results import array, entities, opened
-from headrace_scorer.engine.scoring import bounds_of
+from headrace_scorer.engine.shard_scorer import bounds_of
 from headrace_scorer.engine.tensors import Faults, Tensor, tensor_of
 
 pc: Any = pyarrow.compute

@@ -1,4 +1,4 @@
-"""`python -m headrace_scorer.engine.checking`: an order on stdin, what a comparison of answers found on stdout."""
+"""`python -m headrace_scorer.engine.check`: an order on stdin, what a comparison of answers found on stdout."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from headrace_scorer.decisions.comparisons import Drifted, Parity
 from headrace_scorer.engine.inputs.rows import Unreadable
 from headrace_scorer.engine.messages import from_json
 from headrace_scorer.engine.objects import InputChanged, Objects, StoreAway, StoreRefuses
-from headrace_scorer.engine.processes import Failed, begin, say
+from headrace_scorer.engine.protocol import Failed, begin, say
 from headrace_scorer.engine.publish_orders import CheckAnswer, CheckOrder
-from headrace_scorer.engine.replaying import Unanswered, compared
+from headrace_scorer.engine.replay import Unanswered, compared
 from headrace_scorer.engine.router import channel
-from headrace_scorer.engine.sampling import Sample, samples
+from headrace_scorer.engine.sample import Sample, samples
 
 
 def main() -> None:

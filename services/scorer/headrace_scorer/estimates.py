@@ -16,15 +16,15 @@ from headrace_servicekit.errors import (
     refuse,
 )
 
-from headrace_scorer.creating import Creating
+from headrace_scorer.creation import Creating
 from headrace_scorer.decisions.estimates import Estimate, Measured, estimate
 from headrace_scorer.decisions.jobs import Job
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Engine as ScoringEngine
 from headrace_scorer.decisions.specs import Spec
 from headrace_scorer.engine.messages import Checked, EstimateAnswer
-from headrace_scorer.engine_calls import Engine
-from headrace_scorer.processes import ProcessLost
+from headrace_scorer.engine_processes import ProcessLost
+from headrace_scorer.job_engine import Engine
 from headrace_scorer.store import Request
 
 log = structlog.get_logger()

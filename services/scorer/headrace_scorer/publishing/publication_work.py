@@ -14,7 +14,7 @@ from headrace_scorer.decisions.jobs import Job
 from headrace_scorer.decisions.publications import Publication, State
 from headrace_scorer.decisions.publish_specs import Disappeared
 from headrace_scorer.engine.publish_orders import Answered, UploadAnswer
-from headrace_scorer.publishing.engine_calls import PublishEngine
+from headrace_scorer.publishing.publish_engine import PublishEngine
 from headrace_scorer.publishing.store import InForce, PublicationStore
 from headrace_scorer.store import Store
 

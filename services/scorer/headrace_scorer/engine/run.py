@@ -1,4 +1,4 @@
-"""`python -m headrace_scorer.engine.driving`: shards on stdin, what became of each on stdout, scored by actors of Ray.
+"""`python -m headrace_scorer.engine.run`: shards on stdin, what became of each on stdout, scored by actors of Ray.
 
 Ray lives as long as this process: its own one, on loopback, or an existing cluster by its address.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.engine.messages import RunAnswer, RunOrder, from_json
-from headrace_scorer.engine.processes import Failed, begin, of, say
+from headrace_scorer.engine.protocol import Failed, begin, of, say
 
 # A shard whose process is lost this often is what kills it.
 MAX_LOSSES = 3

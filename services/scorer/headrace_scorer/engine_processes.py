@@ -17,9 +17,9 @@ from headrace_scorer.engine.messages import LONGEST_LINE, from_json, to_json
 
 T = TypeVar("T")
 
-PLANNING = "headrace_scorer.engine.planning"
-DRIVING = "headrace_scorer.engine.driving"
-ESTIMATING = "headrace_scorer.engine.estimating"
+PLANNING = "headrace_scorer.engine.plan"
+DRIVING = "headrace_scorer.engine.run"
+ESTIMATING = "headrace_scorer.engine.estimate"
 # What an error of a process's own may say in our log.
 _TAIL_BYTES = 4000
 

@@ -15,11 +15,11 @@ from headrace_servicekit.loops import delay_s
 from headrace_servicekit.postgres.connections import Connections
 
 from headrace_scorer.decisions.publications import Publication
-from headrace_scorer.processes import ProcessLost
+from headrace_scorer.engine_processes import ProcessLost
+from headrace_scorer.job_runner import LEASE, LOOK_EVERY_S, RENEW_S
+from headrace_scorer.job_work import NO_ROOM, no_room
+from headrace_scorer.publishing.publication_work import PublicationWork
 from headrace_scorer.publishing.store import PublicationStore
-from headrace_scorer.publishing.work import PublicationWork
-from headrace_scorer.runner import LEASE, LOOK_EVERY_S, RENEW_S
-from headrace_scorer.running import NO_ROOM, no_room
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from headrace_scorer.engine.messages import PlanOrder
 from headrace_scorer.engine.objects import Listed, Objects
-from headrace_scorer.engine.processes import Failed
+from headrace_scorer.engine.protocol import Failed
 from headrace_scorer.engine.sources.readers import distinct, reader_of
 from headrace_scorer.engine.sources.streams import Stream
 

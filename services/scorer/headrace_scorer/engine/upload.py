@@ -1,4 +1,4 @@
-"""`python -m headrace_scorer.engine.publishing`: an order on stdin, how far the publish is on stdout."""
+"""`python -m headrace_scorer.engine.upload`: an order on stdin, how far the publish is on stdout."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from headrace_client.operations import precomputing
 from headrace_client.tokens import TokenCache
 
 from headrace_scorer.decisions.specs import Location
-from headrace_scorer.engine.keeping import ENTITY, kept_file
+from headrace_scorer.engine.kept_answers import ENTITY, kept_file
 from headrace_scorer.engine.messages import from_json
 from headrace_scorer.engine.objects import InputChanged, Objects, OutputTaken, StoreAway, StoreRefuses
-from headrace_scorer.engine.processes import Failed, begin, say
+from headrace_scorer.engine.protocol import Failed, begin, say
 from headrace_scorer.engine.publish_orders import UploadAnswer, UploadOrder
 from headrace_scorer.engine.results import answers, batches, opened
 from headrace_scorer.engine.router import channel

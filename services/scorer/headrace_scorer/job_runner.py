@@ -16,7 +16,7 @@ from headrace_servicekit.errors import Aborted, Unavailable
 from headrace_servicekit.postgres.connections import Connections
 
 from headrace_scorer.decisions.jobs import Job, State
-from headrace_scorer.running import JobWork
+from headrace_scorer.job_work import JobWork
 from headrace_scorer.store import Store
 
 log = structlog.get_logger()

@@ -14,9 +14,9 @@ from headrace_scorer.decisions.jobs import Event, Job, Version
 from headrace_scorer.decisions.publishable import unpublishable
 from headrace_scorer.decisions.specs import COPIES, Format, Location, Spec
 from headrace_scorer.engine.messages import Checked
-from headrace_scorer.engine_calls import Engine
+from headrace_scorer.engine_processes import ProcessLost
+from headrace_scorer.job_engine import Engine
 from headrace_scorer.peers import FIRST_HOLD, Registry
-from headrace_scorer.processes import ProcessLost
 from headrace_scorer.store import Request, Store
 
 log = structlog.get_logger()

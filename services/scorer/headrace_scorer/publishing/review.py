@@ -11,7 +11,7 @@ from headrace.router.v1 import precomputed_pb2, precomputed_pb2_grpc
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound, PreconditionFailed, refuse
 
-from headrace_scorer.creating import outputs_of
+from headrace_scorer.creation import outputs_of
 from headrace_scorer.decisions import publications
 from headrace_scorer.decisions.jobs import Event, Job, State
 from headrace_scorer.decisions.publications import Publication

@@ -1,4 +1,4 @@
-"""`python -m headrace_scorer.engine.planning`: an order on stdin, shards and what was found on stdout."""
+"""`python -m headrace_scorer.engine.plan`: an order on stdin, shards and what was found on stdout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from headrace_runtime.contract import FLOATS, Contract
 
-from headrace_scorer.decisions.mapping import Column, Mismatch, mapped, misnamed
+from headrace_scorer.decisions.columns import Column, Mismatch, mapped, misnamed
 from headrace_scorer.decisions.shards import Piece, Shard, cut, input_digest
 from headrace_scorer.decisions.specs import ENDINGS, Format, Spec, format_of, is_input
 from headrace_scorer.engine.delta import delta_files
@@ -17,8 +17,8 @@ from headrace_scorer.engine.inputs.files import Described, columns_of, described
 from headrace_scorer.engine.inputs.rows import Unreadable
 from headrace_scorer.engine.messages import Checked, PlanAnswer, PlanOrder, from_json
 from headrace_scorer.engine.objects import InputChanged, Listed, Objects, StoreAway, StoreRefuses
-from headrace_scorer.engine.processes import Failed, begin, say
-from headrace_scorer.engine.sources.copying import copied, schema_of
+from headrace_scorer.engine.protocol import Failed, begin, say
+from headrace_scorer.engine.sources.copies import copied, schema_of
 
 _FOOTERS_AT_ONCE = 16
 _SHARDS_A_LINE = 500

@@ -16,12 +16,12 @@ from headrace_scorer.engine.publish_orders import (
     UploadAnswer,
     UploadOrder,
 )
-from headrace_scorer.engine_calls import Engine
-from headrace_scorer.processes import ProcessLost, answers
+from headrace_scorer.engine_processes import ProcessLost, answers
+from headrace_scorer.job_engine import Engine
 from headrace_scorer.settings import ScorerSettings
 
-CHECKING = "headrace_scorer.engine.checking"
-PUBLISHING = "headrace_scorer.engine.publishing"
+CHECKING = "headrace_scorer.engine.check"
+PUBLISHING = "headrace_scorer.engine.upload"
 
 
 class PublishEngine:
