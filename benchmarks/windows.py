@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn
-from headrace_monitor.judge.windows.decisions import summarising
+from headrace_monitor.judge.windows.decisions import window_summaries
 from headrace_monitor.judge.windows.postgres import WindowRow, merged
 from headrace_statistics import references
 
@@ -37,13 +37,13 @@ def main() -> None:
             references.freeze_numeric(values) if numeric else references.freeze_categorical(values.tolist())
         )
     content = _file(rng, columns)
-    kept: dict[summarising.WindowKey, WindowRow] = {}
+    kept: dict[window_summaries.WindowKey, WindowRow] = {}
     began = time.process_time()
     for _ in range(FILES):
-        names = summarising.wanted_columns(columns)
+        names = window_summaries.wanted_columns(columns)
         file = pq.ParquetFile(pa.BufferReader(content))
         table = file.read(columns=[name for name in file.schema_arrow.names if name in names], use_threads=False)
-        for key, window in summarising.windows_of(table, columns, frozen, 3600).items():
+        for key, window in window_summaries.windows_of(table, columns, frozen, 3600).items():
             kept[key] = merged(kept.get(key), window)
     cpu_s = time.process_time() - began
     size = sum(len(row.summaries) + len(row.unit_sums) for row in kept.values())

@@ -9,7 +9,7 @@ import pytest
 import uuid_utils
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace_monitor.record.counters.convert import report_of
-from headrace_monitor.record.log import checking
+from headrace_monitor.record.log import checks
 from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.reporting.decisions.batches import Batch
 from headrace_router.data.reporting.decisions.recording import Record, new_drops
@@ -51,7 +51,7 @@ def test_the_monitor_takes_every_batch(made: Record):
     batch.add([made, record(), made], 2.0**-20, now.timestamp())
     request = telemetry_pb2.ReportPredictionsRequest.FromString(batch.encoded())
     request.MergeFrom(telemetry_pb2.ReportPredictionsRequest(data_plane="data-0", process=PROCESS, sequence=1))
-    assert checking.check(request, now, timedelta(days=1)) == UUID(PROCESS)
+    assert checks.check(request, now, timedelta(days=1)) == UUID(PROCESS)
 
 
 def test_the_monitor_takes_every_report_of_counters():

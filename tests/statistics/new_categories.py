@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.judge.references.columns import monitored_columns
-from headrace_monitor.judge.references.freezing import answer_of
+from headrace_monitor.judge.references.reference_files import answer_of
 from headrace_monitor.record.log.contracts import version_contract
 from headrace_statistics import serialization
 from headrace_statistics.drift.evaluation import evaluate

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import numpy as np
-from headrace_monitor.judge.windows.decisions.summarising import Window, even
+from headrace_monitor.judge.windows.decisions.window_summaries import Window, even
 from headrace_statistics import references
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.references import NumericReference, Reference, Source

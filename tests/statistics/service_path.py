@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.judge.performance.decisions.joining import VersionInfo, summaries_of
+from headrace_monitor.judge.performance.decisions.joins import VersionInfo, summaries_of
 from headrace_monitor.judge.performance.decisions.measures import Measure, measures
-from headrace_monitor.judge.references.coding import coding_of
 from headrace_monitor.judge.references.columns import monitored_columns
-from headrace_monitor.judge.references.freezing import answer_of
+from headrace_monitor.judge.references.feature_codes import coding_of
+from headrace_monitor.judge.references.reference_files import answer_of
 from headrace_monitor.record.log.contracts import version_contract
 from headrace_monitor.record.log.decisions.class_names import Classes
 from headrace_monitor.record.log.predicted import predicted

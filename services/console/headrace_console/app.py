@@ -37,7 +37,7 @@ from headrace_console.pages import (
     shadow,
     versions,
 )
-from headrace_console.pages.rendering import STATIC, asset
+from headrace_console.pages.markup import STATIC, asset
 from headrace_console.pages.visits import failure
 from headrace_console.security import SecurityHeaders
 from headrace_console.signing_in import pages as signing_in

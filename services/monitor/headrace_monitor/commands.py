@@ -16,7 +16,7 @@ from headrace_servicekit.commands import Command, Document, option
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.s3 import Place
 
-from headrace_monitor.record.log import copying
+from headrace_monitor.record.log import copies
 from headrace_monitor.record.log.objects import Objects
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
@@ -41,13 +41,13 @@ async def renew(settings: MonitorSettings, options: argparse.Namespace) -> Docum
 async def save_log(settings: MonitorSettings, options: argparse.Namespace) -> Document:
     """Copy the log's objects into a folder. Raises Unavailable, StartError and OSError."""
     async with Objects(Place.of(settings)) as objects:
-        return asdict(await copying.save(objects, options.out))
+        return asdict(await copies.save(objects, options.out))
 
 
 async def restore_log(settings: MonitorSettings, options: argparse.Namespace) -> Document:
     """Copy the log's objects back. Raises Unavailable, StartError and OSError."""
     async with Objects(Place.of(settings)) as objects:
-        return asdict(await copying.restore(objects, options.folder))
+        return asdict(await copies.restore(objects, options.folder))
 
 
 def _database(settings: MonitorSettings) -> Database:

@@ -9,7 +9,7 @@ from headrace_servicekit.runtime import Runtime
 
 from headrace_monitor.alert.wiring import start_alerts
 from headrace_monitor.handover.router import open_former_clients
-from headrace_monitor.judge.experiments.notifying import event_in as experiment_event
+from headrace_monitor.judge.experiments.notices import event_in as experiment_event
 from headrace_monitor.judge.wiring import open_judge
 from headrace_monitor.record.counters.evidence_rpcs import EvidenceServicer
 from headrace_monitor.record.wiring import open_record

@@ -5,7 +5,7 @@ from __future__ import annotations
 from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 
 from headrace_monitor.handover.router import FormerClients
-from headrace_monitor.judge.shadow.taking import PairIntake
+from headrace_monitor.judge.shadow.intake import PairIntake
 from headrace_monitor.record.counters.intake import Intake
 from headrace_monitor.record.log.ingestion import Ingestion
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from headrace_monitor.names import first_prediction_id
-from headrace_monitor.record.outcomes.decisions.merging import (
+from headrace_monitor.record.outcomes.decisions.merge import (
     MAX_REPLACED,
     EntityKey,
     Outcome,

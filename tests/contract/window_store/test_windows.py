@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn
-from headrace_monitor.judge.windows.decisions.summarising import EMPTY, Window, WindowKey, even, window_of
+from headrace_monitor.judge.windows.decisions.window_summaries import EMPTY, Window, WindowKey, even, window_of
 from headrace_monitor.judge.windows.store import PendingFile
 from headrace_monitor.record.log.files import LogFile
 from headrace_servicekit.errors import Aborted

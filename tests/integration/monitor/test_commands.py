@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from headrace_monitor import commands
-from headrace_monitor.record.log import copying
+from headrace_monitor.record.log import copies
 from headrace_monitor.record.log.objects import Objects
 from headrace_monitor.settings import MonitorSettings
 from headrace_servicekit.s3 import Place
@@ -63,14 +63,14 @@ async def test_the_log_is_copied_once_and_fills_another_bucket(s3, tmp_path):
     async with Objects(at) as objects:
         for key, content in log.items():
             await objects.put_if_absent(key, content)
-        first = await copying.save(objects, folder)
+        first = await copies.save(objects, folder)
         await objects.put_if_absent("batches/9/b.pb", b"new")
         await objects.remove(["batches/0/a.pb"])
-        again = await copying.save(objects, folder)
+        again = await copies.save(objects, folder)
     assert (first.copied, first.size_bytes, again.copied, again.there) == (5, 5000, 1, 4)
     async with Objects(replace(at, bucket=f"{s3.bucket}-restored")) as other:
-        restored = await copying.restore(other, folder)
-        repeated = await copying.restore(other, folder)
+        restored = await copies.restore(other, folder)
+        repeated = await copies.restore(other, folder)
         for key, content in {**log, "batches/9/b.pb": b"new"}.items():
             assert await other.get(key) == content
     assert (restored.copied, repeated.copied, repeated.there) == (6, 0, 6)
@@ -80,4 +80,4 @@ async def test_an_object_whose_name_a_copy_could_not_keep_is_refused(s3, tmp_pat
     async with Objects(place(s3, tmp_path, s3.bucket)) as objects:
         await objects.put_if_absent("a.part", b"x")
         with pytest.raises(OSError, match="Headrace did not write it"):
-            await copying.save(objects, tmp_path / "log")
+            await copies.save(objects, tmp_path / "log")

@@ -16,7 +16,7 @@ from headrace_monitor.record.counters.decisions.differences import minute_of
 from headrace_monitor.record.counters.intake import Intake, Limits
 from headrace_monitor.record.counters.metrics import CounterMetrics
 from headrace_monitor.record.counters.observer import MinuteObserver
-from headrace_monitor.record.counters.reading import LostBatchCounts, TrafficReader, TrafficSummary
+from headrace_monitor.record.counters.reader import LostBatchCounts, TrafficReader, TrafficSummary
 from headrace_monitor.record.counters.retention import CounterRetention, RetentionPolicy
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.errors import InvalidArgument

@@ -18,7 +18,7 @@ from headrace_monitor.judge.references.store import References
 from headrace_monitor.record.log.contracts import VersionContract, version_contract
 from headrace_monitor.record.log.reader import Reader
 from headrace_monitor.record.outcomes.decisions.entities import Delays
-from headrace_monitor.record.outcomes.decisions.merging import EntityKey, Outcome, OutcomeKey, ReportedOutcome
+from headrace_monitor.record.outcomes.decisions.merge import EntityKey, Outcome, OutcomeKey, ReportedOutcome
 from headrace_monitor.record.outcomes.entity_joins import EntityJoins
 from headrace_monitor.record.outcomes.metrics import OutcomeMetrics
 from headrace_monitor.record.outcomes.postgres import PostgresOutcomes

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from headrace_monitor.record.log import decoding, parquet
-from headrace_monitor.record.log.merging import FileAges, FileMerger
+from headrace_monitor.record.log import decoder, parquet
+from headrace_monitor.record.log.merger import FileAges, FileMerger
 from headrace_monitor.record.log.metrics import LogMetrics
-from headrace_monitor.record.log.writing import WRITING_FOR, Files
+from headrace_monitor.record.log.writer import WRITING_FOR, Files
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.errors import Aborted
 from headrace_servicekit.testing import FakeClock, eventually
@@ -44,9 +44,9 @@ class Rig:
         for number, one in enumerate(inputs):
             rows = len(next(iter(one.values())))
             sent = batch(one, {"y": np.zeros(rows)}, start_us=int(self.noon.timestamp() * 1e6) + number)
-            found = decoding.decode(report(sent, uuid.UUID(int=1), number + 1), self.known.known, [0])
+            found = decoder.decode(report(sent, uuid.UUID(int=1), number + 1), self.known.known, [0])
             ((partition, tables),) = found.tables.items()
-            written = await self.files.store([parquet.new_file(*partition, decoding.join(tables))])
+            written = await self.files.store([parquet.new_file(*partition, decoder.join(tables))])
             async with self.stores.database.transaction() as connection:
                 await self.files.commit(connection, written)
 
@@ -130,7 +130,7 @@ async def test_a_clock_that_runs_ahead_takes_no_records_away(rig: Rig):
 
 
 async def test_a_file_that_was_written_and_never_listed_is_removed_and_cannot_be_listed_then(rig: Rig):
-    (table,) = next(iter(decoding.decode(_a_report(), rig.known.known, [0]).tables.values()))
+    (table,) = next(iter(decoder.decode(_a_report(), rig.known.known, [0]).tables.values()))
     written = await rig.files.store([parquet.new_file("digits", "v1", NOON, table)])
     await rig.files.remove_leftovers()
     assert await rig.objects() == 1

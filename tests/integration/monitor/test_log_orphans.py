@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from headrace_monitor.record.log.files import hour_of, object_key
 from headrace_monitor.record.log.orphans import OrphanSweeper
-from headrace_monitor.record.log.writing import Files, NewFile
+from headrace_monitor.record.log.writer import Files, NewFile
 from headrace_servicekit.clock import SystemClock
 
 from tests.kit.monitor.prediction_log import log_stores

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from headrace_monitor.record.log import envelopes
 from headrace_monitor.record.log.batches import Batches, StoredBatch
-from headrace_monitor.record.log.compacting import Compactor
+from headrace_monitor.record.log.compactor import Compactor
 from headrace_monitor.record.log.metrics import LogMetrics
-from headrace_monitor.record.log.writing import Files
+from headrace_monitor.record.log.writer import Files
 from headrace_servicekit.testing import FakeClock
 from prometheus_client import CollectorRegistry
 

@@ -13,7 +13,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace_monitor.judge.performance.arrivals import ArrivalProcessor
 from headrace_monitor.record.log.contracts import VersionContract, version_contract
 from headrace_monitor.record.outcomes.decisions.entities import Delays
-from headrace_monitor.record.outcomes.decisions.merging import EntityKey, Outcome, OutcomeKey, ReportedOutcome
+from headrace_monitor.record.outcomes.decisions.merge import EntityKey, Outcome, OutcomeKey, ReportedOutcome
 from headrace_monitor.record.outcomes.entity_joins import EntityJoins
 from headrace_monitor.record.outcomes.metrics import OutcomeMetrics
 from headrace_monitor.record.outcomes.postgres import PostgresOutcomes

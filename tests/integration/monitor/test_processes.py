@@ -13,7 +13,7 @@ from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace.telemetry.v1 import telemetry_pb2_grpc
 from headrace_monitor.record.counters.intake import Intake, Limits
 from headrace_monitor.record.counters.metrics import CounterMetrics
-from headrace_monitor.record.counters.reading import LostBatchCounts, TrafficReader
+from headrace_monitor.record.counters.reader import LostBatchCounts, TrafficReader
 from headrace_monitor.record.counters.retention import CounterRetention, RetentionPolicy
 from headrace_monitor.record.log.batches import Batches, StoredBatch
 from headrace_servicekit.clock import SystemClock

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from headrace_monitor.record.query.exporting import export_outcomes
+from headrace_monitor.record.query.exports import export_outcomes
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import BEGIN, Address
 

@@ -12,7 +12,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import predict_pb2
 from headrace.telemetry.v1 import telemetry_pb2, telemetry_pb2_grpc
 from headrace_monitor.judge.shadow.decisions.comparisons import Comparison, SliceCounts
-from headrace_monitor.judge.shadow.measuring import ShadowMeasurements
+from headrace_monitor.judge.shadow.measurements import ShadowMeasurements
 from headrace_monitor.judge.shadow.store import Comparisons, VersionPair
 from headrace_monitor.record.log.contracts import Contracts
 from headrace_monitor.storage.schema import Database

@@ -20,7 +20,7 @@ from aiohttp import web
 from headrace.monitor.v1 import alert_pb2, alert_pb2_grpc
 from headrace_monitor.alert.observations import Observation, Observations
 from headrace_monitor.alert.wiring import start_alerts
-from headrace_monitor.judge.experiments.notifying import event_in as experiment_event
+from headrace_monitor.judge.experiments.notices import event_in as experiment_event
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database

@@ -21,12 +21,12 @@ from headrace_monitor.judge.drift.evaluator import DriftEvaluator
 from headrace_monitor.judge.drift.postgres import DriftTolerances, PostgresEvaluations
 from headrace_monitor.judge.drift.scheduler import DriftMetrics, Scheduler
 from headrace_monitor.judge.performance.store import PerformanceStore
-from headrace_monitor.judge.references import freezing
+from headrace_monitor.judge.references import reference_files
 from headrace_monitor.judge.references.columns import MonitoredColumn
 from headrace_monitor.judge.references.freezer import Freeze, Freezer
 from headrace_monitor.judge.references.log_rows import LogRows
+from headrace_monitor.judge.references.rows_writer import RowsWriter
 from headrace_monitor.judge.references.store import References
-from headrace_monitor.judge.references.writing_rows import RowsWriter
 from headrace_monitor.judge.windows.deriver import Deriver, WindowMetrics
 from headrace_monitor.judge.windows.postgres import PostgresWindows
 from headrace_monitor.record.log.contracts import VersionContract, version_contract
@@ -156,4 +156,4 @@ async def freeze_here(
     file: Path, columns: Sequence[MonitoredColumn], promised: tensor_pb2.ServingContract
 ) -> bytes | str:
     """Freeze in this process: what tests write needs no limits, and a child takes a second."""
-    return (await asyncio.to_thread(freezing.answer_of, str(file), columns, promised)).encode()
+    return (await asyncio.to_thread(reference_files.answer_of, str(file), columns, promised)).encode()

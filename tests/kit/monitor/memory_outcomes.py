@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from headrace_monitor.record.outcomes.decisions.merging import (
+from headrace_monitor.record.outcomes.decisions.merge import (
     MAX_REPLACED,
     EntityKey,
     OutcomeKey,

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from headrace_monitor.judge.windows.decisions.summarising import EMPTY, Window, WindowKey, even
+from headrace_monitor.judge.windows.decisions.window_summaries import EMPTY, Window, WindowKey, even
 from headrace_monitor.judge.windows.store import LEASE, PendingFile
 from headrace_monitor.record.log.files import LogFile
 from headrace_servicekit.clock import Clock

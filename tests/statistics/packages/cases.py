@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn
 from headrace_monitor.judge.references.dependent_rows import UNIT
-from headrace_monitor.judge.references.freezing import freeze_file
-from headrace_monitor.judge.windows.decisions.summarising import EMPTY, window_of
+from headrace_monitor.judge.references.reference_files import freeze_file
+from headrace_monitor.judge.windows.decisions.window_summaries import EMPTY, window_of
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.multiplicity import AlarmBudget
 from headrace_statistics.references import Reference, Source

@@ -6,7 +6,7 @@ import httpx
 from headrace_console.app import create_app
 from headrace_console.console import Console
 from headrace_console.metrics import ConsoleMetrics
-from headrace_console.pages.rendering import asset
+from headrace_console.pages.markup import asset
 from prometheus_client import CollectorRegistry
 
 

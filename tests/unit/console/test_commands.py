@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 from headrace_client.cli import main
-from headrace_console.pages import rendering
+from headrace_console.pages import markup
 
 from tests.kit.rows import each
 
-HERE = Path(rendering.__file__).parents[1]
+HERE = Path(markup.__file__).parents[1]
 SHOWN = re.compile(r"headrace (?!is\b)[a-z][^<`\"\n]*")
 TEXTS = [*(HERE / "templates").glob("*.html"), *(HERE / "pages").glob("*.py")]
 COMMANDS = sorted(

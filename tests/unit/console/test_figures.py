@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from headrace_console.charts import Line, lines
 from headrace_console.figures import number, percent
-from headrace_console.pages.rendering import time
+from headrace_console.pages.markup import time
 from hypothesis import example, given
 from hypothesis import strategies as st
 

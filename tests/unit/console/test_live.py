@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from headrace_client.errors import Unauthenticated, Unavailable
 from headrace_console.live import LONGEST_S, MOST_OF_ONE, LiveFeeds
-from headrace_console.pages.following import EventStream
+from headrace_console.pages.streams import EventStream
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.testing import FakeClock, eventually, patience
 from starlette.types import Message

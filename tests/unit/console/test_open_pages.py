@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from headrace_console.sessions.cookie_secrets import CookieSecret
 from headrace_console.sessions.open_pages import OpenPages
-from headrace_console.sessions.sealing import CookieSecret
 from headrace_servicekit.errors import Unauthenticated
 from headrace_servicekit.testing import eventually
 

@@ -2,8 +2,8 @@
 
 import pytest
 from headrace_client import Aborted, HeadraceError, InvalidArgument, NotFound, PermissionDenied, PreconditionFailed
+from headrace_console.pages.markup import environment
 from headrace_console.pages.refusals import remedy_of, status_of
-from headrace_console.pages.rendering import environment
 
 REFUSAL = environment().from_string("{% import 'parts.html' as parts %}{{ parts.refusal(problem, remedy) }}")
 

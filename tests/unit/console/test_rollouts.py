@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from headrace.rollout.v1 import rollout_pb2
-from headrace_console.pages.rendering import rendered
+from headrace_console.pages.markup import rendered
 
 
 def cells(plan: rollout_pb2.PlanRolloutResponse) -> list[str]:

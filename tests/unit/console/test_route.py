@@ -2,7 +2,7 @@
 
 from headrace.router.v1 import route_pb2
 from headrace_client import Alias, Production, Version
-from headrace_console.pages.rendering import environment
+from headrace_console.pages.markup import environment
 from headrace_console.pages.route import wanted_variants
 from hypothesis import given
 from hypothesis import strategies as st

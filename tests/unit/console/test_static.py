@@ -4,7 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from headrace_console.pages.rendering import STATIC, asset
+from headrace_console.pages.markup import STATIC, asset
 
 LISTED = dict(
     re.findall(r"^\| `([\w.-]+\.js)` \|.*\| `([0-9a-f]{64})` \|$", (STATIC / "VENDORED.md").read_text(), re.M)

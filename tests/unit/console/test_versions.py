@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.registry.v1 import pipeline_pb2, registry_pb2
-from headrace_console.pages.rendering import environment
+from headrace_console.pages.markup import environment
 from headrace_console.pages.versions import StepRow, steps_of
 
 VERSION = registry_pb2.ModelVersion(

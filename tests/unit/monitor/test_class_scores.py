@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.judge.performance.decisions.joining import Group, VersionInfo, summaries_of
+from headrace_monitor.judge.performance.decisions.joins import Group, VersionInfo, summaries_of
 from headrace_monitor.judge.performance.decisions.measures import measures
 from headrace_monitor.judge.performance.decisions.probabilities import ScoreColumns, score_columns
 from headrace_monitor.judge.performance.decisions.summaries import Summary

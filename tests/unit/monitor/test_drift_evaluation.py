@@ -6,7 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from headrace_monitor.judge.drift.decisions import evaluation, explanation, wording
+from headrace_monitor.judge.drift.decisions import advice, evaluation, explanation
 from headrace_monitor.judge.drift.decisions.evaluation import (
     PATIENCE,
     DriftEvaluation,
@@ -15,7 +15,7 @@ from headrace_monitor.judge.drift.decisions.evaluation import (
     is_due,
     observations,
 )
-from headrace_monitor.judge.references import reading
+from headrace_monitor.judge.references import reference_tables
 from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn
 from headrace_statistics import references
 from headrace_statistics.drift.reports import DriftReport, Kind, Test
@@ -44,8 +44,8 @@ def test_a_window_is_looked_at_when_its_rows_are_there(after, waiting, expected)
 
 
 def test_the_examples_are_as_they_say():
-    assert doctest.testmod(evaluation).failed == doctest.testmod(reading).failed == 0
-    assert doctest.testmod(wording).failed == 0
+    assert doctest.testmod(evaluation).failed == doctest.testmod(reference_tables).failed == 0
+    assert doctest.testmod(advice).failed == 0
 
 
 def test_the_level_of_a_look_is_its_share_of_a_week():

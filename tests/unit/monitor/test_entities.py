@@ -5,7 +5,7 @@ from uuid import UUID
 
 from headrace_monitor.record.outcomes.decisions import entities
 from headrace_monitor.record.outcomes.decisions.entities import Candidate, Delays, PendingOutcome, Verdict
-from headrace_monitor.record.outcomes.decisions.merging import EntityKey
+from headrace_monitor.record.outcomes.decisions.merge import EntityKey
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from headrace_monitor.judge.performance.decisions.joining import VersionInfo, summaries_of
+from headrace_monitor.judge.performance.decisions.joins import VersionInfo, summaries_of
 from headrace_monitor.judge.performance.decisions.measures import measures
-from headrace_monitor.judge.references.coding import coding_of
 from headrace_monitor.judge.references.columns import monitored_columns
 from headrace_monitor.judge.references.dependent_rows import UNIT
-from headrace_monitor.judge.references.freezing import answer_of
-from headrace_monitor.judge.windows.decisions.summarising import window_of
+from headrace_monitor.judge.references.feature_codes import coding_of
+from headrace_monitor.judge.references.reference_files import answer_of
+from headrace_monitor.judge.windows.decisions.window_summaries import window_of
 from headrace_monitor.record.log.decisions.class_names import Classes
 from headrace_statistics import serialization
 from headrace_statistics.calibration import Calibration

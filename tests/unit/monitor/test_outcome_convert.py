@@ -8,7 +8,7 @@ from google.protobuf import timestamp_pb2
 from headrace.monitor.v1 import outcome_pb2
 from headrace_monitor import names
 from headrace_monitor.record.outcomes import convert
-from headrace_monitor.record.outcomes.decisions.merging import EntityKey, OutcomeKey, ReportedOutcome
+from headrace_monitor.record.outcomes.decisions.merge import EntityKey, OutcomeKey, ReportedOutcome
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st

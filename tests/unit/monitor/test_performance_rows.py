@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from headrace_monitor.judge.performance.decisions.error_slices import MAX_KEPT, added, evidence_of
-from headrace_monitor.judge.performance.decisions.joining import (
+from headrace_monitor.judge.performance.decisions.joins import (
     MAX_SLICES,
     OTHER_SLICES,
     Group,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from headrace_monitor.judge.performance.decisions import calibrating
+from headrace_monitor.judge.performance.decisions import pooled_calibration
 from headrace_monitor.judge.performance.decisions.hours import HourlyPerformance
 from headrace_monitor.judge.performance.decisions.measures import Measure
 from headrace_statistics import serialization
@@ -23,19 +23,19 @@ def hour(ago: int, rows: int, *, labels: int | None = None, chance: float = 0.5)
 
 
 def fitted(hours: list[HourlyPerformance]) -> Calibration:
-    found = calibrating.fitted(hours, NOON, NOW)
+    found = pooled_calibration.fitted(hours, NOON, NOW)
     assert isinstance(found, Calibration)
     return found
 
 
 def test_hours_with_few_labels_calibrate_together_and_older_ones_count_for_less():
-    assert calibrating.fitted([hour(ago, 200) for ago in (24, 0)], NOON, NOW) is not None
+    assert pooled_calibration.fitted([hour(ago, 200) for ago in (24, 0)], NOON, NOW) is not None
     assert 380 < fitted([hour(24, 200), hour(0, 200)]).rows < 400
     assert fitted([hour(96, 1_000, chance=0.9), hour(0, 1_000, chance=0.1)]).chances([0.5])[0] < 0.35
 
 
 def test_an_hour_without_labels_changes_no_calibration():
-    assert calibrating.fitted([hour(1, 500), hour(0, 500, labels=0)], NOON, NOW) is None
+    assert pooled_calibration.fitted([hour(1, 500), hour(0, 500, labels=0)], NOON, NOW) is None
 
 
 def test_labels_of_an_hour_that_come_first_wait_for_the_rest_where_others_have_theirs():

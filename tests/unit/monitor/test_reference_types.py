@@ -18,10 +18,10 @@ import pytest
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.judge.references import conversion, epochs
 from headrace_monitor.judge.references.columns import monitored_columns
-from headrace_monitor.judge.references.freezing import FreezeResult, freeze_file
-from headrace_monitor.judge.references.reading import RefusedError
-from headrace_monitor.judge.windows.decisions.summarising import window_of
-from headrace_monitor.record.log import decoding, raw_values
+from headrace_monitor.judge.references.reference_files import FreezeResult, freeze_file
+from headrace_monitor.judge.references.reference_tables import RefusedError
+from headrace_monitor.judge.windows.decisions.window_summaries import window_of
+from headrace_monitor.record.log import decoder, raw_values
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.multiplicity import AlarmBudget
 from headrace_statistics.references import Reference, Source
@@ -56,8 +56,8 @@ def alarms(found: FreezeResult, sent: Mapping[str, Any], inputs: Mapping[str, te
     rows = len(next(iter(sent.values())))
     predictions = batch(sent, {"y": np.zeros(rows, np.float32)}, start_us=int(START.timestamp() * 1e6))
     asked = report(predictions, prediction_id(0), 1)
-    decoded = decoding.decode(asked, {("digits", "v1"): known}, [0])
-    table = decoding.join([one for tables in decoded.tables.values() for one in tables])
+    decoded = decoder.decode(asked, {("digits", "v1"): known}, [0])
+    table = decoder.join([one for tables in decoded.tables.values() for one in tables])
     window = window_of(table, monitored_columns(known), found.columns)
     reference = Reference(Source.ARTIFACT, "reference.parquet", START, found.columns, {})
     reports = evaluate(reference, window.summaries, level=AlarmBudget().level)

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from headrace_monitor.judge.references.columns import monitored_columns
 from headrace_monitor.judge.references.dependent_rows import UNIT
-from headrace_monitor.judge.references.freezing import freeze_file
 from headrace_monitor.judge.references.log_rows import LogRows
-from headrace_monitor.judge.references.reading import RefusedError
-from headrace_monitor.judge.references.writing_rows import RowsWriter
+from headrace_monitor.judge.references.reference_files import freeze_file
+from headrace_monitor.judge.references.reference_tables import RefusedError
+from headrace_monitor.judge.references.rows_writer import RowsWriter
 from headrace_monitor.record.log.files import LogFile
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.references import CategoricalReference, Reference, Source, independent, seasonal, summarise

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from headrace_monitor.judge.performance.decisions import error_slices
 from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn
-from headrace_monitor.judge.windows.decisions.summarising import EMPTY, Window, even, windows_of
-from headrace_monitor.record.log.decisions import sampling
-from headrace_monitor.record.log.decisions.sampling import MOST_HALVINGS, evenly_sampled, halvings_of
+from headrace_monitor.judge.windows.decisions.window_summaries import EMPTY, Window, even, windows_of
+from headrace_monitor.record.log.decisions import sampled_rows
+from headrace_monitor.record.log.decisions.sampled_rows import MOST_HALVINGS, evenly_sampled, halvings_of
 from headrace_statistics import arrays, references
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.references import Reference, Source
@@ -139,7 +139,7 @@ def test_rows_are_thinned_to_the_least_probability_among_them():
 
 
 def test_one_row_of_hardly_any_probability_does_not_empty_a_window():
-    assert doctest.testmod(sampling).failed == 0
+    assert doctest.testmod(sampled_rows).failed == 0
     rng = np.random.default_rng(7)
     hour = table(rng.normal(size=10_001), [*np.ones(10_000), 2.0**-20])
     columns = {"age": references.freeze_numeric(np.linspace(-3, 3, 1_000))}

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from headrace_monitor.judge.performance.decisions import calibrating
+from headrace_monitor.judge.performance.decisions import pooled_calibration
 from headrace_monitor.judge.performance.decisions.hours import HourlyPerformance
 from headrace_monitor.judge.performance.decisions.measures import Measure
-from headrace_monitor.judge.references.coding import coded, coding_of
 from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn
+from headrace_monitor.judge.references.feature_codes import coded, coding_of
 from headrace_monitor.judge.references.values import pa
 from headrace_statistics import references
 from headrace_statistics.calibration import Calibration, labelled
@@ -86,7 +86,7 @@ def test_labels_of_hours_bring_their_features_to_the_calibration():
         kept = type(summed)(summed.places, summed.scores, summed.yes, summed.no, summed.squares, rows.drawn(200))
         return HourlyPerformance(at, "v1", "main", 400, 400, told, {}, 400, kept)
 
-    found = calibrating.fitted([hour(1), hour(3)], NOON.replace(day=3), NOON.replace(day=3))
+    found = pooled_calibration.fitted([hour(1), hour(3)], NOON.replace(day=3), NOON.replace(day=3))
     assert isinstance(found, Calibration)
     assert found.sample is not None
     assert found.sample.scores.size == 400

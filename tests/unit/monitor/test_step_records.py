@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from headrace.telemetry.v1 import telemetry_pb2
-from headrace_monitor.record.log import decoding, parquet, reader
-from headrace_monitor.record.log.checking import MAX_TEXT_CHARS, check
+from headrace_monitor.record.log import decoder, parquet, reader
+from headrace_monitor.record.log.checks import MAX_TEXT_CHARS, check
 from headrace_monitor.record.query.decisions import views
 from headrace_servicekit.errors import InvalidArgument
 
@@ -37,8 +37,8 @@ def reported() -> telemetry_pb2.PredictionBatch:
 def logged() -> pa.Table:
     known = KnownContracts()
     known.add("digits", "v1", contract({"x": spec("FP32")}, {"y": spec("FP32")}))
-    found = decoding.decode(report(reported(), PROCESS, 1), known.known, range(2))
-    return decoding.join([one for tables in found.tables.values() for one in tables])
+    found = decoder.decode(report(reported(), PROCESS, 1), known.known, range(2))
+    return decoder.join([one for tables in found.tables.values() for one in tables])
 
 
 def test_records_of_steps_name_pipeline_and_step_and_have_the_members_columns():

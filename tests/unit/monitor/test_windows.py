@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn, monitored_columns
-from headrace_monitor.judge.references.reading import Place, places
+from headrace_monitor.judge.references.reference_tables import Place, places
 from headrace_monitor.judge.references.values import UnusableColumnError, coded_names, matrix, names, numbers
-from headrace_monitor.judge.windows.decisions.summarising import EMPTY, window_of, windows_of
+from headrace_monitor.judge.windows.decisions.window_summaries import EMPTY, window_of, windows_of
 from headrace_monitor.judge.windows.deriver import BATCH_FILES, BATCH_ROWS, batches_of
 from headrace_monitor.judge.windows.postgres import merged
 from headrace_monitor.judge.windows.store import PendingFile

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from headrace_console.pages import audit_lines
 from headrace_console.pages.audit_lines import AuditLine
-from headrace_console.pages.rendering import last
+from headrace_console.pages.markup import last
 from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, Part, Visit, known, signed_in
 

@@ -13,7 +13,7 @@ from headrace.rollout.v1 import rollout_pb2
 from headrace.router.v1 import route_pb2
 from headrace.scorer.v1 import scorer_pb2
 
-from headrace_console.pages.rendering import last, model_of, word
+from headrace_console.pages.markup import last, model_of, word
 
 ITSELF = "by itself"
 

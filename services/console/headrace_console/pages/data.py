@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from headrace_console import bars, charts
 from headrace_console.pages.drift_tests import looks_at
-from headrace_console.pages.rendering import last
+from headrace_console.pages.markup import last
 from headrace_console.pages.spans import HOURS, hours_of
 from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, Part, Visit, known, signed_in

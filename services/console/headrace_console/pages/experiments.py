@@ -12,7 +12,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from headrace_console import bars, charts
-from headrace_console.pages.rendering import last, model_of
+from headrace_console.pages.markup import last, model_of
 from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, WRITE_S, Part, Visit, savable, signed_in
 

@@ -14,8 +14,8 @@ from headrace_client.served_shares import marks
 from starlette.responses import Response
 
 from headrace_console.pages.alerts import MOST_ALERTS
+from headrace_console.pages.markup import last, moment
 from headrace_console.pages.pools import busy_of
-from headrace_console.pages.rendering import last, moment
 from headrace_console.pages.tables import ROWS, Fetched
 from headrace_console.pages.traffic import Traffic, summed
 from headrace_console.pages.visits import READ_S, Part, Visit, signed_in

@@ -8,7 +8,7 @@ from shlex import quote
 from headrace.scorer.v1 import publications_pb2, scorer_pb2
 from starlette.responses import Response
 
-from headrace_console.pages.following import followed
+from headrace_console.pages.streams import followed
 from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, WRITE_S, Visit, known, signed_in
 

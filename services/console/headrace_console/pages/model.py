@@ -11,7 +11,7 @@ from headrace_client.served_shares import marks
 from starlette.responses import Response
 
 from headrace_console.pages.gates import gate_text, gates_of
-from headrace_console.pages.rendering import last
+from headrace_console.pages.markup import last
 from headrace_console.pages.strategies import STRATEGIES
 from headrace_console.pages.tables import listed
 from headrace_console.pages.traffic import Traffic, summed

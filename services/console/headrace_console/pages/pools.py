@@ -14,8 +14,8 @@ from headrace_client.errors import NotFound
 from starlette.responses import Response
 
 from headrace_console.busyness import Busy
-from headrace_console.pages.following import followed
-from headrace_console.pages.rendering import last
+from headrace_console.pages.markup import last
+from headrace_console.pages.streams import followed
 from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, Part, Visit, signed_in
 

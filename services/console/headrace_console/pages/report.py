@@ -17,7 +17,7 @@ from starlette.responses import Response
 from headrace_console import bars, charts
 from headrace_console.pages.data import calibration, distributions_of, histogram, performance_scales
 from headrace_console.pages.drift_tests import looks_at
-from headrace_console.pages.rendering import word
+from headrace_console.pages.markup import word
 from headrace_console.pages.spans import HOURS, hours_of, span_of
 from headrace_console.pages.traffic import FAULTS, code_name, source
 from headrace_console.pages.visits import READ_S, Visit, known, savable

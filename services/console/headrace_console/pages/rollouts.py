@@ -9,8 +9,8 @@ from headrace.rollout.v1 import rollout_pb2
 from headrace_client.errors import HeadraceError
 from starlette.responses import Response
 
-from headrace_console.pages.following import followed
 from headrace_console.pages.strategies import STRATEGIES, policy_of
+from headrace_console.pages.streams import followed
 from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, WRITE_S, Visit, signed_in
 

@@ -10,8 +10,8 @@ from headrace.registry.v1 import registry_pb2
 from headrace.scorer.v1 import scorer_pb2
 from starlette.responses import Response
 
+from headrace_console.pages.markup import last, model_of, reads, word
 from headrace_console.pages.predictions import is_id
-from headrace_console.pages.rendering import last, model_of, reads, word
 from headrace_console.pages.visits import READ_S, Part, Visit, signed_in
 
 _MOST = 50

@@ -10,7 +10,7 @@ from headrace.registry.v1 import pipeline_pb2, registry_pb2
 from starlette.responses import Response
 
 from headrace_console.pages.gates import gate_text
-from headrace_console.pages.rendering import seconds, word
+from headrace_console.pages.markup import seconds, word
 from headrace_console.pages.visits import READ_S, Visit, signed_in
 
 _MEASUREMENTS = 20

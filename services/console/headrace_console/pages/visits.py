@@ -31,10 +31,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from headrace_console.console import ROOT, SIGN_IN, Console
+from headrace_console.pages.markup import rendered
 from headrace_console.pages.refusals import REMEDIES, remedy_of, status_of
-from headrace_console.pages.rendering import rendered
 from headrace_console.security import NotAForm, TooLarge, body_of, comes_from_elsewhere, local_path
-from headrace_console.sessions.sealing import CookieSecret
+from headrace_console.sessions.cookie_secrets import CookieSecret
 from headrace_console.sessions.sessions import Login, Session
 
 log = structlog.get_logger()

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from headrace_servicekit.errors import Unauthenticated
 
-from headrace_console.sessions.sealing import CookieSecret
+from headrace_console.sessions.cookie_secrets import CookieSecret
 
 # Of the promise that they end within five seconds.
 LOOK_EVERY_S = 2.0

@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 from headrace_servicekit.errors import Unavailable
 
-from headrace_console.sessions.sealing import CookieSecret
+from headrace_console.sessions.cookie_secrets import CookieSecret
 from headrace_console.sessions.store import SessionStore
 
 log = structlog.get_logger()

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from headrace_servicekit.errors import Unauthenticated, Unavailable
 
-from headrace_console.sessions.sealing import CookieSecret
+from headrace_console.sessions.cookie_secrets import CookieSecret
 from headrace_console.sessions.sessions import Login, RenewalRefused
 from headrace_console.sessions.store import SessionStore
 from headrace_console.signing_in.provider import OpenIdProvider, TokenRefused

@@ -13,10 +13,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from headrace_console.console import ROOT, SIGN_IN, Console
-from headrace_console.pages.rendering import rendered
+from headrace_console.pages.markup import rendered
 from headrace_console.pages.visits import SESSION_COOKIE, Visit, failure, sent_form, signed_in
 from headrace_console.security import local_path, peer_of
-from headrace_console.sessions.sealing import CookieSecret
+from headrace_console.sessions.cookie_secrets import CookieSecret
 from headrace_console.sessions.sessions import Login
 from headrace_console.signing_in.development import DevelopmentSignIn
 from headrace_console.signing_in.oidc import SIGN_IN_LIFETIME, OpenIdSignIn

@@ -13,7 +13,7 @@ from headrace_monitor.judge.experiments.store import ExperimentStore
 from headrace_monitor.judge.experiments.wiring import open_experiments
 from headrace_monitor.judge.performance.wiring import open_performance
 from headrace_monitor.judge.servicer import MonitorServicer
-from headrace_monitor.judge.shadow.taking import PairIntake
+from headrace_monitor.judge.shadow.intake import PairIntake
 from headrace_monitor.judge.shadow.wiring import open_shadows
 from headrace_monitor.record.wiring import Record
 from headrace_monitor.settings import MonitorSettings

@@ -9,9 +9,9 @@ from headrace_servicekit.times import span_of
 
 from headrace_monitor import names
 from headrace_monitor.record.counters.convert import traffic_of_models_to_proto, traffic_to_proto, whole_minutes
-from headrace_monitor.record.counters.reading import TrafficReader
+from headrace_monitor.record.counters.reader import TrafficReader
 from headrace_monitor.record.query import convert as query_convert
-from headrace_monitor.record.query.answering import Queries
+from headrace_monitor.record.query.queries import Queries
 
 
 class TrafficServicer(monitor_pb2_grpc.TrafficServiceServicer):

@@ -11,7 +11,7 @@ from headrace_servicekit.server import Server
 from headrace_monitor.record.counters.wiring import Counters, open_counters
 from headrace_monitor.record.log.wiring import PredictionLog, open_log
 from headrace_monitor.record.outcomes.wiring import KnownOutcomes, open_outcomes
-from headrace_monitor.record.query.answering import Queries
+from headrace_monitor.record.query.queries import Queries
 from headrace_monitor.record.query.wiring import QueryFiles, open_queries, open_query_files
 from headrace_monitor.record.traffic_servicer import TrafficServicer
 from headrace_monitor.settings import MonitorSettings

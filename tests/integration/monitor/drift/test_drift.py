@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from headrace.monitor.v1 import monitor_pb2
 from headrace_monitor.judge.references.freezer import FreezeRequest
-from headrace_monitor.judge.windows.decisions import summarising
+from headrace_monitor.judge.windows.decisions import window_summaries
 from headrace_servicekit.errors import Aborted
 from headrace_servicekit.testing import FakeClock
 from headrace_statistics.references import NumericReference
@@ -222,7 +222,7 @@ async def test_windows_are_the_same_whoever_made_them_and_whatever_died(log, reg
     assert window.rows == 24 * 300
     columns = [column for column in kept.monitored if column.name in kept.reference.columns]
     tables = [pa.table({name: pa.array(list(values)) for name, values in each.items()}) for each in everything]
-    whole = summarising.window_of(pa.concat_tables(tables), columns, kept.reference.columns)
+    whole = window_summaries.window_of(pa.concat_tables(tables), columns, kept.reference.columns)
     for name, summary in whole.summaries.items():
         mine = window.summaries[name]
         assert getattr(mine, "bins", mine.rows) == getattr(summary, "bins", summary.rows), name

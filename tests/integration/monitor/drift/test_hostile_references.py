@@ -133,9 +133,9 @@ async def test_nothing_that_is_pickled_into_a_file_is_run(tmp_path):
 FUZZ = """
 import io, json, random, sys
 from headrace_servicekit.confinement import confine
-from headrace_monitor.judge.references.freezing import freeze_file
+from headrace_monitor.judge.references.reference_files import freeze_file
 from headrace_monitor.judge.references.columns import columns_from_json
-from headrace_monitor.judge.references.reading import RefusedError
+from headrace_monitor.judge.references.reference_tables import RefusedError
 from headrace.tensor.v1 import tensor_pb2
 path, columns, seeds = sys.argv[1], columns_from_json(sys.argv[2]), int(sys.argv[3])
 good = open(path, "rb").read()
@@ -193,7 +193,7 @@ def test_a_bomb_takes_no_more_memory_than_a_container_has_beside_the_service(tmp
     file.write_bytes(huge_strings())
     limits = map(str, (freezing_process.MEMORY_BYTES, freezing_process.DATA_BYTES, 60))
     done = subprocess.run(
-        (sys.executable, "-c", MEASURED, "-m", "headrace_monitor.judge.references.freezing", str(file), *limits),
+        (sys.executable, "-c", MEASURED, "-m", "headrace_monitor.judge.references.reference_files", str(file), *limits),
         input=json.dumps({"columns": json.dumps([vars_of(one) for one in COLUMNS]), "contract": ""}),
         capture_output=True,
         text=True,

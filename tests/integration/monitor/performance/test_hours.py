@@ -15,7 +15,7 @@ from headrace_monitor.judge.performance.evaluator import HOUR, SETTLE, HourEvalu
 from headrace_monitor.judge.performance.store import PerformanceStore
 from headrace_monitor.judge.references.store import References
 from headrace_monitor.record.log.contracts import VersionContract, version_contract
-from headrace_monitor.record.outcomes.decisions.merging import Outcome, OutcomeKey, ReportedOutcome
+from headrace_monitor.record.outcomes.decisions.merge import Outcome, OutcomeKey, ReportedOutcome
 from headrace_monitor.record.outcomes.postgres import PostgresOutcomes
 from headrace_servicekit.testing import FakeClock
 

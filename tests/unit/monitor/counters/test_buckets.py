@@ -11,7 +11,7 @@ import pytest
 from headrace_monitor.record.counters.decisions import buckets
 from headrace_monitor.record.counters.decisions.buckets import MAX_BUCKETS, buckets_of
 from headrace_monitor.record.counters.decisions.traffic import Group, Traffic
-from headrace_monitor.record.counters.reading import LostBatchCounts, TrafficReader, TrafficSummary
+from headrace_monitor.record.counters.reader import LostBatchCounts, TrafficReader, TrafficSummary
 from headrace_servicekit.times import Span
 
 

@@ -32,9 +32,9 @@ from headrace_monitor.judge.drift.store import EvaluationStore
 from headrace_monitor.judge.references.columns import MonitoredColumn
 from headrace_monitor.judge.references.log_rows import LogRows
 from headrace_monitor.judge.references.store import StoredReference
-from headrace_monitor.judge.windows.decisions.summarising import Window
+from headrace_monitor.judge.windows.decisions.window_summaries import Window
 from headrace_monitor.judge.windows.store import WindowStore
-from headrace_monitor.record.log.decisions.sampling import evenly_sampled
+from headrace_monitor.record.log.decisions.sampled_rows import evenly_sampled
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -23,8 +23,8 @@ from headrace_monitor.judge.references.blobs import RegistryBlobs
 from headrace_monitor.judge.references.freezer import Freezer
 from headrace_monitor.judge.references.freezing_process import FreezingProcess
 from headrace_monitor.judge.references.log_rows import LogRows
+from headrace_monitor.judge.references.rows_writer import RowsWriter
 from headrace_monitor.judge.references.store import References
-from headrace_monitor.judge.references.writing_rows import RowsWriter
 from headrace_monitor.judge.windows.deriver import Deriver, WindowMetrics
 from headrace_monitor.judge.windows.postgres import PostgresWindows
 from headrace_monitor.judge.windows.store import WindowStore

@@ -11,7 +11,7 @@ from headrace_servicekit.identity import identity
 
 from headrace_monitor import names
 from headrace_monitor.judge.experiments import answers, convert
-from headrace_monitor.judge.experiments.analysing import Analyst
+from headrace_monitor.judge.experiments.analyst import Analyst
 from headrace_monitor.judge.experiments.decisions import definitions
 from headrace_monitor.judge.experiments.decisions.definitions import Experiment
 from headrace_monitor.judge.experiments.store import ExperimentStore

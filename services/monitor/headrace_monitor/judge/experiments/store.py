@@ -16,7 +16,7 @@ from headrace_statistics.experiments.design import Kind, Role
 from headrace_monitor.judge.experiments.decisions.definitions import Definition, Experiment, Metric, Phase, State
 from headrace_monitor.judge.experiments.decisions.events import Kind as EventKind
 from headrace_monitor.judge.experiments.decisions.events import happened
-from headrace_monitor.judge.experiments.notifying import notify
+from headrace_monitor.judge.experiments.notices import notify
 
 MAX_EXPERIMENTS = 1_000
 

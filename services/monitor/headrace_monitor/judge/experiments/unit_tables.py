@@ -29,7 +29,7 @@ from headrace_monitor.judge.experiments.unit_files import UnitFiles
 from headrace_monitor.record.log.files import LogFile, LogPosition
 from headrace_monitor.record.log.reader import Reader
 from headrace_monitor.record.query.cache import FileCache, query_folder
-from headrace_monitor.record.query.exporting import export_changes
+from headrace_monitor.record.query.exports import export_changes
 from headrace_monitor.record.query.process import Limits, QueryEnd, QueryProcess
 
 log = structlog.get_logger()

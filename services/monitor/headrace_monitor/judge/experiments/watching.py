@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 from headrace_servicekit.errors import ServiceError, Unavailable
 
-from headrace_monitor.judge.experiments.analysing import Analyst
+from headrace_monitor.judge.experiments.analyst import Analyst
 from headrace_monitor.judge.experiments.store import ExperimentStore
 
 log = structlog.get_logger()

@@ -9,7 +9,7 @@ from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 
-from headrace_monitor.judge.experiments.analysing import Analyst
+from headrace_monitor.judge.experiments.analyst import Analyst
 from headrace_monitor.judge.experiments.decisions.unit_table import Retention
 from headrace_monitor.judge.experiments.servicer import ExperimentServicer
 from headrace_monitor.judge.experiments.store import ExperimentStore
@@ -17,7 +17,7 @@ from headrace_monitor.judge.experiments.unit_files import files_folder
 from headrace_monitor.judge.experiments.unit_tables import UnitSources, UnitTables
 from headrace_monitor.judge.experiments.watching import ExperimentWatch
 from headrace_monitor.record.log.reader import Reader
-from headrace_monitor.record.query.answering import Queries
+from headrace_monitor.record.query.queries import Queries
 from headrace_monitor.record.query.wiring import QueryFiles, folder_of
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database

@@ -12,7 +12,7 @@ from uuid import UUID
 from headrace_servicekit.errors import DeadlineExceeded
 from headrace_servicekit.fair_share import FairTurns
 
-from headrace_monitor.judge.performance.decisions.joining import (
+from headrace_monitor.judge.performance.decisions.joins import (
     COLUMNS,
     FEATURE,
     Group,
@@ -24,7 +24,7 @@ from headrace_monitor.judge.performance.decisions.joining import (
 from headrace_monitor.judge.performance.decisions.probabilities import score_columns
 from headrace_monitor.judge.performance.decisions.summaries import Summary
 from headrace_monitor.judge.performance.store import PerformanceStore
-from headrace_monitor.judge.references.coding import coding_of
+from headrace_monitor.judge.references.feature_codes import coding_of
 from headrace_monitor.judge.references.store import References
 from headrace_monitor.record.log.contracts import ContractSource
 from headrace_monitor.record.log.decisions.class_names import Classes

@@ -20,14 +20,14 @@ from headrace_statistics.sketches.features import labelled_rows
 
 from headrace_monitor.alert.observations import Observation, Observations
 from headrace_monitor.judge.performance.calculator import OutcomeJoiner, PerformanceCalculator, PerformanceQuery
-from headrace_monitor.judge.performance.decisions import calibrating, error_slices
+from headrace_monitor.judge.performance.decisions import error_slices, pooled_calibration
 from headrace_monitor.judge.performance.decisions.error_slices import Evidence, evidence_of
 from headrace_monitor.judge.performance.decisions.hours import HourlyPerformance, StaleHour, observations_of
-from headrace_monitor.judge.performance.decisions.joining import features_of
+from headrace_monitor.judge.performance.decisions.joins import features_of
 from headrace_monitor.judge.performance.decisions.measures import Measure, measures
 from headrace_monitor.judge.performance.decisions.summaries import Summary
 from headrace_monitor.judge.performance.store import PerformanceStore, write_calibration, write_hours
-from headrace_monitor.judge.references.coding import FeatureCoding
+from headrace_monitor.judge.references.feature_codes import FeatureCoding
 from headrace_monitor.record.log.contracts import ContractSource
 
 HOUR = timedelta(hours=1)
@@ -93,7 +93,7 @@ class HourEvaluator:
             before = [hour for hour in past if hour.version == version]
             observed += observations_of(stale, version, whole, said, before, hours, now) if over else []
             ours = [hour for hour in hours if hour.version == version]
-            fitted = await asyncio.to_thread(calibrating.fitted, [*before, *ours], stale.hour, now)
+            fitted = await asyncio.to_thread(pooled_calibration.fitted, [*before, *ours], stale.hour, now)
             if isinstance(fitted, Calibration):
                 calibrations[version] = fitted
         async with self._connections.transaction() as connection:

@@ -19,7 +19,7 @@ from headrace_monitor.judge.performance.calculator import PerformanceCalculator,
 from headrace_monitor.judge.performance.decisions import error_slices
 from headrace_monitor.judge.performance.decisions.error_rate import ErrorRateDetector
 from headrace_monitor.judge.performance.decisions.hours import HourlyPerformance
-from headrace_monitor.judge.performance.decisions.joining import Group
+from headrace_monitor.judge.performance.decisions.joins import Group
 from headrace_monitor.judge.performance.decisions.measures import Measure, measures, score_groups
 from headrace_monitor.judge.performance.decisions.reliability import ScoreGroup
 from headrace_monitor.judge.performance.decisions.summaries import Summary

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from headrace_monitor.judge.references.columns import MonitoredColumn
 from headrace_monitor.judge.references.conversion import as_logged
-from headrace_monitor.judge.references.reading import Table
+from headrace_monitor.judge.references.reference_tables import Table
 from headrace_monitor.judge.references.values import UnusableColumnError, coded_names, numbers
 
 # Its functions are made when it is imported, which type checkers do not see.

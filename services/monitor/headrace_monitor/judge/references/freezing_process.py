@@ -26,7 +26,7 @@ MEMORY_BYTES = 3 * 1024**3
 # container of 2 GiB has room for it beside the service.
 DATA_BYTES = 1024**3
 MAX_ANSWER_BYTES = 64 * 1024**2
-_PROGRAM = "headrace_monitor.judge.references.freezing"
+_PROGRAM = "headrace_monitor.judge.references.reference_files"
 
 
 class FreezingProcess:

@@ -9,10 +9,10 @@ from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
-from headrace_monitor.judge.shadow.measuring import MEASURE_EVERY_S, ShadowMeasurements
+from headrace_monitor.judge.shadow.intake import PairIntake
+from headrace_monitor.judge.shadow.measurements import MEASURE_EVERY_S, ShadowMeasurements
 from headrace_monitor.judge.shadow.servicer import ShadowServicer
 from headrace_monitor.judge.shadow.store import Comparisons
-from headrace_monitor.judge.shadow.taking import PairIntake
 from headrace_monitor.record.log.contracts import ContractSource
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database

@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from headrace_monitor.judge.references.log_rows import LogReader
 from headrace_monitor.judge.references.store import References, StoredReference
-from headrace_monitor.judge.windows.decisions import summarising
-from headrace_monitor.judge.windows.decisions.summarising import EMPTY, Window, WindowKey
+from headrace_monitor.judge.windows.decisions import window_summaries
+from headrace_monitor.judge.windows.decisions.window_summaries import EMPTY, Window, WindowKey
 from headrace_monitor.judge.windows.store import PendingFile, WindowStore
 
 log = structlog.get_logger()
@@ -107,7 +107,7 @@ class Deriver:
 
     async def _summarised(self, due: PendingFile, kept: StoredReference) -> Mapping[WindowKey, Window]:
         try:
-            table = await self._reader.table(due.file, summarising.wanted_columns(kept.monitored))
+            table = await self._reader.table(due.file, window_summaries.wanted_columns(kept.monitored))
         except LookupError:
             # Retention was faster; waiting for it would keep every other file waiting.
             log.warning("file of the log is gone", file=due.file.id, model=kept.model, version=kept.version)
@@ -117,7 +117,7 @@ class Deriver:
 
 
 def _windows_of(table: pa.Table, kept: StoredReference, seconds: int) -> dict[WindowKey, Window]:
-    return summarising.windows_of(table, kept.monitored, kept.reference.columns, seconds)
+    return window_summaries.windows_of(table, kept.monitored, kept.reference.columns, seconds)
 
 
 def batches_of(due: Sequence[PendingFile]) -> list[list[PendingFile]]:

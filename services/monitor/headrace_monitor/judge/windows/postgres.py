@@ -16,7 +16,7 @@ from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 from headrace_statistics import serialization
 
-from headrace_monitor.judge.windows.decisions.summarising import EMPTY, Window, WindowKey, even
+from headrace_monitor.judge.windows.decisions.window_summaries import EMPTY, Window, WindowKey, even
 from headrace_monitor.judge.windows.store import LEASE, PendingFile
 from headrace_monitor.record.log.files import file_of
 

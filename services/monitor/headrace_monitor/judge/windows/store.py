@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from headrace_monitor.judge.windows.decisions.summarising import Window, WindowKey
+from headrace_monitor.judge.windows.decisions.window_summaries import Window, WindowKey
 from headrace_monitor.record.log.files import LogFile
 
 LEASE = timedelta(seconds=60)

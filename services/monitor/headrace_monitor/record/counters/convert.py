@@ -24,7 +24,7 @@ from headrace_monitor.record.counters.decisions.cursors import UNIT_KINDS
 from headrace_monitor.record.counters.decisions.differences import SeriesKey, VariantKey
 from headrace_monitor.record.counters.decisions.tallies import Tally
 from headrace_monitor.record.counters.decisions.traffic import Traffic
-from headrace_monitor.record.counters.reading import Parts, TrafficSummary
+from headrace_monitor.record.counters.reader import Parts, TrafficSummary
 
 MAX_NAME_CHARS = 128
 MAX_DATA_PLANE_CHARS = 253

@@ -26,7 +26,7 @@ from headrace_monitor.record.counters.decisions.cursors import (
 )
 from headrace_monitor.record.counters.decisions.differences import minute_of
 from headrace_monitor.record.counters.decisions.tallies import Tally, total
-from headrace_monitor.record.counters.reading import CHUNK_ROWS, tally_of
+from headrace_monitor.record.counters.reader import CHUNK_ROWS, tally_of
 from headrace_monitor.storage.schema import Database
 
 _SQL = load_queries("headrace_monitor.record.counters.sql")

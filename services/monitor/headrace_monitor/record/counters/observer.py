@@ -16,7 +16,7 @@ from headrace_monitor.record.counters.decisions.signals import SETTLE, AnswerKey
 from headrace_monitor.record.counters.decisions.tallies import Tally
 from headrace_monitor.record.counters.decisions.traffic import Sums
 from headrace_monitor.record.counters.metrics import CounterMetrics
-from headrace_monitor.record.counters.reading import Losses, dropped_in, tally_of
+from headrace_monitor.record.counters.reader import Losses, dropped_in, tally_of
 from headrace_monitor.storage.schema import Database
 
 _SQL = load_queries("headrace_monitor.record.counters.sql")

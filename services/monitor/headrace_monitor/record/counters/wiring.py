@@ -12,7 +12,7 @@ from headrace_monitor.record.counters.evidence import EvidenceReader
 from headrace_monitor.record.counters.intake import Intake, Limits
 from headrace_monitor.record.counters.metrics import CounterMetrics
 from headrace_monitor.record.counters.observer import MinuteObserver
-from headrace_monitor.record.counters.reading import LostBatchCounts, TrafficReader
+from headrace_monitor.record.counters.reader import LostBatchCounts, TrafficReader
 from headrace_monitor.record.counters.retention import CounterRetention, RetentionPolicy
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database

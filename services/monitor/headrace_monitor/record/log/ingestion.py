@@ -12,7 +12,7 @@ from headrace.telemetry.v1 import telemetry_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import ResourceExhausted
 
-from headrace_monitor.record.log import checking, envelopes
+from headrace_monitor.record.log import checks, envelopes
 from headrace_monitor.record.log.batches import Batches, StoredBatch
 from headrace_monitor.record.log.metrics import LogMetrics
 from headrace_monitor.record.log.objects import Objects
@@ -44,7 +44,7 @@ class Ingestion:
         Raises InvalidArgument for what will never be taken, ResourceExhausted, Unavailable.
         """
         with self._room_for(request.ByteSize()):
-            process = checking.check(request, self._clock.now(), self._limits.oldest)
+            process = checks.check(request, self._clock.now(), self._limits.oldest)
             await self._batches.admit(process, request.data_plane, self._limits.processes)
             packed = await asyncio.to_thread(envelopes.pack, request)
             batch = StoredBatch(process, request.sequence, request.data_plane, len(packed), len(request.batch.group))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace_monitor.record.log.files import FORMER_COLUMNS, LogFile
-from headrace_monitor.record.log.writing import NewFile
+from headrace_monitor.record.log.writer import NewFile
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

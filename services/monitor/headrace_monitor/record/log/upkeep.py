@@ -10,10 +10,10 @@ from headrace_servicekit.clock import Clock
 
 from headrace_monitor.record.log.adoption import BatchAdopter
 from headrace_monitor.record.log.batches import Batches, LostBatches
-from headrace_monitor.record.log.merging import FileMerger
+from headrace_monitor.record.log.merger import FileMerger
 from headrace_monitor.record.log.metrics import LogMetrics
 from headrace_monitor.record.log.orphans import OrphanSweeper
-from headrace_monitor.record.log.writing import Files
+from headrace_monitor.record.log.writer import Files
 
 log = structlog.get_logger()
 

@@ -15,16 +15,16 @@ from headrace_servicekit.tls import Tls
 
 from headrace_monitor.record.log.adoption import BatchAdopter
 from headrace_monitor.record.log.batches import Batches
-from headrace_monitor.record.log.compacting import Compactor
+from headrace_monitor.record.log.compactor import Compactor
 from headrace_monitor.record.log.contracts import Contracts
 from headrace_monitor.record.log.ingestion import Ingestion, Limits
-from headrace_monitor.record.log.merging import FileAges, FileMerger
+from headrace_monitor.record.log.merger import FileAges, FileMerger
 from headrace_monitor.record.log.metrics import LogMetrics
 from headrace_monitor.record.log.objects import Objects
 from headrace_monitor.record.log.orphans import OrphanSweeper
 from headrace_monitor.record.log.reader import Reader
 from headrace_monitor.record.log.upkeep import EXPIRE_AFTER, Upkeep, UpkeepPolicy
-from headrace_monitor.record.log.writing import Files
+from headrace_monitor.record.log.writer import Files
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database
 

@@ -14,7 +14,7 @@ from headrace_servicekit.errors import FieldViolation
 from headrace_servicekit.resource_names import invalid, shown
 
 from headrace_monitor import names
-from headrace_monitor.record.outcomes.decisions.merging import (
+from headrace_monitor.record.outcomes.decisions.merge import (
     EntityKey,
     Outcome,
     OutcomeKey,

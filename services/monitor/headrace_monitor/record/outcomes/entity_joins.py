@@ -16,7 +16,7 @@ from headrace_servicekit.postgres.connections import Connections
 from headrace_monitor.record.log.reader import Reader, batches
 from headrace_monitor.record.outcomes.decisions import entities
 from headrace_monitor.record.outcomes.decisions.entities import Candidate, Delays, PendingOutcome, Verdict
-from headrace_monitor.record.outcomes.decisions.merging import EntityKey, Outcome, OutcomeKey, RecordedOutcome
+from headrace_monitor.record.outcomes.decisions.merge import EntityKey, Outcome, OutcomeKey, RecordedOutcome
 from headrace_monitor.record.outcomes.metrics import OutcomeMetrics
 from headrace_monitor.record.outcomes.postgres import SQL, write_outcomes
 

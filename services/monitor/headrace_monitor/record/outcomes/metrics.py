@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from headrace_monitor.record.outcomes.decisions.merging import Result
+from headrace_monitor.record.outcomes.decisions.merge import Result
 
 
 class OutcomeMetrics:

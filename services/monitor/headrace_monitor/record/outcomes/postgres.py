@@ -1,4 +1,4 @@
-"""Outcomes in PostgreSQL. The SQL is in `queries.sql`, the rules are in `decisions/merging.py`."""
+"""Outcomes in PostgreSQL. The SQL is in `queries.sql`, the rules are in `decisions/merge.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uuid import UUID
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_monitor.record.outcomes.decisions.merging import (
+from headrace_monitor.record.outcomes.decisions.merge import (
     EntityKey,
     MergeResult,
     Outcome,

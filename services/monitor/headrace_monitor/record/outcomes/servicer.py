@@ -8,7 +8,7 @@ from headrace_servicekit.resource_names import invalid
 
 from headrace_monitor import names
 from headrace_monitor.record.outcomes import convert
-from headrace_monitor.record.outcomes.recording import OutcomeRecorder
+from headrace_monitor.record.outcomes.recorder import OutcomeRecorder
 
 
 class OutcomeServicer(outcome_pb2_grpc.OutcomeServiceServicer):

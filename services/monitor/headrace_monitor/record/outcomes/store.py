@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from headrace_monitor.record.outcomes.decisions.merging import (
+from headrace_monitor.record.outcomes.decisions.merge import (
     EntityKey,
     MergeResult,
     OutcomeKey,

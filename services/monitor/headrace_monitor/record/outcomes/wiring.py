@@ -16,7 +16,7 @@ from headrace_monitor.record.outcomes.decisions.entities import Delays
 from headrace_monitor.record.outcomes.entity_joins import EntityJoins
 from headrace_monitor.record.outcomes.metrics import OutcomeMetrics
 from headrace_monitor.record.outcomes.postgres import PostgresOutcomes
-from headrace_monitor.record.outcomes.recording import OutcomeRecorder
+from headrace_monitor.record.outcomes.recorder import OutcomeRecorder
 from headrace_monitor.record.outcomes.servicer import OutcomeServicer
 from headrace_monitor.record.outcomes.store import EXPIRE_ROWS, OutcomeStore
 from headrace_monitor.settings import MonitorSettings

@@ -6,8 +6,8 @@ from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.resource_names import invalid
 from headrace_servicekit.times import time_of
 
-from headrace_monitor.record.query.answering import LogQuery, QueryInput
 from headrace_monitor.record.query.process import QueryEnd
+from headrace_monitor.record.query.queries import LogQuery, QueryInput
 
 DEFAULT_ROWS, MAX_ROWS = 10_000, 1_000_000
 MAX_SQL_CHARS = 100_000

@@ -12,9 +12,9 @@ from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.runtime import Runtime, StartError
 
 from headrace_monitor.record.log.reader import Reader
-from headrace_monitor.record.query.answering import Queries
 from headrace_monitor.record.query.cache import FileCache, scratch_folder
 from headrace_monitor.record.query.process import Limits
+from headrace_monitor.record.query.queries import Queries
 from headrace_monitor.settings import MonitorSettings
 
 # Of one answer, on its way to the caller.

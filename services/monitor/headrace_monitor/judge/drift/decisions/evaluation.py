@@ -12,7 +12,7 @@ from headrace_statistics.references import Source
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alert.observations import Observation
-from headrace_monitor.judge.drift.decisions.wording import sentence_of
+from headrace_monitor.judge.drift.decisions.advice import sentence_of
 
 # Older windows, after a long stop of all monitors, are not evaluated any more.
 CATCH_UP = timedelta(days=1)

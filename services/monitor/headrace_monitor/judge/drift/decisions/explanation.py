@@ -17,7 +17,7 @@ from headrace_monitor.judge.drift.decisions.evaluation import SliceEffect
 from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn
 from headrace_monitor.judge.references.values import UnusableColumnError, coded_names, numbers
 from headrace_monitor.record.log.attributes import ATTRIBUTES, attribute_columns
-from headrace_monitor.record.log.decisions.sampling import PROBABILITY
+from headrace_monitor.record.log.decisions.sampled_rows import PROBABILITY
 
 # Slices of rarer values are too small to explain much.
 MAX_VALUES = 50

@@ -13,9 +13,9 @@ from headrace_statistics import slices
 from headrace_statistics.arrays import Codes
 from headrace_statistics.proportions import Proportion
 
-from headrace_monitor.judge.performance.decisions.joining import FEATURE, JoinedRows, VersionInfo, coded_rows, slices_of
+from headrace_monitor.judge.performance.decisions.joins import FEATURE, JoinedRows, VersionInfo, coded_rows, slices_of
 from headrace_monitor.judge.performance.decisions.means import Floats
-from headrace_monitor.record.log.decisions.sampling import most_halvings
+from headrace_monitor.record.log.decisions.sampled_rows import most_halvings
 from headrace_monitor.record.outcomes.store import ValuesByRow
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from headrace_statistics.inconclusive import Inconclusive, NotEnoughData
 from headrace_statistics.sketches.class_scores import MAX_CLASSES, ClassScores, MacroAuc, macro_auc
 from headrace_statistics.sketches.scores import ScoreCounts, area_bounds, auc_error, grid
 
-from headrace_monitor.judge.performance.decisions.estimating import auc_by_calibration, auc_unfollowed, estimate
+from headrace_monitor.judge.performance.decisions.estimates import auc_by_calibration, auc_unfollowed, estimate
 from headrace_monitor.judge.performance.decisions.means import Mean
 from headrace_monitor.judge.performance.decisions.probabilities import ClassSummary
 from headrace_monitor.judge.performance.decisions.reliability import ScoreGroup, reliability

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from headrace_monitor.record.outcomes.decisions.merging import EntityKey
+from headrace_monitor.record.outcomes.decisions.merge import EntityKey
 
 MAX_PAUSE = timedelta(minutes=10)
 MIN_PAUSE = timedelta(seconds=5)

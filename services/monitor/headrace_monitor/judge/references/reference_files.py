@@ -1,6 +1,6 @@
 """Freezing a reference from a Parquet file. Run as a program, it does so in a process with limits of its own:
 
-python -m headrace_monitor.judge.references.freezing FILE MAX_MEMORY_BYTES MAX_DATA_BYTES MAX_CPU_S < ASKED
+python -m headrace_monitor.judge.references.reference_files FILE MAX_MEMORY_BYTES MAX_DATA_BYTES MAX_CPU_S < ASKED
 
 ASKED is JSON: the list of what is judged, and the contract. It prints lines: the name of each column, as JSON, before
 it is read, and at last statistics as text: {"rows": …, "columns": …, "unfit": …, "calibration": …}, or
@@ -25,12 +25,12 @@ from headrace_statistics import references, serialization
 from headrace_statistics.inconclusive import Constant, NotEnoughData, Unreadable
 from headrace_statistics.references import ColumnReference
 
-from headrace_monitor.judge.references.calibrating import LABEL, CalibrationResult, calibrated
 from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn, columns_from_json
 from headrace_monitor.judge.references.conversion import as_logged
 from headrace_monitor.judge.references.dependent_rows import UNIT, ReferenceUnits
 from headrace_monitor.judge.references.epochs import said_of_times
-from headrace_monitor.judge.references.reading import Place, RefusedError, Table, places
+from headrace_monitor.judge.references.reference_tables import Place, RefusedError, Table, places
+from headrace_monitor.judge.references.score_calibration import LABEL, CalibrationResult, calibrated
 from headrace_monitor.judge.references.values import UnusableColumnError, elements, matrix, names, numbers
 from headrace_monitor.record.log.raw_values import rounded
 

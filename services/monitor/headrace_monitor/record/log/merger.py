@@ -16,7 +16,7 @@ from headrace_servicekit.times import HOUR
 from headrace_monitor.record.log.files import LogFile, file_of
 from headrace_monitor.record.log.metrics import LogMetrics
 from headrace_monitor.record.log.objects import Objects
-from headrace_monitor.record.log.writing import Files, expect
+from headrace_monitor.record.log.writer import Files, expect
 from headrace_monitor.storage.schema import passed
 
 log = structlog.get_logger()

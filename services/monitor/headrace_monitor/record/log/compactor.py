@@ -20,13 +20,13 @@ from headrace_monitor.record.log import envelopes
 from headrace_monitor.record.log.contracts import ContractSource, VersionContract
 from headrace_monitor.record.log.metrics import LogMetrics
 from headrace_monitor.record.log.objects import Objects
-from headrace_monitor.record.log.writing import Files, NewFile, expect
+from headrace_monitor.record.log.writer import Files, NewFile, expect
 from headrace_monitor.storage.schema import passed
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from headrace_monitor.record.log.decoding import Partition
+    from headrace_monitor.record.log.decoder import Partition
 
 log = structlog.get_logger()
 
@@ -181,9 +181,9 @@ def _decode(
     request: telemetry_pb2.ReportPredictionsRequest, contracts: Contracts, groups: Collection[int], done: _Round
 ) -> None:
     """Add the records of a batch to a round, all or none. Runs in a thread."""
-    from headrace_monitor.record.log import decoding
+    from headrace_monitor.record.log import decoder
 
-    found = decoding.decode(request, contracts, sorted(groups))
+    found = decoder.decode(request, contracts, sorted(groups))
     for partition, tables in found.tables.items():
         done.tables[partition] += tables
     done.odd += found.odd
@@ -191,6 +191,6 @@ def _decode(
 
 def _files(tables: dict[Partition, list[pa.Table]]) -> list[NewFile]:
     """Return a file for each partition. Runs in a thread."""
-    from headrace_monitor.record.log import decoding, parquet
+    from headrace_monitor.record.log import decoder, parquet
 
-    return [parquet.new_file(*partition, decoding.join(parts)) for partition, parts in tables.items()]
+    return [parquet.new_file(*partition, decoder.join(parts)) for partition, parts in tables.items()]

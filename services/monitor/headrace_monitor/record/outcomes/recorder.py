@@ -12,7 +12,7 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import FieldViolation
 
 from headrace_monitor.record.outcomes import convert
-from headrace_monitor.record.outcomes.decisions.merging import OutcomeKey, RecordedOutcome, ReportedOutcome, Result
+from headrace_monitor.record.outcomes.decisions.merge import OutcomeKey, RecordedOutcome, ReportedOutcome, Result
 from headrace_monitor.record.outcomes.metrics import OutcomeMetrics
 from headrace_monitor.record.outcomes.store import OutcomeStore
 

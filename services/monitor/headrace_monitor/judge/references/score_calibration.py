@@ -16,10 +16,10 @@ from headrace_statistics.inconclusive import NotEnoughData, OneClass, Unreadable
 from headrace_statistics.references import ColumnReference
 from headrace_statistics.sketches.features import LabelledRows, labelled_rows
 
-from headrace_monitor.judge.references.coding import FeatureCoding, coded, coding_of
 from headrace_monitor.judge.references.columns import MonitoredColumn
 from headrace_monitor.judge.references.conversion import as_logged
-from headrace_monitor.judge.references.reading import MAX_CELLS, Place, Table
+from headrace_monitor.judge.references.feature_codes import FeatureCoding, coded, coding_of
+from headrace_monitor.judge.references.reference_tables import MAX_CELLS, Place, Table
 from headrace_monitor.judge.references.values import UnusableColumnError, elements, matrix, numbers
 from headrace_monitor.record.log.decisions.class_names import Classes
 from headrace_monitor.record.log.predicted import PredictionColumns, predicted

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from headrace_monitor.judge.references.columns import monitored_columns
-from headrace_monitor.judge.references.freezing import freeze_file
+from headrace_monitor.judge.references.reference_files import freeze_file
 from headrace_statistics.calibration import Calibration, calibrate
 from headrace_statistics.inconclusive import NotEnoughData, OneClass, Unreadable
 

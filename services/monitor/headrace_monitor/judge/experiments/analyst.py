@@ -21,8 +21,8 @@ from headrace_monitor.judge.experiments.decisions.tally import MomentRow, rows_o
 from headrace_monitor.judge.experiments.decisions.verdicts import Verdict, history, slices, verdict
 from headrace_monitor.judge.experiments.store import ExperimentStore
 from headrace_monitor.judge.experiments.unit_tables import UnitTables
-from headrace_monitor.record.query.answering import LogQuery, Queries, QueryInput
 from headrace_monitor.record.query.process import QueryEnd
+from headrace_monitor.record.query.queries import LogQuery, Queries, QueryInput
 
 # Slices times steps times phases times variants times metrics.
 _MAX_ROWS = 200_000

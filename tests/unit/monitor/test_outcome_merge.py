@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from headrace_monitor.record.outcomes.decisions.merging import MAX_REPLACED, Outcome, RecordedOutcome, Result, merge
+from headrace_monitor.record.outcomes.decisions.merge import MAX_REPLACED, Outcome, RecordedOutcome, Result, merge
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from headrace.monitor.v1 import outcome_pb2
 from headrace_monitor import names
-from headrace_monitor.record.outcomes.decisions.merging import Result
+from headrace_monitor.record.outcomes.decisions.merge import Result
 from headrace_monitor.record.outcomes.metrics import OutcomeMetrics
-from headrace_monitor.record.outcomes.recording import TURN_OUTCOMES, OutcomeRecorder
+from headrace_monitor.record.outcomes.recorder import TURN_OUTCOMES, OutcomeRecorder
 from headrace_servicekit.testing import FakeClock
 from prometheus_client import CollectorRegistry
 

@@ -11,7 +11,7 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import FieldViolation, refuse
 from headrace_servicekit.resource_names import shown
 
-from headrace_monitor.judge.shadow.decisions.comparing import compare
+from headrace_monitor.judge.shadow.decisions.answer_pairs import compare
 from headrace_monitor.judge.shadow.decisions.comparisons import Comparison
 from headrace_monitor.judge.shadow.store import Comparisons, VersionPair
 from headrace_monitor.record.log.contracts import ContractSource

@@ -15,7 +15,7 @@ from headrace_monitor.judge.references.columns import MonitoredColumn, monitored
 from headrace_monitor.judge.references.dependent_rows import UNIT, UNIT_COLUMNS, unit_hashes
 from headrace_monitor.judge.references.log_rows import LogRows
 from headrace_monitor.record.log.contracts import VersionContract
-from headrace_monitor.record.log.decisions.sampling import PROBABILITY, halvings_of, kept_evenly
+from headrace_monitor.record.log.decisions.sampled_rows import PROBABILITY, halvings_of, kept_evenly
 
 MAX_ROWS = 1_000_000
 # On disk and unpacked 128 MiB at most.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from headrace.telemetry.v1 import telemetry_pb2
-from headrace_monitor.record.log import checking, envelopes
+from headrace_monitor.record.log import checks, envelopes
 from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.monitor.predictions import batch, joined, report
@@ -34,7 +34,7 @@ def spoil(statement: str) -> Callable[[Request], None]:
 
 
 def test_a_good_batch_is_taken():
-    assert checking.check(good(), NOW, MONTH) == PROCESS
+    assert checks.check(good(), NOW, MONTH) == PROCESS
 
 
 @each(
@@ -82,7 +82,7 @@ def test_what_is_wrong_is_named(statement: str, field: str):
     request = good()
     spoil(statement)(request)
     with pytest.raises(InvalidArgument) as caught:
-        checking.check(request, NOW, MONTH)
+        checks.check(request, NOW, MONTH)
     assert caught.value.violations[0].field == field
     assert caught.value.violations[0].description
 
@@ -90,7 +90,7 @@ def test_what_is_wrong_is_named(statement: str, field: str):
 def test_values_of_a_route_name_no_version():
     request = good()
     request.batch.groups[1].version = ""
-    assert checking.check(request, NOW, MONTH) == PROCESS
+    assert checks.check(request, NOW, MONTH) == PROCESS
 
 
 def test_a_batch_is_stored_as_it_came_and_nothing_else_is_taken_for_one():

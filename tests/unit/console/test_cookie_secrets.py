@@ -1,7 +1,7 @@
 """The secret in a cookie, and what the database has of it."""
 
 import pytest
-from headrace_console.sessions.sealing import CookieSecret
+from headrace_console.sessions.cookie_secrets import CookieSecret
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.record.log import answers, decoding
+from headrace_monitor.record.log import answers, decoder
 from headrace_monitor.record.log.records import served_from
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,15 +37,15 @@ NUMBERS = {
 EMBEDDING = tensor_pb2.TensorSpec.KIND_EMBEDDING
 
 
-def decoded(predictions: telemetry_pb2.PredictionBatch, promised: tensor_pb2.ServingContract) -> decoding.DecodedBatch:
+def decoded(predictions: telemetry_pb2.PredictionBatch, promised: tensor_pb2.ServingContract) -> decoder.DecodedBatch:
     known = KnownContracts()
     known.add("digits", "v1", promised)
-    return decoding.decode(report(predictions, PROCESS, 3), known.known, range(len(predictions.groups)))
+    return decoder.decode(report(predictions, PROCESS, 3), known.known, range(len(predictions.groups)))
 
 
 def table(predictions: telemetry_pb2.PredictionBatch, promised: tensor_pb2.ServingContract) -> pa.Table:
     found = decoded(predictions, promised)
-    return decoding.join([one for tables in found.tables.values() for one in tables])
+    return decoder.join([one for tables in found.tables.values() for one in tables])
 
 
 def scored(outputs: dict[str, Any], promised: Mapping[str, tensor_pb2.TensorSpec], **fields: Any) -> list[tuple]:
@@ -104,7 +104,7 @@ def test_rows_that_cannot_be_read_are_null_and_counted_and_their_neighbours_are_
     predictions.inputs[5] = b"\xff\xff\xff\x7fc"
     predictions.outputs[0] = b"\xff"
     found = decoded(predictions, contract({"x": spec("FP32", 2), "t": spec("BYTES")}, {"y": spec("FP64")}))
-    columns = decoding.join([one for tables in found.tables.values() for one in tables]).to_pydict()
+    columns = decoder.join([one for tables in found.tables.values() for one in tables]).to_pydict()
     order = [
         columns["prediction_id"].index(str(uuid.UUID(bytes=predictions.prediction_ids[16 * i : 16 * i + 16])))
         for i in range(3)

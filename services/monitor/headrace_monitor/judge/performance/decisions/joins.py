@@ -16,8 +16,8 @@ from headrace_statistics.sketches.features import FeatureCounts
 from headrace_monitor.judge.performance.decisions.means import Floats
 from headrace_monitor.judge.performance.decisions.probabilities import ScoreColumns, summary_of
 from headrace_monitor.judge.performance.decisions.summaries import Rows, Summary, summarise
-from headrace_monitor.judge.references.coding import FeatureCoding, coded
 from headrace_monitor.judge.references.columns import MonitoredColumn
+from headrace_monitor.judge.references.feature_codes import FeatureCoding, coded
 from headrace_monitor.record.log.decisions.class_names import Classes, quantity
 from headrace_monitor.record.outcomes.store import ValuesByRow
 

@@ -7,7 +7,7 @@ import pytest
 from headrace.router.v1 import predict_pb2
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.judge.shadow.decisions.comparing import compare
+from headrace_monitor.judge.shadow.decisions.answer_pairs import compare
 from headrace_monitor.judge.shadow.decisions.comparisons import (
     SAMPLE,
     WORST,

@@ -19,7 +19,7 @@ from headrace_statistics.sketches.units import Units, UnitSums
 from headrace_monitor.judge.references.columns import MonitoredColumn
 from headrace_monitor.judge.references.dependent_rows import summed, unit_hashes
 from headrace_monitor.judge.references.values import numbers, summarised
-from headrace_monitor.record.log.decisions.sampling import PROBABILITY, halvings_of, most_halvings
+from headrace_monitor.record.log.decisions.sampled_rows import PROBABILITY, halvings_of, most_halvings
 
 # Its functions are made when it is imported, which type checkers do not see.
 pc: Any = pyarrow.compute

@@ -19,7 +19,7 @@ from headrace_monitor.record.log.files import LogFile
 from headrace_monitor.record.log.reader import Reader
 from headrace_monitor.record.query.cache import FileCache, query_folder
 from headrace_monitor.record.query.decisions.scope import OF_LOG, Scope, ViewUse
-from headrace_monitor.record.query.exporting import export_outcomes, models_with_outcomes
+from headrace_monitor.record.query.exports import export_outcomes, models_with_outcomes
 from headrace_monitor.record.query.process import Limits, QueryEnd, QueryProcess, Sources
 
 _EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
