@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from headrace_monitor.judge.experiments.watching import ExperimentWatch
+from headrace_monitor.judge.experiments.analyst import ExperimentWatch
 from headrace_servicekit.errors import DeadlineExceeded, Unavailable
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.columns import sound_table
-from headrace_servicekit.errors import ResourceExhausted
+from headrace_servicekit.errors import ResourceExhausted, ServiceError, Unavailable
 from headrace_servicekit.identity import INTERNAL
 
 from headrace_monitor.judge.experiments.decisions import definitions, selection
@@ -23,6 +25,8 @@ from headrace_monitor.judge.experiments.store import ExperimentStore
 from headrace_monitor.judge.experiments.unit_tables import UnitTables
 from headrace_monitor.record.query.process import QueryEnd
 from headrace_monitor.record.query.queries import LogQuery, Queries, QueryInput
+
+log = structlog.get_logger()
 
 # Slices times steps times phases times variants times metrics.
 _MAX_ROWS = 200_000
@@ -95,6 +99,25 @@ class Analyst:
         # Outcomes of its own model only: the caller was let in by the model.
         await self._queries.answer(LogQuery(sql, _MAX_ROWS, start, end), INTERNAL, answer.take)
         return await asyncio.to_thread(_moment_rows, b"".join(answer.arrow))
+
+
+class ExperimentWatch:
+    """Analyses each running experiment in turn, on one of the replicas: alarms are reported without a caller."""
+
+    def __init__(self, store: ExperimentStore, analyst: Analyst, every: timedelta) -> None:
+        self._store, self._analyst, self._every = store, analyst, every
+
+    async def step(self) -> None:
+        """Analyse those that are due, one after the other; one that cannot be read delays no other."""
+        with suppress(Unavailable):  # health reports the database; the next round analyses
+            while (due := await self._store.claim_due(self._every)) is not None:
+                await self._look(*due)
+
+    async def _look(self, model: str, id_: str) -> None:
+        try:
+            await self._analyst.analyse(model, id_)
+        except ServiceError as error:
+            log.warning("an experiment waits", model=model, experiment=id_, reason=error.public_message)
 
 
 class _Answer:

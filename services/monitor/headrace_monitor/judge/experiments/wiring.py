@@ -9,13 +9,12 @@ from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 
-from headrace_monitor.judge.experiments.analyst import Analyst
+from headrace_monitor.judge.experiments.analyst import Analyst, ExperimentWatch
 from headrace_monitor.judge.experiments.decisions.unit_table import Retention
 from headrace_monitor.judge.experiments.servicer import ExperimentServicer
 from headrace_monitor.judge.experiments.store import ExperimentStore
 from headrace_monitor.judge.experiments.unit_files import files_folder
 from headrace_monitor.judge.experiments.unit_tables import UnitSources, UnitTables
-from headrace_monitor.judge.experiments.watching import ExperimentWatch
 from headrace_monitor.record.log.reader import Reader
 from headrace_monitor.record.query.queries import Queries
 from headrace_monitor.record.query.wiring import QueryFiles, folder_of
