@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 from headrace_scaling.decisions import presets
-from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.decider import decide
 from headrace_scaling.decisions.memory import Memory
 from headrace_scaling.decisions.observations import Metric, ModelLoad, Observation, Replicas, Signal
 from headrace_scaling.decisions.policies import Budget, Overflow, PoolPolicy, ScaleToZero, Target
 from headrace_scaling.history import DemandHistory
 from headrace_scaling.simulation import traces
 from headrace_scaling.simulation.deciders import PolicyDecider
-from headrace_scaling.simulation.running import simulate
+from headrace_scaling.simulation.run import simulate
 from headrace_scaling.simulation.setup import Setup
 
 POOLS, ROUNDS = 1_000, 20

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from headrace_statistics.canary.betting import HIGHEST_TOLERATED, NATS_PER_S, RESTART_EVERY_S, paced, restart_stake
+from headrace_statistics.canary.bets import HIGHEST_TOLERATED, NATS_PER_S, RESTART_EVERY_S, paced, restart_stake
 from headrace_statistics.canary.counts import Metric
 from headrace_statistics.canary.intervals import rate_bounds
 from headrace_statistics.canary.policy import Policy

@@ -10,8 +10,8 @@ from headrace_statistics.experiments.comparisons import compare_quantiles
 from headrace_statistics.experiments.design import Kind, Metric
 from headrace_statistics.experiments.effects import Effect, effect
 from headrace_statistics.experiments.moments import of_units
-from headrace_statistics.experiments.planning import fixed_units, of_rate
 from headrace_statistics.experiments.quantiles import QuantilePhase, curve
+from headrace_statistics.experiments.sizes import fixed_units, of_rate
 
 from tests.statistics.figures import NOTHING, Figure, Table, share
 

@@ -8,7 +8,7 @@ from headrace_scaling.decisions import presets
 from headrace_scaling.decisions.policies import PoolPolicy
 from headrace_scaling.simulation import lineup, traces
 from headrace_scaling.simulation.deciders import Decider, PolicyDecider, ThresholdDecider
-from headrace_scaling.simulation.running import Outcome, simulate
+from headrace_scaling.simulation.run import Outcome, simulate
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import Trace
 

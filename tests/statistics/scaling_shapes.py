@@ -9,7 +9,7 @@ from headrace_autoscaler.policies.convert import policy_of
 from headrace_scaling.decisions.policies import PoolPolicy
 from headrace_scaling.simulation import lineup
 from headrace_scaling.simulation.deciders import PolicyDecider
-from headrace_scaling.simulation.running import Outcome, simulate
+from headrace_scaling.simulation.run import Outcome, simulate
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import Counts, Trace
 

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from headrace_statistics.canary.betting import HIGHEST_TOLERATED, SLOW_NATS_PER_TICK
+from headrace_statistics.canary.bets import HIGHEST_TOLERATED, SLOW_NATS_PER_TICK
 from headrace_statistics.canary.intervals import rate_bounds
 from headrace_statistics.canary.policy import Policy
 from headrace_statistics.canary.wealth import FIRST_STAKE, RISE_LOG_WEIGHTS, RISES, alone_gains, mixture

@@ -2,25 +2,25 @@
 
 from headrace_client.callers import Group, Kind, Method
 
-from headrace_bulk.operations import scoring, scoring_publications, scoring_schedules
+from headrace_bulk.operations import scoring_jobs, scoring_publications, scoring_schedules
 
 
 class Jobs(Group[Kind]):
     """Tables that a version scores."""
 
-    create = Method(scoring.create_scoring_job)
-    estimate = Method(scoring.estimate_scoring_job)
-    get = Method(scoring.get_scoring_job)
-    list = Method(scoring.list_scoring_jobs)
-    watch = Method(scoring.watch_scoring_job)
-    pause = Method(scoring.pause_scoring_job)
-    resume = Method(scoring.resume_scoring_job)
-    cancel = Method(scoring.cancel_scoring_job)
-    retry = Method(scoring.retry_scoring_job)
-    history = Method(scoring.scoring_job_history)
-    put_webhook = Method(scoring.put_scoring_webhook)
-    list_webhooks = Method(scoring.list_scoring_webhooks)
-    delete_webhook = Method(scoring.delete_scoring_webhook)
+    create = Method(scoring_jobs.create_scoring_job)
+    estimate = Method(scoring_jobs.estimate_scoring_job)
+    get = Method(scoring_jobs.get_scoring_job)
+    list = Method(scoring_jobs.list_scoring_jobs)
+    watch = Method(scoring_jobs.watch_scoring_job)
+    pause = Method(scoring_jobs.pause_scoring_job)
+    resume = Method(scoring_jobs.resume_scoring_job)
+    cancel = Method(scoring_jobs.cancel_scoring_job)
+    retry = Method(scoring_jobs.retry_scoring_job)
+    history = Method(scoring_jobs.scoring_job_history)
+    put_webhook = Method(scoring_jobs.put_scoring_webhook)
+    list_webhooks = Method(scoring_jobs.list_scoring_webhooks)
+    delete_webhook = Method(scoring_jobs.delete_scoring_webhook)
 
 
 class Publications(Group[Kind]):

@@ -2,26 +2,26 @@
 
 from headrace_client.callers import Group, Kind, Method
 
-from headrace_observe.operations import alerting, monitoring, outcomes
+from headrace_observe.operations import alerts, monitor, outcomes
 
 
 class Monitor(Group[Kind]):
     """What became of predictions."""
 
-    query = Method(monitoring.query)
-    traffic = Method(monitoring.traffic)
-    list_traffic = Method(monitoring.list_traffic)
-    freeze_reference = Method(monitoring.freeze_reference)
-    get_reference = Method(monitoring.get_reference)
-    set_drift_tolerance = Method(monitoring.set_drift_tolerance)
-    drift_tolerances = Method(monitoring.drift_tolerances)
-    drift = Method(monitoring.drift)
-    list_drifts = Method(monitoring.list_drifts)
-    distributions = Method(monitoring.distributions)
-    performance = Method(monitoring.performance)
-    render_report = Method(monitoring.render_report)
-    shadow_report = Method(monitoring.shadow_report)
-    render_shadow_report = Method(monitoring.render_shadow_report)
+    query = Method(monitor.query)
+    traffic = Method(monitor.traffic)
+    list_traffic = Method(monitor.list_traffic)
+    freeze_reference = Method(monitor.freeze_reference)
+    get_reference = Method(monitor.get_reference)
+    set_drift_tolerance = Method(monitor.set_drift_tolerance)
+    drift_tolerances = Method(monitor.drift_tolerances)
+    drift = Method(monitor.drift)
+    list_drifts = Method(monitor.list_drifts)
+    distributions = Method(monitor.distributions)
+    performance = Method(monitor.performance)
+    render_report = Method(monitor.render_report)
+    shadow_report = Method(monitor.shadow_report)
+    render_shadow_report = Method(monitor.render_shadow_report)
 
 
 class Outcomes(Group[Kind]):
@@ -34,15 +34,15 @@ class Outcomes(Group[Kind]):
 class Alerts(Group[Kind]):
     """What the monitor found wrong, and who hears of it."""
 
-    list = Method(alerting.list_alerts)
-    resolve = Method(alerting.resolve_alert)
-    watch = Method(alerting.watch_alerts)
-    list_rules = Method(alerting.list_alert_rules)
-    put_rule = Method(alerting.put_alert_rule)
-    delete_rule = Method(alerting.delete_alert_rule)
-    silence = Method(alerting.silence_alerts)
-    list_silences = Method(alerting.list_silences)
-    delete_silence = Method(alerting.delete_silence)
-    list_webhooks = Method(alerting.list_webhooks)
-    put_webhook = Method(alerting.put_webhook)
-    delete_webhook = Method(alerting.delete_webhook)
+    list = Method(alerts.list_alerts)
+    resolve = Method(alerts.resolve_alert)
+    watch = Method(alerts.watch_alerts)
+    list_rules = Method(alerts.list_alert_rules)
+    put_rule = Method(alerts.put_alert_rule)
+    delete_rule = Method(alerts.delete_alert_rule)
+    silence = Method(alerts.silence_alerts)
+    list_silences = Method(alerts.list_silences)
+    delete_silence = Method(alerts.delete_silence)
+    list_webhooks = Method(alerts.list_webhooks)
+    put_webhook = Method(alerts.put_webhook)
+    delete_webhook = Method(alerts.delete_webhook)

@@ -2,7 +2,7 @@
 
 from headrace_client.callers import Group, Kind, Method
 
-from headrace_release.operations import approving, experiments, rollouts
+from headrace_release.operations import approvals, experiments, rollouts
 
 
 class Rollouts(Group[Kind]):
@@ -46,13 +46,13 @@ class Experiments(Group[Kind]):
 class Approvals(Group[Kind]):
     """Promotions that people review first."""
 
-    get_policy = Method(approving.get_approval_policy)
-    put_policy = Method(approving.put_approval_policy)
-    request = Method(approving.request_promotion)
-    get = Method(approving.get_promotion_request)
-    list = Method(approving.list_promotion_requests)
-    review = Method(approving.review_promotion)
-    approve = Method(approving.approve_promotion)
-    reject = Method(approving.reject_promotion)
-    withdraw = Method(approving.withdraw_promotion)
-    break_glass = Method(approving.break_glass)
+    get_policy = Method(approvals.get_approval_policy)
+    put_policy = Method(approvals.put_approval_policy)
+    request = Method(approvals.request_promotion)
+    get = Method(approvals.get_promotion_request)
+    list = Method(approvals.list_promotion_requests)
+    review = Method(approvals.review_promotion)
+    approve = Method(approvals.approve_promotion)
+    reject = Method(approvals.reject_promotion)
+    withdraw = Method(approvals.withdraw_promotion)
+    break_glass = Method(approvals.break_glass)

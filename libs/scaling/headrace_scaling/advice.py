@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from headrace_scaling.decisions import presets
 from headrace_scaling.decisions.policies import PoolPolicy, Season
 from headrace_scaling.simulation.deciders import FixedDecider, PolicyDecider
-from headrace_scaling.simulation.running import Outcome, simulate
+from headrace_scaling.simulation.run import Outcome, simulate
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import DAY_S, Trace
 

@@ -14,10 +14,10 @@ from headrace_simulator import scripts
 from headrace_simulator.arguments import Options
 from headrace_simulator.calls import Calls
 from headrace_simulator.control import Control, ControlServer
-from headrace_simulator.forwarding import Forwarding
 from headrace_simulator.injection import Injection
 from headrace_simulator.listener import Listener
 from headrace_simulator.made_up_models import MadeUpModels
+from headrace_simulator.relay import Forwarding
 from headrace_simulator.triton_child import TritonChild
 
 log = structlog.get_logger()

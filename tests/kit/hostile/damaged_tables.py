@@ -20,7 +20,7 @@ from headrace_client.cli.answer_files import _open_parquet
 from headrace_client.errors import HeadraceError
 from headrace_monitor.judge.references.columns import monitored_columns
 from headrace_monitor.judge.references.reference_files import RefusedError, freeze_file
-from headrace_observe.operations.monitoring import QueryAnswer
+from headrace_observe.operations.monitor import QueryAnswer
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Format, Location
 from headrace_scorer.engine import results

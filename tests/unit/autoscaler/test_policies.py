@@ -11,7 +11,7 @@ from headrace.autoscaler.v1 import policy_pb2
 from headrace_autoscaler.names import decision_of, pool_of
 from headrace_autoscaler.policies.convert import policy_of, to_message
 from headrace_autoscaler.policies.declared import DeclaredPolicy, declared
-from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.decider import decide
 from headrace_scaling.decisions.observations import Metric, Observation, Replicas, Signal
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given

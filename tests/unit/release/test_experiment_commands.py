@@ -13,10 +13,10 @@ import pyarrow.parquet
 import pytest
 from headrace.monitor.v1 import experiment_pb2 as pb
 from headrace_client.errors import InvalidArgument
-from headrace_release.cli.experiments.exporting import write_units
+from headrace_release.cli.experiments.export import write_units
 from headrace_release.cli.experiments.metrics import MetricText
-from headrace_release.cli.experiments.planning import measured
-from headrace_release.cli.experiments.watching import looks
+from headrace_release.cli.experiments.plan import measured
+from headrace_release.cli.experiments.progress import looks
 
 from tests.kit.rows import each
 

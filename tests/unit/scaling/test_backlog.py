@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from headrace_scaling.decisions import backlog, presets
-from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.decider import decide
 from headrace_scaling.decisions.decision import Rule
 from headrace_scaling.decisions.observations import Metric, Observation, Replicas, Signal
 from headrace_scaling.decisions.policies import PoolPolicy

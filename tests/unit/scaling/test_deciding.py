@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.decider import decide
 from headrace_scaling.decisions.decision import Concern, Decision, Limit, Rule
 from headrace_scaling.decisions.memory import Memory
 from headrace_scaling.decisions.observations import Metric, ModelLoad, Observation, Replicas, Signal

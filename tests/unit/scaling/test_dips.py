@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from headrace_scaling.decisions import presets
-from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.decider import decide
 from headrace_scaling.decisions.decision import Decision, Limit
 from headrace_scaling.decisions.observations import Metric, Observation, Replicas, Signal
 from headrace_scaling.decisions.policies import PoolPolicy
 from headrace_scaling.simulation.deciders import PolicyDecider
-from headrace_scaling.simulation.running import Outcome, simulate
+from headrace_scaling.simulation.run import Outcome, simulate
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import Trace
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from headrace_scaling.decisions import presets
-from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.decider import decide
 from headrace_scaling.decisions.memory import Memory, begin
 from headrace_scaling.decisions.observations import Metric, Observation, Replicas, Signal
 from headrace_scaling.decisions.policies import Growth, Panic, PoolPolicy

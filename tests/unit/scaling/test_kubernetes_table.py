@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 from headrace_scaling.decisions import presets
-from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.decider import decide
 from headrace_scaling.decisions.observations import Metric, Observation, Replicas, Signal
 from headrace_scaling.decisions.policies import Target, TargetKind
 

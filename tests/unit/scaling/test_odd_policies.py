@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from headrace_scaling import documents
-from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.decider import decide
 from headrace_scaling.decisions.memory import Memory
 from headrace_scaling.decisions.observations import Metric, Observation, Replicas, Signal
 from headrace_scaling.decisions.policies import (

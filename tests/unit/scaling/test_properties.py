@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from headrace_scaling import documents
 from headrace_scaling.decisions import presets
-from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.decider import decide
 from headrace_scaling.decisions.decision import Decision
 from headrace_scaling.decisions.memory import Memory
 from headrace_scaling.decisions.observations import Metric, Observation, Replicas, Signal

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from headrace_batcher.decisions.policy import Limits
 from headrace_scaling.simulation.deciders import FixedDecider
-from headrace_scaling.simulation.running import simulate as simulate_fluid
+from headrace_scaling.simulation.run import simulate as simulate_fluid
 from headrace_scaling.simulation.service_curves import ServiceCurve
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import Trace

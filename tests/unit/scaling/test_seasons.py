@@ -7,7 +7,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.decider import decide
 from headrace_scaling.decisions.decision import Rule
 from headrace_scaling.decisions.observations import EarlierHour, EarlierHours, Metric, Observation, Replicas, Signal
 from headrace_scaling.decisions.policies import PoolPolicy, Season, Target

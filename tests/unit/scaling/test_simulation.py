@@ -11,7 +11,7 @@ from headrace_scaling.decisions import presets
 from headrace_scaling.simulation import lineup, traces
 from headrace_scaling.simulation.deciders import FixedDecider, PolicyDecider
 from headrace_scaling.simulation.picture import draw
-from headrace_scaling.simulation.running import simulate
+from headrace_scaling.simulation.run import simulate
 from headrace_scaling.simulation.service_curves import ServiceCurve
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import MONDAY, Trace

@@ -12,7 +12,7 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from headrace_observe.operations.monitoring import QueryAnswer
+from headrace_observe.operations.monitor import QueryAnswer
 from headrace_scorer.decisions.specs import Format
 from headrace_scorer.engine.inputs.footers import sizes_of
 from headrace_scorer.engine.inputs.rows import Unreadable

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from headrace_statistics.canary.betting import bet, rise_wealth
+from headrace_statistics.canary.bets import bet, rise_wealth
 from headrace_statistics.canary.counts import ArmCounts, Metric, Tick
 from headrace_statistics.canary.detectable import detectable_rate
 from headrace_statistics.canary.intervals import rate_bounds, ratio_bounds

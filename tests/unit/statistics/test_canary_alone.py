@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from headrace_statistics.canary.betting import SLOW_NATS_PER_TICK, bet, rise_wealth, tolerated_alone
+from headrace_statistics.canary.bets import SLOW_NATS_PER_TICK, bet, rise_wealth, tolerated_alone
 from headrace_statistics.canary.counts import ArmCounts, Metric, Tick
 from headrace_statistics.canary.policy import Policy
 from headrace_statistics.canary.state import JudgementState, Past, begin, from_json, to_json

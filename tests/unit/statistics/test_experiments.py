@@ -12,7 +12,7 @@ from headrace_statistics.experiments.comparisons import Phase, compare
 from headrace_statistics.experiments.design import Design, Kind, Metric, Role
 from headrace_statistics.experiments.effects import Effect, effect, fixed_horizon_p_value
 from headrace_statistics.experiments.moments import UnitMoments, merged, of_units
-from headrace_statistics.experiments.planning import (
+from headrace_statistics.experiments.sizes import (
     UnitVariance,
     fixed_units,
     of_rate,

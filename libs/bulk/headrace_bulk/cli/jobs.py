@@ -14,8 +14,8 @@ from headrace_client.cli.webhooks import WebhookKind, webhook_commands
 from headrace_client.client import Client
 from headrace_client.errors import DeadlineExceeded
 
-from headrace_bulk.cli.job_following import follow
-from headrace_bulk.cli.job_submitting import submit
+from headrace_bulk.cli.job_progress import follow
+from headrace_bulk.cli.job_submission import submit
 from headrace_bulk.cli.job_views import line_of, row_of, short_name, show_events, show_job
 from headrace_bulk.cli.publications import approve, publication, publish, revert
 

@@ -21,11 +21,11 @@ from headrace_client.retries import RetryPolicy
 from headrace_client.validation_rows import rows_of
 
 from headrace_drill.cli.game_day_views import show
-from headrace_drill.game_days import judging
-from headrace_drill.game_days.asking import Callers
-from headrace_drill.game_days.judging import METRIC, REQUIRED, Bounds, Fault, PhaseResult
-from headrace_drill.game_days.running import WELL_S, GameDay, run
+from headrace_drill.game_days import verdicts
+from headrace_drill.game_days.game import WELL_S, GameDay, run
 from headrace_drill.game_days.simulators import Simulators
+from headrace_drill.game_days.traffic import Callers
+from headrace_drill.game_days.verdicts import METRIC, REQUIRED, Bounds, Fault, PhaseResult
 
 ATTRIBUTE = "game_day"
 """Of each request, with the version as its value: for a rule of the route."""
@@ -138,7 +138,7 @@ def game_day(
 
     with output.waiting("beginning") as describe:
         phases = asyncio.run(_run(client, day, callers, Simulators(simulators, token), describe))
-    recorded, refusal, value = False, None, judging.measured(phases)
+    recorded, refusal, value = False, None, verdicts.measured(phases)
     if value is not None and not no_record:
         try:
             client.versions.record_measurements(model, version, found.digest, {METRIC: value}, source="game-day")
@@ -148,7 +148,7 @@ def game_day(
     show(output, model, version, phases, recorded=recorded, refusal=refusal)
     if refusal is not None:
         click.get_current_context().exit(exit_code(refusal))
-    if not judging.passed(phases):
+    if not verdicts.passed(phases):
         click.get_current_context().exit(REFUSED)
 
 

@@ -10,7 +10,7 @@ from headrace_client.cli.options import report
 from headrace_client.cli.output import Output, shown
 from headrace_client.errors import HeadraceError
 
-from headrace_drill.game_days.judging import METRIC, WELL, PhaseResult, complete, document, passed
+from headrace_drill.game_days.verdicts import METRIC, WELL, PhaseResult, complete, document, passed
 
 # In problems, for the model that is spoken of.
 _MODEL = re.compile(r"\bMODEL\b")

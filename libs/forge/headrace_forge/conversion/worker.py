@@ -88,14 +88,14 @@ def listed(array, sizes):
     return value(rows[:KEPT_ROWS].tolist())
 
 
-def convert(kind, path, folder, loading, tables, networks):
+def convert(kind, path, folder, estimators, tables, networks):
     """Convert one file, and return what is said of it."""
     rows_file = folder / "rows.json"
     given = json.loads(rows_file.read_bytes())["inputs"] if rows_file.exists() else {}
     if kind in networks.CONVERTERS:
         content, inputs, wanted, told = networks.CONVERTERS[kind](path, given)
     else:
-        content, inputs, wanted, told = tables.from_table(loading.load(kind, path), given, opened)
+        content, inputs, wanted, told = tables.from_table(estimators.load(kind, path), given, opened)
     session = opened(content)
     sizes = {port.name: port.shape for port in (*session.get_inputs(), *session.get_outputs())}
     names = [port.name for port in session.get_outputs()]
@@ -115,14 +115,14 @@ def convert(kind, path, folder, loading, tables, networks):
 
 def main():
     kind, path, folder = sys.argv[1], Path(sys.argv[2]).resolve(), Path(sys.argv[3]).resolve()
-    loading, tables, networks = beside("loading"), beside("tables"), beside("networks")
+    estimators, tables, networks = beside("estimators"), beside("tables"), beside("networks")
     os.chdir(folder)
     try:
         beside("confinement").confine(CPU_S)
         # What frameworks print is not the answer.
         with contextlib.redirect_stdout(sys.stderr):
-            answer = convert(kind, path, folder, loading, tables, networks)
-    except (loading.Failed, tables.Failed, networks.Failed) as error:
+            answer = convert(kind, path, folder, estimators, tables, networks)
+    except (estimators.Failed, tables.Failed, networks.Failed) as error:
         answer = {"failed": str(error)}
     except ImportError as error:
         lacks = f"needs packages that {sys.executable} does not have ({error})"

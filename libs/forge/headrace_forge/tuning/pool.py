@@ -15,8 +15,8 @@ from headrace_client.errors import DeadlineExceeded
 from headrace_client.operations.registration import Serving, serving_settings
 from headrace_scaling.simulation.service_curves import ServiceCurve
 
-from headrace_forge.tuning import measuring, search
-from headrace_forge.tuning.measuring import Caller
+from headrace_forge.tuning import measurements, search
+from headrace_forge.tuning.measurements import Caller
 from headrace_forge.tuning.search import Grid, Run, Settings
 
 _IN_FORCE_S = 120.0
@@ -43,7 +43,7 @@ class MeasuredPool:
     def curve(self, grid: Grid) -> ServiceCurve:
         """Return how long executions take by their rows."""
         self.put(as_proto(Settings(max(grid.max_batch_rows), 0.0, 1)), "tune: service times")
-        return self._with(lambda caller: measuring.service_curve(caller, grid.max_batch_rows))
+        return self._with(lambda caller: measurements.service_curve(caller, grid.max_batch_rows))
 
     def run(
         self,
@@ -56,7 +56,7 @@ class MeasuredPool:
         """Put settings into force, and return what is answered by them. whole: what these are called settings of."""
         self.put(whole or as_proto(settings), "tune: a run")
         seen = self._with(
-            lambda caller: measuring.open_loop(caller, per_s=per_s, seconds=seconds, objective_s=objective_s)
+            lambda caller: measurements.open_loop(caller, per_s=per_s, seconds=seconds, objective_s=objective_s)
         )
         return Run(settings, seen.goodput_per_s, seen.p99_ms, seen.sent_per_s)
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Protocol
 
-from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.decider import decide
 from headrace_scaling.decisions.dips import start_s
 from headrace_scaling.decisions.memory import Memory
 from headrace_scaling.decisions.observations import Metric, Observation

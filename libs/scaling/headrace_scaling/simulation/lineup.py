@@ -8,7 +8,7 @@ from dataclasses import replace
 from headrace_scaling.decisions import presets
 from headrace_scaling.decisions.policies import PoolPolicy
 from headrace_scaling.simulation.deciders import Decider, FixedDecider, PolicyDecider, ThresholdDecider
-from headrace_scaling.simulation.running import Outcome, Progress, simulate
+from headrace_scaling.simulation.run import Outcome, Progress, simulate
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import Trace
 

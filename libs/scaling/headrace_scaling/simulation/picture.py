@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace_scaling.simulation.running import Outcome
+from headrace_scaling.simulation.run import Outcome
 
 _COLOURS = ("#1b6ca8", "#c1440e", "#5aa9e6", "#e8a33d", "#6a994e", "#7b2d8b")
 _WIDTH, _LEFT, _RIGHT = 900, 70, 20

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from headrace_statistics.canary.betting import fall_wealth, margin_alone, tolerated_alone
+from headrace_statistics.canary.bets import fall_wealth, margin_alone, tolerated_alone
 from headrace_statistics.canary.counts import Metric
 from headrace_statistics.canary.policy import Policy
 from headrace_statistics.canary.state import JudgementState

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from headrace_statistics.canary.betting import in_favour, rise_wealth
+from headrace_statistics.canary.bets import in_favour, rise_wealth
 from headrace_statistics.canary.counts import Metric
 from headrace_statistics.canary.detectable import detectable_rate
 from headrace_statistics.canary.intervals import ratio_bounds

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from headrace_statistics.canary.betting import least_units
+from headrace_statistics.canary.bets import least_units
 from headrace_statistics.canary.counts import Metric
 from headrace_statistics.canary.detectable import promotable_in_s
 from headrace_statistics.canary.evidence import DETECT_WITHIN_S, Evidence, evidence_of

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.decider import decide
 from headrace_scaling.decisions.decision import Decision
 from headrace_scaling.decisions.memory import Memory
 from headrace_scaling.decisions.observations import Observation, Replicas

@@ -13,7 +13,7 @@ from headrace_scaling import documents
 from headrace_scaling.advice import Candidate, advise
 from headrace_scaling.simulation import lineup
 from headrace_scaling.simulation.deciders import Decider, PolicyDecider
-from headrace_scaling.simulation.running import Outcome, simulate
+from headrace_scaling.simulation.run import Outcome, simulate
 from headrace_scaling.simulation.setup import Setup
 
 from headrace_autoscaler.planning.jobs import Answer, Idle, Job, NamedPolicy, Point, Result

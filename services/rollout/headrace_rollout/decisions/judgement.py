@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from headrace_statistics.canary import betting, state, verdicts
+from headrace_statistics.canary import bets, state, verdicts
 from headrace_statistics.canary.counts import Metric, Tick
 from headrace_statistics.canary.evidence import Evidence
 from headrace_statistics.canary.policy import Policy as Judgement
@@ -129,7 +129,7 @@ def taken(record: Record, policy: Policy, arms: Arms, counts: Counts, cursor: st
             burdened=arms.alone and record.burdened(candidate.requests, seconds),
             unit_share=arms.share,
         )
-        judged = betting.bet(judgement_of(policy, step), judged, tick)
+        judged = bets.bet(judgement_of(policy, step), judged, tick)
     first = max(counts.time - counts.elapsed - REPORT_LAG, record.begin_time)
     bad_from = {metric.value: first for metric in Metric if candidate.of(metric)} | record.bad_from
     return replace(record, judgement=state.to_json(judged), cursor=cursor, bad_from=bad_from)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from headrace_drill.game_days.judging import (
+from headrace_drill.game_days.verdicts import (
     WELL,
     Bounds,
     Fault,

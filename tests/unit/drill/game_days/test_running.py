@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from headrace_client.errors import Unavailable
 from headrace_client.operations.prediction import Prediction, ServedFrom
-from headrace_drill.game_days import running
-from headrace_drill.game_days.asking import Callers
-from headrace_drill.game_days.judging import METRIC, WELL, Bounds, Fault
-from headrace_drill.game_days.running import GameDay, fault_of, run
+from headrace_drill.game_days import game
+from headrace_drill.game_days.game import GameDay, fault_of, run
+from headrace_drill.game_days.traffic import Callers
+from headrace_drill.game_days.verdicts import METRIC, WELL, Bounds, Fault
 from headrace_servicekit.testing import eventually
 
 ROWS = {"x": np.arange(8, dtype=np.float32).reshape(4, 2)}
@@ -83,7 +83,7 @@ def callers(backend: Any) -> Callers:
     return Callers(backend, "digits", ROWS, {"game_day": "v2"}, "", "", per_s=200, deadline_s=1.0)
 
 
-async def play(backend: Any, one: GameDay) -> list[running.PhaseResult]:
+async def play(backend: Any, one: GameDay) -> list[game.PhaseResult]:
     return await run(one, callers(backend), backend)
 
 

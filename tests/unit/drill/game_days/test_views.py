@@ -5,7 +5,7 @@ import json
 import pytest
 from headrace_client.cli.output import Output
 from headrace_drill.cli.game_day_views import show
-from headrace_drill.game_days.judging import WELL, Bounds, Phase, PhaseResult, Reply, judged
+from headrace_drill.game_days.verdicts import WELL, Bounds, Phase, PhaseResult, Reply, judged
 
 BOUNDS = Bounds(0.01, 30)
 OWN = Reply(5.0, 0, version="v2", matches=True)

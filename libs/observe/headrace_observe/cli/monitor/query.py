@@ -19,7 +19,7 @@ from headrace_client.cli.parsing import Duration
 from headrace_client.client import Client
 from headrace_client.errors import invalid
 
-from headrace_observe.operations.monitoring import QueryAnswer
+from headrace_observe.operations.monitor import QueryAnswer
 
 _WIDEST = 60
 

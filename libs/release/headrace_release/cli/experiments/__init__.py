@@ -11,13 +11,13 @@ from headrace_client.cli.output import Output, last, message_json, shown
 from headrace_client.cli.parsing import Duration, NumberPair
 from headrace_client.client import Client
 
-from headrace_release.cli.experiments.concluding import conclude, experiment_argument
-from headrace_release.cli.experiments.exporting import export
+from headrace_release.cli.experiments.conclusion import conclude, experiment_argument
+from headrace_release.cli.experiments.export import export
 from headrace_release.cli.experiments.history import history, report
 from headrace_release.cli.experiments.metrics import MetricText
-from headrace_release.cli.experiments.planning import plan, warn_of_long
+from headrace_release.cli.experiments.plan import plan, warn_of_long
+from headrace_release.cli.experiments.progress import watch
 from headrace_release.cli.experiments.views import row_of, show_analysis
-from headrace_release.cli.experiments.watching import watch
 
 
 @click.group()

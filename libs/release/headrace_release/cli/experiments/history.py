@@ -10,7 +10,7 @@ from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, message_json, shown, when, write_page
 from headrace_client.client import Client
 
-from headrace_release.cli.experiments.concluding import experiment_argument
+from headrace_release.cli.experiments.conclusion import experiment_argument
 from headrace_release.cli.experiments.views import interval_bar
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from headrace_scale.cli.autoscale.advising import advise_command
-from headrace_scale.cli.autoscale.deciding import decisions, explain
+from headrace_scale.cli.autoscale.advice import advise_command
+from headrace_scale.cli.autoscale.decisions import decisions, explain
 from headrace_scale.cli.autoscale.policies import policy
 from headrace_scale.cli.autoscale.pools import pause, resume, status, watch
-from headrace_scale.cli.autoscale.replaying import replay
-from headrace_scale.cli.autoscale.simulating import simulate
+from headrace_scale.cli.autoscale.replay import replay
+from headrace_scale.cli.autoscale.simulation import simulate
 
 
 @click.group()

@@ -8,7 +8,7 @@ from headrace.monitor.v1 import experiment_pb2
 from headrace_servicekit.resource_names import invalid
 from headrace_statistics.experiments.analysis import Finding, State, VariantResult
 from headrace_statistics.experiments.effects import Effect
-from headrace_statistics.experiments.planning import (
+from headrace_statistics.experiments.sizes import (
     UnitVariance,
     fixed_power_at,
     fixed_units,

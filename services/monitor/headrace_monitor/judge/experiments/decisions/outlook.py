@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from headrace_statistics.experiments.analysis import Finding, VariantResult
 from headrace_statistics.experiments.design import Role
 from headrace_statistics.experiments.effects import Effect
-from headrace_statistics.experiments.planning import units_until_found
+from headrace_statistics.experiments.sizes import units_until_found
 
 from headrace_monitor.judge.experiments.decisions.definitions import Experiment, State
 from headrace_monitor.judge.experiments.decisions.tally import Tally

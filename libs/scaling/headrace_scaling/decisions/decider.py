@@ -18,7 +18,7 @@ from headrace_scaling.decisions.decision import (
 from headrace_scaling.decisions.memory import Memory, recall
 from headrace_scaling.decisions.observations import Metric, Observation
 from headrace_scaling.decisions.policies import PoolPolicy
-from headrace_scaling.decisions.recommending import ceiling, recommend
+from headrace_scaling.decisions.recommendation import ceiling, recommend
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from headrace_client.cli.parsing import Duration
 from headrace_client.client import Client
 from rich.live import Live
 
-from headrace_release.cli.experiments.concluding import experiment_argument
+from headrace_release.cli.experiments.conclusion import experiment_argument
 from headrace_release.cli.experiments.views import panel, show_analysis, units_line, verdict_line
 
 _SHORTEST_S = 0.1

@@ -14,7 +14,7 @@ from headrace_scaling import documents
 from headrace_scaling.advice import Advice, advise
 
 from headrace_scale.cli.autoscale.pool_options import pool_options, service_of, setup_of, trace_of
-from headrace_scale.cli.autoscale.simulating import OUTCOME_COLUMNS, outcome_json, outcome_row
+from headrace_scale.cli.autoscale.simulation import OUTCOME_COLUMNS, outcome_json, outcome_row
 
 
 @click.command("advise")

@@ -18,7 +18,7 @@ from headrace_client.errors import invalid
 from headrace_scaling.simulation import lineup, traces
 from headrace_scaling.simulation.deciders import Decider, PolicyDecider
 from headrace_scaling.simulation.picture import draw
-from headrace_scaling.simulation.running import Outcome
+from headrace_scaling.simulation.run import Outcome
 from headrace_scaling.simulation.setup import Setup
 from headrace_scaling.simulation.traces import Trace
 

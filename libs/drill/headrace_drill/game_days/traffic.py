@@ -13,7 +13,7 @@ from headrace_client.client import AsyncClient
 from headrace_client.errors import HeadraceError
 from headrace_client.operations.prediction import Prediction
 
-from headrace_drill.game_days.judging import Reply
+from headrace_drill.game_days.verdicts import Reply
 
 _NEVER_STORED = timedelta(0)
 # The same row in another batch may differ in its last digits.

@@ -12,7 +12,7 @@ from headrace_client.cli.output import Output, message_json
 from headrace_client.cli.parsing import Duration, Pair
 from headrace_client.client import Client
 
-from headrace_bulk.cli.job_following import follow as follow_job
+from headrace_bulk.cli.job_progress import follow as follow_job
 from headrace_bulk.cli.job_views import short_name, show_job
 
 FORMATS = {

@@ -14,7 +14,7 @@ from headrace_client.cli.parsing import Duration
 from headrace_client.client import Client
 from headrace_client.errors import invalid
 
-from headrace_release.cli.experiments.concluding import experiment_argument
+from headrace_release.cli.experiments.conclusion import experiment_argument
 
 
 @click.command()

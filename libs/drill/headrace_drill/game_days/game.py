@@ -11,9 +11,9 @@ from typing import Any
 
 from headrace_client.errors import HeadraceError
 
-from headrace_drill.game_days.asking import Callers, Memory, ask, ask_for
-from headrace_drill.game_days.judging import WELL, Bounds, Fault, Phase, PhaseResult, judged
 from headrace_drill.game_days.simulators import Simulators
+from headrace_drill.game_days.traffic import Callers, Memory, ask, ask_for
+from headrace_drill.game_days.verdicts import WELL, Bounds, Fault, Phase, PhaseResult, judged
 
 WELL_S = 3.0
 # A fault ends by itself so long after it should have been cleared.
