@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import grpc
 
+from headrace_client import parts
 from headrace_client.errors import HeadraceError
 
 # MODEL, VERSION and ID stand for the model, its version and the job that an error is about, PIPELINE and
@@ -243,7 +244,13 @@ def remedy(error: HeadraceError, model: str = "", job: str = "", version: str = 
     """Return what to do about an error, in a sentence; empty when its reason is none that is known.
 
     model, version: that were spoken of, for errors that name none. job: the number of that which was.
+    A command of a part that is not installed says how to add it.
     """
+    told = _told(error, model, job, version)
+    return "; ".join(filter(None, (told, parts.to_add(told))))
+
+
+def _told(error: HeadraceError, model: str, job: str, version: str) -> str:
     version = error.metadata.get("version") or version
     if error.reason == "PROMOTION_GATE_FAILED" and any(one.field == _GAME_DAY for one in error.violations):
         return without_game_day(model or "MODEL", version or "VERSION")

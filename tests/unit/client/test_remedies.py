@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 import pytest
-from headrace_client import NotFound, PreconditionFailed, Unavailable, remedies
+from headrace_client import NotFound, PreconditionFailed, Unavailable, parts, remedies
 from headrace_client.cli.options import spoken_of
 from headrace_client.errors import FieldViolation, HeadraceError
 from headrace_client.remedies import remedy
@@ -40,6 +40,17 @@ def test_the_model_and_the_job_that_were_spoken_of_stand_in_the_command() -> Non
     assert "`headrace models show fraud`" in remedy(
         NotFound("x", reason="VERSION_NOT_FOUND", metadata={"model": "fraud"})
     )
+
+
+def test_a_command_of_a_part_that_is_not_installed_says_how_to_add_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    over, refused = NotFound("x", reason="ROLLOUT_OVER"), PreconditionFailed("x", reason="APPROVER_IS_AUTHOR")
+    approval = PreconditionFailed("x", reason="APPROVAL_REQUIRED")
+    assert "pip install" not in remedy(over) + remedy(approval)
+    monkeypatch.setattr(parts, "entry_points", lambda group: ())
+    assert remedy(over).endswith("; 'rollouts' belongs to the part release: pip install 'headrace-client[release]'")
+    assert "'break-glass' belongs to the part release" in remedy(approval)
+    assert "pip install" not in remedy(refused), "it names no command"
+    assert "pip install" not in remedy(NotFound("x", reason="MODEL_NOT_FOUND")), "the core has its command"
 
 
 def test_what_keeps_a_member_is_named_by_what_holds_it() -> None:
