@@ -155,6 +155,10 @@ only: .headrace/synced ## Take every part of the product but PARTS=core,… out 
 	@$(MAKE) --no-print-directory .headrace/synced
 	@$(MAKE) --no-print-directory stubs
 
+.PHONY: lines
+lines: .headrace/synced ## Print lines, modules and modules with one importer, by part
+	@$(PYTHON) -m deploy.topology.sources
+
 .PHONY: decisions
 decisions: .headrace/synced ## Write docs/decisions/README.md, the index of decision records, anew
 	@$(PYTHON) docs/decisions/index.py generate

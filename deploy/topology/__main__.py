@@ -17,7 +17,7 @@ from pathlib import Path
 from headrace_stack.description import DescriptionError, Topology, path_in, read
 from headrace_stack.parts import PartsError, chosen
 
-from deploy.topology import compose, documents, installed, kubernetes, packages, removal, targets
+from deploy.topology import compose, documents, installed, kubernetes, packages, removal, sources, targets
 from deploy.topology.regions import RegionMissing, replaced
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +63,11 @@ REGIONS: dict[str, dict[str, Write]] = {
     "deploy/stores/postgres": {"databases": compose.databases},
     "deploy/tools.Dockerfile": {"databases": compose.secrets_folders},
     "deploy/containers.md": {"networks": documents.networks},
-    "docs/architecture.md": {"parts": documents.parts_table, "connections": documents.connections},
+    "docs/architecture.md": {
+        "parts": documents.parts_table,
+        "imports": sources.imports,
+        "connections": documents.connections,
+    },
     "docs/operations.md": {
         "outages": documents.outages,
         "stores": documents.stores,

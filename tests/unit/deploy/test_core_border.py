@@ -1,12 +1,14 @@
 """The core knows no part: none of its modules imports a part's code or messages, no proto of it imports a part's."""
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from deploy.topology import sources
 from deploy.topology.__main__ import ROOT
 
 CORE = (
@@ -74,3 +76,9 @@ def test_no_proto_of_the_core_imports_a_part_s():
     ]
     assert len(imports) > 20
     assert [one for one in imports if one[1].startswith("headrace/") and one[1].split("/")[1] not in CORE_PROTOS] == []
+
+
+def test_imports_between_parts_go_one_way():
+    arrows = sources.arrows_between()
+    assert "core" not in arrows
+    assert next(graphlib.TopologicalSorter(arrows).static_order()) == "core"
