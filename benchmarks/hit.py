@@ -166,7 +166,7 @@ def asking(transport: EnvoyTransport, protocol: str, issuer: Issuer, *, value: f
         respond = transport.grpc.respond
 
     async def ask() -> object:
-        request = BridgedRequest(7, transport.identify)
+        request = BridgedRequest(7, transport.callers.identify)
         request.path, request.authorization, request.whole = path, token, body
         request.found = {"x-request-id": REQUEST_ID}
         headers, answer, _ = await respond(request)

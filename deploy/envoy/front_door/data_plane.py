@@ -91,6 +91,7 @@ def environment(settings: EnvoySettings, *, behind_a_front_door: bool) -> dict[s
         "POLL_S": settings.poll_s,
         "CLIENT_REQUESTS_PER_SECOND": settings.share(settings.client_requests_per_second),
         "CLIENT_LIMIT_ENFORCED": str(settings.client_limit_enforced).lower(),
+        "REPEAT_ANSWERS_BYTES": settings.repeat_answers_bytes,
         "FILTER_BRIDGE": _filter_bridge(),
         "BEHIND_A_FRONT_DOOR": str(behind_a_front_door).lower(),
     }

@@ -56,6 +56,12 @@ class EnvoySettings(StrictSettings):
     token_clock_skew_s: int = Field(default=10, ge=0, description="Difference between our clock and the issuer's.")
     poll_s: float = Field(default=1.0, gt=0, le=5, description="How often the two files are looked at.")
 
+    repeat_answers_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=0,
+        description="Bytes of the answers from memory that Envoy's workers give again by themselves, in each process, "
+        "to requests that are the same byte for byte; 0 has none repeated.",
+    )
     client_requests_per_second: int = Field(
         default=50_000,
         gt=0,

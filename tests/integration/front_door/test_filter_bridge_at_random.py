@@ -37,7 +37,9 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         or subprocess.run((compiler, sanitizer, "-shared", "-xc", "/dev/null", "-o", program)).returncode
     ):
         pytest.skip(f"no C compiler here has {sanitizer}")
-    subprocess.run((compiler, *OPTIONS, sanitizer, f"-I{FILTER}", PLAYED, "-o", program), check=True)
+    subprocess.run(
+        (compiler, *OPTIONS, sanitizer, f"-I{FILTER}", PLAYED, FILTER / "repeated_answers.c", "-o", program), check=True
+    )
     return program
 
 

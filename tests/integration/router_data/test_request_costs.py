@@ -102,7 +102,7 @@ async def plane_within(scratch: Path, *, mode: str = "HYBRID", **settings: Any) 
         bridge = FilterBridge(
             played, transport.grpc.respond, transport.rest.respond, most_message_bytes=1 << 22, most_unfinished=8192
         )
-        bridge.identify = transport.identify
+        bridge.identify = transport.callers.identify
         bridge.start()
         bridges.append(bridge)
         planes.append(Plane(played, f"Bearer {issuer.token()}"))

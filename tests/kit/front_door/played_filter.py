@@ -14,7 +14,7 @@ import os
 import struct
 from collections.abc import Mapping, Sequence
 
-from headrace_router.data.transports.envoy.bridged_request import NAMES
+from headrace_router.data.transports.envoy.bridged_request import NAMES, VARYING
 
 _REQUEST = struct.Struct("=IIQQII")
 _ANSWER = struct.Struct("=QIIII")
@@ -65,6 +65,20 @@ class PlayedFilter:
     def bridge_give_up(self, _after_ms: int) -> None:
         """No request of a test comes in pieces."""
 
+    def bridge_arm(self, _packed: bytes, _size: int) -> bool:
+        """Repeat nothing: the real filter's table is tested with itself."""
+        return False
+
+    def bridge_drop(self, _number: int) -> None: ...
+
+    def bridge_forget(self) -> None: ...
+
+    def bridge_lease(self, _lease: int, _tokens: int) -> int:
+        return 0
+
+    def bridge_repeated(self, _address: int) -> int:
+        return 0
+
     def close(self) -> None:
         """Close what was opened."""
         os.close(self._event)
@@ -72,6 +86,7 @@ class PlayedFilter:
 
 def packed_request(id_: int, headers: Mapping[str, str], body: bytes, *, connection: int = 1) -> bytes:
     """Return a request as the filter hands it over. headers: those that the bridge wants, `:path` among them."""
-    numbers = b"".join(struct.pack("=I", NAMES.index(name) << 24 | len(value)) for name, value in headers.items())
-    rest = numbers + "".join(headers.values()).encode("latin-1") + body
+    ordered = sorted(headers.items(), key=lambda pair: pair[0] not in VARYING)
+    numbers = b"".join(struct.pack("=I", NAMES.index(name) << 24 | len(value)) for name, value in ordered)
+    rest = numbers + "".join(value for _, value in ordered).encode("latin-1") + body
     return _REQUEST.pack(_REQUEST.size + len(rest), 0, id_, connection, len(headers), len(body)) + rest

@@ -21,7 +21,9 @@ from headrace_servicekit.settings import SettingsError
 from headrace_servicekit.watchdog import WatchedEndpoint
 
 from headrace_router.data.dependencies import BATCHERS
-from headrace_router.data.service import DataPlane, start
+from headrace_router.data.plane import DataPlane
+from headrace_router.data.repeating import repeating
+from headrace_router.data.service import start
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.transports.envoy.bridged_answer import Answered
 from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
@@ -107,14 +109,17 @@ class EnvoyService:
         self, settings: DataSettings, edge: EdgeSettings, bridge: FilterBridge, started: asyncio.Event
     ) -> None:
         async def begin(runtime: Runtime[DataSettings]) -> None:
-            transport = await transport_of(runtime, edge, await start(runtime))
+            plane = await start(runtime)
+            transport = await transport_of(runtime, edge, plane)
+            if edge.repeat_answers_bytes:
+                await runtime.enter(repeating(runtime, bridge, plane, transport.callers, edge.repeat_answers_bytes))
 
             async def give_up() -> None:
                 bridge.give_up(settings.max_deadline_s)
 
             runtime.loop("give up", lambda: periodic("give up", give_up, every_s=GIVE_UP_S))
             bridge.grpc, bridge.rest = transport.grpc.respond, transport.rest.respond
-            bridge.identify, self._app = transport.identify, transport.app
+            bridge.identify, self._app = transport.callers.identify, transport.app
 
         while not self._stopping:
             self._runtime = runtime = Runtime("router.data", settings, endpoint=WatchedEndpoint)

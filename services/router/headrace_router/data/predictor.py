@@ -106,7 +106,13 @@ class Predictor:
         self._new_id, self._max_rows, self._loop = new_id, max_rows, loop
         self._now, self._clock = loop.time, counters.clock
         self._samples = explanations.one_in > 0
+        self._repeat: Record | None = None
         tables.prepare(self._prepare)
+
+    def repeat_with(self, repeat: Record) -> None:
+        """Have something hear of answers that may be repeated, as far as their routes say, before they are rendered."""
+        self._repeat = repeat
+        self._tables.prepare(self._prepare)
 
     def predict(self, request: Request, call: Call) -> Coroutine[Any, Any, Answer]:
         """Return the answer. Raises ServiceError for every refusal.
@@ -146,6 +152,8 @@ class Predictor:
             observers.append(self._record)
         if table.shadow is not None and self._copy is not None:
             observers.append(self._copy)
+        elif self._repeat is not None and table.policy.mode is not Mode.ONLINE:
+            observers.append(self._repeat)
         table.stages = Stages(self._chain.stage(table), tuple(observers))
 
     async def _noted(self, request: Request, call: Call, give: Give | None = None, *, explained: bool) -> Answer:
@@ -259,6 +267,19 @@ class Predictor:
             rest.close()
         last.compute_us = rest.compute_us
         return last
+
+    def note_repeated(self, first: ResolvedRequest, call: Call, found: Answer, ended: float) -> None:
+        """Count and record an answer that was given again elsewhere, as the answer to a call like the first."""
+        request, variant = first.request, first.variant
+        priority = request.priority and _counted(request.priority)
+        key = Key(
+            first.table.model, variant.served.version, variant.name, found.served_from, 0, found.layer, "", priority
+        )
+        self._counters.observe(key, found.took_s, ended)
+        if self._record is not None:
+            table, tensors, layout = first.table, first.tensors, first.layout
+            again = ResolvedRequest(table, variant, request, call, tensors, layout, first.inputs, first.outputs)
+            self._record(again, found)
 
     def refused(self, call: Call, error: ServiceError) -> None:
         """Count a request that a codec could not read."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from importlib import metadata
-from typing import NamedTuple
 
 from headrace_servicekit.runtime import Runtime
 
@@ -15,6 +14,7 @@ from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.lookup.lookup import Lookup
 from headrace_router.data.lookup.metrics import Counts
 from headrace_router.data.pipelines.online import PipelineProspects
+from headrace_router.data.plane import DataPlane
 from headrace_router.data.predictor import Predictor, new_id
 from headrace_router.data.protocols.oip.catalog import Catalog
 from headrace_router.data.settings import DataSettings
@@ -30,15 +30,6 @@ from headrace_router.data.transports.pace import ClientPace
 from headrace_router.data.transports.rest.app import METHOD as REST_PREDICT
 from headrace_router.data.transports.rest.event_stream import EventStreams
 from headrace_router.data.transports.rest.inference_paths import InferencePaths
-
-
-class DataPlane(NamedTuple):
-    """What transports serve."""
-
-    predictor: Predictor
-    contexts: CallContextFactory
-    paths: InferencePaths
-    events: EventStreams
 
 
 async def start(runtime: Runtime[DataSettings]) -> DataPlane:
@@ -103,7 +94,9 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     reads, explaining = InferenceReads(catalog), Explaining(explanations)
     pace = ClientPace(settings.stream_requests_per_second or None, loop.time)
     events = EventStreams(predictor, contexts, pace, loop, max_rows=settings.max_rows)
-    plane = DataPlane(predictor, contexts, InferencePaths(catalog), events)
+    plane = DataPlane(
+        predictor, contexts, InferencePaths(catalog), events, watcher, lookup, budgets, rate_limits, explanations
+    )
     streams = PredictionStreams(predictor, contexts, pace, max_active=settings.max_concurrent_rpcs)
     runtime.metrics.register(streams)
     partwise = PartwisePredictions(predictor, contexts, pace, max_rows=settings.max_rows)

@@ -1,19 +1,36 @@
 /* Plays both sides of deploy/envoy/filter_bridge at random: workers of Envoy's whose streams begin, bring a body in pieces, end,
- * are cut or answered by others, and a loop that takes, answers late, twice, never, or what nobody asked.
+ * are cut or answered by others, and a loop that takes, answers late, twice, never, or what nobody asked. Some requests are
+ * alike: the loop has their answers repeated, and withdraws them.
  *
  *     played SEED STEPS
  *
  * The filter is built in, so that a sanitizer sees all of it. Exits 0 when every answer came to its own request, each once,
- * nobody who waited was forgotten, and nothing was left behind. Callbacks are as unkind as Envoy's may be: a stream that
+ * nobody who waited was forgotten, nothing was left behind, and no answer was repeated that had been withdrawn. Callbacks are as unkind as Envoy's may be: a stream that
  * ends is destroyed before the callback that ended it returns.
  */
 #include "filter_bridge.c"
 
 #include <poll.h>
+#include <stddef.h>
 
 enum { WORKERS = 2, STREAMS = 48, SLOTS = 32, UNFINISHED = 12, MOST_BODY = 5000, PATIENCE_MS = 20000 };
-#define TOLD "32 12 60000 5000\n:path te x-long\n" REST_BODY "\n:status 200\ngrpc-status 8"
+#define TOLD "32 12 60000 5000\nx-connection x-request-id grpc-timeout :path te x-long\n" REST_BODY "\n:status 200\ngrpc-status 8"
 #define REST_BODY "{\"reason\":\"FULL\"}"
+
+enum { ALIKE = 8, ENTRIES = 6, LEASE = 1, ID_LENGTH = 20 };
+
+/* The body of an answer that is repeated. epoch: of the loop, when it had it repeated. */
+typedef struct { uint64_t sum, epoch; char request_id[ID_LENGTH], prediction_id[36], varint[5], decimal[10], pad; } Again;
+/* As repeated_answers.c. */
+typedef struct {
+  int64_t computed_ms, until_ms;
+  uint32_t number, lease, request_id, shape, rest, answer, holes, unused;
+} Armed;
+bool bridge_arm(const char *packed, size_t length);
+void bridge_drop(uint32_t number);
+void bridge_forget(void);
+int32_t bridge_lease(uint32_t lease, int32_t tokens);
+size_t bridge_repeated(char *into);
 
 typedef struct Filter Filter;
 typedef struct Post { Filter *filter; uint64_t event; struct Post *next; } Post;
@@ -22,17 +39,19 @@ typedef struct { pthread_mutex_t lock; Post *first, **last; uint64_t random; Fil
 struct Filter {
   Worker *worker;
   Stream *stream;
-  Header headers[6];
+  Header headers[8];
   size_t header_count, chunk_length;
   uint64_t connection;
-  uint32_t sum, sent;
+  uint32_t sum, sent, alike;   /* alike: which of the bodies that come often it brings; 0 for another */
+  char request_id[ID_LENGTH + 1];
   const char *chunk;
   bool whole, destroyed, answered, grpc, refused;
   atomic_int references;
 };
 
 static atomic_bool stopping, leaving;
-static atomic_uint answers, refusals, cut, connections;
+static atomic_uint answers, refusals, cut, connections, repeated;
+static atomic_ullong withdrawn;   /* epochs before this one */
 static long steps;
 static char text[MOST_BODY * 2];
 
@@ -102,6 +121,15 @@ void CALLBACK(send_response_data)(void *filter, Bytes data, bool end) {
     destroy(f);
     return;
   }
+  if (data.length == sizeof(Again)) {
+    Again again;
+    memcpy(&again, data.at, sizeof again);
+    CHECK(again.sum == f->sum && !memcmp(again.request_id, f->request_id, ID_LENGTH));
+    CHECK(again.prediction_id[14] == '7' && again.prediction_id[23] == '-' && again.decimal[9] != ' ' && !(again.varint[4] & 128));
+    CHECK(again.epoch >= atomic_load(&withdrawn));
+    if (end) destroy(f);
+    return;
+  }
   CHECK(data.length == sizeof told);
   memcpy(told, data.at, sizeof told);
   CHECK(told[0] == f->connection);   /* nobody gets another's answer */
@@ -161,6 +189,14 @@ static Filter *begin_stream(Worker *w) {
   if (draw(&w->random, 2)) f->headers[f->header_count++] = (Header){"grpc-timeout", 12, timeout, strlen(timeout)};
   if (f->grpc) f->headers[f->header_count++] = (Header){"content-type", 12, "application/grpc+proto", 22};
   else if (draw(&w->random, 2)) f->headers[f->header_count++] = (Header){"content-type", 12, "application/json", 16};
+  snprintf(f->request_id, sizeof f->request_id, "%020llu", (unsigned long long)f->connection);
+  size_t id_length = draw(&w->random, 8) ? ID_LENGTH : draw(&w->random, ID_LENGTH);
+  if (draw(&w->random, 8)) f->headers[f->header_count++] = (Header){"x-request-id", 12, f->request_id, id_length};
+  if (draw(&w->random, 2)) {
+    f->alike = 1 + draw(&w->random, ALIKE);
+    HOOK(request_headers)(f, f->stream, false);
+    return f;
+  }
   if (draw(&w->random, 2)) f->headers[f->header_count++] = (Header){"unknown", 7, "x", 1};
   if (draw(&w->random, 4) == 0) f->headers[f->header_count++] = (Header){"x-long", 6, text, draw(&w->random, 3000)};
   f->whole = draw(&w->random, 8) == 0;
@@ -170,6 +206,13 @@ static Filter *begin_stream(Worker *w) {
 
 static void bring_body(Filter *f, bool end) {
   uint32_t draws = draw(&f->worker->random, 10);
+  if (f->alike) {
+    f->chunk_length = f->alike * 90, f->chunk = text + f->alike, end = true;
+    for (size_t i = 0; i < f->chunk_length; i++) f->sum += (uint8_t)f->chunk[i];
+    f->whole = true;
+    HOOK(request_body)(f, f->stream, true);
+    return;
+  }
   f->chunk_length = draws == 0 ? 0 : draws == 1 ? draw(&f->worker->random, sizeof text) : draw(&f->worker->random, 800);
   f->chunk = text + draw(&f->worker->random, (uint32_t)(sizeof text - f->chunk_length));
   for (size_t i = 0; i < f->chunk_length; i++) f->sum += (uint8_t)f->chunk[i];
@@ -205,11 +248,11 @@ static void *work(void *worker) {
   }
   atomic_store(&stopping, true);
   bool waited_for = true;
-  for (int64_t until = now_ms() + PATIENCE_MS; waited_for; usleep(100)) {
+  for (int64_t until = now_ns() + PATIENCE_MS * 1000000ll; waited_for; usleep(100)) {
     waited_for = false;
     for (size_t i = 0; i < STREAMS; i++) step(w, &w->filters[i]), waited_for |= w->filters[i] != NULL;
     run_posts(w);
-    CHECK(now_ms() < until);   /* somebody was forgotten */
+    CHECK(now_ns() < until);   /* somebody was forgotten */
   }
   return NULL;
 }
@@ -224,12 +267,43 @@ static size_t pack(char *into, uint64_t id, uint64_t connection, uint64_t sum, u
   return (size_t)((char *)mempcpy(mempcpy(at, body, head.body), ends, head.trailers) - into);
 }
 
+/* Have the answer to a request repeated, whatever it is: what differs is left out of what is compared. */
+static void arm(const char *taken, uint64_t sum, uint64_t epoch, uint64_t *random) {
+  static const char begins[] = "\7\0\3\0:status200\13\0\1\0grpc-status0";
+  Head head;
+  memcpy(&head, taken, sizeof head);
+  static _Alignas(Head) char record[MOST_BODY + 8192];
+  memcpy(record, taken, head.length);
+  const uint32_t *places = (const uint32_t *)(record + sizeof head);
+  const char *value = (const char *)(places + head.headers), *end = record + head.length;
+  uint32_t at = 0;
+  for (; at < head.headers && varies(places[at]); value += length_of(places[at++])) {}
+  Again again = {.sum = sum, .epoch = epoch};
+  AnswerHead answer = {0, sizeof begins - 1, sizeof again, 0, 0};
+  size_t body = sizeof answer + answer.headers;
+  uint32_t holes[] = {
+    (uint32_t)(body + offsetof(Again, request_id)), 1u << 28 | (uint32_t)(body + offsetof(Again, prediction_id)),
+    2u << 28 | (uint32_t)(body + offsetof(Again, varint)), 3u << 28 | (uint32_t)(body + offsetof(Again, decimal)),
+  };
+  if (draw(random, 50) == 0) holes[draw(random, 4)] += 60000;   /* a hole beyond the answer is not taken */
+  Armed armed = {
+    now_ns() / 1000000, now_ns() / 1000000 + draw(random, 200), draw(random, ENTRIES), LEASE, ID_LENGTH,
+    (head.headers - at) * 4, (uint32_t)(end - value), (uint32_t)(body + sizeof again), 4, 0,
+  };
+  char packed[sizeof armed + MOST_BODY + 8192];
+  char *to = mempcpy(mempcpy(packed, &armed, sizeof armed), places + at, armed.shape);
+  to = mempcpy(mempcpy(mempcpy(mempcpy(to, value, armed.rest), &answer, sizeof answer), begins, answer.headers), &again, sizeof again);
+  to = mempcpy(to, holes, sizeof holes);
+  bridge_arm(packed, (size_t)(to - packed) - (draw(random, 50) == 0));   /* nor one that is cut */
+}
+
 static void *take_and_answer(void *seed) {
   enum { KEPT = 1024 };
   static struct { uint64_t id, connection, sum, flags; } kept[KEPT];
   uint64_t random = (uint64_t)(uintptr_t)seed;
   size_t room = 2048, count = 0;
-  char *buffer = malloc(room), answer[256];
+  char *buffer = malloc(room), answer[256], *notes = malloc(8192 * 104);
+  uint64_t epoch = 0;
   while (!atomic_load(&leaving)) {
     struct pollfd ready = {state.event, POLLIN, 0};
     int64_t taken = poll(&ready, 1, 1) == 1 ? bridge_take(buffer, room) : 0;
@@ -238,15 +312,21 @@ static void *take_and_answer(void *seed) {
       Head head;
       memcpy(&head, buffer + at, sizeof head);
       const uint8_t *body = (uint8_t *)buffer + at + head.length - head.body;
+      const char *record = buffer + at;
       at += head.length;
       if (head.flags & CANCELLED) continue;   /* it may be answered all the same */
       uint64_t sum = 0;
       for (uint32_t i = 0; i < head.body; i++) sum += body[i];
+      if (!head.flags && head.headers > 1 && head.body && head.body < 800 && draw(&random, 2)) arm(record, sum, epoch, &random);
       CHECK(count < KEPT);
       kept[count].id = head.id, kept[count].connection = head.connection;
       kept[count].sum = sum, kept[count++].flags = head.flags;
     }
     if (draw(&random, 50) == 0) bridge_give_up(draw(&random, 3));
+    if (draw(&random, 20) == 0) bridge_forget(), atomic_store(&withdrawn, ++epoch);
+    if (draw(&random, 20) == 0) bridge_drop(draw(&random, ENTRIES + 1));
+    if (draw(&random, 5) == 0) CHECK(bridge_lease(LEASE, (int32_t)draw(&random, 100)) >= 0);
+    if (draw(&random, 3) == 0) atomic_fetch_add(&repeated, bridge_repeated(notes) / 104);
     for (uint32_t tries = draw(&random, 40); tries && count; tries--) {
       size_t one = draw(&random, (uint32_t)count);
       size_t size = pack(answer, kept[one].id, kept[one].connection, kept[one].sum, kept[one].flags, draw(&random, 3));
@@ -256,7 +336,9 @@ static void *take_and_answer(void *seed) {
     size_t size = pack(answer, (uint64_t)draw(&random, 99) << 32 | draw(&random, 99) | 1u << 30, 0, 0, 0, 1);
     bridge_answer(answer, size);   /* nobody asked */
   }
-  free(buffer);
+  atomic_fetch_add(&repeated, bridge_repeated(notes) / 104);
+  bridge_forget();
+  free(buffer), free(notes);
   return NULL;
 }
 
@@ -281,7 +363,7 @@ int main(int count, char **arguments) {
   size_t free_slots = 0;
   for (uint32_t slot = state.free_slot; slot != NO_SLOT; slot = state.slots[slot].next_free) free_slots++;
   CHECK(free_slots == SLOTS && !state.bytes && !state.unfinished_count && !state.queue.first && !state.unfinished.first);
-  CHECK(answers && refusals && cut);
-  printf("%u answers, %u refusals, %u cut\n", answers, refusals, cut);
+  CHECK(answers && refusals && cut && repeated);
+  printf("%u answers, %u of them repeated, %u refusals, %u cut\n", answers, repeated, refusals, cut);
   return 0;
 }

@@ -79,6 +79,10 @@ class Explanations:
         self._seen = 0
         return True
 
+    def pass_over(self, requests: int) -> None:
+        """Count requests that could not be explained; another one is in their place."""
+        self._seen = min(self._seen + requests, max(self.one_in - 1, 0))
+
     def keep(self, trace: Trace, request: Request, call: Call, outcome: Outcome) -> None:
         """Write the explanation of a request some time soon, or drop it."""
         if self._store is None:

@@ -37,6 +37,8 @@ PER_CONNECTION, IN_ALL = 20.0, 500.0
 PER_CLIENT, IN_ALL_CLIENTS = 20.0, 500.0
 MAX_CONNECTIONS = 10_000
 MAX_CLIENTS = 10_000
+# Of the requests that a client has left, one in so many is for answers that are repeated elsewhere.
+LEASED = 4
 
 
 class Bucket:
@@ -60,6 +62,16 @@ class Bucket:
             return False
         self._tokens -= 1.0
         return True
+
+    def lease(self, tokens: int, now: float) -> int:
+        """Take up to so many in advance, of what there is a quarter; return how many."""
+        granted = min(tokens, int(self._tokens / LEASED)) if self.left(now) else 0
+        self._tokens -= granted
+        return granted
+
+    def give_back(self, tokens: int) -> None:
+        """Put back what was taken in advance."""
+        self._tokens = min(self._tokens + tokens, self._rate)
 
 
 class _ClientConnection(NamedTuple):
@@ -98,9 +110,12 @@ class Callers:
         """Signatures looked at so far."""
         self.over_limit = 0
         """Requests so far that were beyond the rate of their client."""
+        self.changing: Callable[[], object] = lambda: None
+        """Called before other keys or denied clients take effect."""
 
     def believe(self, keys: Keys, denied: frozenset[str]) -> None:
         """Take new keys and denied clients: what was remembered under the ones before is forgotten."""
+        self.changing()
         self._keys, self._denied = keys, denied
         self._tokens.clear()
         self._failures.clear()
@@ -127,6 +142,22 @@ class Callers:
             if self._enforced:
                 raise ResourceExhausted("the client sends more than it may", reason="RATE_LIMITED", retry_after_s=1.0)
         return token.identity
+
+    def valid_for_s(self, authorization: bytes | None) -> float:
+        """Return for how long a token that was believed is good; nothing or less for any other."""
+        known = self._tokens.get(authorization) if authorization is not None else None
+        return known[0].expires_at - self._wall() if known is not None else 0.0
+
+    def lease(self, client: str, tokens: int) -> int:
+        """Take up to so many requests of a client in advance; return how many."""
+        bucket = self._buckets.get(client)
+        return bucket.lease(tokens, self._now()) if bucket is not None else 0
+
+    def give_back(self, client: str, tokens: int) -> None:
+        """Give back what was taken in advance."""
+        bucket = self._buckets.get(client)
+        if bucket is not None:
+            bucket.give_back(tokens)
 
     def remembered(self) -> dict[str, int]:
         """Return how many of each are remembered."""

@@ -4,6 +4,7 @@ who ask for it at the same time."""
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -30,7 +31,16 @@ from headrace_router.data.lookup.cache_lookup import (
 )
 from headrace_router.data.lookup.execution import given
 from headrace_router.data.lookup.layers import Layers, source_of
-from headrace_router.data.lookup.metrics import CACHE, FIRST_REQUEST, MEMORY, MODE_ONLINE, STALE, TOO_OLD, Counts
+from headrace_router.data.lookup.metrics import (
+    CACHE,
+    FIRST_REQUEST,
+    MEMORY,
+    MODE_ONLINE,
+    PRECOMPUTED,
+    STALE,
+    TOO_OLD,
+    Counts,
+)
 from headrace_router.data.lookup.single_flight import SingleFlight
 from headrace_router.data.request.request import ResolvedRequest
 from headrace_router.data.tables.decisions.lookup_policy import Mode
@@ -117,6 +127,30 @@ class Lookup:
             self.single_flight.renew(cache_lookup, choice.kept)
         self._counts.hits[STALE if choice.stale else source_of(choice.kept), MEMORY] += 1
         return given(variant, choice.kept, stale=choice.stale)
+
+    def fresh(self, resolved: ResolvedRequest, found: Answer) -> tuple[float, float]:
+        """Return when an answer that memory has was computed, and until when it may be given, on the loop's clock.
+
+        Both are 0.0 for one that memory no longer has.
+        """
+        variant = resolved.variant
+        cache_lookup = self._cache_lookup(resolved, variant)
+        cached, precomputed = self._layers.remembered(cache_lookup)
+        bound, now = cache_lookup.bound, self._layers.now()
+        if found.served_from is ServedFrom.CACHE:
+            stored, oldest_s, ends = cached, bound.cached, math.inf
+        else:
+            stored, oldest_s, ends = precomputed, bound.precomputed, math.inf
+            expire_ms = resolved.table.kept[variant.served.digest].expire_ms
+            if expire_ms:
+                ends = now + (expire_ms - self._layers.now_ms()) / 1000
+        if stored is None:
+            return 0.0, 0.0
+        return now - stored.age_s, min(now - stored.age_s + oldest_s, ends)
+
+    def note_repeated(self, found: Answer) -> None:
+        """Count an answer from memory that was given again elsewhere."""
+        self._counts.hits[CACHE if found.served_from is ServedFrom.CACHE else PRECOMPUTED, MEMORY] += 1
 
     async def kept(self, resolved: ResolvedRequest, variant: Variant) -> Answer | None:
         """Return the stored answer that is as good as a computed one, or None. Never raises, computes nothing.

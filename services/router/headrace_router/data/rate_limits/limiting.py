@@ -76,6 +76,25 @@ class RateLimiter:
                 self._requests.want(one)
         return None
 
+    def lease(self, client: str, model: str, tokens: int) -> int:
+        """Take up to so many tokens of each limit of a client in advance, without asking; return how many."""
+        clients, now = self._clients_of(client, model), self._now()
+        granted = min((tokens, *(one.share.available(now) for one in clients)))
+        for one in clients:
+            one.share.lease(granted)
+            if self._requests is not None and one.share.runs_low(now):
+                self._requests.want(one)
+        return granted
+
+    def give_back(self, client: str, model: str, tokens: int) -> None:
+        """Give back what was taken in advance, while it is good."""
+        for one in self._clients_of(client, model):
+            one.share.give_back(tokens)
+
+    def _clients_of(self, client: str, model: str) -> tuple[LimitedClient, ...]:
+        found = self._of.get((client, model))
+        return self._limited(client, model) if found is None else found
+
     def _limited(self, client: str, model: str) -> tuple[LimitedClient, ...]:
         """Look up under which limits a client is."""
         if len(self._of) >= MAX_REMEMBERED or len(self._clients) >= MAX_REMEMBERED:

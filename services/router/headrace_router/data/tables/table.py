@@ -140,6 +140,10 @@ class Table:
             return None
         return bucket_of(self._salt, unit_of(self.unit, user_id=user_id, entity_id=entity_id, request_id=request_id))
 
+    def assigned_alike(self, user_id: str, entity_id: str) -> bool:
+        """Return whether requests of a user and an entity, either may be empty, all get the same variant."""
+        return len(self._variants) == 1 or unit_of(self.unit, user_id=user_id, entity_id=entity_id, request_id="") != ""
+
     def pin(self, version: str) -> Variant | None:
         """Return the variant of a version that the route names, or None."""
         return self._pinned.get(version)

@@ -33,6 +33,8 @@ class Tables:
         """Models whose table has a number of another store."""
         self._drained = drained
         self._prepare: Callable[[Table], object] = lambda table: None
+        self.changing: Callable[[], object] = lambda: None
+        """Called before another table takes effect, or none."""
 
     def prepare(self, prepare: Callable[[Table], object]) -> None:
         """Have every table prepared before it takes effect, and those now that have done so."""
@@ -124,6 +126,7 @@ class Tables:
         self._refused.pop(model, None)
 
     def _retire(self, model: str, generation: int) -> None:
+        self.changing()
         self._foreign.discard(model)
         table = self.by_model.get(model)
         if table is not None:

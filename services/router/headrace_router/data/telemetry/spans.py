@@ -34,6 +34,10 @@ class CallSpans:
         self._seen = 0
         return True
 
+    def pass_over(self, requests: int) -> None:
+        """Count calls that could not be recorded; another one is in their place."""
+        self._seen = min(self._seen + requests, max(self._one_in - 1, 0))
+
     def begin(self, method: str, call: Received) -> tuple[str, CallSpan]:
         """Begin the span of a call; return its traceparent, and the span."""
         received, span = self._tracing.start(method, call)

@@ -69,6 +69,10 @@ class Spans(Protocol):
         """Return whether a call that comes without a trace is recorded."""
         ...
 
+    def pass_over(self, requests: int) -> None:
+        """Count calls that could not be recorded; another one is in their place."""
+        ...
+
     def begin(self, method: str, call: Received) -> tuple[str, Span]:
         """Begin the span of a call; return its traceparent, which names it as parent, and the span."""
         ...
@@ -152,6 +156,12 @@ class CallContextFactory:
             Marks(self._clock, arrived) if asks or span is not None else None,
             concerns,
         )
+
+    def pass_over(self, requests: int) -> None:
+        """Count calls that were answered without a context: others are logged and recorded in their place."""
+        self._unlogged = min(self._unlogged + requests, max(self._log_one_in - 1, 0))
+        if self._spans is not None:
+            self._spans.pass_over(requests)
 
     def stranger(self, request_id: str | None) -> Call:
         """Return the call of somebody who is turned away before it is known who it is."""

@@ -42,10 +42,19 @@ class Share:
         self._spent += 1
         return True
 
-    def give_back(self) -> None:
-        """Take back a token that was spent for nothing."""
-        self.tokens += 1
-        self._spent -= 1
+    def available(self, now: float) -> int:
+        """Return how many tokens a request could take."""
+        return self.tokens if now < self._kept_until else 0
+
+    def lease(self, tokens: int) -> None:
+        """Spend tokens that are available in advance."""
+        self.tokens -= tokens
+        self._spent += tokens
+
+    def give_back(self, tokens: int = 1) -> None:
+        """Take back tokens that were spent for nothing."""
+        self.tokens += tokens
+        self._spent -= tokens
 
     def runs_low(self, now: float) -> bool:
         """Return whether to ask for more before the last one is spent."""

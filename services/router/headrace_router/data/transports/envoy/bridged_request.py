@@ -14,14 +14,16 @@ from headrace_servicekit.calls import REQUEST_ID_HEADER
 from headrace_servicekit.errors import ServiceError, Unauthenticated
 from headrace_servicekit.identity import Identity
 
-from headrace_router.data.transports.call_context import WANTED, check_doubled
+from headrace_router.data.transports.call_context import TIMEOUT_HEADER, WANTED, check_doubled
 from headrace_router.data.transports.coroutine_driver import CoroutineDriver
 
 AUTHORIZATION = "authorization"
 CONNECTION = "x-headrace-connection"
 # The headers that the filter gives, by their place here.
-NAMES = (":path", AUTHORIZATION, CONNECTION, *sorted(WANTED))
-PATH = NAMES[0]
+PATH = ":path"
+VARYING = (CONNECTION, REQUEST_ID_HEADER, TIMEOUT_HEADER)
+"""Those that differ from one request to the next, which come first."""
+NAMES = (*VARYING, PATH, AUTHORIZATION, *sorted(WANTED.difference(VARYING)))
 _PLACE_SHIFT = 24
 _VALUE_BYTES = (1 << _PLACE_SHIFT) - 1
 # Numbers that are remembered; clients may make up as many as they like.
@@ -38,8 +40,9 @@ Identify = Callable[[bytes | None, str, Callable[[], object]], Identity]
 class BridgedRequest:
     """A request that was taken. whole, broken: its body, or why it is not whole. driver: of its serving, once it waits.
 
-    authorization: the header, None without one. connection: what tells its connection from others, Envoy's number or
-    what a front door before us says. found, repeated: the headers that matter, and which of all were there twice.
+    layout, values: of its headers. authorization: the header, None without one. connection: what tells its connection
+    from others, Envoy's number or what a front door before us says. found, repeated: the headers that matter, and which
+    of all were there twice.
     """
 
     __slots__ = (
@@ -49,14 +52,17 @@ class BridgedRequest:
         "driver",
         "found",
         "identify",
+        "layout",
         "path",
         "repeated",
+        "values",
         "whole",
     )  # fmt: skip
 
     def __init__(self, connection: int, identify: Identify) -> None:
         self.connection: object = connection
         self.identify = identify
+        self.layout, self.values = NO_HEADERS, b""
         self.path = ""
         self.authorization: bytes | None = None
         self.found: dict[str, str] = {}
@@ -85,6 +91,10 @@ class BridgedRequest:
         """Return the request id that the headers give."""
         return self.found.get(REQUEST_ID_HEADER)
 
+    def compared(self) -> tuple[bytes, bytes]:
+        """Return what others that are answered alike have too: numbers of headers, and their values with the body."""
+        return self.layout.compared, self.values[self.layout.varying_bytes :] + self.whole
+
     def body(self) -> bytes:
         """Return the body. Raises ServiceError that says why it did not come whole."""
         if self.broken is not None:
@@ -95,24 +105,38 @@ class BridgedRequest:
 class HeaderLayout:
     """Where the values of a request's headers are. A header that is there twice counts with its last value."""
 
-    __slots__ = ("_authorization", "_behind", "_connection", "_found", "_path", "_repeated")
+    __slots__ = (
+        "_authorization",
+        "_behind",
+        "_connection",
+        "_found",
+        "_path",
+        "_repeated",
+        "compared",
+        "varying_bytes",
+    )
 
     def __init__(self, numbers: bytes, *, behind_a_front_door: bool) -> None:
         self._behind = behind_a_front_door
         found: dict[str, slice] = {}
         repeated, begin = [], 0
+        self.compared, self.varying_bytes = numbers, 0
+        """Without the headers that differ from one request to the next; and the bytes of their values."""
         for (number,) in struct.iter_unpack("=I", numbers):
             name, end = NAMES[number >> _PLACE_SHIFT], begin + (number & _VALUE_BYTES)
             if name in found:
                 repeated.append(name)
             found[name] = slice(begin, end)
             begin = end
+            if name in VARYING:
+                self.compared, self.varying_bytes = self.compared[4:], end
         self._path, self._authorization = found.pop(PATH, None), found.pop(AUTHORIZATION, None)
         self._connection = found.pop(CONNECTION, None)
         self._found, self._repeated = tuple(found.items()), repeated or None
 
     def read(self, values: bytes, request: BridgedRequest) -> None:
         """Tell a request what its headers are."""
+        request.layout, request.values = self, values
         text, found = values.decode("latin-1"), request.found
         for name, part in self._found:
             found[name] = text[part]
@@ -123,6 +147,9 @@ class HeaderLayout:
             request.path = text[self._path]
         if self._behind:
             request.connection = None if self._connection is None else text[self._connection]
+
+
+NO_HEADERS = HeaderLayout(b"", behind_a_front_door=False)
 
 
 class HeaderLayouts:

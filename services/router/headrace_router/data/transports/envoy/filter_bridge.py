@@ -37,6 +37,7 @@ MOST_REQUESTS = 8192
 MOST_BYTES = 256 * 1024 * 1024
 
 Respond = Callable[[BridgedRequest], Coroutine[Any, Any, Answered]]
+Finish = Callable[[bytes], bytes]
 
 
 class NotLoaded(Exception):
@@ -62,6 +63,26 @@ class Filter(Protocol):
         """Hand over, as too slow, what has not come whole in such a time."""
         ...
 
+    def bridge_arm(self, packed: bytes, size: int, /) -> bool:
+        """Have an answer repeated from now on; False where it can't be."""
+        ...
+
+    def bridge_drop(self, number: int, /) -> None:
+        """Have one answer repeated no more."""
+        ...
+
+    def bridge_forget(self) -> None:
+        """Have no answer repeated of those so far; return when none is on its way."""
+        ...
+
+    def bridge_lease(self, lease: int, tokens: int, /) -> int:
+        """Let so many be repeated; return how many of those before were not."""
+        ...
+
+    def bridge_repeated(self, address: int, /) -> int:
+        """Write what was repeated to an address, which must have room for all; return its length."""
+        ...
+
 
 class FilterBridge:
     """Takes requests from the filter and gives their answers back.
@@ -85,13 +106,16 @@ class FilterBridge:
         self.identify: Identify = _nobody
         self._most_message_bytes, self._most_unfinished = most_message_bytes, most_unfinished
         settings = configuration(most_message_bytes + PREFIX_BYTES, most_unfinished)
-        self._filter = functions
+        self._filter = self.functions = functions
         self._event = self._filter.bridge_open(settings.encode("latin-1"))
         if self._event < 0:
             raise NotLoaded("no eventfd can be opened")
         self._loop = asyncio.get_running_loop()
         self._layouts = HeaderLayouts(behind_a_front_door=behind_a_front_door)
         self._make_room(_ROOM_BYTES)
+        self.current: BridgedRequest | None = None
+        """The request whose serving began just now; None of one that has waited for something."""
+        self._finish: Finish | None = None
         self._waiting: dict[int, BridgedRequest] = {}
         self._answers: list[bytes] = []
         self._flushing = False
@@ -103,6 +127,10 @@ class FilterBridge:
     def stop(self) -> None:
         """Take no more. What was taken is still answered."""
         self._loop.remove_reader(self._event)
+
+    def finish_with(self, finish: Finish) -> None:
+        """Have the answer to the current request changed once it is packed."""
+        self._finish = finish
 
     def give_up(self, after_s: float) -> None:
         """Refuse requests that have not come whole in such a time."""
@@ -135,7 +163,7 @@ class FilterBridge:
             return length
         end = at + length
         values, body = at + _HEAD.size + 4 * count, end - body_bytes
-        request = BridgedRequest(connection, self.identify)
+        self.current = request = BridgedRequest(connection, self.identify)
         self._layouts.of(bytes(self._buffer[at + _HEAD.size : values])).read(bytes(self._buffer[values:body]), request)
         if flags:
             request.broken = self._broken(flags)
@@ -145,7 +173,11 @@ class FilterBridge:
         try:
             waits_for = serving.send(None)
         except StopIteration:
+            self.current = None
+            if self._finish is not None:
+                self._answers[-1], self._finish = self._finish(self._answers[-1]), None
             return length
+        self.current = None
         request.driver = CoroutineDriver(serving, waits_for, self._loop)
         self._waiting[id_] = request
         return length
@@ -210,10 +242,22 @@ def opened(module: Path) -> Filter:
         functions = ctypes.PyDLL(str(module))
     except OSError as error:
         raise NotLoaded(str(error)) from None
+    return typed_functions(functions)
+
+
+def typed_functions(functions: ctypes.CDLL) -> Filter:
+    """Return a library's functions with the types of their arguments and results."""
     functions.bridge_take.restype = ctypes.c_int64
     functions.bridge_take.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
     functions.bridge_answer.restype = functions.bridge_give_up.restype = None
     functions.bridge_open.argtypes = (ctypes.c_char_p,)
     functions.bridge_answer.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
     functions.bridge_give_up.argtypes = (ctypes.c_int64,)
+    functions.bridge_arm.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
+    functions.bridge_arm.restype = ctypes.c_bool
+    functions.bridge_drop.argtypes = (ctypes.c_uint32,)
+    functions.bridge_drop.restype = functions.bridge_forget.restype = None
+    functions.bridge_lease.argtypes = (ctypes.c_uint32, ctypes.c_int32)
+    functions.bridge_repeated.argtypes = (ctypes.c_void_p,)
+    functions.bridge_repeated.restype = ctypes.c_size_t
     return cast("Filter", functions)

@@ -25,6 +25,11 @@ class EdgeSettings(StrictSettings):
     token_clock_skew_s: float = Field(default=10.0, ge=0, description="Difference between our clock and the issuer's.")
     poll_s: float = Field(default=1.0, gt=0, le=5, description="How often the two files are looked at.")
     filter_bridge: Path = Field(description="Envoy's filter that gRPC predictions come through.")
+    repeat_answers_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="Bytes of the answers that Envoy's workers give again by themselves.",
+    )
     behind_a_front_door: bool = Field(
         default=False, description="Whether requests come through a front door, which tells each caller's connection."
     )

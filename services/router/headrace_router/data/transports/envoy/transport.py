@@ -19,7 +19,7 @@ from headrace_router.data.identity.tokens import Rules
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.transports.call_context import CallContextFactory
-from headrace_router.data.transports.envoy.bridged_request import CONNECTION, SCOPE, Identify
+from headrace_router.data.transports.envoy.bridged_request import CONNECTION, SCOPE
 from headrace_router.data.transports.envoy.rest_calls import RestCalls
 from headrace_router.data.transports.envoy.settings import EdgeSettings
 from headrace_router.data.transports.envoy.unary_calls import UnaryCalls
@@ -45,12 +45,12 @@ class OverLimit(Collector):
 
 
 class EnvoyTransport(NamedTuple):
-    """grpc, rest, identify: serve requests of the filter bridge, and say who sends them. app: the ASGI app, which has
-    what is answered in parts."""
+    """grpc, rest: serve requests of the filter bridge. callers: who sends them. app: the ASGI app, which has what is
+    answered in parts."""
 
     grpc: UnaryCalls
     rest: RestCalls
-    identify: Identify
+    callers: Callers
     app: RestTransport
 
 
@@ -111,7 +111,7 @@ def envoy_transport(
         max_body_bytes=settings.max_message_bytes,
         max_active=settings.max_concurrent_rpcs,
     )
-    return EnvoyTransport(grpc, rest, callers.identify, app)
+    return EnvoyTransport(grpc, rest, callers, app)
 
 
 def authorization_of(scope: Scope) -> bytes | None:
