@@ -287,7 +287,7 @@ static void arm(const char *taken, uint64_t sum, uint64_t epoch, uint64_t *rando
   };
   if (draw(random, 50) == 0) holes[draw(random, 4)] += 60000;   /* a hole beyond the answer is not taken */
   Armed armed = {
-    now_ns() / 1000000, now_ns() / 1000000 + draw(random, 200), draw(random, ENTRIES), LEASE, ID_LENGTH,
+    now_ns() / 1000000, now_ns() / 1000000 + draw(random, 2000), draw(random, ENTRIES), LEASE, ID_LENGTH,
     (head.headers - at) * 4, (uint32_t)(end - value), (uint32_t)(body + sizeof again), 4, 0,
   };
   char packed[sizeof armed + MOST_BODY + 8192];
@@ -323,8 +323,8 @@ static void *take_and_answer(void *seed) {
       kept[count].sum = sum, kept[count++].flags = head.flags;
     }
     if (draw(&random, 50) == 0) bridge_give_up(draw(&random, 3));
-    if (draw(&random, 20) == 0) bridge_forget(), atomic_store(&withdrawn, ++epoch);
-    if (draw(&random, 20) == 0) bridge_drop(draw(&random, ENTRIES + 1));
+    if (draw(&random, 200) == 0) bridge_forget(), atomic_store(&withdrawn, ++epoch);
+    if (draw(&random, 100) == 0) bridge_drop(draw(&random, ENTRIES + 1));
     if (draw(&random, 5) == 0) CHECK(bridge_lease(LEASE, (int32_t)draw(&random, 100)) >= 0);
     if (draw(&random, 3) == 0) atomic_fetch_add(&repeated, bridge_repeated(notes) / 104);
     for (uint32_t tries = draw(&random, 40); tries && count; tries--) {
