@@ -23,7 +23,7 @@ import psutil
 import uvloop
 from headrace_batcher.triton_link import options_of, target_in
 from headrace_runtime.backends.backend import BackendLost, ModelFiles
-from headrace_runtime.backends.opening import triton
+from headrace_runtime.backends.server_links import triton
 from headrace_runtime.backends.triton import TritonBackend
 from headrace_runtime.contract import from_proto
 from headrace_runtime.shapes import FIXED, layout_of

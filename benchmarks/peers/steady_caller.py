@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import uvloop
-from headrace_runtime.scheduling import go_first
+from headrace_runtime.thread_priority import go_first
 from headrace_servicekit.errors import Code
 
 from tests.kit.batcher.stream_client import BatcherClient

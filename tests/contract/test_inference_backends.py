@@ -24,7 +24,7 @@ from headrace_runtime.backends.onnx import OnnxBackend
 from headrace_runtime.backends.triton import TritonBackend
 from headrace_runtime.backends.triton_repository import Repository
 from headrace_runtime.contract import Contract, from_proto
-from headrace_runtime.probing import Probe
+from headrace_runtime.probe import Probe
 from headrace_runtime.shapes import ShapeKey, WrongOutput
 from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.testing import patience

@@ -5,7 +5,7 @@ shorter one, Triton's and those of models that answer, instead of first finishin
 privilege, and can be taken back. A thread may also take a higher niceness, which only root can take back: for threads
 that do one thing and end. A kernel or a sandbox that refuses leaves things as they are.
 
-The batcher has the same in `headrace_runtime/scheduling.py`: neither environment can import from the other.
+The batcher has the same in `headrace_runtime/thread_priority.py`: neither environment can import from the other.
 """
 
 import ctypes

@@ -34,11 +34,11 @@ from headrace_client.errors import (
 from headrace_client.fallbacks import Backup, Constant, EntityTable, FallbackStep, Precomputed, Stale
 from headrace_client.issuer import DevelopmentIssuer
 from headrace_client.lookups import Hedging, Lookup, LookupKey, LookupMode
-from headrace_client.operations.awaiting import Progress, progress_of
-from headrace_client.operations.declaring import Example
-from headrace_client.operations.explaining import Attempt, Explanation
+from headrace_client.operations.declarations import Example
+from headrace_client.operations.explanations import Attempt, Explanation
 from headrace_client.operations.models import Stage
 from headrace_client.operations.prediction import Prediction, ServedFrom
+from headrace_client.operations.readiness import Progress, progress_of
 from headrace_client.operations.registration import Lineage, Serving
 from headrace_client.operations.routes import Alias, Production, Unit, Variant, Version
 from headrace_client.retries import RetryPolicy

@@ -6,12 +6,12 @@ from typing import Any
 
 from headrace_client.callers import Group, Kind, Method
 from headrace_client.operations import (
-    awaiting,
-    declaring,
-    downloading,
-    keeping,
+    declarations,
+    downloads,
+    holds,
     models,
-    precomputing,
+    precomputed,
+    readiness,
     registration,
     routes,
     usage,
@@ -25,9 +25,9 @@ class Models(Group[Kind]):
     list = Method(models.list_models)
     page = Method(models.models_page)
     get = Method(models.get_model)
-    as_of = Method(keeping.model_as_of)
+    as_of = Method(holds.model_as_of)
     create = Method(models.create_model)
-    delete = Method(keeping.delete_model)
+    delete = Method(holds.delete_model)
     promote = Method(models.promote)
     rollback = Method(models.rollback)
     set_alias = Method(models.set_alias)
@@ -47,12 +47,12 @@ class Versions(Group[Kind]):
     list = Method(models.list_versions)
     get = Method(models.get_version)
     update_serving = Method(models.update_serving)
-    download_artifact = Method(downloading.download_artifact)
-    list_measurements = Method(keeping.list_measurements)
-    record_measurements = Method(keeping.record_measurements)
-    list_holds = Method(keeping.list_holds)
-    hold = Method(keeping.hold_version)
-    release_hold = Method(keeping.release_hold)
+    download_artifact = Method(downloads.download_artifact)
+    list_measurements = Method(holds.list_measurements)
+    record_measurements = Method(holds.record_measurements)
+    list_holds = Method(holds.list_holds)
+    hold = Method(holds.hold_version)
+    release_hold = Method(holds.release_hold)
 
 
 class Routes(Group[Kind]):
@@ -60,17 +60,17 @@ class Routes(Group[Kind]):
 
     list = Method(routes.list_routes)
     get = Method(routes.get_route)
-    split = Method(declaring.split)
-    declare = Method(declaring.declare)
-    set_rules = Method(declaring.set_rules)
-    set_lookup = Method(declaring.set_lookup)
-    set_fallback = Method(declaring.set_fallback)
-    set_hedging = Method(declaring.set_hedging)
-    set_shadow = Method(declaring.set_shadow)
-    dry_run = Method(declaring.dry_run)
+    split = Method(declarations.split)
+    declare = Method(declarations.declare)
+    set_rules = Method(declarations.set_rules)
+    set_lookup = Method(declarations.set_lookup)
+    set_fallback = Method(declarations.set_fallback)
+    set_hedging = Method(declarations.set_hedging)
+    set_shadow = Method(declarations.set_shadow)
+    dry_run = Method(declarations.dry_run)
     history = Method(routes.route_history)
     assign = Method(routes.assign)
-    await_epoch = Method(awaiting.await_epoch)
+    await_epoch = Method(readiness.await_epoch)
     purge_cache = Method(routes.purge_cache)
     list_batchers = Method(routes.list_batchers)
 
@@ -78,15 +78,15 @@ class Routes(Group[Kind]):
 class Precomputed(Group[Kind]):
     """Answers that are computed before they are asked for."""
 
-    publish = Method(precomputing.precompute)
-    begin = Method(precomputing.begin_publish)
-    open = Method(precomputing.open_publish)
-    resume = Method(precomputing.continue_publish)
-    upload = Method(precomputing.upload_answers)
-    commit = Method(precomputing.commit_publish)
-    abort = Method(precomputing.abort_publish)
-    revert = Method(precomputing.revert_precomputed)
-    list = Method(precomputing.list_precomputed)
+    publish = Method(precomputed.precompute)
+    begin = Method(precomputed.begin_publish)
+    open = Method(precomputed.open_publish)
+    resume = Method(precomputed.continue_publish)
+    upload = Method(precomputed.upload_answers)
+    commit = Method(precomputed.commit_publish)
+    abort = Method(precomputed.abort_publish)
+    revert = Method(precomputed.revert_precomputed)
+    list = Method(precomputed.list_precomputed)
 
 
 class Usage(Group[Kind]):

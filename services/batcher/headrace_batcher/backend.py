@@ -14,15 +14,15 @@ from headrace_runtime.backends.by_format import BackendsByFormat, FormatBackend
 from headrace_runtime.backends.oip import OipBackend, ServerNames
 from headrace_runtime.backends.oip_servers import OipServers
 from headrace_runtime.backends.onnx import OnnxBackend
-from headrace_runtime.backends.opening import channel, triton
 from headrace_runtime.backends.python_code import PythonBackend
 from headrace_runtime.backends.python_process import CodeLimits
+from headrace_runtime.backends.server_links import channel, triton
 from headrace_runtime.backends.triton import TritonBackend
 from headrace_runtime.backends.triton_process import TritonProcess, Watcher, watch_neighbour
 from headrace_runtime.backends.triton_repository import BACKENDS
 from headrace_runtime.environments import Environments
 from headrace_runtime.formats import Format
-from headrace_runtime.scheduling import Background
+from headrace_runtime.thread_priority import Background
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls, client_context
 

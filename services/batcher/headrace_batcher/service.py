@@ -8,7 +8,7 @@ import uuid
 
 from headrace.router.v1 import control_pb2_grpc
 from headrace_runtime.artifacts.process import Fetcher
-from headrace_runtime.scheduling import Background, go_first
+from headrace_runtime.thread_priority import Background, go_first
 from headrace_servicekit.client import channel
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from headrace.registry.v1 import registry_pb2
-from headrace_client.code_signing import signature_of
+from headrace_client.code_signatures import signature_of
 from headrace_client.errors import InvalidArgument
 from headrace_registry.artifacts.code_signatures import UnreadableKeysError, read_keys
 from headrace_servicekit.errors import Code

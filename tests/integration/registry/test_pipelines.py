@@ -14,7 +14,7 @@ from headrace_registry.artifacts.fusion import FusionProcess, FusionRequest
 from headrace_registry.decisions.retention import Policy
 from headrace_registry.retention.garbage_collection import GarbageCollector
 from headrace_runtime.pipelines.flow import Port, Signature
-from headrace_runtime.pipelines.fusing import NotFusible
+from headrace_runtime.pipelines.fusion import NotFusible
 from headrace_runtime.pipelines.graph import Edge, GraphStep, Output, Pipeline, Source, Step
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import Code

@@ -17,7 +17,7 @@ from headrace_runtime.backends.python_process import CodeLimits
 from headrace_runtime.contract import Contract, TensorSpec
 from headrace_runtime.environments import Environments
 from headrace_runtime.formats import Format
-from headrace_runtime.probing import Probe
+from headrace_runtime.probe import Probe
 from headrace_servicekit.testing import eventually, patience
 
 CONTRACT = Contract((TensorSpec("n", "INT32", ()),), (TensorSpec("i", "INT32", ()),), decoupled=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from headrace_runtime.backends.backend import LoadError, ModelFiles
-from headrace_runtime.backends.opening import channel
+from headrace_runtime.backends.server_links import channel
 from headrace_runtime.backends.triton import TritonBackend
 from headrace_runtime.backends.triton_repository import Repository
 from headrace_runtime.contract import BatchDimension, Contract, TensorSpec

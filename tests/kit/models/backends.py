@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from headrace_runtime.backends.backend import Backend, LoadBudget, ModelFiles
 from headrace_runtime.backends.oip import OipBackend, ServerNames
-from headrace_runtime.backends.opening import channel
+from headrace_runtime.backends.server_links import channel
 from headrace_runtime.backends.triton import TritonBackend
 from headrace_runtime.backends.triton_repository import Repository
 from headrace_runtime.contract import from_proto

@@ -13,7 +13,7 @@ from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.loader import REST_S, Loader
 from headrace_batcher.metrics import BatchCounters
 from headrace_runtime.backends.backend import BackendLost
-from headrace_runtime.probing import Probe
+from headrace_runtime.probe import Probe
 
 from tests.kit.batcher.scripted_backend import X_TO_Y, Doubling, WorkMaker, serving, settled, submit
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 import pytest
-from headrace_client.cli.parsing import Duration, Gate, Moment, NumberPair, Pair, VariantShare, shares
+from headrace_client.cli.values import Duration, Gate, Moment, NumberPair, Pair, VariantShare, shares
 from headrace_client.cli.views import gate as gate_text
 from headrace_client.operations.routes import Alias, Production, Variant, Version
 

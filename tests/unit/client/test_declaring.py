@@ -5,7 +5,7 @@ from datetime import timedelta
 from headrace.router.v1 import route_pb2
 from headrace_client.fallbacks import FallbackStep, Stale
 from headrace_client.lookups import Hedging, Lookup
-from headrace_client.operations.declaring import declared, with_shadow
+from headrace_client.operations.declarations import declared, with_shadow
 from headrace_client.operations.routes import Production, Variant, Version
 
 PRODUCTION = route_pb2.Variant(name="production", follow_production=True, weight=1)

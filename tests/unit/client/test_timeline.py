@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from headrace.router.v1 import predict_pb2
 from headrace_client.cli.timeline import COMPUTE, OTHER, QUEUE, ROUTE, WIDTH, bars, duration, facts, heading
-from headrace_client.operations.explaining import Explanation
+from headrace_client.operations.explanations import Explanation
 
 ATTEMPT = predict_pb2.ExplainResponse.Attempt
 

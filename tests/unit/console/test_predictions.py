@@ -1,7 +1,7 @@
 """The page of one prediction."""
 
 from headrace.router.v1 import predict_pb2
-from headrace_client.operations.explaining import Explanation
+from headrace_client.operations.explanations import Explanation
 from headrace_console.pages.predictions import waterfall_of
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from headrace_runtime.pipelines import combiners, fusing, structure
+from headrace_runtime.pipelines import combiners, fusion, structure
 from headrace_runtime.pipelines.flow import Port, Signature, flow
 from headrace_runtime.pipelines.graph import (
     Combiner,
@@ -92,7 +92,7 @@ def test_a_fused_pipeline_answers_the_same_bytes_as_its_steps(made, rows):
         port.name: np.random.default_rng(rows).normal(size=(rows, 3)).astype(np.float32) for port in found.inputs
     }
     stepwise = execute(pipeline, found, {name: onnx_run(content) for name, content in contents.items()}, request)
-    whole = onnx_run(fusing.fused(pipeline, found, contents))(request)
+    whole = onnx_run(fusion.fused(pipeline, found, contents))(request)
     assert stepwise.outputs is not None
     for name, array in stepwise.outputs.items():
         np.testing.assert_allclose(whole[name], array, rtol=1e-5, atol=1e-6, err_msg=name)
@@ -106,7 +106,7 @@ def two(first: bytes, second: bytes) -> bytes:
     )
     pipeline = Pipeline(steps, (Output("y", Source("b", "y")),))
     signature = Signature((Port("x", "FP32"),), (Port("y", "FP32"),))
-    return fusing.fused(pipeline, flow(pipeline, {"a": signature, "b": signature}, "p"), {"a": first, "b": second})
+    return fusion.fused(pipeline, flow(pipeline, {"a": signature, "b": signature}, "p"), {"a": first, "b": second})
 
 
 def plus(opset: int) -> bytes:
@@ -128,7 +128,7 @@ def test_steps_of_different_operator_sets_become_one():
 
 
 def test_other_operator_sets_must_be_the_same():
-    with pytest.raises(fusing.NotFusible, match=r"steps 'a' and 'b' use ai.onnx.ml 2 and 3"):
+    with pytest.raises(fusion.NotFusible, match=r"steps 'a' and 'b' use ai.onnx.ml 2 and 3"):
         two(_with_ml(2), _with_ml(3))
 
 
@@ -150,7 +150,7 @@ def _with_ml(version: int) -> bytes:
 )
 def test_what_asks_for_an_execution_of_its_own_is_not_fused(step, field):
     made = Step("a", GraphStep("a.onnx"), (Edge("x", Source("", "x")),), **step)
-    (found,) = fusing.violations(Pipeline((made,), ()), "p")
+    (found,) = fusion.violations(Pipeline((made,), ()), "p")
     assert found.field == f"p.steps[0].{field}"
 
 
@@ -160,9 +160,9 @@ def test_a_quorum_and_an_attribute_are_not_fused():
         (Combiner(Kind.MEAN, quorum=1), "combiner.quorum"),
         (Combiner(Kind.SWITCH, attribute="country", cases={"x": "a"}, default_input="b"), "combiner.attribute"),
     ]:
-        (found,) = fusing.violations(Pipeline((Step("c", combiner, edges),), ()), "p")
+        (found,) = fusion.violations(Pipeline((Step("c", combiner, edges),), ()), "p")
         assert found.field == f"p.steps[0].{field}"
-    assert fusing.violations(Pipeline((Step("c", Combiner(Kind.MEAN, quorum=2), edges),), ()), "p") == []
+    assert fusion.violations(Pipeline((Step("c", Combiner(Kind.MEAN, quorum=2), edges),), ()), "p") == []
 
 
 def test_what_an_edge_brings_to_an_optional_input_stands_in_place_of_the_default_in_its_file():
@@ -182,6 +182,6 @@ def test_what_an_edge_brings_to_an_optional_input_stands_in_place_of_the_default
             Step("add", GraphStep("add.onnx"), (Edge("x", Source("double", "y")), *edges)),
         )
         pipeline = Pipeline(steps, (Output("y", Source("add", "y")),))
-        whole = onnx_run(fusing.fused(pipeline, flow(pipeline, signatures, "p"), contents))({"x": rows})
+        whole = onnx_run(fusion.fused(pipeline, flow(pipeline, signatures, "p"), contents))({"x": rows})
         doubled = onnx_run(contents["double"])({"x": rows})["y"]
         np.testing.assert_array_equal(whole["y"], doubled + (doubled if edges else 100.0))

@@ -10,7 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from headrace_runtime import scheduling
+from headrace_runtime import thread_priority
 
 _SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}
 
@@ -26,9 +26,9 @@ def turn() -> tuple[int, int]:
 
 def life() -> dict[str, tuple[int, int] | list[int]]:
     """Do as a batcher does, in this process; return the turns of its threads and of a process that it starts."""
-    scheduling.go_first()
+    thread_priority.go_first()
     own = turn()
-    with ThreadPoolExecutor(1) as serving, ThreadPoolExecutor(1, initializer=scheduling.give_way) as loading:
+    with ThreadPoolExecutor(1) as serving, ThreadPoolExecutor(1, initializer=thread_priority.give_way) as loading:
         turns = {"own": own, "serving": serving.submit(turn).result(), "loading": loading.submit(turn).result()}
     child = [sys.executable, "-c", "from tests.unit.runtime.test_scheduling import turn; print(list(turn()))"]
     return {**turns, "child": json.loads(subprocess.check_output(child)), "own afterwards": turn()}

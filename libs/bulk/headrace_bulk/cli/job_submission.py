@@ -9,7 +9,7 @@ import click
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_client.cli.options import connected, model_argument, request_id_option
 from headrace_client.cli.output import Output, message_json
-from headrace_client.cli.parsing import Duration, Pair
+from headrace_client.cli.values import Duration, Pair
 from headrace_client.client import Client
 
 from headrace_bulk.cli.job_progress import follow as follow_job

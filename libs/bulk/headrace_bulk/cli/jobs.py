@@ -9,7 +9,7 @@ import click
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_client.cli.options import connected, reason_option
 from headrace_client.cli.output import Output, message_json
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.values import Duration
 from headrace_client.cli.webhooks import WebhookKind, webhook_commands
 from headrace_client.client import Client
 from headrace_client.errors import DeadlineExceeded

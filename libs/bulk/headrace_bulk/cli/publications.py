@@ -11,7 +11,7 @@ from headrace.scorer.v1 import scorer_pb2
 from headrace_client.cli.failures import FAILED
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, message_json, shown, when
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.values import Duration
 from headrace_client.client import Client
 
 Publication = pb.ScoringPublication

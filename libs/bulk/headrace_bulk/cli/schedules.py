@@ -8,7 +8,7 @@ import click
 from headrace.scorer.v1 import schedules_pb2 as pb
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, message_json, shown, when
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.values import Duration
 from headrace_client.client import Client
 from headrace_client.errors import invalid
 

@@ -10,11 +10,11 @@ from headrace.router.v1 import route_pb2
 from headrace_client.cli.lookup_views import show_fallback
 from headrace_client.cli.options import connected, model_argument, normalise_option
 from headrace_client.cli.output import Output, message_json, shown
-from headrace_client.cli.parsing import Duration, ExampleText, FallbackStepText, RuleText, VariantShare, shares
+from headrace_client.cli.values import Duration, ExampleText, FallbackStepText, RuleText, VariantShare, shares
 from headrace_client.cli.views import show_rules
 from headrace_client.client import Client
 from headrace_client.fallbacks import FallbackStep
-from headrace_client.operations.declaring import Example
+from headrace_client.operations.declarations import Example
 from headrace_client.operations.routes import Variant
 from headrace_client.rules import Rule
 

@@ -11,7 +11,7 @@ from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.client import Client
 from headrace_client.errors import NotFound
-from headrace_client.operations.explaining import Explanation
+from headrace_client.operations.explanations import Explanation
 
 
 @click.command()

@@ -17,7 +17,7 @@ from headrace_client.cli.options import (
     timeout_option,
 )
 from headrace_client.cli.output import Output, message_json
-from headrace_client.cli.parsing import FallbackStepText
+from headrace_client.cli.values import FallbackStepText
 from headrace_client.client import Client
 from headrace_client.fallbacks import FallbackStep
 

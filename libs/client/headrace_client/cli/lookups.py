@@ -18,7 +18,7 @@ from headrace_client.cli.options import (
     timeout_option,
 )
 from headrace_client.cli.output import Output, message_json, shown
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.values import Duration
 from headrace_client.cli.views import show_route
 from headrace_client.client import Client
 from headrace_client.lookups import Hedging, Lookup

@@ -9,20 +9,20 @@ from headrace.registry.v1 import registry_pb2
 
 from headrace_client.cli.discovery import Discovered
 from headrace_client.cli.graphs import graph
-from headrace_client.cli.keeping import as_of, delete, hold, holds, measurements, release
+from headrace_client.cli.holds import as_of, delete, hold, holds, measurements, release
 from headrace_client.cli.options import connected, model_argument, reason_option, request_id_option
 from headrace_client.cli.output import Output, last, message_json, shown, when
-from headrace_client.cli.parsing import Gate
-from headrace_client.cli.promoting import promote, rollback
-from headrace_client.cli.registering import register
+from headrace_client.cli.promotion import promote, rollback
+from headrace_client.cli.registration import register
 from headrace_client.cli.serving import serve
 from headrace_client.cli.settings import serving_batchers, settings
+from headrace_client.cli.values import Gate
 from headrace_client.cli.views import gates as gates_text
 from headrace_client.cli.views import show_model, show_version, stage, unpromoted
 from headrace_client.cli.webhooks import WebhookKind, webhook_commands
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
-from headrace_client.operations.explaining import way_name
+from headrace_client.operations.explanations import way_name
 from headrace_client.served_shares import marks
 
 

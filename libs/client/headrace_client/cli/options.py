@@ -12,7 +12,7 @@ import click
 
 from headrace_client.cli.failures import as_block, as_json, exit_code
 from headrace_client.cli.output import Output
-from headrace_client.cli.parsing import Duration, Moment
+from headrace_client.cli.values import Duration, Moment
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
 from headrace_client.tokens import from_file

@@ -17,7 +17,7 @@ from headrace_client.chunks import Opened
 from headrace_client.cli.answer_files import open_answers, unused
 from headrace_client.cli.options import complete_version, connected, model_argument, request_id_option
 from headrace_client.cli.output import Output, message_json, shown, when
-from headrace_client.cli.parsing import Duration, Moment
+from headrace_client.cli.values import Duration, Moment
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError, PreconditionFailed, invalid
 

@@ -14,12 +14,12 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_client.cli.explain import show
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, message_json, shown
-from headrace_client.cli.parsing import Duration, Pair
 from headrace_client.cli.prediction_views import StreamedParts, document, show_prediction, show_timing
+from headrace_client.cli.values import Duration, Pair
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError, Unavailable, invalid
 from headrace_client.local_files import read_as, text_of
-from headrace_client.operations.explaining import Explanation
+from headrace_client.operations.explanations import Explanation
 from headrace_client.operations.prediction import Prediction
 from headrace_client.rows import cast_to_contract, inputs_from_rows, single_input
 from headrace_client.tensors import Input

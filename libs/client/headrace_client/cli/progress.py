@@ -10,7 +10,7 @@ from headrace.router.v1 import route_pb2
 
 from headrace_client.cli.output import Output, shown
 from headrace_client.cli.views import pool_state
-from headrace_client.operations.awaiting import Progress, progress_of
+from headrace_client.operations.readiness import Progress, progress_of
 
 _WORDS = {
     Progress.ANNOUNCED: "announced",

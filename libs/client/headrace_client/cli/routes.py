@@ -18,8 +18,8 @@ from headrace_client.cli.options import (
     request_id_option,
 )
 from headrace_client.cli.output import Output, last, message_json, shown, when
-from headrace_client.cli.parsing import Duration, Pair, VariantShare, shares
 from headrace_client.cli.rules import rules
+from headrace_client.cli.values import Duration, Pair, VariantShare, shares
 from headrace_client.cli.views import event_line, serves, show_route, show_status
 from headrace_client.client import Client
 from headrace_client.operations.routes import Variant

@@ -16,7 +16,7 @@ from headrace_client.cli.options import (
     timeout_option,
 )
 from headrace_client.cli.output import Output, message_json
-from headrace_client.cli.parsing import RuleText
+from headrace_client.cli.values import RuleText
 from headrace_client.cli.views import show_rules
 from headrace_client.client import Client
 from headrace_client.rules import Rule

@@ -13,8 +13,7 @@ from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.cli.options import accept_difference_option, connected
 from headrace_client.cli.output import Output, last, shown
-from headrace_client.cli.parsing import FilePair
-from headrace_client.cli.promoting import exit_unless_served
+from headrace_client.cli.promotion import exit_unless_served
 from headrace_client.cli.sources import (
     Conversion,
     Source,
@@ -24,6 +23,7 @@ from headrace_client.cli.sources import (
     source_of,
     with_columns,
 )
+from headrace_client.cli.values import FilePair
 from headrace_client.cli.views import show_version
 from headrace_client.client import Client
 from headrace_client.errors import NotFound

@@ -14,7 +14,7 @@ from headrace.router.v1 import route_pb2
 from headrace_client.cli.failures import NOT_SERVING
 from headrace_client.cli.options import connected, reason_option, request_id_option, timeout_option
 from headrace_client.cli.output import Output, message_json, shown
-from headrace_client.cli.parsing import Duration, NumberPair
+from headrace_client.cli.values import Duration, NumberPair
 from headrace_client.cli.versions import named_version, version_arguments
 from headrace_client.client import Client
 from headrace_client.operations.registration import Serving, serving_settings

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import grpc
 
 from headrace_client.cli.output import shown
-from headrace_client.operations.explaining import Attempt, Explanation
+from headrace_client.operations.explanations import Attempt, Explanation
 
 WIDTH = 36
 QUEUE, COMPUTE, OTHER, ROUTE = "░", "█", "─", "▒"

@@ -8,7 +8,7 @@ import click
 
 from headrace_client.cli.options import reporting
 from headrace_client.cli.output import Output, shown, stamp
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.values import Duration
 from headrace_client.errors import PreconditionFailed
 from headrace_client.issuer import MAX_LIFETIME, DevelopmentIssuer, known_scopes
 

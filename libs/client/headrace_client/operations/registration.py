@@ -15,7 +15,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.calls import Operation, Session, invoke
-from headrace_client.code_signing import SIGNATURE_FILE, signature_of
+from headrace_client.code_signatures import SIGNATURE_FILE, signature_of
 from headrace_client.errors import FieldViolation, InvalidArgument, invalid
 from headrace_client.local_files import read_as
 from headrace_client.model_files import FORMATS, ModelFiles, files_of, type_in

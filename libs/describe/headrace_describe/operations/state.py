@@ -14,7 +14,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import budget_pb2, client_limits_pb2, route_pb2
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import HeadraceError, NotFound
-from headrace_client.operations.declaring import READY_TIMEOUT_S
+from headrace_client.operations.declarations import READY_TIMEOUT_S
 
 from headrace_describe.state_differences import differences, wanted
 from headrace_describe.state_files import Resource

@@ -12,7 +12,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace_client.cli.failures import REFUSED, exit_code
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output
-from headrace_client.cli.parsing import Duration, Pair
+from headrace_client.cli.values import Duration, Pair
 from headrace_client.cli.versions import named_version, version_arguments
 from headrace_client.client import AsyncClient, Client
 from headrace_client.errors import HeadraceError, PreconditionFailed

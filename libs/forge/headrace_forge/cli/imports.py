@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from headrace_client.cli.options import connected, request_id_option, sign_key_option
 from headrace_client.cli.output import Output, message_json, shown
-from headrace_client.cli.parsing import NumberPair
 from headrace_client.cli.sources import contract_in, contract_option
+from headrace_client.cli.values import NumberPair
 from headrace_client.cli.views import show_version
 from headrace_client.client import Client
 from headrace_client.model_files import FORMATS

@@ -12,8 +12,8 @@ from headrace.registry.v1 import approval_pb2 as pb
 from headrace.rollout.v1 import rollout_pb2
 from headrace_client.cli.options import connected, model_argument, reason_option, request_id_option, version_argument
 from headrace_client.cli.output import Output, message_json, shown
-from headrace_client.cli.parsing import Duration
-from headrace_client.cli.promoting import STAGES
+from headrace_client.cli.promotion import STAGES
+from headrace_client.cli.values import Duration
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError, InvalidArgument
 

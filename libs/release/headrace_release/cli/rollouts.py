@@ -17,8 +17,8 @@ from headrace_client.cli.options import (
     version_argument,
 )
 from headrace_client.cli.output import Output, message_json, shown
-from headrace_client.cli.parsing import Duration
 from headrace_client.cli.precompute import missing_answers
+from headrace_client.cli.values import Duration
 from headrace_client.cli.webhooks import WebhookKind, webhook_commands
 from headrace_client.client import Client
 from headrace_client.errors import DeadlineExceeded

@@ -19,7 +19,7 @@ from typing import Any
 
 from headrace_runtime.artifacts.cache import ArtifactError, Artifacts, BlobCache, Blobs
 from headrace_runtime.artifacts.place import LINE_BYTES, Place
-from headrace_runtime.scheduling import give_way
+from headrace_runtime.thread_priority import give_way
 
 
 class Worker:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from headrace_runtime.backends.backend import BackendLost, LoadError, ModelCrashed, ModelFiles
 from headrace_runtime.backends.oip import OipBackend, ServerNames
-from headrace_runtime.backends.opening import channel
+from headrace_runtime.backends.server_links import channel
 from headrace_runtime.shapes import Layout, OutputTensor
 
 

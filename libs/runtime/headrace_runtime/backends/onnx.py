@@ -24,8 +24,8 @@ from headrace_runtime.backends.backend import (
     check_answers_once,
 )
 from headrace_runtime.backends.onnx_session import OnnxSession
-from headrace_runtime.scheduling import give_way
 from headrace_runtime.shapes import Layout, OutputTensor, Raw
+from headrace_runtime.thread_priority import give_way
 
 _LOADING_THREADS = 4
 # Files that a process with limits has loaded need no second one when they are loaded again.

@@ -27,7 +27,7 @@ from headrace_runtime.backends import onnx_session
 from headrace_runtime.backends.backend import LoadBudget, LoadError
 from headrace_runtime.backends.reasons import no_memory_reason, public_reason, says_no_memory
 from headrace_runtime.contract import Contract
-from headrace_runtime.scheduling import take_long_turns
+from headrace_runtime.thread_priority import take_long_turns
 
 # ONNX Runtime goes on without a constant, of a GiB at most, that it finds no memory for. There is this much more than
 # may be used, so that what needs more is seen to have used it.

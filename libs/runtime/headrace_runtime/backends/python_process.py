@@ -29,7 +29,7 @@ MAX_ANSWER_BYTES = 256 * 1024 * 1024
 # Users of versions: beyond those of systemd and of containers, below where the kernel has no more.
 FIRST_USER, USERS = 1_900_000_000, 100_000_000
 CONFINEMENTS = ("no network", "own root", "own user", "own files only")
-"""What a process gives up where the kernel allows it (`sandbox/confining.py`)."""
+"""What a process gives up where the kernel allows it (`sandbox/confinement.py`)."""
 END_S = 10.0
 """How long a process that was killed may take to end: it may be giving back gigabytes."""
 _LOOK_EVERY_S = 0.005

@@ -1,6 +1,6 @@
 """Runs the code of one Python version: python -I -S worker.py SETTINGS, a JSON object.
 
-It confines itself (`confining.py`), loads `model.py`, and answers one execution after the other over the socket that it
+It confines itself (`confinement.py`), loads `model.py`, and answers one execution after the other over the socket that it
 was started with. A message is two lengths, a JSON header and the bytes of its tensors. What the code prints goes
 nowhere.
 
@@ -8,7 +8,7 @@ An execution whose header says `parts` has any number of answers: each but the l
 meanwhile says that nobody wants more of them; one that comes too late says nothing.
 
 SETTINGS: socket, its file descriptor. folder: of model.py. path: folders to import from, after that. readable: what may
-be read beside. root, user: as `confining.py` takes them. memory_bytes, load_cpu_s: what it may use. arguments: of
+be read beside. root, user: as `confinement.py` takes them. memory_bytes, load_cpu_s: what it may use. arguments: of
 `initialize`.
 """
 
@@ -36,15 +36,15 @@ def main():
     settings = json.loads(sys.argv[1])
     own = os.path.dirname(os.path.abspath(__file__))
     sys.path.insert(0, own)
-    import confining  # pyright: ignore[reportMissingImports] - beside this file
+    import confinement  # pyright: ignore[reportMissingImports] - beside this file
 
     # Without a buffer of ours: what came meanwhile is seen at the socket.
     asked = os.fdopen(settings["socket"], "rb", buffering=0)
     answers = os.fdopen(os.dup(settings["socket"]), "wb")
     try:
         readable = [own, *settings["readable"], *sys.path]
-        granted = confining.confine(settings["memory_bytes"], readable, settings["root"], settings["user"])
-    except confining.Unconfinable as error:
+        granted = confinement.confine(settings["memory_bytes"], readable, settings["root"], settings["user"])
+    except confinement.Unconfinable as error:
         _send(answers, {"failed": str(error)})
         return
     try:

@@ -11,7 +11,7 @@ import click
 from headrace.router.v1 import predict_pb2
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, number
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.values import Duration
 from headrace_client.client import Client
 from headrace_client.errors import PreconditionFailed, invalid
 from headrace_scaling.capacity import Needs, example, plan

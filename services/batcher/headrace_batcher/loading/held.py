@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace_runtime.backends.backend import ModelFiles
-from headrace_runtime.probing import Probe
+from headrace_runtime.probe import Probe
 
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.decisions import lifecycle

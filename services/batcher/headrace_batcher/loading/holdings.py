@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from headrace_runtime.backends.backend import Backend
 from headrace_runtime.formats import Format
-from headrace_runtime.probing import Probe
+from headrace_runtime.probe import Probe
 
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.batching.execution_gate import ExecutionGate

@@ -8,7 +8,7 @@ import shlex
 from typing import Any
 
 from headrace_client.errors import HeadraceError, InvalidArgument, NotFound
-from headrace_client.operations.explaining import Explanation
+from headrace_client.operations.explanations import Explanation
 from starlette.responses import Response
 
 from headrace_console.pages.visits import READ_S, Part, Visit, signed_in

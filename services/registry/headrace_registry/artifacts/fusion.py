@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace_runtime.pipelines import fusing
+from headrace_runtime.pipelines import fusion
 from headrace_runtime.pipelines.flow import Signature, flow
 from headrace_runtime.pipelines.graph import Pipeline
 from headrace_servicekit.confined import AnswerTooLargeError, run_confined
@@ -53,12 +53,12 @@ def _fuse(request: FusionRequest) -> None:
     found = flow(request.pipeline, request.members, "pipeline")
     files = {step: path.read_bytes() for step, path in request.files.items()}
     try:
-        content = fusing.fused(request.pipeline, found, files)
+        content = fusion.fused(request.pipeline, found, files)
         onnx.checker.check_model(content)
     except onnx.checker.ValidationError as error:
-        raise fusing.NotFusible(f"what its steps make together is not a valid graph: {first_line(error)}") from None
+        raise fusion.NotFusible(f"what its steps make together is not a valid graph: {first_line(error)}") from None
     except ValueError as error:  # a message of more than 2 GiB
-        raise fusing.NotFusible(f"its steps make no file: {first_line(error)}") from None
+        raise fusion.NotFusible(f"its steps make no file: {first_line(error)}") from None
     request.made.write_bytes(content)
 
 
@@ -77,15 +77,15 @@ class FusionProcess:
         try:
             code, output = await run_confined(arguments, timeout_s=self._timeout_s, max_answer_bytes=64 * 1024)
         except (TimeoutError, AnswerTooLargeError):
-            raise fusing.NotFusible(f"its steps were not put together within {self._timeout_s:g} s") from None
+            raise fusion.NotFusible(f"its steps were not put together within {self._timeout_s:g} s") from None
         except OSError as error:
             raise Unavailable(
                 "steps cannot be put together now", reason="CHECK_UNAVAILABLE", retry_after_s=1.0
             ) from error
         if code != 0 or not output:
-            raise fusing.NotFusible(f"what puts its steps together stopped (exit code {code})")
+            raise fusion.NotFusible(f"what puts its steps together stopped (exit code {code})")
         if refused := json.loads(output).get("refused"):
-            raise fusing.NotFusible(refused)
+            raise fusion.NotFusible(refused)
 
 
 def main() -> None:
@@ -95,7 +95,7 @@ def main() -> None:
     try:
         _fuse(REQUEST.validate_json(Path(path).read_bytes()))
         answer = {}
-    except fusing.NotFusible as error:
+    except fusion.NotFusible as error:
         answer = {"refused": str(error)}
     except MemoryError:
         answer = {"refused": "its steps need too much memory to be put together"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from headrace_runtime.pipelines import combiners
 from headrace_runtime.pipelines.flow import Flow
-from headrace_runtime.pipelines.fusing import NotFusible
+from headrace_runtime.pipelines.fusion import NotFusible
 from headrace_runtime.pipelines.graph import Combiner, GraphStep, ModelStep, Pipeline, Step, levels
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Aborted, FieldViolation, NotFound, refuse

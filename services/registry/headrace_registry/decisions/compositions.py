@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from headrace_runtime.pipelines import fusing, structure
+from headrace_runtime.pipelines import fusion, structure
 from headrace_runtime.pipelines.flow import Flow, Port, Signature, Unfit, flow
 from headrace_runtime.pipelines.graph import GraphStep, ModelStep, Pipeline
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, refusal, refuse
@@ -63,7 +63,7 @@ def violations(version: Version, pipeline: Pipeline, field: str) -> list[FieldVi
     if version.format is not Format.ONNX:
         found.append(FieldViolation(f"{field}.format", "a pipeline has none: leave it out"))
     if pipeline.fuse:
-        found += fusing.violations(pipeline, place)
+        found += fusion.violations(pipeline, place)
     graphs = {a.name for a in version.artifacts if a.type is ArtifactType.ONNX and not is_made(a.name, pipeline)}
     run = set()
     for index, step in enumerate(pipeline.steps[: structure.MAX_STEPS]):

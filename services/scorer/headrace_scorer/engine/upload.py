@@ -10,7 +10,7 @@ from headrace_client.calls import Session
 from headrace_client.chunks import Answers
 from headrace_client.drivers import BlockingDriver
 from headrace_client.errors import Aborted, HeadraceError, ResourceExhausted, Unavailable
-from headrace_client.operations import precomputing
+from headrace_client.operations import precomputed
 from headrace_client.tokens import TokenCache
 
 from headrace_scorer.decisions.specs import Location
@@ -77,7 +77,7 @@ def uploaded(order: UploadOrder, objects: Objects) -> UploadAnswer:
     with channel(order.peers.control, order.peers) as control:
         driver = BlockingDriver(control)
         begun = driver.run(
-            precomputing.begin_publish(
+            precomputed.begin_publish(
                 session,
                 order.model,
                 version=order.version,
@@ -90,7 +90,7 @@ def uploaded(order: UploadOrder, objects: Objects) -> UploadAnswer:
         )
         say(UploadAnswer(publish=begun.name, rows=begun.row_count, total=total))
         done = driver.run(
-            precomputing.continue_publish(session, begun, rows, total=total, progress=progress, timeout=UPLOAD_S)
+            precomputed.continue_publish(session, begun, rows, total=total, progress=progress, timeout=UPLOAD_S)
         )
     return UploadAnswer(
         publish=begun.name,

@@ -9,7 +9,7 @@ import click
 from headrace.monitor.v1 import alert_pb2
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, last, message_json, shown, when
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.values import Duration
 from headrace_client.client import Client
 from headrace_client.errors import DeadlineExceeded, Unavailable
 

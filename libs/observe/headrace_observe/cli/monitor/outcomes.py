@@ -12,7 +12,7 @@ import click
 from headrace_client.cli.failures import WRONG_REQUEST
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, shown
-from headrace_client.cli.parsing import Duration, Moment
+from headrace_client.cli.values import Duration, Moment
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
 

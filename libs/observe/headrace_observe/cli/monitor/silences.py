@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import click
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, last, message_json, shown, when
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.values import Duration
 from headrace_client.client import Client
 
 

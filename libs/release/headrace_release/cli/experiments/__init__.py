@@ -8,7 +8,7 @@ import click
 from headrace.monitor.v1 import experiment_pb2 as pb
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, last, message_json, shown
-from headrace_client.cli.parsing import Duration, NumberPair
+from headrace_client.cli.values import Duration, NumberPair
 from headrace_client.client import Client
 
 from headrace_release.cli.experiments.conclusion import conclude, experiment_argument

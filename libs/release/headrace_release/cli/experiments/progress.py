@@ -10,7 +10,7 @@ import click
 from headrace.monitor.v1 import experiment_pb2 as pb
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, message_json, shown
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.values import Duration
 from headrace_client.client import Client
 from rich.live import Live
 

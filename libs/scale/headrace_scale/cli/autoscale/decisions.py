@@ -7,7 +7,7 @@ from datetime import datetime
 import click
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, message_json
-from headrace_client.cli.parsing import Moment
+from headrace_client.cli.values import Moment
 from headrace_client.client import Client
 
 from headrace_scale.cli.autoscale.pools import pool_argument

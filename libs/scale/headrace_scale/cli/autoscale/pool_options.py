@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from headrace.autoscaler.v1 import planning_pb2
 from headrace_client.cli.options import span_options
 from headrace_client.cli.output import Output
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.values import Duration
 from headrace_client.client import Client
 from headrace_client.errors import invalid
 from headrace_client.local_files import text_of

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, last, message_json, shown, when
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.values import Duration
 from headrace_client.client import Client
 from headrace_client.errors import DeadlineExceeded
 

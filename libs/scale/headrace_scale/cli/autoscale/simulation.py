@@ -12,7 +12,7 @@ from typing import Any
 import click
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, shown
-from headrace_client.cli.parsing import Duration
+from headrace_client.cli.values import Duration
 from headrace_client.client import Client
 from headrace_client.errors import invalid
 from headrace_scaling.simulation import lineup, traces

@@ -8,7 +8,7 @@ import click
 
 from headrace_client.cli.options import connected, model_argument, reason_option, request_id_option, version_argument
 from headrace_client.cli.output import Output, last, message_json, number, shown, stamp, when
-from headrace_client.cli.parsing import Duration, Moment
+from headrace_client.cli.values import Duration, Moment
 from headrace_client.cli.views import stage
 from headrace_client.client import Client
 

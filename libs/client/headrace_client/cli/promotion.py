@@ -19,9 +19,9 @@ from headrace_client.cli.options import (
     version_argument,
 )
 from headrace_client.cli.output import Output, last, message_json, shown
-from headrace_client.cli.parsing import Duration
 from headrace_client.cli.precompute import missing_answers
 from headrace_client.cli.progress import ProgressLines
+from headrace_client.cli.values import Duration
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
 from headrace_client.served_shares import ServedShare, command_to_serve, served_share

@@ -19,7 +19,6 @@ from headrace_client.cli.options import (
     version_argument,
 )
 from headrace_client.cli.output import Output, message_json
-from headrace_client.cli.parsing import Duration, FilePair, NumberPair, Pair
 from headrace_client.cli.sources import (
     Conversion,
     contract_in,
@@ -28,6 +27,7 @@ from headrace_client.cli.sources import (
     source_of,
     with_columns,
 )
+from headrace_client.cli.values import Duration, FilePair, NumberPair, Pair
 from headrace_client.cli.views import show_version, without_value
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError

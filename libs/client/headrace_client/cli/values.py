@@ -17,7 +17,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace_client.durations import parse_duration
 from headrace_client.errors import InvalidArgument
 from headrace_client.fallbacks import FallbackStep
-from headrace_client.operations.declaring import Example
+from headrace_client.operations.declarations import Example
 from headrace_client.operations.routes import Alias, Production, Variant, Version
 from headrace_client.rules import Rule
 
