@@ -24,7 +24,7 @@ def imports(_services: Topology) -> str:
     return "\n".join(["```mermaid", "flowchart TD", *(arrows or [f"    {CORE}"]), "```"])
 
 
-def arrows_between() -> Mapping[str, set[str]]:
+def arrows_between() -> dict[str, set[str]]:
     """Return the parts that each part imports code or messages of."""
     owners, found = _owners(), defaultdict[str, set[str]](set)
     for module, names in _imported().items():
