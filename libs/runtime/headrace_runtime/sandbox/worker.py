@@ -1,7 +1,7 @@
 """Runs the code of one Python version: python -I -S worker.py SETTINGS, a JSON object.
 
-It confines itself (`confinement.py`), loads `model.py`, and answers one execution after the other over the socket that it
-was started with. A message is two lengths, a JSON header and the bytes of its tensors. What the code prints goes
+It confines itself (`confinement.py`), loads `model.py`, and answers one execution after the other over the socket that
+it was started with. A message is two lengths, a JSON header and the bytes of its tensors. What the code prints goes
 nowhere.
 
 An execution whose header says `parts` has any number of answers: each but the last says `more`. A message that comes
