@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import sys
 import tempfile
 import threading
@@ -30,7 +29,6 @@ SHARES = (10, 50, 100)
 MARGIN_PERCENT = 10.0
 # Of answers of the shadow with those that callers got: three seconds of them.
 PAIRS = 300
-PAGE = Path(os.environ.get("HEADRACE_STATE_DIR", ".headrace")) / "shadow-prices.html"
 
 
 def tell(story: Story, client: Client) -> None:
@@ -71,15 +69,13 @@ def _shadowed(story: Story, client: Client, version: str) -> None:
         started = client.rollouts.start(MODEL, version, policy=alone, reason="demo")
         client.rollouts.watch(started.name, lambda _: None, timeout=180)
         ended = client.rollouts.get(started.name)
-        report = client.monitor.shadow_report(MODEL, version, with_page=True)
-        PAGE.write_text(report.page, encoding="utf-8")
+        report = client.monitor.shadow_report(MODEL, version)
         outcome(ended.reason)
     for one in report.comparisons:
         story.say(
             f"{one.pairs:,} pairs: half of the prices differ by {one.relative_difference.p50:.1%} or more, the largest "
             f"by {one.largest_difference:.2f}; ranks agree to {one.rank_correlation:.4f}"
         )
-    story.say(f"the picture: {PAGE}")
 
 
 def policy() -> pb.RolloutPolicy:
