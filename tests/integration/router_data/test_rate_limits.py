@@ -15,11 +15,11 @@ import pytest
 import redis.asyncio
 from headrace.router.v1 import client_limits_pb2, predict_pb2
 from headrace_router.data.budgets import Budgets
-from headrace_router.data.rate_limits.asking import TAKE
 from headrace_router.data.rate_limits.decisions import bucket
 from headrace_router.data.rate_limits.decisions.bucket import Rate
 from headrace_router.data.rate_limits.decisions.limits import RateLimits
 from headrace_router.data.rate_limits.followed import FILE, MAGIC, MAX_BYTES, FollowedClientLimits
+from headrace_router.data.rate_limits.token_requests import TAKE
 from headrace_router.data.tables.checked_file import CheckedFile
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER

@@ -18,7 +18,7 @@ from headrace_router.control.presence.leases import Leases
 from headrace_router.control.registry.news import RegistryNews
 from headrace_router.control.routes.controller import Controller
 from headrace_router.control.routes.stored_answers import AnswerWriter
-from headrace_router.control.state.timing import Timing
+from headrace_router.control.state.time_limits import Timing
 from headrace_router.control.state.view import View
 from headrace_router.control.state.waits import Waits
 from headrace_router.control.storage.store import StoredVersion

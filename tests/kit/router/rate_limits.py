@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from headrace_router.data.rate_limits.asking import TAKE
 from headrace_router.data.rate_limits.decisions import bucket
 from headrace_router.data.rate_limits.decisions.bucket import Rate
 from headrace_router.data.rate_limits.decisions.limits import EVERY_MODEL, LEAST_BURST, RateLimit, RateLimits
-from headrace_router.data.rate_limits.limiting import RateLimiter
+from headrace_router.data.rate_limits.limiter import RateLimiter
+from headrace_router.data.rate_limits.token_requests import TAKE
 from headrace_router.outage import Outage
 from headrace_servicekit.errors import ResourceExhausted
 

@@ -8,7 +8,6 @@ from headrace.router.v1 import control_pb2, route_pb2
 from headrace_router.control.decisions.changes import route_written, why_not_wanted
 from headrace_router.control.decisions.demand import Need, demand
 from headrace_router.control.decisions.fallback_steps import Backup, Constant, FallbackStep, Precomputed
-from headrace_router.control.decisions.fitting import Contract, fallback_violations
 from headrace_router.control.decisions.lookups import Lookup, Mode
 from headrace_router.control.decisions.named import named_versions
 from headrace_router.control.decisions.names import Serves
@@ -16,6 +15,7 @@ from headrace_router.control.decisions.readiness import Fleet, Held, Phase, Repo
 from headrace_router.control.decisions.resolve import Resolution, ResolvedBackup, ResolvedVariant, Unresolved, resolve
 from headrace_router.control.decisions.routes import Route, Variant
 from headrace_router.control.decisions.states import Announcement, Outcome, RouteState, Step
+from headrace_router.control.decisions.version_fit import Contract, fallback_violations
 from headrace_router.control.messages import lookups, watches
 from headrace_router.control.storage.store import Entry
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound

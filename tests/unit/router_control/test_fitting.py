@@ -5,7 +5,7 @@ import math
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_router.control.decisions.fallback_steps import MAX_ENTITY_CHARS, Constant, EntityTable, FallbackStep
-from headrace_router.control.decisions.fitting import MAX_TOLD, Contract, Output, given_violations
+from headrace_router.control.decisions.version_fit import MAX_TOLD, Contract, Output, given_violations
 
 from tests.kit.rows import each
 

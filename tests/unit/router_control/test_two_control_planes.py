@@ -11,7 +11,7 @@ from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.states import Outcome, Writer
 from headrace_router.control.presence.servicer import ControlServicer
 from headrace_router.control.routes.contracts import Contracts
-from headrace_router.control.routes.writing import Declaration, Writing
+from headrace_router.control.routes.writes import Declaration, Writing
 from headrace_router.control.state.waits import Waits
 from headrace_router.control.storage.store import News
 from headrace_servicekit.errors import PreconditionFailed

@@ -9,7 +9,7 @@ from headrace.telemetry.v1 import telemetry_pb2
 from headrace_router.data.reporting.decisions.buffer import SealedBatch
 from headrace_router.data.reporting.decisions.recording import Recorder, new_drops
 from headrace_router.data.reporting.decisions.sampling import Sampling
-from headrace_router.data.reporting.encoding import BATCH_BYTES, BATCH_ROWS, MAX_RECORD_BYTES, Encoder
+from headrace_router.data.reporting.encoder import BATCH_BYTES, BATCH_ROWS, MAX_RECORD_BYTES, Encoder
 from headrace_servicekit.coordination.wakeup import Wakeup
 
 from tests.kit.router.digits import ROW

@@ -21,7 +21,7 @@ from headrace_router.data.explain.facts import Outcome
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.predictor import Predictor
-from headrace_router.data.rate_limits.limiting import RateLimiter
+from headrace_router.data.rate_limits.limiter import RateLimiter
 from headrace_router.data.request.request import Call
 from headrace_router.data.request.trace import Trace
 from headrace_router.data.tables.served import ServedVersion

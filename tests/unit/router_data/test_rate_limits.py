@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from headrace.router.v1 import client_limits_pb2
-from headrace_router.data.rate_limits import asking, limiting
+from headrace_router.data.rate_limits import limiter, token_requests
 from headrace_router.data.rate_limits.decisions.bucket import Rate
 from headrace_router.data.rate_limits.decisions.limits import RateLimits, rate_limits
 from headrace_router.data.rate_limits.decisions.share import KEEP_S
-from headrace_router.data.rate_limits.limiting import RateLimiter
+from headrace_router.data.rate_limits.limiter import RateLimiter
 from headrace_router.outage import Outage
 from headrace_servicekit.errors import ResourceExhausted, ServiceError, Unavailable
 from prometheus_client import CollectorRegistry
@@ -140,7 +140,7 @@ async def test_a_store_that_hangs_is_waited_for_once_and_used_again_when_it_answ
     plane.buckets.hangs = True
     begun = plane.loop.time()
     assert await plane.asks(3) == [""] * 3
-    assert plane.loop.time() - begun == pytest.approx(asking.WAIT_S + asking.LAST_LOOK_S)
+    assert plane.loop.time() - begun == pytest.approx(token_requests.WAIT_S + token_requests.LAST_LOOK_S)
     begun = plane.loop.time()
     assert await plane.asks(100) == [""] * 100
     assert plane.loop.time() == begun
@@ -185,7 +185,7 @@ async def test_a_caller_that_leaves_while_it_waits_takes_no_token():
 
 
 async def test_of_more_clients_than_are_remembered_none_gets_more_from_a_bucket_that_all_share(monkeypatch):
-    monkeypatch.setattr(limiting, "MAX_REMEMBERED", 10)
+    monkeypatch.setattr(limiter, "MAX_REMEMBERED", 10)
     for shared, again in ((True, "RATE_LIMITED"), (False, "")):
         plane = Limited(limit(0.001, burst=1, client="*"), shared=shared)
         assert [await plane.asks(1, f"c{number}") for number in range(30)] == [[""]] * 30

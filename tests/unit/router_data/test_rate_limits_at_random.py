@@ -6,9 +6,9 @@ import asyncio
 import random
 
 import pytest
-from headrace_router.data.rate_limits.asking import LAST_LOOK_S, WAIT_S
 from headrace_router.data.rate_limits.decisions.limits import RateLimits
-from headrace_router.data.rate_limits.limiting import RateLimiter
+from headrace_router.data.rate_limits.limiter import RateLimiter
+from headrace_router.data.rate_limits.token_requests import LAST_LOOK_S, WAIT_S
 from headrace_router.outage import Outage
 from headrace_servicekit.errors import ResourceExhausted, Unavailable
 

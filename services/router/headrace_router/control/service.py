@@ -28,12 +28,12 @@ from headrace_router.control.registry.pools import PoolReports
 from headrace_router.control.registry.watch import COMPONENT, RegistryWatch
 from headrace_router.control.routes.contracts import Contracts
 from headrace_router.control.routes.controller import Controller
-from headrace_router.control.routes.purging import Purging
+from headrace_router.control.routes.purges import Purging
 from headrace_router.control.routes.servicer import RouteServicer
 from headrace_router.control.routes.stored_answers import AnswerWriter
-from headrace_router.control.routes.writing import Writing
+from headrace_router.control.routes.writes import Writing
 from headrace_router.control.settings import ControlSettings
-from headrace_router.control.state.timing import Timing
+from headrace_router.control.state.time_limits import Timing
 from headrace_router.control.state.view import View
 from headrace_router.control.state.waits import Waits
 from headrace_router.control.storage.postgres import HISTORY, PostgresStore

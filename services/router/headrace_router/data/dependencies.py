@@ -20,8 +20,8 @@ from headrace_router.data.batchers.admission import QueueLimits
 from headrace_router.data.batchers.frames import Limits
 from headrace_router.data.batchers.members import FOLLOW_EVERY_S, PoolsFile, batcher_channel
 from headrace_router.data.batchers.parts import AnswersInParts
+from headrace_router.data.batchers.pool_wakes import EVERY_S, Waking
 from headrace_router.data.batchers.pools import Pools
-from headrace_router.data.batchers.waking import EVERY_S, Waking
 from headrace_router.data.budgets import Budgets
 from headrace_router.data.explain.explanations import Explanations
 from headrace_router.data.explain.store import valkey
@@ -32,8 +32,8 @@ from headrace_router.data.lookup.valkey.store import Valkey
 from headrace_router.data.pipelines.online import PipelineOnline
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.rate_limits.followed import FollowedClientLimits
-from headrace_router.data.rate_limits.limiting import RateLimiter
-from headrace_router.data.reporting.reporting import Reporting
+from headrace_router.data.rate_limits.limiter import RateLimiter
+from headrace_router.data.reporting.reports import Reporting
 from headrace_router.data.settings import DataSettings, parse_pools_file
 from headrace_router.data.tables.last_known_good import LastKnownGood
 from headrace_router.data.tables.watch import COMPONENT, Watcher

@@ -22,7 +22,7 @@ from headrace_servicekit.watchdog import WatchedEndpoint
 
 from headrace_router.data.dependencies import BATCHERS
 from headrace_router.data.plane import DataPlane
-from headrace_router.data.repeating import repeating
+from headrace_router.data.repeats import repeating
 from headrace_router.data.service import start
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.transports.envoy.bridged_answer import Answered

@@ -8,7 +8,7 @@ from headrace_router.data.budgets import Budgets
 from headrace_router.data.explain.explanations import Explanations
 from headrace_router.data.lookup.lookup import Lookup
 from headrace_router.data.predictor import Predictor
-from headrace_router.data.rate_limits.limiting import RateLimiter
+from headrace_router.data.rate_limits.limiter import RateLimiter
 from headrace_router.data.tables.watch import Watcher
 from headrace_router.data.transports.call_context import CallContextFactory
 from headrace_router.data.transports.rest.event_stream import EventStreams

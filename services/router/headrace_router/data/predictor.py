@@ -31,7 +31,7 @@ from headrace_router.data.batchers.work import BATCH, ONLINE
 from headrace_router.data.budgets import Budgets, Overrun
 from headrace_router.data.explain.facts import Outcome
 from headrace_router.data.fallbacks.chain import FallbackChain
-from headrace_router.data.rate_limits.limiting import RateLimiter
+from headrace_router.data.rate_limits.limiter import RateLimiter
 from headrace_router.data.request.request import Call, Request, ResolvedRequest, in_callers_words
 from headrace_router.data.request.trace import Trace
 from headrace_router.data.tables.contract import Layout, check_contents

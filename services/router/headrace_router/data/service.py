@@ -7,7 +7,7 @@ from importlib import metadata
 
 from headrace_servicekit.runtime import Runtime
 
-from headrace_router.data import dependencies, monitoring
+from headrace_router.data import dependencies, monitor_reports
 from headrace_router.data.explain.servicer import Explaining
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
@@ -42,10 +42,10 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     counters = Counters(reporting=bool(settings.monitor_target))
     degraded, counts = DegradedAnswers(), Counts()
     explanations = await dependencies.kept_explanations(runtime, watcher)
-    monitor = await monitoring.monitor_ingest(runtime)
+    monitor = await monitor_reports.monitor_ingest(runtime)
     store = dependencies.store(runtime, counts)
     rate_limits, budgets = await dependencies.client_limits(runtime, store, watcher, control)
-    reporting = await monitoring.begin_reporting(runtime, counters, monitor)
+    reporting = await monitor_reports.begin_reporting(runtime, counters, monitor)
     layers = dependencies.cache_layers(runtime, counts, store)
     online = dependencies.pipelines(runtime, pools, reporting, layers.memory)
     await dependencies.wake_pools(runtime, pools)
@@ -56,7 +56,7 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
 
     in_parts = dependencies.answers_in_parts(runtime, online)
     lookup = Lookup(pools, online, layers, counts, in_parts, default_ttl_s=settings.cache_ttl_s, loop=loop)
-    shadowing = monitoring.begin_shadowing(runtime, online, monitor, lookup)
+    shadowing = monitor_reports.begin_shadowing(runtime, online, monitor, lookup)
     predictor = Predictor(
         watcher.tables,
         FallbackChain(lookup, prospects, pools.budget, degraded, max_rows=settings.max_rows, now=loop.time),

@@ -8,7 +8,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 from google.protobuf import duration_pb2
-from headrace_router.control.precomputed.reading import LOOK_WITHIN_S
+from headrace_router.control.precomputed.reads import LOOK_WITHIN_S
 from headrace_servicekit.testing import eventually, patience
 from headrace_stack import snapshot
 from headrace_stack.settings import StackSettings

@@ -19,12 +19,12 @@ from headrace_router.control.decisions.fallback_steps import (
     Source,
     Stale,
 )
-from headrace_router.control.decisions.fitting import Contract, Output, given_violations
 from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode, Shadowing
 from headrace_router.control.decisions.names import Serves
 from headrace_router.control.decisions.resolve import ResolvedBackup
 from headrace_router.control.decisions.routes import DEFAULT_POOL
 from headrace_router.control.decisions.states import Table
+from headrace_router.control.decisions.version_fit import Contract, Output, given_violations
 
 # Beyond every limit, and not beyond what a timedelta holds.
 _TOO_LONG_S = 10**9

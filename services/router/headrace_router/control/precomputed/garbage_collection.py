@@ -22,7 +22,7 @@ from headrace_router.control.precomputed.decisions.publishes import (
 from headrace_router.control.precomputed.limits import PublishLimits
 from headrace_router.control.precomputed.metrics import PrecomputedMetrics
 from headrace_router.control.precomputed.postgres import PublishRows
-from headrace_router.control.precomputed.publishing import Publishing
+from headrace_router.control.precomputed.publications import Publishing
 from headrace_router.control.precomputed.valkey import AnswerStore
 from headrace_router.control.routes.stored_answers import AnswerWriter
 from headrace_router.control.state.view import View

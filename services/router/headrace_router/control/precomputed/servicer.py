@@ -13,9 +13,9 @@ from headrace_router.control.messages import answers
 from headrace_router.control.precomputed import convert
 from headrace_router.control.precomputed.decisions.publishes import Answers, Condition
 from headrace_router.control.precomputed.limits import MAX_CHUNK_BYTES, MAX_CHUNK_ROWS
-from headrace_router.control.precomputed.publishing import Publishing
-from headrace_router.control.precomputed.reading import PublishReader
-from headrace_router.control.precomputed.uploading import Upload, Uploading
+from headrace_router.control.precomputed.publications import Publishing
+from headrace_router.control.precomputed.reads import PublishReader
+from headrace_router.control.precomputed.uploads import Upload, Uploading
 from headrace_router.control.state.feeds import not_loaded
 from headrace_router.control.state.view import View
 

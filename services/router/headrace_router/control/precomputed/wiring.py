@@ -11,13 +11,13 @@ from headrace_router.control.precomputed.garbage_collection import GarbageCollec
 from headrace_router.control.precomputed.limits import PublishLimits
 from headrace_router.control.precomputed.metrics import PrecomputedMetrics
 from headrace_router.control.precomputed.postgres import PublishRows
-from headrace_router.control.precomputed.publishing import Publishing
-from headrace_router.control.precomputed.reading import PublishReader
+from headrace_router.control.precomputed.publications import Publishing
+from headrace_router.control.precomputed.reads import PublishReader
 from headrace_router.control.precomputed.servicer import PrecomputedServicer
-from headrace_router.control.precomputed.uploading import Uploading
+from headrace_router.control.precomputed.uploads import Uploading
 from headrace_router.control.precomputed.valkey import AnswerStore
 from headrace_router.control.routes.stored_answers import AnswerWriter
-from headrace_router.control.routes.writing import CatchUp
+from headrace_router.control.routes.writes import CatchUp
 from headrace_router.control.settings import ControlSettings
 from headrace_router.control.state.view import View
 from headrace_router.control.storage.postgres import PostgresStore

@@ -11,7 +11,7 @@ from headrace_servicekit.identity import model_not_found
 from headrace_router.control.decisions.demand import Lease
 from headrace_router.control.decisions.readiness import Needed, Readiness
 from headrace_router.control.decisions.states import members_in
-from headrace_router.control.routes.writing import CatchUp, Keep
+from headrace_router.control.routes.writes import CatchUp, Keep
 from headrace_router.control.state.view import View
 from headrace_router.control.storage.store import Store
 

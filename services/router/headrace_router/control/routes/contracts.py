@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from headrace_servicekit.errors import FieldViolation, Unavailable
 
-from headrace_router.control.decisions.fitting import fallback_violations
 from headrace_router.control.decisions.resolve import Resolution, Unresolved, resolve
 from headrace_router.control.decisions.routes import Route
+from headrace_router.control.decisions.version_fit import fallback_violations
 from headrace_router.control.messages.lookups import contract_of
 from headrace_router.control.state.view import View
 from headrace_router.control.storage.store import Store

@@ -17,8 +17,8 @@ from headrace_router.control.decisions.routes import Unit
 from headrace_router.control.decisions.states import RouteState
 from headrace_router.control.messages import answers, batchers, convert, pages
 from headrace_router.control.routes.contracts import Contracts
-from headrace_router.control.routes.purging import Purge, Purging
-from headrace_router.control.routes.writing import CatchUp, Declaration, Writing
+from headrace_router.control.routes.purges import Purge, Purging
+from headrace_router.control.routes.writes import CatchUp, Declaration, Writing
 from headrace_router.control.state.feeds import not_loaded
 from headrace_router.control.state.view import View
 from headrace_router.control.state.waits import Waits

@@ -20,7 +20,7 @@ from headrace_router.control.decisions.status import Status, status_of
 from headrace_router.control.messages import lookups, watches
 from headrace_router.control.state.feeds import DemandFeed, TableFeed
 from headrace_router.control.state.mirror import Mirror
-from headrace_router.control.state.timing import Timing
+from headrace_router.control.state.time_limits import Timing
 from headrace_router.control.storage.store import Entry, News, Store
 
 log = structlog.get_logger()

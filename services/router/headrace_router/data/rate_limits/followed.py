@@ -15,7 +15,7 @@ from headrace_servicekit.peers import Peer
 
 from headrace_router.data.budgets import Budgets
 from headrace_router.data.rate_limits.decisions.limits import rate_limits
-from headrace_router.data.rate_limits.limiting import RateLimiter
+from headrace_router.data.rate_limits.limiter import RateLimiter
 from headrace_router.data.tables.checked_file import CheckedFile
 
 log = structlog.get_logger()

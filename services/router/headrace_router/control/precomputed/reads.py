@@ -15,7 +15,7 @@ from headrace_router.control.precomputed.decisions.places import Place
 from headrace_router.control.precomputed.decisions.publishes import Answers, Publish, State, condition_of, place_of
 from headrace_router.control.precomputed.postgres import PublishRows
 from headrace_router.control.precomputed.valkey import AnswerStore
-from headrace_router.control.routes.writing import CatchUp
+from headrace_router.control.routes.writes import CatchUp
 from headrace_router.control.state.view import View
 
 # A look at the conditions does not wait longer for the store.

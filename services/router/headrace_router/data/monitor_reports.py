@@ -12,9 +12,9 @@ from headrace_router.data.batchers.work import Online
 from headrace_router.data.lookup.lookup import Lookup
 from headrace_router.data.predictor import new_id
 from headrace_router.data.reporting.decisions.series import Source
-from headrace_router.data.reporting.reporting import Allowance, Reporting
-from headrace_router.data.reporting.sending import GrpcIngest
-from headrace_router.data.reporting.shadowing import Shadowing
+from headrace_router.data.reporting.reports import Allowance, Reporting
+from headrace_router.data.reporting.senders import GrpcIngest
+from headrace_router.data.reporting.shadow_copies import Shadowing
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.telemetry.counters import Counters
 

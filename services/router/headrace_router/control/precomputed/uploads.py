@@ -22,7 +22,7 @@ from headrace_router.control.precomputed.decisions.rows import Chunk, Output, Ro
 from headrace_router.control.precomputed.limits import MAX_CHUNK_BYTES, MAX_CHUNK_ROWS, PublishLimits
 from headrace_router.control.precomputed.metrics import PrecomputedMetrics
 from headrace_router.control.precomputed.postgres import PublishRows
-from headrace_router.control.precomputed.publishing import Publishing
+from headrace_router.control.precomputed.publications import Publishing
 from headrace_router.control.precomputed.valkey import AnswerStore
 
 # What one script writes: half a millisecond of Valkey and of this event loop, in which they serve nobody else.

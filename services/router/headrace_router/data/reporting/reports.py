@@ -19,8 +19,8 @@ from headrace_router.data.reporting.decisions.buffer import Buffer
 from headrace_router.data.reporting.decisions.recording import Recorder, new_drops
 from headrace_router.data.reporting.decisions.sampling import Sampling
 from headrace_router.data.reporting.decisions.series import CounterReports, Source
-from headrace_router.data.reporting.encoding import Encoder
-from headrace_router.data.reporting.sending import BatchSender, CounterSender, Ingest
+from headrace_router.data.reporting.encoder import Encoder
+from headrace_router.data.reporting.senders import BatchSender, CounterSender, Ingest
 from headrace_router.data.request.request import ResolvedRequest
 from headrace_router.data.tables.served import RecordedStep
 from headrace_router.data.telemetry.counters import Counters

@@ -15,10 +15,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.answer.refusals import rate_limit_unavailable, rate_limited
-from headrace_router.data.rate_limits.asking import Buckets, LimitedClient, TokenRequests
 from headrace_router.data.rate_limits.decisions import bucket
 from headrace_router.data.rate_limits.decisions.bucket import Rate
 from headrace_router.data.rate_limits.decisions.limits import RateLimits
+from headrace_router.data.rate_limits.token_requests import Buckets, LimitedClient, TokenRequests
 from headrace_router.outage import Outage
 
 # Pairs of client and model that are remembered; of more, all are looked up anew.

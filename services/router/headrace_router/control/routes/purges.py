@@ -9,7 +9,7 @@ from headrace_servicekit.errors import AlreadyExists, FieldViolation, NotFound
 from headrace_servicekit.identity import model_not_found
 
 from headrace_router.control.routes.stored_answers import AnswerWriter, TimeLeft
-from headrace_router.control.routes.writing import CatchUp
+from headrace_router.control.routes.writes import CatchUp
 from headrace_router.control.state.view import View
 from headrace_router.control.storage.store import Request, RequestUsed, Store
 

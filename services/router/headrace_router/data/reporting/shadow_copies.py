@@ -26,7 +26,7 @@ from headrace_router.data.batchers.pools import MAX_ATTEMPTS
 from headrace_router.data.batchers.work import SHADOW, Online, PipelineWork, Work, missing_in
 from headrace_router.data.lookup.cache_lookup import CacheLookup
 from headrace_router.data.reporting.decisions.shadow_pairs import PairBuffer, pair_of
-from headrace_router.data.reporting.sending import Ingest, error_of
+from headrace_router.data.reporting.senders import Ingest, error_of
 from headrace_router.data.request.request import ResolvedRequest, fitted
 from headrace_router.data.tables.table import Shadow, Variant, point_of
 

@@ -26,10 +26,10 @@ from headrace_router.control.precomputed.decisions.rows import Output, least_byt
 from headrace_router.control.precomputed.limits import PublishLimits
 from headrace_router.control.precomputed.metrics import PrecomputedMetrics
 from headrace_router.control.precomputed.postgres import PublishRows, not_found
-from headrace_router.control.precomputed.reading import PublishReader
+from headrace_router.control.precomputed.reads import PublishReader
 from headrace_router.control.precomputed.valkey import AnswerStore
 from headrace_router.control.routes.stored_answers import AnswerWriter
-from headrace_router.control.routes.writing import CatchUp
+from headrace_router.control.routes.writes import CatchUp
 from headrace_router.control.state.view import View
 from headrace_router.control.storage.store import Store
 
