@@ -7,6 +7,7 @@ import struct
 
 import pytest
 from headrace.batcher.v1 import batcher_pb2
+from headrace_router.data.batchers import frames
 from headrace_router.data.batchers.frames import Limits
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.work import Attempt, Work
@@ -248,6 +249,20 @@ async def test_copies_that_a_shadow_does_not_answer_hold_no_request_up(batcher):
             one.answer.cancel()
             pools.withdraw(one)
         assert (replica.in_flight, replica.gathers, replica.rows_in_flight) == (0, False, 0)
+
+
+async def test_a_frame_waits_for_others_no_longer_than_those_before_await_their_answers(batcher, monkeypatch):
+    monkeypatch.setattr(frames, "GATHER_S", 60.0)
+    gate = asyncio.Event()
+    batcher.behave = held(gate)
+    async with pools_of(batcher) as pools:
+        submitted(pools, 8)
+        await eventually(lambda: len(batcher.requests) == 8)
+        (late,) = submitted(pools)
+        gate.set()
+        async with asyncio.timeout(10):
+            await late.answer
+    assert [len(frame.requests) for frame in batcher.frames] == [8, 1]
 
 
 async def _is_answered(pools: Pools, _batcher: FakeBatcher) -> None:

@@ -20,7 +20,8 @@ log = structlog.get_logger()
 
 # A frame costs as much as ten requests in it, at either end. While this many requests are at the batcher, it is busy
 # and a frame gains nothing by leaving at once, so it gathers for a millisecond. Measured with 256 in flight: 6 requests
-# a frame instead of 1.1, and twice the throughput. With fewer in flight nobody waits.
+# a frame instead of 1.1, and twice the throughput. With fewer in flight no frame waits, nor any longer once the others
+# are answered.
 GATHER_FROM = 4
 GATHER_S = 0.001
 
@@ -91,6 +92,7 @@ class Replica:
         self._taken: Counter[int] = Counter()
         self._next_id = 1
         self._wake: asyncio.Future[None] | None = None
+        self._gathered: asyncio.Future[None] | None = None
 
     @property
     def in_flight(self) -> int:
@@ -218,6 +220,8 @@ class Replica:
                     if attempt.work.trace is not None:
                         attempt.work.trace.answered(self.address, response)
                     answered(self, attempt, response)
+            if self._gathered is not None and not self.gathers:
+                self._end_gathering()
             if self.draining and not self._in_flight:
                 return
             encoded = await call.read()
@@ -230,7 +234,7 @@ class Replica:
                 await self._wake
                 self._wake = None
             if self.gathers:
-                await asyncio.sleep(GATHER_S)
+                await self._gather()
             frame = self._frame()
             if frame is not None:
                 self.frames_sent += 1
@@ -238,6 +242,20 @@ class Replica:
                     await call.write(frame)
                 except asyncio.InvalidStateError as error:  # the reader is about to learn why
                     raise ConnectionError("the stream has ended") from error
+
+    async def _gather(self) -> None:
+        """Wait for others, no longer than requests that were sent before await their answers."""
+        self._gathered = self._loop.create_future()
+        timer = self._loop.call_later(GATHER_S, self._end_gathering)
+        try:
+            await self._gathered
+        finally:
+            timer.cancel()
+            self._gathered = None
+
+    def _end_gathering(self) -> None:
+        if self._gathered is not None and not self._gathered.done():
+            self._gathered.set_result(None)
 
     def _frame(self) -> batcher_pb2.ExchangeRequest | None:
         """Return the next frame, or None when everything that waited was withdrawn."""
