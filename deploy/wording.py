@@ -58,7 +58,7 @@ MOST: dict[str, int] = {
     "services/monitor": 78,
     "services/registry": 59,
     "services/rollout": 67,
-    "services/router": 216,
+    "services/router": 23,
     "services/scorer": 71,
 }
 

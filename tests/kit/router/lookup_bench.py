@@ -97,13 +97,17 @@ class HeldStore:
         return self._now_ms()
 
     def get(
-        self, keys: tuple[bytes, ...], told: Callable[[Sequence[bytes | None] | None], object], *, patient: bool = False
+        self,
+        keys: tuple[bytes, ...],
+        on_values: Callable[[Sequence[bytes | None] | None], object],
+        *,
+        patient: bool = False,
     ) -> None:
         self.reads += 1
         if self.holds:
-            self._held.append((keys, told))
+            self._held.append((keys, on_values))
         else:
-            told([self.values.get(key) for key in keys] if self.up else None)
+            on_values([self.values.get(key) for key in keys] if self.up else None)
 
     def put(self, key: bytes, value: bytes, keep_ms: int) -> None:
         if self.up:
@@ -112,8 +116,8 @@ class HeldStore:
     def release(self) -> None:
         held, self._held = self._held, []
         self.holds = False
-        for keys, told in held:
-            self.get(keys, told)
+        for keys, on_values in held:
+            self.get(keys, on_values)
 
 
 class MovedLoop:

@@ -50,21 +50,21 @@ class SharedBuckets:
         self.held: list[tuple[tuple[Any, ...], Callable[[list[Any] | None], object]]] = []
         self.reply: Any = None
 
-    def ask(self, command: tuple[Any, ...], told: Callable[[list[Any] | None], object]) -> bool:
+    def ask(self, command: tuple[Any, ...], on_replies: Callable[[list[Any] | None], object]) -> bool:
         if not self.up:
             return False
         self.commands += 1
         if self.hangs:
-            self.held.append((command, told))
+            self.held.append((command, on_replies))
         else:
-            self._loop.call_later(self.takes_s / 2, self._take, command, told)
+            self._loop.call_later(self.takes_s / 2, self._take, command, on_replies)
         return True
 
     def answer(self) -> None:
         """Answer what hangs."""
         held, self.held, self.hangs = self.held, [], False
-        for command, told in held:
-            self._take(command, told)
+        for command, on_replies in held:
+            self._take(command, on_replies)
 
     def lose(self) -> None:
         """Lose the connection, with what it was to answer."""

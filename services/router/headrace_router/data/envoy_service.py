@@ -38,7 +38,7 @@ from headrace_router.data.transports.rest.refusal import refused
 
 log = structlog.get_logger()
 
-# A data plane that failed is built again: Envoy, and what else it serves, goes on meanwhile.
+# A data plane that failed is built again: Envoy keeps serving everything else meanwhile.
 RESTART_S = 1.0
 START_S = 10.0
 # And so long it gets to hear of tables and batchers, before calls are let in all the same.
@@ -137,7 +137,7 @@ class EnvoyService:
 
 
 async def transport_of(runtime: Runtime[DataSettings], edge: EdgeSettings, plane: DataPlane) -> EnvoyTransport:
-    """Return what answers predictions, once it is known whom to believe."""
+    """Return what answers predictions, once the keys of the issuer are known."""
     return envoy_transport(
         runtime,
         await believed_callers(runtime, edge),

@@ -51,7 +51,7 @@ async def begin_reporting(
 def begin_shadowing(
     runtime: Runtime[DataSettings], online: Online, monitor: GrpcIngest | None, lookup: Lookup
 ) -> Shadowing | None:
-    """Return what sends copies to shadows, None where nobody would compare them."""
+    """Return what sends copies to shadows, None without a monitor that compares them."""
     if monitor is None:
         return None
     settings = runtime.settings

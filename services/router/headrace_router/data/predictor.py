@@ -80,8 +80,8 @@ class Stages(NamedTuple):
 class Predictor:
     """Answers predictions from the tables in force.
 
-    record: hears of every answer, and must be quick; None where nobody records. copy: the same of answers whose route
-    has a shadow. new_id: makes prediction ids (UUIDv7). max_rows: most rows of one request.
+    record: hears of every answer, and must be quick; None where nothing is recorded. copy: the same of answers whose
+    route has a shadow. new_id: makes prediction ids (UUIDv7). max_rows: most rows of one request.
     """
 
     def __init__(
@@ -241,7 +241,7 @@ class Predictor:
     async def _give_all(self, resolved: ResolvedRequest, found: Answer, rest: Rest, give: Give) -> Answer:
         """Give the parts of an answer; return the last, with what all of them took. Raises ServiceError.
 
-        By the deadline of the call, also where nobody takes them: the answer has a place among those that may go on.
+        By the deadline of the call, also where the caller takes none: the answer counts among those in progress.
         """
         call, trace, last = resolved.call, resolved.trace, found
         self._identify(resolved, found)

@@ -1,4 +1,4 @@
-"""Which data planes have not yet let go of an older table."""
+"""Which data planes still answer by an older table."""
 
 from __future__ import annotations
 

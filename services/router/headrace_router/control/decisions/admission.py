@@ -20,7 +20,7 @@ def fits_all(route: Route, resolved: Resolution) -> list[FieldViolation]:
 
 
 def displaced_by(manager: str, state: RouteState) -> str:
-    """Return who manages a route and would be displaced by a write on behalf of `manager`; empty when nobody would."""
+    """Return who manages a route and would be displaced by a write on behalf of `manager`; empty when none would."""
     holder = state.declared.managed_by
     return holder if holder != manager else ""
 

@@ -26,8 +26,8 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Where a request goes. variant, version: empty when it is assigned anew each time. rule: empty when none decided.
-    bucket: of its unit, None without one."""
+    """Where a request goes. variant, version: empty when each request is assigned by itself. rule: empty when none
+    decided. bucket: of its unit, None without one."""
 
     variant: str = ""
     version: str = ""

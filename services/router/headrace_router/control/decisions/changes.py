@@ -44,7 +44,7 @@ def registry_seen(
     """Take in what the registry says of a model; None when it is no news.
 
     A write that waits is superseded when the news move what the route in force serves: promotions and rollbacks never
-    wait behind a write. Otherwise it goes on waiting, re-resolved.
+    wait behind a write. Otherwise it keeps waiting, re-resolved.
     """
     if known is not None and not registered.newer_than(known.registered):
         return None  # also when the model was removed since, which another control plane has heard first
@@ -176,7 +176,7 @@ def _follow(step: Step, now: datetime, new_id: NewId) -> Step:
         return step
     wanted = _within_bound(state)
     if isinstance(wanted, Unresolved):
-        return step  # what serves goes on serving
+        return step  # the version that serves stays
     if state.active is not None and state.active.table.resolution == wanted:
         if pending is not None:
             step = _end(step, Outcome.SUPERSEDED, "the registry went back to what serves")

@@ -1,4 +1,4 @@
-"""Which versions the registry must keep for the router: those that somebody names, not those in production.
+"""Which versions the registry must keep for the router: those that a route or a lease names, not those in production.
 
 The version in production is kept by the registry itself. A route that only follows it names nothing, no more than the
 implicit one does: its model can be deleted.

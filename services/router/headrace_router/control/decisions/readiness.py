@@ -54,7 +54,7 @@ class Occupancy:
     load: over all versions, None when it does not say; loads: by digest. computes: where it executes them, by digest:
     number of the way in the API, and why. unwanted: what it still holds though nothing
     wants it, by digest. draining: it is about to stop. gpu: shares of its GPUs' time and memory that are used; None
-    where nobody can see any. formats: of the registry's API that it runs; none, from a release before formats, is ONNX.
+    where none is visible. formats: of the registry's API that it runs; none, from a release before formats, is ONNX.
     """
 
     load: Load | None = None

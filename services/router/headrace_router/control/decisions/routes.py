@@ -29,7 +29,7 @@ MAX_VARIANTS = 64
 MAX_WAIT_US = 1_000_000
 MAX_WEIGHT = 1e9
 
-# The one variant of a route that nobody wrote.
+# The one variant of a default route.
 IMPLICIT_VARIANT = "production"
 
 
@@ -84,7 +84,7 @@ class Route:
 
 
 def implicit(model: str) -> Route:
-    """Return the route of a model that nobody wrote one for: everything to the version in production."""
+    """Return the default route of a model without a written one: everything to the version in production."""
     return Route(model, (Variant(IMPLICIT_VARIANT, Serves.PRODUCTION, "", 1.0),))
 
 

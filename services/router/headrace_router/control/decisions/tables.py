@@ -78,7 +78,7 @@ def in_order(needed: Iterable[Needed]) -> list[Needed]:
 def _heirs(table: Table, resolved: tuple[ResolvedVariant, ...]) -> dict[str, str]:
     """Return who takes over the buckets of the implicit route's variant: the first that serves the same version.
 
-    Nobody chose the implicit variant's name, so units that stay on their version have not moved.
+    The implicit variant has no chosen name, so units that stay on their version have not moved.
     """
     (implicit,) = table.variants
     heirs = [variant.name for variant in resolved if (variant.digest, variant.pool) == (implicit.digest, implicit.pool)]

@@ -91,7 +91,7 @@ def check(state: RouteState, route: Route, variants: Sequence[ResolvedVariant], 
 
 def within_bound(state: RouteState, wanted: Resolution) -> Resolution:
     """Return what of the route in force may be followed: a variant whose alias was moved to a version that is not
-    allowed that much goes on with the version that it has."""
+    allowed that much keeps the version that it has."""
     found = held_back(state, wanted)
     if found is None or state.active is None:
         return wanted

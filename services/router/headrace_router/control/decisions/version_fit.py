@@ -49,7 +49,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What stands in for a version must keep. signature_hash: of names, datatypes and shapes of inputs and outputs."""
+    """What a replacement of a version shares with it. signature_hash: of names, datatypes and shapes."""
 
     signature_hash: str
     outputs: tuple[Output, ...]
@@ -96,7 +96,7 @@ def given_violations(step: FallbackStep, served: Mapping[str, Contract]) -> list
     return found[:MAX_TOLD]
 
 
-# A table of ten thousand rows takes tens of milliseconds, and each purge and commit tells it anew.
+# A table of ten thousand rows takes tens of milliseconds, and each purge and commit sends it again.
 @functools.lru_cache(maxsize=32)
 def _checked(source: Source, version: str, outputs: tuple[Output, ...]) -> tuple[tuple[str, str], ...]:
     return tuple(itertools.islice(_source_violations(source, version, outputs), MAX_TOLD))

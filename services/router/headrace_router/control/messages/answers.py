@@ -201,7 +201,7 @@ def _assignment(found: Assignment) -> route_pb2.DryRunRouteResponse.Assignment:
 
 
 def origin_to_proto(origin: Origin, digest: str) -> precomputed_pb2.PublishOrigin | None:
-    """Return what computed answers, None when nobody said. digest: of their version."""
+    """Return what computed answers, None when that is unknown. digest: of their version."""
     if origin == UNKNOWN_ORIGIN:
         return None
     return precomputed_pb2.PublishOrigin(run=origin.run, manifest_digest=origin.manifest, version_digest=digest)

@@ -124,7 +124,7 @@ def resolved_step_to_proto(step: FallbackStep, backup: ResolvedBackup | None) ->
 
 
 def contract_of(resolved: bytes) -> Contract:
-    """Return what stands in for a version must keep. resolved: encoded headrace.router.v1.ResolvedVersion."""
+    """Return what a replacement of a version shares with it. resolved: encoded headrace.router.v1.ResolvedVersion."""
     version = control_pb2.ResolvedVersion.FromString(resolved)
     return Contract(
         version.signature_hash,

@@ -1,4 +1,4 @@
-"""Tidying: publishes that nobody goes on with are given up, generations that nobody reads removed, losses noticed.
+"""Garbage collection: abandons publishes without a publisher, removes generations without a reader, detects losses.
 
 Any number of control planes may do it at once: every step may be repeated, and none removes what a route's state names.
 """

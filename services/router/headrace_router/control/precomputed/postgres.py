@@ -23,7 +23,7 @@ _SQL = "headrace_router.control.precomputed.sql"
 
 
 class PublishRows:
-    """Uses connections that somebody else opens; the schema is the control plane's."""
+    """Uses connections that its caller opens; the schema is the control plane's."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -90,7 +90,7 @@ class PublishRows:
         return size
 
     async def note(self, generation: int, rows: int, entities: int, size: int) -> bool:
-        """Note how far an open publish is, and that somebody is at it; False when it is no longer open."""
+        """Note how far an open publish is, and that its publisher is active; False when it is no longer open."""
         return bool(await self._fetch("note", generation, rows, entities, size))
 
     async def commit(self, generation: int, at: datetime, expires_at: datetime | None) -> bool:
@@ -106,7 +106,7 @@ class PublishRows:
         return bool(await self._fetch("abort", generation, reason))
 
     async def abandoned(self, after: timedelta) -> list[Publish]:
-        """Return the open publishes that nobody added to for so long."""
+        """Return the open publishes that got no rows for so long."""
         return [_publish(row) for row in await self._fetch("abandoned", after)]
 
     async def close(self, generations: Sequence[int], newest_table: int) -> None:

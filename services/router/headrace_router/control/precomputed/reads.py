@@ -58,7 +58,7 @@ class PublishReader:
         return found
 
     async def as_stored(self, publish: Publish, *, lenient: bool = False) -> Publish:
-        """Return an open publish with the rows that the store has. lenient: as noted last when nobody can be asked."""
+        """Return an open publish with its stored rows. lenient: as noted last when the store does not answer."""
         try:
             async with asyncio.timeout(LOOK_WITHIN_S):
                 progress = await self._answers.progress(place_of(publish))

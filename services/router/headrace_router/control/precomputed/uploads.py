@@ -25,7 +25,7 @@ from headrace_router.control.precomputed.postgres import PublishRows
 from headrace_router.control.precomputed.publications import Publishing
 from headrace_router.control.precomputed.valkey import AnswerStore
 
-# What one script writes: half a millisecond of Valkey and of this event loop, in which they serve nobody else.
+# What one script writes: half a millisecond of Valkey and of this event loop, in which they serve nothing else.
 SLICE_ROWS = 256
 SLICE_BYTES = 256 * 1024
 # Between notes in the database of how far an upload is.

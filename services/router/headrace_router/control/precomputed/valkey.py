@@ -98,7 +98,7 @@ class AnswerStore:
         size = sum(map(len, keys)) + sum(map(len, entries))
         status, count = await self._run("write", (place.progress, *keys), (first_row, rows, size, *entries))
         if status == Wrote.NOT_NEXT.value and count == first_row + rows:
-            status = Wrote.WRITTEN.value  # somebody wrote them a moment ago
+            status = Wrote.WRITTEN.value  # another call wrote them a moment ago
         return Wrote(status), count
 
     async def close(self, place: Place) -> None:
@@ -152,7 +152,7 @@ class AnswerStore:
     async def remove(self, places: Sequence[Place], prefixes: Sequence[bytes] = ()) -> AsyncIterator[int]:
         """Remove generations, and every key with one of the prefixes; yield after each small step the keys removed.
 
-        The markers go first, so that nobody takes a half for a whole.
+        The markers go first, so that no reader takes half of them for all.
         """
         doomed = tuple(place.prefix for place in places) + tuple(prefixes)
         named = [key for place in places for key in (place.marker, place.progress)]

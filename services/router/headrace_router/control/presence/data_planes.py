@@ -20,14 +20,14 @@ log = structlog.get_logger()
 
 # A store that answers does so in milliseconds.
 _WELCOME_WITHIN_S = 1.0
-# How long a lease is remembered that nobody renews.
+# How long a lease that is not renewed is remembered.
 _KEEP_REPORTS = timedelta(minutes=1)
 _KEEP_REQUESTS = timedelta(hours=48)
 _KEEP_DATA_PLANES = timedelta(days=1)
 
 
 class DataPlanes:
-    """Notes at once in memory; `save` and `keep` run beside it, so that a slow store makes nobody late.
+    """Notes at once in memory; `save` and `keep` run beside it, so that a slow store delays no data plane.
 
     wake: called when changes may depend on what is new.
     """
@@ -107,7 +107,7 @@ class DataPlanes:
             await self._store.touch(self._view.tables.watching)
 
     async def sweep(self) -> None:
-        """Forget what nobody asks for any more."""
+        """Forget what is no longer asked for."""
         if self._view.mirror.loaded:
             await self._store.sweep(_KEEP_REPORTS, _KEEP_REQUESTS, _KEEP_DATA_PLANES)
 

@@ -1,4 +1,4 @@
-"""Leases: versions that somebody needs ready for a while, whether a route names them or not."""
+"""Leases: versions that a client needs ready for a while, whether a route names them or not."""
 
 from __future__ import annotations
 

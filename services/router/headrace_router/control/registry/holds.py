@@ -1,4 +1,4 @@
-"""Holds in the registry on every version that a route names, so that nobody removes what is needed here.
+"""Holds in the registry on every version that a route names, so that it cannot be removed.
 
 A hold is placed before a route names the version, so that either the route is refused or the deletion is. Each control
 plane keeps all of them, under one name for all: to hold twice is to hold. A hold outlives a day without any control
@@ -138,7 +138,7 @@ class RegistryHolds:
             del self._placed[version]
 
     async def _adopt(self, holder: str) -> None:
-        """Take over what control planes before this one held, so that it is released when nobody names it."""
+        """Take over what control planes before this one held, so that it is released when no route names it."""
         declared = [state.model for state in self._view.mirror.states() if state.route is not None]
         found = [version for model in declared for version in await self._own(model, holder)]
         now = self._clock.now()

@@ -19,7 +19,7 @@ class Listing:
 
 
 class RegistryNews:
-    """Filled by whoever follows the registry, emptied by the controller. At most one word per model is held.
+    """Filled by what follows the registry, emptied by the controller. At most one word per model is held.
 
     on_news: called when there is something to take in.
     """

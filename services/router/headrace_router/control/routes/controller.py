@@ -88,7 +88,7 @@ class Controller:
 
         What the same incarnation of the registry knew before has been removed, once the registry confirms it: another
         control plane may have heard of a model that is younger than the snapshot. What another incarnation knew may be
-        missing from a backup: it goes on serving, and its status says so.
+        missing from a backup: it keeps serving, and its status says so.
         """
         unlisted = [state for state in self._view.mirror.states() if state.model not in listing.models]
         for state in unlisted:

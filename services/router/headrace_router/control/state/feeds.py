@@ -1,4 +1,4 @@
-"""Streams of what is in force to many watchers: one state in memory, bounded queues, nobody waits for a slow one."""
+"""Streams of what is in force to many watchers: one state in memory, bounded queues, a slow watcher delays no other."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TableFeed:
                 self._drop(queue)
 
     def reset(self, incarnation: str) -> None:
-        """Forget everything because another store has taken over; every watcher begins anew."""
+        """Forget everything because another store has taken over; every watcher begins again."""
         self.incarnation, self.newest_generation = incarnation, 0
         self._current.clear()
         for queue in list(self._queues):
@@ -57,7 +57,7 @@ class TableFeed:
     async def watch(self, data_plane: str) -> AsyncIterator[control_pb2.WatchTablesResponse]:
         """Yield the whole snapshot, its end, and then every change.
 
-        Raises ResourceExhausted when the watcher fell too far behind or another store took over: it is to begin anew.
+        Raises ResourceExhausted when the watcher fell too far behind or another store took over: it has to begin again.
         """
         queue: asyncio.Queue[control_pb2.WatchTablesResponse | None] = asyncio.Queue()
         snapshot = list(self._current.values())
@@ -101,7 +101,7 @@ class DemandFeed:
         return sum(self._watchers.values())
 
     def refresh(self) -> None:
-        """Work out the demand on every watched pool anew and send what changed."""
+        """Compute the demand on every watched pool and send what changed."""
         changed = False
         for pool in self._watchers:
             wanted = self._compute(pool)
@@ -111,7 +111,7 @@ class DemandFeed:
             self._changed.wake()
 
     def reset(self) -> None:
-        """Send everything anew at the next refresh: another store has taken over."""
+        """Send everything again at the next refresh: another store has taken over."""
         self._current = {pool: (None, message) for pool, (_, message) in self._current.items()}
 
     async def watch(self, pool: str) -> AsyncIterator[control_pb2.WatchDemandResponse]:

@@ -62,7 +62,7 @@ class View:
             try:
                 await self._catch_up()
             except asyncio.CancelledError:
-                # Its caller is gone: whoever would make do with this read has to read.
+                # Its caller is gone: others that would have shared this read have to read.
                 self._begun -= 1
                 raise
         self.changed.wake()
@@ -87,7 +87,7 @@ class View:
     def _read_ended(self, reading: asyncio.Task[None]) -> None:
         self._readings.discard(reading)
         if not reading.cancelled():
-            reading.exception()  # whoever still waited has it; the controller's own reads say that the store is away
+            reading.exception()  # those that still waited have it; the controller's reads say that the store is away
 
     def fleet(self) -> Fleet:
         """Return the batchers whose reports are valid now."""
@@ -120,7 +120,7 @@ class View:
         return state is not None and state.active is not None and needed in state.active.table.needs
 
     async def _catch_up(self) -> None:
-        """Read what the store has beyond the mirror; nobody else reads meanwhile."""
+        """Read what the store has beyond the mirror; one reader at a time."""
         mirror = self.mirror
         news = await self._store.news(mirror.revision, mirror.newest_generation) if mirror.loaded else None
         if news is None or news.incarnation != mirror.incarnation:
@@ -151,7 +151,7 @@ class View:
         return replace(news, entries=(*entries, *news.entries))
 
     def _take_over(self, mirror: Mirror, incarnation: str) -> None:
-        """Show what another store says from now on; every watcher begins anew."""
+        """Show what another store says from now on; every watcher begins again."""
         if self.mirror.loaded:
             log.warning("another store has taken over", incarnation=incarnation, before=self.mirror.incarnation)
         mirror.incarnation, mirror.loaded = incarnation, True

@@ -33,8 +33,8 @@ from headrace_router.control.storage.route_documents import (
 
 # What a writer must be to keep everything that a state may hold: migration 0004 refuses others. 1 knows neither kept
 # answers nor lookup settings, fallbacks and hedging; 2, release 0.1.0, neither shadowing and layers nor members of
-# pipelines and what computed answers; 3 no bound on versions that are not promoted. Whoever adds something to a state
-# adds a number.
+# pipelines and what computed answers; 3 no bound on versions that are not promoted. A change that adds something to a
+# state adds a number.
 WRITER = 4
 
 

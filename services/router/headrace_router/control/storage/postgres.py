@@ -83,7 +83,7 @@ class PostgresStore:
     async def commit(self, revision: int | None, step: Step, now: datetime, request: Request | None = None) -> Record:
         state, model = step.state, step.state.model
         async with self._connections.transaction() as connection:
-            # The route before the numbers: whoever waits for the route's lock holds nobody else up.
+            # The route before the numbers: waiting for the route's lock then delays no other route.
             if revision is not None and await connection.fetchval(self._sql["lock_route"], model) != revision:
                 raise Conflict(model)
             number = None

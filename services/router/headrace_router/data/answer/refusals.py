@@ -84,7 +84,7 @@ def rate_limited(limit: str, client: str, model: str, per_s: float, next_s: floa
 
 
 def rate_limit_unavailable(limit: str) -> ServiceError:
-    """Return the error for a request under a rate limit that is closed while nobody knows what others have sent."""
+    """Return the error for a request under a rate limit that is closed while the shared count is unavailable."""
     return Unavailable(
         f"requests cannot be counted now, and rate limit '{limit}' lets none through then",
         reason="RATE_LIMIT_UNAVAILABLE",

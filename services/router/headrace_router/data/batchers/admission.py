@@ -14,7 +14,7 @@ from hashlib import blake2b
 from headrace_router.data.batchers.decisions.balance import Window
 from headrace_router.data.batchers.work import ONLINE, Work
 
-# How long a version may have been missed before nobody waits for it any more: then it is away, and not for a moment.
+# How long a version may have been missed before requests stop waiting for it: then it is away, and not for a moment.
 HOPE_S = 10.0
 # Left of the deadline for saying that the wait was in vain.
 MARGIN_S = 0.02
@@ -72,7 +72,7 @@ class PendingQueue:
         return max(self._ready_at - now, 0.0) if now < self._starting_until else None
 
     def until(self, work: Work, now: float) -> float | None:
-        """Return until when a request for a version that nobody has may wait, or None if it has to be refused.
+        """Return until when a request for a version that no batcher has may wait, or None if it has to be refused.
 
         Called for every such request, so that the room knows since when the version is missed.
         """
@@ -111,7 +111,7 @@ class PendingQueue:
         return tick
 
     def called(self, serves: Callable[[str], bool]) -> list[Work]:
-        """Return the requests whose version somebody has now, in the order in which they came; they have to leave."""
+        """Return the requests whose version a batcher has now, in the order of arrival; they have to leave."""
         for digest in [digest for digest in self._missed_since if serves(digest)]:
             del self._missed_since[digest]
         return [work for work in self._waiting if work.digest not in self._missed_since]

@@ -32,7 +32,7 @@ class Serving:
 
 
 class Endpoints:
-    """Reads the replicas of all pools. Whoever changes one says so by `invalidate`."""
+    """Reads the replicas of all pools. Each change is followed by `invalidate`."""
 
     def __init__(
         self, replicas: Mapping[str, Sequence[Replica]], *, rng: random.Random, now: Callable[[], float]
@@ -65,7 +65,7 @@ class Endpoints:
         return bool(self.of(pool, digest).usable)
 
     def needs_s(self, pool: str, digest: str) -> float:
-        """Return how long an answer of a version probably takes; infinite when nobody has it, or all fail."""
+        """Return how long an answer of a version probably takes; infinite when no replica has it, or all fail."""
         serving, now = self.of(pool, digest), self._now()
         if not serving.usable or (serving.failing and not any(one.due(now) for one in serving.usable)):
             return math.inf
@@ -73,11 +73,11 @@ class Endpoints:
         return wait_s + serving.latency.needs_s()
 
     def renews(self, pool: str, digest: str) -> bool:
-        """Return whether one request may find out anew how long an answer takes."""
+        """Return whether one request may measure again how long an answer takes."""
         return self.of(pool, digest).latency.renews(self._now())
 
     def to_try(self, work: Work, now: float) -> Endpoint[Replica] | None:
-        """Return who is to be tried by this work because nobody knows whether it still fails, or None."""
+        """Return the replica that this work tries because it may have recovered, or None."""
         serving = self.of(work.pool, work.digest)
         if not (serving.ejected or serving.failing):
             return None

@@ -51,7 +51,7 @@ class Owner(Protocol):
         ...
 
     def part(self, replica: Replica, attempt: Attempt, response: batcher_pb2.InferResponse) -> None:
-        """Take one of several answers of an attempt, which goes on."""
+        """Take one of several answers of an attempt, which continues."""
         ...
 
     def lost(self, replica: Replica, attempts: Sequence[Attempt]) -> None:
@@ -297,7 +297,7 @@ class Replica:
         elif not (frame.versions or frame.draining):
             return
         for state in frame.versions:
-            self.endpoints.pop(state.digest, None)  # it was loaded anew, or is gone
+            self.endpoints.pop(state.digest, None)  # it was loaded again, or is gone
             if state.ready:
                 self.versions[state.digest] = state.handle
             elif self.versions.get(state.digest) == state.handle:

@@ -38,7 +38,7 @@ class Hedges:
             work.hedge_tick = self._times.add(work, now + delay_s)
 
     def discard(self, work: Work) -> None:
-        """Forget a work that was answered, or that nobody awaits any more."""
+        """Forget a work that was answered or is no longer awaited."""
         self._times.discard(work, work.hedge_tick)
         work.hedge_tick = 0
 

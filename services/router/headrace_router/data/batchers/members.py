@@ -105,7 +105,7 @@ class Members:
             retargeted.clear()
             targets = self._targets.get(pool, ())
             found: dict[str, Target] = {}
-            # A resolver that is down takes nobody away.
+            # A resolver that is down removes no replica.
             if await resolver.call(lambda targets=targets, found=found: self._find(targets, found)):
                 for address in [address for address in found if address not in members]:
                     replica = Replica(address, self._owner, self._limits, self._loop)

@@ -1,4 +1,4 @@
-"""Answers of versions that answer in parts: nothing of them is kept or shared, and each goes on while it is taken."""
+"""Answers in parts: they are neither stored nor shared, and each continues while its caller takes parts."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Rest:
         return response if response.more else None
 
     def sent(self, size_bytes: int) -> None:
-        """Note that a part was given to whoever asked: the model may make another one."""
+        """Note that the caller took a part: the model may make another one."""
         self._answers.sent(self._model, self._version, size_bytes)
         self._work.taken()
 

@@ -110,7 +110,7 @@ class Pools:
             self._place(work)
 
     def withdraw(self, work: Work) -> None:
-        """Give a work up, because nobody awaits its answer any more."""
+        """Withdraw a work whose answer is no longer awaited."""
         self._leave(work)
         for attempt in work.in_flight():
             self._drop(attempt)
@@ -155,7 +155,7 @@ class Pools:
     def _goes_on(
         self, replica: Replica, attempt: Attempt, response: batcher_pb2.InferResponse, *, probed: bool
     ) -> bool:
-        """Note an error; return whether somebody else works on the request."""
+        """Note an error; return whether another attempt works on the request."""
         code, reason = response.code, response.reason
         if fails(code, reason):
             self.endpoints.failed(attempt, replica.load_seen)
@@ -207,7 +207,7 @@ class Pools:
         ]
 
     async def run(self) -> None:
-        """Keep a stream to every batcher of every pool; never returns. At its end nobody is left waiting."""
+        """Keep a stream to every batcher of every pool; never returns. At its end no request is left waiting."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 self.members.follow(tasks)
@@ -275,7 +275,7 @@ class Pools:
         return True
 
     def _settle(self, attempt: Attempt, response: batcher_pb2.InferResponse) -> None:
-        """Give the answer to whoever awaits it; another attempt that is still in flight is not needed any more."""
+        """Give the answer to its caller; another attempt that is still in flight is not needed any more."""
         work, other = attempt.work, attempt.beside()
         if other is not None:
             self.endpoints.outrun(other)
@@ -285,7 +285,7 @@ class Pools:
             work.answer.set_result(response)
 
     def _forget(self, work: Work) -> None:
-        """Stop watching the times of a work that is over, and let go of its attempts, which are over too.
+        """Stop watching the times of a work that is over, and release its attempts, which are over too.
 
         They name it: with both, tensors and answer would stay until the garbage collector comes by.
         """
@@ -366,5 +366,5 @@ def _takes_requests(replicas: Sequence[Replica]) -> bool:
 
 
 def _begun(work: Work) -> bool:
-    """Return whether somebody may have a part of the answer already, so that nobody else can begin anew."""
+    """Return whether the caller may have a part of the answer already, so that no other replica can begin again."""
     return work.parts is not None and work.parts.came > 0

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ONLINE = batcher_pb2.InferRequest.PRIORITY_ONLINE
 # What waits behind everything else: bulk work, and clients that have spent their budgets.
 BATCH = batcher_pb2.InferRequest.PRIORITY_BATCH
-# Copies of what has been answered: nobody waits for them, and nobody is to wait behind them.
+# Copies of what has been answered: no caller waits for them, and no request may wait behind them.
 SHADOW = batcher_pb2.InferRequest.PRIORITY_SHADOW
 
 

@@ -1,6 +1,6 @@
 """Explanations in Valkey, for an hour: written in the background, read by any data plane.
 
-Nobody waits for them: what does not fit into the queue, or what Valkey does not take, is dropped and counted.
+No request waits for them: what does not fit into the queue, or what Valkey does not take, is dropped and counted.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Explanations:
         self.dropped = {"queue_full": 0, "store": 0}
 
     def samples(self) -> bool:
-        """Return whether the request that begins now is explained unasked."""
+        """Return whether the request that begins now is a sample to explain."""
         if not self.one_in:
             return False
         self._seen += 1
@@ -185,7 +185,7 @@ def _decoded(stored: bytes | None) -> predict_pb2.ExplainResponse | None:
         return None
     try:
         return predict_pb2.ExplainResponse.FromString(stored)
-    except DecodeError:  # nobody's explanation is worth an error
+    except DecodeError:  # an explanation is not worth an error
         return None
 
 

@@ -14,7 +14,7 @@ from headrace_router.data.request.trace import PRIMARY, Attempt, Trace
 from headrace_router.data.tables.decisions.lookup_policy import StoredVersion
 from headrace_router.data.tables.served import REQUEST, ServedVersion
 
-# Of an attempt whose answer nobody waited for: another one was quicker, or the caller left.
+# Of an attempt whose answer was no longer awaited: another one was quicker, or the caller left.
 WITHDRAWN = "WITHDRAWN"
 
 

@@ -70,7 +70,7 @@ class ValkeyStore:
     async def _connected(self) -> Redis:
         async with self._connecting:
             if self._client is None:
-                # In a thread, as it imports redis-py: the loop goes on meanwhile, if in smaller steps.
+                # In a thread, as it imports redis-py: the loop continues meanwhile, in smaller steps.
                 self._client = await asyncio.to_thread(_client, self._url, self._password)
             return self._client
 

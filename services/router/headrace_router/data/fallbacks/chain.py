@@ -80,11 +80,11 @@ class Prospects(Protocol):
     """What is known of those who compute answers."""
 
     def needs_s(self, pool: str, served: ServedVersion, attributes: Mapping[str, str]) -> float:
-        """Return how long an answer probably takes, CANNOT when nobody can give one."""
+        """Return how long an answer probably takes, CANNOT when no version can give one."""
         ...
 
     def renews(self, pool: str, served: ServedVersion) -> bool:
-        """Return whether one request may find out anew how long an answer takes."""
+        """Return whether one request may measure again how long an answer takes."""
         ...
 
 
@@ -142,7 +142,7 @@ class FallbackChain:
             if not self._prospects.renews(variant.pool, variant.served):
                 return await self._fall_back(resolved, steps, TIME_SHORT, None)
             within_s = max(left_s - hand_over_s(left_s), left_s / 2)
-        # While somebody else can answer, nobody waits for a batcher that is away, and nothing stands in for an error.
+        # While another step can answer, no request waits for an absent batcher, and no stale answer replaces an error.
         alone = min(needs[1:]) == CANNOT
         asked = resolved if alone else replace(resolved, queue_timeout_s=0.0, last=False)
         try:

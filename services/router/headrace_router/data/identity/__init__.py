@@ -1,1 +1,1 @@
-"""Who calls, where nobody in front of this process has checked it: tokens, denied clients, scopes, rates."""
+"""Who calls, where no front door has checked it: tokens, denied clients, scopes, rates."""

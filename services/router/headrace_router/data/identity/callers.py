@@ -29,8 +29,8 @@ MAX_TOKENS = 10_000
 MAX_FAILURES = 10_000
 # How long a header that failed is not looked at again.
 FAILED_S = 1.0
-# Verifications a second that may fail: of one connection, and of all. Each takes about 90 µs, in which nobody else is
-# served. Good tokens are not limited: the issuer makes them, and a gateway brings those of many on one connection.
+# Verifications a second that may fail: of one connection, and of all. Each takes about 90 µs of the loop.
+# Good tokens are not limited: the issuer makes them, and a gateway brings those of many on one connection.
 PER_CONNECTION, IN_ALL = 20.0, 500.0
 # As many for headers that name a client who was believed before, once those are used up: a client's next token is not
 # held back for what others send on the same connection, unless they name that client.

@@ -45,7 +45,7 @@ class Waiter:
             self.answer.set_exception(outcome)
 
     def end_lookup(self) -> None:
-        """Note that no stored answer can be given, where somebody wants to know."""
+        """Note that no stored answer can be given, where an explanation wants it."""
         marks = self.cache_lookup.resolved.call.marks
         if marks is not None:
             marks.end_lookup()
@@ -68,7 +68,7 @@ class Waiter:
 
 
 class SharedExecution:
-    """key: under which others find it; None for one that nobody may share. cache_lookup: of who began it.
+    """key: under which others find it; None for one that is not shared. cache_lookup: of who began it.
 
     leader: whose request is executed. work: the execution. renews: whether it goes on when nobody waits. reading:
     whether the store has not answered yet. failed: an execution that came to an error before it did.
@@ -109,7 +109,7 @@ class SharedExecution:
 
     @property
     def aged(self) -> bool:
-        """Return whether a cached answer is known that was too old for somebody."""
+        """Return whether a cached answer is known that was too old for one of them."""
         return self._stale is not None
 
     def know(self, cached: StoredAnswer | None, now: float) -> None:
@@ -124,7 +124,7 @@ class SharedExecution:
 
 
 def key_of(cache_lookup: CacheLookup) -> Hashable:
-    """Return what requests that share an execution have in common; None for one that shares with nobody."""
+    """Return what requests that share an execution have in common; None for one that is not shared."""
     if cache_lookup.key is None:
         return None
     return (

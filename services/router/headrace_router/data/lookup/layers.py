@@ -38,11 +38,11 @@ OnValues = Callable[[Values | None], object]
 class Store(Protocol):
     """Stored answers outside this process. Nothing here waits or raises."""
 
-    def get(self, keys: tuple[bytes, ...], told: OnValues, *, patient: bool = False) -> None:
-        """Call `told` with the value of each key, within a few milliseconds; with None when the store does not answer.
+    def get(self, keys: tuple[bytes, ...], on_values: OnValues, *, patient: bool = False) -> None:
+        """Call `on_values` with the value of each key, within a few milliseconds; with None without an answer.
 
         It may be called before `get` returns. patient: whether to wait longer, until the store counts as gone, because
-        nobody else can answer.
+        nothing else can answer.
         """
         ...
 
@@ -82,16 +82,16 @@ class Layers:
                 precomputed = StoredAnswer(found.outputs, now - found.computed_at, True, MEMORY)
         return cached, precomputed
 
-    def read(self, cache_lookup: CacheLookup, told: Callable[[Pair | None], object]) -> None:
-        """Call `told` with what the store has, or with None when it does not answer."""
+    def read(self, cache_lookup: CacheLookup, on_pair: Callable[[Pair | None], object]) -> None:
+        """Call `on_pair` with what the store has, or with None when it does not answer."""
         keys = tuple(key for key in (cache_lookup.key, cache_lookup.precomputed) if key is not None)
         if self._store is None:  # what was computed beforehand is somewhere else
-            told(None if cache_lookup.precomputed is not None else (None, None))
+            on_pair(None if cache_lookup.precomputed is not None else (None, None))
         elif not keys:
-            told((None, None))
+            on_pair((None, None))
         else:
             self._store.get(
-                keys, lambda values: told(self._taken(cache_lookup, values)), patient=not cache_lookup.computes
+                keys, lambda values: on_pair(self._taken(cache_lookup, values)), patient=not cache_lookup.computes
             )
 
     async def find(self, cache_lookup: CacheLookup) -> Pair:

@@ -240,7 +240,7 @@ class Lookup:
         outcome: str,
         cache_lookup: CacheLookup | None,
     ) -> Answer:
-        """Return the answer of a request that shares with nobody. cache_lookup: where to keep it for others."""
+        """Return the answer of a request that is computed alone. cache_lookup: where to keep it for others."""
         if resolved.call.marks is not None:
             resolved.call.marks.end_lookup()
         work = work_of(resolved, variant, deadline, self._loop)

@@ -1,4 +1,4 @@
-"""What the look-up counts: plain numbers, turned into metrics when somebody asks."""
+"""What the look-up counts: plain numbers, turned into metrics when Prometheus reads them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Counts:
 
     hits: by source and layer. unkept: requests that nothing kept answered, by reason. shared: of those, ones that
     waited for the execution of another. renewals: executions to replace stale answers. poisoned: stored bytes that
-    nobody here wrote. dropped_writes: answers that could not be queued for the store. store_errors: replies of it that
+    no data plane wrote. dropped_writes: answers that could not be queued for the store. store_errors: its replies that
     were errors. store_late: times that it did not answer within the timeout. mgets: sent.
     """
 

@@ -6,7 +6,7 @@ along; an error reaches all and is not kept. Nothing here is a task: the store a
 
 Where the store will hardly have anything and no batcher has work, a batcher computes speculatively, while the store is
 read (`execution.py`). The first answer counts; an error of the batchers waits for the store's word. If the
-store has anything, also if it is too old, all goes on as if nobody else had been asked.
+store has anything, also if it is too old, everything continues as if the batcher had not been asked.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from headrace_router.data.request.deadlines import TICK_S, Deadlines
 
 log = structlog.get_logger()
 
-# For an answer that replaces a stale one, for which nobody waits.
+# For an answer that replaces a stale one, for which no caller waits.
 RENEWAL_S = 5.0
 RENEW_AGAIN_S = 1.0
 MAX_RENEWALS = 256
@@ -188,7 +188,7 @@ class SingleFlight:
             self._break(execution)
 
     def _refuse(self, execution: SharedExecution, *, answered: bool) -> None:
-        """Tell those for whom nothing may be computed."""
+        """Settle the waiters that may not compute."""
         for waiter in list(execution.waiters):
             self._counts.misses[waiter.outcome] += 1
             error = not_precomputed(too_old=waiter.outcome == TOO_OLD) if answered else store_unavailable()
@@ -257,12 +257,12 @@ class SingleFlight:
             self._layers.keep(execution.cache_lookup, response.outputs)
 
     def _failed(self, execution: SharedExecution, work: Work, error: ServiceError) -> None:
-        """Settle those whom an error concerns, and try for the others."""
+        """Settle the waiters that an error concerns, and try for the others."""
         if error.code is Code.DEADLINE_EXCEEDED:
             self._give_up([one for one in execution.waiters if one.due <= work.deadline + TICK_S], error)
         elif error.code is Code.INVALID_ARGUMENT and execution.cache_lookup.resolved.table.policy.by_entity:
             # Requests for one entity may have other inputs than those that are to blame: its leader's, or, of a renewal
-            # that had none, those of somebody who was given a stale answer long ago.
+            # that had none, those of a caller that was given a stale answer long ago.
             self._give_up([execution.leader] if execution.leader is not None else [], error)
         else:
             self._fail(execution, error)
@@ -323,7 +323,7 @@ class SingleFlight:
             self._let_go(waiter.execution)
 
     def _let_go(self, execution: SharedExecution) -> None:
-        """End a shared execution that nobody wants any more."""
+        """End a shared execution without waiters."""
         if not execution.wanted:
             self._withdraw(execution)
             self._end(execution)
@@ -343,7 +343,7 @@ class SingleFlight:
             work.answer.cancel()  # which ends its span
 
     def _go_on(self, execution: SharedExecution) -> bool:
-        """Let a shared execution go on although nobody waits; return False when too many do."""
+        """Let a shared execution continue without waiters; return False when too many do."""
         if execution.renews:
             return True
         if self._renewals >= MAX_RENEWALS:

@@ -33,7 +33,7 @@ class PipelineOnline:
 
     queue_timeout_s: how long a request waits before its first step for members that nobody has at the moment. miss:
     hears of pools that lack one, and says after how long one that is being started answers. record: hears of what
-    members compute, and must be quick; None where nobody records. cache: of steps that declare one.
+    members compute, and must be quick; None where nothing is recorded. cache: of steps that declare one.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class PipelineProspects:
         self._servers = servers
 
     def needs_s(self, pool: str, served: ServedVersion, attributes: Mapping[str, str]) -> float:
-        """Return how long an answer probably takes, infinite when nobody can give one.
+        """Return how long an answer probably takes, infinite when no batcher can give one.
 
         attributes: of the request, by which a pipeline may switch.
         """
@@ -144,7 +144,7 @@ class PipelineProspects:
         return earliest_end_s(choose(plan, (), attributes), needs_s)
 
     def renews(self, pool: str, served: ServedVersion) -> bool:
-        """Return whether one request may find out anew how long an answer takes."""
+        """Return whether one request may measure again how long an answer takes."""
         plan = served.pipeline
         if plan is None:
             return self._servers.renews(pool, served.digest)

@@ -62,7 +62,7 @@ class Run:
         self._around.ended(self.work)
 
     def _guarded(self, act: Callable[..., None], *arguments: Any) -> None:
-        """Do what a timer or an answer calls for. An error that nobody expects would else leave the caller waiting."""
+        """Do what a timer or an answer calls for. An unexpected error would otherwise leave the caller waiting."""
         try:
             act(*arguments)
         except Exception:
@@ -210,7 +210,7 @@ class Run:
             self._states[at] = State.MISSING
 
     def _tries_again(self, at: int, step: PlannedStep, error: ServiceError, now: float) -> bool:
-        """Return whether a step that failed is started anew."""
+        """Return whether a step that failed is started again."""
         return (
             self._attempts[at] <= step.retries
             and error.code in _REPEATABLE

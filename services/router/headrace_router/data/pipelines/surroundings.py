@@ -34,11 +34,11 @@ class Prospects(Protocol):
     """What is known of those who run steps."""
 
     def needs_s(self, pool: str, digest: str) -> float:
-        """Return how long an answer probably takes, infinite when nobody can give one."""
+        """Return how long an answer probably takes, infinite when no batcher can give one."""
         ...
 
     def renews(self, pool: str, digest: str) -> bool:
-        """Return whether one request may find out anew how long an answer takes."""
+        """Return whether one request may measure again how long an answer takes."""
         ...
 
 

@@ -46,8 +46,8 @@ class Timetable:
         return (Verdict.GO if verdict is Verdict.TIME_SHORT and self._renews() else verdict), takes_s
 
     def refusal(self) -> ServiceError:
-        """Return why nobody answers: the slowest pool that is being started, or, where those alone do not suffice, one
-        that nobody starts.
+        """Return why no batcher answers: the slowest pool that is being started or, where those do not suffice, one
+        that is not being started.
         """
         ready_in_s = self._miss()
         starting = self._sufficient(ready_in_s)
@@ -57,7 +57,7 @@ class Timetable:
         return no_backend(next(pool for pool, one in ready_in_s.items() if one is None))
 
     def waits_for_members_until(self, now: float) -> float:
-        """Return until when a request waits for members that nobody has: longer for pools that are being started."""
+        """Return until when a request waits for members without a batcher: longer for pools that are being started."""
         starting = self._sufficient(self._miss())
         if not starting or self._work.queue_timeout_s <= 0:
             return min(self._waits_until, self._work.deadline)
@@ -99,7 +99,7 @@ class Timetable:
         return starting if earliest_end_s(self._chosen, then_s) < math.inf else {}
 
     def _renews(self) -> bool:
-        """Return whether this request may find out anew how long the steps take."""
+        """Return whether this request may measure again how long the steps take."""
         prospects, wanted = self._around.prospects, self._chosen.wanted
         steps = [step for step, is_wanted in zip(self._steps, wanted, strict=True) if is_wanted]
         return any(prospects.renews(self.pool_of(step), step.served.digest) for step in steps)

@@ -1,6 +1,6 @@
-"""Holds clients to their requests a second: of each limit a token for each request, from those at hand or from Valkey.
+"""Holds clients to their requests a second: of each limit a token for each request, taken in advance or from Valkey.
 
-A request whose tokens are at hand pays for a look-up. Where none is, it waits for the answer to one command; what a
+A request whose tokens were taken in advance costs a look-up. Without one it waits for the answer to one command; what a
 bucket does not have is then refused for a moment without asking. While Valkey does not answer, each limit says what
 holds.
 """
@@ -21,7 +21,7 @@ from headrace_router.data.rate_limits.decisions.limits import RateLimits
 from headrace_router.data.rate_limits.token_requests import Buckets, LimitedClient, TokenRequests
 from headrace_router.outage import Outage
 
-# Pairs of client and model that are remembered; of more, all are looked up anew.
+# Pairs of client and model that are remembered; of more, all are looked up again.
 MAX_REMEMBERED = 20_000
 
 
@@ -58,9 +58,9 @@ class RateLimiter:
                 del counts[name]
 
     def take(self, client: str, model: str) -> Awaitable[None] | None:
-        """Take a token of each limit of a client; return what is to be awaited where not all are at hand.
+        """Take a token of each limit of a client; return what is to be awaited where one is missing.
 
-        That raises ResourceExhausted where a limit has none, Unavailable where nobody can tell and it is to be closed.
+        That raises ResourceExhausted where a limit has none, Unavailable where a closed limit has no count.
         """
         clients = self._of.get((client, model))
         if clients is None:
@@ -100,7 +100,7 @@ class RateLimiter:
         if len(self._of) >= MAX_REMEMBERED or len(self._clients) >= MAX_REMEMBERED:
             self._of.clear()
             self._clients.clear()
-        # What the installation asks itself is nobody's.
+        # The installation's own requests have no client.
         limits = self._limits.of(client, model) if client else ()
         for limit in limits:
             if (limit.name, client) not in self._clients:
@@ -119,7 +119,7 @@ class RateLimiter:
             raise
 
     async def _take(self, one: LimitedClient, taken: list[LimitedClient]) -> None:
-        """Let a request through, with a token or without. taken: told of a token."""
+        """Let a request through, with a token or without. taken: gets the client whose token was spent."""
         share, now = one.share, self._now()
         if share.take(now):
             taken.append(one)
@@ -137,7 +137,7 @@ class RateLimiter:
         self._refuse(one, share.next_at - now)
 
     def _decide_alone(self, one: LimitedClient) -> None:
-        """Let a request through, or refuse it, where nobody knows what the others have let through."""
+        """Let a request through, or refuse it, where the other data planes' counts are unavailable."""
         limit = one.limit
         self._alone[limit.name] += 1
         if limit.outage is Outage.LOCAL:

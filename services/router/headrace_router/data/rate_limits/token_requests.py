@@ -16,9 +16,9 @@ from headrace_router.data.rate_limits.decisions.share import Share
 
 log = structlog.get_logger()
 
-# Buckets in one command: the server serves nobody else meanwhile.
+# Buckets in one command: the server serves no other command meanwhile.
 MAX_BUCKETS = 256
-# How long a command may take. A request waits for the one under way and the next; after one that is late nobody does.
+# How long a command may take. A request waits for the one under way and the next; after one that is late none does.
 WAIT_S = 0.05
 # The loop's own delay is not the store's: when the time is over, what has arrived meanwhile is read first.
 LAST_LOOK_S = 0.001
@@ -32,8 +32,8 @@ Replies = Callable[[list[Any] | None], object]
 class Buckets(Protocol):
     """Where buckets are: Valkey."""
 
-    def ask(self, command: Command, told: Replies) -> bool:
-        """Send a command, and have `told` called later: with a list of its reply, or with None when there will be none.
+    def ask(self, command: Command, on_replies: Replies) -> bool:
+        """Send a command and have `on_replies` called later: with a list of its reply, or with None without one.
 
         Return False where there is no connection.
         """
@@ -53,7 +53,7 @@ class LimitedClient:
         """Of the bucket that this data plane has for itself while it cannot ask."""
 
     def serve(self, now: float) -> None:
-        """Give tokens at hand to those that wait, in turn."""
+        """Give tokens to the requests that wait, in turn."""
         while self.waiting:
             if self.waiting[0].done():  # its caller has left
                 self.waiting.popleft()
@@ -62,12 +62,12 @@ class LimitedClient:
             else:
                 return
 
-    def settle(self, told: bool | None) -> None:
-        """Tell all that wait that there is no token (False), or nobody who knows (None)."""
+    def settle(self, available: bool | None) -> None:
+        """Settle all that wait: there is no token (False), or that is unknown (None)."""
         waiting, self.waiting = self.waiting, deque()
         for one in waiting:
             if not one.done():
-                one.set_result(told)
+                one.set_result(available)
 
 
 class TokenRequests:
@@ -83,15 +83,15 @@ class TokenRequests:
         self._timer: asyncio.TimerHandle | None = None
         self._turn_ends = self._refused = False
         self.late = False
-        """Whether an answer is late: nobody waits until it comes."""
+        """Whether an answer is late: no request waits until it comes."""
         self.asks = 0
 
     def token(self, one: LimitedClient) -> asyncio.Future[bool | None]:
-        """Have a token asked for; whether there is one is told later, None where nobody answers."""
-        told: asyncio.Future[bool | None] = self._loop.create_future()
-        one.waiting.append(told)
+        """Ask for a token; the future says whether there is one, None without an answer."""
+        available: asyncio.Future[bool | None] = self._loop.create_future()
+        one.waiting.append(available)
         self.want(one)
-        return told
+        return available
 
     def want(self, one: LimitedClient) -> None:
         """Have tokens asked for, as many as are wanted by then."""
@@ -120,10 +120,10 @@ class TokenRequests:
         incarnation = self._incarnation()
         keys = [stored_answers.rate_limit_key(incarnation, one.limit.name, one.client) for one, _ in asked]
         numbers = [repr(number) for one, tokens in asked for number in (*one.limit.rate, tokens)]
-        if not self._buckets.ask(("EVAL", TAKE, len(asked), *keys, *numbers), self._told):
-            self._told(None)
+        if not self._buckets.ask(("EVAL", TAKE, len(asked), *keys, *numbers), self._replied):
+            self._replied(None)
 
-    def _told(self, replies: list[Any] | None) -> None:
+    def _replied(self, replies: list[Any] | None) -> None:
         asked, self._under_way = self._under_way or [], None
         if self._timer is not None:
             self._timer.cancel()
@@ -157,7 +157,7 @@ class TokenRequests:
         self._give_up(())
 
     def _give_up(self, asked: Iterable[LimitedClient]) -> None:
-        """Tell these, and those that would be asked for next, that nobody answers."""
+        """Settle these, and those that would be asked for next, as without an answer."""
         for one in (*asked, *self._wanted):
             one.asked = False
             one.settle(None)

@@ -1,6 +1,6 @@
 """Sends reports: batches until they are acknowledged, counters every second.
 
-The monitor may be away, slow or hang: every call has a deadline, and nobody but these loops waits.
+The monitor may be away, slow or hang: every call has a deadline, and only these loops wait.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class BatchSender:
         raise AssertionError("a sender ended")
 
     async def send_all(self) -> None:
-        """Send what is there, with nobody else sending any more, and return when it is settled."""
+        """Send what is there, when no other loop sends any more, and return when it is settled."""
         self._buffer.recall()
         async with asyncio.TaskGroup() as senders:
             for _ in range(WINDOW):

@@ -48,7 +48,7 @@ class Cache(Protocol):
     """Cached answers, as shadows need them. Nothing here waits or raises."""
 
     def lacking(self, resolved: ResolvedRequest, variant: Variant) -> CacheLookup | None:
-        """Return where an answer of a variant would be kept, unless it is not cached, or there is one at hand."""
+        """Return where an answer of a variant would be kept, unless it is not cached, or memory has one."""
         ...
 
     def keep(self, cache_lookup: CacheLookup, outputs: bytes) -> None:
@@ -86,7 +86,7 @@ class Shadowing:
 
     def consider(self, resolved: ResolvedRequest, answer: Answer) -> None:
         """Copy a request whose answer was computed, if its prediction is among those that are copied; for a shadow that
-        keeps its answers, one whose answer was at hand too.
+        keeps its answers, one whose answer memory had too.
         """
         shadow = resolved.table.shadow
         if shadow is None:

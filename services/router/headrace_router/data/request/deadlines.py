@@ -70,7 +70,7 @@ class Deadlines(Generic[K]):
             for key in self._ticks.pop(tick):
                 try:
                     self._due(key)
-                except Exception:  # a defect in what one is told must not let the others wait for ever
+                except Exception:  # an error in one callback must not leave the others waiting
                     log.exception("deadline not acted on")
         # Ticks whose keys were all discarded need no timer of their own.
         left = [tick for tick, keys in self._ticks.items() if keys]

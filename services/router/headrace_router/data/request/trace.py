@@ -1,6 +1,6 @@
 """What is noted of one request: what was tried, where it is explained, and where its time went, where it is asked for.
 
-All others have neither and pay for neither. Whoever tries something says so: the fallback chain which fallback it turns
+All others have neither and pay for neither. What tries something notes it: the fallback chain which fallback it turns
 to, a pool which batcher got the request and what came back. A trace outlives its request by what still runs then, such
 as the slower one of two hedged requests; what is noted afterwards is lost.
 """

@@ -83,7 +83,7 @@ def _spec_of(proto: tensor_pb2.TensorSpec) -> Spec:
 
 ANY_LENGTH = -1
 LENGTH_PREFIX_BYTES = 4
-# A walk over the length prefixes of BYTES takes 0.15 µs per element, in which the event loop serves nobody else.
+# A walk over the length prefixes of BYTES takes 0.15 µs per element, in which the event loop serves no other request.
 MAX_BYTES_ELEMENTS = 16_384
 MAX_SHOWN = 16
 # Of one refusal: more would not fit into a status.
@@ -219,7 +219,7 @@ def invalid(violations: Sequence[FieldViolation]) -> InvalidArgument:
 
 
 def shown(shape: Sequence[str | int]) -> str:
-    """Return a shape as text. A message may hold millions of sizes, which nobody would read."""
+    """Return a shape as text. A message may hold millions of sizes, too many to print."""
     more = [] if len(shape) <= MAX_SHOWN else ["…"]
     return f"[{', '.join([*map(str, shape[:MAX_SHOWN]), *more])}]"
 

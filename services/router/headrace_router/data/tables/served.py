@@ -240,7 +240,7 @@ class KnownForms:
         described = predict_pb2.PredictResponse(outputs=message.outputs).SerializeToString()
         lengths = [len(content) for content in message.raw_output_contents]
         if not _is_in(outputs, (described, tuple(lengths))):
-            return False  # something else stands in between, and would get into the answer of a codec
+            return False  # other bytes lie between, and would get into the answer of a codec
         if self._sized:
             _bound(self._forms)
             self._forms[rows, wanted, len(outputs)] = _form_of(described, lengths)

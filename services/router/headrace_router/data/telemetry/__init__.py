@@ -1,1 +1,1 @@
-"""What is counted, logged and traced of predictions; nobody waits for it."""
+"""What is counted, logged and traced of predictions, off the request's path."""

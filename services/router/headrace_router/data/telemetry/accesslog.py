@@ -15,8 +15,7 @@ log = structlog.get_logger()
 class AccessLog:
     """Logs requests that are sampled (`CallContextFactory`), and errors.
 
-    errors_per_second: errors that are logged at most, besides those. A line takes some 100 µs, in which nobody else is
-    served.
+    errors_per_second: errors that are logged at most, besides those. A line takes some 100 µs of the loop.
     """
 
     __slots__ = ("_errors_left", "_errors_per_second", "_second_ends")

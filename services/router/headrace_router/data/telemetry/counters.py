@@ -1,4 +1,4 @@
-"""Counts and durations of predictions: a look-up and an increment per request, everything else when somebody asks.
+"""Counts and durations of predictions: a look-up and an increment per request, everything else when it is read.
 
 `Counters.series` is cumulative since the process started: who reads it twice takes differences, who reads several
 processes adds histograms up. When it is full, what was silent for an hour is forgotten; a key that comes back then is

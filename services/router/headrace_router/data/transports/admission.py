@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 from headrace_router.data.answer.refusals import too_many_requests
 
-# As in `Window` of `batchers/decisions/balance.py`: a client may have this many times what nobody has.
+# As in `Window` of `batchers/decisions/balance.py`: a client may have this many times what is free.
 SHARE = 8
 
 

@@ -93,8 +93,8 @@ class CallContextFactory:
     """Makes the Call of each request.
 
     log_one_in: one of so many requests is logged besides those whose trace is recorded; 0 logs only the latter.
-    spans: None when traces are only handed on. clock: the counters'. count_unidentified: gets the method of a call of
-    nobody's. only_forwarded: believe headers of the front door only.
+    spans: None when traces are only handed on. clock: the counters'. count_unidentified: gets the method of a call
+    without a caller. only_forwarded: believe headers of the front door only.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class CallContextFactory:
 
         remaining_s: time until the caller's deadline, None without one. method: what a span is named after. caller: as
         its token says; None believes the identity headers. of_anybody: it is answered to everybody. Raises
-        InvalidArgument for headers that cannot be read, Unauthenticated for a call that is nobody's.
+        InvalidArgument for headers that cannot be read, Unauthenticated for a call without a caller.
         """
         arrived = self._clock()
         concerns = read_context_headers(headers)
@@ -164,7 +164,7 @@ class CallContextFactory:
             self._spans.pass_over(requests)
 
     def stranger(self, request_id: str | None) -> Call:
-        """Return the call of somebody who is turned away before it is known who it is."""
+        """Return the call of a caller that is refused before its token is read."""
         return Call(NOBODY, request_id_of(request_id), self._loop.time(), self._clock())
 
     def _traced(self, headers: dict[str, str], request_id: str, method: str) -> tuple[str, Span | None]:

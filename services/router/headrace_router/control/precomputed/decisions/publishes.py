@@ -163,7 +163,7 @@ def missing_rows(publish: Publish, rows: int, first_row: int) -> ServiceError:
 
 
 def condition_of(kept: AnswerState, marked: Collection[int] | None, now: datetime) -> Condition:
-    """Return whether a version's answers can be given. marked: generations that are whole; None when nobody knows."""
+    """Return whether a version's answers can be given. marked: whole generations; None when that is unknown."""
     if kept.precomputed is None:
         return Condition.NONE
     if kept.precomputed.expires_at is not None and kept.precomputed.expires_at <= now:
@@ -201,7 +201,7 @@ def plan_sweep(
 
     kept: by model and digest. oldest_in_use: generation of tables that every data plane has let the older ones go
     for. settled: publishes closed long enough that nobody writes to them. past_revert: those closed for longer than
-    reverts go back. expired_before: answers that expired then are read by nobody, however wrong clocks are.
+    reverts go back. expired_before: no data plane reads answers that expired then, however wrong clocks are.
     """
     committed, closing, reopened, removable = [], [], [], []
     for one in publishes:

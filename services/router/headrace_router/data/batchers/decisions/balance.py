@@ -187,8 +187,8 @@ class Estimates:
         return found
 
 
-# A client may have this many times what nobody has: alone it fills eight ninths, and whoever comes next finds room. The
-# classes below ONLINE may have as much as nobody has, so one of their clients fills half at most.
+# A client may have this many times what is free: alone it fills eight ninths, and the next client finds room. The
+# classes below ONLINE may have as much as is free, so one of their clients fills half at most.
 SHARE, SHARE_BELOW_ONLINE = 8, 1
 
 

@@ -18,7 +18,7 @@ from headrace_router.data.request.request import ResolvedRequest
 from headrace_router.data.tables.decisions.fallback_steps import Backup, FallbackStep
 
 # Each step that hands over costs at least so much: deadlines are up to a tick of 4 ms late. So does the way to the
-# caller, whose clock began to run before ours did: who allows more time is told sooner, by a share of it.
+# caller, whose clock began to run before ours did: with a longer timeout the answer comes earlier, by a share of it.
 HAND_OVER_S, LONGEST_HAND_OVER_S, HAND_OVER_SHARE = 0.006, 0.05, 0.05
 CANNOT = math.inf
 AT_HAND = 0.0

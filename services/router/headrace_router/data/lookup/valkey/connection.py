@@ -58,7 +58,7 @@ def address_of(url: str) -> Address:
 
 
 class Connection(asyncio.Protocol):
-    """Sends commands. lost: told once when the connection is gone, after every sender was told None."""
+    """Sends commands. lost: called once when the connection is gone, after every sender got None."""
 
     def __init__(self, lost: Callable[[], object] = lambda: None) -> None:
         self._lost = lost
@@ -75,14 +75,14 @@ class Connection(asyncio.Protocol):
         """Return whether commands can be sent."""
         return self._transport is not None
 
-    def send(self, commands: Sequence[Command], told: Replies) -> None:
-        """Send commands at once. told: called later with their replies, errors among them, or None when there are none.
+    def send(self, commands: Sequence[Command], on_replies: Replies) -> None:
+        """Send commands at once. on_replies: called later with their replies, errors among them, or None without any.
 
         Raises ConnectionError when the connection is gone or the server does not read.
         """
         if self._transport is None or self._unanswered + len(commands) > MAX_UNANSWERED:
             raise ConnectionError("the connection is gone, or the server does not read")
-        self._awaited.append((len(commands), told))
+        self._awaited.append((len(commands), on_replies))
         self._unanswered += len(commands)
         self._transport.write(b"".join([_packed(command) for command in commands]))
 
@@ -112,12 +112,12 @@ class Connection(asyncio.Protocol):
         try:
             while self._awaited and (reply := reader.gets()) is not _INCOMPLETE:
                 replies.append(reply)
-                count, told = self._awaited[0]
+                count, on_replies = self._awaited[0]
                 if len(replies) == count:
                     self._awaited.popleft()
                     self._unanswered -= count
                     self._replies = []
-                    told(replies)
+                    on_replies(replies)
                     replies = self._replies
         except hiredis.ProtocolError:  # this is no Redis
             self.abort()
@@ -131,8 +131,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         awaited, self._awaited = self._awaited, deque()
-        for _, told in awaited:
-            told(None)
+        for _, on_replies in awaited:
+            on_replies(None)
         self._lost()
 
 

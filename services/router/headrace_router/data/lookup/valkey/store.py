@@ -1,8 +1,8 @@
 """Valkey as the store of stored answers: one MGET for all that one turn of the loop asks for, at most two under way.
 
-Answers to be kept gather for a moment: they are written behind the answer that somebody waits for, and many at once.
+Answers to be kept gather for a moment: they are written after the answer that a caller waits for, and many at once.
 
-A store that is late, hung or gone costs a request the timeout at most, and those after it nothing: they are told at
+A store that is late, hung or gone costs a request the timeout at most, and those after it nothing: they learn it at
 once that there is no store until it answers again.
 """
 
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 MAX_UNDER_WAY = 2
 MAX_GETS = 256
-"""Look-ups in one MGET: the server serves nobody else meanwhile."""
+"""Look-ups in one MGET: the server serves no other command meanwhile."""
 QUEUE_BYTES = 16 * 1024 * 1024
 """Of values to be written, above which more are dropped."""
 WRITE_AFTER_S = 0.001
@@ -79,11 +79,11 @@ class Valkey:
     def now_ms(self) -> float:
         return self._clock.now_ms()
 
-    def get(self, keys: tuple[bytes, ...], told: OnValues, *, patient: bool = False) -> None:
+    def get(self, keys: tuple[bytes, ...], on_values: OnValues, *, patient: bool = False) -> None:
         if self._connection is None or (self._late and not patient):
-            told(None)
+            on_values(None)
             return
-        self._wanted.append(Get(keys, told, patient))
+        self._wanted.append(Get(keys, on_values, patient))
         if not self._turn_ends:
             self._turn_ends = True
             self._loop.call_soon(self._turn_ended)
@@ -96,15 +96,15 @@ class Valkey:
         self._write_bytes += len(value)
         self._write_soon()
 
-    def ask(self, command: Command, told: Replies) -> bool:
-        """Send a command of another kind, and have `told` called with its reply, None where the connection is lost.
+    def ask(self, command: Command, on_replies: Replies) -> bool:
+        """Send a command of another kind; `on_replies` gets its reply, or None where the connection is lost.
 
         Return False where there is none. How long to wait for it is for the caller to say.
         """
         if self._connection is None:
             return False
         try:
-            self._connection.send([command], told)
+            self._connection.send([command], on_replies)
         except ConnectionError:
             return False
         return True
@@ -254,7 +254,7 @@ class Get:
     """What one request wants."""
 
     keys: tuple[bytes, ...]
-    told: OnValues
+    on_values: OnValues
     patient: bool
 
 
@@ -290,6 +290,6 @@ class Mget:
 
 def _tell(get: Get, values: Sequence[bytes | None] | None) -> None:
     try:
-        get.told(values)
+        get.on_values(values)
     except Exception:  # one that cannot take its values must not strand those behind it
         log.exception("stored answers not taken")

@@ -66,7 +66,7 @@ class Moves:
     """What is to be done now.
 
     start: steps. missing: those that will not run, because what they need is missing, and those that fail softly and
-    are too late for a combiner. late: others that a combiner goes on without, because it has to begin. drop: those
+    are too late for a combiner. late: others that a combiner does without, because it has to begin. drop: those
     whose outputs are of no use any more. wake_at: when to look again although no step has ended; None for never. over:
     every output that is wanted is there. failed: one never will be.
     """
@@ -166,7 +166,7 @@ def next_moves(chosen: Chosen, states: Sequence[State], begin_by: Sequence[float
 
 
 def _of_use(chosen: Chosen, states: Sequence[State], starting: set[int], *, over: bool) -> list[bool]:
-    """Return of each step whether somebody still waits for it."""
+    """Return of each step whether anything still waits for it."""
     plan, use = chosen.plan, [False] * len(chosen.plan.steps)
     if over:
         return use

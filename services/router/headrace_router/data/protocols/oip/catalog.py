@@ -1,6 +1,6 @@
 """What this data plane can tell of its models, as the Open Inference Protocol wants to know it.
 
-Everything is told as a document: JSON as REST has it, with the names of the fields of the protobuf messages.
+Everything is a document: JSON as REST has it, with the names of the fields of the protobuf messages.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ FIELDS = {
 }  # fmt: skip
 
 
-# As many FP32 take 50 ms, in which the event loop serves nobody else; raw bytes take none.
+# As many FP32 take 50 ms, in which the event loop serves no other request; raw bytes take none.
 MAX_VALUES = 1_048_576
 
 

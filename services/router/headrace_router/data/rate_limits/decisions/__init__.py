@@ -1,1 +1,1 @@
-"""What a bucket has, what is taken of it ahead, and which limits hold for whom: functions of data and time."""
+"""What a bucket has, what is taken of it ahead, and which limits hold for a client: functions of data and time."""

@@ -13,7 +13,7 @@ from headrace_router.data.rate_limits.decisions.bucket import Rate
 from headrace_router.outage import Outage
 
 EVERYBODY = EVERY_MODEL = "*"
-# Of a limit that states none. A bucket for one token is full until somebody comes for it, and gains nothing meanwhile.
+# Of a limit that states none. A bucket for one token is full until a request takes it, and gains nothing meanwhile.
 LEAST_BURST = 2
 
 
@@ -54,7 +54,7 @@ class RateLimits:
 
 
 def rate_limits(messages: Iterable[client_limits_pb2.RateLimit]) -> RateLimits:
-    """Return rate limits from what was told; one that nothing can be made of holds nobody back."""
+    """Return rate limits from messages; one that cannot be read limits no client."""
     return RateLimits(
         RateLimit(
             one.name.removeprefix("rateLimits/"),

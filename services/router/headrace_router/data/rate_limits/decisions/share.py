@@ -1,7 +1,8 @@
 """What one data plane has of a bucket that all share: a few tokens ahead, as many as it spent lately.
 
-Tokens at hand cost a request nothing. They are few, so that none are missing where they are wanted, and those that are
-not spent soon are void: a data plane never adds more than AHEAD_S of the rate to what the bucket lets through.
+Tokens that were taken in advance cost a request nothing. They are few, so that none are missing where they are
+wanted, and those that are not spent soon are void: a data plane never adds more than AHEAD_S of the rate to what the
+bucket lets through.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from headrace_router.data.rate_limits.decisions.bucket import Rate
 # For so long tokens are taken ahead, and so long they are good.
 AHEAD_S, KEEP_S = 0.05, 0.1
 # A bucket that had less than was wanted is left alone until it has a token, so long at least and at most: what comes
-# meanwhile is refused unasked.
+# meanwhile is refused without asking.
 PAUSE_S, MAX_PAUSE_S = 0.01, 1.0
 
 
 class Share:
-    """Tokens at hand. now, everywhere: a clock that never goes back.
+    """Tokens taken in advance. now, everywhere: a clock that never goes back.
 
     closed_until: until then nobody asks for more than those at hand. next_at: when there was to be one again.
     """
@@ -32,7 +33,7 @@ class Share:
         self._kept_until = self.closed_until = -math.inf
 
     def take(self, now: float) -> bool:
-        """Spend a token; return False when none is at hand."""
+        """Spend a token; return False without one."""
         if self.tokens <= 0:
             return False
         if now >= self._kept_until:

@@ -18,7 +18,7 @@ from headrace_router.data.tables.contract import Layout
 from headrace_router.data.tables.served import RecordedStep, ServedVersion
 from headrace_router.data.tables.table import unit_of
 
-# A chunk is what is encoded in one go, while nobody is answered.
+# A chunk is what is encoded in one go, while no request is answered.
 CHUNK_BYTES, CHUNK_RECORDS = 1024 * 1024, 256
 # Longer texts are cut: only protobuf callers can send them.
 MAX_TEXT_CHARS, MAX_ATTRIBUTES_CHARS = 512, 4096

@@ -61,7 +61,7 @@ class Buffer:
         self._dropped[BATCH_REFUSED] += batch.predictions
 
     def recall(self) -> None:
-        """Have what was taken and not settled taken again, first and in order: nobody sends it any more.
+        """Have what was taken and not settled taken again, first and in order: it is no longer being sent.
 
         Nothing is put after that, which might drop what has a number.
         """

@@ -16,7 +16,7 @@ from headrace_router.rules import NO_ATTRIBUTES
 
 # What a record takes beside its values, about; so that the number of records is bounded too.
 RECORD_BYTES = 1024
-# Somebody is woken to take what is there when it has so many bytes: memory that was used just now is quicker to reach.
+# The encoder is woken when it has so many bytes: memory that was used just now is quicker to reach.
 WAKE_BYTES = 256 * RECORD_BYTES
 
 # Reasons for which predictions are in no batch.
@@ -50,7 +50,7 @@ Row = tuple[Table, Variant | RecordedStep, Layout, Sequence[bytes], str, str, Ma
 
 
 def predictions_of(records: Iterable[Row]) -> int:
-    """Return how many are predictions: what members of pipelines computed is nobody's."""
+    """Return how many are predictions: what members of pipelines computed has no caller."""
     return sum(not isinstance(row[1], RecordedStep) for row in records)
 
 
@@ -63,10 +63,10 @@ class RecordedPredictions(NamedTuple):
 
 
 class Recorder:
-    """Takes answered predictions, at most so many bytes until somebody takes them away.
+    """Takes answered predictions, at most so many bytes until the encoder takes them.
 
     A unit is in or out as a whole: the one that the variant is chosen for, also where none was chosen. wake: called
-    when enough of them are there that somebody should.
+    when enough of them are there for it.
     """
 
     def __init__(self, max_bytes: int, dropped: Counter[str], wake: Callable[[], object]) -> None:

@@ -45,7 +45,7 @@ def without(outputs: bytes, hidden: frozenset[str]) -> bytes:
     try:
         message = predict_pb2.PredictResponse.FromString(outputs)
     except DecodeError:
-        return b""  # nobody can tell what would be in it
+        return b""  # what would be in it is unknown
     shown = [
         (tensor, content)
         for tensor, content in zip(message.outputs, message.raw_output_contents, strict=False)

@@ -62,7 +62,7 @@ class CounterReports:
     def unreported(self) -> Iterator[Report]:
         """Yield reports of what changed, of bounded size each; an empty one when nothing did for a while.
 
-        Each is made when it is asked for, so that nobody is held up by all of them together.
+        Each is made when it is asked for, so that all of them together delay no request.
         """
         changed = [(key, one) for key, one in self._counters.series.items() if one.reported != one.latest]
         units = Units(*(dict(one.unreported()) for one in self._counted_units()))

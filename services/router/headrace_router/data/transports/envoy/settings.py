@@ -9,7 +9,7 @@ from pydantic import Field
 
 
 class EdgeSettings(StrictSettings):
-    """Whom to believe, and how much a client may send."""
+    """Which tokens are believed, and how much a client may send."""
 
     model_config = settings_config("ROUTER_EDGE_")
 

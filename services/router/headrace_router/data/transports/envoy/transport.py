@@ -1,4 +1,4 @@
-"""Predictions inside Envoy: whom to believe, and what answers each kind of request."""
+"""Predictions inside Envoy: which tokens are believed, and what answers each kind of request."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class EnvoyTransport(NamedTuple):
 
 
 async def believed_callers(runtime: Runtime[DataSettings], edge: EdgeSettings) -> Callers:
-    """Return whom to believe, once it is known, and follow it from then on."""
+    """Return the callers, once the issuer's keys are known, and follow these from then on."""
     callers = Callers(
         Rules(edge.issuer, edge.audience, edge.token_max_lifetime_s, edge.token_clock_skew_s),
         requests_per_second=edge.client_requests_per_second,

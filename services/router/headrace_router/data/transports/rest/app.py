@@ -55,7 +55,7 @@ Identify = Callable[[Scope], Identity | None]
 
 
 def by_headers(_scope: Scope) -> Identity | None:
-    """Leave it to the headers: somebody in front of this process has checked the token."""
+    """Leave it to the headers: the front door has checked the token."""
     return None
 
 
@@ -177,7 +177,7 @@ class RestTransport:
         encoding = headers.get(ENCODING_HEADER, "")
         if encoding in PLAIN:
             return body
-        # A kilobyte may become a megabyte, in which the loop would serve nobody.
+        # A kilobyte may become a megabyte, in which the loop would serve no request.
         return await asyncio.to_thread(inflate, body, encoding, most)
 
 

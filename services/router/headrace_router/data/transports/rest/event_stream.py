@@ -30,7 +30,7 @@ from headrace_router.data.transports.rest.disconnects import ClientGone, Send
 log = structlog.get_logger()
 
 METHOD = "REST predictStream"
-# Whoever takes nothing for so long is as good as gone: its place, and what it asked for, are others' then.
+# A caller that takes nothing for so long counts as gone: its place, and what it asked for, are others' then.
 READ_WITHIN_S = 30.0
 # Ends of lines to many who read by lines (httpx, Python's splitlines), none to the standard nor to JSON.
 _SEPARATORS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"), (b"\xc2\x85", rb"\u0085"))
