@@ -20,7 +20,7 @@ def over(*overruns: tuple[str, str, int, int]) -> list[client_limits_pb2.BudgetO
         client_limits_pb2.BudgetOverrun(
             client=client,
             model=model,
-            action=action,
+            action=action,  # type: ignore[arg-type]
             expire_time=Timestamp(seconds=until),  # type: ignore[arg-type]
         )
         for client, model, action, until in overruns

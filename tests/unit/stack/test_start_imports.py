@@ -18,7 +18,7 @@ print(*[name for name in sys.argv[2:] if name in sys.modules])
     [
         pytest.param(
             "headrace_monitor.__main__",
-            ("scipy.special", "scipy.stats", "scipy.optimize", "pyarrow", "duckdb"),
+            ("scipy.special", "scipy.stats", "scipy.optimize", "duckdb"),
             id="the monitor: a third of a second for what the first look at a window needs",
             marks=pytest.mark.skipif(find_spec("headrace_monitor") is None, reason="the part is not in this checkout"),
         ),
