@@ -5,8 +5,8 @@ python -m headrace_router.control verify [--heads FOLDER] [--since FILE] [--out 
                                                        that the history of routes was not changed
 python -m headrace_router.control migrate              what the service does at its start
 
-Generations that a backup does not know are numbered again, for other tables. Under a new incarnation no data plane takes
-them for what they were: every data plane, batcher and control plane begins again by itself, running or not. Safe to repeat.
+Generations that a backup does not know are numbered again, for other tables. Under a new incarnation no data plane
+confuses the two: each data plane, batcher and control plane begins again by itself, running or not. Safe to repeat.
 """
 
 from __future__ import annotations
