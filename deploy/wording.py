@@ -59,7 +59,7 @@ MOST: dict[str, int] = {
     "services/registry": 59,
     "services/rollout": 67,
     "services/router": 23,
-    "services/scorer": 71,
+    "services/scorer": 0,
 }
 
 

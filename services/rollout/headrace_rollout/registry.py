@@ -40,7 +40,7 @@ class Registry:
             name=f"models/{rollout.model}/versions/{rollout.version}",
             holder=rollout.manager,
             ttl=duration_of(HOLD),
-            reason=f"rolled out by {rollout.client or 'somebody'}",
+            reason=f"rolled out by {rollout.client or 'an unknown client'}",
         )
         await answered(self._stub.HoldVersion(request, timeout=CALL_S))
 

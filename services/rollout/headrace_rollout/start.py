@@ -80,7 +80,7 @@ class Starting:
         draft = await self.draft(wanted)
         if draft.obstacles:
             raise draft.obstacles[0]
-        told = f"{wanted.client or 'somebody'} rolls out version {wanted.version}"
+        told = f"{wanted.client or 'an unknown client'} rolls out version {wanted.version}"
         told += f" by {draft.rollout.policy.strategy.value.replace('_', '-')}"
         event = Event("started", f"{told}: {wanted.reason}" if wanted.reason else told, wanted.client)
 

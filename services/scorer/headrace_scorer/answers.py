@@ -90,8 +90,8 @@ def to_spec(spec: Spec) -> pb.ScoringSpec:
 
 def _input(spec: Spec) -> pb.ScoringSpec.Input:
     if (source := spec.source) is not None:
-        told = pb.ScoringSpec.Source(source=source.name, query=source.query, table=source.table)
-        return pb.ScoringSpec.Input(source=told)
+        message = pb.ScoringSpec.Source(source=source.name, query=source.query, table=source.table)
+        return pb.ScoringSpec.Input(source=message)
     return pb.ScoringSpec.Input(uri=spec.input.uri, format=FORMATS[spec.format])
 
 

@@ -85,17 +85,17 @@ def _location(uri: str, field: str, wrong: list[FieldViolation]) -> Location:
 
 
 def _source(message: pb.ScoringSpec.Input, field: str, wrong: list[FieldViolation]) -> Source:
-    told = message.source
+    source = message.source
     if message.uri or message.format:
         wrong.append(FieldViolation(f"{field}.source", "give files or a source"))
-    if bool(told.query) == bool(told.table):
+    if bool(source.query) == bool(source.table):
         wrong.append(FieldViolation(f"{field}.source", "give a query or a table"))
-    if not told.source:
+    if not source.source:
         wrong.append(FieldViolation(f"{field}.source.source", "names no source"))
     return Source(
-        optional_id(told.source, f"{field}.source.source"),
-        kept_text(told.query, f"{field}.source.query", MAX_QUERY_CHARS),
-        kept_text(told.table, f"{field}.source.table", MAX_COLUMN_CHARS),
+        optional_id(source.source, f"{field}.source.source"),
+        kept_text(source.query, f"{field}.source.query", MAX_QUERY_CHARS),
+        kept_text(source.table, f"{field}.source.table", MAX_COLUMN_CHARS),
     )
 
 
@@ -107,8 +107,8 @@ def _expressions(
         if not 0 < len(one.column) <= MAX_COLUMN_CHARS or "\0" in one.column:
             wrong.append(FieldViolation(f"{field}[{at}].column", f"has to have 1 to {MAX_COLUMN_CHARS} characters"))
         if not 0 < len(one.expression) <= MAX_EXPRESSION_CHARS or "\0" in one.expression:
-            told = f"has to have 1 to {MAX_EXPRESSION_CHARS} characters"
-            wrong.append(FieldViolation(f"{field}[{at}].expression", told))
+            message = f"has to have 1 to {MAX_EXPRESSION_CHARS} characters"
+            wrong.append(FieldViolation(f"{field}[{at}].expression", message))
     if len(found) > MAX_COLUMNS:
         wrong.append(FieldViolation(field, f"has {len(found)} columns; at most {MAX_COLUMNS} are allowed"))
     return found
@@ -131,8 +131,8 @@ def _options(message: pb.ScoringOptions, field: str, wrong: list[FieldViolation]
     if options.pool and options.engine is not Engine.POOL:
         wrong.append(FieldViolation(f"{field}.pool", "is of ENGINE_POOL alone"))
     if options.window is not None and not timedelta(0) < options.window <= specs.LONGEST_WINDOW:
-        told = f"must be more than 0 s and at most {specs.LONGEST_WINDOW.days} days"
-        wrong.append(FieldViolation(f"{field}.window", told))
+        detail = f"must be more than 0 s and at most {specs.LONGEST_WINDOW.days} days"
+        wrong.append(FieldViolation(f"{field}.window", detail))
     for each, value, low, high in (
         ("batch_rows", options.batch_rows, 0, specs.MAX_BATCH_ROWS),
         ("shard_rows", options.shard_rows, specs.MIN_SHARD_ROWS, specs.MAX_SHARD_ROWS),

@@ -1,4 +1,4 @@
-"""Creating a job: everything that can be known to be wrong is told before anything starts."""
+"""Job creation: reject every error that can be detected before the job starts."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ class Creating:
         if validate_only:
             return job
         await self._registry.hold(job, FIRST_HOLD)
-        told = f"version {version.id} scores {spec.reads}"
-        return await self._store.create(job, request, Event("created", told, request.client))
+        message = f"version {version.id} scores {spec.reads}"
+        return await self._store.create(job, request, Event("created", message, request.client))
 
     def _refuse_others(self, spec: Spec) -> None:
-        told = f"is not one that jobs may use: there are {', '.join(sorted(self._allowed))} (SCORER_BUCKETS)"
+        message = f"is not one that jobs may use: there are {', '.join(sorted(self._allowed))} (SCORER_BUCKETS)"
         wrong = [
-            FieldViolation(field, f"bucket '{at.bucket}' {told}")
+            FieldViolation(field, f"bucket '{at.bucket}' {message}")
             for field, at in (("spec.input.uri", spec.input), ("spec.output.uri", spec.output))
             if at is not None and at.bucket not in self._allowed and not (at is spec.input and spec.source is not None)
         ]
@@ -83,8 +83,8 @@ class Creating:
             async with self._places, asyncio.timeout(CHECK_S):
                 checked = await self._engine.checked(job)
         except TimeoutError:
-            told = f"{job.spec.reads} was not checked within {CHECK_S:g} s: look at where it is, and at its size"
-            raise Unavailable(told, reason="CHECK_TOO_SLOW", retry_after_s=60.0) from None
+            message = f"{job.spec.reads} was not checked within {CHECK_S:g} s: look at where it is, and at its size"
+            raise Unavailable(message, reason="CHECK_TOO_SLOW", retry_after_s=60.0) from None
         except ProcessLost as error:
             log.warning("a check was lost", input=job.spec.reads, problem=str(error), wrote=error.wrote)
             raise PreconditionFailed(

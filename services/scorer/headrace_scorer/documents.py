@@ -45,7 +45,7 @@ def result_of(text: str) -> ShardResult:
 
 
 def notice_json(event: Event, job: Job) -> str:
-    """Return what a webhook is told, as JSON: an event with the job after it."""
+    """Return the JSON body of a webhook notification: an event and the job after it."""
     return _NOTICE.dump_json((event, job)).decode()
 
 

@@ -54,18 +54,18 @@ class Estimating:
                 retry_after_s=5.0,
             )
         if spec.source is not None:
-            told = (
+            message = (
                 "an estimate of a source's rows would have to read all of them: estimate the files that they are from"
             )
-            refuse([FieldViolation("spec.input.source", told)], reason="SPEC_INVALID")
+            refuse([FieldViolation("spec.input.source", message)], reason="SPEC_INVALID")
         async with self._places:
             job = await self._creating.create(model, spec, Request(client, "", b""), validate_only=True)
             try:
                 return await self._measured(job)
             except ProcessLost as error:
                 log.warning("an estimate was lost", input=spec.reads, problem=str(error), wrote=error.wrote)
-                told = f"the process that scores a sample was lost ({error}): it may need more memory"
-                raise PreconditionFailed(told, reason="PROCESS_LOST") from None
+                message = f"the process that scores a sample was lost ({error}): it may need more memory"
+                raise PreconditionFailed(message, reason="PROCESS_LOST") from None
 
     async def _measured(self, job: Job) -> tuple[Estimate, EstimateAnswer, int]:
         began = time.monotonic()

@@ -37,7 +37,7 @@ _PASSED = ("PATH", "HOME", "LANG", "LOCPATH", "TZ", "PYTHONPATH", "LD_LIBRARY_PA
 
 # Shards that a sample is of at most.
 _MOST_SAMPLED = 1000
-# The rows of a source are copied within that, or from anew; a database that is asked ends a query before.
+# Limit of a source's copy, which then starts over; the database's own query timeout is shorter.
 COPY_S = 7 * 3600.0
 
 
@@ -78,8 +78,8 @@ class Engine:
                 async with asyncio.timeout(COPY_S):
                     return await self._answered(PlanOrder(self.work(job), whole, settings.max_objects, source, folder))
             except TimeoutError:
-                told = f"the rows of {job.spec.reads} were not copied within {COPY_S:,.0f} s: look at the source"
-                return [], PlanAnswer(checked=Checked(failure="SOURCE_UNAVAILABLE", reason=told), transient=True)
+                message = f"the rows of {job.spec.reads} were not copied within {COPY_S:,.0f} s: look at the source"
+                return [], PlanAnswer(checked=Checked(failure="SOURCE_UNAVAILABLE", reason=message), transient=True)
 
     async def _answered(self, order: PlanOrder) -> tuple[list[Shard], PlanAnswer]:
         shards: list[Shard] = []

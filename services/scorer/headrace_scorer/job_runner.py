@@ -21,7 +21,7 @@ from headrace_scorer.store import Store
 
 log = structlog.get_logger()
 
-# After a process that died, another one goes on with its jobs.
+# Another process takes over the jobs of one that died after this time.
 LEASE = timedelta(seconds=12)
 RENEW_S = 3.0
 LOOK_EVERY_S = 1.0
@@ -59,8 +59,8 @@ class Runner:
     async def _look(self, tasks: asyncio.TaskGroup) -> None:
         for job in await self._store.not_over():
             # What is to be removed does not wait for what is to be scored.
-            room = len(self._running) < self._most or job.state is State.CANCELLING
-            if not job.state.wants_work or job.id in self._running or not room:
+            free = len(self._running) < self._most or job.state is State.CANCELLING
+            if not job.state.wants_work or job.id in self._running or not free:
                 continue
             lease = LeaderLease(self._connections, f"scoringJobs/{job.id}", self._clock, lease=LEASE)
             if await lease.acquire():

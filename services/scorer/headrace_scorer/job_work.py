@@ -40,7 +40,7 @@ def no_room(error: OSError) -> str:
 
 
 class JobWork:
-    """Works on one job under a lease. Whoever cancels it stops its processes."""
+    """Works on one job under a lease. Cancellation stops its processes."""
 
     def __init__(
         self,
@@ -70,10 +70,10 @@ class JobWork:
                 job = await self._change(job, jobs.begin)
             except Unavailable as error:
                 self._failures += 1
-                told = f"waits: {error.public_message}"
+                message = f"waits: {error.public_message}"
                 log.log(30 if self._failures == 1 else 10, "a job waits", job=job.name, reason=error.public_message)
                 await self._clock.sleep(delay_s(self._failures, every_s=0.5, max_backoff_s=30.0, jitter=0.2, draw=0.5))
-                job = await self._told(job, told)
+                job = await self._told(job, message)
             except OSError as error:
                 if error.errno not in NO_ROOM:
                     raise
@@ -96,8 +96,8 @@ class JobWork:
         try:
             await self._registry.hold(job, HOLD)
         except (NotFound, PreconditionFailed) as error:
-            told = f"{error.public_message}: register the version again, then create a new job"
-            return await self._fail(job, "VERSION_GONE", told)
+            message = f"{error.public_message}: register the version again, then create a new job"
+            return await self._fail(job, "VERSION_GONE", message)
         except ServiceError as error:  # too slow, too busy, broken: what it says is for now
             raise Unavailable(f"the registry does not answer: {error.public_message}", reason=error.reason) from None
         return None
@@ -177,11 +177,11 @@ class JobWork:
 
     async def _too_many(self, job: Job) -> Job:
         done, most = job.progress, job.spec.options.max_rejected_share
-        told = (
+        message = (
             f"{done.rows_rejected:,} of {done.rows_done:,} rows are rejected, more than {most:.3%}: "
             f"{job.output.below('_rejected').uri} says why; correct the input and create a new job, or allow more"
         )
-        return await self._fail(job, "TOO_MANY_REJECTED", told)
+        return await self._fail(job, "TOO_MANY_REJECTED", message)
 
     async def _fail(self, job: Job, failure: str, reason: str) -> Job:
         return await self._change(job, lambda one, now: jobs.fail(one, failure, reason, now))
@@ -193,7 +193,7 @@ class JobWork:
             return job
 
     async def _change(self, job: Job, decide: Callable[[Job, datetime], Transition]) -> Job:
-        """Decide on a job, unless somebody has stopped it meanwhile: then it is as they want it."""
+        """Apply `decide` to a job, unless a client paused or cancelled it meanwhile."""
 
         def unless_stopped(one: Job, now: datetime) -> Transition:
             stopped = one.state in (State.PAUSED, State.CANCELLING) and job.state is not State.CANCELLING

@@ -1,4 +1,4 @@
-"""Lineage: RunEvents of OpenLineage of jobs on their way to whoever collects them, through the outbox."""
+"""Lineage: OpenLineage RunEvents of jobs, sent to the lineage collector through the outbox."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _CODE_VERSION = installed("headrace-scorer")
 
 
 async def tell(connection: Any, job: Job, number: int, event: Event, time: datetime) -> None:
-    """Have whoever collects lineage told of an event of a job, in the caller's transaction. number: of the event."""
+    """Enqueue the RunEvent of a job event in the caller's transaction if lineage is collected. number: of the event."""
     if not await is_collected(connection):
         return
     incarnation = (await connection.fetchrow(_QUERIES["position"]))["incarnation"]
-    told = run_event(job, event, time, incarnation, _CODE_VERSION)
-    if told is not None:
-        await enqueue(connection, [lineage_notice(str(job.id), str(number), told)])
+    run = run_event(job, event, time, incarnation, _CODE_VERSION)
+    if run is not None:
+        await enqueue(connection, [lineage_notice(str(job.id), str(number), run)])

@@ -1,4 +1,4 @@
-"""What webhooks, and whoever collects lineage, are told of jobs: through the outbox."""
+"""Notifications about jobs to webhooks and the lineage collector, through the outbox."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from headrace_scorer.documents import notice_json, notice_of
 
 
 async def tell(connection: Any, job: Job, number: int, event: Event, time: datetime) -> None:
-    """Have everybody told of an event of a job, in the caller's transaction. number: of the event."""
+    """Enqueue the notifications of a job event in the caller's transaction. number: of the event."""
     await lineage.tell(connection, job, number, event, time)
     if event.type in LEVELS:
-        told = await webhooks_of(connection, job.model)
-        await enqueue(connection, [Notice(name, str(job.id), str(number), notice_json(event, job)) for name in told])
+        webhooks = await webhooks_of(connection, job.model)
+        await enqueue(
+            connection, [Notice(name, str(job.id), str(number), notice_json(event, job)) for name in webhooks]
+        )
 
 
 def event_in(row: Any) -> Sent:
-    """Return what a row of deliveries tells webhooks."""
+    """Return the CloudEvent of a row of the deliveries table."""
     return event_of(row["id"], *notice_of(row["body"]), row["create_time"])

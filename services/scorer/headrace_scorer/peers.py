@@ -73,7 +73,7 @@ class Registry:
             name=f"models/{job.model}/versions/{job.version.id}",
             holder=job.holder,
             ttl=_duration(ttl),
-            reason=f"scores for {job.client or 'somebody'}",
+            reason=f"scores for {job.client or 'an unknown client'}",
         )
         await _answer(self._stub.HoldVersion(request, timeout=CALL_S))
 

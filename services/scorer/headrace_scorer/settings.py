@@ -11,7 +11,7 @@ from pydantic import Field
 
 
 class ScorerSettings(LineageSettings, S3Settings, PostgresSettings, ServiceSettings):
-    """What the scorer can be told."""
+    """Settings of the scorer."""
 
     model_config = settings_config("SCORER_")
 

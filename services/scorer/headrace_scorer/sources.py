@@ -31,11 +31,11 @@ def access_of(source: Source, file: Path | None) -> SourceAccess:
         there = f"there are {', '.join(sorted(declared))}" if declared else "none is"
         raise SourceUnusable(f"source '{source.name}' is not declared: {there} (SCORER_SOURCES_FILE)")
     if found.type not in (POSTGRESQL, ICEBERG):
-        told = f"source '{source.name}' is of type '{found.type}', and there are {POSTGRESQL} and {ICEBERG}"
-        raise SourceUnusable(f"{told}: correct it in SCORER_SOURCES_FILE")
+        message = f"source '{source.name}' is of type '{found.type}', and there are {POSTGRESQL} and {ICEBERG}"
+        raise SourceUnusable(f"{message}: correct it in SCORER_SOURCES_FILE")
     if found.type == POSTGRESQL and not found.uri.startswith(_URIS):
-        told = f"the uri of source '{source.name}' does not begin with {_URIS[0]}"
-        raise SourceUnusable(f"{told}: correct it in SCORER_SOURCES_FILE")
+        message = f"the uri of source '{source.name}' does not begin with {_URIS[0]}"
+        raise SourceUnusable(f"{message}: correct it in SCORER_SOURCES_FILE")
     if (found.type == ICEBERG) != bool(source.table):
         wanted = "a table" if found.type == ICEBERG else "a query"
         raise SourceUnusable(f"source '{source.name}' is of type {found.type}: give {wanted}")
@@ -53,5 +53,5 @@ def _declared(file: Path | None) -> Mapping[str, SourceAccess]:
         ) from None
     except ValidationError as error:  # whose text has values, passwords among them
         where = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
-        told = f"the scorer's file of sources is not as it has to be (at '{where}')"
-        raise SourceUnusable(f"{told}: correct SCORER_SOURCES_FILE", transient=True) from None
+        message = f"the scorer's file of sources is not as it has to be (at '{where}')"
+        raise SourceUnusable(f"{message}: correct SCORER_SOURCES_FILE", transient=True) from None

@@ -108,10 +108,10 @@ class Store:
         return _repeated(await self._fetch("repeated", request.client, request.id), request)
 
     async def change(self, id_: int, decide: Decide, *, by: Transactions | None = None) -> Job:
-        """Decide on a job as it is, and keep what comes of it; nothing when that is what there was.
+        """Apply `decide` to the stored job and store the result if it differs; retry on a concurrent change.
 
-        by: the lease of who runs it, whose changes are refused once another one does. It is decided anew where somebody
-        else was first. Raises NotFound, reason SCORING_JOB_NOT_FOUND, and what `decide` raises.
+        by: the lease of the worker; a change after the lease is lost is refused. Raises NotFound, reason
+        SCORING_JOB_NOT_FOUND, and what `decide` raises.
         """
         for attempt in range(1, _TRIES + 1):
             try:
@@ -123,12 +123,12 @@ class Store:
         raise AssertionError("unreachable")
 
     async def plan(self, id_: int, shards: Sequence[Shard], decide: Decide, *, by: Transactions) -> Job:
-        """Keep the shards of a job, and what that makes of it."""
+        """Replace the shards of a job and apply `decide` to it, in one transaction."""
         async with by.transaction() as connection:
             await connection.execute(_QUERIES["delete_shards"], id_)
             numbers, documents = [one.number for one in shards], [shard_json(one) for one in shards]
             await connection.execute(_QUERIES["insert_shards"], id_, numbers, documents)
-            # Before the job is read: whoever else changes it follows.
+            # Lock before the job is read: concurrent changes wait.
             await connection.fetchval(_QUERIES["advance"])
             return await _changed(connection, id_, decide)
 
@@ -223,7 +223,7 @@ async def _save(connection: Any, before: Job, after: Transition, now: datetime, 
 
 
 async def _tell(connection: Any, job: Job, events: Sequence[Event], now: datetime) -> None:
-    """Keep what happened, and what others are to be told of it; wake whoever watches."""
+    """Store events of a job, enqueue their notifications and wake the watchers."""
     for event in events:
         arguments = (job.id, now, event.type, event.reason, event.client)
         number = await connection.fetchval(_QUERIES["insert_event"], *arguments)

@@ -1,7 +1,7 @@
-"""Versions of jobs: kept from being removed until the job is over, however long that takes, and no longer.
+"""Version holds: the registry does not remove the version of a job until the job is over.
 
-That a job is over and its version still held is one row, written with its end: whichever replica claims it asks the
-registry until it has answered. A model can be deleted as soon as the registry is back.
+The transaction that ends a job also inserts a row for the release of its hold. The replica that claims the row retries
+until the registry answers, so a model can be deleted as soon as the registry is back.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ RELEASE_EVERY_S = 1.0
 
 
 class Holding:
-    """Renews the holds of all jobs that are not over, and releases those that are. Every replica may: a hold is of its
-    job, whoever asks for it.
+    """Renews the holds of active jobs and releases those of ended ones. Every replica may do it: a hold belongs to the
+    job, not to a process.
     """
 
     def __init__(self, store: Store, registry: Registry) -> None:
         self._store, self._registry = store, registry
 
     async def renew(self) -> None:
-        """Renew them once. Raises Unavailable."""
+        """Renew the holds of all active jobs. Raises Unavailable."""
         for job in await self._store.not_over():
             try:
                 await self._registry.hold(job, HOLD)
-            except (NotFound, PreconditionFailed) as error:  # the job itself fails of it, once it goes on
+            except (NotFound, PreconditionFailed) as error:  # the job fails with the same error when it runs
                 log.warning("a version is not held any more", job=job.name, reason=error.public_message)
 
     async def release(self) -> None:
-        """Release what is due. Raises the first failure; what failed is due again after a pause."""
+        """Release the holds that are due. Raises the first error; a failed release is due again after a pause."""
         await self._store.release_over(self._release)
 
     async def _release(self, job: Job) -> None:

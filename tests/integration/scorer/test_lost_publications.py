@@ -87,8 +87,8 @@ async def test_who_published_what_and_why_stands_in_the_history_of_the_job(postg
             await store.begin(begun, "d1", Event("publishing", "for Monday", "ada"))
         held = replace(begun, state=State.HELD)
         await store.change(id_, lambda one, _: replace(held, revision=one.revision))
-        told = Event("publication_approved", "as planned", "grace")
+        event = Event("publication_approved", "as planned", "grace")
         for _ in range(2):
-            await store.change(id_, lambda one, _: publications.approved(one, "grace"), told=told)
+            await store.change(id_, lambda one, _: publications.approved(one, "grace"), event=event)
         history = [past.event for past in await jobs.events(id_, before=2**62, limit=9)]
-        assert history == [told, Event("publishing", "for Monday", "ada"), Event("created", "")]
+        assert history == [event, Event("publishing", "for Monday", "ada"), Event("created", "")]

@@ -237,7 +237,7 @@ def abort(rollout: Rollout, client: str, reason: str, now: datetime) -> Transiti
     if rollout.state is State.ROLLING_BACK:
         return Transition(rollout)
     _check_going(rollout)
-    told = f"{client or 'somebody'} aborted it" + (f": {reason}" if reason else "")
+    told = f"{client or 'an unknown client'} aborted it" + (f": {reason}" if reason else "")
     return transitions.roll_back(rollout, State.ABORTED, told, now, client)
 
 

@@ -84,8 +84,8 @@ def mapped(
         one = named.get(spec.name) or _by_name(spec, known)
         if one is None:
             if not spec.optional:
-                told = f"needs input '{spec.name}', and the input has no column of this name: name its columns"
-                wrong.append(Mismatch("spec.tensors", f"the version {told}. There are {_names(known)}"))
+                message = f"needs input '{spec.name}', and the input has no column of this name: name its columns"
+                wrong.append(Mismatch("spec.tensors", f"the version {message}. There are {_names(known)}"))
             continue
         problems = list(_problems(spec, one, known))
         wrong += problems
@@ -96,14 +96,14 @@ def mapped(
 
 def misnamed(spec: Spec, columns: Iterable[str], outputs: Iterable[str]) -> list[Mismatch]:
     """Return what is wrong with the names of derived, kept and output columns. outputs: of the version."""
-    given = set(columns)
+    names = set(columns)
     wrong = [*_repeated("spec.derived_columns", spec.derived), *_repeated("spec.output_columns", spec.outputs)]
     wrong += [
         Mismatch("spec.derived_columns", f"the input has a column '{one.column}' already: choose another name")
         for one in spec.derived
-        if one.column in given
+        if one.column in names
     ]
-    there = given | {one.column for one in spec.derived}
+    there = names | {one.column for one in spec.derived}
     wrong += [
         Mismatch("spec.keep_columns", f"there is no column '{name}' to keep: there are {_names(sorted(there))}")
         for name in spec.keep
@@ -130,8 +130,8 @@ def _by_name(spec: TensorSpec, known: Mapping[str, Column]) -> TensorColumns | N
 def _problems(spec: TensorSpec, one: TensorColumns, known: Mapping[str, Column]) -> Iterable[Mismatch]:
     field, count = "spec.tensors", elements(spec)
     if any(size < 0 for size in spec.row_shape):
-        told = f"input '{spec.name}' has rows of the shape {list(spec.row_shape)}, which varies: offline scoring takes "
-        yield Mismatch(field, f"{told}inputs of one shape only")
+        message = f"input '{spec.name}' has rows of the shape {list(spec.row_shape)}, which varies"
+        yield Mismatch(field, f"{message}: offline scoring takes inputs of one shape only")
         return
     missing = [name for name in one.columns if name not in known]
     if missing:
@@ -147,12 +147,12 @@ def _problems(spec: TensorSpec, one: TensorColumns, known: Mapping[str, Column])
         has = f"rows of {count} elements, shape {list(spec.row_shape)}"
         yield Mismatch(field, f"input '{spec.name}' has {has}, and {len(columns)} columns are named")
     elif listed and listed[0].length is not None and listed[0].length != count:
-        told = f"input '{spec.name}' has rows of {count} elements, and lists of column '{listed[0].name}' have"
-        yield Mismatch(field, f"{told} {listed[0].length}")
+        message = f"input '{spec.name}' has rows of {count} elements, and lists of column '{listed[0].name}' have"
+        yield Mismatch(field, f"{message} {listed[0].length}")
     for column in columns:
         if spec.datatype not in _TAKEN[column.kind].split():
-            told = f"input '{spec.name}' is {spec.datatype}, and column '{column.name}' has {column.type}"
-            yield Mismatch(field, f"{told}: convert it in a derived column")
+            message = f"input '{spec.name}' is {spec.datatype}, and column '{column.name}' has {column.type}"
+            yield Mismatch(field, f"{message}: convert it in a derived column")
 
 
 def _repeated(field: str, columns: Sequence[ColumnExpression]) -> list[Mismatch]:

@@ -63,7 +63,7 @@ def misses(
     rows_per_second: float,
     window: timedelta,
 ) -> timedelta | None:
-    """Return by how much a job will miss its deadline, at least; None where it will not, or nobody can say yet."""
+    """Return the least time by which a job will miss its deadline; None if it meets it or has too little data."""
     if deadline is None:
         return None
     passed = now - deadline

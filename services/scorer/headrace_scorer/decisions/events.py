@@ -13,13 +13,13 @@ from headrace_scorer.decisions.jobs import Event, Job
 SOURCE = "/headrace/scorer"
 TYPE = "headrace.scoring."
 
-# What is told, as PagerDuty ranks it.
+# Event types that webhooks receive, with PagerDuty's severity.
 LEVELS = {"late": "warning", "failed": "error", "succeeded": "info", "cancelled": "info"}
 _ENDS = frozenset({"succeeded", "cancelled"})
 
 
 def event_of(delivery: UUID, event: Event, job: Job, time: datetime) -> events.Event:
-    """Return what happened to a job, which is as it was then."""
+    """Return the CloudEvent of a job event. job: its state when the event happened."""
     return events.Event(
         delivery,
         SOURCE,

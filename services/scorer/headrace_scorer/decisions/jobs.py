@@ -150,34 +150,35 @@ class Transition:
 
 
 def pause(job: Job, client: str, reason: str) -> Transition:
-    """Somebody asks for a stop."""
+    """Pause a job at a client's request."""
     _refuse_over(job)
     if job.state is State.PAUSED:
         return Transition(job)
-    told = reason or f"paused by {client or 'somebody'}"
-    return Transition(replace(job, state=State.PAUSED, reason=told), (Event("paused", told, client),))
+    message = reason or f"paused by {client or 'an unknown client'}"
+    return Transition(replace(job, state=State.PAUSED, reason=message), (Event("paused", message, client),))
 
 
 def resume(job: Job, client: str, reason: str) -> Transition:
-    """Somebody ends a pause."""
+    """Resume a paused job at a client's request."""
     _refuse_over(job)
     if job.state is not State.PAUSED:
         return Transition(job)
-    told = reason or f"resumed by {client or 'somebody'}"
-    return Transition(replace(job, state=State.QUEUED, reason="waits for its turn"), (Event("resumed", told, client),))
+    message = reason or f"resumed by {client or 'an unknown client'}"
+    queued = replace(job, state=State.QUEUED, reason="waits for its turn")
+    return Transition(queued, (Event("resumed", message, client),))
 
 
 def cancel(job: Job, client: str, reason: str) -> Transition:
-    """Somebody ends the job for good."""
+    """Cancel a job at a client's request."""
     if job.state in (State.CANCELLING, State.CANCELLED):
         return Transition(job)
     _refuse_over(job)
-    told = reason or f"cancelled by {client or 'somebody'}"
-    return Transition(replace(job, state=State.CANCELLING, reason=told), (Event("cancelling", told, client),))
+    message = reason or f"cancelled by {client or 'an unknown client'}"
+    return Transition(replace(job, state=State.CANCELLING, reason=message), (Event("cancelling", message, client),))
 
 
 def retry(job: Job, client: str, reason: str) -> Transition:
-    """Somebody wants a job that failed to go on."""
+    """Resume a failed job at a client's request."""
     if job.state is not State.FAILED:
         raise PreconditionFailed(
             f"{job.name} is {job.state.value}: only what failed can be tried again", reason="SCORING_JOB_NOT_FAILED"
@@ -187,11 +188,11 @@ def retry(job: Job, client: str, reason: str) -> Transition:
             f"{job.name} failed because its input changed: create a new job: the scored rows are of another input",
             reason="INPUT_CHANGED",
         )
-    told = reason or f"tried again by {client or 'somebody'}"
+    message = reason or f"tried again by {client or 'an unknown client'}"
     again = replace(
         job, state=State.QUEUED, reason="waits for its turn", failure="", end_time=None, losses=0, batch_rows=0
     )
-    return Transition(again, (Event("retried", told, client),))
+    return Transition(again, (Event("retried", message, client),))
 
 
 def begin(job: Job, now: datetime) -> Transition:
@@ -200,27 +201,27 @@ def begin(job: Job, now: datetime) -> Transition:
     recovered = job.state in (State.RUNNING, State.PLANNING)
     losses = job.losses + recovered
     if losses > MAX_LOSSES:
-        told = (
+        message = (
             f"the process that runs it was lost {losses} times before a shard was done: give the scorer more memory, "
             "or set options.batch_rows or options.shard_rows lower, and retry"
         )
-        return fail(job, "PROCESS_LOST", told, now)
+        return fail(job, "PROCESS_LOST", message, now)
     reason = "the input is listed and checked" if state is State.PLANNING else "shards are scored"
     begun = replace(
         job, state=state, reason=reason, attempts=job.attempts + 1, losses=losses, start_time=job.start_time or now
     )
     type_ = "recovered" if recovered else state.value
-    told = "another process continued it after the previous one was lost" if recovered else reason
-    return Transition(begun, (Event(type_, told),))
+    message = "another process continued it after the previous one was lost" if recovered else reason
+    return Transition(begun, (Event(type_, message),))
 
 
 def planned(job: Job, plan: Plan, *, rows: int | None, shards: int, input_bytes: int) -> Transition:
     """The input is checked, and its shards are kept."""
     progress = replace(job.progress, rows=rows, shards=shards, input_bytes=input_bytes)
     known = "" if rows is None else f" with {rows:,} rows"
-    told = f"{shards:,} shards{known} are scored"
-    running = replace(job, state=State.RUNNING, reason=told, plan=plan, progress=progress)
-    return Transition(running, (Event("running", told),))
+    message = f"{shards:,} shards{known} are scored"
+    running = replace(job, state=State.RUNNING, reason=message, plan=plan, progress=progress)
+    return Transition(running, (Event("running", message),))
 
 
 def advanced(job: Job, progress: Progress, batch_rows: int) -> Transition:
@@ -236,13 +237,15 @@ def advanced(job: Job, progress: Progress, batch_rows: int) -> Transition:
 
 def succeed(job: Job, manifest: Manifest, now: datetime) -> Transition:
     """Everything is scored and accounted for."""
-    told = f"{manifest.rows_out:,} rows are scored, {manifest.rows_rejected:,} rejected"
+    message = f"{manifest.rows_out:,} rows are scored, {manifest.rows_rejected:,} rejected"
     progress = replace(job.progress, rows=manifest.rows_in, rows_per_second=0.0)
     window, before = job.spec.options.window, Transition(job)
     if window is not None and now > job.create_time + window:
         before = late(job, now - job.create_time - window)
-    done = replace(before.job, state=State.SUCCEEDED, reason=told, manifest=manifest, end_time=now, progress=progress)
-    return Transition(done, (*before.events, Event("succeeded", told)))
+    done = replace(
+        before.job, state=State.SUCCEEDED, reason=message, manifest=manifest, end_time=now, progress=progress
+    )
+    return Transition(done, (*before.events, Event("succeeded", message)))
 
 
 def fail(job: Job, failure: str, reason: str, now: datetime) -> Transition:
@@ -267,11 +270,11 @@ def late(job: Job, by: timedelta) -> Transition:
     window = job.spec.options.window
     if job.late or job.state.over or job.state is State.CANCELLING or window is None:
         return Transition(job)
-    told = (
+    message = (
         f"it will be over at least {_long(by)} after its window of {_long(window)}: give it more workers, or let "
         "others wait, if that is too late"
     )
-    return Transition(replace(job, late=True), (Event("late", told),))
+    return Transition(replace(job, late=True), (Event("late", message),))
 
 
 def too_many_rejected(job: Job, rows: int, rejected: int, *, last: bool) -> bool:
@@ -280,7 +283,7 @@ def too_many_rejected(job: Job, rows: int, rejected: int, *, last: bool) -> bool
 
 
 def remaining_s(progress: Progress) -> float | None:
-    """Return how long a job still takes; None when nobody knows."""
+    """Return the estimated remaining seconds of a job; None while its row count or its rate is unknown."""
     if progress.rows is None or progress.rows_per_second <= 0:
         return None
     return max(0, progress.rows - progress.rows_done) / progress.rows_per_second

@@ -16,7 +16,7 @@ from headrace_scorer.decisions.jobs import Event, Job, State
 from headrace_scorer.decisions.specs import Location, Source, Spec
 
 _PRODUCER = Producer("scorer", job_type="JOB")
-# A retry goes on with the same run, which has failed before: consumers take the last word.
+# A retry continues the run that failed; consumers take the latest event of a run.
 _TYPES = {
     "created": "START",
     "running": "RUNNING",
@@ -52,8 +52,8 @@ def run_id(job: Job, incarnation: UUID) -> UUID:
 def _run_facets(job: Job) -> dict[str, Any]:
     if job.state is not State.FAILED:
         return {}
-    told = f"{job.failure}: {job.reason}"
-    return {"errorMessage": _PRODUCER.facet("ErrorMessageRunFacet", message=told, programmingLanguage="PYTHON")}
+    message = f"{job.failure}: {job.reason}"
+    return {"errorMessage": _PRODUCER.facet("ErrorMessageRunFacet", message=message, programmingLanguage="PYTHON")}
 
 
 def _input(job: Job) -> Dataset:

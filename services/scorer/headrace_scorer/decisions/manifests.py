@@ -65,7 +65,7 @@ def balanced(
 
 def document(job: Job, manifest: Manifest, done: Sequence[Done]) -> bytes:
     """Return the manifest as it lies beside the results."""
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "job": job.name,
         "version": f"models/{job.model}/versions/{job.version.id}",
         **asdict(manifest),
@@ -83,4 +83,4 @@ def document(job: Job, manifest: Manifest, done: Sequence[Done]) -> bytes:
             if one.rejected_key
         ],
     }
-    return json.dumps(told, indent=1, ensure_ascii=False).encode()
+    return json.dumps(content, indent=1, ensure_ascii=False).encode()

@@ -37,9 +37,12 @@ class State(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """The publication of one job. attempt: of publishing, each with a generation of its own. publish: its name at the
-    router. rows: entities that it has, of which `kept` are of the generation before, in `kept_file`. approved: by whom
-    a held one was let through. compared_with: job whose answers these were held against.
+    """The publication of one job.
+
+    attempt: number of the publishing attempt; each attempt writes a new generation. publish: resource name of the
+    publish at the router. rows: entities published, of which `kept` were carried over from the previous generation, in
+    `kept_file`. approved: client that approved a held publication. compared_with: job whose answers were the reference
+    of the drift check.
     """
 
     job: int
@@ -69,7 +72,7 @@ class Publication:
 
     @property
     def request_id(self) -> str:
-        """Of the publish at the router: the same for whoever goes on with this attempt."""
+        """Request id of the publish at the router; the same for every process that works on this attempt."""
         return f"scoringJobs/{self.job}/publication/{self.attempt}"
 
 
@@ -94,29 +97,30 @@ def judged(
     seen = replace(publication, parity=parity, drift=drift, compared_with=compared_with)
     if parity is not None and parity.differing:
         first = parity.worst[0]
-        told = (
+        message = (
             f"{parity.differing:,} of {parity.rows:,} sampled rows differ from what the version answers online, worst "
             f"entity '{first.entity}', {first.output}[{first.position}]: {first.scored} was scored, {first.online} is "
             "answered. Find out why, and publish again, with a larger tolerance if the difference is fine"
         )
-        return replace(seen, state=State.REFUSED, reason=told, failure="PARITY")
+        return replace(seen, state=State.REFUSED, reason=message, failure="PARITY")
     wants_sample = publication.spec.parity_rows > 0
     if wants_sample and (parity is None or parity.rows == 0) and not publication.approved:
-        told = f"no sample could be compared with online answers: {unanswered or 'no row was answered'}. Or approve it"
-        return replace(seen, state=State.HELD, reason=told, failure="PARITY_UNKNOWN")
+        problem = unanswered or "no row was answered"
+        message = f"no sample could be compared with online answers: {problem}. Or approve it"
+        return replace(seen, state=State.HELD, reason=message, failure="PARITY_UNKNOWN")
     if drift and not publication.approved:
         first = drift[0]
-        told = (
+        message = (
             f"the answers are distributed otherwise than those of job {compared_with}: {len(drift)} columns, first "
             f"{first.column} ({first.test} {first.effect:.3g}, {first.tolerance:.3g} is tolerated). Approve it if "
             "that is meant"
         )
-        return replace(seen, state=State.HELD, reason=told, failure="DRIFT")
+        return replace(seen, state=State.HELD, reason=message, failure="DRIFT")
     return replace(seen, state=State.PUBLISHING, reason="answers are uploaded", failure="")
 
 
 def approved(publication: Publication, client: str) -> Publication:
-    """Return a held publication that somebody lets through. A refused one is not: its answers are not the version's."""
+    """Approve a held publication. Raises PreconditionFailed in other states: a refused one failed the parity check."""
     if publication.state in (State.PUBLISHING, State.PUBLISHED):
         return publication
     if publication.state is not State.HELD:
@@ -124,14 +128,15 @@ def approved(publication: Publication, client: str) -> Publication:
             f"{publication.name} is {publication.state.value}, and only what is held can be approved",
             reason="PUBLICATION_NOT_HELD",
         )
-    told = f"approved by {client or 'somebody'}: answers are uploaded"
-    return replace(publication, state=State.PUBLISHING, reason=told, failure="", approved=client or "somebody")
+    approver = client or "an unknown client"
+    message = f"approved by {approver}: answers are uploaded"
+    return replace(publication, state=State.PUBLISHING, reason=message, failure="", approved=approver)
 
 
 def again(publication: Publication, spec: PublishSpec | None, client: str) -> Publication:
-    """Return a publication that begins anew: checks first, and a generation of its own.
+    """Return the next attempt of a publication, which starts with the checks and writes a new generation.
 
-    Raises PreconditionFailed while it is on its way, or when it counts already.
+    Raises PreconditionFailed if the publication is in progress or published.
     """
     if publication.state.wants_work or publication.state is State.PUBLISHED:
         how = "is published" if publication.state is State.PUBLISHED else "is on its way"
@@ -151,11 +156,11 @@ def published(
 ) -> Publication:
     """Return the publication that counts online. rows: entities of the generation. kept: of them, of before."""
     carried = f", {kept:,} of them from the generation before" if kept else ""
-    told = f"{rows:,} entities are answered from it{carried}"
+    message = f"{rows:,} entities are answered from it{carried}"
     return replace(
         publication,
         state=State.PUBLISHED,
-        reason=told,
+        reason=message,
         failure="",
         publish=publish,
         rows=rows,
@@ -176,8 +181,8 @@ def disturbed(publication: Publication, problem: str, losses: int) -> Publicatio
         return publication
     if losses < MAX_LOSSES:
         return replace(publication, reason=f"waits: {problem}")
-    told = f"the process that works on it was lost {losses} times ({problem}): give the scorer more memory"
-    return failed(publication, "PROCESS_LOST", f"{told}, and publish again")
+    message = f"the process that works on it was lost {losses} times ({problem}): give the scorer more memory"
+    return failed(publication, "PROCESS_LOST", f"{message}, and publish again")
 
 
 def failed(publication: Publication, failure: str, reason: str) -> Publication:
@@ -192,4 +197,4 @@ def reverted(publication: Publication, client: str) -> Publication:
             f"{publication.name} is {publication.state.value}: only what is published can be reverted",
             reason="PUBLICATION_NOT_PUBLISHED",
         )
-    return replace(publication, state=State.REVERTED, reason=f"reverted by {client or 'somebody'}")
+    return replace(publication, state=State.REVERTED, reason=f"reverted by {client or 'an unknown client'}")

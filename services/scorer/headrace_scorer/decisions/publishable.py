@@ -14,10 +14,10 @@ def unpublishable(spec: Spec, publish: PublishSpec, outputs: Sequence[str], fiel
     written = [*spec.keep, *([one.column for one in spec.outputs] or outputs)]
     wrong = []
     if publish.entity not in written:
-        told = f"the output has no column '{publish.entity}': keep it. It has {', '.join(written)}"
-        wrong.append(Mismatch(f"{field}.entity_column", told))
+        message = f"the output has no column '{publish.entity}': keep it. It has {', '.join(written)}"
+        wrong.append(Mismatch(f"{field}.entity_column", message))
     missing = [name for name in outputs if name not in written]
     if missing:
-        told = f"the output has no '{missing[0]}' of the version: requests are answered with all of them"
-        wrong.append(Mismatch(field, told))
+        message = f"the output has no '{missing[0]}' of the version: requests are answered with all of them"
+        wrong.append(Mismatch(field, message))
     return wrong

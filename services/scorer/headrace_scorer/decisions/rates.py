@@ -1,4 +1,4 @@
-"""How many rows a second are scored, of late. Pure."""
+"""The recent scoring rate in rows per second. Pure."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Schedule:
         return f"models/{self.model}/scoringSchedules/{self.id}"
 
     def request_id(self, time: datetime) -> str:
-        """Of the job for a time: the same for whoever creates it, so that it is created once."""
+        """Return the request id of the job for a time: the same in every replica, so that the job is created once."""
         return f"scoringSchedules/{self.id}/{time:%Y-%m-%dT%H:%M}Z"
 
 
@@ -83,8 +83,8 @@ def due(schedule: Schedule, now: datetime, *, busy: bool) -> Due | None:
     if schedule.last_time is None:
         return Due(replace(schedule, last_time=now))
     if schedule.last_time > now + LARGEST_STEP_BACK:
-        told = "the clock was set back: times are counted from now on again"
-        return Due(replace(schedule, last_time=now), skipped=(Skipped(told, 0, now, now),))
+        message = "the clock was set back: times are counted from now on again"
+        return Due(replace(schedule, last_time=now), skipped=(Skipped(message, 0, now, now),))
     passed = _passed(schedule, now)
     if not passed:
         return None

@@ -70,11 +70,11 @@ class ShardActor:
         except InputChanged as error:
             return RunAnswer(failure="INPUT_CHANGED", reason=f"{error}: create a new job when nothing writes there")
         except OutputTaken as error:
-            told = f"{error}, with other results: something else wrote there. Move it away, then retry"
-            return RunAnswer(failure="OUTPUT_TAKEN", reason=told)
+            message = f"{error}, with other results: something else wrote there. Move it away, then retry"
+            return RunAnswer(failure="OUTPUT_TAKEN", reason=message)
         except Unreadable as error:
-            told = f"{shard.key} cannot be read: {error}. Rewrite it, or move it away, then create a new job"
-            return RunAnswer(failure="INPUT_UNREADABLE", reason=told)
+            message = f"{shard.key} cannot be read: {error}. Rewrite it, or move it away, then create a new job"
+            return RunAnswer(failure="INPUT_UNREADABLE", reason=message)
         except WrongExpression as error:
             return RunAnswer(failure="EXPRESSION_FAILED", reason=str(error))
         except ArtifactError as error:
@@ -84,8 +84,8 @@ class ShardActor:
         except BackendLost as error:
             return RunAnswer(failure="MODEL_FAILED", reason=f"the model does not answer: {error}")
         except OSError as error:
-            told = f"{error.strerror or error}: give the scorer's work folder more room, and retry"
-            return RunAnswer(failure="DISK_FULL", reason=told)
+            message = f"{error.strerror or error}: give the scorer's work folder more room, and retry"
+            return RunAnswer(failure="DISK_FULL", reason=message)
         except Exception as error:  # a defect of ours must not be tried for ever
-            told = f"shard {shard.number} of {shard.key} cannot be scored ({type(error).__name__}: {error})"
-            return RunAnswer(failure="SCORING_FAILED", reason=told[:1000])
+            message = f"shard {shard.number} of {shard.key} cannot be scored ({type(error).__name__}: {error})"
+            return RunAnswer(failure="SCORING_FAILED", reason=message[:1000])

@@ -33,28 +33,28 @@ def delta_files(order: PlanOrder, objects: Objects) -> list[Listed]:
     if not keys:
         raise Failed("INPUT_EMPTY", f"the latest version of the table {spec.input.uri} has no files")
     if len(keys) > order.max_objects:
-        told = f"{spec.input.uri} has {len(keys):,} files, more than {order.max_objects:,}"
-        raise Failed("TOO_MANY_OBJECTS", f"{told}: compact it (OPTIMIZE), or set SCORER_MAX_OBJECTS higher")
+        message = f"{spec.input.uri} has {len(keys):,} files, more than {order.max_objects:,}"
+        raise Failed("TOO_MANY_OBJECTS", f"{message}: compact it (OPTIMIZE), or set SCORER_MAX_OBJECTS higher")
     try:
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             wanted = keys if order.whole else keys[:1]
             found = list(threads.map(lambda key: objects.found(spec.input.bucket, key), wanted))
     except LookupError as error:
-        told = f"{error} is in the log of the table and not in the bucket"
-        raise Failed("INPUT_CHANGED", f"{told}: create the job again, after the vacuum that removed it") from None
+        message = f"{error} is in the log of the table and not in the bucket"
+        raise Failed("INPUT_CHANGED", f"{message}: create the job again, after the vacuum that removed it") from None
     return [one for one in found if one.size_bytes]
 
 
 def key_of(path: str, table: Location) -> str:
-    """Return the name of an object, by its path in the log of a table. Raises Failed.
+    """Return the key of an object, from its URI-encoded path in a table's log.
 
-    A path is encoded as in a URI. Whoever may write a table is not to have anything read that is beside it.
+    Raises Failed for a path outside the table: a writer of the table must not reach other objects.
     """
     relative = path.removeprefix(f"{_encoded(table)}/")
     name = unquote(relative)
     if _SCHEME.match(relative) or any(part in ("", ".", "..") for part in name.split("/")):
-        told = f"the log of the table {table.uri} names '{path[:200]}', which is not below the table"
-        raise Failed("INPUT_UNREADABLE", f"{told}: of a shallow clone, have a deep one made, or write Parquet")
+        message = f"the log of the table {table.uri} names '{path[:200]}', which is not below the table"
+        raise Failed("INPUT_UNREADABLE", f"{message}: of a shallow clone, have a deep one made, or write Parquet")
     return table.below(name).prefix
 
 
@@ -63,8 +63,8 @@ def _paths(order: PlanOrder) -> list[str]:
         import deltalake  # an extra, and half a second
         from deltalake.exceptions import DeltaError, TableNotFoundError
     except ImportError:
-        told = "this scorer reads no Delta tables"
-        raise Failed("READER_MISSING", f"{told}: install headrace-scorer[delta], or write Parquet") from None
+        message = "this scorer reads no Delta tables"
+        raise Failed("READER_MISSING", f"{message}: install headrace-scorer[delta], or write Parquet") from None
     spec = order.work.spec
     try:
         with at_most_more(_LOG_BYTES + _FILE_BYTES * order.max_objects):
@@ -74,8 +74,8 @@ def _paths(order: PlanOrder) -> list[str]:
     except TableNotFoundError:
         raise _no_table(spec) from None
     except (DeltaError, UnsoundColumnError) as error:
-        told = f"{spec.input.uri} cannot be read as a Delta table: {_said(error)}"
-        raise Failed("INPUT_UNREADABLE", f"{told}. Mend it, or write Parquet, and create a job again") from None
+        message = f"{spec.input.uri} cannot be read as a Delta table: {_said(error)}"
+        raise Failed("INPUT_UNREADABLE", f"{message}. Mend it, or write Parquet, and create a job again") from None
     except OSError as error:
         raise Failed("STORE_UNAVAILABLE", f"{spec.input.uri}: {_said(error)}", transient=True) from None
 
@@ -91,18 +91,18 @@ def _no_table(spec: Spec) -> Failed:
 def _refuse_what_changes_rows(table: Any, spec: Spec) -> None:
     # By what is in force: a table of the protocol before features (2, 5) has them too.
     if table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
-        told = f"{spec.input.uri} has mapped columns, which its files have under other names"
-        raise Failed("FORMAT_UNKNOWN", f"{told}: drop the table feature 'columnMapping', or write Parquet from it")
+        message = f"{spec.input.uri} has mapped columns, which its files have under other names"
+        raise Failed("FORMAT_UNKNOWN", f"{message}: drop the table feature 'columnMapping', or write Parquet from it")
     if any(batch.num_rows for batch in table.deletion_vectors()):
-        told = f"{spec.input.uri} has rows that are deleted by deletion vectors, and are in its files"
+        message = f"{spec.input.uri} has rows that are deleted by deletion vectors, and are in its files"
         raise Failed(
-            "FORMAT_UNKNOWN", f"{told}: have them removed (REORG TABLE … APPLY (PURGE)), and create the job again"
+            "FORMAT_UNKNOWN", f"{message}: have them removed (REORG TABLE … APPLY (PURGE)), and create the job again"
         )
     used = {name for one in spec.tensors for name in one.columns} | set(spec.keep)
     for name in table.metadata().partition_columns:
         if name in used:
-            told = f"column '{name}' is a partition column of {spec.input.uri}, whose values are not in its files"
-            raise Failed("SCHEMA_MISMATCH", f"{told}: have the table keep it under another name as well")
+            message = f"column '{name}' is a partition column of {spec.input.uri}, whose values are not in its files"
+            raise Failed("SCHEMA_MISMATCH", f"{message}: have the table keep it under another name as well")
 
 
 def _options(order: PlanOrder) -> dict[str, str]:

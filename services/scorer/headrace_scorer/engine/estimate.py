@@ -39,8 +39,8 @@ def main() -> None:
     except WrongExpression as error:
         say(EstimateAnswer(failure="EXPRESSION_FAILED", reason=str(error)))
     except OSError as error:
-        told = f"{error.strerror or error}: give the scorer's work folder (SCORER_WORK_DIR) more room"
-        say(EstimateAnswer(failure="DISK_FULL", reason=told, transient=True))
+        message = f"{error.strerror or error}: give the scorer's work folder (SCORER_WORK_DIR) more room"
+        say(EstimateAnswer(failure="DISK_FULL", reason=message, transient=True))
 
 
 def _sampled(order: EstimateOrder, began: float) -> EstimateAnswer:

@@ -120,8 +120,8 @@ class Expressions:
         return found.combine_chunks()
 
     def _too_large(self) -> WrongExpression:
-        told = f"the computed columns of a chunk of rows take more than {self._max_bytes >> 20} MiB"
-        return WrongExpression(f"{told}: make no text or list longer than the model and its readers need")
+        message = f"the computed columns of a chunk of rows take more than {self._max_bytes >> 20} MiB"
+        return WrongExpression(f"{message}: make no text or list longer than the model and its readers need")
 
     def _said(self, error: Exception) -> str:
         if not isinstance(error, duckdb.Error) or isinstance(error, duckdb.OutOfMemoryException):

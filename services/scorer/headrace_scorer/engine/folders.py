@@ -1,4 +1,4 @@
-"""Folders for files of one process: whoever is killed leaves them, and the next one there removes them."""
+"""Working folders of one process. A killed process leaves its folder; the next process on the machine removes it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def tidy(folder: Path) -> None:
 
 
 def actors_folder(folder: str) -> Path:
-    """Return a new folder for an actor of Ray: in the scorer's, which another machine of a cluster has not.
+    """Return a new folder for a Ray actor: in the scorer's folder if this machine has it, else in a temporary one.
 
-    Actors end by being killed, there as here, and there nobody but the next one removes what they had.
+    Actors end by being killed; on other machines of a cluster only the next actor removes their files.
     """
     if not Path(folder).is_dir():
         folder = gettempdir()

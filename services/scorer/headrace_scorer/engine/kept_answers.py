@@ -1,4 +1,4 @@
-"""Entities that the generation before has and this one lacks: their answers, in a file of their own."""
+"""Carried-over answers: entities of the previous generation that this one lacks, in a separate file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ ENTITY, COMPUTED = "_entity", "_computed_us"
 
 
 def kept_file(order: UploadOrder, objects: Objects, names: Sequence[str]) -> Location | None:
-    """Write the file, unless it is there, and return where it is; None when nothing is kept.
+    """Write the file of carried-over answers unless it exists; return its location, None without a previous generation.
 
-    Whoever goes on with a publish finds the file that was written first, and so sends the same rows.
+    A process that resumes a publish finds the first file, and so sends the same rows.
     """
     before = order.before
     if before is None:
@@ -42,7 +42,7 @@ def kept_file(order: UploadOrder, objects: Objects, names: Sequence[str]) -> Loc
 
 def _write(order: UploadOrder, before: Answered, objects: Objects, names: Sequence[str], path: Path) -> None:
     oldest = order.answered.computed - order.spec.keep_for
-    # On disk: fifty million entities are more than a process may hold.
+    # On disk: fifty million entities do not fit in the memory of a process.
     with duckdb.connect(str(Path(order.folder, "entities.duckdb")), config={"threads": 1}) as database:
         database.execute("create table present (entity varchar)")
         for table in _rows(objects, order.answered, [order.answered.entity]):

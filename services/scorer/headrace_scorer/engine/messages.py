@@ -65,8 +65,8 @@ class PoolAccess:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a job is to those who do it. contract: `ServingContract` as bytes in base64. pool: who runs the model, None
-    for whoever reads the rows.
+    """A job as its worker processes see it. contract: serialized `ServingContract` in base64. pool: batcher pool that
+    runs the model; None if the process that reads the rows runs it.
     """
 
     job: str

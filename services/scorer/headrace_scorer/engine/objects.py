@@ -93,9 +93,9 @@ class Objects:
             self._client.delete_object(Bucket=bucket, Key=key)
 
     def create(self, at: Location, file: Path | bytes, metadata: dict[str, str]) -> None:
-        """Write an object under a name that has none. Raises OutputTaken for one there with other metadata.
+        """Create an object. Raises OutputTaken if the key has an object with other metadata.
 
-        Of an upload that was cut off some stores keep what had come, be it nothing: that is written anew.
+        Some stores keep a truncated or empty object after an interrupted upload: it is overwritten.
         """
         size = len(file) if isinstance(file, bytes) else file.stat().st_size
         whole, condition = metadata | {"size": str(size)}, {"IfNoneMatch": "*"}

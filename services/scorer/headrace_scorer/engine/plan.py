@@ -48,8 +48,8 @@ def plan(order: PlanOrder, objects: Objects) -> tuple[list[Shard], Checked]:
         if not listed and order.source is not None:
             raise Failed("INPUT_EMPTY", f"{spec.reads} has no rows")
         if not listed:
-            told = f"there is no object below {spec.input.uri} whose name, and folders, do not begin with `_` or `.`"
-            raise Failed("INPUT_EMPTY", told)
+            message = f"there is no object below {spec.input.uri} whose name, and folders, do not begin with `_` or `.`"
+            raise Failed("INPUT_EMPTY", message)
         if order.whole:
             return _whole(order, objects, listed)
         first = _described(objects, spec, listed[0])
@@ -113,12 +113,12 @@ def _inputs(order: PlanOrder, objects: Objects) -> Iterator[Listed]:
         if not is_input(one.key, spec.input.prefix) or one.size_bytes == 0:
             continue
         if format_of(one.key, spec.format) is None:
-            told = f"s3://{spec.input.bucket}/{one.key}: its name does not end with {ENDINGS}"
-            raise Failed("FORMAT_UNKNOWN", f"{told}: name the format")
+            message = f"s3://{spec.input.bucket}/{one.key}: its name does not end with {ENDINGS}"
+            raise Failed("FORMAT_UNKNOWN", f"{message}: name the format")
         count += 1
         if count > order.max_objects:
-            told = f"more than {order.max_objects:,} objects are below {spec.input.uri}"
-            raise Failed("TOO_MANY_OBJECTS", f"{told}: name a part of them, or set SCORER_MAX_OBJECTS higher")
+            message = f"more than {order.max_objects:,} objects are below {spec.input.uri}"
+            raise Failed("TOO_MANY_OBJECTS", f"{message}: name a part of them, or set SCORER_MAX_OBJECTS higher")
         yield one
         if not order.whole:
             return
@@ -130,8 +130,8 @@ def _described(objects: Objects, spec: Spec, one: Listed) -> Described:
         with objects.opened(spec.input.bucket, one.key, one.etag, one.size_bytes) as file:
             return described(file, format_)
     except Unreadable as error:
-        told = f"s3://{spec.input.bucket}/{one.key} cannot be read as {format_.value}: {error}"
-        raise Failed("INPUT_UNREADABLE", f"{told}. Rewrite it, or move it away, then create a new job") from None
+        message = f"s3://{spec.input.bucket}/{one.key} cannot be read as {format_.value}: {error}"
+        raise Failed("INPUT_UNREADABLE", f"{message}. Rewrite it, or move it away, then create a new job") from None
 
 
 def _checked(order: PlanOrder, file: Described) -> Checked:
@@ -183,8 +183,8 @@ def _same(one: Listed, file: Described, first: Listed, expected: Described, need
     types, wanted = ({column.name: column.type for column in each.columns} for each in (file, expected))
     for name in needed:
         if types.get(name) != wanted[name]:
-            told = f"column '{name}' of {one.key} is {types.get(name, 'missing')}, and {wanted[name]} in {first.key}"
-            raise Failed("SCHEMA_MISMATCH", f"{told}: rewrite one of them, or score them in two jobs")
+            message = f"column '{name}' of {one.key} is {types.get(name, 'missing')}, and {wanted[name]} in {first.key}"
+            raise Failed("SCHEMA_MISMATCH", f"{message}: rewrite one of them, or score them in two jobs")
 
 
 if __name__ == "__main__":

@@ -71,8 +71,8 @@ class CheckAnswer:
 
 @dataclass(frozen=True, slots=True)
 class UploadOrder:
-    """Publish results as one generation. request_id: of the publish: the same for whoever goes on with it. before: of
-    the generation that counts now, whose entities are kept as the spec says.
+    """Order to publish results as one generation. request_id: of the publish, the same after a restart. before: answers
+    of the generation in force, whose missing entities are carried over for the spec's `keep_for`.
     """
 
     work: Work

@@ -1,4 +1,4 @@
-"""A sample asked online: what the version answers to the same inputs, computed anew."""
+"""Online replay of a sample: the version predicts the same inputs again, without the cache."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Unanswered(Exception):
 
 
 def compared(order: CheckOrder, contract: Contract, sample: Sample, channel: grpc.Channel) -> Parity:
-    """Ask for a sample's answers, and compare. Raises Unanswered, and Failed, transient, while nobody answers."""
+    """Request a sample's answers online and compare. Raises Unanswered; a transient Failed while the router is away."""
     stub, parts = predict_pb2_grpc.RouterServiceStub(channel), list[Parity]()
     size = ROWS if contract.batched else 1
     for begin in range(0, len(sample.rows), size):
@@ -67,19 +67,20 @@ def _asked(
         try:
             return stub.Predict(request, timeout=CALL_S)
         except grpc.RpcError as error:
-            code, told = error.code(), f"{error.code().name}: {error.details()}"  # type: ignore[attr-defined]
+            code, message = error.code(), f"{error.code().name}: {error.details()}"  # type: ignore[attr-defined]
             if code in _SOON:
                 if time.monotonic() > until:
-                    raise Failed("ONLINE_UNAVAILABLE", f"no version answers online ({told})", transient=True) from None
+                    message = f"no version answers online ({message})"
+                    raise Failed("ONLINE_UNAVAILABLE", message, transient=True) from None
                 time.sleep(pause)
                 pause = min(4.0, pause * 2)
             elif code is grpc.StatusCode.NOT_FOUND:
                 help_ = (
                     "name the version in the model's route, with weight 0 if it is to get no traffic, and publish again"
                 )
-                raise Unanswered(f"the version cannot be asked ({told}): {help_}") from None
+                raise Unanswered(f"the version cannot be asked ({message}): {help_}") from None
             else:
-                raise Unanswered(f"the version cannot be asked ({told})") from None
+                raise Unanswered(f"the version cannot be asked ({message})") from None
 
 
 def _values(output: object, raw: bytes, rows: int) -> np.ndarray | Sequence[bytes]:

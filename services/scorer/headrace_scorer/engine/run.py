@@ -100,8 +100,8 @@ class Pool:
         """Return what is done first. Raises Failed when no actor begins, and none is at work."""
         done, _ = self._ray.wait(awaited, num_returns=1, timeout=None if busy else START_S)
         if not done:
-            told = f"no process began to score within {START_S:g} s: Ray has no processor free, or no machine"
-            raise Failed("RAY_UNAVAILABLE", told, transient=True)
+            message = f"no process began to score within {START_S:g} s: Ray has no processor free, or no machine"
+            raise Failed("RAY_UNAVAILABLE", message, transient=True)
         return done[0]
 
     def _begun(self, done: Any) -> None:
@@ -117,8 +117,8 @@ class Pool:
                 # The last line of a trace says what was raised. A machine that is lost costs several starts at once,
                 # and what a machine lacks is no fault of the job's: it waits.
                 why = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-                told = f"processes that score do not start ({why[0][:300]}): look at the machines of Ray"
-                raise Failed("RAY_UNAVAILABLE", told, transient=True) from None
+                message = f"processes that score do not start ({why[0][:300]}): look at the machines of Ray"
+                raise Failed("RAY_UNAVAILABLE", message, transient=True) from None
             self._start()
 
     def _measured(self, shard: Shard) -> int:
@@ -146,11 +146,11 @@ class Pool:
     def _lost(self, shard: Shard, error: Exception) -> None:
         self._losses[shard.number] = losses = self._losses.get(shard.number, 0) + 1
         if losses >= MAX_LOSSES:
-            told = (
+            message = (
                 f"the process that scored shard {shard.number} of {shard.key} was lost {losses} times ({_said(error)})"
             )
             help_ = "give it more memory, or set options.batch_rows or options.shard_rows lower, and retry"
-            raise Failed("WORKER_LOST", f"{told}: {help_}")
+            raise Failed("WORKER_LOST", f"{message}: {help_}")
 
 
 @contextmanager
@@ -160,7 +160,7 @@ def _ray(order: RunOrder) -> Iterator[Any]:
         _reach(order.ray_address)
         os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "3")  # of twelve seconds each
     else:
-        # Whoever is on this machine without it can do nothing with this Ray.
+        # Other users of this machine, without the token, cannot use this Ray.
         os.environ.update(_OWN_RAY, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     import ray
 
@@ -188,15 +188,15 @@ def _ray(order: RunOrder) -> Iterator[Any]:
 
 
 def _reach(address: str) -> None:
-    """Raise Failed unless somebody listens where a cluster's head is to be: Ray itself tries that for minutes."""
+    """Raise Failed unless the address of a cluster's head accepts connections: Ray itself retries for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdecimal():
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), REACH_S).close()
     except OSError as error:
-        told = f"Ray cannot be reached at {address} ({error.strerror or error}): look at the head of the cluster"
-        raise Failed("RAY_UNAVAILABLE", told, transient=True) from None
+        message = f"Ray cannot be reached at {address} ({error.strerror or error}): look at the head of the cluster"
+        raise Failed("RAY_UNAVAILABLE", message, transient=True) from None
 
 
 def _short(folder: str) -> str | None:

@@ -59,7 +59,7 @@ def _sample(order: CheckOrder, objects: Objects, result: Done, wanted: int, most
         return
     rejected = _rejected(order, objects, result)
     if len(rejected) != result.rejected:
-        return  # somebody removed or changed that file: which row a result is of is not known
+        return  # the file was removed or changed: results cannot be matched with rows
     names = [output.name for output in contract.outputs]
     table = file.read_row_group(0, columns=[order.answered.entity, *names])
     # What was rejected has no result; all other rows have one, in their order. Another release may have held more rows
@@ -68,12 +68,12 @@ def _sample(order: CheckOrder, objects: Objects, result: Done, wanted: int, most
     table = table.slice(0, len(there))
     chosen = np.random.default_rng((order.answered.job, result.shard.number)).permutation(table.num_rows)
     replayed, judged = np.sort(chosen[:wanted]), np.sort(chosen[:most])
-    given, faults = chunk.table.take(pa.array(there[replayed])), Faults(len(replayed))
-    derived = Expressions(spec.derived).computed(given, faults)
+    table_rows, faults = chunk.table.take(pa.array(there[replayed])), Faults(len(replayed))
+    derived = Expressions(spec.derived).computed(table_rows, faults)
     for name in derived.column_names:
-        given = given.append_column(name, derived.column(name))
+        table_rows = table_rows.append_column(name, derived.column(name))
     specs = {one.name: one for one in contract.inputs}
-    tensors = [tensor_of(given, one, specs[one.tensor], faults) for one in order.checked.tensors]
+    tensors = [tensor_of(table_rows, one, specs[one.tensor], faults) for one in order.checked.tensors]
     rows = table.take(pa.array(replayed))
     yield Sample(
         tensors,

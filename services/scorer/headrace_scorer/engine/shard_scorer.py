@@ -104,18 +104,18 @@ class ShardScorer:
             rows, rejected = self._write(shard, batch_rows, file, rejected_file)
             metadata = {"rows": str(rows), "rejected": str(rejected), "sha256": _sha256(file)}
             if rejected:
-                # First: whoever finds results finds these too. By their digest, for a batcher may give another reason
-                # the next time, and of an attempt that was lost these are all that is left.
-                told = _sha256(rejected_file)
-                below = self._work.output.below("_rejected", f"{shard.file}-{told[:16]}.jsonl")
-                metadata |= {"rejected-key": below.prefix, "rejected-sha256": told}
-                self._objects.create(below, rejected_file, {"sha256": told})
+                # Before the results, so that their readers find the rejected rows too. Named by digest: a batcher may
+                # give another reason in the next attempt, and a lost attempt leaves only this file.
+                digest = _sha256(rejected_file)
+                below = self._work.output.below("_rejected", f"{shard.file}-{digest[:16]}.jsonl")
+                metadata |= {"rejected-key": below.prefix, "rejected-sha256": digest}
+                self._objects.create(below, rejected_file, {"sha256": digest})
             metadata |= {"size": str(file.stat().st_size)}  # as `create` does
             try:
                 self._objects.create(at, file, metadata)
             except OutputTaken:
-                # An actor that was given up, and was not gone, was first; another machine's answers may differ in their
-                # last bits. What is there counts, as it does for whoever finds it before.
+                # An actor that was abandoned but still ran wrote first; answers of another machine may differ in their
+                # last bits. The stored object counts.
                 there = self._objects.metadata(at)
                 if there is None or not metadata.keys() - {"rejected-key", "rejected-sha256"} <= there.keys():
                     raise
@@ -148,8 +148,8 @@ class ShardScorer:
                 results, refused = self._scored(chunk, batch_rows)
                 rows, rejected = rows + results.num_rows + len(refused), rejected + len(refused)
                 for one in sorted(refused, key=lambda one: one.row):
-                    told = {"object": shard.key, "row": one.row, "column": one.column, "reason": one.reason}
-                    lines.write(json.dumps(told, ensure_ascii=False) + "\n")
+                    line = {"object": shard.key, "row": one.row, "column": one.column, "reason": one.reason}
+                    lines.write(json.dumps(line, ensure_ascii=False) + "\n")
                 schema = results.schema
                 if results.num_rows:
                     # Not by rows that are all rejected: of outputs that vary only answers say what they have.
@@ -171,7 +171,7 @@ class ShardScorer:
         return chunks(file, format_, shard, self._columns.read, self._columns.types, self._bounds)
 
     def _scored(self, chunk: Chunk, batch_rows: int) -> tuple[pa.Table, list[Rejected]]:
-        """Return the results of some rows, and what is rejected of them."""
+        """Return the results of a chunk, and its rejected rows."""
         faults = Faults(chunk.table.num_rows)
         table = self._with_derived(chunk.table, faults)
         tensors = self._tensors(table, faults, derived=True)
@@ -184,12 +184,12 @@ class ShardScorer:
         if not self._work.spec.outputs:
             return pa.table(columns | answered), self._rejected(chunk, faults)
         later = Faults(int(faults.good.sum()))
-        given = pa.table({name: _kept(table.column(name), faults) for name in table.column_names} | answered)
-        computed = self._outputs.computed(given, later)
+        inputs = pa.table({name: _kept(table.column(name), faults) for name in table.column_names} | answered)
+        computed = self._outputs.computed(inputs, later)
         whole = pa.table(columns | {name: computed.column(name) for name in computed.column_names})
         rows = np.flatnonzero(faults.good)
-        for at, told in later.found.items():
-            faults.found[int(rows[at])] = told
+        for at, fault in later.found.items():
+            faults.found[int(rows[at])] = fault
         return whole.filter(pa.array(later.good)), self._rejected(chunk, faults)
 
     def _with_derived(self, table: pa.Table, faults: Faults) -> pa.Table:

@@ -39,25 +39,25 @@ class Tensor:
 
 
 class Faults:
-    """Rows that are not to be scored, each with the first thing that is wrong with it."""
+    """Rows that are rejected, each with its first fault."""
 
     def __init__(self, rows: int) -> None:
         self.good = np.ones(rows, bool)
         self.found: dict[int, tuple[str, str]] = {}
 
     def add(self, wrong: np.ndarray, column: str, reason: str, values: pa.Array | None = None) -> None:
-        """Note rows. values: of the column, of which one is shown."""
+        """Record a fault of rows. wrong: mask of the rows; values: of the column, shown in the reason."""
         if not wrong.any():
             return
         for at in np.flatnonzero(wrong & self.good):
-            told = reason if values is None else f"{shown(values[int(at)].as_py())} {reason}"
-            self.found[int(at)] = (column, told)
+            detail = reason if values is None else f"{shown(values[int(at)].as_py())} {reason}"
+            self.found[int(at)] = (column, detail)
         self.good &= ~wrong
 
     def merge(self, other: Faults, start: int) -> None:
-        """Take over the faults of a part that begins at a row."""
-        for at, told in other.found.items():
-            self.found.setdefault(start + at, told)
+        """Add the faults of a slice. start: its first row."""
+        for at, fault in other.found.items():
+            self.found.setdefault(start + at, fault)
         self.good[start : start + len(other.good)] &= other.good
 
 
@@ -120,40 +120,40 @@ def _values(column: pa.Array, name: str, spec: TensorSpec, faults: Faults) -> np
         column = column.cast(pa.float64())
     if dtype.kind == "b":
         return column.fill_null(False).to_numpy(zero_copy_only=False)
-    given = column.fill_null(0).to_numpy(zero_copy_only=False)
+    numbers = column.fill_null(0).to_numpy(zero_copy_only=False)
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
-            values = given.astype(dtype, copy=False)
+            values = numbers.astype(dtype, copy=False)
         if not spec.nan_allowed:
             faults.add(np.isnan(values), name, f"is NaN, which input '{spec.name}' does not allow")
-        if given.dtype.kind == "f" and given.dtype.itemsize > dtype.itemsize:
-            faults.add(np.isinf(values) & np.isfinite(given), name, f"is too large for {spec.datatype}", column)
+        if numbers.dtype.kind == "f" and numbers.dtype.itemsize > dtype.itemsize:
+            faults.add(np.isinf(values) & np.isfinite(numbers), name, f"is too large for {spec.datatype}", column)
     else:
-        values = _integers(given, dtype, name, spec.datatype, faults, column)
+        values = _integers(numbers, dtype, name, spec.datatype, faults, column)
     for bound, beyond in ((spec.minimum, np.less), (spec.maximum, np.greater)):
         if bound is not None:
-            told = f"is {'below' if beyond is np.less else 'above'} {bound:g}, the bound of input '{spec.name}'"
-            faults.add(beyond(values, bound), name, told, column)
+            message = f"is {'below' if beyond is np.less else 'above'} {bound:g}, the bound of input '{spec.name}'"
+            faults.add(beyond(values, bound), name, message, column)
     return values
 
 
 def _integers(
-    given: np.ndarray, dtype: np.dtype, name: str, datatype: str, faults: Faults, column: pa.Array
+    numbers: np.ndarray, dtype: np.dtype, name: str, datatype: str, faults: Faults, column: pa.Array
 ) -> np.ndarray:
     bounds = np.iinfo(dtype)
-    if given.dtype.kind == "f":
+    if numbers.dtype.kind == "f":
         # The upper bound of 64 bits has no floating-point number of its own: what reaches it does not fit.
         with np.errstate(invalid="ignore"):
-            fits = (given == np.floor(given)) & (given >= float(bounds.min)) & (given < float(bounds.max) + 1)
+            fits = (numbers == np.floor(numbers)) & (numbers >= float(bounds.min)) & (numbers < float(bounds.max) + 1)
     else:
-        fits = np.ones(len(given), bool)
-        if np.can_cast(given.dtype, dtype):
-            return given.astype(dtype, copy=False)
-        if given.dtype.kind == "i":
-            fits &= given >= max(bounds.min, np.iinfo(given.dtype).min)
-        fits &= given <= min(bounds.max, np.iinfo(given.dtype).max)
+        fits = np.ones(len(numbers), bool)
+        if np.can_cast(numbers.dtype, dtype):
+            return numbers.astype(dtype, copy=False)
+        if numbers.dtype.kind == "i":
+            fits &= numbers >= max(bounds.min, np.iinfo(numbers.dtype).min)
+        fits &= numbers <= min(bounds.max, np.iinfo(numbers.dtype).max)
     faults.add(~fits, name, f"is no {datatype}", column)
-    return np.where(fits, given, 0).astype(dtype)
+    return np.where(fits, numbers, 0).astype(dtype)
 
 
 def column_of(spec: TensorSpec, outputs: Sequence[OutputTensor]) -> pa.Array:

@@ -40,7 +40,7 @@ def _outcome(order: UploadOrder) -> UploadAnswer:
     except Failed as error:
         return UploadAnswer(failure=error.failure, reason=str(error), transient=error.transient)
     except Aborted as error:
-        # Of a publish that somebody gave up, or that lay still for too long, nothing is left: it is begun anew.
+        # The router dropped the publish: it was aborted, or idle for too long. Start a new one.
         closed = error.reason == "PUBLISH_CLOSED"
         return UploadAnswer(failure=error.reason, reason=str(error), closed=closed, transient=closed)
     except HeadraceError as error:
@@ -54,8 +54,8 @@ def _outcome(order: UploadOrder) -> UploadAnswer:
     except OSError as error:
         return UploadAnswer(failure="DISK_FULL", reason=f"{error}: make room in SCORER_WORK_DIR", transient=True)
     except (InputChanged, OutputTaken) as error:
-        told = f"{error}: results must stay as they are until they are published"
-        return UploadAnswer(failure="OUTPUT_CHANGED", reason=told)
+        message = f"{error}: results must stay as they are until they are published"
+        return UploadAnswer(failure="OUTPUT_CHANGED", reason=message)
     except Exception as error:  # a defect of ours must not be tried for ever
         return UploadAnswer(failure="PUBLISH_FAILED", reason=f"{type(error).__name__}: {error}")
 
@@ -63,8 +63,8 @@ def _outcome(order: UploadOrder) -> UploadAnswer:
 def uploaded(order: UploadOrder, objects: Objects) -> UploadAnswer:
     """Publish results, and say how far it is. Raises Failed, HeadraceError, and what S3 raises."""
     names = [output.name for output in order.work.serving_contract().outputs]
-    kept = kept_file(order, objects, names)
-    kept_rows = opened(objects, kept).metadata.num_rows if kept is not None else 0
+    carried_over = kept_file(order, objects, names)
+    kept_rows = opened(objects, carried_over).metadata.num_rows if carried_over is not None else 0
     total = sum(one.rows - one.rejected for one in order.answered.results) + kept_rows
     session, progress = Session(TokenCache(None)), Progress(total)
     origin = precomputed_pb2.PublishOrigin(
@@ -72,7 +72,7 @@ def uploaded(order: UploadOrder, objects: Objects) -> UploadAnswer:
     )
 
     def rows() -> Iterator[Answers]:
-        return _rows(order, objects, names, kept)
+        return _rows(order, objects, names, carried_over)
 
     with channel(order.peers.control, order.peers) as control:
         driver = BlockingDriver(control)
@@ -99,7 +99,7 @@ def uploaded(order: UploadOrder, objects: Objects) -> UploadAnswer:
         done=True,
         entities=done.publish.entity_count,
         kept=kept_rows,
-        kept_file=kept,
+        kept_file=carried_over,
     )
 
 
@@ -115,16 +115,18 @@ class Progress:
             say(UploadAnswer(rows=rows, total=self._total))
 
 
-def _rows(order: UploadOrder, objects: Objects, names: Sequence[str], kept: Location | None) -> Iterator[Answers]:
-    """Yield everything that is published, in the same order each time."""
+def _rows(
+    order: UploadOrder, objects: Objects, names: Sequence[str], carried_over: Location | None
+) -> Iterator[Answers]:
+    """Yield all rows to publish, in the same order on every call."""
     answered = order.answered
     for result in answered.results:
         at = Location(answered.bucket, result.key)
         for table in batches(objects, at, [answered.entity, *names]):
             yield from answers(table, answered.entity, names, at)
-    if kept is not None:
-        for table in batches(objects, kept, [ENTITY, *names]):
-            yield from answers(table, ENTITY, names, kept)
+    if carried_over is not None:
+        for table in batches(objects, carried_over, [ENTITY, *names]):
+            yield from answers(table, ENTITY, names, carried_over)
 
 
 if __name__ == "__main__":

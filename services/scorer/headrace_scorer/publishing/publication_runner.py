@@ -68,16 +68,16 @@ class PublicationRunner:
             pause = delay_s(failures, every_s=0.5, max_backoff_s=30.0, jitter=0.2, draw=0.5)
             self._not_before[publication.job] = self._clock.monotonic() + pause
             lost = isinstance(error, ProcessLost)
-            told = error.public_message if isinstance(error, Unavailable) else str(error) if lost else repr(error)
+            message = error.public_message if isinstance(error, Unavailable) else str(error) if lost else repr(error)
             wrote = error.wrote if lost else ""
             log.warning(
-                "a publication waits", publication=publication.name, reason=told, failures=failures, wrote=wrote
+                "a publication waits", publication=publication.name, reason=message, failures=failures, wrote=wrote
             )
             with suppress(Unavailable, Aborted):
                 if lost:
-                    await self._work.lost(publication, told, failures, lease)
+                    await self._work.lost(publication, message, failures, lease)
                 elif isinstance(error, Unavailable):
-                    await self._work.waits(publication, told)
+                    await self._work.waits(publication, message)
                 elif isinstance(error, OSError) and error.errno in NO_ROOM:
                     await self._work.waits(publication, no_room(error))
         finally:

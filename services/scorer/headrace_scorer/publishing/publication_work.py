@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class PublicationWork:
-    """What is done for a publication. Whoever cancels it stops its processes; another one goes on where it was."""
+    """Works on one publication. Cancellation stops its processes; another process resumes it."""
 
     def __init__(self, jobs: Store, store: PublicationStore, engine: PublishEngine) -> None:
         self._jobs, self._store, self._engine = jobs, store, engine
@@ -44,15 +44,15 @@ class PublicationWork:
         )
 
     async def waits(self, publication: Publication, reason: str) -> None:
-        """Say why a publication does not go on."""
+        """Record in the reason of a publication what it waits for."""
 
-        def told(one: Publication, _: datetime) -> Publication:
+        def waiting(one: Publication, _: datetime) -> Publication:
             return replace(one, reason=f"waits: {reason}") if one.state.wants_work else one
 
-        await self._store.change(publication.job, told)
+        await self._store.change(publication.job, waiting)
 
     async def lost(self, publication: Publication, problem: str, losses: int, lease: LeaderLease) -> None:
-        """Say that the process was lost, or give up after too many losses in a row."""
+        """Record that the process was lost; fail the publication after too many losses in a row."""
         await self._store.change(publication.job, lambda one, _: publications.disturbed(one, problem, losses), by=lease)
 
     async def _check(self, job: Job, publication: Publication, lease: LeaderLease) -> Publication:
@@ -75,9 +75,9 @@ class PublicationWork:
     async def _publish(self, job: Job, publication: Publication, lease: LeaderLease) -> Publication:
         before = await self._store.in_force(publication, job.version.digest)
         answered = await self._answered(job, publication)
-        kept = await self._kept_of(before) if publication.spec.disappeared is Disappeared.KEPT else None
+        earlier = await self._kept_of(before) if publication.spec.disappeared is Disappeared.KEPT else None
         last = UploadAnswer()
-        async for answer in self._engine.uploaded(job, publication, answered, kept):
+        async for answer in self._engine.uploaded(job, publication, answered, earlier):
             last = answer
             if answer.publish and not answer.done:
                 publication = await self._begun(publication, answer, lease)

@@ -36,7 +36,7 @@ class Deciding:
         self, model: str, job_id: int, spec: PublishSpec | None, client: str, reason: str = ""
     ) -> Publication:
         """Publish a job, or try again. Raises what PublishScoringJob says."""
-        told = Event("publishing", reason, client)
+        event = Event("publishing", reason, client)
         job = await self._job(model, job_id)
         if job.state is not State.SUCCEEDED:
             raise PreconditionFailed(
@@ -51,30 +51,30 @@ class Deciding:
             await self._store.publication(job.id)
         except NotFound:
             if wanted is None:
-                told = "neither the call nor the job says how it is published"
-                violations = [FieldViolation("publishing", told)]
+                message = "neither the call nor the job says how it is published"
+                violations = [FieldViolation("publishing", message)]
                 raise InvalidArgument(
-                    f"publishing: {told}", reason="PUBLISHING_MISSING", violations=violations
+                    f"publishing: {message}", reason="PUBLISHING_MISSING", violations=violations
                 ) from None
-            await self._store.begin(publications.begun(job, wanted, client), job.version.digest, told)
+            await self._store.begin(publications.begun(job, wanted, client), job.version.digest, event)
             publication = await self._store.publication(job.id)
         else:
             publication = await self._store.change(
-                job.id, lambda one, _: publications.again(one, spec, client), told=told
+                job.id, lambda one, _: publications.again(one, spec, client), event=event
             )
         self._wake()
         return publication
 
     async def approve(self, model: str, job_id: int, client: str, reason: str = "") -> Publication:
-        """Let a held publication through. Raises PreconditionFailed, reason PUBLICATION_NOT_HELD."""
+        """Approve a held publication. Raises PreconditionFailed, reason PUBLICATION_NOT_HELD."""
         await self._job(model, job_id)
-        told = Event("publication_approved", reason, client)
-        publication = await self._store.change(job_id, lambda one, _: publications.approved(one, client), told=told)
+        event = Event("publication_approved", reason, client)
+        publication = await self._store.change(job_id, lambda one, _: publications.approved(one, client), event=event)
         self._wake()
         return publication
 
     async def revert(self, model: str, job_id: int, client: str, reason: str = "") -> Publication:
-        """Make the answers before these count again. Raises what RevertScoringPublication says."""
+        """Put the previous generation in force again. Raises the errors that RevertScoringPublication documents."""
         job = await self._job(model, job_id)
         publication = await self._store.publication(job_id)
         publications.reverted(publication, client)  # raises where it cannot be
@@ -86,8 +86,8 @@ class Deciding:
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None
         log.info("publication reverted", publication=publication.name, publish=publication.publish)
-        told = Event("publication_reverted", reason, client)
-        return await self._store.change(job_id, lambda one, _: publications.reverted(one, client), told=told)
+        event = Event("publication_reverted", reason, client)
+        return await self._store.change(job_id, lambda one, _: publications.reverted(one, client), event=event)
 
     async def publication(self, model: str, job_id: int) -> Publication:
         """Return a publication; of a job that is to be published and is not over, as it will begin. Raises NotFound."""

@@ -37,12 +37,12 @@ class PublicationStore:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def begin(self, publication: Publication, version_digest: str, told: Event | None = None) -> None:
-        """Keep a new publication, unless the job has one. told: for the job's history."""
+    async def begin(self, publication: Publication, version_digest: str, event: Event | None = None) -> None:
+        """Insert a publication unless the job has one. event: for the job's history."""
         arguments = (publication.job, publication.model, version_digest, publication.state.value, _json(publication))
         async with self._connections.transaction() as connection:
             if await connection.fetchval(_QUERIES["insert"], *arguments) is not None:
-                await _tell(connection, publication.job, told)
+                await _tell(connection, publication.job, event)
 
     async def publication(self, job: int) -> Publication:
         """Return the publication of a job. Raises NotFound, reason PUBLICATION_NOT_FOUND."""
@@ -54,15 +54,15 @@ class PublicationStore:
         job: int,
         decide: Decide,
         *,
-        told: Event | None = None,
+        event: Event | None = None,
         frozen: str | None = None,
         by: Transactions | None = None,
     ) -> Publication:
-        """Decide on a publication as it is, and keep what comes of it.
+        """Apply `decide` to the stored publication and store the result; retry on a concurrent change.
 
-        told: for the job's history, where that changes anything. frozen: of its answers, None leaves what there is.
-        by: the lease of who works on it, whose changes are refused once another one does. Raises NotFound, and what
-        `decide` raises.
+        event: for the job's history, written if the publication changes. frozen: new reference statistics of its
+        answers; None leaves the stored ones. by: the lease of the worker; a change after the lease is lost is refused.
+        Raises NotFound, and what `decide` raises.
         """
         for attempt in range(1, _TRIES + 1):
             try:
@@ -75,7 +75,7 @@ class PublicationStore:
                     arguments = (after.state.value, _json(after), frozen, after.publish_time)
                     if await connection.fetchval(_QUERIES["update"], job, before.revision, *arguments) is None:
                         raise Aborted(f"{before.name} changed meanwhile", reason="PUBLICATION_CHANGED")
-                    await _tell(connection, job, told)
+                    await _tell(connection, job, event)
                     return replace(after, revision=before.revision + 1)
             except Aborted as error:
                 if error.reason != "PUBLICATION_CHANGED" or attempt == _TRIES:
@@ -83,15 +83,15 @@ class PublicationStore:
         raise AssertionError("unreachable")
 
     async def wanting_work(self) -> list[Publication]:
-        """Return the publications that a process has to do something for, the first job's first."""
+        """Return the publications that need work, by job number."""
         return [_publication(row) for row in await self._fetch("wanting_work")]
 
     async def unpublished(self) -> list[int]:
-        """Return jobs that are to be published and are not."""
+        """Return the numbers of jobs whose results are to be published and are not yet."""
         return [row["id"] for row in await self._fetch("unpublished")]
 
     async def in_force(self, publication: Publication, version_digest: str) -> InForce | None:
-        """Return what was published last for a publication's version, but for itself."""
+        """Return the latest other publication in force for a publication's version; None without one."""
         found = await self._fetch("in_force", publication.model, version_digest, publication.job)
         return InForce(_publication(found[0]), found[0]["frozen"]) if found else None
 
@@ -99,10 +99,10 @@ class PublicationStore:
         return await self._connections.repeatable(lambda connection: connection.fetch(_QUERIES[query], *arguments))
 
 
-async def _tell(connection: Any, job: int, told: Event | None) -> None:
-    if told is not None:
+async def _tell(connection: Any, job: int, event: Event | None) -> None:
+    if event is not None:
         await connection.execute(_QUERIES["lock_job"], job)
-        await connection.execute(_QUERIES["tell"], job, told.type, told.reason, told.client)
+        await connection.execute(_QUERIES["tell"], job, event.type, event.reason, event.client)
 
 
 def _json(publication: Publication) -> str:

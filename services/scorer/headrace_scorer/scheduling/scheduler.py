@@ -24,9 +24,10 @@ LOOK_EVERY_S = 1.0
 
 
 class Scheduler:
-    """Leads, and looks at every schedule while it leads.
+    """Evaluates every schedule while it is the leader.
 
-    A job is created before that is noted, under a request id that its time gives: whoever repeats it gets the same job.
+    A job is created before the decision is stored, under a request id derived from its time: a repeat returns the same
+    job.
     """
 
     def __init__(self, store: ScheduleStore, jobs: Store, creating: Creating, lease: LeaderLease) -> None:

@@ -42,8 +42,8 @@ class ScheduleServicer(schedules_pb2_grpc.ScoringScheduleServiceServicer):
                 skipped=before.skipped,
             )
 
-        kept = await self._store.put(wanted, put, identity())
-        return pb.PutScoringScheduleResponse(schedule=await self._shown(kept, await self._store.now()))
+        stored = await self._store.put(wanted, put, identity())
+        return pb.PutScoringScheduleResponse(schedule=await self._shown(stored, await self._store.now()))
 
     async def GetScoringSchedule(self, request, context):
         schedule, now = await self._store.schedule(*convert.schedule_name(request.name, "name"))

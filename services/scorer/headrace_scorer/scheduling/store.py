@@ -47,8 +47,8 @@ class ScheduleStore:
         async with self._connections.transaction() as connection:
             row = await connection.fetchrow(_QUERIES["schedule"], wanted.model, wanted.id)
             if row is None:
-                used, held = await connection.fetchrow(_QUERIES["count"], caller.client)
-                _POOL.admit(used, held, caller)
+                used, of_client = await connection.fetchrow(_QUERIES["count"], caller.client)
+                _POOL.admit(used, of_client, caller)
                 now = await connection.fetchval(_QUERIES["now"])
                 new = replace(wanted, last_time=now)
                 if await connection.fetchval(_QUERIES["insert"], new.model, new.id, _json(new)) is not None:
@@ -74,13 +74,13 @@ class ScheduleStore:
     async def decided(
         self, before: Schedule, revision: int, after: Schedule, decisions: Sequence[Decision], by: Transactions
     ) -> None:
-        """Keep what was decided of times. Raises Aborted when somebody changed the schedule meanwhile, or leads."""
+        """Store decisions on due times. Raises Aborted if the schedule changed meanwhile or leadership was lost."""
         async with by.transaction() as connection:
             await _update(connection, after, revision)
             now = await connection.fetchval(_QUERIES["now"])
             for one in decisions:
-                told = (now, one.time, one.job, one.skipped, one.reason)
-                await connection.execute(_QUERIES["insert_decision"], before.model, before.id, *told)
+                values = (now, one.time, one.job, one.skipped, one.reason)
+                await connection.execute(_QUERIES["insert_decision"], before.model, before.id, *values)
             await connection.execute(_QUERIES["forget_decisions"], before.model, before.id)
 
     async def schedule(self, model: str, id_: str) -> tuple[Schedule, datetime]:
@@ -93,7 +93,7 @@ class ScheduleStore:
         return [(_schedule(row), row["revision"]) for row in await self._fetch("schedules", model)]
 
     async def decisions(self, schedule: Schedule, limit: int) -> list[Decision]:
-        """Return what a schedule did of late, the latest first."""
+        """Return the latest decisions of a schedule, newest first."""
         return [
             Decision(row["time"], row["job"], row["skipped"], row["reason"], row["create_time"])
             for row in await self._fetch("decisions", schedule.model, schedule.id, limit)

@@ -46,8 +46,8 @@ def csv_chunks(
     malformed = deque[tuple[int, str]]()
 
     def on_malformed(row: Any) -> str:
-        told = f"{row.actual_columns} values where the header has {row.expected_columns}"
-        malformed.append((row.number - 2, told))  # rows are counted from 1, the header among them
+        reason = f"{row.actual_columns} values where the header has {row.expected_columns}"
+        malformed.append((row.number - 2, reason))  # rows are counted from 1, the header among them
         return "skip" if len(malformed) <= _MOST_MALFORMED else "error"
 
     reader = pyarrow.csv.open_csv(
@@ -71,13 +71,13 @@ def csv_chunks(
             yield _typed(np.array(numbers, np.int64), pa.Table.from_batches([part]), types, rejected)
     if malformed:
         empty = pa.table({name: pa.array([], TYPES[types[name]]) for name in columns})
-        yield Chunk(np.empty(0, np.int64), empty, [Rejected(number, "", told) for number, told in malformed])
+        yield Chunk(np.empty(0, np.int64), empty, [Rejected(number, "", reason) for number, reason in malformed])
 
 
 def _before(row: int, malformed: deque[tuple[int, str]]) -> Iterator[Rejected]:
     while malformed and malformed[0][0] < row:
-        number, told = malformed.popleft()
-        yield Rejected(number, "", told)
+        number, reason = malformed.popleft()
+        yield Rejected(number, "", reason)
 
 
 def _typed(numbers: np.ndarray, table: pa.Table, types: Mapping[str, str], rejected: list[Rejected]) -> Chunk:

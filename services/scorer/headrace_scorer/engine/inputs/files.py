@@ -84,16 +84,16 @@ def chunks(
             schema, sizes = opened.schema_arrow, sizes_of(opened.metadata, groups, columns)
             # A text that a column repeats is held once until it is known how many rows there is room for. What is new
             # in a row group is held to its end, so only where there is room for all of it.
-            room = sizes.text_bytes <= most.size_bytes and sizes.encodings <= _DICTIONARY_ENCODINGS
-            texts = [name for name in columns if room and _is_text(schema.field(name).type)]
-            told: dict[str, Any] = {"metadata": opened.metadata, "read_dictionary": texts}
+            fits = sizes.text_bytes <= most.size_bytes and sizes.encodings <= _DICTIONARY_ENCODINGS
+            texts = [name for name in columns if fits and _is_text(schema.field(name).type)]
+            options: dict[str, Any] = {"metadata": opened.metadata, "read_dictionary": texts}
             if sizes.stored_bytes > _MAX_GROUP_BYTES:
                 # Of each column so much at a time, and no row group as a whole beforehand. By the file itself: what
                 # its buffer reads ahead is of other columns, and would be read again.
                 size = max(_LEAST_READ_BYTES, min(READ_BYTES, _MAX_GROUP_BYTES // max(1, len(columns))))
-                opened = pyarrow.parquet.ParquetFile(file.raw, buffer_size=size, pre_buffer=False, **told)
+                opened = pyarrow.parquet.ParquetFile(file.raw, buffer_size=size, pre_buffer=False, **options)
             else:
-                opened = pyarrow.parquet.ParquetFile(file, **told)
+                opened = pyarrow.parquet.ParquetFile(file, **options)
             known = all(pa.types.is_primitive(schema.field(name).type) or name in texts for name in columns)
             step = min(most.rows if known else _STEP_ROWS, max(1, most.size_bytes // max(1, sizes.row_bytes)))
             parts = opened.iter_batches(step, row_groups=groups, columns=list(columns))
@@ -122,8 +122,8 @@ def _cut(batch: pa.RecordBatch, most: Bounds) -> Iterator[pa.RecordBatch]:
         return
     ends, start = np.cumsum(_row_bytes(batch)), 0
     while start < batch.num_rows:
-        room = most.size_bytes + (int(ends[start - 1]) if start else 0)
-        end = min(max(start + 1, int(np.searchsorted(ends, room, "right"))), start + most.rows)
+        limit = most.size_bytes + (int(ends[start - 1]) if start else 0)
+        end = min(max(start + 1, int(np.searchsorted(ends, limit, "right"))), start + most.rows)
         yield batch.slice(start, end - start)
         start = end
 
@@ -153,16 +153,16 @@ def _written_out(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 def _gathered(batches: Iterator[pa.RecordBatch], most: Bounds) -> Iterator[pa.Table]:
     """Yield rows together, as many as may be held."""
-    held, rows, size = list[pa.RecordBatch](), 0, 0
+    pending, rows, size = list[pa.RecordBatch](), 0, 0
     for batch in batches:
         more = int(_row_bytes(batch).sum()) if any(map(pa.types.is_dictionary, batch.schema.types)) else batch.nbytes
-        if held and (rows + batch.num_rows > most.rows or size + more > most.size_bytes):
-            yield _together(held)
-            held, rows, size = [], 0, 0
-        held.append(batch)
+        if pending and (rows + batch.num_rows > most.rows or size + more > most.size_bytes):
+            yield _together(pending)
+            pending, rows, size = [], 0, 0
+        pending.append(batch)
         rows, size = rows + batch.num_rows, size + more
-    if held:
-        yield _together(held)
+    if pending:
+        yield _together(pending)
 
 
 def _together(batches: list[pa.RecordBatch]) -> pa.Table:

@@ -47,9 +47,10 @@ def sizes_of(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> Si
 
 
 def _check(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> None:
-    """Have Arrow look at what the footer says of columns, as its reader does, which raises what it finds.
+    """Raise Arrow's error if the column metadata of a footer is damaged.
 
-    `row_group(…).column(…)` ends the process where that is damaged: what C++ throws there, nobody catches.
+    Goes through Arrow's reader because `row_group(…).column(…)` ends the process on damaged metadata: no Python code
+    can catch the C++ exception there.
     """
     opened = pyarrow.parquet.ParquetFile(_Unread(), metadata=metadata, pre_buffer=False, buffer_size=1)  # pyright: ignore[reportArgumentType]
     for at in groups:

@@ -22,12 +22,12 @@ ROWS = 8
 AT_ONCE = 64
 # Behind callers a request may wait for long; one that is not answered after this is asked again.
 ANSWER_S = 300.0
-# Batchers that take nothing are asked for this long before the job waits for them without processes.
+# Retry batchers that accept nothing for this long; then the job releases its processes and waits.
 PATIENCE_S = 60.0
 _PAUSE_S, _MOST_PAUSE_S = 0.05, 2.0
-# What surrounds the tensors of a request in its message.
+# Size of a request's message without its tensors.
 _FRAME_BYTES = 64 << 10
-# What is wrong with the rows, whoever is asked.
+# Error reasons that the rows cause: every batcher would return them.
 _OF_THE_ROWS = frozenset(
     (
         *("INVALID_TENSOR", "NAN_NOT_ALLOWED", "MODEL_REJECTED_INPUT", "ROWS_DIFFER", "ANSWER_TOO_LARGE"),
@@ -38,13 +38,13 @@ _DEADLY = "QUARANTINED_INPUT"
 
 
 class Deadly(ModelError):
-    """Rows of which one ends what runs the model, each time that it is run."""
+    """A batch with a row that crashes the model's process on every run."""
 
 
 class PoolBackend:
-    """Runs batches on the batchers of a pool at priority BATCH: what they have to do for callers goes first.
+    """Runs batches on the batchers of a pool at priority BATCH, below online requests.
 
-    For one event loop, which only has to run while batches do.
+    Belongs to one event loop, which only has to run while batches do.
     """
 
     def __init__(self, access: PoolAccess) -> None:

@@ -22,11 +22,11 @@ _PAGE = 500
 
 
 class PoolAway(Exception):
-    """No batcher can be asked for now; trying again may help."""
+    """No batcher is reachable now; a retry may succeed."""
 
 
 class Members:
-    """The batchers of a pool that have a version. For one event loop."""
+    """The batchers of a pool that have a version loaded. Belongs to one event loop."""
 
     def __init__(self, access: PoolAccess) -> None:
         self._access, self._tls = access, _tls(access)
@@ -38,10 +38,10 @@ class Members:
 
     async def chosen(self) -> Stream:
         """Return the stream with the least in flight. Raises PoolAway."""
-        # Nobody who can ask somebody waits for those who do not answer.
+        # With a stream open, do not wait for a refresh in progress: batchers that do not answer may delay it.
         if self._due() and not (self._there() and self._looking.locked()):
             async with self._looking:
-                # Whoever waited for it need not look again.
+                # Another task may have refreshed while this one waited for the lock.
                 if self._due():
                     await self._look()
         there = self._there()
@@ -56,7 +56,7 @@ class Members:
         return [stream for _, stream in self._streams.values() if stream.serves(self._access.digest)]
 
     async def _look(self) -> None:
-        """Open streams to batchers that have come, and forget those that have gone; note why there is none."""
+        """Open streams to new batchers and close those that ended; record why there is none."""
         try:
             wanted = await self._addresses()
             for address in [at for at, (_, stream) in self._streams.items() if stream.ended]:
@@ -65,17 +65,17 @@ class Members:
             new = wanted.keys() - self._streams.keys()
             lost = await asyncio.gather(*(self._open(address, wanted[address]) for address in new))
             where = f"in pool '{self._access.pool}' " if self._access.pool else ""
-            told = f"no batcher {where}has version {self._access.version} of '{self._access.model}' ready"
-            self._problem = f"{told}: name it in the model's route, with weight 0 if it is to get no traffic"
+            message = f"no batcher {where}has version {self._access.version} of '{self._access.model}' ready"
+            self._problem = f"{message}: name it in the model's route, with weight 0 if it is to get no traffic"
             if any(lost):
                 self._problem = f"no batcher that has the version answers: {next(filter(None, lost))}"
-        except grpc.aio.AioRpcError as error:  # whom we know is asked on
+        except grpc.aio.AioRpcError as error:  # known batchers stay in use
             self._problem = f"the router's control plane does not say which batchers there are ({error.code().name})"
         finally:
             self._looked_at = time.monotonic()
 
     async def _open(self, address: str, pool: str) -> str:
-        """Open a stream; return what is wrong with it, if anything is: then the next look forgets it."""
+        """Open a stream; return its error, empty if it works. The next refresh drops a stream that failed."""
         name = self._access.tls_names.get(pool)
         options = list[tuple[str, object]]()
         if name and self._tls is not None:
@@ -98,7 +98,7 @@ class Members:
             request = route_pb2.ListBatchersRequest(pool=self._access.pool, page_size=_PAGE, page_token=token)
             answer = await stub.ListBatchers(request, timeout=_CALL_S)
             for one in answer.batchers:
-                has = any(held.digest == self._access.digest and held.state == ready for held in one.versions)
+                has = any(version.digest == self._access.digest and version.state == ready for version in one.versions)
                 if has and not one.draining:
                     found[one.address] = one.pool
             token = answer.next_page_token

@@ -80,8 +80,8 @@ class Stream:
                 self._hear(frames.read(encoded))
             self._end("the batcher ended the stream")
         except (grpc.aio.AioRpcError, Garbled) as error:
-            told = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
-            self._end(told or "the stream broke")
+            message = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+            self._end(message or "the stream broke")
 
     def _hear(self, frame: batcher_pb2.ExchangeResponse) -> None:
         self.draining = self.draining or frame.draining
@@ -124,4 +124,4 @@ class Stream:
         for one in (*waiting.values(), self._first):
             if not one.done():
                 one.set_exception(error)
-                one.exception()  # whoever waits gets it all the same; nobody has to
+                one.exception()  # mark as retrieved, so that asyncio logs no warning if no task awaits it

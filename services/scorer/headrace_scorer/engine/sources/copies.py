@@ -27,10 +27,10 @@ def schema_of(order: PlanOrder) -> pa.Schema:
 
 
 def copied(order: PlanOrder, objects: Objects, columns: Sequence[str], before: Sequence[Listed]) -> list[Listed]:
-    """Copy the rows of a source, and return the files. Raises Failed, and what S3 raises.
+    """Copy the rows of a source to files and return these. Raises Failed, and what S3 raises.
 
-    Their names are of this copy alone: a process that was lost before its copy was whole leaves files that nobody
-    reads, which are removed here. before: those that were there before this process asked the source.
+    File names are unique to this copy. Files of an incomplete copy, which a crashed process leaves, are removed.
+    before: files that existed before this process queried the source.
     """
     below = order.work.spec.input
     for left in before:
@@ -43,11 +43,11 @@ def copied(order: PlanOrder, objects: Objects, columns: Sequence[str], before: S
                 objects.create(at, path, {})
                 listed.append(objects.found(at.bucket, at.prefix))
     except pa.ArrowException as error:  # a type that Parquet does not have
-        told = f"{order.work.spec.reads} cannot be written as Parquet ({error})"
-        raise Failed("SOURCE_UNUSABLE", f"{told}: convert its columns in the query, or leave them out") from None
+        message = f"{order.work.spec.reads} cannot be written as Parquet ({error})"
+        raise Failed("SOURCE_UNUSABLE", f"{message}: convert its columns in the query, or leave them out") from None
     except OSError as error:  # none of S3's, and none of the source's
-        told = f"{error.strerror or error}: give the scorer's work folder (SCORER_WORK_DIR) more room, and retry"
-        raise Failed("DISK_FULL", told) from None
+        message = f"{error.strerror or error}: give the scorer's work folder (SCORER_WORK_DIR) more room, and retry"
+        raise Failed("DISK_FULL", message) from None
     return listed
 
 

@@ -66,8 +66,8 @@ def _catalog(order: PlanOrder) -> Any:
         return load_catalog(source.name, **_files(order) | dict(access.properties))
     except (exceptions.UnauthorizedError, exceptions.ForbiddenError, ValueError) as error:
         # Its text may have any of the properties, passwords among them.
-        told = f"the catalog of source '{source.name}' cannot be opened ({type(error).__name__})"
-        raise Failed("SOURCE_UNUSABLE", f"{told}: correct its properties in SCORER_SOURCES_FILE") from None
+        message = f"the catalog of source '{source.name}' cannot be opened ({type(error).__name__})"
+        raise Failed("SOURCE_UNUSABLE", f"{message}: correct its properties in SCORER_SOURCES_FILE") from None
 
 
 @contextmanager
@@ -75,8 +75,8 @@ def _errors(order: PlanOrder) -> Iterator[None]:
     try:
         from pyiceberg import exceptions  # an extra, and half a second
     except ImportError:
-        told = "this scorer reads no Iceberg tables"
-        raise Failed("READER_MISSING", f"{told}: install headrace-scorer[iceberg], or write Parquet") from None
+        message = "this scorer reads no Iceberg tables"
+        raise Failed("READER_MISSING", f"{message}: install headrace-scorer[iceberg], or write Parquet") from None
     source = order.work.spec.source
     assert source is not None
     missing = (exceptions.NoSuchTableError, exceptions.NoSuchNamespaceError, exceptions.NoSuchIdentifierError)
@@ -86,17 +86,17 @@ def _errors(order: PlanOrder) -> Iterator[None]:
     except Failed:
         raise
     except missing:
-        told = f"source '{source.name}' has no table '{source.table}': name it as namespace.table"
-        raise Failed("SOURCE_UNUSABLE", told) from None
+        message = f"source '{source.name}' has no table '{source.table}': name it as namespace.table"
+        raise Failed("SOURCE_UNUSABLE", message) from None
     except (*refused, NotImplementedError, ValueError) as error:  # a kind of table that PyIceberg does not read, say
-        told = f"source '{source.name}' does not give table '{source.table}' ({_said(error)})"
-        raise Failed("SOURCE_UNUSABLE", f"{told}: look at the catalog, and who may read it") from None
+        message = f"source '{source.name}' does not give table '{source.table}' ({_said(error)})"
+        raise Failed("SOURCE_UNUSABLE", f"{message}: look at the catalog, and who may read it") from None
     except (AttributeError, ImportError) as error:  # of another release than this reader knows, or without a part
-        told = f"this scorer's PyIceberg does not read source '{source.name}' ({error.name or type(error).__name__})"
-        raise Failed("READER_MISSING", f"{told}: install headrace-scorer[iceberg] of this release") from None
+        message = f"this scorer's PyIceberg does not read source '{source.name}' ({error.name or type(error).__name__})"
+        raise Failed("READER_MISSING", f"{message}: install headrace-scorer[iceberg] of this release") from None
     except Exception as error:  # catalogs of every type have errors of their own for being away
-        told = f"source '{source.name}' cannot be read ({type(error).__name__})"
-        raise Failed("SOURCE_UNAVAILABLE", told, transient=True) from None
+        message = f"source '{source.name}' cannot be read ({type(error).__name__})"
+        raise Failed("SOURCE_UNAVAILABLE", message, transient=True) from None
 
 
 def _files(order: PlanOrder) -> dict[str, str]:

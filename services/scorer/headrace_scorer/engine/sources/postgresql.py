@@ -55,8 +55,8 @@ def _transaction(order: PlanOrder) -> Iterator[Any]:
     try:
         from adbc_driver_postgresql import dbapi  # an extra
     except ImportError:
-        told = "this scorer asks no databases"
-        raise Failed("READER_MISSING", f"{told}: install headrace-scorer[sql], or write Parquet") from None
+        message = "this scorer asks no databases"
+        raise Failed("READER_MISSING", f"{message}: install headrace-scorer[sql], or write Parquet") from None
     assert order.source is not None
     with ExitStack() as stack:
         with _errors(order):
@@ -93,9 +93,9 @@ def _reading(order: PlanOrder, cursor: Any) -> Iterator[None]:
 
 def _uri(uri: str) -> str:
     """Return where the database is, with settings of a connection that the operator did not give."""
-    given = uri.partition("?")[2]
-    more = "&".join(f"{name}={value}" for name, value in _CONNECTION.items() if f"{name}=" not in given)
-    return f"{uri}{'&' if given else '?'}{more}"
+    parameters = uri.partition("?")[2]
+    more = "&".join(f"{name}={value}" for name, value in _CONNECTION.items() if f"{name}=" not in parameters)
+    return f"{uri}{'&' if parameters else '?'}{more}"
 
 
 def _failed(order: PlanOrder, error: Exception) -> Failed:
@@ -103,15 +103,17 @@ def _failed(order: PlanOrder, error: Exception) -> Failed:
     assert source is not None
     state = getattr(error, "sqlstate", None) or ""
     if not state or state.startswith(_AWAY_CLASSES) or state in _AWAY:
-        told = f"source '{source.name}' cannot be asked ({_why(error, state)})"
-        return Failed("SOURCE_UNAVAILABLE", told, transient=True)
+        message = f"source '{source.name}' cannot be asked ({_why(error, state)})"
+        return Failed("SOURCE_UNAVAILABLE", message, transient=True)
     return _refused(order, error, f" ({state})")
 
 
 def _why(error: Exception, state: str) -> str:
-    """Return why a database did not answer. Where it is, and as whom it is asked, is no caller's affair: of what the
-    driver says that is before `failed:`, or in quotation marks, which what they enclose may have too. Of its own
-    settings, passwords among them, nothing is told from the first of these on.
+    """Return why a database did not answer, without its address, user and settings, which callers must not see.
+
+    The driver's message has address and user before `failed:` or in quotation marks: all from the first mark to the
+    last is removed, since a quoted value may contain the mark. A message about the driver's own settings, which may
+    include a password, is cut at the first mark.
     """
     whole = _DRIVER.sub("", str(error).strip())
     if not whole or "://" in whole:
