@@ -40,7 +40,7 @@ _FRAME = re.compile(r"^(?P<function>.*) \((?P<file>[^():]+)(?::(?P<line>\d+))?\)
 _THREAD = re.compile(r"\d+")
 # What a thread does outside of every Python function: uvloop, pyvoy, and waiting for the interpreter.
 LOOP = "the event loop itself"
-_LEAST_US = 0.3
+_LEAST_US = 1.0
 
 
 class Share(NamedTuple):
