@@ -14,11 +14,12 @@ import pytest
 from front_door.filter_bridge import MODULE
 from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.request.request import Call, Request, ResolvedRequest
+from headrace_router.data.transports.envoy.answer_leases import LEAST_LEASE
 from headrace_router.data.transports.envoy.answer_template import varint
 from headrace_router.data.transports.envoy.bridged_answer import packed, packed_headers
 from headrace_router.data.transports.envoy.bridged_request import NAMES, BridgedRequest, HeaderLayout
 from headrace_router.data.transports.envoy.filter_bridge import typed_functions
-from headrace_router.data.transports.envoy.repeated_answers import LEAST_LEASE, RepeatedAnswers
+from headrace_router.data.transports.envoy.repeated_answers import RepeatedAnswers
 from headrace_servicekit.identity import Identity
 
 ANN = Identity("ann")
@@ -273,3 +274,16 @@ def test_a_full_table_lets_no_answer_in_that_would_push_out_one_in_use():
         assert [bridge.worker(body) is not None for body in (b"one", b"two", b"three")] == [True, True, False]
     finally:
         bridge.repeated.close()
+
+
+def test_what_has_expired_leaves_the_table(bridge: Bridge):
+    bridge.sources.fresh_s = 0.02
+    armed(bridge)
+    armed(bridge, b"other")
+    entries = next(metric for metric in bridge.repeated.collect() if metric.name.endswith("repeatable_answers"))
+    assert entries.samples[0].value == 2
+    while bridge.loop.due:
+        bridge.loop.ring()
+    *_, entries = bridge.repeated.collect()
+    assert entries.samples[0].value == 0
+    assert bridge.sources.rate == 10_000

@@ -12,6 +12,7 @@ import ctypes
 import struct
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Protocol
 
 import structlog
@@ -22,6 +23,7 @@ from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.lookup.metrics import MEMORY
 from headrace_router.data.request.request import Call, ResolvedRequest
 from headrace_router.data.tables.decisions.repetition import RecentKeys
+from headrace_router.data.transports.envoy.answer_leases import Lease, Leases, Payer, Rates
 from headrace_router.data.transports.envoy.answer_template import LEAST_ID, MOST_ID, Template, marks_for, template_of
 from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
 from headrace_router.data.transports.envoy.filter_bridge import FilterBridge
@@ -31,7 +33,7 @@ log = structlog.get_logger()
 # As in repeated_answers.c.
 _ARMED = struct.Struct("=qqIIIIIIII")
 _NOTE = struct.Struct("=qIIII36s40sI")
-MOST_ENTRIES, MOST_LEASES, MOST_NOTES = 16_384, 1024, 8192
+MOST_ENTRIES, MOST_NOTES = 16_384, 8192
 _HOLE_SHIFT = 28
 MOST_BODY_BYTES, MOST_ANSWER_BYTES = 64 * 1024, 64 * 1024
 # Of an entry, beside twice what is compared and the answer: objects here and there. Measured: 3.4 KB.
@@ -39,8 +41,8 @@ ENTRY_BYTES = 3500
 EVERY_S = 0.05
 # What was repeated so lately makes no room for another.
 IN_USE_S = 1.0
-# Requests that a client may have repeated in that time: as many as twice those of the time before, within these.
-LEAST_LEASE, MOST_LEASE = 64, 8192
+# So many entries are looked at in that time, whether they have expired.
+LOOKED_AT = 16
 # Requests that are remembered to see whether they come again.
 RECENT_REQUESTS = 32_768
 # Older ones would not fit into the places for ages.
@@ -51,7 +53,7 @@ Compared = tuple[bytes, bytes]
 """What requests are compared by: the numbers of their headers, and their values with the body."""
 
 
-class Sources(Protocol):
+class Sources(Rates, Protocol):
     """What the data plane knows of an answer and its caller."""
 
     def fresh(self, resolved: ResolvedRequest, found: Answer) -> tuple[float, float]:
@@ -62,17 +64,6 @@ class Sources(Protocol):
         """Return for how long a token is good; nothing or less for one that is not believed."""
         ...
 
-    def lease(self, client: str, model: str, tokens: int) -> int:
-        """Take so many requests of a client's rates in advance, as far as there are; return how many.
-
-        None of a client that is over a budget.
-        """
-        ...
-
-    def give_back(self, client: str, model: str, tokens: int) -> None:
-        """Give back what was taken and not used."""
-        ...
-
     def note(self, resolved: ResolvedRequest, call: Call, found: Answer, ended: float) -> None:
         """Count and record an answer. ended: on the counters' clock."""
         ...
@@ -80,15 +71,6 @@ class Sources(Protocol):
     def pass_over(self, requests: int) -> None:
         """Have the next samples drawn as if so many requests had been looked at."""
         ...
-
-
-class _Lease:
-    """The requests of a client to a model that may be repeated. granted: until the next look; used: before the last."""
-
-    __slots__ = ("granted", "number", "used")
-
-    def __init__(self, number: int) -> None:
-        self.number, self.granted, self.used = number, 0, 0
 
 
 class _Entry:
@@ -116,7 +98,7 @@ class RepeatedAnswers:
         """In the order of their last use, by a hash of what is compared: two with one hash, and one is not repeated."""
         self._by_number: dict[int, _Entry] = {}
         self._free = list(range(MOST_ENTRIES))
-        self._leases: dict[tuple[str, str], _Lease] = {}
+        self._leases = Leases(bridge.functions, sources)
         self._size_bytes = self.repeated = 0
         self._notes = ctypes.create_string_buffer(MOST_NOTES * _NOTE.size)
         self._timer: asyncio.TimerHandle | None = None
@@ -141,7 +123,7 @@ class RepeatedAnswers:
         present = self._entries.get(hash(whole))
         if present is not None:
             if present.until > self._loop.time():  # it came here as a sample, or beyond what the client may
-                self._lease_of(present.first)
+                self._leases.of(_payer(present.first))
                 return
             self._drop(present)
         self._begin(bridged, compared, resolved, found)
@@ -151,7 +133,7 @@ class RepeatedAnswers:
         computed_at, until = self._sources.fresh(resolved, found)
         now = self._loop.time()
         until = min(until, computed_at + OLDEST_S, now + self._sources.valid_for_s(bridged.authorization))
-        lease = self._lease_of(resolved)
+        lease = self._leases.of(_payer(resolved))
         if until <= now or lease is None:
             return
         request_id, age_ms = found.request_id, found.age_ms
@@ -169,7 +151,7 @@ class RepeatedAnswers:
 
     def _arm(
         self, template: Template, compared: Compared, resolved: ResolvedRequest, found: Answer, computed_at: float,
-        until: float, lease: _Lease,
+        until: float, lease: Lease,
     ) -> None:  # fmt: skip
         shape, rest = compared
         key, size = hash(shape + rest), 2 * (len(shape) + len(rest) + len(template.answer)) + ENTRY_BYTES
@@ -216,7 +198,7 @@ class RepeatedAnswers:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._renew_leases(granting=False)
+        self._leases.renew(granting=False)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families. Called by prometheus_client."""
@@ -240,12 +222,19 @@ class RepeatedAnswers:
         self._free.append(entry.number)
         self._size_bytes -= entry.size_bytes
 
+    def _drop_expired(self) -> None:
+        now = self._loop.time()
+        for entry in list(islice(self._entries.values(), LOOKED_AT)):  # the least recently used
+            if entry.until <= now:
+                self._drop(entry)
+
     def _settle(self) -> None:
         """Settle what was repeated; again as long as anything is."""
         self._timer = None
         try:
             self._note()
-            self._renew_leases(granting=bool(self._entries))
+            self._drop_expired()
+            self._leases.renew(granting=bool(self._entries))
         except Exception:  # none of it may be repeated uncounted
             log.exception("repeated answers not counted")
             self._functions.bridge_forget()
@@ -279,41 +268,13 @@ class RepeatedAnswers:
             entry = self._by_number[number]
             entry.used_at = now
             self._entries[entry.key] = self._entries.pop(entry.key)
-            lease = self._leases.get(_payer(entry.first))
-            if lease is not None:
-                lease.used += times
+            self._leases.use(_payer(entry.first), times)
         total = seen.total()
         self.repeated += total
         self._sources.pass_over(total)
 
-    def _lease_of(self, resolved: ResolvedRequest) -> _Lease | None:
-        """Return the lease that pays for a request, None where there are too many."""
-        payer = _payer(resolved)
-        lease = self._leases.get(payer)
-        if lease is None:
-            if len(self._leases) >= MOST_LEASES:
-                return None
-            lease = self._leases[payer] = _Lease(len(self._leases))
-        if not lease.granted:
-            self._grant(payer, lease, LEAST_LEASE)
-        return lease
 
-    def _renew_leases(self, *, granting: bool) -> None:
-        """Give back what was not used. Whose requests came gets another lease, others when the next one comes."""
-        for payer, lease in self._leases.items():
-            wanted = min(max(2 * lease.used, LEAST_LEASE), MOST_LEASE) if granting and lease.used else 0
-            lease.used = 0
-            if lease.granted or wanted:
-                self._grant(payer, lease, wanted)
-
-    def _grant(self, payer: tuple[str, str], lease: _Lease, wanted: int) -> None:
-        lease.granted = self._sources.lease(*payer, wanted) if wanted else 0
-        left = self._functions.bridge_lease(lease.number, lease.granted)
-        if left:
-            self._sources.give_back(*payer, left)
-
-
-def _payer(resolved: ResolvedRequest) -> tuple[str, str]:
+def _payer(resolved: ResolvedRequest) -> Payer:
     return resolved.call.caller.client, resolved.table.model
 
 
