@@ -12,7 +12,7 @@ from headrace_autoscaler.decisions.workloads import services_of, workloads_of
 
 
 class AutoscalerSettings(PostgresSettings, ServiceSettings):
-    """What the autoscaler can be told."""
+    """Settings of the autoscaler."""
 
     model_config = settings_config("AUTOSCALER_")
 

@@ -1,4 +1,4 @@
-"""Asking the actuator, one call for each pool at a time, beside the rounds: a slow one makes no other pool wait."""
+"""Actuator calls: one per pool at a time, outside the decision rounds, so that a slow call delays no other pool."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from headrace_autoscaler.decisions.actuation import Ask
 
 log = structlog.get_logger()
 
-# None when it acknowledged, else why it did not.
+# Called with the pool and the error of its call; None if the actuator acknowledged it.
 Settle = Callable[[str, str | None], object]
 
 
 class Calls:
-    """Calls in flight, by pool. within_s: how long one may take; settle: told what came of each, in the event loop."""
+    """Calls in flight, by pool. within_s: timeout of a call; settle: called in the event loop with each result."""
 
     def __init__(self, actuator: Actuator, settle: Settle, *, within_s: float) -> None:
         self._actuator, self._settle, self._within_s = actuator, settle, within_s
@@ -29,13 +29,13 @@ class Calls:
         return pool in self._going
 
     def begin(self, pool: str, ask: Ask, first: Sequence[str]) -> None:
-        """Ask, and settle when that is answered. first: who should go first."""
+        """Start a call. first: addresses of the replicas to remove first."""
         task = asyncio.create_task(self._run(pool, ask, first), name=f"scale {pool}")
         self._going[pool] = task
         task.add_done_callback(lambda _: self._going.pop(pool, None))
 
     async def end(self) -> None:
-        """Give up what is in flight: nobody knows what came of it, and the next leader asks again."""
+        """Cancel the calls in flight. Their results are unknown; the next leader repeats them."""
         going = list(self._going.values())
         for task in going:
             task.cancel()

@@ -62,7 +62,7 @@ class Leader:
         self._settled: dict[str, str | None] = {}
 
     async def run(self) -> NoReturn:
-        """Lead for ever, whenever nobody else does."""
+        """Run rounds whenever this process holds the leader lease."""
         await self._lease.lead(self.step, every_s=TICK_S)
 
     async def step(self) -> bool:
@@ -143,7 +143,7 @@ class Leader:
                 self._calls.begin(pool, result.ask, self._observer.cheapest_first(pool))
 
     def _waits(self, pool: Watched, in_force: Mapping[str, InForce]) -> bool:
-        """Return whether requests wait for the first replica of a pool, which nobody has asked for yet."""
+        """Return whether requests wait for the first replica of a pool that no decision has requested yet."""
         return in_force[pool.pool].awaited and pool.desired == 0
 
     def _floor(self, pool: Watched, now: datetime, *, awaited: bool) -> int:
@@ -221,7 +221,7 @@ class Leader:
 
 
 def _readable(kind: type[T], document: str | None) -> T | None:
-    """Return what is remembered; None for nothing, and for what another release wrote otherwise: it begins anew."""
+    """Return the stored state; None if there is none, or if another release wrote it in another format."""
     if document is None:
         return None
     try:

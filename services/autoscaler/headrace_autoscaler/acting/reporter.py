@@ -59,10 +59,10 @@ class AlertReporter:
 
 def report_of(findings: Findings, fence: int) -> alert_pb2.ReportAlertsRequest:
     """Return the report of what has lasted, the worst first where there is too much."""
-    told = sorted(raised(findings), key=lambda one: -_SEVERITIES[one[0][1]])[:MAX_ALERTS]
+    worst = sorted(raised(findings), key=lambda one: -_SEVERITIES[one[0][1]])[:MAX_ALERTS]
     report = alert_pb2.ReportAlertsRequest(reporter=REPORTER, epoch=fence)
     report.valid_for.FromTimedelta(VALID_FOR)
-    for (pool, kind), lasting in told:
+    for (pool, kind), lasting in worst:
         report.alerts.add(
             kind=kind.value.replace("_", "-"),
             subject=f"pools/{pool}",

@@ -36,10 +36,10 @@ class Situations:
         floor: int,
         in_flight: bool,
     ) -> Situation | None:
-        """Return what to decide from; None while nobody has seen the pool.
+        """Return the input of a decision; None until the pool has been observed.
 
-        target: what the actuator keeps the pool at; problem: why it cannot say that. floor: replicas that are needed
-        whatever is measured. in_flight: whether the actuator is being asked.
+        target: replica count that the actuator maintains; problem: why it is unknown. floor: minimum replica count,
+        independent of measurements. in_flight: whether a call to the actuator is in flight.
         """
         view, acting = self._observer.view(pool.pool), pool.acting
         if view is None:
@@ -52,15 +52,15 @@ class Situations:
         counts = self._observer.count(pool.pool, target=target, target_age_s=age_s, deadline_s=deadline_s)
         assert counts is not None, "what can be viewed can be counted"
         await self._look_up_peaks(pool, now, start_s)
-        held = ""
+        hold_reason = ""
         if in_force.paused:
-            held = "The pool is paused."
+            hold_reason = "The pool is paused."
         elif not self._actuator.acts:
-            held = "This installation only recommends."
+            hold_reason = "This installation only recommends."
         elif target is None:
-            held = problem or f"The actuator '{self._actuator.name}' does not know the pool."
+            hold_reason = problem or f"The actuator '{self._actuator.name}' does not know the pool."
         if target is None and not problem and self._actuator.acts:
-            problem = held
+            problem = hold_reason
         return Situation(
             now=now,
             view=view,
@@ -70,7 +70,7 @@ class Situations:
             deadline_s=deadline_s,
             floor=floor,
             awaited=in_force.awaited,
-            held=held,
+            held=hold_reason,
             in_flight=in_flight,
             actuator_problem=problem,
         )
@@ -112,9 +112,9 @@ class Situations:
 
 def _load_time_s(view: PoolView) -> float | None:
     loads = [
-        held.load_s
+        version.load_s
         for member in view.members
-        for held in member.versions.values()
-        if held.load_s is not None and math.isfinite(held.load_s)
+        for version in member.versions.values()
+        if version.load_s is not None and math.isfinite(version.load_s)
     ]
     return max(loads, default=None)

@@ -87,7 +87,7 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came out of one decision. ask: what to ask the actuator for, once this is kept."""
+    """The result of one decision. ask: request to the actuator, sent once the result is stored. kept: to store."""
 
     observation: Observation
     decision: Decision
@@ -101,13 +101,13 @@ class Result:
 
 
 def decide_on(pool: Watched, situation: Situation) -> Result:
-    """Decide, and say what is to be asked of the actuator. Changes nothing: `adopt` does, once the result is kept."""
+    """Return the decision and the actuator call it needs. Pure: `adopt` applies the result once it is stored."""
     now_s, seen = situation.now.timestamp(), situation.counts.seen(situation.target)
     observation = observed(pool, situation)
     decision, memory = decide(pool.declared.policy, pool.memory, observation)
     wanted = max(decision.desired, situation.floor)
     acting, outcomes = _went(pool.acting, situation, wanted)
-    # What nobody has measured takes no replica away, not even where replicas are out of sight.
+    # Without measurements no replica is removed, not even while some replicas do not report.
     blind = any(one.problem is not None for one in decision.recommendations)
     ask = None
     if not situation.held and not situation.in_flight and not (blind and wanted < (situation.target or 0)):
@@ -145,12 +145,12 @@ def decide_on(pool: Watched, situation: Situation) -> Result:
     minutes, over = demand.add(
         pool.minutes, demand.usable(pool.declared.policy, observation), situation.counts.ready, now_s
     )
-    kept = Round(row, to_json(memory), acting, ask is not None, sentences(found))
-    return Result(observation, decision, memory, ask, kept, tuple(outcomes), minutes, tuple(over), found)
+    record = Round(row, to_json(memory), acting, ask is not None, sentences(found))
+    return Result(observation, decision, memory, ask, record, tuple(outcomes), minutes, tuple(over), found)
 
 
 def adopt(pool: Watched, result: Result, number: int) -> None:
-    """Remember a result that was kept as this decision."""
+    """Apply a stored result to the pool's state. number: of the stored decision."""
     pool.memory, pool.desired, pool.decided = result.memory, result.kept.decision.desired, result.observation
     pool.acting = result.kept.acting_as(number)
     pool.minutes, pool.problems = result.minutes, result.problems
@@ -187,7 +187,7 @@ def _went(before: Acting, situation: Situation, wanted: int) -> tuple[Acting, li
 
 
 def _whom(decision: Decision, wanted: int, situation: Situation) -> str:
-    """Return for whom there are to be more replicas than the pool's own demand needs; empty where there are not."""
+    """Return what the replicas beyond the pool's own demand are for, as a clause; empty if there are none."""
     if wanted == decision.desired:
         return ""
     whom = "requests that wait" if situation.awaited and not decision.before else "other pools"

@@ -62,10 +62,10 @@ class DockerActuator:
                 f"project {self._project} has {len(containers)} containers of {service}, not {replicas}: "
                 f"`docker compose up --scale {service}={replicas}` makes them"
             )
-        kept = [one for one in containers if one.kept]
-        for one in [one for one in containers if not one.kept][: max(replicas - len(kept), 0)]:
+        running = [one for one in containers if one.kept]
+        for one in [one for one in containers if not one.kept][: max(replicas - len(running), 0)]:
             await self._change(one, "start")
-        for one in leaving(kept, first)[: max(len(kept) - replicas, 0)]:
+        for one in leaving(running, first)[: max(len(running) - replicas, 0)]:
             await self._change(one, f"stop?t={STOP_GRACE_S}")
 
     async def _containers(self) -> dict[str, list[Container]]:
@@ -110,14 +110,14 @@ def container_of(listed: Mapping[str, Any]) -> Container | None:
     return Container(name, int(numbered[1]), listed["State"] in _KEPT, frozenset(filter(None, hosts)))
 
 
-def leaving(kept: Sequence[Container], first: Sequence[str]) -> list[Container]:
-    """Return containers in the order in which they should go: as the addresses say, then the newest."""
+def leaving(containers: Sequence[Container], first: Sequence[str]) -> list[Container]:
+    """Return containers in the order of removal: by their place in `first` (addresses), then the newest."""
     order = {address.rpartition(":")[0] or address: at for at, address in enumerate(first)}
 
     def key(one: Container) -> tuple[int, int]:
         return min((order[host] for host in one.addresses if host in order), default=len(order)), -one.number
 
-    return sorted(kept, key=key)
+    return sorted(containers, key=key)
 
 
 def client_of(socket: str) -> httpx.AsyncClient:

@@ -85,7 +85,7 @@ class KubernetesActuator:
 
 
 class _ConflictError(ActuatorError):
-    """Somebody else has changed the workload since it was read."""
+    """The workload changed since it was read."""
 
 
 class _WorkloadError(ActuatorError):

@@ -14,17 +14,17 @@ from headrace_autoscaler.actuators.actuator import ActuatorError
 
 _COMPONENT = "batcher-{pool}"
 _STATUS_S = 15.0
-# How each component is, the supervisor need not find out for that.
+# Replica counts only: no health checks of components.
 _COUNTS = {"do": "status", "checks": False}
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
 class LocalActuator:
-    """Asks the supervisor. It answers a change when all replicas are ready, or undoes it and says why.
+    """Scales through the supervisor, which answers when all replicas are ready, or reverts the change with an error.
 
-    Of a pool that shrinks it stops those that it is told to stop first, once nobody calls them.
+    When a pool shrinks, the supervisor stops the replicas in `first` before others, each once it has drained.
 
-    scale_s: how long a change may take.
+    scale_s: timeout of a change.
     """
 
     name = "local"

@@ -69,7 +69,7 @@ def to_decision(row: DecisionRow, sees: Sees, *, inputs: bool) -> autoscaler_pb2
 
 
 def decided(decision: Decision, observation: Observation, sees: Sees, *, inputs: bool) -> autoscaler_pb2.Decision:
-    """Return the message of a decision that nobody has kept."""
+    """Return the message of a decision that is not stored."""
     if decision.driver is not None and not sees(decision.driver):
         decision = replace(decision, driver=None, driver_share=None)
     message = autoscaler_pb2.Decision(

@@ -40,9 +40,9 @@ class DryRuns:
         self._pools, self._decisions, self._observer, self._clock = pools, decisions, observer, clock
 
     async def now(self, pool: str, policy: PoolPolicy) -> tuple[Decision, Observation]:
-        """Return what a policy would decide of a pool as it is.
+        """Return the decision of a policy for the current observation of a pool.
 
-        What the pool remembers counts, where a policy is in force. Raises Unavailable while nobody has seen the pool.
+        Starts from the pool's policy state if a policy is in force. Raises Unavailable before the first observation.
         """
         view = self._observer.view(pool)
         if view is None:

@@ -22,18 +22,18 @@ def size_of(asked: int) -> int:
 
 
 def token(query: Sequence[object], last: str | int) -> str:
-    """Return the token of the page behind an item."""
+    """Return the page token of the page after an item. query: fields that the next call has to repeat."""
     return base64.urlsafe_b64encode(json.dumps([*query, last]).encode()).decode().rstrip("=")
 
 
-def last_of(given: str, query: Sequence[object], kind: type[str] | type[int]) -> str | int | None:
-    """Return the item that a page comes behind, None for the first page. Raises InvalidArgument."""
-    if not given:
+def last_of(page_token: str, query: Sequence[object], kind: type[str] | type[int]) -> str | int | None:
+    """Return the last item before a page, from its token; None for the first page. Raises InvalidArgument."""
+    if not page_token:
         return None
     decoded: object = None
-    if len(given) <= _MAX_TOKEN_CHARS and given.isascii():
+    if len(page_token) <= _MAX_TOKEN_CHARS and page_token.isascii():
         try:
-            decoded = json.loads(base64.urlsafe_b64decode(given + "=" * (-len(given) % 4)))
+            decoded = json.loads(base64.urlsafe_b64decode(page_token + "=" * (-len(page_token) % 4)))
         except (ValueError, binascii.Error, RecursionError):
             decoded = None
     if isinstance(decoded, list) and decoded[:-1] == list(query) and type(decoded[-1]) is kind:

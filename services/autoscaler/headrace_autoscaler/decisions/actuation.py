@@ -23,12 +23,11 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """What was asked of the actuator of a pool last. All times are those of decisions.
+    """The latest request to the actuator of a pool. Times are decision times.
 
-    decision: number of the decision that is carried out. target: replicas asked for; acknowledged: those that an
-    actuator said it would have. since_s: when it was asked, or acknowledged, or failed. failures: in a row.
-    problem: why it failed last; empty once it has done what it was asked. whom: for whom some of them are, where the
-    pool's own demand needs fewer, as sentences about the decision end.
+    decision: number of the decision being carried out. target: requested replica count; acknowledged: count that the
+    actuator accepted. since_s: time of the request, acknowledgement or failure. failures: consecutive ones. problem:
+    error of the latest failure; empty after success.
     """
 
     stage: Stage = Stage.IDLE
@@ -39,10 +38,11 @@ class Acting:
     failures: int = 0
     problem: str = ""
     whom: str = ""
+    """Clause that ends the outcome's sentence if replicas are for other than the pool's own demand."""
 
     @property
     def retry_s(self) -> float:
-        """Return when it may be asked again."""
+        """The earliest time of the next try."""
         if not self.failures:
             return 0.0
         return self.since_s + min(FIRST_PAUSE_S * 2.0 ** (self.failures - 1), MAX_PAUSE_S)
@@ -50,7 +50,7 @@ class Acting:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask the actuator for so many replicas. late: a replica that is replaced: it goes first, then one is added."""
+    """A request to the actuator. target: replica count. late: replica to replace: it is removed, then one is added."""
 
     target: int
     late: str | None = None
@@ -105,20 +105,21 @@ def failed(acting: Acting, problem: str, now_s: float) -> Acting:
     return replace(acting, stage=Stage.FAILED, since_s=now_s, failures=acting.failures + 1, problem=problem)
 
 
-def resumed(acting: Acting, kept: int | None, now_s: float) -> Acting:
-    """Return the state where nobody waits for an answer: the leader that had asked is no more.
+def resumed(acting: Acting, target: int | None, now_s: float) -> Acting:
+    """Return the state at a new leader: the call of the previous leader has no waiter any more.
 
-    kept: what the actuator keeps the pool at. When that is what was asked for, it has been acknowledged.
+    target: replica count that the actuator maintains. If it is the requested one, the request was acknowledged.
     """
-    if acting.stage is Stage.ASKED and kept is not None and kept == acting.target:
+    if acting.stage is Stage.ASKED and target is not None and target == acting.target:
         return acknowledged(acting, now_s)
     return acting
 
 
 def judged(acting: Acting, status: ReplicaStatus, now_s: float, deadline_s: float) -> Acting:
-    """Return the state after a look at what there is: what was acknowledged is done, late, or still on its way.
+    """Return the state after an observation: an acknowledged request is done, failed by its deadline, or in progress.
 
-    What had failed is done too, once the actuator keeps it and it is ready: its answer was lost, or it was slow.
+    A failed request is done too once the actuator maintains its target and all replicas are ready: its answer was lost
+    or late.
     """
     there = status.ready == acting.target and not status.coming and not status.missing
     obeyed = acting.stage is Stage.ACKNOWLEDGED or (acting.stage is Stage.FAILED and status.target == acting.target)
@@ -136,8 +137,8 @@ def judged(acting: Acting, status: ReplicaStatus, now_s: float, deadline_s: floa
 
 
 def dropped(acting: Acting, desired: int, status: ReplicaStatus, now_s: float) -> Acting:
-    """Return the state where what had failed, or what nobody waits for any more, is not wanted either: all that is
-    desired is kept, and ready.
+    """Return the idle state if a failed or abandoned request is no longer needed: the actuator maintains the desired
+    count and all replicas are ready. Return `acting` otherwise.
     """
     there = status.ready == desired and not status.coming and not status.missing
     if acting.stage in (Stage.FAILED, Stage.ASKED) and there and status.target == desired:

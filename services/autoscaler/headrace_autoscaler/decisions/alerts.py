@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from headrace_autoscaler.decisions.problems import Problem
 
-# One look that fails, or a replica that takes a moment longer, is nobody's business yet.
+# A single failed poll, or a replica that is slightly late, raises no alert.
 RAISE_AFTER_S = 15.0
 # An actuator that is asked again and refuses again is one alert, and so is a signal that comes and goes.
 CLEAR_AFTER_S = 60.0
@@ -18,7 +18,7 @@ Finding = tuple[str, Problem]
 
 @dataclass(frozen=True, slots=True)
 class Lasting:
-    """A problem. since_s: when it was found; found_s: when it was found last, both by the monotonic clock."""
+    """A problem that lasts. since_s: first found; found_s: last found; both by the monotonic clock."""
 
     since_s: float
     found_s: float
@@ -26,7 +26,7 @@ class Lasting:
 
     @property
     def raised(self) -> bool:
-        """Return whether it has lasted long enough to be told."""
+        """Whether it has lasted long enough for an alert."""
         return self.found_s - self.since_s >= RAISE_AFTER_S
 
 
@@ -34,7 +34,7 @@ Findings = Mapping[Finding, Lasting]
 
 
 def follow(before: Findings, pools: Iterable[tuple[str, Sequence[tuple[Problem, str]]]], now_s: float) -> Findings:
-    """Return what is wrong after another look at the pools and their problems."""
+    """Return the findings after another poll of the pools. pools: each with its current problems."""
     after = dict(_remembered(before, now_s))
     for pool, problems in pools:
         for kind in {kind for kind, _ in problems}:
@@ -51,7 +51,7 @@ def _remembered(before: Findings, now_s: float) -> Iterator[tuple[Finding, Lasti
 
 
 def raised(findings: Findings) -> Iterator[tuple[Finding, Lasting]]:
-    """Yield what is to be told, in order."""
+    """Yield the findings that raise an alert, sorted."""
     for finding in sorted(findings):
         if findings[finding].raised:
             yield finding, findings[finding]

@@ -1,4 +1,4 @@
-"""Signals of a pool from two looks at its batchers: what came between them, and what is at hand."""
+"""Signals of a pool from two samples of its batchers: the load between them, and the current queues."""
 
 from __future__ import annotations
 
@@ -49,17 +49,19 @@ def keep(before: Reports, members: Iterable[Member], since_s: float | None = Non
 
 
 def by_model(member: Member) -> dict[str, Work]:
-    """Return what a batcher has done of each model, over its versions."""
+    """Return the work of a batcher by model, summed over its versions."""
     found: dict[str, Work] = {}
-    for held in member.versions.values():
-        if held.work is not None:
-            found[held.model] = _sum(found.get(held.model, Work()), held.work)
+    for version in member.versions.values():
+        if version.work is not None:
+            found[version.model] = _sum(found.get(version.model, Work()), version.work)
     return found
 
 
 def variation(members: Iterable[Member]) -> float | None:
-    """Return the variation of a pool's executions, each version's by its time in executions; None before any."""
-    works = [held.work for member in members for held in member.versions.values() if held.work is not None]
+    """Return the coefficient of variation of a pool's execution times, weighted by each version's execution time; None
+    before the first execution.
+    """
+    works = [version.work for member in members for version in member.versions.values() if version.work is not None]
     executed_s = math.fsum(work.compute_s for work in works)
     if not 0.0 < executed_s < math.inf:
         return None
@@ -78,11 +80,10 @@ def _sum(one: Work, other: Work) -> Work:
 
 
 def signals(members: Sequence[Member], reports: Reports, read_age_s: float, read_s: float) -> dict[Metric, Signal]:
-    """Return the signals of a pool. read_s: when it was looked at, by the control plane's clock; read_age_s: how long
-    ago that is.
+    """Return the signals of a pool. read_s: time of the sample by the control plane's clock; read_age_s: its age.
 
-    There are none while a batcher serves versions and does not say what it was asked, and in a pool without batchers:
-    what is asked of it there nobody sees.
+    Empty while a batcher that serves versions does not report its load, and for a pool without batchers, whose demand
+    is not measured.
     """
     serving = [one for one in members if one.condition in (Condition.READY, Condition.DRAINING)]
     ready = sum(one.condition is Condition.READY for one in serving)
@@ -96,9 +97,9 @@ def signals(members: Sequence[Member], reports: Reports, read_age_s: float, read
         (Metric.GPU_UTILISATION, lambda one: one.gpu_utilisation),
         (Metric.GPU_MEMORY, lambda one: one.gpu_memory),
     ):
-        told = [share for one in serving if one.condition is Condition.READY and (share := of(one)) is not None]
-        if told:
-            found[metric] = Signal(math.fsum(told), age_s, min(len(told), ready))
+        shares = [share for one in serving if one.condition is Condition.READY and (share := of(one)) is not None]
+        if shares:
+            found[metric] = Signal(math.fsum(shares), age_s, min(len(shares), ready))
     return found
 
 

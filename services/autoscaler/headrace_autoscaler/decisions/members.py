@@ -18,10 +18,10 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a batcher has done with one version since it started, and what it has at hand.
+    """The work of a batcher on one version: counters since its start, and its queue.
 
-    rows: that wait or execute. queued: of them, those that wait. compute_s: in executions. variation: of what those of
-    the same size take, standard deviation over mean.
+    rows: waiting or executing. queued: waiting. compute_s: time in executions. variation: coefficient of variation
+    (standard deviation over mean) of the execution times of equal batch sizes.
     """
 
     rows: int = 0
@@ -35,7 +35,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One version in a batcher. wanted: whether anything needs it here. load_s: how long its last load took."""
+    """One version in a batcher. wanted: whether a route or hold needs it here. load_s: duration of its latest load."""
 
     model: str
     condition: Condition
@@ -46,9 +46,9 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One batcher. process: another one after each start. reported_s: when, by the control plane's clock.
+    """One batcher. process: id that changes with each start. reported_s: report time by the control plane's clock.
 
-    gpu_utilisation, gpu_memory: shares between 0 and 1; None where there is no GPU or nobody can see it.
+    gpu_utilisation, gpu_memory: shares from 0 to 1; None without a GPU or if it cannot be measured.
     """
 
     process: str
@@ -61,20 +61,18 @@ class Member:
 
     @property
     def condition(self) -> Condition:
-        """Return whether it adds to what the pool can do. One that holds some of its versions answers already, and one
-        that is asked to hold none is ready for any.
-        """
+        """Whether it adds to the pool's capacity: it is ready if any wanted version is, or if no version is wanted."""
         if self.draining:
             return Condition.DRAINING
-        wanted = [held.condition for held in self.versions.values() if held.wanted]
+        wanted = [one.condition for one in self.versions.values() if one.wanted]
         if not wanted or Condition.READY in wanted:
             return Condition.READY
         return Condition.LOADING if Condition.LOADING in wanted else Condition.FAILED
 
     @property
     def rows(self) -> int:
-        """Return the rows that it has at hand: what it has to finish before it can go."""
-        return sum(held.work.rows for held in self.versions.values() if held.work is not None)
+        """The rows that wait or execute, which it finishes before it stops."""
+        return sum(one.work.rows for one in self.versions.values() if one.work is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def _add_field(message: descriptor_pb2.DescriptorProto, name: str, number: int, 
     field.type, field.type_name = _Field.TYPE_MESSAGE, f".externalscaler.{within}{inner}"
 
 
-# A pool of its own: whoever has KEDA's own stubs in the same process has other definitions of the same names.
+# A separate descriptor pool: KEDA's own stubs in the same process define the same names.
 _POOL = descriptor_pool.DescriptorPool()
 _POOL.AddSerializedFile(_described().SerializeToString())
 

@@ -1,8 +1,8 @@
-"""What KEDA asks: whether a pool is to have replicas at all, and how many.
+"""KEDA's external scaler: whether a pool is active, and how many replicas it needs.
 
-The metric is the number of replicas that the latest decision wants, or the overflow of other pools needs, with a target
-of 1: the HPA that KEDA makes wants as many. While nobody can say, KEDA is told so, and holds; a pool is never said to
-be inactive then.
+The metric is the replica count that the latest decision or the overflow of other pools needs, with a target of 1, so
+that KEDA's HPA wants the same count. Without a recent decision GetMetrics fails, and KEDA holds the count; the pool
+is reported as active then.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from headrace_autoscaler.storage.values import DecisionRow
 POOL_KEY = "pool"
 METRIC = "headrace-replicas"
 LOOK_EVERY_S = 1.0
-# A decision that is older was made by nobody who lives: what it wanted is not what is wanted.
+# An older decision is ignored: no leader is alive to renew it.
 STALE_AFTER = timedelta(seconds=90)
 
 
 class ExternalScaler:
-    """KEDA's contract over the decisions that are kept. stopping: ends the streams."""
+    """KEDA's external scaler contract over the stored decisions. stopping: ends the streams."""
 
     def __init__(self, pools: Pools, decisions: Decisions, clock: Clock, stopping: asyncio.Event) -> None:
         self._pools, self._decisions, self._clock, self._stopping = pools, decisions, clock, stopping
 
     def serve_on(self, server: Server) -> None:
-        """Offer the methods."""
+        """Register the methods at a server."""
         handlers = {}
         for name, (takes, gives, streams) in messages.METHODS.items():
             make = grpc.unary_stream_rpc_method_handler if streams else grpc.unary_unary_rpc_method_handler
@@ -52,12 +52,12 @@ class ExternalScaler:
         return messages.IsActiveResponse(result=await self._is_active(await self._pool(request)))
 
     async def StreamIsActive(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        pool, told = await self._pool(request), None
+        pool, sent = await self._pool(request), None
         while not self._stopping.is_set():
             active = await self._is_active(pool)
-            if active is not told:
+            if active is not sent:
                 yield messages.IsActiveResponse(result=active)
-                told = active
+                sent = active
             await self._clock.sleep(LOOK_EVERY_S)
         raise _stopping()
 
@@ -84,18 +84,18 @@ class ExternalScaler:
         return messages.GetMetricsResponse(metricValues=[value])
 
     async def _pool(self, reference: Any) -> str:
-        """Return the pool that a ScaledObject names, which has a policy. Raises InvalidArgument and NotFound."""
+        """Return the pool that a ScaledObject names. Raises InvalidArgument, and NotFound for one without a policy."""
         pool = reference.scalerMetadata.get(POOL_KEY, "")
         if not is_id(pool):
             raise invalid(f"scalerMetadata.{POOL_KEY}", f"must name a pool, as `{POOL_KEY}: default`; it is '{pool}'")
         try:
             await self._pools.pool(pool)
         except Unavailable:
-            pass  # what is asked of it says so
+            pass  # the caller's next query raises it
         return pool
 
     async def _is_active(self, pool: str) -> bool:
-        """Return whether the pool is to have replicas. Unknown means yes: KEDA would take all of them away."""
+        """Return whether the pool needs replicas. True if unknown: KEDA removes all replicas of an inactive pool."""
         try:
             latest = await self._latest(pool)
         except Unavailable:
@@ -103,7 +103,7 @@ class ExternalScaler:
         return latest is None or latest.desired > 0
 
     async def _latest(self, pool: str) -> DecisionRow | None:
-        """Return the latest decision, None when nobody has decided lately."""
+        """Return the latest decision; None if it is older than STALE_AFTER."""
         latest = await self._decisions.find(pool, None)
         if latest is None or self._clock.now() - latest.create_time > STALE_AFTER:
             return None

@@ -93,9 +93,8 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One line of an answer. done: how far it is. today, idle, met: at the end of advice, whose results are proposals.
-
-    failure: why there is no answer, in the words of whoever asked.
+    """One line of an answer. done: progress from 0 to 1. today, idle, met: only at the end of advice, whose results are
+    proposals. failure: why there is no answer, as a message for the caller.
     """
 
     done: float

@@ -1,4 +1,4 @@
-"""Planning processes: started for a job, heard to the end, ended when nobody listens any more."""
+"""Planning processes: one for each job, read to the end, and stopped when the caller leaves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_LINE = 16 << 20
 
 
 class Planner:
-    """Runs jobs, at most so many at a time: each takes a core of whatever nobody else wants."""
+    """Runs at most `most` jobs at a time; each uses one core at low priority."""
 
     def __init__(self, most: int) -> None:
         self._most, self._running = most, 0

@@ -105,22 +105,28 @@ def policy_of(message: policy_pb2.ScalingPolicy, field: str = "policy") -> Decla
 
 def _targets(message: policy_pb2.ScalingPolicy, field: str, found: list[FieldViolation]) -> tuple[Target, ...]:
     targets = []
-    for at, told in enumerate(message.targets):
-        if told.metric not in list(Metric):
+    for at, target in enumerate(message.targets):
+        if target.metric not in list(Metric):
             known = ", ".join(Metric)
-            found.append(FieldViolation(f"{field}.targets[{at}].metric", f"'{told.metric}' is not one of {known}"))
+            found.append(FieldViolation(f"{field}.targets[{at}].metric", f"'{target.metric}' is not one of {known}"))
             continue
-        if told.kind not in _KINDS:
-            found.append(FieldViolation(f"{field}.targets[{at}].kind", f"{told.kind} is no kind"))
+        if target.kind not in _KINDS:
+            found.append(FieldViolation(f"{field}.targets[{at}].kind", f"{target.kind} is no kind"))
             continue
         targets.append(
-            Target(Metric(told.metric), told.value, _KINDS[told.kind], told.up_only, _optional(told, "missing_as"))
+            Target(
+                Metric(target.metric),
+                target.value,
+                _KINDS[target.kind],
+                target.up_only,
+                _optional(target, "missing_as"),
+            )
         )
     return tuple(targets)
 
 
 def _parts(message: policy_pb2.ScalingPolicy) -> dict[str, Any]:
-    """Return the parts that are set; one whose measure is zero takes the preset's away."""
+    """Return the policy parts that are set; a zero value disables the preset's part."""
     parts: dict[str, Any] = {}
     if message.HasField("panic"):
         window_s = _seconds(message.panic.window)
@@ -142,9 +148,11 @@ def _parts(message: policy_pb2.ScalingPolicy) -> dict[str, Any]:
     if message.HasField("scale_to_zero"):
         parts["scale_to_zero"] = ScaleToZero(_seconds(message.scale_to_zero.after))
     if message.HasField("overflow"):
-        told = message.overflow
-        hold_s = _seconds(told.hold) if told.HasField("hold") else 60.0
-        parts["overflow"] = Overflow(told.pool, told.per_replica, told.max_replicas, told.while_loading, hold_s)
+        overflow = message.overflow
+        hold_s = _seconds(overflow.hold) if overflow.HasField("hold") else 60.0
+        parts["overflow"] = Overflow(
+            overflow.pool, overflow.per_replica, overflow.max_replicas, overflow.while_loading, hold_s
+        )
     if message.HasField("budget"):
         parts["budget"] = Budget(
             *(_optional(message.budget, name) for name in ("replica_hours", "money", "price_per_replica_hour")),
@@ -154,38 +162,40 @@ def _parts(message: policy_pb2.ScalingPolicy) -> dict[str, Any]:
 
 
 def _bridged(message: policy_pb2.ScalingPolicy) -> dict[str, float]:
-    """Return that a window which is set is as long as it says, unless bridged starts are set too."""
+    """Disable bridged starts if only the scale-down window is set, so that the window is exactly as long as set."""
     alone = message.HasField("scale_down_window") and not message.HasField("bridged_starts")
     return {"bridged_starts": 0.0} if alone else {}
 
 
-def _look_ahead(told: policy_pb2.LookAhead) -> LookAhead | None:
-    usual, window_s = LookAhead(), _seconds(told.window)
+def _look_ahead(look_ahead: policy_pb2.LookAhead) -> LookAhead | None:
+    usual, window_s = LookAhead(), _seconds(look_ahead.window)
     if not window_s:
         return None
     return LookAhead(
-        default_s=_seconds(told.default_load_time) if told.HasField("default_load_time") else usual.default_s,
+        default_s=_seconds(look_ahead.default_load_time)
+        if look_ahead.HasField("default_load_time")
+        else usual.default_s,
         window_s=window_s,
-        most=told.most or usual.most,
+        most=look_ahead.most or usual.most,
     )
 
 
 def _schedules(message: policy_pb2.ScalingPolicy, field: str, found: list[FieldViolation]) -> tuple[Schedule, ...]:
     schedules = []
-    for at, told in enumerate(message.schedules):
-        start, end = _minute(told.start), _minute(told.end)
+    for at, schedule in enumerate(message.schedules):
+        start, end = _minute(schedule.start), _minute(schedule.end)
         if start is None or end is None or start == 1440:
             found.append(FieldViolation(f"{field}.schedules[{at}]", "start and end must be HH:MM, 00:00 to 24:00"))
             continue
         schedules.append(
             Schedule(
-                name=told.name,
-                days=tuple(told.days) or tuple(range(7)),
+                name=schedule.name,
+                days=tuple(schedule.days) or tuple(range(7)),
                 start_minute=start,
                 end_minute=end or 1440,
-                min_replicas=_optional(told, "min_replicas"),
-                max_replicas=_optional(told, "max_replicas"),
-                time_zone=told.time_zone or "UTC",
+                min_replicas=_optional(schedule, "min_replicas"),
+                max_replicas=_optional(schedule, "max_replicas"),
+                time_zone=schedule.time_zone or "UTC",
             )
         )
     return tuple(schedules)
@@ -344,8 +354,8 @@ def _to_schedule(schedule: Schedule) -> policy_pb2.Schedule:
     )
 
 
-def _seconds(told: Duration) -> float:
-    return told.seconds + told.nanos / 1e9
+def _seconds(message: Duration) -> float:
+    return message.seconds + message.nanos / 1e9
 
 
 def _optional(message: Any, name: str) -> Any:

@@ -23,7 +23,7 @@ class FleetSource(Protocol):
     """Knows the batchers that live."""
 
     async def read(self) -> Fleet:
-        """Return every batcher. Raises AioRpcError while nobody can say."""
+        """Return every batcher. Raises AioRpcError while the control plane is unavailable."""
         ...
 
 
@@ -48,7 +48,7 @@ class ControlPlane:
 
 
 def member_of(batcher: route_pb2.Batcher) -> Member:
-    """Return a batcher as it was told. A state that this release does not know is no reason to count on it."""
+    """Return a batcher from its report. A version in a state that this release does not know counts as failed."""
     return Member(
         process=batcher.process,
         address=batcher.address,

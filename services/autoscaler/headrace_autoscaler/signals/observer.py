@@ -1,4 +1,4 @@
-"""Watches every pool: a look every so often, from which counts and signals of any pool can be told at once."""
+"""Observes every pool: polls the fleet, and answers counts and signals of any pool from the latest sample."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOK_EVERY_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was seen, by our monotonic clock. known: when each batcher appeared, by the same."""
+    """A sample of the fleet. time_s: by our monotonic clock. known: when each batcher appeared, by the same clock."""
 
     time_s: float
     fleet: Fleet
@@ -30,7 +30,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class PoolView:
-    """A pool as it was seen last. age_s: how long ago."""
+    """A pool in the latest sample. age_s: age of the sample."""
 
     members: tuple[Member, ...]
     signals: Mapping[Metric, Signal]
@@ -39,7 +39,7 @@ class PoolView:
 
 
 class Observer:
-    """Keeps the last look. While the control plane is away it stays, and grows old."""
+    """Holds the latest sample. While the control plane is unavailable the sample stays and its age grows."""
 
     def __init__(self, source: FleetSource, clock: Clock) -> None:
         self._source, self._clock = source, clock
@@ -47,7 +47,7 @@ class Observer:
         self._look: Snapshot | None = None
 
     async def look(self) -> None:
-        """Look once. Raises nothing: a failed look is seen in the age of the one before."""
+        """Poll once. Raises nothing: a failed poll shows in the age of the previous sample."""
 
         async def read() -> None:
             fleet = await self._source.read()
@@ -75,17 +75,17 @@ class Observer:
         return () if self._look is None else sorted(self._look.fleet.pools)
 
     def view(self, pool: str) -> PoolView | None:
-        """Return a pool as it was seen last; None before the first look."""
+        """Return a pool in the latest sample; None before the first sample."""
         look, age_s = self._look, self.age_s
         if look is None or age_s is None:
             return None
         members = look.fleet.of(pool)
-        told = measures.signals(members, look.reports, age_s, look.fleet.read_s)
-        ages = [signal.age_s for signal in told.values()]
-        return PoolView(members, told, measures.model_loads(members, look.reports, max(ages, default=age_s)), age_s)
+        signals = measures.signals(members, look.reports, age_s, look.fleet.read_s)
+        ages = [signal.age_s for signal in signals.values()]
+        return PoolView(members, signals, measures.model_loads(members, look.reports, max(ages, default=age_s)), age_s)
 
     def count(self, pool: str, *, target: int | None, target_age_s: float, deadline_s: float) -> Counts | None:
-        """Return the replicas of a pool; None before the first look."""
+        """Return the replica counts of a pool; None before the first sample."""
         if self._look is None:
             return None
         return replica_counts.count(

@@ -1,4 +1,4 @@
-"""Decisions that were made, as whoever asks reads them."""
+"""Read access to stored decisions."""
 
 from __future__ import annotations
 

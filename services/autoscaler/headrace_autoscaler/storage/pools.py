@@ -1,4 +1,4 @@
-"""Pools and their policies: what people write, and whoever asks reads."""
+"""Pools and their policies: written by operators, read by the leader and by callers."""
 
 from __future__ import annotations
 
