@@ -53,7 +53,6 @@ MOST: dict[str, int] = {
     "libs/statistics": 16,
     "protos": 1,
     "services/autoscaler": 0,
-    "services/batcher": 129,
     "services/console": 63,
     "services/monitor": 78,
     "services/registry": 59,

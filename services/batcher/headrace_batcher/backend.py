@@ -102,7 +102,7 @@ class Supervision:
     ends: Callable[[str], bool]
 
     def restart(self, reason: str) -> None:
-        """Start Triton anew."""
+        """Restart Triton."""
         self.triton.restart(reason)
 
     def end_model(self, name: str) -> bool:

@@ -195,7 +195,8 @@ class Exchange:
         return len(outputs)
 
     def _encoded(self, work: Work, outcome: Answer) -> bytes | None:
-        """Return the outputs of an answer, None for those that no message may have, of which the peer is told."""
+        """Return the outputs of an answer; None, after failing the request, where they exceed the limits of a
+        message."""
         outputs = work.batcher.encoder.encode(work.wanted, work.rows, outcome.row_shapes, outcome.values)
         size = len(outputs)
         if size > self._max_answer_bytes:

@@ -1,4 +1,4 @@
-"""Which versions answer here, under which handles, and which streams are to be told when that changes."""
+"""Versions that answer here, their handles, and the streams that receive changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from headrace_batcher.batching.batcher import Batcher
 
-# Wait that is told while the backend does not answer.
+# Expected wait that is announced while the backend does not answer.
 WEDGED_WAIT_S = 30.0
 
 
@@ -54,7 +54,7 @@ class Roster:
         return handle
 
     def replace(self, handle: int, batcher: Batcher) -> None:
-        """Send what comes for a version to another batcher from now on; nobody hears of it."""
+        """Route a version's requests to another batcher; announce nothing."""
         self._batchers[handle] = batcher
 
     def set_ready(self, handle: int, ready: bool) -> None:

@@ -15,7 +15,7 @@ from headrace_batcher import triton_link
 
 
 class BatcherSettings(S3Settings, ServiceSettings):
-    """What a batcher can be told."""
+    """Settings of a batcher."""
 
     model_config = settings_config("BATCHER_")
 

@@ -17,7 +17,7 @@ from headrace_batcher import triton_link
 from headrace_batcher.settings import BatcherSettings
 
 SLOT = "{slot}"
-# More batchers than one machine has room for: who finds them all taken has been told the wrong directory.
+# More batchers than fit on one machine: if all ordinals are taken, the directory is wrong.
 MAX_SLOTS = 64
 
 
@@ -35,10 +35,9 @@ async def placed(settings: BatcherSettings) -> AsyncIterator[BatcherSettings]:
 
 @asynccontextmanager
 async def owned(state_dir: Path) -> AsyncIterator[Path]:
-    """Hold a state directory and yield it: two batchers on one model folder would unload each other's versions.
-
-    `{slot}` in the path stands for the first number whose directory nobody holds, so that replicas share a volume, and
-    find on it what those before them left. Raises StartError when it is taken, or every slot is.
+    """Lock a state directory and yield it: two batchers on one model folder would unload each other's versions.
+    `{slot}` in the path is the first ordinal whose directory is not locked, so that replicas share a volume and find
+    their predecessors' files. Raises StartError when the directory, or every ordinal, is locked.
     """
     lock, held = _first_free(state_dir)
     with lock:

@@ -51,10 +51,10 @@ HOLD_S = 0.2
 class Batcher:
     """Queue and executions of one version.
 
-    name: on the backend. service_times: what is known of it already. gate: shared by all versions of a backend.
-    ours: whether nobody else uses what runs it. usage: counts who used it. padding: by which rows of different sizes
-    share a batch. crashed: called when only this version must be loaded again. way: where it is executed. `submit`,
-    `cancel` and the rest are called from the event loop only; none of them waits.
+    name: on the backend. service_times: measured so far. gate: shared by all versions of a backend. ours: whether no
+    other client uses the process that runs the version. usage: seconds by client. padding: rules by which rows of
+    different sizes share a batch. crashed: called when only this version must be loaded again. way: where it executes.
+    Call `submit`, `cancel` and the others from the event loop; none of them blocks.
     """
 
     def __init__(
@@ -161,20 +161,20 @@ class Batcher:
         self._wakeup.wake()
 
     def accept(self) -> None:
-        """Take requests, after `refuse`: the version is loaded. Whoever was suspected is tried first."""
+        """Admit requests again after `refuse`: the version is loaded. Suspected requests are tried first."""
         self._wake_up()
         self._incarnations.begin()
         self._refusing = None
         self._wakeup.wake()
 
     def sleep(self, load_s: float, asked: Callable[[], None]) -> None:
-        """Let requests wait that have the time for the version to be loaded, which takes about load_s, and execute none
-        before `accept`. asked: called when somebody asks for it."""
+        """Queue requests whose deadline allows for loading the version, about load_s; execute none before `accept`.
+        asked: called at the first such request."""
         self._sleep = Sleep(load_s, asked)
         self._refusing, self._held_until = self._sleep.refusal, math.inf
 
     def send_away(self, failure: Failure) -> None:
-        """Give `failure` to those that wait while the version sleeps, which goes on; nobody is tried alone here."""
+        """Fail the requests that wait for an evicted version with `failure`; the version stays evicted."""
         self._isolation.give_up()
         waiting = self._queue.clear()
         self.counters.shed[failure.reason] += len(waiting)
@@ -188,7 +188,8 @@ class Batcher:
         self.refuse(BACKEND_LOST)
 
     def retire(self) -> None:
-        """Answer what is here, and suspect nobody any more: whether the version is loaded again, another one hears."""
+        """Answer the requests that are queued here and stop isolating: another batcher follows the version's
+        crashes."""
         self._incarnations.ours = False
 
     @property
@@ -198,12 +199,12 @@ class Batcher:
 
     @property
     def sleeps(self) -> bool:
-        """Return whether the version is not in memory, and whoever has the time waits until it is."""
+        """Return whether the version is evicted, and requests wait until it is loaded."""
         return self._sleep is not None
 
     @property
     def asked(self) -> bool:
-        """Return whether somebody has asked for the version since it was put to sleep."""
+        """Return whether a request has come since the version was evicted."""
         return self._sleep is not None and self._sleep.asked
 
     @property
@@ -233,7 +234,7 @@ class Batcher:
     # The loop.
 
     async def serve_forever(self) -> None:
-        """Run batches until cancelled; whoever still waits then is told UNAVAILABLE."""
+        """Run batches until cancelled; requests that still wait then fail with UNAVAILABLE."""
         self._gate.join(self._wakeup.wake)
         try:
             async with asyncio.TaskGroup() as executions:
@@ -319,7 +320,7 @@ class Batcher:
                 self.counters.failed[outcome.reason] += len(unsettled)
                 settle(unsettled, outcome)
 
-    # Whom to let in.
+    # Admission.
 
     def _lets_wait(self, work: Work, refusal: Failure) -> bool:
         """Return whether a request may wait for a version that is not in memory; it is refused when it may not."""

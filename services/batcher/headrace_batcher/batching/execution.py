@@ -1,4 +1,4 @@
-"""Executing batches of one version, and what each member is told: its rows, or why there are none."""
+"""Executions of one version: run a batch, give each member its rows or its failure."""
 
 from __future__ import annotations
 
@@ -67,9 +67,8 @@ class Executor:
 
     @property
     def last_answer(self) -> float:
-        """Return when an execution last ended, whatever its outcome, or gave a part; -1 before the first.
-
-        A model that waits for whoever takes its parts is not silent.
+        """Return when an execution last ended, with any outcome, or streamed a part; -1 before the first. A model that
+        waits for the reader of its parts is not silent.
         """
         return self._now() if any(one.waiting for one in self._in_parts) else self._last_answer
 
@@ -140,7 +139,7 @@ class Executor:
         return ()
 
     def still_wanted(self, batch: Sequence[Work]) -> list[Work]:
-        """Return the members that still want an answer; those whose deadline has passed are told."""
+        """Return the members that still want an answer; fail those whose deadline has passed."""
         now = self._now()
         members = []
         for work in batch:
@@ -165,7 +164,7 @@ class Executor:
             settle((work,), failure)
 
     def _joined(self, layout: Layout, members: list[Work]) -> tuple[list[Work], list[bytes]]:
-        """Return the members that may execute, with their tensors joined; those with a forbidden NaN are told."""
+        """Return the members that may execute, with their tensors joined; fail those with a forbidden NaN."""
         inputs = shapes.join([work.inputs for work in members])
         blamed: dict[int, int] = {}
         rows = sum(work.rows for work in members)
@@ -187,7 +186,7 @@ class Executor:
     def _answer(
         self, members: Sequence[Work], rows: int, outputs: list[OutputTensor], sent: Sent, ended: float
     ) -> None:
-        """Give every member its rows. Raises WrongOutput before anybody is told."""
+        """Give every member its rows. Raises WrongOutput before any member has an answer."""
         # One that overtook those before it says nothing of how long it took.
         started = ended if sent.began is None else sent.began
         ordered = shapes.outputs_in_order(self._contract, rows, outputs)
@@ -258,7 +257,7 @@ class Executor:
         ended, counters = self._now(), self._counters
         self._usage.executed((work,), work.rows, execution.compute_s)
         if execution.first_s is not None:
-            # What comes next waits for a place; how long it holds that is up to whoever reads.
+            # Later parts wait for the reader, so only the first part measures the model.
             self.service_times.observe(work.rows, execution.first_s, ended)
         counters.batch_rows.observe(work.rows)
         counters.batch_requests.observe(1)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from headrace_servicekit.coordination.wakeup import Wakeup
 
-# Whoever wants to be alone keeps everybody else waiting: no longer than this for what goes on already.
+# Exclusive execution holds up all other batches: wait at most this long for those that already run.
 PATIENCE_S = 2.0
 
 
@@ -37,7 +37,7 @@ class ExecutionGate:
 
     @property
     def open(self) -> bool:
-        """Return whether batches may begin, and loading too: nobody wants to be alone."""
+        """Return whether batches and loads may begin: no exclusive execution runs or waits."""
         return not self._wanting
 
     @property
@@ -46,7 +46,7 @@ class ExecutionGate:
         return not self._executing and not self._loading
 
     def begin(self, *, apart: bool = False) -> None:
-        """Count an execution that begins. apart: in a process of its own, which disturbs nobody who is to be alone."""
+        """Count an execution that begins. apart: in a separate process, which does not disturb exclusive executions."""
         if not self._executing + self._apart:
             self._busy_since = self._now()
         if apart:
@@ -80,9 +80,8 @@ class ExecutionGate:
 
     @asynccontextmanager
     async def exclusive(self, patience_s: float = PATIENCE_S) -> AsyncIterator[bool]:
-        """Let nothing begin until the block ends; one block at a time.
-
-        Yields whether nothing else goes on, after waiting for that for at most `patience_s`.
+        """Let no execution begin until the block ends; one block at a time. Yields whether no other execution runs,
+        after waiting up to `patience_s` for that.
         """
         self._wanting += 1
         try:

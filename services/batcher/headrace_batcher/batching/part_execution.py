@@ -16,15 +16,15 @@ from headrace_batcher.batching.value_checks import OutputChecks
 from headrace_batcher.decisions.answers import ENDED_LATE, READER_TOO_SLOW, Answer, Failure
 from headrace_batcher.decisions.work import DONE, Work
 
-# Whoever takes nothing for so long, while the model waits for it, gives its place to others.
+# A reader that takes no part for this long, while the model waits for it, loses its place to others.
 TAKE_WITHIN_S = 20.0
 
 
 class PartExecution:
     """One request, from its first part to its last.
 
-    first_s: how long the first part took, None before it. compute_s: how long the model has worked, without what it
-    waited. waiting: whether it waits for whoever takes the parts. failure: why it ended early, None when it did not.
+    first_s: time to the first part, None before it. compute_s: time that the model has computed, without waits.
+    waiting: whether the model waits for the reader. failure: why it ended early, else None.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class PartExecution:
         began = self._now()
         try:
             outputs = await anext(parts, None)
-        finally:  # also of a part that nobody waited for to its end
+        finally:  # also when the wait for a part is cancelled
             self.compute_s += self._now() - began
         if self.first_s is None:
             self.first_s = self.compute_s
@@ -93,7 +93,7 @@ class PartExecution:
             self._flow.sent(size_bytes)
 
     async def _has_room(self) -> bool:
-        """Return once another part may be sent; False when nobody has taken any for too long."""
+        """Wait until another part may be sent; return False when the reader took none for too long."""
         flow, began = self._flow, self._now()
         self.waiting = True
         try:

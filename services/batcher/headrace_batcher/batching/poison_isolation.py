@@ -24,7 +24,7 @@ from headrace_batcher.decisions.work import DONE, Work, settle
 log = structlog.get_logger()
 
 
-# For whoever set no deadline: the version may never come back. As long as data planes let any call take.
+# Bound for requests without a deadline, as the version may never come back: the longest call that data planes allow.
 LONGEST_WAIT_S = 60.0
 
 
@@ -66,7 +66,7 @@ class PoisonIsolation:
         self._wake()
 
     def blame(self, work: Work, error: BackendLost) -> Failure:
-        """Note that a request that is answered in parts ended the process that executed it; return what it is told."""
+        """Note that a streamed request ended the process that executed it; return the failure for its caller."""
         digest, now = digest_of(work.key, work.inputs), self._now()
         if self._known.verdict(digest, now) is None:
             self._known.mark(digest, Verdict.SUSPECT, now)
@@ -81,7 +81,8 @@ class PoisonIsolation:
                 self._known.clear(digest_of(work.key, work.inputs))
 
     def without_suspected(self, batch: list[Work], now: float) -> list[Work]:
-        """Return the members of a batch that nobody suspects; suspected ones wait here, condemned are refused."""
+        """Return the members of a batch that are not suspected; suspected ones wait here, condemned ones are
+        refused."""
         if not self._known:
             return batch
         innocent = []
@@ -169,8 +170,8 @@ CONFIRM_S = 3.0
 class Incarnations:
     """The incarnations of one version on its backend: each begins when the version is loaded.
 
-    crashed: told when only this version is gone, so that it is loaded again. ours: whether nobody else uses what runs
-    it; the end of a server that others use too says nothing of what was executing for us.
+    crashed: called when only this version is gone, so that it is loaded again. ours: whether no other client uses the
+    process that runs it; a shared server may have ended because of another client's requests.
     """
 
     def __init__(self, crashed: Callable[[str], None], *, ours: bool = True) -> None:
@@ -191,7 +192,7 @@ class Incarnations:
 
     @property
     def there(self) -> bool:
-        """Return whether nobody has said that it is gone."""
+        """Return whether it is not reported gone."""
         return not self._gone.is_set()
 
     async def ended_by(self, error: BackendLost, incarnation: int) -> bool:

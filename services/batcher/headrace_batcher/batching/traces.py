@@ -38,7 +38,7 @@ def spans_for(tracing: Tracing | None) -> BatchSpans | None:
 
 
 class Traces:
-    """What is told of the executions of one version. spans: None when nobody collects them."""
+    """Spans of the executions of one version. spans: None when tracing is off."""
 
     def __init__(self, name: str, spans: BatchSpans | None = None) -> None:
         self._name = name

@@ -1,6 +1,5 @@
-"""Who used the backend: the time of each execution divided among its members by their rows, summed up by client.
-
-What is taken is forgotten here, so that whoever reports it tells each second once.
+"""Compute seconds by client: the time of each execution, divided among its members by their rows. `take` clears the
+counts, so that each second is reported once.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from typing import NamedTuple
 
 from headrace_batcher.decisions.work import Work
 
-# Of one version, between two reports; those beyond are told together, and so are names that the monitor takes from
-# nobody: it would refuse the report, and with it what all others used.
+# Clients of one version between two reports. Clients beyond these share one entry, and so do names that the monitor
+# refuses: one such name would lose the whole report.
 MAX_CLIENTS = 1000
 MAX_NAME_CHARS = 256
 OTHERS = "(others)"

@@ -1,4 +1,4 @@
-"""Whom to let into the queue of one version, and who has to make room."""
+"""Admission to the queue of one version: which requests enter, and which are dropped for them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Admission:
         self._wait_s = wait_s
 
     def admit(self, work: Work) -> Refusal | Sequence[Work]:
-        """Return why a request must not come in, else who has to go for it: mostly nobody."""
+        """Return why a request is refused, else the queued requests to drop for it, mostly none."""
         now, limits, estimate = work.arrived, self._limits, self._service_times.estimate
         service_s = batch_s = 0.0
         wait_s = self._wait_s(self._rows_ahead(work), now)
@@ -62,7 +62,7 @@ class Admission:
         return ahead + queue.clients(priority).rows_ahead(work.client, work.rows)
 
     def _make_room(self, work: Work) -> Sequence[Work] | None:
-        """Return who has to go so that a request fits, None when it does not fit whoever goes."""
+        """Return the queued requests to drop so that a request fits; None when it cannot fit."""
         queue, limits, online = self._queue, self._limits, work.priority == ONLINE
         room = policy.room_rows(queue.rows, queue.priority_rows(ONLINE), limits, online=online)
         # A single request may be of any size that a message can have.
@@ -73,10 +73,9 @@ class Admission:
 
 
 def make_room(queue: WorkQueue, work: Work, rows: int, size_bytes: int, limits: Limits) -> Sequence[Work] | None:
-    """Return who has to go so that there are `rows` and `size_bytes` more for a request, None when it has to go itself.
-
-    The newest requests of whoever holds most of the queue: of the lower priorities first, then of its own from those
-    who hold more than its client would.
+    """Return the queued requests to drop to free `rows` and `size_bytes` for a request; None when it is refused itself.
+    Drops the newest requests of the clients with most of the queue: lower priorities first, then those of the request's
+    priority from clients that would still have more than its client.
     """
     going: list[Work] = []
     for one in _by_holding(queue, work, limits):
@@ -97,15 +96,14 @@ def _by_holding(queue: WorkQueue, work: Work, limits: Limits) -> Iterator[Work]:
     rows, size_bytes = (own.rows, own.size_bytes) if own is not None else (0, 0)
     would_hold = _share(rows + work.rows, size_bytes + work.size_bytes, limits)
     others = clients.active - (rows > 0)
-    # Who has its equal part needs nobody looked at: under overload that is the client that asks most often.
+    # A client with its equal part is refused at once: under overload that is the most frequent case.
     if would_hold * (others + 1) <= 1.0:
         yield from _largest_first(clients, would_hold, limits)
 
 
 def _largest_first(clients: FairQueue, above: float, limits: Limits) -> Iterator[Work]:
-    """Return the newest request of whoever holds most, then of whoever holds most without it, and so on.
-
-    Nobody goes of a client that holds no more than `above`.
+    """Yield the newest request of the client that holds most of the queue, again and again. Clients that hold no more
+    than `above` lose none.
     """
     holders = [
         (-_share(client.rows, client.size_bytes, limits), at, client.rows, client.size_bytes, client.newest_first())
@@ -128,14 +126,14 @@ def _share(rows: int, size_bytes: int, limits: Limits) -> float:
     return max(rows / limits.max_queue_rows, size_bytes / limits.max_queue_bytes)
 
 
-# Nobody is told to come back sooner.
+# Shortest retry delay in a refusal.
 LEAST_RETRY_S = 0.1
 
 
 class Sleep:
     """One time that a version is not in memory.
 
-    load_s: how long loading it takes, about. wake: called when somebody asks for it first. asked: whether somebody has.
+    load_s: estimated time to load it. wake: called at the first request. asked: whether one has come.
     """
 
     __slots__ = ("_load_s", "_wake", "asked", "refusal")
@@ -146,7 +144,7 @@ class Sleep:
         self.refusal: Failure = dataclasses.replace(MODEL_LOADING, retry_after_s=max(LEAST_RETRY_S, load_s))
 
     def may_wait(self, work: Work) -> bool:
-        """Note that somebody asks for the version; return whether they have the time that loading it takes."""
+        """Note a request for the version; return whether its deadline allows for the load."""
         if not self.asked:
             self.asked = True
             self._wake()

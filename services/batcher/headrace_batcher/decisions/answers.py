@@ -1,4 +1,4 @@
-"""What becomes of a request: an answer or a failure, given to whoever waits for it."""
+"""Outcome of a request: an answer or a failure, for the caller that waits."""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ from headrace_batcher.decisions.version_state import Memory, Need, Phase, Versio
 
 # When nothing that is warm says when it will not be any more.
 _UNKNOWN_S = 5.0
-# Versions may be kept warm for ever, which nobody can be told to wait for.
+# Bounds of the retry delay: versions may stay warm for ever, which is no delay to announce.
 _LEAST_S, _MOST_S = 0.5, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Spare:
-    """What goes to make room. drop: for good. evict: until somebody asks for it."""
+    """What to unload to free memory. drop: for good. evict: until a request comes for it."""
 
     drop: tuple[str, ...] = ()
     evict: str | None = None
@@ -30,7 +30,7 @@ class Spare:
 
 
 def is_cold(one: VersionState, warm_for_s: float, now: float) -> bool:
-    """Return whether a version may be evicted: it is loaded, and nobody has asked for it for a while."""
+    """Return whether a version may be evicted: it is loaded and had no request for a while."""
     if one.phase is not Phase.READY or one.pinned or one.busy or one.settling or warm_for_s == math.inf:
         return False
     return one.answered_at + warm_for_s <= now
@@ -44,8 +44,8 @@ def leaving(seen: Sequence[VersionState]) -> bool:
 def spare(
     seen: Sequence[VersionState], memory: Memory, warm_for_s: float, now: float, for_need: Need = Need.ACTIVE
 ) -> Spare:
-    """Return what to give up when memory is short, one at a time: what nobody wants, else the last that only a rollback
-    would need, else the least recently used. Nothing is evicted for what only a rollback would need.
+    """Return what to unload when memory is short, one version at a time: an unwanted one, else the last that only a
+    rollback would need, else the least recently used. Nothing is evicted for a version that only a rollback would need.
     """
     if leaving(seen):
         return Spare()

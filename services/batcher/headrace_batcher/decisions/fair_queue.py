@@ -180,7 +180,7 @@ class FairQueue:
             self._by_name = {
                 known: client for known, client in self._by_name.items() if client.waiting or client.tag > self._now
             }
-            # Where clients never wait at the same time nobody asks whose turn it is, which takes them out otherwise.
+            # `next` removes idle clients from the turns, but is not called while clients never wait at the same time.
             self._turns.keep(lambda client: bool(client.waiting))
             for client in self._by_name.values():
                 client.has_turn = bool(client.waiting)

@@ -16,7 +16,7 @@ FIRST_RETRY_S, MAX_RETRY_S = 1.0, 60.0
 FIRST_CRASH_RETRY_S, MAX_CRASH_RETRY_S = 10.0, 600.0
 # A version rests for so many times what its last attempt took of a place, twice as much after each further one.
 REST_RATIO = 2.0
-# Attempts in a row that took much and came to nothing, after which a version is left alone until somebody asks again.
+# Costly failed attempts in a row after which a version is not tried again until it is wanted again.
 MAX_COSTLY = 3
 # What an attempt that fails may take and be repeated for ever: rests are sixty times as long by then.
 CHEAP_S = 1.0
@@ -33,10 +33,9 @@ _TAKES_THE_NAME = (Phase.READY, *_UNDER_WAY)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to begin now. until: when to look again, unless something happens. no_room: fails for want of memory.
-
-    end: attempts to end, each with the reason. evict: is unloaded until somebody asks for it. crowded: was evicted and
-    asked for, and stays as it is: everything that is loaded is warm.
+    """What to begin now. until: when to decide again, unless an event comes first. no_room: fails for want of memory.
+    end: attempts to end, each with the reason. evict: to unload until a request comes. crowded: evicted and requested,
+    but stays evicted: everything loaded is warm.
     """
 
     load: str | None
@@ -63,9 +62,10 @@ def next_step(
     """Return the version to load, those to drop, and the attempts to end. freed_at: when something was unloaded last.
 
     Versions take turns (`turns.py`), few at a time, so that loading takes as little as possible from serving. A version
-    goes only after it was unwanted for a while: a control plane that starts may at first want too little. One that is
-    being loaded has nobody to lose, and ends at once. When memory is short, what is unwanted goes at once too, after it
-    what only a rollback would need, and then what nobody has asked for within warm_for_s (`eviction.py`).
+    goes only after it was unwanted for a while: a control plane that starts may at first want too little. An unwanted
+    version that is still loading serves no caller, so its attempt ends at once. When memory is short, unwanted versions
+    go at once too, then those that only a rollback would need, then those without a request for warm_for_s
+    (`eviction.py`).
     """
     drop, until = _unwanted(seen, unload_after_s, now)
     evict = None
@@ -125,7 +125,7 @@ def retry_after_s(failures: int, crashes: int = 0, attempt_s: float = 0.0) -> fl
 def reload_after_s(crashes: int) -> float:
     """Return how long to wait before a version that crashed while it served is loaded again.
 
-    At once for the first two, which a single bad request can cause; what goes on crashing gets rarer.
+    Zero for the first two crashes, which a single bad request can cause; then the delay grows.
     """
     return 0.0 if crashes <= 2 else min(FIRST_RETRY_S * 2.0 ** min(crashes - 3, 10), MAX_RETRY_S)
 

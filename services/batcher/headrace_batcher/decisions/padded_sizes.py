@@ -32,10 +32,9 @@ class Plan:
 
 
 def plan(padding: Padding, dims: tuple[int, ...], *, answers_vary: bool) -> Plan | None:
-    """Return what becomes of a request with such sizes; None when it stays as it is.
-
-    answers_vary: whether outputs have sizes of their own, which are known by the padded size alone: where two sizes of
-    a request become the same one, nobody could say which of them an output has, and nothing is padded.
+    """Return the padded sizes of a request; None when it needs no padding. answers_vary: whether outputs have variable
+    sizes, which are recognised by the padded size. Where two sizes of a request pad to the same one an output's size is
+    ambiguous, so nothing is padded.
     """
     padded = tuple(map(padding.size_for, dims))
     if padded == dims:

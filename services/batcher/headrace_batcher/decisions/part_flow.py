@@ -1,4 +1,4 @@
-"""How many parts of one answer may be on their way to whoever asked: in number, and in bytes."""
+"""Flow control of one streamed answer: how many parts and bytes may be in flight to the caller."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MAX_UNTAKEN_BYTES = 1024 * 1024
 class PartFlow:
     """The parts of one answer.
 
-    at_once: how many may be sent before any was taken. parts, size_bytes: that were sent so far. roused: called when
-    there is room, or when nobody wants more. stop: ends what makes the parts, None while nothing does. whole: whether
-    the last one was sent, and it ended well.
+    at_once: window, in parts. parts, size_bytes: sent so far. roused: called when the window opens or the caller
+    leaves. stop: ends the producer of the parts, None while there is none. whole: whether the last part was sent
+    without an error.
     """
 
     __slots__ = (
@@ -51,7 +51,7 @@ class PartFlow:
         self.roused()
 
     def abandon(self) -> None:
-        """Note that nobody wants more, and end what makes them."""
+        """Note that the caller left, and stop the producer."""
         self.abandoned = True
         if self.stop is not None:
             self.stop()

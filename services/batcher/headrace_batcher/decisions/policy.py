@@ -1,4 +1,4 @@
-"""When to cut a batch, whom to let into the queue, and whom to blame for a failure. Pure: time and figures come in.
+"""When to cut a batch, which requests to admit, which request to suspect of a failure. Pure: time is an argument.
 
 Times are seconds of one monotonic clock. What is made for each batch is not frozen, which takes five times as long;
 it is never written to (decision 61).
@@ -50,8 +50,8 @@ class Limits:
 
     @property
     def max_executing(self) -> int:
-        """Return how many batches may be at the backend: one more than it executes, so that it never idles; what is
-        answered in parts would wait there for nobody knows how long."""
+        """Return how many batches may be at the backend: one more than it executes, so that it never idles; none more
+        for streamed answers, whose duration is unknown."""
         return self.instances + (not self.alone)
 
 
@@ -136,9 +136,8 @@ def next_step(waiting: Waiting, executing: int, limits: Limits, ahead_at: float,
 
 
 def ahead_at(finishes: Sequence[float], batch_s: float) -> float:
-    """Return from when on a batch is sent ahead because somebody waited long enough: just before the backend is free.
-
-    finishes: when each execution at the backend should end. batch_s: service time of a full batch.
+    """Return the time from which a batch whose oldest request waited long enough is sent ahead: just before the backend
+    is free. finishes: when each execution at the backend should end. batch_s: service time of a full batch.
     """
     early_s = min(SENDING_S, batch_s / 4) + EARLY * batch_s
     return min(finishes, default=-math.inf) - early_s

@@ -1,4 +1,4 @@
-"""ONLINE before SHADOW before BATCH: what the lower priorities may have while somebody waits for answers. Pure rules.
+"""ONLINE before SHADOW before BATCH: the share of the lower priorities while callers wait. Pure rules.
 
 Callers are not to notice the lower priorities. An execution cannot be interrupted, so one that begins just before a
 caller comes makes that caller wait. While ONLINE requests come, the others therefore have only what costs callers next
@@ -17,7 +17,7 @@ from headrace_batcher.decisions.work import ONLINE, PRIORITIES
 # Of the rows that go while a priority waits, this share is its own, whatever the more urgent ones want. As few callers
 # are disturbed by it, so that their 99th percentile hardly moves.
 SHARE = 0.01
-# Without an ONLINE request for this long, nobody is waited for any more.
+# Without an ONLINE request for this long, lower priorities run freely.
 QUIET_S = 0.5
 # A short execution takes at most this share of the wait for batch-mates that the version declares, and no longer than
 # those of callers do, who then wait no longer for it than for each other; except that callers never mind this long.

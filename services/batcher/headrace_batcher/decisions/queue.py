@@ -1,8 +1,8 @@
 """The queue of one version: bounded by its owner, counted in rows, grouped by shape.
 
-Order: by priority (`priority.py`), within a priority the clients in turn (`fair_queueing.py`), within a client by
-deadline. Nobody is passed for ever: a client's request whose wait is used up goes before its others, and each priority
-is owed a share.
+Order: by priority (`priority.py`), within a priority the clients in turn (`fair_queue.py`), within a client by
+deadline. No request starves: one whose queue timeout is reached goes before its client's others, and each priority has
+a share.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ class WorkQueue:
 
 
 def _urgent(one: _Waiting) -> tuple[Work, float]:
-    """Return whose turn it is at a priority, and when the next wait of any is used up. Somebody must wait."""
+    """Return the client whose turn it is at a priority, and the earliest queue timeout. A request must be queued."""
     earliest = one.by_act_by.first()
     assert earliest is not None
     if one.clients.active == 1:

@@ -22,7 +22,7 @@ REVERT_SHARE = 0.9
 class Phase(enum.Enum):
     """Where a version is in its life. FAILED and WAITING are loaded when their time comes and the backend is up.
 
-    EVICTED: unloaded for want of memory, and loaded again when somebody asks for it; EVICTING: about to be.
+    EVICTED: unloaded for want of memory, and loaded again when a request comes; EVICTING: about to be.
     """
 
     WAITING = enum.auto()
@@ -35,8 +35,8 @@ class Phase(enum.Enum):
 
 
 class Need(enum.IntEnum):
-    """Why a version is wanted, the most urgent first: it serves, a change waits for it, somebody leased it, a rollback
-    would need it.
+    """Why a version is wanted, the most urgent first: it serves, a change waits for it, it is leased, a rollback would
+    need it.
     """
 
     ACTIVE = 1
@@ -50,10 +50,10 @@ class Wanted:
     """A version that the control plane wants here.
 
     sha256, size_bytes: of the file of its model. device: CPU, GPU or empty. problem: why it can never be loaded, empty
-    when it can. validation: SHA-256 of the file with expected outputs, empty without one. change: which waits for it,
-    empty where none does: another one asks for it anew. kept_as: the format that it runs as here; model_file: the name
-    of that file; others: further files that it needs, name and SHA-256. serving_revision:
-    number of the settings that its limits are of. pinned: it is never evicted. padding: of rows of different sizes.
+    when it can. validation: SHA-256 of the file with expected outputs, empty without one. change: that waits for it,
+    empty without one; a different one retries a failed version. kept_as: the format that it runs as here; model_file:
+    the name of that file; others: further files that it needs, name and SHA-256. serving_revision: number of the
+    settings that its limits are of. pinned: it is never evicted. padding: of rows of different sizes.
     """
 
     model: str
@@ -88,7 +88,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a backend was told of a version when it loaded it."""
+    """Configuration with which a backend loaded a version."""
 
     max_rows: int
     instances: int
@@ -96,12 +96,12 @@ class Opened:
 
     @classmethod
     def of(cls, wanted: Wanted, present_rows: int = 0) -> Opened:
-        """Return what it is told now. present_rows: of the largest batches that are formed until it is loaded."""
+        """Return the present configuration. present_rows: of the largest batches that are formed until it is loaded."""
         return cls(max(wanted.limits.max_rows, present_rows), wanted.limits.instances, wanted.device)
 
     def suits(self, wanted: Wanted) -> bool:
-        """Return whether the backend need not load the version again: it takes batches that are smaller than it was
-        told."""
+        """Return whether the backend need not load the version again: its configuration allows at least these
+        batches."""
         now = Opened.of(wanted)
         return (self.instances, self.device) == (now.instances, now.device) and self.max_rows >= now.max_rows
 
@@ -221,7 +221,7 @@ KNOWN_AFTER_S = 1.0
 def lacking(demand: Sequence[Wanted] | None, tried: Collection[str], listening_s: float) -> str | None:
     """Return what is still missing, or None.
 
-    demand: None while nobody has said what is wanted. tried: digests of what was loaded or failed; a version that does
+    demand: None before the control plane has sent it. tried: digests of what was loaded or failed; a version that does
     not load must not hold up the others for ever. listening_s: for how long data planes could connect.
     """
     if demand is None:

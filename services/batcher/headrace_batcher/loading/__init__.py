@@ -1,1 +1,1 @@
-"""Which versions are held: demanded, fetched, loaded, reported, let go."""
+"""Life of the versions here: demanded, fetched, loaded, reported, unloaded."""

@@ -26,10 +26,8 @@ log = structlog.get_logger()
 
 
 class Attempts:
-    """Attempts to load the versions that are held; when one begins is decided elsewhere.
-
-    attempt_s: the longest that one may take. became_ready: called each time a version is loaded. wake: called when
-    something is to be decided anew.
+    """Attempts to load versions; `decisions/lifecycle.py` decides when one begins. attempt_s: timeout of one attempt.
+    became_ready: called each time a version is loaded. wake: called to decide again.
     """
 
     def __init__(
@@ -57,14 +55,14 @@ class Attempts:
         held.begin(tasks.create_task(self._load(held), name=f"load {held.name}"), self._now())
 
     def end(self, held: Held, why: End) -> None:
-        """Have an attempt end; it is over when what goes on for it has."""
+        """Cancel an attempt; it is over when its task has ended."""
         if held.ended is None and held.loading is not None:
             held.ended = why
             held.loading.cancel()
             log.warning("loading ended", model=held.name, why=why.name)
 
     def backend_down(self) -> None:
-        """Note that the backend went: what comes of an attempt that goes on is not loaded any more."""
+        """Note that the backend is gone: the result of a running attempt is not loaded any more."""
         self._backend_incarnation += 1
 
     def fail(self, held: Held, reason: str, **how: Any) -> None:

@@ -114,8 +114,8 @@ def limits(serving: registry_pb2.ServingSettings, bounds: Limits) -> Limits:
 class DemandWatch:
     """Watches the demand on a pool and applies it.
 
-    apply: called with all that is wanted, the most needed first. connected: told whether the control plane answers.
-    offered: formats of versions that this process runs.
+    apply: called with all wanted versions, the most needed first. connected: called with whether the control plane
+    answers. offered: formats of versions that this process runs.
     """
 
     def __init__(

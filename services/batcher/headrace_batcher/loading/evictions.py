@@ -21,7 +21,7 @@ _NOT_IN_MEMORY = "not in memory: it is loaded when it is asked for"
 
 
 class Evicting:
-    """Unloads what `decisions/eviction.py` has chosen. wake: called when something is to be decided anew.
+    """Unloads what `decisions/eviction.py` has chosen. wake: called to decide again.
 
     warm_for_s: for how long a version that has answered is not evicted.
     """
@@ -41,7 +41,7 @@ class Evicting:
         self._backend_up = True
 
     def begin(self, held: Held, tasks: asyncio.TaskGroup) -> None:
-        """Have a version unloaded that nobody has asked for lately; whoever does from now on waits."""
+        """Unload a version without recent requests; requests from now on wait for it."""
         held.stalled = False
         self._sleep(held)
         self._holding.move(held, Phase.EVICTING, _NOT_IN_MEMORY)
@@ -70,7 +70,7 @@ class Evicting:
             held.batcher.refuse(NOT_LOADED)
 
     def backend_down(self, held: Held) -> None:
-        """Announce that a version which is not in memory is not to be had either, after its batcher was told."""
+        """Announce that an evicted version cannot be loaded, after its batcher has failed its requests."""
         self._backend_up = False
         if held.on_demand:
             held.on_demand = False

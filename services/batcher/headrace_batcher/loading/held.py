@@ -30,17 +30,16 @@ from headrace_batcher.metrics import BatchCounters
 class Held:
     """A version that is wanted, or still here.
 
-    rank: place in the demand, None when it is not wanted. serving: the loop of its batcher. stalled: loaded, and does
-    not answer. failures: to load, in a row; losses: those of them that took the backend along. crashes: while it
-    served, close to each other; crashed_at: the last of those. used_s: what attempts to load it took since it was
-    loaded last; costly: attempts in a row that took much and failed. change: the last that waited
-    for it. loading_since, opening_since: as `VersionState` has them. load_s: how long it took to make it ready the last
-    time. opened: what the backend has of it, None before the first time. serving_revision: of the serving settings in
-    force; refused_revision: of those that the backend did not take, and why. settling: how much goes on so that others
-    come into force: a reload, and batchers of before that answer what they have. on_demand: it was evicted, and is
-    announced all the same. answered_at: when it last answered, by a batcher of before. loaded_at: when it last became
-    ready. open_s: how long the backend last took to load it. compute: where it is executed, None while that is not
-    known.
+    rank: place in the demand, None when it is not wanted. serving: the loop of its batcher. stalled: loaded, but does
+    not answer. failures: to load, in a row; losses: those of them that ended the backend. crashes: close to each other
+    while it served; crashed_at: the last of those. used_s: time of the attempts to load it since it was last loaded;
+    costly: long failed attempts in a row. change: the last that waited for it. loading_since, opening_since: as in
+    `VersionState`. load_s: time from the start of the last load until ready. opened: configuration at the backend, None
+    before the first load. serving_revision: of the serving settings in force; refused_revision: of those that the
+    backend refused, and why. settling: number of tasks that bring new settings into force: a reload, and former
+    batchers that answer their queue. on_demand: evicted, but still announced. answered_at: when it last answered, by a
+    former batcher. loaded_at: when it last became ready. open_s: time of the backend's last load. compute: where it
+    executes, None while unknown.
     """
 
     wanted: Wanted
@@ -116,10 +115,8 @@ class Held:
         return attempt_s
 
     def want(self, wanted: Wanted, rank: int, now: float) -> None:
-        """Take in that it is wanted, and how much.
-
-        What failed is forgotten when somebody asks anew: it was not wanted meanwhile, is needed more, or another change
-        waits for it. Then it waits behind those that have waited already.
+        """Record that it is wanted, and its rank. Clears its failures when it is wanted again: it was unwanted
+        meanwhile, is needed more, or another change waits for it. Then it queues behind the versions that wait already.
         """
         if self.unwanted_since != math.inf or wanted.need < self.need or wanted.change not in ("", self.change):
             self.failures = self.losses = self.costly = 0
@@ -132,7 +129,7 @@ class Held:
 
     @property
     def given_up(self) -> bool:
-        """Return whether it is not tried again until somebody asks."""
+        """Return whether it is not tried again until it is wanted again."""
         return self.costly >= lifecycle.MAX_COSTLY
 
     def count_failure(
@@ -161,7 +158,7 @@ class Held:
         self.used_s, self.short = 0.0, False
 
     def status(self, now: float) -> VersionStatus:
-        """Return what the control plane is told of it; one that does not answer is LOADING."""
+        """Return its state for the control plane; one that does not answer is LOADING."""
         counters = self.counters
         return VersionStatus(
             self.wanted.digest,

@@ -1,4 +1,4 @@
-"""What is held: versions put together and taken apart, and who is told how they are."""
+"""Versions of this process: their construction, their removal, and the streams that announce their state."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ class Holding:
     def take_up(
         self, wanted: Wanted, tasks: asyncio.TaskGroup, *, cost_bytes: int, crashed: Callable[[Held, str], None]
     ) -> None:
-        """Add a version, which refuses requests until it is loaded. crashed: told when what runs it is gone."""
+        """Add a version, which refuses requests until it is loaded. crashed: called when the process that runs it is
+        gone."""
         batcher = self._batcher(wanted, crashed)
         batcher.refuse(NOT_LOADED)
         handle = self._roster.add(wanted.digest, batcher)
@@ -79,8 +80,8 @@ class Holding:
     def replace_batcher(
         self, held: Held, tasks: asyncio.TaskGroup, *, crashed: Callable[[Held, str], None]
     ) -> tuple[Batcher, asyncio.Task[None]]:
-        """Form batches of a version that serves by its present limits from now on; return what goes on with those that
-        wait already, and its loop."""
+        """Form a serving version's batches by its present limits; return the former batcher, which answers its queue,
+        and its loop."""
         before = held.batcher, held.serving
         held.answered_at = max(held.answered_at, held.batcher.last_answer)
         held.batcher.retire()
@@ -108,7 +109,7 @@ class Holding:
         )
 
     async def close(self, held: Held) -> None:
-        """Let nobody reach a version any more; whatever still waits there is refused. It stays held until `forget`."""
+        """Stop routing requests to a version and refuse those that wait. It stays in the table until `forget`."""
         self._roster.remove(held.handle)
         held.serving.cancel()
         await asyncio.gather(held.serving, return_exceptions=True)

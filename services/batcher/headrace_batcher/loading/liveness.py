@@ -1,7 +1,6 @@
-"""Liveness probes: a row of zeros through each loaded version that has answered nobody for a while.
-
-A backend can be alive and answer nothing: a GPU that hangs, a process of a model that is stuck. A version that does not
-answer is taken out of service until it does; one that stays so is loaded anew, a backend that stays so is started anew.
+"""Liveness probes: a row of zeros through each loaded version without a recent answer. A backend can be alive and not
+answer: a GPU hangs, a model's process is stuck. A version that does not answer leaves service until it does; after
+longer silence the version is reloaded, or the backend restarted.
 """
 
 from __future__ import annotations
@@ -89,8 +88,8 @@ def deadline_s(row_s: float, wait_s: float) -> float:
 class LivenessProbes:
     """Watches everything that is loaded.
 
-    supervisor: None where somebody else runs the backend. silence_s: for how long an answer proves that a version is
-    alive. restart_after_s: how long a version or a backend may be silent before it is loaded, or started, anew.
+    supervisor: None where the backend is not a child process. silence_s: for how long an answer proves that a version
+    is alive. restart_after_s: silence after which a version is reloaded, or the backend restarted.
     """
 
     def __init__(
@@ -147,7 +146,7 @@ class LivenessProbes:
                     )
 
     async def _live(self) -> bool:
-        """Return whether the backend itself answers; one that has not for too long is started anew."""
+        """Return whether the backend itself answers; restart it after too long a silence."""
         now = self._now()
         try:
             live = await self._backend.ready()
@@ -180,7 +179,7 @@ class LivenessProbes:
             if incarnation == held.batcher.incarnation:
                 self._service.crashed(held, str(error))
         except BackendLost:
-            pass  # whoever watches the backend says so
+            pass  # the backend's supervisor reports it
         except Exception as error:
             # An answer, if a bad one: what was right when it was loaded is wrong now.
             count("backend", error)
@@ -197,7 +196,7 @@ class LivenessProbes:
         watched = self._watched.get(held.wanted.digest)
         now = self._now()
         if watched is None or held.batcher.last_answer > now - self._silence_s:
-            return  # it went, or somebody else had an answer meanwhile
+            return  # unloaded, or it has answered meanwhile
         self._service.stall(held, reason)
         if watched.silent_since is None:
             watched.silent_since = now
@@ -206,7 +205,7 @@ class LivenessProbes:
             self._end(held, f"{reason}, for {self._restart_after_s:g} s")
 
     def _end(self, held: Held, reason: str) -> None:
-        """Load a version anew. What is stuck has to be ended for that; where models have no processes, all of it."""
+        """Reload a version: end its stuck process, or the whole backend where models have no processes."""
         if self._supervisor is not None and not self._supervisor.end_model(held.name):
             self._supervisor.restart(f"'{held.name}': {reason}")
         else:

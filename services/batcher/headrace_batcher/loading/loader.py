@@ -91,9 +91,8 @@ class Loader:
         self._costs = {digest: cost for digest, cost in self._costs.items() if digest in digests}
 
     async def load(self, held: Held, others: Collection[Held]) -> dict[str, float]:
-        """Make a version answer; return how long each step took, in seconds. What fails leaves nothing loaded.
-
-        When this is cancelled, whatever goes on for it is ended first.
+        """Make a version ready; return the seconds of each step. A failure leaves nothing loaded. Cancellation ends the
+        running step first.
 
         Raises LoadError (NoRoom), ArtifactError, WrongOutput, BackendLost.
         """
@@ -159,8 +158,8 @@ class Loader:
             opening.cancel()
 
     async def _warm_up(self, held: Held, others: Collection[Held]) -> None:
-        """Run the sizes that batches will have, and learn how long they take. One row where that is known and somebody
-        waits."""
+        """Run the sizes that batches will have and measure their time; only one row where times are known and requests
+        wait."""
         limits, service_times = held.wanted.limits, held.batcher.service_times
         await held.probe.warm_up(
             {1} if held.on_demand else {1, *limits.preferred_rows, limits.max_rows},

@@ -28,7 +28,7 @@ _STATES = {
     Phase.READY: control_pb2.VersionReport.STATE_READY,
     Phase.FAILED: control_pb2.VersionReport.STATE_FAILED,
     Phase.DRAINING: control_pb2.VersionReport.STATE_DRAINING,
-    # While the backend is away: otherwise they are told as READY (`held.py`).
+    # Only while the backend is away: otherwise they are reported as READY (`held.py`).
     Phase.EVICTING: control_pb2.VersionReport.STATE_LOADING,
     Phase.EVICTED: control_pb2.VersionReport.STATE_LOADING,
 }

@@ -1,6 +1,5 @@
-"""Serving settings that change while a version serves: its batches are formed anew at once.
-
-Where the backend has to know, it loads the version again first, and answers as before meanwhile.
+"""Serving settings that change while a version serves: its next batches follow them. Where they concern the backend, it
+reloads the version first and answers by the former settings meanwhile.
 """
 
 from __future__ import annotations
@@ -56,12 +55,12 @@ class Settling:
             wanted = held.wanted
             if not held.serves or wanted.serving_revision in (held.serving_revision, held.refused_revision):
                 continue
-            if held.on_demand:  # it is loaded by them when somebody asks for it
+            if held.on_demand:  # the next load applies them
                 held.serving_revision, held.refusal = wanted.serving_revision, ""
                 continue
             if held.opened is None or held.opened.suits(wanted):
                 self._apply(held, tasks)
-            # Until a batcher of before is gone, its batches may be larger than the backend would be told.
+            # A former batcher's batches may be larger than the new configuration allows, so wait for its end.
             elif not self.reloading and not held.settling and self._gate.open:
                 self.reloading = True
                 held.settling += 1

@@ -1,7 +1,6 @@
-"""Making wanted versions ready and letting unwanted ones go.
-
-Wanted → loaded (`attempts.py`) → READY; unwanted → drain → unload. When the backend comes back, everything is loaded
-again. What memory is too short for is unloaded until somebody asks for it (`evicting.py`).
+"""Life cycle of versions: load the wanted ones, unload the others. Wanted → loaded (`attempts.py`) → READY; unwanted →
+drain → unload. When the backend comes back, everything is loaded again. Versions that memory is too short for are
+unloaded until a request comes (`evictions.py`).
 """
 
 from __future__ import annotations
@@ -151,7 +150,7 @@ class Versions:
             self._holding.move(held, Phase.READY, "")
 
     def crashed(self, held: Held, reason: str) -> None:
-        """Load a version again, because what ran it is gone while the backend goes on. One that drains stays gone."""
+        """Reload a version whose process is gone while the backend runs. A draining one is not reloaded."""
         if held.phase is Phase.DRAINING:
             held.batcher.lose()
         if held.phase is not Phase.READY:
@@ -199,7 +198,7 @@ class Versions:
         return {(held.wanted.model, held.wanted.version): held.counters for held in self._holding}
 
     def reconsider(self) -> None:
-        """Decide anew, because the memory in use was read."""
+        """Decide again: there is a new reading of the memory in use."""
         self._wakeup.wake()
 
     async def run(self) -> None:
@@ -262,7 +261,7 @@ class Versions:
         """Drain a version and unload it; one that is wanted again meanwhile stays, unless memory is short."""
         if was_loaded:
             drained_at = self._now() + self._drain_s
-            # What is gone answers nobody any more, and who executed then is not tried here again.
+            # A version that is gone answers no more requests, and those that it executed are not retried here.
             while not held.batcher.gone and (self._now() < drained_at or held.batcher.rows):
                 await asyncio.sleep(_DRAIN_POLL_S)
                 if held.rank is not None and not given_up:
