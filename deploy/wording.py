@@ -35,8 +35,7 @@ IDIOMS = re.compile(
 )
 MOST: dict[str, int] = {
     "benchmarks": 27,
-    "deploy": 58,
-    "docs": 1,
+    "deploy": 57,
     "examples": 10,
     "libs/bulk": 2,
     "libs/client": 48,
@@ -45,20 +44,17 @@ MOST: dict[str, int] = {
     "libs/forge": 17,
     "libs/observe": 11,
     "libs/release": 12,
-    "libs/runtime": 51,
+    "libs/runtime": 50,
     "libs/scaling": 11,
-    "libs/servicekit": 81,
+    "libs/servicekit": 2,
     "libs/simulator": 19,
     "libs/stack": 66,
     "libs/statistics": 16,
     "protos": 1,
-    "services/autoscaler": 0,
     "services/console": 63,
-    "services/monitor": 78,
-    "services/registry": 59,
+    "services/monitor": 66,
     "services/rollout": 67,
     "services/router": 23,
-    "services/scorer": 0,
 }
 
 

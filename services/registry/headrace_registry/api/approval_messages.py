@@ -146,7 +146,7 @@ def to_request(request: PromotionRequest) -> pb.PromotionRequest:
 
 
 def to_review(review: Review | None) -> pb.PromotionReview | None:
-    """Return what stands in the way of a request."""
+    """Return the review of a promotion request as a message: what still blocks it."""
     if review is None:
         return None
     message = pb.PromotionReview(

@@ -1,4 +1,4 @@
-"""Reading the files of versions: for whoever makes another version of one."""
+"""Downloads of versions' files: for tools that derive a version from another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an installation allows beyond files that only compute: code, and servers of somebody else's."""
+"""Formats that an installation allows beyond pure computation: code, and external servers."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ class FormatPolicy:
             )
 
     async def _json(self, version: Version, name: str, max_bytes: int) -> tuple[bytes | None, str]:
-        """Return what a small JSON file of a version holds, None where it has none or it was not uploaded, and the
-        field that it stands in. Raises InvalidArgument for one that is too large."""
+        """Return the content of a version's small JSON file, None where it is absent or not uploaded, and the field
+        that names it. Raises InvalidArgument for a file that is too large."""
         at = next((at for at, one in enumerate(version.artifacts) if one.name == name), None)
         if at is None:
             return None, "version.artifacts"

@@ -1,7 +1,7 @@
-"""How large a graph is for whoever loads it: a file of a few kB may stand for billions of nodes.
+"""Size of a graph once loaded: a file of a few kB may expand to billions of nodes.
 
-Runtimes put the nodes of a function in the place of each call of it, and functions call functions. Counted here without
-doing that: each function once.
+Runtimes inline a function at each of its calls, and functions call functions. Here each function is counted once,
+without inlining.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Reading what an ONNX file declares. Run as a program, it does so in a process with limits of its own:
+"""Reads what an ONNX file declares. Run as a program, it does so in a process with resource limits:
 
 python -m headrace_registry.artifacts.onnx_check FILE MAX_MEMORY_BYTES MAX_CPU_S
 
 It prints a line of JSON when the model is loaded, and another when it was run: {"file": …} with inputs and outputs, or
-{"refused": "why"}. What strangers upload may use up memory, hang or crash; here it takes nobody with it.
+{"refused": "why"}. An uploaded file may exhaust memory, hang or crash; here it ends only this process.
 """
 
 from __future__ import annotations

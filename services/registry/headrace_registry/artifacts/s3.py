@@ -87,8 +87,8 @@ class S3Blobs:
                 else:
                     await self._put_parts(sha256, opened, condition)
             except ClientError as error:
-                # Somebody else stored the same bytes first, or (409) something else happened to the key meanwhile and
-                # nothing is stored at all: only the size tells.
+                # Another writer stored the same bytes first, or (409) a conflicting operation left nothing stored: the
+                # size shows which.
                 if http_status(error) not in (409, 412) or await self.size(sha256) != size_bytes:
                     raise self._bucket.unavailable(error) from error
 
@@ -107,7 +107,7 @@ class S3Blobs:
             yield [
                 StoredBytes(sha256, item["Size"], item["LastModified"])
                 for item in found
-                # Whatever else somebody has put there is not ours to remove.
+                # Other objects under the prefix are not the registry's to remove.
                 if is_sha256(sha256 := item["Key"].removeprefix(BLOB_PREFIX))
             ]
             if not listed.get("IsTruncated"):

@@ -33,9 +33,9 @@ class Trials:
         self._directory = directory
 
     async def of(self, version: Version) -> Trial | None:
-        """Return what became of running the model of a version; None where nothing can be said. Raises Unavailable.
+        """Return the result of a trial run of a version's model; None where it is inconclusive. Raises Unavailable.
 
-        What is wrong with the version otherwise is not told here.
+        Other faults of the version are not reported here.
         """
         if version.composition is not None or validation.version_violations(version, ""):
             return None  # what a pipeline runs was tried before

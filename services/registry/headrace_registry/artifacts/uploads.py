@@ -165,7 +165,7 @@ class Uploads:
 
     @asynccontextmanager
     async def _under_way(self, kind: ArtifactType, sha256: str, size_bytes: int) -> AsyncIterator[None]:
-        """Record that these bytes are on their way, so that nobody removes them meanwhile."""
+        """Record that an upload of these bytes is in progress, so that garbage collection leaves them alone."""
         now = self._clock.now()
         upload = Upload(uuid4(), sha256, kind, size_bytes, identity().client, False, now, now + ABANDONED_AFTER)
         await self._store.open_upload(upload)

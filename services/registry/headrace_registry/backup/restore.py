@@ -1,7 +1,7 @@
-"""Restoring a backup, into an empty database or in place of what is there, also under running registries.
+"""Restore of a backup, into an empty database or over existing data, also under running registries.
 
-The restored store is a new incarnation: tokens and etags of the one before are foreign, so whoever watched takes a
-snapshot, and whoever decided on what was lost has to read again.
+The restored store is a new incarnation: it refuses former tokens and etags, so watchers take a new snapshot, and
+writers that decided on lost data read again.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from headrace_registry.backup.snapshot import LONG_S
 BATCH = 200
 # For writers to end their transactions; the registry's own wait as long at most.
 LOCK_WAIT_MS = 30_000
-# In the order in which writers come to them: one that is under way goes on to its end, and the restore waits for it. In
-# another order each would wait for the other.
+# In the order in which writers lock them: the restore waits for a running writer. Another order would deadlock.
 _LOCKED = ("requests", *(table for table in TABLES if table != "requests"), "uploads", "store")
 
 
@@ -48,7 +47,7 @@ async def restore(connections: Connections, blobs: Blobs, folder: Path, *, repla
     BackupError, Unavailable.
     """
     manifest = await asyncio.to_thread(read, folder)
-    # Most of them, while nobody waits. What a collection takes away meanwhile is put back under the lock.
+    # Upload most files before the lock. Those that garbage collection removes meanwhile are uploaded again under it.
     uploaded, _ = await _upload(blobs, folder)
     async with connections.alone() as connection, connection.transaction():
         await connection.execute(
@@ -86,7 +85,7 @@ async def _clear(connection: Any, manifest: Manifest, *, replace: bool) -> None:
         raise BackupError(
             f"the backup has migration {manifest.migrations}; this registry knows {known}: use a newer one"
         )
-    # Until the commit nobody reads, writes or removes files: a write that were acknowledged now would be lost.
+    # Block reads, writes and removals until the commit: a write acknowledged now would be lost.
     await connection.execute(f"lock table {', '.join(_LOCKED)}", timeout=LONG_S)
     if await connection.fetchval("select exists (select from models)") and not replace:
         raise BackupError("the database holds models already: --replace restores in place of them")

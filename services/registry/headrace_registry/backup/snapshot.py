@@ -1,4 +1,4 @@
-"""Making a backup while the registry goes on."""
+"""Backup of a running registry."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Measurements:
 
 
 def measured_by(process: str, caller: Identity) -> str:
-    """Return what a measurement is kept as coming from: nobody from outside can be a service, or another client."""
+    """Return the source stored with a measurement: an outside caller cannot claim to be a service or another client."""
     return process if caller.internal or not process else f"clients/{caller.client}/{process}"
 
 

@@ -124,8 +124,8 @@ class Catalog:
 
     async def as_of(self, model: str, time: datetime) -> Past:
         """Return what stood at a past time. Raises InvalidArgument for the future, NotFound."""
-        # Who holds the model's lock may be about to write a change with a time before `time`: the answer has to have
-        # it. Whoever locks later takes a later time, by the same clock.
+        # A writer with the model's lock may be about to commit a change with a time before `time`, which the answer
+        # must include. Later writers take a later time, by the same clock.
         async with self._store.transaction() as transaction:
             await transaction.lock_model(model)
             now = await transaction.now()

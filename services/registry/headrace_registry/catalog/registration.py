@@ -268,7 +268,7 @@ def _with_example(complete: Contract, declared: Version, blobs: Sequence[Blob]) 
 
 
 def _unstated(declared: Version, field: str) -> list[FieldViolation]:
-    """Return that somebody must state the contract of a version whose files do not say it."""
+    """Return the violation that the request must state a contract, because the version's files declare none."""
     if contract.is_stated(declared.contract):
         return []
     told = f"a {declared.format} version does not say its inputs and outputs: state name, datatype and shape of each"

@@ -74,9 +74,9 @@ async def once(store: Store, write: Write, now: datetime, act: Callable[[Transac
 async def save(transaction: Transaction, model: Model, write: Write, entries: Iterable[Entry]) -> Model:
     """Write a locked model with its next epoch and that change's history; return it.
 
-    Its time is the store's, read while the model is locked: by a replica's clock that is behind, a change could be
-    written into a past that somebody was told of already. The clock of another database may be behind, too; times
-    within a model never go back all the same.
+    Its time is the store's, read while the model is locked: a replica with a slow clock could write a change into a
+    past that was already read. The clock of a new primary may be slow too; times within a model never go back all the
+    same.
     """
     now = max(await transaction.now(), model.update_time)
     after = replace(model, epoch=model.epoch + 1, update_time=now)

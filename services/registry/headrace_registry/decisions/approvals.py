@@ -22,7 +22,7 @@ MAX_APPROVALS = 10
 MAX_APPROVERS = 100
 MAX_APPROVER_CHARS = 256
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=90)
-# Of one model; each is asked for by somebody who may promote.
+# Open requests of one model; each was made by a caller who may promote.
 MAX_OPEN = 100
 
 
@@ -46,7 +46,7 @@ class RequestState(enum.StrEnum):
 
     @property
     def waits(self) -> bool:
-        """Whether it expires when nobody goes on with it."""
+        """Whether it expires without further action."""
         return self in (RequestState.PENDING, RequestState.APPROVED)
 
 
@@ -181,16 +181,17 @@ def missing(request: PromotionRequest, policy: ApprovalPolicy, registrant: str) 
 
 
 def judged_anew(request: PromotionRequest, policy: ApprovalPolicy | None, registrant: str) -> PromotionRequest:
-    """Return a request as a new policy has it: one that waits for its rollout and lacks approvals by now waits for
-    those again. A rollout that has begun goes on."""
+    """Return a request under a new policy: an approved one that now lacks approvals is pending again. A rollout that
+    has begun continues."""
     if request.state is RequestState.APPROVED and policy is not None and missing(request, policy, registrant):
         return replace(request, state=RequestState.PENDING, rounds=request.rounds + 1)
     return request
 
 
 def reopened(request: PromotionRequest, rollout: str, policy: ApprovalPolicy, now: datetime) -> PromotionRequest:
-    """Return the request of a rollout that stops until everybody has agreed anew: once in its life. Raises
-    PreconditionFailed, reason PROMOTION_REQUEST_CLOSED or _EXPIRED, for one that is over, or another rollout's.
+    """Return a request that needs all approvals again before its rollout continues; at most once for each rollout.
+
+    Raises PreconditionFailed, reason PROMOTION_REQUEST_CLOSED or _EXPIRED, for one that is over, or another rollout's.
     """
     current = as_of(request, now)
     if current.state.over or current.rollout != rollout:
@@ -286,7 +287,7 @@ def unknown(model: str, number: int) -> NotFound:
 
 
 def check_breaks(request: PromotionRequest, breaks: Iterable[str]) -> None:
-    """Raise PreconditionFailed, reason SIGNATURE_INCOMPATIBLE, for differences that nobody was asked about."""
+    """Raise PreconditionFailed, reason SIGNATURE_INCOMPATIBLE, for signature differences that no approver has seen."""
     new = [one for one in breaks if one not in request.signature_breaks]
     if new:
         raise PreconditionFailed(

@@ -97,8 +97,8 @@ def misfits(kept_as: Format, contract: Contract, field: str) -> list[FieldViolat
 
 
 def _mixed_names(contract: Contract, field: str) -> Iterator[FieldViolation]:
-    """Yield the sides of a compiled program of which some names are its backend's: which tensor the others are, whose
-    place alone says it, nobody knows then."""
+    """Yield the sides (inputs, outputs) of a compiled program where some names are the backend's: the other tensors are
+    known by position only, and would be ambiguous."""
     for side, specs in (("inputs", contract.inputs), ("outputs", contract.outputs)):
         own = [spec.name for spec in specs if PT2_NAME.fullmatch(spec.name)]
         others = [spec.name for spec in specs if spec.name not in own]

@@ -108,7 +108,7 @@ def check(model: Model, version: Version, production: Version | None, measured_l
             + "; ".join(violation.description for violation in found),
             reason="PROMOTION_GATE_FAILED",
             violations=found,
-            # For whoever says what to type.
+            # Clients build a command from it.
             metadata={"version": version.ref.version, "missing": ",".join(_missing(asked, version))},
         )
 
@@ -119,7 +119,7 @@ def _comes_later(gate: Gate, version: Version, measured_later: tuple[str, ...]) 
 
 
 def _missing(gates: Iterable[Gate], version: Version) -> list[str]:
-    """Return the metrics that gates ask of whoever registers a version, and that it does not have at all."""
+    """Return the metrics that gates require at registration and that a version lacks."""
     known = {metric.name for metric in version.all_metrics}
     return list(dict.fromkeys(one.metric for one in gates if one.metric not in known and not one.measured_only))
 

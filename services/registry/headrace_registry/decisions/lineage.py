@@ -39,7 +39,7 @@ def run_events(
 
 
 def run_id(incarnation: UUID, model: str, event: Event) -> UUID:
-    """Return the id of a run: the same whenever it is told of, and in no other store."""
+    """Return the id of a run: the same in each of its events, and unique to the store."""
     return uuid5(incarnation, f"models/{model}/events/{event.epoch}/{event.ordinal}")
 
 

@@ -10,11 +10,11 @@ from headrace_registry.decisions.models import Model
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-# What a token that somebody made up may say; datetime ends a little later.
+# Latest time that a page token may state, forged ones included; datetime ends a little later.
 _LAST = (datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 Place = tuple[datetime, str]
-"""When a model changed, and its name: a list goes on behind it."""
+"""Position in a list: when a model changed, and its name. The next page begins after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ EVERY_MODEL = ModelQuery()
 
 
 def place_of(model: Model) -> Place:
-    """Return where a list goes on after a model."""
+    """Return the position after a model."""
     return model.update_time, model.name
 
 

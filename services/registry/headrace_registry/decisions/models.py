@@ -16,7 +16,7 @@ from headrace_registry.decisions.files import ZEROS, Artifact, Example
 NEVER = datetime.fromtimestamp(0, UTC)
 NO_STORE = UUID(int=0)
 
-# Of a model's traffic, for versions that are not promoted, where somebody has set gates or approvals.
+# Share of a model's traffic for versions that are not promoted, where gates or approvals are set.
 DEFAULT_UNPROMOTED_SHARE = 0.5
 
 

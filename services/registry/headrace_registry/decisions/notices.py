@@ -1,4 +1,4 @@
-"""What webhooks are told of a line of history. Pure."""
+"""Webhook events of a line of history. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from headrace_registry.decisions.models import Action, Event
 
 SOURCE = "/headrace/registry"
 
-# What somebody should be woken for, and what ends that.
+# Severity of the actions that should page on-call, and of those that resolve the page.
 _LEVELS = {Action.APPROVAL_OVERRIDDEN: "critical", Action.ROLLED_BACK: "warning"}
 _LEVELS |= {Action.PROMOTION_EXPIRED: "warning", Action.PROMOTION_FAILED: "warning"}
 _ENDS = frozenset(

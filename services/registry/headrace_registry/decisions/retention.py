@@ -12,10 +12,10 @@ from headrace_registry.decisions.models import ModelState, Stage, VersionRef
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """For how long things are kept that nothing needs.
+    """Retention of unused things.
 
-    grace: bytes that no version names. archive_after: versions in registered or staging that nobody moves.
-    collect_after: the files of archived versions. None keeps them for ever.
+    grace: of bytes that no version names. archive_after: of versions that stay in registered or staging. collect_after:
+    of the files of archived versions. None: for ever.
     """
 
     grace: timedelta
@@ -80,5 +80,5 @@ def is_stray(use: ContentUse, modified: datetime, begin_time: datetime, policy: 
 
 
 def is_forgotten(use: ContentUse) -> bool:
-    """Return whether bytes that were to be removed still may be: nobody has uploaded them again since."""
+    """Return whether bytes marked for removal still may be removed: they were not uploaded again."""
     return (use.touch_time is None or use.collected) and not use.needed and not use.uploading

@@ -1,4 +1,4 @@
-"""What the prediction of a version means, where nobody says it: from its outputs."""
+"""Task of a version that does not state one, inferred from its outputs."""
 
 from __future__ import annotations
 

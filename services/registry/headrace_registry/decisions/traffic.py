@@ -1,4 +1,4 @@
-"""How much of a model's traffic versions may get that nobody promoted: what its policies say, and who is promoted."""
+"""Share of a model's traffic that versions may get without a promotion, and which versions are promoted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from headrace_registry.decisions.models import DEFAULT_UNPROMOTED_SHARE, Model, 
 
 
 def max_unpromoted_share(model: Model) -> float:
-    """Return the bound in force: the smaller one of those of gates and approvals, 1 where nobody set either.
+    """Return the bound in force: the smaller of those of gates and approvals, 1 where neither is set.
 
-    The default gates are nobody's policy: what is split before anybody said what a version must show is held by none.
+    The default gates set no bound: traffic may be split before anyone has chosen gates.
     """
     bounds = [1.0]
     if model.gates is not None:
@@ -29,7 +29,7 @@ def rollback_versions(model: Model) -> tuple[str, ...]:
 
 
 def share_violations(share: float | None, field: str) -> list[FieldViolation]:
-    """Return what is wrong with a bound; None is one that nobody stated."""
+    """Return the violations of a bound; None is an unset one, which is valid."""
     if share is None or 0 <= share <= 1:
         return []
     return [FieldViolation(field, f"{share:.15g} is not between 0 and 1")]

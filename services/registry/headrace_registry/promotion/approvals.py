@@ -22,7 +22,7 @@ from headrace_registry.storage.store import Outcome, Store, Transaction
 
 @dataclass(frozen=True, slots=True)
 class RequestedPromotion:
-    """What somebody asks for. rollout_policy: JSON; empty for a promotion at once."""
+    """A promotion that a caller asks for. rollout_policy: JSON; empty for a promotion without a rollout."""
 
     ref: VersionRef
     target: Stage
@@ -202,7 +202,7 @@ class Approvals:
             return after
 
     async def reopen(self, name: str, number: int, rollout: str, write: Write) -> PromotionRequest:
-        """Ask for all approvals anew, of a rollout that has begun. Raises as `claim`."""
+        """Require all approvals again for a rollout that has begun. Raises as `claim`."""
         async with self._store.transaction() as transaction:
             model, request, _ = await opened(transaction, name, number)
             policy = approvals.asked(model, request.target)
@@ -214,7 +214,7 @@ class Approvals:
             return after
 
     async def read(self, name: str, number: int) -> tuple[PromotionRequest, Review | None]:
-        """Return a request with what stands in its way; None when it is over. Raises NotFound."""
+        """Return a request and its review, None for a request that is over. Raises NotFound."""
         async with self._store.transaction() as transaction:
             model, request, version = await opened(transaction, name, number)
             current = approvals.as_of(request, await transaction.now())

@@ -25,7 +25,7 @@ MAX_HOLDS = 100
 _POOL = Pool("holds of a version", MAX_HOLDS, "TOO_MANY_HOLDS", retry_after_s=60.0)
 
 _HOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
-# What services hold is theirs to release: nobody from outside takes a version away from a route.
+# Only services release their own holds: an outside caller cannot take a version away from a route.
 _SERVICES = frozenset(
     {
         "router",

@@ -1,4 +1,4 @@
-"""Requests for promotions in a transaction: what stands in their way, reading and writing them."""
+"""Promotion requests in a transaction: their reviews, reads and writes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def review(
 
 
 async def opened(transaction: Transaction, name: str, number: int) -> tuple[Model, PromotionRequest, Version]:
-    """Return a request with its model and version, which nobody else changes meanwhile. Raises NotFound."""
+    """Return a request with its model and version, locked until the transaction ends. Raises NotFound."""
     model = await writes.locked(transaction, name)
     request = await transaction.promotion_request(name, number)
     if request is None:

@@ -117,7 +117,7 @@ class Promotions:
         rollouts: RolloutRule,
         mandate: Mandate = NO_MANDATE,
     ) -> Outcome:
-        """Move a version of a locked model in somebody's transaction. Raises as `promote`, but for the etag."""
+        """Move a version of a locked model in the caller's transaction. Raises as `promote`, but for the etag."""
         if mandate is NO_MANDATE:
             mandate = await self._mandate(transaction, model, ref, target, rollouts)
         allow = allow_incompatible or mandate.allows_incompatible

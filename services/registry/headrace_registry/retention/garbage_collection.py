@@ -20,7 +20,7 @@ from headrace_registry.storage.store import Store
 log = structlog.get_logger()
 
 PAGE = 200
-# Who stands in the history for what no person did.
+# Client that the history names for automatic changes.
 CLIENT = "registry"
 
 
@@ -40,7 +40,8 @@ class GarbageCollector:
         self._store, self._blobs, self._policy, self._clock = store, blobs, policy, clock
 
     async def run(self, *, dry_run: bool = False) -> Report:
-        """Make one pass and report it; a dry run only looks. Raises Unavailable; the next pass goes on."""
+        """Make one pass and return its report; a dry run changes nothing. Raises Unavailable; the next pass
+        continues."""
         report = Report()
         await self._retire_versions(report, dry_run)
         await self._remove_contents(report, dry_run)
@@ -117,9 +118,8 @@ class GarbageCollector:
                     report.removed[use.sha256] = use.size_bytes
 
     async def _forget(self, sha256: str) -> bool:
-        """Record that bytes are gone, if they still may be: from the commit on versions cannot name them, and an upload
-        stores them anew. Only then are they removed: a removal whose answer is lost must not leave a record of bytes
-        that are not there."""
+        """Record that bytes are gone, if they still may go: after the commit versions cannot name them, and an upload
+        stores them again. The removal follows: if its answer is lost, no record claims bytes that are not there."""
         now = self._clock.now()
         async with self._store.transaction() as transaction:
             use = await transaction.content_use(sha256, now)

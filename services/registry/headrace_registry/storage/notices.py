@@ -1,4 +1,4 @@
-"""What webhooks, and whoever collects lineage, are told of a change: through the outbox, in its transaction."""
+"""Events of a change for webhooks and the lineage collector: through the outbox, in its transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CODE_VERSION = installed("headrace-registry")
 
 
 async def tell(connection: Any, transaction: Transaction, model: Model, events: Sequence[Event]) -> None:
-    """Have everybody told of lines of a model's history. connection: that of the transaction."""
+    """Add events of lines of a model's history to the outbox. connection: that of the transaction."""
     told = await webhooks_of(connection, model.name)
     notices = [
         Notice(name, model.name, _once(model, event), NOTICE.write((model.name, event)))

@@ -153,8 +153,8 @@ class Transaction(Protocol):
         ...
 
     async def content_use(self, sha256: str, now: datetime) -> ContentUse:
-        """Lock the bytes of a SHA-256 and return who needs them. Until the transaction ends nobody begins to upload
-        them and no version begins to name them."""
+        """Lock the bytes of a SHA-256 and return their users. Until the transaction ends no upload of them begins and
+        no version begins to name them."""
         ...
 
     async def delete_content(self, sha256: str, now: datetime) -> None:
