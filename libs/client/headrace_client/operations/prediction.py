@@ -138,7 +138,7 @@ def predict(
     timeout: seconds for everything, retries included: repeating a prediction is safe, so UNAVAILABLE is tried again
     within it. Raises a HeadraceError.
     """
-    request = _request(session, model, inputs, user_id, entity_id, attributes, outputs, version, max_age, request_id)
+    request = _request(model, inputs, user_id, entity_id, attributes, outputs, version, max_age, request_id)
     request.explain = explain
     trailers: dict[str, str | bytes] = {}
     answer = yield from invoke(
@@ -178,7 +178,7 @@ def predict_stream(
     the same rows, in their order (`Prediction.part`); once one of them was received the call is not repeated, as the
     model may answer otherwise. Raises a HeadraceError; what was received before counts.
     """
-    request = _request(session, model, inputs, user_id, entity_id, attributes, outputs, version, max_age, request_id)
+    request = _request(model, inputs, user_id, entity_id, attributes, outputs, version, max_age, request_id)
     known: set[int] = set()
     in_parts = False
 
@@ -203,7 +203,6 @@ def predict_stream(
 
 
 def _request(
-    session: Session,
     model: str,
     inputs: Mapping[str, Input] | None,
     user_id: str,
@@ -218,7 +217,7 @@ def _request(
     request = predict_pb2.PredictRequest(
         model=model,
         version=version,
-        request_id=request_id or session.new_id(),
+        request_id=request_id,
         inputs=tensors,
         outputs=outputs,
         raw_input_contents=contents,
