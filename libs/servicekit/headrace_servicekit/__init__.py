@@ -6,6 +6,6 @@ the data plane can use errors and identity without loading a gRPC server.
 
 import os
 
-# gRPC reads it when it is imported, which is why it is here, and every service imports this first: gRPC's handler of
-# forks starts its threads anew in a child that is about to become another program, and now and then that dies of it.
+# gRPC reads it when it is imported, so it is set here, in the first import of every service: gRPC's fork handler
+# restarts its threads in a child that is about to exec, which occasionally kills the child.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

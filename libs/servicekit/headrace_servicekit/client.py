@@ -20,10 +20,10 @@ DEFAULT_TIMEOUT_S = 10.0
 
 
 def budget(left_s: float | None, own_s: float) -> float:
-    """Return the timeout in seconds for a child call: our own limit, or what is left of the caller's time if less.
+    """Return the timeout in seconds of a child call: our own limit, or the caller's remaining time if less.
 
     left_s: `context.time_remaining()` of the call being served, None without a deadline. Raises DeadlineExceeded when
-    nothing is left: the call would be made for nobody.
+    none is left: no caller would wait for the answer.
     """
     if left_s is None:  # may also be 0.0, which is not "no deadline"
         return own_s
@@ -81,8 +81,8 @@ def client_options(max_message_bytes: int) -> list[tuple[str, Any]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.max_reconnect_backoff_ms", 2000),
-        # Else channels of one process to one address share a connection, and its back-off: one that is opened to a peer
-        # that has just come would fail at once because another one had found nobody there.
+        # Else channels of one process to one address share a connection and its back-off: a new channel to a peer that
+        # has just started would fail at once because an earlier one could not connect.
         ("grpc.use_local_subchannel_pool", 1),
     ]
 
@@ -153,9 +153,9 @@ class Channel:
 
 
 class Unreadable:
-    """What came in place of a message, and is none. Whoever reads from it is told so, as of a lost connection.
+    """Bytes that do not parse as a message. Reading a field raises the error of a lost connection.
 
-    grpc.aio logs what a parser raises and goes on with None, which looks like a defect of ours to who reads from it.
+    grpc.aio logs what a parser raises and returns None, which would look like a defect of ours to the reader.
     """
 
     def __init__(self, error: Exception) -> None:

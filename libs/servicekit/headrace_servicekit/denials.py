@@ -1,7 +1,7 @@
 """Streams of callers from outside end when the caller's token expires, or when the caller is denied.
 
-The front door checks a call once, when it begins. What goes on for longer is the service's to end: it follows the list
-that the front door refuses by, so nothing is looked up while messages pass.
+The front door checks a call once, when it begins. The service ends longer calls: it follows the front door's list of
+denied clients, so no message needs a lookup.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def denied_of(text: str) -> frozenset[str]:
 
 
 def read_denied(file: Path | None) -> frozenset[str]:
-    """Return the denied clients; None, or a file that does not exist, denies nobody. Raises OSError and ValueError."""
+    """Return the denied clients; None, or a file that does not exist, denies no client. Raises OSError and
+    ValueError."""
     return denied_of(file.read_text()) if file is not None and file.exists() else frozenset()
 
 

@@ -1,4 +1,4 @@
-"""Settings as data: what every variable is called, means, counts in, and is when nobody sets it."""
+"""Settings as data: name, meaning, unit and default of every variable."""
 
 from __future__ import annotations
 

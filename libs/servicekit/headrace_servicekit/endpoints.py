@@ -1,8 +1,8 @@
-"""Where the replicas of a service are, of targets whose replicas come and go while a process runs.
+"""Addresses behind a target, whose replicas may change while a process runs.
 
-`file:PATH#NAME` is what a file lists under a name (`name=host:port,host:port;…`), which the wheel stack writes anew
-when it is scaled. A host name, as `dns:///name:port` or plainly, is all the addresses that it has. Any other target of
-gRPC stays what it is.
+`file:PATH#NAME` reads the list under a name in a file (`name=host:port,host:port;…`), which the wheel stack rewrites
+when it is scaled. A host name, as `dns:///name:port` or plainly, is all the addresses that it has. Any other gRPC
+target is used unchanged.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Endpoints(Protocol):
         ...
 
     def needs_anew(self, known: frozenset[str], found: frozenset[str]) -> bool:
-        """Return whether a channel to `known` has to be opened anew for what was found."""
+        """Return whether a channel to `known` must be reopened for the addresses found."""
         ...
 
 

@@ -19,7 +19,7 @@ MAX_STATUS_BYTES = 4096
 # As gRPC writes them into headers: whatever is not printable ASCII takes three bytes for each of its own.
 MAX_MESSAGE_BYTES = 1024
 _MAX_VIOLATION_BYTES = 512
-# That may fit. Of a request there may be a million things to say, and nobody is served while they are tried.
+# Violations that may fit. A request may have a million, and trying them all would block the event loop.
 _MOST_VIOLATIONS = MAX_STATUS_BYTES // 16
 # What grpc.aio's client makes of a peer that ends a stream at the moment of a write; the peer's own status is lost.
 _BROKEN_WRITE = "Internal error from Core"

@@ -111,7 +111,7 @@ class PreconditionFailed(ServiceError):
 
 
 class Aborted(ServiceError):
-    """Somebody else was first (a stale etag, a superseded change): read again, then decide again."""
+    """Another writer was first (a stale etag, a superseded change): read again, then decide again."""
 
     code = Code.ABORTED
 

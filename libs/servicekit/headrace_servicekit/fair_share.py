@@ -30,14 +30,14 @@ class Pool:
 
     @property
     def share_reason(self) -> str:
-        """Return the reason told to a client that has its share."""
+        """Return the refusal's reason for a client that has its share."""
         return f"{self.reason}_OF_CLIENT"
 
     def admit(self, used: int, held: int, caller: Identity) -> None:
-        """Return when one more place may be given. used: places taken, by anybody. held: those of this caller.
+        """Return if the caller may take one more place. used: places taken by all callers. held: those of this caller.
 
-        A caller may hold as many as are free after that: alone it gets half, and there is a place for whoever comes
-        next (Choudhury and Hahne, "Dynamic queue length thresholds", 1998). Raises ResourceExhausted.
+        A caller may hold as many as are free after that: alone it gets half, and the next caller finds a place
+        (Choudhury and Hahne, "Dynamic queue length thresholds", 1998). Raises ResourceExhausted.
         """
         free = self.places - used
         if free <= 0:
@@ -99,9 +99,9 @@ class FairShare:
 
 
 class FairTurns:
-    """A semaphore that clients wait for in turns: who asks a thousand times waits behind itself, not before others.
+    """A semaphore that clients wait for in turns: a client with a thousand requests delays itself, not others.
 
-    A place that nobody else waits for may be had by anybody, so one client alone loses nothing.
+    A client may take any number of places while no other waits, so one client alone loses nothing.
     """
 
     def __init__(self, at_once: int) -> None:
@@ -120,7 +120,7 @@ class FairTurns:
             self._leave()
 
     async def _enter(self, caller: Identity) -> None:
-        if self._free > 0:  # then nobody waits
+        if self._free > 0:  # then no client waits
             self._free -= 1
             return
         key = (caller.client, caller.internal)

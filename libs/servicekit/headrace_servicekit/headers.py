@@ -26,7 +26,7 @@ _WANTED = frozenset((*_IDENTITY, FRONT_DOOR_HEADER, REQUEST_ID_HEADER, TRACEPARE
 def who(context: Any, insiders: frozenset[bytes] = frozenset()) -> tuple[Call, Identity]:
     """Return the call and its caller from the request's headers.
 
-    insiders: names in certificates; a call that the front door did not forward is nobody's without one of them.
+    insiders: names in certificates; a call that the front door did not forward has no identity without one of them.
     """
     found: dict[str, str] = {}
     for key, value in context.invocation_metadata():

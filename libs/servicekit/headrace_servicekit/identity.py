@@ -1,7 +1,7 @@
 """Who calls, and which models they may know of: the identity that the front door passes on in headers.
 
 The front door strips these headers from what comes from outside and sets them from the verified token. Whatever it
-forwards it also marks, by configuration that no script of its can skip: a marked call without an identity is nobody's.
+forwards it also marks, by configuration that no script of its can skip: a marked call without an identity is refused.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Identity:
 
 
 INTERNAL = Identity("internal", None, internal=True)
-# Whoever the front door forwards without saying who it is, and whoever else has no certificate of a service where that
-# is asked for: sees nothing, and may ask for nothing but health.
+# Caller that the front door forwards without an identity, or that lacks a required service certificate: sees nothing,
+# and may call only health checks.
 NOBODY = Identity("", ())
 
 _identity: contextvars.ContextVar[Identity] = contextvars.ContextVar("headrace_identity", default=INTERNAL)
@@ -71,7 +71,7 @@ def caller_of(headers: Mapping[str, str]) -> Identity:
 
 
 def unidentified() -> ServiceError:
-    """Return the refusal of a call of nobody's."""
+    """Return the refusal of a call without an identity."""
     told = "neither the front door nor a service's certificate says who calls: this is a fault of the installation"
     return Unauthenticated(told, reason="IDENTITY_MISSING")
 

@@ -1,4 +1,4 @@
-"""The grpc.aio channel behind a target, opened anew when the target's replicas are others."""
+"""The grpc.aio channel to a target, reopened when the target's replicas change."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Link:
             call.add_done_callback(self._ended)
 
     def retire(self) -> None:
-        """Close this channel when the last call has ended: closing it earlier would cancel whoever waits for one."""
+        """Close this channel when the last call has ended: closing it earlier would cancel calls."""
         self.is_retired = True
         if not self._in_flight:
             self._close(self)

@@ -13,7 +13,7 @@ import structlog
 
 from headrace_servicekit.calls import current_call
 
-# Names whose values never reach a log, whoever passes them by mistake.
+# Names whose values are redacted in logs, should a caller pass them by mistake.
 _SECRET_NAME = re.compile(r"(?i)(password|passwd|secret|token|authorization|cookie|api_?key|private_?key|credential)")
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
 _BEARER = re.compile(r"(?i)\b(bearer)\s+[a-z0-9._~+/=-]+")

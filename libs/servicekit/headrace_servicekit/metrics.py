@@ -62,7 +62,7 @@ class RpcMetrics:
         Gauge("rpc_server_active_requests", "RPCs in progress.", registry=registry).set_function(lambda: self.active)
 
     def count_unidentified(self, method: str) -> None:
-        """Record an RPC of nobody's: the front door's check of tokens has a hole, or somebody gets around it."""
+        """Record an RPC without an identity: the front door's check of tokens has a hole, or a caller bypasses it."""
         self.unidentified.labels(method).inc()
         log.error("a call came without an identity", method=method)
 

@@ -43,7 +43,8 @@ _ORDINARY = (grpc.aio.AioRpcError, ServiceError, OSError, EOFError, asyncio.Canc
 class Peer:
     """One peer of one loop. name: in logs and metrics; a kind of peer ("batcher"), not an address.
 
-    every_s, max_backoff_s: the pause before the next session, and how far it grows. told: further fields of log lines.
+    every_s, max_backoff_s: the pause before the next session in seconds, and its bound. told: further fields of log
+    lines.
     """
 
     def __init__(

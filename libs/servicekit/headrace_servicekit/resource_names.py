@@ -20,7 +20,7 @@ def is_id(text: str) -> bool:
 
 
 def ids(name: str, field: str, pattern: str) -> list[str]:
-    """Return what stands in a name for the `{…}` of a pattern; `{number}` takes digits, the others an id.
+    """Return the values in a name at the `{…}` of a pattern; `{number}` takes digits, the others an id.
 
     Raises InvalidArgument that names `field`.
     """

@@ -180,10 +180,10 @@ class Runtime(Generic[S]):
         self.loop(f"check {name}", lambda: poll(self.health, name, probe, self.clock))
 
     def migrated(self, store: Migrated, *, component: str | None = None) -> asyncio.Event:
-        """Bring a store to the schema of this code as soon as it can be reached; the event is set from then on.
+        """Migrate a store to the schema of this code as soon as it can be reached, then set the event.
 
-        Not for `start` to wait for: a service starts without its database. Nor for a health check, which gives up after
-        a second. component: of health, told why it is not there yet.
+        `start` does not wait for it: a service starts without its database; nor does a health check, which has one
+        second. component: of health, which shows the failure meanwhile.
         """
         there = asyncio.Event()
 
@@ -196,9 +196,9 @@ class Runtime(Generic[S]):
         return there
 
     async def reached(self, act: Callable[[], Awaitable[object]], *, component: str | None = None) -> None:
-        """Do what needs a store or a peer as soon as that is there: again with back-off while it is Unavailable.
+        """Run work that needs a store or a peer; retry with back-off while it raises Unavailable.
 
-        component: of health, told why it is not there yet.
+        component: of health, which shows the failure meanwhile.
         """
         for failures in itertools.count(1):
             try:

@@ -49,7 +49,7 @@ _CONFIG = Config(
 class Place:
     """Where objects are kept. credentials_file: AWS shared credentials (INI), profile `default`.
 
-    credentials_setting: the variable that names the file, for a person who is told that it cannot be read.
+    credentials_setting: the variable that names the file, for the error when it cannot be read.
     """
 
     endpoint: str
@@ -159,9 +159,9 @@ def _descriptions() -> Any:
 
 
 def content_md5(content: bytes) -> str:
-    """Return what every PUT should tell as Content-MD5.
+    """Return the Content-MD5 header of a PUT.
 
-    A sender that dies after the headers leaves an empty object in SeaweedFS unless it has told the digest.
+    Without it, a sender that dies after the headers leaves an empty object in SeaweedFS.
     """
     return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
 

@@ -14,10 +14,10 @@ STATUS_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc
 
 
 def typed_error(error: BaseException) -> ServiceError | None:
-    """Return what to tell the caller about an exception, or None for a defect whose text must stay inside.
+    """Return the caller's error for an exception, or None for a defect whose text must stay inside.
 
-    A peer's UNAVAILABLE and DEADLINE_EXCEEDED that nobody handled keep their code; its other codes are our defect. Of a
-    task group that failed with typed errors only, the first counts.
+    A peer's unhandled UNAVAILABLE and DEADLINE_EXCEEDED keep their code; its other codes are our defect. Of a task
+    group that failed with typed errors only, the first counts.
     """
     if isinstance(error, ServiceError):
         return error

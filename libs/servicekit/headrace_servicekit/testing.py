@@ -110,9 +110,9 @@ async def _settle() -> None:
 
 
 def free_port() -> int:
-    """Return a port that is free, and that nobody gets who asks for any. Prefer port 0 where the server tells its own.
+    """Return a free port outside the range for port 0. Prefer port 0 where the server reports its port.
 
-    A server may need seconds until it listens. Ports that the kernel gives out would be somebody else's by then; these
+    A server may need seconds until it listens. Another process could get a port of the kernel's range by then; these
     are below, and below those of the stacks that tests share. Each process begins elsewhere and takes them in turn.
     """
     for number in _PORTS:

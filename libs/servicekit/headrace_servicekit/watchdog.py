@@ -1,4 +1,4 @@
-"""Metrics and readiness from a thread of its own, for a service whose event loop may be held up by somebody else."""
+"""Metrics and readiness from a separate thread, for a service whose event loop may be blocked by other code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class WatchedEndpoint(MetricsEndpoint):
 
     `/readyz` is 503 while the loop does not turn, and the log says where it is held up; `/metrics` is still made on the
     loop, whose state it reads, and is 503 meanwhile. `POST /drain`, from this machine only, makes the service
-    NOT_SERVING for good: it goes on answering those who call it all the same.
+    NOT_SERVING for good, while it still answers calls.
     """
 
     def __init__(self, registry: CollectorRegistry, health: Health) -> None:

@@ -43,13 +43,13 @@ _GROUP = "{column} = (select {column} from {table} where {due} and {free} order 
 class WorkClaims:
     """Claims on the rows of a table, which has these columns for them:
 
-    `claims int not null default 0`: how often a row was claimed, for who counts attempts, and as the fence of a claim;
-    `claimed_until timestamptz`: null while nobody is at it.
+    `claims int not null default 0`: how often a row was claimed: counts attempts, and fences a claim; `claimed_until
+    timestamptz`: null while no process works on the row.
 
     key: the primary key, and the types of its columns. due: when a row wants work, in SQL; its parameters begin at $3.
     order: which come first. group: a column of which one value is claimed at a time, that of the first row. queue: the
-    time column of `order`, if it has one: rows that failed move behind those that were due before. All of these are
-    parts of a program, never what somebody sent.
+    time column of `order`, if it has one: rows that failed move behind those that were due before. All of these are SQL
+    from the program, never from a request.
     """
 
     def __init__(
@@ -113,10 +113,10 @@ class WorkClaims:
 
     @asynccontextmanager
     async def attempt(self, connections: Transactions, rows: Sequence[Any]) -> AsyncIterator[None]:
-        """Work on claimed rows in a block. What it raises goes on, but others need not wait for the lease.
+        """Work on claimed rows in a block. Its errors propagate, but release the claims before the lease expires.
 
-        When the block fails, they may claim the rows after a pause of seconds that grows with the claims; when it is
-        cancelled, at once. While the database is away too, the rows are given back when it returns.
+        When the block fails, others may claim the rows after a pause in seconds that grows with the claims; when it is
+        cancelled, at once. If the database is down, the rows are released when it returns.
         """
         try:
             yield

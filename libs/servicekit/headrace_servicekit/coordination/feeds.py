@@ -62,8 +62,8 @@ class Source(Protocol[T_co]):
 class Change(Generic[T]):
     """One message of a watch.
 
-    state: of one thing; None in the message that ends the snapshot. resume: where a watch goes on that saw this
-    message; None within a snapshot, which has to begin anew.
+    state: of one resource; None in the message that ends the snapshot. resume: position after this message, for a later
+    watch; None within a snapshot, which cannot be resumed.
     """
 
     state: T | None
@@ -71,7 +71,8 @@ class Change(Generic[T]):
 
 
 async def heed(wakes: Callable[[], AsyncIterator[None]], wake: Callable[[], None]) -> None:
-    """Call `wake` at every hint until they end, for a `periodic` that begins anew. Without them a poll is enough."""
+    """Call `wake` at every hint until they end; run it in a `periodic` that restarts it. Without hints polling
+    suffices."""
     try:
         async for _ in wakes():
             wake()
@@ -135,7 +136,7 @@ class ChangeFeed(Generic[T]):
         self._last_answer = self._clock.monotonic()
         known = self._position
         if known is not None and (position.incarnation != known.incarnation or position.sequence < known.sequence):
-            self._replaced += 1  # also by a backup that nobody gave a new incarnation
+            self._replaced += 1  # also by a backup restored without a new incarnation
         if self._lost or position != known:
             self._position, self._lost = position, False
             self._moved.wake()
@@ -143,9 +144,10 @@ class ChangeFeed(Generic[T]):
     async def watch(self, resume: Position | None, sees: Callable[[T], bool]) -> AsyncIterator[Change[T]]:
         """Yield a snapshot unless `resume` is a position in this store, then changes, for ever.
 
-        A consumer that is slow costs nothing: what it has not asked for is not read, and what changed twice meanwhile
-        is told once. Raises ResourceExhausted when there are too many watches, and Unavailable: reason STORE_LOST when
-        the store has not answered for a while, INCARNATION_CHANGED when it became another.
+        A slow consumer costs nothing: states are read when it asks, and two changes meanwhile are sent as one.
+
+        Raises ResourceExhausted when there are too many watches, and Unavailable: reason STORE_LOST when the store has
+        not answered for a while, INCARNATION_CHANGED when it became another.
         """
         replaced = self._replaced
         with self._places.place():

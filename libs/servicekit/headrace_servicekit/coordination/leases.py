@@ -35,15 +35,15 @@ class LeaderLease:
     """The lease of one work in a database that has `sql/leader_leases.sql`.
 
     `lead` does the work while this process leads. What a leader writes goes through `transaction`: it is refused once
-    somebody else leads, so a leader that was paused and comes back changes nothing. The fence alone decides: a lease
-    that ran out while nobody followed is still good, and no clock but the database's counts.
+    another process leads, so a leader that resumes after a pause changes nothing. The fence alone decides: an expired
+    lease stays valid until another process takes it, and only the database's clock counts.
     """
 
     def __init__(self, connections: Transactions, name: str, clock: Clock, *, lease: timedelta = LEASE) -> None:
         self._connections, self._name, self._clock, self._lease = connections, name, clock, lease
         self._holder = uuid.uuid4()
         self.fence: int | None = None
-        """The number of this leadership, higher than that of each before; None while somebody else leads."""
+        """The number of this leadership, higher than that of each before; None while another process leads."""
 
     async def lead(self, step: Callable[[], Awaitable[bool]], *, every_s: float) -> NoReturn:
         """Run `step` again and again while this process leads; wait while another one does. For ever.

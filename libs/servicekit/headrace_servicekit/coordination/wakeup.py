@@ -7,7 +7,7 @@ import math
 
 
 class Wakeup:
-    """Wakes whoever waits. Several wake-ups before a wait count as one, and none is lost.
+    """Wakes the tasks that wait. Several wake-ups before a wait count as one, and none is lost.
 
     A loop calls `wait`. Where several tasks wait, each takes `count` before it looks, and waits for what comes `after`.
     """

@@ -1,4 +1,4 @@
-"""Calls made: what a generated stub calls, and one call as it goes on."""
+"""Outgoing calls: the callables behind a generated stub, and the state of one call."""
 
 from __future__ import annotations
 

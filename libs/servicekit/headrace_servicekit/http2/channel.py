@@ -3,9 +3,9 @@
     channel = Channel("127.0.0.1:8001")
     answer = await GRPCInferenceServiceStub(channel).ModelInfer(request, timeout=1.0)
 
-Failures are grpc.aio.AioRpcError, as everywhere. Connects when it is first called, and again after the connection was
-lost; what was in flight then is UNAVAILABLE. One address, no retries, no proxy: for neighbours and for members of a
-pool that somebody balances.
+Failures are grpc.aio.AioRpcError, as everywhere. Connects at the first call, and again after a lost connection; calls
+in flight then fail with UNAVAILABLE. One address, no retries, no proxy: for neighbours, and for members of a pool with
+its own balancer.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _CONNECT_TIMEOUT_S = 3.0
 class Channel:
     """Calls to one `host:port`, or to the Unix socket `unix:/path`.
 
-    tls: a context for clients (`tls.client_context`). server_name: whom the certificate names, if not the host.
-    max_message_bytes: the most that an answer may have; None takes all. keepalive_s, keepalive_timeout_s: a peer that
-    is silent gets a ping that often, and that long to answer. pings: off for a server that minds, which is given up
-    when it has calls to answer, is let send, and says nothing for as long. Without `keepalive_s` neither.
+    tls: a context for clients (`tls.client_context`). server_name: name in the certificate, if not the host.
+    max_message_bytes: the most that an answer may have; None takes all. keepalive_s, keepalive_timeout_s: interval of
+    pings to a silent peer, and time to answer them. pings: off for a server that refuses pings; it counts as lost when
+    it has calls to answer and window to send, and is silent for that time. Without `keepalive_s` neither applies.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class ClientConnection(Connection):
 
         Raises AioRpcError when the connection is lost, or the peer allows no more.
         """
-        if self.lost_by is not None:  # since somebody began to wait for it
+        if self.lost_by is not None:  # while the caller waited for the connection
             fail(grpc.StatusCode.UNAVAILABLE, self.lost_by)
         if len(self.streams) >= self.peer_streams:
             fail(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the server takes {self.peer_streams} calls at once")

@@ -25,10 +25,10 @@ class WatchedConnection(Protocol):
 
 
 class Keepalive:
-    """Of one connection. every_s: how long it may be silent before it is asked, None for ever; timeout_s: to answer.
+    """Of one connection. every_s: silence before a ping, None for no pings; timeout_s: time to answer it.
 
-    pings: without them only a peer that has calls to answer, and is let send, is taken for gone when it is silent;
-    somebody should make one that is answered at once, now and then.
+    pings: without them a silent peer counts as gone only while it has calls to answer and window to send; callers
+    should make a quick call now and then.
     """
 
     def __init__(

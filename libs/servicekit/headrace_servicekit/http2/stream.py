@@ -59,7 +59,8 @@ class Stream:
         self.deaf = False
         """Whether what comes is not looked at any more."""
         self.held = 0
-        """Bytes of messages that nobody has taken yet; with many of them, the peer is not told to send more."""
+        """Bytes of messages that the application has not read; with many of them, the flow-control window stays
+        closed."""
 
     def headers(self, headers: Headers, *, last: bool) -> None:
         """Take headers, or trailers."""
@@ -144,7 +145,7 @@ class Sending(asyncio.Protocol):
         self.transport.write(ahead + wire.frame(wire.DATA, flags, stream.number, data))
 
     def forget(self, stream: Stream, reset: int | None = None) -> None:
-        """Take a stream off. reset: what the peer is told, if it may still send."""
+        """Remove a stream. reset: error code sent to the peer, if it may still send."""
         if self.streams.pop(stream.number, None) is None:
             return
         stream.outgoing.clear()

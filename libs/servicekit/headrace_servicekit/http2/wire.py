@@ -27,7 +27,7 @@ MESSAGE_HEAD_BYTES = 5
 
 
 class WireError(Exception):
-    """The peer broke the protocol. code: HTTP/2's name for how, told to the peer in a GOAWAY."""
+    """The peer broke the protocol. code: HTTP/2 error code, sent to the peer in a GOAWAY."""
 
     def __init__(self, message: str, code: int = PROTOCOL_ERROR) -> None:
         super().__init__(message)

@@ -31,7 +31,7 @@ IN_ALL = 64
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """first_pause: before the second attempt. give_up_after: from when it was to be told."""
+    """first_pause: before the second attempt. give_up_after: since the delivery was due."""
 
     first_pause: timedelta
     give_up_after: timedelta

@@ -15,7 +15,7 @@ MAX_URL_CHARS = 2048
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
 # Of a network of one's own (RFC 6761, 6762, 8375, and what clusters and clouds use); so is a name without any dot.
 _INSIDE = ("localhost", "local", "internal", "svc", "arpa", "lan", "localdomain", "intranet", "corp", "home")
-# More strictly than urlsplit, so that whoever parses the URL again finds the same host in it.
+# Stricter than urlsplit, so that every other parser finds the same host in the URL.
 _PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]*)?")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\.?")
 _PORTS = {"http": 80, "https": 443}

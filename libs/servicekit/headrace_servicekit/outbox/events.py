@@ -18,7 +18,7 @@ class Format(enum.StrEnum):
     CLOUD_EVENT = "cloud_event"
     SLACK = "slack"
     PAGERDUTY = "pagerduty"
-    # `data` alone is sent: a RunEvent, for whoever collects lineage. The secret is a bearer token.
+    # Only `data` is sent: a RunEvent, for a lineage collector. The secret is a bearer token.
     OPEN_LINEAGE = "open_lineage"
 
 

@@ -1,4 +1,4 @@
-"""What is sent to whom: CloudEvents, Slack, PagerDuty, and the signature. Pure functions."""
+"""Formats of deliveries: CloudEvents, Slack, PagerDuty, and their signature. Pure functions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def message(event: Event, receiver: Receiver, now: datetime) -> Message:
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
     agent = event.source.strip("/").replace("/", "-")
     headers = {"Content-Type": kind, "User-Agent": agent, DELIVERY_HEADER: str(event.id)}
-    # The routing key of PagerDuty is no key to sign with: it stands in the body.
+    # PagerDuty's routing key is not a signing key: it is part of the body.
     if receiver.secret and receiver.format is Format.OPEN_LINEAGE:
         headers["Authorization"] = f"Bearer {receiver.secret}"
     elif receiver.secret and receiver.format is not Format.PAGERDUTY:

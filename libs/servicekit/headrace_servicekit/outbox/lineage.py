@@ -1,7 +1,7 @@
-"""Whoever collects lineage: a receiver of the outbox that the settings name, told in the transaction of what happens.
+"""The lineage collector: a receiver of the outbox that the settings name.
 
-It stands among the webhooks under a name that no webhook of people can have, in the format OPEN_LINEAGE, of no model.
-The database's `webhooks` have a column `model`, and their check takes that format.
+It is a row of `webhooks` with a name that users cannot choose, the format OPEN_LINEAGE and no model. The database's
+`webhooks` have a column `model`, and their check takes that format.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class Producer:
         return {"namespace": namespace, "name": name, "facets": facets}
 
     def model_version(self, model: str, version: str, digest: str) -> Dataset:
-        """Return a version of a model as a dataset: of one name, whoever reads or writes it."""
+        """Return a version of a model as a dataset: the same name for readers and writers."""
         return self.dataset(NAMESPACE, f"models/{model}/versions/{version}", digest)
 
     def facet(self, kind: str, **values: Any) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Producer:
 
 
 def event_of(delivery: UUID, run_event: Mapping[str, Any], time: datetime) -> Event:
-    """Return a RunEvent on its way to whoever collects lineage."""
+    """Return a RunEvent as an event of the outbox, for the lineage collector."""
     run, type_ = run_event["run"]["runId"], run_event["eventType"]
     source = "/" + run_event["producer"].removeprefix("urn:").replace(":", "/")
     return Event(

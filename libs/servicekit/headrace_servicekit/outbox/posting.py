@@ -39,7 +39,7 @@ class Poster:
 
     async def __aenter__(self) -> Poster:
         for scheme in ("http", "https"):
-            # A name is resolved anew for each connection, and connections are not kept: it may have moved meanwhile.
+            # Resolve the name for each connection and do not pool connections: its address may change.
             connector = aiohttp.TCPConnector(
                 resolver=GuardedResolver(scheme, self._guard), use_dns_cache=False, force_close=True, limit=64
             )

@@ -1,4 +1,4 @@
-"""Asks where names lead, and lets nobody connect to where no webhook may be."""
+"""A DNS resolver that refuses addresses forbidden for webhooks."""
 
 from __future__ import annotations
 

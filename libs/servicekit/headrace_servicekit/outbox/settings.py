@@ -1,4 +1,5 @@
-"""Settings of whoever tells webhooks: a mixin of `ServiceSettings`, so that the names have the service's prefix."""
+"""Settings of services that deliver webhooks: a mixin of `ServiceSettings`, so that the names have the service's
+prefix."""
 
 from __future__ import annotations
 
@@ -48,7 +49,7 @@ class WebhookSettings(StrictSettings):
 
 
 class LineageSettings(WebhookSettings):
-    """Settings of whoever tells a collector of lineage besides."""
+    """Settings of services that also deliver lineage events."""
 
     lineage_url: str = Field(
         default="",

@@ -167,9 +167,9 @@ class Connections:
                 connection.terminate()
 
     async def notices(self, channel: str, *, probe_s: float = PROBE_S) -> AsyncIterator[None]:
-        """Yield at once and whenever somebody notified the channel, until the connection ends; then Unavailable.
+        """Yield at once and at each notification of the channel; raise Unavailable when the connection ends.
 
-        A server that vanished without a word says nothing, as one does that has nothing to tell: it is probed.
+        A server that vanished is as silent as an idle one, so the connection is probed.
         """
         wakeup = Wakeup()
         async with self.alone() as connection:
@@ -255,7 +255,8 @@ class Connections:
             raise self._unavailable("cannot be reached", error) from error
 
     def _unavailable(self, what: str, error: BaseException) -> Unavailable:
-        # The kind of error is told, and so becomes the reason of the health component; its text may hold secrets.
+        # Only the error's type enters the message, and so the reason of the health component; its text may hold
+        # secrets.
         return Unavailable(
             f"the {self._owner}'s database {what} ({type(error).__name__})",
             reason=self._reason,

@@ -1,7 +1,7 @@
-"""Whether a history is what was written: each line has a digest of itself and of the line before it.
+"""Integrity of a history: each line has a digest of itself and of the line before it.
 
-Who can change a line in the database can change those that follow, and take the last ones away. Neither can be hidden
-from whoever kept the heads of an earlier time elsewhere.
+A writer to the database can change a line and all that follow, and delete the last ones. Earlier heads, stored
+elsewhere, reveal both.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Heads of a history, kept where whoever owns the database is not: numbered files that are written once.
+"""Heads of a history, stored outside the database owner's reach: numbered files that are written once.
 
-The newest counts. A history from which its last lines, or all, were taken has not got what stands there.
+The newest counts. A history whose last lines were deleted lacks that head.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every class of settings is: frozen, strict about names, explained to whoever mistypes one."""
+"""Base of all settings classes: frozen, strict about names, with suggestions for mistyped ones."""
 
 from __future__ import annotations
 
