@@ -53,7 +53,7 @@ MOST: dict[str, int] = {
     "protos": 1,
     "services/console": 63,
     "services/monitor": 66,
-    "services/rollout": 67,
+    "services/rollout": 0,
     "services/router": 23,
 }
 

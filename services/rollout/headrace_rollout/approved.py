@@ -1,4 +1,4 @@
-"""Promotions that others have agreed to, and that are to be rollouts: each is started by itself."""
+"""Approved promotion requests that are rolled out: each starts its rollout without a further call."""
 
 from __future__ import annotations
 
@@ -19,39 +19,43 @@ from headrace_rollout.store import Request
 log = structlog.get_logger()
 
 EVERY_S = 5.0
-# Under which the rollouts are started: their request ids are the names of what was asked for.
+# Client of these rollouts' requests; the request id is the name of the promotion request.
 _CLIENT = "approvals"
 
 
 class ApprovedRollouts:
-    """Starts what was agreed to. Any number of processes may do so at once: a request begins one rollout."""
+    """Starts approved rollouts. Safe in several processes at once: a request starts one rollout."""
 
     def __init__(self, registry: Registry, starting: Starting) -> None:
         self._registry, self._starting = registry, starting
-        self._told: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
 
     async def start(self) -> None:
-        """Start each that waits. What cannot begin is told once for each reason, and tried until it expires."""
+        """Start the rollout of each approved request; retry a failed start until the request expires.
+
+        Each reason of a failure is logged once.
+        """
         try:
             waiting = await self._registry.approved()
         except ServiceError as error:
             log.debug("approved rollouts unknown", reason=error.public_message)
             return
-        self._told = {name: told for name, told in self._told.items() if name in {one.name for one in waiting}}
-        # One that has a rollout is for that one to go on with.
+        names = {one.name for one in waiting}
+        self._logged = {name: reason for name, reason in self._logged.items() if name in names}
+        # A request that has a rollout needs no start.
         for request in (one for one in waiting if not one.rollout):
             try:
                 rollout = await self._starting.start(wanted_of(request), request_of(request))
             except ServiceError as error:
-                if self._told.get(request.name) != error.public_message:
+                if self._logged.get(request.name) != error.public_message:
                     log.warning("an approved rollout waits", request=request.name, reason=error.public_message)
-                    self._told[request.name] = error.public_message
+                    self._logged[request.name] = error.public_message
             else:
                 log.info("approved rollout started", request=request.name, rollout=rollout.name)
 
 
 def wanted_of(request: approval_pb2.PromotionRequest) -> Wanted:
-    """Return the rollout that a request asks for. Raises InvalidArgument for a policy that is none."""
+    """Return the rollout that a promotion request asks for. Raises InvalidArgument for an invalid policy."""
     return Wanted(
         model=request.name.split("/")[1],
         version=request.version,

@@ -1,8 +1,8 @@
-"""What operators run beside the service, with its settings; each prints one JSON object.
+"""Operators' commands, which use the service's settings; each prints one JSON object.
 
 python -m headrace_rollout verify [--heads FOLDER] [--since FILE] [--out FILE] [--new-sequence REASON]
-                                                                that nobody has changed the history of rollouts
-python -m headrace_rollout migrate                              what the service does at its start
+                                                                check that the rollout history is unchanged
+python -m headrace_rollout migrate                              migrate the schema, as the service does at its start
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Concluding:
     ) -> None:
         self._experiments, self._routes, self._starting = experiments, routes, starting
         self._alerts, self._changes = alerts, changes
-        self._told: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
 
     async def run(self, name: str, weights: Mapping[str, float]) -> float:
         """Give the variants their shares, hold the route, and start the experiment or a phase of it; return the share
@@ -69,9 +69,9 @@ class Concluding:
         experiment = await self._experiments.get(name)
         names = [one.name for one in experiment.variants]
         if weights and (weights.keys() != set(names) or not all(0 < each < math.inf for each in weights.values())):
-            told = f"needs a number above 0 for each of {', '.join(names)}"
+            message = f"needs a number above 0 for each of {', '.join(names)}"
             raise InvalidArgument(
-                f"weights {told}", reason="EXPERIMENT_INVALID", violations=[FieldViolation("weights", told)]
+                f"weights {message}", reason="EXPERIMENT_INVALID", violations=[FieldViolation("weights", message)]
             )
         if experiment.state == _State.STATE_ENDED:
             raise PreconditionFailed(f"{name} has ended: create another one", reason="EXPERIMENT_ENDED")
@@ -122,12 +122,12 @@ class Concluding:
             )
 
     async def conclude(self, name: str, *, reason: str, keep_route: bool = False) -> Conclusion:
-        """End an experiment and give its traffic back. Raises what the monitor or the control plane answers."""
+        """End an experiment and return its traffic to the control. Raises errors of the monitor and control plane."""
         experiment = await self._experiments.get(name)
         try:
             summary = (await self._experiments.analyse(name)).summary
         except (DeadlineExceeded, ResourceExhausted, Unavailable) as error:
-            # Nobody has to wait with ending one whose log is too large to be read, or while others read.
+            # An experiment can end without its analysis, if the log is too large or the monitor is busy.
             summary = f"not analysed: {error.public_message}"
         stopped = await self._end(experiment, reason or summary, keep_route=keep_route)
         return Conclusion(summary, stopped)
@@ -142,12 +142,12 @@ class Concluding:
         analysis = await self._experiments.analyse(name)
         control, *others = (one.name for one in experiment.variants)
         if variant not in others:
-            told = f"'{variant}' is not one of the variants beside the control: {', '.join(others)}"
-            raise PreconditionFailed(told, reason="VARIANT_GONE")
+            message = f"'{variant}' is not one of the variants beside the control: {', '.join(others)}"
+            raise PreconditionFailed(message, reason="VARIANT_GONE")
         better = analysis.verdict == _Analysis.VERDICT_BETTER and analysis.variant == variant
         if not better and not anyway:
-            told = f"the data do not say that '{variant}' is better: {analysis.summary}; `anyway` promotes it"
-            raise PreconditionFailed(told, reason="EXPERIMENT_UNDECIDED")
+            message = f"the data do not say that '{variant}' is better: {analysis.summary}; `anyway` promotes it"
+            raise PreconditionFailed(message, reason="EXPERIMENT_UNDECIDED")
         route, _ = await self._routes.route(wanted.model)
         version = next((one.serving_version for one in route.variants if one.name == variant), "")
         if not version:
@@ -163,11 +163,12 @@ class Concluding:
         return Conclusion(analysis.summary, stopped, await self._starting.start(asked, request))
 
     async def guard(self) -> bool:
-        """Stop the experiments that harm, of those that are to be stopped on harm, and return that there is no more to
-        do at once. One that cannot be stopped is told, and tried again with the next call.
+        """Stop harmful experiments among those with stop-on-harm; return False: no further round is due at once.
+
+        A failed stop is logged once for each reason and retried in the next round.
         """
         names = await self._experiments.guarded()
-        self._told = {name: told for name, told in self._told.items() if name in names}
+        self._logged = {name: reason for name, reason in self._logged.items() if name in names}
         for name in names:
             try:
                 analysis = await self._experiments.analyse(name)
@@ -176,9 +177,9 @@ class Concluding:
                     stopped = await self._end(one, f"stopped: {analysis.summary}", harmed=True)
                     log.warning("experiment stopped", experiment=name, variants=stopped, reason=analysis.summary)
             except ServiceError as error:
-                if self._told.get(name) != error.public_message:
+                if self._logged.get(name) != error.public_message:
                     log.warning("an experiment waits", experiment=name, reason=error.public_message)
-                    self._told[name] = error.public_message
+                    self._logged[name] = error.public_message
         return False
 
     async def _end(
@@ -198,9 +199,9 @@ class Concluding:
         if experiment.state == _State.STATE_ENDED:
             running = await self._experiments.running(model)
             if running is not None:  # the route is that one's by now, under the same names perhaps
-                told = f"{running} runs, whose traffic this would take: conclude that one"
-                raise PreconditionFailed(told, reason="EXPERIMENT_RUNNING")
-        # Traffic first: an experiment that is over is looked at by nobody.
+                message = f"{running} runs, whose traffic this would take: conclude that one"
+                raise PreconditionFailed(message, reason="EXPERIMENT_RUNNING")
+        # Traffic first: an experiment that has ended is not evaluated again.
         control, *others = (one.name for one in experiment.variants)
         try:
             route, _ = await self._routes.route(model)

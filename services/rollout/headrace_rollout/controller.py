@@ -49,16 +49,16 @@ class Controller:
 
     @property
     def running(self) -> int:
-        """How many rollouts this process runs."""
+        """Number of rollouts that this process runs."""
         return len(self._tasks)
 
     def wake(self) -> None:
-        """Look at every rollout now: somebody has changed one."""
+        """Run every rollout's next turn now, after a client changed one."""
         for wakeup in self._wakeups.values():
             wakeup.wake()
 
     async def run(self) -> NoReturn:
-        """Go on for ever."""
+        """Run the rollouts whenever this process holds the leader lease."""
         async with asyncio.TaskGroup() as group:
 
             async def step() -> bool:

@@ -65,10 +65,10 @@ def wanted_of(request: Any) -> Wanted:
     return Wanted(model, request.version, request.variant, policy, identity().client, reason)
 
 
-def experiment_name(given: str) -> str:
+def experiment_name(name: str) -> str:
     """Return the name of an experiment. Raises InvalidArgument."""
-    ids(given, "name", "models/{model}/experiments/{experiment}")
-    return given
+    ids(name, "name", "models/{model}/experiments/{experiment}")
+    return name
 
 
 def promotion_of(request: pb.ConcludeExperimentRequest) -> Wanted:
@@ -107,8 +107,8 @@ def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
         wrong.append(FieldViolation(f"{field}.shadow", "is of the strategy shadow alone"))
     if message.HasField("warm"):
         if shadow is not None or strategy.whole:
-            told = f"is not of {strategy.replace('_', '-')}: choose canary or rolling"
-            wrong.append(FieldViolation(f"{field}.warm", told))
+            detail = f"is not of {strategy.replace('_', '-')}: choose canary or rolling"
+            wrong.append(FieldViolation(f"{field}.warm", detail))
         else:
             shadow = Shadow(dwell=_time(message, "warm", timedelta(), field, wrong), warms=True)
     nothing_follows = strategy is Strategy.SHADOW and message.shadow.then == pb.RolloutPolicy.Shadow.THEN_NOTHING

@@ -62,13 +62,13 @@ def shadow_record_of(text: str) -> ShadowRecord:
 
 
 def notice_json(event: Event, rollout: Rollout) -> str:
-    """Return what a webhook is told, as JSON: an event with the rollout after it."""
-    # Evidence is large, and says nothing to people that the verdict does not.
+    """Return the JSON body of a webhook notification: an event and the rollout after it."""
+    # Evidence is large, and the verdict summarises it.
     return _NOTICE.dump_json((event, replace(rollout, evidence=""))).decode()
 
 
 def event_in(row: Any) -> events.Event:
-    """Return what a row of deliveries tells."""
+    """Return the CloudEvent of a row of the deliveries table."""
     return event_of(row["id"], *notice_of(row["body"]), row["create_time"])
 
 

@@ -32,8 +32,8 @@ LEASE = timedelta(seconds=90)
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A route that was written. waiting: data planes that are connected and have not acknowledged it; cut_off: those
-    that are not, and may serve what was before.
+    """A written route. waiting: connected data planes that have not acknowledged it; cut_off: disconnected ones, which
+    may serve the previous route.
     """
 
     etag: str
@@ -42,7 +42,7 @@ class Written:
 
 
 class Routes:
-    """The router's control plane. Every method raises the typed error that it answers."""
+    """Client of the router's control plane. Every method raises the typed error of the call."""
 
     def __init__(self, channel: Any) -> None:
         self._routes = route_pb2_grpc.RouteServiceStub(channel)
@@ -50,7 +50,7 @@ class Routes:
         self._precomputed = precomputed_pb2_grpc.PrecomputedServiceStub(channel)
 
     async def route(self, model: str) -> tuple[route_pb2.Route, route_pb2.RouteStatus]:
-        """Return the route of a model, and what is in force."""
+        """Return the route of a model, and its status."""
         answer = await answered(
             self._routes.GetRoute(route_pb2.GetRouteRequest(name=f"routes/{model}"), timeout=CALL_S)
         )
@@ -83,27 +83,27 @@ class Routes:
 
     async def write_for(self, manager: str, route: route_pb2.Route, reason: str, *, release: bool) -> float:
         """Write a route as it was read, with other weights, and wait for the data planes; return the share of units
-        that moved. release: the manager lets it go.
+        that moved. release: end the management of the route.
         """
         request = route_pb2.UpdateRouteRequest(route=route, reason=reason[:1000], manager=manager, release=release)
         return (await answered(self._routes.UpdateRoute(request, timeout=WRITE_S))).moved_share
 
     async def lease(self, rollout: Rollout, version: str) -> route_pb2.VersionReadiness:
-        """Keep a version loaded for a while, and return how far its pool is with it."""
+        """Keep a version loaded for LEASE; return its readiness in the pool."""
         request = control_pb2.LeaseVersionRequest(
             model=rollout.model, version=version, pool=rollout.pool, holder=rollout.manager, ttl=duration_of(LEASE)
         )
         return (await answered(self._control.LeaseVersion(request, timeout=CALL_S))).readiness
 
     async def end_lease(self, rollout: Rollout, version: str) -> None:
-        """Let a version go."""
+        """End the lease of a version."""
         request = control_pb2.LeaseVersionRequest(
             model=rollout.model, version=version, pool=rollout.pool, holder=rollout.manager
         )
         await answered(self._control.LeaseVersion(request, timeout=CALL_S))
 
     async def look(self, pool: str) -> Look:
-        """Return what each batcher of a pool has done that goes on taking requests."""
+        """Return the counters of each batcher of a pool that is not draining, by process."""
         found: dict[str, Report] = {}
         request = route_pb2.ListBatchersRequest(pool=pool, page_size=1000)
         while True:
@@ -114,9 +114,9 @@ class Routes:
             request.page_token = answer.next_page_token
 
     async def coverage(self, rollout: Rollout) -> float:
-        """Return of how many entities, beside those of the version before, there are precomputed answers; at most 1.
+        """Return the ratio of entities with precomputed answers of the version to those of the baseline, at most 1.
 
-        As many entities are taken for the same ones.
+        Compares counts only: equal counts are taken for the same entities.
         """
         request = precomputed_pb2.ListPrecomputedRequest(parent=f"models/{rollout.model}")
         answers = (await answered(self._precomputed.ListPrecomputed(request, timeout=CALL_S))).answers
@@ -137,34 +137,34 @@ def _report(batcher: route_pb2.Batcher) -> Report:
 
 
 def lack_of(readiness: route_pb2.VersionReadiness) -> str:
-    """Return what a pool lacks until each of its batchers can answer for a version; empty when nothing."""
+    """Return what is missing until every batcher of a pool has a version ready; empty if nothing is."""
     pool = f"pool {readiness.pool}"
     if not readiness.batchers:
         return f"{pool} has no batcher"
     if readiness.ready_batchers == readiness.batchers:
         return ""
-    told = f"{readiness.ready_batchers} of {readiness.batchers} batchers of {pool} have version {readiness.version}"
-    return f"{told}: {readiness.failure}" if readiness.failure else told
+    message = f"{readiness.ready_batchers} of {readiness.batchers} batchers of {pool} have version {readiness.version}"
+    return f"{message}: {readiness.failure}" if readiness.failure else message
 
 
 def route_text(route: route_pb2.Route) -> str:
-    """Return a route as a rollout keeps it: as it was declared."""
-    kept = route_pb2.Route()
-    kept.CopyFrom(route)
+    """Return the declared fields of a route as JSON, as a rollout stores it."""
+    declared = route_pb2.Route()
+    declared.CopyFrom(route)
     for name in ("etag", "update_time", "updated_by", "managed_by"):
-        kept.ClearField(name)
-    for variant in kept.variants:
+        declared.ClearField(name)
+    for variant in declared.variants:
         variant.ClearField("serving_version")
-    return json_format.MessageToJson(kept, preserving_proto_field_name=True, indent=None)
+    return json_format.MessageToJson(declared, preserving_proto_field_name=True, indent=None)
 
 
 def route_of(text: str) -> route_pb2.Route:
-    """Return the route that a rollout keeps."""
+    """Return the route of a JSON text that a rollout stores."""
     return json_format.Parse(text, route_pb2.Route())
 
 
 async def answered(call: Awaitable[T]) -> T:
-    """Return what a call returns; raise the typed error that it answers."""
+    """Await a call; raise its typed error."""
     try:
         return await call
     except grpc.aio.AioRpcError as error:
@@ -172,7 +172,7 @@ async def answered(call: Awaitable[T]) -> T:
 
 
 def duration_of(value: timedelta) -> duration_pb2.Duration:
-    """Return a time as messages have it."""
+    """Return a timedelta as a protobuf Duration."""
     duration = duration_pb2.Duration()
     duration.FromTimedelta(value)
     return duration

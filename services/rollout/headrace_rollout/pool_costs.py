@@ -1,4 +1,4 @@
-"""What a larger share of a rollout costs, and what its pool has room for, as the monitor and control plane tell."""
+"""Cost of a larger share of a rollout and head-room of its pool, from reports of the monitor and control plane."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from headrace_rollout.traffic import TrafficReader
 
 log = structlog.get_logger()
 
-# Older looks say nothing of the present load.
+# Older samples do not describe the current load.
 FORGET_S = 15.0
 LOOK_EVERY_S = 1.0
-# How often somebody who waits for an answer asks again.
+# Attempts and pause of `measured`.
 _TRIES, _PAUSE_S = 8, 0.5
 
 
 class HeadRoom:
-    """Looks at the pools of those who ask; one look serves all rollouts of a pool."""
+    """Samples pools on demand; one sample serves all rollouts of a pool."""
 
     def __init__(self, routes: Routes, traffic: TrafficReader, clock: Clock) -> None:
         self._routes, self._traffic, self._clock = routes, traffic, clock
         self._looks: dict[str, list[tuple[float, Look]]] = {}
 
     async def of(self, rollout: Rollout) -> Room | None:
-        """Return what there is room for; None while the load of the pool is being measured: ask again in a second.
+        """Return the head-room for a rollout; None while the pool's load is being measured: retry in a second.
 
-        What the monitor or the control plane does not say limits nothing.
+        If the monitor or the control plane is away, nothing is limited.
         """
         arms = await self._traffic.arms(rollout)
         if arms is None:
@@ -47,12 +47,12 @@ class HeadRoom:
             return Room()
         (_, first), (_, last) = looks[0], looks[-1]
         if not executed(last, rollout.model, rollout.baseline):
-            return without  # nothing says how long a request takes
+            return without  # the execution time per request is unknown
         pool = load_between(first, last, rollout.model, rollout.baseline)
         return None if pool is None else room_of(baseline, candidate, coverage, pool)
 
     async def measured(self, rollout: Rollout) -> Room:
-        """Return the same, after a few seconds if need be."""
+        """Return the head-room for a rollout, waiting for a few seconds if the load has to be measured."""
         for _ in range(_TRIES):
             room = await self.of(rollout)
             if room is not None:
@@ -61,7 +61,7 @@ class HeadRoom:
         return Room()
 
     async def _looked(self, pool: str) -> list[tuple[float, Look]]:
-        """Return the looks of late at a pool, with one of now."""
+        """Return the recent samples of a pool, the newest at most LOOK_EVERY_S old."""
         now = self._clock.monotonic()
         looks = [one for one in self._looks.get(pool, []) if now - one[0] < FORGET_S]
         if not looks or now - looks[-1][0] >= LOOK_EVERY_S:

@@ -1,7 +1,7 @@
-"""After a rollout: the registry and the control plane let go what they hold in its name.
+"""Release of holds and leases after a rollout, in the registry and the control plane.
 
-That a rollout is over and still held is one row, written with its end: whichever replica claims it asks until both have
-answered. A promotion by hand is refused for no longer than the registry is away.
+The transaction that ends a rollout also inserts a row for the release. The replica that claims the row retries until
+both peers have answered, so a manual promotion is refused only while the registry is away.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ EVERY_S = 1.0
 
 
 class Releasing:
-    """Releases what rollouts that are over held."""
+    """Releases the holds and leases of ended rollouts."""
 
     def __init__(self, store: Store, routes: Routes, registry: Registry) -> None:
         self._store, self._routes, self._registry = store, routes, registry
 
     async def run(self) -> None:
-        """Release what is due. Raises the first failure; what failed is due again after a pause."""
+        """Run the due releases. Raises the first error; a failed release is due again after a pause."""
         await self._store.release_ended(self._release)
 
     async def _release(self, rollout: Rollout) -> None:

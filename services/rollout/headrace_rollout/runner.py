@@ -1,5 +1,5 @@
-"""One rollout goes on: look, decide, keep the decision, act. Every act can be repeated, so that whoever takes over
-after a crash, at whatever point it was, comes to the same end.
+"""The turns of one rollout: observe, decide, store the decision, act. Every act is idempotent, so that the controller
+that takes over after a crash reaches the same result.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from headrace_rollout.surroundings import Judging, Observing, Rooms
 log = structlog.get_logger()
 
 RENEW_EVERY_S = 20.0
-# What the control plane answers when the write may be tried again, as another one.
+# Reasons of the control plane after which the write may be retried under a new request id.
 _DROPPED = frozenset({"VERSION_NOT_READY", "SUPERSEDED", "REQUEST_ID_REUSED"})
 _STALE = frozenset({"ETAG_MISMATCH", "ROUTE_MANAGED"})
 _LATER = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.CANCELLED, Code.INTERNAL})
 
 
 class Runner:
-    """Takes turns of one rollout. leader: the lease on which it writes."""
+    """Runs the turns of one rollout. leader: the lease under which it writes."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class Runner:
         self._read_at, self._now_then = 0.0, datetime.fromtimestamp(0, UTC)
 
     async def turn(self, rollout: Rollout, now: datetime) -> Rollout:
-        """Do what is next, once; return the rollout after it. Raises ServiceError when that has to wait.
+        """Run one turn; return the rollout after it. Raises ServiceError if the turn has to be retried later.
 
-        now: by the database's clock, when the rollout was read. The process's own clock counts only what passes since.
+        now: read time of the rollout by the database's clock; the process's monotonic clock only measures from there.
         """
         self._read_at, self._now_then = self._clock.monotonic(), now
         match rollout.state:
@@ -71,26 +71,26 @@ class Runner:
     async def _prepare(self, rollout: Rollout) -> Rollout:
         asked = "registry"
         try:
-            # Held first: a request whose rollout holds nothing is one whose rollout is over.
+            # Hold before the claim: the registry takes a request whose rollout has no hold for one that has ended.
             await self._registry.hold(rollout)
             await self._registry.claim(rollout)
             asked = "control plane"
             readiness = [await self._routes.lease(rollout, one) for one in (rollout.version, rollout.baseline)]
         except ServiceError as error:
-            # What gRPC says of a peer that is away does not name it.
-            told = f"{asked}: {error.public_message}"
+            # gRPC's error of an unavailable peer does not name it.
+            message = f"{asked}: {error.public_message}"
             then = progress.prepared if error.code in _LATER else progress.refused
-            return await self._keep(rollout, lambda one, now: then(one, told, now))
+            return await self._keep(rollout, lambda one, now: then(one, message, now))
         self._renewed_at = self._clock.monotonic()
-        lack = next((lack for one in readiness if (lack := lack_of(one))), "")
-        room = None if lack or rollout.policy.shadow is not None else await self._rooms.of(rollout)
+        missing = next((missing for one in readiness if (missing := lack_of(one))), "")
+        room = None if missing or rollout.policy.shadow is not None else await self._rooms.of(rollout)
         around, consent = self._judging.surroundings(rollout.model), await self._observing.consent(rollout)
-        return await self._keep(rollout, lambda one, now: progress.prepared(one, lack, now, room, around, consent))
+        return await self._keep(rollout, lambda one, now: progress.prepared(one, missing, now, room, around, consent))
 
     async def _move(self, rollout: Rollout) -> Rollout:
         await self._renew(rollout)
         if not rollout.evidence and rollout.judged:
-            # Counted from before the first request on: what nobody counts gets no traffic.
+            # Counting starts before the first request: without counts the version gets no traffic.
             evidence = await self._judging.begin(rollout, self._now())
             return await self._keep(rollout, lambda one, _: Transition(replace(one, evidence=evidence)))
         try:
@@ -119,8 +119,8 @@ class Runner:
             except ServiceError as error:
                 if error.code in _LATER or error.code is Code.ABORTED:
                     raise
-                told = error.public_message
-                return await self._keep(rollout, lambda one, now: progress.promotion_refused(one, told, now))
+                message = error.public_message
+                return await self._keep(rollout, lambda one, now: progress.promotion_refused(one, message, now))
             return await self._keep(rollout, lambda one, _: progress.registry_promoted(one))
         route = routes.promoted(route_of(rollout.original), rollout.variant, rollout.version)
         try:
@@ -131,7 +131,7 @@ class Runner:
         return await self._acknowledged(rollout, written, lambda one, now: progress.succeeded(one, now))
 
     async def _acknowledged(self, rollout: Rollout, written: Written, then: Decide) -> Rollout:
-        """Go on once every data plane that is connected has the route."""
+        """Apply `then` once every connected data plane has the route. Raises Unavailable before."""
         if written.waiting:
             raise Unavailable(f"waits for data planes: {', '.join(written.waiting)}")
         if written.cut_off:
@@ -139,31 +139,32 @@ class Runner:
         return await self._keep(rollout, then)
 
     async def _let_go(self, rollout: Rollout) -> None:
-        """Let others promote: before the rollout is over, so that who sees that it is can begin the next one. Where the
-        registry is away, `Releasing` asks it again.
+        """Release the registry's hold before the rollout ends, so that the next one can start as soon as it has.
+
+        If the registry is away, `Releasing` retries.
         """
         with contextlib.suppress(ServiceError):
             await self._registry.release(rollout)
 
     async def _not_written(self, rollout: Rollout, error: ServiceError) -> Rollout:
-        """Take in why a route was not written."""
+        """Return the rollout after a failed write. Raises the error if the write has to be retried later."""
         if error.code in _LATER:
             raise error
         if error.reason in _DROPPED:
-            told = error.public_message
-            return await self._keep(rollout, lambda one, _: progress.write_dropped(one, told))
+            message = error.public_message
+            return await self._keep(rollout, lambda one, _: progress.write_dropped(one, message))
         if error.reason in _STALE:
             route, _ = await self._routes.route(rollout.model)
             if route.managed_by != rollout.manager:
                 return await self._keep(rollout, lambda one, now: progress.displaced(one, route.managed_by, now))
-            # Nobody else writes under this name: it was this rollout, and the answer was lost.
+            # Only this rollout writes under this manager: its own write succeeded, and the answer was lost.
             return await self._keep(rollout, lambda one, _: progress.write_adopted(one, route.etag))
         if error.reason == "MODEL_NOT_FOUND":
             return await self._keep(rollout, progress.gone)
         if rollout.state is State.ROLLING_BACK:
             raise error
-        told = error.public_message
-        return await self._keep(rollout, lambda one, now: progress.refused(one, told, now))
+        message = error.public_message
+        return await self._keep(rollout, lambda one, now: progress.refused(one, message, now))
 
     async def _renew(self, rollout: Rollout) -> None:
         """Keep both versions loaded: a rollback needs no load."""
@@ -174,18 +175,18 @@ class Runner:
                 await self._routes.lease(rollout, version)
             await self._registry.hold(rollout)
         except ServiceError as error:
-            # The route names both, which keeps them as well.
+            # The route names both versions too, which keeps them loaded.
             log.warning("not leased", rollout=rollout.name, reason=error.public_message)
         self._renewed_at = self._clock.monotonic()
 
     async def _keep(self, rollout: Rollout, decide: Decide) -> Rollout:
-        """Keep what is decided, unless somebody changed the rollout meanwhile: then the next turn decides anew."""
+        """Store the decision unless the rollout changed meanwhile: then the next turn decides again."""
 
         def unless_changed(one: Rollout, now: datetime) -> Transition:
             return decide(one, now) if one.revision == rollout.revision else Transition(one)
 
         after = await self._store.change(rollout.id, unless_changed, by=self._leader)
-        if after.state.over and rollout.state not in (State.ROLLING_BACK, State.PROMOTING):  # these let go before
+        if after.state.over and rollout.state not in (State.ROLLING_BACK, State.PROMOTING):  # these have released it
             await self._let_go(after)
         return after
 

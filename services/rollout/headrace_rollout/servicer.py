@@ -24,7 +24,7 @@ from headrace_rollout.release import Releasing
 from headrace_rollout.start import Starting
 from headrace_rollout.store import Decide, Store
 
-# How often a person's change is decided anew when the rollout went on meanwhile.
+# Attempts of a client's change if the rollout changes concurrently.
 _TRIES = 20
 
 
@@ -154,7 +154,7 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         return rollout
 
     async def _change(self, name: str, decide: Decide) -> pb.Rollout:
-        """Decide as somebody asked. The rollout may go on meanwhile: then it is decided anew, of what it is then."""
+        """Apply `decide` to a rollout; retry on a concurrent change."""
         rollout = await self._rollout(name)
         for attempt in range(1, _TRIES + 1):
             try:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 
 class RolloutSettings(WebhookSettings, HistorySettings, PostgresSettings, ServiceSettings):
-    """What the rollout service can be told."""
+    """Settings of the rollout service."""
 
     model_config = settings_config("ROLLOUT_")
 

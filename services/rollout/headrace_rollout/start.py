@@ -1,4 +1,4 @@
-"""Before a rollout: what a start would do, what stands in its way, and the start itself."""
+"""Start of a rollout: its plan, the obstacles, and the start itself."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from headrace_rollout.registry import Registry
 from headrace_rollout.store import Request, Store
 from headrace_rollout.traffic import TrafficReader
 
-# When a draft began.
+# Creation time of a draft.
 _NOT_YET = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What somebody asks for. variant: empty for the only one with traffic. policy: None for the model's template.
+    """A requested rollout. variant: empty for the only one with traffic. policy: None for the model's template.
 
-    promotion_request: in the registry, that others have agreed to; empty for none.
+    promotion_request: name of the approved request in the registry; empty for none.
     """
 
     model: str
@@ -41,9 +41,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A rollout that could begin. obstacles: why it could not, each an error that a start would raise. traffic: of the
-    variant, None where nobody asked or knows. room: what the pool has for it, as far as it is known. kept_back: what
-    would keep it from its first step once it has started; empty for nothing.
+    """A rollout before its start. obstacles: errors that a start would raise. traffic: recent traffic of the variant;
+    None if not requested or unknown. room: head-room of the pool, as far as it is known. kept_back: why it would not
+    take its first step after the start; empty if it would.
     """
 
     rollout: Rollout
@@ -73,16 +73,16 @@ class Starting:
         self._traffic, self._headroom, self._alerts = traffic, headroom, alerts
 
     async def start(self, wanted: Wanted, request: Request) -> Rollout:
-        """Begin a rollout, or return the one that the request began before. Raises what stands in the way."""
+        """Start a rollout, or return the one that the request has started. Raises the first obstacle."""
         earlier = await self._store.repeated(request)
         if earlier is not None:
             return earlier
         draft = await self.draft(wanted)
         if draft.obstacles:
             raise draft.obstacles[0]
-        told = f"{wanted.client or 'an unknown client'} rolls out version {wanted.version}"
-        told += f" by {draft.rollout.policy.strategy.value.replace('_', '-')}"
-        event = Event("started", f"{told}: {wanted.reason}" if wanted.reason else told, wanted.client)
+        message = f"{wanted.client or 'an unknown client'} rolls out version {wanted.version}"
+        message += f" by {draft.rollout.policy.strategy.value.replace('_', '-')}"
+        event = Event("started", f"{message}: {wanted.reason}" if wanted.reason else message, wanted.client)
 
         def began(id_: int, now: datetime) -> Transition:
             return Transition(replace(draft.rollout, id=id_, create_time=now), (event,))
@@ -90,8 +90,9 @@ class Starting:
         return await self._store.start(began, request)
 
     async def check(self, wanted: Wanted, request: Request, *, becomes: route_pb2.Route) -> None:
-        """Raise what would stand in the way of a start, before anything is changed for it; nothing where the request
-        has begun its rollout. becomes: the route as it will be, given up by who manages it now.
+        """Raise the first obstacle of a start, before any change; none if the request has started its rollout.
+
+        becomes: the route after its current manager has released it.
         """
         if await self._store.repeated(request) is None:
             rollout, route = await self._drafted(wanted, becomes)
@@ -99,11 +100,11 @@ class Starting:
                 raise obstacle
 
     async def production(self, model: str) -> str:
-        """Return the version that the registry has in production, empty for none."""
+        """Return the production version of a model in the registry; empty for none."""
         return (await self._registry.model(model)).production_version
 
     async def plan(self, wanted: Wanted) -> Draft:
-        """Return the rollout that is asked for, with the traffic of late. Raises as `draft`."""
+        """Return the draft of a rollout with recent traffic and head-room. Raises as `draft`."""
         draft = await self.draft(wanted)
         traffic = await self._traffic.of(wanted.model, draft.rollout.variant)
         room = await self._headroom.measured(draft.rollout) if traffic is not None else Room()
@@ -111,10 +112,10 @@ class Starting:
         return replace(draft, traffic=traffic, room=room, kept_back=kept_back)
 
     async def draft(self, wanted: Wanted) -> Draft:
-        """Return the rollout that is asked for, with what stands in its way.
+        """Return the draft of a rollout with its obstacles.
 
-        Raises NotFound, InvalidArgument naming the field, and PreconditionFailed where nothing can be said without
-        knowing better: reason ROLLOUT_RUNNING, ROUTE_MANAGED, VARIANT_AMBIGUOUS or NOT_SERVING.
+        Raises NotFound, InvalidArgument naming the field, and PreconditionFailed if no draft is possible: reason
+        ROLLOUT_RUNNING, ROUTE_MANAGED, VARIANT_AMBIGUOUS or NOT_SERVING.
         """
         rollout, route = await self._drafted(wanted)
         obstacles = [*self._known_obstacles(rollout, route), *await self._asked_obstacles(rollout)]
@@ -160,17 +161,17 @@ class Starting:
         if running:
             raise progress.already_running(model, running[0].id)
         if managed_by:
-            told = f"the route of '{model}' is managed by {managed_by}: stop that first"
-            raise PreconditionFailed(told, reason="ROUTE_MANAGED", metadata={"managed_by": managed_by})
+            message = f"the route of '{model}' is managed by {managed_by}: stop that first"
+            raise PreconditionFailed(message, reason="ROUTE_MANAGED", metadata={"managed_by": managed_by})
 
     def _known_obstacles(self, rollout: Rollout, route: route_pb2.Route) -> list[ServiceError]:
         found: list[ServiceError] = []
         if rollout.version == rollout.baseline:
-            told = f"version {rollout.version} serves variant '{rollout.variant}' already"
-            found.append(PreconditionFailed(told, reason="ALREADY_SERVING"))
+            message = f"version {rollout.version} serves variant '{rollout.variant}' already"
+            found.append(PreconditionFailed(message, reason="ALREADY_SERVING"))
         if any(one.name == routes.VARIANT for one in route.variants):
-            told = f"the route has a variant called '{routes.VARIANT}', which rollouts add: rename it"
-            found.append(PreconditionFailed(told, reason="VARIANT_TAKEN"))
+            message = f"the route has a variant called '{routes.VARIANT}', which rollouts add: rename it"
+            found.append(PreconditionFailed(message, reason="VARIANT_TAKEN"))
         try:
             if rollout.policy.shadow is not None:
                 routes.check_shadowing(route)

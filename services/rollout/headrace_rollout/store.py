@@ -70,7 +70,7 @@ class Store:
         await self.position()
 
     async def start(self, wanted: Callable[[int, datetime], Transition], request: Request) -> Rollout:
-        """Keep a new rollout; wanted: makes it of its id and the time. Or return the one that the request made before.
+        """Insert a rollout, or return the one that the request made before. wanted: builds it from its id and the time.
 
         Raises PreconditionFailed, reason ROLLOUT_RUNNING, and AlreadyExists, reason REQUEST_ID_REUSED.
         """
@@ -96,12 +96,11 @@ class Store:
         return _repeated(await self._fetch("repeated", request.client, request.id), request)
 
     async def change(self, id_: int, decide: Decide, *, by: Transactions | None = None) -> Rollout:
-        """Decide on a rollout as it is, and keep what comes of it; nothing when that is what there was.
+        """Apply `decide` to the stored rollout and store the result if it differs.
 
-        decide: is given the time by the database's clock, as all times of a rollout are.
-
-        by: the lease of a leader, whose changes are refused once another one leads. Raises NotFound, reason
-        ROLLOUT_NOT_FOUND, Aborted when somebody else was first, and what `decide` raises.
+        decide: gets the time by the database's clock, as all times of a rollout are. by: the leader's lease; a change
+        after the lease is lost is refused. Raises NotFound, reason ROLLOUT_NOT_FOUND, Aborted on a concurrent change,
+        and what `decide` raises.
         """
         async with (by or self._connections).transaction() as connection:
             row = await connection.fetchrow(_QUERIES["rollout"], id_)
@@ -129,9 +128,9 @@ class Store:
         return [_rollout(row) for row in await self._fetch("running")]
 
     async def release_ended(self, release: Callable[[Rollout], Awaitable[object]]) -> None:
-        """Have what rollouts held that are over be released, one at a time; what fails is due again after a pause.
+        """Call `release` for each ended rollout whose release is due, one at a time; a failed one is due again later.
 
-        Raises the first failure.
+        Raises the first error.
         """
 
         async def released(rows: list[Any]) -> None:
@@ -194,13 +193,13 @@ async def _save(connection: Any, before: Rollout, after: Transition, now: dateti
 
 
 async def _tell(connection: Any, rollout: Rollout, events: Sequence[Event], now: datetime) -> None:
-    """Keep what happened, and what webhooks are to be told of it; wake whoever watches."""
+    """Store events of a rollout, enqueue their notifications and wake the watchers."""
     document = rollout_json(rollout)
-    told = await webhooks_of(connection, rollout.model) if events else []
+    webhooks = await webhooks_of(connection, rollout.model) if events else []
     for event in events:
         arguments = (rollout.id, now, event.type, event.reason, event.client, document)
         number = await connection.fetchval(_QUERIES["insert_event"], *arguments)
-        notices = [Notice(name, str(rollout.id), str(number), notice_json(event, rollout)) for name in told]
+        notices = [Notice(name, str(rollout.id), str(number), notice_json(event, rollout)) for name in webhooks]
         await enqueue(connection, notices)
     await connection.execute(_QUERIES["wake"])
 

@@ -1,4 +1,4 @@
-"""What is known of a rollout's surroundings at a stage, asked of whoever knows it, and what is decided from that."""
+"""Observation of a rollout at a stage: its inputs from the peers, and the decision from them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from headrace_rollout.store import Decide
 
 log = structlog.get_logger()
 
-# What the registry answers of a request for promotion that is over. With any other error nobody was asked.
+# The registry's codes for a promotion request that has ended. After any other error no approval was requested.
 _REFUSED = frozenset({Code.FAILED_PRECONDITION, Code.NOT_FOUND})
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the judge makes of a rollout. evidence: to keep. verdict: None for one that is not judged. bad_from: when
-    the first bad answer was counted.
+    """A judgement of a rollout. evidence: to store. verdict: None for a strategy without judgement. bad_from: time of
+    the first bad answer counted.
     """
 
     evidence: str
@@ -43,11 +43,11 @@ class Judging(Protocol):
         ...
 
     async def judge(self, rollout: Rollout, now: datetime) -> Judged:
-        """Take in what was answered since. Raises nothing when the monitor is away: that is a verdict too."""
+        """Judge the answers since the last call. If the monitor is away, the verdict says so; nothing is raised."""
         ...
 
     def surroundings(self, model: str) -> Surroundings:
-        """Return what may keep a model's rollouts from growing."""
+        """Return the alerts and experiment that may hold a model's rollouts."""
         ...
 
 
@@ -55,18 +55,18 @@ class Rooms(Protocol):
     """The head-room of pools, as a turn needs it."""
 
     async def of(self, rollout: Rollout) -> Room | None:
-        """Return what there is room for; None while that is being measured. Raises nothing."""
+        """Return the head-room for a rollout; None while it is being measured. Raises nothing."""
         ...
 
 
 class Observing:
-    """Looks around for a rollout."""
+    """Observes what a rollout's decision depends on."""
 
     def __init__(self, routes: Routes, registry: Registry, judging: Judging, rooms: Rooms) -> None:
         self._routes, self._registry, self._judging, self._rooms = routes, registry, judging, rooms
 
     async def decided(self, rollout: Rollout, now: Callable[[], datetime]) -> Decide:
-        """Return what follows from a look. Raises ServiceError while the control plane is away: that has to wait."""
+        """Observe, and return the decision. Raises ServiceError while the control plane is away: retry later."""
         try:
             route, _ = await self._routes.route(rollout.model)
         except ServiceError as error:
@@ -97,7 +97,7 @@ class Observing:
         return decide
 
     async def consent(self, rollout: Rollout) -> Consent | None:
-        """Return what those say whom a rollout asks; None while they do not, or somebody else is asked."""
+        """Return the approvers' decision; None while it is pending, not required, or not theirs."""
         if not rollout.asks or not rollout.promotion_request:
             return None
         try:

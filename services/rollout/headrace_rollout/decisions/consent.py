@@ -1,4 +1,4 @@
-"""What a drift of the model does to its rollout, and what those say whom it asks. Pure functions."""
+"""The effect of model drift on a rollout, and the approvers' decision on it. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from headrace_rollout.decisions.rollouts import Event, Rollout, State, Transitio
 
 
 def drifted(rollout: Rollout, seen: Observation, now: datetime) -> Transition | None:
-    """Return what a drift, or what was said of one, leads to; None where it leads to nothing."""
+    """Return the transition after a drift, or after the approvers' decision on it; None if nothing changes."""
     if rollout.asks:
         return _heard(rollout, seen.consent, now)
     policy = rollout.policy
     if not seen.around.drift or rollout.drift_accepted or policy.ignore_alerts or policy.on_drift is OnDrift.HOLD:
         return None
-    told = f"drift: {seen.around.drift[0]}"
+    message = f"drift: {seen.around.drift[0]}"
     if policy.on_drift is OnDrift.ROLLBACK:
-        return transitions.roll_back(rollout, State.ROLLED_BACK, told, now)
-    return Transition(replace(rollout, asks=told), (Event("asked", told),))
+        return transitions.roll_back(rollout, State.ROLLED_BACK, message, now)
+    return Transition(replace(rollout, asks=message), (Event("asked", message),))
 
 
 def agreed(rollout: Rollout, why: str, client: str = "") -> Transition:
-    """Take in that a rollout goes on in spite of a drift."""
+    """Accept the drift: the rollout continues. why: reason of the event; client: empty for the approvers."""
     return Transition(replace(rollout, asks="", drift_accepted=True), (Event("agreed", why, client),))
 
 
 def check_answerable(rollout: Rollout) -> None:
-    """Raise PreconditionFailed, reason APPROVAL_REQUIRED, where a rollout asks those who approved it."""
+    """Raise PreconditionFailed, reason APPROVAL_REQUIRED, if only the promotion request's approvers may decide."""
     if rollout.asks and rollout.promotion_request:
-        told = f"the rollout waits for approvals of {rollout.promotion_request}: {rollout.asks}"
+        message = f"the rollout waits for approvals of {rollout.promotion_request}: {rollout.asks}"
         raise PreconditionFailed(
-            told, reason="APPROVAL_REQUIRED", metadata={"promotion_request": rollout.promotion_request}
+            message, reason="APPROVAL_REQUIRED", metadata={"promotion_request": rollout.promotion_request}
         )
 
 
@@ -44,6 +44,6 @@ def _heard(rollout: Rollout, consent: Consent | None, now: datetime) -> Transiti
     if consent is None:
         return None
     if consent.refusal:
-        told = f"its continuation was not approved ({rollout.asks}): {consent.refusal}"
-        return transitions.roll_back(rollout, State.ROLLED_BACK, told, now)
+        message = f"its continuation was not approved ({rollout.asks}): {consent.refusal}"
+        return transitions.roll_back(rollout, State.ROLLED_BACK, message, now)
     return agreed(rollout, f"{rollout.promotion_request} was approved again")

@@ -14,14 +14,14 @@ from headrace_rollout.decisions.rollouts import Event, Rollout
 
 SOURCE = "/headrace/rollout"
 
-# What somebody should be woken for, and what ends that.
+# Severity of the events that notify on-call, and the events that resolve the incident.
 _LEVELS = {"rolling_back": "critical", "rolled_back": "critical", "failed": "error", "displaced": "warning"}
 _LEVELS |= {"frozen": "warning", "held": "warning", "asked": "warning"}
 _ENDS = frozenset({"thawed", "agreed", "succeeded", "shadowed", "aborted"})
 
 
 def event_of(delivery: UUID, event: Event, rollout: Rollout, time: datetime) -> events.Event:
-    """Return what happened to a rollout, which is as it was then."""
+    """Return the CloudEvent of a rollout event. rollout: its state when the event happened."""
     word = event.type.replace("_", " ")
     return events.Event(
         delivery,
@@ -44,7 +44,7 @@ def event_of(delivery: UUID, event: Event, rollout: Rollout, time: datetime) -> 
 
 def _level(event: Event, rollout: Rollout) -> str:
     level = _LEVELS.get(event.type, "info")
-    # What no caller was ever answered by wakes nobody.
+    # A version that never answered a caller pages no one.
     return "warning" if level == "critical" and rollout.step < 0 else level
 
 

@@ -25,12 +25,12 @@ def shared(route: Route, weights: Mapping[str, float]) -> Route:
     variants = {one.name: one for one in wanted.variants}
     gone = [name for name in weights if name not in variants]
     if gone:
-        told = f"the route has no variant '{gone[0]}', only {', '.join(variants)}: `headrace routes split` adds it"
-        raise PreconditionFailed(told, reason="VARIANT_GONE")
+        message = f"the route has no variant '{gone[0]}', only {', '.join(variants)}: `headrace routes split` adds it"
+        raise PreconditionFailed(message, reason="VARIANT_GONE")
     together = sum(variants[name].weight for name in weights)
     if together <= 0:
-        told = f"{', '.join(weights)} have no traffic: `headrace routes split` gives them some"
-        raise PreconditionFailed(told, reason="VARIANT_GONE")
+        message = f"{', '.join(weights)} have no traffic: `headrace routes split` gives them some"
+        raise PreconditionFailed(message, reason="VARIANT_GONE")
     for name, weight in weights.items():
         share = together * weight / sum(weights.values())
         # The same shares in other numbers are no change.

@@ -1,4 +1,4 @@
-"""Whether a rollout goes on: what keeps it back, and how much of the next share there is room for. Pure functions."""
+"""Whether a rollout advances: what holds it, and how much of the next share has head-room. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from headrace_rollout.decisions.observation import Observation, Surroundings
 from headrace_rollout.decisions.policies import OnLimit
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Transition
 
-# After a step that was slowed, until what it costs is seen.
+# After a limited step, until its load is measured.
 SETTLE = timedelta(seconds=10)
 PAUSED = "paused"
 UNKNOWN = "the monitor has not said yet which alerts are open and which experiments run"
 
 
 def wants_room(rollout: Rollout, seen: Observation, now: datetime) -> bool:
-    """Return whether the version is to have a larger share now, if there is room for it."""
+    """Return whether the version gets a larger share now if the pool has head-room."""
     if rollout.skip or kept_back(rollout, seen.around):
         return False
     decision = decision_of(rollout, seen, now)
@@ -29,7 +29,7 @@ def wants_room(rollout: Rollout, seen: Observation, now: datetime) -> bool:
 
 
 def decision_of(rollout: Rollout, seen: Observation, now: datetime) -> Decision:
-    """Return what follows from the evidence, and from what the policy says of a step that lacks it for too long."""
+    """Return the verdict's decision; once a step is overdue, HOLD becomes ADVANCE if the policy says so."""
     decision = seen.verdict.decision if seen.verdict is not None else Decision.ADVANCE
     if decision is not Decision.HOLD or not transitions.overdue(rollout, now):
         return decision
@@ -38,9 +38,9 @@ def decision_of(rollout: Rollout, seen: Observation, now: datetime) -> Decision:
 
 
 def grown(rollout: Rollout, seen: Observation, why: str, now: datetime) -> Transition | None:
-    """Return what follows where something keeps the rollout, or it goes on; None where it stays as it is."""
-    if kept := kept_back(rollout, seen.around):
-        return kept_at(rollout, kept)
+    """Return the transition if the rollout is held back or advances; None if it stays as it is."""
+    if obstacle := kept_back(rollout, seen.around):
+        return kept_at(rollout, obstacle)
     if rollout.limited_to is not None or not rollout.last_step:
         return _grown_into(rollout, seen.room, why) if wants_room(rollout, seen, now) else None
     if not transitions.dwelt(rollout, now) or decision_of(rollout, seen, now) is not Decision.ADVANCE:
@@ -51,19 +51,19 @@ def grown(rollout: Rollout, seen: Observation, why: str, now: datetime) -> Trans
 
 
 def kept_at(rollout: Rollout, why: str) -> Transition:
-    """Stay at the present stage. why: as `kept_back` says."""
+    """Stay at the current stage. why: a result of `kept_back`."""
     if why == UNKNOWN:  # after a restart of the service: no news of the rollout
         return Transition(rollout if rollout.frozen else replace(rollout, reason=why))
     return Transition(replace(rollout, frozen="", reason=why)) if why == PAUSED else transitions.frozen(rollout, why)
 
 
 def _grown_into(rollout: Rollout, room: Room | None, why: str) -> Transition:
-    """Leave a step for the next one, or for more of its own share, as far as there is room."""
+    """Move to the next step, or to more of the current step's share, within the head-room."""
     step = rollout.step if rollout.limited_to is not None else rollout.step + 1
     fitting = fit(rollout, step, room)
     thawed = transitions.thawed(rollout)
     if fitting.share <= rollout.share:
-        if rollout.limited_to is not None:  # what it has it keeps: nothing freezes it
+        if rollout.limited_to is not None:  # it retains its share and is not frozen
             return replace(thawed, rollout=replace(thawed.rollout, reason=fitting.reason))
         if room is None:
             return Transition(replace(rollout, reason=fitting.reason))
@@ -76,7 +76,7 @@ def _grown_into(rollout: Rollout, room: Room | None, why: str) -> Transition:
 
 
 def fit(rollout: Rollout, step: int, room: Room | None) -> Fit:
-    """Return the share of a step that there is room for."""
+    """Return the share of a step that the pool has head-room for."""
     if room is None:
         return Fit(rollout.share, "the load of the pool is being measured")
     policy = rollout.policy
@@ -85,7 +85,7 @@ def fit(rollout: Rollout, step: int, room: Room | None) -> Fit:
 
 
 def kept_back(rollout: Rollout, around: Surroundings) -> str:
-    """Return why the rollout does not grow, whatever the evidence; empty when nothing keeps it."""
+    """Return why the rollout may not advance, independent of the evidence; empty if nothing holds it."""
     if rollout.asks:
         return f"continuing needs approval: {rollout.asks}"
     if not rollout.policy.ignore_alerts and (why := frozen_by(around, drift_accepted=rollout.drift_accepted)):
@@ -94,10 +94,10 @@ def kept_back(rollout: Rollout, around: Surroundings) -> str:
 
 
 def frozen_by(around: Surroundings, *, drift_accepted: bool = False) -> str:
-    """Return what keeps a version of a model from getting more traffic; empty for nothing.
+    """Return why a version of a model may not get more traffic; empty if it may.
 
-    This asks for every step of every strategy, the first one too, and for the shares of experiments. What is not known
-    yet keeps it as well.
+    Applies to every step of every strategy, the first one too, and to the shares of experiments. Before the monitor's
+    first answer no version gets more traffic.
     """
     if not around.known:
         return UNKNOWN

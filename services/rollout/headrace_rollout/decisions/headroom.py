@@ -1,8 +1,8 @@
-"""Whether a pool has room for what a step makes it compute: pure functions of its traffic and of what its batchers did.
+"""Head-room of a pool for a rollout step: pure functions of the traffic and of the batchers' counters.
 
-A version that takes over a share of the traffic computes what its cache does not have yet, where the version before had
-it. The more of its time a pool spends on executions, the less it can take. That batches grow with the load, and each
-request then takes less, is left out: a step is rather slowed than a pool overloaded, and it is measured as it grows.
+A new version computes answers that the baseline had cached, so a step adds load. Head-room is the execution time that
+the pool has left. The model ignores that larger batches make each request cheaper: it rather slows a step than
+overloads a pool, and the load is measured again as the share grows.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from headrace_rollout.decisions.policies import percent
 
 # Batchers report every two seconds: less time than this is noise.
 SHORTEST_S = 2.0
-# Fewer answers of a version say nothing of what its cache has.
+# With fewer answers of a version its cache hit ratio is unknown.
 ENOUGH_ANSWERS = 200
-# Of the way to a step: less is not worth a write of the route.
+# Smallest fraction of the way to a step that is worth a write of the route.
 LEAST_PART = 0.1
-# Where a share is cut, so that it reads well.
+# Decimal places of a limited share.
 _SHARE_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class VariantTraffic:
-    """Answers and faults of a variant in so many seconds. online: computed for their request; bad: faults; precomputed:
-    read from what was computed beforehand.
+    """Request counts of a variant over `seconds`. online: computed for the request; bad: failed; precomputed: answered
+    from precomputed predictions.
     """
 
     seconds: float
@@ -43,7 +43,7 @@ class VariantTraffic:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a batcher has done of a version since it holds it."""
+    """Counters of a version in a batcher since it was loaded. compute_s: execution time."""
 
     model: str
     version: str
@@ -53,7 +53,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a batcher had done by a time, by digest of the version."""
+    """Counters of a batcher at a time, by version digest."""
 
     time_s: float
     work: Mapping[str, Work]
@@ -65,7 +65,9 @@ Look = Mapping[str, Report]
 
 @dataclass(frozen=True, slots=True)
 class PoolLoad:
-    """How busy a pool is. busy: seconds of execution in a second, over its batchers. request_s: of one request."""
+    """Load of a pool. busy: execution seconds per second, summed over its batchers. request_s: execution time per
+    request.
+    """
 
     batchers: int
     busy: float
@@ -73,17 +75,17 @@ class PoolLoad:
 
     @property
     def utilisation(self) -> float:
-        """Share of its time that a batcher executes."""
+        """Mean share of its time that a batcher executes."""
         return self.busy / self.batchers
 
     def room_rps(self, most: float) -> float:
-        """Return how many requests a second may be computed besides until batchers are as busy as `most`."""
+        """Return the additional requests per second until the utilisation reaches `most`."""
         return max(0.0, most * self.batchers - self.busy) / self.request_s
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The share that a version can have now, and why no more; empty when it is all that was asked for."""
+    """The share that a version can have now. reason: why it is less than requested; empty if it is not."""
 
     share: float
     reason: str = ""
@@ -91,9 +93,9 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a larger share costs, and what there is. rps: requests per second of both versions. kept_share: of the
-    requests that the new version gets, what it answers without computing. extra_share: of them, what is computed that
-    the version before would not compute. pool: None when nothing is known of it, and where nothing is asked of it.
+    """The cost of a larger share, and the pool's load. rps: requests per second of both versions. kept_share: share of
+    the new version's requests answered from cache or precomputed predictions. extra_share: share that it computes and
+    the baseline would not. pool: None if its load is unknown or not needed.
     """
 
     rps: float = 0.0
@@ -102,23 +104,23 @@ class Room:
     pool: PoolLoad | None = None
 
     def extra_rps(self, share: float) -> float:
-        """Return the requests per second that are computed besides when a share of the traffic changes its version."""
+        """Return the additional computed requests per second when a share of the traffic moves to the new version."""
         return self.rps * self.extra_share * share
 
     def fit(self, share: float, wanted: float, most: float, *, whole: bool) -> Fit:
-        """Return how much of the way from a share to another one fits. whole: all of it, or nothing."""
+        """Return the largest share from `share` to `wanted` that fits. whole: all of `wanted` or no change."""
         extra = self.extra_rps(wanted - share)
         if self.pool is None or extra <= 0:
             return Fit(wanted)
-        room = self.pool.room_rps(most)
-        if extra <= room:
+        free_rps = self.pool.room_rps(most)
+        if extra <= free_rps:
             return Fit(wanted)
         reason = (
             f"{percent(wanted):g} % of the traffic would have the pool compute {extra:.3g} requests/s more, and there"
-            f" is room for {room:.3g}: its batchers ({self.pool.batchers}) are busy for {self.pool.utilisation:.0%} of"
-            f" the time, and may be for {most:.0%}"
+            f" is room for {free_rps:.3g}: its batchers ({self.pool.batchers}) are busy for"
+            f" {self.pool.utilisation:.0%} of the time, and may be for {most:.0%}"
         )
-        part = 0.0 if whole else room / extra
+        part = 0.0 if whole else free_rps / extra
         if part < LEAST_PART:
             return Fit(share, reason)
         scale = 10**_SHARE_DIGITS
@@ -126,30 +128,30 @@ class Room:
 
 
 def room_of(baseline: VariantTraffic, candidate: VariantTraffic, coverage: float, pool: PoolLoad | None = None) -> Room:
-    """Return the room from what both versions answered of late. coverage: of the entities for which the version before
-    has precomputed answers, the share for which the new one has them too.
+    """Return the head-room from the recent traffic of both versions. coverage: share of the entities with precomputed
+    predictions of the baseline that have one of the new version too.
     """
     requests = baseline.requests + candidate.requests
     if candidate.requests >= ENOUGH_ANSWERS:
-        kept = 1 - candidate.computed_share
+        stored = 1 - candidate.computed_share
     else:
         # Its cache is empty.
-        kept = coverage * baseline.precomputed / baseline.requests if baseline.requests else 0.0
-    extra = max(0.0, 1 - kept - baseline.computed_share) if baseline.requests else 0.0
+        stored = coverage * baseline.precomputed / baseline.requests if baseline.requests else 0.0
+    extra = max(0.0, 1 - stored - baseline.computed_share) if baseline.requests else 0.0
     seconds = max(baseline.seconds, candidate.seconds)
-    return Room(requests / seconds if seconds > 0 else 0.0, kept, extra, pool)
+    return Room(requests / seconds if seconds > 0 else 0.0, stored, extra, pool)
 
 
 def executed(look: Look, model: str, version: str) -> bool:
-    """Return whether any batcher has executed a version, so that it is known how long a request of it takes."""
+    """Return whether any batcher has executed a version, so that its execution time per request is known."""
     return any(one.answered > 0 and one.compute_s > 0 for one in _of(look, model, version))
 
 
 def load_between(first: Look, last: Look, model: str, version: str) -> PoolLoad | None:
-    """Return how busy a pool was between two looks; None while no batcher has reported for long enough, or where the
+    """Return the load of a pool between two samples; None before any batcher has reported for SHORTEST_S, or if the
     version was never executed.
 
-    A batcher that is new is left out until it has reported twice. What was unloaded meanwhile counts as idle.
+    A new batcher is left out until it has reported twice. Versions unloaded meanwhile count as idle.
     """
     if not executed(last, model, version):
         return None
@@ -168,7 +170,7 @@ def _of(look: Look, model: str, version: str) -> Iterator[Work]:
 
 
 def _busy(before: Report, after: Report) -> float:
-    """Return the seconds of execution in a second between two reports of a batcher."""
+    """Return the execution seconds per second between two reports of a batcher."""
     nothing = Work("", "", 0, 0.0)
     done_s = sum(
         max(0.0, one.compute_s - before.work.get(digest, nothing).compute_s) for digest, one in after.work.items()

@@ -27,8 +27,8 @@ ENOUGH_DURATIONS = 200
 # for half of them, which may wait longer for others where a share is small.
 SLOWNESS = ((0.99, 1.5), (0.9, 1.5), (0.5, 3.0))
 # Of what the version before computed at most: above it slow answers may be of that, as of a cache that is still cold.
-# Where little is asked one request is much in a second: what chance may have brought, by so many standard errors, is
-# told by a mean with this time constant.
+# At low traffic a single request dominates a second: the rate is an exponential mean with this time constant (s), and
+# must exceed the bound by this many standard errors.
 BURDEN_FACTOR, BURDEN_ERRORS, BURDEN_S = 1.5, 3.0, 30.0
 # What is counted when it is read was answered up to so long before: data planes report each second.
 REPORT_LAG = timedelta(seconds=2)
@@ -49,13 +49,15 @@ _DECISIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The evidence of a rollout so far. judgement: of `headrace_statistics.canary`, as JSON. cursor: in the monitor's
-    counts, in base64. step: that the judgement is at. begin_time: before the first request of the version. durations:
-    of the baseline, by bucket, until enough are known. slow_bucket: answers from that bucket on are slow, and from
-    those of `slower` on where the policy does not say what is slow. bad_from: by metric, when the first bad answer of
-    the version was given, at the earliest. history_refusals: the share of refusals of a version alone that its callers'
-    mistakes explain, by the hour before; history_rps: what was computed a second in the busiest minutes of that. None
-    where too little is known. alone_requests, alone_s: of late, what the version computed alone, in how many seconds.
+    """The evidence of a rollout so far.
+
+    judgement: state of `headrace_statistics.canary`, as JSON. cursor: position in the monitor's counts, in base64.
+    step: step of the judgement. begin_time: before the version's first request. durations: counts of the baseline's
+    latencies by bucket, until there are enough. slow_bucket: first bucket of slow answers; `slower`: further ones, if
+    the policy sets no latency bound. bad_from: by metric, earliest time of the version's first bad answer.
+    history_refusals: share of refusals that callers' mistakes explain, from the hour before; history_rps: computed
+    requests per second in its busiest minutes; None with too little data. alone_requests, alone_s: exponentially
+    weighted requests and seconds during which only the new version served.
     """
 
     judgement: str
@@ -77,8 +79,9 @@ class Record:
         return () if self.slow_bucket is None else (self.slow_bucket, *self.slower)
 
     def burdened(self, requests: int, seconds: float) -> bool:
-        """Return whether the version computes clearly more than the one before ever did. requests: in the last seconds,
-        that are in the mean already.
+        """Return whether the version computes clearly more than the baseline ever did.
+
+        requests: computed in the last `seconds`; the exponential mean includes them already.
         """
         if self.history_rps is None:
             return False
@@ -211,12 +214,12 @@ def slow_buckets_of(durations: Mapping[int, int]) -> tuple[int, ...]:
 
 
 def _with_burden(record: Record, requests: int, seconds: float) -> Record:
-    """Add what the version computed alone to what it did of late."""
+    """Add requests to the exponentially weighted load of the version while it serves alone."""
     if not requests and not record.alone_s:
         return record
-    kept = math.exp(-seconds / BURDEN_S)
+    decay = math.exp(-seconds / BURDEN_S)
     return replace(
-        record, alone_requests=kept * record.alone_requests + requests, alone_s=kept * record.alone_s + seconds
+        record, alone_requests=decay * record.alone_requests + requests, alone_s=decay * record.alone_s + seconds
     )
 
 

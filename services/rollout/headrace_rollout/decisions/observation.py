@@ -1,4 +1,4 @@
-"""What a decision about a rollout is made from, besides its state and the time."""
+"""The inputs of a rollout decision, besides the rollout's state and the time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from headrace_rollout.decisions.rollouts import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What those said whom a rollout asks whether it goes on. refusal: why not; empty when they agree."""
+    """The approvers' decision whether a rollout continues. refusal: their reason; empty if they agree."""
 
     refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the monitor knows of a model. alerts: open ones that ask for a freeze. drift: those of them that are of a
-    drift. experiment: that runs on the model; empty for none. known: whether this is what the monitor said; not before
-    its first answer.
+    """The monitor's view of a model. alerts: open alerts that freeze rollouts. drift: the drift alerts among them.
+    experiment: name of the running experiment; empty for none. known: False before the monitor's first answer.
     """
 
     alerts: tuple[str, ...] = ()
@@ -29,16 +28,17 @@ class Surroundings:
 
     @property
     def other_alerts(self) -> tuple[str, ...]:
-        """The alerts that are of no drift."""
+        """The alerts other than drift."""
         return tuple(one for one in self.alerts if one not in self.drift)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What is known of a rollout at a stage. managed_by: of its route. named: the version that the registry has where
-    the variant looks, None while it is away. verdict: None while nothing is judged. room: what the pool has for a
-    larger share; None while that is not known, or nobody asks for one. consent: of those whom a rollout asks; None
-    while there is none, and where nobody is asked.
+    """The observed state of a rollout at a stage.
+
+    managed_by: manager of its route. named: version that the variant's stage or alias names in the registry; None while
+    the registry is away. verdict: None before a judgement. room: head-room of the pool for a larger share; None if
+    unknown or not needed. consent: the approvers' decision; None while it is pending or not required.
     """
 
     managed_by: str

@@ -1,4 +1,4 @@
-"""What each step of a rollout would do, from the traffic of late. Pure functions."""
+"""Forecast of each step of a rollout, from recent traffic. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from headrace_rollout.decisions.policies import Policy
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """extra_online_rps: computed more than before the first step, with a cache as it is now. detectable_rate: smallest
-    rate of errors that would be found within a minute; None when none would, or nothing is judged. fitting_share: what
-    the pool has room for now, None when that is all of the step.
+    """The forecast of a step.
+
+    extra_online_rps: additional computed requests per second compared to now, with the cache as it is now.
+    detectable_rate: smallest error rate found within a minute; None if there is none or the strategy is not judged.
+    fitting_share: share that the pool has head-room for now; None if the whole step fits.
     """
 
     extra_online_rps: float
@@ -26,7 +28,7 @@ class PlannedStep:
 
 
 def planned(policy: Policy, traffic: VariantTraffic, room: Room) -> tuple[PlannedStep, ...]:
-    """Return what each step would do at the traffic of late."""
+    """Return the forecast of each step of a policy at the recent traffic."""
     rps = traffic.requests / traffic.seconds
     steps = []
     for step in policy.steps:

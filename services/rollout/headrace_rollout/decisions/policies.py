@@ -74,9 +74,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """What comes before the steps: copies go to the version, and its answers to nobody. share: of the answers that are
-    copied. dwell, limit: as of a step. min_pairs: to be compared. max_flips, max_slice_flips: share of the labels that
-    may differ, of all and of any slice. warms: its answers are cached, and nothing is judged.
+    """The shadow stage before the steps: the version gets copies of requests, and its answers are discarded.
+
+    share: of the computed requests that are copied. dwell, limit: as for a step. min_pairs: answer pairs to compare.
+    max_flips, max_slice_flips: bound of the share of labels that differ, overall and in any slice. warms: the answers
+    fill the version's cache, and nothing is judged.
     """
 
     share: float = 1.0
@@ -133,7 +135,7 @@ _SHADOWED = "shadow_*"
 
 
 def percent(share: float) -> float:
-    """Return a share in percent, as somebody would write it: 0.07 is 7, not 7.000000000000001."""
+    """Return a share in percent without rounding noise: 0.07 is 7, not 7.000000000000001."""
     return float(f"{share * 100:.12g}")
 
 
@@ -161,13 +163,13 @@ def violations(policy: Policy, field: str = "policy") -> Iterator[FieldViolation
             f"{field}.tolerated_ratio", f"{policy.tolerated_ratio!r} must be above 1 and at most 1000, such as 1.5"
         )
     if not 1e-6 <= policy.false_rollback_rate <= 0.1:
-        told = f"{policy.false_rollback_rate!r} must be between 0.000001 and 0.1"
-        yield FieldViolation(f"{field}.false_rollback_rate", told)
+        message = f"{policy.false_rollback_rate!r} must be between 0.000001 and 0.1"
+        yield FieldViolation(f"{field}.false_rollback_rate", message)
     if not 0 < policy.margin <= 1:
         yield FieldViolation(f"{field}.margin_percent", f"{policy.margin * 100:g} must be above 0 and at most 100")
     if not 0 < policy.max_utilisation <= MAX_UTILISATION:
-        told = f"{policy.max_utilisation * 100:g} must be above 0 and at most {MAX_UTILISATION * 100:g}"
-        yield FieldViolation(f"{field}.max_utilisation_percent", told)
+        message = f"{policy.max_utilisation * 100:g} must be above 0 and at most {MAX_UTILISATION * 100:g}"
+        yield FieldViolation(f"{field}.max_utilisation_percent", message)
     if policy.slow_after is not None:
         yield from _time_violations(policy.slow_after, timedelta(milliseconds=1), f"{field}.slow_after")
     for name, least in (("no_data_timeout", MIN_NO_DATA), ("ready_timeout", timedelta(seconds=1))):
@@ -184,8 +186,8 @@ def _step_violations(policy: Policy, field: str) -> Iterator[FieldViolation]:
         yield from _stage_violations(step, at)
     for position, (before, after) in enumerate(pairwise(steps), 1):
         if not after.share > before.share:
-            told = f"{after.share * 100:g} must be above {before.share * 100:g}, the share of the step before"
-            yield FieldViolation(f"{field}[{position}].percent", told)
+            message = f"{after.share * 100:g} must be above {before.share * 100:g}, the share of the step before"
+            yield FieldViolation(f"{field}[{position}].percent", message)
     whole = completed(replace(policy, steps=(*steps[:-1], last))).steps[-1].share
     if steps[-1].share not in (1, whole):  # the latter in a policy that was completed
         yield FieldViolation(f"{field}[{len(steps) - 1}].percent", "the last step must have 100")
@@ -224,5 +226,5 @@ def measured_later(policy: Policy) -> tuple[str, ...]:
 
 def _time_violations(value: timedelta, least: timedelta, field: str) -> Iterator[FieldViolation]:
     if not least <= value <= MAX_TIME:
-        told = f"{value.total_seconds():g} s must be between {least.total_seconds():g} s and {MAX_TIME.days} days"
-        yield FieldViolation(field, told)
+        message = f"{value.total_seconds():g} s must be between {least.total_seconds():g} s and {MAX_TIME.days} days"
+        yield FieldViolation(field, message)

@@ -1,8 +1,7 @@
-"""How a rollout goes on: pure decisions over its state, what was observed, and time.
+"""Progress of a rollout: pure decisions over its state, an observation and the time.
 
-Each function takes a rollout and what happened and returns a Transition: the next state, and what there is to tell of
-it. Nothing is done here. The controller keeps a state before it acts on it, and acts again after a crash: every act can
-be repeated.
+Each function takes a rollout and an event, and returns a Transition: the next state and the history events. The
+controller stores a state before it acts on it, and repeats the act after a crash: every act is idempotent.
 """
 
 from __future__ import annotations
@@ -34,20 +33,21 @@ def already_running(model: str, rollout: int) -> PreconditionFailed:
 
 def prepared(
     rollout: Rollout,
-    lack: str,
+    missing: str,
     now: datetime,
     room: Room | None = None,
     around: Surroundings = Surroundings(),  # noqa: B008 (frozen)
     consent_given: Consent | None = None,
 ) -> Transition:
-    """Take in how far the version is. lack: what it waits for; empty when it is ready. room: for the first step, None
-    while that is not known. around: what may keep the first step back, for as long as it lasts. consent_given: of those
-    whom the rollout asks.
+    """Return the transition after a readiness check of the version.
+
+    missing: what the version waits for; empty if it is ready. room: head-room for the first step; None while unknown.
+    around: alerts and experiments that may hold the first step. consent_given: the approvers' decision.
     """
-    if not lack and rollout.policy.shadow is not None and not rollout.paused:  # it answers nobody
+    if not missing and rollout.policy.shadow is not None and not rollout.paused:  # its answers reach no caller
         return Transition(replace(rollout, state=State.SHADOWING, moving=True, reason="the version is ready"))
-    if lack:
-        return _unready(rollout, lack, "waits until the version is ready", "was not ready", now)
+    if missing:
+        return _unready(rollout, missing, "waits until the version is ready", "was not ready", now)
     seen = Observation(rollout.manager, around=around, room=room, consent=consent_given)
     drift = consent.drifted(rollout, seen, now)
     if drift is None:
@@ -59,10 +59,10 @@ def prepared(
 
 
 def _first_step(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
-    """Give the version its first share, unless something keeps it back."""
-    if kept := growth.kept_back(rollout, seen.around):
-        after = growth.kept_at(rollout, kept)
-        return after if kept != growth.PAUSED else replace(after, rollout=replace(rollout, reason=_READY_PAUSED))
+    """Give the version its first share unless the rollout is held back."""
+    if obstacle := growth.kept_back(rollout, seen.around):
+        after = growth.kept_at(rollout, obstacle)
+        return after if obstacle != growth.PAUSED else replace(after, rollout=replace(rollout, reason=_READY_PAUSED))
     fit = growth.fit(rollout, 0, seen.room)
     if fit.share > 0:
         thawed = transitions.thawed(rollout)
@@ -73,25 +73,25 @@ def _first_step(rollout: Rollout, seen: Observation, now: datetime) -> Transitio
     return _unready(rollout, fit.reason, "the version is ready, and waits for head-room", never, now, remedy)
 
 
-def _unready(rollout: Rollout, lack: str, waits: str, never: str, now: datetime, remedy: str = "") -> Transition:
+def _unready(rollout: Rollout, missing: str, waits: str, never: str, now: datetime, remedy: str = "") -> Transition:
     if now - rollout.create_time >= rollout.policy.ready_timeout:
         within = transitions.span(rollout.policy.ready_timeout)
-        told = f"version {rollout.version} {never} within {within}: {lack}{remedy}"
-        return transitions.over(rollout, State.FAILED, told, now)
-    return Transition(replace(rollout, reason=f"{waits}: {lack}"))
+        message = f"version {rollout.version} {never} within {within}: {missing}{remedy}"
+        return transitions.over(rollout, State.FAILED, message, now)
+    return Transition(replace(rollout, reason=f"{waits}: {missing}"))
 
 
 def moved(rollout: Rollout, etag: str, now: datetime) -> Transition:
-    """Take in that data planes acknowledged the route of the present stage."""
+    """Return the transition after data planes acknowledged the route of the current stage."""
     share = rollout.stage_share
-    type_, told = "step", f"version {rollout.version} has {share * 100:g} % of the traffic"
+    type_, message = "step", f"version {rollout.version} has {share * 100:g} % of the traffic"
     if rollout.limited_to is not None:
-        told += f", not {rollout.stage.share * 100:g} % yet: {rollout.reason}"
+        message += f", not {rollout.stage.share * 100:g} % yet: {rollout.reason}"
     if rollout.state is State.SHADOWING:
         copied = f"{share * 100:g} % of what is computed"
-        type_, told = "shadowing", f"version {rollout.version} gets copies of {copied}, and gets no requests"
+        type_, message = "shadowing", f"version {rollout.version} gets copies of {copied}, and gets no requests"
         if rollout.warming:
-            type_, told = (
+            type_, message = (
                 "warming",
                 f"copies of requests fill the cache of version {rollout.version}, which gets no requests",
             )
@@ -103,11 +103,11 @@ def moved(rollout: Rollout, etag: str, now: datetime) -> Transition:
         etag=etag,
         writes=rollout.writes + 1,
         step_time=now,
-        reason=told,
+        reason=message,
         verdict=None,
         held=False,
     )
-    return Transition(after, (Event(type_, told),))
+    return Transition(after, (Event(type_, message),))
 
 
 def write_adopted(rollout: Rollout, etag: str) -> Transition:
@@ -126,7 +126,7 @@ def refused(rollout: Rollout, reason: str, now: datetime) -> Transition:
 
 
 def displaced(rollout: Rollout, by: str, now: datetime) -> Transition:
-    """Take in that somebody else has the route, which is theirs from now on."""
+    """End a rollout because another manager or person took the route. by: its manager; empty for a person."""
     return transitions.over(rollout, State.DISPLACED, f"the route was taken by {by or 'a person'}", now)
 
 
@@ -146,8 +146,8 @@ def observed(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
         return displaced(rollout, seen.managed_by, now)
     if rollout.reference != "version" and seen.named not in (None, rollout.baseline):
         where = f"behind {rollout.alias}" if rollout.alias else "into production"
-        told = f"version {seen.named} was put {where} by hand"
-        return transitions.roll_back(rollout, State.DISPLACED, told, now)
+        message = f"version {seen.named} was put {where} by hand"
+        return transitions.roll_back(rollout, State.DISPLACED, message, now)
     drift = consent.drifted(rollout, seen, now)
     if drift is None:
         return _decided(rollout, seen, now)
@@ -188,17 +188,17 @@ def registry_promoted(rollout: Rollout) -> Transition:
 
 
 def promotion_refused(rollout: Rollout, reason: str, now: datetime) -> Transition:
-    """Take in that the registry does not promote the version."""
+    """Roll back because the registry does not promote the version."""
     return transitions.roll_back(rollout, State.FAILED, f"the registry does not promote the version: {reason}", now)
 
 
 def succeeded(rollout: Rollout, now: datetime) -> Transition:
-    """Take in that data planes acknowledged the route that serves the version, which nobody manages any more."""
+    """End the rollout successfully: data planes acknowledged the route with the version, which has no manager now."""
     return transitions.over(replace(rollout, share=1.0), State.SUCCEEDED, f"version {rollout.version} serves", now)
 
 
 def pause(rollout: Rollout, client: str, reason: str) -> Transition:
-    """Stop growth. Raises PreconditionFailed, reason ROLLOUT_OVER."""
+    """Pause the rollout at its share. Raises PreconditionFailed, reason ROLLOUT_OVER."""
     _check_going(rollout)
     if rollout.paused:
         return Transition(rollout)
@@ -207,7 +207,7 @@ def pause(rollout: Rollout, client: str, reason: str) -> Transition:
 
 
 def resume(rollout: Rollout, client: str, reason: str) -> Transition:
-    """End a pause, and agree to what is asked. Raises as `pause`, and PreconditionFailed, reason APPROVAL_REQUIRED."""
+    """End a pause and accept a pending drift. Raises as `pause`, and PreconditionFailed, reason APPROVAL_REQUIRED."""
     _check_going(rollout)
     consent.check_answerable(rollout)
     said = consent.agreed(rollout, reason, client) if rollout.asks else Transition(rollout)
@@ -218,8 +218,10 @@ def resume(rollout: Rollout, client: str, reason: str) -> Transition:
 
 
 def skip(rollout: Rollout, client: str, reason: str, step: int | None) -> Transition:
-    """Leave the present step, whatever the evidence, and agree to what is asked. Raises PreconditionFailed, reason
-    ROLLOUT_OVER, STEP_NOT_REACHED or APPROVAL_REQUIRED, and Aborted, reason STEP_CHANGED.
+    """Skip the rest of the current step despite missing evidence, and accept a pending drift.
+
+    Raises PreconditionFailed, reason ROLLOUT_OVER, STEP_NOT_REACHED or APPROVAL_REQUIRED, and Aborted, reason
+    STEP_CHANGED.
     """
     _check_going(rollout)
     consent.check_answerable(rollout)
@@ -233,12 +235,12 @@ def skip(rollout: Rollout, client: str, reason: str, step: int | None) -> Transi
 
 
 def abort(rollout: Rollout, client: str, reason: str, now: datetime) -> Transition:
-    """Take the version back, as somebody asked. Raises as `pause`."""
+    """Roll back at a client's request. Raises as `pause`."""
     if rollout.state is State.ROLLING_BACK:
         return Transition(rollout)
     _check_going(rollout)
-    told = f"{client or 'an unknown client'} aborted it" + (f": {reason}" if reason else "")
-    return transitions.roll_back(rollout, State.ABORTED, told, now, client)
+    message = f"{client or 'an unknown client'} aborted it" + (f": {reason}" if reason else "")
+    return transitions.roll_back(rollout, State.ABORTED, message, now, client)
 
 
 def _judged(rollout: Rollout, seen: Observation, verdict: Verdict, now: datetime) -> Transition:

@@ -1,4 +1,4 @@
-"""The state of a rollout: everything that whoever goes on with it needs to know. Plain values, kept as JSON."""
+"""The state of a rollout: all that a controller needs to continue it. Plain values, stored as JSON."""
 
 from __future__ import annotations
 
@@ -76,16 +76,15 @@ class Verdict:
 class Rollout:
     """One rollout.
 
-    original: the route as it was found, as JSON; what a rollback restores. etag: of the route, as the last write that
-    is known to have happened made it; a write never carries one that was not kept first, so a controller that was
-    paused and comes back writes nothing. writes: number of the next write; with the id it is the write's request id.
-    step: -1 before the first. moving: the route is to be written for `stage` and was not acknowledged yet. share:
-    acknowledged. limited_to: what the pool has room for of the present step's share; None for all of it. skip: a person
-    asked to leave the present step. ends_as: what a rollback ends as. reference, alias: how the variant names its
-    version. evidence: of the judge, at the present stage. bad_from, bad_until: seconds in which bad answers of a
-    version that was taken back were counted, first and last. promotion_request: of the registry, whose effect it is;
-    empty for none. asks: why it waits for somebody to agree that it goes on. drift_accepted: somebody has agreed, once
-    for all.
+    original: the route at the start, as JSON, which a rollback restores. etag: of the route after the last confirmed
+    write; it is stored before a write carries it, so a controller that resumes after a pause writes nothing stale.
+    writes: number of the next write; with the id it forms the write's request id. step: -1 before the first. moving:
+    the write of the route for `stage` is not acknowledged yet. share: acknowledged share of the traffic. limited_to:
+    part of the step's share that the pool has head-room for; None for all of it. skip: a client asked to skip the
+    current step. ends_as: final state after a rollback. reference, alias: how the variant names its version. evidence:
+    of the judge, at the current stage. bad_from, bad_until: first and last second with bad answers of a version that
+    was rolled back. promotion_request: name of the registry's request that started it; empty for none. asks: reason of
+    the approval that it waits for; empty for none. drift_accepted: an approver accepted drift for the whole rollout.
     """
 
     id: int
@@ -151,7 +150,7 @@ class Rollout:
 
     @property
     def warming(self) -> bool:
-        """Whether copies fill the cache of the version, which nobody judges."""
+        """Whether copies of requests fill the version's cache, without a judgement."""
         return self.state is State.SHADOWING and self.policy.shadow is not None and self.policy.shadow.warms
 
     @property

@@ -56,8 +56,8 @@ def check_unit(route: Route, *, sticky: bool) -> None:
 def check_shadowing(route: Route) -> None:
     """Refuse to take the place of a shadow that a route has. Raises PreconditionFailed, reason SHADOWING_IN_USE."""
     if route.HasField("shadowing"):
-        told = f"the route sends copies to variant '{route.shadowing.variant}' already: end that first"
-        raise PreconditionFailed(told, reason="SHADOWING_IN_USE")
+        message = f"the route sends copies to variant '{route.shadowing.variant}' already: end that first"
+        raise PreconditionFailed(message, reason="SHADOWING_IN_USE")
 
 
 def staged(original: Route, rollout: Rollout) -> Route:
@@ -101,7 +101,7 @@ def shadowed(original: Route, variant: str, *, baseline: str, version: str, shar
 
 
 def promoted(original: Route, variant: str, version: str) -> Route:
-    """Return the route in which a variant serves `version`. What follows production, or an alias, goes on following."""
+    """Return the route in which a variant serves `version`, or still follows production or an alias if it did."""
     route = Route()
     route.CopyFrom(original)
     for one in route.variants:

@@ -97,8 +97,8 @@ def verdict(record: ShadowRecord, shadow: Shadow, step_time: datetime, now: date
     if wrong:
         return Verdict(Decision.ROLL_BACK, f"shadow, {found.compared:,} pairs compared: {wrong}", (), now)
     least = f" of at least {shadow.min_pairs:,}" if found.compared < shadow.min_pairs else ""
-    told = f"shadow, {found.compared:,}{least} pairs compared: {_alike(found, shadow)}"
-    return Verdict(Decision.ADVANCE if enough else Decision.HOLD, told, (), now)
+    message = f"shadow, {found.compared:,}{least} pairs compared: {_alike(found, shadow)}"
+    return Verdict(Decision.ADVANCE if enough else Decision.HOLD, message, (), now)
 
 
 def silent(reason: str, now: datetime) -> Verdict:
@@ -131,9 +131,9 @@ def _above(labels: Labels, most: float, level: float) -> bool:
 
 
 def _alike(found: Pairs, shadow: Shadow) -> str:
-    told = _flips(found.labels, shadow.max_flips) if found.labels.rows else "no labels that could differ"
+    flips = _flips(found.labels, shadow.max_flips) if found.labels.rows else "no labels that could differ"
     unlike = f"; pairs with nothing in common to compare: {found.unlike:,}" if found.unlike else ""
-    return f"no errors, no NaN, {told}{unlike}"
+    return f"no errors, no NaN, {flips}{unlike}"
 
 
 def _flips(labels: Labels, most: float) -> str:
