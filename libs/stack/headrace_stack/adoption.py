@@ -41,7 +41,7 @@ class CleanUp:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Somebody has to decide first."""
+    """The operator has to decide first."""
 
     reason: str
 
@@ -90,7 +90,8 @@ class TakenPort:
 
 
 def explain_taken(taken: tuple[TakenPort, ...], base_port: int, free_base: int | None) -> str:
-    """Say which ports are taken, by whom if known, and which setting moves the stack elsewhere."""
+    """Return an error that names the ports in use, the processes that use them if known, and the setting that moves the
+    stack."""
     lines = []
     for item in taken:
         owner = f" by {item.owner}" if item.owner else ""

@@ -68,7 +68,7 @@ def restore(settings: StackSettings, folder: Path) -> None:
         incomplete = error
     router_control = topology.router_control(settings)
     _put_back(settings, "router", folder, router_control)
-    # Whoever runs begins anew: generations are numbered again, for other tables.
+    # Running data planes and batchers start over: generations are renumbered, for other tables.
     _module(router_control, "renew-incarnation")
     if observed:
         monitor = topology.monitor(settings)
@@ -128,7 +128,7 @@ def _of_postgres(settings: StackSettings, database: str) -> dict[str, str]:
 
 
 def _module(component: Component, command: str, *arguments: str) -> None:
-    """Run a command beside a service, told the same as the service but for the ports, which that has."""
+    """Run a command with a service's settings, except the ports, which the service occupies."""
     told = {name: value for name, value in component.environment.items() if not name.endswith("_PORT")}
     _finish((*component.command, command, *arguments), told)
 

@@ -28,10 +28,10 @@ async def until_ready(
     has_needs: Callable[[], bool],
     note: Callable[[str], None],
 ) -> None:
-    """Return when the component says that it works, or has exited. Raises StartError when it takes too long.
+    """Wait until the component is ready or has exited. Raises StartError when it takes too long.
 
-    first: it has never worked. has_needs: whether all that it needs is well; while it is not, no time is counted. note:
-    told what is missing.
+    first: it has never been ready. has_needs: whether all its dependencies are healthy; time without them does not
+    count. note: called with what is missing.
     """
     policy = component.start
     begin = asked = looked = time.monotonic()
@@ -62,9 +62,9 @@ async def until_the_end(
     is_excused: Callable[[], bool],
     note: Callable[[str | None, Illness | None], None],
 ) -> Illness | None:
-    """Return None when the process has exited, or its illness when it has been unwell for too long.
+    """Return None when the process has exited, or the failed check when it has been unhealthy for too long.
 
-    is_excused: whether something that it leans on is not well. note: told what each check said, and the illness.
+    is_excused: whether a dependency is unhealthy. note: called with each check's result, and with the failure.
     """
     illness: Illness | None = None
     every_s = component.restart.check_every_s

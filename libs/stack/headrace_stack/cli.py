@@ -204,7 +204,7 @@ def run(only: Sequence[str], while_held: bool, volatile: bool, keep_unwell: bool
 
 
 def _ask_to_lose(chosen: settings.StackSettings) -> None:
-    """Ask whether what the stack holds may be lost. Raises StackError unless somebody at a terminal agrees."""
+    """Ask for confirmation to delete the stack's data. Raises StackError without a terminal or a yes."""
     if not sys.stdin.isatty():
         raise lifecycle.StackError(f"{_LOST}: pass --yes (make restore … YES=1)")
     if not click.confirm(f"Restore the stack in {chosen.home}? Then {_LOST}."):
@@ -212,7 +212,7 @@ def _ask_to_lose(chosen: settings.StackSettings) -> None:
 
 
 def _change(request: Mapping[str, object]) -> None:
-    """Have the supervisor change what runs; show how it goes on, and then what has changed."""
+    """Have the supervisor change the components; show its progress, then the changes."""
     chosen = _running()
     lifecycle.change(chosen, _console(), request)
 

@@ -41,9 +41,9 @@ def supervisor_log(settings: StackSettings) -> Path:
 
 
 async def run(settings: StackSettings, only: Sequence[str], *, while_held: bool) -> int:
-    """Run the stack until a signal (or, with `while_held`, until nobody holds the stack). Return an exit code.
+    """Run the stack until a signal (or, with `while_held`, until its last holder leaves). Return an exit code.
 
-    only: components to run, with what they need; all when none is named.
+    only: components to run, with their dependencies; all when none is named.
     """
     settings.create_directories()
     alone = try_exclusive(supervisor_lock(settings))
@@ -82,7 +82,7 @@ async def run(settings: StackSettings, only: Sequence[str], *, while_held: bool)
 
 
 async def _stop_when_unused(settings: StackSettings, supervisor: Supervisor) -> None:
-    while try_exclusive(holders_lock(settings)) is None:  # noqa: ASYNC110 (a lock of another process: nobody tells us)
+    while try_exclusive(holders_lock(settings)) is None:  # noqa: ASYNC110 (another process's lock notifies none)
         await asyncio.sleep(_HELD_POLL_S)
     # The lock stays ours until this process is gone, so that a new user waits and then starts a new stack.
     supervisor.stop()

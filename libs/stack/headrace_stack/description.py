@@ -1,4 +1,4 @@
-"""deploy/topology.toml as values: what runs, where it listens, who connects to whom, and where data are.
+"""deploy/topology.toml as values: components, listeners, connections and data stores.
 
 The standard library alone: the supervisor reads this at its start, the generator in deploy/ and tests read it too.
 """
@@ -155,8 +155,8 @@ def calls(services: Topology) -> frozenset[Call]:
 
 
 def connections(services: Topology, service: Service) -> list[Call]:
-    """Return whom a service connects to: whom it calls, and whoever else offers an API, where it forwards calls from
-    outside or asks how they are.
+    """Return the services that a service connects to: those that it calls, and for one that forwards outside calls or
+    checks health, all services with an API.
     """
     beside = {service.name, *(call.callee for call in service.calls)}
     others = [one for one in services.values() if one.name not in beside]
@@ -185,9 +185,9 @@ def free_ports(services: Topology, count: int) -> list[int]:
 
 
 def in_order(services: Topology) -> list[str]:
-    """Return the names of our services, each after whom it calls.
+    """Return the names of our services, each after those that it calls.
 
-    The front door is the last: those behind it only ask it how it is.
+    The front door is the last: the services behind it only check its health.
     """
     inner = {one.name: one for one in own(services) if not one.published}
     called = {name: [call.callee for call in one.calls if call.callee in inner] for name, one in inner.items()}

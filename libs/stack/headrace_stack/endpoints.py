@@ -1,4 +1,4 @@
-"""The files that say which replicas there are; those that call them follow these, so nobody is restarted for it."""
+"""The files that list a service's replicas; callers watch them, so scaling restarts no caller."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ def text(addresses: Mapping[str, Sequence[str]]) -> str:
 
 
 def _replace(path: Path, content: str) -> None:
-    """Write by rename: whoever follows the file sees the old or the new, never a part."""
+    """Write by rename: a reader sees the old or the new content, never a part."""
     partial = path.with_suffix(".partial")
     partial.write_text(content, encoding="utf-8")
     os.replace(partial, path)

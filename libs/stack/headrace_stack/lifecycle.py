@@ -1,4 +1,4 @@
-"""`up` and `down`: what happens around the supervisor, told on a terminal."""
+"""`up` and `down`: start and stop of the supervisor, with progress on a terminal."""
 
 import asyncio
 import os
@@ -87,7 +87,7 @@ def down(settings: StackSettings, console: Console) -> None:
 
 
 def change(settings: StackSettings, console: Console, request: Mapping[str, object]) -> None:
-    """Have the supervisor change what runs, and return when it is done; tell what goes on meanwhile.
+    """Have the supervisor change the components; show progress and return when it is done.
 
     Raises ControlError, and then nothing was changed.
     """
@@ -109,7 +109,7 @@ def change(settings: StackSettings, console: Console, request: Mapping[str, obje
 
 
 async def _asked(settings: StackSettings, console: Console, request: dict[str, object]) -> dict[str, Any]:
-    """Return the supervisor's answer. What runs already is not told of; what comes to run, or stops, is."""
+    """Return the supervisor's answer. Show components that start or stop, not those that already run."""
     asking = asyncio.create_task(control.ask(settings.control_socket, request))
     begin, told = time.monotonic(), _states(settings)
     while True:
@@ -159,7 +159,7 @@ def _start(settings: StackSettings, only: Sequence[str]) -> int:
         raise StackError(explain_taken(busy, settings.ports.base, _free_base(settings)))
     pid = daemon.start_detached(settings, only=only)
     try:
-        # Until it tells of itself, nobody else could know that it is there, and nobody could stop it.
+        # Until it publishes its state, no other process could find or stop it.
         while not daemon.has_ended(pid) and observing.look(settings).seen is None:
             time.sleep(_POLL_S)
     except KeyboardInterrupt:

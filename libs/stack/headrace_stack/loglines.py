@@ -23,7 +23,7 @@ _NO_TIME = " " * len("00:00:00.000")
 
 def tailed(files: Sequence[Path], *, count: int, follow: bool) -> Generator[tuple[str, str], None, None]:
     """Yield the name of a log and a line of it: the last `count` of each file, and then what is written."""
-    # tail -F goes on after a rotation.
+    # tail -F follows the name across a rotation.
     command = ["tail", "--verbose", f"--lines={count}", *(["-F"] if follow else []), *map(str, files)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as tail:
         assert tail.stdout is not None

@@ -13,7 +13,7 @@ class TopologyError(ValueError):
 def start_waves(components: Sequence[Component]) -> tuple[tuple[str, ...], ...]:
     """Return names in waves: everything in a wave needs only what earlier waves started.
 
-    Raises TopologyError for a name used twice, a need that nobody provides, a circle, or a port used twice.
+    Raises TopologyError for a name used twice, a need that no component provides, a cycle, or a port used twice.
     """
     names = [component.name for component in components]
     for name in names:

@@ -37,9 +37,9 @@ class Port:
 
 
 class PortBook:
-    """The ports of further replicas: any that are free. Who was given one keeps it for as long as the book lives.
+    """The ports of further replicas: any that are free. A replica's port is never reused while this object lives.
 
-    So whoever still calls a replica that is gone meets nobody there, and not somebody else.
+    So a call to a removed replica fails to connect and reaches no other service.
     """
 
     def __init__(self, is_free: Callable[[int], bool] | None = None, rng: random.Random | None = None) -> None:
@@ -94,7 +94,7 @@ class Ports:
         return self.of("front-door", "http", "front door: gRPC, REST, gRPC-Web")
 
     def front_door_url(self, environ: Mapping[str, str] = os.environ) -> str:
-        """Return where callers reach the front door: by https when it is told to show a certificate."""
+        """Return where callers reach the front door: by https when it has a certificate."""
         scheme = "https" if environ.get("FRONT_DOOR_TLS_CERT") else "http"
         return f"{scheme}://{self.front_door.address}"
 

@@ -19,7 +19,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # Loaded here, because nothing may be imported or allocated between fork and exec.
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
-# Those that we started ourselves: whoever awaits one reaps it.
+# Processes that we started: the task that awaits one reaps it.
 _started: set[int] = set()
 
 
@@ -33,7 +33,7 @@ def adopt_orphans() -> None:
 
 
 def _reap_orphans() -> None:
-    """Reap what has ended up to the first child of our own; whoever reaps that one asks for this again."""
+    """Reap ended orphans up to the first child of our own; the task that reaps that child calls this again."""
     with contextlib.suppress(ChildProcessError):  # there is none
         while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
             if ended.si_pid in _started:
@@ -98,7 +98,7 @@ class Child:
         _signal_group(self._popen.pid, signal.SIGKILL)
         code = self._popen.wait()
         _started.discard(self._popen.pid)
-        signal.raise_signal(signal.SIGCHLD)  # orphans behind it are reaped now, by whoever adopts them
+        signal.raise_signal(signal.SIGCHLD)  # orphans queued behind it are reaped now
         if not self._exited.done():
             self._exited.set_result(code)
 

@@ -22,8 +22,8 @@ _LONGEST_POOL_NAME = 40
 
 
 class Backend(enum.StrEnum):
-    """What executes batches: a Triton of each batcher's own, ONNX Runtime inside the batcher, or such a Triton behind
-    the simulator, which has it fail when it is told to (`libs/simulator`)."""
+    """Backend of the batchers: one Triton each, ONNX Runtime inside the batcher, or a Triton behind the simulator,
+    which injects faults on request (`libs/simulator`)."""
 
     TRITON = "triton"
     ONNXRUNTIME = "onnxruntime"
@@ -81,7 +81,7 @@ ENOUGH_FOR_TWO_BYTES = 4 * 1024**3
 
 
 def usual_pools(memory_bytes: int) -> tuple[Pool, ...]:
-    """Return the pools of a stack that nobody has described. memory_bytes: what the machine, or its container, has."""
+    """Return the default pools of a stack. memory_bytes: of the machine, or of its container."""
     batchers = 2 if memory_bytes >= ENOUGH_FOR_TWO_BYTES else 1
     return tuple(replace(pool, replicas=batchers) if pool.name == DEFAULT_POOL else pool for pool in POOLS)
 
@@ -130,7 +130,7 @@ COUNTED = {
 
 
 def replicas_of(replicas: Replicas, service: str) -> int:
-    """Return how many there are of a service; one where nobody has said."""
+    """Return the replica count of a service; 1 where none is set."""
     if service in COUNTED:
         return getattr(replicas, COUNTED[service])
     return dict(replicas.others).get(service, 1)

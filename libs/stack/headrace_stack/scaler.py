@@ -17,7 +17,7 @@ from headrace_stack.supervisor import Supervisor
 
 # All of them at once would make each of them late on a small machine.
 _AT_ONCE = 4
-# Whoever follows the files looks once a second. Until then some may still call who is to go.
+# Callers poll the files once a second. Until then some may still call a replica that is being removed.
 _HEARD_S = 1.5
 
 

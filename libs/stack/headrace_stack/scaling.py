@@ -66,12 +66,10 @@ def scaled(
     to_zero: bool = False,
     first: Sequence[int] = (),
 ) -> Replicas:
-    """Return what is wanted once a component has so many replicas. Raises ScalingError.
+    """Return the replica counts with a new count for one component. Raises ScalingError.
 
-    first: numbers of the batchers that leave first, in order; then the newest leave.
-
-    Only batchers may go to zero, and only where somebody says so: requests to that pool then fall back, or wait and
-    fail. Without any other service nothing works.
+    Only batchers may scale to zero, and only on request: requests to that pool then fall back, or wait and fail. Every
+    other service is required.
     """
     count(now, services, component)
     if replicas > MOST or replicas < 0:

@@ -90,10 +90,10 @@ class StackSettings:
 
     @property
     def python_environment(self) -> dict[str, str]:
-        """What the Python of our own processes is told, whatever the caller's environment says.
+        """Variables for the Python of our own processes; they override the caller's environment.
 
-        Compiled modules are kept: to compile them at each start takes as long as all the rest of it. They are kept
-        apart from their sources, so that a caller who wants none there gets none.
+        Compiled modules are cached: compiling them takes half of each start. The cache is outside the source tree, for
+        callers that want none there.
 
         ONNX Runtime lower-cases texts by the locale en_US.UTF-8, which few machines have: `deploy/locale` gives its
         name to C.UTF-8, whose letters are the same.

@@ -12,10 +12,10 @@ _IO_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the processes of a component have used since they began: time on the processor, bytes read and written.
+    """Use of the component's processes since they began: CPU time, bytes read and written.
 
-    Log lines are part of it. They do not count by their number: one that says each second what it waits for goes on
-    for ever.
+    Bytes include log lines. Their number does not count: a process that logs each second what it waits for would never
+    look stuck.
     """
 
     cpu_s: float = 0.0
@@ -44,9 +44,10 @@ def is_watched(policy: StartPolicy, waited_s: float) -> bool:
 
 
 def give_up(policy: StartPolicy, waited_s: float, quiet_s: float, *, first: bool) -> str | None:
-    """Return why a start is waited for no longer, None while it is.
+    """Return why a start has failed; None while it may continue.
 
-    quiet_s: since it last went on. first: it has never worked; what has worked may take as long as it goes on.
+    quiet_s: since its last progress. first: it has never been ready; a component that has been may take as long as it
+    makes progress.
     """
     if waited_s < policy.patience_s:
         return None

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class _StopRequestedError(Exception):
-    """The stack is being stopped: whoever waits for something gives up."""
+    """The stack is being stopped: pending waits end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +277,7 @@ class Supervisor:
 
     def _are_well(self, names: Sequence[str]) -> bool:
         states = {status.name: status.state for status in self._snapshot.components}
-        # One that was removed is missed by nobody.
+        # A removed component counts as ready.
         return all(states.get(name, State.READY) is State.READY and name not in self._unwell for name in names)
 
     def _note_check(self, name: str, said: str | None, illness: restarts.Illness | None, patience_s: float) -> None:

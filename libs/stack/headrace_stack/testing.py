@@ -36,13 +36,12 @@ def held_stack(
     ends_unwell: bool = True,
     timeout_s: float = 200.0,
 ) -> Iterator[StackSettings]:
-    """Yield the settings of a running stack in `home`, starting it when nobody else has.
+    """Yield the settings of a running stack in `home`; start it if it does not run.
 
-    The stack's data are wiped when it starts and it stops after its last holder, however that holder ended. `only`
-    names the components (with what they need); all holders of one `home` must name the same, the same `replicas`, the
+    The start wipes the stack's data; the stack stops after its last holder, however that holder ended. `only` names the
+    components (their dependencies included); all holders of one `home` must name the same, the same `replicas`, the
     same `data_plane` (None: in the front door) and the same `parts` (none: all). `ends_unwell` is off where a test
-    freezes something.
-    Raises RuntimeError with the reason when it does not start.
+    freezes something. Raises RuntimeError with the reason when it does not start.
     """
     if data_plane is None and (missing := not_loadable()):
         raise RuntimeError(missing)
@@ -58,7 +57,7 @@ def held_stack(
 
 
 def remove_abandoned(directory: Path, older_than_s: float = 3600) -> None:
-    """Delete the homes in `directory` of stacks that nobody holds or runs: the logs of earlier test runs."""
+    """Delete the homes in `directory` of stacks without a holder or a supervisor: the logs of earlier test runs."""
     for home in directory.iterdir() if directory.is_dir() else ():
         settings = _settings(home)
         if not settings.run.is_dir() or time.time() - settings.run.stat().st_mtime < older_than_s:
@@ -93,7 +92,7 @@ def _running(settings: StackSettings) -> Snapshot | None:
 
 
 def _start(settings: StackSettings, only: Sequence[str], deadline: float) -> Snapshot:
-    """Start a supervisor on free ports. We hold the start lock and nobody runs a supervisor here."""
+    """Start a supervisor on free ports. The caller holds the start lock, and no supervisor runs here."""
     for attempt in range(3):
         shutil.rmtree(settings.home / "state", ignore_errors=True)
         candidates = (random.randrange(_FIRST_PORT, _LAST_PORT, BLOCK) for _ in range(200))

@@ -1,4 +1,4 @@
-"""What runs in a stack, at a glance: names, ports, settings, and who needs whom."""
+"""The components of a stack at a glance: names, ports, settings, dependencies."""
 
 import shlex
 import sys
@@ -20,7 +20,7 @@ BATCHER = "batcher"
 MONITOR = "monitor"
 AUTOSCALER = "autoscaler"
 CONSOLE = "console"
-# Those that are told more than what all services are told.
+# Services with settings beyond those that all services share.
 _OF_THEIR_OWN = ("front-door", REGISTRY, ROUTER_CONTROL, BATCHER, "batcher-cpu", MONITOR)
 # On one machine people look at once, not every hour: a few seconds after a prediction all is known of it.
 _SOON = {"LOG_COMPACT_EVERY_S": 2, "DERIVE_EVERY_S": 1, "WINDOW_S": 15, "DRIFT_SETTLE_S": 10}
@@ -110,12 +110,12 @@ def router_control(settings: StackSettings, number: int = 0) -> Component:
 
 
 def monitor(settings: StackSettings, number: int = 0) -> Component:
-    """It starts beside what answers predictions: nobody waits for it."""
+    """It starts in parallel with the prediction path, which does not need it."""
     return _plain(settings, MONITOR, number, _SOON)
 
 
 def _told_besides(settings: StackSettings, name: str) -> Mapping[str, object]:
-    """Return what a service is told that others have no word for."""
+    """Return the settings that only this service has."""
     if name == AUTOSCALER:
         # What scales: us, on our control socket.
         return {"ACTUATOR": "local", "CONTROL_SOCKET": settings.control_socket}

@@ -1,8 +1,9 @@
-"""Run a command as `nobody` when we are root, because PostgreSQL refuses root; run by its path, with nothing installed.
+"""Runs a command as an unprivileged user when we are root, because PostgreSQL refuses root; run by its path, with
+nothing installed.
 
     python unprivileged.py DEATH_SIGNAL COMMAND [ARGUMENT …]
 
-`nobody` could not enter a checkout below a directory of mode 0700 (root's home, `mktemp -d`), so the command keeps one
+That user could not enter a checkout below a directory of mode 0700 (root's home, `mktemp -d`), so the command keeps one
 of root's capabilities: CAP_DAC_OVERRIDE, to pass through directories. Everything else of root is gone and does not come
 back. The signal that the kernel sends when our parent dies is set here again, since changing the user clears it.
 """
@@ -34,7 +35,8 @@ class _Data(ctypes.Structure):
 
 
 def become_nobody() -> None:
-    """Change to `nobody` for good, keeping CAP_DAC_OVERRIDE across exec. Raises OSError when the kernel refuses."""
+    """Change to the unprivileged user for good, keeping CAP_DAC_OVERRIDE across exec. Raises OSError when the kernel
+    refuses."""
     libc = ctypes.CDLL(None, use_errno=True)
     account = pwd.getpwnam(ACCOUNT)
     _check(libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0), "keep capabilities")

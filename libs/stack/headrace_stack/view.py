@@ -13,7 +13,7 @@ from headrace_stack.replicas import Backend, named
 from headrace_stack.snapshot import Phase, Snapshot, State
 
 _DETAIL_LENGTH = 240
-# Where no table is shown, what is waited for is told so often.
+# Without a table, print the pending component at this interval.
 _WAITING_TOLD_EVERY_S = 30.0
 _STYLE = {State.READY: "green", State.FAILED: "bold red", State.RESTARTING: "yellow", State.STARTING: "cyan"}
 

@@ -168,7 +168,7 @@ def unchecked(stats: str) -> list[str]:
 
 
 def with_data_plane(door: Component, data_plane: Component) -> Component:
-    """Return an Envoy with a data plane in its process: told the same, on the same loopback ports."""
+    """Return an Envoy with a data plane in its process: the same settings and loopback ports."""
 
     async def ready() -> str | None:
         return await door.ready() or await data_plane.ready()

@@ -23,10 +23,10 @@ def plain(
     needs: tuple[str, ...] = (),
     more: Mapping[str, object] = MappingProxyType({}),
 ) -> Component:
-    """Return one replica, which is told of its stores and of whom it calls by the names that all services have.
+    """Return one replica; its stores and targets are set by the variable names that all services share.
 
-    target: where the replicas of who is called are. needs: what it starts after besides its stores.
-    more: what else it is told, without the prefix.
+    target: address of a called service's replicas. needs: components to start first, besides its stores. more: further
+    settings, without the prefix.
     """
     ports, package = settings.ports.of_replica(number), described.package
     assert package is not None, f"{described.name} is not started by its package"
@@ -55,7 +55,8 @@ def plain(
 
 
 def target_variable(call: Call) -> str:
-    """Return which variable names whom a service calls: CONTROL_TARGET the router-control, DATA_TARGET data planes."""
+    """Return the variables that name the services it calls: CONTROL_TARGET the router-control, DATA_TARGET data
+    planes."""
     name = "data" if call.port == "data" else call.callee.removeprefix("router-")
     return f"{name.replace('-', '_').upper()}_TARGET"
 

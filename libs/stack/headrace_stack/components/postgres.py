@@ -25,7 +25,7 @@ from headrace_stack.settings import StackSettings
 
 NAME = "postgres"
 SUPERUSER = "headrace"
-# It takes one second of a processor; nobody knows how soon it gets that.
+# It takes one CPU second, which may take minutes on a busy machine.
 _INITDB_S = 600.0
 
 
@@ -39,7 +39,7 @@ def password(settings: StackSettings) -> str:
 
 
 def passfile(settings: StackSettings) -> Path:
-    """The superuser's password as a `.pgpass` file, so that it stands in no environment and in no log."""
+    """The superuser's password as a `.pgpass` file, so that no environment and no log shows it."""
     path = settings.identity / "postgres.pgpass"
     read_or_create(path, lambda: f"*:*:*:{SUPERUSER}:{password(settings)}\n")
     return path
@@ -99,10 +99,10 @@ def _options(settings: StackSettings) -> tuple[str, ...]:
 
 
 def forget_dead_postmaster(data: Path) -> None:
-    """Remove the lock file of a server that was killed and that nobody has waited for yet.
+    """Remove the lock file of a server that was killed and not yet reaped.
 
-    PostgreSQL takes such a zombie for a living server and does not start. Where the first process of a container reaps
-    nobody, it would never start again. A living server keeps its lock.
+    PostgreSQL takes such a zombie for a running server and does not start. In a container whose first process does not
+    reap, it would never start again. A running server keeps its lock.
     """
     lock = data / "postmaster.pid"
     try:

@@ -76,7 +76,7 @@ def component(settings: StackSettings, bucket: str = BUCKET) -> Component:
 
 
 def _remove_sockets(ports: Ports) -> None:
-    """Its gRPC servers also listen on sockets in /tmp, which it cannot be told and which stay when it is killed."""
+    """Its gRPC servers also listen on sockets in /tmp, whose paths cannot be set and which remain when it is killed."""
     grpc = {"master": ports.s3_master_grpc, "volume": ports.s3_volume_grpc, "filer": ports.s3_filer_grpc}
     for part, port in {**grpc, "s3": ports.s3_grpc}.items():
         Path(f"/tmp/seaweedfs-{part}-grpc-{port.number}.sock").unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from headrace_stack.components.probes import missing_http, missing_listener
 from headrace_stack.ports import Port
 from headrace_stack.settings import StackSettings
 
-# What is in flight locally is short: nobody waits 10 s for `make down`.
+# Local calls are short: `make down` need not wait 10 s for them.
 _QUICK_STOP = {"DRAIN_NOTICE_S": "0.1", "GRACE_S": "5"}
 
 
@@ -26,10 +26,10 @@ def service(
     leans_on: tuple[str, ...] = (),
     start: StartPolicy | None = None,
 ) -> Component:
-    """A service started as `python -m module`, told everything by variables that begin with `prefix`.
+    """A service started as `python -m module`, configured by variables that begin with `prefix`.
 
-    It is ready when `/readyz` says so, which is the same state that it answers `grpc.health.v1` with, and its gRPC port
-    takes connections.
+    It is ready when `/readyz` is 200, the state that `grpc.health.v1` reports too, and its gRPC port accepts
+    connections.
     """
 
     async def prepare() -> None:
