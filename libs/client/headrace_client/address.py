@@ -37,9 +37,9 @@ class Address:
 def parse_address(text: str, *, ca_given: bool = False) -> Address:
     """Return the address that `host`, `host:port`, `http://host[:port]` or `https://host[:port]` names.
 
-    `http://` is plain text and `https://` is TLS, whoever the host is. Without a scheme it is plain text on this
-    machine, and TLS elsewhere or when a CA is given: a token crosses a network in clear only if the address says so.
-    Raises InvalidArgument naming the address.
+    `http://` is plain text and `https://` is TLS for any host. Without a scheme it is plain text on this machine, and
+    TLS elsewhere or when a CA is given: a token crosses a network in clear only if the address says so. Raises
+    InvalidArgument naming the address.
     """
     explicit = "://" in text
     try:

@@ -76,8 +76,8 @@ class Hedge:
 class Call:
     """Step: perform one try of an RPC; the result is the answer.
 
-    request: the message, or for a client stream a function that begins the messages anew. hedge: for messages only.
-    trailers: of a message's answer, is told what came with it, by name.
+    request: the message, or for a client stream a function that returns a new iterator of the messages. hedge: for
+    unary calls only. trailers: called with the trailing metadata of a unary answer, by name.
     """
 
     method: Method[Any, Any]
@@ -92,7 +92,7 @@ class Call:
 class Exchange:
     """Step: perform one try of an RPC that answers each message of a stream once, in order; there is no result.
 
-    messages: begins them anew. received: gets each answer. window: most messages without answer.
+    messages: returns a new iterator of them. received: called with each answer. window: bound of unanswered messages.
     """
 
     method: Method[Any, Any]
@@ -176,11 +176,10 @@ def invoke(
 ) -> Operation[Response]:
     """Return the answer of an RPC, tried again within `timeout_s` where that is safe. Raises a HeadraceError.
 
-    answer: the type of it, by which the RPC is found.
-    idempotent: true for reads and for writes that carry a request_id. request_id: for the logs of everything that the
-    call passes through, the same over all tries; made when empty. hedge_after_s: None sends nothing twice at a time.
-    headers: sent besides. trailers: is told what came with the answer.
-    listen: of an RPC that answers with a stream, what takes the answers of a try; made anew for each.
+    answer: the type of it, by which the RPC is found. idempotent: true for reads and for writes that carry a
+    request_id. request_id: for the logs of everything that the call passes through, the same over all tries; made when
+    empty. hedge_after_s: None sends nothing twice at a time. headers: sent besides. trailers: called with the answer's
+    trailing metadata. listen: for a streaming RPC, returns the receiver of one try's answers; called once for each try.
     repeatable: asked after a try that failed, whether there may be another one.
     """
     method, deadline = method_of(answer), session.monotonic() + timeout_s

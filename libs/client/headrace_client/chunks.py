@@ -43,10 +43,10 @@ class Opened:
 
 @dataclass(slots=True)
 class Chunks:
-    """The chunks of batches, from any row on that is still known.
+    """The chunks of batches, from any row that is still available.
 
-    batches: what can be begun anew (a function, a list) can be sent from its first row at any time; of an iterator only
-    what was not acknowledged yet.
+    batches: a function or a list can restart from its first row at any time; an iterator only from the first
+    unacknowledged row.
     """
 
     opened: Opened

@@ -137,7 +137,7 @@ def _authorities(address: Address, ca: Path | str | None) -> str | None:
         return None
     authorities = text_of(Path(ca), "ca", "a file of certificates", _CA_REMEDY)
     with read_as("a file of certificates", Path(ca), "ca", _CA_REMEDY):
-        # grpc takes anything, and then trusts nobody.
+        # grpc accepts any bytes, and then rejects every server.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=authorities)
     return authorities
 

@@ -215,7 +215,7 @@ async def _awaited_call(stub: Any, step: Call) -> Any:
 
 
 def _told(step: Call, answer: Any, trailers: Any) -> Any:
-    """Return an answer, once whoever wants to know what came with it does."""
+    """Return an answer after passing its trailing metadata to the callback."""
     if step.trailers is not None:
         step.trailers(dict(trailers or ()))
     return answer

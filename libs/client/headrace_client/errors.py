@@ -95,7 +95,7 @@ class PreconditionFailed(HeadraceError):
 
 
 class Aborted(HeadraceError):
-    """Somebody else was first: read again, then decide again."""
+    """Another writer was first: read again, then decide again."""
 
     code = grpc.StatusCode.ABORTED
 

@@ -137,7 +137,7 @@ class DevelopmentIssuer:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Let nobody else change the list meanwhile: one of two denials would be lost."""
+        """Lock the list against other writers: one of two concurrent denials would be lost."""
         with read_as("a folder", self.folder, "HEADRACE_IDENTITY_DIR"):
             folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

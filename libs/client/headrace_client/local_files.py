@@ -1,4 +1,4 @@
-"""Files of whoever calls: what cannot be read of one is said in a sentence that names it, and what to do about it."""
+"""The caller's files: an error names the file that cannot be read, and a remedy."""
 
 from __future__ import annotations
 

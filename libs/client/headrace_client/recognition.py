@@ -42,7 +42,7 @@ class Kind(enum.StrEnum):
 TAKEN = frozenset((Kind.ONNX, Kind.TORCHSCRIPT, Kind.PT2, Kind.SAVEDMODEL, Kind.TENSORRT, Kind.PYTHON))
 """What is registered as it is, in the format of that name; the others are converted first."""
 CONVERTED_TOO = frozenset((Kind.TORCHSCRIPT, Kind.SAVEDMODEL))
-"""Those of them that are converted unless somebody states their contract, which their files do not say."""
+"""Those of them that are converted unless the user states their contract, which their files lack."""
 PROGRAMS = frozenset((Kind.PICKLE, Kind.EXPORTED, *CONVERTED_TOO))
 """What can do anything when it is read or run, as its framework says."""
 

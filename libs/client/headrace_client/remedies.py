@@ -1,6 +1,6 @@
-"""What to do about an error, by its reason: for whoever meets it, at a terminal or in a browser.
+"""Remedies of errors by their reason, for users at a terminal or in a browser.
 
-A remedy is a sentence; what can be typed stands between backticks, or on a line of its own that is indented.
+A remedy is a sentence; commands are between backticks, or on a separate indented line.
 """
 
 from __future__ import annotations

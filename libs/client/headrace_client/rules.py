@@ -6,7 +6,7 @@ country=DE       has this value          country=DE,AT    has one of these
 country!=US,CA   has none of these       app=ios-*        begins with this
 beta             is there                !beta            is not there
 
-A value with spaces, commas, asterisks or quotes stands in double quotes; in there a backslash goes before quotes and
+A value with spaces, commas, asterisks or quotes is enclosed in double quotes, with a backslash before quotes and
 backslashes.
 """
 

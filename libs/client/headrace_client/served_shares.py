@@ -1,7 +1,7 @@
-"""Who gets a version now: pure functions on a route as the control plane resolved it.
+"""Present share of each version: pure functions on a route as the control plane resolved it.
 
-What is in production in the registry is served to callers only as far as the route's variants lead there. Shares are
-of the units that no rule of the route decides about: how many a rule matches nobody knows beforehand.
+What is in production in the registry is served to callers only as far as the route's variants lead there. Shares are of
+the units that no rule of the route decides: how many a rule matches is unknown beforehand.
 """
 
 from __future__ import annotations

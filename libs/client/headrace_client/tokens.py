@@ -80,7 +80,7 @@ def from_environment(environ: Mapping[str, str] = os.environ, start: Path | None
 
 
 def from_file(path: Path) -> TokenProvider:
-    """Return a provider that reads the file each time, so that whoever renews it needs to tell nobody."""
+    """Return a provider that reads the file each time, so that a renewed token takes effect without a restart."""
 
     def read() -> str:
         token = text_of(path, "token-file", "a token", _TOKEN_REMEDY).strip()

@@ -35,7 +35,7 @@ class Commands(Discovered):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that is named. One that stands in a group is told with its group."""
+        """Return the command of that name. For a command in a group the error names the group."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:

@@ -19,7 +19,7 @@ BATCH_ROWS = 8192
 
 
 class AnswerFile(Protocol):
-    """A file that can be read again and again. columns: names beside the entity's; None while nobody can say."""
+    """A file that can be read again and again. columns: names without the entity's; None while unknown."""
 
     @property
     def rows(self) -> int:
@@ -122,7 +122,7 @@ class Parquet:
 
 def _open_parquet(path: Path, entity: str) -> Parquet:
     try:
-        from pyarrow.parquet import ParquetFile  # only whoever reads Parquet needs it
+        from pyarrow.parquet import ParquetFile  # only reading Parquet needs it
     except ImportError as error:
         raise PreconditionFailed(
             "reading Parquet needs pyarrow: pip install 'headrace-client[parquet]', or give a .jsonl file",

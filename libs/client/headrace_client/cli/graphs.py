@@ -110,7 +110,7 @@ def as_mermaid(pipeline: pipeline_pb2.Pipeline, found: dict[str, str]) -> str:
 
 
 def _text(text: str) -> str:
-    """Return somebody's text as Mermaid takes it between quotes."""
+    """Return text escaped for a quoted Mermaid label."""
     return text.replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
 
 

@@ -47,7 +47,7 @@ def hedging_text(route: route_pb2.Route) -> str:
 
 
 def shadowing_text(route: route_pb2.Route) -> str:
-    """Return who gets copies of what a route's other variants compute; empty for nobody."""
+    """Return the shadow variants that get copies of a route's requests; empty for none."""
     if not route.HasField("shadowing"):
         return ""
     return f"{route.shadowing.variant}, {route.shadowing.share:.3%} of what others compute"

@@ -1,4 +1,4 @@
-"""What every command has: where to call, as whom, how to print; and how a failure ends it."""
+"""Options of every command (address, credentials, output format), and its exit on failure."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Output:
             self.stderr.print(markup)
 
     def agreed(self, question: str) -> None:
-        """Ask a person, who has to agree. Raises UsageError with --json, where nobody can, and Abort."""
+        """Ask for confirmation. Raises UsageError with --json, which cannot prompt, and Abort on a no."""
         if self.as_json:
             raise click.UsageError("with --json there is no prompt: pass --yes")
         click.confirm(question, abort=True, err=True)
@@ -189,7 +189,7 @@ def last(name: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return somebody's text so that rich prints it as it is, and no terminal obeys it."""
+    """Return outside text escaped, so that rich prints it literally and no terminal interprets it."""
     return escape(text if text.isprintable() else "".join(map(_visible, text)))
 
 

@@ -236,7 +236,7 @@ def missing_answers(client: Client, model: str, version: str) -> str:
 
 @contextmanager
 def _resumable(output: Output, opened: Opened, again: str) -> Iterator[None]:
-    """Say how to go on with a publish that is not finished. again: the command, but for what it goes on with."""
+    """Print how to continue an unfinished publish. again: the command, without the publish's id."""
     try:
         yield
     except (HeadraceError, KeyboardInterrupt) as error:

@@ -22,9 +22,9 @@ _WORDS = {
 
 
 class ProgressLines:
-    """Takes in one status after the other and prints each stage once, with the seconds since it began.
+    """Receives statuses and prints each stage once, with the seconds since the start.
 
-    describe: shows what goes on between two lines. stages: those reached, for `--json`.
+    describe: text for the present state between two stages. stages: those reached, for `--json`.
     """
 
     def __init__(

@@ -81,9 +81,9 @@ def conversion_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def source_of(
     output: Output, path: Path, artifacts: Mapping[str, Path], conversion: Conversion, *, stated: bool = False
 ) -> Iterator[Source]:
-    """Give what to register: an ONNX file or a pipeline as it is, others converted. Raises InvalidArgument.
+    """Yield the file to register: an ONNX file or a pipeline unchanged, others converted. Raises InvalidArgument.
 
-    stated: whether somebody states the contract, so that what has a format of its own is registered in that.
+    stated: whether the user states the contract, so that a model is registered in its native format.
     """
     if is_pipeline(path):
         yield Source(path, artifacts)

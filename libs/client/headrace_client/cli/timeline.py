@@ -42,7 +42,7 @@ def heading(told: Explanation) -> str:
 
 
 def facts(told: Explanation) -> list[tuple[str, str]]:
-    """Return names and values, as markup; empty values are left out by whoever prints them."""
+    """Return names and values, as markup; the printing code leaves out empty values."""
     return [
         ("prediction", shown(told.prediction_id)),
         ("request", shown(told.request_id)),

@@ -294,7 +294,7 @@ def show_status(output: Output, route: route_pb2.Route, status: route_pb2.RouteS
 
 
 def event_line(event: route_pb2.RouteEvent) -> tuple[str, str, str, str, str, str]:
-    """Return a line of a route's history: when, what, what came of it, by whom, why, variants."""
+    """Return a line of a route's history: time, action, outcome, client, reason, variants."""
     kinds = {
         route_pb2.RouteEvent.KIND_DECLARED: "declared",
         route_pb2.RouteEvent.KIND_FOLLOWED: "followed the registry",

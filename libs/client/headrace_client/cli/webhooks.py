@@ -1,4 +1,5 @@
-"""`webhooks`, `put-webhook` and `delete-webhook` of `headrace models`, `rollouts` and `jobs`: who is told by HTTP."""
+"""`webhooks`, `put-webhook` and `delete-webhook` of `headrace models`, `rollouts` and `jobs`: receivers of events by
+HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ _FORMATS = ("cloud-event", "slack", "pagerduty")
 
 @dataclass(frozen=True, slots=True)
 class WebhookKind:
-    """What webhooks of one service are. group: of commands. about: what they are told of. collection: of their names.
+    """Webhooks of one service. group: of commands. about: subject of the events. collection: of their names.
 
     methods: the client's, of which it calls those for webhooks.
     """

@@ -54,7 +54,8 @@ def split(
     timeout: float = READY_TIMEOUT_S,
 ) -> Operation[route_pb2.UpdateRouteResponse]:
     """Declare a model's variants and wait until they serve; rules, unit, layer and max_wait stay as they are unless
-    given, and so does the pool of a variant. layer: routes that enter one alike split alike; a new one splits anew.
+    given, and so does the pool of a variant. layer: routes that enter one alike split alike; a new one splits
+    differently.
 
     A variant that only a rule names stays, without a share. Reads the route first and sends its etag, so a change made
     in between fails with Aborted instead of being lost. Raises PreconditionFailed: reason VERSION_NOT_READY when a
@@ -80,8 +81,8 @@ def declare(
 ) -> Operation[route_pb2.UpdateRouteResponse]:
     """Do what `split` and `set_rules` do, together; None leaves a part as it is.
 
-    etag: of the route that somebody looked at, empty for one that was never declared: a change made since then fails
-    with Aborted.
+    etag: of the route that the caller read, empty for one that was never declared: a change made since then fails with
+    Aborted.
     """
     present = yield from get_route(session, model)
     if etag is not None and etag != present.route.etag:
@@ -180,7 +181,7 @@ def set_shadow(
 ) -> Operation[route_pb2.UpdateRouteResponse]:
     """Send copies of a share of what is computed for a model to a version, or to none (None).
 
-    Its answers reach nobody: see `shadow_report`. pool: that it runs in; empty means `default`. It waits for the
+    No caller gets its answers: see `shadow_report`. pool: that it runs in; empty means `default`. It waits for the
     version to be loaded, and fails as `split` does.
     """
     present = yield from get_route(session, model)

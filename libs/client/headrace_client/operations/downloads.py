@@ -53,7 +53,7 @@ def download_artifact(
 
 
 def _taking(file: BinaryIO, digests: list[Any]) -> Callable[[registry_pb2.DownloadArtifactResponse], None]:
-    """Return what takes the pieces of one try: each begins the file anew."""
+    """Return the receiver of one try's pieces: each try truncates the file."""
     file.seek(0)
     file.truncate()
     digest = hashlib.sha256()

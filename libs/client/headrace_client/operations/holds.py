@@ -24,7 +24,7 @@ def hold_version(
     reason: str = "",
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Operation[registry_pb2.Hold]:
-    """Keep a version and its model from being removed for `ttl`; again by the same holder, from now on anew."""
+    """Keep a version and its model from being removed for `ttl`; a repeat by the same holder restarts the time."""
     request = registry_pb2.HoldVersionRequest(
         name=f"models/{model}/versions/{version}", holder=holder, ttl=ttl, reason=reason
     )

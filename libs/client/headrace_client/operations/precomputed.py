@@ -30,7 +30,7 @@ WINDOW = 8
 # How often rows that the store lost are sent again.
 _ROUNDS = 3
 
-# Called with the rows acknowledged so far, and all there are; 0 when nobody said how many.
+# Called with the rows acknowledged so far, and all there are; 0 when their number is unknown.
 Progress = Callable[[int, int], None]
 
 
@@ -50,11 +50,11 @@ def precompute(
 ) -> Operation[precomputed_pb2.CommitPublishResponse]:
     """Publish answers by entity for a version (default: the one in production) and return what is in force.
 
-    batches: of Answers; a list or a function that begins them anew can also be sent again after the store lost rows.
-    row_count: how many there will be, 0 for unknown: the publish fails early when there is no room, and late when some
-    are missing. computed_at: as of when, for the age of answers; None is now. ttl: how long they count; None is for
-    ever. origin: what computed them. timeout: seconds for the upload. Cut uploads go on where they were. Raises a
-    HeadraceError; the publish then stays open and can be continued: `open_publish`, `continue_publish`.
+    batches: of Answers; a list, or a function that returns a new iterator, can also be sent again after the store lost
+    rows. row_count: total, 0 for unknown: the publish fails early without enough space, and late when rows are missing.
+    computed_at: as of when, for the age of answers; None is now. ttl: how long they count; None is for ever. origin:
+    what computed them. timeout: seconds for the upload. Interrupted uploads resume. Raises a HeadraceError; the publish
+    then stays open and can be continued: `open_publish`, `continue_publish`.
     """
     opened = yield from begin_publish(
         session,
@@ -226,7 +226,7 @@ def _upload(
 
 
 def _where(session: Session, name: str, deadline: float) -> Operation[int]:
-    """Return the rows of a publish, as soon as somebody can say."""
+    """Return the rows of a publish, as soon as they are known."""
     while True:
         try:
             return (yield from open_publish(session, name)).row_count
@@ -237,7 +237,7 @@ def _where(session: Session, name: str, deadline: float) -> Operation[int]:
 
 
 def _may_go_on(error: HeadraceError, failures: int) -> bool:
-    """Return whether an upload goes on after an error: lost connections and rows, and a token that expired."""
+    """Return whether an upload continues after an error: a lost connection, lost rows, an expired token."""
     if isinstance(error, Unauthenticated):
         return failures == 1
     return isinstance(error, Unavailable) or error.reason == "ROWS_MISSING"

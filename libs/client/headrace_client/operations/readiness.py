@@ -14,7 +14,7 @@ from headrace_client.operations.routes import DEFAULT_TIMEOUT_S, get_route
 SERVING_TIMEOUT_S = 150.0
 # How long data planes that are connected are waited for once the version answers; the others are only named.
 ACKNOWLEDGE_TIMEOUT_S = 5.0
-# Long enough to be cheap; where somebody looks on, short enough for a progress that lives.
+# Long enough to be cheap, short enough for live progress on a terminal.
 _SLICE_S = 3.0
 _WATCHED_SLICE_S = 0.5
 # The router waits for acknowledgements itself; this only bounds how often one is asked that does not.

@@ -53,8 +53,8 @@ _DEVICES = {
 class Serving:
     """How batches of a version are formed; what is None or empty is left to Headrace.
 
-    warm: it stays in memory though nobody asks for it. pad_to: sizes that dimensions which vary are padded to, `()` for
-    none; pad_with: value of the padding by input, 0 for the others.
+    warm: it stays in memory without requests. pad_to: sizes that dimensions which vary are padded to, `()` for none;
+    pad_with: value of the padding by input, 0 for the others.
     """
 
     max_batch_rows: int | None = None

@@ -12,7 +12,7 @@ from headrace_client.operations.models import DEFAULT_TIMEOUT_S
 def put_registry_webhook(
     session: Session, webhook: Webhook, *, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[Webhook]:
-    """Make a webhook that is told of models, or replace the one of its name. Without a secret the old one stays."""
+    """Create a webhook for events of models, or replace the one of its name. Without a secret the former one stays."""
     request = registry_webhook_pb2.PutRegistryWebhookRequest(webhook=webhook)
     return (
         yield from invoke(session, registry_webhook_pb2.PutRegistryWebhookResponse, request, timeout_s=timeout)
@@ -20,7 +20,7 @@ def put_registry_webhook(
 
 
 def list_registry_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[Webhook]]:
-    """Return who is told of models, and how deliveries go."""
+    """Return the webhooks for events of models, with the state of their deliveries."""
     request = registry_webhook_pb2.ListRegistryWebhooksRequest()
     return list(
         (
@@ -30,6 +30,6 @@ def list_registry_webhooks(session: Session, *, timeout: float = DEFAULT_TIMEOUT
 
 
 def delete_registry_webhook(session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[None]:
-    """Remove a webhook, with what it was not told yet; one that does not exist is no error."""
+    """Remove a webhook and its undelivered events; one that does not exist is no error."""
     request = registry_webhook_pb2.DeleteRegistryWebhookRequest(name=f"registryWebhooks/{name}")
     yield from invoke(session, registry_webhook_pb2.DeleteRegistryWebhookResponse, request, timeout_s=timeout)
