@@ -31,8 +31,8 @@ _MARK = ".complete"
 
 
 class Environments:
-    """Environments in a directory of this process. index: URL of the packages, or a folder of wheels; empty is what
-    pip is told on this machine. timeout_s: longest time that installing one may take."""
+    """Environments in a directory of this process. index: URL of the packages, or a folder of wheels; empty uses this
+    machine's pip configuration. timeout_s: of one installation."""
 
     def __init__(self, root: Path, *, index: str = "", timeout_s: float = 300.0) -> None:
         self._root, self._index, self._timeout_s = root, index, timeout_s

@@ -1,4 +1,4 @@
-"""Rows that nobody sent, to see whether a model answers: the example of its contract, or zeros."""
+"""Synthetic rows for probes: the example of a model's contract, or zeros."""
 
 from __future__ import annotations
 

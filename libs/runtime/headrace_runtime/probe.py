@@ -1,4 +1,4 @@
-"""Executions of rows that nobody sent: to warm a version up, and to see that it answers, at first and later."""
+"""Executions of synthetic rows: to warm a version up, and to check that it answers."""
 
 from __future__ import annotations
 

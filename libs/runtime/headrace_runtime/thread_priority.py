@@ -23,7 +23,7 @@ T = TypeVar("T")
 # A tenth of what the other threads of this process get when there is not enough for all.
 _STEP = 10
 _SHORT_TURN_NS, _LONG_TURN_NS = 200_000, 100_000_000
-# How long a thread of Python may keep the interpreter from the one that answers callers; 5 ms unless told.
+# How long a thread of Python may keep the interpreter from the one that answers callers; Python's default is 5 ms.
 _INTERPRETER_TURN_S = 0.000_2
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
 

@@ -23,7 +23,7 @@ from headrace_runtime.thread_priority import give_way
 
 
 class Worker:
-    """Does what it is told, several things at once."""
+    """Runs downloads, several at once."""
 
     def __init__(self, artifacts: Artifacts, answer: Callable[[dict[str, Any]], None]) -> None:
         self._artifacts = artifacts
@@ -31,7 +31,7 @@ class Worker:
         self._running: dict[int, asyncio.Task[None]] = {}
 
     async def run(self, told: asyncio.StreamReader) -> None:
-        """Work until there is nothing more to be told, then give up what is not done."""
+        """Run commands until their stream ends, then cancel unfinished ones."""
         async with asyncio.TaskGroup() as tasks:
             while line := await told.readline():
                 order = json.loads(line)

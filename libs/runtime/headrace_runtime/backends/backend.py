@@ -17,7 +17,7 @@ class LoadError(Exception):
 
 
 class ModelError(Exception):
-    """One execution failed because of its model or its inputs. The backend goes on."""
+    """One execution failed because of its model or its inputs. The backend continues."""
 
 
 class OutOfMemory(ModelError):
@@ -25,7 +25,7 @@ class OutOfMemory(ModelError):
 
 
 class BackendLost(Exception):
-    """Nobody answers: the backend is down, or went away during the call."""
+    """The backend does not answer: it is down, or ended during the call."""
 
 
 class Unanswered(BackendLost):
@@ -88,8 +88,8 @@ class ModelFiles:
 class Backend(Protocol):
     """Loads versions and runs batches. Every call ends within its own time limit.
 
-    load_control: whether versions are loaded by us, from their files. Otherwise whoever runs the server
-    sees to what it has: `load` finds a version there, needs no file, and `unload` leaves it.
+    load_control: whether we load versions, from their files. Otherwise the server's operator deploys them: `load`
+    checks that the version is there, without a file, and `unload` leaves it.
     """
 
     @property
@@ -98,7 +98,7 @@ class Backend(Protocol):
     async def load(self, files: ModelFiles) -> None:
         """Make a version answer `infer`; loading one that is loaded replaces it. Raises LoadError, BackendLost.
 
-        When this is cancelled, what goes on for it ends; where that is a process that only others can end, they do.
+        Cancellation ends the running load; a process that only its supervisor can end is ended by that.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Runs a program and sees to it that nothing of its process group outlives whoever started this, however that one dies.
+"""Runs a program and ends its process group when the parent process dies, in whatever way.
 
     python -I -S keep_group.py PARENT_PID PROGRAM ARGUMENT…
 

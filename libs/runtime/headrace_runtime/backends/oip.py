@@ -1,6 +1,6 @@
 """Any server that speaks the Open Inference Protocol and loads its models itself, such as MLServer, as a backend.
 
-Nothing is loaded or unloaded here: a version answers when whoever runs the server has put it there.
+Nothing is loaded or unloaded here: a version answers once the server's operator has deployed it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Versions that are models of somebody else's servers, each by the address that it names, as a backend."""
+"""A backend for models on external servers, each at the address that its version names."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OipServers:
         target, names = await asyncio.to_thread(_told, files.path)
         known = self._servers.get(files.name)
         if known is not None and (known.target, known.names) == (target, names):
-            await _find(known, files)  # over the same link: somebody may wait for an answer by it
+            await _find(known, files)  # keep the link: calls may be in flight on it
             return
         link = AsyncExitStack()
         opened = await link.enter_async_context(channel(target, self._execution_timeout_s / 2, self._tls))

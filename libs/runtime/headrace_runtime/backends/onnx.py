@@ -52,9 +52,9 @@ class _Nobody:
 
 
 class OnnxBackend:
-    """Runs batches in a bounded pool of threads; ONNX Runtime lets go of the interpreter's lock while it computes.
+    """Runs batches in a bounded pool of threads; ONNX Runtime releases the GIL while it computes.
 
-    threads: 0 runs them in the thread of the caller, who has nothing else to do meanwhile, and cannot be cancelled.
+    threads: 0 runs them in the caller's thread, which they block, and cannot be cancelled.
     """
 
     load_control = True

@@ -29,11 +29,11 @@ from headrace_runtime.backends.reasons import no_memory_reason, public_reason, s
 from headrace_runtime.contract import Contract
 from headrace_runtime.thread_priority import take_long_turns
 
-# ONNX Runtime goes on without a constant, of a GiB at most, that it finds no memory for. There is this much more than
-# may be used, so that what needs more is seen to have used it.
+# ONNX Runtime ignores a constant, of at most a GiB, that it cannot allocate. The process limit exceeds the budget by
+# this much, so that a model over budget is measured as such.
 _SPARE_BYTES = 1024**3 + 64 * 1024**2
 _MAX_ANSWER_BYTES = 64 * 1024
-# The attempt as a whole is bounded by whoever cancels it; this is for a process that waits for ever.
+# The caller bounds the whole attempt by cancelling it; this bounds a process that hangs.
 _PATIENCE = 20.0
 _LIMIT_SIGNALS = (-signal.SIGXCPU, -signal.SIGKILL)
 

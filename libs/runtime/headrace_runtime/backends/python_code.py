@@ -33,9 +33,8 @@ _pb: Any = model_config_pb2  # generated without type stubs
 class _Loaded:
     """A version: its processes and the environment that they import from.
 
-    free: the processes that do nothing; None tells whoever waits for one that they are ended. executing: what is asked
-    of them; an execution whose caller left ends by itself, and gives its process back. ended: whether all were ended,
-    as one of them ended or was silent.
+    free: idle processes; None wakes waiters after the processes were ended. executing: running executions; one whose
+    caller left finishes and returns its process. ended: whether all were ended, because one of them ended or hung.
     """
 
     contract: Contract
@@ -233,7 +232,7 @@ class PythonBackend:
             return await parts.next()
 
     def _give_back(self, loaded: _Loaded, parts: WorkerParts) -> None:
-        """Let others have a process once it is done with what nobody waits for any more."""
+        """Return a process to the pool after an execution whose caller left."""
         if parts.over:
             loaded.free.put_nowait(parts.worker)
             return
@@ -270,7 +269,7 @@ class PythonBackend:
 
 
 def _header(contract: Contract, layout: Layout, rows: int, inputs: Sequence[bytes]) -> dict[str, Any]:
-    """Return what a process is told of a request, beside the bytes of its inputs."""
+    """Return the header of a request to a process; the inputs' bytes follow it."""
     return {
         "inputs": [
             {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape(rows, shape), "size": len(data)}
@@ -297,7 +296,7 @@ def _outputs(contract: Contract, answer: Mapping[str, Any], body: bytes) -> list
 
 
 def _arguments(files: ModelFiles, folder: Path) -> Mapping[str, str]:
-    """Return what `initialize` is told, as Triton tells it."""
+    """Return the arguments of `initialize`, as Triton passes them."""
     config = text_format.Parse((folder / "config.pbtxt").read_text(), _pb.ModelConfig())
     return {
         "model_config": json.dumps(json_format.MessageToDict(config, preserving_proto_field_name=True)),
@@ -311,6 +310,6 @@ def _arguments(files: ModelFiles, folder: Path) -> Mapping[str, str]:
 
 
 def _retrieve(execution: asyncio.Task[Any]) -> None:
-    """Take in what became of an execution that nobody waits for any more."""
+    """Retrieve the outcome of an execution whose caller left."""
     if not execution.cancelled():
         execution.exception()

@@ -10,9 +10,9 @@ from headrace_runtime.backends.python_process import Worker
 
 
 class WorkerParts:
-    """What a process answers to what it was sent. over: whether the last answer was taken.
+    """The streamed answers of a process. over: whether the last answer was taken.
 
-    Nothing is received before somebody asks for it, beyond what sockets hold: the code waits where it sends.
+    Answers are received on demand; beyond the socket's buffers, the code blocks when it sends.
     """
 
     def __init__(self, worker: Worker) -> None:
@@ -25,7 +25,7 @@ class WorkerParts:
             return None
         if self._receiving is None:
             self._receiving = asyncio.create_task(self.worker.receive(), name="part of an answer")
-        # A message of which half was read is read to its end, whoever leaves meanwhile: the next one begins behind it.
+        # Read a message to its end even if the caller leaves: the next one follows it on the socket.
         header, body = await asyncio.shield(self._receiving)
         self._receiving = None
         self.over = not header.get("more")

@@ -105,7 +105,7 @@ class Worker:
         return await self.receive()
 
     async def send(self, header: Mapping[str, Any], parts: Sequence[bytes] = ()) -> None:
-        """Send a message: a request, or that nobody wants more of one that is answered in parts. Raises WorkerEnded."""
+        """Send a message: a request, or the cancellation of a streamed one. Raises WorkerEnded."""
         encoded = json.dumps(header).encode()
         self._writer.write(_LENGTHS.pack(len(encoded), sum(map(len, parts))))
         self._writer.write(encoded)

@@ -22,7 +22,7 @@ _FRAMES = (
 _PATH = re.compile(r"(?<![\w/.])(?:/[\w.+@~-]+)+/?|(?:\.\.?/)+[\w.+@~/-]*")
 
 
-# All that Triton answers where it does not take a configuration; what it dislikes stands in its log.
+# Triton's only answer when it refuses a configuration; its log has the reason.
 _NOT_POLLED = "failed to poll from model repository"
 _NO_MEMORY = re.compile(r"std::bad_alloc|bad allocation|MemoryError")
 # The same of an execution, by backends on GPUs as well: ONNX Runtime's arena, PyTorch, TensorRT and CUDA.

@@ -17,11 +17,10 @@ from headrace_runtime.backends.triton_repository import Repository
 
 
 def channel(address: str, silent_s: float | None = None, tls: ssl.SSLContext | None = None) -> Channel:
-    """Return a channel to an inference server. Without pings: a server that is not ours sends away who pings often.
+    """Return a channel to an inference server. Without pings: an external server may close connections that ping often.
 
-    address, tls: as `Channel` has them.
-    silent_s: for somebody who asks it often whether it is live. When it says nothing for twice as long, the link is
-    half open, or the server hangs: a new connection tells which. None leaves calls their own deadlines.
+    address, tls: as in `Channel`. silent_s: interval of the caller's liveness checks. After twice that silence the link
+    is half open or the server hangs, and reconnecting shows which. None leaves calls their own deadlines.
     """
     if silent_s is None:
         return Channel(address, tls=tls, keepalive_s=None)

@@ -28,10 +28,10 @@ from headrace_runtime.shapes import Layout, OutputTensor
 
 _pb: Any = service_pb2  # generated without type stubs
 
-# Codes that say that nobody answered, or not in time; all others are about the model or its inputs.
+# Codes for a server that did not answer, or not in time; all others are about the model or its inputs.
 _LOST = frozenset((grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED))
-# The Python backend runs each instance in a process of its own. When that dies, Triton goes on, says this to each
-# request of the version after a second, and never starts another.
+# The Python backend runs each instance in a separate process. When that dies, Triton stays up, fails each request of
+# the version with this after a second, and never starts another.
 _STUB_GONE = "Stub process"
 _LIVE_TIMEOUT_S = 0.9
 
@@ -79,7 +79,7 @@ class TritonBackend:
 
     async def load(self, files: ModelFiles) -> None:
         check_answers_once(files.contract)
-        self._missed.discard(files.name)  # nobody misses it before it is there, again or for the first time
+        self._missed.discard(files.name)  # it does not count as missing before it is loaded
         await self._in_thread(self._repository.write, files)
         request = _pb.RepositoryModelLoadRequest(model_name=files.name)
         try:

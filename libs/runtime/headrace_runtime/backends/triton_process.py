@@ -1,4 +1,4 @@
-"""Keeps a Triton running as a child of this process, or watches one that somebody else runs."""
+"""Keeps a Triton running as a child of this process, or watches an external one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from headrace_runtime.backends.backend import BackendLost
 
 log = structlog.get_logger()
 
-# For one that hangs: it takes a second of a core, but nobody knows how soon it gets that.
+# Bounds a start that hangs: it takes one CPU second, which may take minutes on a busy machine.
 _START_TIMEOUT_S = 300.0
 _STOP_GRACE_S = 8.0
 _POLL_S = 0.1
@@ -40,7 +40,7 @@ class Watcher(Protocol):
         ...
 
     def backend_down(self, reason: str) -> None:
-        """The backend is gone, and with it all that it had loaded. May be told twice."""
+        """The backend is gone, and with it all that it had loaded. May be called twice."""
         ...
 
 

@@ -166,7 +166,7 @@ class Repository:
 
 
 def _trees(files: ModelFiles) -> Mapping[str, str]:
-    """Return what the backend of trees wants to be told: they answer scores, more than one where there is one a class.
+    """Return the configuration of the FIL backend (trees): they return scores, one a class where there are several.
 
     `is_classifier` is what releases from 25.09 on read, `output_class` those before; a classifier needs a threshold.
     """

@@ -1,7 +1,7 @@
-"""Combiners as ONNX graphs, which batchers run like any model: whoever routes tensors reads none of them.
+"""Combiners as ONNX graphs, which batchers run like any model: the router does not read tensors.
 
-Every graph has an input for each of the step's, rows first, and `present`, which says which of them are there; zeros
-stand for the others. The same combiner gives the same bytes, so that its file is stored once.
+Every graph has an input for each of the step's, rows first, and `present`, a mask of those that have a value; the
+others are zeros. The same combiner gives the same bytes, so that its file is stored once.
 """
 
 from __future__ import annotations

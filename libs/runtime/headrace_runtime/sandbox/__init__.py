@@ -1,1 +1,1 @@
-"""The program of a process that runs code which somebody uploaded: `worker.py`, and what it imports from beside it."""
+"""The program of a process that runs uploaded code: `worker.py`, and its imports from this folder."""

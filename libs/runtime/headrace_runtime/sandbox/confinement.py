@@ -1,7 +1,7 @@
-"""What a process gives up for good before it runs code of strangers. Standard library only; Linux.
+"""Confines a process for good before it runs untrusted code. Standard library only; Linux.
 
-Always: all but some system calls (`syscalls.py`), memory, files to write, cores, privileges. Where the kernel allows
-it: a network, the sight of files that are not its own, the user whom others are (`place.py`), files to read (Landlock).
+Always limited: system calls (`syscalls.py`), memory, written files, cores, privileges. Where the kernel allows it:
+network, visible files, a separate user (`place.py`), files to read (Landlock).
 """
 
 import contextlib
@@ -30,10 +30,10 @@ class Unconfinable(Exception):
 
 
 def confine(memory_bytes, readable, root, user):
-    """Confine this process, which has one thread; return what the kernel granted beside what is always given up.
+    """Confine this process, which has one thread; return the optional restrictions that the kernel granted.
 
-    memory_bytes: that it may take beyond what it has. readable: paths that it may read, with what is below them. root:
-    an empty folder that becomes its root; user: whom it becomes, both where the kernel allows that.
+    memory_bytes: that it may use beyond the present. readable: paths that it may read, recursively. root: an empty
+    folder that becomes its root; user: its new user id; both where the kernel allows that.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getppid()
@@ -63,7 +63,7 @@ def _limit(memory_bytes):
         resource.setrlimit(limit, (value, value))
     with contextlib.suppress(OSError):
         os.nice(_STEP)
-    # One processor: threads that nobody asked for cost a neighbour no more than one execution does.
+    # One core: a library's extra threads cost neighbours no more than one execution does.
     cores = sorted(os.sched_getaffinity(0))
     with contextlib.suppress(OSError):
         os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})

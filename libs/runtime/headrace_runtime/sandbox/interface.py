@@ -92,7 +92,7 @@ class InferenceRequest:
         return "{}"
 
     def is_cancelled(self):
-        """Return whether nobody waits for it any more, which is known of one that is answered in parts."""
+        """Return whether its caller left; known for streamed requests only."""
         return self._sender is not None and self._sender.is_cancelled()
 
     def get_response_sender(self):
@@ -122,10 +122,10 @@ class InferenceResponse:
 
 
 class InferenceResponseSender:
-    """Sends the responses of one request. It waits while nobody takes them.
+    """Sends the responses of one request. Blocks until the caller takes them.
 
-    transmit: called with the tensors of a response, None for none, why there is none, and whether it is the last.
-    cancelled: returns whether nobody wants more.
+    transmit: called with a response's tensors or None, the error if any, and whether it is the last. cancelled: returns
+    whether the caller left.
     """
 
     def __init__(self, transmit, cancelled):
@@ -156,7 +156,7 @@ class InferenceResponseSender:
         return not before
 
     def is_cancelled(self):
-        """Return whether nobody waits for another response."""
+        """Return whether the caller left."""
         return self._cancelled()
 
 

@@ -1,8 +1,7 @@
-"""A place of its own for a process: no network, a root that has only what it may read, a user whom nobody else is.
+"""Isolates a process: no network, a root with only the readable files, a user id of which it is the only process.
 
-With the privileges of root it takes namespaces as they are and becomes another user; without them, it takes what a
-namespace of users gives. Each step may be refused by a kernel or a container: then it is not granted, and the filter of
-system calls and Landlock hold alone. Standard library only; Linux.
+As root it creates the namespaces and changes the user; otherwise it uses a user namespace. A kernel or a container may
+refuse each step: then the system call filter and Landlock confine it alone. Standard library only; Linux.
 """
 
 import ctypes
@@ -16,17 +15,17 @@ _MOUNT_SETATTR, _EVERYTHING_BELOW, _READ_ONLY_NO_SUID = 442, 0x8000, 0x3
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _PR_SET_KEEPCAPS = 8
 _CAPABILITIES_3 = 0x20080522
-# To read what other users have (all of it is bound to be read); and what whoever starts this process needs to give it
-# another user, to measure its memory all the same, and to end it.
+# To read other users' files (mounted read-only); the others let the parent process change the child's user, measure its
+# memory and end it.
 _DAC_READ_SEARCH = 2
 _KILL, _SETGID, _SETUID, _SYS_PTRACE, _SYS_ADMIN = 5, 6, 7, 19, 21
 _LINKS = 40
 
 
 def take(libc, root, readable, user):
-    """Move this process, which has one thread, there; return what was granted. It has no capabilities afterwards.
+    """Isolate this process, which has one thread; return what was granted. It has no capabilities afterwards.
 
-    root: an empty folder. readable: paths, with what is below them. user: whom it becomes.
+    root: an empty folder. readable: paths, recursively. user: its new user id.
     """
     granted = []
     privileged = all(_capabilities() >> one & 1 for one in (_KILL, _SETGID, _SETUID, _SYS_PTRACE, _SYS_ADMIN))

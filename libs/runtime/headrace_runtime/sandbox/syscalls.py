@@ -154,7 +154,7 @@ _RECENT = 424
 _CLONE_THREAD = 0x10000
 # To be written, made, emptied, or without a name.
 _WRITING = 0x1 | 0x2 | 0x40 | 0x200 | 0x400000
-# Duplicates, flags, locks of what is read, sizes of pipes. Not leases, notices, nor to whom signals of a file go.
+# Duplicates, flags, read locks, pipe sizes. Not leases, notifications, nor a file's signal owner.
 _FCNTL = (0, 1, 2, 3, 4, 5, 6, 1030, 1032)
 # Whether it is a terminal, how much can be read, whether it blocks and stays open. Not the attributes of files.
 _IOCTL = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)

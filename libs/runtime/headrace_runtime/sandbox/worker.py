@@ -1,15 +1,13 @@
 """Runs the code of one Python version: python -I -S worker.py SETTINGS, a JSON object.
 
-It confines itself (`confinement.py`), loads `model.py`, and answers one execution after the other over the socket that
-it was started with. A message is two lengths, a JSON header and the bytes of its tensors. What the code prints goes
-nowhere.
+It confines itself (`confinement.py`), loads `model.py`, and runs one execution after the other over the socket that it
+inherits. A message is two lengths, a JSON header and the bytes of its tensors. The code's output is discarded.
 
 An execution whose header says `parts` has any number of answers: each but the last says `more`. A message that comes
-meanwhile says that nobody wants more of them; one that comes too late says nothing.
+meanwhile cancels the execution; one that comes too late is ignored.
 
-SETTINGS: socket, its file descriptor. folder: of model.py. path: folders to import from, after that. readable: what may
-be read beside. root, user: as `confinement.py` takes them. memory_bytes, load_cpu_s: what it may use. arguments: of
-`initialize`.
+SETTINGS: socket, its file descriptor. folder: of model.py. path: folders to import from, after that. readable: further
+readable paths. root, user: as in `confinement.py`. memory_bytes, load_cpu_s: limits. arguments: of `initialize`.
 """
 
 import contextlib
@@ -32,7 +30,7 @@ _LOOK_EVERY_S = 0.05
 
 
 def main():
-    """Confine this process, load the model and answer until nobody asks."""
+    """Confine this process, load the model and answer until the socket closes."""
     settings = json.loads(sys.argv[1])
     own = os.path.dirname(os.path.abspath(__file__))
     sys.path.insert(0, own)
