@@ -161,7 +161,7 @@ class _Accounting:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                # The time of a stream is how long somebody looks at it.
+                # The duration of a stream is how long the page is open.
                 self._count(scope, status, time.perf_counter() - began)
             await send(message)
 
@@ -192,8 +192,10 @@ def _is_quiet(scope: Scope) -> bool:
 
 async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    told = {404: "there is no such page", 405: "this page takes no such request"}.get(error.status_code, error.detail)
-    return failure(error.status_code, told)
+    message = {404: "there is no such page", 405: "this page takes no such request"}.get(
+        error.status_code, error.detail
+    )
+    return failure(error.status_code, message)
 
 
 async def _defect(request: Request, error: Exception) -> Response:

@@ -64,8 +64,8 @@ def time_axis(times: Sequence[datetime], x: Callable[[datetime], float]) -> Mark
     last = (6 if len(form) <= _SHORT_FORM else 4) - 1 if apart else 0
     for at in range(last + 1):
         utc = (first + apart * (at / (last or 1))).astimezone(UTC)
-        told = f"{utc:%Y-%m-%d %H:%M:%S}"
-        drawn += label.format(x(utc), HEIGHT - 6, told.replace(" ", "T"), form, utc.strftime(form), told)
+        message = f"{utc:%Y-%m-%d %H:%M:%S}"
+        drawn += label.format(x(utc), HEIGHT - 6, message.replace(" ", "T"), form, utc.strftime(form), message)
     return drawn
 
 

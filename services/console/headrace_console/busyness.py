@@ -1,4 +1,4 @@
-"""How much of their time batchers execute: told by two of their reports, since each counts from its own beginning."""
+"""Utilisation of batchers, from two reports of each, since their counters start with the process."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from headrace.router.v1 import route_pb2
 
 # Batchers report every two seconds: less time than this is noise.
 SHORTEST_S = 2.0
-# An earlier report is kept for so long before a newer one takes its place: a minute smooths bursts.
+# Age at which a newer report replaces the earlier one of a pair: a minute smooths bursts.
 _WINDOW_S = 60.0
-# Of two that are further apart nothing is told: much may have been otherwise in between.
+# A pair of reports further apart is ignored: the load may have changed in between.
 LONGEST_S = 900.0
-# Pools are looked at by few kinds of rights at a time.
+# Few different rights look at pools at a time.
 _MOST_READERS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Which share of its time a pool executes, over all its batchers. over_s: in how long that was seen."""
+    """Utilisation of a pool: share of their time that its batchers execute. over_s: length of the measurement."""
 
     share: float
     over_s: float
@@ -64,15 +64,15 @@ class Busyness:
         return len(self._seen)
 
     def of(self, reader: object, batchers: Iterable[route_pb2.Batcher]) -> dict[str, Busy]:
-        """Return how busy each pool is, as far as its reports tell; keep them for the next look.
+        """Return the utilisation of each pool whose reports suffice; store the reports for the next call.
 
-        reader: who sees the same. batchers: of one pool, or of all.
+        reader: key of the readers with equal rights. batchers: of one pool, or of all.
         """
         known = self._seen.pop(reader, {})
         while len(self._seen) >= _MOST_READERS:
             del self._seen[next(iter(self._seen))]
         self._seen[reader] = known
-        told: dict[str, list[Busy]] = {}
+        by_pool: dict[str, list[Busy]] = {}
         newest = 0.0
         for batcher in batchers:
             report = _Report(
@@ -83,10 +83,10 @@ class Busyness:
             seen = known.setdefault(batcher.process, _BatcherReports(report, report))
             seen.take(report)
             if (busy := seen.busy()) is not None:
-                told.setdefault(batcher.pool, []).append(busy)
+                by_pool.setdefault(batcher.pool, []).append(busy)
         for process in [name for name, seen in known.items() if seen.last.time_s < newest - LONGEST_S]:
             del known[process]
         return {
             pool: Busy(sum(one.share for one in found) / len(found), max(one.over_s for one in found))
-            for pool, found in told.items()
+            for pool, found in by_pool.items()
         }

@@ -1,7 +1,7 @@
-"""Pictures as SVG, drawn here: they need no script, print, and follow the page's colours by their classes.
+"""SVG charts rendered on the server: they need no script, print, and follow the page's colours by their classes.
 
-A chart has a few hundred points at most, which is what a page of a model shows; nobody zooms. Sizes are attributes, not
-styles, which the content policy forbids.
+A chart has a few hundred points at most and does not zoom. Sizes are attributes, not styles, which the content policy
+forbids.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SIDE = 240
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 # Of a span, left of it; its title has all of the name.
 _NAME_CHARS = 24
-# Beyond these is nothing that somebody measured, and the arithmetic of an axis ends.
+# Larger and smaller magnitudes are no measurements, and would overflow the arithmetic of an axis.
 _MOST, _LEAST = 1e300, 1e-12
 
 

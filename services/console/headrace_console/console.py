@@ -30,11 +30,11 @@ SIGN_IN = "/console/sign-in"
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """Every dependency by name.
+    """The console's dependencies.
 
-    client: of nobody; a page calls with the token of who looks at it. sign_in: None where there is no way in.
-    traffic, marks: of the models of a page, by who may see it; marks are of versions whose stage and traffic differ.
-    busyness: of pools, by who has looked. secure: whether people reach us by https. address: where they do.
+    client: without a token; each page calls with the reader's token. sign_in: None if sign-in is not configured.
+    traffic, marks: recent values of models by the reader's rights; marks flag versions whose stage and traffic differ.
+    busyness: pool utilisation by the reader's rights. secure: whether browsers use https. address: the public URL.
     """
 
     sessions: Sessions

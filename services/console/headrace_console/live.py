@@ -1,7 +1,7 @@
-"""Pages that follow what changes, by server-sent events.
+"""Live updates of pages by server-sent events.
 
-People who may see the same and look at the same page share one look, made with the token of one of them: how many look
-costs the installation nothing. A follower is told only what is new; when nothing is, a comment keeps the line open.
+Readers of a page with the same rights share one poll, made with the token of one of them, so that more readers cause no
+more load. A reader gets an event only on a change; otherwise a comment keeps the connection open.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from headrace_servicekit.clock import Clock
 log = structlog.get_logger()
 
 _SILENCE_S = 15.0
-# A page that is followed for longer asks anew, as browsers do by themselves: whoever does not read keeps no place.
+# A stream ends after this time and the browser reconnects, so that an abandoned page frees its place.
 LONGEST_S = 600.0
-# Of one session: a person has some windows, and leaves places for others.
+# Limit per session: enough for several windows, with places left for other sessions.
 MOST_OF_ONE = 40
 
 Look = Callable[[], Awaitable[str]]
-"""Returns a part of a page as it is now."""
+"""Returns the current content of a part of a page."""
 
 
 @dataclass(slots=True)
 class _Feed:
-    """One page for people with the same rights. looks: of each of them, by what identifies a follower."""
+    """One page for readers with the same rights. looks: poll function of each reader, by reader."""
 
     looks: dict[object, Look] = field(default_factory=dict)
     latest: str | None = None
@@ -49,15 +49,15 @@ class LiveFeeds:
         self.open = 0
 
     def full(self, session: Hashable) -> bool:
-        """Return whether nobody else may look, or nobody else of a session."""
+        """Return whether the limit of readers is reached, in total or for a session."""
         return self.open >= self._most or self._of[session] >= MOST_OF_ONE
 
     async def follow(self, key: Hashable, look: Look, session: Hashable) -> AsyncGenerator[str]:
-        """Yield the events of a page until the reader leaves, for ten minutes at most; none when nobody else may look.
+        """Yield the events of a page until the reader leaves, for LONGEST_S at most; none if the limit is reached.
 
-        key: the page, and what its readers may see.
+        key: the page and its readers' rights.
         """
-        if self.full(session):  # who asked before has begun meanwhile
+        if self.full(session):  # another reader may have taken the place meanwhile
             return
         feed = self._feeds.setdefault(key, _Feed())
         follower, until = object(), self._clock.monotonic() + LONGEST_S

@@ -30,7 +30,7 @@ class Recent(Generic[V]):
         if found is not None:
             return found[1]
         value = await read()
-        self._read.pop(key, None)  # somebody else may have read it meanwhile
+        self._read.pop(key, None)  # another task may have read it meanwhile
         self._read[key] = self._now(), value
         return value
 

@@ -96,6 +96,6 @@ def local_path(text: str, default: str) -> str:
 
 
 def peer_of(request: Request) -> str:
-    """Return the address that a request came from: the last one that the front door wrote down."""
-    told = request.headers.get("x-forwarded-for", "")
-    return told.rpartition(",")[2].strip() or (request.client.host if request.client else "")
+    """Return the client address of a request: the last one in x-forwarded-for, which the front door adds."""
+    forwarded = request.headers.get("x-forwarded-for", "")
+    return forwarded.rpartition(",")[2].strip() or (request.client.host if request.client else "")

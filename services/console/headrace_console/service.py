@@ -28,7 +28,7 @@ from headrace_console.signing_in.limits import SignInLimit
 from headrace_console.signing_in.oidc import OpenIdSignIn
 from headrace_console.signing_in.provider import OpenIdProvider
 
-# A person waits, so a try or two more, soon; but not before a connection that ended is made anew, which takes 100 ms.
+# A person waits, so retry once or twice, soon; but leave the 100 ms that a reconnect takes.
 _RETRY = RetryPolicy(max_attempts=3, initial_s=0.25)
 
 

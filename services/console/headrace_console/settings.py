@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 
 class ConsoleSettings(PostgresSettings, ServiceSettings):
-    """What the console can be told."""
+    """Settings of the console."""
 
     model_config = settings_config("CONSOLE_")
 

@@ -47,7 +47,7 @@ async def _alerts(visit: Visit) -> Response:
 
 @signed_in
 async def silence(visit: Visit) -> Response:
-    """Keep alerts of a model from being told of for some hours."""
+    """Silence alerts of a model for some hours."""
     form = visit.form
     model, hours = form.get("model", "").strip(), _hours(form.get("hours", ""))
     if not model:

@@ -60,9 +60,9 @@ async def audit(visit: Visit) -> Response:
 
 
 def fits(line: AuditLine, wanted: str) -> bool:
-    """Return whether every word of what is looked for is somewhere in a line."""
-    told = " ".join((line.about, line.what, line.detail, line.who, line.why)).lower()
-    return all(word in told for word in wanted.lower().split())
+    """Return whether a line contains every word of a search."""
+    text = " ".join((line.about, line.what, line.detail, line.who, line.why)).lower()
+    return all(word in text for word in wanted.lower().split())
 
 
 async def _of_model(visit: Visit, model: str, limit: int) -> Part[list[AuditLine]]:
@@ -85,7 +85,7 @@ async def _of_rollouts(visit: Visit, model: str) -> Part[list[AuditLine]]:
     found = await visit.part(service, client.rollouts.list(model=model, limit=_MOST_HISTORIES, timeout=READ_S))
     names = [one.name for one in found.value or ()]
     reading = [visit.part(service, _or_none(client.rollouts.history(name, timeout=READ_S))) for name in names]
-    return await _told(found.problem, names, reading, audit_lines.of_rollout)
+    return await _histories(found.problem, names, reading, audit_lines.of_rollout)
 
 
 async def _of_jobs(visit: Visit, model: str) -> Part[list[AuditLine]]:
@@ -93,10 +93,10 @@ async def _of_jobs(visit: Visit, model: str) -> Part[list[AuditLine]]:
     found = await visit.part(service, client.jobs.list(model=model, limit=_MOST_HISTORIES, timeout=READ_S))
     names = [one.name for one in found.value or ()]
     reading = [visit.part(service, _or_none(client.jobs.history(name, timeout=READ_S))) for name in names]
-    return await _told(found.problem, names, reading, audit_lines.of_job)
+    return await _histories(found.problem, names, reading, audit_lines.of_job)
 
 
-async def _told(
+async def _histories(
     problem: str,
     names: Sequence[str],
     reading: Iterable[Awaitable[Part[Sequence[E]]]],

@@ -20,8 +20,8 @@ ITSELF = "by itself"
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
-    """A change. when: None where nobody keeps it. about: a model or pool; page: of it. what: in a few words, which lead
-    to a page if they have one; detail: what it was about.
+    """A change in the audit trail. when: None if it is not recorded. about: model or pool; page: its page. what: the
+    kind of change, linked to `what_page` if set; detail: its object.
     """
 
     when: datetime | None
@@ -60,7 +60,7 @@ def of_route(model: str, events: Iterable[route_pb2.RouteEvent]) -> Iterator[Aud
 
 
 def of_rollout(name: str, events: Iterable[rollout_pb2.RolloutEvent]) -> Iterator[AuditLine]:
-    """Yield what a rollout did, and what it was told to do. name: models/{model}/rollouts/{number}."""
+    """Yield the events of a rollout and the clients' actions on it. name: models/{model}/rollouts/{number}."""
     model, number = model_of(name), last(name)
     for event in events:
         what, share = f"rollout {number} {event.type.replace('_', ' ')}", f"{event.rollout.percent:g} %"
@@ -87,7 +87,7 @@ def of_experiments(model: str, found: Iterable[experiment_pb2.Experiment]) -> It
 
 
 def of_job(name: str, events: Iterable[scorer_pb2.ScoringJobEvent]) -> Iterator[AuditLine]:
-    """Yield what a job did, and what it was told to do. name: models/{model}/scoringJobs/{number}."""
+    """Yield the events of a job and the clients' actions on it. name: models/{model}/scoringJobs/{number}."""
     model, number = model_of(name), last(name)
     for event in events:
         what, page = f"job {number} {event.type.replace('_', ' ')}", f"/console/jobs/{model}/{number}"
@@ -95,17 +95,17 @@ def of_job(name: str, events: Iterable[scorer_pb2.ScoringJobEvent]) -> Iterator[
 
 
 def of_pause(pool: autoscaler_pb2.Pool) -> AuditLine:
-    """Return that a pool is held at what it has; who did it is in the reason."""
+    """Return the line of a pool's pause. The reason names its author."""
     name = last(pool.name)
-    held = f"held at {pool.desired_replicas} replicas"
+    detail = f"held at {pool.desired_replicas} replicas"
     page = f"/console/pools/{name}"
     return AuditLine(
-        pool.pause_time.ToDatetime(UTC), f"pool {name}", page, "scaling paused", held, "", pool.pause_reason
+        pool.pause_time.ToDatetime(UTC), f"pool {name}", page, "scaling paused", detail, "", pool.pause_reason
     )
 
 
 def of_policy(pool: str, policy: policy_pb2.ScalingPolicy) -> AuditLine:
-    """Return who put the policy of a pool that is in force."""
+    """Return the line of a pool's policy in force, with its author."""
     detail = f"{policy.min_replicas} to {policy.max_replicas} replicas, revision {policy.revision}"
     page = f"/console/pools/{pool}"
     return AuditLine(
@@ -114,7 +114,7 @@ def of_policy(pool: str, policy: policy_pb2.ScalingPolicy) -> AuditLine:
 
 
 def of_silence(silence: alert_pb2.Silence) -> AuditLine:
-    """Return who keeps alerts from being told of, and until when; nobody keeps since when."""
+    """Return the line of a silence: its author and end. Its start is not recorded."""
     rule = silence.rule or "every rule"
     detail = f"{rule} until {silence.expire_time.ToDatetime(UTC):%Y-%m-%d %H:%M} UTC"
     about, page = (silence.model, f"/console/models/{silence.model}")

@@ -135,7 +135,7 @@ def commands(sentence: str) -> Markup:
 
 
 def exact(value: float) -> str:
-    """Return a number so that whoever reads it has the same.
+    """Return a number as text that parses to the same number.
 
     >>> exact(50.0), exact(12.5), exact(100 / 3)
     ('50', '12.5', '33.333333333333336')
@@ -207,18 +207,18 @@ def model_of(name: str) -> str:
     return rest.partition("/")[0] if kind == "models" else ""
 
 
-def reads(given: scorer_pb2.ScoringSpec.Input) -> str:
-    """Return what a scoring job reads.
+def reads(input_: scorer_pb2.ScoringSpec.Input) -> str:
+    """Return the input of a scoring job: its URI, or the table or query of its source.
 
     >>> reads(scorer_pb2.ScoringSpec.Input(uri="s3://lake/day=1"))
     's3://lake/day=1'
     """
-    source = given.source
-    return f"{source.table or source.query} of {source.source}" if given.HasField("source") else given.uri
+    source = input_.source
+    return f"{source.table or source.query} of {source.source}" if input_.HasField("source") else input_.uri
 
 
 def short(text: str) -> str:
-    """Return the beginning of a digest or another id that nobody reads; any other text as it is.
+    """Return the first 12 characters of a digest; any other text unchanged.
 
     >>> short("0156dd29fbc15aedbc1343d6e728bf708da135f2"), short("examples/digits/train.py")
     ('0156dd29fbc1…', 'examples/digits/train.py')

@@ -18,7 +18,7 @@ from headrace_console.pages.traffic import Traffic, summed
 from headrace_console.pages.visits import READ_S, WRITE_S, Visit, signed_in
 
 _EVENTS = 8
-# Requests for promotion that are shown, each with what stands in its way; the command line has the others.
+# Limit of the promotion requests shown, each with its obstacles; the command line lists all.
 _MOST_REQUESTS = 10
 _COLUMNS = {
     "version": lambda version: version.name,
@@ -75,7 +75,7 @@ async def _traffic(visit: Visit, name: str) -> Traffic:
 
 
 async def _waiting(visit: Visit, name: str) -> list[approval_pb2.GetPromotionRequestResponse]:
-    """Return the requests that wait for approvals, each with what stands in its way now."""
+    """Return the promotion requests that wait for approvals, each with its current obstacles."""
     client, pending = visit.client, approval_pb2.PromotionRequest.STATE_PENDING
     found = await client.approvals.list(model=name, state=pending, limit=_MOST_REQUESTS, timeout=READ_S)
     numbers = [number_of(last(request.name)) for request in found]

@@ -24,7 +24,7 @@ _DECISIONS = 25
 
 @dataclass(frozen=True, slots=True)
 class PoolLine:
-    """A pool in the table. scaled: as the autoscaler has it; None without a policy. busy: None while nobody knows."""
+    """A pool in the table. scaled: the autoscaler's pool; None without a policy. busy: None while unknown."""
 
     name: str
     batchers: Sequence[route_pb2.Batcher]
@@ -43,7 +43,7 @@ class PoolLine:
 
 
 def _unknown_first(value: float | None) -> float:
-    """Return what sorts the values of a column: what nobody knows is less than any of them."""
+    """Return the sort key of a column's value: unknown sorts before every known value, which is not negative."""
     return -1.0 if value is None else value
 
 
@@ -111,7 +111,7 @@ async def _now(visit: Visit, name: str) -> dict[str, Any]:
 
 
 def busy_of(visit: Visit, batchers: Part[list[route_pb2.Batcher]]) -> dict[str, Busy]:
-    """Return how busy pools are; nothing to whom not all models are shown, who would take the others for head-room."""
+    """Return the utilisation of pools; empty for a reader limited to some models, who would see too much head-room."""
     session = visit.session
     if session.login.models is not None or batchers.value is None:
         return {}

@@ -26,7 +26,7 @@ _COLUMNS = (
 
 @signed_in
 async def predictions(visit: Visit) -> Response:
-    """Find predictions by their id, or by whom they were for."""
+    """Find predictions by id, or by user or entity."""
     wanted, model = visit.query.get("id", "").strip(), visit.query.get("model", "").strip()
     context: dict[str, Any] = {"wanted": wanted, "model": model, "explained": None, "rows": None, "outcomes": None}
     command = f"headrace explain {wanted}" if is_id(wanted) else "headrace explain --help"
@@ -110,11 +110,11 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def waterfall_of(told: Explanation) -> tuple[list[tuple[str, float, float, str]], float]:
-    """Return where the time went as spans in milliseconds, and all of it."""
-    total = told.total.total_seconds() * 1000
-    spans = [("route", 0.0, told.route.total_seconds() * 1000, "two")]
-    for attempt in told.attempts:
+def waterfall_of(explanation: Explanation) -> tuple[list[tuple[str, float, float, str]], float]:
+    """Return the spans of a prediction, as name, begin, duration and colour, and the total; times in milliseconds."""
+    total = explanation.total.total_seconds() * 1000
+    spans = [("route", 0.0, explanation.route.total_seconds() * 1000, "two")]
+    for attempt in explanation.attempts:
         begin, took = attempt.begin.total_seconds() * 1000, attempt.took.total_seconds() * 1000
         queue, compute = attempt.queue.total_seconds() * 1000, attempt.compute.total_seconds() * 1000
         spans.append(

@@ -1,4 +1,4 @@
-"""What the API refuses, as a browser is told it: the status, and what to do about it."""
+"""Errors of the API as a page shows them: the HTTP status and the remedy."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ REMEDIES = {
 
 
 def status_of(error: HeadraceError) -> int:
-    """Return the status of a page that tells an error."""
+    """Return the HTTP status of an error's page."""
     return _STATUS.get(error.code, 502)
 
 
 def remedy_of(error: HeadraceError, named: Mapping[str, str]) -> str:
-    """Return what to do about an error; empty when nothing helpful is known. named: what the page's path names."""
-    told = remedies.remedy(error, named.get("model", ""), named.get("job", ""))
-    return told or REMEDIES.get(status_of(error), "")
+    """Return the remedy of an error; empty if none is known. named: path parameters of the page."""
+    remedy = remedies.remedy(error, named.get("model", ""), named.get("job", ""))
+    return remedy or REMEDIES.get(status_of(error), "")

@@ -195,9 +195,9 @@ async def _drift(visit: Visit, model: str, version: str, start: datetime, end: d
 
 
 def severities(evaluations: Sequence[monitor_pb2.Drift]) -> Markup:
-    """Return how severe each evaluation was, the oldest first."""
-    told = [(f"{one.range.end_time.ToDatetime():%Y-%m-%d %H:%M} UTC", word(one, "severity")) for one in evaluations]
-    parts = [(f"{when}: {severity}", severity) for when, severity in reversed(told)]
+    """Return a strip of each evaluation's severity, oldest first."""
+    dated = [(f"{one.range.end_time.ToDatetime():%Y-%m-%d %H:%M} UTC", word(one, "severity")) for one in evaluations]
+    parts = [(f"{when}: {severity}", severity) for when, severity in reversed(dated)]
     return bars.strip(parts, "severity of each evaluation, the oldest first")
 
 

@@ -1,4 +1,4 @@
-"""Rollouts: which run and ran, and one as it goes on, with the buttons that steer it."""
+"""Pages of rollouts: the list, and one rollout live, with the buttons that control it."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ async def _route(visit: Visit, trial: route_pb2.DryRunRouteResponse | None = Non
 
 @signed_in
 async def change(visit: Visit) -> Response:
-    """Try a change, which shows who would move; or make it, unless somebody else made one since the page was read."""
+    """Dry-run a route change and show which share moves, or apply it unless the route changed since it was read."""
     model, form = visit.argument("model"), visit.form
     try:
         present = await visit.client.routes.get(model, timeout=READ_S)
@@ -113,7 +113,7 @@ def _number(text: str) -> float:
 
 
 def command_of(model: str, user: str, entity: str, attributes: Mapping[str, str]) -> str:
-    """Return the command that shows a route, or that says where somebody would go who is asked about.
+    """Return the CLI command that shows a route, or the variant that a user or entity is assigned to.
 
     >>> command_of("digits", "", "", {}), command_of("digits", "ada b", "", {"app": "ios"})
     ('headrace routes show digits', "headrace routes assign digits --user 'ada b' --attribute app=ios")

@@ -65,14 +65,14 @@ async def _versions(visit: Visit, wanted: str, names: Sequence[str]) -> list[tup
 
 
 def fitting_jobs(jobs: Sequence[scorer_pb2.ScoringJob], wanted: str) -> Iterator[scorer_pb2.ScoringJob]:
-    """Yield jobs whose name, state, client or files have what is wanted, in lower case."""
+    """Yield jobs whose name, state, client or files contain `wanted`, which is lower-case."""
     for job in jobs:
-        told = (
+        texts = (
             f"{model_of(job.name)}/{last(job.name)}",
             word(job, "state"),
             job.client,
             reads(job.spec.input),
             job.output_uri,
         )
-        if any(wanted in text.lower() for text in told):
+        if any(wanted in text.lower() for text in texts):
             yield job

@@ -1,4 +1,4 @@
-"""A page that follows what changes: its part is sent anew by server-sent events."""
+"""Live pages: the changed part of a page is sent again by server-sent events."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def followed(visit: Visit, page: Hashable, look: Look) -> Response:
 
 
 class EventStream(StreamingResponse):
-    """Events that are cut when their reader takes nothing for a while: the place is somebody else's then."""
+    """An event stream that ends when its reader reads nothing for `read_within_s`, which frees its place."""
 
     def __init__(self, events: AsyncGenerator[str], *, read_within_s: float = READ_WITHIN_S) -> None:
         super().__init__(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
         self._events, self._read_within_s = events, read_within_s
 
     async def stream_response(self, send: Send) -> None:
-        """Send event after event."""
+        """Send the events; stop at the first that the reader does not take in time."""
 
         async def sent(message: Message) -> None:
             async with asyncio.timeout(self._read_within_s):

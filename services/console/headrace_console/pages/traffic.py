@@ -35,13 +35,13 @@ class Traffic:
 
     @property
     def error_share(self) -> float | None:
-        """Return which share of the requests failed."""
+        """Share of the requests that failed; None without requests."""
         return self.errors / self.count if self.count else None
 
 
-def summed(told: Iterable[monitor_pb2.GetTrafficResponse.Traffic]) -> Traffic:
-    """Return what was answered, whatever the version, the source and the code."""
-    rows = list(told)
+def summed(traffic: Iterable[monitor_pb2.GetTrafficResponse.Traffic]) -> Traffic:
+    """Return the traffic summed over versions, sources and codes. p99_us: the worst among frequent sources."""
+    rows = list(traffic)
     count = sum(row.count for row in rows)
     well = [row for row in rows if row.code == 0]
     telling = [row.p99_us for row in well if row.count >= count * _SLOWEST_COUNTS_FROM]

@@ -1,4 +1,4 @@
-"""Somebody looks at a page: who that is, what they sent, and what they are answered, whatever happens."""
+"""A page view: the signed-in reader, the request, and the response, also on errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _MOST_FIELDS = 100
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[T]):
-    """A part of a page, or why it is missing: the service that knows it may be away, or not installed."""
+    """A part of a page. problem: why it is missing: its service is unavailable or not installed."""
 
     value: T | None = None
     problem: str = ""
@@ -58,10 +58,10 @@ class Part(Generic[T]):
 
 @dataclass(slots=True)
 class Visit:
-    """A request of somebody who is signed in. problem: what became of what they asked for, if it was refused.
+    """A request of a signed-in person. problem: error of the action that they requested.
 
-    saved: whether the page becomes a file that is read without the console. program: whether a program reads it, which
-    gets an error where a person gets a line that says what is missing.
+    saved: whether the page is saved as a file and read without the console. program: whether a program reads it: it
+    gets an error where a person gets a page that names the missing part.
     """
 
     request: Request
@@ -75,15 +75,15 @@ class Visit:
 
     @property
     def query(self) -> Mapping[str, str]:
-        """What stands behind the path."""
+        """The query parameters."""
         return self.request.query_params
 
     def argument(self, name: str) -> str:
-        """Return a part of the path."""
+        """Return a path parameter."""
         return self.request.path_params[name]
 
     def page(self, template: str, title: str, command: str, **context: Any) -> Response:
-        """Return a page. command: of the command line, which shows or does the same."""
+        """Render a page. command: the CLI command with the same content or effect."""
         status = 200 if self.problem is None else status_of(self.problem)
         shown = {
             "title": title,
@@ -170,7 +170,7 @@ Handler = Callable[[Visit], Awaitable[Response]]
 
 
 def signed_in(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of a page that somebody has to be signed in for."""
+    """Return the endpoint of a page that requires sign-in."""
 
     @functools.wraps(handler)
     async def endpoint(request: Request) -> Response:
@@ -194,8 +194,8 @@ def signed_in(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             if session is not None and (isinstance(error, Unauthenticated) or error.reason == "CLIENT_DENIED"):
                 await console.sessions.end(session.secret)
                 session = None
-            told = remedy_of(error, request.path_params)
-            return failure(status_of(error), error.message, error.reason, told, session=session)
+            remedy = remedy_of(error, request.path_params)
+            return failure(status_of(error), error.message, error.reason, remedy, session=session)
         except ServiceError as error:
             return failure(http_status(error.code), error.public_message, error.reason or "", session=session)
 
@@ -256,7 +256,7 @@ def failure(
 
 
 def _header(session: Session) -> dict[str, Any]:
-    """Return what the header of a page shows of whoever is signed in."""
+    """Return the signed-in person's fields for the header of a page."""
     return {
         "subject": session.login.subject,
         "scopes": session.login.scopes,
@@ -279,8 +279,8 @@ async def sent_form(
         return failure(400, "the form cannot be read", "FORM_MALFORMED", session=session)
     form = dict(fields)
     if comes_from_elsewhere(request) or secret is None or not secret.is_form_token(form.get("form_token", "")):
-        told = "this was not sent by a page of this session: open the page again, and send it from there"
-        return failure(403, told, "FORM_TOKEN_WRONG", "Open the page again and send it from there.")
+        message = "this was not sent by a page of this session: open the page again, and send it from there"
+        return failure(403, message, "FORM_TOKEN_WRONG", "Open the page again and send it from there.")
     return form
 
 

@@ -1,7 +1,7 @@
-"""The secret in a browser's cookie, and what follows from it. Pure, but for the nonces of seals.
+"""The secret in a browser's cookie, and the values derived from it. Pure, but for the nonces of seals.
 
-The database has a digest to find a session by and its content sealed with a key that is made of the secret: whoever
-reads the database can neither continue a session nor use its tokens.
+The database has a session's digest, and its content encrypted with a key derived from the secret: a reader of the
+database can neither continue a session nor use its tokens.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class CookieSecret:
 
     @classmethod
     def new(cls) -> CookieSecret:
-        """Return one that nobody has had."""
+        """Return a new random secret."""
         return cls(secrets.token_urlsafe(32))
 
     @classmethod
@@ -38,25 +38,25 @@ class CookieSecret:
 
     @property
     def digest(self) -> bytes:
-        """Return what the database knows a session by."""
+        """The digest that identifies the session in the database."""
         return self._derived(b"digest")
 
     @property
     def form_token(self) -> str:
-        """Return what every form of the session carries: another site cannot know it."""
+        """The CSRF token of the session's forms: another site cannot know it."""
         return base64.urlsafe_b64encode(self._derived(b"form")).rstrip(b"=").decode()
 
-    def is_form_token(self, given: str) -> bool:
-        """Return whether a form came from a page of this session."""
-        return hmac.compare_digest(given.encode(), self.form_token.encode())
+    def is_form_token(self, token: str) -> bool:
+        """Return whether a form's CSRF token is this session's."""
+        return hmac.compare_digest(token.encode(), self.form_token.encode())
 
     def seal(self, content: bytes) -> bytes:
-        """Return content that only this secret opens."""
+        """Encrypt content so that only this secret opens it."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + AESGCM(self._derived(b"seal")).encrypt(nonce, content, self.digest)
 
     def open(self, sealed: bytes) -> bytes | None:
-        """Return the content; None for what another secret sealed, or somebody changed."""
+        """Return the decrypted content; None if it was changed or sealed with another secret."""
         try:
             return AESGCM(self._derived(b"seal")).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self.digest)
         except (InvalidTag, ValueError):

@@ -1,4 +1,4 @@
-"""Pages that go on for a while, each as long as its session: whoever signs out, here or elsewhere, ends them."""
+"""Open live pages: each ends with its session, also if the sign-out happens at another replica."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OpenPages:
 
     @asynccontextmanager
     async def during(self, secret: CookieSecret) -> AsyncIterator[None]:
-        """Let the block run for as long as a session goes on. Raises Unauthenticated when it has ended."""
+        """Run the block while the session lasts. Raises Unauthenticated when the session ends."""
         digest, limit = secret.digest, asyncio.timeout(None)
         try:
             async with limit:
@@ -39,7 +39,7 @@ class OpenPages:
             raise Unauthenticated("the session has ended: sign in again", reason="SIGNED_OUT") from None
 
     async def look(self) -> None:
-        """End the pages of sessions that have ended. For `periodic`; raises Unavailable while nobody knows."""
+        """End the pages of ended sessions. For `periodic`; raises Unavailable while the database is away."""
         asked = list(self._open)
         if not asked:
             return

@@ -40,7 +40,7 @@ class Login:
 
     @classmethod
     def of_json(cls, content: bytes) -> Login:
-        """Return what was sealed."""
+        """Return the login of a JSON text."""
         read = json.loads(content)
         models = read["models"]
         return cls(**{**read, "scopes": tuple(read["scopes"]), "models": None if models is None else tuple(models)})
@@ -48,26 +48,26 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody who is signed in."""
+    """The session of a signed-in person."""
 
     secret: CookieSecret
     login: Login
 
     @property
     def rights(self) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-        """Return what people have to have in common to be shown the same."""
+        """The rights that decide what a page shows: readers with equal rights see the same."""
         return self.login.scopes, self.login.models
 
 
 class RenewalRefused(Exception):
-    """Whoever issued a login does not renew it: the session is over."""
+    """The issuer refuses to renew a login: the session is over."""
 
 
 class Renewing(Protocol):
-    """Whoever issued a login."""
+    """The issuer of logins."""
 
     async def renewed(self, login: Login) -> Login:
-        """Return a login that lasts longer. Raises RenewalRefused, and Unavailable while nobody can say."""
+        """Return the renewed login. Raises RenewalRefused, and Unavailable while the issuer is away."""
         ...
 
 
@@ -87,7 +87,7 @@ class Sessions:
         self._is_denied, self._now_s = is_denied, now_s
 
     async def begin(self, login: Login, before: CookieSecret | None = None) -> Session:
-        """Return a new session, with a secret that nobody has had. before: the browser's until now, which ends."""
+        """Return a new session with a new secret. before: the browser's previous session, which is ended."""
         if before is not None:
             await self._store.remove(before.digest)
         secret = CookieSecret.new()
@@ -96,7 +96,7 @@ class Sessions:
         return Session(secret, login)
 
     async def find(self, secret: CookieSecret | None) -> Session | None:
-        """Return the session of a cookie, with a token that is good for a while; None when there is none any more."""
+        """Return the session of a cookie, its token renewed if it expires soon; None if there is no session."""
         sealed = await self._store.find(secret.digest) if secret is not None else None
         content = secret.open(sealed) if secret is not None and sealed is not None else None
         if secret is None or content is None:
@@ -121,7 +121,7 @@ class Sessions:
                 if locked is None or content is None:
                     return None
                 login = Login.of_json(content)
-                if login.expire_s <= stale.expire_s:  # else somebody else renewed it just now
+                if login.expire_s <= stale.expire_s:  # else another request renewed it meanwhile
                     if self._issuer is None:
                         raise RenewalRefused
                     login = await self._issuer.renewed(login)

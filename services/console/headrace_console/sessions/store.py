@@ -23,7 +23,7 @@ def database(address: Address, size: int) -> MigratedDatabase:
 
 
 class LockedSession:
-    """A session that nobody else changes meanwhile."""
+    """A session under a row lock."""
 
     def __init__(self, connection: Any, digest: bytes, sealed: bytes) -> None:
         self._connection, self._digest = connection, digest
@@ -50,7 +50,7 @@ class SessionStore:
             await connection.execute(_QUERIES["put"], digest, kind, sealed, lifetime)
 
     async def find(self, digest: bytes) -> bytes | None:
-        """Return the content of a session that goes on."""
+        """Return the sealed content of a session; None if it has ended."""
         return await self._connections.repeatable(
             lambda connection: connection.fetchval(_QUERIES["find"], digest, "session")
         )
@@ -62,7 +62,7 @@ class SessionStore:
 
     @asynccontextmanager
     async def locked(self, digest: bytes) -> AsyncIterator[LockedSession | None]:
-        """Lend a session to whoever changes it; None when it has ended."""
+        """Yield a session under a row lock, to change it; None if it has ended."""
         async with self._connections.transaction() as connection:
             sealed = await connection.fetchval(_QUERIES["lock"], digest)
             yield None if sealed is None else LockedSession(connection, digest, sealed)

@@ -1,6 +1,6 @@
 """Sign-in by a development issuer: `headrace console` makes a link that is good once, and for a minute.
 
-The link leads to a page with a button: were it enough to open it, whoever sends one could have others sign in as them.
+The link leads to a page with a button: if opening it were enough, its sender could sign others in as themselves.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class DevelopmentSignIn:
     store: SessionStore
 
     def named(self, link: str) -> str:
-        """Return whom a link signs in, and leave it good. Raises Unauthenticated as `by_link`, but for one spent."""
+        """Return the subject of a link without spending it. Raises as `by_link`, but not for a spent link."""
         return self._login(str(self._claims(link, LINK_AUDIENCE)["token"])).subject
 
     async def by_link(self, link: str) -> Login:
-        """Return the login of a link. Raises Unauthenticated for one that is spent, expired or somebody else's."""
+        """Return the login of a link and spend it. Raises Unauthenticated for a spent, expired or foreign link."""
         claims = self._claims(link, LINK_AUDIENCE)
         login = self._login(str(claims["token"]))
         if not await self.store.spend_link(str(claims["jti"]), LINK_LIFETIME * 2):

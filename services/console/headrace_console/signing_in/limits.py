@@ -1,25 +1,25 @@
-"""How often one address may begin a sign-in. Pure but for the clock that it is given."""
+"""Rate limit of sign-ins by address. Pure but for the clock, which is an argument."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
 
-# Addresses that are remembered; who is forgotten begins anew, which the bound of all makes up for.
+# Limit of the buckets. A dropped address starts with a full bucket; the limit over all addresses makes up for it.
 _MOST_ADDRESSES = 10_000
-# All addresses together, in a minute, as a multiple of what one may.
+# Limit over all addresses, as a multiple of one address's limit.
 _ALL_TOGETHER = 20
 
 
 class SignInLimit:
-    """A bucket for each address, and one for all."""
+    """A token bucket for each address, and one for all."""
 
     def __init__(self, per_minute: int, now_s: Callable[[], float]) -> None:
         self._per_minute, self._now_s = per_minute, now_s
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def admit(self, address: str) -> bool:
-        """Count a sign-in; return whether it may go on. Who is refused uses up nothing of what others may."""
+        """Count a sign-in; return whether it is allowed. A refused address takes nothing from the common bucket."""
         return self._spend(f"of {address}", self._per_minute) and self._spend("", self._per_minute * _ALL_TOGETHER)
 
     def _spend(self, name: str, per_minute: int) -> bool:

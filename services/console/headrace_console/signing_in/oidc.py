@@ -68,7 +68,10 @@ class OpenIdSignIn:
         return secret, f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}"
 
     async def finish(self, secret: CookieSecret | None, answer: Mapping[str, str]) -> tuple[Login, str]:
-        """Return who signed in, and where they wanted to go. Raises Unauthenticated. answer: the provider's, by us."""
+        """Return the login, and the page to return to. answer: query of the provider's redirect.
+
+        Raises Unauthenticated.
+        """
         sealed = await self.store.take(secret.digest) if secret is not None else None
         content = secret.open(sealed) if secret is not None and sealed is not None else None
         if content is None:
@@ -77,8 +80,8 @@ class OpenIdSignIn:
         if not hmac.compare_digest(answer.get("state", "").encode(), begun.state.encode()):
             raise Unauthenticated(f"the answer is to another sign-in: {_AGAIN}", reason="STATE_MISMATCH")
         if "error" in answer or not answer.get("code"):
-            told = answer.get("error", "no code")[:100]
-            raise Unauthenticated(f"the provider refuses the sign-in: {told}", reason="SIGN_IN_REFUSED")
+            problem = answer.get("error", "no code")[:100]
+            raise Unauthenticated(f"the provider refuses the sign-in: {problem}", reason="SIGN_IN_REFUSED")
         form = {
             "grant_type": "authorization_code",
             "code": answer["code"],
@@ -87,15 +90,15 @@ class OpenIdSignIn:
             "code_verifier": begun.verifier,
         }
         try:
-            told = await self.provider.tokens(form, self._secret())
+            tokens = await self.provider.tokens(form, self._secret())
         except TokenRefused as error:
             raise Unauthenticated(f"the provider gives no token: {error}", reason="SIGN_IN_REFUSED") from error
-        claims = await self.provider.verified(_text(told, "id_token"), self.client_id, "id token")
+        claims = await self.provider.verified(_text(tokens, "id_token"), self.client_id, "id token")
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), begun.nonce.encode()):
             raise Unauthenticated(f"the id token is of another sign-in: {_AGAIN}", reason="NONCE_MISMATCH")
         if claims.get("azp", self.client_id) != self.client_id:
             raise Unauthenticated("the id token was issued to another client", reason="TOKEN_INVALID")
-        return await self._login(told, _text(told, "id_token")), begun.then
+        return await self._login(tokens, _text(tokens, "id_token")), begun.then
 
     async def renewed(self, login: Login) -> Login:
         """Return the login with a new token. Raises RenewalRefused."""
@@ -103,8 +106,8 @@ class OpenIdSignIn:
             raise RenewalRefused
         form = {"grant_type": "refresh_token", "refresh_token": login.refresh_token, "client_id": self.client_id}
         try:
-            told = await self.provider.tokens(form, self._secret())
-            renewed = await self._login(told, login.id_token)
+            tokens = await self.provider.tokens(form, self._secret())
+            renewed = await self._login(tokens, login.id_token)
         except (TokenRefused, Unauthenticated) as error:
             raise RenewalRefused from error
         if renewed.subject != login.subject:
@@ -113,27 +116,27 @@ class OpenIdSignIn:
         return renewed if renewed.refresh_token else replace(renewed, refresh_token=login.refresh_token)
 
     async def sign_out_url(self, login: Login, back_to: str) -> str | None:
-        """Return where the provider ends its own session; None where it does not."""
+        """Return the URL at which the provider ends its own session; None if it has none."""
         endpoint = (await self.provider.metadata()).end_session_endpoint
         if not endpoint:
             return None
         asked = {"post_logout_redirect_uri": back_to, "client_id": self.client_id, "id_token_hint": login.id_token}
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}"
 
-    async def _login(self, told: Mapping[str, Any], id_token: str) -> Login:
-        token = _text(told, "access_token")
+    async def _login(self, tokens: Mapping[str, Any], id_token: str) -> Login:
+        token = _text(tokens, "access_token")
         claims = await self.provider.verified(token, self.audience, "access token")
         scopes, models = claims.get("scopes"), claims.get("models")
         if not isinstance(scopes, list) or not (models is None or isinstance(models, list)):
-            told_why = "the access token lists no scopes: docs/tokens.md says what a token must be"
-            raise Unauthenticated(told_why, reason="TOKEN_INVALID")
+            message = "the access token lists no scopes: docs/tokens.md says what a token must be"
+            raise Unauthenticated(message, reason="TOKEN_INVALID")
         return Login(
             subject=str(claims["sub"]),
             access_token=token,
             expire_s=float(claims["exp"]),
             scopes=tuple(sorted(map(str, scopes))),
             models=None if models is None else tuple(sorted(map(str, models))),
-            refresh_token=str(told.get("refresh_token") or ""),
+            refresh_token=str(tokens.get("refresh_token") or ""),
             id_token=id_token,
         )
 
@@ -143,8 +146,8 @@ class OpenIdSignIn:
         try:
             return self.secret_file.read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
-            told = f"the file of CONSOLE_OIDC_CLIENT_SECRET_FILE cannot be read: {type(error).__name__}"
-            raise Unavailable(told, reason="SECRET_UNREADABLE") from error
+            message = f"the file of CONSOLE_OIDC_CLIENT_SECRET_FILE cannot be read: {type(error).__name__}"
+            raise Unavailable(message, reason="SECRET_UNREADABLE") from error
 
 
 def challenge_of(verifier: str) -> str:
@@ -156,8 +159,8 @@ def challenge_of(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-def _text(told: Mapping[str, Any], name: str) -> str:
-    value = told.get(name)
+def _text(tokens: Mapping[str, Any], name: str) -> str:
+    value = tokens.get(name)
     if not isinstance(value, str) or not value:
         raise Unauthenticated(f"the provider gives no {name}", reason="SIGN_IN_REFUSED")
     return value

@@ -1,4 +1,4 @@
-"""The pages of signing in and out. They know nobody yet: every answer of theirs may be to a stranger."""
+"""The pages of sign-in and sign-out. Their readers are not authenticated: every response may go to an attacker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SIGN_IN_COOKIE = "headrace_sign_in"
 
 
 async def sign_in(request: Request) -> Response:
-    """Say how to sign in. A provider is one click away: whoever was sent here sees first where they are."""
+    """Show how to sign in. The redirect to a provider needs a click, so that a person first sees where they are."""
     way = _console(request).sign_in
     how = "provider" if isinstance(way, OpenIdSignIn) else "link" if way is not None else "none"
     then = local_path(request.query_params.get("then", ""), ROOT)
@@ -72,7 +72,7 @@ async def callback(request: Request) -> Response:
 
 
 async def ask_by_link(request: Request) -> Response:
-    """Say whom a one-time link of the development issuer signs in, with the button that does."""
+    """Show the subject of a one-time link of the development issuer, and the button that signs in."""
     console = _console(request)
     if not isinstance(console.sign_in, DevelopmentSignIn):
         return RedirectResponse(SIGN_IN, 303)

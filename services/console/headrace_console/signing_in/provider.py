@@ -1,6 +1,6 @@
-"""An OpenID provider: what it says of itself, its keys, and its token endpoint.
+"""Client of an OpenID provider: its metadata, keys and token endpoint.
 
-What it answers decides who somebody is: everything is checked, sizes are bounded, and no redirect is followed.
+Its responses decide a person's identity: they are validated, their sizes are bounded, and no redirect is followed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from headrace_servicekit.errors import Unauthenticated, Unavailable
 _TIMEOUT_S = 5.0
 _LONGEST_ANSWER = 256 * 1024
 _KEPT_S = 3600.0
-# A key that is not known may be new; whoever makes keys up must not have us ask all the time.
+# An unknown key may be new, so its set is fetched again; at most this often, so that made-up key ids cause no load.
 _ASK_AGAIN_S = 10.0
 _ALGORITHMS = ("ES256", "ES384", "PS256", "RS256")
 _SKEW_S = 10
@@ -55,14 +55,14 @@ class OpenIdProvider:
         self._keys: tuple[float, jwt.PyJWKSet] | None = None
 
     async def metadata(self) -> Metadata:
-        """Return what the provider says of itself, an hour old at most."""
+        """Return the provider's metadata, at most an hour old."""
         if self._metadata is None or self._now_s() - self._metadata[0] > _KEPT_S:
-            told = await self._json("GET", f"{self._issuer}/.well-known/openid-configuration")
-            self._metadata = self._now_s(), metadata_of(self._issuer, told)
+            document = await self._json("GET", f"{self._issuer}/.well-known/openid-configuration")
+            self._metadata = self._now_s(), metadata_of(self._issuer, document)
         return self._metadata[1]
 
     async def tokens(self, form: Mapping[str, str], secret: str) -> dict[str, Any]:
-        """Return the answer of the token endpoint. Raises TokenRefused when it gives none for this."""
+        """Return the response of the token endpoint. Raises TokenRefused if it refuses the form."""
         endpoint = (await self.metadata()).token_endpoint
         auth = httpx.BasicAuth(form["client_id"], secret) if secret else None
         return await self._json("POST", endpoint, data=dict(form), auth=auth)
@@ -81,8 +81,8 @@ class OpenIdProvider:
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
         except jwt.InvalidAudienceError as error:
-            told = f"the provider's {kind} is for another audience than {audience!r}: correct our client there"
-            raise Unauthenticated(told, reason="TOKEN_AUDIENCE_REFUSED") from error
+            message = f"the provider's {kind} is for another audience than {audience!r}: correct our client there"
+            raise Unauthenticated(message, reason="TOKEN_AUDIENCE_REFUSED") from error
         except jwt.PyJWTError as error:
             raise Unauthenticated(
                 f"the provider's {kind} cannot be accepted: {error}", reason="TOKEN_INVALID"
@@ -100,9 +100,9 @@ class OpenIdProvider:
     async def _key_set(self, fresh: bool) -> jwt.PyJWKSet:
         kept_s = _ASK_AGAIN_S if fresh else _KEPT_S
         if self._keys is None or self._now_s() - self._keys[0] > kept_s:
-            told = await self._json("GET", (await self.metadata()).jwks_uri)
+            document = await self._json("GET", (await self.metadata()).jwks_uri)
             try:
-                self._keys = self._now_s(), jwt.PyJWKSet.from_dict(told)
+                self._keys = self._now_s(), jwt.PyJWKSet.from_dict(document)
             except (jwt.PyJWKSetError, jwt.PyJWKError, AttributeError, TypeError) as error:
                 raise _unavailable(f"its keys cannot be read: {error}") from error
         return self._keys[1]
@@ -123,20 +123,22 @@ class OpenIdProvider:
                 raise TokenRefused(_error_of(content))
             if answer.status_code != 200:
                 raise _unavailable(f"{url} answers {answer.status_code}")
-            told = httpx.Response(200, content=content).json()
+            document = httpx.Response(200, content=content).json()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
             raise _unavailable(f"{url}: {type(error).__name__} {error}".strip()) from error
-        if not isinstance(told, dict):
+        if not isinstance(document, dict):
             raise _unavailable(f"{url} answers no JSON object")
-        return told
+        return document
 
 
-def metadata_of(issuer: str, told: Mapping[str, Any]) -> Metadata:
-    """Return what a discovery document says. Raises Unavailable for one that another issuer could have written."""
-    if told.get("issuer") != issuer:
-        raise _unavailable(f"it calls itself {told.get('issuer')!r}, and CONSOLE_OIDC_ISSUER is {issuer!r}")
+def metadata_of(issuer: str, document: Mapping[str, Any]) -> Metadata:
+    """Return the metadata of a discovery document. Raises Unavailable for another issuer or an unsafe URL."""
+    if document.get("issuer") != issuer:
+        raise _unavailable(f"it calls itself {document.get('issuer')!r}, and CONSOLE_OIDC_ISSUER is {issuer!r}")
     names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-    found = {name: told.get(name) for name in names} | {"end_session_endpoint": told.get("end_session_endpoint") or ""}
+    found = {name: document.get(name) for name in names} | {
+        "end_session_endpoint": document.get("end_session_endpoint") or ""
+    }
     for name, url in found.items():
         if not isinstance(url, str) or ((url or name in names) and not _is_safe(url)):
             raise _unavailable(f"its {name} is no https URL")
