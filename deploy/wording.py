@@ -49,7 +49,7 @@ MOST: dict[str, int] = {
     "libs/statistics": 16,
     "protos": 1,
     "services/console": 0,
-    "services/monitor": 66,
+    "services/monitor": 0,
     "services/router": 23,
 }
 

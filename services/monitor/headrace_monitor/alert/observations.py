@@ -1,4 +1,5 @@
-"""What alert rules are judged on. Whoever measures something puts it here; rules need not be known for that.
+"""Observations: the measurements that alert rules evaluate. A component that measures stores them here, without
+knowledge of the rules.
 
 async with connections.transaction() as connection:
     ... what was measured ...

@@ -29,7 +29,7 @@ _PAGE = 100
 
 
 class PostgresAlerts:
-    """Implements AlertStore: one database, whoever else works on it."""
+    """Implements AlertStore on a database that several replicas share."""
 
     def __init__(self, connections: Connections, metrics: AlertMetrics) -> None:
         self._connections, self._metrics = connections, metrics

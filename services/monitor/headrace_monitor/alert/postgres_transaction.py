@@ -113,9 +113,9 @@ class PostgresAlertTransaction:
         return await self._connection.fetchval(_SQL["reporter"], reporter)
 
     async def reported(self, reporter: str) -> tuple[set[Key], AlertState]:
-        told = await self._connection.fetch(_SQL["reported"], reporter)
+        records = await self._connection.fetch(_SQL["reported"], reporter)
         found = [rows.alert(row) for row in await self._connection.fetch(_SQL["open_alerts_of_reporter"], reporter)]
-        keys = {Key(row["rule"], EVERY_MODEL, "", row["subject"]) for row in told}
+        keys = {Key(row["rule"], EVERY_MODEL, "", row["subject"]) for row in records}
         return keys, AlertState(series={}, open={alert.key: alert for alert in found})
 
     async def keep_report(self, report: Report) -> None:

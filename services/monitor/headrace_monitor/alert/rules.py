@@ -37,11 +37,11 @@ class Rules:
                 raise AlreadyExists(
                     f"the name '{rule.name}' of an alert rule is taken: choose another", reason="NAME_TAKEN"
                 )
-            kept = await transaction.put_rule(rule, caller.client)
+            stored = await transaction.put_rule(rule, caller.client)
             state = await transaction.of_rule(rule.name)
-            transitions.change_rule(kept, state, transaction.now)
+            transitions.change_rule(stored, state, transaction.now)
             await transaction.save(state)
-        return kept
+        return stored
 
     async def list(self, caller: Identity) -> list[Rule]:
         """Return the rules, by name."""

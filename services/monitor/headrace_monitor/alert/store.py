@@ -25,9 +25,9 @@ Earlier = dict[tuple[str, str, str], list[Observation]]
 
 
 class AlertTransaction(Protocol):
-    """One transaction. No other runs meanwhile: nobody else decides on what this one has read.
+    """One transaction. Transactions are serialised, so what it has read does not change until its end.
 
-    Nothing of one that ends by an error is kept.
+    An error rolls it back.
     """
 
     @property
@@ -127,7 +127,7 @@ class AlertTransaction(Protocol):
         ...
 
     async def save(self, state: AlertState) -> None:
-        """Write what a decision changed, and queue its notifications: each of them once, whoever repeats it."""
+        """Write the changed state and enqueue its notifications; a repeat enqueues none twice."""
         ...
 
 
@@ -139,7 +139,7 @@ class AlertStore(Protocol):
         ...
 
     def transaction_if_free(self) -> AbstractAsyncContextManager[AlertTransaction | None]:
-        """Lend a transaction if it is nobody else's turn, else None: another replica does the same."""
+        """Yield a transaction; None if another replica holds the lock, since it does the same work."""
         ...
 
     async def rules(self) -> list[Rule]:

@@ -18,9 +18,9 @@ class Database(MigratedDatabase):
 
 
 async def passed(database: Transactions, now: datetime) -> datetime:
-    """Return a time that has passed by our clock and by the database's, for what is removed because it is old.
+    """Return the earlier of our clock and the database's, for the removal of old data.
 
-    now: by our clock. One that runs ahead must not take away what nobody can bring back.
+    now: by our clock. A clock that runs ahead must not remove data too early.
     """
     return min(now, await database.repeatable(lambda connection: connection.fetchval("select clock_timestamp()")))
 

@@ -50,7 +50,8 @@ def _of_one(alert: Alert, webhook: Webhook, silenced: bool, sent: Sequence[Notif
             worst = alert.severity
         elif wanted and alert.open and worst is not None and alert.severity > worst:
             yield notification(Kind.ESCALATED)
-        # Whoever was sent the beginning is sent the end, whatever has changed since: else a page stays open for ever.
+        # A receiver of the first notification gets the resolution too, whatever changed since: else its incident stays
+        # open for ever.
         if not alert.open and worst is not None and Kind.RESOLVED not in kinds:
             yield notification(Kind.RESOLVED)
     asks = alert.retrain and alert.key.model != EVERY_MODEL

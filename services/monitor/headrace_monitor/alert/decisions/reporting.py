@@ -82,7 +82,7 @@ def apply_report(report: Report, state: AlertState, before: Collection[Key], now
 
 
 def end_report(state: AlertState, now: datetime) -> None:
-    """Resolve all that was reported: its reporter is gone, and nobody knows whether it still holds."""
+    """Resolve all reported alerts: their reporter is gone, so they cannot be confirmed."""
     _resolve_others(state, (), now)
 
 

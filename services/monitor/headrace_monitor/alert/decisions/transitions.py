@@ -78,12 +78,12 @@ def _apply(
         return
     series = next_series(rule, key, before, one, found)
     state.set_series(series)
-    held = one.window_end - series.since >= rule.hold
+    long_enough = one.window_end - series.since >= rule.hold
     alert = state.open.get(key)
     if alert is None:
-        if found.holds and held and not series.muted:
+        if found.holds and long_enough and not series.muted:
             state.set_alert(new_alert(rule, key, found, now))
-    elif not found.holds and held:
+    elif not found.holds and long_enough:
         state.set_alert(replace(alert, resolve_time=now, quiet_since=None))
     else:
         after = updated(alert, found)

@@ -91,20 +91,21 @@ def drift(evaluation: DriftEvaluation) -> monitor_pb2.Drift:
     )
 
 
-def reference(kept: StoredReference) -> monitor_pb2.Reference:
+def reference(stored: StoredReference) -> monitor_pb2.Reference:
     """Return a reference as a message."""
-    read_as = {column.name: column.read_as.value for column in kept.monitored}
+    read_as = {column.name: column.read_as.value for column in stored.monitored}
     return monitor_pb2.Reference(
-        name=f"models/{kept.model}/versions/{kept.version}/reference",
-        source=_SOURCES[kept.reference.source],
-        freeze_time=_timestamp(kept.reference.frozen_at),
-        range=None if kept.range is None else _range(*kept.range),
+        name=f"models/{stored.model}/versions/{stored.version}/reference",
+        source=_SOURCES[stored.reference.source],
+        freeze_time=_timestamp(stored.reference.frozen_at),
+        range=None if stored.range is None else _range(*stored.range),
         columns=[
             monitor_pb2.Reference.Column(name=name, kind=read_as[name], rows=column.summary.rows)
-            for name, column in kept.reference.columns.items()
+            for name, column in stored.reference.columns.items()
         ],
         unfit=[
-            monitor_pb2.Reference.UnfitColumn(name=name, reason=str(why)) for name, why in kept.reference.unfit.items()
+            monitor_pb2.Reference.UnfitColumn(name=name, reason=str(why))
+            for name, why in stored.reference.unfit.items()
         ],
     )
 

@@ -62,69 +62,71 @@ class DriftEvaluator:
         self._rows, self._clock = rows, clock
         self._turns = FairTurns(2)
 
-    async def evaluate(self, kept: StoredReference, start: datetime, end: datetime, level: float) -> DriftEvaluation:
-        """Compare a time range with a reference. level: probability of a false alarm in it. Raises Unavailable."""
+    async def evaluate(self, stored: StoredReference, start: datetime, end: datetime, level: float) -> DriftEvaluation:
+        """Evaluate the drift of a time range from a reference. level: false alarm probability. Raises Unavailable."""
         async with self._turns.turn():
-            window = await self._windows.total(kept.number, start, end)
-            reference = await self._reference(kept, start, end)
-            rules = await self._tolerances.of(kept.model)
-            reports = await asyncio.to_thread(_reports, reference, window, level, kept.monitored, rules)
+            window = await self._windows.total(stored.number, start, end)
+            reference = await self._reference(stored, start, end)
+            rules = await self._tolerances.of(stored.model)
+            reports = await asyncio.to_thread(_reports, reference, window, level, stored.monitored, rules)
             found = DriftEvaluation(
-                *(kept.model, kept.version, kept.number, reference.source, start, end, window.rows, reports)
+                *(stored.model, stored.version, stored.number, reference.source, start, end, window.rows, reports)
             )
             if not found.alarms:
                 return found
-            advice = await self._advice(kept, window, found, level, rules)
-            return replace(found, slices=await self._explained(kept, found), advice=advice)
+            advice = await self._advice(stored, window, found, level, rules)
+            return replace(found, slices=await self._explained(stored, found), advice=advice)
 
     async def _advice(
         self,
-        kept: StoredReference,
+        stored: StoredReference,
         window: Window,
         found: DriftEvaluation,
         level: float,
         rules: Sequence[ToleranceRule],
     ) -> str:
-        """Return what to do where the same time of an earlier day or week was as it is now; empty elsewhere."""
-        if kept.seasonal:
+        """Return advice if the same time a day or week ago had the same distribution; empty otherwise."""
+        if stored.seasonal:
             return ""
         for ago in (WEEK, DAY):
-            season = await self._season(kept, found.start, found.end, ago)
+            season = await self._season(stored, found.start, found.end, ago)
             if season is None:
                 continue
-            reports = await asyncio.to_thread(_reports, season, window, level, kept.monitored, rules)
+            reports = await asyncio.to_thread(_reports, season, window, level, stored.monitored, rules)
             if not any(report.alarm for report in reports):
-                return seasonal_advice(kept.model, kept.version, ago)
+                return seasonal_advice(stored.model, stored.version, ago)
         return ""
 
-    async def _reference(self, kept: StoredReference, start: datetime, end: datetime) -> Reference:
-        """Return the reference. A seasonal one has the counts of a week before, where they are known."""
-        season = await self._season(kept, start, end, WEEK) if kept.seasonal else None
-        return kept.reference if season is None else season
+    async def _reference(self, stored: StoredReference, start: datetime, end: datetime) -> Reference:
+        """Return the reference; a seasonal one with the counts of the week before, if they are known."""
+        season = await self._season(stored, start, end, WEEK) if stored.seasonal else None
+        return stored.reference if season is None else season
 
-    async def _season(self, kept: StoredReference, start: datetime, end: datetime, ago: timedelta) -> Reference | None:
-        """Return the reference with the counts of an earlier time; None where there are few."""
-        season = await self._windows.total(kept.number, start - ago, end - ago)
+    async def _season(
+        self, stored: StoredReference, start: datetime, end: datetime, ago: timedelta
+    ) -> Reference | None:
+        """Return the reference with the counts of an earlier time; None if they are fewer than MIN_SEASON_ROWS."""
+        season = await self._windows.total(stored.number, start - ago, end - ago)
         if season.rows < MIN_SEASON_ROWS:
             return None
-        effects = season.design_effects(kept.reference.columns)
+        effects = season.design_effects(stored.reference.columns)
         summaries = {column: summary.thinned(1 / effects[column]) for column, summary in season.summaries.items()}
         name = f"{(start - ago).isoformat()}/{(end - ago).isoformat()}"
-        made = references.seasonal(kept.reference, summaries, name=name, at=self._clock.now())
+        made = references.seasonal(stored.reference, summaries, name=name, at=self._clock.now())
         # A column without data at that time is compared with the frozen reference.
-        columns = {**kept.reference.columns, **made.columns}
+        columns = {**stored.reference.columns, **made.columns}
         return Reference(made.source, made.name, made.frozen_at, columns, made.unfit)
 
-    async def _explained(self, kept: StoredReference, found: DriftEvaluation) -> tuple[SliceEffect, ...]:
-        """Return slices that explain the worst alarm, or none where that takes too long."""
+    async def _explained(self, stored: StoredReference, found: DriftEvaluation) -> tuple[SliceEffect, ...]:
+        """Return slices that explain the worst alarm; none if that takes longer than EXPLAIN_S."""
         model, version = found.model, found.version
         alarm = explanation.explainable(found.alarms)
-        column = next((each for each in kept.monitored if alarm is not None and each.name == alarm.column), None)
+        column = next((each for each in stored.monitored if alarm is not None and each.name == alarm.column), None)
         last = await self._evaluations.last_without_alarm(model, version, found.reference, found.start)
-        calm = last or kept.range
+        calm = last or stored.range
         if alarm is None or column is None or calm is None:
             return ()
-        by = explanation.sliced_by(column, kept.monitored)
+        by = explanation.sliced_by(column, stored.monitored)
         wanted = explanation.wanted_columns(column, by)
         try:
             async with asyncio.timeout(EXPLAIN_S):
@@ -135,7 +137,7 @@ class DriftEvaluator:
             return ()
         if before is None or now is None:
             return ()
-        frozen = kept.reference.columns[column.name]
+        frozen = stored.reference.columns[column.name]
         return await asyncio.to_thread(explanation.explained, alarm, column, frozen, by, before, now)
 
     async def _sample(

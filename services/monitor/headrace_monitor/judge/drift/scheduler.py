@@ -65,9 +65,9 @@ class Scheduler:
         return is_due(due.end, self._clock.now(), waiting=waiting, schedule=self._schedule)
 
     async def _evaluate(self, due: DueWindow) -> None:
-        kept = await self._references.get(due.reference)
-        assert kept is not None  # it has windows
-        evaluation = await self._evaluator.evaluate(kept, due.start, due.end, self._schedule.level)
+        reference = await self._references.get(due.reference)
+        assert reference is not None  # it has windows
+        evaluation = await self._evaluator.evaluate(reference, due.start, due.end, self._schedule.level)
         if not await self._evaluations.add(evaluation):
             return
         self._metrics.evaluated(evaluation.severity)

@@ -92,24 +92,24 @@ def draft(model: str, message: experiment_pb2.Experiment, owner: str, now: datet
 def new_weights(request: experiment_pb2.ChangeSharesRequest, experiment: Experiment) -> dict[str, float]:
     """Return the weights in a request, in the order of the experiment. Raises InvalidArgument."""
     found: list[FieldViolation] = []
-    given = weights(request.variants, "variants", found)
+    wanted = weights(request.variants, "variants", found)
     known = experiment.definition.weights
-    if not found and given.keys() != known.keys():
-        found.append(FieldViolation("variants", f"names {', '.join(given) or 'none'}, not {', '.join(known)}"))
-    refuse([*found, *weight_violations(given, "variants")], reason=INVALID)
-    return {name: given[name] for name in known}
+    if not found and wanted.keys() != known.keys():
+        found.append(FieldViolation("variants", f"names {', '.join(wanted) or 'none'}, not {', '.join(known)}"))
+    refuse([*found, *weight_violations(wanted, "variants")], reason=INVALID)
+    return {name: wanted[name] for name in known}
 
 
 def weights(
     variants: Iterable[experiment_pb2.Experiment.Variant], field: str, found: list[FieldViolation]
 ) -> dict[str, float]:
-    """Return weights by variant, and note names that come twice."""
-    given: dict[str, float] = {}
+    """Return weights by variant; add a violation to `found` for each repeated name."""
+    by_variant: dict[str, float] = {}
     for index, variant in enumerate(variants):
-        if variant.name in given:
+        if variant.name in by_variant:
             found.append(FieldViolation(f"{field}[{index}].name", f"'{variant.name}' comes twice"))
-        given[variant.name] = variant.weight
-    return given
+        by_variant[variant.name] = variant.weight
+    return by_variant
 
 
 def to_experiment(experiment: Experiment) -> experiment_pb2.Experiment:

@@ -1,4 +1,4 @@
-"""What webhooks are told of experiments: written in the transaction of what happened."""
+"""Notifications of experiments to webhooks, written in the transaction of the event."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from headrace_monitor.judge.experiments.decisions.events import Kind
 
 
 async def notify(connection: Any, experiment: Experiment, kind: Kind, reason: str, variant: str = "") -> None:
-    """Write what the webhooks that it concerns are to be told; each kind once, safe to repeat."""
+    """Enqueue an event for the webhooks that subscribe to it; each kind once, safe to repeat."""
     topic = f"models/{experiment.model}/experiments/{experiment.id}"
     body = events.body_of(experiment, kind, reason, variant)
     concerned = [one for one in await webhooks(connection) if events.concerns(one, kind, experiment.model)]

@@ -77,7 +77,7 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
 
     async def PlanExperiment(self, request, context):
         names.model_id(request.parent, "parent")
-        # Numbers of a second: on the loop, nobody else would be answered meanwhile.
+        # Takes up to a second of CPU: in a thread, so that the event loop serves other calls.
         return await asyncio.to_thread(answers.plan, request)
 
     async def _change(self, request, change, *, validate_only=False):

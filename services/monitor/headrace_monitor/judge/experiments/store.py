@@ -112,13 +112,13 @@ class ExperimentStore:
         return after
 
     async def claim_due(self, every: timedelta) -> tuple[str, str] | None:
-        """Take the running experiment that nobody has looked at for longest, and for so long; None without one."""
+        """Claim the running experiment with the oldest analysis, older than `every`; None without one."""
         async with self._connections.transaction() as connection:
             row = await connection.fetchrow(SQL["claim_due"], every)
         return None if row is None else (row["model"], row["id"])
 
     async def report(self, experiment: Experiment, kind: EventKind, summary: str, variant: str) -> None:
-        """Tell webhooks of an alarm, once, and of none after the end."""
+        """Send an alarm to webhooks, once per kind, and none after the experiment's end."""
         async with self._connections.transaction() as connection:
             row = await connection.fetchrow(SQL["lock_experiment"], experiment.model, experiment.id)
             present = _found(row, experiment.model, experiment.id)

@@ -1,7 +1,7 @@
-"""The kept units of an experiment, in their own process: `python -I -m headrace_monitor.judge.experiments.unit_engine`.
+"""The unit table of an experiment, in its own process: `python -I -m headrace_monitor.judge.experiments.unit_engine`.
 
-A database file of DuckDB's. It is changed in one transaction, so that a process that is killed leaves what was there;
-a file that cannot be read is begun anew.
+The table is a DuckDB file, updated in one transaction, so that a killed process leaves the previous state; an
+unreadable file is rebuilt.
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ def _sources(outgoing: Any) -> Iterator[dict[str, Any]]:
 def take(
     connection: duckdb.DuckDBPyConnection, table: UnitTable, sources: Iterable[dict[str, Any]], *, fresh: bool
 ) -> None:
-    """Take in files of the log as they come, and outcomes at last, and count what they concern anew.
+    """Read files of the log as they arrive, outcomes last, and recount the units with new records.
 
-    fresh: nothing is kept yet.
+    fresh: the table is empty.
     """
     connection.execute("begin")
     connection.execute("create or replace temp table touched (unit varchar)")

@@ -39,27 +39,27 @@ class UnitFiles:
             each.unlink(missing_ok=True)
 
     def expire(self, before_s: float) -> None:
-        """Remove the files that nobody has used since a time."""
+        """Remove the files last used before a time."""
         for path in self._folder.glob(f"*{_SUFFIX}"):
             if path.stat().st_mtime < before_s and not self._busy(path):
                 self.remove(path)
 
     def make_room(self, path: Path) -> None:
-        """Remove the files that nobody has used for longest, until one has the room that it may have."""
+        """Remove the least recently used other files until they take at most half of `max_bytes`."""
         others = [each for each in self._folder.glob(f"*{_SUFFIX}") if each != path and not self._busy(each)]
         others.sort(key=lambda each: each.stat().st_mtime, reverse=True)
-        room = self._max_bytes // 2
+        budget = self._max_bytes // 2
         for each in others:
-            room -= each.stat().st_size
-            if room < 0:
+            budget -= each.stat().st_size
+            if budget < 0:
                 self.remove(each)
 
 
 @contextlib.contextmanager
 def files_folder(parent: Path | None) -> Iterator[Path]:
-    """Take the first folder that no other monitor on this machine has; what one left there is found again.
+    """Lock the first folder that no other monitor on this machine uses; files of an earlier process are reused.
 
-    A folder that somebody else made or may look into is left alone: its files would be theirs. Raises OSError.
+    A folder that another user owns or may read is skipped, since its files are not trusted. Raises OSError.
     """
     where = Path(tempfile.gettempdir()) if parent is None else parent
     for number in itertools.count():

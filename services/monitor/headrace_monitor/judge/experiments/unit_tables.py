@@ -1,7 +1,7 @@
-"""What is kept of experiments on this machine, so that an analysis reads only what is new.
+"""Local tables of experiments, so that an analysis reads only new records.
 
-A file for each experiment, that may be lost at any time: then the next analysis reads the whole log. It goes when
-nobody has asked for a while, and when others need the room.
+One file for each experiment. If it is lost, the next analysis reads the whole log. It is removed when it was unused for
+a while, and when other files need the disk space.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ENGINE = "headrace_monitor.judge.experiments.unit_engine"
 _AT_ONCE = 2
 # Of the log, taken in at a time.
 _FILES_AT_ONCE, _BYTES_AT_ONCE = 200, 64 * 2**20
-# Making one anew reads the whole log.
+# A rebuild reads the whole log.
 _TIMEOUT_S = 1800.0
 # A prediction has its id before it is answered, by the same clock.
 _UNANSWERED = timedelta(hours=1)
@@ -58,20 +58,20 @@ class UnitSources:
 
 
 class _Call:
-    """One who asks. works: it has its turn. answered: a part of the answer was given."""
+    """One caller. works: its query runs. answered: a part of the answer was passed on."""
 
     def __init__(self, take: Take) -> None:
         self._take: Take | None = take
         self.works = self.answered = False
 
     async def take(self, piece: bytes | QueryEnd) -> None:
-        """Give a part of the answer to who asks, if that one is still there."""
+        """Pass a part of the answer to the caller unless it has left."""
         self.answered = True
         if self._take is not None:
             await self._take(piece)
 
     def leave(self) -> bool:
-        """Give nothing more; return whether what is under way goes on."""
+        """Stop passing on the answer; return whether the running query continues."""
         self._take = None
         return self.works
 
@@ -120,7 +120,7 @@ class UnitTables:
             raise
 
     async def expire(self, now: datetime) -> None:
-        """Remove tables that nobody has asked for longer than they could be brought up to date."""
+        """Remove tables that were unused for so long that they can no longer be updated."""
         self._files.expire((now - self._retention.files_stay).timestamp())
 
     async def _answer(self, experiment: Experiment, now: datetime, sql: str, max_rows: int, call: _Call) -> None:
@@ -210,14 +210,14 @@ class UnitTables:
 
 
 def _damaged(error: ServiceError) -> bool:
-    """Return whether a file may be damaged where nobody looked before it was read, or has crashed who read it."""
+    """Return whether an error may come from a damaged file: it could not be read, or its reader crashed."""
     if error.reason == "QUERY_TOO_LARGE":
         return error.metadata.get("signal") in _CRASHES
     return error.reason in ("QUERY_INVALID", "QUERY_PROCESS_ENDED")
 
 
 def portions(files: Sequence[LogFile], most_bytes: int) -> Iterator[list[LogFile]]:
-    """Yield files in portions that are taken in at a time, each of one file at least."""
+    """Yield batches of files to read at a time, each of at least one file and of at most `most_bytes` otherwise."""
     some: list[LogFile] = []
     for file in files:
         full = sum(each.size_bytes for each in some) + file.size_bytes > most_bytes

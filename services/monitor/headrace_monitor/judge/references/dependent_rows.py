@@ -100,7 +100,7 @@ class ReferenceUnits:
         """Return a column with how many of its rows count as one, and with its rare categories counted by unit."""
         rows = self._units(column.width or 1)
         if isinstance(frozen, EmbeddingReference) or len(array) != rows.hashes.size:
-            # Of embeddings, and of rows that cannot be told apart, all of a unit do not say more than one.
+            # For embeddings, and for rows without row hashes, all rows of a unit count as one.
             return replace(frozen, design_effect=rows.exact_effect(counts(np.zeros(rows.hashes.size))))
         values = as_logged(array, column.datatype)
         if isinstance(frozen, NumericReference):

@@ -74,13 +74,13 @@ class FreezingProcess:
 
 
 def _at(output: bytearray) -> str:
-    """Return where the program was when it ended: it says each column before it reads it, in a line."""
+    """Return what the program was reading when it ended: it prints each column on a line before it reads it."""
     lines = output.splitlines()
     return f"column {json.loads(lines[-1])!r}" if lines and output.endswith(b"\n") else "the file"
 
 
 def _talk(process: subprocess.Popen[bytes], request: bytes, output: bytearray) -> None:
-    """Tell the program what is asked and take what it says, also for somebody who no longer waits for all of it."""
+    """Send the request to the program and collect its output, also if the caller waits no longer."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:

@@ -4,8 +4,8 @@ python -m headrace_monitor.judge.references.reference_files FILE MAX_MEMORY_BYTE
 
 ASKED is JSON: the list of what is judged, and the contract. It prints lines: the name of each column, as JSON, before
 it is read, and at last statistics as text: {"rows": …, "columns": …, "unfit": …, "calibration": …}, or
-{"refused": "why"}. What strangers upload may use up memory, hang or crash the reader;
-here it takes nobody with it.
+{"refused": "why"}. An uploaded file may use up memory, hang or crash the reader;
+the separate process protects the service.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def main() -> None:
 
 
 def _announce(column: str) -> None:
-    # Written out at once: whoever reads it wants to know where this process died.
+    # Flushed at once: the parent reads it to report where this process died.
     sys.stdout.write(json.dumps(column[:100]) + "\n")
     sys.stdout.flush()
 

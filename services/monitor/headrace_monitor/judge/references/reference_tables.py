@@ -61,8 +61,8 @@ class Table:
     """A Parquet file whose columns are read one at a time. begin: called with the name of each before it is read."""
 
     def __init__(self, path: str, begin: Callable[[str], object] = lambda _: None) -> None:
-        # What the file says of its own schema is not trusted with more than this of memory. Nothing of what pandas or
-        # others wrote into it is run: extension types that nobody registered are read as what they are stored as.
+        # The limit bounds the memory that a file's own schema may use. No code in its metadata (pandas or other) is
+        # run: unregistered extension types are read as their storage types.
         self._file = pq.ParquetFile(path, memory_map=False, thrift_string_size_limit=1 << 26)
         self._begin = begin
         self.reading = ""

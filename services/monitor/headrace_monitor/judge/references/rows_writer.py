@@ -45,24 +45,24 @@ class RowsWriter:
             async for table in self._rows.rows(version.model, version.version, start, end, wanted, most=most):
                 await asyncio.to_thread(writer.write_table, _as(_with_units(table), schema))
                 halvings.append(halvings_of(table).astype(np.int8))
-        kept = kept_evenly(np.concatenate(halvings or [np.zeros(0, np.int8)]), np.random.default_rng(_SEED))
-        if not kept.all():
-            await asyncio.to_thread(_keep, path, kept)
-        return int(kept.sum())
+        sampled = kept_evenly(np.concatenate(halvings or [np.zeros(0, np.int8)]), np.random.default_rng(_SEED))
+        if not sampled.all():
+            await asyncio.to_thread(_keep, path, sampled)
+        return int(sampled.sum())
 
 
 def _with_units(table: pa.Table) -> pa.Table:
-    """Return a table of the log with a column of what its rows belong to: the unit of a request, else the request."""
+    """Return a table of the log with a column of each row's unit: the request's unit, else the request itself."""
     found = unit_hashes(table)
     return table.append_column(UNIT, pa.array(found)) if found.size else table
 
 
-def _keep(path: Path, kept: NDArray[np.bool_]) -> None:
-    """Leave only some rows in a file."""
+def _keep(path: Path, sampled: NDArray[np.bool_]) -> None:
+    """Rewrite a file with only the sampled rows. sampled: mask of its rows."""
     file, thinner, begin = pq.ParquetFile(path), path.with_suffix(".thinned"), 0
     with pq.ParquetWriter(thinner, file.schema_arrow, compression="zstd") as writer:
         for batch in file.iter_batches(use_threads=False):
-            writer.write_batch(batch.filter(pa.array(kept[begin : begin + batch.num_rows])))
+            writer.write_batch(batch.filter(pa.array(sampled[begin : begin + batch.num_rows])))
             begin += batch.num_rows
     thinner.replace(path)
 

@@ -46,7 +46,7 @@ def calibrated(
     for column in columns:
         if column.prediction and column.name in places and column.index is not None:
             by_tensor.setdefault(column.tensor, []).append(column)
-    # Of a tensor in parts nobody can tell which class a score is of.
+    # If columns of a tensor are missing, the class of a score is unknown.
     by_tensor = {tensor: part for tensor, part in by_tensor.items() if len(part) == part[0].width}
     coding = coding_of(columns, frozen)
     features = [] if coding is None else [column.width or 1 for column, _ in coding.features]

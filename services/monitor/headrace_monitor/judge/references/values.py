@@ -91,9 +91,9 @@ def elements(array: pa.ChunkedArray, width: int) -> tuple[pa.ChunkedArray, int]:
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
         raise UnusableColumnError(f"its type in the file is {kind}; lists of {width} values are needed")
     fit = pc.fill_null(pc.equal(pc.list_value_length(array), width), False)
-    kept = array.filter(fit)
-    flat = pa.chunked_array([pc.list_flatten(chunk) for chunk in kept.chunks], type=kind.value_type)
-    return flat, len(array) - len(kept)
+    lists = array.filter(fit)
+    flat = pa.chunked_array([pc.list_flatten(chunk) for chunk in lists.chunks], type=kind.value_type)
+    return flat, len(array) - len(lists)
 
 
 def summarised(

@@ -30,18 +30,18 @@ MEASURED_OVER, RECENT = timedelta(days=7), timedelta(hours=2)
 
 
 class ShadowMeasurements:
-    """Measures versions that are shadows at present. channel: to the registry."""
+    """Measures the current shadow versions. channel: to the registry."""
 
     def __init__(self, comparisons: Comparisons, contracts: ContractSource, channel: Any, clock: Clock) -> None:
         self._comparisons, self._contracts, self._clock = comparisons, contracts, clock
         self._stub = registry_pb2_grpc.RegistryServiceStub(channel)
-        self._told: dict[tuple[str, str], dict[str, float]] = {}
+        self._reported: dict[tuple[str, str], dict[str, float]] = {}
 
     async def step(self) -> None:
-        """Tell of each shadow's version what has changed. Raises Unavailable; the next step does what is left."""
+        """Report changed metrics of each shadow version to the registry. Raises Unavailable; the next step resumes."""
         now = self._clock.now()
         active = await self._comparisons.models_since(now - RECENT)
-        self._told = {key: told for key, told in self._told.items() if key[0] in active}
+        self._reported = {key: metrics for key, metrics in self._reported.items() if key[0] in active}
         for model in sorted(active):
             found = await self._comparisons.of_model(model, Span(now - MEASURED_OVER, now))
             by_shadow: dict[str, list[Comparison]] = {}
@@ -51,7 +51,7 @@ class ShadowMeasurements:
                 await self._tell(model, version, measures(merged(parts)))
 
     async def _tell(self, model: str, version: str, metrics: dict[str, float]) -> None:
-        if not metrics or self._told.get((model, version)) == metrics:
+        if not metrics or self._reported.get((model, version)) == metrics:
             return
         contract = await self._contracts.get(model, version)
         if contract is None:
@@ -67,4 +67,4 @@ class ShadowMeasurements:
         except grpc.aio.AioRpcError as error:
             log.warning("measures of a shadow not taken", model=model, version=version, code=error.code().name)
             return
-        self._told[model, version] = metrics
+        self._reported[model, version] = metrics

@@ -45,7 +45,7 @@ def _response(found: Found) -> monitor_pb2.GetShadowReportResponse:
 
 
 def to_proto(pair: VersionPair, one: Comparison) -> monitor_pb2.ShadowComparison:
-    """Return a comparison as it is told."""
+    """Return the message of a comparison."""
     low, high = clustered_bounds(one.flips.count, one.flips.of, one.flips_squared, LEVEL)
     proto = monitor_pb2.ShadowComparison(
         version=pair.version,

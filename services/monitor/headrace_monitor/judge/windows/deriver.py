@@ -75,7 +75,7 @@ class Deriver:
             self._full_at = self._clock.monotonic()
 
     async def step(self, behind: int = 0) -> bool:
-        """Bring some files into windows; return whether there may be others. behind: ids up to it are known."""
+        """Summarise some files into windows; return whether there may be more. behind: ids up to it are known."""
         due = await self._windows.candidates(behind, limit=LOOKED_AT)
         batches = batches_of(due)
         for batch in batches:
@@ -83,7 +83,7 @@ class Deriver:
             if mine:
                 await self._take(mine)
                 return True
-        # What others are at is theirs; only a full page may hide what nobody is at.
+        # All files are claimed by other processes; only a full page may hide unclaimed ones.
         return len(due) == LOOKED_AT
 
     async def _take(self, due: Sequence[PendingFile]) -> None:
@@ -97,31 +97,31 @@ class Deriver:
         self._metrics.taken(len(due), sum(window.rows for window in windows.values()))
 
     async def _windows_of(self, due: Sequence[PendingFile]) -> Mapping[WindowKey, Window]:
-        kept = await self._references.get(due[0].reference)
-        assert kept is not None  # a claim names one that exists
+        reference = await self._references.get(due[0].reference)
+        assert reference is not None  # a claim names one that exists
         windows: dict[WindowKey, Window] = {}
         for each in due:
-            for key, window in (await self._summarised(each, kept)).items():
+            for key, window in (await self._summarised(each, reference)).items():
                 windows[key] = windows.get(key, EMPTY).merge(window)
         return windows
 
-    async def _summarised(self, due: PendingFile, kept: StoredReference) -> Mapping[WindowKey, Window]:
+    async def _summarised(self, due: PendingFile, reference: StoredReference) -> Mapping[WindowKey, Window]:
         try:
-            table = await self._reader.table(due.file, window_summaries.wanted_columns(kept.monitored))
+            table = await self._reader.table(due.file, window_summaries.wanted_columns(reference.monitored))
         except LookupError:
             # Retention was faster; waiting for it would keep every other file waiting.
-            log.warning("file of the log is gone", file=due.file.id, model=kept.model, version=kept.version)
+            log.warning("file of the log is gone", file=due.file.id, model=reference.model, version=reference.version)
             self._metrics.gone()
             return {}
-        return await asyncio.to_thread(_windows_of, table, kept, self._seconds)
+        return await asyncio.to_thread(_windows_of, table, reference, self._seconds)
 
 
-def _windows_of(table: pa.Table, kept: StoredReference, seconds: int) -> dict[WindowKey, Window]:
-    return window_summaries.windows_of(table, kept.monitored, kept.reference.columns, seconds)
+def _windows_of(table: pa.Table, reference: StoredReference, seconds: int) -> dict[WindowKey, Window]:
+    return window_summaries.windows_of(table, reference.monitored, reference.reference.columns, seconds)
 
 
 def batches_of(due: Sequence[PendingFile]) -> list[list[PendingFile]]:
-    """Return what is summarised together: files of one reference, bounded in number and rows; one alone may be larger.
+    """Return batches of files of one reference, bounded in number and rows; a single file may exceed the bound.
 
     due: in the order of references.
     """

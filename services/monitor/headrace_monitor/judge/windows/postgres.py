@@ -109,10 +109,10 @@ class PostgresWindows:
         )
 
 
-def merged(kept: Any, window: Window) -> WindowRow:
-    """Return a window added to a row that is kept, or to nothing, as it is to be kept."""
-    if kept is not None:
-        window = _content(kept).merge(window)
+def merged(row: Any, window: Window) -> WindowRow:
+    """Return the row of a window merged with the stored row. row: the stored row; None without one."""
+    if row is not None:
+        window = _content(row).merge(window)
     summaries = zlib.compress(serialization.to_json(window.summaries).encode(), 1)
     units = zlib.compress(serialization.to_json(window.units).encode(), 1)
     return WindowRow(window.rows, serialization.to_json(window.predictions), summaries, units)

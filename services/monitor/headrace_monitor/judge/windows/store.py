@@ -34,9 +34,10 @@ class WindowStore(Protocol):
         ...
 
     async def candidates(self, behind: int, *, limit: int) -> list[PendingFile]:
-        """Return files that are due, in the order of their references and ids.
+        """Return files that are due, by reference and id.
 
-        Of the current reference of each version; of the files that nobody noted, the ones whose id is above `behind`.
+        Only for the current reference of each version. Of files that have no record of a summary yet, only those with
+        an id above `behind`.
         """
         ...
 
@@ -49,9 +50,9 @@ class WindowStore(Protocol):
         ...
 
     async def put(self, due: Sequence[PendingFile], windows: Mapping[WindowKey, Window]) -> None:
-        """Add windows of files, and note that these are in them: both or neither.
+        """Add the windows of files and mark the files as summarised, in one transaction.
 
-        Raises Aborted when somebody else has taken one of them since, or when they were put already.
+        Raises Aborted if another process has claimed one of the files since, or if they were put already.
         """
         ...
 

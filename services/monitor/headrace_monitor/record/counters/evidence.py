@@ -44,7 +44,7 @@ _SPARE = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
-    """A process that is expected to report. missing: it has not of late."""
+    """A process that is expected to report. missing: it has not reported recently."""
 
     data_plane: str
     process: str

@@ -99,8 +99,8 @@ async def _write(connection: Any, report: Report, minute: datetime, limits: Limi
 
     def decide() -> tuple[SeriesChanges, _Columns]:
         by_digest = {row["key"]: row for row in rows}
-        kept = {key: series_state(by_digest[digest]) for key, digest in digests.items() if digest in by_digest}
-        taken = changes_of(report, kept, minute=minute, known=process["series"] - let_go, forgotten=forgotten)
+        states = {key: series_state(by_digest[digest]) for key, digest in digests.items() if digest in by_digest}
+        taken = changes_of(report, states, minute=minute, known=process["series"] - let_go, forgotten=forgotten)
         return taken, _Columns(taken, digests)
 
     taken, columns = await asyncio.to_thread(decide)
@@ -121,7 +121,7 @@ async def _write(connection: Any, report: Report, minute: datetime, limits: Limi
 
 
 async def _let_go(connection: Any, report: Report, number: int, minute: datetime, over: int) -> int:
-    """Drop the series that changed longest ago: the process has dropped them as well. Return how many there were."""
+    """Drop the least recently changed series, which the process has dropped as well. Return their number."""
     rows = await connection.fetch(
         _SQL["take_silent_series"], number, minute - SILENT, over, list(report.digests.values())
     )
@@ -135,12 +135,12 @@ async def _let_go(connection: Any, report: Report, number: int, minute: datetime
 
 
 async def _write_units(connection: Any, report: Report, number: int, minute: datetime) -> None:
-    """Merge the units of a report into those of the minute: what is repeated changes nothing."""
+    """Merge the units of a report into those of the minute. Idempotent."""
     rows = await connection.fetch(_SQL["units_of_process"], number, minute)
-    kept = {VariantKey(row["model"], row["version"], row["variant"]): row for row in rows}
+    stored = {VariantKey(row["model"], row["version"], row["variant"]): row for row in rows}
 
     def merged(key: VariantKey, kind: str) -> bytes:
-        before = from_bytes(kept[key][kind]) if key in kept else NOTHING
+        before = from_bytes(stored[key][kind]) if key in stored else NOTHING
         return report.units[kind].get(key, NOTHING).merge(before).to_bytes()
 
     keys = {key for reported in report.units.values() for key in reported}
@@ -154,8 +154,8 @@ async def _write_drops(
     if not report.dropped:
         return {}
     rows = await connection.fetch(_SQL["kept_drops"], number)
-    kept = {row["reason"]: DropState(row["sequence"], row["total"]) for row in rows}
-    new = new_drops(report, kept, forgotten=forgotten)
+    states = {row["reason"]: DropState(row["sequence"], row["total"]) for row in rows}
+    new = new_drops(report, states, forgotten=forgotten)
     totals = [report.dropped[reason] for reason in new]
     if new:
         await connection.execute(_SQL["keep_drops"], number, report.sequence, list(new), totals)
@@ -166,11 +166,11 @@ async def _write_drops(
 
 
 class _Columns:
-    """Columns to write, as arguments of the queries; empty where there is nothing."""
+    """Columns to write, as arguments of the queries; empty if there are no rows."""
 
     def __init__(self, taken: SeriesChanges, digests: Mapping[SeriesKey, bytes]) -> None:
         self.opened = transposed(
-            (digests[key], *key, encode(kept.total), encode(kept.base)) for key, kept in taken.opened.items()
+            (digests[key], *key, encode(state.total), encode(state.base)) for key, state in taken.opened.items()
         )
-        self.continued = transposed((digests[key], encode(kept.total)) for key, kept in taken.continued.items())
+        self.continued = transposed((digests[key], encode(state.total)) for key, state in taken.continued.items())
         self.ended = transposed((minute, *key, encode(tally)) for minute, key, tally in taken.ended)

@@ -53,7 +53,7 @@ class BatchAdopter:
         assert process is not None
         try:
             request = await asyncio.to_thread(envelopes.unpack, await self._objects.get(stored.key))
-        except LookupError:  # somebody else was faster
+        except LookupError:  # another process was faster
             return False
         except envelopes.DamagedError as error:
             # It was never acknowledged, so its data plane still has it.

@@ -1,6 +1,6 @@
-"""What callers said of their requests, `country=DE` and the like: from the log's map to a column for each name.
+"""Request attributes such as `country=DE`: from the log's map to one column for each name.
 
-Imported where Arrow is at hand.
+Imported only where Arrow is installed.
 """
 
 from __future__ import annotations

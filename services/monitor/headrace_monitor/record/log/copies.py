@@ -64,7 +64,7 @@ async def _save_one(objects: Objects, stored: StoredObject, path: Path, done: Co
 
 def _path_of(folder: Path, key: str) -> Path:
     parts = PurePosixPath(key).parts
-    # The bucket may hold what somebody else put there.
+    # The bucket may hold foreign objects.
     if not parts or parts[0] == "/" or ".." in parts or key.endswith(("/", _UNFINISHED)):
         raise OSError(
             f"the object {key!r} is not a valid file name: remove it from the bucket, Headrace did not write it"

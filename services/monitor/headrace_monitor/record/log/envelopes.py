@@ -1,4 +1,4 @@
-"""A batch as it is stored: compressed, behind its size, so that nobody unpacks more than was packed, and a checksum."""
+"""The stored form of a batch: a checksum, its uncompressed size, which bounds the decompression, and the content."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DamagedError(ValueError):
 
 
 def batch_key(process: UUID, sequence: int) -> str:
-    """Return the key of a batch: whoever stores it, and however often it is sent, it is one object."""
+    """Return the object key of a batch: every process and every retry writes the same object."""
     return f"{BATCH_PREFIX}{process}/{sequence:016d}"
 
 

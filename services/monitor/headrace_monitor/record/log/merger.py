@@ -84,7 +84,7 @@ class FileMerger:
         try:
             return await self._objects.get(file.object_key)
         except LookupError:
-            # Not by us. Nobody can read it any more, and the other files of the log have to be merged all the same.
+            # Removed by another party. It cannot be read any more, and must not stop the merge of the other files.
             log.error("a file of the log is gone", key=file.object_key, records=file.rows)
             async with self._database.transaction() as connection:
                 await connection.execute(_SQL["replace_files"], [file.id], self._clock.now())
@@ -92,12 +92,12 @@ class FileMerger:
 
 
 def fitting(files: Sequence[LogFile], most_bytes: int) -> list[LogFile]:
-    """Return the first files that have at most so many bytes together."""
+    """Return the first files that have at most `most_bytes` in total."""
     together: list[LogFile] = []
-    room = most_bytes
+    remaining = most_bytes
     for file in files:
-        if file.size_bytes > room:
+        if file.size_bytes > remaining:
             break
-        room -= file.size_bytes
+        remaining -= file.size_bytes
         together.append(file)
     return together

@@ -46,8 +46,7 @@ class Objects:
     async def put_if_absent(self, key: str, content: bytes) -> bool:
         """Store an object unless the key has one already, which stays; return whether this call stored it.
 
-        While another call is at the key, S3 answers 409: whether there will be an object nobody knows, so that this is
-        Unavailable too.
+        While another call writes the key, S3 returns 409: the outcome is unknown, so Unavailable is raised too.
         """
         await self._bucket.prepare()
         whole = await asyncio.to_thread(content_md5, content)

@@ -1,7 +1,7 @@
-"""Files of the log that PostgreSQL does not list: what was written after a backup that was put back since.
+"""Orphans: files of the log that PostgreSQL does not list, written after a backup that was restored since.
 
-Such a file is nobody's: whoever reads the log reads by the list, and its records may be in listed files as well. It
-goes when its hour is out of the log's retention, like any other, and not before: the list may be what is wrong.
+Readers go by the list and so ignore an orphan, whose records may be in listed files as well. It is removed when its
+hour is beyond the log's retention, like any other file, and not before: the list may be what is wrong.
 """
 
 from __future__ import annotations

@@ -49,10 +49,10 @@ class Reader:
     async def following(
         self, model: str, start: datetime, known: Callable[[LogPosition], int | None]
     ) -> tuple[LogPosition, list[LogFile]]:
-        """Return how far log and outcomes are, and the files of a model for who goes on from a place that it knows.
+        """Return the position of log and outcomes, and the files of a model since a known position.
 
-        known: the `files` of that place, or None to begin anew, with each file that has records from `start` on.
-        Either way each record is in one of the files, then and from then on.
+        known: the `files` of the known position; None to start over, with each file that has records from `start` on.
+        Each record is in exactly one of the files returned by this call and later ones.
         """
         async with self._connections.transaction(begin=BEGIN_SNAPSHOT) as connection:
             position = LogPosition(**await connection.fetchrow(_SQL["position"]))
@@ -86,7 +86,7 @@ def _read(content: bytes, columns: Collection[str] | None) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # Loading releases Python's lock; threads of Arrow's own would take every core from whoever answers calls.
+    # Loading releases the GIL; Arrow's own threads would take every core from the calls being served.
     file = pq.ParquetFile(pa.BufferReader(content))
     names = file.schema_arrow.names
     wanted = None if columns is None else [name for name in names if name in set(columns)]
@@ -105,7 +105,7 @@ def batches(content: bytes, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
     file = pq.ParquetFile(pa.BufferReader(content))
     wanted = [name for name in file.schema_arrow.names if name in {*columns, PIPELINE}]
-    # Threads of Arrow's own would take every core from whoever answers calls.
+    # Arrow's own threads would take every core from the calls being served.
     for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False):
         if PIPELINE not in wanted:
             yield batch

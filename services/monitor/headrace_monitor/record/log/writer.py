@@ -19,9 +19,9 @@ from headrace_monitor.record.log.objects import Objects
 
 _SQL = load_queries("headrace_monitor.record.log")
 
-# Ids of files become visible in their order because whoever commits some holds this.
+# Advisory lock of a commit, so that file ids become visible in order.
 _COMMIT_LOCK = 0x6865_6164_6C6F_6702
-# Far longer than writing takes: within it, the object of a file that is being written is nobody's.
+# Far longer than a write takes: within this time an unlisted object may be a file that is being written.
 WRITING_FOR = timedelta(minutes=15)
 REMOVE_AT_ONCE = 500
 
@@ -84,7 +84,7 @@ class Files:
 
 
 def expect(tag: str, wanted: int) -> None:
-    """Raise Aborted unless a statement changed that many rows: somebody else was first."""
+    """Raise Aborted unless a statement changed `wanted` rows: a concurrent change was first. tag: of the statement."""
     if int(tag.rpartition(" ")[2]) != wanted:
         raise Aborted("another replica was first", reason="NOT_LEADING")
 

@@ -150,13 +150,13 @@ def _entity_keys(keys: Iterable[EntityKey]) -> tuple[list[Any], ...]:
 
 
 def _columns(merged: Mapping[OutcomeKey, MergeResult]) -> tuple[list[Any], ...]:
-    kept = [one.kept for one in merged.values()]
+    records = [one.kept for one in merged.values()]
     return (
         *_keys(list(merged)),
-        *_values(kept),
-        [record.outcome.observe_time for record in kept],
-        [record.record_time for record in kept],
-        [record.client for record in kept],
+        *_values(records),
+        [record.outcome.observe_time for record in records],
+        [record.record_time for record in records],
+        [record.client for record in records],
         [_replaced_text(one.replaced) for one in merged.values()],
     )
 

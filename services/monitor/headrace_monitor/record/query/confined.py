@@ -1,6 +1,6 @@
-"""DuckDB in a process of its own, with limits: what may use up memory, hang or crash native code takes nobody with it.
+"""DuckDB in a separate process with limits: a query may use up memory, hang or crash without harm to the service.
 
-The process has no environment, no credentials and no network to care for. It is spoken to in frames.
+The process has no environment variables, credentials or network. It communicates in frames.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def serve(answer: Callable[[Any], None]) -> None:
         failure = {"kind": error.kind, "words": str(error)[:_MAX_WORDS]}
         outgoing.write(frames.frame(Kind.FAILED, json.dumps(failure).encode()))
     except (EOFError, BrokenPipeError):
-        pass  # nobody waits any more
+        pass  # the parent waits no longer
 
 
 def receive(kind: Kind) -> Any:

@@ -1,8 +1,8 @@
-"""One query, in a process of its own: `python -I -m headrace_monitor.record.query.engine`, spoken to in frames.
+"""One query, in a separate process: `python -I -m headrace_monitor.record.query.engine`, which communicates in frames.
 
-SQL of strangers may use up memory, hang or crash native code; here it takes nobody with it. The process has no
-environment, no credentials and no network to care for; DuckDB may open the files that it is given and no others, and
-its configuration is locked before the query is prepared.
+A caller's SQL may use up memory, hang or crash without harm to the service. The process has no environment variables,
+credentials or network; DuckDB may open only the files passed to it, and its configuration is locked before the query
+is prepared.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headrace_statistics.drift.reports import DriftReport, Test
 
-# What a distance is called; it is told in the unit of its test.
+# Display name of each distance, whose value is in the unit of its test.
 _DISTANCES = {
     Test.PSI: "PSI of {column}",
     Test.KS: "KS distance of {column}",

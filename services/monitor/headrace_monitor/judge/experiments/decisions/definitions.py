@@ -105,7 +105,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """An experiment of a model. stopped: it ended since it did harm. reported: alarms that webhooks were told of."""
+    """An experiment of a model. stopped: it ended because of harm. reported: alarms already sent to webhooks."""
 
     model: str
     id: str

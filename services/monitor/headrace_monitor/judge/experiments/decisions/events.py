@@ -18,7 +18,7 @@ SOURCE = "/headrace/monitor"
 
 
 class Kind(StrEnum):
-    """What happened; each is told once of an experiment."""
+    """The kind of an event; webhooks receive each kind once per experiment."""
 
     STARTED = "started"
     ENDED = "ended"
@@ -43,7 +43,7 @@ _LEVELS = {Kind.SHARES_WRONG: "error", Kind.GUARDRAIL_HARMED: "critical", Kind.S
 
 
 def happened(before: Experiment, after: Experiment) -> Kind | None:
-    """Return what a change is to those who watch."""
+    """Return the kind of a state change; None if the state is the same."""
     if before.state is after.state:
         return None
     if after.state is State.RUNNING:
@@ -52,9 +52,9 @@ def happened(before: Experiment, after: Experiment) -> Kind | None:
 
 
 def concerns(webhook: Webhook, kind: Kind, model: str) -> bool:
-    """Return whether a webhook is told: of alarms whoever listens, of the rest whoever asks for everything.
+    """Return whether a webhook receives an event: every webhook of the model gets alarms, others only on request.
 
-    PagerDuty is told of alarms and of their end.
+    PagerDuty receives alarms and their resolution.
     """
     if webhook.retrain_only or webhook.model not in ("", model):
         return False

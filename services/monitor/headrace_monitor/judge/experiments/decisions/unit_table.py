@@ -1,8 +1,7 @@
-"""What is kept of an experiment from one analysis to the next, as SQL: its answers, its outcomes, and of both one row
-for each unit. Pure.
+"""Materialised tables of an experiment, as SQL: its answers, its outcomes, and one row of totals for each unit. Pure.
 
-What is new is taken in once. A unit that has something new is counted anew, from all of its answers and outcomes, by
-the SELECT that counts it from the log: late, corrected and reordered records leave what the whole log says.
+New records are read once. A unit with new records is recounted from all of its answers and outcomes, by the SELECT that
+counts the whole log: late, corrected and reordered records give the same result.
 """
 
 from __future__ import annotations
@@ -131,10 +130,10 @@ class Retention:
 
 
 def goes_on(there: Watermark, fingerprint: str, position: LogPosition, start: datetime, retention: Retention) -> bool:
-    """Return whether a table can be brought up to date; where it cannot, it is made anew.
+    """Return whether a table can be updated; otherwise it has to be rebuilt.
 
-    One that has records which the log may have dropped is made anew once a day, so that nothing is kept for longer.
-    start: from when on answers are read.
+    A table with records that the log may have expired is rebuilt once a day, which bounds their retention.
+    start: of the answers read.
     """
     made, time = datetime.fromisoformat(there.made), datetime.fromisoformat(there.time)
     now = position.time

@@ -78,7 +78,7 @@ def slices(experiment: Experiment, rows: Sequence[MomentRow], all_units: int) ->
 
 
 def single_look_p(result: VariantResult) -> float | None:
-    """Return the p-value if nobody looked before."""
+    """Return the fixed-horizon p-value, valid for a single analysis."""
     found = result.comparison.effect
     return fixed_horizon_p_value(found) if isinstance(found, Effect) and found.standard_error > 0 else None
 

@@ -96,13 +96,13 @@ def added(counts: Iterable[Counts]) -> dict[str, dict[str, dict[int, list[float]
                     sums[0] += errors
                     sums[1] += rows
     labelled = {column: sum(_rows(count) for count in values.values()) for column, values in total.items()}
-    kept = sorted(total, key=lambda column: (column != VARIANT, -labelled[column], column))[:MAX_KEPT]
+    columns = sorted(total, key=lambda column: (column != VARIANT, -labelled[column], column))[:MAX_KEPT]
     return {
         column: {
             value: dict(count)
             for value, count in sorted(total[column].items(), key=lambda item: (-_rows(item[1]), item[0]))[:MAX_VALUES]
         }
-        for column in kept
+        for column in columns
     }
 
 

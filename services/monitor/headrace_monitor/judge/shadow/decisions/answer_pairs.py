@@ -121,7 +121,7 @@ def _side(answers: Sequence[Answer], contract: Contract) -> Side | None:
             nan |= np.isnan(values.array).any(axis=1)
     found = predicted(contract, outputs)
     if found is None:
-        # Of a version that is not registered any more nobody knows which output it is.
+        # The contract of an unregistered version does not say which output is the prediction: take the first.
         array = outputs.get(prediction_output(contract) or answers[0].layout[0].name)
         if array is None or array.is_text or not array.array.shape[1]:
             return None

@@ -90,33 +90,33 @@ class Comparison:
 
 
 def merged(parts: Iterable[Comparison]) -> Comparison:
-    """Return what all parts amount to."""
-    kept = list(parts)
-    if len(kept) == 1:
-        return kept[0]
+    """Return the sum of comparisons."""
+    comparisons = list(parts)
+    if len(comparisons) == 1:
+        return comparisons[0]
     errors: Counter[int] = Counter()
     slices: dict[str, SliceCounts] = {}
-    for part in kept:
+    for part in comparisons:
         errors.update(part.errors)
         for name, counts in part.slices.items():
             slices[name] = slices.get(name, SliceCounts()).plus(counts)
     return Comparison(
-        pairs=sum(part.pairs for part in kept),
-        rows=sum(part.rows for part in kept),
+        pairs=sum(part.pairs for part in comparisons),
+        rows=sum(part.rows for part in comparisons),
         errors=dict(errors),
-        unlike=sum(part.unlike for part in kept),
-        flips=Proportion(sum(part.flips.count for part in kept), sum(part.flips.of for part in kept)),
-        nan=sum(part.nan for part in kept),
-        same=sum(part.same for part in kept),
-        differences=merge(part.differences for part in kept),
-        relative=merge(part.relative for part in kept),
-        largest=max((part.largest for part in kept), default=0.0),
-        took=merge(part.took for part in kept),
-        shadow_took=merge(part.shadow_took for part in kept),
+        unlike=sum(part.unlike for part in comparisons),
+        flips=Proportion(sum(part.flips.count for part in comparisons), sum(part.flips.of for part in comparisons)),
+        nan=sum(part.nan for part in comparisons),
+        same=sum(part.same for part in comparisons),
+        differences=merge(part.differences for part in comparisons),
+        relative=merge(part.relative for part in comparisons),
+        largest=max((part.largest for part in comparisons), default=0.0),
+        took=merge(part.took for part in comparisons),
+        shadow_took=merge(part.shadow_took for part in comparisons),
         slices=most_frequent(slices),
-        sample=tuple(sorted({row for part in kept for row in part.sample})[:SAMPLE]),
-        worst=worst_of(row for part in kept for row in part.worst),
-        flips_squared=sum(part.flips_squared for part in kept),
+        sample=tuple(sorted({row for part in comparisons for row in part.sample})[:SAMPLE]),
+        worst=worst_of(row for part in comparisons for row in part.worst),
+        flips_squared=sum(part.flips_squared for part in comparisons),
     )
 
 

@@ -58,12 +58,17 @@ class SeriesChanges:
 
 
 def changes_of(
-    report: Report, kept: Mapping[SeriesKey, SeriesState], *, minute: datetime, known: int = 0, forgotten: bool = False
+    report: Report,
+    states: Mapping[SeriesKey, SeriesState],
+    *,
+    minute: datetime,
+    known: int = 0,
+    forgotten: bool = False,
 ) -> SeriesChanges:
-    """Return what a report changes.
+    """Return the changes of a report to the series.
 
-    kept: states of its series. minute: the minute that the report counts in. known: number of series of the process.
-    forgotten: the process's totals had expired, so what it counted before this report is taken as counted already.
+    states: stored states of its series. minute: that the report counts in. known: number of the process's series.
+    forgotten: the process's totals had expired, so its counts before this report are taken as counted already.
     Raises InvalidArgument for a total that shrinks, and for too many series.
     """
     found: list[FieldViolation] = []
@@ -72,7 +77,7 @@ def changes_of(
     ended: list[tuple[datetime, SeriesKey, Tally]] = []
     begun = late = 0
     for index, (key, reported) in enumerate(report.series.items()):
-        before = kept.get(key)
+        before = states.get(key)
         after = advance(
             before, reported, sequence=report.sequence, minute=minute, begin=reported if forgotten else ZERO
         )
@@ -98,28 +103,28 @@ def changes_of(
 
 @dataclass(frozen=True, slots=True)
 class DropState:
-    """sequence: of the report that was taken last. total: predictions since the process started."""
+    """The stored total of a drop reason. sequence: of the latest report. total: drops since the process started."""
 
     sequence: int
     total: int
 
 
-def new_drops(report: Report, kept: Mapping[str, DropState], *, forgotten: bool = False) -> dict[str, int]:
-    """Return by reason how many predictions were dropped that are not counted yet; reasons without news are left out.
+def new_drops(report: Report, states: Mapping[str, DropState], *, forgotten: bool = False) -> dict[str, int]:
+    """Return the number of newly dropped predictions by reason, for the reasons in a newer report.
 
-    Raises InvalidArgument for a total that shrinks, and for reasons without end.
+    states: stored totals by reason. Raises InvalidArgument for a total that shrinks, and for too many reasons.
     """
     found: list[FieldViolation] = []
     new: dict[str, int] = {}
     for index, (reason, total) in enumerate(report.dropped.items()):
-        before = kept.get(reason)
+        before = states.get(reason)
         if before is None:
             new[reason] = 0 if forgotten else total
         elif report.sequence > before.sequence:
             if total < before.total:
                 found.append(_fallen(f"dropped[{index}].count", before.sequence))
             new[reason] = total - before.total
-    reasons = len({*kept, *report.dropped})
+    reasons = len({*states, *report.dropped})
     if reasons > MAX_DROP_REASONS:
         found.append(FieldViolation("dropped", f"the process would have {reasons} reasons; at most {MAX_DROP_REASONS}"))
     refuse(found)

@@ -27,7 +27,7 @@ _MAX_BYTES = 4 * 1024 * 1024
 
 
 class CountKey(NamedTuple):
-    """Labels that counts are told apart by; fields as in SeriesKey."""
+    """Labels of a count; fields as in SeriesKey."""
 
     version: str
     variant: str
@@ -36,8 +36,8 @@ class CountKey(NamedTuple):
     priority: int
 
 
-# Kinds of units, as reports and responses have them, with the fields of a cursor. Apart from each other: the release
-# before reads those that erred, and goes on.
+# Kinds of units in reports and responses, with the field of a cursor for each. Separate fields, so that the previous
+# release can read the erring units of a newer cursor.
 UNIT_KINDS = {"erring_units": "units", "refused_units": "refused_units", "units": "asked_units"}
 
 

@@ -77,9 +77,9 @@ def advance(
     return SeriesState(sequence, minute, reported, before.base if minute == before.minute else before.total)
 
 
-def minute_tally(kept: SeriesState) -> Tally:
+def minute_tally(state: SeriesState) -> Tally:
     """Return the count of the open minute so far."""
-    return kept.total.minus(kept.base)
+    return state.total.minus(state.base)
 
 
 def minute_of(time: datetime) -> datetime:

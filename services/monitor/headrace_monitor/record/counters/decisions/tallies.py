@@ -54,17 +54,17 @@ ZERO = Tally()
 
 
 def total(parts: Iterable[Tally]) -> Tally:
-    """Return the sum of all parts."""
-    kept = list(parts)
+    """Return the sum of tallies."""
+    tallies = list(parts)
     return Tally(
-        merge(part.durations for part in kept),
-        sum(part.duration_sum_s for part in kept),
-        sum(part.rows for part in kept),
-        sum(part.executions for part in kept),
-        sum(part.queue_us for part in kept),
-        sum(part.compute_us for part in kept),
-        sum(part.invalid for part in kept),
-        sum(part.degraded for part in kept),
+        merge(part.durations for part in tallies),
+        sum(part.duration_sum_s for part in tallies),
+        sum(part.rows for part in tallies),
+        sum(part.executions for part in tallies),
+        sum(part.queue_us for part in tallies),
+        sum(part.compute_us for part in tallies),
+        sum(part.invalid for part in tallies),
+        sum(part.degraded for part in tallies),
     )
 
 

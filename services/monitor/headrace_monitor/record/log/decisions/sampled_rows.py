@@ -66,8 +66,8 @@ def kept_evenly(halvings: NDArray[np.integer], rng: np.random.Generator) -> NDAr
 
 
 def evenly_sampled(table: pa.Table, rng: np.random.Generator) -> pa.Table:
-    """Return rows of a table that are there with one probability."""
+    """Return a sample of a table in which every row has the same inclusion probability."""
     import pyarrow as pa
 
-    kept = kept_evenly(halvings_of(table), rng)
-    return table if kept.all() else table.filter(pa.array(kept))
+    sampled = kept_evenly(halvings_of(table), rng)
+    return table if sampled.all() else table.filter(pa.array(sampled))

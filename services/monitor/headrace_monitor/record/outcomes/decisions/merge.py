@@ -90,17 +90,17 @@ class MergeResult:
 
 
 def merge(recorded: RecordedOutcome | None, reported: Sequence[RecordedOutcome]) -> MergeResult:
-    """Merge outcomes of one key that were reported together, as if each had come alone in the order of its time."""
-    kept, replaced = recorded, []
+    """Merge the outcomes of one key in a report, as if each had arrived alone, in the order of their times."""
+    latest, replaced = recorded, []
     results = [Result.REPEATED] * len(reported)
     for place in sorted(range(len(reported)), key=lambda index: reported[index].outcome.order):
-        results[place], after = _decide(kept, reported[place])
-        if kept is not None and after.outcome.value != kept.outcome.value:
-            replaced.insert(0, kept)
-        kept = after
-    assert kept is not None, "reported is not empty"
+        results[place], after = _decide(latest, reported[place])
+        if latest is not None and after.outcome.value != latest.outcome.value:
+            replaced.insert(0, latest)
+        latest = after
+    assert latest is not None, "reported is not empty"
     before = None if recorded is None else recorded.outcome.value
-    return MergeResult(kept, tuple(results), tuple(replaced[:MAX_REPLACED]), changed=kept.outcome.value != before)
+    return MergeResult(latest, tuple(results), tuple(replaced[:MAX_REPLACED]), changed=latest.outcome.value != before)
 
 
 def _decide(recorded: RecordedOutcome | None, reported: RecordedOutcome) -> tuple[Result, RecordedOutcome]:
