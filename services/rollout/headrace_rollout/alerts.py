@@ -1,4 +1,4 @@
-"""What asks for a freeze, as the monitor tells it: open alerts, and experiments that run."""
+"""Reasons of a freeze, read from the monitor: open alerts and running experiments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs every rollout that is not over: in one process at a time, each in a task of its own."""
+"""The controller runs every active rollout, in one process at a time, each in a separate task."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc, experiment_pb2,
 
 from headrace_rollout.peers import CALL_S, answered
 
-# Longer than a monitor lets a query run by default.
+# Longer than the monitor's default query timeout.
 ANALYSIS_S = 90.0
 MAX_REASON_CHARS = 500
 

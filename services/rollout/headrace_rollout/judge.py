@@ -30,7 +30,7 @@ _ONLINE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE
 
 
 class Judge:
-    """Judges rollouts on what the monitor tells."""
+    """Judges rollouts on the monitor's counts."""
 
     def __init__(self, channel: Any, alerts: FreezeAlerts) -> None:
         self._stub = evidence_pb2_grpc.EvidenceServiceStub(channel)
@@ -88,9 +88,9 @@ class Judge:
         return self._alerts.surroundings(model)
 
     async def _past(self, rollout: Rollout) -> Sequence[Sequence[Count]]:
-        """Return what the version before was asked in the last hour; nothing of a monitor that tells no history.
+        """Return the baseline's counts of the last hour; empty from a monitor without history.
 
-        Raises what the monitor answers: what begins without its past is judged without it to the end.
+        Raises the monitor's error: a judgement that starts without history lacks it to the end.
         """
         request = evidence_pb2.ReadHistoryRequest(
             model=rollout.model,

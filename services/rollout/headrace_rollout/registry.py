@@ -95,8 +95,8 @@ class Registry:
         await answered(self._stub.PromoteModelVersion(request, timeout=CALL_S))
 
     async def check_promotion(self, rollout: Rollout) -> None:
-        """Raise what gates and approvals say before the first step, by whatever name the variant has its version. What
-        the rollout measures itself may be missing by now: `promote` asks for it.
+        """Raise the errors of gates and approvals before the first step, however the variant names its version. Metrics
+        that the rollout measures itself may be missing here: `promote` checks them.
         """
         await self._check(rollout, measured_later(rollout.policy))
 
@@ -106,7 +106,7 @@ class Registry:
             target_stage=registry_pb2.ModelVersion.STAGE_PRODUCTION,
             rollout=rollout.manager,
             promotion_request=rollout.promotion_request,
-            # Callers of what follows production rely on its signature; a name of its own promises none.
+            # Callers of a variant that follows production rely on its signature; other names promise none.
             allow_incompatible_signature=rollout.reference != "follow_production",
             validate_only=True,
             measured_later=later,

@@ -1,4 +1,4 @@
-"""How the answers of a shadow compare, as the monitor tells it."""
+"""Comparisons of a shadow's answers, read from the monitor."""
 
 from __future__ import annotations
 

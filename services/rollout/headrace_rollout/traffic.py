@@ -34,12 +34,12 @@ class TrafficReader:
         self._clock = clock
 
     async def of(self, model: str, variant: str) -> VariantTraffic | None:
-        """Return the traffic of a variant; None while the monitor does not say."""
+        """Return the traffic of a variant; None while the monitor is away."""
         traffic = await self._read(model)
         return None if traffic is None else _sum(one for one in traffic if one.variant == variant)
 
     async def arms(self, rollout: Rollout) -> tuple[VariantTraffic, VariantTraffic] | None:
-        """Return the traffic of the version before and of the new one; None while the monitor does not say."""
+        """Return the traffic of the baseline and of the new version; None while the monitor is away."""
         traffic = await self._read(rollout.model)
         if traffic is None:
             return None

@@ -33,9 +33,9 @@ class ProcessLost(Exception):
 
 
 async def answers(module: str, order: object, kind: type[T], environment: Mapping[str, str]) -> AsyncGenerator[T]:
-    """Yield what a process answers to an order. Raises ProcessLost.
+    """Yield the answers of a process to an order. Raises ProcessLost.
 
-    Whatever happens, also when this is closed, nothing of its process group is left afterwards.
+    Its process group is killed in every case, also when the generator is closed early.
     """
     with TemporaryFile() as errors:
         async with _process(module, environment, errors) as (process, output):

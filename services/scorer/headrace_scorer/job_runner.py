@@ -1,4 +1,4 @@
-"""The jobs that this process runs: each under a lease of its own, so that of several processes one works on it."""
+"""The jobs that this process runs, each under a separate lease, so that only one process works on it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MakeWork = Callable[[LeaderLease], JobWork]
 
 
 class Runner:
-    """Takes jobs that want work, at most so many at a time; the first ones first."""
+    """Runs jobs that need work, a bounded number at a time, oldest first."""
 
     def __init__(self, store: Store, connections: Connections, work: MakeWork, clock: Clock, *, most: int) -> None:
         self._store, self._connections, self._work, self._clock, self._most = store, connections, work, clock, most
@@ -47,7 +47,7 @@ class Runner:
         self._wakeup.wake()
 
     async def run(self) -> NoReturn:
-        """Run jobs for ever. When this ends, so do the processes of its jobs; others go on with them."""
+        """Run jobs until cancelled. Their processes end then, and other replicas continue the jobs."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 try:

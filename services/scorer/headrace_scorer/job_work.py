@@ -147,7 +147,7 @@ class JobWork:
         def settled(one: Job, progress: Progress) -> Transition:
             return jobs.advanced(one, replace(progress, rows_per_second=per_second), answer.batch_rows)
 
-        # Its processes go on meanwhile, until the pipe is full.
+        # The processes continue meanwhile, until the pipe is full.
         job = await self._patiently(lambda: self._store.settle(job.id, result, settled, by=self._lease))
         self._counted(result.rows - result.rejected, result.rejected)
         return job

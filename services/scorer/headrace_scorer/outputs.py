@@ -1,4 +1,4 @@
-"""Results in S3, as the service itself handles them: the manifest beside them, and their removal."""
+"""The service's own access to results in S3: it writes the manifest and removes results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Outputs:
             await bucket.prepare()
 
     async def write(self, at: Location, content: bytes) -> None:
-        """Write an object, whatever is there."""
+        """Write an object; overwrite an existing one."""
         async with self._bucket(at.bucket) as bucket, bucket.bounded(READ_CALL_S):
             await bucket.client.put_object(
                 Bucket=at.bucket, Key=at.prefix, Body=content, ContentMD5=content_md5(content)

@@ -14,18 +14,18 @@ from datetime import datetime, timedelta
 from headrace_servicekit.errors import Code
 from headrace_statistics.canary.counts import ArmCounts
 
-# Which codes are a version's fault for certain, besides a deadline that passed.
+# Codes that are certainly the version's fault, besides DEADLINE_EXCEEDED.
 _FAULTS = frozenset((Code.UNKNOWN, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS))
-# Which are the caller's, or a version's that takes less than the one before, or of whose inputs some are in quarantine.
-# Beside another version that makes no difference: callers' mistakes meet both alike. Alone, it does: then only what is
-# beyond the worst minutes of the hour before, and one caller's mistakes besides, counts; where nothing is known of that
-# hour, what is beyond half of everything.
+# Codes of refusals: the caller's mistake, or the fault of a version that accepts fewer inputs than the baseline or has
+# inputs in quarantine. With a baseline in parallel both count alike, since callers' mistakes affect both versions. For
+# a version that serves alone only the excess counts: over the worst minutes of the hour before and one caller's
+# mistakes; without that history, over half of all requests.
 _REFUSALS = frozenset((Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE))
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Answers of one kind. online: computed for their request by the version itself."""
+    """A count of answers with equal labels. online: computed for the request by the version itself."""
 
     version: str
     variant: str

@@ -1,4 +1,4 @@
-"""What the version before had in the hour before a rollout: for a version that serves with nothing beside it. Pure."""
+"""The baseline's traffic in the hour before a rollout, for a version that then serves alone. Pure."""
 
 from __future__ import annotations
 

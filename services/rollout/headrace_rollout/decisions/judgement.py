@@ -21,16 +21,16 @@ from headrace_rollout.decisions.counts import Arms, Count, Counts, counted
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Verdict
 
-# Of the baseline, before it counts as known what is slow.
+# Latencies of the baseline needed before the slow buckets are set.
 ENOUGH_DURATIONS = 200
-# Slow is what takes so many times as long as a quantile of the baseline: in its tail, for a tenth of its answers, and
-# for half of them, which may wait longer for others where a share is small.
+# An answer is slow if it takes this multiple of a quantile of the baseline: of the tail, the p90 and the median, whose
+# factor allows for longer batching delays at a small share.
 SLOWNESS = ((0.99, 1.5), (0.9, 1.5), (0.5, 3.0))
-# Of what the version before computed at most: above it slow answers may be of that, as of a cache that is still cold.
+# Bound of the load, as a multiple of the baseline's maximum: above it a cold cache may explain slow answers.
 # At low traffic a single request dominates a second: the rate is an exponential mean with this time constant (s), and
 # must exceed the bound by this many standard errors.
 BURDEN_FACTOR, BURDEN_ERRORS, BURDEN_S = 1.5, 3.0, 30.0
-# What is counted when it is read was answered up to so long before: data planes report each second.
+# Maximum delay from an answer to its count: data planes report each second.
 REPORT_LAG = timedelta(seconds=2)
 # Buckets of durations: the i-th begins at 2^(i/64 - 20) seconds.
 _PER_OCTAVE, _LOWEST = 64, -20
@@ -103,7 +103,7 @@ def begin(policy: Policy, cursor: str, now: datetime, past: Sequence[Sequence[Co
     slow: tuple[int, ...] = ()
     if policy.slow_after is not None:
         slow = (bucket_of(policy.slow_after.total_seconds()),)
-    elif policy.strategy.whole:  # no version will be beside it that this could be learned of
+    elif policy.strategy.whole:  # it serves alone, so no baseline answers follow to learn from
         slow = slow_buckets_of(durations_of(one for block in past for one in block))[:1]
     blocks, judged = [history.block_of(one, slow) for one in past], judgement_of(policy, 0)
     known = history.past(blocks, judged.alpha, slow_known=bool(slow))

@@ -16,8 +16,8 @@ MAX_TIME = timedelta(days=30)
 MIN_NO_DATA = timedelta(seconds=5)
 # A pool whose batchers execute in parallel is busy for more than all of the time.
 MAX_UTILISATION = 100.0
-# Of the traffic, that stays with the version before until the last step of a canary is over: something that fails
-# everywhere is no reason to take a version back, and nothing else tells the two apart.
+# Share of the traffic that stays with the baseline until the last step of a canary is over: without it a fault that
+# affects both versions could not be told from a fault of the new one.
 BASELINE_SHARE = 0.05
 LIMIT = timedelta(days=1)
 # Of a route's million buckets.
@@ -217,8 +217,8 @@ def _stage_violations(stage: Step | Shadow, field: str) -> Iterator[FieldViolati
 
 
 def measured_later(policy: Policy) -> tuple[str, ...]:
-    """Return the metrics that a version has by the last step, though perhaps not before the first one; `*` stands for
-    any characters. Gates on others are asked before the first step.
+    """Return patterns (`*` matches any characters) of the metrics that may be missing before the first step and are
+    measured by the last one. Gates on other metrics are checked before the first step.
     """
     shadowed = policy.shadow is not None and not policy.shadow.warms
     return (*_LOADED, _SHADOWED) if shadowed else _LOADED

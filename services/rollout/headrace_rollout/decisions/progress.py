@@ -136,12 +136,12 @@ def gone(rollout: Rollout, now: datetime) -> Transition:
 
 
 def model_deleted(rollout: Rollout, now: datetime) -> Transition:
-    """Take in that the registry knows the model no more. Its route may go on serving, and is given back."""
+    """End a rollout whose model was deleted in the registry. Its route, which may still serve, is restored."""
     return transitions.roll_back(rollout, State.DISPLACED, _DELETED, now)
 
 
 def observed(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
-    """Decide at a stage: stay, go on, or take the version back."""
+    """Decide at a stage: stay, advance or roll back."""
     if seen.managed_by != rollout.manager:
         return displaced(rollout, seen.managed_by, now)
     if rollout.reference != "version" and seen.named not in (None, rollout.baseline):

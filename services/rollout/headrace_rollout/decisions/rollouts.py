@@ -180,7 +180,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What a decision makes of a rollout: its next state, and what there is to tell."""
+    """The result of a decision: the next state of a rollout, and its history events."""
 
     rollout: Rollout
     events: tuple[Event, ...] = ()

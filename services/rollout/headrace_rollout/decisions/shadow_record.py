@@ -24,8 +24,8 @@ _CODES = {code.value: code.name for code in Code}
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Rows with a label on both sides, and those of them whose label differs. squares: of each pair's flips, summed; 0
-    where a monitor of an older release does not say.
+    """Counts of rows with a label on both sides, and of those whose labels differ. squares: sum of the squared flips
+    of each pair; 0 from a monitor of an older release.
     """
 
     rows: int = 0
@@ -102,7 +102,7 @@ def verdict(record: ShadowRecord, shadow: Shadow, step_time: datetime, now: date
 
 
 def silent(reason: str, now: datetime) -> Verdict:
-    """Return the verdict while the monitor does not say."""
+    """Return the verdict while the monitor has no report."""
     return Verdict(Decision.NO_DATA, f"the monitor has no report: {reason}", (), now)
 
 

@@ -10,7 +10,7 @@ from headrace_rollout.decisions.rollouts import Event, Rollout, State, Transitio
 
 
 def frozen(rollout: Rollout, why: str) -> Transition:
-    """Stop growth, and tell so once."""
+    """Freeze the rollout; add an event the first time."""
     events = () if rollout.frozen else (Event("frozen", why),)
     return Transition(replace(rollout, frozen=why, reason=f"frozen: {why}"), events)
 
@@ -48,7 +48,7 @@ def moving(rollout: Rollout, step: int, why: str, fit: Fit) -> Transition:
 
 
 def roll_back(rollout: Rollout, ends_as: State, reason: str, now: datetime, client: str = "") -> Transition:
-    """Take the version back, and tell so."""
+    """Start the rollback, with an event."""
     if rollout.state is State.PREPARING:  # nothing was written
         return over(rollout, ends_as, reason, now, client)
     return Transition(restoring(rollout, ends_as, reason), (Event("rolling_back", reason, client),))
@@ -71,7 +71,7 @@ def restoring(rollout: Rollout, ends_as: State, reason: str) -> Rollout:
 
 
 def over(rollout: Rollout, state: State, reason: str, now: datetime, client: str = "") -> Transition:
-    """End a rollout, and tell so."""
+    """End a rollout, with an event."""
     after = replace(rollout, state=state, reason=reason, end_time=now, frozen="", asks="", paused=False, moving=False)
     return Transition(after, (Event(state.value, reason, client),))
 

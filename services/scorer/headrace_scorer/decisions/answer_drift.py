@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from headrace_scorer.decisions.comparisons import Drifted
 
-# Of an output with more elements, the first so many are watched: an embedding of a thousand is no thousand columns.
+# Limit of the elements of an output that are monitored: an embedding of a thousand is not a thousand columns.
 MAX_COLUMNS = 32
 # Chance that a run whose answers have not changed is held.
 LEVEL = 0.01

@@ -24,9 +24,9 @@ def check(expression: str, zone: str) -> None:
 
 
 def after(expression: str, zone: str, moment: datetime) -> datetime:
-    """Return the first time after a moment, in UTC. Raises Unfit.
+    """Return the first time of a cron expression after a moment, in UTC. Raises Unfit.
 
-    Times that a clock change leaves out come at once when it is over; those that it brings twice come once.
+    Times that a clock change skips are due right after it; times that it repeats are due once.
     """
     asked, local_zone = moment, _zone(zone)
     while True:
@@ -36,7 +36,7 @@ def after(expression: str, zone: str, moment: datetime) -> datetime:
             raise Unfit(str(error) or "has no times at all") from None
         if following > moment:
             return following
-        # In an hour that comes twice, the second one is asked and the first one answered.
+        # For a moment in the second occurrence of a repeated hour (end of DST) CronSim returns a time in the first.
         asked += timedelta(minutes=1)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 # A job that is late by less than this share of its window may well catch up.
 _LATE_SHARE = 0.05
-# Before so many rows are done, the rate says little.
+# With fewer rows done the measured rate is unreliable.
 _MIN_ROWS = 10_000
 
 
@@ -43,7 +43,7 @@ def estimate(
     price_per_cpu_hour: float,
     window: timedelta | None,
 ) -> Estimate:
-    """Return what a job of so many rows takes. workers: that score at the same time, each on a core of its own."""
+    """Return the estimate of a job. workers: number that score in parallel, one core each."""
     rate = workers * measured.rows / max(measured.wall_s, 1e-9)
     if rows is None:
         return Estimate(None, rate, None, None, None, None)

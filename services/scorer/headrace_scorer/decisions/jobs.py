@@ -143,7 +143,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What a decision makes of a job, and what there is to tell."""
+    """The result of a decision: the next state of a job, and its history events."""
 
     job: Job
     events: tuple[Event, ...] = ()
@@ -249,7 +249,7 @@ def succeed(job: Job, manifest: Manifest, now: datetime) -> Transition:
 
 
 def fail(job: Job, failure: str, reason: str, now: datetime) -> Transition:
-    """It cannot go on."""
+    """Fail the job. failure: code; reason: message."""
     progress = replace(job.progress, rows_per_second=0.0)
     failed = replace(job, state=State.FAILED, reason=reason, failure=failure, end_time=now, progress=progress)
     return Transition(failed, (Event("failed", reason),))

@@ -29,7 +29,7 @@ _TYPES = {
 
 
 def run_event(job: Job, event: Event, time: datetime, incarnation: UUID, code_version: str) -> dict[str, Any] | None:
-    """Return what there is to tell of an event; None for nothing. incarnation: of the store, for the run's id."""
+    """Return the RunEvent of a job event; None for one without lineage. incarnation: of the store, for the run id."""
     type_ = _TYPES.get(event.type)
     if type_ is None:
         return None

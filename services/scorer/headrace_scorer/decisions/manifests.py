@@ -64,7 +64,7 @@ def balanced(
 
 
 def document(job: Job, manifest: Manifest, done: Sequence[Done]) -> bytes:
-    """Return the manifest as it lies beside the results."""
+    """Return the manifest file, as JSON, that is stored with the results."""
     content: dict[str, Any] = {
         "job": job.name,
         "version": f"models/{job.model}/versions/{job.version.id}",

@@ -171,12 +171,12 @@ def published(
 
 
 def lost(publication: Publication, reason: str) -> Publication:
-    """Return the publication whose publish was given up meanwhile: the next try begins a generation of its own."""
+    """Return the publication after the router dropped its publish: the next attempt writes a new generation."""
     return replace(publication, attempt=publication.attempt + 1, publish="", reason=reason)
 
 
 def disturbed(publication: Publication, problem: str, losses: int) -> Publication:
-    """Return the publication whose process was lost, so many times in a row."""
+    """Return the publication after its process was lost. losses: number of losses in a row."""
     if not publication.state.wants_work:
         return publication
     if losses < MAX_LOSSES:
@@ -186,7 +186,7 @@ def disturbed(publication: Publication, problem: str, losses: int) -> Publicatio
 
 
 def failed(publication: Publication, failure: str, reason: str) -> Publication:
-    """Return a publication that cannot go on."""
+    """Return the failed publication. failure: code; reason: message."""
     return replace(publication, state=State.FAILED, failure=failure, reason=reason)
 
 

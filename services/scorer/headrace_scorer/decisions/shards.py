@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """An object of the input. group_rows: rows of its row groups, none where only reading tells how many there are."""
+    """An object of the input. group_rows: rows of each row group; empty if they are unknown before reading."""
 
     key: str
     etag: str
@@ -19,9 +19,9 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """What is scored as a whole: row groups of an object, from first_group to before end_group, or all of it.
+    """A unit of scoring: the row groups [first_group, end_group) of an object, or all of it.
 
-    first_row: of the shard, in its object. rows: None where only reading tells. end_group: 0 means to the end.
+    first_row: index of its first row in the object. rows: None if unknown before reading. end_group: 0 means the end.
     """
 
     number: int

@@ -152,7 +152,7 @@ def location_of(uri: str) -> Location | None:
 
 
 def format_of(key: str, declared: Format) -> Format | None:
-    """Return the format of an object; None when its name does not say and none was declared."""
+    """Return the format of an object; None if none was declared and its name has no known suffix."""
     if declared is Format.DELTA:
         return Format.PARQUET  # as what such a table's files are
     if declared is not Format.EXTENSION:

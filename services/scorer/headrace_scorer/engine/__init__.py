@@ -1,1 +1,1 @@
-"""What reads, scores and writes rows: processes beside the service, which itself imports neither Ray nor Arrow."""
+"""The engine reads, scores and writes rows in separate processes: the service imports neither Ray nor Arrow."""

@@ -18,7 +18,7 @@ from headrace_scorer.engine.objects import InputChanged, OutputTaken, StoreAway,
 from headrace_scorer.engine.pool.members import PoolAway
 from headrace_scorer.engine.shard_scorer import Columns, ShardScorer
 
-# S3 is asked again for this long before the job waits for it without processes.
+# S3 calls are retried for this long; then the job releases its processes and waits.
 PATIENCE_S = 60.0
 _PAUSE_S, _MOST_PAUSE_S = 0.5, 10.0
 

@@ -88,7 +88,7 @@ class BatchRunner:
     async def _answers(
         self, tensors: Sequence[Tensor], batches: Sequence[np.ndarray], faults: Faults
     ) -> list[list[OutputTensor]]:
-        """Return the outputs of batches, in their order, of which so many run at once."""
+        """Return the outputs of batches, in their order."""
         answers: list[list[list[OutputTensor]]] = [[] for _ in batches]
         following = iter(range(len(batches)))
 

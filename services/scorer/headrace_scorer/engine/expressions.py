@@ -16,7 +16,7 @@ from headrace_scorer.engine.tensors import Faults
 # What the columns of one chunk of rows may take, what DuckDB does not count among them: texts and lists that a function
 # makes longer (`lpad`, `repeat`, `range`).
 MAX_BYTES = 512 << 20
-# Rows that want more than that each cost seconds: after so many refusals it is the expression's fault.
+# A row that exceeds the limit costs seconds; after this many the expression itself is rejected.
 _MAX_REFUSALS = 32
 
 # Of the parsed expression: what looks at one row only. Subqueries, windows, stars and parameters are not among them.
@@ -67,14 +67,14 @@ class Expressions:
             found = self._run(schema.empty_table()).schema
         except (duckdb.Error, MemoryError, pa.ArrowMemoryError) as error:
             raise WrongExpression(self._said(error)) from None
-        # Of a row of nulls only what needs no column is computed: a text that is too long whatever the row.
+        # A row of nulls shows what an expression needs without any column, such as a text too long for every row.
         nulls = pa.table([pa.nulls(1, one.type) for one in schema], names=schema.names)
         try:
             self._run(nulls)
         except (duckdb.OutOfMemoryException, MemoryError, pa.ArrowMemoryError) as error:
             raise WrongExpression(self._said(error)) from None
         except duckdb.Error:
-            pass  # a null may well be none that it can answer
+            pass  # the expression may not accept nulls
         return found
 
     def computed(self, table: pa.Table, faults: Faults) -> pa.Table:
@@ -137,7 +137,7 @@ class Expressions:
     def _parsed(self, expression: str) -> Any:
         node, nothing = self._statement(_alone(expression)), self._statement("null")
         (found, *others), _ = node.pop("select_list", [None]), nothing.pop("select_list")
-        # The rest of the query has to be none: an expression that closes its bracket may bring a table of its own.
+        # The query must have no other clause: an expression that closes its bracket could add a FROM clause.
         if others or node != nothing:
             raise WrongExpression("is not one expression")
         return found

@@ -1,4 +1,4 @@
-"""A bound on the memory of a part of a process, for libraries that allocate past bounds of their own."""
+"""A memory bound for a block of code, for libraries that allocate more than their own limits."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _STATUS = Path("/proc/self/status")
 
 @contextmanager
 def at_most_more(size_bytes: int) -> Iterator[None]:
-    """Let the process allocate no more than so many bytes beyond what it has; the system refuses more.
+    """Limit the memory that the process allocates in the block to `size_bytes` more; the kernel refuses more.
 
-    It is one bound for all threads of the process.
+    The limit counts all threads of the process.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = _allocated_bytes() + size_bytes

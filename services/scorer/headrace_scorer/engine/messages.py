@@ -1,4 +1,4 @@
-"""What the processes that read and score are asked, and what they answer: a JSON document on each line."""
+"""Orders to the processes that read and score, and their answers: one JSON document per line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from headrace_scorer.decisions.specs import Location, Spec, TensorColumns
 
 T = TypeVar("T")
 
-# A plan says many shards, each in a line of its own; an order of a run has all that are left.
+# A plan sends one shard per line; the order of a run has all remaining shards in one line.
 LONGEST_LINE = 64 << 20
 
 
@@ -121,7 +121,7 @@ class PlanAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:
-    """Score shards. ray_address: empty for a Ray of its own. batch_rows: 0 means by measuring. folder: for files."""
+    """Order to score shards. ray_address: empty for a local Ray. batch_rows: 0 to measure it. folder: for files."""
 
     work: Work
     checked: Checked

@@ -28,7 +28,7 @@ _CONFIG = Config(
 
 
 class StoreAway(Exception):
-    """S3 cannot be reached, or does not do what it is asked; trying again may help."""
+    """S3 is unreachable or fails; a retry may succeed."""
 
 
 class StoreRefuses(Exception):
@@ -83,7 +83,7 @@ class Objects:
         return io.BufferedReader(_Ranges(self._client, bucket, key, etag, size_bytes), READ_BYTES)
 
     def metadata(self, at: Location) -> dict[str, str] | None:
-        """Return what was written beside an object; None when there is none, or only a part of it."""
+        """Return the metadata of an object; None if it does not exist or is incomplete."""
         there = self._there(at)
         return there["Metadata"] if there is not None and _is_whole(there) else None
 

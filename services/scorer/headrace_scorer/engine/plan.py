@@ -64,8 +64,8 @@ def plan(order: PlanOrder, objects: Objects) -> tuple[list[Shard], Checked]:
 
 def _listed(order: PlanOrder, objects: Objects) -> list[Listed]:
     if order.source is not None:
-        # Before the source is asked, which may take long: a process that was taken for lost, and is not, must not
-        # remove what is copied by another one meanwhile.
+        # List before the slow query: a process wrongly taken for lost must not remove the files that another one copies
+        # meanwhile.
         left = list(objects.listed(order.work.spec.input))
         checked = _checked(order, _of_source(order))
         if checked.mismatches:

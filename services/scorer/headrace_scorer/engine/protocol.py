@@ -11,7 +11,7 @@ from headrace_scorer.engine.messages import RunAnswer, to_json
 
 
 class Failed(Exception):
-    """The job cannot go on. failure: a code. transient: trying again may help."""
+    """The job fails. failure: a code. transient: whether a retry may succeed."""
 
     def __init__(self, failure: str, reason: str, *, transient: bool = False) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""What the process that checks and publishes answers is asked, and what it says."""
+"""Orders to the process that checks and publishes answers, and its answers."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ class UploadOrder:
 
 @dataclass(frozen=True, slots=True)
 class UploadAnswer:
-    """One line of a publish: how far it is, that it counts, or why it does not.
+    """One line of a publish: its progress, its success or its failure.
 
-    publish: name of the publish; done: it counts. rows: acknowledged, of total. entities, kept: when it is done.
-    closed: the publish was given up meanwhile, and a new one has to be begun.
+    publish: resource name; done: it is in force. rows: acknowledged rows of `total`. entities, kept: set when done.
+    closed: the router dropped the publish, and a new one has to be started.
     """
 
     publish: str = ""

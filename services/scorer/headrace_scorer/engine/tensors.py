@@ -62,13 +62,13 @@ class Faults:
 
 
 def tensor_of(table: pa.Table, one: TensorColumns, spec: TensorSpec, faults: Faults) -> Tensor:
-    """Return the rows of a tensor. Where a row has a fault, its values are whatever they are."""
+    """Return the rows of a tensor. The values of rows with a fault are undefined."""
     parts = [_column(table, name, spec, faults) for name in one.columns]
     return Tensor(spec, parts[0] if len(parts) == 1 else _beside(parts))
 
 
 def _beside(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Return columns beside each other, so many rows at a time as a processor's cache holds."""
+    """Return columns concatenated along the second axis, in blocks of rows that fit in the CPU cache."""
     widths = sum(part.shape[1] for part in parts)
     together = np.empty((len(parts[0]), widths), parts[0].dtype)
     rows = max(1, _CACHED_BYTES // max(1, widths * together.itemsize))
@@ -142,7 +142,7 @@ def _integers(
 ) -> np.ndarray:
     bounds = np.iinfo(dtype)
     if numbers.dtype.kind == "f":
-        # The upper bound of 64 bits has no floating-point number of its own: what reaches it does not fit.
+        # The upper bound of 64-bit integers is no exact float: a value that reaches its rounding does not fit.
         with np.errstate(invalid="ignore"):
             fits = (numbers == np.floor(numbers)) & (numbers >= float(bounds.min)) & (numbers < float(bounds.max) + 1)
     else:

@@ -61,7 +61,7 @@ def _outcome(order: UploadOrder) -> UploadAnswer:
 
 
 def uploaded(order: UploadOrder, objects: Objects) -> UploadAnswer:
-    """Publish results, and say how far it is. Raises Failed, HeadraceError, and what S3 raises."""
+    """Publish results and report the progress. Raises Failed, HeadraceError, and what S3 raises."""
     names = [output.name for output in order.work.serving_contract().outputs]
     carried_over = kept_file(order, objects, names)
     kept_rows = opened(objects, carried_over).metadata.num_rows if carried_over is not None else 0

@@ -1,4 +1,4 @@
-"""Publications that want work: each under a lease of its own, so that of several processes one works on it."""
+"""Publications that need work, each under a separate lease, so that only one process works on it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PublicationRunner:
         self._wakeup.wake()
 
     async def run(self) -> NoReturn:
-        """Go on for ever."""
+        """Run publications until cancelled."""
         while True:
             try:
                 for job in await self._store.unpublished():

@@ -34,7 +34,7 @@ class Scheduler:
         self._store, self._jobs, self._creating, self._lease = store, jobs, creating, lease
 
     async def run(self) -> NoReturn:
-        """Go on for ever."""
+        """Evaluate schedules until cancelled, whenever this process holds the leader lease."""
         await self._lease.lead(self.step, every_s=LOOK_EVERY_S)
 
     async def step(self) -> bool:

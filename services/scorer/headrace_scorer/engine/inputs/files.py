@@ -36,8 +36,8 @@ _DICTIONARY_ENCODINGS = frozenset(("PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY"
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a file has. group_rows: of its row groups; none where only reading tells. types: found by looking. empty:
-    it has no row, not even one to reject. guessed: no row was found that says what its columns have.
+    """The description of a file. group_rows: rows of each row group; empty if unknown before reading. types: inferred
+    from a sample. empty: no row at all, not even a rejected one. guessed: no row was found to infer types from.
     """
 
     columns: tuple[Column, ...]
@@ -152,7 +152,7 @@ def _written_out(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _gathered(batches: Iterator[pa.RecordBatch], most: Bounds) -> Iterator[pa.Table]:
-    """Yield rows together, as many as may be held."""
+    """Yield tables of concatenated batches, each within the bounds."""
     pending, rows, size = list[pa.RecordBatch](), 0, 0
     for batch in batches:
         more = int(_row_bytes(batch).sum()) if any(map(pa.types.is_dictionary, batch.schema.types)) else batch.nbytes

@@ -20,7 +20,7 @@ from headrace_scorer.engine.pool.stream import StreamLost
 ROWS = 8
 # Requests that one worker has at the batchers at once: enough for full batches one after the other.
 AT_ONCE = 64
-# Behind callers a request may wait for long; one that is not answered after this is asked again.
+# Timeout of a request, which may queue behind online requests; it is then retried.
 ANSWER_S = 300.0
 # Retry batchers that accept nothing for this long; then the job releases its processes and waits.
 PATIENCE_S = 60.0
@@ -65,7 +65,7 @@ class PoolBackend:
         assert self._members is not None
         size, most = sum(map(len, inputs)), self._access.max_message_bytes - _FRAME_BYTES
         if size > most:
-            # A batcher would end the stream, and with it whatever else is on it.
+            # A batcher would end the stream, with all other requests on it.
             raise ModelError(f"{rows} rows have {size:,} bytes, more than the {most:,} that a batcher takes at once")
         pause, begun = _PAUSE_S, time.monotonic()
         while True:

@@ -1,4 +1,4 @@
-"""Rows of a source as Parquet beside the results of a job: what is scored, however often the job is resumed."""
+"""Copies of a source's rows as Parquet, stored with the results: every resumption of a job scores the same rows."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def _errors(order: PlanOrder) -> Iterator[None]:
     except (AttributeError, ImportError) as error:  # of another release than this reader knows, or without a part
         message = f"this scorer's PyIceberg does not read source '{source.name}' ({error.name or type(error).__name__})"
         raise Failed("READER_MISSING", f"{message}: install headrace-scorer[iceberg] of this release") from None
-    except Exception as error:  # catalogs of every type have errors of their own for being away
+    except Exception as error:  # each type of catalog raises its own errors when it is unavailable
         message = f"source '{source.name}' cannot be read ({type(error).__name__})"
         raise Failed("SOURCE_UNAVAILABLE", message, transient=True) from None
 

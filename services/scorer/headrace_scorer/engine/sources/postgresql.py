@@ -43,7 +43,7 @@ def rows(order: PlanOrder, columns: Sequence[str]) -> Iterator[Stream]:
 
 
 def _query(order: PlanOrder) -> str:
-    """Return a query that can stand in parentheses, as the driver asks it: whatever its last line is."""
+    """Return the query in a form that the driver can put in parentheses, also if its last line is a comment."""
     source = order.work.spec.source
     assert source is not None
     return source.query.rstrip().rstrip(";") + "\n"
@@ -51,7 +51,7 @@ def _query(order: PlanOrder) -> str:
 
 @contextmanager
 def _transaction(order: PlanOrder) -> Iterator[Any]:
-    """Yield a cursor in a transaction that sees one moment and writes nothing."""
+    """Yield a cursor in a read-only transaction on one snapshot."""
     try:
         from adbc_driver_postgresql import dbapi  # an extra
     except ImportError:
