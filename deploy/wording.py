@@ -34,22 +34,8 @@ IDIOMS = re.compile(
     re.IGNORECASE,
 )
 MOST: dict[str, int] = {
-    "benchmarks": 27,
-    "deploy": 57,
-    "examples": 10,
-    "libs/bulk": 2,
-    "libs/describe": 3,
-    "libs/drill": 10,
-    "libs/forge": 17,
-    "libs/observe": 11,
-    "libs/release": 12,
-    "libs/scaling": 11,
-    "libs/servicekit": 2,
-    "libs/simulator": 19,
-    "libs/statistics": 16,
+    "benchmarks": 1,
     "protos": 1,
-    "services/console": 0,
-    "services/monitor": 0,
     "services/router": 23,
 }
 

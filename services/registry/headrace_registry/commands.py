@@ -1,10 +1,11 @@
 """Commands for operators, with the registry's settings; each prints one JSON object.
 
-python -m headrace_registry backup --out FOLDER [--blobs] while the registry runs python -m headrace_registry restore
---from FOLDER [--replace] also while it runs python -m headrace_registry collect [--dry-run] what the running service
-does periodically python -m headrace_registry verify [--since FILE] [--out FILE] [--heads FOLDER] [--new-sequence
-REASON] that the history of models is unchanged python -m headrace_registry migrate what the service does at its start,
-and make the bucket
+python -m headrace_registry backup --out FOLDER [--blobs]       while the registry runs
+python -m headrace_registry restore --from FOLDER [--replace]   also while it runs
+python -m headrace_registry collect [--dry-run]                 what the running service does periodically
+python -m headrace_registry verify [--since FILE] [--out FILE] [--heads FOLDER] [--new-sequence REASON]
+                                                                that the history of models is unchanged
+python -m headrace_registry migrate                             what the service does at its start, and make the bucket
 """
 
 from __future__ import annotations
