@@ -148,8 +148,8 @@ class Channel:
         await self._links.close(grace)
 
     def _handing_on(self, kind: str, args: Any, kwargs: dict[str, Any], timeout_s: float | None) -> _HandingOn:
-        told = {**kwargs, "response_deserializer": _reader(kwargs.get("response_deserializer"))}
-        return _HandingOn(self._links, lambda inner: getattr(inner, kind)(*args, **told), timeout_s)
+        options = {**kwargs, "response_deserializer": _reader(kwargs.get("response_deserializer"))}
+        return _HandingOn(self._links, lambda inner: getattr(inner, kind)(*args, **options), timeout_s)
 
 
 class Unreadable:

@@ -63,7 +63,8 @@ def act_as(caller: Identity) -> contextvars.Token[Identity]:
 
 
 def caller_of(headers: Mapping[str, str]) -> Identity:
-    """Return the caller that the headers of a call state, NOBODY when the front door states none."""
+    """Return the caller that the headers of a call state; an identity without rights when the front door states
+    none."""
     client, models = headers.get(CLIENT_HEADER), headers.get(MODELS_HEADER)
     if FRONT_DOOR_HEADER in headers and (not client or models is None):
         return NOBODY
@@ -72,8 +73,8 @@ def caller_of(headers: Mapping[str, str]) -> Identity:
 
 def unidentified() -> ServiceError:
     """Return the refusal of a call without an identity."""
-    told = "neither the front door nor a service's certificate says who calls: this is a fault of the installation"
-    return Unauthenticated(told, reason="IDENTITY_MISSING")
+    message = "neither the front door nor a service's certificate says who calls: this is a fault of the installation"
+    return Unauthenticated(message, reason="IDENTITY_MISSING")
 
 
 @functools.lru_cache(maxsize=4096)

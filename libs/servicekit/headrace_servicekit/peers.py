@@ -43,14 +43,14 @@ _ORDINARY = (grpc.aio.AioRpcError, ServiceError, OSError, EOFError, asyncio.Canc
 class Peer:
     """One peer of one loop. name: in logs and metrics; a kind of peer ("batcher"), not an address.
 
-    every_s, max_backoff_s: the pause before the next session in seconds, and its bound. told: further fields of log
+    every_s, max_backoff_s: the pause before the next session in seconds, and its bound. fields: further fields of log
     lines.
     """
 
     def __init__(
-        self, name: str, *, every_s: float, max_backoff_s: float, clock: Clock | None = None, **told: object
+        self, name: str, *, every_s: float, max_backoff_s: float, clock: Clock | None = None, **fields: object
     ) -> None:
-        self.name, self._told = name, told
+        self.name, self._fields = name, fields
         self._every_s, self._max_backoff_s = every_s, max_backoff_s
         self._clock = clock or SystemClock()
         self._well_since: float | None = None
@@ -119,7 +119,7 @@ class Peer:
         self.failures += 1
         if kind not in self._logged:
             self._logged.add(kind)
-            log.warning("peer lost", peer=self.name, reason=reason, exc_info=stack, **self._told)
+            log.warning("peer lost", peer=self.name, reason=reason, exc_info=stack, **self._fields)
 
 
 @contextmanager

@@ -64,10 +64,10 @@ def _is_wildcard(host: str) -> bool:
 def main(arguments: list[str]) -> int:
     """Say what is wrong; return the exit code."""
     prefix, *how = arguments
-    told = problem(prefix, os.environ, http=how == ["--http"])
-    if told is not None:
-        sys.stderr.write(told + "\n")
-    return 0 if told is None else 1
+    message = problem(prefix, os.environ, http=how == ["--http"])
+    if message is not None:
+        sys.stderr.write(message + "\n")
+    return 0 if message is None else 1
 
 
 if __name__ == "__main__":

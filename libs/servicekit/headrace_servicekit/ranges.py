@@ -145,21 +145,21 @@ def fields_of(descriptor: Descriptor) -> dict[int, Checked]:
 def rule_of(field: FieldDescriptor) -> Rule | None:
     """Return what a field's values may be, those of a map too; None where they may be anything."""
     options, value, inner = field.GetOptions(), _value(field), _message(field)
-    told = options.Extensions[_RANGE] if options.HasExtension(_RANGE) else None
-    bounds = Numbers(_bound(told, "minimum"), _bound(told, "maximum"))
-    if value.cpp_type in _FRACTIONS or (value.cpp_type in _WHOLE and told is not None):
+    stated = options.Extensions[_RANGE] if options.HasExtension(_RANGE) else None
+    bounds = Numbers(_bound(stated, "minimum"), _bound(stated, "maximum"))
+    if value.cpp_type in _FRACTIONS or (value.cpp_type in _WHOLE and stated is not None):
         return bounds
     if inner == _DURATION:
-        return Durations(bounds if told is not None else Numbers(0, _CENTURY_S))
+        return Durations(bounds if stated is not None else Numbers(0, _CENTURY_S))
     if inner == _TIMESTAMP:
         return Times()
-    if told is not None:
+    if stated is not None:
         raise ValueError(f"{field.full_name} has a range, and is no number and no duration")
     return None
 
 
-def _bound(told: Any, name: str) -> float | None:
-    return getattr(told, name) if told is not None and told.HasField(name) else None
+def _bound(stated: Any, name: str) -> float | None:
+    return getattr(stated, name) if stated is not None and stated.HasField(name) else None
 
 
 def _violations(message: Any, fields: dict[int, Checked], path: str) -> Iterator[FieldViolation]:

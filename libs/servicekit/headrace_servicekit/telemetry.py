@@ -84,6 +84,6 @@ class MetricsEndpoint:
 
 def ready_answer(ready: bool, components: Mapping[str, tuple[bool, str]]) -> Answer:
     """Return readiness as HTTP. components: by name, whether each is healthy and why not."""
-    told = {name: {"healthy": healthy, "reason": reason} for name, (healthy, reason) in components.items()}
-    body = json.dumps({"ready": ready, "components": told}).encode() + b"\n"
+    states = {name: {"healthy": healthy, "reason": reason} for name, (healthy, reason) in components.items()}
+    body = json.dumps({"ready": ready, "components": states}).encode() + b"\n"
     return (200 if ready else 503), "application/json", body

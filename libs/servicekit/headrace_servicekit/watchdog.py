@@ -44,7 +44,7 @@ class WatchedEndpoint(MetricsEndpoint):
         self._thread: threading.Thread | None = None
         self._beating: asyncio.Task[Any] | None = None
         self._beat_at = 0.0
-        self._told = False
+        self._reported = False
 
     async def start(self, host: str, port: int) -> None:
         """Listen; raises OSError when the port is taken."""
@@ -123,9 +123,9 @@ class WatchedEndpoint(MetricsEndpoint):
     async def _watch(self) -> None:
         """Say once where the loop is held up, and when it turns again."""
         blocked_s = self.blocked_s()
-        if blocked_s and not self._told:
+        if blocked_s and not self._reported:
             frame = sys._current_frames().get(self._watched_thread)
             log.error("event loop is held up", held_s=round(blocked_s, 1), at=traceback.format_stack(frame)[-8:])
-        elif self._told and not blocked_s:
+        elif self._reported and not blocked_s:
             log.warning("event loop turns again")
-        self._told = bool(blocked_s)
+        self._reported = bool(blocked_s)

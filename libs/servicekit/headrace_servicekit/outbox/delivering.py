@@ -92,13 +92,13 @@ class Deliveries:
             self._sent.wake()
 
     async def _failed(self, delivery: Delivery, problem: str, asked: timedelta) -> None:
-        told = {"webhook": delivery.receiver.name, "delivery": str(delivery.event.id), "problem": problem}
+        fields = {"webhook": delivery.receiver.name, "delivery": str(delivery.event.id), "problem": problem}
         wait = max(pause(delivery.attempts, first=self._patience.first_pause, draw=self._rng.random()), asked)
         if self._clock.now() + wait - delivery.event.time > self._patience.give_up_after:
             await self._outbox.give_up(delivery, problem)
             self._count("dead")
-            log.warning("delivery given up", **told)
+            log.warning("delivery given up", **fields)
         else:
             await self._outbox.put_off(delivery, wait, problem)
             self._count("failed")
-            log.info("delivery failed", again_in_s=round(wait.total_seconds(), 1), **told)
+            log.info("delivery failed", again_in_s=round(wait.total_seconds(), 1), **fields)

@@ -116,8 +116,8 @@ class History:
 
     def to_text(self, heads: Mapping[str, Head], new_sequence: str = "") -> bytes:
         """Return heads as a file. new_sequence: the reason why earlier heads no longer count."""
-        told = {subject: {**self._named(head.place), "chain": head.chain} for subject, head in sorted(heads.items())}
-        document = {"format": _FORMAT, "of": f"{self.subject}s", "heads": told}
+        entries = {subject: {**self._named(head.place), "chain": head.chain} for subject, head in sorted(heads.items())}
+        document = {"format": _FORMAT, "of": f"{self.subject}s", "heads": entries}
         if new_sequence:
             document["new_sequence"] = new_sequence
         return (json.dumps(document, indent=1) + "\n").encode()
