@@ -1,6 +1,6 @@
 """Writes NOTICE: what images and wheels carry beside our own code, and under which licences.
 
-python deploy/notice.py generate    write NOTICE anew, from the lock files and the installed packages' own statements
+python deploy/notice.py generate    write NOTICE from the lock files and the installed packages' own statements
 python deploy/notice.py names       print the packages that are shipped, one a line
 
 Packages are those that the lock files give to services, command line, stack and examples; what only tests need is not

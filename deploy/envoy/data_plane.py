@@ -1,6 +1,6 @@
-"""Starts the router's data plane in an Envoy of its own, for front doors that do not answer predictions themselves.
+"""Starts the router's data plane in a separate Envoy, for front doors that do not answer predictions themselves.
 
-python deploy/envoy/data_plane.py            DATA_PLANE_* say where and whom it believes, ROUTER_DATA_* the rest
+python deploy/envoy/data_plane.py            DATA_PLANE_* set listeners and issuers, ROUTER_DATA_* the rest
 python deploy/envoy/data_plane.py --check    render and validate only
 """
 

@@ -1,7 +1,7 @@
 """Lets the autoscaler list, start and stop the containers of one Compose project, and nothing else of Docker.
 
-Whoever may make containers has the host: he says what they mount. This is an Envoy between a socket that the autoscaler
-has and Docker's own, which answers 403 to everything but three requests.
+The right to create containers is the right to the host, through their mounts. This is an Envoy between the autoscaler's
+socket and Docker's, which answers 403 to all but three requests.
 
 python deploy/envoy/docker_filter.py --project headrace --service batcher --listen /run/filter/engine.sock
 """
@@ -43,7 +43,7 @@ def config(project: str, services: Sequence[str], listen: str, engine: str) -> d
     chain = {"filters": [{"name": "http", "typed_config": manager}]}
     listener = {
         "name": "docker",
-        # Whoever can reach the folder: it is a volume of the autoscaler's alone.
+        # The folder's permissions decide: it is a volume that only the autoscaler mounts.
         "address": {"pipe": {"path": listen, "mode": 0o666}},
         "filter_chains": [chain],
         "per_connection_buffer_limit_bytes": 65536,

@@ -8,7 +8,7 @@ an identity provider.
     postgres-DATABASE/   pgpass          the service whose database it is
     s3/         credentials, identities.json   s3 itself, registry, batchers, monitor
     valkey/     password, valkey.conf    valkey itself, router-control, front door
-    issuer/     issuer.key.pem, …        whoever mints tokens, and nobody else
+    issuer/     issuer.key.pem, …        only the process that mints tokens
     identity/   jwks.json, deny.json     front door; the second also registry, router-control, monitor
 """
 

@@ -1,6 +1,6 @@
 """Writes what follows from deploy/topology.toml into the files of others.
 
-python -m deploy.topology generate    write every file and every part of a file anew
+python -m deploy.topology generate    write every file and every generated part of a file
 python -m deploy.topology check       fail when one is not what the description says
 python -m deploy.topology only core   take every other part out of the checkout, then write every file
 python -m deploy.topology compose core,observe       print the overlay of Compose (or `kubernetes`) where

@@ -1,4 +1,4 @@
-"""The variables that a service is told of, from the classes of settings that the description names."""
+"""The variables of a service, from the settings classes that the description names."""
 
 from __future__ import annotations
 

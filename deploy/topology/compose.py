@@ -31,7 +31,7 @@ def _networks(services: Topology, service: Service) -> str:
     names = networks_of(services, service)
     if not service.hosts:
         return f"[{', '.join(names)}]"
-    # Those names are on this network alone: nobody on `edge` gets past what checks tokens.
+    # Those names are on this network only: no client on `edge` bypasses the token check.
     aliases = ", ".join(dict.fromkeys(service.hosts.values()))
     told = {name: f"{{aliases: [{aliases}]}}" if name == "calls" else "{}" for name in names}
     return f"{{{', '.join(f'{name}: {of}' for name, of in told.items())}}}"
@@ -58,7 +58,7 @@ def _addresses(service: Service, port: str) -> str:
 
 
 def away(services: Topology) -> str:
-    """Return when a service is away: nobody answers, or none is known."""
+    """Return the alert expression for a missing service: no replica answers, or none is known."""
     names = [service.name for service in own(services)]
     listed = "|".join(names)
     lines = [
@@ -76,7 +76,7 @@ def down(services: Topology) -> str:
 
 
 def database_urls(services: Topology) -> str:
-    """Return the part of .env.example that says where databases are when nobody says."""
+    """Return the part of .env.example with the databases' default addresses."""
     return "\n".join(
         f"#{variable_of(one, 'database_url')}=postgresql://{one.database}@{services['postgres'].address('postgres')}/{one.database}"
         for one in own(services)

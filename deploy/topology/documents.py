@@ -16,7 +16,7 @@ _SCALED = {Scaled.PROCESS: "a process", Scaled.PAIR: "a process with its Triton"
 
 
 def connections(services: Topology) -> str:
-    """Return the picture of who connects to whom."""
+    """Return the diagram of connections."""
     lines = ["```mermaid", "flowchart LR"]
     for service in services.values():
         for call in description.connections(services, service):
@@ -90,7 +90,7 @@ def networks(services: Topology) -> str:
 
 
 def upgrade(services: Topology) -> str:
-    """Return the picture of an upgrade: whoever is called comes before its callers."""
+    """Return the diagram of an upgrade: each service comes before its callers."""
     return "\n".join(
         ["```mermaid", "flowchart LR", f"    {' --> '.join(('backup', *in_order(services), 'clients'))}", "```"]
     )
@@ -132,7 +132,7 @@ def _callers(services: Topology, store: str) -> str:
 
 
 def stores(services: Topology) -> str:
-    """Return which service is told by which variables where its data are."""
+    """Return the table of the variables that set where each service's data are."""
     lines = ["| service | PostgreSQL | S3 | Valkey |", "| --- | --- | --- | --- |"]
     for service in own(services):
         url, endpoint, cache = (variable_of(service, name) for name in ("database_url", "s3_endpoint", "valkey_url"))

@@ -1,4 +1,4 @@
-"""What kustomize reads and nobody should have to write: policies, lists, patches of every workload."""
+"""Generated input of kustomize: policies, lists, patches of every workload."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deploy.topology.classes import tls_variables, variable_of
 WRITTEN = "# Written by `make topology` from deploy/topology.toml.\n"
 _LABEL = "app.kubernetes.io/name"
 _TLS = "/run/secrets/headrace/tls"
-# How components/outside-stores reaches a store, until somebody puts in theirs: port, addresses.
+# Default port and addresses of components/outside-stores, for operators to replace.
 _OUTSIDE = {"postgres": (5432, "10.0.0.0/8"), "valkey": (6379, "10.0.0.0/8"), "s3": (443, "0.0.0.0/0")}
 
 

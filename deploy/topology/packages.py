@@ -1,4 +1,4 @@
-"""What import-linter is told of the packages that services are."""
+"""import-linter contracts of the services' packages."""
 
 from __future__ import annotations
 

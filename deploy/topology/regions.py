@@ -17,7 +17,7 @@ class RegionMissing(ValueError):
 
 
 def replaced(text: str, name: str, content: str) -> str:
-    """Return a text with the named part anew. Raises RegionMissing."""
+    """Return a text with the named part replaced. Raises RegionMissing."""
     found = _part(re.escape(name)).search(text)
     if found is None:
         raise RegionMissing(f"no lines `# topology: {name}` and `# end of {name}` around what is written by a program")
@@ -27,7 +27,7 @@ def replaced(text: str, name: str, content: str) -> str:
 
 
 def by_hand(text: str) -> str:
-    """Return a text without the parts that are written by a program: what somebody has to edit."""
+    """Return a text without its generated parts: what people edit."""
     return _part(r"[\w ]+?").sub(r"\g<begin>\g<end>", text)
 
 

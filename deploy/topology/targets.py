@@ -1,4 +1,4 @@
-"""Where services are, as the front door and the control plane are told it in containers."""
+"""Addresses of services in containers, for the front door and the control plane."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ KNOWN_BY_ITSELF = "headrace.registry.v1.RegistryService"
 
 
 def behind_the_front_door(services: Topology) -> list[Service]:
-    """Return who answers something there; the data plane is told of by settings of its own."""
+    """Return the services with an API there; the data plane has settings of its own."""
     return [service for service in own(services) if service.behind_the_front_door]
 
 

@@ -77,7 +77,7 @@ def identity(settings: FrontDoorSettings) -> Json:
 
 
 def identity_script(settings: FrontDoorSettings) -> str:
-    """Return the whole Lua script: what it is told, then code."""
+    """Return the whole Lua script: its parameters, then code."""
     told = {
         "OPEN": dict.fromkeys(inference.OPEN_PATHS, ""),
         "AUDIENCE": settings.audience,

@@ -1,7 +1,7 @@
 """Envoy's admin interface on a Unix socket of mode 0600, and the one port that shows a part of it.
 
-Whoever reaches the interface can drain Envoy, so no address leads there: neither a webhook nor a page in a browser can
-name a socket in a directory. Prometheus and probes have a listener that passes two questions on, and nothing else.
+Any client of the interface can drain Envoy, so it has no network address: neither a webhook nor a page in a browser can
+name a Unix socket. Prometheus and probes have a listener that forwards two paths only.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _ON = typed("config.route.v3.FilterConfig", config={})
 
 
 class DataPlaneSettings(EnvoySettings):
-    """Where the data plane's Envoy listens, whom it believes and what it allows."""
+    """Listeners, token issuers and limits of the data plane's Envoy."""
 
     model_config = settings_config("DATA_PLANE_")
 

@@ -131,7 +131,8 @@ def overload(settings: EnvoySettings) -> Json:
         ],
         "actions": [
             _action("envoy.overload_actions.shrink_heap", heap, {"threshold": {"value": 0.8}}),
-            # First go the streams that hold most, whoever reads nothing among them; only then is everybody refused.
+            # First reset the streams that buffer most, such as those of callers that do not read; only then refuse all
+            # calls.
             _action(
                 "envoy.overload_actions.reset_high_memory_stream",
                 heap,
@@ -145,7 +146,7 @@ def overload(settings: EnvoySettings) -> Json:
         "loadshed_points": [
             _action("envoy.load_shed_points.tcp_listener_accept", heap, {"threshold": {"value": 0.97}}),
         ],
-        # Streams from 16 KiB on are known by what they hold: one answer that nobody reads is little, and many are not.
+        # Streams from 16 KiB on are known by what they hold: one unread answer is little, many are not.
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": 14},
     }
 

@@ -8,7 +8,7 @@ from front_door.shapes import Json, seconds, typed
 
 # We end a call this much before the caller's deadline, so that it hears it from us rather than from its own timer.
 _HEADSTART_S = 0.005
-# Where the deadline is ours, the service is told one this much later: its own timer would name no reason.
+# Where the deadline is ours, the service gets one this much later: a timeout in the service would name no reason.
 _MARGIN_S = 1.0
 
 

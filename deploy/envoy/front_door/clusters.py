@@ -116,7 +116,7 @@ def _bare(settings: FrontDoorSettings, name: str, addresses: Sequence[str], *, h
         "common_lb_config": {
             # With the default of 50 % a cluster that is mostly down gets its traffic anyway.
             "healthy_panic_threshold": {"value": 0},
-            # By default a host that is well again waits up to a second for others, to be told of together.
+            # By default Envoy delays the update of a recovered host by up to a second, to merge it with others.
             "update_merge_window": "0s",
         },
         "circuit_breakers": {

@@ -27,7 +27,7 @@ def preflight(cluster: str) -> Json:
 
 
 def policy(settings: FrontDoorSettings, our_headers: Iterable[str]) -> Json:
-    """Return what the filter is told on every route. our_headers: of our own name that a page may send."""
+    """Return the filter's configuration on every route. our_headers: Headrace headers that a page may send."""
     origins = [
         {"safe_regex": {"regex": ".*"}} if origin == "*" else {"exact": origin} for origin in settings.cors_origins
     ]

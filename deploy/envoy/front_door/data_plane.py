@@ -1,4 +1,4 @@
-"""The router's data plane inside an Envoy: the module that loads it, what it is told, and whether it can be loaded.
+"""The router's data plane inside an Envoy: the module that loads it, its configuration, and whether it can be loaded.
 
 It answers predictions itself, and checks their tokens itself: on their routes every filter of ours that would is off.
 """
@@ -80,7 +80,7 @@ def _asgi_filter() -> Json:
 
 
 def environment(settings: EnvoySettings, *, behind_a_front_door: bool) -> dict[str, str]:
-    """Return Envoy's environment: where Python is, whom the data plane believes, our bounds. Raises NotLoadable."""
+    """Return Envoy's environment: Python's path, the data plane's token issuer, our limits. Raises NotLoadable."""
     told = {
         "ISSUER": settings.issuer,
         "AUDIENCE": settings.audience,

@@ -8,7 +8,7 @@ from front_door import clusters, offered, routes
 from front_door.settings import FrontDoorSettings, split_address, split_targets
 from front_door.shapes import Json, typed
 
-# Data planes are told of by settings of their own.
+# Data planes have settings of their own.
 _OWN = {routes.ROUTER_DATA: "router_data", routes.ROUTER_REST: "router_rest", routes.ROUTER_EDGE: "router_edge"}
 _LONGEST = 1024 * 1024
 

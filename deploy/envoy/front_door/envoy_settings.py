@@ -1,4 +1,4 @@
-"""What any Envoy of ours is told: the front door, and a data plane in an Envoy of its own."""
+"""Settings of all our Envoys: the front door, and a data plane in a separate Envoy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def committed_descriptors() -> Path:
 
 
 class EnvoySettings(StrictSettings):
-    """Where an Envoy listens, whom it believes and what it allows."""
+    """Listeners, token issuers and limits of an Envoy."""
 
     host: str = Field(default="127.0.0.1", description="Address that callers reach.")
     port: int = Field(default=8080, ge=1, le=65535, description="Port that callers reach, all protocols on one.")

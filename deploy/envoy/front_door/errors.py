@@ -25,10 +25,10 @@ RETRY_AFTER_S = 1
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What callers are told when Envoy itself answers.
+    """The error that callers get when Envoy itself answers.
 
-    when: a CEL expression over the answer that Envoy would give, over the request as it stands then.
-    http: status for REST; None takes the code's own. says: add Envoy's own text, for REST.
+    when: a CEL expression over Envoy's answer and the request at that time. http: status for REST; None takes the
+    code's usual one. says: append Envoy's text, for REST.
     """
 
     when: str
@@ -227,7 +227,7 @@ def _for_grpc(rule: Rule) -> Json:
 
 
 def grpc_headers(error: ServiceError) -> dict[str, str]:
-    """Return the headers in which gRPC tells code and details of an error; the message is told beside them."""
+    """Return the headers with code and details of a gRPC error; the message has a separate header."""
     status = base64.b64encode(to_status(error).SerializeToString(deterministic=True)).decode().rstrip("=")
     return {"grpc-status": str(int(error.code)), "grpc-status-details-bin": status}
 

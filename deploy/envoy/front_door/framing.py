@@ -1,4 +1,4 @@
-"""The check that the body of a unary gRPC call is one whole message, and what callers of any other are told."""
+"""The check that the body of a unary gRPC call is one whole message, and the error for any other."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Whom to believe and whom to refuse. jwks: the issuer's keys as JSON. denied: subjects, sorted, each once."""
+    """Trusted keys and denied clients. jwks: the issuer's keys as JSON. denied: subjects, sorted, each once."""
 
     jwks: str
     denied: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class IdentitiesError(ValueError):
 
 
 def read(jwks_file: Path, deny_file: Path | None) -> Identities:
-    """Read both files; a deny file that does not exist denies nobody. Raises IdentitiesError."""
+    """Read both files; a deny file that does not exist denies no client. Raises IdentitiesError."""
     jwks = _text(jwks_file)
     denied = _text(deny_file) if deny_file is not None and deny_file.exists() else '{"subjects": []}'
     return Identities(parse_jwks(jwks, str(jwks_file)), parse_denied(denied, str(deny_file)))

@@ -22,7 +22,7 @@ def services() -> dict[str, str]:
 
 @cache
 def ports() -> dict[str, int]:
-    """Return who has to be told of, with the port that each has where nothing else is said."""
+    """Return the services whose targets must be set, with each one's default port."""
     answering = {name: _listed()[name]["ports"]["grpc"] for name in services().values() if name != FRONT_DOOR}
     return answering | {name: _listed()[name]["ports"]["http"] for name in pages().values()}
 

@@ -1,7 +1,7 @@
-"""As many connections as the limit of open files leaves room for: one that cannot be accepted waits, and Envoy spins.
+"""Connection limit from the limit of open files: Envoy spins on a connection that it cannot accept.
 
-What runs inside Envoy needs files too: keys and denied clients are read again and again, batchers are called. Should
-that be more than was reserved, or somebody lower the limit, new connections are refused at once while few are left.
+Code inside Envoy needs files too: it rereads keys and denied clients, and calls batchers. Should it need more than
+reserved, or an operator lower the limit, new connections are refused while few files are left.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 # For all that is no caller's connection. Envoy and a data plane at rest have about sixty open.
 RESERVED = 256
-# With fewer left nobody is let in. A connection that is refused needs one for a moment.
+# With fewer left every connection is refused. A refused connection needs one for a moment.
 SCARCE = 32
 PRESSURE_FILE = "open_files"
 """What Envoy's overload manager follows: 0 or 1."""
@@ -58,7 +58,7 @@ def reset(state_dir: Path) -> None:
 
 
 async def watch(pid: int, state_dir: Path) -> None:
-    """Tell Envoy to let nobody in while it has hardly any files left; returns when it has ended."""
+    """Have Envoy refuse connections while few files are left; returns when Envoy has ended."""
     scarce = False
     while True:
         try:

@@ -119,7 +119,7 @@ class Envoy:
         await self._post("/healthcheck/fail")
         await asyncio.sleep(self._settings.drain_notice_s)
         if _drain_s(self._settings) > 0:
-            # Callers are told with their next answer to connect elsewhere; then nobody is let in.
+            # Each caller's next answer asks it to reconnect elsewhere; then new connections are refused.
             await self._post("/drain_listeners?graceful")
             await asyncio.sleep(_drain_s(self._settings))
         else:

@@ -33,8 +33,8 @@ GRPC_STATS = "envoy.filters.http.grpc_stats"
 # Tells a data plane behind us which connection a prediction came on; stripped from outside.
 CONNECTION_HEADER = "x-headrace-connection"
 
-# What callers may say in headers of our own name: whom and what a prediction is about, how old an answer may be, and
-# that they want to know how it comes about.
+# Headrace headers that callers may set: entity and context of a prediction, maximum age of an answer, and whether to
+# explain it.
 OUR_HEADERS = ("x-headrace-entity-id", "x-headrace-explain", "x-headrace-max-age-ms", "x-headrace-user-id")
 
 TOKEN_REMOVED: Json = {"request_headers_to_remove": ["authorization"]}
@@ -48,7 +48,7 @@ _INFER_PATH: Json = {"safe_regex": {"regex": inference.REST_INFER_REGEX}}
 _POST = header_is(":method", exact="POST")
 _DISABLED = typed("config.route.v3.FilterConfig", disabled=True)
 _ENABLED = typed("config.route.v3.FilterConfig", config={})
-# What is answered to everybody has next to no request: nobody without a token may have us keep more.
+# Paths without a token have hardly any request body: an anonymous caller may not make us buffer more.
 _HARDLY_A_BODY = {BUFFER: typed("extensions.filters.http.buffer.v3.BufferPerRoute", buffer={"max_request_bytes": 1024})}
 
 
@@ -224,8 +224,8 @@ def _not_posted(path: Json) -> Json:
 
 
 def _transcoded(settings: FrontDoorSettings) -> Json:
-    # Never used as it stands: the transcoder gives the request its gRPC path and the route is chosen anew. What it does
-    # not know it refuses.
+    # Never used unchanged: the transcoder gives the request its gRPC path, and Envoy chooses the route again. It
+    # refuses unknown paths.
     small = typed(
         "extensions.filters.http.buffer.v3.BufferPerRoute", buffer={"max_request_bytes": settings.max_json_bytes}
     )
@@ -238,7 +238,7 @@ def _transcoded(settings: FrontDoorSettings) -> Json:
     }
 
 
-# Whoever answers browsers knows people by cookies of its own, and what it does for them it does with their tokens here.
+# A browser backend identifies people by its own cookies and calls here with their tokens.
 _NOT_ON_PAGES = dict.fromkeys(
     (access.JWT, access.IDENTITY, access.DENIED, access.CLIENT_LIMIT, TRANSCODER, access.SCOPES, GRPC_STATS), _DISABLED
 )

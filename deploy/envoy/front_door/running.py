@@ -1,4 +1,4 @@
-"""Runs Envoy until somebody asks for a stop; starts it again at once when it crashes, or stays unready."""
+"""Runs Envoy until a stop signal; restarts it at once when it crashes or stays unready."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def stop_signals() -> asyncio.Event:
 
 
 async def run_envoy(
-    start: Callable[[], Awaitable[Envoy]], stopping: asyncio.Event, looks: ReadinessPolling = LOOKS, **told: Any
+    start: Callable[[], Awaitable[Envoy]], stopping: asyncio.Event, looks: ReadinessPolling = LOOKS, **fields: Any
 ) -> int:
-    """Return our exit code: 0 after a stop, 1 when Envoy ended and does not come back. told: logged with "ready"."""
+    """Return our exit code: 0 after a stop, 1 when Envoy ended and does not come back. fields: logged with "ready"."""
     while True:
         envoy = await start()
         try:
-            end = await _life(envoy, stopping, looks, told)
+            end = await _life(envoy, stopping, looks, fields)
         finally:
             envoy.kill()
         if end is None:
@@ -75,18 +75,18 @@ async def run_envoy(
             return 1
 
 
-async def _life(envoy: Envoy, stopping: asyncio.Event, looks: ReadinessPolling, told: dict[str, Any]) -> End | None:
+async def _life(envoy: Envoy, stopping: asyncio.Event, looks: ReadinessPolling, fields: dict[str, Any]) -> End | None:
     """Return how it ended, None when it was stopped."""
     ended = asyncio.ensure_future(envoy.wait())
     asked = asyncio.ensure_future(stopping.wait())
-    ready = asyncio.ensure_future(_report_ready(envoy, told))
+    ready = asyncio.ensure_future(_report_ready(envoy, fields))
     files = asyncio.ensure_future(envoy.watch_files())
     unready = asyncio.ensure_future(_until_unready(envoy, ready, looks))
     try:
         await asyncio.wait({ended, asked, unready}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             return End(ended.result(), ready.done())
-        # Calls in flight finish in either case: a drained Envoy goes on with the connections that it has.
+        # Calls in flight finish in either case: a draining Envoy serves its open connections.
         await envoy.drain_and_stop()
         code = await ended
         return None if asked.done() else End(code, ready.done(), replaced=True)
@@ -104,6 +104,6 @@ async def _until_unready(envoy: Envoy, ready: asyncio.Future[None], looks: Readi
     log.error("Envoy is not ready any more" if ready.done() else "Envoy does not get ready", failed_looks=failed)
 
 
-async def _report_ready(envoy: Envoy, told: dict[str, Any]) -> None:
+async def _report_ready(envoy: Envoy, fields: dict[str, Any]) -> None:
     await envoy.wait_until_ready()
-    log.info("Envoy ready", **told)
+    log.info("Envoy ready", **fields)

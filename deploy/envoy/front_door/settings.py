@@ -1,4 +1,4 @@
-"""FRONT_DOOR_* variables: all that the front door can be told."""
+"""FRONT_DOOR_* variables: all settings of the front door."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ADDRESSES = ("router_data", "router_rest", "router_edge")
 
 
 class FrontDoorSettings(EnvoySettings):
-    """Where the front door listens, what stands behind it, whom it believes and what it allows."""
+    """Listeners, upstreams, token issuers and limits of the front door."""
 
     model_config = settings_config("FRONT_DOOR_")
 

@@ -1,7 +1,7 @@
-"""What loading a model may use, kept by the kernel for as long as it lasts: this process is the model's alone.
+"""Limits of a model's load, enforced by the kernel: the process belongs to the one model.
 
-Past the processor time the kernel ends the process, past the memory the loader is told that there is none. The soft
-limits are set and taken back; serving has none of them.
+Past the CPU time the kernel ends the process; past the memory the loader's allocations fail. The soft limits are set
+and taken back; serving has none of them.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ def of(model_config):
 def kept(cpu_s, memory_bytes):
     """Limit this process, on top of what it has used and holds, until the block ends. Raises MemoryError.
 
-    ONNX Runtime goes on without a constant, of a GiB at most, that it finds no memory for: there is a GiB more than may
-    be used, so that what needs more is seen to have used it.
+    ONNX Runtime ignores a constant, of at most a GiB, that it cannot allocate: the limit exceeds the budget by a GiB,
+    so that a model over budget is measured as such.
     """
     limits = {resource.RLIMIT_CORE: 0}  # who is ended at the limit leaves no core
     if cpu_s is not None:
