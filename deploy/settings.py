@@ -10,7 +10,9 @@ import argparse
 import importlib
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from headrace_servicekit.described import Described, described
 from headrace_servicekit.settings import StrictSettings
@@ -19,18 +21,21 @@ from headrace_stack import description
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, LIST = ROOT / "docs" / "settings.md", ROOT / "deploy" / "settings.json"
 
+# A setting that this many classes have alike is in the first table, once.
+COMMON = 4
+
 # What is started in other ways than in the list of services, with what reads it.
 ELSEWHERE = {"front_door.alone:DataPlaneSettings": "a data plane in an Envoy of its own"}
 
 _HEAD = """# Settings
 
 Settings of everything that is started: environment variables, the same in the wheel stack
-(`make up`), in Compose and in Kubernetes. A name that a service does not know, and a value that it cannot take, keep it
-from starting and are named; an empty value is an unset one. `--help` of each service prints its own. Secrets are files,
-whose paths stand here.
+(`make up`), in Compose and in Kubernetes. An unknown name with a prefix, or an invalid value, keeps
+the service from starting and is named; an empty value is an unset one. `--help` of each service
+prints all of its own. Secrets are files, whose paths are set here.
 
-Written by `make settings` from the classes that read them; [`deploy/settings.json`](../deploy/settings.json) is the
-same for programs.
+Written by `make settings` from the classes that read them;
+[`deploy/settings.json`](../deploy/settings.json) is the same for programs.
 
 | prefix | read by | class |
 | --- | --- | --- |
@@ -59,24 +64,60 @@ def prefix(settings: type[StrictSettings]) -> str:
     return str(settings.model_config.get("env_prefix"))
 
 
+class Alike(NamedTuple):
+    """A setting without its prefix."""
+
+    name: str
+    default: str
+    unit: str
+    meaning: str
+
+
 def page() -> str:
     """Return docs/settings.md."""
     found = classes()
+    common = {alike: prefixes for alike, prefixes in _prefixes(found).items() if len(prefixes) >= COMMON}
     rows = [
         f"| [`{prefix(each)}`](#{prefix(each).strip('_').lower()}) | {', '.join(services)} | `{each.__module__}` |\n"
         for each, services in found.items()
     ]
-    sections = [_section(each, services) for each, services in found.items()]
-    return _HEAD + "".join(rows) + "".join(sections)
+    sections = [_section(each, services, common) for each, services in found.items()]
+    return _HEAD + "".join(rows) + _common(common) + "".join(sections)
 
 
-def _section(settings: type[StrictSettings], services: list[str]) -> str:
+def _prefixes(found: Mapping[type[StrictSettings], list[str]]) -> dict[Alike, list[str]]:
+    alike: dict[Alike, list[str]] = {}
+    for each in found:
+        for one in described(each):
+            alike.setdefault(_alike(each, one), []).append(prefix(each))
+    return alike
+
+
+def _alike(settings: type[StrictSettings], one: Described) -> Alike:
+    return Alike(one.variable.removeprefix(prefix(settings)), _default(one), one.unit, one.meaning)
+
+
+def _common(common: Mapping[Alike, list[str]]) -> str:
+    lines = [
+        "\n## Common settings\n",
+        "`…` is each of the prefixes in the last column: `…DATABASE_URL` is `REGISTRY_DATABASE_URL`, and so on.\n",
+        "| variable | default | unit | meaning | prefixes |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for one, prefixes in common.items():
+        named = ", ".join(f"`{each}`" for each in prefixes)
+        lines.append(f"| `…{one.name}` | {one.default} | {one.unit} | {one.meaning} | {named} |")
+    return "\n".join(lines) + "\n"
+
+
+def _section(settings: type[StrictSettings], services: list[str], common: Mapping[Alike, list[str]]) -> str:
+    own = [one for one in described(settings) if _alike(settings, one) not in common]
     lines = [
         f"\n## {prefix(settings).strip('_')}\n",
-        f"Read by {' and '.join(services)}.\n",
+        f"Read by {' and '.join(services)}, besides the [common settings](#common-settings).\n",
         "| variable | default | unit | meaning |",
         "| --- | --- | --- | --- |",
-        *(f"| `{one.variable}` | {_default(one)} | {one.unit} | {one.meaning} |" for one in described(settings)),
+        *(f"| `{one.variable}` | {_default(one)} | {one.unit} | {one.meaning} |" for one in own),
     ]
     return "\n".join(lines) + "\n"
 
