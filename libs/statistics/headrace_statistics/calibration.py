@@ -21,7 +21,7 @@ from headrace_statistics.sketches.features import LabelledRows
 from headrace_statistics.sketches.scores import area, area_error, grid
 
 MIN_REFERENCE = 300
-# Fits to rows drawn anew, and the scores at which these are kept.
+# Bootstrap fits, and the scores at which they are stored.
 REFITS = 100
 KNOTS = 48
 # Rows whose features are kept with a calibration.
@@ -35,13 +35,13 @@ def _none() -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """at: scores, ascending. chance: how likely yes is there, linear in between. rows: of the reference, as many as
-    their weights are worth. knots, refits: chances by fits to rows drawn anew, shape (REFITS, knots). optimism: by how
-    much the AUC that a fit expects of its own rows is more than what it is: of this fit and of each refit, shape
-    (1 + REFITS,). overstated: by how much more yes than there is the fit expects of its own rows around each knot.
-    noise: variance of their mean answer. These five are empty in calibrations that older releases have kept. sample:
-    some of the rows with their features; None where these are unknown. area_error: standard error of the AUC of its
-    rows; rarer: how many of these have the rarer answer. Weighted ones count for what they are worth.
+    """at: scores, ascending. chance: probability of yes there, linear in between. rows: of the reference, as many as
+    their weights are worth. knots, refits: probabilities by the bootstrap fits, shape (REFITS, knots). optimism: by how
+    much the AUC that a fit expects of its own rows is more than what it is: of this fit and of each refit, shape (1 +
+    REFITS,). overstated: by how much more yes than there is the fit expects of its own rows around each knot. noise:
+    variance of their mean answer. These five are empty in calibrations that older releases have kept. sample: some of
+    the rows with their features; None where these are unknown. area_error: standard error of the AUC of its rows;
+    rarer: how many of these have the rarer answer. Weighted ones count for what they are worth.
     """
 
     at: Floats
@@ -221,8 +221,8 @@ def _optimism(chances: Floats, yes: Floats, no: Floats) -> float:
 
 
 def _refits(rows: LabelledScores, knots: Floats) -> tuple[Floats, list[float]]:
-    """Fit to rows drawn anew (bootstrap): as many as these are worth, by a seed of their own. Return the chances at the
-    knots, and the optimism of each fit.
+    """Fit to bootstrap samples of the effective sample size, with a fixed seed. Return the
+    probabilities at the knots, and the optimism of each fit.
     """
     rng = np.random.default_rng(0)
     worth = rows.rows / float(rows.yes.sum() + rows.no.sum())

@@ -55,7 +55,7 @@ def start(detector: Detector) -> DetectorState:
 
 
 def restarted(watch: DetectorState) -> DetectorState:
-    """After an alarm was dealt with, evidence is gathered anew."""
+    """After an alarm was handled, evidence restarts from zero."""
     return DetectorState(log_evidence=(-math.inf,) * len(watch.log_evidence))
 
 

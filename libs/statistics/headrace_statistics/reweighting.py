@@ -1,8 +1,8 @@
-"""Calibrate scores anew for traffic whose features have shifted: labelled rows count for as much as there are rows like
-them now.
+"""Recalibrate scores for traffic whose features have shifted: weight labelled rows by the present share of rows like
+them.
 
-Weights come from what the windows keep, counts of each feature's codes: of all weights that give the labelled rows the
-same counts they are the most even ones (entropy balancing, Hainmueller 2012). They are used where a feature has shifted
+Weights come from the windows' counts of each feature's codes: of all weights that give the labelled rows the same
+counts they are the most even ones (entropy balancing, Hainmueller 2012). They are used where a feature has shifted
 detectably, and where they also bring the scores of the labelled rows, which they were not made from, to those of the
 traffic: features may shift together in ways that counts of each do not show, and then weights would mislead.
 """

@@ -1,4 +1,4 @@
-"""Take a tick into the evidence: pure, so that whoever repeats it after a crash comes to the same state."""
+"""Add a tick to the evidence: pure, so that a repeat after a crash gives the same state."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 
 class Metric(StrEnum):
-    """What an answer may be counted as. ERRORS: also answers of a fallback that stands in for the version. SLO,
-    SLOWER_P90, SLOWER_MEDIAN: beyond what is slow in the tail, and for a tenth and a half of the baseline's answers.
+    """What an answer may be counted as. ERRORS: also answers of the version's fallback. SLO, SLOWER_P90, SLOWER_MEDIAN:
+    beyond what is slow in the tail, and for a tenth and a half of the baseline's answers.
     """
 
     ERRORS = "errors"

@@ -24,8 +24,8 @@ _Z = 0.84
 
 
 def detectable_rate(policy: Policy, state: JudgementState, metric: Metric, within_s: float = 60.0) -> float | None:
-    """Return the smallest rate of the canary that leads to a rollback within a time, about four times in five, at the
-    traffic of late; None where not even one of 1 would.
+    """Return the smallest rate of the canary that leads to a rollback within a time with power 0.8 at recent traffic;
+    None where not even a rate of 1 would.
     """
     one = state.metrics[metric]
     n, m = state.canary_rps * within_s, state.baseline_rps * within_s
@@ -56,7 +56,7 @@ def detectable_rate(policy: Policy, state: JudgementState, metric: Metric, withi
 
 
 def promotable_in_s(policy: Policy, state: JudgementState, metric: Metric) -> float | None:
-    """Return how long the traffic of late takes to prove a canary that is as good as its baseline; None for ever."""
+    """Return how long recent traffic takes to accept a canary as good as its baseline; None for ever."""
     one = state.metrics[metric]
     needed = math.log(1 / policy.promotion_alpha)
     if fall_wealth(one) >= needed:

@@ -21,10 +21,10 @@ class Evidence:
 
     against, in_favour: log wealth of the bets that the canary is worse, and that it is not; needed_against,
     needed_in_favour: what each must reach to decide alone. requests, bad: of the canary; baseline_requests,
-    baseline_bad: of the baseline, or of its past where it never served beside the canary. Beside a baseline these are
-    units, and those that erred, where units keep their arm (in_units). ratio: of their rates, nan
-    where none is known, with an interval that holds at every moment at once. detectable: the smallest rate of the
-    canary that is seen within 60 s at the traffic of late, None where none is.
+    baseline_bad: of the baseline, or of its past where it never served alongside the canary. With a baseline these are
+    units, and those that erred, where a unit keeps its variant (in_units). ratio: of their rates, nan where none is
+    known, with an interval that holds at every moment at once. detectable: the smallest rate of the canary that is
+    detected within 60 s at recent traffic, None where none is.
     """
 
     metric: Metric

@@ -46,8 +46,8 @@ def rate_bounds(bad: int, requests: int, level: float) -> tuple[float, float]:
 
 
 def ratio_bounds(canary_bad: int, baseline_bad: int, expected_share: float, level: float) -> tuple[float, float]:
-    """Return the interval of the ratio of rates: of the bad answers, so many are the canary's, of whom the share
-    `expected_share` is expected at equal rates.
+    """Return the interval of the ratio of rates from the canary's part of the bad answers; at equal rates that part is
+    `expected_share`.
     """
     if not 0 < expected_share < 1:
         return 0.0, math.inf

@@ -43,14 +43,12 @@ class JudgementState:
     """State of one rollout's judgement. Times in seconds since 1970.
 
     waiting_canary, waiting_baseline: counts that are not bet on yet, for want of a request to either arm; waiting_s:
-    since how long.
-    canary_requests, baseline_requests, alone_requests: so far, as in MetricState. canary_rps, baseline_rps: of late;
-    share: of the canary, of late.
-    tick_time: end of the last complete tick; canary_time: of the last with a request to the canary. missed: requests
-    that the canary should have had since. alone: whether the last tick had no baseline; burdened: as it said.
-    units, baseline_units: of each arm, so far. restarts: of the bets.
-    peak: highest log wealth against the canary, of all metrics together, with the metric that had most of it then.
-    ignored: ticks that could not be true.
+    since how long. canary_requests, baseline_requests, alone_requests: so far, as in MetricState. canary_rps,
+    baseline_rps, share (of the canary): recent averages. tick_time: end of the last complete tick; canary_time: of the
+    last with a request to the canary. missed: requests that the canary should have had since. alone: whether the last
+    tick had no baseline; burdened: as it said. units, baseline_units: of each arm, so far. restarts: of the bets. peak:
+    highest log wealth against the canary, of all metrics together, with the metric that had most of it then. ignored:
+    ticks that could not be true.
     """
 
     metrics: Mapping[Metric, MetricState]

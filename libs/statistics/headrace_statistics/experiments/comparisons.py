@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def _relative(self) -> tuple[float, float]:
-        """Return the bounds of the relative effect, of which nobody loses more than all of a rate."""
+        """Return the bounds of the relative effect; a rate cannot fall by more than 100 %."""
         if not isinstance(self.effect, Effect):
             return self.low, self.high
         if self.metric.kind is Kind.QUANTILE:  # its bounds are not at equal distances

@@ -133,7 +133,8 @@ def _adjusted(control: UnitMoments, variant: UnitMoments) -> tuple[Floats, Float
 
 
 def fixed_horizon_p_value(one: Effect) -> float:
-    """Return the two-sided p-value of "no difference" if nobody looked before: for comparison with what may be.
+    """Return the two-sided p-value of "no difference" without earlier looks (fixed horizon), for comparison with the
+    sequential one.
 
     Variance is that of units, so repeats of one unit do not count as many.
     """

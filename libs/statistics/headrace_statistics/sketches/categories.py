@@ -17,7 +17,7 @@ from headrace_statistics.arrays import Counts, counts, thinned
 # Categories of the reference that are counted one by one; the rarer ones share a place.
 MAX_CATEGORIES = 255
 MAX_NEW = 64
-# Of a name that somebody sends, this many characters are kept.
+# Names are cut to this many characters.
 MAX_NAME = 120
 
 
