@@ -1,4 +1,4 @@
-"""Models of somebody else's server that speaks the Open Inference Protocol by gRPC, as it describes them itself."""
+"""Models of an external server that speaks the Open Inference Protocol by gRPC, by its own metadata."""
 
 from __future__ import annotations
 

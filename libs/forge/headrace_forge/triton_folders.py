@@ -1,7 +1,7 @@
 """A model's folder as Triton serves it, read into our settings: `config.pbtxt` and the newest version beside it.
 
-A configuration of Triton's is never taken as it is: what it says in terms of ours is, and what it says beyond that is
-named, so that nobody takes it for kept.
+A Triton configuration is never copied: settings with an equivalent are converted, and the others are listed, so that
+users see what is lost.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FORMATS = {
 _TREES = {"xgboost_json": "xgboost.json", "xgboost_ubj": "xgboost.ubj", "lightgbm": "lightgbm.txt"}
 _TREE_FILES = {"xgboost_json": "xgboost.json", "xgboost_ubj": "xgboost.ubj", "lightgbm": "model.txt"}
 _FILES = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2", "tensorrt": "model.plan"}
-# How a folder that names no backend is told: by what lies in it, as Triton does.
+# Backend of a folder that names none: by its files, as Triton does.
 _BY_FILE = {
     "model.onnx": "onnx", "model.pt": "torchscript", "model.pt2": "pt2", "model.plan": "tensorrt",
     "model.savedmodel": "savedmodel", "model.py": "python",

@@ -1,7 +1,7 @@
-"""The limits of a process that reads files of strangers. Workers run it; it imports nothing of Headrace.
+"""The limits of a process that reads untrusted files. Workers run it; it imports nothing of Headrace.
 
-Whoever started it ends its process group: so nothing in it may leave that group, or touch a process outside it. A
-filter of system calls holds what the process starts to the same.
+The parent ends its process group: so no process in it may leave that group, or touch a process outside it. A filter of
+system calls binds its child processes too.
 """
 
 import ctypes
@@ -15,9 +15,9 @@ FILE_BYTES = 2 * 1024**3
 _NEW_USERS, _NEW_NETWORK, _NEW_IPC = 0x10000000, 0x40000000, 0x08000000
 _PR_SET_PDEATHSIG, _PR_SET_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_FILTER = 1, 36, 38, 22, 2
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF, _GET_VERSION, _PATH_BENEATH = 444, 445, 446, 1, 1
-# Rights of Landlock: devices, which nobody here makes, and moving files between folders, which stays allowed.
+# Rights of Landlock: devices, which conversions never make, and moving files between folders, which stays allowed.
 _MAKE_BLOCK, _REFER, _SCOPES = 1 << 11, 1 << 13, 0b11
-# What root may do about files, whoever owns them; of other privileges it has none.
+# Root's capabilities on other users' files; it has no others.
 _FILE_CAPABILITIES, _CAPABILITIES_3 = 0b11111, 0x20080522
 _SIGKILL = 9
 
@@ -62,10 +62,10 @@ _KILL, _TGKILL, _PRLIMIT, _AFFINITY = (62, 129), (234, 131), (302, 261), (203, 1
 _PRIORITY, _PRIO_PROCESS = (141, 140), 0
 # Refused for some values of the first: what becomes of this process, or of others, when who started them ends.
 _PRCTL, _AT_AN_END = (157, 167), (_PR_SET_PDEATHSIG, _PR_SET_SUBREAPER)
-# Refused for some values of the second: the kernel sends a signal, of whatever number, to whoever owns a file.
+# Refused for some values of the second: the kernel sends a signal, of any number, to a file's owner.
 _FCNTL, _SET_OWNER = (72, 25), (8, 15)
 _IOCTL, _SET_OWNER_OF_SOCKET = (16, 29), (0x8901, 0x8902)
-# Pairs of streams are pipes; another kind of socket sends to whoever listens.
+# Pairs of streams are pipes; another kind of socket can send to any listener.
 _SOCKETPAIR, _NO_STREAM = (53, 199), 0x0E
 _X32 = 0x40000000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -104,9 +104,9 @@ def confine(cpu_s):
 
 
 def _as_other_users(libc):
-    """Take a namespace of users: the kernel then lets nobody here look into a process outside, whoever its user is.
+    """Enter a user namespace: the kernel then hides the processes outside, of any user.
 
-    Return whether there is one. Without it this process gives up what root may do beside reading and writing files.
+    Return whether there is one. Without it this process drops root's privileges except reading and writing files.
     """
     user, group = os.geteuid(), os.getegid()
     if libc.unshare(_NEW_USERS | _NEW_NETWORK | _NEW_IPC) != 0:
@@ -120,7 +120,7 @@ def _as_other_users(libc):
         try:
             with open(f"/proc/self/{name}", "w") as opened:
                 opened.write(told)
-        except OSError:  # it is nobody there, and reads and writes the same files
+        except OSError:  # its user is unmapped there, and has the same access to files
             break
     return True
 

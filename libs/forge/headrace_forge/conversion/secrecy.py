@@ -26,7 +26,8 @@ _blocks = _dumpable = 0
 
 @contextmanager
 def hidden() -> Iterator[None]:
-    """Until the block ends, have nobody of this user look into this process, and no token in its environment."""
+    """Until the block ends, hide this process's memory from the user's other processes, and remove tokens from its
+    environment."""
     if sys.platform != "linux":  # where no such code is run
         yield
         return

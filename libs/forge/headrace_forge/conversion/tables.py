@@ -89,7 +89,7 @@ class Source:
             except Failed:
                 raise
             except Exception as error:
-                # Most estimators take one tensor only, unless columns are told apart before them.
+                # Most estimators take one tensor only, unless an earlier step selects columns.
                 if text and type(error).__name__ == "InvalidInputLengthException":
                     told = "takes texts beside numbers in one estimator, which skl2onnx does not convert"
                     raise Failed(f"{told}: encode them first, in a ColumnTransformer with OneHotEncoder") from None

@@ -42,7 +42,7 @@ _NAME = re.compile(r"[a-z0-9-]{1,40}")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is made, and how it is measured. series_s, executions: how long one series goes on, whichever is first."""
+    """The variant to make and its measurement. series_s, executions: end of one series, whichever is first."""
 
     candidates: Sequence[str] = (*MODELS, *OPTIONS)
     batch_rows: Sequence[int] = (1, 8, 32)

@@ -221,7 +221,7 @@ def kind_of(port):
 
 
 def generated(ports):
-    """Return random rows. Texts and whole numbers have meanings that nobody here knows."""
+    """Return random rows. Raises for texts and whole numbers, whose meaning is unknown."""
     import numpy as np
 
     random, inputs = np.random.default_rng(0), {}

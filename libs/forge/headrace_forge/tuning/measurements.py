@@ -48,7 +48,7 @@ class Observed:
 
 
 async def service_curve(caller: Caller, sizes: Sequence[int]) -> ServiceCurve:
-    """Return how long an execution takes by its rows, as the batcher says, while nobody else asks."""
+    """Return the execution time in seconds by rows, as the batcher reports it, without other load."""
     points = []
     for rows in sizes:
         taken = []

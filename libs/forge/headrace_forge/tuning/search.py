@@ -1,8 +1,8 @@
 """Which settings to measure next: a model of the service time by batch size first, then few confirmations.
 
 The question is which settings answer most requests within an objective. Service times by batch size say what one
-instance can serve; how much instances slow one another down, nobody knows before it is measured. So the model names the
-batch size, each number of instances is tried once with it, and the best is improved along one setting at a time.
+instance can serve; how much instances slow one another down must be measured. So the model names the batch size, each
+number of instances is tried once with it, and the best is improved along one setting at a time.
 """
 
 from __future__ import annotations
