@@ -10,6 +10,7 @@ import argparse
 import importlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -98,14 +99,19 @@ def _alike(settings: type[StrictSettings], one: Described) -> Alike:
 
 
 def _common(common: Mapping[Alike, list[str]]) -> str:
+    if not common:
+        return ""
+    (services, _), *_ = Counter(map(tuple, common.values())).most_common()
     lines = [
         "\n## Common settings\n",
-        "`…` is each of the prefixes in the last column: `…DATABASE_URL` is `REGISTRY_DATABASE_URL`, and so on.\n",
+        "`…` is a prefix: `…DATABASE_URL` is `REGISTRY_DATABASE_URL`, and so on. *Every service* is "
+        + ", ".join(f"`{each}`" for each in services)
+        + ".\n",
         "| variable | default | unit | meaning | prefixes |",
         "| --- | --- | --- | --- | --- |",
     ]
     for one, prefixes in common.items():
-        named = ", ".join(f"`{each}`" for each in prefixes)
+        named = "every service" if tuple(prefixes) == services else ", ".join(f"`{each}`" for each in prefixes)
         lines.append(f"| `…{one.name}` | {one.default} | {one.unit} | {one.meaning} | {named} |")
     return "\n".join(lines) + "\n"
 
