@@ -26,7 +26,7 @@ def main() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what is no HTTP was told to who sent it
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # the sender of invalid HTTP already has the error
     try:
         code = asyncio.run(run(options))
     except (OSError, ValueError, PortTaken, WrongScript) as error:

@@ -64,10 +64,10 @@ _IGNORED = (
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the process is told.
+    """Arguments of the process.
 
-    command: what becomes Triton, with its options; empty for none. target: of a Triton that others run. control: where
-    the control interface is; port 0 takes a free one, None has none.
+    command: of the Triton to run, with its options; empty for none. target: of an external Triton. control: address of
+    the control interface; port 0 takes a free one, None disables it.
     """
 
     host: str

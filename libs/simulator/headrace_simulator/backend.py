@@ -31,7 +31,7 @@ class Backend(Protocol):
 
 
 def dead(model: str) -> Refused:
-    """Return what callers of one model are told while nobody answers for it."""
+    """Return the error for callers of a model while its backend does not answer."""
     return Refused(grpc.StatusCode.UNAVAILABLE, f"simulated: no backend answers for model '{model}'")
 
 

@@ -1,4 +1,4 @@
-"""Calls as they come: each meets the faults that are set, then goes on to what answers."""
+"""Incoming calls: each is subject to the active faults, then forwarded to the backend."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class TooManyFaults(Exception):
 
 @dataclass(slots=True)
 class InjectedFault:
-    """A fault in its time. calls: that it was about; hits: those that it met. removed: set when somebody ended it."""
+    """A fault in its time. calls: of its model; hits: those that it affected. removed: set when a caller ended it."""
 
     scheduled: ScheduledFault
     calls: int = 0
@@ -39,7 +39,7 @@ class InjectedFault:
     removed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def over(self) -> None:
-        """Return when the fault has ended, by itself or by somebody."""
+        """Wait until the fault has expired or was removed."""
         try:
             async with asyncio.timeout_at(self.scheduled.ends_s):
                 await self.removed.wait()
@@ -90,7 +90,7 @@ class Injection:
 
     @property
     def refuses_connections(self) -> bool:
-        """Return whether nobody listens now."""
+        """Return whether the port is closed now."""
         return refuses_connections(self._scheduled, self._now())
 
     @property

@@ -1,4 +1,4 @@
-"""The port at which Triton's gRPC is: taken away while nobody is to answer, and put back."""
+"""The port of Triton's gRPC: closed while a fault says so, and reopened."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Listener:
 
     @property
     def open(self) -> bool:
-        """Return whether somebody listens."""
+        """Return whether the port is open."""
         return self._server is not None
 
     async def start(self) -> None:

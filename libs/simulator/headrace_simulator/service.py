@@ -41,7 +41,7 @@ async def run(options: Options) -> int:
         child, backend = await _open_backend(options, resources)
         listener = Listener(options.host, options.port, Calls(backend, injection))
         resources.push_async_callback(lambda: listener.stop(_STOP_GRACE_S))
-        # Listened once, so that a port that is taken is told at the start.
+        # Listen once, so that a port in use fails the start.
         await listener.start()
         control = ControlServer(Control(injection, token), *options.control) if options.control else None
         if control is not None:
@@ -56,7 +56,7 @@ async def run(options: Options) -> int:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        injection.clear()  # what faults hold is let go
+        injection.clear()  # release calls that faults hold up
         if keeping in done:
             keeping.result()  # raises
         if ended is not None and ended in done:
@@ -85,7 +85,7 @@ async def _open_backend(
 
 
 async def _keep(listener: Listener, injection: Injection, changed: asyncio.Event) -> None:
-    """Close the port while a fault has nobody listen, and open it again; never returns."""
+    """Close the port while a fault requires it, then reopen it; never returns."""
     loop = asyncio.get_running_loop()
     while True:
         changed.clear()

@@ -50,7 +50,7 @@ class TritonChild:
 
 
 def _free_port() -> int:
-    """Return a port that nobody listens on. Who takes it before Triton does ends it, and us."""
+    """Return a free port. If another process takes it before Triton does, Triton and the simulator exit."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -48,7 +48,8 @@ class _Fault(BaseModel):
 
 
 class Dead(_Fault):
-    """Nobody answers. Of every model and with no share: connections are refused, as if no process were there."""
+    """The backend does not answer. For every model and without a share: connections are refused, as if no process were
+    there."""
 
     kind: Literal["dead"]
 
@@ -105,7 +106,7 @@ _KINDS = frozenset((*_OPERATIONS, "out-of-memory"))
 
 @dataclass(frozen=True, slots=True)
 class ScheduledFault:
-    """A fault in its time, in seconds of one clock. ends_s: infinite for one that is ended by somebody."""
+    """A fault in its time, in seconds of one clock. ends_s: infinite for one that a caller ends."""
 
     name: str
     fault: Fault
@@ -140,7 +141,7 @@ def strikes(fault: Fault, number: int) -> bool:
 
 
 def refuses_connections(faults: Iterable[ScheduledFault], now: float) -> bool:
-    """Return whether nobody listens."""
+    """Return whether the port is closed."""
     return any(
         isinstance(one.fault, Dead) and one.fault.model == EVERY_MODEL and one.fault.share >= 1.0 and one.active(now)
         for one in faults
@@ -150,7 +151,7 @@ def refuses_connections(faults: Iterable[ScheduledFault], now: float) -> bool:
 def first_problem(error: ValidationError) -> tuple[str, str]:
     """Return the first field of faults that is wrong, and what is wrong with it."""
     found = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    # A kind stands in the path although no field has its name.
+    # pydantic's path includes the kind, which is no field.
     path = [str(part) for part in found["loc"] if part not in _KINDS]
     return ".".join(path) or "kind", found["msg"]
 

@@ -1,4 +1,4 @@
-"""Answers that are not what the model computed: some that a contract excludes, some that nobody can tell."""
+"""Wrong answers: some that a contract excludes, some that no check detects."""
 
 from __future__ import annotations
 
