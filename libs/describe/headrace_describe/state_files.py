@@ -24,7 +24,7 @@ MAX_NODES = 200_000
 REASON = "STATE_INVALID"
 _WHAT = "a description of an installation"
 _YAML = "tag:yaml.org,2002:"
-# A date that nobody quoted is a text for the API.
+# An unquoted date is a string for the API.
 _TEXTS = frozenset(("str", "timestamp", "merge", "value"))
 _VALUES = frozenset(("null", "bool", "int", "float"))
 

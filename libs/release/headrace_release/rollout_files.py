@@ -34,7 +34,7 @@ STRATEGIES = words_of(rollout_pb2.RolloutPolicy.Strategy.DESCRIPTOR)
 
 
 class PolicyFile(FieldLines):
-    """A policy that was read. policy: the message. A refusal of it is told by `located` with the lines of the file."""
+    """A policy from a file. policy: the message. `located` adds the file's lines to a refusal of it."""
 
     def __init__(self, policy: rollout_pb2.RolloutPolicy, path: Path, lines: Mapping[str, int]) -> None:
         super().__init__(path, "policy", lines)

@@ -67,7 +67,7 @@ def line_of(job: pb.ScoringJob) -> str:
 
 
 def panel(job: pb.ScoringJob) -> RenderableType:
-    """Return a job as a terminal shows it while it goes on."""
+    """Return the terminal view of a running job."""
     progress = job.progress
     head = Text.from_markup(f"[bold]{shown(short_name(job))}[/]  {shown(job.version)}  {state_markup(job)}")
     total = progress.rows if progress.HasField("rows") else None

@@ -19,7 +19,7 @@ def put_scoring_schedule(
 def get_scoring_schedule(
     session: Session, name: str, *, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[pb.ScoringSchedule]:
-    """Return a schedule, and what it did of late. Raises NotFound, reason SCHEDULE_NOT_FOUND."""
+    """Return a schedule and its recent runs. Raises NotFound, reason SCHEDULE_NOT_FOUND."""
     request = pb.GetScoringScheduleRequest(name=name)
     return (yield from invoke(session, pb.GetScoringScheduleResponse, request, timeout_s=timeout)).schedule
 

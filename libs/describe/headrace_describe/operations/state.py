@@ -39,10 +39,10 @@ class Change:
 def plan_changes(
     session: Session, resources: Sequence[Resource], *, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[list[Change]]:
-    """Return what has to change so that an installation is as described; nothing is changed.
+    """Return the changes that bring an installation to its description; change nothing.
 
-    Of a route what a dry run says: who moves, what is waited for, who stands in the way; of a pool what would be
-    decided. Raises HeadraceError, for a resource that would be refused too.
+    For a route this is its dry run: which units move, which versions must load, which conflicts there are; for a pool
+    the decision. Raises HeadraceError, also for a resource that would be refused.
     """
     listed: dict[str, dict[str, Message]] = {}
     found: list[Change] = []
@@ -67,7 +67,7 @@ def apply_change(
 ) -> Operation[None]:
     """Make a change that was planned; return when it is in force, of a route when its versions are loaded.
 
-    What somebody else has changed since of a model, route or pool is not overwritten: ABORTED. Raises HeadraceError.
+    A model, route or pool that changed since the plan is not overwritten: ABORTED. Raises HeadraceError.
     """
     made: Any = change.wanted
     again = str(uuid.uuid4())

@@ -25,7 +25,8 @@ _RECOVERED = 5
 
 @dataclass(frozen=True, slots=True)
 class GameDay:
-    """What is done. faults: in this order. seconds: of each. on_model: whom they meet in Triton, `*` for all."""
+    """Plan of a game day. faults: in this order. seconds: of each. on_model: the model in Triton that they affect, `*`
+    for all."""
 
     version: str
     faults: Sequence[Fault]
@@ -40,8 +41,8 @@ async def run(
 ) -> list[PhaseResult]:
     """Run a game day; return its phases, only the first where the route is not well without any fault.
 
-    However it ends, its faults are cleared, and end by themselves where nobody can. Raises HeadraceError where a
-    simulator does not do what it is told.
+    Its faults are cleared however it ends; an unreachable simulator ends its fault by itself. Raises HeadraceError
+    where a simulator refuses a fault.
     """
     memory = Memory()
     describe("asking while all is well")
@@ -61,7 +62,7 @@ def fault_of(kind: Fault, day: GameDay, deadline_s: float) -> Mapping[str, Any]:
     """Return a fault as simulators take it. deadline_s: of callers, which a slow backend misses."""
     more: Mapping[Fault, Mapping[str, Any]] = {
         Fault.SLOW: {"base_ms": 2000 * deadline_s},
-        # Of what may be wrong, something that the contract excludes: nobody can tell a wrong number.
+        # An error that the contract excludes: no check can detect a wrong number.
         Fault.WRONG: {"how": "shape"},
         Fault.OUT_OF_MEMORY: {"on": "infer"},
     }
@@ -73,7 +74,7 @@ async def _phase(day: GameDay, fault: Fault, callers: Callers, simulators: Simul
     async with _set(simulators, name, fault_of(fault, day, callers.deadline_s)):
         replies = await ask_for(callers, day.seconds, memory, well=False)
         hits = await simulators.hits(name)
-    # Connections that were refused met no call that could be counted: whom that met, its callers say.
+    # Refused connections carry no call to count: only the callers see those failures.
     if fault is Fault.DEAD:
         hits = max(hits, sum(one.degraded or bool(one.error) for one in replies))
     return Phase(fault.value, replies, hits, await _recovered(day, callers, memory))

@@ -35,7 +35,8 @@ class Simulators:
         return sum(fault.get("hits", 0) for fault in faults if fault.get("name") == name)
 
     async def clear(self, name: str) -> None:
-        """End a fault wherever it is set. Raises HeadraceError where nobody answers: it ends by itself there."""
+        """End a fault on all simulators. Raises HeadraceError for one that does not answer: there the fault ends by
+        itself."""
         ended = await asyncio.gather(
             *(self._call("DELETE", one, f"/faults/{name}") for one in self._addresses), return_exceptions=True
         )
@@ -58,7 +59,7 @@ class Simulators:
             return json.loads(content) if content else {}
         except urllib.error.HTTPError as error:
             raise _refusal(address, error) from None
-        except (OSError, ValueError, http.client.HTTPException) as error:  # nobody there, or somebody else
+        except (OSError, ValueError, http.client.HTTPException) as error:  # no server there, or another one
             raise Unavailable(
                 f"the simulator at {address} does not answer: {getattr(error, 'reason', error)}",
                 reason="SIMULATOR_UNAVAILABLE",

@@ -63,7 +63,7 @@ class Memory:
             self._answers[row] = outputs
 
     def matches(self, row: int, outputs: Outputs) -> bool | None:
-        """Return whether an answer is as it was, None where nobody can tell."""
+        """Return whether an answer equals the one before the faults; None where that is unknown."""
         return None if self._varies or row not in self._answers else _alike(self._answers[row], outputs)
 
 

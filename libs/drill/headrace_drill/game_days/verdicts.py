@@ -32,9 +32,9 @@ REQUIRED = (Fault.DEAD, Fault.SLOW, Fault.WRONG)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of one request. error: its reason or code, empty where there is an answer. row: which one was asked.
+    """Outcome of one request. error: its reason or code, empty for an answer. row: index of the request's row.
 
-    matches: whether the answer is what the version answered to the row while all was well; None where nobody can tell.
+    matches: whether the answer equals the version's answer to the row without faults; None where that is unknown.
     """
 
     took_ms: float

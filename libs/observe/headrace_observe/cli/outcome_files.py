@@ -69,7 +69,7 @@ def read_outcomes(path: Path, reading: Reading) -> Iterator[Row]:
 
 
 def count_rows(path: Path) -> int:
-    """Return about how many rows a file has, for the bar; 0 where nobody can say without reading it."""
+    """Return about how many rows a file has, for the progress bar; 0 where only reading it would show."""
     if path.suffix.lower() in (".parquet", ".pq"):
         return 0
     with read_as("a text", path, "FILE"), path.open("rb") as file:
@@ -151,7 +151,7 @@ def _time(value: Any) -> datetime | None:
 
 def _id(name: str, value: Any) -> str:
     if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
-        # A column with gaps is often read as one of floats: 17.0 is nobody.
+        # A column with gaps is often read as floats: 17.0 is no entity's id.
         raise invalid(name, f"is a {type(value).__name__}; ids are texts or whole numbers")
     return _text(value)
 
@@ -186,7 +186,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | Row]]:
 
 def _parquet(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | Row]]:
     try:
-        from pyarrow.parquet import ParquetFile  # only whoever reads Parquet needs it
+        from pyarrow.parquet import ParquetFile  # only reading Parquet needs it
     except ImportError as error:
         raise PreconditionFailed(
             "reading Parquet needs pyarrow: pip install 'headrace-client[parquet]', or give a .csv or .jsonl file",

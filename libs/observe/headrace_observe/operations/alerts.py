@@ -1,4 +1,4 @@
-"""Alerts: what they are raised on, who is told, and how they end."""
+"""Alerts: their rules, receivers and end."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def silence_alerts(
     comment: str = "",
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Operation[alert_pb2.Silence]:
-    """Keep alerts of a model (`*`: of every model) from being told of until a time; without a rule, of every rule."""
+    """Suppress notifications of a model's alerts (`*`: of every model) until a time; without a rule, of every rule."""
     silence = alert_pb2.Silence(model=model, rule=rule.removeprefix("alertRules/"), comment=comment)
     silence.expire_time.FromDatetime(until)
     request = alert_pb2.SilenceAlertsRequest(silence=silence)

@@ -36,7 +36,7 @@ class QueryAnswer:
         Raises PreconditionFailed where pyarrow is not installed, pyarrow.ArrowInvalid for what is no sound table.
         """
         try:
-            import pyarrow.ipc  # only whoever reads the rows needs it
+            import pyarrow.ipc  # only reading the rows needs it
         except ImportError as error:
             raise PreconditionFailed(
                 "reading the rows of a query needs pyarrow: pip install 'headrace-client[parquet]'",

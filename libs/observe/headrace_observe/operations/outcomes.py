@@ -1,4 +1,4 @@
-"""Outcomes: labels, rewards and conversions, told after the predictions."""
+"""Outcomes: labels, rewards and conversions, reported after the predictions."""
 
 from __future__ import annotations
 

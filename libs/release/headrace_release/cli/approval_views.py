@@ -63,7 +63,7 @@ def show_requests(output: Output, requests: Sequence[pb.PromotionRequest]) -> No
 def show_request(
     client: Client, output: Output, model: str, request: pb.PromotionRequest, review: pb.PromotionReview
 ) -> None:
-    """Print everything of a request: who agreed, what stands in its way, and what the route would do."""
+    """Print all of a request: approvals, blockers, and the effect on the route."""
     rollout = _word(request.rollout_policy.fields["strategy"].string_value, "STRATEGY_")
     end = f"{shown(request.end_client)} {shown(request.end_reason)}".strip()
     over = request.HasField("end_time")
@@ -111,8 +111,8 @@ def show_review(output: Output, review: pb.PromotionReview) -> None:
 
 
 def _show_route(client: Client, output: Output, model: str, request: pb.PromotionRequest) -> None:
-    """Print what the route would do if what follows production followed the version. Whoever asks sees it as it is
-    then: a dry run from when the request was made would say little a day later."""
+    """Print the route's dry run with the version in production. It is computed now: one from the time of the request
+    would be stale a day later."""
     try:
         route = client.routes.get(model).route
         moved = [one for one in route.variants if one.WhichOneof("serves") == "follow_production" and one.weight]

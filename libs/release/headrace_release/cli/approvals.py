@@ -313,7 +313,7 @@ def _check_policy(
     except InvalidArgument:
         raise
     except HeadraceError:
-        pass  # What stands in the way of a start today may not on the day.
+        pass  # What blocks a start today may be gone on the day.
 
 
 def _ended(output: Output, model: str, ended: pb.PromotionRequest) -> None:

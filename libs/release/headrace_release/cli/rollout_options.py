@@ -23,7 +23,7 @@ strategy_option = click.option("--strategy", type=click.Choice(list(STRATEGIES))
 
 @contextlib.contextmanager
 def rollout_policy(path: Path | None, strategy: str | None) -> Iterator[pb.RolloutPolicy | None]:
-    """Lend the policy of a file, of a strategy, or none. What the block is refused is told with the file's lines."""
+    """Yield the policy of a file, of a strategy, or none. Refusals within the block name the file's lines."""
     if path is None:
         name = None if strategy is None else pb.RolloutPolicy.Strategy.Name(STRATEGIES[strategy])
         yield None if name is None else pb.RolloutPolicy(strategy=name)

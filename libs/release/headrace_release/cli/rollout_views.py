@@ -1,4 +1,4 @@
-"""How rollouts are shown: a plan, a rollout as it goes on, its history."""
+"""Views of rollouts: a plan, a running rollout, its history."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def line_of(rollout: pb.Rollout) -> str:
 
 
 def panel(rollout: pb.Rollout) -> RenderableType:
-    """Return a rollout as a terminal shows it while it goes on."""
+    """Return the terminal view of a running rollout."""
     head = Text.from_markup(
         f"[bold]{shown(short_name(rollout))}[/]  {rollout.baseline_version} → [bold]{rollout.version}[/]  "
         f"{strategy_word(rollout.policy)}  {line_of(rollout)}"

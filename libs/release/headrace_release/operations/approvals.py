@@ -18,7 +18,7 @@ _PRODUCTION = registry_pb2.ModelVersion.STAGE_PRODUCTION
 def get_approval_policy(
     session: Session, model: str, *, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[approval_pb2.ApprovalPolicy | None]:
-    """Return who must agree to promotions of a model; None when nobody must."""
+    """Return the approval policy of a model's promotions; None when they need no approval."""
     request = approval_pb2.GetApprovalPolicyRequest(parent=f"models/{model}")
     answer = yield from invoke(session, approval_pb2.GetApprovalPolicyResponse, request, timeout_s=timeout)
     return answer.policy if answer.HasField("policy") else None
@@ -71,7 +71,7 @@ def request_promotion(
 def get_promotion_request(
     session: Session, model: str, number: int, *, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[approval_pb2.GetPromotionRequestResponse]:
-    """Return a request, with what stands in its way at present."""
+    """Return a request, with its present blockers."""
     request = approval_pb2.GetPromotionRequestRequest(name=_name(model, number))
     return (yield from invoke(session, approval_pb2.GetPromotionRequestResponse, request, timeout_s=timeout))
 

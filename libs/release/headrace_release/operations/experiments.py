@@ -104,8 +104,9 @@ def export_experiment_units(
     part: int = 0,
     timeout: float = ANALYSIS_TIMEOUT_S,
 ) -> Operation[None]:
-    """Write one row for each unit, as an Arrow IPC stream, to a file that can be begun anew. parts, part: only every
-    so-many-th part of the units.
+    """Write one row for each unit, as an Arrow IPC stream, to a file that can be truncated.
+
+    parts, part: only part number `part` of `parts` equal parts of the units.
     """
     request = experiment_pb2.ExportExperimentUnitsRequest(name=_named(model, experiment), parts=parts, part=part)
     begin = file.tell()

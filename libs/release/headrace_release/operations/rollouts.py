@@ -26,7 +26,7 @@ def plan_rollout(
     policy: rollout_pb2.RolloutPolicy | None = None,
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Operation[rollout_pb2.PlanRolloutResponse]:
-    """Return what a start would do, and what stands in its way. policy: None for the template of the model."""
+    """Return the plan of a start, and its blockers. policy: None for the template of the model."""
     request = rollout_pb2.PlanRolloutRequest(parent=f"models/{model}", version=version, variant=variant, policy=policy)
     return (yield from invoke(session, rollout_pb2.PlanRolloutResponse, request, timeout_s=timeout))
 
@@ -44,7 +44,7 @@ def start_rollout(
 ) -> Operation[rollout_pb2.Rollout]:
     """Begin to roll a version out. policy: None for the template of the model.
 
-    Raises InvalidArgument naming the field, and PreconditionFailed for what stands in the way.
+    Raises InvalidArgument naming the field, and PreconditionFailed for a blocker.
     """
     request = rollout_pb2.StartRolloutRequest(
         parent=f"models/{model}",

@@ -96,7 +96,7 @@ def watch(client: Client, output: Output, model: str, duration: timedelta | None
             pass  # the time of one watch is over
         except Unavailable as error:
             if not following.ever_connected:
-                raise  # nobody is there to follow
+                raise  # there is no monitor to follow
             if following.connected:
                 output.note(f"[yellow]not connected[/], trying again: {shown(error.message)}")
         if end is None or time.monotonic() + _RETRY_S < end:

@@ -1,4 +1,4 @@
-"""`headrace monitor report`: a page to look at, and to send to somebody."""
+"""`headrace monitor report`: a page to read or to send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`headrace monitor alerts silence|silences|unsilence`: what is not told for a time."""
+"""`headrace monitor alerts silence|silences|unsilence`: alerts without notifications for a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`headrace monitor alerts webhooks|put-webhook|delete-webhook`: who is told by HTTP."""
+"""`headrace monitor alerts webhooks|put-webhook|delete-webhook`: receivers of alerts by HTTP."""
 
 from __future__ import annotations
 
