@@ -16,12 +16,12 @@ _USUAL_WINDOW_S = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What is to be served, and with what.
+    """Load to serve, and its means.
 
-    daily_requests: of a day on average. peak_factor: the busiest minutes beside the average. cache_share: answered
-    without a replica. headroom: of the peak, beyond it. record_s: for records scored in bulk, the time of one alone,
-    where somebody has it. replicas, bulk_replicas: what is planned or there, to be checked; None where nothing is.
-    log_bytes: of a prediction in the log, log_share: of predictions that are logged.
+    daily_requests: of an average day. peak_factor: the busiest minutes over the average. cache_share: share answered
+    without a replica. headroom: share of the peak, on top of it. record_s: seconds of one record scored in bulk, where
+    known. replicas, bulk_replicas: planned or present numbers to check; None for none. log_bytes: of a prediction in
+    the log, log_share: of predictions that are logged.
     """
 
     daily_requests: float

@@ -195,7 +195,7 @@ def _overflow(
 ) -> tuple[OverflowDecision | None, Memory]:
     """Return which share of the demand the pool cannot serve at its target. It rises at once and falls slowly.
 
-    While nobody can tell the demand, share and replicas stay.
+    While the demand is unknown, share and replicas stay.
     """
     over, first = policy.overflow, recommendations[0]
     if over is None:

@@ -39,7 +39,7 @@ class Limit(StrEnum):
 
 
 class Concern(StrEnum):
-    """What somebody should hear of: the service raises an alert for each."""
+    """Conditions for which the service raises an alert."""
 
     SIGNAL_UNUSABLE = "signal_unusable"
     BUDGET_NEARLY_USED = "budget_nearly_used"

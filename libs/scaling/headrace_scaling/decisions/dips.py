@@ -12,7 +12,8 @@ from headrace_scaling.decisions.policies import PoolPolicy
 
 # A fall by less is within what a replica has left beside its target.
 _CLEARLY = 1.2
-# The window is so much longer than a start, and than the longest dip of late: within so many times the longest bridged.
+# The window exceeds a start, and the longest recent dip, by this factor. Recent: within _OF_LATE times the longest
+# bridged dip.
 _SLACK = 1.25
 _OF_LATE = 3.0
 
@@ -26,7 +27,7 @@ def start_s(policy: PoolPolicy, measured_s: float | None) -> float:
 def noted(
     policy: PoolPolicy, memory: Memory, observation: Observation, recommendations: tuple[Recommendation, ...]
 ) -> Memory:
-    """Return the memory with the count that is needed now: it begins a dip, goes on with one or ends it.
+    """Return the memory with the count that is needed now: it begins, continues or ends a dip.
 
     A dip is over when what was needed before it is needed again. One that is longer than is bridged is a new level.
     """
@@ -57,7 +58,7 @@ def _longest_s(policy: PoolPolicy, observation: Observation) -> float:
 
 
 def window_s(policy: PoolPolicy, memory: Memory, observation: Observation) -> float:
-    """Return the scale-down window: the policy's, or what is longer, a start and the dips of late."""
+    """Return the scale-down window: the longest of the policy's, a start and the recent dips."""
     if _longest_s(policy, observation) <= 0.0:
         return policy.scale_down_window_s
     longest_s = max((lasted for _, lasted in memory.dips), default=0.0)

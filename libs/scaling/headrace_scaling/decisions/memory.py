@@ -1,4 +1,4 @@
-"""What a pool's decisions remember from one to the next; persisted, so that a restart or a new leader goes on."""
+"""State of a pool's decisions; persisted, so that a restart or a new leader continues from it."""
 
 from __future__ import annotations
 

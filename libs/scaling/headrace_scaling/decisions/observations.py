@@ -36,7 +36,7 @@ class SignalProblem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A measured value. None: nobody reported one.
+    """A measured value. None: not reported.
 
     replicas: how many replicas' reports it sums, where it is summed over replicas; None means all that are ready.
     """
@@ -148,7 +148,7 @@ class Observation:
         return Signal(total, max(part.age_s for part in parts if part is not None))
 
     def driver(self, metric: Metric) -> tuple[str, float] | None:
-        """Return the model that asks most of the pool, with its share; None where nobody can tell."""
+        """Return the model with the highest demand on the pool, and its share; None where unknown."""
         values = {load.model: load.signals[metric].value for load in self.models if metric in load.signals}
         usable = {model: value for model, value in values.items() if value is not None and 0 < value < math.inf}
         if not usable:

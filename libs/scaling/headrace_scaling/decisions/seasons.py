@@ -20,7 +20,7 @@ _ALIKE = 0.5
 # A surge exceeds the mean of the hour before it by this factor; a level that lasts has no minute of its own.
 _SURGE = 1.25
 WEEK = 7
-# Days of the week of which two weeks must be known: from fewer a week cannot be told from chance.
+# Days of the week of which two weeks must be known: fewer cannot distinguish a weekly season from chance.
 _FEWEST_PAIRS = 5
 # Days a week apart differ by less than this share of what days within a week differ by. Days that are drawn at random
 # come out at 1 on average, and below it in fewer than one of a hundred times.

@@ -40,7 +40,7 @@ def policy_named(name: str, per_replica: float, most: int) -> PoolPolicy:
         return presets.headrace(per_replica, most=most)
     if name == "kubernetes":
         return presets.kubernetes(per_replica, most=most)
-    # Replicas that nobody routes to cannot be woken in a simulation without a front door: one always stays.
+    # A simulation without a front door cannot wake a pool from zero: one replica always stays.
     knative = presets.knative(per_replica, most=most, delay_s=300.0 if name == "knative-delayed" else 0.0)
     return replace(knative, min_replicas=1, scale_to_zero=None)
 
