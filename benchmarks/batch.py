@@ -58,7 +58,7 @@ FIELD = Path(__file__).parent / "systems" / "field"
 class Row:
     """One row of the table. cpu_s: of everything. memory: of the largest worker, a tenth into the run, and the most.
 
-    busy: processors of the machine that worked meanwhile, for whoever it was.
+    busy: mean busy cores of the machine meanwhile, for all its processes.
     """
 
     network: str

@@ -31,7 +31,7 @@ MODEL = "bench-console"
 LIVE = "/console/live/pools/default"
 # One address may begin 30 sign-ins in a minute: some followers share a session.
 MOST_SESSIONS = 20
-# Longer than the console keeps what it read for others: every page is read anew.
+# Longer than the console's cache lives: every page is read again.
 PAUSE_S = 1.1
 
 

@@ -59,7 +59,7 @@ def main() -> None:
     if options.list:
         print("\n".join(f"{one.name:12}{one.title}" for one in FIELD))
         return
-    # Whoever ends us ends what we started too.
+    # A signal ends the systems that we started too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     chosen = [one for one in FIELD if not options.only or one.name in options.only]
     seen = Results()
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _measured(contender: Contender, model: subject.Model, seconds: float, seed: int, seen: Results) -> None:
-    """Measure the rows of a system once. Whatever goes wrong is its failure, and nobody else's."""
+    """Measure the rows of a system once. Any error counts as a failure of that system only."""
     # A short path: sockets of Ray and HAProxy lie in it.
     with tempfile.TemporaryDirectory(prefix="field-", ignore_cleanup_errors=True) as folder:
         try:

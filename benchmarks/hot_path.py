@@ -9,8 +9,8 @@ compared with the bars that docs/benchmarks.md explains. Then the load is raised
   make bench BENCH=--write-docs                  every row, and the tables and the plot into docs/
 
 It starts and stops the references itself, and starts the stack when it is not up. Its model, benchmark-recommender,
-stays registered. The row `service` starts the stack anew, twice. Exit code 1: a bar was not reached; 2: something
-could not be measured.
+stays registered. The row `service` restarts the stack, twice. Exit code 1: a bar was not reached; 2: something could
+not be measured.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ SEED = 1
 CURVE = "curve"
 RESULTS = ROOT / ".headrace" / "bench"
 
-# What runs at once: the stack is started anew for the last.
+# Systems that run at the same time: the last phase restarts the stack.
 PHASES: tuple[tuple[Callable[[], AbstractContextManager[Mapping[str, System]]], tuple[str, ...]], ...] = (
     (starting.stack_and_references, (HEADRACE, UNREPORTED, FLOOR, TRITON, GATEWAY)),
     (starting.routes, tuple(ROUTES.values())),
@@ -107,7 +107,7 @@ def main() -> None:
     runs: dict[str, list[Figures]] = {}
     curves: list[curve.Curve] = []
     progress = Progress(plan.rounds * len(chosen) + (len(curve.DRAWN) * (1 + len(curve.SHARES)) if with_curve else 0))
-    # Whoever ends us ends what we started too.
+    # A signal ends the systems that we started too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     failed = False
     for start, names in PHASES:

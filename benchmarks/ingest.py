@@ -1,8 +1,8 @@
 """Predictions that one monitor takes on one core, and what each costs it until it is in the log.
 
 `python -m benchmarks.ingest [SECONDS]`. Bar: 50,000 predictions a second. A monitor on a core of its own, over stores
-of its own; one row of 16 floats each, batches of 4,096. What is acknowledged is durable. The rate is that of taking;
-the cost includes compacting, which goes on beside it and after.
+of its own; one row of 16 floats each, batches of 4,096. Acknowledged predictions are durable. The rate is that of
+ingestion; the cost includes compaction, during and after it.
 """
 
 from __future__ import annotations

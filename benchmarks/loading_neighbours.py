@@ -11,8 +11,8 @@ On a machine that others use, what they do decides both percentiles. With `--ahe
 caller, the batcher and Triton are scheduled before theirs, and before S3 and the control plane that this process plays:
 in life those have machines of their own. With `--store-mib-per-second` B comes from a process that sends it at the rate
 of a network instead of from an S3 store that does all its own work on the same cores. With `--computing` nothing is
-loaded: so many processes of the lowest priority compute instead for three seconds, which is what this machine makes of
-anything at all that goes on beside.
+loaded: so many processes of the lowest priority compute instead for three seconds, which shows the effect of any
+background work on this machine.
 """
 
 from __future__ import annotations

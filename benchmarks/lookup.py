@@ -118,7 +118,7 @@ def table_with(how: object) -> Table:
 
 
 def resolved_requests(made: Table, count: int, seed: str) -> list[ResolvedRequest]:
-    """Return requests of 16 bytes that nobody asked before."""
+    """Return requests of 16 bytes that are in no cache."""
     rng = random.Random(seed)
     variant = made.assign(user_id="", entity_id="", request_id="")
     call = Call(Identity("ann", None), "request-1", 0.0)

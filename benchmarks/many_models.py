@@ -4,8 +4,8 @@
 
 A batcher with ONNX Runtime in a process of its own, models of 8 MiB from a real S3 store, memory for `room` of them.
 One caller asks the hot models in turn, without a pause; another, ten times a second, a model at random. First all that
-is asked for fits, then it does not. Prints one line of JSON a row; `told` is the share of the random requests that were
-told MODEL_LOADING and when to come back.
+is asked for fits, then it does not. Prints one line of JSON a row; `told` is the share of the random requests that
+were refused with MODEL_LOADING and a retry delay.
 """
 
 from __future__ import annotations

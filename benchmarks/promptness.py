@@ -1,8 +1,8 @@
-"""How soon what people wait for is done, on a stack that does nothing else.
+"""Latency of the operations that people wait for, on an otherwise idle stack.
 
 `python -m benchmarks.promptness`. Bars: a rollback, or a promotion of what is loaded, within 2 s until every data plane
-goes by it; 10,000 outcomes from each of three clients at once, the same ones in another order, within 15 s; a deadline
-of 50 ms that cannot be kept is told within 100 ms. It starts a stack of its own; exits with 1 when a bar is missed.
+goes by it; 10,000 outcomes from each of three clients at once, the same ones in another order, within 15 s; a missed
+deadline of 50 ms is reported within 100 ms. It starts a stack of its own; exits with 1 when a bar is missed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def refusals(stack: RunningStack) -> list[float]:
 
 
 def _request() -> bytes:
-    """Return a request that nobody has asked before: its answer is in no cache."""
+    """Return a request whose answer is in no cache."""
     row = struct.pack("<4f", *(RNG.random() for _ in range(4)))
     return predict_request(SLOW, ("x", "FP32", [1, 4], row)).SerializeToString()
 

@@ -1,6 +1,6 @@
-"""`make demo-scale`: a load step makes the autoscaler start a second batcher, its end drains it, and nobody notices.
+"""`make demo-scale`: a load step makes the autoscaler start a second batcher, its end drains it, and no request fails.
 
-Every request is sent once and computed: no answer is kept, nothing is tried again.
+Every request is sent once and computed: no cache, no retries.
 """
 
 from __future__ import annotations

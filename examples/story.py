@@ -79,7 +79,7 @@ class Story:
 
     @contextlib.contextmanager
     def rows(self, doing: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show a bar while rows are done; yields what is told how many that are."""
+        """Show a progress bar; yields a function that takes the number of rows done."""
         start, done = time.perf_counter(), 0
         text = TextColumn("{task.description}")
         columns = (SpinnerColumn(), text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

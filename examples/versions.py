@@ -50,7 +50,7 @@ def begin_with(client: Client, model: str, version: str) -> tuple[str, registry_
     if present.production_version:
         try:
             back = client.models.rollback(model, reason="demo: back to where the story begins")
-        except PreconditionFailed:  # nothing before it: somebody else's promotions
+        except PreconditionFailed:  # no earlier version: promotions from outside the demo
             back = None
         if back is not None and back.model.production_version == version:
             return f"rolled back to {version}", back.model

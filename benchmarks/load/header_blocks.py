@@ -88,7 +88,7 @@ class EndingReader:
                     raw, at = _raw_string(block, at)
                     name = self._text(raw)
                 raw, at = _raw_string(block, at)
-                # An id of the request is another one each time: what nobody reads is not decoded.
+                # Request ids differ each time: headers that are not read are not decoded.
                 value = self._text(raw) if name in _READ else b""
             if name in _READ:
                 found[name] = value

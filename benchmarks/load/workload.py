@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 KNOWN = 10_000
 # Popularity falls with the rank to this power.
 ZIPF_EXPONENT = 1.0
-# Requests drawn ahead; then they begin anew, with other new entities.
+# Requests drawn ahead; then they repeat, with other new entities.
 DRAWN = 1 << 17
 # All entity ids have one length, so that all requests of a row do.
 ENTITY_CHARS = 20

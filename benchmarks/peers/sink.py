@@ -1,6 +1,6 @@
 """A monitor that takes every report and keeps none, in a process of its own, for `benchmarks.hit --recording`.
 
-Prints its address as one line; ends with whoever reads it.
+Prints its address as one line; ends with its reader.
 """
 
 from __future__ import annotations

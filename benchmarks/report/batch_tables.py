@@ -10,7 +10,7 @@ _TITLES = ("network", "what", "workers", "rows/s", "rows per CPU second", "of th
 
 
 def line(row: Any) -> str:
-    """Return a row for whoever waits."""
+    """Return a row of progress output."""
     told = f"  estimated {row.estimated_s:,.1f} s, took {row.wall_s:,.1f} s" if row.estimated_s else ""
     told += f", {row.busy:.2f} processors busy" if row.busy else ""
     return (

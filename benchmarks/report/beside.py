@@ -30,7 +30,7 @@ class Line:
     ratio: float | None
 
     def cells(self) -> tuple[str, ...]:
-        """Return what stands in it after the title."""
+        """Return its text after the title."""
         seen = self.seen
         wrong = {word: count for word, count in seen.outcomes.items() if word != "OK"}
         return (

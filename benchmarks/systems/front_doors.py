@@ -26,8 +26,8 @@ class FrontDoor:
 
 
 @contextlib.contextmanager
-def running(folder: Path, identity: Path, told: Mapping[str, object]) -> Iterator[FrontDoor]:
-    """Start one in a folder of its own, and end it. identity: the issuer's folder. told: variables of its own."""
+def running(folder: Path, identity: Path, overrides: Mapping[str, object]) -> Iterator[FrontDoor]:
+    """Run one in a temporary folder. identity: the issuer's folder. overrides: of its variables."""
     port, envoy, grpc, rest, metrics = (free_port() for _ in range(5))
     variables = {
         "FRONT_DOOR_PORT": port,
@@ -42,7 +42,7 @@ def running(folder: Path, identity: Path, told: Mapping[str, object]) -> Iterato
         "ROUTER_DATA_METRICS_PORT": metrics,
         "ROUTER_DATA_STATE_DIR": folder / "data",
         "PYTHONPATH": ROOT / "deploy" / "envoy",
-        **told,
+        **overrides,
     }
     environment = {**os.environ, **{variable: str(value) for variable, value in variables.items()}}
     command, log = [sys.executable, "-P", str(ROOT / "deploy" / "envoy" / "front_door.py")], folder / "front-door.log"

@@ -56,7 +56,7 @@ def front_door_variables(stack: Stack) -> dict[str, str]:
 
 @contextlib.contextmanager
 def with_data_plane_apart() -> Iterator[Stack]:
-    """Yield the stack, started anew with its data plane in a service; afterwards it is as before."""
+    """Yield the stack, restarted with its data plane in a service; restore it afterwards."""
     where = {BASE_PORT_SETTING: str(running_stack().port)}
     _make("down")
     try:

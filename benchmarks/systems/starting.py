@@ -107,7 +107,7 @@ def prepare(stack: Stack, model: subject.Model, *, ttl: timedelta = subject.KEPT
 
 
 def told(what: str) -> None:
-    """Tell whoever waits."""
+    """Notify the waiter."""
     print(what, file=sys.stderr, flush=True)
 
 

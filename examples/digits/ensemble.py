@@ -55,7 +55,7 @@ class Answered:
 
     @property
     def accuracy(self) -> float:
-        """Return the share of images that were told right."""
+        """Return the accuracy: the share of correctly classified images."""
         return self.correct / self.images
 
 

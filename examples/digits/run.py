@@ -119,7 +119,7 @@ def _show_rule(report: Report, client: Client, images: Images, answers: list[Ans
 
 
 def _on_stable(answers: list[Answer]) -> str:
-    """Return a user whom production answers; whom the challenger answers, chance decides for each new route."""
+    """Return a user whose bucket is production's; the buckets differ in each new route."""
     return next(answer.user for answer in answers if answer.variant == STABLE)
 
 

@@ -8,7 +8,7 @@ class TritonPythonModel:
     """Answers `prompt` with its words in turn, `words` of them, as a language model answers with tokens."""
 
     def execute(self, requests):
-        """Yield one part after the other; the next is not asked for before somebody has taken this one."""
+        """Yield the parts; the next is computed only after the caller has taken this one."""
         (request,) = requests  # a decoupled version gets one at a time
         prompt = pb_utils.get_input_tensor_by_name(request, "prompt").as_numpy()[0, 0].decode()
         count = int(pb_utils.get_input_tensor_by_name(request, "words").as_numpy()[0, 0])

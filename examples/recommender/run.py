@@ -120,7 +120,7 @@ def _publish(story: Story, client: Client, pairs: Pairs, version: str) -> None:
 
 
 def _explain_one(story: Story, client: Client, pairs: Pairs) -> str:
-    """Have a pair that nobody published computed anew, and show how; return the id of the prediction."""
+    """Have a pair without a precomputed answer computed, and explain it; return the id of the prediction."""
     story.title("How did one answer come about?")
     inputs = {"user_features": pairs.users[-1:], "item_features": pairs.items[-1:]}
     answer = client.predict(MODEL, inputs, entity_id=pairs.entities[-1], max_age=timedelta(0), explain=True)

@@ -1,7 +1,8 @@
 """Two models of what users click, trained on interactions that this module makes up, and exported to ONNX.
 
-Nobody ever clicked: users and items are drawn at random, and chance decides by their hidden tastes and traits. The same
-seed and libraries give the same bytes, so a second run of the demo finds the versions of the first.
+The clicks are simulated: users and items are drawn at random, with hidden tastes and traits that set each click's
+probability. The same seed and libraries give the same bytes, so a second run of the demo finds the versions of the
+first.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ NETWORKS = (Network("small", (8, 64, 32, 1)), Network("large", (32, 512, 256, 1)
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The stack's S3, as a process of its own is told of it."""
+    """The stack's S3, as settings for a separate process."""
 
     endpoint: str
     access_key: str

@@ -40,10 +40,10 @@ def rows(
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """name: as `--only` knows it. how: its configuration, for whoever reads the table.
+    """name: as `--only` knows it. how: its configuration, for readers of the table.
 
-    environment: where its packages are. packages: whose versions are told.
-    running: starts it in a folder of its own, yields it when it answers, and ends it.
+    environment: folder of its packages. packages: whose versions are reported. running: starts it in a folder of its
+    own, yields it when it answers, and ends it.
     """
 
     name: str

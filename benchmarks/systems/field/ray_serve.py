@@ -38,7 +38,7 @@ def running(folder: Path, model: Model) -> Iterator[System]:
 
 
 def _settings(folder: Path) -> dict[str, object]:
-    """Return what Ray is told: to serve as its documentation says for throughput, and to keep to itself."""
+    """Return Ray's options: those that its documentation recommends for throughput, without telemetry."""
     return {
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": 1,
         "RAY_SERVE_ENABLE_HA_PROXY": 1,
