@@ -46,9 +46,9 @@ log = structlog.get_logger()
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-# An address in a page changes with the file: browsers may keep what is at its own address for as long as they like.
+# The URL of a static file changes with its content, so browsers may cache it for ever.
 _KEPT = "public, max-age=31536000, immutable"
-# Whatever else a stranger calls a method is counted as one, as OpenTelemetry has it.
+# Other methods are counted together as `_OTHER`, as in OpenTelemetry's conventions.
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -127,7 +127,7 @@ def create_app(console: Console, *, ready: Any) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     app.state.console = console
-    # Starlette answers a defect outside of its own middleware.
+    # Starlette's handler of unexpected errors runs outside its middleware stack, so headers are set outside the app.
     return SecurityHeaders(_Accounting(app, console), secure=console.secure)
 
 

@@ -70,7 +70,7 @@ def time_axis(times: Sequence[datetime], x: Callable[[datetime], float]) -> Mark
 
 
 def form_of(times: Sequence[datetime]) -> str:
-    """Return how times beside each other are written, so that they differ and are short.
+    """Return the shortest time format in which adjacent times differ.
 
     >>> noon = datetime(2026, 11, 29, 12, tzinfo=UTC)
     >>> form_of([noon, noon + timedelta(seconds=15)]), form_of([noon, noon + timedelta(days=9)])

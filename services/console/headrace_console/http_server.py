@@ -11,7 +11,7 @@ import uvicorn
 from headrace_servicekit.ports import PortUnavailable, listening
 from headrace_servicekit.tls import Tls, server_context
 
-# The front door's connections are fewer; more come from somewhere else.
+# Limit of connections. The front door opens fewer; more come from elsewhere.
 _MOST_AT_ONCE = 2000
 
 

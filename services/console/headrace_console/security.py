@@ -83,7 +83,7 @@ def comes_from_elsewhere(request: Request) -> bool:
 
 
 def local_path(text: str, default: str) -> str:
-    """Return a path of ours to go to; the default for whatever would lead somewhere else.
+    """Return a path of the console to redirect to; the default for a path that leaves the console.
 
     >>> local_path("/console/models/digits?page=2", "/console/")
     '/console/models/digits?page=2'

@@ -60,7 +60,7 @@ class ConsoleSettings(PostgresSettings, ServiceSettings):
 
     @property
     def front_door_address(self) -> str:
-        """Return the front door as the SDK reads it: a bare `host:port` is plain text, whatever network is between."""
+        """Return the front door's address for the SDK: a bare `host:port` means plain text on every network."""
         if "://" in self.front_door_target:
             return self.front_door_target
         return f"{'http' if self.front_door_ca is None else 'https'}://{self.front_door_target}"

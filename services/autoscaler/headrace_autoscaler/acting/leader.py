@@ -1,7 +1,7 @@
-"""The leader's rounds: look at every pool that is due, decide, keep all of it, then ask the actuator.
+"""The leader's rounds: observe every pool that is due, decide, store the decisions, then call the actuator.
 
-It is kept under the fence of the lease, before anybody is asked: a leader that was paused, and comes back after another
-one took over, is refused and asks for nothing.
+Decisions are stored under the fence of the lease before the actuator is called: a leader that resumes after another one
+took over is refused, and calls nothing.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ class Leader:
         return in_force[pool.pool].awaited and pool.desired == 0
 
     def _floor(self, pool: Watched, now: datetime, *, awaited: bool) -> int:
-        """Return the replicas that a pool needs whatever is measured, as far as it may have them: for the overflow of
-        other pools, and for requests that wait for the first one.
+        """Return the minimum replica count of a pool, independent of measurements and within its maximum: for the
+        overflow of other pools, and for requests that wait for the first replica.
         """
         needed = max(sum(other.overflows_by(pool.pool) for other in self._watched.values()), int(awaited))
         _, greatest, _ = limits.bounds(pool.declared.policy, now.timestamp())
@@ -167,7 +167,7 @@ class Leader:
                 continue  # it went just now
             try:
                 self._watched[name] = self._watch(row, self._watched.get(name), starts.get(name, []))
-            except ValueError as error:  # of a release that says it otherwise: the other pools go on
+            except ValueError as error:  # written by another release: the other pools continue
                 log.error("the pool is not scaled: its policy cannot be read", pool=name, problem=str(error))
 
     def _revision(self, pool: str) -> int | None:

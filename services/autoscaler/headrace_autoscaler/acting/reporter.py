@@ -45,7 +45,7 @@ class AlertReporter:
         self._led_since_s = 0.0
 
     async def step(self) -> None:
-        """Look at the pools and report. Raises nothing: what a report does not say the next one does."""
+        """Report the problems of pools as alerts. Raises nothing: the next report makes up for a failed one."""
         fence, now_s = self._fence(), self._clock.monotonic()
         if fence != self._led:
             self._led, self._led_since_s, self._findings = fence, now_s, {}

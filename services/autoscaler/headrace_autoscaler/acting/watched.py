@@ -1,4 +1,4 @@
-"""One pool as its leader knows it, and one decision on it: everything between what was seen and what is asked for."""
+"""The leader's state of one pool, and one decision on it: from the observation to the actuator request."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What one decision is made from, besides what the pool remembers.
+    """The input of one decision, besides the pool's policy state.
 
-    now: by the database's clock. target: what the actuator keeps the pool at; None where it cannot say. held: why no
-    decision is acted on; empty when they are. in_flight: whether the actuator is being asked just now. floor: replicas
-    that are needed here whatever is measured. awaited: by requests that wait for the first one.
+    now: by the database's clock. target: replica count that the actuator maintains; None if unknown. held: why
+    decisions are not acted on; empty if they are. in_flight: whether a call to the actuator is in flight. floor:
+    minimum replica count, independent of measurements. awaited: whether requests wait for the first replica.
     """
 
     now: datetime

@@ -27,10 +27,10 @@ class Actuator(Protocol):
         ...
 
     async def scale(self, pool: str, replicas: int, first: Sequence[str]) -> None:
-        """Keep a pool at so many replicas; return when that is acknowledged, which may be before they are ready.
+        """Set the replica count of a pool; return once it is acknowledged, which may be before replicas are ready.
 
-        first: addresses of batchers in the order in which they should go, where the actuator can choose. A replica is
-        drained before it ends. Raises ActuatorError, and then nothing is said of what was changed.
+        first: addresses of batchers in the order of removal, if the actuator can choose. A replica is drained before it
+        ends. Raises ActuatorError; the count may have changed then.
         """
         ...
 

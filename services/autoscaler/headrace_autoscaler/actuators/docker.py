@@ -1,7 +1,7 @@
-"""Containers of one Compose project, by Docker's Engine API: those that there are start and stop, none is made.
+"""Actuator for the containers of a Compose project, by Docker's Engine API: it starts and stops existing containers.
 
-How many there are is the most that a pool can have: `docker compose up --scale batcher=4`. To make a container one may
-say what it mounts, which is everything on the host; a filter in front of Docker's socket lets none of that through
+Their number is the maximum of a pool: `docker compose up --scale batcher=4`. It creates none, since the right to create
+a container includes mounting the host's files; a filter before Docker's socket rejects such calls
 (deploy/envoy/docker_filter.py).
 """
 

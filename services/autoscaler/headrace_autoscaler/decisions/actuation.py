@@ -73,9 +73,9 @@ class ReplicaStatus:
 
 
 def next_step(acting: Acting, desired: int, status: ReplicaStatus, now_s: float) -> Ask | None:
-    """Return what to ask for, so that the pool comes to what is desired; None when there is nothing, or too soon.
+    """Return the next request to the actuator towards the desired count; None if none is needed or it is too early.
 
-    Asking again for what an actuator has acknowledged is safe, and is done when nothing came of it.
+    An acknowledged request is repeated if it had no effect: actuators are idempotent.
     """
     if now_s < acting.retry_s:
         return None

@@ -9,7 +9,7 @@ from headrace_autoscaler.decisions.problems import Problem
 
 # A single failed poll, or a replica that is slightly late, raises no alert.
 RAISE_AFTER_S = 15.0
-# An actuator that is asked again and refuses again is one alert, and so is a signal that comes and goes.
+# A problem that recurs within this time continues its alert, such as repeated refusals or an intermittent signal.
 CLEAR_AFTER_S = 60.0
 
 Finding = tuple[str, Problem]

@@ -1,1 +1,1 @@
-"""Policies tried on traffic before anybody trusts them: simulations and advice, in processes of their own."""
+"""Simulations of policies on recorded traffic and advice on them, in separate processes."""

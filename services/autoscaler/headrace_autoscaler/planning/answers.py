@@ -12,7 +12,7 @@ from headrace_autoscaler.times import duration
 
 
 def progress(answer: Answer) -> planning_pb2.Progress:
-    """Return how far it is."""
+    """Return the message of a job's progress."""
     return planning_pb2.Progress(done=answer.done, step=answer.step)
 
 

@@ -1,4 +1,4 @@
-"""What a planning process is asked, and what it answers, a JSON document on each line."""
+"""Jobs of a planning process and its answers: one JSON document per line."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def _curve(message: planning_pb2.ServiceModel, measured: float | None) -> Servic
 
 
 def step_s(message: planning_pb2.SimulateRequest, seconds: int) -> int | None:
-    """Return the span of a point of a course; None where none is asked for."""
+    """Return the interval between points of the series, in seconds; None if no series is requested."""
     span = duration_s(message, "series_interval", "series_interval", default=0.0)
     if not span:
         return None

@@ -1,6 +1,6 @@
 """`python -m headrace_autoscaler.planning.worker`: a job on stdin, answers on stdout, at the lowest priority.
 
-A process of its own, so that deciding for real never waits for it, and so that it can be ended.
+A separate process, so that scaling decisions never wait for it, and so that it can be killed.
 """
 
 from __future__ import annotations

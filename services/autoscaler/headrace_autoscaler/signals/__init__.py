@@ -1,1 +1,1 @@
-"""What there is of each pool, and what is asked of it."""
+"""Replicas and load of each pool."""

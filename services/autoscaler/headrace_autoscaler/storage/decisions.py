@@ -17,7 +17,7 @@ _PAGE = 200
 
 
 class Decisions:
-    """The table of decisions, and the history beside it. Every method raises Unavailable."""
+    """The tables of decisions and of their history. Every method raises Unavailable."""
 
     def __init__(self, connections: Transactions) -> None:
         self._connections = connections

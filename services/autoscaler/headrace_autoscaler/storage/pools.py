@@ -25,10 +25,10 @@ class Pools:
         self._connections, self._most = connections, most
 
     async def put_policy(self, pool: str, document: str, client: str, etag: str) -> PoolRow:
-        """Give a pool a policy. etag: of the policy that it must have; empty for whatever there is.
+        """Set the policy of a pool. etag: expected etag of the current policy; empty skips the check.
 
-        Putting the document that is in force changes nothing. Raises Aborted, reason ETAG_MISMATCH, and
-        ResourceExhausted, reason TOO_MANY_POLICIES.
+        The document that is in force changes nothing. Raises Aborted, reason ETAG_MISMATCH, and ResourceExhausted,
+        reason TOO_MANY_POLICIES.
         """
         async with self._connections.transaction() as connection:
             sequence = await connection.fetchval(QUERIES["next_sequences"], 1)  # writers are one after the other

@@ -24,7 +24,7 @@ class Outcome(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PolicyRow:
-    """A policy that a pool has, or has had. document: with `ready_deadline_s` beside what decides."""
+    """A current or former policy of a pool. document: the scaling policy and `ready_deadline_s`."""
 
     pool: str
     revision: int
@@ -82,7 +82,7 @@ class DecisionRow:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What a round writes of one pool. asks: whether it is this decision that the actuator is asked to carry out."""
+    """The rows that a round writes for one pool. asks: whether this decision leads to a call of the actuator."""
 
     decision: DecisionRow
     memory: str

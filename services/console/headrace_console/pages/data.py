@@ -1,4 +1,4 @@
-"""What a model gets and how good it is: drift, distributions beside the reference, performance, calibration."""
+"""Pages of a model's data quality: drift, distributions against the reference, performance, calibration."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def distributions_of(
     reference: monitor_pb2.Reference | None,
     chosen: str = "",
 ) -> Part[list[monitor_pb2.Distribution] | None]:
-    """Return the values of the columns that changed most in an evaluation, beside those of the reference."""
+    """Return the distributions of the most changed columns of an evaluation, with the reference's."""
     shown = columns_of(drift.reports, chosen, reference)
     if not shown:
         return Part()

@@ -21,7 +21,7 @@ Point = experiment_pb2.GetExperimentHistoryResponse.Point
 _ANALYSIS_S = 30.0
 # The data are looked at, and a route is written.
 _CONCLUSION_S = 120.0
-# The API lists those of one model; of all models, those that changed last are asked.
+# The API lists the experiments of one model; the page reads those of the most recently changed models.
 _MOST_MODELS = 25
 _COLUMNS = {
     "experiment": lambda one: one.name,
@@ -123,7 +123,7 @@ def scales(results: Iterable[experiment_pb2.AnalyseExperimentResponse.Result]) -
 
 
 def balance(of: experiment_pb2.Experiment, points: Sequence[Point]) -> tuple[list[charts.Line], Markup]:
-    """Return the units of each variant over time, beside what its share would have given it."""
+    """Return the units of each variant over time, with the number that its share predicts."""
     found = [{one.variant: one for one in point.assigned} for point in points]
     lines = [
         charts.Line(

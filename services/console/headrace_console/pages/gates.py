@@ -8,7 +8,7 @@ from headrace_console.figures import number
 
 
 def gates_of(model: registry_pb2.Model) -> list[str]:
-    """Return the gates of a model as they are typed; those that hold by default when it has none of its own."""
+    """Return the gates of a model in the CLI's syntax; the default gates if it has no promotion policy."""
     if not model.HasField("promotion_policy"):
         return ["accuracy>=0.85 (default)", "latency_p99_ms<=100 (default)"]
     return [gate_text(gate) for gate in model.promotion_policy.gates]

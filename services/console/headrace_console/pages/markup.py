@@ -25,7 +25,7 @@ from headrace_console.figures import explained, number, percent
 # Signals and measures that are shares of one.
 _SHARES = frozenset(("accuracy", "conversion_rate", "error_rate", "error_rate_change", "estimated_accuracy"))
 _DIGEST = re.compile("[0-9a-f]{16,}")
-# What a remedy says to type: between backticks, or on a line of its own.
+# Commands in a remedy: between backticks, or on a separate line.
 _TYPED = re.compile(r"`(?P<within>[^`]+)`|^ +(?P<line>headrace .+)$", re.MULTILINE)
 STATIC = Path(__file__).parents[1] / "static"
 

@@ -52,7 +52,7 @@ async def predictions(visit: Visit) -> Response:
 
 
 def model_of(explained: Part[Explanation] | None, rows: Part[list[dict[str, Any]]] | None) -> str:
-    """Return the model that answered, as far as its explanation or the log tells; empty otherwise."""
+    """Return the model of a prediction from its explanation or the log; empty if neither has it."""
     if explained is not None and explained.value is not None:
         return explained.value.model
     return str(rows.value[0]["model"]) if rows is not None and rows.value else ""

@@ -50,7 +50,7 @@ class WhatIf:
 
 @signed_in
 async def replay(visit: Visit) -> Response:
-    """Show what was decided in the last hours beside what would be decided now."""
+    """Show the scaling decisions of the last hours, and those of the current policy for the same load."""
     pool, client, query = visit.argument("pool"), visit.client, visit.query
     hours = next((one for one in _HOURS if str(one) == query.get("hours")), _HOURS[0])
     policy = await visit.part("autoscaler", known(client.pools.get_policy(pool, timeout=READ_S)))

@@ -33,7 +33,7 @@ class CookieSecret:
 
     @classmethod
     def of(cls, cookie: str | None) -> CookieSecret | None:
-        """Return the secret of a cookie; None for whatever cannot be one."""
+        """Return the secret of a cookie; None if the cookie is missing or malformed."""
         return cls(cookie) if cookie is not None and _SECRET.fullmatch(cookie) else None
 
     @property

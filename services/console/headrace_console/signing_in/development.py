@@ -34,8 +34,8 @@ _REMEDY = "run `headrace console` for a new one"
 class DevelopmentSignIn:
     """The development issuer whose files are in `folder`.
 
-    Its public keys are enough: a session then lasts as long as the token in the link, 15 minutes. On a local stack,
-    where its private key is there too, sessions go on.
+    With only its public keys a session lasts as long as the token in the link, 15 minutes. On a local stack, which has
+    the private key too, sessions are renewed.
     """
 
     folder: Path

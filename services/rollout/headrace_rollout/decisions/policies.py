@@ -17,7 +17,7 @@ MIN_NO_DATA = timedelta(seconds=5)
 # A pool whose batchers execute in parallel is busy for more than all of the time.
 MAX_UTILISATION = 100.0
 # Share of the traffic that stays with the baseline until the last step of a canary is over: without it a fault that
-# affects both versions could not be told from a fault of the new one.
+# affects both versions looks like a fault of the new one.
 BASELINE_SHARE = 0.05
 LIMIT = timedelta(days=1)
 # Of a route's million buckets.
