@@ -29,7 +29,7 @@ def number(name: str, field: str, collection: str) -> int:
 
 
 def about(model: str) -> str:
-    """Return the model that alerts are asked for; empty asks for all. Raises InvalidArgument."""
+    """Return the model of an alert filter; empty means all models. Raises InvalidArgument."""
     if model not in ("", EVERY_MODEL) and not is_id(model):
         raise invalid("model", f"{shown(model)} is not the id of a model; empty asks for every model's")
     return model

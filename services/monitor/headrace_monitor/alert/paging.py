@@ -35,7 +35,7 @@ class Page:
 
 
 def page(request: alert_pb2.ListAlertsRequest) -> Page:
-    """Return the page that is asked for. Raises InvalidArgument."""
+    """Return the requested page. Raises InvalidArgument."""
     if request.page_size < 0:
         raise invalid("page_size", f"{request.page_size} is negative; 0 means {DEFAULT_SIZE}")
     query = (request.model, request.state)

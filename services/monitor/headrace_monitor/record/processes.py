@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from headrace_servicekit.errors import FieldViolation, ResourceExhausted
 
-# A data plane that restarts all the time has this share at most, so that the others go on.
+# Limit of one data plane's share, so that one that restarts all the time does not block the others.
 SHARE_OF_ONE = 10
 # A silent process whose data plane has a newer one is gone. It is remembered for this long all the same.
 REPLACED_AFTER = timedelta(days=1)

@@ -1,1 +1,1 @@
-"""The monitor's database: its schema. What reads and writes it is beside what decides."""
+"""The schema of the monitor's database. Its queries are next to the decisions that use them."""

@@ -10,7 +10,7 @@ from headrace_monitor.alert.decisions.conditions import ConditionResult, evaluat
 from headrace_monitor.alert.decisions.values import Alert, Key, Rule, Series
 from headrace_monitor.alert.observations import Observation
 
-# An alert says that it has no data after this time, or after so many windows where those are longer.
+# An alert is marked as without data after this time, or after several windows if those take longer.
 QUIET = timedelta(minutes=15)
 QUIET_WINDOWS = 3
 

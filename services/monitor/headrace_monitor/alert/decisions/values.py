@@ -17,10 +17,10 @@ WINDOW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is worth notification. Fields are those of the API; severity None means what was found.
+    """An alert rule. Fields are those of the API; severity None means the severity of the observation.
 
-    window: None for a graded signal, whose windows have a length of their own.
-    revision: another one after every change.
+    window: None for a graded signal, whose source sets the length of its windows.
+    revision: changes with every update.
     """
 
     name: str

@@ -96,7 +96,7 @@ class Analyst:
         """Return the rows by an attribute, of which nothing is kept: the whole log is read."""
         answer, (start, end) = _Answer(), selection.read_range(experiment, now)
         sql = selection.from_log(experiment, moments_sql(experiment, slice_by), slice_by)
-        # Outcomes of its own model only: the caller was let in by the model.
+        # Outcomes of this model only: the caller is authorised for the model.
         await self._queries.answer(LogQuery(sql, _MAX_ROWS, start, end), INTERNAL, answer.take)
         return await asyncio.to_thread(_moment_rows, b"".join(answer.arrow))
 

@@ -48,7 +48,7 @@ def attribute(name: str, field: str) -> str:
 
 
 def parts(request: experiment_pb2.ExportExperimentUnitsRequest) -> tuple[int, int]:
-    """Return into how many parts units are divided, and which one is asked for. Raises InvalidArgument."""
+    """Return the number of parts that units are divided into, and the requested part. Raises InvalidArgument."""
     if not 0 <= request.parts <= MAX_PARTS:
         raise invalid("parts", f"{request.parts} is not a number from 0 to {MAX_PARTS}")
     count = request.parts or 1

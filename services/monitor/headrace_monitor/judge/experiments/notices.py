@@ -22,5 +22,5 @@ async def notify(connection: Any, experiment: Experiment, kind: Kind, reason: st
 
 
 def event_in(row: Any) -> Event:
-    """Return what a row of deliveries tells of an experiment."""
+    """Return the CloudEvent of a row of the deliveries table."""
     return events.event_of(row["id"], row["body"], row["create_time"])

@@ -78,7 +78,7 @@ def _remove(path: str) -> None:
 
 
 def _sources(outgoing: Any) -> Iterator[dict[str, Any]]:
-    """Yield what the service sends, and tell it when a part of the files is taken in."""
+    """Yield the service's messages; acknowledge each batch of files after it was read."""
     while "watermark" not in (sources := confined.receive(Kind.SOURCES)):
         yield sources
         confined.send(outgoing, Kind.READING, {})

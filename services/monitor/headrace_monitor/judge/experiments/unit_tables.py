@@ -102,9 +102,9 @@ class UnitTables:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def ask(self, experiment: Experiment, now: datetime, sql: str, max_rows: int, take: Take) -> None:
-        """Bring the units of an experiment up to date, and answer a SELECT over them.
+        """Update the units of an experiment, and answer a SELECT over them.
 
-        Who leaves while the units are brought up to date leaves that to go on: who asks again finds it done.
+        If the caller leaves during the update, the update continues, and a retry finds it done.
         Raises ResourceExhausted, DeadlineExceeded, Unavailable.
         """
         call = _Call(take)
@@ -166,20 +166,20 @@ class UnitTables:
     async def _give(
         self, process: QueryProcess, experiment: Experiment, start: datetime, there: Watermark | None, folder: Path
     ) -> None:
-        """Give the process what is new since it was here; everything when it was not, or too long ago."""
+        """Send the records since the table's watermark to the process; all records if the table has to be rebuilt."""
         mark = unit_table.fingerprint(experiment, start)
 
-        def kept(position: LogPosition) -> Watermark | None:
+        def usable(position: LogPosition) -> Watermark | None:
             goes_on = there is not None and unit_table.goes_on(there, mark, position, start, self._retention)
             return there if goes_on else None
 
         def after(position: LogPosition) -> int | None:
-            before = kept(position)
+            before = usable(position)
             return None if before is None else before.files
 
         sources = self._sources
         position, files = await sources.reader.following(experiment.model, start, after)
-        before = kept(position)
+        before = usable(position)
         await process.give({"fresh": before is None})
         for some in portions(files, min(_BYTES_AT_ONCE, sources.cache.max_bytes)):
             paths = await self._link(some, folder)

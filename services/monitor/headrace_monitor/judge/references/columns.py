@@ -62,7 +62,7 @@ def monitored_columns(version: VersionContract) -> tuple[MonitoredColumn, ...]:
     inputs = _judged(version.features, contract.inputs, FEATURE_PREFIX, prediction=False)
     taken = {column.name for column in inputs}
     outputs = [
-        # An output may have an input's name; in reports both stand in one list.
+        # An output may have an input's name; reports list both together.
         replace(column, name=column.stored) if column.name in taken else column
         for column in _judged(version.outputs, contract.outputs, OUTPUT_PREFIX, prediction=True)
     ]
@@ -116,7 +116,7 @@ def _read_as(column: Column) -> ColumnType:
 
 
 def _labels_are_an_output(contract: tensor_pb2.ServingContract, outputs: Iterable[MonitoredColumn]) -> bool:
-    """Return whether there is no predicted class beside what an output says anyway."""
+    """Return whether an output already has the predicted class, so that no separate column is needed."""
     if contract.task != tensor_pb2.ServingContract.TASK_CLASSIFICATION:
         return True
     prediction = contract.prediction or (contract.outputs[0].name if contract.outputs else "")

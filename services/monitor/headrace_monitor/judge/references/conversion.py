@@ -31,7 +31,7 @@ def as_logged(array: pa.ChunkedArray, datatype: str) -> pa.ChunkedArray:
         array = pc.cast(array, kind.value_type)
     if pa.types.is_nested(array.type):
         raise UnusableColumnError(f"its type in the file is {kind}, which is no single value")
-    # Names are made of whatever is there.
+    # Category names can be made of values of any type.
     return array if datatype == BYTES else _number(array, datatype)
 
 

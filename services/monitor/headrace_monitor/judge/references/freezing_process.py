@@ -22,8 +22,8 @@ log = structlog.get_logger()
 
 # Address space: libraries take up to 1 GiB of it.
 MEMORY_BYTES = 3 * 1024**3
-# Beyond what libraries take: the widest column that is read, 16 million numbers, took 500 MB with its copies. A
-# container of 2 GiB has room for it beside the service.
+# Limit beyond the libraries' memory: the widest column, 16 million numbers, took 500 MB with its copies. It fits into a
+# container of 2 GiB together with the service.
 DATA_BYTES = 1024**3
 MAX_ANSWER_BYTES = 64 * 1024**2
 _PROGRAM = "headrace_monitor.judge.references.reference_files"

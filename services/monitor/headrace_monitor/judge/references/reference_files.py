@@ -1,4 +1,4 @@
-"""Freezing a reference from a Parquet file. Run as a program, it does so in a process with limits of its own:
+"""Freezing of a reference from a Parquet file. Run as a program, it does so in a process with resource limits:
 
 python -m headrace_monitor.judge.references.reference_files FILE MAX_MEMORY_BYTES MAX_DATA_BYTES MAX_CPU_S < ASKED
 
@@ -49,7 +49,7 @@ Unfit = NotEnoughData | Constant | Unreadable
 @dataclass(frozen=True, slots=True)
 class FreezeResult:
     """Result of freezing a file. rows: of the file. unfit: columns that cannot be monitored, and why. calibration: of
-    scores beside labels, or why there is none; None for a file without labels.
+    scores against labels, or why there is none; None for a file without labels.
     """
 
     rows: int

@@ -26,7 +26,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a column is in the file. index: of the value in a list of the whole tensor; None: a column of its own."""
+    """The place of a column in the file. index: of the value in a list of the whole tensor; None: a separate column."""
 
     name: str
     index: int | None = None
@@ -95,7 +95,7 @@ class Table:
             wanted = np.arange(-before % every, len(array), every)
             part = array if every == 1 else array.take(pa.array(wanted))
             before, taken = before + len(array), taken + len(part)
-            # What a file says of its own length need not be true.
+            # The row count in a file's metadata may be wrong.
             if taken > most + 1:
                 raise RefusedError("the file has more rows than it says")
             parts.append(part)

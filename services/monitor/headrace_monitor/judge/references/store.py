@@ -62,7 +62,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class StoredReference:
-    """A reference with what is known of it beside its columns. monitored: columns in the log, usable or not."""
+    """A stored reference. monitored: columns in the log, usable or not."""
 
     number: int
     model: str

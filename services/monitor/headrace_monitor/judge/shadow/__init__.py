@@ -1,1 +1,1 @@
-"""Answers beside those of shadows: what of them differs, merged by the hour, reported when asked for."""
+"""Comparison of answers with those of shadows: differences, merged by the hour and reported on request."""

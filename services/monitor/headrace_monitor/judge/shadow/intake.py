@@ -22,7 +22,7 @@ MAX_ROWS = 1_000_000
 
 
 class PairIntake:
-    """Takes pairs, beside other replicas that do."""
+    """Accepts answer pairs; safe in several replicas at once."""
 
     def __init__(self, contracts: ContractSource, comparisons: Comparisons, clock: Clock) -> None:
         self._contracts, self._comparisons, self._clock = contracts, comparisons, clock

@@ -1,6 +1,6 @@
-"""Tell the registry what is measured of shadows' versions, for promotion gates.
+"""Reports of shadow versions' metrics to the registry, for promotion gates.
 
-Replicas tell it the same, in the same name, which changes nothing.
+All replicas report the same metrics under the same source, which is idempotent.
 """
 
 from __future__ import annotations

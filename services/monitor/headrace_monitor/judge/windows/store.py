@@ -65,5 +65,5 @@ class WindowStore(Protocol):
         ...
 
     async def expire(self, before: datetime, *, files: int) -> None:
-        """Remove windows that began earlier, and what is known of at most so many files that are gone."""
+        """Remove windows that began before a time, and the records of at most `files` removed files."""
         ...

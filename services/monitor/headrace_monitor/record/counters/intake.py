@@ -41,7 +41,7 @@ class Limits:
 
 
 class Intake:
-    """Takes reports of any process, beside other replicas that do."""
+    """Accepts reports of any process; safe in several replicas at once."""
 
     def __init__(self, database: Database, limits: Limits, metrics: CounterMetrics, clock: Clock) -> None:
         self._database, self._limits, self._metrics, self._clock = database, limits, metrics, clock

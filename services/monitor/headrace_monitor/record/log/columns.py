@@ -80,7 +80,7 @@ def _of_tensor(spec: tensor_pb2.TensorSpec) -> list[Column]:
 
 
 def _named_once(column: Column, taken: set[str]) -> Column:
-    """Return the column under a name of its own: tensor `a` with column `b` is not tensor `a.b`, nor `A.b` in SQL."""
+    """Return the column under a unique name: tensor `a` column `b` is not tensor `a.b`, and SQL ignores case."""
     name, number = column.name, 1
     while name.casefold() in taken:
         number += 1

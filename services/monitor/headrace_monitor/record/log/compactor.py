@@ -119,7 +119,7 @@ class Compactor:
             await asyncio.to_thread(_decode, request, contracts, set(due) - set(waiting), done)
             done.results.append(BatchResult(number, attempts, waiting))
         except Exception as error:
-            # A defect of ours: the batch waits for code that can read it while it would be kept, and the others go on.
+            # A defect in our code: the batch waits within its retention for a fixed release; the others continue.
             log.error("batch cannot be decoded", key=row["object_key"], attempts=attempts, exc_info=attempts == 0)
             error_name = type(error).__name__
             if too_old:

@@ -1,8 +1,7 @@
-"""The objects of the prediction log as files of a folder, and back: what a backup needs besides the database.
+"""Copies of the prediction log's objects in a folder, and their restoration: the backup besides the database dump.
 
-An object never changes under its key, so copying again only takes what is new. What the database of a backup names was
-there before it was dumped, or came while it was: copy, dump, copy again, and all of it is in the folder, whatever was
-merged or grew too old meanwhile.
+An object never changes under its key, so a second copy only adds new objects. Copy, dump the database, copy again: the
+folder then has every object that the dump names, including those merged or expired meanwhile.
 """
 
 from __future__ import annotations

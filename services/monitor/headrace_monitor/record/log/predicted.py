@@ -39,7 +39,7 @@ class PredictionColumns(NamedTuple):
 
 
 def predicted(contract: Contract, outputs: Mapping[str, Values]) -> PredictionColumns | None:
-    """Return what was predicted from the outputs that may be stored; None when the task does not say."""
+    """Return the prediction columns of the outputs that may be stored; None if the task does not define them."""
     name = prediction_output(contract)
     found = outputs.get(name)
     if found is None or not found.array.size:

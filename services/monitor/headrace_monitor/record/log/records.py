@@ -1,4 +1,4 @@
-"""The columns that every record of the log has, whatever its model."""
+"""The columns that the records of every model have."""
 
 from __future__ import annotations
 

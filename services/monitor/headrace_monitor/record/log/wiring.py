@@ -48,7 +48,7 @@ async def open_log(runtime: Runtime[MonitorSettings], database: Database) -> Pre
     """Open the stores of the log and start compacting and maintaining it. Neither S3 nor the registry has to be up."""
     settings = runtime.settings
     objects = await runtime.enter(Objects(Place.of(settings)))
-    # Counters, and what is derived already, go on without it.
+    # Not required: counters and derived data are served without it.
     runtime.check("s3", objects.check, required=False)
     registry = await runtime.enter(
         channel(settings.registry_target, tls=Tls.of(settings), idempotent=[f"{REGISTRY}/GetModelVersion"])

@@ -164,7 +164,7 @@ def _text(field: str, text: str, most: int) -> str:
 
 
 def prediction_id(request: outcome_pb2.ListOutcomesRequest) -> UUID:
-    """Return whose outcomes are asked for. Raises InvalidArgument."""
+    """Return the prediction id of the request. Raises InvalidArgument."""
     try:
         return UUID(request.prediction_id)
     except ValueError:

@@ -31,7 +31,7 @@ MAX_FILES = 4096
 class FileCache:
     """At most `max_bytes` of files; the least recently used go first.
 
-    A query reads hard links in a folder of its own, so what it reads stays while it runs, and it is shown nothing else.
+    A query reads hard links in a separate folder: its files stay while it runs, and it can open no others.
     """
 
     def __init__(self, folder: Path, max_bytes: int, fetch: Fetch) -> None:

@@ -27,7 +27,7 @@ _MAX_WORDS = 4000
 # What DuckDB says when it may keep no more on disk.
 _FULL = "File too large"
 _PR_SET_PDEATHSIG = 1
-# Address space beside DuckDB's own memory: the interpreter, libraries, and what threads reserve and do not use.
+# Address space besides DuckDB's memory: the interpreter, libraries, and reserved but unused thread stacks.
 _ADDRESS_SPACE_BYTES = 6 * 2**30
 
 
@@ -43,7 +43,7 @@ def serve(answer: Callable[[Any], None]) -> None:
     """Answer what comes on stdin; answer: writes its frames to the file that it gets."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     outgoing = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # whatever a library prints is no frame
+    os.dup2(2, 1)  # output of libraries must not mix with frames
     try:
         answer(outgoing)
     except RefusedError as error:

@@ -22,7 +22,7 @@ from headrace_monitor.record.log.decisions.sampled_rows import PROBABILITY
 # Slices of rarer values are too small to explain much.
 MAX_VALUES = 50
 MAX_COLUMNS = 20
-# Columns of the log that rows are sliced by beside the categorical features and the attributes of requests.
+# Columns of the log that rows are sliced by, besides categorical features and request attributes.
 ROW_COLUMNS = ("variant", "data_plane", "pipeline")
 _TEXT = "BYTES"
 _DRIFT = frozenset((Test.PSI, Test.KS, Test.CHI_SQUARE, Test.EXACT_SHARES))

@@ -54,9 +54,9 @@ def _of_numbers(column: str, reference: NumericReference, window: NumericSummary
 
 
 def bins_of(edges: Sequence[float]) -> list[str]:
-    """Return what bins are called, by the edges between them.
+    """Return the labels of bins, from the edges between them.
 
-    A value that many rows have is a bin of its own, whose lower edge is the number just below it.
+    A frequent value has a separate bin, whose lower edge is the next smaller float.
 
     >>> bins_of([1.5, 2.0]), bins_of([np.nextafter(0.0, -1.0), 0.0]), bins_of([])
     (['≤ 1.5', '≤ 2', '> 2'], ['< 0', '0', '> 0'], ['all'])

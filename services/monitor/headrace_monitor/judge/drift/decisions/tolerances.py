@@ -38,7 +38,7 @@ MAX_RULES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ToleranceRule:
-    """column: empty for all that have none of their own."""
+    """A tolerance of a drift test. column: empty for all columns without a separate rule."""
 
     column: str
     test: str
@@ -71,7 +71,7 @@ def problem(test: str, tolerance: float | None) -> str:
 
 
 def tolerances_of(rules: Iterable[ToleranceRule], column: str) -> Tolerances:
-    """Return what is tolerated of a column: its own before that of all, before the defaults."""
+    """Return the tolerances of a column: its own rules, else those for all columns, else the defaults."""
     listed = list(rules)
     for_all = {TESTS[rule.test][0]: rule.tolerance for rule in listed if not rule.column and rule.test in TESTS}
     own = {TESTS[rule.test][0]: rule.tolerance for rule in listed if rule.column == column and rule.test in TESTS}
@@ -79,8 +79,8 @@ def tolerances_of(rules: Iterable[ToleranceRule], column: str) -> Tolerances:
 
 
 def detectables(reference: Reference, rules: Iterable[ToleranceRule], rows: int, level: float) -> Iterator[Detectable]:
-    """Yield what is tolerated, and what can be found with so many rows in a window. level: of one evaluation; a single
-    test that finds something has its share of it (Benjamini-Hochberg).
+    """Yield the tolerance and the smallest detectable effect of each test. rows: in a window. level: false alarm
+    probability of an evaluation, of which each test gets its share (Benjamini-Hochberg).
     """
     listed = list(rules)
     tests = sum(len(_OF_KIND[type(frozen)]) for frozen in reference.columns.values())

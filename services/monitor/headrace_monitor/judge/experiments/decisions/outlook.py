@@ -1,4 +1,4 @@
-"""How long an experiment has to go on. Pure."""
+"""Forecast of an experiment's remaining time. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The SELECT that turns the log and the outcomes into one row for each unit. Pure.
 
 A unit is assigned by its first answer in the experiment's time: late, repeated and reordered records change nothing.
-Its outcomes count while they became true within the attribution window after that. Whatever is counted is counted from
-all answers and outcomes of a unit, so that corrections and late data are exact.
+Its outcomes count if they became true within the attribution window after that. All counts are computed from all
+answers and outcomes of a unit, so that corrections and late data are exact.
 """
 
 from __future__ import annotations

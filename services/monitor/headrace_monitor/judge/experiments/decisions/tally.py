@@ -170,7 +170,7 @@ class Tally:
         return Counts(self._experiment.phases[index].weights, units, whole, curves, stratified)
 
     def _without_cap(self) -> set[str]:
-        """Return the metrics of which nothing is said yet: too few units have come to find their cap."""
+        """Return the metrics without a result: too few units to determine their cap."""
         units = sum(self.units().values()) if self._all_units is None else self._all_units
         metrics = self._experiment.definition.metrics
         return {metric.name for metric in metrics if metric.cap_quantile and units < metric.cap_units}

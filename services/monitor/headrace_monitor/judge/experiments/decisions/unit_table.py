@@ -82,7 +82,7 @@ class UnitTable:
         return f"insert into touched select distinct unit from answer_rows where answer_time >= {self.end}"
 
     def counted_anew(self, units: int, *, fresh: bool) -> Iterator[str]:
-        """Yield the statements that count the units in `touched`, that are so many; fresh: all units."""
+        """Yield the statements that recount the units in `touched`. units: their number; fresh: recount all units."""
         if not fresh:
             yield "delete from counted where unit in (select unit from touched)"
         parts = -(-units // PART_UNITS)

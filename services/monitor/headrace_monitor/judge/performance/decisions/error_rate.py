@@ -36,7 +36,7 @@ BASE_LEVEL = 0.01
 RUN_LENGTH = 1e5
 # Proportion of the first quantities that were off by more than what counts as an error from then on.
 BEYOND = 0.1
-# An alarm is over when so many labels came without another.
+# An alarm ends after this many labels without another one.
 CALM_LABELS = 1000
 # A version that is wrong nearly always can hardly become worse: more likely its labels mean something else.
 HOPELESS = 0.95

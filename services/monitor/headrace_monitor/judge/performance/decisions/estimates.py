@@ -15,7 +15,7 @@ from headrace_statistics.sketches.scores import ScoreBins, ScoreCounts, area
 
 from headrace_monitor.judge.performance.decisions.summaries import Summary
 
-# Features that are named beside an estimate.
+# Limit of the features named with an estimate.
 _NAMED = 3
 # Features are known by tenths of the reference: what differs within one is not followed, and as much of what weights
 # change is taken to be uncertain.

@@ -142,7 +142,7 @@ def slices_of(batch: pa.RecordBatch, slice_by: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class JoinedRows:
-    """Columns of a batch beside the outcomes about its rows."""
+    """Columns of a batch, joined with the outcomes of its rows."""
 
     keys: Sequence[tuple[str, int]]
     weight: Floats
@@ -168,7 +168,7 @@ class JoinedRows:
         )
 
     def truth(self, indices: np.ndarray, names: Classes, classes: int) -> Floats:
-        """Return the place of each row's true class among so many; -1 for a label that is none, NaN without a label."""
+        """Return the index of each row's true class; -1 for a label that is no class, NaN without a label."""
         label_value = [self.outcomes.get(self.keys[index], {}).get("label") for index in indices]
         return np.array([np.nan if one is None else names.place(names.word(one), classes) for one in label_value])
 

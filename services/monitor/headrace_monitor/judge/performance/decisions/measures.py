@@ -28,9 +28,9 @@ _NO_THRESHOLD = f"{_NO_PROBABILITIES}: give a threshold for them"
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number, or why there is none. lower, upper: its 95 % interval, where one is known. rows: it is made of.
+    """A measure with its sample size. lower, upper: its 95 % interval, if known. rows: number of rows.
 
-    note: why there is no value; beside one, what it leaves out.
+    note: why there is no value; with a value, what it leaves out.
     """
 
     name: str

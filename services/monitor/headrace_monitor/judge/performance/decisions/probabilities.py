@@ -1,4 +1,4 @@
-"""Probabilities of more than two classes: where the log has them, and what is kept of them beside labels. No I/O."""
+"""Probabilities of more than two classes: their columns in the log, and their sums with labels. No I/O."""
 
 from __future__ import annotations
 

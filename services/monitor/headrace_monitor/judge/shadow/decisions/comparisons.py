@@ -160,7 +160,7 @@ def to_json(one: Comparison) -> str:
         "largest": one.largest,
         "flips_squared": one.flips_squared,
         "slices": {name: [counts.rows, counts.flips] for name, counts in one.slices.items()},
-        # Beside them: the release before reads two numbers of a slice.
+        # A separate field: the previous release reads two numbers per slice.
         "slice_squares": {name: counts.flips_squared for name, counts in one.slices.items()},
         "sample": one.sample,
         "worst": one.worst,

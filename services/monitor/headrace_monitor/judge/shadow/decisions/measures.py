@@ -1,6 +1,6 @@
-"""What comparisons measure of a shadow's version, as metrics that promotion gates may ask for.
+"""Metrics of a shadow version from comparisons, for promotion gates.
 
-Rounded to the worse side, so that values settle while pairs come in: whatever is measured is recorded for ever.
+Values are rounded to the worse side, so that few distinct ones are recorded while pairs arrive: all are kept.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class NewCounts:
-    """counts: new ones. units: of each kind, and how many of them no arm had before. cursor: where to go on."""
+    """New counts since a cursor. units: by arm, their number and how many no arm had before. cursor: the next one."""
 
     counts: Mapping[CountKey, Tally]
     units: Mapping[ArmKey, tuple[int, int]]
@@ -92,7 +92,7 @@ def advance(
     store: str,
     now: datetime,
 ) -> NewCounts:
-    """Return what is new. tallies, units: from `first_minute` on, in whatever order, several of a key add up."""
+    """Return the new counts. tallies, units: from `first_minute` on, in any order; several of a key are summed."""
     since = max(minute_of(now - _BACK), first_minute(before, now))
     all_parts: dict[CountKey, list[Tally]] = {}
     late_parts: dict[CountKey, list[Tally]] = {}
@@ -108,7 +108,7 @@ def advance(
     if before is not None:
         for key, tally in sums.items():
             had = before.counted.get(key, ZERO)
-            # A store that was put back to an earlier state has less: nothing of it is new.
+            # A store restored from a backup has lower totals: nothing in it is new.
             if tally.count > had.count and shrunk(had, tally) is None:
                 counts[key] = tally.minus(had)
     had_units = before.units if before is not None else merged
@@ -118,7 +118,7 @@ def advance(
 
 
 def _new(arm: ArmKey, sketch: Distinct, had: Mapping[ArmKey, Distinct]) -> int:
-    """Return how many units are new, in whatever arm: one that a step has moved does what it did before."""
+    """Return the number of units that are new in every arm: a unit that a rollout step moved is not new."""
     others = [one for key, one in had.items() if key.kind == arm.kind and key != arm]
     return sketch.beyond(had.get(arm, NOTHING), others)
 
@@ -156,7 +156,7 @@ def from_bytes_of(data: bytes) -> Cursor:
                 for version, variant, one in plain.get(field, ())
             },
         )
-    except Exception as error:  # whatever a stranger's bytes do to the decoders
+    except Exception as error:  # decoders raise various errors on untrusted bytes
         raise ValueError(f"not a cursor: {error}") from error
 
 

@@ -51,7 +51,7 @@ class Sums(Generic[K]):
         self._sums: dict[K, Tally] = {}
 
     def add(self, tallies: Iterable[tuple[K, Tally]]) -> None:
-        """Add tallies; in whatever order they come, sums are the same."""
+        """Add tallies; the sums do not depend on the order."""
         by_key: dict[K, list[Tally]] = {}
         for key, tally in tallies:
             by_key.setdefault(key, []).append(tally)

@@ -29,7 +29,7 @@ class Classes:
         return self.word(1.0)
 
     def place(self, word: str, classes: int) -> int:
-        """Return the place of a label's score among those of so many classes; -1 for what is not one of them.
+        """Return the index of a label's score among those of `classes` classes; -1 for a label that is no class.
 
         >>> Classes(("cat", "dog")).place("dog", 3), Classes(("cat", "dog")).place("2", 3), Classes().place("3", 3)
         (1, 2, -1)

@@ -17,13 +17,13 @@ Evaluate = Callable[[Tree], datetime | None]
 
 VIEWS = ("predictions", "outcomes", "labelled", "pipeline_steps")
 OF_LOG = ("predictions", "labelled", "pipeline_steps")
-# These take names and queries as texts.
+# Functions that take names and queries as strings.
 _INDIRECT = frozenset(("query", "query_table", "json_execute_serialized_sql"))
-# Functions whose value is the same for every row, and now is now.
+# Functions whose value is the same for every row of a query.
 _STEADY = frozenset(("+", "-", "now", "get_current_timestamp", "today", "current_date", "date_trunc", "trunc")) | {
     f"to_{unit}" for unit in ("years", "months", "weeks", "days", "hours", "minutes", "seconds", "milliseconds")
 }
-# `now()` is asked once to choose files and once more by the query itself.
+# `now()` is evaluated once to choose the files and again by the query itself.
 _SLACK = timedelta(minutes=5)
 
 
