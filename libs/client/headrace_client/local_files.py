@@ -24,8 +24,8 @@ def read_as(what: str, path: Path, field: str, remedy: str = "") -> Iterator[Non
     except OSError as error:
         raise invalid(field, _said(f"cannot read {path}: {error.strerror or error}", remedy)) from error
     except UnicodeDecodeError as error:
-        told = f"{path} is not {what}: it is not UTF-8 at byte {error.start}"
-        raise invalid(field, _said(told, remedy)) from error
+        message = f"{path} is not {what}: it is not UTF-8 at byte {error.start}"
+        raise invalid(field, _said(message, remedy)) from error
     except RecursionError as error:
         raise invalid(field, _said(f"{path} is not {what}: it is nested too deeply", remedy)) from error
     except Exception as error:  # libraries raise what they like for bytes that they did not expect

@@ -26,8 +26,8 @@ class FieldLines:
             FieldViolation(f"{self._path.name}:{self._line(one.field)}", f"{one.field}: {one.description}")
             for one in error.violations
         ]
-        told = f"{violations[0].field}: {violations[0].description}"
-        return type(error)(told, reason=error.reason, violations=violations)
+        message = f"{violations[0].field}: {violations[0].description}"
+        return type(error)(message, reason=error.reason, violations=violations)
 
     def _line(self, field: str) -> int:
         """Return the line of a field, or of what it would stand in."""

@@ -110,8 +110,8 @@ def _resources(path: Path) -> Iterator[Resource]:
     for section, body in _entries(root, path, "the file"):
         kind = _BY_SECTION.get(str(section.value))
         if kind is None:
-            told = f"'{section.value}' is not known here; known: {', '.join(_BY_SECTION)}"
-            raise wrong(f"{path.name}:{line_of(section)}", told)
+            message = f"'{section.value}' is not known here; known: {', '.join(_BY_SECTION)}"
+            raise wrong(f"{path.name}:{line_of(section)}", message)
         for key, fields in _entries(body, path, kind.section):
             place, stated = f"{path.name}:{line_of(key)}", _value(fields, path)
             if not isinstance(stated, dict):

@@ -91,8 +91,8 @@ class Source:
             except Exception as error:
                 # Most estimators take one tensor only, unless an earlier step selects columns.
                 if text and type(error).__name__ == "InvalidInputLengthException":
-                    told = "takes texts beside numbers in one estimator, which skl2onnx does not convert"
-                    raise Failed(f"{told}: encode them first, in a ColumnTransformer with OneHotEncoder") from None
+                    message = "takes texts beside numbers in one estimator, which skl2onnx does not convert"
+                    raise Failed(f"{message}: encode them first, in a ColumnTransformer with OneHotEncoder") from None
                 if text or self.names is None:
                     raise
                 self.columns = None

@@ -271,8 +271,8 @@ def _unstated(declared: Version, field: str) -> list[FieldViolation]:
     """Return the violation that the request must state a contract, because the version's files declare none."""
     if contract.is_stated(declared.contract):
         return []
-    told = f"a {declared.format} version does not say its inputs and outputs: state name, datatype and shape of each"
-    return [FieldViolation(field, told)]
+    message = f"a {declared.format} version does not say its inputs and outputs: state name, datatype and shape of each"
+    return [FieldViolation(field, message)]
 
 
 def _check_trial(version: Version, trial: Trial) -> None:

@@ -107,27 +107,27 @@ def policy_violations(policy: ApprovalPolicy, field: str) -> list[FieldViolation
     if not 1 <= policy.approvals <= MAX_APPROVALS:
         found.append(FieldViolation(f"{field}.approvals", f"{policy.approvals} is not between 1 and {MAX_APPROVALS}"))
     if len(policy.approvers) > MAX_APPROVERS:
-        told = f"{len(policy.approvers)} items; at most {MAX_APPROVERS}"
-        found.append(FieldViolation(f"{field}.approvers", told))
+        message = f"{len(policy.approvers)} items; at most {MAX_APPROVERS}"
+        found.append(FieldViolation(f"{field}.approvers", message))
     for index, pattern in enumerate(policy.approvers[:MAX_APPROVERS]):
         if not 0 < len(pattern) <= MAX_APPROVER_CHARS or not pattern.isprintable():
-            told = (
+            message = (
                 f"must be 1 to {MAX_APPROVER_CHARS} printable characters: a subject, where * stands for any characters"
             )
-            found.append(FieldViolation(f"{field}.approvers[{index}]", told))
+            found.append(FieldViolation(f"{field}.approvers[{index}]", message))
     named = sum("*" not in pattern for pattern in set(policy.approvers))
     if policy.approvers and named == len(set(policy.approvers)) and named < policy.approvals:
-        told = f"{policy.approvals} approvals of {named} approvers can never come: name more, or ask for fewer"
-        found.append(FieldViolation(f"{field}.approvers", told))
+        message = f"{policy.approvals} approvals of {named} approvers can never come: name more, or ask for fewer"
+        found.append(FieldViolation(f"{field}.approvers", message))
     for index, stage in enumerate(policy.stages):
         if stage is Stage.REGISTERED:
             found.append(FieldViolation(f"{field}.stages[{index}]", "nothing is promoted to registered"))
     if not SHORTEST <= policy.expire_after <= LONGEST:
-        told = f"{policy.expire_after.total_seconds():g} s is not between 1 minute and {LONGEST.days} days"
-        found.append(FieldViolation(f"{field}.expire_after", told))
+        message = f"{policy.expire_after.total_seconds():g} s is not between 1 minute and {LONGEST.days} days"
+        found.append(FieldViolation(f"{field}.expire_after", message))
     if not 0 <= policy.max_unpromoted_share <= 1:
-        told = f"{policy.max_unpromoted_share:.15g} is not between 0 and 1"
-        found.append(FieldViolation(f"{field}.max_unpromoted_share", told))
+        message = f"{policy.max_unpromoted_share:.15g} is not between 0 and 1"
+        found.append(FieldViolation(f"{field}.max_unpromoted_share", message))
     return found
 
 
@@ -161,8 +161,8 @@ def not_required(model: Model, target: Stage) -> PreconditionFailed:
 def check_room(model: str, version: str, others: Sequence[PromotionRequest]) -> None:
     """Raise ResourceExhausted, reason TOO_MANY_REQUESTS, unless there is room for another open request."""
     if len(others) >= MAX_OPEN:
-        told = f"model '{model}' has {MAX_OPEN} open requests for promotion: withdraw one before that of '{version}'"
-        raise ResourceExhausted(told, reason="TOO_MANY_REQUESTS", retry_after_s=60.0)
+        message = f"model '{model}' has {MAX_OPEN} open requests for promotion: withdraw one before that of '{version}'"
+        raise ResourceExhausted(message, reason="TOO_MANY_REQUESTS", retry_after_s=60.0)
 
 
 def as_of(request: PromotionRequest, now: datetime) -> PromotionRequest:
@@ -170,8 +170,8 @@ def as_of(request: PromotionRequest, now: datetime) -> PromotionRequest:
     if not request.state.waits or now < request.expire_time:
         return request
     lacked = "its approvals" if request.state is RequestState.PENDING else "its rollout"
-    told = f"{lacked} did not come until {request.expire_time:%Y-%m-%d %H:%M} UTC"
-    return ended(request, RequestState.EXPIRED, request.expire_time, reason=told)
+    message = f"{lacked} did not come until {request.expire_time:%Y-%m-%d %H:%M} UTC"
+    return ended(request, RequestState.EXPIRED, request.expire_time, reason=message)
 
 
 def missing(request: PromotionRequest, policy: ApprovalPolicy, registrant: str) -> int:
@@ -217,15 +217,17 @@ def check_voter(client: str, request: PromotionRequest, policy: ApprovalPolicy, 
 def check_author(client: str, request: PromotionRequest) -> None:
     """Raise PermissionDenied, reason NOT_THE_AUTHOR, unless a client made a request."""
     if client != request.author:
-        told = f"'{request.author}' made the request: only the author takes it back; reject it instead"
-        raise PermissionDenied(told, reason="NOT_THE_AUTHOR")
+        message = f"'{request.author}' made the request: only the author takes it back; reject it instead"
+        raise PermissionDenied(message, reason="NOT_THE_AUTHOR")
 
 
 def check_emergency(model: Model, policy: ApprovalPolicy) -> None:
     """Raise PreconditionFailed, reason BREAK_GLASS_FORBIDDEN, where a policy has no exception for emergencies."""
     if policy.forbid_break_glass:
-        told = f"the approval policy of '{model.name}' forbids promotions without approvals: request one, or roll back"
-        raise PreconditionFailed(told, reason="BREAK_GLASS_FORBIDDEN")
+        message = (
+            f"the approval policy of '{model.name}' forbids promotions without approvals: request one, or roll back"
+        )
+        raise PreconditionFailed(message, reason="BREAK_GLASS_FORBIDDEN")
 
 
 def approved(request: PromotionRequest, client: str, comment: str, now: datetime) -> PromotionRequest:
@@ -269,13 +271,13 @@ def ended(
 def closed(request: PromotionRequest) -> PreconditionFailed:
     """Return the refusal of what comes too late."""
     expired = request.state is RequestState.EXPIRED
-    told = f"request {request.number} of '{request.ref.version}' is {request.state.replace('_', ' ')}"
+    message = f"request {request.number} of '{request.ref.version}' is {request.state.replace('_', ' ')}"
     if request.end_client:
-        told += f" by {request.end_client}"
+        message += f" by {request.end_client}"
     if request.end_reason:
-        told += f": {request.end_reason}"
+        message += f": {request.end_reason}"
     return PreconditionFailed(
-        f"{told}; make a new request" if request.state.over else told,
+        f"{message}; make a new request" if request.state.over else message,
         reason="PROMOTION_REQUEST_EXPIRED" if expired else "PROMOTION_REQUEST_CLOSED",
         metadata={"state": request.state.value},
     )
@@ -303,9 +305,9 @@ def _excluded(
 ) -> PermissionDenied | None:
     if client in (request.author, registrant):
         did = "made the request" if client == request.author else "registered the version"
-        told = f"'{client}' {did}: another client has to answer it"
-        return PermissionDenied(told, reason="APPROVER_IS_AUTHOR")
+        message = f"'{client}' {did}: another client has to answer it"
+        return PermissionDenied(message, reason="APPROVER_IS_AUTHOR")
     if policy.approvers and not matches(policy.approvers, client):
-        told = f"'{client}' is not one of the approvers in the policy: {', '.join(policy.approvers[:10])}"
-        return PermissionDenied(told, reason="NOT_AN_APPROVER")
+        message = f"'{client}' is not one of the approvers in the policy: {', '.join(policy.approvers[:10])}"
+        return PermissionDenied(message, reason="NOT_AN_APPROVER")
     return None

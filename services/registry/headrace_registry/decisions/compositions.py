@@ -70,8 +70,8 @@ def violations(version: Version, pipeline: Pipeline, field: str) -> list[FieldVi
         if isinstance(step.runs, GraphStep):
             run.add(step.runs.artifact)
             if step.runs.artifact not in graphs:
-                told = f"the version has no ONNX artifact '{step.runs.artifact[:100]}'"
-                found.append(FieldViolation(f"{place}.steps[{index}].graph", told))
+                message = f"the version has no ONNX artifact '{step.runs.artifact[:100]}'"
+                found.append(FieldViolation(f"{place}.steps[{index}].graph", message))
         elif isinstance(step.runs, ModelStep):
             found += _model_violations(version.ref, step.runs, f"{place}.steps[{index}].model")
     for index, artifact in enumerate(version.artifacts):
@@ -94,11 +94,11 @@ def fusion_violations(pipeline: Pipeline, members: Mapping[str, Member], field: 
     for index, step in enumerate(pipeline.steps):
         member = members[step.name]
         if member.format is not Format.ONNX:
-            told = f"'{member.ref.model}@{member.ref.version}' is {member.format}; only ONNX is fused"
-            found.append(FieldViolation(f"{field}.steps[{index}]", told))
+            message = f"'{member.ref.model}@{member.ref.version}' is {member.format}; only ONNX is fused"
+            found.append(FieldViolation(f"{field}.steps[{index}]", message))
         elif member.contract.row_by_row:
-            told = f"what step '{step.name}' runs takes one row at a time, and a fused pipeline takes many"
-            found.append(FieldViolation(f"{field}.steps[{index}]", told))
+            message = f"what step '{step.name}' runs takes one row at a time, and a fused pipeline takes many"
+            found.append(FieldViolation(f"{field}.steps[{index}]", message))
     return found
 
 
@@ -116,11 +116,11 @@ def member_of(version: Version, place: str) -> Member:
     one that answers in parts."""
     if version.composition is not None:
         name = f"'{version.ref.model}@{version.ref.version}'"
-        told = f"{name} is a pipeline itself: name its steps in its place, each by version or alias"
-        raise refusal([FieldViolation(place, told)], reason=REASON)
+        message = f"{name} is a pipeline itself: name its steps in its place, each by version or alias"
+        raise refusal([FieldViolation(place, message)], reason=REASON)
     if version.contract.decoupled:
-        told = f"'{version.ref.model}@{version.ref.version}' answers in parts, and a step answers once"
-        raise refusal([FieldViolation(place, told)], reason=REASON)
+        message = f"'{version.ref.model}@{version.ref.version}' answers in parts, and a step answers once"
+        raise refusal([FieldViolation(place, message)], reason=REASON)
     return Member(
         version.ref,
         version.digest,

@@ -76,8 +76,8 @@ def violations(kept_as: Format, artifacts: Sequence[Artifact], field: str) -> li
 def misfits(kept_as: Format, contract: Contract, field: str) -> list[FieldViolation]:
     """Return where no runtime of a format can keep a contract, fields named below `field`."""
     if contract.decoupled and kept_as not in IN_PARTS:
-        told = f"what runs {kept_as} answers a request once; in parts answer {' and '.join(sorted(IN_PARTS))}"
-        return [FieldViolation(f"{field}.decoupled", told)]
+        message = f"what runs {kept_as} answers a request once; in parts answer {' and '.join(sorted(IN_PARTS))}"
+        return [FieldViolation(f"{field}.decoupled", message)]
     if kept_as is Format.PT2:
         return list(_mixed_names(contract, field))
     if kept_as is not Format.FIL:

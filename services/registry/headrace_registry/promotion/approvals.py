@@ -67,8 +67,8 @@ class Approvals:
             version = await writes.existing(transaction, wanted.ref)
             lifecycle.check_kept(version)
             if not lifecycle.promote(model, wanted.ref.version, version.stage, wanted.target).moves:
-                told = f"version '{wanted.ref.version}' is in {wanted.target} already"
-                raise PreconditionFailed(told, reason="STAGE_MOVE_ILLEGAL")
+                message = f"version '{wanted.ref.version}' is in {wanted.target} already"
+                raise PreconditionFailed(message, reason="STAGE_MOVE_ILLEGAL")
             now = await transaction.now()
             await self._check_new(transaction, wanted, now)
             breaks: tuple[str, ...] = ()
@@ -248,6 +248,8 @@ class Approvals:
         others = [one for one in others if not one.state.over]
         for one in others:
             if (one.ref, one.target) == (wanted.ref, wanted.target):
-                told = f"the promotion of '{wanted.ref.version}' is asked for by request {one.number} of '{one.author}'"
-                raise AlreadyExists(told, reason="PROMOTION_REQUESTED", metadata={"promotion_request": one.name})
+                message = (
+                    f"the promotion of '{wanted.ref.version}' is asked for by request {one.number} of '{one.author}'"
+                )
+                raise AlreadyExists(message, reason="PROMOTION_REQUESTED", metadata={"promotion_request": one.name})
         approvals.check_room(wanted.ref.model, wanted.ref.version, others)

@@ -119,8 +119,8 @@ class RequestExpiry:
                 if current.rollout and not after.state.over:
                     held = await transaction.holds(request.ref.model, datetime.min.replace(tzinfo=now.tzinfo))
                     if not any(hold.holder == current.rollout for hold in held):
-                        told = f"{current.rollout} ended without a promotion"
-                        after = approvals.ended(current, RequestState.FAILED, now, reason=told)
+                        message = f"{current.rollout} ended without a promotion"
+                        after = approvals.ended(current, RequestState.FAILED, now, reason=message)
                 if after == current:
                     return False
                 action = Action.PROMOTION_EXPIRED if after.state is RequestState.EXPIRED else Action.PROMOTION_FAILED

@@ -206,8 +206,8 @@ class Promotions:
             return
         for hold in await transaction.holds(model, self._clock.now()):
             if hold.holder.startswith(ROLLOUTS) and hold.holder != rule.own:
-                told = f"model '{model}' is moved by {hold.holder}: wait for it, abort it, or set `end_rollout`"
-                raise _rollout_running(told, hold)
+                message = f"model '{model}' is moved by {hold.holder}: wait for it, abort it, or set `end_rollout`"
+                raise _rollout_running(message, hold)
 
     async def _check_not_needed(self, transaction: Transaction, ref: VersionRef) -> None:
         """Raise PreconditionFailed for a version that a rollout would promote in the end, reason ROLLOUT_RUNNING, or
@@ -218,11 +218,11 @@ class Promotions:
             pipeline = compositions.held_by(hold.holder)
             user = None if pipeline is None else await transaction.version(pipeline)
             if user is not None and user.stage is not Stage.ARCHIVED:
-                told = f"version '{ref.version}' is {hold.reason}, which is in {user.stage}: archive that first"
-                raise PreconditionFailed(told, reason="VERSION_IN_USE", metadata={"holder": hold.holder})
+                message = f"version '{ref.version}' is {hold.reason}, which is in {user.stage}: archive that first"
+                raise PreconditionFailed(message, reason="VERSION_IN_USE", metadata={"holder": hold.holder})
             if hold.holder.startswith(ROLLOUTS):
-                told = f"version '{ref.version}' is moved by {hold.holder}: wait for it, or abort it"
-                raise _rollout_running(told, hold)
+                message = f"version '{ref.version}' is moved by {hold.holder}: wait for it, or abort it"
+                raise _rollout_running(message, hold)
 
     async def _apply(
         self, transaction: Transaction, plan: Plan, write: Write, mandate: Mandate = NO_MANDATE
