@@ -113,12 +113,12 @@ _PIP = (
 def _environment() -> Mapping[str, str]:
     """Return what pip may know of this machine: where packages are, not the secrets of this process."""
     passed = ("HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
-    told = {
+    variables = {
         name: value
         for name, value in os.environ.items()
         if name in passed or name.startswith("PIP_") or name.lower().endswith("_proxy")
     }
-    return {"PATH": os.defpath, **told}
+    return {"PATH": os.defpath, **variables}
 
 
 def _key(requirements: Path) -> str:

@@ -227,10 +227,10 @@ def _service(name: str, entry: Any) -> Service:
         raise DescriptionError(f"{name}: {error}") from error
 
 
-def _call(caller: str, told: str) -> Call:
-    callee, colon, port = told.partition(":")
+def _call(caller: str, text: str) -> Call:
+    callee, colon, port = text.partition(":")
     if not (callee and colon and port):
-        raise ValueError(f"the call {told!r} is not service:port")
+        raise ValueError(f"the call {text!r} is not service:port")
     return Call(caller, callee, port)
 
 
@@ -267,9 +267,9 @@ def _check(services: Topology) -> None:
     _no_two("offset", ((s.name, offset) for s in services.values() for offset in s.wheel_ports.values()))
 
 
-def _no_two(what: str, told: Iterable[tuple[str, object]]) -> None:
+def _no_two(what: str, pairs: Iterable[tuple[str, object]]) -> None:
     seen: dict[object, str] = {}
-    for name, value in told:
+    for name, value in pairs:
         if value in seen:
             raise DescriptionError(f"{name}: {what} {value} is that of {seen[value]}")
         seen[value] = name

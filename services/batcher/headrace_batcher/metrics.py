@@ -142,10 +142,10 @@ class BatcherCollector(Collector):
         for labels, counters in held.items():
             wait.add_metric(labels, counters.predicted_wait_s())
         yield wait
-        message = "Frames from data planes that did not match their checksum."
-        yield CounterMetricFamily("batcher_frames_garbled", message, value=self._garbled())
-        message = "Processes of Python versions: running, and left, which were killed and did not end."
-        processes = GaugeMetricFamily("batcher_code_processes", message, labels=("state",))
+        description = "Frames from data planes that did not match their checksum."
+        yield CounterMetricFamily("batcher_frames_garbled", description, value=self._garbled())
+        description = "Processes of Python versions: running, and left, which were killed and did not end."
+        processes = GaugeMetricFamily("batcher_code_processes", description, labels=("state",))
         for state, count in {"running": 0, "left": 0, **self._processes()}.items():
             processes.add_metric((state,), count)
         yield processes

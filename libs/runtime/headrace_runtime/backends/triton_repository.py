@@ -172,8 +172,8 @@ def _trees(files: ModelFiles) -> Mapping[str, str]:
     """
     classes = any(spec.row_shape and spec.row_shape[-1] > 1 for spec in files.contract.outputs)
     scores = str(classes).lower()
-    told = dict.fromkeys(("predict_proba", "is_classifier", "output_class"), scores)
-    return {"model_type": _TREES[files.model_file], **told, "threshold": "0.5"}
+    outputs = dict.fromkeys(("predict_proba", "is_classifier", "output_class"), scores)
+    return {"model_type": _TREES[files.model_file], **outputs, "threshold": "0.5"}
 
 
 def _describe_whole(entry: Any, spec: TensorSpec) -> None:

@@ -68,8 +68,8 @@ def from_proto(wanted: control_pb2.WantedVersion, bounds: Limits, offered: Colle
     )
 
 
-def _padding(told: registry_pb2.ServingSettings.Padding) -> Padding | None:
-    return Padding(tuple(told.sizes), tuple(sorted(told.values.items()))) if told.sizes else None
+def _padding(padding: registry_pb2.ServingSettings.Padding) -> Padding | None:
+    return Padding(tuple(padding.sizes), tuple(sorted(padding.values.items()))) if padding.sizes else None
 
 
 def _model_of(

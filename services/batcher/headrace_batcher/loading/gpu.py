@@ -29,9 +29,9 @@ class GpuLoad:
 def load_of(text: str) -> GpuLoad | None:
     """Return the load in Triton's metrics; None where it sees no GPU, or says what cannot be. Raises ValueError."""
     values: Mapping[str, list[float]] = {_UTILISATION: [], _USED: [], _TOTAL: []}
-    # The rest of it, by model and version, is long, and requests are answered beside this.
-    told = "\n".join(line for line in text.splitlines() if line.startswith("nv_gpu_"))
-    for family in text_string_to_metric_families(told):
+    # Skip the long metrics by model and version: parsing delays requests.
+    gpu_lines = "\n".join(line for line in text.splitlines() if line.startswith("nv_gpu_"))
+    for family in text_string_to_metric_families(gpu_lines):
         for sample in family.samples:
             if sample.name in values:
                 values[sample.name].append(sample.value)

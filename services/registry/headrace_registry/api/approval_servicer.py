@@ -120,7 +120,7 @@ def _of_a_person(method: str, request) -> Write:
     return write_of(method, request)
 
 
-def _reasoned(write: Write, told: str) -> Write:
+def _reasoned(write: Write, remedy: str) -> Write:
     if not write.reason.strip():
-        raise invalid("reason", f"must not be empty: {told}")
+        raise invalid("reason", f"must not be empty: {remedy}")
     return write

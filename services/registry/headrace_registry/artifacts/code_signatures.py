@@ -85,9 +85,9 @@ def _read(content: bytes, field: str) -> tuple[str, bytes]:
     return named, signature
 
 
-def _unsigned(field: str, told: str) -> PreconditionFailed:
-    message = f"{told}; sign it with `headrace models register --sign-key FILE`"
-    return PreconditionFailed(message, reason=REASON, violations=[FieldViolation(field, told)])
+def _unsigned(field: str, problem: str) -> PreconditionFailed:
+    message = f"{problem}; sign it with `headrace models register --sign-key FILE`"
+    return PreconditionFailed(message, reason=REASON, violations=[FieldViolation(field, problem)])
 
 
 SIGNATURE_FILE = "signature.json"

@@ -110,14 +110,14 @@ def compare(session: OnnxSession, contract: Contract, given: Path) -> str:
     return f"{found.where}, {found.over:,.3g} times the tolerance of {expected.tolerance:g} (and as much of the value)"
 
 
-def _run(session: OnnxSession, told: runtime.Contract, example: runtime.Example, sizes: Iterable[int]) -> None:
-    layout = examples.layout_of(told, example)
+def _run(session: OnnxSession, contract: runtime.Contract, example: runtime.Example, sizes: Iterable[int]) -> None:
+    layout = examples.layout_of(contract, example)
     for rows in sizes:
         started = time.monotonic()
         inputs = examples.rows_of(layout, example, rows)
         shapes.check_inputs(layout, rows, inputs)
         outputs = onnx_session.run(session, layout, rows, inputs)
-        for output in shapes.outputs_in_order(told, rows, outputs):
+        for output in shapes.outputs_in_order(contract, rows, outputs):
             shapes.slice_output(output, [rows])
         if time.monotonic() - started > _SLOW_S:
             return

@@ -107,8 +107,8 @@ class Composing:
             )
         trial = blob.model_file.trial
         if trial is not None and trial.problem and not skip_trial:
-            told = FieldViolation(f"{place}.graph", f"'{artifact.name}' does not run: {trial.problem}")
-            refuse([told], reason="MODEL_DOES_NOT_RUN")
+            violation = FieldViolation(f"{place}.graph", f"'{artifact.name}' does not run: {trial.problem}")
+            refuse([violation], reason="MODEL_DOES_NOT_RUN")
         sized = replace(artifact, size_bytes=blob.size_bytes)
         return compositions.graph_member(declared, step.name, blob.model_file, sized, f"{place}.graph")
 
@@ -153,8 +153,8 @@ class Composing:
                 blob = await self._uploads.keep_made(request.made)
         trial = None if blob.model_file is None else blob.model_file.trial
         if trial is not None and trial.problem and not skip_trial:
-            told = FieldViolation(field, f"the fused model does not run: {trial.problem}")
-            refuse([told], reason="MODEL_DOES_NOT_RUN")
+            violation = FieldViolation(field, f"the fused model does not run: {trial.problem}")
+            refuse([violation], reason="MODEL_DOES_NOT_RUN")
         return Artifact(compositions.FUSED, ArtifactType.ONNX, blob.sha256, blob.size_bytes)
 
     async def _fetch(self, artifact: Artifact, path: Path) -> None:

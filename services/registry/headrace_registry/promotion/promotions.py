@@ -247,5 +247,5 @@ async def production_of(transaction: Transaction, model: Model) -> Version | Non
     return await transaction.version(VersionRef(model.name, model.production)) if model.production else None
 
 
-def _rollout_running(told: str, hold: Hold) -> PreconditionFailed:
-    return PreconditionFailed(told, reason="ROLLOUT_RUNNING", metadata={"rollout": hold.holder})
+def _rollout_running(message: str, hold: Hold) -> PreconditionFailed:
+    return PreconditionFailed(message, reason="ROLLOUT_RUNNING", metadata={"rollout": hold.holder})

@@ -20,10 +20,10 @@ _CODE_VERSION = installed("headrace-registry")
 
 async def tell(connection: Any, transaction: Transaction, model: Model, events: Sequence[Event]) -> None:
     """Add events of lines of a model's history to the outbox. connection: that of the transaction."""
-    told = await webhooks_of(connection, model.name)
+    webhooks = await webhooks_of(connection, model.name)
     notices = [
         Notice(name, model.name, _once(model, event), NOTICE.write((model.name, event)))
-        for name in told
+        for name in webhooks
         for event in events
     ]
     of_lineage = [event for event in events if changes_lineage(event)]
