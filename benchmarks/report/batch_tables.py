@@ -11,11 +11,11 @@ _TITLES = ("network", "what", "workers", "rows/s", "rows per CPU second", "of th
 
 def line(row: Any) -> str:
     """Return a row of progress output."""
-    message = f"  estimated {row.estimated_s:,.1f} s, took {row.wall_s:,.1f} s" if row.estimated_s else ""
-    message += f", {row.busy:.2f} processors busy" if row.busy else ""
+    duration = f"  estimated {row.estimated_s:,.1f} s, took {row.wall_s:,.1f} s" if row.estimated_s else ""
+    duration += f", {row.busy:.2f} processors busy" if row.busy else ""
     return (
         f"  {row.network:6} {row.name:14} {row.workers} workers  {row.rows / row.wall_s:>11,.0f} rows/s"
-        f"  {row.per_cpu_s:>11,.0f} per CPU second{message}"
+        f"  {row.per_cpu_s:>11,.0f} per CPU second{duration}"
     )
 
 

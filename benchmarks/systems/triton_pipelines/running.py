@@ -48,8 +48,8 @@ def running(scratch: Path, members: Mapping[str, bytes]) -> Iterator[Reference]:
     voters = ",".join(f' {{ name: "{name}" data_type: TYPE_FP32 dims: [ {_CLASSES} ] }}' for name in names)
     output = f'output [ {{ name: "output" data_type: TYPE_FP32 dims: [ {_CLASSES} ] }} ]'
     _model(repository, _MEAN, f"input [{voters} ]\n{output}", _HERE / "mean.py")
-    message = f'parameters {{ key: "members" value: {{ string_value: "{",".join(names)}" }} }}'
-    _model(repository, BLS, f"{_FEATURES}\n{_SCORES}\n{message}", _HERE / "bls.py")
+    parameter = f'parameters {{ key: "members" value: {{ string_value: "{",".join(names)}" }} }}'
+    _model(repository, BLS, f"{_FEATURES}\n{_SCORES}\n{parameter}", _HERE / "bls.py")
     _ensemble(repository, names)
     port, log = free_port(), scratch / "triton-pipelines.log"
     command = [

@@ -49,8 +49,8 @@ def _listing(kind: WebhookKind) -> click.Command:
         header = ("webhook", "url", "format", "model", "waiting", "last taken", "last error")
         output.table(header, [_line(one) for one in found])
 
-    message = f"List webhooks for {kind.about}, and how deliveries go.\n\n\b\nExamples:\n"
-    return click.command("webhooks", help=f"{message}  headrace {kind.group} webhooks")(connected(webhooks))
+    summary = f"List webhooks for {kind.about}, and how deliveries go.\n\n\b\nExamples:\n"
+    return click.command("webhooks", help=f"{summary}  headrace {kind.group} webhooks")(connected(webhooks))
 
 
 def _putting(kind: WebhookKind) -> click.Command:
@@ -85,9 +85,9 @@ def _putting(kind: WebhookKind) -> click.Command:
         click.argument("webhook", metavar="WEBHOOK"),
     ):
         command = parameter(command)
-    message = f"Send WEBHOOK {kind.about} at URL, or replace it.\n\n\b\nExamples:\n  headrace {kind.group} "
+    summary = f"Send WEBHOOK {kind.about} at URL, or replace it.\n\n\b\nExamples:\n  headrace {kind.group} "
     example = "put-webhook team https://hooks.example.com/headrace --secret-file routing.key"
-    return click.command("put-webhook", help=message + example)(command)
+    return click.command("put-webhook", help=summary + example)(command)
 
 
 def _deleting(kind: WebhookKind) -> click.Command:
@@ -99,8 +99,8 @@ def _deleting(kind: WebhookKind) -> click.Command:
             output.say(f"{shown(webhook)} gets no more events")
 
     command = click.argument("webhook", metavar="WEBHOOK")(connected(delete_webhook))
-    message = "Remove WEBHOOK, with its undelivered events.\n\n\b\nExamples:\n"
-    return click.command("delete-webhook", help=f"{message}  headrace {kind.group} delete-webhook team")(command)
+    summary = "Remove WEBHOOK, with its undelivered events.\n\n\b\nExamples:\n"
+    return click.command("delete-webhook", help=f"{summary}  headrace {kind.group} delete-webhook team")(command)
 
 
 def _line(one: Webhook) -> tuple[str, ...]:

@@ -75,10 +75,10 @@ def _frame(x: _Axis, y: _Axis) -> list[str]:
 def _circle(at: int, one: Candidate, x: float, y: float, largest: int, on_front: bool, is_chosen: bool) -> list[str]:
     radius = 4 + 16 * math.sqrt(one.size_bytes / largest)
     colour = "#15803d" if is_chosen else "#2563eb" if on_front else "#9ca3af"
-    message = f"{one.name}: {one.size_bytes:,} bytes, {one.speedup:.2f} x"
+    title = f"{one.name}: {one.size_bytes:,} bytes, {one.speedup:.2f} x"
     line = _TOP + 16 + at * 20
     return [
-        f'<g><title>{html.escape(message)}</title><circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" '
+        f'<g><title>{html.escape(title)}</title><circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" '
         f'fill="{colour}" fill-opacity="0.35" stroke="{colour}"/>{_text(x, y + 4, str(at + 1), anchor="middle")}</g>',
         _text(_WIDTH - _RIGHT + 16, line, f"{at + 1}  {one.name}", colour=colour),
     ]
