@@ -111,7 +111,10 @@ def judged(phase: Phase, version: str, bounds: Bounds) -> PhaseResult:
 def _problems(result: PhaseResult, version: str, bounds: Bounds) -> list[str]:
     found = _errors(result, bounds)
     if not result.hits:
-        found.append("the fault met no call: is the simulator in front of the batcher that serves the version?")
+        found.append(
+            "the fault met no call: is the simulator in front of the batcher that serves the version, and does the "
+            "batcher execute it in Triton (BATCHER_COMPUTE=triton)?"
+        )
     elif not result.steps:
         found.append(
             "no fallback answered: has every batcher of the pool a simulator that was named, and the route a fallback "
