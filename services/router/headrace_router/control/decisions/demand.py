@@ -29,7 +29,7 @@ class Wanted:
     """A version to hold ready. change: which waits for it, None when it serves or no change does.
 
     What serves has none, so that a write that moves weights tells batchers nothing. serving_revision: of its serving
-    settings: batchers are told of a change of these.
+    settings: batchers get a change of these.
     """
 
     model: str

@@ -14,7 +14,7 @@ from headrace_router.control.decisions.routes import Route
 class PipelineMember:
     """What a step of a pipeline runs, which is loaded in the pipeline's place.
 
-    model: empty for the pipeline's own. pool: empty for that of whoever serves the pipeline.
+    model: empty for the pipeline's own. pool: empty for the pool of the pipeline.
     """
 
     model: str

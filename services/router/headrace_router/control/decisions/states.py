@@ -124,7 +124,7 @@ class Writer:
     """Who declares a route, and why.
 
     client: who called. manager: on whose behalf, such as `rollouts/7`; empty for a person. force: take the route from
-    whoever manages it.
+    its manager.
     """
 
     client: str

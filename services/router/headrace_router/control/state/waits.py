@@ -34,7 +34,7 @@ class Waits:
         """Return a change that took effect.
 
         Raises PreconditionFailed, reason VERSION_NOT_READY, when it was dropped; Aborted, reason SUPERSEDED; and
-        DeadlineExceeded, reason CHANGE_PENDING, when the caller's time is used up first: the change goes on waiting.
+        DeadlineExceeded, reason CHANGE_PENDING, when the caller's time is used up first: the change keeps waiting.
         """
         limit_s = self._view.timing.limits.ready_timeout.total_seconds() + _SLACK_S
         waits_no_more = await self._until(lambda: not self._pending(model, change), limit_s, left_s)

@@ -61,7 +61,7 @@ class PendingQueue:
     def starting(self, now: float, lease_s: float, start_s: float | None) -> None:
         """Let requests wait up to their deadline, for the next `lease_s`: the pool has no batcher, and gets one.
 
-        start_s: how long that takes, None while nobody knows; requests with less time than is left of it are refused.
+        start_s: how long that takes, None while unknown; requests with less time than is left of it are refused.
         """
         if now >= self._starting_until:
             self._ready_at = now + (start_s or 0.0)

@@ -84,7 +84,7 @@ class Work:
     """One request to the batchers of a pool.
 
     inputs, absent, dims, outputs: as in `InferRequest`. deadline: on the loop's clock. answer: settled with the
-    `InferResponse` or with an error; whoever awaits it withdraws the work when it no longer wants the answer. priority:
+    `InferResponse` or with an error; its caller withdraws the work when it no longer wants the answer. priority:
     class as in `InferRequest`. queue_timeout_s: how long it may wait for a batcher that is away for a moment; the pools
     have a bound of their own, and a caller with something else to try says 0. traceparent, request_id: of a request
     that is recorded or logged, else empty. answers: which of them keep the contract; None takes any. trace: of one that

@@ -21,7 +21,7 @@ WITHDRAWN = "WITHDRAWN"
 class Outcome(NamedTuple):
     """How a request ended, at a time of the trace's clock.
 
-    prediction_id: made for errors too, which nobody but the explanation names. code: a gRPC status code. reason: of
+    prediction_id: made for errors too, which only the explanation names. code: a gRPC status code. reason: of
     ErrorInfo, empty for an answer.
     """
 

@@ -70,7 +70,7 @@ class Waiter:
 class SharedExecution:
     """key: under which others find it; None for one that is not shared. cache_lookup: of who began it.
 
-    leader: whose request is executed. work: the execution. renews: whether it goes on when nobody waits. reading:
+    leader: whose request is executed. work: the execution. renews: whether it continues without waiters. reading:
     whether the store has not answered yet. failed: an execution that came to an error before it did.
     """
 

@@ -1,8 +1,8 @@
 """One execution for everybody who wants the same answer at the same time.
 
 A shared execution belongs to no caller. It reads the store, gives each waiter what that waiter may have, and computes
-for the rest; it goes on while anybody waits, until the latest deadline among them. A caller that leaves takes nobody
-along; an error reaches all and is not kept. Nothing here is a task: the store and the batchers call back.
+for the rest; it continues while any caller waits, until the latest deadline among them. A caller that leaves ends it
+for no other; an error reaches all and is not stored. Nothing here is a task: the store and the batchers call back.
 
 Where the store will hardly have anything and no batcher has work, a batcher computes speculatively, while the store is
 read (`execution.py`). The first answer counts; an error of the batchers waits for the store's word. If the

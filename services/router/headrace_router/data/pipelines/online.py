@@ -31,7 +31,7 @@ OTHER = ("other", "other", "other", "other")
 class PipelineOnline:
     """Answers works of pipelines by those of their steps; a prometheus_client collector.
 
-    queue_timeout_s: how long a request waits before its first step for members that nobody has at the moment. miss:
+    queue_timeout_s: how long a request waits before its first step for members without a batcher at the moment. miss:
     hears of pools that lack one, and says after how long one that is being started answers. record: hears of what
     members compute, and must be quick; None where nothing is recorded. cache: of steps that declare one.
     """

@@ -59,7 +59,7 @@ class Table:
     """One generation of a route, ready for look-ups.
 
     max_wait_us: longest wait for batch-mates; None leaves it to the version. open: requests admitted under this table
-    and not yet answered; whoever admits one counts it up and down, and calls `Tables.answered` where it is retired.
+    and not yet answered; who admits one counts it up and down, and calls `Tables.answered` where it is retired.
     decide: gives the position in `ruled` of the variant that a rule sends a request to; None when there are no rules.
     fallback: what answers when a variant cannot, in order; pinned_fallback: for requests that pin their version.
     hedge: None means that no request is hedged. unit: what is assigned. policy: how answers are looked up. kept: which

@@ -88,7 +88,7 @@ class Counters:
     """All series of one data plane; a prometheus_client collector.
 
     clock: of durations; it does not stand still within a turn of the event loop, whose own does. wall: Unix time.
-    reporting: whether somebody sets `Series.reported`; what is not reported is not forgotten then.
+    reporting: whether `Series.reported` is set; what is not reported is not forgotten then.
     """
 
     def __init__(

@@ -177,8 +177,8 @@ def condition_of(kept: AnswerState, marked: Collection[int] | None, now: datetim
 class Sweep:
     """What is to be done about publishes, as numbers of generations.
 
-    committed: take for committed what counts. closed: no longer count. reopened: count again. removable: nobody reads
-    them any more.
+    committed: take for committed what counts. closed: no longer count. reopened: count again. removable: no longer
+    read.
     """
 
     committed: tuple[int, ...]

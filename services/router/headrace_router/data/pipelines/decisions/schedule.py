@@ -1,7 +1,7 @@
 """Which step of a pipeline runs when. Pure: a plan, what became of its steps, estimates and the time in; moves out.
 
 A step starts as soon as its inputs are there. A combiner with a quorum waits for all its voters until it has to begin,
-if the answer is to be in time, and then goes on with those that are there.
+if the answer is to be in time, and then continues with those that are there.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def choose(plan: Plan, outputs: Sequence[int], attributes: Mapping[str, str]) ->
 def earliest_end_s(chosen: Chosen, needs_s: Sequence[float]) -> float:
     """Return how long the answer takes at least, infinite when there can be none.
 
-    needs_s: how long each step probably takes, infinite for one that nobody can run. Combiners wait for no more voters
+    needs_s: how long each step probably takes, infinite for one without a batcher. Combiners wait for no more voters
     than they need; what fails softly takes no longer than the quickest possible.
     """
     plan, ends = chosen.plan, [0.0] * len(chosen.plan.steps)

@@ -21,7 +21,7 @@ PAUSE_S, MAX_PAUSE_S = 0.01, 1.0
 class Share:
     """Tokens taken in advance. now, everywhere: a clock that never goes back.
 
-    closed_until: until then nobody asks for more than those at hand. next_at: when there was to be one again.
+    closed_until: until then no more are asked for. next_at: when there was to be one again.
     """
 
     __slots__ = ("_ahead", "_kept_until", "_rate", "_since", "_spent", "closed_until", "next_at", "tokens")
