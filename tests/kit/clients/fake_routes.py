@@ -177,7 +177,10 @@ class FakePredictions(predict_pb2_grpc.RouterServiceServicer):
         self.requests.append(request)
         if ("headrace-timing", "1") in context.invocation_metadata():
             context.set_trailing_metadata((("server-timing", self.timing),))
-        return self.answer(request)
+        answer = self.answer(request)
+        # As a data plane: the request's own id, else the header's.
+        answer.request_id = request.request_id or dict(context.invocation_metadata()).get("x-request-id", "")
+        return answer
 
     def PredictStream(
         self, request: predict_pb2.PredictStreamRequest, context: Any
