@@ -15,9 +15,9 @@
 #include <sys/random.h>
 #include <time.h>
 
-enum { MOST_ENTRIES = 16384, BUCKETS = 32768, MOST_LEASES = 4096, MOST_NOTES = 8192 };
+enum { MOST_ENTRIES = 32768, BUCKETS = 65536, MOST_LEASES = 4096, MOST_NOTES = 8192 };
 enum { MOST_ANSWER = 64 * 1024, LEAST_ID = 12, MOST_ID = 40, UUID_LENGTH = 36, VARINT_LENGTH = 5, DECIMAL_LENGTH = 10 };
-enum { ONE_IN = 64, ALIVE_MS = 1000 };
+enum { ONE_IN = 256, ALIVE_MS = 1000 };
 /* What is written into a copy of an answer, and where (HOLE_SHIFT). */
 enum { REQUEST_ID, PREDICTION_ID, AGE_VARINT, AGE_DECIMAL, HOLE_SHIFT = 28 };
 

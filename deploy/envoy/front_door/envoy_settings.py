@@ -57,7 +57,7 @@ class EnvoySettings(StrictSettings):
     poll_s: float = Field(default=1.0, gt=0, le=5, description="How often the two files are looked at.")
 
     repeat_answers_bytes: int = Field(
-        default=64 * 1024 * 1024,
+        default=128 * MIB,
         ge=0,
         description="Bytes of the answers from memory that Envoy's workers give again by themselves, in each process, "
         "to requests that are the same byte for byte; 0 has none repeated.",

@@ -8,8 +8,9 @@ from headrace_router.data.transports.envoy.filter_bridge import Filter
 
 # As in repeated_answers.c.
 MOST_LEASES = 4096
-# Requests of one lease: twice those of the time before, within these.
-LEAST_LEASE, MOST_LEASE = 64, 8192
+# Requests of one lease: so many times those of the time before, within these. A turn of the event loop may take as long
+# as several of those times.
+AHEAD, LEAST_LEASE, MOST_LEASE = 8, 64, 8192
 
 Payer = tuple[str, str]
 """A client and a model."""
@@ -59,6 +60,12 @@ class Leases:
             self._grant(payer, lease, LEAST_LEASE)
         return lease
 
+    def renew_spent(self, payer: Payer) -> None:
+        """Give requests in advance to a lease that has none, where there is one."""
+        lease = self._leases.get(payer)
+        if lease is not None and not lease.granted:
+            self._grant(payer, lease, LEAST_LEASE)
+
     def use(self, payer: Payer, requests: int) -> None:
         """Note that so many requests were paid for."""
         lease = self._leases.get(payer)
@@ -68,7 +75,7 @@ class Leases:
     def renew(self, *, granting: bool) -> None:
         """Give back what was not used. Clients that used theirs get another one, others with their next request."""
         for payer, lease in list(self._granted.items()):
-            wanted = min(max(2 * lease.used, LEAST_LEASE), MOST_LEASE) if granting and lease.used else 0
+            wanted = min(max(AHEAD * lease.used, LEAST_LEASE), MOST_LEASE) if granting and lease.used else 0
             lease.used = 0
             self._grant(payer, lease, wanted)
 
