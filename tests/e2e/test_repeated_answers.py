@@ -12,8 +12,11 @@ from typing import Any
 import grpc
 import grpc.aio
 import httpx
+import numpy as np
 import pytest
 import pytest_asyncio
+import tritonclient.grpc as triton_grpc
+import tritonclient.http as triton_http
 from headrace_servicekit.testing import eventually
 from tritonclient.grpc import service_pb2_grpc
 
@@ -48,8 +51,8 @@ class Parts:
     monitor: FakeIngest
     repeats: bool
 
-    def by(self, **claims: Any) -> tuple[tuple[str, str], ...]:
-        return metadata(self.plane.door.issuer.token(**claims))
+    def by(self, token: str | None = None, **claims: Any) -> tuple[tuple[str, str], ...]:
+        return metadata(token or self.plane.door.issuer.token(**claims))
 
     async def ask(self, content: bytes, by: Any, **fields: Any):
         return await self.plane.stub.Predict(digits_request(content, **fields), timeout=10, metadata=by)
@@ -144,6 +147,62 @@ async def test_the_open_inference_protocol_is_answered_as_by_python(parts: Parts
     assert len({one.raw_output_contents[0] for one in answers}) == 1
     assert {tuple(sorted(one.parameters)) for one in answers[2:]} == {tuple(sorted(answers[2].parameters))}
     assert len({one.parameters["headrace_prediction_id"].string_param for one in answers}) == TIMES
+
+
+@pytest.mark.parametrize("binary", [True, False])
+async def test_tritonclients_read_repeated_answers_as_others(parts: Parts, value: bytes, binary: bool):
+    row = np.frombuffer(value, np.float32).reshape(1, 4)
+
+    def by_http() -> list[tuple[bytes, str]]:
+        answers = []
+        with triton_http.InferenceServerClient(parts.plane.door.address) as client:
+            tensor = triton_http.InferInput("x", [1, 4], "FP32")
+            tensor.set_data_from_numpy(row, binary_data=binary)
+            wanted = [triton_http.InferRequestedOutput("y", binary_data=binary)]
+            for compression in [None, "gzip"] * (TIMES // 2):
+                result = client.infer(
+                    "digits", [tensor], outputs=wanted, headers=dict(parts.by(token)),
+                    request_compression_algorithm=compression, response_compression_algorithm=compression,
+                )  # fmt: skip
+                found = result.get_response()["parameters"]
+                answers.append((np.asarray(result.as_numpy("y")).tobytes(), found["headrace_prediction_id"]))
+        return answers
+
+    def by_grpc() -> list[tuple[bytes, str]]:
+        answers = []
+        with triton_grpc.InferenceServerClient(parts.plane.door.address) as client:
+            tensor = triton_grpc.InferInput("x", [1, 4], "FP32")
+            tensor.set_data_from_numpy(row)
+            for compression in [None, "gzip"] * (TIMES // 2):
+                result = client.infer(
+                    "digits", [tensor], headers=dict(parts.by(token)), compression_algorithm=compression
+                )
+                assert result is not None
+                found = result.get_response().parameters["headrace_prediction_id"].string_param
+                answers.append((np.asarray(result.as_numpy("y")).tobytes(), found))
+        return answers
+
+    token, before = parts.plane.door.issuer.token(), await parts.repeated()
+    for ask in (by_http, by_grpc):
+        answers = await asyncio.to_thread(ask)
+        assert {output for output, _ in answers} == {value[:4]}
+        assert len({prediction_id for _, prediction_id in answers}) == len(answers) == TIMES
+    if parts.repeats:
+        await eventually(lambda: _more(parts, before + TIMES))
+
+
+async def test_curl_is_answered_again_over_each_version_of_http(parts: Parts):
+    address = f"http://{parts.plane.door.address}/v1/models/digits:predict"
+    headers = [f"-H{name}: {text}" for name, text in (*parts.by(), ("expect", "100-continue"))]
+    for version in ("--http1.1", "--http2-prior-knowledge"):
+        body = json.dumps({"instances": [[uuid.uuid4().int % 1_000_003, 1, 2, 3]]})
+        ids = set()
+        for _ in range(10):
+            command = ("curl", "-sS", "--compressed", version, *headers, "-d", body, address)
+            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+            answer = json.loads((await process.communicate())[0])
+            ids.add(answer["prediction_id"])
+        assert len(ids) == 10, version
 
 
 async def test_another_byte_another_user_or_another_token_is_another_request(parts: Parts, value: bytes):
