@@ -104,8 +104,10 @@ async def compare_limited(protocol: str, count: int, scratch: Path, monitor: str
     limit = client_limits_pb2.RateLimit(
         name="rateLimits/l", client="*", model="digits", requests_per_second=100_000, burst=1_000_000
     )
-    told = control_pb2.WatchClientLimitsResponse(revision="r", rate_limits=[limit])
-    CheckedFile(scratch / "with" / followed.FILE, followed.MAGIC, followed.MAX_BYTES).write(told.SerializeToString())
+    followed_limits = control_pb2.WatchClientLimitsResponse(revision="r", rate_limits=[limit])
+    CheckedFile(scratch / "with" / followed.FILE, followed.MAGIC, followed.MAX_BYTES).write(
+        followed_limits.SerializeToString()
+    )
     async with ValkeyProcess.running() as valkey:
         how = {"monitor_target": monitor, "valkey_url": valkey.url}
         await compare(protocol, count, scratch, how, how, "under a rate limit")

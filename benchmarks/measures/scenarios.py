@@ -32,7 +32,7 @@ class Scenario:
 
 SCENARIOS = (
     Scenario("mixed", "80 % cached or precomputed, 20 % online"),
-    Scenario("unreported", "80/20, nothing recorded and no monitor told", UNREPORTED),
+    Scenario("unreported", "80/20, nothing recorded or reported", UNREPORTED),
     Scenario("cached", "all cached or precomputed", known_share=CACHED),
     Scenario("online", "all online through Triton", known_share=ONLINE),
     Scenario("gateway", "gateway + Triton", GATEWAY, "triton", ONLINE),

@@ -48,7 +48,7 @@ static struct {
   pthread_mutex_t lock;
   Entry *buckets[BUCKETS], *entries[MOST_ENTRIES];   /* entries: by number */
   atomic_uint count;
-  atomic_ullong seed;               /* drawn once: nobody makes requests that meet in one bucket */
+  atomic_ullong seed;               /* drawn once, so that callers cannot choose keys of one bucket */
   int64_t alive_until_ms;           /* Python looked at the notes less than ALIVE_MS before */
   int32_t leases[MOST_LEASES];
   Note notes[MOST_NOTES];

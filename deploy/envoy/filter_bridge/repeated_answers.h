@@ -12,7 +12,7 @@
 typedef struct { Bytes shape, rest, request_id; int64_t began_ns; } Asked;
 
 /* Return the answer to a request, whose lengths and parts stand in an AnswerHead; NULL leaves the request to Python. It
- * lies in this thread's memory until the next call. Whoever gets one sends it and then calls `repeated_answer_sent`. */
+ * lies in this thread's memory until the next call. Its caller sends it and then calls `repeated_answer_sent`. */
 const char *repeated_answer(const Asked *asked);
 void repeated_answer_sent(void);
 

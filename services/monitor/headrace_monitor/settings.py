@@ -24,7 +24,7 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
         default="headrace", description="The registry's bucket in the same store, where reference files are read from."
     )
     registry_target: str = Field(
-        description="Address of the registry, which tells what versions promise and what they were trained on."
+        description="Address of the registry, which has the contracts of versions and what they were trained on."
     )
     control_target: str | None = Field(
         default=None,

@@ -1,11 +1,11 @@
 /* Plays both sides of deploy/envoy/filter_bridge at random: workers of Envoy's whose streams begin, bring a body in pieces, end,
- * are cut or answered by others, and a loop that takes, answers late, twice, never, or what nobody asked. Some requests are
+ * are cut or answered by others, and a loop that takes, answers late, twice, never, or without a request. Some requests are
  * alike: the loop has their answers repeated, and withdraws them.
  *
  *     played SEED STEPS
  *
  * The filter is built in, so that a sanitizer sees all of it. Exits 0 when every answer came to its own request, each once,
- * nobody who waited was forgotten, nothing was left behind, and no answer was repeated that had been withdrawn. Callbacks are as unkind as Envoy's may be: a stream that
+ * no request was forgotten, nothing was left behind, and no answer was repeated that had been withdrawn. Callbacks are as unkind as Envoy's may be: a stream that
  * ends is destroyed before the callback that ended it returns.
  */
 #include "filter_bridge.c"
@@ -252,7 +252,7 @@ static void *work(void *worker) {
     waited_for = false;
     for (size_t i = 0; i < STREAMS; i++) step(w, &w->filters[i]), waited_for |= w->filters[i] != NULL;
     run_posts(w);
-    CHECK(now_ns() < until);   /* somebody was forgotten */
+    CHECK(now_ns() < until);   /* a request was forgotten */
   }
   return NULL;
 }

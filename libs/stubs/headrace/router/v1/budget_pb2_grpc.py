@@ -75,7 +75,7 @@ class BudgetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteBudget(self, request, context):
-        """DeleteBudget removes a budget: nobody is held back by it within seconds. Repeating it is safe.
+        """DeleteBudget removes a budget: it limits no client after seconds. Repeating it is safe.
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

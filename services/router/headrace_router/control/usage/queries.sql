@@ -100,7 +100,7 @@ delete from usage_processes where ctid = any(array(
     select ctid from usage_processes where seen_time < now() - $1::interval limit $2));
 
 -- name: number_page
--- No row where the page was taken before. Whoever else takes one waits.
+-- No row where the page was taken before. Another writer waits.
 insert into usage_taken_over as known (page) values ($1)
 on conflict (only_row) do update set page = excluded.page where known.page < excluded.page
 returning page;
