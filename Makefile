@@ -232,6 +232,7 @@ test-faults: $(TEST_ENVIRONMENT) ## Only the tests that kill, cut off and starve
 test-compose: setup .headrace/debian/headrace-ready ## Build the images, start docker-compose.yml, run the demo and a failure round; needs Docker
 	@docker info >/dev/null 2>&1 || { echo "test-compose: no Docker daemon answers: start one, or set DOCKER_HOST" >&2; exit 1; }
 	@docker compose version >/dev/null 2>&1 || { echo "test-compose: docker has no compose: install its plugin (docker-compose-v2 or docker-compose-plugin)" >&2; exit 1; }
+	@docker buildx version >/dev/null 2>&1 || { echo "test-compose: docker cannot build with BuildKit: install its plugin (docker-buildx or docker-buildx-plugin)" >&2; exit 1; }
 	@test -z "$(OFFLINE)" || deploy/offline/base-image --check
 	HEADRACE_OFFLINE=$(OFFLINE) .venv/bin/pytest -n 0 -m compose $(or $(TESTS),tests/compose)
 
