@@ -253,7 +253,7 @@ bench: setup ## The predict path against its bars, and what else one would build
 	@$(PYTHON) -m benchmarks.hot_path $(BENCH)
 
 .PHONY: bench-field
-bench-field: setup ## Beside MLServer, KServe, BentoML, Ray Serve and Triton, in environments of theirs (0.8 GB)
+bench-field: setup ## Beside MLServer, KServe, BentoML, Ray Serve, mosec and Triton, in environments of theirs (0.8 GB)
 	@$(PYTHON) -m benchmarks.field $(BENCH)
 
 .PHONY: bench-batch

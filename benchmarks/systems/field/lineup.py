@@ -15,6 +15,7 @@ from benchmarks.systems.field.bentoml import BENTOML
 from benchmarks.systems.field.contender import Contender, answering, rows
 from benchmarks.systems.field.kserve import KSERVE
 from benchmarks.systems.field.mlserver import MLSERVER, MLSERVER_UNBATCHED
+from benchmarks.systems.field.mosec import MOSEC
 from benchmarks.systems.field.ray_serve import RAY_SERVE
 from benchmarks.systems.stack import running_stack
 from benchmarks.systems.subject import Model
@@ -37,14 +38,15 @@ def _triton(folder: Path, model: Model) -> Iterator[System]:
 HEADRACE = Contender(
     scenarios.HEADRACE,
     "Headrace",
-    "gRPC Predict through the front door, with token, scope and rate checked for each of eight clients; a route of two "
-    "variants; answers recorded; all processes of the stack counted",
+    "gRPC Predict, or natural JSON where its row says so, through the front door, with token, scope and rate checked "
+    "for each of eight clients; a route of two variants; answers recorded; all processes of the stack counted",
     ROOT / ".venv",
     ("headrace-router",),
     _headrace,
     (
         *rows(scenarios.HEADRACE, "headrace", "Headrace, all online", "predict"),
         *rows(scenarios.HEADRACE, "headrace-80-20", "Headrace, 80 % kept, 20 % online", "predict", scenarios.MIXED),
+        *rows(scenarios.HEADRACE, "headrace-json", "Headrace, natural JSON, 80/20", "json", scenarios.MIXED),
     ),
 )
 TRITON = Contender(
@@ -55,4 +57,4 @@ TRITON = Contender(
     ("nvidia-pytriton", "onnxruntime"),
     _triton,
 )
-FIELD = (HEADRACE, TRITON, MLSERVER, MLSERVER_UNBATCHED, KSERVE, BENTOML, RAY_SERVE)
+FIELD = (HEADRACE, TRITON, MLSERVER, MLSERVER_UNBATCHED, KSERVE, BENTOML, RAY_SERVE, MOSEC)
