@@ -2,7 +2,7 @@
 
 import pytest
 from headrace.router.v1 import route_pb2
-from headrace_router.control.decisions.rules import (
+from headrace_router.control.decisions.routes import (
     MAX_CHARS,
     MAX_CONDITIONS,
     MAX_RULES,

@@ -2,7 +2,7 @@
 
 import pytest
 from headrace.router.v1 import budget_pb2, usage_pb2
-from headrace_router.control.usage import convert, idle_messages
+from headrace_router.control.usage import convert
 from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.rows import each
@@ -63,5 +63,5 @@ def test_a_wrong_budget_is_refused_by_its_field(fields, field):
 )
 def test_a_wrong_question_about_idle_time_is_refused_by_its_field(fields, field):
     with pytest.raises(InvalidArgument) as refused:
-        idle_messages.target(usage_pb2.GetIdleTimeRequest(**fields))
+        convert.target_utilisation(usage_pb2.GetIdleTimeRequest(**fields))
     assert [one.field for one in refused.value.violations] == [field]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 
 import structlog
 from headrace_servicekit.errors import Unavailable
@@ -20,14 +21,17 @@ from headrace_servicekit.runtime import Runtime, StartError
 from headrace_servicekit.settings import SettingsError
 from headrace_servicekit.watchdog import WatchedEndpoint
 
+from headrace_router.data.answer.answer import Answer
 from headrace_router.data.dependencies import BATCHERS
+from headrace_router.data.identity.callers import Callers
 from headrace_router.data.plane import DataPlane
-from headrace_router.data.repeats import repeating
+from headrace_router.data.request.request import Call, ResolvedRequest
 from headrace_router.data.service import start
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.transports.envoy.bridged_answer import Answered
 from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
 from headrace_router.data.transports.envoy.filter_bridge import FilterBridge, NotLoaded, opened
+from headrace_router.data.transports.envoy.repeated_answers import RepeatedAnswers
 from headrace_router.data.transports.envoy.rest_calls import packed_reply
 from headrace_router.data.transports.envoy.settings import EdgeSettings
 from headrace_router.data.transports.envoy.transport import EnvoyTransport, believed_callers, envoy_transport
@@ -112,7 +116,7 @@ class EnvoyService:
             plane = await start(runtime)
             transport = await transport_of(runtime, edge, plane)
             if edge.repeat_answers_bytes:
-                await runtime.enter(repeating(runtime, bridge, plane, transport.callers, edge.repeat_answers_bytes))
+                await runtime.enter(_repeating(runtime, bridge, plane, transport.callers, edge.repeat_answers_bytes))
 
             async def give_up() -> None:
                 bridge.give_up(settings.max_deadline_s)
@@ -147,6 +151,56 @@ async def transport_of(runtime: Runtime[DataSettings], edge: EdgeSettings, plane
         plane.events,
         behind_a_front_door=edge.behind_a_front_door,
     )
+
+
+class _AnswerSources:
+    """What a data plane and the callers of one transport know (`repeated_answers.Sources`)."""
+
+    def __init__(self, plane: DataPlane, callers: Callers) -> None:
+        self._plane, self._callers = plane, callers
+
+    def fresh(self, resolved: ResolvedRequest, found: Answer) -> tuple[float, float]:
+        return self._plane.lookup.fresh(resolved, found)
+
+    def valid_for_s(self, authorization: bytes | None) -> float:
+        return self._callers.valid_for_s(authorization)
+
+    def lease(self, client: str, model: str, tokens: int) -> int:
+        if any(over == client for over, _ in self._plane.budgets.over):
+            return 0
+        granted = self._callers.lease(client, tokens)
+        limited = self._plane.rate_limits.lease(client, model, granted)
+        self._callers.give_back(client, granted - limited)
+        return limited
+
+    def give_back(self, client: str, model: str, tokens: int) -> None:
+        self._callers.give_back(client, tokens)
+        self._plane.rate_limits.give_back(client, model, tokens)
+
+    def note(self, resolved: ResolvedRequest, call: Call, found: Answer, ended: float) -> None:
+        self._plane.lookup.note_repeated(found)
+        self._plane.predictor.note_repeated(resolved, call, found, ended)
+
+    def pass_over(self, requests: int) -> None:
+        self._plane.contexts.pass_over(requests)
+        self._plane.explanations.pass_over(requests)
+
+
+@contextlib.asynccontextmanager
+async def _repeating(
+    runtime: Runtime[DataSettings], bridge: FilterBridge, plane: DataPlane, callers: Callers, most_bytes: int
+) -> AsyncIterator[None]:
+    """Have answers repeated by Envoy's workers, until nothing is answered any more."""
+    repeated = RepeatedAnswers(
+        bridge, _AnswerSources(plane, callers), asyncio.get_running_loop(), most_bytes=most_bytes
+    )
+    runtime.metrics.register(repeated)
+    plane.watcher.tables.changing = callers.changing = repeated.forget
+    plane.predictor.repeat_with(repeated.observe)
+    try:
+        yield
+    finally:
+        repeated.close()
 
 
 def _starting() -> Unavailable:

@@ -7,19 +7,20 @@ after a crash that lost the end of its file, a publish is only as far as that fi
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
 import redis.asyncio as aioredis
-from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.errors import PreconditionFailed, ResourceExhausted, ServiceError, Unavailable
+from headrace_servicekit.peers import count, reason_of
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, ResponseError
 
 from headrace_router.control.precomputed.decisions.places import Memory, Place, Progress, Sealed, Wrote
-from headrace_router.control.precomputed.store_errors import is_on_disk, translated
 
 CONNECT_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 5.0
@@ -66,23 +67,23 @@ class AnswerStore:
 
     async def ping(self) -> None:
         """Return when Valkey answers."""
-        with translated():
+        with _translated():
             await self._client.ping()
 
     async def memory(self) -> Memory:
         """Return what Valkey may use."""
-        with translated():
+        with _translated():
             info: Mapping[str, Any] = await self._client.info("memory")
         return Memory(int(info.get("maxmemory", 0)), str(info.get("maxmemory_policy", "")))
 
     async def open(self, place: Place) -> None:
         """Begin a publish, unless it has begun."""
-        with translated():
+        with _translated():
             await self._client.hsetnx(place.progress, "rows", 0)
 
     async def progress(self, place: Place) -> Progress | None:
         """Return how far a publish is; None when it has not begun here, or was lost."""
-        with translated():
+        with _translated():
             rows, entities, size, closed = await self._client.hmget(
                 place.progress, ["rows", "entities", "bytes", "closed"]
             )
@@ -106,7 +107,7 @@ class AnswerStore:
         pipeline = self._client.pipeline(transaction=True)
         pipeline.hsetnx(place.progress, "rows", 0)  # also where it was lost: a late first chunk must not find it open
         pipeline.hset(place.progress, "closed", 1)
-        with translated():
+        with _translated():
             await pipeline.execute()
 
     async def seal(self, place: Place, rows: int, *, durable_within_s: float | None) -> tuple[Sealed, Progress]:
@@ -124,7 +125,7 @@ class AnswerStore:
             pipeline.evalsha(script, 2, place.progress, place.marker, rows)
             if durable_within_s is not None:
                 pipeline.execute_command("WAITAOF", 1, 0, int(1000 * min(_WAIT_S, durable_within_s)))
-            with translated():
+            with _translated():
                 sealed, *waited = await pipeline.execute(raise_on_error=False)
                 if isinstance(sealed, NoScriptError):  # Valkey was restarted since
                     self._digests.clear()
@@ -133,7 +134,7 @@ class AnswerStore:
                 if isinstance(sealed, Exception):
                     raise sealed
             status, *counts = sealed
-            if status != Sealed.SEALED.value or not waited or is_on_disk(waited[0]):
+            if status != Sealed.SEALED.value or not waited or _is_on_disk(waited[0]):
                 return Sealed(status), Progress(*counts, closed=status == Sealed.SEALED.value)
         raise Unavailable(
             f"the store had not written the answers to disk within {durable_within_s:g} s: commit again",
@@ -145,7 +146,7 @@ class AnswerStore:
         """Return for each generation whether it is whole: its marker is there."""
         if not places:
             return []
-        with translated():
+        with _translated():
             found = await self._client.mget([place.marker for place in places])
         return [one is not None for one in found]
 
@@ -157,11 +158,11 @@ class AnswerStore:
         doomed = tuple(place.prefix for place in places) + tuple(prefixes)
         named = [key for place in places for key in (place.marker, place.progress)]
         if named:
-            with translated():
+            with _translated():
                 await self._client.unlink(*named)
         cursor = None
         while doomed and cursor != 0:
-            with translated():
+            with _translated():
                 cursor, keys = await self._client.scan(cursor or 0, match=_common(doomed), count=_SCAN_COUNT)
                 found = [key for key in keys if key.startswith(doomed)]
                 if found:
@@ -172,7 +173,7 @@ class AnswerStore:
         for _ in range(2):
             script = await self._script(name)
             try:
-                with translated():
+                with _translated():
                     return await self._client.evalsha(script, len(keys), *keys, *arguments)
             except NoScriptError:  # Valkey was restarted since
                 self._digests.clear()
@@ -180,7 +181,7 @@ class AnswerStore:
 
     async def _script(self, name: str) -> str:
         if name not in self._digests:
-            with translated():
+            with _translated():
                 self._digests[name] = await self._client.script_load(self._scripts[name])
         return self._digests[name]
 
@@ -194,3 +195,46 @@ def _common(prefixes: Sequence[bytes]) -> bytes:
 
 def _lua(name: str) -> str:
     return resources.files(_LUA).joinpath(f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _is_on_disk(answer: Any) -> bool:
+    """Return whether WAITAOF counted this Valkey. Raises PreconditionFailed when it has no append-only file."""
+    if isinstance(answer, ResponseError) and "appendonly" in str(answer):
+        raise PreconditionFailed(
+            "the store keeps nothing on disk (appendonly is off): its next crash would lose the answers",
+            reason="STORE_NOT_DURABLE",
+        ) from answer
+    if isinstance(answer, Exception):
+        with _translated():
+            raise answer
+    return answer[0] >= 1
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise what redis-py raises as the errors of services: Unavailable, ResourceExhausted."""
+    try:
+        yield
+    except OutOfMemoryError as error:
+        raise ResourceExhausted("the store's memory is full", reason="STORE_FULL") from error
+    except NoScriptError:
+        raise
+    except ResponseError as error:
+        if isinstance(error, BusyLoadingError) or str(error).startswith(("LOADING", "MASTERDOWN", "READONLY", "BUSY")):
+            raise _unavailable(error) from error
+        if "OOM" in str(error):
+            raise ResourceExhausted("the store's memory is full", reason="STORE_FULL") from error
+        raise
+    except ServiceError:
+        raise
+    except Exception as error:  # of the connection, or of what came over it: uvloop's RuntimeError, a reply of nonsense
+        count("valkey", error)
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    return Unavailable(
+        f"the store of cached answers does not respond: {reason_of(error)}",
+        reason="STORE_UNAVAILABLE",
+        retry_after_s=0.5,
+    )

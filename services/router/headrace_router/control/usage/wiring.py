@@ -13,14 +13,13 @@ from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 
-from headrace_router.control.rate_limits import RateLimitServicer
 from headrace_router.control.settings import ControlSettings
 from headrace_router.control.state.client_limits import ClientLimitFeed
 from headrace_router.control.storage.rate_limits import RateLimitStore
 from headrace_router.control.usage import convert
 from headrace_router.control.usage.decisions.budgets import overruns
 from headrace_router.control.usage.registered_forms import RegisteredForms
-from headrace_router.control.usage.servicer import BudgetServicer, UsageServicer
+from headrace_router.control.usage.servicer import BudgetServicer, RateLimitServicer, UsageServicer
 from headrace_router.control.usage.store import UsageStore
 
 EXPIRE_S = 3600.0
