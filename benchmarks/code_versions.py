@@ -27,7 +27,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
 from headrace_servicekit.testing import free_port
 from headrace_stack.components import s3
-from headrace_stack.components.signed_http import request
+from headrace_stack.components.s3 import request
 from headrace_stack.settings import StackSettings, checkout_of_this_file
 from headrace_stack.testing import held_stack
 

@@ -29,7 +29,7 @@ import numpy as np
 import uvloop
 from headrace_servicekit.testing import free_port
 from headrace_stack.components import s3
-from headrace_stack.components.signed_http import request
+from headrace_stack.components.s3 import request
 from headrace_stack.settings import StackSettings, checkout_of_this_file
 from headrace_stack.testing import held_stack
 

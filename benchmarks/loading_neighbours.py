@@ -36,7 +36,7 @@ import uvloop
 from headrace.router.v1 import control_pb2
 from headrace_servicekit.testing import eventually, free_port
 from headrace_stack.components import s3
-from headrace_stack.components.signed_http import request
+from headrace_stack.components.s3 import request
 from headrace_stack.settings import StackSettings, checkout_of_this_file
 from headrace_stack.testing import held_stack
 

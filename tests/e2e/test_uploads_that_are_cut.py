@@ -14,7 +14,7 @@ import pytest
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace_servicekit.testing import eventually
 from headrace_stack.components import s3
-from headrace_stack.components.signed_http import request as s3_request
+from headrace_stack.components.s3 import request as s3_request
 
 from tests.kit.clients.methods import path_of
 from tests.kit.front_door.edge import get, metadata

@@ -19,7 +19,7 @@ from typing import Self, TypeVar
 from headrace_client import HeadraceError, Variant, Version
 from headrace_servicekit.testing import eventually
 from headrace_stack.components import s3
-from headrace_stack.components.signed_http import request
+from headrace_stack.components.s3 import request
 
 from tests.kit.models import onnx_models
 from tests.kit.stack.operator import METRICS, Operator

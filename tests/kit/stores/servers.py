@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from headrace_stack import snapshot
 from headrace_stack.components import postgres, s3, valkey
-from headrace_stack.components.signed_http import S3Keys, request
+from headrace_stack.components.s3 import S3Keys, request
 from headrace_stack.ports import HOST
 from headrace_stack.process import kill_group
 from headrace_stack.settings import StackSettings, checkout_of_this_file

