@@ -12,7 +12,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import predict_pb2, predict_pb2_grpc
 from headrace_client import Client, Production, Variant, Version
 from headrace_servicekit.testing import eventually
-from headrace_stack import lifecycle, observing, topology
+from headrace_stack import last_run, lifecycle, topology
 from headrace_stack.ports import BLOCK, Ports, free_base_port
 from headrace_stack.settings import StackSettings, checkout_of_this_file
 from rich.console import Console
@@ -121,7 +121,7 @@ async def test_when_every_process_is_killed_at_once_the_next_up_finds_everything
     await eventually(lambda: not any(lives(process) for process in running), within=10)
     # A process that is killed holds its ports until the last of its threads is gone.
     every = topology.components(stack_of_its_own.settings)
-    await eventually(lambda: not observing.taken_ports(every), within=10)
+    await eventually(lambda: not last_run.taken_ports(every), within=10)
     lifecycle.up(stack_of_its_own.settings, Console(quiet=True))
     assert everything(stack_of_its_own) == before
     prove_that_it_goes_on(stack_of_its_own)

@@ -15,18 +15,18 @@ from headrace_stack import (
     control,
     daemon,
     identity,
+    last_run,
     lifecycle,
     loglines,
-    observing,
     replicas,
     settings,
     snapshot,
 )
 from headrace_stack.control import ControlError
-from headrace_stack.ordering import TopologyError
 from headrace_stack.ports import Ports
 from headrace_stack.replicas import Backend
 from headrace_stack.snapshot import Phase, State
+from headrace_stack.start_order import TopologyError
 from headrace_stack.view import table
 
 _NOT_UP = 3
@@ -86,7 +86,7 @@ def down() -> None:
 def status(as_json: bool) -> None:
     """Ask every component how it is. Exits with 3 when the stack is not up, with 1 when part of it does not work."""
     chosen = settings.read()
-    found = observing.look(chosen)
+    found = last_run.find(chosen)
     if found.seen is None or not found.supervisor_alive:
         click.echo("{}" if as_json else "not up: `make up` starts the stack")
         sys.exit(_NOT_UP)
@@ -220,7 +220,7 @@ def _change(request: Mapping[str, object]) -> None:
 def _running() -> settings.StackSettings:
     """Return the settings of the stack that is up, whatever the environment says. Raises StackError when none is."""
     chosen = settings.read()
-    found = observing.look(chosen)
+    found = last_run.find(chosen)
     if found.seen is None or not found.supervisor_alive:
         raise lifecycle.StackError("the stack is not up: `make up` starts it")
     seen = found.seen

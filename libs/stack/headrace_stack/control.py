@@ -15,8 +15,8 @@ from typing import Any
 
 from headrace_stack.component import missing
 from headrace_stack.requests import Add, Remove, Request, RequestError, Scale, Status, done, parse, refused
+from headrace_stack.scale_changes import ScalingError
 from headrace_stack.scaler import Change, Scaler
-from headrace_stack.scaling import ScalingError
 from headrace_stack.supervisor import Supervisor
 
 _CHECK_S = 10.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from headrace_stack import control, daemon, description, identity, observing, parts, topology
+from headrace_stack import control, daemon, description, identity, last_run, parts, topology
 from headrace_stack.adoption import Adopt, AwaitStop, CleanUp, Refuse, Replace, Start, decide, explain_taken
 from headrace_stack.description import BLOCK
 from headrace_stack.locks import exclusive
@@ -45,7 +45,7 @@ def up(settings: StackSettings, console: Console, only: Sequence[str] = ()) -> N
         ours = _prepare(settings, console)
         pid = _start(settings, only) if ours else None
     try:
-        seen = observing.look(settings).seen
+        seen = last_run.find(settings).seen
         with Progress(console, State.READY) as progress:
             if ours or not _is_settled(seen, None):
                 seen = _follow(settings, progress, lambda seen: _is_settled(seen, pid), _START_TIMEOUT_S)
@@ -72,7 +72,7 @@ def say_what_is_absent(settings: StackSettings, console: Console, seen: Snapshot
 
 def down(settings: StackSettings, console: Console) -> None:
     """Stop every component in order and return when no process of the stack is left. Data stay."""
-    found = observing.look(settings)
+    found = last_run.find(settings)
     if found.seen is None or not (found.supervisor_alive or found.leftovers):
         console.print("nothing runs")
         return
@@ -81,7 +81,7 @@ def down(settings: StackSettings, console: Console) -> None:
         with Progress(console, State.STOPPED) as progress:
             _follow(settings, progress, lambda seen: seen is None or not is_alive(seen.supervisor), _STOP_TIMEOUT_S)
         kill_group(found.seen.supervisor)
-    for process in observing.look(settings).leftovers:
+    for process in last_run.find(settings).leftovers:
         kill_group(process)
     console.print("stopped; data stay in " + str(settings.home / "state"), highlight=False)
 
@@ -96,7 +96,7 @@ def change(settings: StackSettings, console: Console, request: Mapping[str, obje
     if not started and not stopped:
         console.print(f"{name} has {answer['after']} already: nothing was changed", highlight=False)
         return
-    seen = observing.look(settings).seen
+    seen = last_run.find(settings).seen
     ports = {status.name: status.ports for status in seen.components} if seen else {}
     faults = simulators(seen) if seen else {}
     console.print(f"{name}: {answer['before']} -> {answer['after']}", highlight=False)
@@ -126,7 +126,7 @@ async def _asked(settings: StackSettings, console: Console, request: dict[str, o
 
 
 def _states(settings: StackSettings) -> dict[str, State]:
-    seen = observing.look(settings).seen
+    seen = last_run.find(settings).seen
     return {status.name: status.state for status in seen.components} if seen else {}
 
 
@@ -134,7 +134,7 @@ def _prepare(settings: StackSettings, console: Console) -> bool:
     """Make room for a stack. Return whether one is to be started; False means one runs already."""
     while True:
         wanted = (settings.ports.base, settings.replicas, settings.data_plane, settings.parts)
-        match decide(observing.look(settings), *wanted):
+        match decide(last_run.find(settings), *wanted):
             case Adopt():
                 return False
             case Refuse(reason=reason):
@@ -155,12 +155,12 @@ def _prepare(settings: StackSettings, console: Console) -> bool:
 
 
 def _start(settings: StackSettings, only: Sequence[str]) -> int:
-    if busy := observing.taken_ports(topology.chosen(settings, only)):
+    if busy := last_run.taken_ports(topology.chosen(settings, only)):
         raise StackError(explain_taken(busy, settings.ports.base, _free_base(settings)))
     pid = daemon.start_detached(settings, only=only)
     try:
         # Until it publishes its state, no other process could find or stop it.
-        while not daemon.has_ended(pid) and observing.look(settings).seen is None:
+        while not daemon.has_ended(pid) and last_run.find(settings).seen is None:
             time.sleep(_POLL_S)
     except KeyboardInterrupt:
         os.kill(pid, signal.SIGTERM)
@@ -183,7 +183,7 @@ def _follow(
     """Show the snapshots until one satisfies `until` or the time is up; return the last one."""
     begin = time.monotonic()
     while True:
-        seen = observing.look(settings).seen
+        seen = last_run.find(settings).seen
         elapsed_s = time.monotonic() - begin
         if seen is not None:
             progress.show(seen, elapsed_s)

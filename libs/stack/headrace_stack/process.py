@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from headrace_stack.snapshot import ProcessId
-from headrace_stack.starting import Usage
+from headrace_stack.start_progress import Usage
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from headrace_stack import endpoints, scaling, topology
-from headrace_stack.checking import StartError
+from headrace_stack import endpoints, scale_changes, topology
+from headrace_stack.checks import StartError
 from headrace_stack.component import Component
 from headrace_stack.replicas import Replicas
-from headrace_stack.scaling import ScalingError
+from headrace_stack.scale_changes import ScalingError
 from headrace_stack.settings import StackSettings
 from headrace_stack.snapshot import Phase
 from headrace_stack.supervisor import Supervisor
@@ -42,7 +42,7 @@ class Scaler:
     def scalable(self) -> dict[str, int]:
         """Return what can be scaled and how many there are."""
         now, services = self._settings.replicas, topology.scalable(self._settings)
-        return {name: scaling.count(now, services, name) for name in scaling.scalable(now, services)}
+        return {name: scale_changes.count(now, services, name) for name in scale_changes.scalable(now, services)}
 
     async def scale(self, component: str, replicas: int, *, to_zero: bool = False, first: Sequence[str] = ()) -> Change:
         """Return once a component has so many replicas, all ready. Raises ScalingError, and then nothing is changed.
@@ -53,19 +53,20 @@ class Scaler:
             now, services = self._settings.replicas, topology.scalable(self._settings)
             by_address = topology.numbers(self._settings, component)
             leaving = [by_address[address] for address in first if address in by_address]
-            wanted = scaling.scaled(now, services, component, replicas, to_zero=to_zero, first=leaving)
+            wanted = scale_changes.scaled(now, services, component, replicas, to_zero=to_zero, first=leaving)
             return await self._change(component, wanted)
 
     async def add(self, component: str, backend: str, replicas: int) -> Change:
         """Return once a pool of batchers is there and ready. Raises ScalingError, and then nothing is changed."""
         async with self._alone:
-            return await self._change(component, scaling.added(self._settings.replicas, component, backend, replicas))
+            wanted = scale_changes.added(self._settings.replicas, component, backend, replicas)
+            return await self._change(component, wanted)
 
     async def remove(self, component: str) -> Change:
         """Return once a pool of batchers is gone. Raises ScalingError."""
         async with self._alone:
             now, services = self._settings.replicas, topology.scalable(self._settings)
-            return await self._change(component, scaling.removed(now, services, component))
+            return await self._change(component, scale_changes.removed(now, services, component))
 
     async def _change(self, component: str, wanted: Replicas) -> Change:
         phase = self._supervisor.snapshot.phase
@@ -76,7 +77,7 @@ class Scaler:
         before, after = self._settings, replace(self._settings, replicas=wanted)
         counts = self._count(before, component), self._count(after, component)
         now, then = topology.components(before), topology.components(after)
-        steps = scaling.steps(_names(now), _names(then))
+        steps = scale_changes.steps(_names(now), _names(then))
         await self._start(steps.start, now, then)
         self._settings = after
         # Who is not called any more has nothing to answer but what it has begun.
@@ -109,7 +110,7 @@ class Scaler:
 
     def _count(self, settings: StackSettings, component: str) -> int:
         try:
-            return scaling.count(settings.replicas, topology.scalable(settings), component)
+            return scale_changes.count(settings.replicas, topology.scalable(settings), component)
         except ScalingError:
             return 0  # it is not there
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from headrace_stack import restarts
-from headrace_stack.checking import StartError, until_ready, until_the_end
+from headrace_stack.checks import StartError, until_ready, until_the_end
 from headrace_stack.component import Component, PrepareError
 from headrace_stack.logfile import LogLimits, last_lines, rotate, size
-from headrace_stack.ordering import dependents, start_waves
 from headrace_stack.process import Child, describe_exit, me
 from headrace_stack.replicas import ONE_OF_EACH, Replicas
 from headrace_stack.settings import DataPlane
 from headrace_stack.snapshot import ComponentStatus, Phase, Snapshot, State
+from headrace_stack.start_order import dependents, start_waves
 
 _LAST_WORDS = 12
 _ROTATE_EVERY_S = 5.0

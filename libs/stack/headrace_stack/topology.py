@@ -10,10 +10,10 @@ from headrace_stack.component import Component, StartPolicy
 from headrace_stack.components import front_door, postgres, s3, valkey
 from headrace_stack.components.plain import plain
 from headrace_stack.components.service import service
-from headrace_stack.ordering import with_needs
 from headrace_stack.ports import Port, Ports
 from headrace_stack.replicas import DEFAULT_POOL, Backend, Pool, named, replicas_of
 from headrace_stack.settings import DataPlane, StackSettings
+from headrace_stack.start_order import with_needs
 
 REGISTRY, ROUTER_CONTROL, ROUTER_DATA = "registry", "router-control", "router-data"
 BATCHER = "batcher"

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from headrace_servicekit.clock import SystemClock
-from headrace_servicekit.outbox.delivering import Deliveries, Patience
+from headrace_servicekit.outbox.deliveries import Deliveries, Patience
 from headrace_servicekit.outbox.events import Delivery, Event
 from headrace_servicekit.outbox.outbox import MAX_WAITING, Notice, Outbox, enqueue, hurry
-from headrace_servicekit.outbox.posting import Answer
+from headrace_servicekit.outbox.poster import Answer
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.testing import eventually
 

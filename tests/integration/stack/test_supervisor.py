@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from headrace_servicekit.testing import eventually, patience
-from headrace_stack.checking import StartError
+from headrace_stack.checks import StartError
 from headrace_stack.component import Component, PrepareError, RestartPolicy, StartPolicy
 from headrace_stack.snapshot import ComponentStatus, Phase, Snapshot, State
 from headrace_stack.supervisor import Supervisor

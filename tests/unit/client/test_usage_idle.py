@@ -1,7 +1,7 @@
 """What `headrace usage idle` says of smaller forms of versions."""
 
 from headrace.router.v1 import usage_pb2
-from headrace_client.cli.usage.showing import smaller_forms
+from headrace_client.cli.usage.report import smaller_forms
 
 FORM = usage_pb2.GetIdleTimeResponse.SmallerForm(
     model="fraud",

@@ -15,9 +15,9 @@ from headrace_monitor.alert.decisions.events import event_of
 from headrace_monitor.alert.decisions.notifications import missing_notifications
 from headrace_monitor.alert.decisions.validation import rule_violations, silence_violations, webhook_violations
 from headrace_monitor.alert.decisions.values import Alert, Key, Kind, Notification, Rule, Silence, Webhook
+from headrace_servicekit.outbox.backoff import asked_pause, pause
 from headrace_servicekit.outbox.events import Format, secret_violations
 from headrace_servicekit.outbox.formats import SIGNATURE_HEADER, message
-from headrace_servicekit.outbox.retrying import asked_pause, pause
 from headrace_statistics.severity import Severity
 
 from tests.kit.rows import each

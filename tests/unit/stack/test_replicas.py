@@ -9,10 +9,10 @@ from headrace_servicekit.endpoints import present_target
 from headrace_stack import replicas, settings, topology
 from headrace_stack.component import Component
 from headrace_stack.endpoints import publish
-from headrace_stack.ordering import start_waves
 from headrace_stack.ports import BLOCK, PortBook, Ports
 from headrace_stack.replicas import ENOUGH_FOR_TWO_BYTES, MOST, ONE_OF_EACH, Backend, Pool, Replicas
 from headrace_stack.settings import DataPlane, SettingsError, StackSettings, checkout_of_this_file, read
+from headrace_stack.start_order import start_waves
 
 from tests.kit.rows import each
 

@@ -14,7 +14,7 @@ from headrace_client.cli.options import connected, model_argument, reason_option
 from headrace_client.cli.output import Output, last, message_json, shown, when
 from headrace_client.cli.promotion import promote, rollback
 from headrace_client.cli.registration import register
-from headrace_client.cli.serving import serve
+from headrace_client.cli.serve import serve
 from headrace_client.cli.settings import serving_batchers, settings
 from headrace_client.cli.values import Gate
 from headrace_client.cli.views import gates as gates_text

@@ -10,8 +10,8 @@ from headrace.registry.v1 import registry_pb2
 
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import invalid
+from headrace_client.operations.list_pages import list_all
 from headrace_client.operations.models import DEFAULT_TIMEOUT_S
-from headrace_client.operations.paging import list_all
 
 
 def hold_version(

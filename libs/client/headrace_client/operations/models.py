@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from headrace.registry.v1 import registry_pb2
 
 from headrace_client.calls import Operation, Session, invoke
-from headrace_client.operations.paging import list_all
+from headrace_client.operations.list_pages import list_all
 
 DEFAULT_TIMEOUT_S = 30.0
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from headrace.router.v1 import route_pb2
 
 from headrace_client.calls import Operation, Session, invoke
-from headrace_client.operations.paging import list_all
+from headrace_client.operations.list_pages import list_all
 
 DEFAULT_TIMEOUT_S = 30.0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace.monitor.v1 import alert_pb2
 from headrace_client.calls import Operation, Session, invoke
-from headrace_client.operations.paging import list_all
+from headrace_client.operations.list_pages import list_all
 
 DEFAULT_TIMEOUT_S = 30.0
 

@@ -10,8 +10,8 @@ from typing import Any
 from headrace.monitor.v1 import monitor_pb2
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import PreconditionFailed
-from headrace_client.operations.pages import console_page
-from headrace_client.operations.paging import list_all
+from headrace_client.operations.console_pages import console_page
+from headrace_client.operations.list_pages import list_all
 from headrace_client.operations.usage import set_range
 
 DEFAULT_TIMEOUT_S = 30.0

@@ -8,8 +8,8 @@ from google.protobuf import json_format, struct_pb2
 from headrace.registry.v1 import approval_pb2, registry_pb2
 from headrace.rollout.v1 import rollout_pb2
 from headrace_client.calls import Operation, Session, invoke
+from headrace_client.operations.list_pages import list_all
 from headrace_client.operations.models import DEFAULT_TIMEOUT_S
-from headrace_client.operations.paging import list_all
 
 Stage = registry_pb2.ModelVersion.Stage
 _PRODUCTION = registry_pb2.ModelVersion.STAGE_PRODUCTION

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from headrace.monitor.v1 import experiment_pb2
 from headrace_client.calls import Operation, Session, invoke
-from headrace_client.operations.pages import console_page
+from headrace_client.operations.console_pages import console_page
 
 DEFAULT_TIMEOUT_S = 30.0
 # Longer than a monitor lets a query run by default.

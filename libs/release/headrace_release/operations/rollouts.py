@@ -10,7 +10,7 @@ from headrace.rollout.v1 import rollout_pb2
 from headrace.webhook.v1.webhook_pb2 import Webhook
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import NotFound
-from headrace_client.operations.paging import list_all
+from headrace_client.operations.list_pages import list_all
 
 DEFAULT_TIMEOUT_S = 30.0
 # The data are looked at, and a route is written.

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.autoscaler.v1 import autoscaler_pb2, planning_pb2, policy_pb2
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import Unavailable
-from headrace_client.operations.paging import list_all
+from headrace_client.operations.list_pages import list_all
 
 DEFAULT_TIMEOUT_S = 30.0
 

@@ -21,7 +21,7 @@ from headrace_servicekit.http2.headers import (
     timeout_of,
 )
 from headrace_servicekit.http2.keepalive import Keepalive
-from headrace_servicekit.http2.serving import Handler, Refusal, ServerStream
+from headrace_servicekit.http2.server_stream import Handler, Refusal, ServerStream
 from headrace_servicekit.http2.stream import STREAM_WINDOW
 from headrace_servicekit.open_files import most_connections
 from headrace_servicekit.ports import listening

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from headrace_servicekit.outbox.addresses import Address, is_metadata, literal, special
-from headrace_servicekit.outbox.allowing import Allowed, bare
+from headrace_servicekit.outbox.allowlist import Allowed, bare
 
 MAX_URL_CHARS = 2048
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from headrace_servicekit.outbox.allowing import Allowed
+from headrace_servicekit.outbox.allowlist import Allowed
 from headrace_servicekit.settings import StrictSettings
 
 

@@ -12,8 +12,8 @@ from headrace_servicekit.fair_share import Pool
 from headrace_servicekit.identity import Identity, model_not_found
 from headrace_servicekit.outbox.destinations import RefusedError
 from headrace_servicekit.outbox.events import Format, Receiver, secret_violations
+from headrace_servicekit.outbox.guard import Guard
 from headrace_servicekit.outbox.outbox import hurry
-from headrace_servicekit.outbox.resolving import Guard
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 

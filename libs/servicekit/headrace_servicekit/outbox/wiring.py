@@ -10,14 +10,14 @@ from typing import Any
 
 from headrace_servicekit.endpoints import present_target
 from headrace_servicekit.loops import periodic
-from headrace_servicekit.outbox.allowing import Allowed, hosts
+from headrace_servicekit.outbox.allowlist import Allowed, hosts
 from headrace_servicekit.outbox.authorities import Authorities
-from headrace_servicekit.outbox.delivering import Deliveries, Patience
+from headrace_servicekit.outbox.deliveries import Deliveries, Patience
 from headrace_servicekit.outbox.destinations import Rules
+from headrace_servicekit.outbox.guard import Guard
 from headrace_servicekit.outbox.lineage import LineageReceiver
 from headrace_servicekit.outbox.outbox import Outbox
-from headrace_servicekit.outbox.posting import Poster
-from headrace_servicekit.outbox.resolving import Guard
+from headrace_servicekit.outbox.poster import Poster
 from headrace_servicekit.outbox.settings import LineageSettings, WebhookSettings
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.runtime import Runtime, StartError

@@ -9,9 +9,9 @@ import pytest
 from headrace_registry.settings import RegistrySettings
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.outbox.addresses import Address, is_metadata, literal, special
-from headrace_servicekit.outbox.allowing import Allowed, hosts
+from headrace_servicekit.outbox.allowlist import Allowed, hosts
 from headrace_servicekit.outbox.destinations import RefusedError, Rules, written
-from headrace_servicekit.outbox.resolving import Guard, GuardedResolver, is_own
+from headrace_servicekit.outbox.guard import Guard, GuardedResolver, is_own
 from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL

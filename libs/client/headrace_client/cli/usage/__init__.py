@@ -6,7 +6,7 @@ import click
 
 from headrace_client.cli.usage.budgets import budgets
 from headrace_client.cli.usage.rate_limits import limits
-from headrace_client.cli.usage.showing import idle, show
+from headrace_client.cli.usage.report import idle, show
 
 
 @click.group()

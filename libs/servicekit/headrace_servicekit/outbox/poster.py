@@ -10,10 +10,10 @@ from types import TracebackType
 import aiohttp
 
 from headrace_servicekit.outbox.authorities import Authorities
+from headrace_servicekit.outbox.backoff import asked_pause
 from headrace_servicekit.outbox.destinations import RefusedError
 from headrace_servicekit.outbox.formats import Message
-from headrace_servicekit.outbox.resolving import Guard, GuardedResolver
-from headrace_servicekit.outbox.retrying import asked_pause
+from headrace_servicekit.outbox.guard import Guard, GuardedResolver
 
 _CONNECT_S = 5.0
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pytest
 from headrace_stack.replicas import MOST, MOST_POOLS, ONE_OF_EACH, Backend, Pool, Replicas, of_json
-from headrace_stack.scaling import ScalingError, added, count, removed, scalable, scaled, steps
+from headrace_stack.scale_changes import ScalingError, added, count, removed, scalable, scaled, steps
 from hypothesis import given
 from hypothesis import strategies as st
 

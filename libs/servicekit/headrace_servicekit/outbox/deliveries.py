@@ -15,11 +15,11 @@ import structlog
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.outbox.backoff import pause
 from headrace_servicekit.outbox.events import Delivery
 from headrace_servicekit.outbox.formats import message
 from headrace_servicekit.outbox.outbox import Outbox
-from headrace_servicekit.outbox.posting import Poster
-from headrace_servicekit.outbox.retrying import pause
+from headrace_servicekit.outbox.poster import Poster
 
 log = structlog.get_logger()
 

@@ -2,8 +2,8 @@
 
 import pytest
 from headrace_stack.component import Component
-from headrace_stack.ordering import TopologyError, dependents, start_waves, with_needs
 from headrace_stack.ports import Port
+from headrace_stack.start_order import TopologyError, dependents, start_waves, with_needs
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -10,7 +10,7 @@ from headrace_stack.process import is_alive
 from headrace_stack.settings import StackSettings
 
 
-def look(settings: StackSettings) -> Running:
+def find(settings: StackSettings) -> Running:
     """Read the last snapshot and see which of its processes live."""
     seen = snapshot.read(settings.snapshot)
     if seen is None:

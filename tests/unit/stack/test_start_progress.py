@@ -2,7 +2,7 @@
 
 import pytest
 from headrace_stack.component import StartPolicy
-from headrace_stack.starting import Progress, Usage, follow, give_up, is_watched
+from headrace_stack.start_progress import Progress, Usage, follow, give_up, is_watched
 
 from tests.kit.rows import each
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from headrace_stack import restarts, starting
+from headrace_stack import restarts, start_progress
 from headrace_stack.component import Component, missing, unwell
 from headrace_stack.process import Child
 from headrace_stack.restarts import Illness
@@ -35,7 +35,7 @@ async def until_ready(
     """
     policy = component.start
     begin = asked = looked = time.monotonic()
-    progress = starting.Progress(begin, starting.Usage())
+    progress = start_progress.Progress(begin, start_progress.Usage())
     while not exited.done():
         lacks = await missing(component, CHECK_TIMEOUT_S)
         if lacks is None:
@@ -44,11 +44,11 @@ async def until_ready(
         now = time.monotonic()
         if not has_needs():
             begin += now - asked
-            progress = starting.Progress(now, progress.used)
-        elif starting.is_watched(policy, now - begin) and now - looked >= min(_USAGE_POLL_S, policy.quiet_s):
-            progress, looked = starting.follow(progress, now, child.used()), now
+            progress = start_progress.Progress(now, progress.used)
+        elif start_progress.is_watched(policy, now - begin) and now - looked >= min(_USAGE_POLL_S, policy.quiet_s):
+            progress, looked = start_progress.follow(progress, now, child.used()), now
         asked = now
-        if why := starting.give_up(policy, now - begin, now - progress.at_s, first=first):
+        if why := start_progress.give_up(policy, now - begin, now - progress.at_s, first=first):
             raise StartError(f"{why}: {lacks}")
         pause_s = min(_READY_POLL_MOST_S, max(_READY_POLL_S, (now - begin) / 10))
         await asyncio.wait([exited], timeout=pause_s)
