@@ -42,6 +42,8 @@ _BY_REASON = {
     """validation.json=FILE` with `{"inputs": {"INPUT": [ROW]}}`; for a pool with another runtime: `--skip-trial`""",
     "OUTPUTS_DIFFER": 'correct the model or the expected outputs; state what may differ, `"tolerance": 0.01` beside '
     "`outputs` in validation.json; or take it as it is: `--accept-difference`",
+    "VALIDATION_UNREADABLE": """validation.json is `{"inputs": {INPUT: [ROW, …]}, "outputs": {OUTPUT: [ROW, …]}}`, """
+    "of at most 2 MiB, with the names and sizes of the contract: correct it, or register without it",
     "PARENT_VERSION_NOT_FOUND": "name a version of the same model as the parent, or leave it out",
     "PROMOTION_GATE_FAILED": "register a version that passes, or change the gates: `headrace models gates "
     "MODEL --set GATE`",

@@ -144,6 +144,10 @@ def read(path: Path, contract: Contract) -> Examples | None:
         if path.stat().st_size > MAX_BYTES:
             raise UnreadableValidation(f"{ARTIFACT} is larger than {MAX_BYTES} bytes")
         content = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise UnreadableValidation(
+                f"{ARTIFACT} is a {type(content).__name__}, not an object with inputs and outputs"
+            )
         outputs = content.get("outputs") or {}
         if not outputs:
             return None
@@ -157,6 +161,8 @@ def read(path: Path, contract: Contract) -> Examples | None:
 def _examples(inputs: Mapping[str, Any], outputs: Mapping[str, Any], contract: Contract, tolerance: Any) -> Examples:
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0.0 <= tolerance <= 1e9:
         raise UnreadableValidation(f"'tolerance' of {ARTIFACT} must be a number from 0 up, not {tolerance!r:.40}")
+    if missing := [spec.name for spec in contract.inputs if spec.name not in inputs]:
+        raise UnreadableValidation(f"{ARTIFACT} has no rows of the input '{missing[0]}'")
     arrays = [_array(inputs[spec.name], spec)[:MAX_ROWS] for spec in contract.inputs]
     layout = shapes.layout_of(contract, ShapeKey((), _variable_sizes(contract, arrays)))
     by_name = {spec.name: spec for spec in contract.outputs}

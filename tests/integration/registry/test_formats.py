@@ -68,6 +68,14 @@ async def test_a_python_version_is_registered_with_its_source_requirements_and_s
     assert await create(allowing, registry_pb2.FORMAT_PYTHON, *files) == version
 
 
+async def test_expected_outputs_of_code_are_read_before_a_batcher_needs_them(allowing):
+    files = [Artifact(name="model.py", type=PYTHON, sha256=await code(allowing, SOURCE))]
+    sha256 = await allowing.upload(b'[{"x": 1}]', Artifact.TYPE_JSON)
+    files.append(Artifact(name="validation.json", type=Artifact.TYPE_JSON, sha256=sha256))
+    error = await refused(create(allowing, registry_pb2.FORMAT_PYTHON, *files))
+    assert (error.reason, error.violations[0].field) == ("VALIDATION_UNREADABLE", "version.artifacts[1]")
+
+
 async def test_a_file_that_does_not_say_how_it_takes_rows_has_it_stated(allowing):
     one = tensor_pb2.TensorSpec.BATCH_DIMENSION_ONE
     stated = tensor_pb2.ServingContract()

@@ -204,6 +204,24 @@ async def test_a_model_that_answers_otherwise_than_expected_is_refused_unless_th
     assert await registry.register("m", "v2", model, files=[await given("[1.5, 1.5]")])
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        pytest.param('[{"features": [1, 2]}]', "is a list, not an object", id="records"),
+        pytest.param('{"inputs": {"x": [1]}, "outputs": {"scores": [1]}}', "of the input 'features'", id="no input"),
+        pytest.param(
+            '{"inputs": {"features": [[1, 2, 3, 4]]}, "outputs": {"z": [1]}}', "expects an output 'z'", id="no output"
+        ),
+    ],
+)
+async def test_expected_outputs_that_cannot_be_compared_are_refused(registry, content: str, why: str):
+    sha256 = await registry.upload(content.encode(), registry_pb2.Artifact.TYPE_JSON)
+    given = registry_pb2.Artifact(name="validation.json", type=registry_pb2.Artifact.TYPE_JSON, sha256=sha256)
+    error = await refused(registry.register("m", "v1", onnx_models.linear(), files=[given]))
+    assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "VALIDATION_UNREADABLE")
+    assert (error.violations[0].field, why in error.violations[0].description) == ("version.artifacts[1]", True)
+
+
 async def test_a_contract_of_its_own_is_tried_when_the_version_is_registered(registry):
     model = onnx_models.pairs()
     # By itself the file says that rows have any length, of which one is tried.

@@ -82,12 +82,12 @@ def test_a_file_without_expected_outputs_is_no_mistake(read_file, content):
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        pytest.param("[1, 2]", "cannot be read", id="not an object"),
+        pytest.param("[1, 2]", "is a list, not an object", id="not an object"),
         pytest.param('{"inputs": ', "cannot be read", id="cut"),
         pytest.param("[" * 100_000, "cannot be read", id="nested without end"),
         pytest.param({"inputs": {"x": [["a", "b"]]}, "outputs": {"y": [1]}}, "cannot be read", id="texts"),
         pytest.param({"inputs": {"x": [[1, 2], [3]]}, "outputs": {"y": [1, 2]}}, "cannot be read", id="ragged"),
-        pytest.param({"inputs": {}, "outputs": {"y": [1]}}, "cannot be read", id="an input is missing"),
+        pytest.param({"inputs": {}, "outputs": {"y": [1]}}, "no rows of the input 'x'", id="an input is missing"),
         pytest.param({"inputs": {"x": [[1, 2, 3]]}, "outputs": {"y": [1]}}, "have 3 values", id="another shape"),
         pytest.param({"inputs": {"x": [[1, 2]]}, "outputs": {"z": [1]}}, "'z'", id="an output that is not there"),
         pytest.param({"inputs": {"x": [[1, 2]]}, "outputs": {"y": [1, 2]}}, "same number", id="other rows"),

@@ -122,7 +122,7 @@ class OnnxProcess:
     async def try_out(self, request: Request, size_bytes: int) -> Trial | None:
         """Return what became of running a model; None where this runtime cannot say."""
         memory = CHECK_MEMORY_BYTES + CHECK_MEMORY_PER_BYTE * size_bytes
-        asked = request.model.with_suffix(".request")
+        asked = next(file for file in (request.model, request.given) if file is not None).with_suffix(".request")
         asked.write_bytes(REQUEST.dump_json(request))
         arguments = ("-m", trial_check.__name__, str(asked), str(memory), str(int(self._timeout_s) + 1))
         try:

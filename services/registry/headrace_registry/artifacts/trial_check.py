@@ -13,6 +13,8 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from headrace_runtime import expected_outputs
+from headrace_runtime.expected_outputs import UnreadableValidation
 from headrace_servicekit.confinement import confine
 from pydantic import TypeAdapter
 
@@ -23,9 +25,11 @@ from headrace_registry.decisions.models import Contract
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """model: an ONNX file that was read before. given: a file of rows, as `validation.json` is."""
+    """model: an ONNX file that was read before, None of other formats. given: a file of rows, as `validation.json` is;
+    one of both is there.
+    """
 
-    model: Path
+    model: Path | None
     contract: Contract
     given: Path | None = None
 
@@ -35,9 +39,11 @@ REQUEST = TypeAdapter(Request)
 
 def try_out(request: Request) -> Trial | None:
     """Return what became of running the model, None where this runtime cannot say."""
+    told = request.contract
+    if request.model is None:
+        return Trial(unreadable=_unreadable(told, request.given))
     import onnx  # the service itself never loads the parser
 
-    told = request.contract
     try:
         loaded = trial.load(str(request.model), told)
         if loaded is None or isinstance(loaded, Trial):
@@ -51,7 +57,20 @@ def try_out(request: Request) -> Trial | None:
     tried = trial.run(loaded, told, itertools.chain(trial_rows.made_by_itself(told, categories), given))
     if tried.problem or request.given is None:
         return tried
-    return replace(tried, difference=trial.compare(loaded, told, request.given))
+    try:
+        return replace(tried, difference=trial.compare(loaded, told, request.given))
+    except UnreadableValidation as error:
+        return replace(tried, unreadable=str(error))
+
+
+def _unreadable(told: Contract, given: Path | None) -> str:
+    """Return why expected outputs cannot be compared, empty where they can or there are none."""
+    try:
+        if given is not None:
+            expected_outputs.read(given, trial.as_runtime(told))
+    except UnreadableValidation as error:
+        return str(error)
+    return ""
 
 
 def main() -> None:

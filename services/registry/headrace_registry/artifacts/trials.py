@@ -11,12 +11,9 @@ from headrace_servicekit.clock import Clock
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.trial_check import Request
 from headrace_registry.decisions import contract, validation
-from headrace_registry.decisions.files import Artifact, ArtifactType, Blob, Trial
+from headrace_registry.decisions.files import VALIDATION_FILE, Artifact, ArtifactType, Blob, Trial
 from headrace_registry.decisions.models import Contract, Version
 from headrace_registry.storage.store import Store
-
-# Rows that a version brings along; the batcher compares its answers with them.
-GIVEN_FILE = "validation.json"
 
 TryOut = Callable[[Request, int], Awaitable[Trial | None]]
 """From a request and the size of its model file to what became of it."""
@@ -35,20 +32,23 @@ class Trials:
     async def of(self, version: Version) -> Trial | None:
         """Return the result of a trial run of a version's model; None where it is inconclusive. Raises Unavailable.
 
-        Other faults of the version are not reported here.
+        Of other formats than ONNX the expected outputs are read, and nothing is run. Other faults of the version are
+        not reported here.
         """
         if version.composition is not None or validation.version_violations(version, ""):
             return None  # what a pipeline runs was tried before
         model = await self._blob(version, lambda artifact: artifact.type is ArtifactType.ONNX)
         if model is None or model.model_file is None:
-            return None
+            given = await self._blob(version, lambda artifact: artifact.name == VALIDATION_FILE)
+            stated = contract.is_stated(version.contract) and not contract.violations(version.contract, "")
+            return await self._run(version.contract, None, given) if given is not None and stated else None
         told, file = contract.of_version(version.contract, model.model_file), model.model_file
         if contract.gaps(file, "") and not contract.is_stated(version.contract):
             return None
         if contract.violations(told, "") or contract.mismatches(told, file, ""):
             return None
         told = contract.with_batch_dimensions(told, file)
-        given = await self._blob(version, lambda artifact: artifact.name == GIVEN_FILE)
+        given = await self._blob(version, lambda artifact: artifact.name == VALIDATION_FILE)
         found = file.trial
         applies = found is not None and contract.trial_applies(found, told, contract.of_file(file))
         # Rows that are given may be answered where zeros are not, and may say what the answers should be.
@@ -62,14 +62,14 @@ class Trials:
             return None
         return await self._store.touch_blob(artifact.sha256, artifact.type, self._clock.now())
 
-    async def _run(self, told: Contract, model: Blob, given: Blob | None) -> Trial | None:
+    async def _run(self, told: Contract, model: Blob | None, given: Blob | None) -> Trial | None:
         with tempfile.TemporaryDirectory(dir=self._directory) as folder:
             try:
-                file = await self._fetch(model, Path(folder, "model.onnx"))
-                rows = None if given is None else await self._fetch(given, Path(folder, GIVEN_FILE))
+                file = None if model is None else await self._fetch(model, Path(folder, "model.onnx"))
+                rows = None if given is None else await self._fetch(given, Path(folder, VALIDATION_FILE))
             except LookupError:  # registering it says what is missing
                 return None
-            return await self._try_out(Request(file, told, rows), model.size_bytes)
+            return await self._try_out(Request(file, told, rows), 0 if model is None else model.size_bytes)
 
     async def _fetch(self, blob: Blob, path: Path) -> Path:
         with path.open("wb") as file:

@@ -23,7 +23,7 @@ from headrace_registry.decisions import (
     task,
     validation,
 )
-from headrace_registry.decisions.files import ZEROS, Artifact, ArtifactType, Blob, Trial
+from headrace_registry.decisions.files import VALIDATION_FILE, ZEROS, Artifact, ArtifactType, Blob, Trial
 from headrace_registry.decisions.models import Action, Contract, Hold, Model, Stage, Version, VersionRef
 from headrace_registry.decisions.tokens import check_etag
 from headrace_registry.storage.store import Outcome, Store, Transaction
@@ -71,8 +71,8 @@ class Registrations:
         """Register a version, and its model when it does not exist; the same content again is no change.
 
         trial: of its model; None takes one that was not tried.
-        Raises InvalidArgument that names the field, reason MODEL_DOES_NOT_RUN or OUTPUTS_DIFFER among others,
-        PreconditionFailed
+        Raises InvalidArgument that names the field, reason MODEL_DOES_NOT_RUN, OUTPUTS_DIFFER or
+        VALIDATION_UNREADABLE among others, PreconditionFailed
         (ARTIFACT_NOT_UPLOADED, PARENT_VERSION_NOT_FOUND), AlreadyExists (VERSION_EXISTS).
         """
         refuse(validation.version_violations(declared, _FIELD))
@@ -277,9 +277,13 @@ def _unstated(declared: Version, field: str) -> list[FieldViolation]:
 
 def _check_trial(version: Version, trial: Trial) -> None:
     """Raise InvalidArgument unless the model of the version ran (MODEL_DOES_NOT_RUN), and answered what the version
-    says that it should (OUTPUTS_DIFFER).
+    says that it should (OUTPUTS_DIFFER), in a file that can be read (VALIDATION_UNREADABLE).
     """
-    at = next(at for at, artifact in enumerate(version.artifacts) if artifact.type is ArtifactType.ONNX)
+    if trial.unreadable:
+        at = next(at for at, artifact in enumerate(version.artifacts) if artifact.name == VALIDATION_FILE)
+        unread = FieldViolation(f"{_FIELD}.artifacts[{at}]", f"no outputs can be compared: {trial.unreadable}")
+        refuse([unread], reason="VALIDATION_UNREADABLE")
+    at = next((at for at, artifact in enumerate(version.artifacts) if artifact.type is ArtifactType.ONNX), 0)
     field = f"{_FIELD}.artifacts[{at}]"
     if trial.problem:
         refuse([FieldViolation(field, f"the model does not run: {trial.problem}")], reason="MODEL_DOES_NOT_RUN")

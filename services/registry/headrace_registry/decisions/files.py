@@ -62,18 +62,22 @@ class Example:
 
 ZEROS = Example()
 
+# Rows that a version brings along; the registry and batchers compare its answers with them.
+VALIDATION_FILE = "validation.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What became of loading and running a model once. problem: why it does not run, empty when it does.
 
     example: the row that it answered. difference: how its answers differ from the expected ones that were given, beyond
-    their tolerance; empty where they hold or none were given.
+    their tolerance; empty where they hold or none were given. unreadable: why these cannot be compared.
     """
 
     problem: str = ""
     example: Example = ZEROS
     difference: str = ""
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

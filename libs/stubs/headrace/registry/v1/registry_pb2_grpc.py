@@ -332,7 +332,8 @@ class RegistryServiceServicer:
         The model must answer a row: of zeros and empty texts, or one that its own categories or the artifact `validation.json`
         make. Fails with INVALID_ARGUMENT otherwise, reason MODEL_DOES_NOT_RUN, unless `skip_trial` is set. Where `validation.json` has
         `outputs`, the model must answer its rows with them, to 0.001 and as much of the value, or to the `tolerance` in the file: reason
-        OUTPUTS_DIFFER, unless the version has the metric `accepts_difference` or `skip_trial` is set.
+        OUTPUTS_DIFFER, unless the version has the metric `accepts_difference` or `skip_trial` is set. Of any format, outputs that
+        cannot be compared with the contract are refused, reason VALIDATION_UNREADABLE, unless `skip_trial` is set.
 
         Fails with ALREADY_EXISTS, reason VERSION_EXISTS, when the name is taken by other content, and MODEL_DELETED when the
         model was deleted; the same content again returns the version that exists. Fails with
