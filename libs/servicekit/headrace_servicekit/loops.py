@@ -40,7 +40,7 @@ async def periodic(
 ) -> NoReturn:
     """Run `step`, pause, and so on for ever. A step that raises is logged and repeated with back-off; it ends nothing.
 
-    Give it to `runtime.loop`: `runtime.loop("sweep", lambda: periodic("sweep", sweep, every_s=60))`.
+    A service's own steps run by it through `runtime.every`.
     """
     clock, rng, failures = clock or SystemClock(), rng or random.Random(), 0
     while True:

@@ -147,8 +147,7 @@ class Runtime(Generic[S]):
         """Run `body` in the background until the service stops.
 
         It should never end: when it raises or returns, the service becomes NOT_SERVING, stops, and exits non-zero.
-        For work that is repeated, give `lambda: periodic(name, step, every_s=…)`; what a peer breaks or sends ends
-        nothing within `peers.Peer`.
+        Give work that is repeated to `every`; what a peer breaks or sends ends nothing within `peers.Peer`.
         """
 
         async def supervise() -> None:
@@ -170,6 +169,24 @@ class Runtime(Generic[S]):
         task = asyncio.create_task(supervise(), name=name)
         self._loops.add(task)
         task.add_done_callback(self._loops.discard)
+
+    def every(
+        self,
+        name: str,
+        every_s: float,
+        step: Callable[[], Awaitable[object]],
+        *,
+        after: asyncio.Event | None = None,
+        max_backoff_s: float = 30.0,
+    ) -> None:
+        """Repeat `step` until the service stops, with back-off while it fails. after: what the first one waits for."""
+
+        async def body() -> None:
+            if after is not None:
+                await after.wait()
+            await periodic(name, step, every_s=every_s, clock=self.clock, max_backoff_s=max_backoff_s)
+
+        self.loop(name, body)
 
     def check(self, name: str, probe: Callable[[], Awaitable[object]], *, required: bool = True) -> None:
         """Poll a health component each second: unhealthy when `probe` raises, answers False, or was silent three times.
@@ -281,8 +298,7 @@ class Runtime(Generic[S]):
         if file is None:
             return
         await self.denials.follow(file)
-        step = functools.partial(self.denials.follow, file)
-        self.loop("denied clients", lambda: periodic("denied clients", step, every_s=FOLLOW_EVERY_S, clock=self.clock))
+        self.every("denied clients", FOLLOW_EVERY_S, functools.partial(self.denials.follow, file))
 
     async def _open_metrics(self) -> None:
         settings = self.settings

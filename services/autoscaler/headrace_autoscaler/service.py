@@ -10,7 +10,6 @@ from headrace.router.v1 import pool_demand_pb2_grpc, route_pb2_grpc
 from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.coordination.leases import LeaderLease
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
@@ -55,7 +54,7 @@ async def start(runtime: Runtime[AutoscalerSettings]) -> None:
         monitor = await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings)))
         stub = alert_pb2_grpc.AlertServiceStub(monitor)
         reporter = AlertReporter(stub, lambda: lease.fence, lambda: leader.pools, clock)
-        runtime.loop("alerts", lambda: periodic("alerts", reporter.step, every_s=REPORT_EVERY_S, clock=clock))
+        runtime.every("alerts", REPORT_EVERY_S, reporter.step)
     expiry = Expiry(
         lease,
         whole=timedelta(days=settings.decisions_keep_d),
@@ -80,8 +79,8 @@ async def start(runtime: Runtime[AutoscalerSettings]) -> None:
     server.also_serve_as("headrace.autoscaler.v1.AutoscalerService", "headrace.router.v1.PoolDemandService")
     planning_pb2_grpc.add_PlanningServiceServicer_to_server(planning, server)
     ExternalScaler(pools, decisions, clock, runtime.stopping).serve_on(server)
-    runtime.loop("look", lambda: periodic("look", observer.look, every_s=LOOK_EVERY_S, clock=clock))
+    runtime.every("look", LOOK_EVERY_S, observer.look)
     runtime.loop("lead", leader.run)
-    runtime.loop("expire", lambda: periodic("expire", expiry.step, every_s=EXPIRE_EVERY_S, clock=clock))
+    runtime.every("expire", EXPIRE_EVERY_S, expiry.step)
     runtime.loop("pool feed", feed.run)
-    runtime.loop("pool hints", lambda: periodic("pool hints", feed.listen, every_s=1.0, clock=clock))
+    runtime.every("pool hints", 1.0, feed.listen)

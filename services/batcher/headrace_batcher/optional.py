@@ -19,7 +19,6 @@ from headrace.router.v1 import usage_pb2, usage_pb2_grpc
 from headrace_runtime.backends.backend import Backend
 from headrace_runtime.backends.triton_process import TritonProcess
 from headrace_servicekit.client import channel
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.peers import Peer
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
@@ -100,7 +99,7 @@ def follow_memory(
 ) -> None:
     """Keep up to date what is in use, here and on GPUs. changed: called when it was read."""
     if runtime.settings.backend == "triton":
-        runtime.loop("gpus", lambda: periodic("gpus", gpus.look, every_s=LOOK_EVERY_S))
+        runtime.every("gpus", LOOK_EVERY_S, gpus.look)
     if memory is not None:
         runtime.loop("memory", lambda: memory.run(changed))
 

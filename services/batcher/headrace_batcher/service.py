@@ -10,7 +10,6 @@ from headrace.router.v1 import control_pb2_grpc
 from headrace_runtime.artifacts.process import Fetcher
 from headrace_runtime.thread_priority import Background, go_first
 from headrace_servicekit.client import channel
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
@@ -110,7 +109,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     demand.restore()
     runtime.loop("demand", demand.run)
     runtime.loop("reports", reports.run)
-    runtime.loop("waiting", lambda: periodic("waiting", servicer.report_waiting, every_s=REPORT_WAITING_EVERY_S))
+    runtime.every("waiting", REPORT_WAITING_EVERY_S, servicer.report_waiting)
     optional.follow_memory(runtime, memory, gpus, versions.reconsider)
     runtime.loop("versions", versions.run)
     runtime.loop("backend", lambda: keep_backend(runtime, main, triton, versions))

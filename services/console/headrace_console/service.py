@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import httpx
 from headrace_client import AsyncClient, RetryPolicy
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.settings import variable
@@ -76,16 +75,8 @@ async def start(runtime: Runtime[ConsoleSettings]) -> None:
     port_setting, tls = variable(type(settings), "port"), Tls.of(settings)
     runtime.serve_beside(HttpServer(app, settings.host, settings.port, port_setting=port_setting, tls=tls))
 
-    async def expire() -> None:
-        await migrated.wait()
-        await periodic("expiry", store.expire, every_s=60, clock=clock)
-
-    async def end_pages() -> None:
-        await migrated.wait()
-        await periodic("open pages", open_pages.look, every_s=LOOK_EVERY_S, max_backoff_s=LOOK_EVERY_S, clock=clock)
-
-    runtime.loop("expiry", expire)
-    runtime.loop("open pages", end_pages)
+    runtime.every("expiry", 60, store.expire, after=migrated)
+    runtime.every("open pages", LOOK_EVERY_S, open_pages.look, after=migrated, max_backoff_s=LOOK_EVERY_S)
 
 
 def _way_in(

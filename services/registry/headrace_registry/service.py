@@ -6,7 +6,6 @@ from datetime import timedelta
 from functools import partial
 
 from headrace.registry.v1 import webhook_pb2, webhook_pb2_grpc
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.outbox.messages import webhook_kind
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
@@ -52,12 +51,7 @@ async def start(runtime: Runtime[RegistrySettings]) -> None:
     serve_kind(webhooks, service, webhook_kind("registryWebhooks"), Webhooks(connections, guard))
     webhook_pb2_grpc.add_RegistryWebhookServiceServicer_to_server(webhooks, runtime.servers[0])
     expiry = partial(expire, store, blobs, runtime.clock, remember=timedelta(hours=settings.request_id_memory_h))
-    runtime.loop("sweep", lambda: periodic("sweep", expiry, every_s=EXPIRE_EVERY_S))
+    runtime.every("sweep", EXPIRE_EVERY_S, expiry)
     collector = GarbageCollector(store, blobs, policy_of(settings), runtime.clock)
-
-    async def collect_often() -> None:
-        await there.wait()
-        await periodic("collect", partial(collect, collector, metrics), every_s=settings.collection_every_s)
-
-    runtime.loop("collect", collect_often)
+    runtime.every("collect", settings.collection_every_s, partial(collect, collector, metrics), after=there)
     await start_storing(runtime, HISTORY, connections, there)

@@ -9,7 +9,6 @@ from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import ChangeFeed, heed
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.coordination.revisions import no_snapshot
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.outbox.messages import webhook_kind
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
@@ -82,11 +81,11 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
 
     runtime.loop("rollouts", controller.run)
     runtime.loop("experiments", guard_experiments)
-    runtime.loop("approved", lambda: periodic("approved", approved.start, every_s=EVERY_S, clock=clock))
-    runtime.loop("releases", lambda: periodic("releases", releasing.run, every_s=RELEASES_S, clock=clock))
-    runtime.loop("restores", lambda: periodic("restores", restoring.run, every_s=RESTORES_S, clock=clock))
+    runtime.every("approved", EVERY_S, approved.start)
+    runtime.every("releases", RELEASES_S, releasing.run)
+    runtime.every("restores", RESTORES_S, restoring.run)
     runtime.loop("alerts", alerts.run)
     runtime.loop("running experiments", alerts.watch_experiments)
     runtime.loop("feed", feed.run)
-    runtime.loop("feed hints", lambda: periodic("feed hints", feed.listen, every_s=1.0, clock=clock))
-    runtime.loop("hints", lambda: periodic("hints", listen, every_s=1.0, clock=clock))
+    runtime.every("feed hints", 1.0, feed.listen)
+    runtime.every("hints", 1.0, listen)

@@ -9,7 +9,6 @@ from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import ChangeFeed, heed
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.coordination.revisions import no_snapshot
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.outbox.messages import webhook_kind
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
@@ -87,16 +86,16 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     publications_pb2_grpc.add_ScoringPublicationServiceServicer_to_server(PublicationServicer(deciding), server)
     schedules_pb2_grpc.add_ScoringScheduleServiceServicer_to_server(ScheduleServicer(schedules, creating), server)
     keep_lineage_receiver(runtime, settings, connections, connections.there)
-    runtime.loop("lateness", lambda: periodic("lateness", Lateness(store).look, every_s=2.0, clock=clock))
+    runtime.every("lateness", 2.0, Lateness(store).look)
     expiry = Expiry(connections, timedelta(days=settings.jobs_keep_d))
-    runtime.loop("expiry", lambda: periodic("expiry", expiry.step, every_s=EXPIRE_EVERY_S, clock=clock))
+    runtime.every("expiry", EXPIRE_EVERY_S, expiry.step)
     holding = Holding(store, registry)
-    runtime.loop("holds", lambda: periodic("holds", holding.renew, every_s=HOLD_EVERY_S, clock=clock))
-    runtime.loop("releases", lambda: periodic("releases", holding.release, every_s=RELEASE_EVERY_S, clock=clock))
+    runtime.every("holds", HOLD_EVERY_S, holding.renew)
+    runtime.every("releases", RELEASE_EVERY_S, holding.release)
     runtime.loop("jobs", runner.run)
     runtime.loop("publications", publisher.run)
     runtime.loop("schedules", scheduler.run)
     runtime.loop("feed", feed.run)
-    runtime.loop("bucket", lambda: periodic("bucket", outputs.prepare, every_s=60.0, clock=clock))
-    runtime.loop("feed hints", lambda: periodic("feed hints", feed.listen, every_s=1.0, clock=clock))
-    runtime.loop("hints", lambda: periodic("hints", listen, every_s=1.0, clock=clock))
+    runtime.every("bucket", 60.0, outputs.prepare)
+    runtime.every("feed hints", 1.0, feed.listen)
+    runtime.every("hints", 1.0, listen)

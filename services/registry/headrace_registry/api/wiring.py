@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from headrace.registry.v1 import approval_pb2_grpc, registry_pb2_grpc
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 
 from headrace_registry.api.approval_servicer import ApprovalServicer
@@ -55,12 +54,12 @@ def serve(
     )
     uploads = Uploads(store, blobs, inspection, limits, clock)
     staged = StagedUploads(store, blobs, uploads, clock)
-    runtime.loop("staged", lambda: periodic("staged", partial(expire_uploads, staged), every_s=EXPIRE_EVERY_S))
+    runtime.every("staged", EXPIRE_EVERY_S, partial(expire_uploads, staged))
     feed = feed_of(store, clock, max_watches=settings.max_watches)
     metrics.follow(watches=lambda: feed.watches, uploads=lambda: uploads.active)
     catalog, promotions = Catalog(store, clock), Promotions(store, clock)
     approvals = Approvals(store, promotions, clock)
-    runtime.loop("requests", lambda: periodic("requests", RequestExpiry(store).sweep, every_s=SWEEP_EVERY_S))
+    runtime.every("requests", SWEEP_EVERY_S, RequestExpiry(store).sweep)
     server = runtime.server()
     servicer = RegistryServicer(
         catalog=catalog,
@@ -88,5 +87,5 @@ def serve(
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(servicer, server)
     approval_pb2_grpc.add_ApprovalServiceServicer_to_server(ApprovalServicer(catalog, approvals, metrics), server)
     runtime.loop("feed", feed.run)
-    runtime.loop("listen", lambda: periodic("listen", feed.listen, every_s=1.0))
+    runtime.every("listen", 1.0, feed.listen)
     return metrics

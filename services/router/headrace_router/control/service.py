@@ -9,7 +9,6 @@ from grpc_health.v1 import health_pb2_grpc
 from headrace.router.v1 import control_pb2_grpc, route_pb2_grpc
 from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import heed
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.postgres.head_storage import start_storing
 from headrace_servicekit.runtime import Runtime
@@ -87,13 +86,13 @@ async def start(runtime: Runtime[ControlSettings]) -> None:
     client_limits.start(migrated)
     runtime.loop("store", lambda: serve_from(migrated, view, controller, runtime))
     notifications = partial(heed, store.wakes, controller.wake)
-    runtime.loop("notifications", lambda: periodic("notifications", notifications, every_s=1.0))
+    runtime.every("notifications", 1.0, notifications)
     runtime.loop("save", presence.save)
     runtime.loop("registry", watch.run)
     runtime.loop("holds", holds.run)
     runtime.loop("pools", PoolReports(view, registry, clock).run)
-    runtime.loop("keep", lambda: periodic("keep", presence.keep, every_s=KEEP_EVERY_S, max_backoff_s=KEEP_EVERY_S))
-    runtime.loop("sweep", lambda: periodic("sweep", presence.sweep, every_s=SWEEP_EVERY_S))
+    runtime.every("keep", KEEP_EVERY_S, presence.keep, max_backoff_s=KEEP_EVERY_S)
+    runtime.every("sweep", SWEEP_EVERY_S, presence.sweep)
 
 
 async def serve_from(

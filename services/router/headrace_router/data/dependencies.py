@@ -11,7 +11,6 @@ from typing import Any
 import structlog
 from headrace_servicekit.client import channel
 from headrace_servicekit.health import serving
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.settings import variable
 from headrace_servicekit.tls import Tls, client_context
@@ -95,7 +94,7 @@ def batcher_pools(runtime: Runtime[DataSettings]) -> Pools:
     runtime.loop("batchers", pools.run)
     if settings.pools_file is not None:
         file = PoolsFile(settings.pools_file, parse_pools_file, pools.retarget)
-        runtime.loop("follow pools", lambda: periodic("follow pools", file.follow, every_s=FOLLOW_EVERY_S))
+        runtime.every("follow pools", FOLLOW_EVERY_S, file.follow)
     return pools
 
 
@@ -141,7 +140,7 @@ async def wake_pools(runtime: Runtime[DataSettings], pools: Pools) -> None:
     settings = runtime.settings
     if settings.autoscaler_target:
         waking = Waking(pools, await runtime.enter(channel(settings.autoscaler_target, tls=Tls.of(settings))))
-        runtime.loop("wake pools", lambda: periodic("wake pools", waking.step, every_s=EVERY_S))
+        runtime.every("wake pools", EVERY_S, waking.step)
 
 
 def pipelines(

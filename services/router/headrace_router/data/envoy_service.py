@@ -15,7 +15,6 @@ import structlog
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.health import serving
 from headrace_servicekit.logs import set_up_logs
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.ports import PortUnavailable
 from headrace_servicekit.runtime import Runtime, StartError
 from headrace_servicekit.settings import SettingsError
@@ -121,7 +120,7 @@ class EnvoyService:
             async def give_up() -> None:
                 bridge.give_up(settings.max_deadline_s)
 
-            runtime.loop("give up", lambda: periodic("give up", give_up, every_s=GIVE_UP_S))
+            runtime.every("give up", GIVE_UP_S, give_up)
             bridge.grpc, bridge.rest = transport.grpc.respond, transport.rest.respond
             bridge.identify, self._app = transport.callers.identify, transport.app
 

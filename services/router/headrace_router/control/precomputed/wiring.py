@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from headrace.router.v1 import precomputed_pb2_grpc
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 
@@ -46,4 +45,4 @@ async def open_precomputed(
     )
     runtime.check("valkey", kept.ping, required=False)
     every_s = min(COLLECT_EVERY_S, settings.precomputed_settle_s or COLLECT_EVERY_S)
-    runtime.loop("collect", lambda: periodic("collect", collector.step, every_s=every_s))
+    runtime.every("collect", every_s, collector.step)

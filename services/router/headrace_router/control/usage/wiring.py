@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 from headrace.router.v1 import budget_pb2_grpc, client_limits_pb2, client_limits_pb2_grpc, usage_pb2_grpc
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
@@ -48,13 +47,8 @@ class ClientLimits:
     def start(self, migrated: asyncio.Event) -> None:
         """Follow the database, and expire old usage."""
         age = timedelta(days=self._runtime.settings.usage_retention_d)
-
-        async def expire() -> None:
-            await migrated.wait()
-            await periodic("expire usage", lambda: self._usage.expire(age), every_s=EXPIRE_S, clock=self._runtime.clock)
-
         self._runtime.loop("client limits", lambda: self.feed.follow(migrated))
-        self._runtime.loop("expire usage", expire)
+        self._runtime.every("expire usage", EXPIRE_S, lambda: self._usage.expire(age), after=migrated)
 
     async def _over_budget(self) -> Sequence[client_limits_pb2.BudgetOverrun]:
         budgets = await self._usage.budgets()

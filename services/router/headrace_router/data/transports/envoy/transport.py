@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from headrace_servicekit.errors import Unauthenticated
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -66,7 +65,7 @@ async def believed_callers(runtime: Runtime[DataSettings], edge: EdgeSettings) -
     runtime.metrics.register(OverLimit(callers))
     files = IdentityFiles(edge.jwks_file, edge.deny_file, callers)
     await files.read()
-    runtime.loop("follow identities", lambda: periodic("follow identities", files.follow, every_s=edge.poll_s))
+    runtime.every("follow identities", edge.poll_s, files.follow)
     return callers
 
 
@@ -83,7 +82,7 @@ def envoy_transport(
     """Return what answers predictions. behind_a_front_door: whether that tells each caller's connection."""
     settings = runtime.settings
     disconnects = PolledDisconnects()
-    runtime.loop("sweep", lambda: periodic("sweep", disconnects.sweep, every_s=SWEEP_S))
+    runtime.every("sweep", SWEEP_S, disconnects.sweep)
     connection = connection_behind if behind_a_front_door else connection_here
     grpc = UnaryCalls(
         prediction_methods(predictor),
