@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from headrace_monitor.alert.decisions.reporting import Report, Reported
-from headrace_monitor.alert.reporters import end_silent_reporters, take_report
+from headrace_monitor.alert.alerts import take_report
+from headrace_monitor.alert.decisions.reports import Report, Reported
+from headrace_monitor.alert.evaluator import end_silent_reporters
 from headrace_servicekit.testing import eventually
 from headrace_statistics.severity import Severity
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import alert_pb2, monitor_pb2
-from headrace_monitor.alert import rules as rules_module
-from headrace_monitor.alert import silences
+from headrace_monitor.alert import alerts as alerts_module
 from headrace_monitor.alert.observations import Observation
 from headrace_servicekit.errors import Code
 from headrace_servicekit.outbox import webhooks
@@ -271,7 +270,7 @@ async def _opened(alerts: Alerts, number: int) -> bool:
 
 
 async def test_one_client_cannot_make_all_the_rules_silences_and_webhooks_that_there_may_be(postgres_url, monkeypatch):
-    pools = ((rules_module, "_RULES", 5 + 4), (silences, "_SILENCES", 4), (webhooks, "_POOL", 4))
+    pools = ((alerts_module, "_RULES", 5 + 4), (alerts_module, "_SILENCES", 4), (webhooks, "_POOL", 4))
     for module, name, places in pools:  # five rules are there from the start
         monkeypatch.setattr(module, name, dataclasses.replace(getattr(module, name), places=places))
     async with alerting(postgres_url) as alerts:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from headrace_monitor.alert.decisions.notifications import missing_notifications
-from headrace_monitor.alert.decisions.reporting import Report
+from headrace_monitor.alert.decisions.reports import Report
 from headrace_monitor.alert.decisions.transitions import AlertState
 from headrace_monitor.alert.decisions.values import Alert, Key, Notification, Rule, Series, Silence, Webhook
 from headrace_monitor.alert.observations import EVERY_MODEL, Observation

@@ -6,7 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from headrace_monitor.judge.drift.decisions import advice, evaluation, explanation
+from headrace_monitor.judge.drift.decisions import evaluation, explanation
 from headrace_monitor.judge.drift.decisions.evaluation import (
     PATIENCE,
     DriftEvaluation,
@@ -45,7 +45,6 @@ def test_a_window_is_looked_at_when_its_rows_are_there(after, waiting, expected)
 
 def test_the_examples_are_as_they_say():
     assert doctest.testmod(evaluation).failed == doctest.testmod(reference_tables).failed == 0
-    assert doctest.testmod(advice).failed == 0
 
 
 def test_the_level_of_a_look_is_its_share_of_a_week():

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.judge.references import conversion, epochs
+from headrace_monitor.judge.references import conversion, reference_files
 from headrace_monitor.judge.references.columns import monitored_columns
 from headrace_monitor.judge.references.reference_files import FreezeResult, freeze_file
 from headrace_monitor.judge.references.reference_tables import RefusedError
@@ -68,7 +68,7 @@ def alarms(found: FreezeResult, sent: Mapping[str, Any], inputs: Mapping[str, te
 def test_the_examples_are_as_they_say():
     assert doctest.testmod(raw_values).failed == 0
     assert doctest.testmod(conversion).failed == 0
-    assert doctest.testmod(epochs).failed == 0
+    assert doctest.testmod(reference_files).failed == 0
 
 
 @pytest.mark.parametrize("datatype", ["float16", "float32", "float64"])

@@ -12,7 +12,7 @@ from headrace_servicekit.resource_names import ids, invalid, is_id, shown
 from headrace_servicekit.resources import Kind
 from headrace_statistics.severity import Severity
 
-from headrace_monitor.alert.decisions.reporting import Report, Reported
+from headrace_monitor.alert.decisions.reports import Report, Reported
 from headrace_monitor.alert.decisions.values import AlertView, Rule, Silence, Webhook
 from headrace_monitor.alert.observations import EVERY_MODEL
 

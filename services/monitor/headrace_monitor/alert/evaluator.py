@@ -9,8 +9,8 @@ from headrace_servicekit.errors import Unavailable
 
 from headrace_monitor.alert.decisions import transitions
 from headrace_monitor.alert.decisions.conditions import rule_window
+from headrace_monitor.alert.decisions.reports import end_report
 from headrace_monitor.alert.observations import Observation
-from headrace_monitor.alert.reporters import end_silent_reporters
 from headrace_monitor.alert.store import AlertStore, AlertTransaction
 
 log = structlog.get_logger()
@@ -87,3 +87,12 @@ async def _apply(transaction: AlertTransaction, chunk: list[Observation]) -> Non
 
     transitions.apply_observations(rules, state, judged, before, transaction.now)
     await transaction.save(state)
+
+
+async def end_silent_reporters(transaction: AlertTransaction) -> None:
+    """Resolve what was reported by services that report no more."""
+    for reporter in await transaction.silent_reporters():
+        _, state = await transaction.reported(reporter)
+        end_report(state, transaction.now)
+        await transaction.save(state)
+        await transaction.forget_reporter(reporter)

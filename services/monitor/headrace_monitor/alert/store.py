@@ -12,7 +12,7 @@ from typing import Protocol
 
 from headrace_servicekit.coordination.feeds import Position
 
-from headrace_monitor.alert.decisions.reporting import Report
+from headrace_monitor.alert.decisions.reports import Report
 from headrace_monitor.alert.decisions.transitions import AlertState
 from headrace_monitor.alert.decisions.values import Alert, AlertView, Key, Rule, Silence
 from headrace_monitor.alert.observations import Observation

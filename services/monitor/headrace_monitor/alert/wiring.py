@@ -9,7 +9,6 @@ from typing import Any
 from headrace.monitor.v1 import alert_pb2, alert_pb2_grpc
 from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import Unavailable
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.outbox.events import Event
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Variety, Webhooks
@@ -20,14 +19,12 @@ from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 
 from headrace_monitor.alert import convert, rows
-from headrace_monitor.alert.alerting import Alerting
+from headrace_monitor.alert.alerts import Alerts, Rules, Silences
 from headrace_monitor.alert.decisions.validation import webhook_violations
 from headrace_monitor.alert.evaluator import RuleEvaluator
 from headrace_monitor.alert.metrics import AlertMetrics
 from headrace_monitor.alert.postgres import PostgresAlerts
-from headrace_monitor.alert.rules import Rules
 from headrace_monitor.alert.servicer import AlertServicer
-from headrace_monitor.alert.silences import Silences
 from headrace_monitor.alert.webhooks import event_in
 from headrace_monitor.settings import MonitorSettings
 
@@ -53,7 +50,7 @@ async def start_alerts(
 
     outbox = Outbox(connections, event, hold=settings.webhook_hold)
     guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
-    servicer = AlertServicer(Alerting(store), feed, runtime.stopping)
+    servicer = AlertServicer(Alerts(store), feed, runtime.stopping)
     service = alert_pb2.DESCRIPTOR.services_by_name["AlertService"]
     serve_kind(servicer, service, convert.RULES, Rules(store))
     serve_kind(servicer, service, convert.SILENCES, Silences(store))
@@ -68,8 +65,8 @@ async def start_alerts(
             counts, lag_s = await store.open_counts(), await store.lag_s()
             metrics.show(counts, lag_s=lag_s, waiting=await outbox.waiting(), watches=feed.watches)
 
-    runtime.loop("alerts", lambda: periodic("alerts", evaluation.step, every_s=EVALUATE_S, clock=clock))
-    runtime.loop("old alerts", lambda: periodic("old alerts", evaluation.expire, every_s=EXPIRE_S, clock=clock))
-    runtime.loop("alert figures", lambda: periodic("alert figures", show, every_s=SHOW_S, clock=clock))
+    runtime.every("alerts", EVALUATE_S, evaluation.step)
+    runtime.every("old alerts", EXPIRE_S, evaluation.expire)
+    runtime.every("alert figures", SHOW_S, show)
     runtime.loop("alert feed", feed.run)
-    runtime.loop("alert hints", lambda: periodic("alert hints", feed.listen, every_s=1.0, clock=clock))
+    runtime.every("alert hints", 1.0, feed.listen)

@@ -1,23 +1,67 @@
-"""The room `judge` put together: references and drift, performance, shadows and experiments."""
+"""The room `judge` put together: references and drift, performance, shadows and experiments.
+
+MonitorService is served by the subject that has each method.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from headrace.monitor.v1 import monitor_pb2_grpc
+from headrace.monitor.v1 import experiment_pb2_grpc, monitor_pb2, monitor_pb2_grpc
+from headrace_servicekit.client import channel
+from headrace_servicekit.errors import Unimplemented
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
+from headrace_servicekit.tls import Tls
 
 from headrace_monitor.judge.drift.wiring import open_drift
+from headrace_monitor.judge.experiments.analyst import Analyst, ExperimentWatch
+from headrace_monitor.judge.experiments.decisions.unit_table import Retention
+from headrace_monitor.judge.experiments.servicer import ExperimentServicer
 from headrace_monitor.judge.experiments.store import ExperimentStore
-from headrace_monitor.judge.experiments.wiring import open_experiments
-from headrace_monitor.judge.performance.wiring import open_performance
-from headrace_monitor.judge.servicer import MonitorServicer
+from headrace_monitor.judge.experiments.unit_files import files_folder
+from headrace_monitor.judge.experiments.unit_tables import UnitSources, UnitTables
+from headrace_monitor.judge.performance.arrivals import ArrivalProcessor
+from headrace_monitor.judge.performance.calculator import OutcomeJoiner, PerformanceCalculator
+from headrace_monitor.judge.performance.evaluator import HourEvaluator
+from headrace_monitor.judge.performance.servicer import PerformanceServicer
+from headrace_monitor.judge.performance.store import PerformanceStore
+from headrace_monitor.judge.references.store import References
 from headrace_monitor.judge.shadow.intake import PairIntake
-from headrace_monitor.judge.shadow.wiring import open_shadows
-from headrace_monitor.record.wiring import Record
+from headrace_monitor.judge.shadow.measurements import MEASURE_EVERY_S, ShadowMeasurements
+from headrace_monitor.judge.shadow.servicer import ShadowServicer
+from headrace_monitor.judge.shadow.store import Comparisons
+from headrace_monitor.record.log.contracts import ContractSource
+from headrace_monitor.record.log.reader import Reader
+from headrace_monitor.record.log.wiring import PredictionLog
+from headrace_monitor.record.query.queries import Queries
+from headrace_monitor.record.query.wiring import QueryFiles, folder_of
+from headrace_monitor.record.wiring import KnownOutcomes, Record
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database
+
+# How often experiments are looked for whose turn it is.
+DUE_S = 15.0
+EXPIRE_UNITS_S = 600.0
+EXPIRE_S = 3600.0
+_METHODS = tuple(method.name for method in monitor_pb2.DESCRIPTOR.services_by_name["MonitorService"].methods)
+
+
+class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
+    """MonitorService of subjects: objects that have some of its methods. One that none has is UNIMPLEMENTED."""
+
+    def __init__(self, *subjects: object) -> None:
+        for subject in subjects:
+            vars(self).update({name: getattr(subject, name) for name in _METHODS if hasattr(subject, name)})
+
+    async def RenderReport(self, request, context):
+        # Of 0.1.0, which made the page itself.
+        raise Unimplemented(
+            "a report is a page of the console: open /console/models/MODEL/report at the front door, or save it by "
+            "`headrace monitor report` of headrace-client[observe] in this release",
+            reason="REPORT_IN_CONSOLE",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +82,71 @@ async def open_judge(runtime: Runtime[MonitorSettings], server: Server, database
     )
     monitor_pb2_grpc.add_MonitorServiceServicer_to_server(MonitorServicer(drift, performances, shadows), server)
     return Judge(pairs, experiments)
+
+
+def open_performance(
+    runtime: Runtime[MonitorSettings], database: Database, log: PredictionLog, outcomes: KnownOutcomes
+) -> PerformanceServicer:
+    """Process new outcomes, evaluate hours, and return the servicer."""
+    settings, clock = runtime.settings, runtime.clock
+    kept, joins = PerformanceStore(database), OutcomeJoiner(log.reader, outcomes.store)
+    calculator = PerformanceCalculator(joins, kept, log.contracts, References(database))
+    arrivals = ArrivalProcessor(
+        *(database, log.reader, log.contracts, outcomes.delays, outcomes.metrics, clock),
+        evaluate_after=timedelta(seconds=settings.performance_every_s),
+        run_length=settings.error_run_length_labels,
+    )
+    evaluator = HourEvaluator(database, joins, calculator, kept, log.contracts, clock)
+
+    async def expire() -> None:
+        await kept.expire(clock.now() - timedelta(days=settings.log_retention_d))
+
+    runtime.every("process outcomes", settings.outcomes_every_s, arrivals.step, after=database.there)
+    runtime.every("evaluate hours", settings.performance_every_s, evaluator.step, after=database.there)
+    runtime.every("expire performance", EXPIRE_S, expire, after=database.there)
+    return PerformanceServicer(calculator, kept, clock)
+
+
+async def open_shadows(
+    runtime: Runtime[MonitorSettings], database: Database, contracts: ContractSource
+) -> tuple[PairIntake, ShadowServicer]:
+    """Report comparisons to the registry and expire them, as late as counters; return their intake and servicer."""
+    settings, comparisons, clock = runtime.settings, Comparisons(database), runtime.clock
+    age = timedelta(days=settings.counter_retention_d)
+    registry = await runtime.enter(channel(settings.registry_target, tls=Tls.of(settings)))
+    measurements = ShadowMeasurements(comparisons, contracts, registry, clock)
+    runtime.every("measure shadows", MEASURE_EVERY_S, measurements.step, after=database.there)
+    runtime.every("expire shadow comparisons", EXPIRE_S, lambda: comparisons.expire(age), after=database.there)
+    return PairIntake(contracts, comparisons, clock), ShadowServicer(comparisons, clock)
+
+
+async def open_experiments(
+    runtime: Runtime[MonitorSettings],
+    server: Server,
+    database: Database,
+    reader: Reader,
+    queries: Queries,
+    files: QueryFiles,
+) -> ExperimentStore:
+    """Serve ExperimentService, and return what stores its experiments. Raises StartError."""
+    settings, clock = runtime.settings, runtime.clock
+    store = ExperimentStore(database)
+    folder = await runtime.enter(folder_of(files_folder, settings.query_dir))
+    retention = Retention(
+        files_stay=timedelta(seconds=settings.log_merge_after_s), records_stay=timedelta(days=settings.log_retention_d)
+    )
+    sources = UnitSources(reader, database, files.cache)
+    made = UnitTables(sources, folder, files.folder, files.limits, retention, settings.experiments_bytes)
+    tables = await runtime.enter(made)
+    analyst = Analyst(store, tables, queries, clock)
+    servicer = ExperimentServicer(store, analyst, clock)
+    experiment_pb2_grpc.add_ExperimentServiceServicer_to_server(servicer, server)
+    watch = ExperimentWatch(store, analyst, timedelta(seconds=settings.experiments_every_s))
+    every_s = min(settings.experiments_every_s, DUE_S)
+    runtime.every("experiments", every_s, watch.step)
+
+    async def expire() -> None:
+        await tables.expire(clock.now())
+
+    runtime.every("unit tables", EXPIRE_UNITS_S, expire)
+    return store

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from headrace.monitor.v1 import monitor_pb2_grpc
+from headrace.monitor.v1 import monitor_pb2_grpc, outcome_pb2_grpc
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 
+from headrace_monitor import names
 from headrace_monitor.record.counters.wiring import Counters, open_counters
+from headrace_monitor.record.log.reader import Reader
 from headrace_monitor.record.log.wiring import PredictionLog, open_log
-from headrace_monitor.record.outcomes.wiring import KnownOutcomes, open_outcomes
+from headrace_monitor.record.outcomes.decisions.entities import Delays
+from headrace_monitor.record.outcomes.entity_joins import EntityJoins
+from headrace_monitor.record.outcomes.metrics import OutcomeMetrics
+from headrace_monitor.record.outcomes.postgres import PostgresOutcomes
+from headrace_monitor.record.outcomes.recorder import OutcomeRecorder
+from headrace_monitor.record.outcomes.servicer import OutcomeServicer
+from headrace_monitor.record.outcomes.store import EXPIRE_ROWS, OutcomeStore
 from headrace_monitor.record.query.queries import Queries
 from headrace_monitor.record.query.wiring import QueryFiles, open_queries, open_query_files
 from headrace_monitor.record.traffic_servicer import TrafficServicer
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database
+
+EXPIRE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +50,35 @@ async def open_record(runtime: Runtime[MonitorSettings], server: Server, databas
     servicer = TrafficServicer(counters.reading, queries, runtime.clock)
     monitor_pb2_grpc.add_TrafficServiceServicer_to_server(servicer, server)
     return Record(counters, log, outcomes, queries, files)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOutcomes:
+    """What the other parts need of outcomes."""
+
+    store: OutcomeStore
+    metrics: OutcomeMetrics
+    delays: Delays
+
+
+def open_outcomes(
+    runtime: Runtime[MonitorSettings], server: Server, database: Database, reader: Reader
+) -> KnownOutcomes:
+    """Serve OutcomeService, join entities' outcomes with predictions, and expire old outcomes."""
+    settings, clock = runtime.settings, runtime.clock
+    memory = timedelta(days=settings.log_retention_d)
+    store, metrics = PostgresOutcomes(database), OutcomeMetrics(runtime.metrics)
+    delays = Delays(timedelta(seconds=settings.log_settle_s), timedelta(seconds=settings.log_delay_s))
+    servicer = OutcomeServicer(OutcomeRecorder(store, memory, metrics, clock))
+    outcome_pb2_grpc.add_OutcomeServiceServicer_to_server(servicer, server)
+    joins = EntityJoins(database, reader, delays, metrics, clock)
+
+    async def expire() -> None:
+        oldest = clock.now() - memory
+        while await store.expire(oldest, names.first_prediction_id(oldest)) >= EXPIRE_ROWS:
+            pass
+        metrics.waiting(*await store.waiting())
+
+    runtime.every("join entities", settings.outcomes_every_s, joins.step, after=database.there)
+    runtime.every("expire outcomes", EXPIRE_S, expire, after=database.there)
+    return KnownOutcomes(store, metrics, delays)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from headrace.monitor.v1 import experiment_pb2
-from headrace_monitor.judge.experiments import answers, convert
+from headrace_monitor.judge.experiments import convert, servicer
 from headrace_monitor.judge.experiments.decisions import definitions
 from headrace_monitor.judge.experiments.decisions.definitions import Experiment, State
 from headrace_servicekit.errors import InvalidArgument, PreconditionFailed
@@ -117,7 +117,7 @@ def test_new_shares_are_of_the_same_variants():
 
 
 def test_a_plan_says_units_and_days_for_one_look_and_for_any():
-    plan = answers.plan(experiment_pb2.PlanExperimentRequest(mean=0.05, units_per_day=10_000))
+    plan = servicer.plan(experiment_pb2.PlanExperimentRequest(mean=0.05, units_per_day=10_000))
     assert plan.single_look_units == 62_462
     assert plan.single_look_units < plan.any_look_units < 2 * plan.single_look_units
     assert plan.single_look_days == pytest.approx(6.2462)
@@ -126,9 +126,9 @@ def test_a_plan_says_units_and_days_for_one_look_and_for_any():
 
 def test_a_plan_of_a_skewed_metric_asks_for_units_of_which_none_decides_alone():
     asked = experiment_pb2.PlanExperimentRequest(mean=1, variance=4, units_per_day=1_000)
-    even = answers.plan(asked)
+    even = servicer.plan(asked)
     asked.furthest = 10_000
-    skewed = answers.plan(asked)
+    skewed = servicer.plan(asked)
     assert even.settled_units == 0
     assert skewed.any_look_units == skewed.settled_units > 10 * even.any_look_units
     assert skewed.any_look_days == pytest.approx(skewed.settled_units / 1_000)
@@ -140,7 +140,7 @@ def test_a_plan_of_a_skewed_metric_asks_for_units_of_which_none_decides_alone():
      {"mean": 0.05, "furthest": -1}])  # fmt: skip
 def test_a_plan_that_cannot_be_is_refused(wrong):
     with pytest.raises(InvalidArgument):
-        answers.plan(experiment_pb2.PlanExperimentRequest(**wrong))
+        servicer.plan(experiment_pb2.PlanExperimentRequest(**wrong))
 
 
 ANY = st.floats() | st.floats(0, 1) | st.sampled_from([1e-300, 1e-12, 1e-6, 1e-3, 0.05, 1 - 1e-16, 1e300])
@@ -157,7 +157,7 @@ ANY = st.floats() | st.floats(0, 1) | st.sampled_from([1e-300, 1e-12, 1e-6, 1e-3
 @example({"mean": 1.0, "variance": 1e-11, "relative_effect": 1.0})
 def test_a_plan_is_numbers_or_a_refusal_whatever_is_asked(asked):
     with contextlib.suppress(InvalidArgument):
-        plan = answers.plan(experiment_pb2.PlanExperimentRequest(**asked))
+        plan = servicer.plan(experiment_pb2.PlanExperimentRequest(**asked))
         assert 1 <= plan.single_look_units <= 1e17
         assert 1 <= plan.any_look_units <= 64e17
         assert all(0 <= point.any_look <= 1 for point in plan.curve)

@@ -8,7 +8,6 @@ from datetime import timedelta
 import structlog
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Unavailable
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.s3 import Place
 
@@ -19,7 +18,7 @@ from headrace_monitor.judge.drift.scheduler import DriftMetrics, Scheduler
 from headrace_monitor.judge.drift.servicer import DriftServicer
 from headrace_monitor.judge.drift.store import EvaluationStore
 from headrace_monitor.judge.performance.store import PerformanceStore
-from headrace_monitor.judge.references.blobs import RegistryBlobs
+from headrace_monitor.judge.references.artifacts import RegistryBlobs
 from headrace_monitor.judge.references.freezer import Freezer
 from headrace_monitor.judge.references.freezing_process import FreezingProcess
 from headrace_monitor.judge.references.log_rows import LogRows
@@ -64,7 +63,7 @@ async def open_drift(runtime: Runtime[MonitorSettings], database: Database, log:
         "expire windows": (lambda: _expire(windows, evaluations, clock, keep), SWEEP_S),
     }
     for name, (step, pause_s) in steps.items():
-        runtime.loop(name, lambda n=name, s=step, p=pause_s: periodic(n, _retried(n, s), every_s=p, clock=clock))
+        runtime.every(name, pause_s, _retried(name, step))
     return DriftServicer(
         references, log.contracts, freezer, evaluator, evaluations, windows, tolerances, schedule, clock
     )

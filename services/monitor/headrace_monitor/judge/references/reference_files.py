@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -28,12 +29,15 @@ from headrace_statistics.references import ColumnReference
 from headrace_monitor.judge.references.columns import ColumnType, MonitoredColumn, columns_from_json
 from headrace_monitor.judge.references.conversion import as_logged
 from headrace_monitor.judge.references.dependent_rows import UNIT, ReferenceUnits
-from headrace_monitor.judge.references.epochs import said_of_times
 from headrace_monitor.judge.references.reference_tables import Place, RefusedError, Table, places
 from headrace_monitor.judge.references.score_calibration import LABEL, CalibrationResult, calibrated
 from headrace_monitor.judge.references.values import UnusableColumnError, elements, matrix, names, numbers
 from headrace_monitor.record.log.raw_values import rounded
 
+# From 9 September 2001 on, the ninth power of ten in seconds: counts and amounts are rarely all within a factor of two
+# of each other, and from there on.
+_FIRST_S, _AHEAD_S = 1e9, 366 * 86_400.0
+_UNITS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 MAX_COLUMNS = 2_048
 # Random features of a wider space would be larger than the log of a day.
 MAX_DIMENSIONS = 4_096
@@ -42,7 +46,6 @@ MAX_DIFFERENT = 10_000
 MIN_ROWS = 50
 _SEED = 1
 _FIELDS = ("rows", "columns", "unfit", "calibration")
-
 Unfit = NotEnoughData | Constant | Unreadable
 
 
@@ -200,3 +203,20 @@ def answer_of(
 
 if __name__ == "__main__":
     main()
+
+
+def said_of_times(values: np.ndarray, now_s: float) -> str:
+    """Return what numbers are that all are times since 1970, of 2001 to a year from now; empty for others.
+
+    >>> said_of_times(np.array([1.7e12, 1.71e12]), 1.75e9)
+    'milliseconds since 1970, from 2023-11-14 to 2024-03-09'
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return ""
+    low, high = float(finite.min()), float(finite.max())
+    for unit, each in _UNITS.items():
+        if low < high and low >= _FIRST_S * each and high <= (now_s + _AHEAD_S) * each:
+            first, last = (datetime.fromtimestamp(value / each, UTC).date() for value in (low, high))
+            return f"{unit} since 1970, from {first} to {last}"
+    return ""

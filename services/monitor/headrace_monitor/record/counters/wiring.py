@@ -32,12 +32,8 @@ class Counters:
 
 def open_counters(runtime: Runtime[MonitorSettings], database: Database) -> Counters:
     """Return counters over the database, and start observing and expiring them."""
-    settings, clock, metrics, losses = (
-        runtime.settings,
-        runtime.clock,
-        CounterMetrics(runtime.metrics),
-        LostBatchCounts(),
-    )
+    settings, clock = runtime.settings, runtime.clock
+    metrics, losses = CounterMetrics(runtime.metrics), LostBatchCounts()
     policy = RetentionPolicy(
         minutes=timedelta(days=settings.counter_minutes_d),
         counts=timedelta(days=settings.counter_retention_d),
@@ -46,17 +42,13 @@ def open_counters(runtime: Runtime[MonitorSettings], database: Database) -> Coun
     observer = MinuteObserver(database, losses, metrics, clock)
     retention = CounterRetention(database, policy, metrics)
 
-    async def observe() -> None:
-        await database.there.wait()
-        await periodic("observe counters", observer.step, every_s=OBSERVE_S, clock=clock)
-
     async def expire() -> None:
         await database.there.wait()
         # Not at once: after a long absence of all monitors, data planes must have the time to report first.
         await clock.sleep(EXPIRE_S)
         await periodic("expire counters", retention.step, every_s=EXPIRE_S, clock=clock)
 
-    runtime.loop("observe counters", observe)
+    runtime.every("observe counters", OBSERVE_S, observer.step, after=database.there)
     runtime.loop("expire counters", expire)
     limits = Limits(settings.max_processes, settings.counter_max_series)
     return Counters(

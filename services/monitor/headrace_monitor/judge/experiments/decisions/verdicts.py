@@ -6,16 +6,19 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from headrace_statistics.experiments.analysis import Analysis, Finding, State, VariantResult, analyse, explore
+from headrace_statistics.experiments.design import Role
 from headrace_statistics.experiments.effects import Effect, fixed_horizon_p_value
+from headrace_statistics.experiments.sizes import units_until_found
 
 from headrace_monitor.judge.experiments.decisions.definitions import Experiment
+from headrace_monitor.judge.experiments.decisions.definitions import State as Phase
 from headrace_monitor.judge.experiments.decisions.moments import Steps
-from headrace_monitor.judge.experiments.decisions.outlook import days_to_go
 from headrace_monitor.judge.experiments.decisions.tally import MomentRow, Tally
 
+_LEAST = timedelta(seconds=1)
 # Rare events are counted exactly, and several metrics share their alpha: evidence may say more than an interval.
 _BY_P = ", by its p-value of {:.2g}: that there is a difference is surer than how large it is"
 
@@ -155,3 +158,26 @@ def _summary(analysis: Analysis) -> str:
         State.UNDECIDED: "undecided: the data are compatible with no difference",
     }
     return sentences[analysis.state]
+
+
+def days_to_go(experiment: Experiment, result: VariantResult, tally: Tally, now: datetime) -> float | None:
+    """Return the days until the effect worth finding is found with the power, if units come as in this phase.
+
+    None where the data have decided, or nothing is known of the rate or the variance.
+    """
+    one, found = result.comparison, result.comparison.effect
+    waits = one.metric.role is Role.SUCCESS and result.finding is Finding.UNDECIDED
+    if not waits or experiment.state is not Phase.RUNNING or not isinstance(found, Effect):
+        return None
+    if found.standard_error <= 0 or one.hangs_on_one_unit:
+        return None
+    design = experiment.definition.design
+    came = tally.units(len(experiment.phases) - 1)
+    days = max(now - experiment.phases[-1].start_time, _LEAST) / timedelta(days=1)
+    per_day = (came[result.variant] + came[design.control]) / days
+    drift = one.metric.relative_effect * abs(found.control) / found.standard_error / math.sqrt(found.units)
+    pairs = len(design.with_role(Role.SUCCESS)) * len(design.variants)
+    needed = units_until_found(drift, design.alpha / pairs, design.power, tuned_units=design.tuned_units)
+    if needed is None or per_day <= 0:
+        return None
+    return max(needed - found.units, 0) / per_day

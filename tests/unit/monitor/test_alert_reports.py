@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.alert.decisions.reporting import (
+from headrace_monitor.alert.decisions.reports import (
     MAX_REPORTED,
     Report,
     Reported,
