@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from headrace_client import (
     AsyncClient,
@@ -108,8 +109,8 @@ async def test_both_clients_answer_alike_and_refuse_alike(headrace: Headrace) ->
         client.routes.await_epoch(headrace.model, promoted.model.epoch)
         blocking = client.predict(headrace.model, inputs)
         with pytest.raises(InvalidArgument) as refused:
-            client.predict(headrace.model, {"features": np.ones((3, 4))})
-        assert [violation.field for violation in refused.value.violations] == ["inputs[0].datatype"]
+            client.predict(headrace.model, {"features": np.ones((3, 4)) * 1e300})
+        assert [violation.field for violation in refused.value.violations] == ["inputs.features"]
         with pytest.raises(NotFound):
             client.predict(headrace.model, inputs, version="v9")
     async with AsyncClient(headrace.stack.url, token=lambda: token) as client:
@@ -117,6 +118,27 @@ async def test_both_clients_answer_alike_and_refuse_alike(headrace: Headrace) ->
         with pytest.raises(InvalidArgument):
             await client.predict(headrace.model, {"images": np.ones((3, 4), np.float32)})
     np.testing.assert_array_equal(blocking.outputs["scores"], awaited.outputs["scores"])
+
+
+async def test_tables_are_answered_with_the_scope_predict_alone(headrace: Headrace) -> None:
+    headrace.two_versions(production="v1")
+    rows = [[0.0, 1.0, 2.0, 3.0], [3.0, 2.0, 1.0, 0.5]]
+    frame = pd.DataFrame(rows, columns=["a", "b", "c", "d"])
+    token = headrace.stack.token(scopes=["predict"])
+    streamed: list[int] = []
+    with Client(headrace.stack.address, token=token) as client:
+        typed = client.predict(headrace.model, {"features": np.array(rows, np.float32)}).outputs["scores"]
+        for table in (frame, [{"features": row} for row in rows], {"features": rows}, np.array(rows)):
+            np.testing.assert_array_equal(client.predict(headrace.model, table).outputs["scores"], typed)
+        many = pd.concat([frame] * 200)
+        client.predict_stream(headrace.model, many, lambda first_row, _: streamed.append(first_row))
+        with pytest.raises(InvalidArgument, match="it takes features"):
+            client.predict(headrace.model, frame.drop(columns="a"))
+    assert streamed == [0, 256]
+    async with AsyncClient(headrace.stack.url, token=token) as client:
+        np.testing.assert_array_equal((await client.predict(headrace.model, frame)).outputs["scores"], typed)
+    answered = headrace("predict", headrace.model, "--rows", json.dumps(rows), token=token)
+    assert answered["outputs"]["scores"] == typed.tolist()
 
 
 def test_a_token_shows_only_the_models_and_scopes_that_it_lists(headrace: Headrace) -> None:

@@ -17,12 +17,14 @@ from typing import Any, Generic, TypeVar, cast
 
 from google.protobuf import message_factory
 from google.protobuf.message import Message
+from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.errors import DeadlineExceeded, HeadraceError, Unauthenticated
 from headrace_client.retries import RetryBudget, RetryPolicy, next_wait
 from headrace_client.tokens import TokenCache, TokenProvider
 from headrace_client.web_pages import WebPages
 
+_NO_TOKEN = "no token was sent: set HEADRACE_TOKEN or HEADRACE_TOKEN_FILE, or give Client(token=…)"
 # A call that lasted longer before its token was refused had begun with a good one.
 GOOD_FOR_S = 5.0
 # What the front door lets through; ids of other forms travel in the message only.
@@ -154,6 +156,8 @@ class Session:
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     headers: tuple[tuple[str, str], ...] = ()
     pages: WebPages | None = None
+    # By model and version, of those that were asked with tables: one program asks few.
+    contracts: dict[tuple[str, str], tensor_pb2.ServingContract] = field(default_factory=dict)
     budget: RetryBudget = field(init=False)
 
     def __post_init__(self) -> None:
@@ -201,6 +205,7 @@ def invoke(
             # Perhaps it expired, or the issuer has new keys: one fresh token, then the refusal stands. Of one that was
             # good for a while it says nothing: a stream ends with its token, and may outlive many.
             outlived = error.reason == "TOKEN_EXPIRED" and session.monotonic() - tried_at > GOOD_FOR_S
+            error.remedy = "" if token else _NO_TOKEN
             if token is None or (token_refused and not outlived):
                 raise
             token_refused = True

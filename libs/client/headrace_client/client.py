@@ -20,7 +20,7 @@ from headrace_client.drivers import AsyncDriver, BlockingDriver
 from headrace_client.installed import Installed
 from headrace_client.local_files import read_as, text_of
 from headrace_client.local_stack import default_address
-from headrace_client.operations import explanations, health, prediction
+from headrace_client.operations import contracts, explanations, health, prediction
 from headrace_client.retries import RetryPolicy
 from headrace_client.tokens import TokenCache, TokenProvider, provider_of
 from headrace_client.web_pages import WebPages
@@ -33,6 +33,7 @@ class _Connection(Installed[Kind]):
 
     predict = Method(prediction.predict)
     predict_stream = Method(prediction.predict_stream)
+    contract = Method(contracts.contract)
     explain = Method(explanations.explain)
     health = Method(health.health)
 

@@ -18,6 +18,7 @@ _PUSHBACK = "grpc-retry-pushback-ms"
 _DETAILS = "grpc-status-details-bin"
 # What grpc.aio makes of a connection that ends at the moment of a write; the peer's own status is lost.
 _BROKEN_WRITE = "Internal error from Core"
+_NOWHERE = "is that where the front door is? Client(address), --address or HEADRACE_ADDRESS names another place"
 _NO_CONNECTION = re.compile(r"^failed to connect to all addresses; last error: .*?ipv[46]:(\S+): (?:.*: )?(.+)$")
 
 
@@ -39,6 +40,7 @@ class HeadraceError(Exception):
     violations: which fields or conditions. metadata: short facts of the server.
     retry_after_s: what the server asks to wait before the next try; None when it said nothing.
     may_retry: False when the server asked not to be tried again. request_id: the id in the server's logs, when known.
+    remedy: what a program's author can do, where the client knows it; a part of the text.
     """
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
@@ -62,12 +64,13 @@ class HeadraceError(Exception):
         self.retry_after_s = retry_after_s
         self.may_retry = may_retry
         self.request_id = request_id
+        self.remedy = ""
 
     def __str__(self) -> str:
         about = f" [{self.reason}]" if self.reason else ""
         untold = [v for v in self.violations if v.description not in self.message]
         fields = "".join(f"; {v.field}: {v.description}" if v.field else f"; {v.description}" for v in untold)
-        return f"{self.code.name}{about}: {self.message}{fields}"
+        return f"{self.code.name}{about}: {self.message}{fields}{f'; {self.remedy}' if self.remedy else ''}"
 
 
 class InvalidArgument(HeadraceError):
@@ -180,8 +183,11 @@ def from_rpc_error(error: Any) -> HeadraceError:
     pushback_ms = _pushback_ms(trailers.get(_PUSHBACK))
     if pushback_ms is not None and pushback_ms >= 0:
         details.retry_after_s = pushback_ms / 1e3
-    return _BY_CODE.get(code, HeadraceError)(
-        _readable(error.details() or code.name.lower().replace("_", " ")),
+    text = error.details() or code.name.lower().replace("_", " ")
+    refused = _NO_CONNECTION.search(text)
+    made = _BY_CODE.get(code, HeadraceError)(
+        # grpc's own words for a failed connection, as people say them
+        f"cannot connect to {refused[1]}: {refused[2]}" if refused else text,
         reason=details.reason,
         violations=details.violations,
         metadata=details.metadata,
@@ -190,6 +196,8 @@ def from_rpc_error(error: Any) -> HeadraceError:
         may_retry=pushback_ms is None or pushback_ms >= 0,
         request_id=details.request_id or str(trailers.get("x-request-id", "")),
     )
+    made.remedy = _NOWHERE if refused else ""
+    return made
 
 
 def from_json(text: str) -> HeadraceError | None:
@@ -208,12 +216,6 @@ def from_json(text: str) -> HeadraceError | None:
         retry_after_s=details.retry_after_s,
         request_id=details.request_id,
     )
-
-
-def _readable(message: str) -> str:
-    """Return grpc's own words for a failed connection as people say them; any other message as it is."""
-    refused = _NO_CONNECTION.search(message)
-    return f"cannot connect to {refused[1]}: {refused[2]}" if refused else message
 
 
 def _pushback_ms(value: Any) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from headrace.tensor.v1 import tensor_pb2
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from headrace_client.errors import invalid
 from headrace_client.tensors import NUMPY_TYPES, BFloat16, Input
@@ -27,7 +27,7 @@ def inputs_from_rows(rows: Any, contract: tensor_pb2.ServingContract) -> dict[st
     if all(isinstance(row, dict) for row in rows):
         return _from_objects(rows, contract.inputs)
     spec = single_input(contract)
-    return {spec.name: _array(spec, rows, "rows")}
+    return {spec.name: column(spec, rows, "rows")}
 
 
 def single_input(contract: tensor_pb2.ServingContract) -> tensor_pb2.TensorSpec:
@@ -39,8 +39,8 @@ def single_input(contract: tensor_pb2.ServingContract) -> tensor_pb2.TensorSpec:
     raise invalid("rows", f"the model takes several inputs ({names}); name them: rows as objects, files as NAME=FILE")
 
 
-def cast_to_contract(name: str, array: NDArray[Any], contract: tensor_pb2.ServingContract) -> Input:
-    """Return an array with the datatype that the contract has for it, where that loses nothing.
+def cast_to_contract(name: str, values: ArrayLike, contract: tensor_pb2.ServingContract) -> Input:
+    """Return the values of an input with the datatype that the contract has for it.
 
     Raises InvalidArgument for inputs that the contract does not have, and for values that its datatype cannot hold.
     """
@@ -48,7 +48,7 @@ def cast_to_contract(name: str, array: NDArray[Any], contract: tensor_pb2.Servin
     if spec is None:
         known = ", ".join(spec.name for spec in contract.inputs)
         raise invalid(f"inputs.{name}", f"the model has no such input; it takes {known}")
-    return _typed(spec, array, f"inputs.{name}")
+    return column(spec, values, f"inputs.{name}")
 
 
 def to_json_value(array: NDArray[Any]) -> Any:
@@ -72,11 +72,12 @@ def _from_objects(rows: Sequence[Mapping[str, Any]], specs: Iterable[tensor_pb2.
             continue
         if missing:
             raise invalid(f"rows[{missing[0]}].{name}", "is missing")
-        inputs[name] = _array(spec, [row[name] for row in rows], f"rows[].{name}")
+        inputs[name] = column(spec, [row[name] for row in rows], f"rows[].{name}")
     return inputs
 
 
-def _array(spec: tensor_pb2.TensorSpec, values: list[Any], field: str) -> Input:
+def column(spec: tensor_pb2.TensorSpec, values: ArrayLike, field: str) -> Input:
+    """Return the values of all rows as the tensor that a specification describes. Raises InvalidArgument."""
     try:
         # A guess of numpy's would turn text mixed with numbers into text.
         array = np.array(values, dtype=object) if spec.datatype == "BYTES" else np.asarray(values)
@@ -114,14 +115,17 @@ def _with_nan(spec: tensor_pb2.TensorSpec, array: NDArray[Any], field: str) -> N
 def _typed(spec: tensor_pb2.TensorSpec, array: NDArray[Any], field: str) -> Input:
     if spec.datatype == "BYTES":
         return array
+    if array.dtype == object and spec.datatype not in _FLOATS and any(value is None for value in array.ravel()):
+        raise invalid(field, f"has a missing value, which input '{spec.name}', {spec.datatype}, cannot hold")
     if array.dtype.kind not in "biuf":
         raise invalid(field, f"input '{spec.name}' takes {spec.datatype} numbers, not {array.dtype}")
     if spec.datatype == "BF16":
         return BFloat16(array.astype(np.float32))
     with np.errstate(over="ignore", invalid="ignore"):
         typed = array.astype(NUMPY_TYPES[spec.datatype])
-    # Rounding of floats is what people expect; 1.5 as an integer, or 300 as a UINT8, is a mistake.
-    if typed.dtype.kind != "f" and not np.array_equal(typed, array):
+    # Rounding of floats is what people expect; 1.5 as an integer, 300 as a UINT8 or 1e300 as an FP32 is a mistake.
+    whole = typed.dtype.kind != "f" or array.dtype.kind in "iu"
+    if not (np.array_equal(typed, array) if whole else np.array_equal(np.isinf(typed), np.isinf(array))):
         raise invalid(field, f"input '{spec.name}' is {spec.datatype}, which cannot hold all of these values")
     return typed
 

@@ -1,4 +1,4 @@
-"""HTML pages of the front door, read by HTTP/1."""
+"""Pages of the front door, read by HTTP/1."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class WebPages:
     authorities: str | None
     server_name: str = ""
 
-    def read(self, path: str, metadata: Iterable[tuple[str, str]], timeout_s: float) -> str:
-        """Return a page. Raises a HeadraceError."""
+    def read(self, path: str, metadata: Iterable[tuple[str, str]], timeout_s: float, kind: str = "text/html") -> str:
+        """Return a page of a media type. Raises a HeadraceError."""
         connection = self._connection(timeout_s)
         try:
-            connection.request("GET", path, headers={"accept": "text/html", **dict(metadata)})
+            connection.request("GET", path, headers={"accept": kind, **dict(metadata)})
             answer = connection.getresponse()
             content = answer.read(_MAX_PAGE_BYTES).decode("utf-8", "replace")
         except TimeoutError as error:
@@ -38,7 +38,7 @@ class WebPages:
             raise Unavailable(f"cannot read {self.address.url}{path}: {error}") from error
         finally:
             connection.close()
-        if answer.status == http.client.OK and answer.headers.get_content_type() == "text/html":
+        if answer.status == http.client.OK and answer.headers.get_content_type() == kind:
             return content
         if answer.status == http.client.SEE_OTHER:  # to the sign-in of browsers
             raise Unauthenticated(f"{self.address.url}{path} needs a token")

@@ -11,6 +11,11 @@ from tests.kit.clients.fake_cli import Run, command_line
 from tests.kit.clients.fake_front_door import FrontDoor
 from tests.kit.clients.fake_registry import FakeRegistry
 from tests.kit.clients.fake_routes import FakeHealth, FakePredictions, FakeRoutes, labels
+from tests.kit.clients.web_pages import beside_grpc
+
+# What the data plane answers for `GET /v2/models/digits/config`, of what it takes and gives.
+_IMAGE_CONFIGURATION = """{"input": [{"name": "image", "data_type": "TYPE_FP32", "dims": [4]}],
+  "output": [{"name": "label", "data_type": "TYPE_INT64", "dims": [1], "reshape": {"shape": []}}]}"""
 
 
 @pytest.fixture
@@ -50,8 +55,12 @@ def health() -> FakeHealth:
 def door(
     registry: FakeRegistry, routes: FakeRoutes, predictions: FakePredictions, health: FakeHealth
 ) -> Iterator[FrontDoor]:
-    """All of them on one port."""
-    with FrontDoor.serving(registry, routes, predictions, health) as serving:
+    """All of them on one port, with what the model takes."""
+    with (
+        FrontDoor.serving(registry, routes, predictions, health) as serving,
+        beside_grpc(serving.address, lambda _path: _IMAGE_CONFIGURATION) as address,
+    ):
+        serving.address = address
         yield serving
 
 

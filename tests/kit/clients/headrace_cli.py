@@ -25,16 +25,16 @@ class Headrace:
     def __init__(self, stack: RunningStack, folder: Path, model: str) -> None:
         self.stack, self.folder, self.model = stack, folder, model
 
-    def __call__(self, *words: str, code: int = 0) -> Any:
-        """Run with --json, expect the exit code, and return the document."""
-        done = self.run(*words, "--json")
+    def __call__(self, *words: str, code: int = 0, token: str | None = None) -> Any:
+        """Run with --json, expect the exit code, and return the document. token: None for the stack's own."""
+        done = self.run(*words, "--json", token=token)
         assert done.exit_code == code, done.output
         return json.loads(done.stdout)
 
-    def run(self, *words: str) -> Any:
+    def run(self, *words: str, token: str | None = None) -> Any:
         """Run as a person would."""
         # Whatever the caller's environment says of another stack.
-        others = dict.fromkeys(("HEADRACE_ADDRESS", "HEADRACE_BASE_PORT", "HEADRACE_TOKEN"))
+        others = {"HEADRACE_ADDRESS": None, "HEADRACE_BASE_PORT": None, "HEADRACE_TOKEN": token}
         return CliRunner().invoke(main, words, env={"HEADRACE_STATE_DIR": str(self.stack.settings.home), **others})
 
     def two_versions(self, production: str) -> None:

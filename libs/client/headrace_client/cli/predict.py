@@ -17,7 +17,7 @@ from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.prediction_views import StreamedParts, document, show_prediction, show_timing
 from headrace_client.cli.values import Duration, Pair
 from headrace_client.client import Client
-from headrace_client.errors import HeadraceError, Unavailable, invalid
+from headrace_client.errors import HeadraceError, invalid
 from headrace_client.local_files import read_as, text_of
 from headrace_client.operations.explanations import Explanation
 from headrace_client.operations.prediction import Prediction
@@ -65,7 +65,7 @@ def predict(
 ) -> None:
     """Run MODEL on one or more rows and say which version answered, and from where.
 
-    Values take the datatypes of the serving contract, which is read from the registry. A route that only gives
+    Values take the datatypes of the serving contract, which is read from the data plane. A route that only gives
     precomputed answers needs the entity alone.
 
     \b
@@ -124,23 +124,13 @@ def _explanation(client: Client, output: Output, answer: Prediction) -> Explanat
         return None
 
 
-def _contract(client: Client, model: str, version: str) -> tensor_pb2.ServingContract:
-    """Return the contract of the version that will answer; all variants of a route take the same requests."""
-    if not version:
-        route = client.routes.get(model).route
-        version = next((variant.serving_version for variant in route.variants if variant.serving_version), "")
-    if not version:
-        raise Unavailable(f"nothing of '{model}' serves yet", reason="MODEL_NOT_READY", metadata={"model": model})
-    return client.versions.get(model, version).contract
-
-
 def _inputs(
     client: Client, model: str, version: str, rows: str | None, files: tuple[str, ...]
 ) -> dict[str, Input] | None:
     """Return the inputs as typed; None when none are given."""
     if rows is None and not files:
         return None
-    contract = _contract(client, model, version)
+    contract = client.contract(model, version)
     return inputs_from_rows(_parse(rows, "rows"), contract) if rows is not None else _read(files, contract)
 
 

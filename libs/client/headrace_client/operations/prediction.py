@@ -14,6 +14,8 @@ from headrace.router.v1 import predict_pb2
 from numpy.typing import NDArray
 
 from headrace_client.calls import Operation, Session, invoke
+from headrace_client.operations.contracts import with_types
+from headrace_client.tables import Inputs
 from headrace_client.tensors import Input, decode_outputs, encode_inputs
 
 DEFAULT_TIMEOUT_S = 10.0
@@ -112,7 +114,7 @@ def timing_of(text: str) -> dict[str, float]:
 def predict(
     session: Session,
     model: str,
-    inputs: Mapping[str, Input] | None = None,
+    inputs: Inputs | None = None,
     *,
     user_id: str = "",
     entity_id: str = "",
@@ -128,8 +130,9 @@ def predict(
 ) -> Operation[Prediction]:
     """Run a model on one or more rows and return the Prediction.
 
-    inputs: array-likes by input name; the first dimension is the rows, and the numpy type must be the contract's. A
-    route that only gives precomputed answers needs the entity alone.
+    inputs: array-likes by input name, the first dimension is the rows; or a table: a data frame, a list of records.
+    Tables, and arrays whose numpy type is not the contract's, are cast where the values fit, by the contract, which is
+    read once. A route that only gives precomputed answers needs the entity alone.
     user_id, entity_id: on whose behalf and about what; a route keeps a user (else the entity) on one variant.
     outputs: names to return, all when empty. version: one that the route names, instead of the route's choice.
     max_age: oldest answer to accept. explain: keep how the answer comes about, for `explain`.
@@ -138,26 +141,30 @@ def predict(
     timeout: seconds for everything, retries included: repeating a prediction is safe, so UNAVAILABLE is tried again
     within it. Raises a HeadraceError.
     """
-    request = _request(model, inputs, user_id, entity_id, attributes, outputs, version, max_age, request_id)
-    request.explain = explain
     trailers: dict[str, str | bytes] = {}
-    answer = yield from invoke(
-        session,
-        predict_pb2.PredictResponse,
-        request,
-        timeout_s=timeout,
-        request_id=request.request_id,
-        hedge_after_s=None if hedge_after is None else hedge_after.total_seconds(),
-        headers=((TIMING_HEADER, "1"),) if timing else (),
-        trailers=trailers.update if timing else None,
-    )
+
+    def call(arrays: Mapping[str, Input] | None) -> Operation[predict_pb2.PredictResponse]:
+        request = _request(model, arrays, user_id, entity_id, attributes, outputs, version, max_age, request_id)
+        request.explain = explain
+        return invoke(
+            session,
+            predict_pb2.PredictResponse,
+            request,
+            timeout_s=timeout,
+            request_id=request.request_id,
+            hedge_after_s=None if hedge_after is None else hedge_after.total_seconds(),
+            headers=((TIMING_HEADER, "1"),) if timing else (),
+            trailers=trailers.update if timing else None,
+        )
+
+    answer = yield from with_types(session, model, version, inputs, call)
     return Prediction.from_proto(answer, trailers)
 
 
 def predict_stream(
     session: Session,
     model: str,
-    inputs: Mapping[str, Input],
+    inputs: Inputs,
     received: Callable[[int, Prediction], object],
     *,
     user_id: str = "",
@@ -178,7 +185,6 @@ def predict_stream(
     the same rows, in their order (`Prediction.part`); once one of them was received the call is not repeated, as the
     model may answer otherwise. Raises a HeadraceError; what was received before counts.
     """
-    request = _request(model, inputs, user_id, entity_id, attributes, outputs, version, max_age, request_id)
     known: set[int] = set()
     in_parts = False
 
@@ -191,15 +197,19 @@ def predict_stream(
             known.add(answer.first_row)
             received(answer.first_row, Prediction.from_proto(answer.response))
 
-    yield from invoke(
-        session,
-        predict_pb2.PredictStreamResponse,
-        predict_pb2.PredictStreamRequest(request=request),
-        timeout_s=timeout,
-        request_id=request.request_id,
-        listen=lambda: once,
-        repeatable=lambda: not in_parts,
-    )
+    def call(arrays: Mapping[str, Input] | None) -> Operation[predict_pb2.PredictStreamResponse]:
+        request = _request(model, arrays, user_id, entity_id, attributes, outputs, version, max_age, request_id)
+        return invoke(
+            session,
+            predict_pb2.PredictStreamResponse,
+            predict_pb2.PredictStreamRequest(request=request),
+            timeout_s=timeout,
+            request_id=request.request_id,
+            listen=lambda: once,
+            repeatable=lambda: not in_parts,
+        )
+
+    yield from with_types(session, model, version, inputs, call)
 
 
 def _request(
