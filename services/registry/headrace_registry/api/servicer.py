@@ -33,7 +33,6 @@ from headrace_registry.decisions.models import ModelState, VersionRef
 from headrace_registry.metrics import Metrics
 from headrace_registry.promotion import holds
 from headrace_registry.promotion.holds import Holds
-from headrace_registry.promotion.pools import Pools
 from headrace_registry.promotion.promotions import Promotions, RolloutRule
 
 
@@ -48,7 +47,6 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         promotions: Promotions,
         serving: ServingUpdates,
         holds: Holds,
-        pools: Pools,
         policy: FormatPolicy,
         measuring: Measurements,
         composing: Composing,
@@ -60,7 +58,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         stopping: asyncio.Event,
     ) -> None:
         self._catalog, self._registrations, self._trials = catalog, registrations, trials
-        self._promotions, self._pools, self._policy = promotions, pools, policy
+        self._promotions, self._policy = promotions, policy
         self._serving, self._downloads = serving, downloads
         self._holds, self._measuring, self._composing = holds, measuring, composing
         self._uploads, self._staged, self._feed = uploads, staged, feed
@@ -237,7 +235,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         return registry_pb2.RecordMeasuredMetricsResponse(version=answers.to_version(version))
 
     async def ReportPools(self, request, context):
-        await self._pools.report(convert.reported_pools(request))
+        await self._promotions.report_pools(convert.reported_pools(request))
         return registry_pb2.ReportPoolsResponse()
 
     async def WatchModels(self, request, context):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from headrace_servicekit.clock import Clock
@@ -12,7 +13,7 @@ from headrace_registry.catalog.writes import Entry, Write
 from headrace_registry.decisions import approvals, compositions, formats, gates, lifecycle, signature
 from headrace_registry.decisions.approvals import PromotionRequest, RequestState
 from headrace_registry.decisions.lifecycle import Change
-from headrace_registry.decisions.models import Hold, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.models import Hold, Model, PoolFormats, Stage, Version, VersionRef
 from headrace_registry.decisions.tokens import check_etag
 from headrace_registry.storage.store import Outcome, Store, Transaction
 
@@ -71,6 +72,10 @@ class Promotions:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
+
+    async def report_pools(self, pools: Sequence[PoolFormats]) -> None:
+        """Replace what is known of the pools that promoted versions must run in. Raises Unavailable."""
+        await self._store.put_pools(pools)
 
     async def promote(
         self,
