@@ -12,7 +12,6 @@ from headrace_statistics.canary.counts import Metric
 from headrace_statistics.canary.detectable import promotable_in_s
 from headrace_statistics.canary.evidence import DETECT_WITHIN_S, Evidence, evidence_of
 from headrace_statistics.canary.policy import Policy
-from headrace_statistics.canary.sentences import duration, of_no_data, of_rise, share
 from headrace_statistics.canary.state import JudgementState
 
 # A canary that should have had so many requests and had none is silent, not unlucky: exp(-3) is 5 %.
@@ -72,7 +71,7 @@ def verdict(policy: Policy, state: JudgementState, now: float) -> Verdict:
 
     worst = state.peak_metric
     if worst is not None and state.peak >= threshold:
-        text = of_rise(evidence[worst], state.metrics[worst].expected, alone=state.alone)
+        text = _rise_sentence(evidence[worst], state.metrics[worst].expected, alone=state.alone)
         return told(Action.ROLLBACK, Reason.WORSE, worst, state.peak, threshold, text)
     if (silence := _silence(policy, state, now)) is not None:
         action, reason, text = silence
@@ -85,7 +84,7 @@ def verdict(policy: Policy, state: JudgementState, now: float) -> Verdict:
     least = min(evidence.values(), key=lambda one: one.in_favour)
     left_s = state.stage_time + policy.dwell_s - now
     if left_s > 0:
-        text = f"not worse than the baseline so far; the step lasts another {duration(left_s)}"
+        text = f"not worse than the baseline so far; the step lasts another {_duration(left_s)}"
         return told(Action.HOLD, Reason.DWELL, None, least.in_favour, least.needed_in_favour, text)
     text = f"not worse than the baseline by more than the margin, on {', '.join(evidence)}, and the dwell is over"
     return told(Action.PROMOTE, Reason.PROVEN, least.metric, least.in_favour, least.needed_in_favour, text)
@@ -96,14 +95,14 @@ def _silence(policy: Policy, state: JudgementState, now: float) -> tuple[Action,
     if unheard_s > policy.stale_s:
         rolls_back = unheard_s >= policy.no_data_timeout_s
         action = Action.ROLLBACK if rolls_back else Action.NO_DATA
-        return action, Reason.NO_DATA, of_no_data(unheard_s, policy.no_data_timeout_s)
+        return action, Reason.NO_DATA, _no_data_sentence(unheard_s, policy.no_data_timeout_s)
     silent_s = now - state.canary_time
     if policy.sticky and not state.alone and state.units < least_units(policy):
         return None  # a few users may have nothing to ask
     if silent_s > policy.stale_s and state.missed >= _SILENT_AFTER:
         certain = state.missed >= math.log(1 / policy.alpha)
         action = Action.ROLLBACK if certain and silent_s >= policy.no_data_timeout_s else Action.NO_DATA
-        text = f"the canary has answered nothing for {duration(silent_s)}, where {state.missed:.0f} requests were due"
+        text = f"the canary has answered nothing for {_duration(silent_s)}, where {state.missed:.0f} requests were due"
         return action, Reason.CANARY_SILENT, text
     return None
 
@@ -115,12 +114,51 @@ def _of_waiting(policy: Policy, state: JudgementState, one: Evidence) -> str:
     when = (
         "recent traffic can never prove it"
         if left_s is None
-        else f"at recent traffic it is proved in about {duration(left_s)} if it is as good"
+        else f"at recent traffic it is proved in about {_duration(left_s)} if it is as good"
     )
     seen = (
         f"no rise of {one.metric} would be seen within {DETECT_WITHIN_S:.0f} s"
         if one.detectable is None
-        else f"a rise to {share(one.detectable)} would be seen within {DETECT_WITHIN_S:.0f} s"
+        else f"a rise to {_share(one.detectable)} would be seen within {DETECT_WITHIN_S:.0f} s"
     )
     after = f"{one.requests:,} {'units' if one.in_units else 'requests'}"
     return f"{one.metric} are not proven to be within the margin after {after}: {when}; {seen}"
+
+
+def _share(value: float) -> str:
+    """Return a share in percent, with as many digits as it needs.
+
+    >>> _share(0.0512), _share(0.00001), _share(1.0)
+    ('5.1 %', '0.001 %', '100 %')
+    """
+    return f"{100 * value:.2g} %" if value < 0.0995 else f"{100 * value:.0f} %"
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration in the unit that people would use.
+
+    >>> _duration(42.4), _duration(600), _duration(9000)
+    ('42 s', '10 min', '2.5 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _rise_sentence(one: Evidence, expected: float, *, alone: bool) -> str:
+    """Return why a canary is worse."""
+    what = "units" if one.in_units else "requests"
+    has = f"{one.metric}: {one.bad:,} of {one.requests:,} canary {what} ({_share(one.rate)})"
+    if one.baseline_requests:
+        has += f", baseline {one.baseline_bad:,} of {one.baseline_requests:,} ({_share(one.baseline_rate)})"
+    if alone or not math.isfinite(one.ratio_low):
+        return has
+    ratio = "" if math.isinf(one.ratio) else f"{one.ratio:.1f} times the baseline's rate, "
+    return f"{has}; equal versions would have {expected:.1f}; {ratio}at least {one.ratio_low:.1f} times"
+
+
+def _no_data_sentence(unheard_s: float, timeout_s: float) -> str:
+    """Return why nothing can be said."""
+    if unheard_s >= timeout_s:
+        return f"no complete counts for {_duration(unheard_s)}: a variant without evidence gets no traffic"
+    return f"no complete counts for {_duration(unheard_s)}; rolled back after {_duration(timeout_s)}"
