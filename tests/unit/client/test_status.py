@@ -2,7 +2,7 @@
 
 import pytest
 from headrace.router.v1 import route_pb2
-from headrace_client.cli.batcher_views import state
+from headrace_client.cli.status import batcher_state
 
 _Version = route_pb2.BatcherVersion
 
@@ -20,4 +20,4 @@ _Version = route_pb2.BatcherVersion
 def test_a_batcher_is_as_well_as_the_worst_of_what_is_wanted_of_it(states, draining, word):
     versions = [_Version(state=one, wanted=True) for one in states]
     versions.append(_Version(state=_Version.STATE_DRAINING))
-    assert state(route_pb2.Batcher(draining=draining, versions=versions)) == word
+    assert batcher_state(route_pb2.Batcher(draining=draining, versions=versions)) == word

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 from headrace.router.v1 import route_pb2
 
-from headrace_client.cli.batcher_views import show_batchers
 from headrace_client.cli.failures import UNAVAILABLE
 from headrace_client.cli.options import connected
-from headrace_client.cli.output import Output, last, message_json, shown
+from headrace_client.cli.output import Output, last, message_json, number, shown
 from headrace_client.cli.views import serves, state
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError, PermissionDenied, Unauthenticated
@@ -17,6 +18,9 @@ from headrace_client.served_shares import marks
 
 # A model, its version in production, and its route.
 _Model = tuple[str, str, route_pb2.GetRouteResponse]
+
+_States = route_pb2.BatcherVersion
+_STYLES = {"ready": "green", "failed": "red"}
 
 
 @click.command()
@@ -55,7 +59,7 @@ def status(client: Client, output: Output) -> None:
     else:
         _show_health(output, client.address.url, health)
         if batchers:
-            show_batchers(output, batchers)
+            _show_batchers(output, batchers)
         _show_models(output, models, problem)
     if any(map(is_down, health.values())):
         click.get_current_context().exit(UNAVAILABLE)
@@ -115,3 +119,59 @@ def _show_models(output: Output, models: list[_Model], problem: str) -> None:
         output.note("no models yet: headrace models register NAME VERSION model.onnx")
     if problem:
         output.note(f"[yellow]{shown(problem)}[/]")
+
+
+def _show_batchers(output: Output, batchers: Iterable[route_pb2.Batcher]) -> None:
+    """Show each batcher: what it holds ready, how busy it is, how long its loads took, and what is not ready."""
+    output.table(
+        ("pool", "batcher", "state", "ready", "rows", "predicted wait", "longest load", "not ready"),
+        [
+            (
+                one.pool,
+                shown(one.address),
+                _styled(batcher_state(one)),
+                _ready(one),
+                str(one.load.rows) if one.HasField("load") else "-",
+                f"{number(one.load.predicted_wait.ToMicroseconds() / 1e3)} ms" if one.HasField("load") else "-",
+                _longest_load(one),
+                "; ".join(_waits(version) for version in _not_ready(one)) or "-",
+            )
+            for one in batchers
+        ],
+    )
+
+
+def batcher_state(batcher: route_pb2.Batcher) -> str:
+    """Return how a batcher is in one word: `draining`, `failed`, `loading` or `ready`."""
+    if batcher.draining:
+        return "draining"
+    states = {version.state for version in _not_ready(batcher)}
+    if _States.STATE_FAILED in states:
+        return "failed"
+    return "loading" if states else "ready"
+
+
+def _styled(word: str) -> str:
+    return f"[{_STYLES.get(word, 'yellow')}]{word}[/]"
+
+
+def _ready(batcher: route_pb2.Batcher) -> str:
+    wanted = [version for version in batcher.versions if version.wanted]
+    ready = sum(version.state == _States.STATE_READY for version in wanted)
+    return f"{ready} of {len(wanted)}"
+
+
+def _longest_load(batcher: route_pb2.Batcher) -> str:
+    loads = [one.load_duration.ToMilliseconds() / 1e3 for one in batcher.versions if one.HasField("load_duration")]
+    return f"{number(max(loads))} s" if loads else "-"
+
+
+def _not_ready(batcher: route_pb2.Batcher) -> list[route_pb2.BatcherVersion]:
+    return [one for one in batcher.versions if one.wanted and one.state != _States.STATE_READY]
+
+
+def _waits(version: route_pb2.BatcherVersion) -> str:
+    """Return how far a version is, and why."""
+    word = _States.State.Name(version.state).removeprefix("STATE_").lower()
+    why = f" ({version.reason})" if version.reason else ""
+    return shown(f"{version.model}/{version.version} {word}{why}")
