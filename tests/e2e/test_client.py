@@ -120,6 +120,17 @@ async def test_both_clients_answer_alike_and_refuse_alike(headrace: Headrace) ->
     np.testing.assert_array_equal(blocking.outputs["scores"], awaited.outputs["scores"])
 
 
+def test_a_name_that_is_nearly_right_is_offered(headrace: Headrace) -> None:
+    headrace.two_versions(production="v1")
+    typo = headrace.model[:-1]
+    for words in (("models", "show", typo), ("predict", typo, "--rows", ROWS)):
+        message = headrace(*words, code=3)["error"]["message"]
+        assert message.endswith(f"; did you mean '{headrace.model}'?")
+    message = headrace("models", "show", headrace.model, "v11", code=3)["error"]["message"]
+    assert message.endswith("; did you mean 'v1'?")
+    assert "did you mean" not in headrace("models", "show", "nothing-like-it", code=3)["error"]["message"]
+
+
 async def test_tables_are_answered_with_the_scope_predict_alone(headrace: Headrace) -> None:
     headrace.two_versions(production="v1")
     rows = [[0.0, 1.0, 2.0, 3.0], [3.0, 2.0, 1.0, 0.5]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -14,7 +15,7 @@ from headrace_client.cli.failures import as_block, as_json, exit_code
 from headrace_client.cli.output import Output
 from headrace_client.cli.values import Duration, Moment
 from headrace_client.client import Client
-from headrace_client.errors import HeadraceError
+from headrace_client.errors import HeadraceError, NotFound
 from headrace_client.tokens import from_file
 
 Command = Callable[..., Any]
@@ -61,9 +62,28 @@ def connected(function: Command) -> Command:
     def command(*args: Any, address: str | None, token_file: Path | None, ca: Path | None, **kwargs: Any) -> Any:
         token = None if token_file is None else from_file(token_file)
         with Client(address, token=token, ca=ca) as client:
-            return function(*args, client=client, **kwargs)
+            try:
+                return function(*args, client=client, **kwargs)
+            except NotFound as error:
+                error.message += _similar(client, error.reason, **spoken_of(click.get_current_context().params))
+                raise
 
     return command
+
+
+def _similar(client: Client, reason: str, model: str, version: str, job: str) -> str:
+    """Return the name that the caller may have meant, as a question; empty where there is none that is close."""
+    try:
+        if reason == "MODEL_NOT_FOUND":
+            wanted, known = model, [one.name for one in client.models.list(timeout=1.0)]
+        elif reason == "VERSION_NOT_FOUND":
+            wanted, known = version, [one.name for one in client.versions.list(model, timeout=1.0)]
+        else:
+            return ""
+    except HeadraceError:
+        return ""
+    close = difflib.get_close_matches(wanted, [name.split("/")[-1] for name in known], n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def spoken_of(params: Mapping[str, Any]) -> dict[str, str]:
