@@ -176,8 +176,8 @@ def rows_fault(name: str, rows: int, max_rows: int) -> str:
         return f"input '{name}' has {rows} rows; at least one is needed"
     if rows > max_rows:
         return (
-            f"input '{name}' has {rows} rows; at most {max_rows} are taken in one request: send fewer, or all of them by "
-            "PredictStream (`:predictStream`, `headrace predict --stream`)"
+            f"input '{name}' has {rows} rows; at most {max_rows} are taken in one request: send fewer, or all of them "
+            "by PredictStream (`:predictStream`, `headrace predict --stream`)"
         )
     return ""
 
