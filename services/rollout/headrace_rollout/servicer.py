@@ -13,7 +13,8 @@ from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.coordination.revisions import Changed, page_of, revisions
 from headrace_servicekit.errors import Aborted, NotFound, ServiceError
 from headrace_servicekit.identity import identity
-from headrace_servicekit.request_fields import kept_text, optional_id, page_size, page_token
+from headrace_servicekit.pages import page_size, page_token
+from headrace_servicekit.request_fields import kept_text, optional_id
 from headrace_servicekit.resource_names import invalid
 
 from headrace_rollout import answers, convert

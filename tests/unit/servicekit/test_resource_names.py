@@ -3,7 +3,8 @@
 import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import InvalidArgument
-from headrace_servicekit.request_fields import fingerprint, kept_text, optional_id, page_size, page_token
+from headrace_servicekit.pages import page_size, page_token
+from headrace_servicekit.request_fields import fingerprint, kept_text, optional_id
 from headrace_servicekit.resource_names import ids
 from hypothesis import given
 from hypothesis import strategies as st

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from headrace.autoscaler.v1 import autoscaler_pb2, autoscaler_pb2_grpc
+from headrace_servicekit import pages
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import NotFound, Unavailable
@@ -16,7 +17,7 @@ from headrace_servicekit.loops import until
 from headrace_servicekit.resource_names import invalid
 
 from headrace_autoscaler import times
-from headrace_autoscaler.api import convert, pages
+from headrace_autoscaler.api import convert
 from headrace_autoscaler.api.dry_run import DryRuns
 from headrace_autoscaler.names import decision_of, pool_of
 from headrace_autoscaler.policies.convert import policy_of, to_message
@@ -77,9 +78,9 @@ class AutoscalerServicer(autoscaler_pb2_grpc.AutoscalerServiceServicer):
         return autoscaler_pb2.ResumePoolResponse(pool=await self._shown(row))
 
     async def ListPools(self, request, context):
-        size, after = pages.size_of(request.page_size), pages.last_of(request.page_token, (), str)
+        size, after = pages.page_size(request.page_size), pages.last_of(request.page_token, (), str)
         rows = await self._pools.pools(str(after or ""), size + 1)
-        token = pages.token((), rows[size - 1].pool) if len(rows) > size else ""
+        token = pages.token_of((), rows[size - 1].pool) if len(rows) > size else ""
         shown = [await self._shown(row) for row in rows[:size]]
         return autoscaler_pb2.ListPoolsResponse(pools=shown, next_page_token=token)
 
@@ -97,7 +98,7 @@ class AutoscalerServicer(autoscaler_pb2_grpc.AutoscalerServiceServicer):
         raise Unavailable("the autoscaler is stopping: watch again", reason="STOPPING", retry_after_s=0.5)
 
     async def ListDecisions(self, request, context):
-        pool, size = pool_of(request.parent, "parent"), pages.size_of(request.page_size)
+        pool, size = pool_of(request.parent, "parent"), pages.page_size(request.page_size)
         start, end = times.time_of(request, "start_time"), times.time_of(request, "end_time")
         query = (pool, request.only_changes)
         before: Any = pages.last_of(request.page_token, query, int)
@@ -107,7 +108,7 @@ class AutoscalerServicer(autoscaler_pb2_grpc.AutoscalerServiceServicer):
         last = rows[size - 1].number if len(rows) > size else None
         return autoscaler_pb2.ListDecisionsResponse(
             decisions=[convert.to_decision(row, identity().sees, inputs=False) for row in rows[:size]],
-            next_page_token="" if last is None else pages.token(query, last),
+            next_page_token="" if last is None else pages.token_of(query, last),
         )
 
     async def ExplainDecision(self, request, context):

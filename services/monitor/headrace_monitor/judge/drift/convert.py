@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 from datetime import datetime, timedelta
 
@@ -21,7 +19,6 @@ from headrace_monitor.judge.drift.decisions.tolerances import Detectable
 from headrace_monitor.judge.references.store import StoredReference
 
 DEFAULT_LEVEL = 0.05
-DEFAULT_PAGE, LARGEST_PAGE = 50, 1000
 LONGEST = timedelta(days=92)
 
 _SOURCES = {
@@ -48,31 +45,6 @@ def level(asked: float) -> float:
     if not (math.isfinite(asked) and 0 < asked <= 0.5):
         raise invalid("level", f"{asked:g} is no probability of a false alarm: choose one above 0, at most 0.5")
     return asked
-
-
-def page_size(asked: int) -> int:
-    """Return the largest number of evaluations of a page. Raises InvalidArgument."""
-    if asked < 0:
-        raise invalid("page_size", "must not be negative")
-    return min(asked or DEFAULT_PAGE, LARGEST_PAGE)
-
-
-def page_token(number: int) -> str:
-    """Return the token of the page after an evaluation."""
-    return base64.urlsafe_b64encode(str(number).encode()).decode()
-
-
-def number_of(token: str) -> int | None:
-    """Return the number in a page token; None for the first page. Raises InvalidArgument."""
-    if not token:
-        return None
-    try:
-        text = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError):
-        text = ""
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise invalid("page_token", "is not a token of an earlier page")
-    return int(text)
 
 
 def drift(evaluation: DriftEvaluation) -> monitor_pb2.Drift:

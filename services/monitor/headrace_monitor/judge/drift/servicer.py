@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from headrace.monitor.v1 import monitor_pb2
+from headrace_servicekit import pages
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, PreconditionFailed, ServiceError, Unavailable
 from headrace_servicekit.identity import identity
@@ -73,13 +74,13 @@ class DriftServicer:
 
     async def ListDrift(self, request, context):
         model, version = names.version_ref(request.parent, "parent")
-        below, size = convert.number_of(request.page_token), convert.page_size(request.page_size)
+        below, size = pages.page_token(request.page_token), pages.page_size(request.page_size)
         evaluations, more = await self._evaluations.page(model, version, below, size)
         for number, message in evaluations:
             message.name = f"{request.parent}/drifts/{number}"
         return monitor_pb2.ListDriftResponse(
             drifts=[message for _, message in evaluations],
-            next_page_token=convert.page_token(evaluations[-1][0]) if more else "",
+            next_page_token=str(evaluations[-1][0]) if more else "",
         )
 
     async def GetDistributions(self, request, context):

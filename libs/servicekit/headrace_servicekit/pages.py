@@ -12,16 +12,27 @@ from headrace_servicekit.resource_names import invalid
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000
 _MAX_TOKEN_CHARS = 512
+# Above every number of an item.
+BEYOND_ALL = 2**62
 
 
-def size_of(asked: int) -> int:
+def page_size(value: int) -> int:
     """Return how many items a page has at most. Raises InvalidArgument."""
-    if asked < 0:
-        raise invalid("page_size", f"{asked} is negative; 0 means {DEFAULT_SIZE}")
-    return min(asked or DEFAULT_SIZE, MAX_SIZE)
+    if value < 0:
+        raise invalid("page_size", f"{value} is negative; 0 means {DEFAULT_SIZE}")
+    return min(value or DEFAULT_SIZE, MAX_SIZE)
 
 
-def token(query: Sequence[object], last: str | int) -> str:
+def page_token(value: str) -> int:
+    """Return the number that a page of a list from the newest down begins below. Raises InvalidArgument."""
+    if not value:
+        return BEYOND_ALL
+    if not value.isascii() or not value.isdecimal() or len(value) > 18:
+        raise invalid("page_token", "is not a token of this list; begin again with an empty one")
+    return int(value)
+
+
+def token_of(query: Sequence[object], last: object) -> str:
     """Return the page token of the page after an item. query: fields that the next call has to repeat."""
     return base64.urlsafe_b64encode(json.dumps([*query, last]).encode()).decode().rstrip("=")
 
