@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from headrace_servicekit.errors import ServiceError
+from headrace_servicekit.outbox.wiring import delivery_counter
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from headrace_registry.decisions.files import ArtifactType
@@ -23,12 +24,7 @@ class Metrics:
             "registry_approvals_overridden", "Promotions in an emergency.", ("code",), registry=registry
         )
         self._overrides.labels("OK")  # an alert is of its growth, which begins at a value that was seen
-        self._deliveries = Counter(
-            "registry_webhook_deliveries",
-            "Attempts to deliver, by outcome: delivered, failed (comes again), dead (given up, or no room to wait).",
-            ("outcome",),
-            registry=registry,
-        )
+        self.delivery = delivery_counter(registry, "registry")
         self._rollbacks = Counter("registry_rollbacks", "Asked rollbacks.", ("code",), registry=registry)
         self._uploads = Counter("registry_uploads", "Uploads that ended.", ("type", "code"), registry=registry)
         self._upload_bytes = Counter("registry_upload_bytes", "Bytes of stored uploads.", registry=registry)
@@ -52,10 +48,6 @@ class Metrics:
         """Count one move to a stage, however it ends."""
         with _counted(lambda code: self._moves.labels(target.value, code).inc()):
             yield
-
-    def delivery(self, outcome: str) -> None:
-        """Count an attempt to deliver."""
-        self._deliveries.labels(outcome).inc()
 
     @contextmanager
     def overriding(self) -> Iterator[None]:

@@ -12,12 +12,13 @@ from headrace_servicekit.coordination.revisions import no_snapshot
 from headrace_servicekit.outbox.messages import webhook_kind
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
-from headrace_servicekit.outbox.wiring import start_deliveries
+from headrace_servicekit.outbox.wiring import delivery_counter, start_deliveries
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.postgres.head_storage import start_storing
 from headrace_servicekit.resources import serve_kind
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
+from prometheus_client import Gauge
 
 from headrace_rollout.alerts import FreezeAlerts
 from headrace_rollout.approved import EVERY_S, ApprovedRollouts
@@ -26,7 +27,6 @@ from headrace_rollout.controller import Controller
 from headrace_rollout.documents import event_in
 from headrace_rollout.experiments import Experiments
 from headrace_rollout.judge import Judge
-from headrace_rollout.metrics import RolloutMetrics
 from headrace_rollout.peers import Routes
 from headrace_rollout.pool_costs import HeadRoom
 from headrace_rollout.recovery import EVERY_S as RESTORES_S
@@ -65,9 +65,14 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     concluding = Concluding(Experiments(monitor), routes, starting, alerts, changes)
     restoring = Restoring(changes, Experiments(monitor), routes)
     experiments = LeaderLease(connections, "experiments", clock)
-    metrics = RolloutMetrics(runtime.metrics, lambda: controller.running)
+    running = Gauge(
+        "rollout_running", "Rollouts that this process runs; 0 where another one leads.", registry=runtime.metrics
+    )
+    running.set_function(lambda: controller.running)
     outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
-    guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
+    guard = await start_deliveries(
+        runtime, settings, outbox, inside=settings.called, count=delivery_counter(runtime.metrics, "rollout")
+    )
     servicer = RolloutServicer(store, starting, concluding, releasing, feed, controller.wake, runtime.stopping)
     service = rollout_pb2.DESCRIPTOR.services_by_name["RolloutService"]
     serve_kind(servicer, service, webhook_kind("rolloutWebhooks"), Webhooks(connections, guard))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from headrace_servicekit.outbox.wiring import delivery_counter
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
@@ -14,26 +15,11 @@ class ScorerMetrics:
         gauge = Gauge("scorer_jobs_running", "Jobs that this process runs.", registry=registry)
         gauge.set_function(running)
         self._rows = Counter(
-            "scorer_rows",
-            "Rows of shards that are done, by outcome.",
-            ("outcome",),
-            registry=registry,
+            "scorer_rows", "Rows of shards that are done, by outcome.", ("outcome",), registry=registry
         )
         for outcome in ("scored", "rejected"):
             self._rows.labels(outcome)
-
-        self._deliveries = Counter(
-            "scorer_webhook_deliveries",
-            "Attempts to deliver an event to a webhook, or to a lineage collector, by outcome.",
-            ("outcome",),
-            registry=registry,
-        )
-        for outcome in ("delivered", "failed", "dead"):
-            self._deliveries.labels(outcome)
-
-    def delivery(self, outcome: str) -> None:
-        """Count an attempt to deliver an event."""
-        self._deliveries.labels(outcome).inc()
+        self.delivery = delivery_counter(registry, "scorer")
 
     def rows(self, scored: int, rejected: int) -> None:
         """Count the rows of a shard."""

@@ -8,8 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry, Counter
+
 from headrace_servicekit.endpoints import present_target
-from headrace_servicekit.loops import periodic
 from headrace_servicekit.outbox.allowlist import Allowed, hosts
 from headrace_servicekit.outbox.authorities import Authorities
 from headrace_servicekit.outbox.deliveries import Deliveries, Patience
@@ -53,12 +54,25 @@ async def start_deliveries(
     return asked
 
 
+def delivery_counter(registry: CollectorRegistry, service: str) -> Callable[..., None]:
+    """Return what counts attempts of a service's outbox by outcome: one, or the number that is passed."""
+    attempts = Counter(
+        f"{service}_webhook_deliveries",
+        "Attempts to deliver, by outcome: delivered, failed (comes again), dead (given up, or no room to wait).",
+        ("outcome",),
+        registry=registry,
+    )
+    for outcome in ("delivered", "failed", "dead"):
+        attempts.labels(outcome)
+    return lambda outcome, number=1: attempts.labels(outcome).inc(number)
+
+
 def keep_lineage_receiver(
     runtime: Runtime[Any], settings: LineageSettings, connections: Connections, there: asyncio.Event
 ) -> None:
     """Have the database know who collects lineage, if anybody does. there: set once the schema is."""
     receiver = LineageReceiver(connections, there, settings.lineage_url, settings.lineage_key_file)
-    runtime.loop("lineage", lambda: periodic("lineage", receiver.keep, every_s=60.0, clock=runtime.clock))
+    runtime.every("lineage", 60.0, receiver.keep)
 
 
 def _authorities(file: Path | None, setting: str) -> Authorities:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from headrace_servicekit.outbox.wiring import delivery_counter
 from headrace_statistics.severity import Severity
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Gauge
 
 
 class AlertMetrics:
@@ -22,18 +23,7 @@ class AlertMetrics:
             "monitor_webhook_deliveries_waiting", "Deliveries that wait, also for another attempt.", registry=registry
         )
         self._watches = Gauge("monitor_alert_watches", "Open watches of alerts.", registry=registry)
-        self._deliveries = Counter(
-            "monitor_webhook_deliveries",
-            "Attempts to deliver, by outcome: delivered, failed (comes again), dead (given up, or no room to wait).",
-            ("outcome",),
-            registry=registry,
-        )
-        for outcome in ("delivered", "failed", "dead"):
-            self._deliveries.labels(outcome)
-
-    def delivery(self, outcome: str, number: int = 1) -> None:
-        """Count attempts."""
-        self._deliveries.labels(outcome).inc(number)
+        self.delivery = delivery_counter(registry, "monitor")
 
     def show(self, open_counts: Iterable[tuple[str, int, int]], *, lag_s: float, waiting: int, watches: int) -> None:
         """Take over the figures of the moment. open_counts: model, severity, number."""
