@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from headrace_scaling.decisions import backlog, presets
-from headrace_scaling.decisions.decider import decide
+from headrace_scaling.decisions import presets
+from headrace_scaling.decisions.decider import backlog_demand, decide
 from headrace_scaling.decisions.decision import Rule
 from headrace_scaling.decisions.observations import Metric, Observation, Replicas, Signal
 from headrace_scaling.decisions.policies import PoolPolicy
@@ -37,12 +37,12 @@ def seen(asked: float, queued: float | None, *, shed: float = 0.0, loading: int 
     ],
 )
 def test_what_waits_and_will_wait_until_a_replica_is_ready_is_counted(observation: Observation, demand: float | None):
-    assert backlog.demand(POLICY, observation) == (None if demand is None else pytest.approx(demand))
+    assert backlog_demand(POLICY, observation) == (None if demand is None else pytest.approx(demand))
 
 
 @pytest.mark.parametrize("policy", [replace(POLICY, look_ahead=None), presets.headrace(4.0, metric=Metric.CONCURRENCY)])
 def test_without_look_ahead_or_requests_to_count_in_nothing_is(policy: PoolPolicy):
-    assert backlog.demand(policy, seen(6_000.0, 20_000.0)) is None
+    assert backlog_demand(policy, seen(6_000.0, 20_000.0)) is None
 
 
 def test_the_first_decision_of_a_step_goes_up_by_what_waits_and_says_so():

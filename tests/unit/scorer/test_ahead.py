@@ -3,7 +3,7 @@
 from collections.abc import Generator
 
 import pytest
-from headrace_scorer.engine.ahead import ahead
+from headrace_scorer.engine.shard_scorer import ahead
 
 
 def test_everything_comes_in_its_order():

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from headrace_observe.operations.monitor import QueryAnswer
 from headrace_scorer.decisions.specs import Format
-from headrace_scorer.engine.inputs.footers import sizes_of
+from headrace_scorer.engine.inputs.files import sizes_of
 from headrace_scorer.engine.inputs.rows import Unreadable
 from headrace_scorer.engine.protocol import Failed
 from headrace_scorer.engine.sources.streams import stream_of

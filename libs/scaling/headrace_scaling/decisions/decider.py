@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from headrace_scaling.decisions import backlog, dips, limits, seasons, windows
+from headrace_scaling.decisions import dips, limits, seasons, windows
 from headrace_scaling.decisions.decision import (
     Clamp,
     Concern,
@@ -19,6 +19,9 @@ from headrace_scaling.decisions.memory import Memory, recall
 from headrace_scaling.decisions.observations import Metric, Observation
 from headrace_scaling.decisions.policies import PoolPolicy
 from headrace_scaling.decisions.recommendation import ceiling, recommend
+
+# A backlog that the ready replicas work off sooner needs no further replica.
+_LONG_BACKLOG_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +115,31 @@ def _ahead(policy: PoolPolicy, memory: Memory, observation: Observation, wanted:
 
 def _with_backlog(policy: PoolPolicy, observation: Observation, wanted: _Wanted) -> _Wanted:
     """Raise the count to what also works off what waits."""
-    demand = backlog.demand(policy, observation)
+    demand = backlog_demand(policy, observation)
     if demand is None:
         return wanted
     count = ceiling(demand / policy.demand.value)
     return _Wanted(count, Rule.BACKLOG, policy.demand.metric, demand) if count > wanted.replicas else wanted
+
+
+def backlog_demand(policy: PoolPolicy, observation: Observation) -> float | None:
+    """Return the requests/s that also work off what waits, within a start; None where nothing waits for long.
+
+    Before any replica loads, what will have come until one is ready waits too, unless some of it is shed.
+    """
+    ahead, target = policy.look_ahead, policy.demand
+    if ahead is None or target.metric is not Metric.REQUESTS_PER_S:
+        return None
+    signals = [observation.signal(one) for one in (target.metric, Metric.QUEUED_ROWS, Metric.SHED_PER_S)]
+    asked, queued, shed = (one.value if one.problem(policy.max_age_s) is None else None for one in signals)
+    served = observation.replicas.ready * target.value
+    if asked is None or queued is None or shed is None or queued <= _LONG_BACKLOG_S * served:
+        return None
+    start = max(dips.start_s(policy, observation.load_time_s), policy.interval_s)
+    waits = queued
+    if not observation.replicas.loading and not shed:
+        waits += max(0.0, asked - served) * start
+    return min(asked + waits / start, asked * ahead.most)
 
 
 def _seasonal(policy: PoolPolicy, observation: Observation, wanted: _Wanted) -> _Wanted:

@@ -8,10 +8,12 @@ import json
 import math
 import time
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +22,6 @@ from headrace_runtime.contract import ELEMENT_BYTES, Contract
 
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location, TensorColumns, format_of
-from headrace_scorer.engine.ahead import ahead
 from headrace_scorer.engine.batches import CANDIDATES, BatchRunner
 from headrace_scorer.engine.expressions import Expressions
 from headrace_scorer.engine.inputs.files import chunks
@@ -29,6 +30,7 @@ from headrace_scorer.engine.messages import ShardResult, Work
 from headrace_scorer.engine.objects import Objects, OutputTaken
 from headrace_scorer.engine.tensors import Faults, Tensor, column_of, tensor_of, type_of
 
+T = TypeVar("T")
 # Rows that are held at once, and that a row group of the results has; fewer where their tensors, or what is read for
 # them, are larger than this.
 CHUNK_ROWS, CHUNK_BYTES = 65_536, 64 << 20
@@ -247,3 +249,15 @@ def _result_of(shard: Shard, at: Location, metadata: dict[str, str], cpu_s: floa
 def _sha256(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
+    """Yield what a generator does, one of them made in a thread while the one before is with the caller.
+
+    At most two are held. What the generator raises is raised where its item would have come.
+    """
+    with closing(items), ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = reader.submit(next, items, None)
+            yield item

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from headrace_client.cli.output import Output
-from headrace_drill.cli.game_day_views import show
+from headrace_drill.cli.game_day import show
 from headrace_drill.game_days.verdicts import WELL, Bounds, Phase, PhaseResult, Reply, judged
 
 BOUNDS = Bounds(0.01, 30)
