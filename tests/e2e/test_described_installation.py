@@ -13,7 +13,7 @@ DESCRIBED = """
 models:
   {model}:
     description: told by a file
-    promotion_policy: {{gates: [{{metric: accuracy, minimum: 0.9}}]}}
+    promotion_policy: {{gates: [accuracy>=0.9]}}
 routes:
   {model}:
     variants:

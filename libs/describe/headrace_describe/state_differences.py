@@ -8,8 +8,12 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from headrace.registry.v1 import registry_pb2
+from headrace_client.cli.views import gate
 
 from headrace_describe.state_files import Resource, wrong
+
+_GATE = registry_pb2.PromotionGate.DESCRIPTOR
 
 
 def wanted(resource: Resource, present: Message | None) -> Message:
@@ -91,7 +95,8 @@ def _compare(
         if _is_part(field) and isinstance(value, Mapping):
             _compare(was or {}, will or {}, value, field.message_type, f"{at}.", lines)
         elif not _same(was, will, value, field):
-            lines.append(f"{at}: {_shown(was)} -> {_shown(will)}")
+            shown = _gates if field.message_type is _GATE else _shown
+            lines.append(f"{at}: {shown(was)} -> {shown(will)}")
 
 
 def _same(was: Any, will: Any, written: Any, field: FieldDescriptor) -> bool:
@@ -122,6 +127,12 @@ def _is_part(field: FieldDescriptor) -> bool:
 
 def _plain(message: Message) -> dict[str, Any]:
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _gates(value: Any) -> str:
+    return _shown(
+        ", ".join(gate(json_format.ParseDict(one, registry_pb2.PromotionGate())) for one in value or ()) or None
+    )
 
 
 def _shown(value: Any) -> str:

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
+from google.protobuf import json_format
 from google.protobuf.message import Message
 from headrace.autoscaler.v1 import policy_pb2
 from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import budget_pb2, client_limits_pb2, route_pb2
+from headrace_client.cli.values import Gate
 from headrace_client.errors import InvalidArgument
 from headrace_client.yaml_files import composed, line_of
 
@@ -119,7 +122,22 @@ def _resources(path: Path) -> Iterator[Resource]:
             for field in stated:
                 if field in kind.fixed:
                     raise wrong(place, f"{kind.section}.{key.value}.{field} is for the service to say")
+            if kind.section == "models":
+                _read_gates(stated, place)
             yield Resource(kind, str(key.value), stated, place)
+
+
+def _read_gates(model: Mapping[str, Any], place: str) -> None:
+    """Put the fields of gates in the place of those that are written as the command line has them."""
+    policy = model.get("promotion_policy")
+    gates = policy.get("gates") if isinstance(policy, dict) else None
+    for at, gate in enumerate(gates if isinstance(gates, list) else ()):
+        if isinstance(gate, str):
+            try:
+                read = Gate().convert(gate, None, None)
+            except click.UsageError as error:
+                raise wrong(place, error.message) from None
+            gates[at] = json_format.MessageToDict(read, preserving_proto_field_name=True)
 
 
 def _entries(node: yaml.Node, path: Path, what: str) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:

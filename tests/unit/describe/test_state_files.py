@@ -80,6 +80,22 @@ def test_a_part_is_laid_over_field_by_field_and_null_takes_a_field_away(describe
     assert len(differences(present, made, resource.stated)) == 2
 
 
+def test_gates_read_as_the_command_line_has_them(described):
+    text = "models: {m: {promotion_policy: {gates: ['accuracy>=production-0.01', latency_p99_ms<=20@measured]}}}"
+    (resource,) = described(text)
+    made = wanted(resource, None)
+    assert isinstance(made, registry_pb2.Model)
+    first, second = made.promotion_policy.gates
+    assert (first.metric, first.minimum_delta) == ("accuracy", -0.01)
+    assert (second.metric, second.maximum, second.measured_only) == ("latency_p99_ms", 20, True)
+    present = registry_pb2.Model(name="models/m")
+    present.promotion_policy.gates.add(metric="accuracy", minimum=0.9)
+    assert differences(present, made, resource.stated) == [
+        "promotion_policy.gates: accuracy>=0.9 -> accuracy>=production-0.01, latency_p99_ms<=20@measured"
+    ]
+    assert differences(made, wanted(resource, made), resource.stated) == []
+
+
 def test_a_zero_that_is_stated_is_compared(described):
     (resource,) = described("budgets: {b: {client: ada, refuse_above_s: 0}}")
     present = budget_pb2.Budget(name="budgets/b", client="ada", refuse_above_s=5)
@@ -137,6 +153,7 @@ def test_fewer_items_of_a_list_and_other_ones_differ(described):
         ("models:\n  m: {description: !!bool x}", "state.yaml:2: a value is not the bool"),
         ("models:\n  m: {description: !own x}", "state.yaml:2: a value is not the !own"),
         ("models:\n  m: {description: " + "9" * 5000 + "}", "state.yaml:2: a value is not the int"),
+        ("models:\n  m: {promotion_policy: {gates: [accuracy>0.9]}}", "state.yaml:2: 'accuracy>0.9' is no gate; write"),
         ("models: &a {m: *a}", "nested too deeply"),
         ("? {a: b}\n: c", "state.yaml:1: a name must be one word"),
         ("a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(f"{c}: &{c} [{','.join(['*' + p] * 10)}]\n" for p, c in

@@ -43,7 +43,7 @@ def plan(client: Client, output: Output, files: tuple[Path, ...], check: bool) -
     A file:
       models:
         fraud:
-          promotion_policy: {gates: [{metric: accuracy, minimum: 0.9}]}
+          promotion_policy: {gates: [accuracy>=0.9]}
       routes:
         fraud:
           variants: [{name: production, follow_production: true, weight: 90}, {name: v2, version: v2, weight: 10}]
