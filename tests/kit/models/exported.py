@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from headrace_registry.api import answers
 from headrace_registry.artifacts import onnx_check
-from headrace_registry.decisions import contract, task
+from headrace_registry.decisions import file_contract, task
 from headrace_runtime.contract import Contract, TensorSpec
 
 from tests.kit.models.bytes_tensors import encoded_texts
@@ -33,7 +33,7 @@ def path(name: str) -> Path:
 def exported(name: str) -> TinyModel:
     """Return a model with the contract that the registry reads from it; what it answers, ONNX Runtime says."""
     file = onnx_check.read(str(path(name)))
-    read = contract.with_batch_dimensions(contract.of_file(file), file)
+    read = file_contract.with_batch_dimensions(file_contract.of_file(file), file)
     read = task.completed(read)
     if file.trial is not None:
         read = replace(read, example=file.trial.example)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from headrace_registry.decisions import contract
+from headrace_registry.decisions import contract, file_contract
 from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile, ModelPort, Trial
 from headrace_registry.decisions.models import BatchDimension, Contract, Task, TensorSpec, VersionRef
 
@@ -179,7 +179,7 @@ def file_with(side: str, **changes) -> ModelFile:
     ],
 )
 def test_a_file_that_does_not_keep_the_contract_is_told_by_field(told, file, field):
-    assert fields(contract.mismatches(told, file, "version.contract"))[0] == field
+    assert fields(file_contract.mismatches(told, file, "version.contract"))[0] == field
 
 
 @pytest.mark.parametrize(
@@ -203,12 +203,12 @@ def test_a_file_that_does_not_keep_the_contract_is_told_by_field(told, file, fie
     ],
 )
 def test_a_file_that_keeps_the_contract_is_taken(told, file):
-    assert contract.mismatches(told, file, "version.contract") == []
+    assert file_contract.mismatches(told, file, "version.contract") == []
 
 
 def test_the_contract_of_a_file_is_kept_by_the_file():
-    assert contract.of_file(FILE) == CONTRACT
-    assert contract.mismatches(contract.of_file(FILE), FILE, "version.contract") == []
+    assert file_contract.of_file(FILE) == CONTRACT
+    assert file_contract.mismatches(file_contract.of_file(FILE), FILE, "version.contract") == []
 
 
 ONE, NONE, ANY = BatchDimension.ONE, BatchDimension.NONE, BatchDimension.UNSPECIFIED
@@ -236,9 +236,9 @@ def test_a_file_states_how_it_declares_rows_and_what_has_none_is_executed_row_by
         return [(spec.shape, spec.batch_dimension) for spec in specs]
 
     file = ModelFile(ports(inputs), ports(outputs))
-    told = contract.of_file(file)
-    assert contract.mismatches(told, file, "contract") == []
-    told = contract.with_batch_dimensions(told, file)
+    told = file_contract.of_file(file)
+    assert file_contract.mismatches(told, file, "contract") == []
+    told = file_contract.with_batch_dimensions(told, file)
     assert said(told.inputs) == [(row, dimension) for _shape, row, dimension in inputs]
     assert said(told.outputs) == [(row, dimension) for _shape, row, dimension in outputs]
     assert told.row_by_row is row_by_row
@@ -246,8 +246,8 @@ def test_a_file_states_how_it_declares_rows_and_what_has_none_is_executed_row_by
 
 def test_a_contract_may_say_that_all_of_a_tensor_is_one_row():
     told = with_input(shape=(-1, 4))
-    assert contract.mismatches(told, FILE, "contract") == []
-    assert contract.with_batch_dimensions(told, FILE).inputs[0].batch_dimension is NONE
+    assert file_contract.mismatches(told, FILE, "contract") == []
+    assert file_contract.with_batch_dimensions(told, FILE).inputs[0].batch_dimension is NONE
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_a_contract_may_say_that_all_of_a_tensor_is_one_row():
     ],
 )
 def test_a_shape_that_does_not_fit_is_told_as_the_file_has_it(row, shape, words):
-    (found,) = contract.mismatches(with_input(shape=row), file_with("inputs", shape=shape), "contract")
+    (found,) = file_contract.mismatches(with_input(shape=row), file_with("inputs", shape=shape), "contract")
     assert words in found.description
 
 
@@ -284,31 +284,33 @@ def test_the_digest_tells_versions_apart_that_declare_rows_differently():
     ],
 )
 def test_what_was_tried_at_the_upload_says_of_a_contract_what_it_has_in_common(told, of_success, of_failure):
-    assert contract.trial_applies(Trial(), told, CONTRACT) is of_success
-    assert contract.trial_applies(Trial("it fails"), told, CONTRACT) is of_failure
+    assert file_contract.trial_applies(Trial(), told, CONTRACT) is of_success
+    assert file_contract.trial_applies(Trial("it fails"), told, CONTRACT) is of_failure
 
 
 def test_a_tensor_without_a_datatype_is_that_of_the_file_with_what_is_said_beside_its_name():
     told = Contract((TensorSpec("features", "", nan_allowed=True, columns=("a", "b", "c", "d")),))
     assert not contract.is_stated(told)
-    found = contract.of_version(told, FILE)
+    found = file_contract.of_version(told, FILE)
     assert found == with_input(nan_allowed=True, columns=("a", "b", "c", "d"))
-    assert contract.violations(found, "contract") == contract.mismatches(found, FILE, "contract") == []
+    assert contract.violations(found, "contract") == file_contract.mismatches(found, FILE, "contract") == []
 
 
 def test_a_name_without_a_datatype_that_the_file_does_not_have_is_told_as_such():
-    found = contract.of_version(Contract((TensorSpec("income", "", nan_allowed=True),)), FILE)
-    (mismatch,) = contract.mismatches(found, FILE, "contract")
+    found = file_contract.of_version(Contract((TensorSpec("income", "", nan_allowed=True),)), FILE)
+    (mismatch,) = file_contract.mismatches(found, FILE, "contract")
     assert mismatch.description == "the model has no 'income'; it has: features"
 
 
 def test_a_file_that_does_not_tell_its_shapes_leaves_a_gap():
-    assert fields(contract.gaps(file_with("outputs", shape=None), "version.contract")) == ["version.contract.outputs"]
-    assert contract.gaps(FILE, "version.contract") == []
+    assert fields(file_contract.gaps(file_with("outputs", shape=None), "version.contract")) == [
+        "version.contract.outputs"
+    ]
+    assert file_contract.gaps(FILE, "version.contract") == []
 
 
 def test_a_file_with_many_long_names_is_told_in_a_few():
     ports = tuple(ModelPort(f"{number:0>9999}", "FP32", "", (None,), required=False) for number in range(256))
-    (found,) = contract.mismatches(Contract((TensorSpec("x", "FP32"),)), ModelFile(ports, ()), "contract")
+    (found,) = file_contract.mismatches(Contract((TensorSpec("x", "FP32"),)), ModelFile(ports, ()), "contract")
     assert found.description.endswith("and 240 more")
     assert len(found.description) < 2000

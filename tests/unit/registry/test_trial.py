@@ -8,7 +8,7 @@ import pytest
 from headrace_registry.artifacts import onnx_check, trial_check, trial_rows
 from headrace_registry.artifacts.content import OnnxProcess
 from headrace_registry.artifacts.trial_check import Request
-from headrace_registry.decisions import contract
+from headrace_registry.decisions import file_contract
 from headrace_registry.decisions.files import Example, Trial
 from headrace_registry.decisions.models import BatchDimension
 from headrace_runtime import contract as runtime
@@ -58,7 +58,7 @@ def test_a_model_that_fails_on_zeros_is_tried_with_rows_that_are_given(write, tm
     file = onnx_check.read(str(path))
     assert file.trial is not None
     assert file.trial.problem.startswith("it fails on a row of zeros: ")
-    told = contract.stated(file)
+    told = file_contract.stated(file)
     assert told is not None
     given = tmp_path / "validation.json"
     given.write_text(json.dumps({"inputs": {"x": [8, 7]}}))
@@ -74,7 +74,7 @@ def test_a_model_that_fails_on_zeros_is_tried_with_rows_that_are_given(write, tm
 
 async def test_a_contract_of_a_persons_own_is_tried_in_the_process_with_limits(write):
     path = write(onnx_models.variable_dimension())
-    told = contract.stated(onnx_check.read(str(path)))
+    told = file_contract.stated(onnx_check.read(str(path)))
     assert told is not None
     told = replace(told, inputs=tuple(replace(spec, shape=(5,)) for spec in told.inputs))
     # The output stays as free as the file has it.
@@ -99,7 +99,7 @@ def test_an_output_that_does_not_grow_with_the_rows_is_told(write):
 
 def test_rows_for_tensors_without_rows_are_tried_one_at_a_time():
     file = onnx_check.read(str(exported.path("pytorch-vector")))
-    told = contract.stated(file)
+    told = file_contract.stated(file)
     assert told is not None
     assert told.inputs[0].batch_dimension is BatchDimension.NONE
     assert file.trial == Trial()
@@ -131,7 +131,7 @@ def test_rows_of_categories_are_not_more_than_a_few():
 def test_answers_are_compared_with_the_expected_ones_that_were_given(write, tmp_path):
     path = write(onnx_models.plus(1.0))
     file = onnx_check.read(str(path))
-    told = contract.with_batch_dimensions(contract.of_file(file), file)
+    told = file_contract.with_batch_dimensions(file_contract.of_file(file), file)
     rows = [0.0, 5.0]
 
     def tried(plus: float) -> str:
@@ -152,7 +152,7 @@ def test_answers_are_compared_with_the_expected_ones_that_were_given(write, tmp_
 def test_classes_that_are_texts_are_compared_as_an_exporter_writes_them(tmp_path):
     path = exported.path("sklearn-texts")
     file = onnx_check.read(str(path))
-    told = contract.with_batch_dimensions(contract.of_file(file), file)
+    told = file_contract.with_batch_dimensions(file_contract.of_file(file), file)
     rows = ["the film was good", "the film was bad", "", "Ein schöner Film"]
     model = exported.exported("sklearn-texts")
     (text,), (label, _) = told.inputs, told.outputs

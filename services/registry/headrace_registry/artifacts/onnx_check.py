@@ -20,7 +20,7 @@ from headrace_servicekit.confinement import confine, first_line
 from headrace_registry.artifacts import external_data, graph_limits, trial, trial_rows
 from headrace_registry.artifacts.refusals import RefusedError
 from headrace_registry.artifacts.trial_rows import Categories
-from headrace_registry.decisions import contract
+from headrace_registry.decisions import file_contract
 from headrace_registry.decisions.files import ModelFile, ModelPort, Trial
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Check:
         except onnx.checker.ValidationError as error:
             raise RefusedError(f"is not a valid ONNX model: {first_line(error)}") from None
         del content
-        self._contract = contract.stated(self.file)
+        self._contract = file_contract.stated(self.file)
         self._loaded = None if self._contract is None else trial.load(path, self._contract)
 
     def tried(self) -> ModelFile:

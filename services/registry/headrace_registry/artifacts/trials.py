@@ -10,7 +10,7 @@ from headrace_servicekit.clock import Clock
 
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.trial_check import Request
-from headrace_registry.decisions import contract, validation
+from headrace_registry.decisions import contract, file_contract, validation
 from headrace_registry.decisions.files import VALIDATION_FILE, Artifact, ArtifactType, Blob, Trial
 from headrace_registry.decisions.models import Contract, Version
 from headrace_registry.storage.store import Store
@@ -42,15 +42,15 @@ class Trials:
             given = await self._blob(version, lambda artifact: artifact.name == VALIDATION_FILE)
             stated = contract.is_stated(version.contract) and not contract.violations(version.contract, "")
             return await self._run(version.contract, None, given) if given is not None and stated else None
-        told, file = contract.of_version(version.contract, model.model_file), model.model_file
-        if contract.gaps(file, "") and not contract.is_stated(version.contract):
+        told, file = file_contract.of_version(version.contract, model.model_file), model.model_file
+        if file_contract.gaps(file, "") and not contract.is_stated(version.contract):
             return None
-        if contract.violations(told, "") or contract.mismatches(told, file, ""):
+        if contract.violations(told, "") or file_contract.mismatches(told, file, ""):
             return None
-        told = contract.with_batch_dimensions(told, file)
+        told = file_contract.with_batch_dimensions(told, file)
         given = await self._blob(version, lambda artifact: artifact.name == VALIDATION_FILE)
         found = file.trial
-        applies = found is not None and contract.trial_applies(found, told, contract.of_file(file))
+        applies = found is not None and file_contract.trial_applies(found, told, file_contract.of_file(file))
         # Rows that are given may be answered where zeros are not, and may say what the answers should be.
         if found is not None and applies and given is None:
             return found

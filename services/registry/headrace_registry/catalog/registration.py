@@ -15,6 +15,7 @@ from headrace_registry.decisions import (
     compositions,
     contract,
     defaults,
+    file_contract,
     formats,
     gates,
     lifecycle,
@@ -240,7 +241,7 @@ def _contract_of(declared: Version, blobs: Sequence[Blob], field: str) -> Contra
     if declared.composition is not None:
         complete, edges = pipeline_contract.contract_of(declared.contract, declared.composition, _FIELD)
         complete = task.completed(complete)
-        mismatches = contract.mismatches(complete, edges, field)
+        mismatches = file_contract.mismatches(complete, edges, field)
         refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
         return _with_example(complete, declared, blobs)
     file = next((blob.model_file for blob in blobs if blob.model_file is not None), None)
@@ -250,12 +251,12 @@ def _contract_of(declared: Version, blobs: Sequence[Blob], field: str) -> Contra
         refuse(contract.violations(complete, field))
         return complete
     if not contract.is_stated(declared.contract):
-        refuse(contract.gaps(file, field), reason="CONTRACT_MISMATCH")
-    complete = task.completed(contract.of_version(declared.contract, file))
+        refuse(file_contract.gaps(file, field), reason="CONTRACT_MISMATCH")
+    complete = task.completed(file_contract.of_version(declared.contract, file))
     # What cannot be served at all is a better answer than what follows from it.
-    mismatches = contract.mismatches(complete, file, field)
+    mismatches = file_contract.mismatches(complete, file, field)
     refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
-    return contract.with_batch_dimensions(complete, file)
+    return file_contract.with_batch_dimensions(complete, file)
 
 
 def _with_example(complete: Contract, declared: Version, blobs: Sequence[Blob]) -> Contract:

@@ -11,7 +11,7 @@ from headrace_runtime.pipelines.graph import GraphStep, ModelStep, Pipeline
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, refusal, refuse
 from headrace_servicekit.resource_names import is_id
 
-from headrace_registry.decisions import contract, defaults
+from headrace_registry.decisions import contract, defaults, file_contract
 from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile, ModelPort, Trial
 from headrace_registry.decisions.models import (
     Contract,
@@ -135,10 +135,10 @@ def member_of(version: Version, place: str) -> Member:
 
 def graph_member(version: Version, step: str, file: ModelFile, artifact: Artifact, place: str) -> Member:
     """Return an ONNX artifact of a pipeline as a member. Raises InvalidArgument where it cannot be served."""
-    stated = contract.of_file(file)
-    refuse([*contract.gaps(file, place), *contract.mismatches(stated, file, place)], reason=REASON)
+    stated = file_contract.of_file(file)
+    refuse([*file_contract.gaps(file, place), *file_contract.mismatches(stated, file, place)], reason=REASON)
     refuse(contract.violations(stated, place), reason=REASON)
-    stated = contract.with_batch_dimensions(stated, file)
+    stated = file_contract.with_batch_dimensions(stated, file)
     settings = defaults.row_by_row(version.serving) if stated.row_by_row else version.serving
     # Whether NaN may come is said by the pipeline's contract, not by the file.
     stated = replace(stated, inputs=_with_nan(stated.inputs), outputs=_with_nan(stated.outputs))
