@@ -131,7 +131,9 @@ def _read_gates(model: Mapping[str, Any], place: str) -> None:
     """Put the fields of gates in the place of those that are written as the command line has them."""
     policy = model.get("promotion_policy")
     gates = policy.get("gates") if isinstance(policy, dict) else None
-    for at, gate in enumerate(gates if isinstance(gates, list) else ()):
+    if not isinstance(gates, list):
+        return
+    for at, gate in enumerate(gates):
         if isinstance(gate, str):
             try:
                 read = Gate().convert(gate, None, None)
