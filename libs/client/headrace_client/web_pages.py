@@ -30,8 +30,9 @@ class WebPages:
         connection = self._connection(timeout_s)
         try:
             connection.request("GET", path, headers={"accept": kind, **dict(metadata)})
-            answer = connection.getresponse()
-            content = answer.read(_MAX_PAGE_BYTES).decode("utf-8", "replace")
+            # An answer that ends its connection holds the socket itself.
+            with connection.getresponse() as answer:
+                content = answer.read(_MAX_PAGE_BYTES).decode("utf-8", "replace")
         except TimeoutError as error:
             raise DeadlineExceeded(f"no page within {timeout_s:g} s") from error
         except (OSError, http.client.HTTPException) as error:
