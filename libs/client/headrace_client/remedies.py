@@ -225,7 +225,8 @@ _BY_REASON = {
     "lists the pools",
     "TOO_MANY_POLICIES": "remove an unused one: `headrace autoscale policy delete POOL`",
     "POOL_NOT_FOUND": "`headrace autoscale status` lists the pools",
-    "DECISION_NOT_FOUND": "`headrace autoscale decisions POOL` shows the stored ones",
+    "DECISION_NOT_FOUND": "`headrace autoscale decisions POOL` shows the stored ones; a pool without a policy has "
+    "none: `headrace autoscale policy put POOL FILE` gives it one",
     "NO_DECISIONS": "choose another time: `headrace autoscale decisions POOL` shows the stored decisions",
     "NO_HISTORY": "take another time: `headrace autoscale decisions POOL` shows since when the pool is known",
     "NOT_IN_STAGING": "`headrace models promote MODEL VERSION --to staging`: callers of another would meet the faults",
