@@ -4,32 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import AlreadyExists, FieldViolation, PreconditionFailed, ResourceExhausted, refuse
 
 from headrace_registry.catalog import composition, writes
 from headrace_registry.catalog.writes import Entry, Write
-from headrace_registry.decisions import (
-    compositions,
-    contract,
-    defaults,
-    file_contract,
-    formats,
-    gates,
-    lifecycle,
-    padded_sizes,
-    pipeline_contract,
-    task,
-    validation,
-)
-from headrace_registry.decisions.files import VALIDATION_FILE, ZEROS, Artifact, ArtifactType, Blob, Trial
-from headrace_registry.decisions.models import Action, Contract, Hold, Model, Stage, Version, VersionRef
+from headrace_registry.decisions import lifecycle, validation
+from headrace_registry.decisions.files import Artifact, Blob, Trial
+from headrace_registry.decisions.models import Action, Hold, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.registration import FIELD, check_same, check_trial, complete_version
 from headrace_registry.decisions.tokens import check_etag
 from headrace_registry.storage.store import Outcome, Store, Transaction
 
-_FIELD = "version"
 # Under which the router holds what routes name.
 _ROUTER = "router/"
 
@@ -76,7 +63,7 @@ class Registrations:
         VALIDATION_UNREADABLE among others, PreconditionFailed
         (ARTIFACT_NOT_UPLOADED, PARENT_VERSION_NOT_FOUND), AlreadyExists (VERSION_EXISTS).
         """
-        refuse(validation.version_violations(declared, _FIELD))
+        refuse(validation.version_violations(declared, FIELD))
 
         async def act(transaction: Transaction) -> Outcome:
             if declared.composition is not None and await transaction.version(declared.ref) is None:
@@ -86,13 +73,13 @@ class Registrations:
             if earlier is not None:
                 lifecycle.check_kept(earlier)
             blobs = await _stored(transaction, declared.artifacts)
-            version = _complete(declared, blobs, model, write, await transaction.now())
+            version = complete_version(declared, blobs, model, write.client, await transaction.now())
             if earlier is not None:
-                _check_same(earlier, version)
+                check_same(earlier, version)
                 return Outcome(model, earlier)
             await _check_parent(transaction, version)
             if trial is not None:
-                _check_trial(version, trial)
+                check_trial(version, trial)
                 version = replace(version, contract=replace(version.contract, example=trial.example))
             entries = [Entry(Action.MODEL_CREATED)] if model.epoch == 0 else []
             entries.append(Entry(Action.VERSION_CREATED, version.ref.version, to_stage=version.stage))
@@ -169,6 +156,17 @@ class Registrations:
         return await writes.save(transaction, model, write, entries)
 
 
+def _as_declared(model: Model, declared: Model) -> Model:
+    """Return the model with what people declare of it."""
+    return replace(
+        model,
+        description=declared.description,
+        labels=declared.labels,
+        gates=declared.gates,
+        max_unpromoted_share=declared.max_unpromoted_share,
+    )
+
+
 def _check_unheld(model: str, holds: Sequence[Hold]) -> None:
     """Raise PreconditionFailed, reason MODEL_IN_USE, naming each hold, unless there is none."""
     if holds:
@@ -187,23 +185,12 @@ def _check_unheld(model: str, holds: Sequence[Hold]) -> None:
         )
 
 
-def _as_declared(model: Model, declared: Model) -> Model:
-    """Return the model with what people declare of it."""
-    return replace(
-        model,
-        description=declared.description,
-        labels=declared.labels,
-        gates=declared.gates,
-        max_unpromoted_share=declared.max_unpromoted_share,
-    )
-
-
 async def _stored(transaction: Transaction, artifacts: Sequence[Artifact]) -> list[Blob]:
     """Return the blobs of artifacts, in their order. Raises PreconditionFailed, reason ARTIFACT_NOT_UPLOADED."""
     blobs = [await transaction.blob(artifact.sha256, artifact.type) for artifact in artifacts]
     missing = [
         FieldViolation(
-            f"{_FIELD}.artifacts[{index}].sha256",
+            f"{FIELD}.artifacts[{index}].sha256",
             f"'{artifact.name}': no {artifact.type} file with SHA-256 {artifact.sha256} is stored; upload it first",
         )
         for index, (artifact, blob) in enumerate(zip(artifacts, blobs, strict=True))
@@ -214,124 +201,10 @@ async def _stored(transaction: Transaction, artifacts: Sequence[Artifact]) -> li
     return [blob for blob in blobs if blob is not None]
 
 
-def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Write, now: datetime) -> Version:
-    """Return the version as it is stored: with what only the registry knows. Raises InvalidArgument, reason
-    CONTRACT_MISMATCH, when its contract is not what the model file keeps."""
-    complete = _contract_of(declared, blobs, f"{_FIELD}.contract")
-    refuse(formats.misfits(declared.format, complete, f"{_FIELD}.contract"))
-    refuse(padded_sizes.misfits(declared.serving, complete, f"{_FIELD}.serving"))
-    artifacts = tuple(
-        replace(artifact, size_bytes=blob.size_bytes) for artifact, blob in zip(declared.artifacts, blobs, strict=True)
-    )
-    return replace(
-        declared,
-        contract=complete,
-        serving=defaults.row_by_row(declared.serving) if complete.row_by_row else declared.serving,
-        artifacts=artifacts,
-        signature_hash=contract.signature_hash(complete),
-        digest=contract.digest(declared.ref, complete, artifacts, declared.format, declared.composition),
-        created_by=write.client,
-        create_time=now,
-        epoch=model.epoch + 1,
-    )
-
-
-def _contract_of(declared: Version, blobs: Sequence[Blob], field: str) -> Contract:
-    """Return the contract of a version, taken from its ONNX file where it has one and does not state all of it."""
-    if declared.composition is not None:
-        complete, edges = pipeline_contract.contract_of(declared.contract, declared.composition, _FIELD)
-        complete = task.completed(complete)
-        mismatches = file_contract.mismatches(complete, edges, field)
-        refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
-        return _with_example(complete, declared, blobs)
-    file = next((blob.model_file for blob in blobs if blob.model_file is not None), None)
-    if file is None:
-        refuse(_unstated(declared, field))
-        complete = task.completed(declared.contract)
-        refuse(contract.violations(complete, field))
-        return complete
-    if not contract.is_stated(declared.contract):
-        refuse(file_contract.gaps(file, field), reason="CONTRACT_MISMATCH")
-    complete = task.completed(file_contract.of_version(declared.contract, file))
-    # What cannot be served at all is a better answer than what follows from it.
-    mismatches = file_contract.mismatches(complete, file, field)
-    refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
-    return file_contract.with_batch_dimensions(complete, file)
-
-
-def _with_example(complete: Contract, declared: Version, blobs: Sequence[Blob]) -> Contract:
-    """Return the contract of a pipeline with the row that its one file answers, where it is fused."""
-    named = zip(declared.artifacts, blobs, strict=True)
-    file = next((blob.model_file for artifact, blob in named if artifact.name == compositions.FUSED), None)
-    if file is None or file.trial is None:
-        return complete
-    return replace(complete, example=file.trial.example)
-
-
-def _unstated(declared: Version, field: str) -> list[FieldViolation]:
-    """Return the violation that the request must state a contract, because the version's files declare none."""
-    if contract.is_stated(declared.contract):
-        return []
-    message = f"a {declared.format} version does not say its inputs and outputs: state name, datatype and shape of each"
-    return [FieldViolation(field, message)]
-
-
-def _check_trial(version: Version, trial: Trial) -> None:
-    """Raise InvalidArgument unless the model of the version ran (MODEL_DOES_NOT_RUN), and answered what the version
-    says that it should (OUTPUTS_DIFFER), in a file that can be read (VALIDATION_UNREADABLE).
-    """
-    if trial.unreadable:
-        at = next(at for at, artifact in enumerate(version.artifacts) if artifact.name == VALIDATION_FILE)
-        unread = FieldViolation(f"{_FIELD}.artifacts[{at}]", f"no outputs can be compared: {trial.unreadable}")
-        refuse([unread], reason="VALIDATION_UNREADABLE")
-    at = next((at for at, artifact in enumerate(version.artifacts) if artifact.type is ArtifactType.ONNX), 0)
-    field = f"{_FIELD}.artifacts[{at}]"
-    if trial.problem:
-        refuse([FieldViolation(field, f"the model does not run: {trial.problem}")], reason="MODEL_DOES_NOT_RUN")
-    if trial.difference and not gates.accepts_difference(version):
-        differs = FieldViolation(field, f"answers differ from the expected: {trial.difference}")
-        refuse([differs], reason="OUTPUTS_DIFFER")
-
-
-_CONTENT = (
-    "description",
-    "metrics",
-    "parameters",
-    "lineage",
-    "contract",
-    "serving",
-    "format",
-    "composition",
-    "artifacts",
-)
-_UNORDERED = ("metrics", "artifacts")
-
-
-def _check_same(earlier: Version, version: Version) -> None:
-    """Raise AlreadyExists, reason VERSION_EXISTS, when two versions of one name differ in what their makers declare."""
-    # Settings that were changed since say nothing of what was registered.
-    compared = [name for name in _CONTENT if name != "serving" or earlier.serving_revision == 1]
-    differing = [name for name in compared if _content(earlier, name) != _content(version, name)]
-    if differing:
-        raise AlreadyExists(
-            f"version '{version.ref.version}' of '{version.ref.model}' exists with other content; "
-            f"versions are immutable: choose another id (differs in: {', '.join(differing)})",
-            reason="VERSION_EXISTS",
-            metadata={"differs_in": ",".join(differing)},
-        )
-
-
-def _content(version: Version, name: str) -> object:
-    value = getattr(version, name)
-    if isinstance(value, Contract):  # an example is found, not declared, and a task may have been
-        return replace(task.completed(value), example=ZEROS)
-    return sorted(value, key=lambda item: (item.name, repr(item))) if name in _UNORDERED else value
-
-
 async def _check_parent(transaction: Transaction, version: Version) -> None:
     parent = version.lineage.parent_version
     if parent and await transaction.version(VersionRef(version.ref.model, parent)) is None:
         violation = FieldViolation(
-            f"{_FIELD}.lineage.parent_version", f"model '{version.ref.model}' has no version '{parent}'"
+            f"{FIELD}.lineage.parent_version", f"model '{version.ref.model}' has no version '{parent}'"
         )
         raise PreconditionFailed(violation.description, reason="PARENT_VERSION_NOT_FOUND", violations=[violation])
