@@ -400,7 +400,8 @@ static bool comparable(const Stream *s, Asked *asked) {
     if (places[at] >> PLACE_SHIFT == REQUEST_ID) asked->request_id = (Bytes){value, length_of(places[at])};
   }
   asked->shape = (Bytes){(const char *)(places + at), (head->headers - at) * sizeof *places};
-  asked->rest = (Bytes){value, (size_t)(end - value)};
+  asked->values = (Bytes){value, (size_t)(end - value) - head->body};
+  asked->body = (Bytes){end - head->body, head->body};
   asked->began_ns = s->began_ns;
   bool in_time = count[TIMEOUT] ? count[TIMEOUT] == 1 && s->timeout_ms > 0 && s->timeout_ms < INT64_MAX : true;
   return count[REQUEST_ID] == 1 && in_time && head->body <= MOST_REPEATED_BODY;

@@ -15,25 +15,34 @@
 #include <sys/random.h>
 #include <time.h>
 
-enum { MOST_ENTRIES = 32768, BUCKETS = 65536, MOST_LEASES = 4096, MOST_NOTES = 8192 };
+enum { MOST_ENTRIES = 32768, BUCKETS = 65536, HEADERS_BUCKETS = 4096, MOST_LEASES = 4096, MOST_NOTES = 8192 };
 enum { MOST_ANSWER = 64 * 1024, LEAST_ID = 12, MOST_ID = 40, UUID_LENGTH = 36, VARINT_LENGTH = 5, DECIMAL_LENGTH = 10 };
 enum { ONE_IN = 256, ALIVE_MS = 1000 };
 /* What is written into a copy of an answer, and where (HOLE_SHIFT). */
 enum { REQUEST_ID, PREDICTION_ID, AGE_VARINT, AGE_DECIMAL, HOLE_SHIFT = 28 };
 
-/* What Python says of one answer: this, then as many bytes of the request's shape and rest and of the answer, and the holes
- * of the answer, a number each. number: names it. lease: which of the leases pays for it. Times are of CLOCK_MONOTONIC. */
+/* What Python says of one answer: this, then as many bytes of the request's shape, values and body and of the answer, and
+ * the holes of the answer, a number each. number: names it. lease: which of the leases pays for it. Times are of CLOCK_MONOTONIC. */
 typedef struct {
   int64_t computed_ms, until_ms;
-  uint32_t number, lease, request_id, shape, rest, answer, holes, unused;
+  uint32_t number, lease, request_id, shape, values, body, answer, holes;
 } Armed;
+
+/* Shape and values, which many requests of one client have in common. */
+typedef struct Headers {
+  struct Headers *next;             /* in its bucket */
+  uint64_t hash;
+  uint32_t entries, shape, values;
+  char bytes[];
+} Headers;
 
 typedef struct Entry {
   struct Entry *next;               /* in its bucket */
+  Headers *headers;
   uint64_t hash;
   uint32_t asked;
   Armed armed;
-  char bytes[];
+  char bytes[];                     /* body, answer, holes */
 } Entry;
 
 /* One answer that was repeated, as Python takes it. */
@@ -47,6 +56,7 @@ typedef struct {
 static struct {
   pthread_mutex_t lock;
   Entry *buckets[BUCKETS], *entries[MOST_ENTRIES];   /* entries: by number */
+  Headers *headers[HEADERS_BUCKETS];
   atomic_uint count;
   atomic_ullong seed;               /* drawn once, so that callers cannot choose keys of one bucket */
   int64_t alive_until_ms;           /* Python looked at the notes less than ALIVE_MS before */
@@ -86,7 +96,7 @@ static uint64_t hashed(uint64_t hash, Bytes bytes) {
   return mixed(hash ^ words[0], 0xC2B2AE3D27D4EB4Fu ^ words[1]);
 }
 
-static uint64_t hash_of(Bytes shape, Bytes rest) { return hashed(hashed(atomic_load(&table.seed), shape), rest); }
+static uint64_t headers_hash(Bytes shape, Bytes values) { return hashed(hashed(atomic_load(&table.seed), shape), values); }
 
 static bool same(Bytes one, const char *other, uint32_t length) {
   return one.length == length && !memcmp(one.at, other, length);
@@ -94,10 +104,40 @@ static bool same(Bytes one, const char *other, uint32_t length) {
 
 /* The following are called with the lock held. */
 
+static Headers *find_headers(uint64_t hash, Bytes shape, Bytes values) {
+  for (Headers *h = table.headers[hash % HEADERS_BUCKETS]; h; h = h->next)
+    if (h->hash == hash && same(shape, h->bytes, h->shape) && same(values, h->bytes + h->shape, h->values)) return h;
+  return NULL;
+}
+
+/* Return the headers for one more entry, NULL where there is no room for them. */
+static Headers *share_headers(uint64_t hash, Bytes shape, Bytes values) {
+  Headers *h = find_headers(hash, shape, values);
+  if (!h) {
+    Headers **bucket = &table.headers[hash % HEADERS_BUCKETS];
+    if (!(h = malloc(sizeof *h + shape.length + values.length))) return NULL;
+    *h = (Headers){.next = *bucket, .hash = hash, .shape = (uint32_t)shape.length, .values = (uint32_t)values.length};
+    memcpy(h->bytes, shape.at, shape.length);
+    memcpy(h->bytes + shape.length, values.at, values.length);
+    *bucket = h;
+  }
+  h->entries++;
+  return h;
+}
+
+static void release_headers(Headers *released) {
+  if (--released->entries) return;
+  Headers **place = &table.headers[released->hash % HEADERS_BUCKETS];
+  while (*place != released) place = &(*place)->next;
+  *place = released->next;
+  free(released);
+}
+
 static Entry *find(uint64_t hash, const Asked *asked) {
   for (Entry *e = table.buckets[hash % BUCKETS]; e; e = e->next)
-    if (e->hash == hash && e->armed.request_id == asked->request_id.length && same(asked->shape, e->bytes, e->armed.shape) &&
-        same(asked->rest, e->bytes + e->armed.shape, e->armed.rest)) return e;
+    if (e->hash == hash && e->armed.request_id == asked->request_id.length && same(asked->body, e->bytes, e->armed.body) &&
+        same(asked->shape, e->headers->bytes, e->headers->shape) &&
+        same(asked->values, e->headers->bytes + e->headers->shape, e->headers->values)) return e;
   return NULL;
 }
 
@@ -109,6 +149,7 @@ static void drop(uint32_t number) {
   *place = dropped->next;
   table.entries[number] = NULL;
   atomic_fetch_sub(&table.count, 1);
+  release_headers(dropped->headers);
   free(dropped);
 }
 
@@ -151,7 +192,7 @@ static size_t size_of(uint32_t kind, uint32_t request_id) {
 }
 
 static void write_copy(const Entry *e, const Note *note) {
-  const char *answer = e->bytes + e->armed.shape + e->armed.rest, *holes = answer + e->armed.answer;
+  const char *answer = e->bytes + e->armed.body, *holes = answer + e->armed.answer;
   memcpy(copy, answer, e->armed.answer);
   for (uint32_t i = 0, hole; i < e->armed.holes; i++) {
     memcpy(&hole, holes + i * sizeof hole, sizeof hole);
@@ -178,7 +219,7 @@ static bool well_formed(Bytes id) {   /* as servicekit's calls.py */
 
 const char *repeated_answer(const Asked *asked) {
   if (!atomic_load(&table.count) || !well_formed(asked->request_id)) return NULL;
-  uint64_t hash = hash_of(asked->shape, asked->rest);
+  uint64_t hash = hashed(headers_hash(asked->shape, asked->values), asked->body);
   const char *found = NULL;
   pthread_mutex_lock(&table.lock);
   int64_t now = now_ns(), now_ms = now / 1000000;
@@ -220,22 +261,29 @@ bool bridge_arm(const char *packed, size_t length) {
   if (length < sizeof armed) return false;
   memcpy(&armed, packed, sizeof armed);
   packed += sizeof armed;
-  size_t bytes = (size_t)armed.shape + armed.rest + armed.answer + (size_t)armed.holes * sizeof(uint32_t);
-  if (bytes != length - sizeof armed || armed.number >= MOST_ENTRIES || armed.lease >= MOST_LEASES || armed.request_id > MOST_ID ||
+  Bytes shape = {packed, armed.shape}, values = {packed + armed.shape, armed.values};
+  packed += shape.length + values.length;
+  size_t bytes = (size_t)armed.body + armed.answer + (size_t)armed.holes * sizeof(uint32_t);
+  if (shape.length + values.length + bytes != length - sizeof armed || armed.number >= MOST_ENTRIES || armed.lease >= MOST_LEASES || armed.request_id > MOST_ID ||
       armed.answer > MOST_ANSWER || !holes_fit(&armed, packed + bytes - armed.holes * sizeof(uint32_t))) return false;
   Entry *e = malloc(sizeof *e + bytes);
   if (!e) return false;
   pthread_mutex_lock(&table.lock);
   drop(armed.number);
   if (!atomic_load(&table.seed)) atomic_store(&table.seed, drawn());
-  *e = (Entry){.armed = armed};
-  memcpy(e->bytes, packed, bytes);
-  e->hash = hash_of((Bytes){e->bytes, armed.shape}, (Bytes){e->bytes + armed.shape, armed.rest});
-  e->next = table.buckets[e->hash % BUCKETS];
-  table.buckets[e->hash % BUCKETS] = table.entries[armed.number] = e;
-  atomic_fetch_add(&table.count, 1);
+  uint64_t hash = headers_hash(shape, values);
+  Headers *headers = share_headers(hash, shape, values);
+  if (headers) {
+    *e = (Entry){.headers = headers, .hash = hashed(hash, (Bytes){packed, armed.body}), .armed = armed};
+    memcpy(e->bytes, packed, bytes);
+    e->next = table.buckets[e->hash % BUCKETS];
+    table.buckets[e->hash % BUCKETS] = table.entries[armed.number] = e;
+    atomic_fetch_add(&table.count, 1);
+  } else {
+    free(e);
+  }
   pthread_mutex_unlock(&table.lock);
-  return true;
+  return headers != NULL;
 }
 
 /* Repeat one answer no more; it may be on its way. */

@@ -8,8 +8,8 @@
 
 /* What a request is compared by, and what differs from one to the next.
  *
- * shape, rest: the numbers of its headers, and their values with the body, without those that differ. */
-typedef struct { Bytes shape, rest, request_id; int64_t began_ns; } Asked;
+ * shape, values: the numbers of its headers and their values, without those that differ. */
+typedef struct { Bytes shape, values, body, request_id; int64_t began_ns; } Asked;
 
 /* Return the answer to a request, whose lengths and parts stand in an AnswerHead; NULL leaves the request to Python. It
  * lies in this thread's memory until the next call. Its caller sends it and then calls `repeated_answer_sent`. */

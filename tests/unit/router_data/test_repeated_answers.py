@@ -30,7 +30,10 @@ class _Bytes(ctypes.Structure):
 
 
 class _Asked(ctypes.Structure):
-    _fields_ = (("shape", _Bytes), ("rest", _Bytes), ("request_id", _Bytes), ("began_ns", ctypes.c_int64))
+    _fields_ = (
+        *((name, _Bytes) for name in ("shape", "values", "body", "request_id")),
+        ("began_ns", ctypes.c_int64),
+    )
 
 
 class Table:
@@ -103,6 +106,7 @@ class Bridge:
         self._find, self._sent = library.repeated_answer, library.repeated_answer_sent
         self._find.restype = ctypes.c_void_p
         self.current: BridgedRequest | None = None
+        self.token = "Bearer a"
         self.finish: Any = None
         self.sources, self.loop = Sources(), Loop()
         self.repeated = RepeatedAnswers(self, self.sources, self.loop, most_bytes=most_bytes)  # type: ignore[arg-type]
@@ -113,7 +117,7 @@ class Bridge:
     def python(self, body: bytes, *, user: str = "u", layer: str = "memory", **request: Any) -> Answer:
         """Answer a request from memory, as the predictor does."""
         request_id = uuid.uuid4().hex
-        self.current = _bridged(request_id, body)
+        self.current = _bridged(request_id, body, self.token)
         call = Call(ANN, request_id, 0.0)
         asked = Request("digits", None, user_id=user, **request)  # type: ignore[arg-type]
         resolved = ResolvedRequest(Table(), None, asked, call, None, None, (), ())  # type: ignore[arg-type]
@@ -132,9 +136,9 @@ class Bridge:
 
     def worker(self, body: bytes, request_id: str | None = None) -> bytes | None:
         """Return the body of an answer that a worker gives by itself, None where Python is to."""
-        bridged = _bridged(request_id or uuid.uuid4().hex, body)
-        (shape, rest), text = bridged.compared(), bridged.found["x-request-id"].encode()
-        asked = _Asked(*(_Bytes(one, len(one)) for one in (shape, rest, text)), int(Loop().time() * 1e9))
+        bridged = _bridged(request_id or uuid.uuid4().hex, body, self.token)
+        parts = (*bridged.compared(), bridged.found["x-request-id"].encode())
+        asked = _Asked(*(_Bytes(one, len(one)) for one in parts), int(Loop().time() * 1e9))
         address = self._find(ctypes.byref(asked))
         if not address:
             return None
@@ -144,8 +148,8 @@ class Bridge:
         return answer
 
 
-def _bridged(request_id: str, body: bytes) -> BridgedRequest:
-    headers = {"x-request-id": request_id, ":path": "/p", "authorization": "Bearer a"}
+def _bridged(request_id: str, body: bytes, token: str) -> BridgedRequest:
+    headers = {"x-request-id": request_id, ":path": "/p", "authorization": token}
     request = BridgedRequest(1, lambda _authorization, _scope, _sender: ANN)
     numbers = b"".join(struct.pack("=I", NAMES.index(name) << 24 | len(value)) for name, value in headers.items())
     HeaderLayout(numbers, behind_a_front_door=False).read("".join(headers.values()).encode(), request)
@@ -266,12 +270,32 @@ def test_nothing_of_before_is_repeated_after_a_change(bridge: Bridge):
 
 
 def test_a_full_table_lets_no_answer_in_that_would_push_out_one_in_use():
-    bridge = Bridge(most_bytes=6_000)
+    bridge = Bridge(most_bytes=4_000)
     try:
         armed(bridge, b"one")
         armed(bridge, b"two")
         armed(bridge, b"three")
         assert [bridge.worker(body) is not None for body in (b"one", b"two", b"three")] == [True, True, False]
+    finally:
+        bridge.repeated.close()
+
+
+def test_headers_that_requests_have_in_common_take_room_once():
+    bridge = Bridge(most_bytes=30_000)
+    try:
+        for bridge.token, bodies in (("Bearer a" * 1_000, (b"one", b"two")), ("Bearer b" * 1_000, (b"one", b"two"))):
+            for body in bodies:
+                armed(bridge, body)
+        found = [
+            bridge.worker(body) is not None
+            for bridge.token in ("Bearer a" * 1_000, "Bearer b" * 1_000)
+            for body in (b"one", b"two")
+        ]
+        assert found == [True, True, False, False]
+        bridge.repeated.forget()
+        armed(bridge, b"three")
+        assert bridge.worker(b"three") is not None
+        assert bridge.worker(b"one") is None
     finally:
         bridge.repeated.close()
 

@@ -24,7 +24,7 @@ typedef struct { uint64_t sum, epoch; char request_id[ID_LENGTH], prediction_id[
 /* As repeated_answers.c. */
 typedef struct {
   int64_t computed_ms, until_ms;
-  uint32_t number, lease, request_id, shape, rest, answer, holes, unused;
+  uint32_t number, lease, request_id, shape, values, body, answer, holes;
 } Armed;
 bool bridge_arm(const char *packed, size_t length);
 void bridge_drop(uint32_t number);
@@ -288,11 +288,11 @@ static void arm(const char *taken, uint64_t sum, uint64_t epoch, uint64_t *rando
   if (draw(random, 50) == 0) holes[draw(random, 4)] += 60000;   /* a hole beyond the answer is not taken */
   Armed armed = {
     now_ns() / 1000000, now_ns() / 1000000 + draw(random, 2000), draw(random, ENTRIES), LEASE, ID_LENGTH,
-    (head.headers - at) * 4, (uint32_t)(end - value), (uint32_t)(body + sizeof again), 4, 0,
+    (head.headers - at) * 4, (uint32_t)(end - value) - head.body, head.body, (uint32_t)(body + sizeof again), 4,
   };
   char packed[sizeof armed + MOST_BODY + 8192];
   char *to = mempcpy(mempcpy(packed, &armed, sizeof armed), places + at, armed.shape);
-  to = mempcpy(mempcpy(mempcpy(mempcpy(to, value, armed.rest), &answer, sizeof answer), begins, answer.headers), &again, sizeof again);
+  to = mempcpy(mempcpy(mempcpy(mempcpy(to, value, armed.values + armed.body), &answer, sizeof answer), begins, answer.headers), &again, sizeof again);
   to = mempcpy(to, holes, sizeof holes);
   bridge_arm(packed, (size_t)(to - packed) - (draw(random, 50) == 0));   /* nor one that is cut */
 }

@@ -91,9 +91,9 @@ class BridgedRequest:
         """Return the request id that the headers give."""
         return self.found.get(REQUEST_ID_HEADER)
 
-    def compared(self) -> tuple[bytes, bytes]:
-        """Return what others that are answered alike have too: numbers of headers, and their values with the body."""
-        return self.layout.compared, self.values[self.layout.varying_bytes :] + self.whole
+    def compared(self) -> tuple[bytes, bytes, bytes]:
+        """Return what others that are answered alike have too: numbers of headers, their values, and the body."""
+        return self.layout.compared, self.values[self.layout.varying_bytes :], self.whole
 
     def body(self) -> bytes:
         """Return the body. Raises ServiceError that says why it did not come whole."""

@@ -12,6 +12,7 @@ import ctypes
 import struct
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
@@ -21,12 +22,14 @@ from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.lookup.metrics import MEMORY
-from headrace_router.data.request.request import Call, ResolvedRequest
+from headrace_router.data.request.request import Call, Request, ResolvedRequest, Tensors
+from headrace_router.data.tables.contract import Contract
 from headrace_router.data.tables.decisions.repetition import RecentKeys
 from headrace_router.data.transports.envoy.answer_leases import Lease, Leases, Payer, Rates
 from headrace_router.data.transports.envoy.answer_template import LEAST_ID, MOST_ID, Template, marks_for, template_of
 from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
 from headrace_router.data.transports.envoy.filter_bridge import FilterBridge
+from headrace_router.rules import NO_ATTRIBUTES
 
 log = structlog.get_logger()
 
@@ -36,9 +39,9 @@ _NOTE = struct.Struct("=qIIII36s40sI")
 MOST_ENTRIES, MOST_NOTES = 32_768, 8192
 _HOLE_SHIFT = 28
 MOST_BODY_BYTES, MOST_ANSWER_BYTES = 64 * 1024, 64 * 1024
-# Of an entry, besides two copies of what is compared and of the answer. With 9,681 entries of 1.7 KB the front door of
-# `make bench BENCH="--only cached"` had 59 MB more (VmRSS): 5.5 to 6 KB each.
-ENTRY_BYTES = 2500
+# Of an entry, besides two copies of its body and of its answer. With 64, 192 and 1,000 numbers in a request 5,000
+# entries took 1.8, 3.0 and 10.7 KB each (VmRSS).
+ENTRY_BYTES = 1200
 # What was repeated is noted so often: all of a longer time at once would hold requests up for milliseconds.
 EVERY_S, IDLE_EVERY_S = 0.01, 0.05
 # What was repeated so lately makes no room for another.
@@ -51,8 +54,9 @@ RECENT_REQUESTS = 65_536
 OLDEST_S = 30 * 86_400
 _FRESH = (ServedFrom.CACHE, ServedFrom.PRECOMPUTED)
 
-Compared = tuple[bytes, bytes]
-"""What requests are compared by: the numbers of their headers, and their values with the body."""
+Compared = tuple[bytes, bytes, bytes]
+"""What requests are compared by: the numbers of their headers, their values, and the body."""
+_NO_TENSORS = Tensors((), ())
 
 
 class Sources(Rates, Protocol):
@@ -75,15 +79,28 @@ class Sources(Rates, Protocol):
         ...
 
 
-class _Entry:
-    """An answer that is repeated. first: the request that it was given to. used_at: when it was last, about."""
+class _Headers:
+    """Headers that requests have in common, by which the filter has them once. entries: how many have them."""
 
-    __slots__ = ("first", "found", "key", "number", "size_bytes", "until", "used_at")
+    __slots__ = ("entries", "packed")
+
+    def __init__(self, packed: bytes) -> None:
+        self.packed, self.entries = packed, 0
+
+
+class _Entry:
+    """An answer that is repeated. first: what is noted of the request that it was given to. found: an answer that
+    differs by outputs, ids and times alone. used_at: when it was last given, about.
+    """
+
+    __slots__ = ("first", "found", "headers", "key", "number", "outputs", "size_bytes", "until", "used_at")
 
     def __init__(
-        self, number: int, key: int, first: ResolvedRequest, found: Answer, until: float, size_bytes: int, now: float
-    ) -> None:
-        self.number, self.key, self.first, self.found = number, key, first, found
+        self, number: int, key: int, headers: _Headers, first: ResolvedRequest, found: Answer, outputs: bytes,
+        until: float, size_bytes: int, now: float,
+    ) -> None:  # fmt: skip
+        self.number, self.key, self.headers, self.first = number, key, headers, first
+        self.found, self.outputs = found, outputs
         self.until, self.size_bytes, self.used_at = until, size_bytes, now
 
 
@@ -99,6 +116,9 @@ class RepeatedAnswers:
         self._entries: dict[int, _Entry] = {}
         """In the order of their last use, by a hash of what is compared: two with one hash, and one is not repeated."""
         self._by_number: dict[int, _Entry] = {}
+        self._headers: dict[bytes, _Headers] = {}
+        self._alike: dict[tuple[object, ...], tuple[Answer, Call]] = {}
+        """What entries have in common."""
         self._free = list(range(MOST_ENTRIES))
         self._leases = Leases(bridge.functions, sources)
         self._size_bytes = self.repeated = 0
@@ -159,12 +179,13 @@ class RepeatedAnswers:
         self, template: Template, compared: Compared, resolved: ResolvedRequest, found: Answer, computed_at: float,
         until: float, lease: Lease,
     ) -> None:  # fmt: skip
-        shape, rest = compared
-        key, size = hash(shape + rest), 2 * (len(shape) + len(rest) + len(template.answer)) + ENTRY_BYTES
+        shape, values, body = compared
+        packed_headers = shape + values
+        key, size = hash(packed_headers + body), 2 * (len(body) + len(template.answer)) + ENTRY_BYTES
         if len(template.answer) > MOST_ANSWER_BYTES:
             return
         now = self._loop.time()
-        while not self._free or self._size_bytes + size > self._most_bytes:
+        while not self._free or self._size_with(size, packed_headers) > self._most_bytes:
             oldest = next(iter(self._entries.values()), None)
             if oldest is None or now < min(oldest.used_at + IN_USE_S, oldest.until):
                 self._full_until = now + IN_USE_S
@@ -175,21 +196,44 @@ class RepeatedAnswers:
             (
                 _ARMED.pack(
                     int(computed_at * 1000), int(until * 1000), number, lease.number, len(found.request_id), len(shape),
-                    len(rest), len(template.answer), len(template.holes), 0,
+                    len(values), len(body), len(template.answer), len(template.holes),
                 ),
-                shape, rest, template.answer,
+                packed_headers, body, template.answer,
                 *(struct.pack("=I", kind << _HOLE_SHIFT | at) for kind, at in template.holes),
             )
         )  # fmt: skip
         if not self._functions.bridge_arm(packed, len(packed)):
             return
         self._free.pop()
-        entry = _Entry(number, key, resolved, found, until, size, now)
+        first, of = self._reduced(resolved, found)
+        self._size_bytes = self._size_with(size, packed_headers)
+        headers = self._headers.setdefault(packed_headers, _Headers(packed_headers))
+        entry = _Entry(number, key, headers, first, of, found.outputs, until, size, now)
         self._entries[key] = self._by_number[number] = entry
-        self._size_bytes += size
+        headers.entries += 1
         if self._timer is None:
             self._note()  # which has answers repeated for a second
             self._timer = self._loop.call_later(EVERY_S, self._settle)
+
+    def _size_with(self, size_bytes: int, packed_headers: bytes) -> int:
+        """Return the bytes of all with one more entry."""
+        return self._size_bytes + size_bytes + (0 if packed_headers in self._headers else 2 * len(packed_headers))
+
+    def _reduced(self, resolved: ResolvedRequest, found: Answer) -> tuple[ResolvedRequest, Answer]:
+        """Return what is noted of a request and its answer: all else of them would be kept for long."""
+        request, caller = resolved.request, resolved.call.caller
+        key = (caller, found.model, found.version, found.variant, found.rule, found.generation, found.served_from)
+        if key not in self._alike:
+            of = replace(found, outputs=b"", request_id="", prediction_id="")
+            self._alike[key] = of, Call(caller, "", resolved.call.deadline)
+        of, call = self._alike[key]
+        asked = Request(
+            of.model, _unread, user_id=request.user_id, entity_id=request.entity_id,
+            attributes=dict(request.attributes) if request.attributes else NO_ATTRIBUTES, priority=request.priority,
+        )  # fmt: skip
+        table, variant, layout = resolved.table, resolved.variant, resolved.layout
+        inputs = tuple(resolved.inputs)
+        return ResolvedRequest(table, variant, asked, call, _NO_TENSORS, layout, inputs, resolved.outputs), of
 
     def forget(self) -> None:
         """Have nothing repeated that was until now. When this returns, none of it is on its way."""
@@ -218,8 +262,8 @@ class RepeatedAnswers:
 
     def _clear(self) -> None:
         self._free.extend(self._by_number)
-        self._entries.clear()
-        self._by_number.clear()
+        for known in (self._entries, self._by_number, self._headers, self._alike):
+            known.clear()
         self._size_bytes, self._full_until = 0, 0.0
 
     def _drop(self, entry: _Entry) -> None:
@@ -228,6 +272,11 @@ class RepeatedAnswers:
         del self._entries[entry.key], self._by_number[entry.number]
         self._free.append(entry.number)
         self._size_bytes -= entry.size_bytes
+        headers = entry.headers
+        headers.entries -= 1
+        if not headers.entries:
+            del self._headers[headers.packed]
+            self._size_bytes -= 2 * len(headers.packed)
 
     def _drop_expired(self) -> None:
         now = self._loop.time()
@@ -266,7 +315,7 @@ class RepeatedAnswers:
             began = began_ns / 1e9
             call = Call(first.call.caller, request_id[:id_bytes].decode(), first.call.deadline, began)
             found = Answer(
-                of.outputs, of.served_from, of.served, age_ms, of.layer, model=of.model, contract=of.contract,
+                entry.outputs, of.served_from, of.served, age_ms, of.layer, model=of.model, contract=of.contract,
                 version=of.version, variant=of.variant, rule=of.rule, generation=of.generation,
                 request_id=call.request_id, prediction_id=prediction_id.decode(), took_s=took_ns / 1e9,
             )  # fmt: skip
@@ -280,6 +329,10 @@ class RepeatedAnswers:
         total = seen.total()
         self.repeated += total
         self._sources.pass_over(total)
+
+
+def _unread(_contract: Contract, _max_rows: int) -> Tensors:
+    return _NO_TENSORS
 
 
 def _payer(resolved: ResolvedRequest) -> Payer:
