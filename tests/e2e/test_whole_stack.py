@@ -19,11 +19,12 @@ from tests.kit.stack.running import RunningStack
 async def test_the_front_door_answers_health_without_a_token_and_nothing_else(stack: RunningStack):
     async with grpc.aio.insecure_channel(stack.address) as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)
-        answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=10)
+        named = ("", "inference.GRPCInferenceService")
+        answers = [await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=10) for name in named]
     async with httpx.AsyncClient(base_url=stack.url) as client:
         without = await client.get("/v1/models")
         with_token = await client.get("/v1/models", headers={"authorization": f"Bearer {stack.token()}"})
-    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    assert [answer.status for answer in answers] == [health_pb2.HealthCheckResponse.SERVING] * 2
     assert (without.status_code, with_token.status_code) == (401, 200)
 
 

@@ -27,6 +27,7 @@ PUBLIC = {
 }
 REGISTRY = "headrace.registry.v1.RegistryService"
 ROUTER = "headrace.router.v1.RouterService"
+INFERENCE = "inference.GRPCInferenceService"
 EDGE = (("x-headrace-edge", "1"),)
 Answer = health_pb2.HealthCheckResponse
 
@@ -71,7 +72,7 @@ async def test_the_front_door_gets_the_health_of_all_services_and_others_only_th
     await data_plane.start()
     async with control_plane(postgres_url, registry.target, health_targets=f"{ROUTER}={data_plane.target}") as plane:
         own = [f"headrace.router.v1.{name}" for name in ("RouteService", "RateLimitService")]
-        for service in ("", REGISTRY, ROUTER, *own):
+        for service in ("", REGISTRY, ROUTER, INFERENCE, *own):
             assert await check(plane, service) == Answer.SERVING
         await data_plane.stop()
 
@@ -79,7 +80,7 @@ async def test_the_front_door_gets_the_health_of_all_services_and_others_only_th
             return await check(plane) == Answer.NOT_SERVING
 
         await eventually(noticed, within=2)
-        assert await check(plane, ROUTER) == Answer.NOT_SERVING
+        assert [await check(plane, service) for service in (ROUTER, INFERENCE)] == [Answer.NOT_SERVING] * 2
         assert await check(plane, REGISTRY) == Answer.SERVING
         assert await check(plane, "", metadata=()) == Answer.SERVING
         for service, metadata in (("headrace.batcher.v1.BatcherService", EDGE), (REGISTRY, ())):

@@ -29,6 +29,8 @@ PRECOMPUTED_SERVICE = "headrace.router.v1.PrecomputedService"
 RATE_LIMIT_SERVICE = "headrace.router.v1.RateLimitService"
 BUDGET_SERVICE = "headrace.router.v1.BudgetService"
 USAGE_SERVICE = "headrace.router.v1.UsageService"
+# Data planes answer both; their health knows the first.
+PREDICTION_SERVICE, INFERENCE_SERVICE = "headrace.router.v1.RouterService", "inference.GRPCInferenceService"
 
 CACHED_S = 1.0
 ASK_TIMEOUT_S = 0.5
@@ -144,4 +146,6 @@ async def installation_of(runtime: Runtime[ControlSettings], tls: Tls | None) ->
         # Asked also while NOT_SERVING: that is the answer.
         peer = await runtime.enter(channel(target, tls=tls, health_checked=False))
         asks[service] = ask_peer(peer, service)
+    if PREDICTION_SERVICE in asks:
+        asks[INFERENCE_SERVICE] = asks[PREDICTION_SERVICE]
     return Installation(asks, runtime.clock)
