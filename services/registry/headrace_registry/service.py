@@ -49,8 +49,8 @@ from headrace_registry.storage.store import Store
 async def start(runtime: Runtime[RegistrySettings]) -> None:
     """Build the service on PostgreSQL and S3. Neither has to be up: calls are UNAVAILABLE until they are."""
     settings = runtime.settings
-    connections = Connections(Address.of(settings), owner="registry", size=settings.database_connections)
-    connections = await runtime.enter(connections)
+    address, size = Address.of(settings), settings.database_connections
+    connections = await runtime.enter(Connections(address, owner="registry", size=size))
     blobs = await runtime.enter(S3Blobs(Place.of(settings), settings.s3_public_endpoint))
     store = PostgresStore(connections)
 
@@ -65,36 +65,25 @@ async def start(runtime: Runtime[RegistrySettings]) -> None:
     outbox = Outbox(connections, rows.told, hold=settings.webhook_hold)
     guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
     keep_lineage_receiver(runtime, settings, connections, there)
-    webhooks = webhook_pb2_grpc.RegistryWebhookServiceServicer()
+    webhooks, kind = webhook_pb2_grpc.RegistryWebhookServiceServicer(), webhook_kind("registryWebhooks")
     service = webhook_pb2.DESCRIPTOR.services_by_name["RegistryWebhookService"]
-    serve_kind(webhooks, service, webhook_kind("registryWebhooks"), Webhooks(connections, guard))
+    serve_kind(webhooks, service, kind, Webhooks(connections, guard))
     webhook_pb2_grpc.add_RegistryWebhookServiceServicer_to_server(webhooks, runtime.servers[0])
-    expiry = partial(expire, store, blobs, runtime.clock, remember=timedelta(hours=settings.request_id_memory_h))
-    runtime.every("sweep", EXPIRE_EVERY_S, expiry)
+    remember = timedelta(hours=settings.request_id_memory_h)
+    runtime.every("sweep", EXPIRE_EVERY_S, partial(expire, store, blobs, runtime.clock, remember=remember))
     collector = GarbageCollector(store, blobs, policy_of(settings), runtime.clock)
     runtime.every("collect", settings.collection_every_s, partial(collect, collector, metrics), after=there)
     await start_storing(runtime, HISTORY, connections, there)
 
 
 def serve(
-    runtime: Runtime[RegistrySettings],
-    store: Store,
-    blobs: Blobs,
-    inspection: Inspection,
-    try_out: TryOut,
-    fuse: Fuse,
+    runtime: Runtime[RegistrySettings], store: Store, blobs: Blobs, inspection: Inspection, try_out: TryOut, fuse: Fuse
 ) -> Metrics:
     """Offer RegistryService and ApprovalService over these stores; return their instruments."""
     settings, clock = runtime.settings, runtime.clock
     metrics = Metrics(runtime.metrics)
-    limits = UploadLimits(
-        settings.max_artifact_bytes,
-        settings.max_uploads,
-        settings.upload_idle_s,
-        settings.upload_min_bytes_per_s,
-        settings.upload_dir,
-    )
-    uploads = Uploads(store, blobs, inspection, limits, clock)
+    keys = None if settings.code_keys_file is None else read_keys(settings.code_keys_file)
+    uploads = Uploads(store, blobs, inspection, UploadLimits.of(settings), clock)
     staged = StagedUploads(store, blobs, uploads, clock)
     runtime.every("staged", EXPIRE_EVERY_S, partial(expire_uploads, staged))
     feed = feed_of(store, clock, max_watches=settings.max_watches)
@@ -102,7 +91,6 @@ def serve(
     catalog, promotions = Catalog(store, clock), Promotions(store, clock)
     approvals = Approvals(store, promotions, clock)
     runtime.every("requests", SWEEP_EVERY_S, RequestExpiry(store).sweep)
-    server = runtime.server()
     servicer = RegistryServicer(
         catalog=catalog,
         registrations=Registrations(store, clock),
@@ -111,10 +99,7 @@ def serve(
         serving=ServingUpdates(store, clock),
         holds=Holds(store, clock),
         policy=FormatPolicy(
-            *(store, blobs, clock),
-            allow_code=settings.allow_code,
-            targets=settings.oip_targets,
-            keys=None if settings.code_keys_file is None else read_keys(settings.code_keys_file),
+            *(store, blobs, clock), allow_code=settings.allow_code, targets=settings.oip_targets, keys=keys
         ),
         measuring=Measurements(store, clock),
         composing=Composing(store, blobs, uploads, fuse, clock, directory=settings.upload_dir),
@@ -125,6 +110,7 @@ def serve(
         metrics=metrics,
         stopping=runtime.stopping,
     )
+    server = runtime.server()
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(servicer, server)
     approval_pb2_grpc.add_ApprovalServiceServicer_to_server(ApprovalServicer(catalog, approvals, metrics), server)
     runtime.loop("feed", feed.run)

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, BinaryIO, TypeVar
+from typing import IO, BinaryIO, Self, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
@@ -26,6 +26,7 @@ from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.pace import Pace, make_room
 from headrace_registry.decisions.files import ArtifactType, Blob, ModelFile, Upload
+from headrace_registry.settings import RegistrySettings
 from headrace_registry.storage.store import Store
 
 T = TypeVar("T")
@@ -57,6 +58,12 @@ class UploadLimits:
     idle_s: float
     min_bytes_per_s: int
     directory: Path | None = None
+
+    @classmethod
+    def of(cls, settings: RegistrySettings) -> Self:
+        """Return the limits of a service's settings."""
+        time, rate = settings.upload_idle_s, settings.upload_min_bytes_per_s
+        return cls(settings.max_artifact_bytes, settings.max_uploads, time, rate, settings.upload_dir)
 
 
 class Uploads:
