@@ -293,7 +293,8 @@ class Batcher:
 
     def _executed(self, _task: asyncio.Task[None]) -> None:
         self._gate.end(apart=self.limits.alone)
-        self._wakeup.wake()
+        if self._queue:
+            self._wakeup.wake()
 
     async def _execute(self, batch: list[Work], sent: Sent) -> None:
         """Run a batch; every member is settled or goes into isolation, whatever happens."""
