@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 from headrace_router.data.transports.envoy.bridged_answer import packed, packed_headers
 from headrace_router.data.transports.envoy.bridged_request import NAMES, VARYING
-from headrace_router.data.transports.envoy.filter_bridge import NotLoaded, configuration, opened
+from headrace_router.data.transports.envoy.filter_bridge import FilterBridge, NotLoaded, configuration, opened
 from headrace_router.data.transports.envoy.unary_calls import framed, refusal
 from headrace_servicekit.errors import NotFound
+from headrace_servicekit.testing import eventually
+
+from tests.kit.front_door.played_filter import PlayedFilter, packed_request
 
 CONTENT = b"\x0c\x00\x10\x00content-typeapplication/grpc"
 
@@ -49,3 +53,33 @@ def test_the_filter_can_count_the_headers_that_are_wanted():
 def test_a_filter_that_cannot_be_opened_is_named(tmp_path: Path):
     with pytest.raises(NotLoaded, match="libheadrace_filter_bridge"):
         opened(tmp_path / "libheadrace_filter_bridge.so")
+
+
+async def test_an_answer_leaves_with_those_of_its_turn_and_waits_for_none_when_it_is_the_last():
+    played, waiting = PlayedFilter(), list[asyncio.Future[None]]()
+    left: list[int] = []
+
+    async def respond(_request: object) -> tuple[bytes, bytes, bytes]:
+        waiting.append(asyncio.get_running_loop().create_future())
+        await waiting[-1]
+        return b"", b"", b""
+
+    played.bridge_answer = lambda _answers, size: left.append(size // 24)  # type: ignore[method-assign]
+    bridge = FilterBridge(played, respond, respond, most_message_bytes=1000, most_unfinished=5)
+    bridge.start()
+    asking = asyncio.create_task(played.answers([packed_request(one, {":path": "/p"}, b"") for one in range(3)]))
+    try:
+        await eventually(lambda: len(waiting) == 3)
+        waiting[0].set_result(None)
+        waiting[1].set_result(None)
+        await asyncio.sleep(0)
+        assert left == []
+        await asyncio.sleep(0)
+        assert left == [2]
+        waiting[2].set_result(None)
+        await asyncio.sleep(0)
+        assert left == [2, 1]
+    finally:
+        asking.cancel()
+        bridge.stop()
+        played.close()

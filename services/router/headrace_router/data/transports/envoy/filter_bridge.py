@@ -203,9 +203,13 @@ class FilterBridge:
                 waited, request.driver = True, None  # which holds the error that it waited for, if it was one
                 del self._waiting[id_]
         self._answers.append(packed(id_, answered))
-        if waited and not self._flushing:
+        if not waited or self._flushing:
+            return
+        if self._waiting:
             self._flushing = True
             self._loop.call_soon(self._flush)
+        else:  # no other answer could leave with it
+            self._flush()
 
     def _flush(self) -> None:
         self._flushing = False
