@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from headrace.autoscaler.v1 import autoscaler_pb2_grpc, planning_pb2_grpc
 from headrace.monitor.v1 import alert_pb2_grpc
@@ -20,8 +21,7 @@ from headrace_autoscaler.acting.watched import shown
 from headrace_autoscaler.actuators.choice import actuator_of
 from headrace_autoscaler.api.dry_run import DryRuns
 from headrace_autoscaler.api.planning_servicer import PlanningServicer
-from headrace_autoscaler.api.pool_demand import PoolDemandServicer
-from headrace_autoscaler.api.servicer import AutoscalerServicer
+from headrace_autoscaler.api.servicer import AutoscalerServicer, PoolDemandServicer
 from headrace_autoscaler.keda.servicer import ExternalScaler
 from headrace_autoscaler.metrics import AutoscalerMetrics, PoolCollector
 from headrace_autoscaler.planning.planner import Planner
@@ -30,10 +30,11 @@ from headrace_autoscaler.signals.fleet import ControlPlane
 from headrace_autoscaler.signals.observer import LOOK_EVERY_S, Observer
 from headrace_autoscaler.storage.database import Database
 from headrace_autoscaler.storage.decisions import Decisions
-from headrace_autoscaler.storage.expiry import EXPIRE_EVERY_S, Expiry
 from headrace_autoscaler.storage.pools import Pools
+from headrace_autoscaler.storage.rounds import Rounds
 
 WORK = "scale pools"
+EXPIRE_EVERY_S = 30.0
 
 
 async def start(runtime: Runtime[AutoscalerSettings]) -> None:
@@ -55,8 +56,8 @@ async def start(runtime: Runtime[AutoscalerSettings]) -> None:
         stub = alert_pb2_grpc.AlertServiceStub(monitor)
         reporter = AlertReporter(stub, lambda: lease.fence, lambda: leader.pools, clock)
         runtime.every("alerts", REPORT_EVERY_S, reporter.step)
-    expiry = Expiry(
-        lease,
+    expire = partial(
+        Rounds(lease).expire,
         whole=timedelta(days=settings.decisions_keep_d),
         changes=timedelta(days=settings.changes_keep_d),
         history=timedelta(days=settings.history_keep_d),
@@ -81,6 +82,6 @@ async def start(runtime: Runtime[AutoscalerSettings]) -> None:
     ExternalScaler(pools, decisions, clock, runtime.stopping).serve_on(server)
     runtime.every("look", LOOK_EVERY_S, observer.look)
     runtime.loop("lead", leader.run)
-    runtime.every("expire", EXPIRE_EVERY_S, expiry.step)
+    runtime.every("expire", EXPIRE_EVERY_S, expire)
     runtime.loop("pool feed", feed.run)
     runtime.every("pool hints", 1.0, feed.listen)

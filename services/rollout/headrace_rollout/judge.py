@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc.aio
 import structlog
-from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc
+from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc, monitor_pb2, monitor_pb2_grpc
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import ServiceError
@@ -19,12 +19,14 @@ from headrace_rollout.decisions import history, judgement, routes, shadow_record
 from headrace_rollout.decisions.counts import Arms, Count, Counts
 from headrace_rollout.decisions.observation import Surroundings
 from headrace_rollout.decisions.rollouts import Rollout, State
+from headrace_rollout.decisions.shadow_record import Labels, Pairs
 from headrace_rollout.documents import record_json, record_of, shadow_record_json, shadow_record_of
-from headrace_rollout.shadow_reports import ShadowReports
+from headrace_rollout.peers import answered
 from headrace_rollout.surroundings import Judged
 
+# Reports are of whole hours by the monitor's clock, which may be behind.
+BEFORE = timedelta(hours=2)
 log = structlog.get_logger()
-
 READ_S, HISTORY_S = 3.0, 10.0
 _ONLINE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE
 
@@ -34,7 +36,7 @@ class Judge:
 
     def __init__(self, channel: Any, alerts: FreezeAlerts) -> None:
         self._stub = evidence_pb2_grpc.EvidenceServiceStub(channel)
-        self._reports = ShadowReports(channel)
+        self._shadows = monitor_pb2_grpc.MonitorServiceStub(channel)
         self._alerts = alerts
 
     async def begin(self, rollout: Rollout, now: datetime) -> str:
@@ -42,7 +44,7 @@ class Judge:
         if not rollout.judged:
             return ""
         if rollout.state is State.SHADOWING:
-            return shadow_record_json(shadow_record.begin(await self._reports.pairs(rollout, now), now))
+            return shadow_record_json(shadow_record.begin(await self._pairs(rollout, now), now))
         response = await self._read(rollout, b"")
         past = await self._past(rollout)
         return record_json(judgement.begin(rollout.policy, _text(response.cursor), now, past))
@@ -76,7 +78,7 @@ class Judge:
         assert shadow is not None, "only a policy with a shadow leads there"
         if shadow_record.due(record, now):
             try:
-                pairs = await self._reports.pairs(rollout, record.begin_time)
+                pairs = await self._pairs(rollout, record.begin_time)
             except ServiceError as error:
                 log.warning("no report of a shadow", rollout=rollout.name, reason=error.public_message)
                 return Judged(rollout.evidence, shadow_record.silent(error.public_message, now), None)
@@ -107,6 +109,13 @@ class Judge:
             log.warning("no history", rollout=rollout.name, reason=error.details())
             return ()
         return [_online_counts(block.counts) for block in blocks]
+
+    async def _pairs(self, rollout: Rollout, since: datetime) -> Pairs:
+        """Return the pairs of both versions since a time, and of hours before. Raises what the monitor answers."""
+        request = monitor_pb2.GetShadowReportRequest(parent=f"models/{rollout.model}", shadow_version=rollout.version)
+        request.range.start_time.FromDatetime(since - BEFORE)
+        report = await answered(self._shadows.GetShadowReport(request, timeout=READ_S))
+        return next((_pairs(one) for one in report.comparisons if one.version == rollout.baseline), Pairs())
 
     async def _read(self, rollout: Rollout, cursor: bytes) -> evidence_pb2.ReadCountsResponse:
         request = evidence_pb2.ReadCountsRequest(model=rollout.model, cursor=cursor)
@@ -148,3 +157,14 @@ def _count(one: evidence_pb2.ReadCountsResponse.Counts) -> Count:
 
 def _text(cursor: bytes) -> str:
     return base64.b64encode(cursor).decode()
+
+
+def _pairs(one: monitor_pb2.ShadowComparison) -> Pairs:
+    return Pairs(
+        compared=one.pairs - one.unlike,
+        unlike=one.unlike,
+        errors=dict(one.errors),
+        nan_rows=one.nan_rows,
+        labels=Labels(one.labelled_rows, one.flips, one.flips_squared),
+        slices={slice_.name: Labels(slice_.rows, slice_.flips, slice_.flips_squared) for slice_ in one.slices},
+    )

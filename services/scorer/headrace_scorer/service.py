@@ -20,7 +20,6 @@ from headrace_servicekit.tls import Tls
 
 from headrace_scorer.creation import Creating
 from headrace_scorer.estimates import Estimating
-from headrace_scorer.expiry import EXPIRE_EVERY_S, Expiry
 from headrace_scorer.job_engine import Engine
 from headrace_scorer.job_runner import Runner
 from headrace_scorer.job_work import JobWork
@@ -42,6 +41,8 @@ from headrace_scorer.servicer import ScorerServicer
 from headrace_scorer.settings import ScorerSettings
 from headrace_scorer.store import Store, database
 from headrace_scorer.version_holds import HOLD_EVERY_S, RELEASE_EVERY_S, Holding
+
+EXPIRE_EVERY_S = 600.0
 
 
 async def start(runtime: Runtime[ScorerSettings]) -> None:
@@ -87,8 +88,7 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     schedules_pb2_grpc.add_ScoringScheduleServiceServicer_to_server(ScheduleServicer(schedules, creating), server)
     keep_lineage_receiver(runtime, settings, connections, connections.there)
     runtime.every("lateness", 2.0, Lateness(store).look)
-    expiry = Expiry(connections, timedelta(days=settings.jobs_keep_d))
-    runtime.every("expiry", EXPIRE_EVERY_S, expiry.step)
+    runtime.every("expiry", EXPIRE_EVERY_S, lambda: store.expire(timedelta(days=settings.jobs_keep_d)))
     holding = Holding(store, registry)
     runtime.every("holds", HOLD_EVERY_S, holding.renew)
     runtime.every("releases", RELEASE_EVERY_S, holding.release)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from headrace_servicekit.coordination.claims import WorkClaims
 from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.coordination.revisions import Changed
@@ -22,11 +23,15 @@ from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.documents import job_json, job_of, result_json, result_of, shard_json, shard_of
 from headrace_scorer.engine.messages import ShardResult
 
+log = structlog.get_logger()
+
 SQL = "headrace_scorer.sql"
 _QUERIES = load_queries(SQL)
 
 CHANNEL = "scoring_jobs"
 _TRIES = 20
+# Each job has as many rows as shards.
+_EXPIRED_AT_ONCE = 10
 _OVER = WorkClaims(
     "scoring_jobs",
     {"id": "bigint"},
@@ -176,6 +181,15 @@ class Store:
                     await connection.execute(_QUERIES["released"], row["id"], row["revision"])
 
         await _OVER.work_off(self._connections, released, limit=1)
+
+    async def expire(self, keep: timedelta) -> None:
+        """Remove jobs that have been over for so long by the database's clock: their rows, never their results."""
+        removed = _EXPIRED_AT_ONCE
+        while removed == _EXPIRED_AT_ONCE:
+            async with self._connections.transaction() as connection:
+                removed = await connection.fetchval(_QUERIES["expire_jobs"], keep, _EXPIRED_AT_ONCE)
+            if removed:
+                log.info("jobs are forgotten", jobs=removed, over_for_d=keep.days)
 
     async def jobs(self, *, before: int, model: str, running: bool, limit: int) -> list[Job]:
         """Return jobs with ids below `before`, the latest first. model: empty for every one."""

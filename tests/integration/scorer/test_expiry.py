@@ -12,7 +12,6 @@ from headrace_scorer.decisions.publish_specs import PublishSpec
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Location, Spec
 from headrace_scorer.engine.messages import ShardResult
-from headrace_scorer.expiry import Expiry
 from headrace_scorer.job_runner import LEASE
 from headrace_scorer.publishing.store import PublicationStore
 from headrace_scorer.store import Request, Store, database
@@ -31,7 +30,6 @@ class JobsInDatabase:
     def __init__(self, connections: MigratedDatabase) -> None:
         self._connections = connections
         self.store, self.publications = Store(connections, max_waiting=1000), PublicationStore(connections)
-        self.expiry = Expiry(connections, KEEP)
 
     async def job(self, *, ago: timedelta | None) -> int:
         """Keep a job with a shard and a lease, over for so long; None for one that is not over."""
@@ -84,7 +82,7 @@ async def test_a_job_is_forgotten_some_time_after_its_end_with_every_row_about_i
         before = await jobs_there.rows()
         for _ in range(21):  # more than are forgotten at once
             await jobs_there.job(ago=timedelta(days=91))
-        await jobs_there.expiry.step()
+        await jobs_there.store.expire(KEEP)
         assert await jobs_there.ids() == stay
         assert await jobs_there.rows() == before
 
@@ -96,5 +94,5 @@ async def test_answers_that_count_or_would_after_a_revert_keep_their_jobs(postgr
         _, before, counts = [await jobs_there.published(ago=timedelta(days=days)) for days in (300, 200, 100)]
         held = await jobs_there.job(ago=timedelta(days=100))
         await jobs_there.publications.begin(Publication(held, "fraud", "v1", PublishSpec("user"), "ada"), "d1")
-        await jobs_there.expiry.step()
+        await jobs_there.store.expire(KEEP)
         assert await jobs_there.ids() == {before, counts, held}

@@ -15,7 +15,7 @@ from headrace_scorer.convert import spec_of
 from headrace_scorer.decisions.specs import Source
 from headrace_scorer.engine.protocol import Failed
 from headrace_scorer.engine.sources import copies
-from headrace_scorer.engine.sources.readers import distinct
+from headrace_scorer.engine.sources.copies import distinct
 from headrace_scorer.engine.sources.streams import Stream
 from headrace_scorer.sources import SourceUnusable, access_of
 from headrace_servicekit.errors import InvalidArgument

@@ -1,4 +1,4 @@
-"""AutoscalerService: convert, call, convert."""
+"""The RPCs of AutoscalerService, and of PoolDemandService, a contract of the router: convert, call, convert."""
 
 from __future__ import annotations
 
@@ -8,23 +8,28 @@ from datetime import timedelta
 from typing import Any
 
 from headrace.autoscaler.v1 import autoscaler_pb2, autoscaler_pb2_grpc
+from headrace.router.v1 import pool_demand_pb2, pool_demand_pb2_grpc
 from headrace_servicekit import pages
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
-from headrace_servicekit.resource_names import invalid
+from headrace_servicekit.resource_names import invalid, is_id
 
 from headrace_autoscaler import times
 from headrace_autoscaler.api import convert
 from headrace_autoscaler.api.dry_run import DryRuns
+from headrace_autoscaler.decisions.replica_counts import start_s
 from headrace_autoscaler.names import decision_of, pool_of
 from headrace_autoscaler.policies.convert import policy_of, to_message
+from headrace_autoscaler.policies.declared import declared
 from headrace_autoscaler.storage.decisions import Decisions
 from headrace_autoscaler.storage.pools import Pools
 from headrace_autoscaler.storage.values import PoolChange, PoolRow
 
+# A data plane repeats itself each second.
+_AWAITED = timedelta(seconds=15)
 MAX_REASON_CHARS = 500
 _REPLAYED_BY_DEFAULT = timedelta(hours=1)
 
@@ -142,3 +147,25 @@ class AutoscalerServicer(autoscaler_pb2_grpc.AutoscalerServiceServicer):
             except NotFound:
                 latest = None  # it is so old that it is not kept
         return convert.to_pool(row, latest, self._actuator, identity().sees)
+
+
+class PoolDemandServicer(pool_demand_pb2_grpc.PoolDemandServiceServicer):
+    """PoolDemandService over the store."""
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+
+    async def AwaitPool(self, request, context):
+        if not is_id(request.pool):
+            raise invalid("pool", "is not the name of a pool")
+        try:
+            row = await self._pools.pool(request.pool)
+        except NotFound:
+            return pool_demand_pb2.AwaitPoolResponse()
+        if row.pause is not None or declared(row.policy.document).policy.scale_to_zero is None:
+            return pool_demand_pb2.AwaitPoolResponse()
+        answer = pool_demand_pb2.AwaitPoolResponse(starts=True)
+        took = start_s(await self._pools.await_replica(request.pool, _AWAITED))
+        if took is not None:
+            answer.start_duration.FromTimedelta(timedelta(seconds=took))
+        return answer

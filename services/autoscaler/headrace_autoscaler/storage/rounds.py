@@ -12,6 +12,7 @@ from typing import Any
 from headrace_scaling.decisions.observations import EarlierHour, EarlierHours
 from headrace_scaling.documents import to_json
 from headrace_servicekit.coordination.leases import LeaderLease
+from headrace_servicekit.errors import Aborted, Unavailable
 
 from headrace_autoscaler.decisions.actuation import Acting
 from headrace_autoscaler.storage.database import QUERIES
@@ -138,12 +139,20 @@ class Rounds:
             await _set_outcomes(connection, outcomes, now)
             await connection.execute(_NOTIFY)
 
-    async def expire(self, whole: datetime, changes: datetime, history: datetime) -> None:
-        """Forget what is older: decisions that changed nothing, all decisions, and the history of demand."""
-        async with self._lease.transaction() as connection:
-            await connection.execute(QUERIES["expire_decisions"], whole, changes)
-            await connection.execute(QUERIES["expire_history"], history)
-            await connection.execute(QUERIES["expire_starts"], changes)
+    async def expire(self, *, whole: timedelta, changes: timedelta, history: timedelta) -> None:
+        """Remove what is older, while this process leads: decisions that changed nothing, all decisions, and the
+        history of demand. By the database's clock: a process whose clock is ahead must not remove history.
+        """
+        if self._lease.fence is None:
+            return
+        try:
+            now, _ = await self.in_force()
+            async with self._lease.transaction() as connection:
+                await connection.execute(QUERIES["expire_decisions"], now - whole, now - changes)
+                await connection.execute(QUERIES["expire_history"], now - history)
+                await connection.execute(QUERIES["expire_starts"], now - changes)
+        except (Aborted, Unavailable):
+            pass  # another process leads, or the database is away: the next round expires it
 
 
 async def _add_decisions(connection: Any, rounds: Sequence[Round]) -> dict[str, int]:
