@@ -131,8 +131,8 @@ def _next(client: Client, model: str) -> tuple[str, str]:
 
 def _row(contract: tensor_pb2.ServingContract, source: Source) -> dict[str, Any]:
     """Return a row to ask for: the first that the framework answered, or the contract's example, or zeros."""
-    if VALIDATION_FILE in source.artifacts:
-        inputs = json.loads(source.artifacts[VALIDATION_FILE].read_bytes())["inputs"]
+    validation = source.artifacts.get(VALIDATION_FILE)
+    if validation is not None and (inputs := json.loads(validation.read_bytes())["inputs"]):
         return {name: rows[0] for name, rows in inputs.items()}
     given = contract.example.inputs or [None] * len(contract.inputs)
     return {spec.name: _value(spec, data) for spec, data in zip(contract.inputs, given, strict=True)}

@@ -64,4 +64,5 @@ def _program(kind: Kind) -> str:
 def _told(path: Path, converted: Converted) -> str:
     made = f"{shown(path.name)} of {shown(converted.framework)} by {shown(converted.converter)}"
     rows = f"{converted.rows} {'random ' if converted.generated else ''}rows"
-    return f"[dim]converted[/]  {made}; answers to {rows} differ by at most {converted.difference:.2g}"
+    edges = f"; to {converted.edge_cases} edge cases by {converted.edge_difference:.2g}" if converted.edge_cases else ""
+    return f"[dim]converted[/]  {made}; answers to {rows} differ by at most {converted.difference:.2g}{edges}"

@@ -1,6 +1,6 @@
 """Converts networks of PyTorch and TensorFlow. `worker.py` runs it; it imports nothing of Headrace.
 
-Each function returns the ONNX file, inputs and what the framework answers to them by the names of the file, and what is
+Each function returns the ONNX file, inputs, what the framework answers to inputs by the names of the file, and what is
 said of it.
 """
 
@@ -35,10 +35,15 @@ def from_exported(path, given):
         tensors = _given(names, given, arguments)
     else:
         tensors = [_drawn(one, ports.get(name, one.shape)) for name, one in zip(names, arguments, strict=True)]
-    answers = _outputs(program.module()(*tensors))
-    # What the module does not use is no input of the file.
-    inputs = {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True) if name in ports}
-    return content, inputs, _named(content, answers), _told(torch, not given)
+    module, examples = program.module(), dict(zip(names, tensors, strict=True))
+
+    def answers(inputs):
+        # What the module does not use is no input of the file.
+        taken = {**examples, **{name: torch.from_numpy(values) for name, values in inputs.items()}}
+        return _named(content, _outputs(module(*taken.values())))
+
+    inputs = {name: tensor.numpy() for name, tensor in examples.items() if name in ports}
+    return content, inputs, answers, _told(torch, not given)
 
 
 def from_torchscript(path, given):
@@ -54,10 +59,15 @@ def from_torchscript(path, given):
         )
     tensors = _given(names, given, [None] * len(names))
     with torch.no_grad():
-        answers = _outputs(module(*tensors))
-        content = _written(module, tensors, names, [f"output_{at}" for at in range(len(answers))])
+        outputs = [f"output_{at}" for at, _ in enumerate(_outputs(module(*tensors)))]
+        content = _written(module, tensors, names, outputs)
+
+    def answers(inputs):
+        with torch.no_grad():
+            return _named(content, _outputs(module(*(torch.from_numpy(inputs[name]) for name in names))))
+
     inputs = dict(zip(names, (one.numpy() for one in tensors), strict=True))
-    return content, inputs, _named(content, answers), _told(torch, False)
+    return content, inputs, answers, _told(torch, False)
 
 
 def from_savedmodel(path, given):
@@ -87,9 +97,13 @@ def from_savedmodel(path, given):
         else:
             shape = [GENERATED_ROWS if at == 0 and not size else size or 1 for at, size in enumerate(sizes)]
             inputs[name] = np.random.default_rng(0).normal(size=shape).astype(dtype)
-    found = signature(**{name: tensorflow.constant(value) for name, value in inputs.items()})
+
+    def answers(inputs):
+        found = signature(**{name: tensorflow.constant(value) for name, value in inputs.items()})
+        return {name: found[name].numpy() for name in _outputs_of(content)}
+
     told = {"framework": f"tensorflow {tensorflow.__version__}", "converter": converter, "generated": not given}
-    return content, inputs, {name: found[name].numpy() for name in _outputs_of(content)}, told
+    return content, inputs, answers, told
 
 
 def _written(module, tensors, names=(), outputs=()):

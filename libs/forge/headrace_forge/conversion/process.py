@@ -15,6 +15,8 @@ from headrace_client.recognition import MAX_DIFFERENCE, Kind
 from headrace_forge.conversion import sandbox
 
 TIMEOUT_S = 900.0
+# Sums of values that are far apart lose digits.
+EDGE_SLACK = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class Converted:
     """An ONNX file made of a model file.
 
     validation: rows, and what the framework answers to them. difference: the largest of any answer, over `rows` rows;
-    scale: the largest answer. columns: names of the values of the one input, where the framework knows them.
+    scale: the largest answer. edge_difference: over `edge_cases` rows that data seldom have, of the answer or of 1.
+    columns: names of the values of the one input, where the framework knows them.
     """
 
     onnx: Path
@@ -34,6 +37,8 @@ class Converted:
     generated: bool
     difference: float
     scale: float
+    edge_cases: int
+    edge_difference: float
     columns: tuple[str, ...]
 
 
@@ -49,7 +54,7 @@ def convert(
     """Convert a file into a folder. rows: a file as `validation.json` is, to compare with; without one, random rows.
 
     Raises InvalidArgument with the reason, also where both models differ by more than `max_difference` of the largest
-    answer, or of 1.
+    answer, or of 1; ten times as much on edge cases.
     """
     if rows is not None:
         shutil.copyfile(rows, folder / "rows.json")
@@ -64,12 +69,20 @@ def convert(
     if "failed" in answer:
         raise invalid("model", f"{path} {answer['failed']}")
     converted = _converted(answer, path, folder)
+    hint = str(answer.get("hint", ""))[:300]
     allowed = max_difference * max(1.0, converted.scale)
     if not converted.difference <= allowed:
         raise invalid(
             "model",
             f"{path} as ONNX answers {converted.difference:.3g} apart from {converted.framework} on one of "
-            f"{converted.rows} rows; at most {allowed:.3g} is taken (--max-difference)",
+            f"{converted.rows} rows; at most {allowed:.3g} is taken (--max-difference){hint}",
+        )
+    if not converted.edge_difference <= EDGE_SLACK * max_difference:
+        raise invalid(
+            "model",
+            f"{path} as ONNX answers {converted.edge_difference:.3g} apart from {converted.framework} to the edge case "
+            f"{str(answer.get('edge'))[:300]}; at most {EDGE_SLACK * max_difference:.3g} is taken (ten times "
+            f"--max-difference){hint}",
         )
     return converted
 
@@ -91,6 +104,8 @@ def _converted(answer: Mapping[str, Any], path: Path, folder: Path) -> Converted
             generated=bool(answer["generated"]),
             difference=float(answer["difference"]),
             scale=float(answer["scale"]),
+            edge_cases=int(answer["edge_cases"]),
+            edge_difference=float(answer["edge_difference"]),
             columns=tuple(str(name) for name in answer["columns"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:

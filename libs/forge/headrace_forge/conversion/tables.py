@@ -8,6 +8,8 @@ import sys
 GENERATED_ROWS = 256
 # Versions of operators that ONNX Runtime has everywhere: skl2onnx alone takes the latest, and has none for some models.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
+# Of words, which ONNX Runtime finds as Python does.
+EXACT_PATTERN = "[a-zA-Z0-9]+"
 PACKAGES = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm"}
 
 
@@ -22,9 +24,14 @@ class Source:
         self.model = model
         self.module = type(model).__module__.split(".")[0]
         self.names = self._names()
+        self.vectorizer = self._vectorizer()
         # One input for each column of a table, or one of all features; the second is what boosters take.
         by_column = self.module == "sklearn" and list(given) != ["features"] and (given or self.names is not None)
         self.columns = (list(given) or self.names) if by_column else None
+        if self.vectorizer is not None:
+            if len(given) > 1:
+                raise Failed(f"takes texts alone, and the rows have {', '.join(given)}: give one of these")
+            self.columns = list(given) or ["text"]
 
     def _names(self):
         if self.module == "lightgbm":
@@ -35,6 +42,19 @@ class Source:
             return self.model.get_booster().feature_names
         names = getattr(self.model, "feature_names_in_", None)
         return None if names is None else [str(name) for name in names]
+
+    def _vectorizer(self):
+        """Return the first step where it splits texts into words; a ColumnTransformer has its texts as columns."""
+        first = self.model.steps[0][1] if hasattr(self.model, "steps") else self.model
+        return first if self.names is None and hasattr(first, "build_analyzer") else None
+
+    def hint(self):
+        """Return what makes the conversion exact where that is known."""
+        pattern = getattr(self.vectorizer, "token_pattern", None)
+        if pattern is None or pattern == EXACT_PATTERN:
+            return ""
+        kind = type(self.vectorizer).__name__
+        return f"; ONNX splits words otherwise than {kind}(token_pattern={pattern!r}): {EXACT_PATTERN!r} is exact"
 
     @property
     def width(self):
@@ -81,6 +101,9 @@ class Source:
         from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
         _know_boosters()
+        if self.vectorizer is not None:
+            proto = self._by_skl2onnx([(self.columns[0], StringTensorType([None]))])
+            return _with_names(proto, self.columns), "skl2onnx"
         text = {name for name, rows in given.items() if any(isinstance(value, str) for value in flat(rows))}
         if self.columns is not None:
             kinds = {name: StringTensorType if name in text else FloatTensorType for name in self.columns}
@@ -126,7 +149,9 @@ class Source:
         """Return what the framework answers to the inputs of the ONNX model: scores of classes where it has them."""
         import numpy as np
 
-        if self.columns is None:
+        if self.vectorizer is not None:
+            rows = list(inputs[self.columns[0]])
+        elif self.columns is None:
             rows = inputs["features"]
             if self.module == "sklearn":
                 rows = rows.astype(np.float64)  # as it was fitted: some refuse others
@@ -201,7 +226,9 @@ def inputs_of(session, given, source):
         text = "string" in port.type
         if port.name in given:
             rows = np.array(given[port.name], dtype=object if text else np.float32)
-            inputs[port.name] = rows.reshape(len(rows), -1)
+            inputs[port.name] = rows.reshape(len(rows), *(() if len(port.shape) == 1 else (-1,)))
+        elif source.vectorizer is not None and not given:
+            inputs[port.name] = _texts(source.vectorizer)
         elif given or text:
             raise Failed(f"the rows have no '{port.name}': give them as --artifact validation.json=FILE")
         else:
@@ -210,6 +237,15 @@ def inputs_of(session, given, source):
             for at, values in source.categories().items():
                 inputs[port.name][:, at] = random.integers(0, values, GENERATED_ROWS)
     return inputs
+
+
+def _texts(vectorizer):
+    """Return texts of words that a vectorizer knows."""
+    import numpy as np
+
+    random, words = np.random.default_rng(0), sorted(getattr(vectorizer, "vocabulary_", ())) or ["word", "other"]
+    texts = [" ".join(random.choice(words, random.integers(1, 12))) for _ in range(GENERATED_ROWS)]
+    return np.array(texts, dtype=object)
 
 
 def _side_by_side(given, source):
@@ -226,7 +262,7 @@ def _side_by_side(given, source):
 
 
 def from_table(model, given, opened):
-    """Return the ONNX file, inputs by name, what the framework answers to them, and what is said of it.
+    """Return the ONNX file, inputs by name, what the framework answers to inputs, and what is said of it.
 
     opened: makes a session of ONNX Runtime.
     """
@@ -238,6 +274,8 @@ def from_table(model, given, opened):
         "framework": f"{PACKAGES[source.module]} {importlib.import_module(source.module).__version__}",
         "converter": f"{converter} {importlib.metadata.version(converter)}",
         "generated": not given,
+        "hint": source.hint(),
+        "unknown": {"features": source.categories()} if source.columns is None else {},
         "columns": source.names if source.columns is None and source.names else [],
     }
-    return content, inputs, source.answers(inputs), told
+    return content, inputs, source.answers, told

@@ -15,13 +15,16 @@ import sys
 from pathlib import Path
 
 CPU_S = 600
-KEPT_ROWS = 64
+# Of validation.json, as the registry and batchers read it; a row of a picture may be as large.
+KEPT_ROWS, KEPT_BYTES = 64, 2 * 1024 * 1024
 
+# Lines of a message that a person reads.
+_PAGE = 20
 _INSTALL = {
     "xgboost": "xgboost-cpu onnxmltools packaging onnxruntime scikit-learn",
     "lightgbm": "lightgbm onnxmltools packaging onnxruntime scikit-learn",
-    "pickle": "scikit-learn skl2onnx onnxruntime pandas",
-    "skops": "scikit-learn skops skl2onnx onnxruntime pandas",
+    "pickle": "'scikit-learn<1.9' skl2onnx 'protobuf<7' onnxruntime pandas",
+    "skops": "'scikit-learn<1.9' skops skl2onnx 'protobuf<7' onnxruntime pandas",
     "exported": "torch onnxscript onnx onnxruntime",
     "torchscript": "torch onnx onnxruntime",
     "savedmodel": "tensorflow-cpu tf2onnx onnxruntime",
@@ -75,17 +78,72 @@ def distance(found, wanted):
     return difference, scale
 
 
-def listed(array, sizes):
+def listed(array, sizes, count):
     """Return rows as lists, with null where JSON has no number. sizes: of the tensor in the file, whose first dimension
     is that of rows where it is free or 1; else all of it is one row."""
+    short = array.dtype.name == "float32"
 
     def value(one):
         if isinstance(one, list):
             return [value(part) for part in one]
-        return None if isinstance(one, float) and not math.isfinite(one) else one
+        if not isinstance(one, float):
+            return one
+        return (float(f"{one:.9g}") if short else one) if math.isfinite(one) else None
 
     rows = array if sizes and (sizes[0] == 1 or not isinstance(sizes[0], int)) else array[None]
-    return value(rows[:KEPT_ROWS].tolist())
+    return value(rows[:count].tolist())
+
+
+def kept(inputs, wanted, sizes):
+    """Return as many rows as validation.json has room for; of larger ones none."""
+    values = sum(rows.size / max(1, len(rows)) for rows in (*inputs.values(), *wanted.values()))
+    count = min(KEPT_ROWS, int(KEPT_BYTES // (2 * values)))  # of two characters at least
+    while count:
+        part = {
+            "inputs": {name: listed(rows, sizes[name], count) for name, rows in inputs.items()},
+            "outputs": {name: listed(rows, sizes[name], count) for name, rows in wanted.items()},
+        }
+        text = json.dumps(part, separators=(",", ":"))
+        if len(text) <= KEPT_BYTES:
+            return text
+        count //= 2
+    return json.dumps({"inputs": {}, "outputs": {}})
+
+
+def named(answer, found):
+    """Return what a framework answers by the output of ONNX that has it."""
+    return answer if isinstance(answer, dict) else {like(found, answer): answer}
+
+
+def on_edges(edges, inputs, unknown, ask, answers):
+    """Return how many edge cases both were asked, and the largest difference beside 1 and the value, with its case.
+
+    Those that the framework refuses are left out: callers of either get an error.
+    """
+    asked, worst, where = 0, 0.0, ""
+    for label, case in edges.cases(inputs, unknown):
+        try:
+            answer = answers(case)
+        except Exception:
+            continue
+        asked += 1
+        try:
+            found = ask(case)
+            difference, scale = distance(found, named(answer, found))
+            over = difference / (1 + scale)
+        except Exception as error:
+            return asked, math.inf, f"{label} ({last_line(error)})"
+        if over > worst:
+            worst, where = over, label
+    return asked, worst, where
+
+
+def last_line(error):
+    """Return what an exporter says: the last line, of the cause where pages of its own graph hide that."""
+    while len(str(error).splitlines()) > _PAGE and (cause := error.__cause__ or error.__context__):
+        error = cause
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1][:500]}" if lines else type(error).__name__
 
 
 def convert(kind, path, folder, estimators, tables, networks):
@@ -93,24 +151,34 @@ def convert(kind, path, folder, estimators, tables, networks):
     rows_file = folder / "rows.json"
     given = json.loads(rows_file.read_bytes())["inputs"] if rows_file.exists() else {}
     if kind in networks.CONVERTERS:
-        content, inputs, wanted, told = networks.CONVERTERS[kind](path, given)
+        content, inputs, answers, told = networks.CONVERTERS[kind](path, given)
     else:
-        content, inputs, wanted, told = tables.from_table(estimators.load(kind, path), given, opened)
+        content, inputs, answers, told = tables.from_table(estimators.load(kind, path), given, opened)
     session = opened(content)
     sizes = {port.name: port.shape for port in (*session.get_inputs(), *session.get_outputs())}
     names = [port.name for port in session.get_outputs()]
-    found = dict(zip(names, session.run(names, inputs), strict=True))
-    if not isinstance(wanted, dict):
-        wanted = {like(found, wanted): wanted}
+
+    def ask(rows):
+        return dict(zip(names, session.run(names, rows), strict=True))
+
+    found = ask(inputs)
+    wanted = named(answers(inputs), found)
     difference, scale = distance(found, wanted)
     (folder / "model.onnx").write_bytes(content)
-    kept = {
-        "inputs": {name: listed(rows, sizes[name]) for name, rows in inputs.items()},
-        "outputs": {name: listed(rows, sizes[name]) for name, rows in wanted.items()},
-    }
-    (folder / "validation.json").write_text(json.dumps(kept))
+    (folder / "validation.json").write_text(kept(inputs, wanted, sizes))
     rows = len(next(iter(inputs.values())))
-    return {"columns": [], **told, "rows": rows, "difference": difference, "scale": scale}
+    edge_cases, edge_difference, edge = on_edges(beside("edges"), inputs, told.pop("unknown", {}), ask, answers)
+    return {
+        "columns": [],
+        "hint": "",
+        **told,
+        "rows": rows,
+        "difference": difference,
+        "scale": scale,
+        "edge_cases": edge_cases,
+        "edge_difference": edge_difference,
+        "edge": edge,
+    }
 
 
 def main():
@@ -128,7 +196,7 @@ def main():
         lacks = f"needs packages that {sys.executable} does not have ({error})"
         answer = {"failed": f"{lacks}: pip install {_INSTALL[kind]}"}
     except Exception as error:
-        answer = {"failed": f"is not converted: {type(error).__name__}: {str(error).strip()[:500]}"}
+        answer = {"failed": f"is not converted: {last_line(error)}"}
     sys.stdout.write(json.dumps(answer) + "\n")
 
 
