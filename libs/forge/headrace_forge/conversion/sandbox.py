@@ -17,6 +17,7 @@ from headrace_client.errors import invalid
 from headrace_forge.conversion.secrecy import hidden
 
 _LAST_BYTES = 256 * 1024
+_LETTERS = Path("/usr/lib/locale/C.utf8")
 
 
 def frameworks_python(environ: Mapping[str, str] = os.environ) -> str:
@@ -36,7 +37,7 @@ def run(
     """
     said = folder / "said"
     # No secrets of ours; what it prints goes to a file, of which the last line is read: whatever has its name then.
-    variables = {"PATH": os.defpath, "HOME": str(folder), "OMP_NUM_THREADS": "2"}
+    variables = {"PATH": os.defpath, "HOME": str(folder), "OMP_NUM_THREADS": "2", **_locale(folder)}
     with said.open("w+b") as out, hidden():
         process = subprocess.Popen(
             (python, "-I", worker, *arguments),
@@ -63,6 +64,15 @@ def run(
     except (IndexError, ValueError, RecursionError):
         limit = "used more of a processor or memory than it may" if code < 0 else f"ended with code {code}"
         raise invalid("model", f"{undone}: the process that reads it {limit}") from None
+
+
+def _locale(folder: Path) -> Mapping[str, str]:
+    """Return where the C library finds en_US.UTF-8, by which ONNX Runtime lower-cases: C.UTF-8 has its letters."""
+    if not _LETTERS.is_dir():
+        return {}
+    (folder / "locale").mkdir(exist_ok=True)
+    (folder / "locale" / "en_US.utf8").symlink_to(_LETTERS)
+    return {"LOCPATH": str(folder / "locale")}
 
 
 def _end_of(opened: BinaryIO) -> bytes:
