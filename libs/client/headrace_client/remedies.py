@@ -32,7 +32,7 @@ _BY_REASON = {
     "RATE_LIMIT_UNAVAILABLE": "ask again in a moment; `headrace usage limits list` shows what holds in an outage",
     "TOO_MANY_RATE_LIMITS": "`headrace usage limits list` shows them; one for `*` is for every client",
     "REQUEST_ID_REUSED": "take another request id: this one belongs to another write",
-    "ARTIFACT_TYPE_REFUSED": "models are ONNX files; further artifacts are .parquet or .json",
+    "ARTIFACT_TYPE_REFUSED": "`headrace models register --help` shows which files are taken, and what is converted",
     "DIGEST_MISMATCH": "the file changed while it was sent, or the way damaged it: send it again",
     "SIZE_MISMATCH": "the file changed while it was sent: send it again",
     "ARTIFACT_TOO_LARGE": "make the file smaller, or ask the operator for a higher limit",
