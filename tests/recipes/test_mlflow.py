@@ -18,7 +18,7 @@ __all__ = ["headrace"]
 pytestmark = [pytest.mark.recipes, pytest.mark.timeout(1800)]
 
 PACKAGES = (
-    *("mlflow-skinny", "scikit-learn", "skl2onnx", "xgboost-cpu", "onnxmltools", "onnxruntime"),
+    *("mlflow-skinny", "scikit-learn<1.9", "protobuf<7", "skl2onnx", "xgboost-cpu", "onnxmltools", "onnxruntime"),
     *("packaging", "pandas", "joblib", "cloudpickle", "skops"),
 )
 SAVE = """
