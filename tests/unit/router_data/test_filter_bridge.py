@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -55,9 +57,10 @@ def test_a_filter_that_cannot_be_opened_is_named(tmp_path: Path):
         opened(tmp_path / "libheadrace_filter_bridge.so")
 
 
-async def test_an_answer_leaves_with_those_of_its_turn_and_waits_for_none_when_it_is_the_last():
-    played, waiting = PlayedFilter(), list[asyncio.Future[None]]()
-    left: list[int] = []
+@contextlib.asynccontextmanager
+async def _waiting_requests(count: int) -> AsyncIterator[tuple[list[asyncio.Future[None]], list[int]]]:
+    """Yield what each of so many requests waits for, and how many answers have left at a time."""
+    played, waiting, left = PlayedFilter(), list[asyncio.Future[None]](), list[int]()
 
     async def respond(_request: object) -> tuple[bytes, bytes, bytes]:
         waiting.append(asyncio.get_running_loop().create_future())
@@ -67,9 +70,19 @@ async def test_an_answer_leaves_with_those_of_its_turn_and_waits_for_none_when_i
     played.bridge_answer = lambda _answers, size: left.append(size // 24)  # type: ignore[method-assign]
     bridge = FilterBridge(played, respond, respond, most_message_bytes=1000, most_unfinished=5)
     bridge.start()
-    asking = asyncio.create_task(played.answers([packed_request(one, {":path": "/p"}, b"") for one in range(3)]))
+    requests = [packed_request(one, {":path": "/p"}, b"") for one in range(count)]
+    asking = asyncio.create_task(played.answers(requests))
     try:
-        await eventually(lambda: len(waiting) == 3)
+        await eventually(lambda: len(waiting) == count)
+        yield waiting, left
+    finally:
+        asking.cancel()
+        bridge.stop()
+        played.close()
+
+
+async def test_answers_leave_with_those_of_their_turn_and_the_last_at_once():
+    async with _waiting_requests(3) as (waiting, left):
         waiting[0].set_result(None)
         waiting[1].set_result(None)
         await asyncio.sleep(0)
@@ -79,7 +92,13 @@ async def test_an_answer_leaves_with_those_of_its_turn_and_waits_for_none_when_i
         waiting[2].set_result(None)
         await asyncio.sleep(0)
         assert left == [2, 1]
-    finally:
-        asking.cancel()
-        bridge.stop()
-        played.close()
+
+
+async def test_the_first_of_many_answers_do_not_wait_until_all_are_rendered():
+    async with _waiting_requests(100) as (waiting, left):
+        for one in waiting[:80]:
+            one.set_result(None)
+        await asyncio.sleep(0)
+        assert left == [32, 32]
+        await asyncio.sleep(0)
+        assert left == [32, 32, 16]

@@ -203,13 +203,13 @@ class FilterBridge:
                 waited, request.driver = True, None  # which holds the error that it waited for, if it was one
                 del self._waiting[id_]
         self._answers.append(packed(id_, answered))
-        if not waited or self._flushing:
+        if not waited:
             return
-        if self._waiting:
+        if not self._waiting or len(self._answers) >= _TOGETHER:  # no other could leave with them, or enough do
+            self._flush()
+        elif not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
-        else:  # no other answer could leave with it
-            self._flush()
 
     def _flush(self) -> None:
         self._flushing = False
