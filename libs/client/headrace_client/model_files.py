@@ -108,6 +108,8 @@ def type_in(kept_as: str, name: str) -> registry_pb2.Artifact.Type | None:
         return Artifact.TYPE_REQUIREMENTS
     if kept_as == "python" and name.endswith(CODE_SUFFIX):
         return Artifact.TYPE_PYTHON
+    if kept_as == "python" and Path(name).suffix.lower() not in _DATA_SUFFIXES:
+        return Artifact.TYPE_OPAQUE
     return None
 
 
@@ -190,8 +192,7 @@ def _python(path: Path) -> ModelFiles:
     files, left_out = dict[str, Path](), []
     for name in sorted(os.listdir(path)):
         found = path / name
-        taken = name == REQUIREMENTS or found.suffix.lower() in (CODE_SUFFIX, *_DATA_SUFFIXES)
-        if found.is_file() and not found.is_symlink() and taken:
+        if found.is_file() and not found.is_symlink() and not name.startswith("."):
             files[name] = found
         elif name != "__pycache__":
             left_out.append(name)

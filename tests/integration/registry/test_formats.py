@@ -62,9 +62,14 @@ async def test_a_python_version_is_registered_with_its_source_requirements_and_s
     files = (
         Artifact(name="model.py", type=PYTHON, sha256=source),
         Artifact(name="requirements.txt", type=REQUIREMENTS, sha256=locked),
+        Artifact(
+            name="forest.joblib",
+            type=Artifact.TYPE_OPAQUE,
+            sha256=await code(allowing, b"\x80\x05K\x01.", Artifact.TYPE_OPAQUE),
+        ),
     )
     version = await create(allowing, registry_pb2.FORMAT_PYTHON, *files)
-    assert (version.format, len(version.artifacts)) == (registry_pb2.FORMAT_PYTHON, 2)
+    assert (version.format, len(version.artifacts)) == (registry_pb2.FORMAT_PYTHON, 3)
     assert await create(allowing, registry_pb2.FORMAT_PYTHON, *files) == version
 
 
@@ -104,7 +109,7 @@ async def test_a_file_that_does_not_say_its_contract_needs_it_stated(allowing):
 
 
 async def test_code_comes_by_its_own_call_only(allowing):
-    for kind in (PYTHON, REQUIREMENTS, PT2):
+    for kind in (PYTHON, REQUIREMENTS, PT2, Artifact.TYPE_OPAQUE):
         error = await refused(allowing.upload(SOURCE, kind))
         assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "ARTIFACT_TYPE_REFUSED")
         assert "registry.code" in error.public_message

@@ -104,11 +104,13 @@ def test_a_folder_of_code_has_its_sources_its_requirements_and_its_data(tmp_path
     written(tmp_path, model__py="", scaling__py="", requirements__txt="", labels__json="{}", weights__npz="x")
     (tmp_path / "linked.py").symlink_to("/etc/passwd")
     found = files_of(tmp_path, "python")
-    assert set(found.files) == {"model.py", "scaling.py", "requirements.txt", "labels.json"}
-    assert list(found.left_out) == ["linked.py", "weights.npz"]
+    assert set(found.files) == {"model.py", "scaling.py", "requirements.txt", "labels.json", "weights.npz"}
+    assert list(found.left_out) == ["linked.py"]
     assert type_in("python", "requirements.txt") == Artifact.TYPE_REQUIREMENTS
     assert type_in("python", "scaling.py") == Artifact.TYPE_PYTHON
     assert type_in("python", "labels.json") is None
+    assert type_in("python", "weights.npz") == Artifact.TYPE_OPAQUE
+    assert type_in("onnx", "weights.npz") is None
     assert type_in("fil", "xgboost.json") == Artifact.TYPE_TREES
 
 

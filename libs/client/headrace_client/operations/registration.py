@@ -41,6 +41,7 @@ _CODE = (
     registry_pb2.Artifact.TYPE_PYTHON,
     registry_pb2.Artifact.TYPE_REQUIREMENTS,
     registry_pb2.Artifact.TYPE_PT2,
+    registry_pb2.Artifact.TYPE_OPAQUE,
 )
 _DEVICES = {
     None: registry_pb2.ServingSettings.DEVICE_UNSPECIFIED,

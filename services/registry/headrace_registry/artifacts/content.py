@@ -82,6 +82,8 @@ class Inspection:
             if kind is ArtifactType.PARQUET:
                 await asyncio.to_thread(_check_parquet, file, size_bytes)
                 return None
+            if kind is ArtifactType.OPAQUE:
+                return None
             async with self._parsing.turn():
                 await asyncio.to_thread(_check_json, file, size_bytes)
             return None

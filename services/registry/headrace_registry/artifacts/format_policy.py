@@ -18,8 +18,9 @@ from headrace_registry.decisions.files import ArtifactType
 from headrace_registry.decisions.models import Format, Version
 from headrace_registry.storage.store import Store
 
-CODE = frozenset({ArtifactType.PYTHON, ArtifactType.REQUIREMENTS, ArtifactType.PT2})
-"""Types of files that are code, or say what code is installed: what AOTInductor packs is a shared library."""
+CODE = frozenset({ArtifactType.PYTHON, ArtifactType.REQUIREMENTS, ArtifactType.PT2, ArtifactType.OPAQUE})
+"""Types of files that are code, or say what code is installed: what AOTInductor packs is a shared library, and what
+code reads may be a pickle."""
 MAX_SERVER_BYTES = 4096
 _SERVER_FIELDS = frozenset({"target", "model", "version"})
 

@@ -21,6 +21,7 @@ class ArtifactType(enum.StrEnum):
     PYTHON = "python"
     REQUIREMENTS = "requirements"
     TREES = "trees"
+    OPAQUE = "opaque"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ FILES: Mapping[Format, FormatFiles] = {
     Format.PYTHON: FormatFiles(
         {"model.py": ArtifactType.PYTHON},
         {REQUIREMENTS_FILE: ArtifactType.REQUIREMENTS},
-        {ArtifactType.PYTHON: ".py"},
+        {ArtifactType.PYTHON: ".py", ArtifactType.OPAQUE: ""},
     ),
     Format.FIL: FormatFiles(
         dict.fromkeys(("xgboost.json", "xgboost.ubj", "lightgbm.txt"), ArtifactType.TREES),
@@ -164,7 +164,7 @@ def _problem(files: FormatFiles, kept_as: Format, artifact: Artifact) -> str:
             return f"the ONNX model is named '{ONNX_FILE}', and nothing else is"
         return f"a version of format {kept_as} has no ONNX model: leave it out, or choose format onnx"
     if artifact.type in _DATA:
-        own = (kind.name for kind, end in files.suffixes.items() if artifact.name.endswith(end))
+        own = (kind.name for kind, end in files.suffixes.items() if end and artifact.name.endswith(end))
         return next((f"'{artifact.name}' is of type {kind}" for kind in own), "")
     end = files.suffixes.get(artifact.type)
     if end is None:

@@ -252,6 +252,7 @@ class Artifact(_message.Message):
         TYPE_PYTHON: _ClassVar[Artifact.Type]
         TYPE_REQUIREMENTS: _ClassVar[Artifact.Type]
         TYPE_TREES: _ClassVar[Artifact.Type]
+        TYPE_OPAQUE: _ClassVar[Artifact.Type]
     TYPE_UNSPECIFIED: Artifact.Type
     TYPE_ONNX: Artifact.Type
     TYPE_PARQUET: Artifact.Type
@@ -263,6 +264,7 @@ class Artifact(_message.Message):
     TYPE_PYTHON: Artifact.Type
     TYPE_REQUIREMENTS: Artifact.Type
     TYPE_TREES: Artifact.Type
+    TYPE_OPAQUE: Artifact.Type
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]

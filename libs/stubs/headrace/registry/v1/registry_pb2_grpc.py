@@ -276,7 +276,7 @@ class RegistryServiceServicer:
 
     def UploadCode(self, request, context):
         """UploadCode stores one file that is code and returns its SHA-256, by which CreateModelVersion names it: source or
-        requirements of a Python version, or a package of AOTInductor that fits into one message.
+        requirements of a Python version, what its source reads, or a package of AOTInductor that fits into one message.
 
         Code enters by this call and StreamCode only, so a token without their scope cannot bring any: UploadArtifact and
         BeginUpload refuse these types. Fails with FAILED_PRECONDITION, reason CODE_NOT_ALLOWED, unless the installation allows code
