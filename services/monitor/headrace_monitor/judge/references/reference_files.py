@@ -167,6 +167,23 @@ def _frozen_names(column: MonitoredColumn, values: pa.ChunkedArray) -> ColumnRef
     return references.freeze_category_counts(seen)
 
 
+def said_of_times(values: np.ndarray, now_s: float) -> str:
+    """Return what numbers are that all are times since 1970, of 2001 to a year from now; empty for others.
+
+    >>> said_of_times(np.array([1.7e12, 1.71e12]), 1.75e9)
+    'milliseconds since 1970, from 2023-11-14 to 2024-03-09'
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return ""
+    low, high = float(finite.min()), float(finite.max())
+    for unit, each in _UNITS.items():
+        if low < high and low >= _FIRST_S * each and high <= (now_s + _AHEAD_S) * each:
+            first, last = (datetime.fromtimestamp(value / each, UTC).date() for value in (low, high))
+            return f"{unit} since 1970, from {first} to {last}"
+    return ""
+
+
 def main() -> None:
     """Freeze the file named by the arguments; the answer goes to stdout."""
     path, max_memory_bytes, max_data_bytes, max_cpu_s = sys.argv[1:]
@@ -203,20 +220,3 @@ def answer_of(
 
 if __name__ == "__main__":
     main()
-
-
-def said_of_times(values: np.ndarray, now_s: float) -> str:
-    """Return what numbers are that all are times since 1970, of 2001 to a year from now; empty for others.
-
-    >>> said_of_times(np.array([1.7e12, 1.71e12]), 1.75e9)
-    'milliseconds since 1970, from 2023-11-14 to 2024-03-09'
-    """
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return ""
-    low, high = float(finite.min()), float(finite.max())
-    for unit, each in _UNITS.items():
-        if low < high and low >= _FIRST_S * each and high <= (now_s + _AHEAD_S) * each:
-            first, last = (datetime.fromtimestamp(value / each, UTC).date() for value in (low, high))
-            return f"{unit} since 1970, from {first} to {last}"
-    return ""
