@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from headrace_client.local_files import is_file
 
@@ -46,11 +47,16 @@ class LocalStack:
 
     def port(self) -> int | None:
         """Return the front door's port as the stack last wrote it; None when it never ran."""
-        try:
-            port = json.loads((self.home / "run" / "status.json").read_text())["base_port"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return None
+        port = self.status().get("base_port")
         return port if isinstance(port, int) else None
+
+    def status(self) -> dict[str, Any]:
+        """Return what the stack last wrote of itself; empty when it never ran."""
+        try:
+            status = json.loads((self.home / "run" / "status.json").read_text())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return status if isinstance(status, dict) else {}
 
 
 def default_address(

@@ -275,7 +275,7 @@ def without_game_day(model: str, version: str) -> str:
     """Return what to type for a version whose fallbacks were not tried, or did not hold."""
     named = shlex.quote(f"{model}@{version}")
     return (
-        f"`headrace game-day {named} --simulator HOST:PORT` tries the fallbacks of the route in staging; what else its "
+        f"`headrace game-day {named}` tries the fallbacks of the route in staging; what else its "
         f"gates ask for, `headrace models gates {shlex.quote(model)}` shows"
     )
 

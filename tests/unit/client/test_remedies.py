@@ -96,5 +96,5 @@ def test_a_version_without_a_game_day_is_told_the_command_that_holds_one() -> No
         metadata={"version": "v2", "missing": ""},
     )
     (command, *_) = TYPED.findall(remedy(missing, "digits"))
-    assert command == "headrace game-day digits@v2 --simulator HOST:PORT"
+    assert command == "headrace game-day digits@v2"
     typed_commands.check(command, whole=False)

@@ -18,12 +18,13 @@ from headrace_client.cli.versions import named_version, version_arguments
 from headrace_client.client import AsyncClient, Client
 from headrace_client.errors import HeadraceError, PreconditionFailed
 from headrace_client.local_files import text_of
+from headrace_client.local_stack import LocalStack
 from headrace_client.retries import RetryPolicy
 from headrace_client.validation_rows import rows_of
 
 from headrace_drill.game_days import verdicts
 from headrace_drill.game_days.game import WELL_S, GameDay, run
-from headrace_drill.game_days.simulators import Simulators
+from headrace_drill.game_days.simulators import Simulators, local_simulators
 from headrace_drill.game_days.traffic import Callers
 from headrace_drill.game_days.verdicts import (
     METRIC,
@@ -55,8 +56,8 @@ _MOST_ROWS = 16
     "simulators",
     metavar="HOST:PORT",
     multiple=True,
-    required=True,
-    help="Control interface of headrace-simulator in front of the version's backend; one for each batcher of the pool.",
+    help="Control interface of headrace-simulator in front of the version's backend; one for each batcher of the pool. "
+    "Default those of the local stack.",
 )
 @click.option(
     "--simulator-token-file",
@@ -132,13 +133,14 @@ def game_day(
     \b
     Examples:
       headrace routes rules set digits "game_day=v2 -> v2"
-      headrace game-day digits@v2 --simulator 127.0.0.1:9001
+      headrace game-day digits@v2
       headrace game-day digits@v2 --simulator 127.0.0.1:9001 --fault wedge --seconds 15 --only-version --yes --json
       headrace models gates digits --set "game_day>=1@measured"
     """
     model, version = named_version(model, version)
     found = client.versions.get(model, version)
-    _check(client, model, version, found)
+    pool = _check(client, model, version, found)
+    simulators = simulators or local_simulators(LocalStack.find(), pool)
     chosen = [Fault(fault) for fault in faults] or list(REQUIRED)
     if not yes:
         whom = f"{model} {version}" if only_version else f"whatever the batchers behind {', '.join(simulators)} serve"
@@ -180,13 +182,15 @@ async def _run(
         return await run(day, callers(caller), simulators, describe)
 
 
-def _check(client: Client, model: str, version: str, found: registry_pb2.ModelVersion) -> None:
-    """Raise PreconditionFailed where a game day would hurt callers, or has nothing to try."""
+def _check(client: Client, model: str, version: str, found: registry_pb2.ModelVersion) -> str:
+    """Return the pool of a version. Raises PreconditionFailed where a game day would hurt callers, or tries nothing."""
     if found.stage != registry_pb2.ModelVersion.STAGE_STAGING:
         stage = registry_pb2.ModelVersion.Stage.Name(found.stage).removeprefix("STAGE_").lower()
         raise PreconditionFailed(f"'{version}' of '{model}' is in {stage}, not in staging", reason="NOT_IN_STAGING")
-    if not client.routes.get(model).route.fallback:
+    route = client.routes.get(model).route
+    if not route.fallback:
         raise PreconditionFailed(f"the route of '{model}' has no fallback to try", reason="NO_FALLBACK")
+    return next((one.pool for one in route.variants if one.serving_version == version), "")
 
 
 def _row_count(rate: float) -> int:

@@ -5,15 +5,30 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace_client.errors import HeadraceError, NotFound, PreconditionFailed, Unavailable, invalid
+from headrace_client.local_stack import LocalStack
 
 _TIMEOUT_S = 5.0
 _MAX_BYTES = 1024 * 1024
+
+
+def local_simulators(stack: LocalStack | None, pool: str) -> tuple[str, ...]:
+    """Return the control interfaces of a pool's simulators in the local stack. Raises InvalidArgument for none."""
+    status = {} if stack is None else stack.status()
+    pools = status.get("replicas", {}).get("pools", ())
+    if any(one["name"] == pool and one["backend"] == "simulator" for one in pools):
+        replica = re.compile(rf"batcher-{re.escape(pool)}(-\d+)?")
+        found = [one["ports"][-1] for one in status["components"] if replica.fullmatch(one["name"]) and one["ports"]]
+        if found:
+            return tuple(f"127.0.0.1:{port}" for port in found)
+    remedy = f"start one by `python -m headrace_stack add batcher-{pool or 'POOL'} --backend simulator`"
+    raise invalid("simulator", f"the local stack has none in pool '{pool}'; {remedy}, or name those of another stack")
 
 
 class Simulators:

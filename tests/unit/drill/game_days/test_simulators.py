@@ -1,8 +1,12 @@
 """Faults are set and cleared on every simulator; what one refuses, or that nobody is there, names its address."""
 
+import json
+from pathlib import Path
+
 import pytest
 from headrace_client.errors import HeadraceError, InvalidArgument, PreconditionFailed, Unavailable
-from headrace_drill.game_days.simulators import Simulators
+from headrace_client.local_stack import LocalStack
+from headrace_drill.game_days.simulators import Simulators, local_simulators
 from headrace_simulator.control import Control, ControlServer
 from headrace_simulator.injection import Injection
 
@@ -63,3 +67,24 @@ async def test_nobody_there_is_told_with_the_address(address: str):
     with pytest.raises(HeadraceError, match="does not answer") as refused:
         await Simulators([address]).put("late", FAULT)
     assert isinstance(refused.value, Unavailable)
+
+
+def test_the_simulators_of_a_local_stack_are_found_by_the_pool(tmp_path: Path):
+    pools = [{"name": "staging", "backend": "simulator"}, {"name": "default", "backend": "triton"}]
+    ports = {
+        "batcher-staging": [1, 9001],
+        "batcher-staging-2": [2, 9002],
+        "batcher-staging-cpu": [3],
+        "batcher-default": [4],
+    }
+    components = [{"name": name, "ports": of} for name, of in ports.items()]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "status.json").write_text(json.dumps({"replicas": {"pools": pools}, "components": components}))
+    assert local_simulators(LocalStack(tmp_path), "staging") == ("127.0.0.1:9001", "127.0.0.1:9002")
+    for stack, pool in (
+        (LocalStack(tmp_path), "default"),
+        (LocalStack(tmp_path / "none"), "staging"),
+        (None, "staging"),
+    ):
+        with pytest.raises(InvalidArgument, match=f"none in pool '{pool}'; start one by .*batcher-{pool} --backend"):
+            local_simulators(stack, pool)
