@@ -1,7 +1,7 @@
 """Run every simulation whole, print its table, and say whether every bar is held: `make test-statistics`, 10 minutes.
 
-python -m tests.statistics                     the tables of all documents; exit code 1: a bar was missed
-python -m tests.statistics canaries --write    those of docs/figures/canaries.md, and put them there
+python -m tests.statistics                     all tables; exit code 1: a bar was missed
+python -m tests.statistics canaries --write    those of docs/figures/canaries.csv, and write them there
 """
 
 import argparse
@@ -17,11 +17,10 @@ from tests.statistics.figures import Table, markdown
 from tests.statistics.simulations import Simulation
 
 _PLOT = Path("docs/statistics-alarms.svg")
-_COMMAND = "make test-statistics"
 _DOCUMENTS = {
-    "statistics": (simulations.WHOLE, Path("docs/figures/statistics.md")),
-    "canaries": (simulations.CANARIES, Path("docs/figures/canaries.md")),
-    "scaling": (simulations.SCALING, Path("docs/figures/autoscaling.md")),
+    "statistics": (simulations.WHOLE, Path("docs/figures/statistics.csv")),
+    "canaries": (simulations.CANARIES, Path("docs/figures/canaries.csv")),
+    "scaling": (simulations.SCALING, Path("docs/figures/autoscaling.csv")),
 }
 
 
@@ -30,7 +29,7 @@ def main() -> int:
         "python -m tests.statistics", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("documents", nargs="*", metavar="DOCUMENT", help=f"{', '.join(_DOCUMENTS)}; default all")
-    parser.add_argument("--write", action="store_true", help="put the tables into the documents")
+    parser.add_argument("--write", action="store_true", help="write the tables to docs/figures")
     asked = parser.parse_args()
     if strange := set(asked.documents) - set(_DOCUMENTS):
         parser.error(f"{', '.join(sorted(strange))}: known are {', '.join(_DOCUMENTS)}")
@@ -40,7 +39,7 @@ def main() -> int:
         made = printed(wanted)
         tables += made
         if asked.write:
-            document.write(_COMMAND, made, path)
+            document.write(made, path)
             if name == "statistics":
                 _PLOT.write_text(plots.alarms_by_rows(np.random.default_rng(11)))
     missed = [table.title for table in tables if not table.held]

@@ -1,19 +1,22 @@
-"""Puts printed tables into documents, between the marks of the command that printed them."""
+"""Writes printed tables to docs/figures, one row a case: what a reader filters, and a review compares."""
 
+import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.statistics.figures import Table, markdown
-
-DOCUMENT = Path("docs/figures/statistics.md")
+from tests.statistics.figures import NOTHING, Table, rows
 
 
-def write(command: str, tables: Iterable[Table], document: Path = DOCUMENT) -> None:
-    """Replace what the command printed last time. Raises ValueError when the document has no such place."""
-    begin, end = f"<!-- printed by `{command}` -->\n", f"<!-- end of `{command}` -->\n"
-    text = document.read_text()
-    if begin not in text or end not in text:
-        raise ValueError(f"{document} has no place for `{command}`")
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    document.write_text(before + begin + "\n" + "\n".join(map(markdown, tables)) + "\n" + end + after)
+def write(tables: Iterable[Table], path: Path) -> None:
+    """Replace the file. A table's description stands in its first row."""
+    listed = list(tables)
+    columns = list(dict.fromkeys(heading for table in listed for heading in rows(table)[0]))
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["table", *columns, "measured"])
+        for table in listed:
+            headings, *cases = rows(table)
+            for number, case in enumerate(cases):
+                cells = dict(zip(headings, case, strict=True))
+                shown = ["" if cells.get(column, NOTHING) == NOTHING else cells[column] for column in columns]
+                writer.writerow([table.title, *shown, "" if number else table.about])

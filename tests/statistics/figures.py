@@ -55,21 +55,26 @@ def share(alarms: Iterable[bool]) -> str:
     return f"{100 * sum(map(bool, listed)) / len(listed):.1f} %"
 
 
-def markdown(table: Table) -> str:
-    """Render the table for docs and terminal alike, in columns of even width, without columns that say nothing."""
-    rows: list[list[str]] = []
+def rows(table: Table) -> list[list[str]]:
+    """Return the headings and the cells of each case, without columns that say nothing."""
+    cases: list[list[str]] = []
     for figure in table.figures:
-        shown = figure if figure.held else replace(figure, ours=f"**{figure.ours}** (missed)")
-        rows.append([getattr(shown, name) for name in table.headings.values()])
+        shown = figure if figure.held else replace(figure, ours=f"{figure.ours} (missed)")
+        cases.append([getattr(shown, name) for name in table.headings.values()])
     columns = [
         [heading, *cells]
-        for heading, cells in zip(table.headings, zip(*rows, strict=True), strict=True)
+        for heading, cells in zip(table.headings, zip(*cases, strict=True), strict=True)
         if any(cell != NOTHING for cell in cells)
     ]
-    rows = [list(row) for row in zip(*columns, strict=True)]
-    widths = [max(map(len, column)) for column in columns]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def markdown(table: Table) -> str:
+    """Render the table for the terminal, in columns of even width."""
+    listed = rows(table)
+    widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
     lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in listed
     ]
     lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
     about = f"*{table.about}*\n\n" if table.about else ""

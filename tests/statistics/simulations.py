@@ -68,7 +68,7 @@ WHOLE: dict[str, Simulation] = {
     "experiments, skewed metrics": partial(skewed_metrics.skewed, runs=100),
 }
 
-# Of docs/figures/canaries.md.
+# Of docs/figures/canaries.csv.
 CANARIES: dict[str, Simulation] = {
     "false rollbacks": partial(canaries.false_rollbacks, runs=100, looks=100_000),
     "sticky canaries": partial(sticky_canaries.table, runs=8),
@@ -81,7 +81,7 @@ CANARIES: dict[str, Simulation] = {
     "late breakage": partial(canaries.late_breakage, runs=200),
 }
 
-# Of docs/figures/autoscaling.md.
+# Of docs/figures/autoscaling.csv.
 SCALING: dict[str, Simulation] = {
     "surges": scaling.on_surges,
     "shapes": scaling.on_shapes,

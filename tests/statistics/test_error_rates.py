@@ -1,4 +1,4 @@
-"""The error rates that docs/figures/statistics.md states, on fewer runs; `make test-statistics` does them whole."""
+"""The error rates that docs/figures/statistics.csv states, on fewer runs; `make test-statistics` does them whole."""
 
 import pytest
 
