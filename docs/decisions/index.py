@@ -32,12 +32,12 @@ AREAS = (
 )
 _RECORD = re.compile(
     r"# (?P<number>\d{4}): (?P<title>[^\n]+)\n\n"
-    r"\*(?P<area>[a-z ]+) · accepted · (?P<date>\d{4}-\d\d-\d\d)\*\n"
+    r"\*(?P<area>[a-z ]+) · accepted · \d{4}-\d\d-\d\d\*\n"
 )
 
 _HEAD = """# Decisions
 
-One record per choice that someone could reasonably reverse, of at most some 180 words: context, choice, price. Its name
+One record per choice that someone could reasonably reverse, of some 150 words: context, choice, price. Its name
 is what someone would search for. Numbers are never reused; a merged record has the lowest number of its members. A
 choice that changes edits its record, and the history of the file has the former one.
 
@@ -54,7 +54,6 @@ class Record:
     number: str
     title: str
     area: str
-    date: str
     path: str
 
 
@@ -72,19 +71,18 @@ def _record(path: Path) -> Record:
             f"`*area · accepted · YYYY-MM-DD*`; the area is one of {', '.join(AREAS)}"
         )
     place = os.path.relpath(path, HERE)
-    return Record(begins["number"], begins["title"], begins["area"], begins["date"], place)
+    return Record(begins["number"], begins["title"], begins["area"], place)
 
 
 def index(found: list[Record]) -> str:
-    """Return the index, a table for each area."""
+    """Return the index, a list for each area."""
     by_area = defaultdict(list)
     for record in found:
         by_area[record.area].append(record)
     parts = [_HEAD]
     for area in AREAS:
-        rows = [f"| {one.number} | [{one.title}]({one.path}) | {one.date} |" for one in by_area[area]]
-        heading = f"## {area[0].upper()}{area[1:]}"
-        parts.append("\n".join([heading, "", "| | decision | date |", "| --- | --- | --- |", *rows, ""]))
+        rows = [f"* [{one.number}: {one.title}]({one.path})" for one in by_area[area]]
+        parts.append("\n".join([f"## {area[0].upper()}{area[1:]}", "", *rows, ""]))
     return "\n".join(parts)
 
 
