@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -41,6 +42,8 @@ _LOST = "routes, models, predictions, outcomes, counts and alerts that are newer
 def main() -> None:
     """Run a command; what the user can mend is a message without a traceback."""
     try:
+        for name, value in settings.of_file(settings.checkout_of_this_file() / settings.FILE).items():
+            os.environ.setdefault(name, value)
         commands()
     except (lifecycle.StackError, settings.SettingsError, TopologyError, ControlError) as error:
         Console(stderr=True).print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)

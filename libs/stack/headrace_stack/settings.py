@@ -1,4 +1,4 @@
-"""Where a stack lives and how it is started: HEADRACE_* variables."""
+"""Where a stack lives and how it is started: HEADRACE_* variables, and those of services in `headrace.env`."""
 
 import enum
 import os
@@ -16,6 +16,8 @@ from headrace_stack.replicas import ONE_OF_EACH, Replicas
 
 STATE_DIRECTORY_SETTING = "HEADRACE_STATE_DIR"
 DEFAULT_BASE_PORT = 8080
+# In the checkout, read by `make up` and the others; the environment goes before it.
+FILE = "headrace.env"
 DATA_PLANE_SETTING = "HEADRACE_DATA_PLANE"
 PARTS_SETTING = "HEADRACE_PARTS"
 
@@ -120,6 +122,23 @@ class StackSettings:
 def checkout_of_this_file() -> Path:
     """The checkout that this package was installed from (it is always installed editable)."""
     return Path(__file__).resolve().parents[3]
+
+
+def of_file(path: Path) -> dict[str, str]:
+    """Return the variables of a file such as `headrace.env`, lines of NAME=VALUE; none where it is not there.
+
+    Raises SettingsError naming the line.
+    """
+    found = {}
+    lines = path.read_text().splitlines() if path.exists() else []
+    for number, line in enumerate(lines, start=1):
+        name, equals, value = line.strip().partition("=")
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if not equals or not name.isidentifier():
+            raise SettingsError(f"{path.name}, line {number}: {line.strip()[:60]!r} is not NAME=VALUE")
+        found[name] = value.strip().strip("\"'")
+    return found
 
 
 def read(environment: Mapping[str, str] = os.environ) -> StackSettings:
