@@ -6,6 +6,7 @@ import bz2
 import enum
 import json
 import lzma
+import mmap
 import re
 import zlib
 from collections.abc import Callable
@@ -24,7 +25,7 @@ _MODEL_SUFFIXES = (".onnx", ".pkl", ".joblib", ".skops", ".ubj", ".pt", ".pt2", 
 
 class Kind(enum.StrEnum):
     """How a file is read. PICKLE: by running what is in it. SKOPS: only where it has nothing but known types. EXPORTED:
-    a program of torch.export."""
+    a program of torch.export. ZIPMAP: ONNX whose scores are dictionaries, which no server has."""
 
     ONNX = "onnx"
     XGBOOST = "xgboost"
@@ -37,6 +38,8 @@ class Kind(enum.StrEnum):
     TENSORRT = "tensorrt"
     PYTHON = "python"
     EXPORTED = "exported"
+    CATBOOST = "catboost"
+    ZIPMAP = "zipmap"
 
 
 TAKEN = frozenset((Kind.ONNX, Kind.TORCHSCRIPT, Kind.PT2, Kind.SAVEDMODEL, Kind.TENSORRT, Kind.PYTHON))
@@ -45,6 +48,8 @@ CONVERTED_TOO = frozenset((Kind.TORCHSCRIPT, Kind.SAVEDMODEL))
 """Those of them that are converted unless the user states their contract, which their files lack."""
 PROGRAMS = frozenset((Kind.PICKLE, Kind.EXPORTED, *CONVERTED_TOO))
 """What can do anything when it is read or run, as its framework says."""
+AS_CODE = frozenset((Kind.PICKLE, Kind.SKOPS, Kind.XGBOOST, Kind.LIGHTGBM, Kind.CATBOOST))
+"""What can be served as it is, by code that its framework runs in."""
 
 
 # By their first bytes, after an offset: what others save, and what to do about it.
@@ -52,7 +57,6 @@ _ADVICE = (
     (0, b"\x89HDF", "is an HDF5 file, as Keras saves: write a SavedModel with model.export(FOLDER), and register that"),
     (0, b"\x80\x02\x8a\nl\xfc\x9cF\xf9", "is of torch.save, weights or a pickle that needs its source: {export}"),
     (4, b"TFL3", "is a model of TensorFlow Lite: python -m tf2onnx.convert --tflite FILE --output model.onnx"),
-    (0, b"CBM1", 'is a model of CatBoost: write it with save_model("model.onnx", format="onnx")'),
     (0, b"binf", 'is of an old XGBoost: load it with that, and save_model("model.ubj")'),
     (0, b"GGUF", "is a language model of llama.cpp, which is not served here"),
     (0, b"version https://git-lfs", "is a pointer of Git LFS, not the file: git lfs pull"),
@@ -101,9 +105,17 @@ def recognise(path: Path) -> Kind:
             return _of_compressed(path, head, name, decompressor())
     if head.startswith(b"tree\n"):
         return Kind.LIGHTGBM
+    if head.startswith(b"CBM1"):
+        return Kind.CATBOOST
     if head.lstrip()[:1] == b"{":
         return _of_object(path, head)
-    return Kind.ONNX  # the registry says what is wrong with one that is none
+    # The registry says what is wrong with one that is none.
+    return Kind.ZIPMAP if _has(path, b"ZipMap") else Kind.ONNX
+
+
+def _has(path: Path, name: bytes) -> bool:
+    with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(name) >= 0
 
 
 def _is_pickle(head: bytes) -> bool:
@@ -140,6 +152,8 @@ def _of_object(path: Path, head: bytes) -> Kind:
     """XGBoost writes an object with the member `learner`: as JSON, or as UBJSON, whose keys begin with their length."""
     if b'"learner"' in head or head.startswith(b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner"):
         return Kind.XGBOOST
+    if b'"features_info"' in head or b'"oblivious_trees"' in head:
+        return Kind.CATBOOST
     try:
         json.loads(path.read_bytes())
     except ValueError:

@@ -83,7 +83,8 @@ _BY_REASON = {
     "MEMBER_MOVED": "register the pipeline again",
     "PIPELINE_NOT_FUSIBLE": "leave `fuse` out: the pipeline then runs step by step",
     "PIPELINE_INVALID": "correct the step or edge that the field names: `headrace models graph` draws a pipeline",
-    "CODE_NOT_ALLOWED": "ask the operator for REGISTRY_ALLOW_CODE=true, or register the model as ONNX",
+    "CODE_NOT_ALLOWED": "ask the operator for REGISTRY_ALLOW_CODE=true and BATCHER_ALLOW_CODE=true (locally: two lines "
+    "of the file headrace.env, then `make down up`), or register the model as ONNX",
     "CODE_NOT_SIGNED": "`headrace models register … --sign-key FILE` with a key that the operator has allowed "
     "(REGISTRY_CODE_KEYS_FILE)",
     "MODEL_EXISTS": "`headrace models show MODEL` shows it, and `headrace models register MODEL` adds a version to it",

@@ -76,6 +76,9 @@ def folder(tmp_path: Path) -> Path:
             pytest.param(packed(pickle.dumps({})), Kind.PICKLE, id=f"pickle by {name}")
             for name, packed in PACKED.items()
         ),
+        pytest.param(b"CBM1\0", Kind.CATBOOST, id="CatBoost"),
+        pytest.param(b'{\n"features_info":\n{}}', Kind.CATBOOST, id="JSON of CatBoost"),
+        pytest.param(onnx_models.linear().content + b"ZipMap", Kind.ZIPMAP, id="ONNX with dictionaries"),
         pytest.param(b"{ is no JSON", Kind.ONNX, id="what the registry will refuse"),
     ],
 )
@@ -99,7 +102,6 @@ def test_a_file_is_recognised_by_its_content(tmp_path: Path, content: bytes, kin
         pytest.param(b"\x1f\x8bx", "unpack it", id="gzip"),
         *(pytest.param(packed(b"a\n1\n"), "unpack it", id=f"table by {name}") for name, packed in PACKED.items()),
         pytest.param(b"\x1c\0\0\0TFL3", "tf2onnx", id="TensorFlow Lite"),
-        pytest.param(b"CBM1\0", "save_model", id="CatBoost"),
         pytest.param(b"GGUF\3", "llama", id="GGUF"),
         pytest.param((80).to_bytes(8, "little") + b'{"weight":{}}', "torch.export.save", id="safetensors"),
         pytest.param(b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull", id="pointer of Git LFS"),
@@ -138,7 +140,7 @@ def test_a_folder_that_is_no_model_says_what_to_name(tmp_path: Path, names: tupl
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        pytest.param("c__main__\nscale\n.", "only the script or notebook had.*scale.*model.py", id="of a notebook"),
+        pytest.param("c__main__\nscale\n.", "script or notebook had.*scale.*--as-code --artifact", id="of a notebook"),
         pytest.param(
             "cno_such_module_of_ours\nModel\n.", "needs the module 'no_such_module_of_ours'", id="of a module"
         ),

@@ -25,7 +25,7 @@ from headrace_client.cli.sources import (
     contract_option,
     conversion_options,
     source_of,
-    with_columns,
+    with_tensors,
 )
 from headrace_client.cli.values import Duration, FilePair, NumberPair, Pair
 from headrace_client.cli.views import show_version, without_value
@@ -144,7 +144,7 @@ def register(
             model,
             version,
             source.file,
-            contract=with_columns(_contract(contract, prediction, task, labels), source.columns),
+            contract=with_tensors(_contract(contract, prediction, task, labels), source),
             allow_nan=allow_nan,
             metrics=dict(metrics),
             parameters={**source.parameters, **dict(parameters)},

@@ -21,7 +21,7 @@ from headrace_client.cli.sources import (
     contract_option,
     conversion_options,
     source_of,
-    with_columns,
+    with_tensors,
 )
 from headrace_client.cli.values import FilePair
 from headrace_client.cli.views import show_version
@@ -34,6 +34,8 @@ from headrace_client.served_shares import served_share
 from headrace_client.tensors import NUMPY_TYPES
 
 _SERVE_TIMEOUT_S = 120.0
+# Rows whose served answers are compared with the expected ones; the registry and batchers compare all.
+_COMPARED_ROWS = 16
 
 
 @click.command()
@@ -77,7 +79,7 @@ def serve(
             model,
             version,
             source.file,
-            contract=with_columns(stated, source.columns),
+            contract=with_tensors(stated, source),
             artifacts=source.artifacts,
             parameters=source.parameters,
             lineage=Lineage(run=source.run),
@@ -85,7 +87,7 @@ def serve(
             accept_difference=accept_difference,
             progress=progress,
         )
-        row = _row(registered.contract, source)
+        row, expected = _row(registered.contract, source), _expected(source)
     if not production:
         client.models.set_gates(model, (), reason="served by its file, without metrics")
     promoted = client.models.promote(model, version, reason=f"headrace models serve {file.name}")
@@ -99,6 +101,7 @@ def serve(
         exit_unless_served(output, route, found, "in production")
     answer = client.predict(model, inputs_from_rows([row], registered.contract))
     outputs = {one: to_json_value(values) for one, values in answer.outputs.items()}
+    compared = _compared(client, model, registered.contract, *expected)
     typed = f"headrace predict {model} --rows '{json.dumps([row])}'"
     if output.as_json:
         output.document(
@@ -108,6 +111,7 @@ def serve(
                 "serving": True,
                 "share": found.share,
                 "outputs": outputs,
+                "compared": compared,
                 "again": typed,
             }
         )
@@ -116,6 +120,10 @@ def serve(
     output.say(
         f"[green]serving[/] {model} {version} {shown(str(found))}; its first answer: {shown(json.dumps(outputs))}"
     )
+    if compared:
+        output.say(
+            f"answers to {compared['rows']} rows differ from the expected by at most {compared['difference']:.2g}"
+        )
     output.note(f"[dim]again:[/] {shown(typed)}")
 
 
@@ -136,6 +144,42 @@ def _row(contract: tensor_pb2.ServingContract, source: Source) -> dict[str, Any]
         return {name: rows[0] for name, rows in inputs.items()}
     given = contract.example.inputs or [None] * len(contract.inputs)
     return {spec.name: _value(spec, data) for spec, data in zip(contract.inputs, given, strict=True)}
+
+
+def _expected(source: Source) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the first rows that an answer is expected for, and the expected outputs."""
+    if VALIDATION_FILE not in source.artifacts:
+        return [], {}
+    content = json.loads(source.artifacts[VALIDATION_FILE].read_bytes())
+    inputs, outputs = content["inputs"], content.get("outputs") or {}
+    columns = [rows[:_COMPARED_ROWS] for rows in inputs.values()]
+    rows = [dict(zip(inputs, row, strict=True)) for row in zip(*columns, strict=True)] if outputs else []
+    return rows, {name: values[: len(rows)] for name, values in outputs.items()}
+
+
+def _compared(
+    client: Client,
+    model: str,
+    contract: tensor_pb2.ServingContract,
+    rows: list[dict[str, Any]],
+    expected: dict[str, Any],
+) -> dict[str, Any]:
+    """Return how far served answers are from the expected ones: 1 where a text is another; nothing without these."""
+    largest = 0.0
+    for place, row in enumerate(rows):
+        found = client.predict(model, inputs_from_rows([row], contract)).outputs
+        for name, values in expected.items():
+            largest = max(largest, _distance(found[name], values[place]))
+    return {"rows": len(rows), "difference": largest} if rows else {}
+
+
+def _distance(found: Any, expected: Any) -> float:
+    got = np.asarray(to_json_value(found)).ravel()
+    wanted = np.asarray(expected).ravel()
+    if wanted.dtype.kind == "U":
+        return float((wanted != got).any())
+    apart = np.abs(wanted.astype(float) - got.astype(float))
+    return float(np.nan_to_num(apart).max(initial=0.0))  # NaN where both are
 
 
 def _value(spec: tensor_pb2.TensorSpec, data: bytes | None) -> Any:

@@ -27,12 +27,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 @dataclass(frozen=True, slots=True)
 class Source:
     """What is registered: a model or a pipeline, further files, and facts of what it was made from. kept_as: format of
-    the model. run: that it comes from, empty where nothing says it."""
+    the model. contract: of code that was written for it. run: that it comes from, empty where nothing says it."""
 
     file: Path
     artifacts: Mapping[str, Path]
     parameters: Mapping[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    contract: tensor_pb2.ServingContract | None = None
     kept_as: str = "onnx"
     run: str = ""
 
@@ -42,24 +43,32 @@ class Conversion:
     """How a file that is not one of the formats is converted.
 
     trust: code in it may run. python: whose packages do it, None for that of the environment. max_difference: of
-    answers, of the largest one or of 1.
+    answers, of the largest one or of 1. as_code: nothing is converted, and its framework serves it.
     """
 
     trust: bool
     python: str | None
     max_difference: float
+    as_code: bool = False
 
 
 def conversion_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of what is converted first, which the command has as `conversion`."""
 
     @wraps(command)
-    def packed(*arguments: Any, trust: bool, python: str | None, max_difference: float, **others: Any) -> Any:
-        return command(*arguments, conversion=Conversion(trust, python, max_difference), **others)
+    def packed(
+        *arguments: Any, trust: bool, python: str | None, max_difference: float, as_code: bool, **others: Any
+    ) -> Any:
+        return command(*arguments, conversion=Conversion(trust, python, max_difference, as_code), **others)
 
     for option in (
         click.option(
             "--trust", is_flag=True, help="Read a pickle, or run a network of PyTorch or TensorFlow: either is code."
+        ),
+        click.option(
+            "--as-code",
+            is_flag=True,
+            help="Serve the model by its framework, as a python version with pinned requirements, without conversion.",
         ),
         click.option(
             "--python",
@@ -139,8 +148,16 @@ def contract_in(path: Path) -> tensor_pb2.ServingContract:
     return contract
 
 
-def with_columns(contract: tensor_pb2.ServingContract, columns: tuple[str, ...]) -> tensor_pb2.ServingContract:
-    """Return a contract with the names of the columns of a converted model's one input, unless it states inputs."""
-    if columns and not contract.inputs:
-        contract.inputs.add(name="features", columns=columns)
+def with_tensors(contract: tensor_pb2.ServingContract, source: Source) -> tensor_pb2.ServingContract:
+    """Return a contract with what a source says of tensors, unless it states inputs: those of code, or the names of the
+    columns of a converted model's one input."""
+    if contract.inputs:
+        return contract
+    if source.contract is not None:
+        made = tensor_pb2.ServingContract()
+        made.CopyFrom(source.contract)
+        made.MergeFrom(contract)
+        return made
+    if source.columns:
+        contract.inputs.add(name="features", columns=source.columns)
     return contract

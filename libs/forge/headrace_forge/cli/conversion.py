@@ -11,12 +11,16 @@ from pathlib import Path
 import click
 from headrace_client.cli.output import Output, shown
 from headrace_client.cli.sources import Conversion, Source, source_of
+from headrace_client.errors import InvalidArgument, invalid
+from headrace_client.model_files import CODE_SUFFIX
 from headrace_client.operations.missing_values import VALIDATION_FILE
-from headrace_client.recognition import PROGRAMS, Kind
+from headrace_client.recognition import AS_CODE, PROGRAMS, Kind
 
 from headrace_forge.conversion import process
 from headrace_forge.conversion.process import Converted
 from headrace_forge.mlflow_folders import read_mlflow
+
+_INSTEAD = "--as-code serves it as it is"
 
 
 @contextmanager
@@ -38,11 +42,20 @@ def converted(
         raise click.UsageError(f"{path} is {_program(kind)}: --trust, if you know its maker")
     if kind is Kind.SAVEDMODEL and not path.is_dir():
         raise click.UsageError(f"{path} is an archive: unpack it, and name its folder")
+    if conversion.as_code:
+        with _as_code(output, path, kind, artifacts, conversion) as source:
+            yield source
+        return
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         given = artifacts.get(VALIDATION_FILE)
-        made = process.convert(
-            kind, path, Path(folder), rows=given, python=conversion.python, max_difference=conversion.max_difference
-        )
+        try:
+            made = process.convert(
+                kind, path, Path(folder), rows=given, python=conversion.python, max_difference=conversion.max_difference
+            )
+        except InvalidArgument as error:
+            if kind in AS_CODE and _INSTEAD not in error.message:
+                raise invalid("model", f"{error.message.removeprefix('model: ')}; {_INSTEAD}") from None
+            raise
         output.note(_told(path, made))
         facts = {
             "framework": made.framework,
@@ -52,6 +65,28 @@ def converted(
             "conversion_max_abs_diff": f"{made.difference:.6g}",
         }
         yield Source(made.onnx, {**artifacts, VALIDATION_FILE: made.validation}, facts, made.columns)
+
+
+@contextmanager
+def _as_code(
+    output: Output, path: Path, kind: Kind, artifacts: Mapping[str, Path], conversion: Conversion
+) -> Iterator[Source]:
+    """Give a version of code that answers by the framework."""
+    if kind not in AS_CODE:
+        raise click.UsageError(f"{path} is {kind.value}, which --as-code does not serve: {', '.join(sorted(AS_CODE))}")
+    sources = {name: file for name, file in artifacts.items() if name.endswith(CODE_SUFFIX)}
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        made = process.as_code(
+            *(kind, path, Path(folder)),
+            rows=artifacts.get(VALIDATION_FILE),
+            sources=sources,
+            python=conversion.python,
+        )
+        packages = ", ".join(made.packages)
+        output.note(f"[dim]as code[/]  {shown(path.name)} of {shown(made.framework)}, with {shown(packages)}")
+        facts = {"framework": made.framework, "source_file": path.name, "source_sha256": made.source_sha256}
+        beside = {**artifacts, VALIDATION_FILE: made.validation}
+        yield Source(made.folder, beside, facts, contract=made.contract, kept_as="python")
 
 
 def _program(kind: Kind) -> str:

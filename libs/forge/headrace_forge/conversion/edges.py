@@ -25,13 +25,21 @@ def cases(inputs, unknown):
     for name, rows in inputs.items():
         if rows.dtype.kind == "O":
             first = str(rows.ravel()[0])
-            texts = (*TEXTS, first.upper(), f"{first} {first}")
+            texts = (*TEXTS, first.upper(), f"{first} {first}", *_words(first))
             found.append([(f"{name} {text[:40]!r}", _with(base, name, (), text)) for text in texts])
         elif rows.dtype.kind == "f":
             found.append(_of_numbers(name, rows, base, unknown.get(name, {})))
     zeros = {name: np.zeros_like(one) if one.dtype.kind == "f" else one for name, one in base.items()}
     in_turn = (one for group in itertools.zip_longest(*found) for one in group if one is not None)
     yield from itertools.islice(itertools.chain([("zeros", zeros)], in_turn), MOST_CASES)
+
+
+def _words(text):
+    """Return words of a text with what some tokenizers split off."""
+    words = text.split() or [text]
+    chosen = dict.fromkeys((words[-1], max(words, key=len)))
+    forms = ("{}é", "é{}", "{}'s", "{}_x", "日本{}", "{}-{}", "({}.)")
+    return [form.format(word, word) for word in chosen for form in forms]
 
 
 def _of_numbers(name, rows, base, unknown):

@@ -1,18 +1,21 @@
-"""Converting a model file in a process with limits, and whether the result is the same model."""
+"""Converting a model file in a process with limits, and whether the result is the same model; or making it code."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format
+from headrace.tensor.v1 import tensor_pb2
 from headrace_client.errors import invalid
+from headrace_client.model_files import REQUIREMENTS
 from headrace_client.recognition import MAX_DIFFERENCE, Kind
 
-from headrace_forge.conversion import sandbox
+from headrace_forge.conversion import requirements, sandbox
 
 TIMEOUT_S = 900.0
 # Sums of values that are far apart lose digits.
@@ -42,6 +45,54 @@ class Converted:
     columns: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A folder of code that answers by the framework. validation: rows, and what it answers to them."""
+
+    folder: Path
+    validation: Path
+    contract: tensor_pb2.ServingContract
+    framework: str
+    source_sha256: str
+    rows: int
+    packages: tuple[str, ...]
+
+
+def as_code(
+    kind: Kind, path: Path, folder: Path, *, rows: Path | None, sources: Mapping[str, Path], python: str | None
+) -> Coded:
+    """Make a folder of code of a file. sources: modules that a pickle imports. Raises InvalidArgument."""
+    (folder / "sources").mkdir()
+    for name, source in sources.items():
+        shutil.copyfile(source, folder / "sources" / name)
+    if rows is not None:
+        shutil.copyfile(rows, folder / "rows.json")
+    python = python or sandbox.frameworks_python()
+    answer = _answer(python, (kind.value, str(path.resolve()), str(folder), "--as-code"), folder, path)
+    version, contract = folder / "version", tensor_pb2.ServingContract()
+    validation = folder / "validation.json"
+    if version.is_symlink() or not version.is_dir() or validation.is_symlink() or not validation.is_file():
+        raise invalid("model", f"{path} is not made code: the process that reads it left no files")
+    try:
+        json_format.ParseDict(answer["contract"], contract)
+        packages = tuple(str(one) for one in answer["packages"])
+        told = Coded(
+            version, validation, contract, str(answer["framework"])[:100], _sha256(path), int(answer["rows"]), packages
+        )
+    except (KeyError, TypeError, ValueError, json_format.ParseError) as error:
+        raise invalid("model", f"is not made code: the process that reads it answers nonsense ({error})") from None
+    (version / REQUIREMENTS).write_text(requirements.locked(packages, python))
+    return told
+
+
+def _answer(python: str, arguments: Sequence[str], folder: Path, path: Path) -> Mapping[str, Any]:
+    worker = str(Path(__file__).with_name("worker.py"))
+    answer = sandbox.run(python, worker, arguments, folder, timeout_s=TIMEOUT_S, undone=f"{path} is not converted")
+    if "failed" in answer:
+        raise invalid("model", f"{path} {answer['failed']}")
+    return answer
+
+
 def convert(
     kind: Kind,
     path: Path,
@@ -58,16 +109,8 @@ def convert(
     """
     if rows is not None:
         shutil.copyfile(rows, folder / "rows.json")
-    answer = sandbox.run(
-        python or sandbox.frameworks_python(),
-        str(Path(__file__).with_name("worker.py")),
-        (kind.value, str(path.resolve()), str(folder)),
-        folder,
-        timeout_s=TIMEOUT_S,
-        undone=f"{path} is not converted",
-    )
-    if "failed" in answer:
-        raise invalid("model", f"{path} {answer['failed']}")
+    python = python or sandbox.frameworks_python()
+    answer = _answer(python, (kind.value, str(path.resolve()), str(folder)), folder, path)
     converted = _converted(answer, path, folder)
     hint = str(answer.get("hint", ""))[:300]
     allowed = max_difference * max(1.0, converted.scale)

@@ -71,7 +71,8 @@ def _locale(folder: Path) -> Mapping[str, str]:
     if not _LETTERS.is_dir():
         return {}
     (folder / "locale").mkdir(exist_ok=True)
-    (folder / "locale" / "en_US.utf8").symlink_to(_LETTERS)
+    if not (named := folder / "locale" / "en_US.utf8").is_symlink():
+        named.symlink_to(_LETTERS)
     return {"LOCPATH": str(folder / "locale")}
 
 

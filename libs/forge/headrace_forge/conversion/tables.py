@@ -10,7 +10,9 @@ GENERATED_ROWS = 256
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 # Of words, which ONNX Runtime finds as Python does.
 EXACT_PATTERN = "[a-zA-Z0-9]+"
-PACKAGES = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm"}
+# Boosters that take one tensor of all features.
+_OF_ARRAYS = ("xgboost", "lightgbm")
+PACKAGES = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost"}
 
 
 class Failed(Exception):
@@ -20,13 +22,14 @@ class Failed(Exception):
 class Source:
     """A model of a framework: its columns, its converter, and what it answers."""
 
-    def __init__(self, model, given):
-        self.model = model
+    def __init__(self, model, given, exported=None):
+        """exported: writes a model of CatBoost as ONNX."""
+        self.model, self.exported = model, exported
         self.module = type(model).__module__.split(".")[0]
         self.names = self._names()
         self.vectorizer = self._vectorizer()
         # One input for each column of a table, or one of all features; the second is what boosters take.
-        by_column = self.module == "sklearn" and list(given) != ["features"] and (given or self.names is not None)
+        by_column = self.module not in _OF_ARRAYS and list(given) != ["features"] and (given or self.names is not None)
         self.columns = (list(given) or self.names) if by_column else None
         if self.vectorizer is not None:
             if len(given) > 1:
@@ -40,8 +43,18 @@ class Source:
             return None if names == [f"Column_{at}" for at in range(len(names))] else names
         if self.module == "xgboost":
             return self.model.get_booster().feature_names
+        if self.module == "catboost":
+            names = self.model.feature_names_
+            return None if names == [str(at) for at in range(len(names))] else names
         names = getattr(self.model, "feature_names_in_", None)
         return None if names is None else [str(name) for name in names]
+
+    @property
+    def categorical(self):
+        """Return the columns that CatBoost takes as texts or integers."""
+        if self.module != "catboost":
+            return []
+        return [self.model.feature_names_[at] for at in self.model.get_cat_feature_indices()]
 
     def _vectorizer(self):
         """Return the first step where it splits texts into words; a ColumnTransformer has its texts as columns."""
@@ -62,6 +75,8 @@ class Source:
             return getattr(self.model, "booster_", self.model).num_feature()
         if self.module == "xgboost":
             return self.model.get_booster().num_features()
+        if self.module == "catboost":
+            return len(self.model.feature_names_)
         width = getattr(self.model, "n_features_in_", None)
         if width is None:
             raise Failed(f"{type(self.model).__name__} does not say how many features it takes: give rows")
@@ -98,6 +113,11 @@ class Source:
                 return onnxmltools.convert_xgboost(self.model, initial_types=types), "onnxmltools"
             finally:
                 booster.feature_names = names
+        if self.module == "catboost":
+            if self.categorical:
+                raise Failed("has categories, which CatBoost does not export")
+            self.columns = None
+            return self.exported(self.model), "catboost"
         from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
         _know_boosters()
@@ -145,35 +165,14 @@ class Source:
             said = str(error).partition("\n")[0]
             raise Failed(f"has a step that skl2onnx does not convert: {said[:300]}; serve it as model.py") from None
 
-    def answers(self, inputs):
-        """Return what the framework answers to the inputs of the ONNX model: scores of classes where it has them."""
-        import numpy as np
-
-        if self.vectorizer is not None:
-            rows = list(inputs[self.columns[0]])
-        elif self.columns is None:
-            rows = inputs["features"]
-            if self.module == "sklearn":
-                rows = rows.astype(np.float64)  # as it was fitted: some refuse others
-                if self.names is not None:
-                    import pandas
-
-                    rows = pandas.DataFrame(rows, columns=self.names)
-        else:
-            import pandas
-
-            values = {name: inputs[name][:, 0] for name in self.columns}
-            rows = pandas.DataFrame(
-                {name: one if one.dtype == object else one.astype(np.float64) for name, one in values.items()}
-            )
-        if hasattr(self.model, "predict_proba"):
-            return np.asarray(self.model.predict_proba(rows))
-        found = np.asarray(self.model.predict(rows))
-        if type(self.model).__name__ == "Booster":
-            objective = self.model.dump_model().get("objective", "").partition(" ")[0]
-            if objective in ("binary", "cross_entropy"):  # of the second class alone
-                return np.column_stack((1 - found, found))
-        return found
+    def layout(self):
+        """Return how tensors become rows, as `answering.py` has it."""
+        return {
+            "columns": self.columns,
+            "names": self.names,
+            "texts": self.vectorizer is not None,
+            "categories": self.categorical,
+        }
 
 
 def _know_boosters():
@@ -220,7 +219,7 @@ def inputs_of(session, given, source):
     import numpy as np
 
     if source.columns is None and given and "features" not in given:
-        given = {"features": _side_by_side(given, source)}
+        given = {"features": side_by_side(given, source)}
     inputs = {}
     for port in session.get_inputs():
         text = "string" in port.type
@@ -228,7 +227,7 @@ def inputs_of(session, given, source):
             rows = np.array(given[port.name], dtype=object if text else np.float32)
             inputs[port.name] = rows.reshape(len(rows), *(() if len(port.shape) == 1 else (-1,)))
         elif source.vectorizer is not None and not given:
-            inputs[port.name] = _texts(source.vectorizer)
+            inputs[port.name] = texts(source.vectorizer)
         elif given or text:
             raise Failed(f"the rows have no '{port.name}': give them as --artifact validation.json=FILE")
         else:
@@ -239,7 +238,7 @@ def inputs_of(session, given, source):
     return inputs
 
 
-def _texts(vectorizer):
+def texts(vectorizer):
     """Return texts of words that a vectorizer knows."""
     import numpy as np
 
@@ -248,7 +247,7 @@ def _texts(vectorizer):
     return np.array(texts, dtype=object)
 
 
-def _side_by_side(given, source):
+def side_by_side(given, source):
     """Return columns of rows as one tensor, in the order of the model."""
     names = source.names or list(given)
     given = {name.replace(" ", "_") if name not in names else name: rows for name, rows in given.items()}  # LightGBM
@@ -261,12 +260,12 @@ def _side_by_side(given, source):
     return list(zip(*columns, strict=True))
 
 
-def from_table(model, given, opened):
+def from_table(model, given, opened, answering, exported):
     """Return the ONNX file, inputs by name, what the framework answers to inputs, and what is said of it.
 
-    opened: makes a session of ONNX Runtime.
+    opened: makes a session of ONNX Runtime. answering: the module. exported: writes a model of CatBoost as ONNX.
     """
-    source = Source(model, given)
+    source = Source(model, given, exported)
     proto, converter = source.convert(given)
     content = proto.SerializeToString()
     inputs = inputs_of(opened(content), given, source)
@@ -278,4 +277,4 @@ def from_table(model, given, opened):
         "unknown": {"features": source.categories()} if source.columns is None else {},
         "columns": source.names if source.columns is None and source.names else [],
     }
-    return content, inputs, source.answers, told
+    return content, inputs, lambda rows: answering.scores(model, rows, source.layout()), told

@@ -1,9 +1,10 @@
 """Converts one model file in a process of its own. It imports nothing of Headrace: what runs it has the frameworks.
 
-    python -I worker.py KIND FILE FOLDER
+    python -I worker.py KIND FILE FOLDER [--as-code]
 
-FOLDER may hold `rows.json`, rows to compare with. It gets `model.onnx` and `validation.json`; the answer is one JSON
-object on the last line of stdout: {"failed": "why"}, or what was made.
+FOLDER may hold `rows.json`, rows to compare with, and `sources`, modules that a pickle imports. It gets
+`validation.json` and `model.onnx`, or `version`, the files of a version of code; the answer is one JSON object on the
+last line of stdout: {"failed": "why"}, or what was made.
 """
 
 import contextlib
@@ -20,11 +21,14 @@ KEPT_ROWS, KEPT_BYTES = 64, 2 * 1024 * 1024
 
 # Lines of a message that a person reads.
 _PAGE = 20
+_BESIDE = ("estimators", "tables", "networks", "onnx_files", "answering", "edges", "as_code")
 _INSTALL = {
     "xgboost": "xgboost-cpu onnxmltools packaging onnxruntime scikit-learn",
     "lightgbm": "lightgbm onnxmltools packaging onnxruntime scikit-learn",
     "pickle": "'scikit-learn<1.9' skl2onnx 'protobuf<7' onnxruntime pandas",
     "skops": "'scikit-learn<1.9' skops skl2onnx 'protobuf<7' onnxruntime pandas",
+    "catboost": "catboost onnx onnxruntime pandas",
+    "zipmap": "onnx onnxruntime",
     "exported": "torch onnxscript onnx onnxruntime",
     "torchscript": "torch onnx onnxruntime",
     "savedmodel": "tensorflow-cpu tf2onnx onnxruntime",
@@ -146,14 +150,16 @@ def last_line(error):
     return f"{type(error).__name__}: {lines[-1][:500]}" if lines else type(error).__name__
 
 
-def convert(kind, path, folder, estimators, tables, networks):
-    """Convert one file, and return what is said of it."""
-    rows_file = folder / "rows.json"
-    given = json.loads(rows_file.read_bytes())["inputs"] if rows_file.exists() else {}
-    if kind in networks.CONVERTERS:
-        content, inputs, answers, told = networks.CONVERTERS[kind](path, given)
+def convert(kind, path, folder, given, read):
+    """Convert one file, and return what is said of it. read: the modules beside this one, by their names."""
+    if kind in read["networks"].CONVERTERS:
+        content, inputs, answers, told = read["networks"].CONVERTERS[kind](path, given)
+    elif kind == "zipmap":
+        content, inputs, answers, told = read["onnx_files"].from_zipmap(path, given, opened)
     else:
-        content, inputs, answers, told = tables.from_table(estimators.load(kind, path), given, opened)
+        model = read["estimators"].load(kind, path)
+        exported = read["onnx_files"].of_catboost
+        content, inputs, answers, told = read["tables"].from_table(model, given, opened, read["answering"], exported)
     session = opened(content)
     sizes = {port.name: port.shape for port in (*session.get_inputs(), *session.get_outputs())}
     names = [port.name for port in session.get_outputs()]
@@ -167,7 +173,7 @@ def convert(kind, path, folder, estimators, tables, networks):
     (folder / "model.onnx").write_bytes(content)
     (folder / "validation.json").write_text(kept(inputs, wanted, sizes))
     rows = len(next(iter(inputs.values())))
-    edge_cases, edge_difference, edge = on_edges(beside("edges"), inputs, told.pop("unknown", {}), ask, answers)
+    edge_cases, edge_difference, edge = on_edges(read["edges"], inputs, told.pop("unknown", {}), ask, answers)
     return {
         "columns": [],
         "hint": "",
@@ -181,22 +187,34 @@ def convert(kind, path, folder, estimators, tables, networks):
     }
 
 
+def as_code(kind, path, folder, given, read):
+    """Make a folder of code of one file, with rows and its answers to them; return what is said of it."""
+    sys.path.insert(0, str(folder / "sources"))
+    modules = (read[name] for name in ("estimators", "tables", "answering"))
+    inputs, found, told = read["as_code"].made(kind, path, folder, given, *modules)
+    sizes = dict.fromkeys((*inputs, *found), (None,))
+    (folder / "validation.json").write_text(kept(inputs, found, sizes))
+    return {**told, "rows": len(next(iter(inputs.values()))), "generated": not given}
+
+
 def main():
     kind, path, folder = sys.argv[1], Path(sys.argv[2]).resolve(), Path(sys.argv[3]).resolve()
-    estimators, tables, networks = beside("estimators"), beside("tables"), beside("networks")
+    read = {name: beside(name) for name in _BESIDE}
     os.chdir(folder)
+    rows_file = folder / "rows.json"
+    given = json.loads(rows_file.read_bytes())["inputs"] if rows_file.exists() else {}
     try:
         beside("confinement").confine(CPU_S)
         # What frameworks print is not the answer.
         with contextlib.redirect_stdout(sys.stderr):
-            answer = convert(kind, path, folder, estimators, tables, networks)
-    except (estimators.Failed, tables.Failed, networks.Failed) as error:
-        answer = {"failed": str(error)}
+            make = as_code if sys.argv[4:] == ["--as-code"] else convert
+            answer = make(kind, path, folder, given, read)
     except ImportError as error:
         lacks = f"needs packages that {sys.executable} does not have ({error})"
         answer = {"failed": f"{lacks}: pip install {_INSTALL[kind]}"}
     except Exception as error:
-        answer = {"failed": f"is not converted: {last_line(error)}"}
+        ours = any(isinstance(error, getattr(module, "Failed", ())) for module in read.values())
+        answer = {"failed": str(error) if ours else f"is not converted: {last_line(error)}"}
     sys.stdout.write(json.dumps(answer) + "\n")
 
 
