@@ -11,6 +11,7 @@ class Monitor(Group[Kind]):
     query = Method(monitor.query)
     traffic = Method(monitor.traffic)
     list_traffic = Method(monitor.list_traffic)
+    traffic_time_series = Method(monitor.traffic_time_series)
     freeze_reference = Method(monitor.freeze_reference)
     get_reference = Method(monitor.get_reference)
     set_drift_tolerance = Method(monitor.set_drift_tolerance)

@@ -38,6 +38,11 @@ def model_ids(named: Sequence[str], field: str) -> list[str]:
     return list(dict.fromkeys(model_id(name, f"{field}[{index}]") for index, name in enumerate(named)))
 
 
+def model_or_version(name: str, field: str) -> VersionRef:
+    """Return the ids in the name of a model, without a version, or of a version. Raises InvalidArgument."""
+    return version_ref(name, field) if name.count("/") > 1 else VersionRef(model_id(name, field), "")
+
+
 def version_ref(name: str, field: str) -> VersionRef:
     """Return the ids in `models/{model}/versions/{version}`. Raises InvalidArgument that names `field`."""
     return VersionRef(*ids(name, field, "models/{model}/versions/{version}"))

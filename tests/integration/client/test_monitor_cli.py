@@ -51,6 +51,7 @@ def run(door: FrontDoor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run
 
 EVERY_COMMAND = [
     ("traffic", "digits"),
+    ("traffic", "digits", "--over-time"),
     ("drift", "digits", "v1"),
     ("drift", "digits", "v1", "--all", "--since", "2h", "--until", "1h"),
     ("drifts", "digits", "v1"),

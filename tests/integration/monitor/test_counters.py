@@ -101,7 +101,7 @@ class Counting:
     def __post_init__(self) -> None:
         metrics, losses = CounterMetrics(CollectorRegistry()), LostBatchCounts()
         self.intake = Intake(self.database, Limits(1000, 10_000), metrics, self.clock)
-        self.reading = TrafficReader(self.database, losses)
+        self.reading = TrafficReader(self.database, losses, minutes=RETENTION.minutes)
         self.observing = MinuteObserver(self.database, losses, metrics, self.clock)
         self.keeping = CounterRetention(self.database, RETENTION, metrics)
 

@@ -20,7 +20,7 @@ from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.testing import eventually
-from headrace_servicekit.times import Span
+from headrace_servicekit.times import DAY, Span
 from prometheus_client import CollectorRegistry
 
 from tests.kit.clients.refusals import reason_of, refused
@@ -145,7 +145,7 @@ async def test_a_process_whose_place_another_has_taken_is_forgotten_sooner_and_w
         await keeping.step()
         assert len(await run("select from counter_processes")) == 2
         now = datetime.now(UTC)
-        seen = await TrafficReader(stores.database, LostBatchCounts()).traffic(
+        seen = await TrafficReader(stores.database, LostBatchCounts(), minutes=DAY).traffic(
             "fraud", Span(now - timedelta(days=9), now)
         )
         assert sum(one.count for one in seen.traffic) == 30

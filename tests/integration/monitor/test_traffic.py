@@ -100,6 +100,32 @@ async def test_traffic_over_time_adds_up_to_the_whole(monitor):
     assert [list(part.traffic) for part in told.parts] == [list(told.traffic)]
 
 
+async def test_a_time_series_has_every_part_of_the_time_of_what_the_caller_may_see(monitor):
+    plane = CountingPlane()
+    for model, times in (("fraud", 3), ("digits", 2)):
+        plane.answer(key(model), 0.01, times)
+        plane.answer(key(model, "v2", code=3), 0.01)
+    await report(monitor, plane.report())
+    stub: Any = monitor_pb2_grpc.TrafficServiceStub(monitor.channel)
+
+    async def seen(parent: str, metadata: Any = ()) -> tuple[int, int, dict[str, int]]:
+        request = monitor_pb2.GetTrafficTimeSeriesRequest(parent=parent)
+        told = await stub.GetTrafficTimeSeries(request, timeout=10, metadata=metadata)
+        assert len(told.parts) in (60, 61)
+        assert [one.data_plane for one in told.data_plane_starts] == ["plane-0"]
+        versions = {one.name: one.count for part in told.parts for one in part.versions}
+        return sum(one.requests for one in told.parts), sum(one.caller_errors for one in told.parts), versions
+
+    fraud, outside = {"models/fraud/versions/v1": 3, "models/fraud/versions/v2": 1}, ((MODELS_HEADER, "fraud*"),)
+    assert await seen("models/fraud") == (4, 1, fraud)
+    assert await seen("models/fraud/versions/v2") == (1, 1, {"models/fraud/versions/v2": 1})
+    assert (await seen(""))[:2] == (7, 2)
+    assert await seen("", ((CLIENT_HEADER, "ann"), *outside)) == (4, 1, fraud)
+    assert (await seen("models/digits", ((CLIENT_HEADER, "ann"), *outside)))[0] == 0
+    error = await refused(seen("models/fraud/versions"))
+    assert (error.code, error.violations[0].field) == (Code.INVALID_ARGUMENT, "parent")
+
+
 async def test_a_report_is_a_page_of_the_console(monitor):
     stub: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
     error = await refused(stub.RenderReport(monitor_pb2.RenderReportRequest(parent="models/fraud"), timeout=10))

@@ -68,6 +68,14 @@ class FakeMonitor(
             one.traffic.add(version="v1", served_from=predict_pb2.PredictResponse.SERVED_FROM_ONLINE, count=9)
         return answer
 
+    def GetTrafficTimeSeries(self, request: Any, context: Any) -> monitor_pb2.GetTrafficTimeSeriesResponse:
+        self.requests.append(request)
+        answer = monitor_pb2.GetTrafficTimeSeriesResponse()
+        part = answer.parts.add(requests=9, caller_errors=2, model_errors=1, p50_us=1500, p99_us=2500)
+        part.range.start_time.FromDatetime(NOON)
+        part.versions.add(name=f"models/digits/versions/{HOSTILE}", count=9)
+        return answer
+
     def GetReference(self, request: Any, context: Any) -> monitor_pb2.GetReferenceResponse:
         self.requests.append(request)
         return monitor_pb2.GetReferenceResponse(reference=reference())

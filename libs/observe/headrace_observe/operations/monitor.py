@@ -107,6 +107,21 @@ def list_traffic(
     return {one.model.removeprefix("models/"): one.traffic for one in found}
 
 
+def traffic_time_series(
+    session: Session,
+    model: str = "",
+    version: str = "",
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[monitor_pb2.GetTrafficTimeSeriesResponse]:
+    """Return requests, errors by blame, durations, sources and versions over time; without a model, of all together."""
+    parent = (f"models/{model}" if model else "") + (f"/versions/{version}" if version else "")
+    request = monitor_pb2.GetTrafficTimeSeriesRequest(parent=parent, range=span(start, end))
+    return (yield from invoke(session, monitor_pb2.GetTrafficTimeSeriesResponse, request, timeout_s=timeout))
+
+
 def freeze_reference(
     session: Session,
     model: str,

@@ -9,7 +9,12 @@ from headrace_servicekit.resource_names import invalid
 from headrace_servicekit.times import span_of, time_of
 
 from headrace_monitor import names
-from headrace_monitor.record.counters.convert import traffic_of_models_to_proto, traffic_to_proto, whole_minutes
+from headrace_monitor.record.counters.convert import (
+    time_series_to_proto,
+    traffic_of_models_to_proto,
+    traffic_to_proto,
+    whole_minutes,
+)
 from headrace_monitor.record.counters.reader import TrafficReader
 from headrace_monitor.record.query.process import QueryEnd
 from headrace_monitor.record.query.queries import LogQuery, Queries, QueryInput
@@ -35,6 +40,12 @@ class TrafficServicer(monitor_pb2_grpc.TrafficServiceServicer):
         seen = [model for model in named if identity().sees(model)]
         found = await self._counters.of_models(seen, whole_minutes(span))
         return traffic_of_models_to_proto(seen, found)
+
+    async def GetTrafficTimeSeries(self, request, context):
+        model, version = names.model_or_version(request.parent, "parent") if request.parent else ("", "")
+        span, now = span_of(request.range, "range", self._clock.now()), self._clock.now()
+        found = await self._counters.time_series(model, version, identity().sees, whole_minutes(span), now)
+        return time_series_to_proto(found)
 
     async def QueryPredictions(self, request, context):
         # It writes by itself: a client that does not read must not keep a query running beyond its time.

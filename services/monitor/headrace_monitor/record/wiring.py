@@ -123,6 +123,6 @@ def open_counters(runtime: Runtime[MonitorSettings], database: Database) -> Coun
     limits = Limits(settings.max_processes, settings.counter_max_series)
     return Counters(
         Intake(database, limits, metrics, clock),
-        TrafficReader(database, losses),
+        TrafficReader(database, losses, minutes=policy.minutes),
         EvidenceReader(database, clock, minutes=policy.minutes),
     )

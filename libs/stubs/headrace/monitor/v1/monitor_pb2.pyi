@@ -213,6 +213,64 @@ class ListTrafficResponse(_message.Message):
     models: _containers.RepeatedCompositeFieldContainer[ListTrafficResponse.ModelTraffic]
     def __init__(self, models: _Optional[_Iterable[_Union[ListTrafficResponse.ModelTraffic, _Mapping]]] = ...) -> None: ...
 
+class GetTrafficTimeSeriesRequest(_message.Message):
+    __slots__ = ("parent", "range")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    range: TimeRange
+    def __init__(self, parent: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ...) -> None: ...
+
+class GetTrafficTimeSeriesResponse(_message.Message):
+    __slots__ = ("parts", "data_plane_starts")
+    class Part(_message.Message):
+        __slots__ = ("range", "requests", "caller_errors", "model_errors", "platform_errors", "p50_us", "p99_us", "sources", "versions")
+        RANGE_FIELD_NUMBER: _ClassVar[int]
+        REQUESTS_FIELD_NUMBER: _ClassVar[int]
+        CALLER_ERRORS_FIELD_NUMBER: _ClassVar[int]
+        MODEL_ERRORS_FIELD_NUMBER: _ClassVar[int]
+        PLATFORM_ERRORS_FIELD_NUMBER: _ClassVar[int]
+        P50_US_FIELD_NUMBER: _ClassVar[int]
+        P99_US_FIELD_NUMBER: _ClassVar[int]
+        SOURCES_FIELD_NUMBER: _ClassVar[int]
+        VERSIONS_FIELD_NUMBER: _ClassVar[int]
+        range: TimeRange
+        requests: int
+        caller_errors: int
+        model_errors: int
+        platform_errors: int
+        p50_us: float
+        p99_us: float
+        sources: _containers.RepeatedCompositeFieldContainer[GetTrafficTimeSeriesResponse.Source]
+        versions: _containers.RepeatedCompositeFieldContainer[GetTrafficTimeSeriesResponse.Version]
+        def __init__(self, range: _Optional[_Union[TimeRange, _Mapping]] = ..., requests: _Optional[int] = ..., caller_errors: _Optional[int] = ..., model_errors: _Optional[int] = ..., platform_errors: _Optional[int] = ..., p50_us: _Optional[float] = ..., p99_us: _Optional[float] = ..., sources: _Optional[_Iterable[_Union[GetTrafficTimeSeriesResponse.Source, _Mapping]]] = ..., versions: _Optional[_Iterable[_Union[GetTrafficTimeSeriesResponse.Version, _Mapping]]] = ...) -> None: ...
+    class Source(_message.Message):
+        __slots__ = ("served_from", "count")
+        SERVED_FROM_FIELD_NUMBER: _ClassVar[int]
+        COUNT_FIELD_NUMBER: _ClassVar[int]
+        served_from: _predict_pb2.PredictResponse.ServedFrom
+        count: int
+        def __init__(self, served_from: _Optional[_Union[_predict_pb2.PredictResponse.ServedFrom, str]] = ..., count: _Optional[int] = ...) -> None: ...
+    class Version(_message.Message):
+        __slots__ = ("name", "count")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        COUNT_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        count: int
+        def __init__(self, name: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+    class DataPlaneStart(_message.Message):
+        __slots__ = ("data_plane", "start_time")
+        DATA_PLANE_FIELD_NUMBER: _ClassVar[int]
+        START_TIME_FIELD_NUMBER: _ClassVar[int]
+        data_plane: str
+        start_time: _timestamp_pb2.Timestamp
+        def __init__(self, data_plane: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    DATA_PLANE_STARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[GetTrafficTimeSeriesResponse.Part]
+    data_plane_starts: _containers.RepeatedCompositeFieldContainer[GetTrafficTimeSeriesResponse.DataPlaneStart]
+    def __init__(self, parts: _Optional[_Iterable[_Union[GetTrafficTimeSeriesResponse.Part, _Mapping]]] = ..., data_plane_starts: _Optional[_Iterable[_Union[GetTrafficTimeSeriesResponse.DataPlaneStart, _Mapping]]] = ...) -> None: ...
+
 class Reference(_message.Message):
     __slots__ = ("name", "source", "freeze_time", "range", "columns", "unfit")
     class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):

@@ -45,6 +45,11 @@ class TrafficServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.FromString,
                 _registered_method=True)
+        self.GetTrafficTimeSeries = channel.unary_unary(
+                '/headrace.monitor.v1.TrafficService/GetTrafficTimeSeries',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficTimeSeriesRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficTimeSeriesResponse.FromString,
+                _registered_method=True)
         self.QueryPredictions = channel.unary_stream(
                 '/headrace.monitor.v1.TrafficService/QueryPredictions',
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.QueryPredictionsRequest.SerializeToString,
@@ -70,6 +75,15 @@ class TrafficServiceServicer:
         that the caller may not see are left out, as those without traffic are.
 
         Fails with INVALID_ARGUMENT naming the field for no model, more than 100, or what is not the name of one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTrafficTimeSeries(self, request, context):
+        """GetTrafficTimeSeries returns requests, errors by blame, durations, sources and versions over time: of a version, of a
+        model, or of all models together. Models that the caller may not see count for nothing. Counters are by the minute, and
+        by the hour once they are older than MONITOR_COUNTER_MINUTES_D.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +115,11 @@ def add_TrafficServiceServicer_to_server(servicer, server):
                     servicer.ListTraffic,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.SerializeToString,
+            ),
+            'GetTrafficTimeSeries': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrafficTimeSeries,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficTimeSeriesRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficTimeSeriesResponse.SerializeToString,
             ),
             'QueryPredictions': grpc.unary_stream_rpc_method_handler(
                     servicer.QueryPredictions,
@@ -163,6 +182,33 @@ class TrafficService:
             '/headrace.monitor.v1.TrafficService/ListTraffic',
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListTrafficResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrafficTimeSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.TrafficService/GetTrafficTimeSeries',
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficTimeSeriesRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetTrafficTimeSeriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,8 +23,9 @@ from headrace_monitor.record.counters.decisions.changes import MAX_DROP_REASONS,
 from headrace_monitor.record.counters.decisions.cursors import UNIT_KINDS
 from headrace_monitor.record.counters.decisions.differences import SeriesKey, VariantKey
 from headrace_monitor.record.counters.decisions.tallies import Tally
+from headrace_monitor.record.counters.decisions.time_series import Blame, Part
 from headrace_monitor.record.counters.decisions.traffic import Traffic
-from headrace_monitor.record.counters.reader import Parts, TrafficSummary
+from headrace_monitor.record.counters.reader import Parts, TimeSeries, TrafficSummary
 
 MAX_NAME_CHARS = 128
 MAX_DATA_PLANE_CHARS = 253
@@ -213,6 +214,31 @@ def traffic_of_models_to_proto(
             if found.get(model)
         ]
     )
+
+
+def time_series_to_proto(series: TimeSeries) -> monitor_pb2.GetTrafficTimeSeriesResponse:
+    """Return the answer of GetTrafficTimeSeries."""
+    made = monitor_pb2.GetTrafficTimeSeriesResponse(parts=map(_part, series.parts))
+    for data_plane, start_time in series.starts:
+        made.data_plane_starts.add(data_plane=data_plane).start_time.FromDatetime(start_time)
+    return made
+
+
+def _part(one: Part) -> monitor_pb2.GetTrafficTimeSeriesResponse.Part:
+    made = monitor_pb2.GetTrafficTimeSeriesResponse.Part(
+        range=_range(one.span),
+        requests=one.requests,
+        caller_errors=one.errors.get(Blame.CALLER, 0),
+        model_errors=one.errors.get(Blame.MODEL, 0),
+        platform_errors=one.errors.get(Blame.PLATFORM, 0),
+        p50_us=one.p50_us,
+        p99_us=one.p99_us,
+    )
+    for served_from, count in sorted(one.sources.items()):
+        made.sources.add(served_from=predict_pb2.PredictResponse.ServedFrom.Name(served_from), count=count)
+    for (model, version), count in sorted(one.versions.items()):
+        made.versions.add(name=f"models/{model}" + (f"/versions/{version}" if version else ""), count=count)
+    return made
 
 
 def _traffic(one: Traffic) -> monitor_pb2.GetTrafficResponse.Traffic:

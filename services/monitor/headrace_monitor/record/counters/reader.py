@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from headrace_servicekit.fair_share import FairTurns
@@ -14,6 +15,7 @@ from headrace_servicekit.times import Span
 
 from headrace_monitor.record.counters.decisions.buckets import buckets_of, occupied
 from headrace_monitor.record.counters.decisions.tallies import Tally, decode
+from headrace_monitor.record.counters.decisions.time_series import MAX_PARTS, Part, PartGroup, part_of
 from headrace_monitor.record.counters.decisions.traffic import Group, Sums, Traffic, traffic_of
 from headrace_monitor.storage.schema import Database
 
@@ -27,6 +29,9 @@ CHUNK_ROWS = 2000
 MAX_READERS = 2
 # A model that was asked for ten minutes of a day is shown by the minute: how often a time is narrowed.
 _MOST_ROUNDS = 3
+# Parts of a time of a model.
+MAX_BUCKETS = 48
+_MOST_STARTS = 100
 
 Parts = Sequence[tuple[Span, Sequence[Traffic]]]
 
@@ -55,11 +60,22 @@ class TrafficSummary:
     lost_batches: int
 
 
-class TrafficReader:
-    """Answers from one snapshot, so that no minute is missing or counted twice while it ends."""
+@dataclass(frozen=True, slots=True)
+class TimeSeries:
+    """Traffic over time. starts: names of data planes whose processes first reported in it, and when."""
 
-    def __init__(self, database: Database, losses: Losses) -> None:
-        self._database, self._losses = database, losses
+    parts: Sequence[Part]
+    starts: Sequence[tuple[str, datetime]]
+
+
+class TrafficReader:
+    """Answers from one snapshot, so that no minute is missing or counted twice while it ends.
+
+    minutes: how long counters are retained by the minute.
+    """
+
+    def __init__(self, database: Database, losses: Losses, *, minutes: timedelta) -> None:
+        self._database, self._losses, self._minutes = database, losses, minutes
         self._turns = FairTurns(MAX_READERS)
 
     async def traffic(self, model: str, span: Span) -> TrafficSummary:
@@ -70,8 +86,8 @@ class TrafficReader:
 
         async def read(connection: Any) -> tuple[Mapping[Group, Tally], int, int]:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                arguments = model, span.start, span.end
-                sums = await _added_up(connection, _SQL["tallies_of_model"], arguments, _group)
+                arguments = [model], span.start, span.end
+                sums = await _added_up(connection, _SQL["tallies_of_models"], arguments, _group)
                 dropped = await dropped_in(connection, span)
                 return sums, dropped, await self._losses.lost_batches(connection, span)
 
@@ -83,14 +99,63 @@ class TrafficReader:
         """Return the traffic of parts of a time, from the first that has some to the last. Raises Unavailable."""
         found: Parts = ()
         for _ in range(_MOST_ROUNDS):
-            buckets = buckets_of(span, now)
-            all_found = [(bucket, (await self.traffic(model, bucket)).traffic) for bucket in buckets]
+            buckets = buckets_of(span, now, minutes=self._minutes, limit=MAX_BUCKETS)
+            all_found = await self.by_part(model, buckets)
             found = all_found[occupied([any(one.count for one in traffic) for _, traffic in all_found])]
             if not found:
                 break
             span = Span(max(found[0][0].start, span.start), min(found[-1][0].end, span.end))
-            if len(buckets_of(span, now)) <= len(found):
+            if len(buckets_of(span, now, minutes=self._minutes, limit=MAX_BUCKETS)) <= len(found):
                 break
+        return found
+
+    async def by_part(self, model: str, parts: Sequence[Span]) -> Parts:
+        """Return the traffic of adjacent parts of a time, all of one length. Raises Unavailable."""
+        sums = await self._by_part(parts, _SQL["tallies_of_models"], ([model],), _group)
+        return await asyncio.to_thread(lambda: [(part, traffic_of(one)) for part, one in zip(parts, sums, strict=True)])
+
+    async def time_series(
+        self, model: str, version: str, sees: Callable[[str], bool], span: Span, now: datetime
+    ) -> TimeSeries:
+        """Return traffic over time. model, version: empty for all of them. sees: whether the caller may know a model.
+
+        Raises Unavailable.
+        """
+        spans = buckets_of(span, now, minutes=self._minutes, limit=MAX_PARTS)
+        seen = functools.cache(sees)
+
+        def group(row: Any) -> PartGroup | None:
+            if not seen(row["model"]) or version not in ("", row["version"]):
+                return None
+            return PartGroup(row["model"], row["version"], row["served_from"], row["code"])
+
+        query, arguments = (_SQL["tallies_of_models"], ([model],)) if model else (_SQL["tallies"], ())
+        sums = await self._by_part(spans, query, arguments, group)
+        starts = await self._database.repeatable(
+            lambda connection: connection.fetch(_SQL["data_plane_starts"], span.start, span.end, _MOST_STARTS)
+        )
+        parts = await asyncio.to_thread(lambda: [part_of(part, one) for part, one in zip(spans, sums, strict=True)])
+        return TimeSeries(parts, [(row["data_plane"], row["first_time"]) for row in starts])
+
+    async def _by_part(
+        self, parts: Sequence[Span], query: str, arguments: tuple[Any, ...], group_of: Callable[[Any], K | None]
+    ) -> Sequence[Mapping[K, Tally]]:
+        """Return the sums of each part by group. group_of: of a row; None leaves it out."""
+        first, length = parts[0].start, parts[0].end - parts[0].start
+
+        def key_of(row: Any) -> tuple[int, K] | None:
+            group = group_of(row)
+            return None if group is None else ((row["start"] - first) // length, group)
+
+        async def read(connection: Any) -> Mapping[tuple[int, K], Tally]:
+            async with connection.transaction(readonly=True):
+                return await _added_up(connection, query, (*arguments, first, parts[-1].end), key_of)
+
+        async with self._turns.turn():
+            sums = await self._database.repeatable(read)
+        found: list[dict[K, Tally]] = [{} for _ in parts]
+        for (at, group), tally in sums.items():
+            found[at][group] = tally
         return found
 
     async def of_models(self, models: Sequence[str], span: Span) -> Mapping[str, Sequence[Traffic]]:
@@ -121,14 +186,15 @@ def tally_of(row: Any) -> Tally:
 
 
 async def _added_up(
-    connection: Any, query: str, arguments: tuple[Any, ...], key_of: Callable[[Any], K]
+    connection: Any, query: str, arguments: tuple[Any, ...], key_of: Callable[[Any], K | None]
 ) -> Mapping[K, Tally]:
-    """Add up the tallies that a query returns, some at a time, while others are answered."""
+    """Add up the tallies that a query returns, some at a time, while others are answered. key_of: None leaves out."""
     # Of this reading alone: one whose connection broke is repeated.
     sums: Sums[K] = Sums()
 
     def add(rows: Sequence[Any]) -> None:
-        sums.add((key_of(row), tally_of(row)) for row in rows)
+        keyed = ((key_of(row), row) for row in rows)
+        sums.add((key, tally_of(row)) for key, row in keyed if key is not None)
 
     cursor = await connection.cursor(query, *arguments)
     while rows := await cursor.fetch(CHUNK_ROWS):

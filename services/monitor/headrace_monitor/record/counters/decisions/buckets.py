@@ -7,24 +7,23 @@ from datetime import UTC, datetime, timedelta
 
 from headrace_servicekit.times import DAY, HOUR, Span, later
 
-MAX_BUCKETS = 48
 _SIZES = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440))
 
 
-def buckets_of(span: Span, now: datetime) -> tuple[Span, ...]:
-    """Return at most MAX_BUCKETS buckets of equal length that cover a time, the first at a round time.
+def buckets_of(span: Span, now: datetime, *, minutes: timedelta, limit: int) -> tuple[Span, ...]:
+    """Return at most `limit` buckets of equal length that cover a time, the first at a round time.
 
-    Counters that are older than a day may be there by the hour only.
+    minutes: how long counters are retained by the minute; older ones are there by the hour only.
 
     >>> start = datetime(2031, 2, 3, 12, 7, tzinfo=UTC)
-    >>> buckets = buckets_of(Span(start, start + timedelta(hours=2)), start)
+    >>> buckets = buckets_of(Span(start, start + timedelta(hours=2)), start, minutes=DAY, limit=48)
     >>> len(buckets), buckets[0].start.minute, buckets[0].end.minute
     (25, 5, 10)
     """
     length = span.end - span.start
-    least = HOUR if span.start < now - DAY else _SIZES[0]
-    fit = (size for size in _SIZES if size >= least and length / size <= MAX_BUCKETS - 1)
-    size = next(fit, timedelta(days=-(-length // (DAY * (MAX_BUCKETS - 1)))))
+    least = HOUR if span.start < now - minutes else _SIZES[0]
+    fit = (size for size in _SIZES if size >= least and length / size <= limit - 1)
+    size = next(fit, timedelta(days=-(-length // (DAY * (limit - 1)))))
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     start = epoch + (max(span.start, epoch) - epoch) // size * size
     count = -(-(span.end - start) // size)

@@ -61,27 +61,31 @@ insert into counter_drop_minutes (start, reason, count)
 select $1, reported.reason, reported.count from unnest($2::text[], $3::bigint[]) as reported (reason, count) order by reported.reason
 on conflict (start, reason) do update set count = counter_drop_minutes.count + excluded.count;
 
--- name: tallies_of_model
--- All that counts in a time. base: of a minute that is open, to be taken off.
-select version, variant, served_from, code, tally, null::bytea as base
-from counter_minutes where model = $1 and start >= $2 and start < $3
-union all
-select version, variant, served_from, code, tally, null
-from counter_hours where model = $1 and start >= $2 and start < $3
-union all
-select version, variant, served_from, code, total, base
-from counter_series where model = $1 and minute >= $2 and minute < $3 and total <> base;
-
 -- name: tallies_of_models
--- The same of several models, each with its name.
-select model, version, variant, served_from, code, tally, null::bytea as base
+-- All that counts of some models in a time. base: of a minute that is open, to be taken off.
+select start, model, version, variant, served_from, code, tally, null::bytea as base
 from counter_minutes where model = any($1::text[]) and start >= $2 and start < $3
 union all
-select model, version, variant, served_from, code, tally, null
+select start, model, version, variant, served_from, code, tally, null
 from counter_hours where model = any($1::text[]) and start >= $2 and start < $3
 union all
-select model, version, variant, served_from, code, total, base
+select minute, model, version, variant, served_from, code, total, base
 from counter_series where model = any($1::text[]) and minute >= $2 and minute < $3 and total <> base;
+
+-- name: tallies
+-- The same of all models.
+select start, model, version, variant, served_from, code, tally, null::bytea as base
+from counter_minutes where start >= $1 and start < $2
+union all
+select start, model, version, variant, served_from, code, tally, null
+from counter_hours where start >= $1 and start < $2
+union all
+select minute, model, version, variant, served_from, code, total, base
+from counter_series where minute >= $1 and minute < $2 and total <> base;
+
+-- name: data_plane_starts
+-- Processes that first reported in a time.
+select data_plane, first_time from counter_processes where first_time >= $1 and first_time < $2 order by first_time limit $3;
 
 -- name: tallies_since
 -- All that counts from a minute on, with its minute. base: of a minute that is open, to be taken off.
