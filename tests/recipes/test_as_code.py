@@ -27,7 +27,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 class Ratios(TransformerMixin, BaseEstimator):
     def fit(self, rows, labels=None):
-        self.fitted_ = True
+        self.n_features_in_ = rows.shape[1]
         return self
 
     def transform(self, rows):

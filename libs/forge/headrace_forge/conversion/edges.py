@@ -35,11 +35,12 @@ def cases(inputs, unknown):
 
 
 def _words(text):
-    """Return words of a text with what some tokenizers split off."""
+    """Return words of a text, and all of it, with what some tokenizers split off."""
     words = text.split() or [text]
     chosen = dict.fromkeys((words[-1], max(words, key=len)))
     forms = ("{}é", "é{}", "{}'s", "{}_x", "日本{}", "{}-{}", "({}.)")
-    return [form.format(word, word) for word in chosen for form in forms]
+    whole = [" ".join(form.format(word, word) for word in words[:50]) for form in forms]
+    return [*whole, *(form.format(word, word) for word in chosen for form in forms)]
 
 
 def _of_numbers(name, rows, base, unknown):

@@ -11,15 +11,18 @@ def without_dictionaries(proto):
     """Return a model whose scores are the tensor that ZipMap made dictionaries of, and the classes by output."""
     import onnx
 
-    classes = {}
-    for node in proto.graph.node:
+    classes, renamed = {}, {}
+    for node in list(proto.graph.node):
         if node.op_type == "ZipMap":
             labels = [
                 list(one.strings) or list(one.ints) for one in node.attribute if one.name.startswith("classlabels")
             ]
             classes[node.output[0]] = next((one for one in labels if one), [])
-            node.op_type, node.domain = "Identity", ""
-            del node.attribute[:]
+            renamed[node.input[0]] = node.output[0]
+            proto.graph.node.remove(node)
+    for node in proto.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
     for port in proto.graph.output:
         if port.name in classes:
             shape = [None, len(classes[port.name])]
@@ -32,7 +35,11 @@ def of_catboost(model):
     import onnx
 
     model.save_model("exported.onnx", format="onnx")
-    return without_dictionaries(onnx.load("exported.onnx"))[0]
+    proto = without_dictionaries(onnx.load("exported.onnx"))[0]
+    for port in proto.graph.output:
+        if port.name == "predictions":  # declared without the dimension that it has
+            port.CopyFrom(onnx.helper.make_tensor_value_info(port.name, onnx.TensorProto.FLOAT, [None, 1]))
+    return proto
 
 
 def from_zipmap(path, given, opened):

@@ -12,6 +12,7 @@ OPSETS = {"": 18, "ai.onnx.ml": 3}
 EXACT_PATTERN = "[a-zA-Z0-9]+"
 # Boosters that take one tensor of all features.
 _OF_ARRAYS = ("xgboost", "lightgbm")
+ROWS = "give rows as --artifact validation.json=FILE"
 PACKAGES = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost"}
 
 
@@ -30,7 +31,9 @@ class Source:
         self.vectorizer = self._vectorizer()
         # One input for each column of a table, or one of all features; the second is what boosters take.
         by_column = self.module not in _OF_ARRAYS and list(given) != ["features"] and (given or self.names is not None)
-        self.columns = (list(given) or self.names) if by_column else None
+        # Rows may have more, such as the truth.
+        known = self.names if self.names is not None and set(self.names) <= set(given) else list(given)
+        self.columns = (known or self.names) if by_column else None
         if self.vectorizer is not None:
             if len(given) > 1:
                 raise Failed(f"takes texts alone, and the rows have {', '.join(given)}: give one of these")
@@ -79,7 +82,7 @@ class Source:
             return len(self.model.feature_names_)
         width = getattr(self.model, "n_features_in_", None)
         if width is None:
-            raise Failed(f"{type(self.model).__name__} does not say how many features it takes: give rows")
+            raise Failed(f"{type(self.model).__name__} does not say how many features it takes: {ROWS}")
         return int(width)
 
     def categories(self):
