@@ -21,7 +21,7 @@ from headrace_client.operations.missing_values import VALIDATION_FILE
 from headrace_client.operations.registration import Lineage, Serving
 from headrace_client.validation_rows import rows_in
 
-from headrace_forge.optimisation import choice, process, report
+from headrace_forge.optimisation import process, report
 from headrace_forge.optimisation.choice import Budgets, Candidate
 from headrace_forge.optimisation.picture import picture
 from headrace_forge.optimisation.process import MODELS, OPTIONS, Measured, Plan
@@ -86,6 +86,8 @@ def optimise(
     the fastest one that keeps the budgets as a new version.
 
     The rows are those that the version was registered with (validation.json), with their true labels where it has some.
+    A form that answers otherwise is recommended by labels and enough rows for the budget of accuracy, or where
+    --max-difference allows as much.
     Every form is written, loaded again from its file and run. Where none is good enough nothing is registered, and the
     exit code is 0.
 
@@ -121,7 +123,7 @@ def optimise(
                 python=python,
             )
         document = report.document(model, version, measured, budgets)
-        chosen = choice.winner(measured.candidates, measured.original, budgets)
+        chosen = next((one for one in measured.candidates if one.name == document["winner"]), None)
         _show(output, document, measured)
         if picture_file is not None:
             front = [one["candidate"] for one in document["quality"] if one["best_of_its_kind"]]
@@ -217,6 +219,11 @@ def _without_registration(output: Output, document: Mapping[str, Any], chosen: C
         output.document({"optimisation": document, "registered": None})
     elif chosen is None:
         output.say("[yellow]nothing registered[/]: no candidate keeps the budgets; the original stays the best")
+        if missing := sorted({one for row in document["quality"] for one in row["lacks"]}):
+            output.note(
+                f"[dim]to recommend one that answers otherwise than the original:[/] {shown('; '.join(missing))}. "
+                "Give rows with `labels` by --rows, or say how much answers may differ: --max-difference"
+            )
     else:
         output.say(f"[green]best[/] {chosen.name}, {chosen.speedup:.2f} x as fast; nothing registered (--dry-run)")
 

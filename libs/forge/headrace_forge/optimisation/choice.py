@@ -11,6 +11,10 @@ from headrace_forge.optimisation.quality import Quality
 
 # Candidates whose speed differs by less are as fast as one another: the more accurate one is better.
 SAME_SPEED = 1.05
+# Answers that differ by less are the same, as expected outputs are compared.
+SAME_ANSWERS = 1e-3
+# One row answered otherwise must not be more than the drop that is allowed; of smaller drops as many rows are enough.
+LEAST_DROP = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,25 @@ class Budgets:
     max_calibration_rise: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a candidate was judged by. labelled: whether the truth of the rows is known."""
+
+    rows: int
+    labelled: bool
+
+    def lacks(self, candidate: Candidate, budgets: Budgets) -> list[str]:
+        """Return what would show that a candidate is as accurate; nothing of one that answers the same, or that may
+        differ by so much."""
+        if candidate.quality is None or budgets.max_difference is not None:
+            return []
+        if candidate.quality.largest_difference <= SAME_ANSWERS:
+            return []
+        needed = math.ceil(1 / max(budgets.max_accuracy_drop, LEAST_DROP))
+        found = [] if self.labelled else ["no labels"]
+        return [*found, f"{self.rows} rows, {needed} are needed"] if self.rows < needed else found
+
+
 def speed_of(rows: int, original: Sequence[Sequence[float]], candidate: Sequence[Sequence[float]]) -> Speed:
     """Return the speed of a candidate from seconds by round, of the original and of itself in the same rounds."""
     ratios = [
@@ -66,8 +89,8 @@ def speed_of(rows: int, original: Sequence[Sequence[float]], candidate: Sequence
     return Speed(p50 * 1e3, p99 * 1e3, rows / p50, statistics.median(ratios))
 
 
-def misses(candidate: Candidate, original: Candidate, budgets: Budgets) -> list[str]:
-    """Return which budgets a candidate does not keep, in words; none where it keeps all."""
+def misses(candidate: Candidate, original: Candidate, budgets: Budgets, evidence: Evidence | None = None) -> list[str]:
+    """Return which budgets a candidate does not keep, in words; none where it keeps all. evidence: None is enough."""
     before, after = original.quality, candidate.quality
     if candidate.problem or before is None or after is None or not candidate.speeds:
         return [candidate.problem or "was not measured"]
@@ -87,7 +110,7 @@ def misses(candidate: Candidate, original: Candidate, budgets: Budgets) -> list[
         most("calibration error rise", rise, budgets.max_calibration_rise)
     if not candidate.speedup >= budgets.min_speedup:
         found.append(f"{candidate.speedup:.2f} x as fast < {budgets.min_speedup:g} x")
-    return found
+    return [*found, *(evidence.lacks(candidate, budgets) if evidence is not None else ())]
 
 
 def front(candidates: Sequence[Candidate]) -> list[str]:
@@ -96,12 +119,15 @@ def front(candidates: Sequence[Candidate]) -> list[str]:
     return [one.name for one in measured if not any(_beats(other, one) for other in measured)]
 
 
-def winner(candidates: Sequence[Candidate], original: Candidate, budgets: Budgets) -> Candidate | None:
+def winner(
+    candidates: Sequence[Candidate], original: Candidate, budgets: Budgets, evidence: Evidence | None = None
+) -> Candidate | None:
     """Return the candidate to register; None where none keeps the budgets.
 
     The fastest; of those about as fast as one another the most accurate, then the smallest. It is on the front.
     """
-    kept = [one for one in candidates if one.is_model and one != original and not misses(one, original, budgets)]
+    models = [one for one in candidates if one.is_model and one != original]
+    kept = [one for one in models if not misses(one, original, budgets, evidence)]
     return max(kept, key=_rank, default=None)
 
 

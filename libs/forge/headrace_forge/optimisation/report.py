@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headrace_forge.optimisation import choice
-from headrace_forge.optimisation.choice import Budgets, Candidate
+from headrace_forge.optimisation.choice import Budgets, Candidate, Evidence
 from headrace_forge.optimisation.process import Measured
 
 FILE = "optimisation.json"
@@ -16,7 +16,8 @@ FILE = "optimisation.json"
 def document(model: str, version: str, measured: Measured, budgets: Budgets) -> dict[str, Any]:
     """Return both tables, the budgets, what misses which of them, and the winner."""
     every = (measured.original, *measured.candidates)
-    chosen = choice.winner(measured.candidates, measured.original, budgets)
+    evidence = Evidence(measured.judged_rows, measured.labelled)
+    chosen = choice.winner(measured.candidates, measured.original, budgets, evidence)
     front = choice.front(every)
     return {
         "model": model,
@@ -27,7 +28,7 @@ def document(model: str, version: str, measured: Measured, budgets: Budgets) -> 
         "versions": dict(measured.versions),
         "budgets": {name: getattr(budgets, name) for name in Budgets.__dataclass_fields__},
         "winner": None if chosen is None else chosen.name,
-        "quality": [_quality(one, measured.original, budgets, front) for one in every],
+        "quality": [_quality(one, measured.original, budgets, evidence, front) for one in every],
         "speed": [row for one in every for row in _speeds(one)],
     }
 
@@ -57,7 +58,9 @@ def metrics_of(chosen: Candidate, measured: Measured, reported: Mapping[str, flo
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
-def _quality(one: Candidate, original: Candidate, budgets: Budgets, front: list[str]) -> dict[str, Any]:
+def _quality(
+    one: Candidate, original: Candidate, budgets: Budgets, evidence: Evidence, front: list[str]
+) -> dict[str, Any]:
     told: dict[str, Any] = {
         "candidate": one.name,
         "kind": "model" if one.is_model else "options",
@@ -65,7 +68,8 @@ def _quality(one: Candidate, original: Candidate, budgets: Budgets, front: list[
         "size_bytes": one.size_bytes,
         "speedup": one.speedup,
         "best_of_its_kind": one.name in front,
-        "misses": [] if one == original else choice.misses(one, original, budgets),
+        "lacks": [] if one == original else evidence.lacks(one, budgets),
+        "misses": [] if one == original else choice.misses(one, original, budgets, evidence),
     }
     if one.quality is not None:
         worst = one.quality.worst

@@ -4,7 +4,7 @@ import math
 
 import pytest
 from headrace_forge.optimisation import choice
-from headrace_forge.optimisation.choice import Budgets, Candidate, Speed, speed_of
+from headrace_forge.optimisation.choice import Budgets, Candidate, Evidence, Speed, speed_of
 from headrace_forge.optimisation.quality import Quality, Slice
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,3 +103,16 @@ def test_speed_is_compared_within_rounds_so_that_a_slow_machine_does_not_count()
     speed = speed_of(8, original, found)
     assert (speed.speedup, speed.p50_ms, speed.rows_per_s) == (2.0, 1000.0, 8.0)
     assert speed.p99_ms == 10_000.0
+
+
+def test_a_candidate_that_answers_otherwise_is_recommended_by_labels_and_enough_rows_only():
+    other, same = candidate("int8", difference=0.06), candidate("graph", difference=1e-6, speedup=1.3)
+    few = Evidence(20, labelled=False)
+    assert few.lacks(other, Budgets()) == ["no labels", "20 rows, 100 are needed"]
+    assert choice.misses(other, ORIGINAL, Budgets(), few) == few.lacks(other, Budgets())
+    assert choice.winner([other], ORIGINAL, Budgets(), few) is None
+    # What answers the same needs no proof, nor what is allowed to differ.
+    assert choice.winner([other, same], ORIGINAL, Budgets(), few) == same
+    assert choice.winner([other], ORIGINAL, Budgets(max_difference=0.1), few) == other
+    assert choice.winner([other], ORIGINAL, Budgets(), Evidence(100, labelled=True)) == other
+    assert Evidence(100, labelled=True).lacks(other, Budgets(max_accuracy_drop=0.0)) == ["100 rows, 1000 are needed"]
