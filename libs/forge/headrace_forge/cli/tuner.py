@@ -79,7 +79,7 @@ def tune(
     finally:
         if not kept:
             client.versions.update_serving(model, version, _whole(before.serving), reason="tune: as before")
-    _show(output, model, version, found, curve, grid, applied=applied)
+    _show(output, model, version, found, curve, grid, slo_p99_ms=slo_p99_ms, applied=applied)
 
 
 def _grid(max_rows: int, max_instances: int) -> Grid:
@@ -105,9 +105,18 @@ def _told(settings: Settings) -> str:
 
 
 def _show(
-    output: Output, model: str, version: str, found: SearchResult, curve: ServiceCurve, grid: Grid, *, applied: bool
+    output: Output,
+    model: str,
+    version: str,
+    found: SearchResult,
+    curve: ServiceCurve,
+    grid: Grid,
+    *,
+    slo_p99_ms: float,
+    applied: bool,
 ) -> None:
     best = found.best
+    met = 0 < best.p99_ms <= slo_p99_ms
     if output.as_json:
         output.document(
             {
@@ -116,6 +125,7 @@ def _show(
                 "runs": [_run(one) for one in found.runs],
                 "grid": len(grid.every()),
                 "service_ms": {str(rows): seconds * 1000 for rows, seconds in curve.points},
+                "met": met,
                 "applied": applied,
             }
         )
@@ -138,6 +148,12 @@ def _show(
         ],
     )
     output.note(f"[dim]{len(found.runs)} of {len(grid.every())} settings were measured[/]")
+    if not met:
+        output.say(
+            f"[yellow]nothing met {slo_p99_ms:g} ms[/] at {best.offered_per_s:.0f} requests/s: the settings that "
+            f"answered most had a p99 of {best.p99_ms:.1f} ms, and {best.goodput_per_s:.0f} requests/s in time; more "
+            "replicas or a smaller form (headrace models optimise) answer more"
+        )
     if best == found.present:
         output.say("nothing to change: no settings answered more in time than those in force")
     elif applied:

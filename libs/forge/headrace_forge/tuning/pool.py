@@ -15,6 +15,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace_client.cli.settings import await_settings
 from headrace_client.client import AsyncClient, Client
 from headrace_client.errors import DeadlineExceeded, HeadraceError
+from headrace_client.measured_histories import MEASURING
 from headrace_client.operations.registration import Serving, serving_settings
 from headrace_client.tensors import Input
 from headrace_scaling.simulation.service_curves import ServiceCurve
@@ -132,7 +133,7 @@ class MeasuredPool:
 
     def curve(self, grid: Grid) -> ServiceCurve:
         """Return how long executions take by their rows."""
-        self.put(as_proto(Settings(max(grid.max_batch_rows), 0.0, 1)), "tune: service times")
+        self.put(as_proto(Settings(max(grid.max_batch_rows), 0.0, 1)), MEASURING)
         return self._with(lambda caller: service_curve(caller, grid.max_batch_rows))
 
     def run(
@@ -144,7 +145,7 @@ class MeasuredPool:
         whole: registry_pb2.ServingSettings | None = None,
     ) -> Run:
         """Put settings into force, and return what is answered by them. whole: what these are called settings of."""
-        self.put(whole or as_proto(settings), "tune: a run")
+        self.put(whole or as_proto(settings), MEASURING)
         seen = self._with(lambda caller: open_loop(caller, per_s=per_s, seconds=seconds, objective_s=objective_s))
         return Run(settings, seen.goodput_per_s, seen.p99_ms, seen.sent_per_s)
 
