@@ -68,17 +68,24 @@ def test_a_folder_of_mlflow_is_served_in_a_minute_and_its_version_names_the_run(
         "flavors:\n  python_function: {loader_module: mlflow.sklearn}\n"
         "  sklearn: {pickled_model: model.pkl, serialization_format: cloudpickle}\n"
         "mlflow_version: 3.1.0\nrun_id: 0123456789abcdef0123456789abcdef\n"
+        "saved_input_example_info: {artifact_path: input_example.json, type: ndarray}\n"
     )
+    (folder / "input_example.json").write_text(json.dumps({"inputs": ROWS.tolist()}))
     began = time.monotonic()
     served = headrace("models", "serve", str(folder), "--name", headrace.model, "--trust")
     assert time.monotonic() - began < patience(60)
     assert served["version"] == "v1"
+    assert (served["compared"]["rows"], served["compared"]["difference"] < 1e-4) == (len(ROWS), True)
     np.testing.assert_allclose(
         answers(headrace, ROWS)["probabilities"], pipeline.predict_proba(ROWS), rtol=1e-3, atol=1e-4
     )
     version = headrace("models", "show", headrace.model, "v1")["version"]
     assert version["lineage"]["run"] == "0123456789abcdef0123456789abcdef"
     assert version["parameters"]["mlflow_flavour"] == "sklearn"
+    # The same content is the same version; other facts are another one.
+    assert headrace("models", "serve", str(folder), "--name", headrace.model, "--trust")["version"] == "v1"
+    told = ("--metric", "accuracy=0.9", "--label", "low", "--label", "high")
+    assert headrace("models", "serve", str(folder), "--name", headrace.model, "--trust", *told)["version"] == "v2"
 
 
 def test_a_folder_of_triton_answers_with_its_settings_and_what_is_dropped_is_said(headrace: Headrace) -> None:

@@ -20,12 +20,16 @@ _PYFUNC = "python_function"
 
 @dataclass(frozen=True, slots=True)
 class MlflowModel:
-    """The file of the model, and where it comes from. run: id of the run that logged it, empty where none did."""
+    """The file of the model, and where it comes from. run: id of the run that logged it, empty where none did.
+
+    example: rows that were logged with it, None where none were.
+    """
 
     file: Path
     flavour: str
     run: str
     parameters: Mapping[str, str]
+    example: Path | None = None
 
 
 def read_mlflow(folder: Path) -> MlflowModel:
@@ -48,7 +52,16 @@ def read_mlflow(folder: Path) -> MlflowModel:
     file = inside(folder, flavours[flavour].get(_FILES[flavour]), f"{path}, flavour {flavour},")
     if not file.is_file():
         raise invalid("model", f"{path}, flavour {flavour}, names {file.name!r}, which is no file")
-    return MlflowModel(file, flavour, _text(told, "run_id"), _facts(told, flavour))
+    return MlflowModel(file, flavour, _text(told, "run_id"), _facts(told, flavour), _example(folder, told))
+
+
+def _example(folder: Path, told: Mapping[str, Any]) -> Path | None:
+    """Return the example of inputs; one that is a sparse matrix is no rows."""
+    saved = told.get("saved_input_example_info")
+    if not isinstance(saved, dict) or saved.get("type") not in ("dataframe", "ndarray"):
+        return None
+    file = inside(folder, saved.get("artifact_path"), f"{folder / DESCRIPTION}, saved_input_example_info,")
+    return file if file.is_file() else None
 
 
 def _facts(told: Mapping[str, Any], flavour: str) -> Mapping[str, str]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.cli.options import accept_difference_option, connected
@@ -23,10 +26,10 @@ from headrace_client.cli.sources import (
     source_of,
     with_tensors,
 )
-from headrace_client.cli.values import FilePair
+from headrace_client.cli.values import FilePair, NumberPair
 from headrace_client.cli.views import show_version
 from headrace_client.client import Client
-from headrace_client.errors import NotFound
+from headrace_client.errors import HeadraceError, NotFound
 from headrace_client.operations.missing_values import VALIDATION_FILE
 from headrace_client.operations.registration import Lineage
 from headrace_client.rows import inputs_from_rows, to_json_value
@@ -42,6 +45,9 @@ _COMPARED_ROWS = 16
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.option("--name", default="", help="Of the model; default that of the file.")
 @click.option("--artifact", "artifacts", type=FilePair(), multiple=True, help="A further file (.json, .parquet).")
+@click.option("--metric", "metrics", type=NumberPair(), multiple=True, help="A measured quality; repeat for more.")
+@click.option("--allow-nan", metavar="INPUT", multiple=True, help="An input that may hold NaN; repeat.")
+@click.option("--label", "labels", multiple=True, help="Name of a class, in the order of the scores; repeat.")
 @contract_option("names, datatypes and shapes come from the model file")
 @conversion_options
 @accept_difference_option
@@ -52,6 +58,9 @@ def serve(
     file: Path,
     name: str,
     artifacts: tuple[tuple[str, Path], ...],
+    metrics: tuple[tuple[str, float], ...],
+    allow_nan: tuple[str, ...],
+    labels: tuple[str, ...],
     contract: Path | None,
     conversion: Conversion,
     accept_difference: bool,
@@ -59,7 +68,8 @@ def serve(
     """Register FILE as the next version of a model, put it into production, and ask it for an answer.
 
     FILE, or a folder, is what `headrace models register` takes. A model that has nothing in production yet gets no
-    gates, so that its first version needs no metrics: headrace models gates sets some.
+    gates, so that its first version needs no metrics: headrace models gates sets some. What the newest version has
+    already is not registered again.
 
     \b
     Examples:
@@ -69,17 +79,22 @@ def serve(
       headrace models serve churn.pkl --trust --artifact validation.json=rows.json
     """
     model = name or re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-") or "model"
-    version, production = _next(client, model)
+    newest, production = _newest(client, model)
     stated = tensor_pb2.ServingContract() if contract is None else contract_in(contract)
+    if labels:
+        del stated.labels[:]
+        stated.labels.extend(labels)
     with (
         source_of(output, file, dict(artifacts), conversion, stated=contract is not None) as source,
         output.uploading() as progress,
     ):
-        registered = client.versions.register(
+        register = partial(
+            client.versions.register,
             model,
-            version,
-            source.file,
+            file=source.file,
             contract=with_tensors(stated, source),
+            allow_nan=allow_nan,
+            metrics=dict(metrics),
             artifacts=source.artifacts,
             parameters=source.parameters,
             lineage=Lineage(run=source.run),
@@ -87,6 +102,8 @@ def serve(
             accept_difference=accept_difference,
             progress=progress,
         )
+        registered = _registered(register, newest)
+        version = last(registered.name)
         row, expected = _row(registered.contract, source), _expected(source)
     if not production:
         client.models.set_gates(model, (), reason="served by its file, without metrics")
@@ -127,14 +144,25 @@ def serve(
     output.note(f"[dim]again:[/] {shown(typed)}")
 
 
-def _next(client: Client, model: str) -> tuple[str, str]:
-    """Return the next free version of a model, and the one in production, empty when there is none."""
+def _registered(register: Callable[..., registry_pb2.ModelVersion], newest: int) -> registry_pb2.ModelVersion:
+    """Return the newest version where it has the same content, else a new one. newest: its number, 0 for none."""
+    if newest:
+        try:
+            return register(version=f"v{newest}")
+        except HeadraceError as error:
+            if error.reason not in ("VERSION_EXISTS", "VERSION_COLLECTED"):
+                raise
+    return register(version=f"v{newest + 1}")
+
+
+def _newest(client: Client, model: str) -> tuple[int, str]:
+    """Return the number of the newest version of a model, and the version in production; 0 and empty for none."""
     try:
         found, versions = client.models.get(model), client.versions.list(model)
     except NotFound:
-        return "v1", ""
+        return 0, ""
     numbers = [int(said[1]) for one in versions if (said := re.fullmatch(r"v(\d+)", last(one.name)))]
-    return f"v{max(numbers, default=0) + 1}", found.production_version
+    return max(numbers, default=0), found.production_version
 
 
 def _row(contract: tensor_pb2.ServingContract, source: Source) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from headrace_client.local_files import object_of, read_as
 from headrace_client.model_files import FORMATS, zipped
 from headrace_client.pipeline_files import is_pipeline
 from headrace_client.recognition import CONVERTED_TOO, MAX_DIFFERENCE, TAKEN, Kind, recognise
+from headrace_client.validation_tables import as_validation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -94,6 +95,14 @@ def source_of(
 
     stated: whether the user states the contract, so that a model is registered in its native format.
     """
+    with as_validation(artifacts) as rows, _source_of(output, path, rows, conversion, stated) as source:
+        yield source
+
+
+@contextmanager
+def _source_of(
+    output: Output, path: Path, artifacts: Mapping[str, Path], conversion: Conversion, stated: bool
+) -> Iterator[Source]:
     if is_pipeline(path):
         yield Source(path, artifacts)
         return

@@ -35,6 +35,8 @@ def converted(
     """Give what to register of a file of a framework, or of a folder of MLflow (kind: None). Raises InvalidArgument."""
     if kind is None:
         logged = read_mlflow(path)
+        if logged.example is not None:
+            artifacts = {VALIDATION_FILE: logged.example, **artifacts}
         with source_of(output, logged.file, artifacts, conversion, stated=stated) as source:
             yield replace(source, parameters={**logged.parameters, **source.parameters}, run=logged.run)
         return
