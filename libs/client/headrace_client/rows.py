@@ -18,7 +18,8 @@ _FLOATS = frozenset(("FP16", "BF16", "FP32", "FP64"))
 
 
 def inputs_from_rows(rows: Any, contract: tensor_pb2.ServingContract) -> dict[str, Input]:
-    """Return the input tensors for rows, each an object `{"input": value}`, or the bare value where there is one input.
+    """Return the input tensors for rows, each an object `{"input": value}`, or the bare value where there is one input,
+    or an object by column where its contract names these.
 
     Raises InvalidArgument naming the row and the input.
     """
@@ -61,6 +62,8 @@ def to_json_value(array: NDArray[Any]) -> Any:
 
 def _from_objects(rows: Sequence[Mapping[str, Any]], specs: Iterable[tensor_pb2.TensorSpec]) -> dict[str, Input]:
     known = {spec.name: spec for spec in specs}
+    if len(known) == 1 and (only := next(iter(known.values()))).columns and all(only.name not in row for row in rows):
+        return {only.name: column(only, [_by_column(only, row, f"rows[{at}]") for at, row in enumerate(rows)], "rows")}
     for index, row in enumerate(rows):
         for name in row:
             if name not in known:
@@ -74,6 +77,17 @@ def _from_objects(rows: Sequence[Mapping[str, Any]], specs: Iterable[tensor_pb2.
             raise invalid(f"rows[{missing[0]}].{name}", "is missing")
         inputs[name] = column(spec, [row[name] for row in rows], f"rows[].{name}")
     return inputs
+
+
+def _by_column(spec: tensor_pb2.TensorSpec, row: Mapping[str, Any], field: str) -> list[Any]:
+    """Return the values of a row by the names of columns that a contract has for its one input."""
+    for name in row:
+        if name not in spec.columns:
+            raise invalid(f"{field}.{name}", f"the model has no such column; it takes {', '.join(spec.columns)}")
+    for name in spec.columns:
+        if name not in row:
+            raise invalid(f"{field}.{name}", "is missing")
+    return [row[name] for name in spec.columns]
 
 
 def column(spec: tensor_pb2.TensorSpec, values: ArrayLike, field: str) -> Input:

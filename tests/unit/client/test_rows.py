@@ -36,6 +36,20 @@ def test_rows_as_objects_fill_several_inputs_and_leave_optional_ones_out() -> No
     assert np.asarray(inputs["country"]).tolist() == ["DE", "FR"]
 
 
+def test_rows_by_column_fill_the_one_input_that_names_columns() -> None:
+    table = tensor_pb2.ServingContract(
+        inputs=[Spec(name="features", datatype="FP32", shape=[2], columns=["age", "income"], nan_allowed=True)]
+    )
+    rows = [{"income": 2, "age": 1}, {"age": None, "income": 4}]
+    found = inputs_from_rows(rows, table)["features"]
+    np.testing.assert_array_equal(found, np.array([[1, 2], [np.nan, 4]], np.float32))
+    assert np.array_equal(inputs_from_rows([{"features": [1, 2]}], table)["features"], [[1, 2]])
+    with pytest.raises(InvalidArgument, match=r"rows\[1\].income: is missing"):
+        inputs_from_rows([rows[0], {"age": 3}], table)
+    with pytest.raises(InvalidArgument, match="no such column; it takes age, income"):
+        inputs_from_rows([{"age": 1, "incom": 2}], table)
+
+
 def test_one_value_per_row_needs_no_inner_list() -> None:
     assert np.asarray(inputs_from_rows([1, 255], SCALAR)["age"]).tolist() == [1, 255]
     column = tensor_pb2.ServingContract(inputs=[Spec(name="age", datatype="UINT8", shape=[1])])
