@@ -131,6 +131,12 @@ def test_a_name_that_is_nearly_right_is_offered(headrace: Headrace) -> None:
     assert "did you mean" not in headrace("models", "show", "nothing-like-it", code=3)["error"]["message"]
 
 
+def test_an_entity_without_rows_is_answered_where_nothing_is_computed(headrace: Headrace) -> None:
+    headrace.two_versions(production="v1")
+    refused = headrace("predict", headrace.model, "--entity", "item-7", code=2)["error"]
+    assert f"`headrace routes lookup {headrace.model} --mode batch`" in refused["message"]
+
+
 async def test_tables_are_answered_with_the_scope_predict_alone(headrace: Headrace) -> None:
     headrace.two_versions(production="v1")
     rows = [[0.0, 1.0, 2.0, 3.0], [3.0, 2.0, 1.0, 0.5]]

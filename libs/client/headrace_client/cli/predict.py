@@ -17,7 +17,7 @@ from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.prediction_views import StreamedParts, document, show_prediction, show_timing
 from headrace_client.cli.values import Duration, Pair
 from headrace_client.client import Client
-from headrace_client.errors import HeadraceError, invalid
+from headrace_client.errors import HeadraceError, InvalidArgument, invalid
 from headrace_client.local_files import read_as, text_of
 from headrace_client.operations.explanations import Explanation
 from headrace_client.operations.prediction import Prediction
@@ -99,7 +99,12 @@ def predict(
         client.predict_stream(model, inputs, parts.received, **how)
         parts.end()
         return
-    answer = client.predict(model, inputs, explain=explain, timing=timing, **how)
+    try:
+        answer = client.predict(model, inputs, explain=explain, timing=timing, **how)
+    except InvalidArgument as error:
+        if inputs is None:
+            error.message += f"; an entity alone takes `headrace routes lookup {model} --mode batch`"
+        raise
     told = _explanation(client, output, answer) if explain else None
     if output.as_json:
         timed = {"timing_ms": dict(answer.timing_ms)} if timing else {}
