@@ -43,7 +43,7 @@ def test_rows_by_column_fill_the_one_input_that_names_columns() -> None:
     rows = [{"income": 2, "age": 1}, {"age": None, "income": 4}]
     found = inputs_from_rows(rows, table)["features"]
     np.testing.assert_array_equal(found, np.array([[1, 2], [np.nan, 4]], np.float32))
-    assert np.array_equal(inputs_from_rows([{"features": [1, 2]}], table)["features"], [[1, 2]])
+    np.testing.assert_array_equal(inputs_from_rows([{"features": [1, 2]}], table)["features"], [[1, 2]])
     with pytest.raises(InvalidArgument, match=r"rows\[1\].income: is missing"):
         inputs_from_rows([rows[0], {"age": 3}], table)
     with pytest.raises(InvalidArgument, match="no such column; it takes age, income"):
