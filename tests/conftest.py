@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 
 from headrace_stack.settings import read
@@ -32,6 +33,9 @@ settings.load_profile("headrace")
 os.environ.update(read().python_environment)
 # This process too: to compile the tests and rewrite their assertions takes longer than all the rest of collecting them.
 sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
+
+# A shell starts what runs in its background with interrupts ignored, and what is started from there inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What was imported and collected stays to the end: the collector need not walk through all of it again and again.
 gc.disable()
