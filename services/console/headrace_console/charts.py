@@ -21,6 +21,9 @@ _SIDE = 240
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 # Of a span, left of it; its title has all of the name.
 _NAME_CHARS = 24
+_MOST_DOTS = 64
+# Room for a number of two digits.
+_MARKS_APART = 24
 # Larger and smaller magnitudes are no measurements, and would overflow the arithmetic of an axis.
 _MOST, _LEAST = 1e300, 1e-12
 
@@ -44,10 +47,12 @@ def lines(
     rule: float | None = None,
     zero: bool = True,
     unit: str = "",
+    marks: Sequence[tuple[datetime, str]] = (),
 ) -> Markup:
     """Return lines over the same times, which a script writes in the reader's zone.
 
-    rule: a level that is drawn across. zero: whether the axis begins there. unit: of the values, behind each.
+    rule: a level that is drawn across. zero: whether the axis begins there. unit: of the values, behind each. marks:
+    what happened when, numbered from 1.
     """
     values = [v for line in drawn for of in (line.values, line.low, line.high) for v in of if _is_number(v)]
     values += [rule] if rule is not None else []
@@ -71,6 +76,7 @@ def lines(
         parts.append(
             Markup('<line class="rule" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, WIDTH - RIGHT, y(rule), y(rule))
         )
+    parts += _marks([(x(min(max(time, first), first + apart)), text) for time, text in marks])
     for line in drawn:
         band = [
             (x(time), y(lo), y(hi))
@@ -83,8 +89,9 @@ def lines(
         for run in _runs(line.values):
             points = " ".join(f"{x(times[at])},{y(value)}" for at, value in run)
             parts.append(Markup('<polyline class="line {}" points="{}"/>').format(line.kind, points))
-        for time, value in zip(times, line.values, strict=True):
-            if _is_number(value):
+        for at, (time, value) in enumerate(zip(times, line.values, strict=True)):
+            # Of many points those that no line leads to; without the others a page is a tenth as large.
+            if _is_number(value) and (len(times) <= _MOST_DOTS or _is_alone(line.values, at)):
                 parts.append(
                     Markup('<circle class="dot {}" cx="{}" cy="{}" r="2.5"><title>{} {}: {}</title></circle>').format(
                         line.kind,
@@ -168,6 +175,30 @@ def waterfall(spans: Sequence[tuple[str, float, float, str]], total: float, *, l
 
 def _is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and abs(value) < _MOST
+
+
+def _marks(marks: Sequence[tuple[float, str]]) -> list[Markup]:
+    """Return vertical lines with their numbers, from 1; marks that are too close for two numbers are one line."""
+    groups: list[tuple[float, list[str]]] = []
+    for at, (place, text) in enumerate(marks, 1):
+        if not groups or place - groups[-1][0] > _MARKS_APART:
+            groups.append((place, []))
+        groups[-1][1].append(f"{at}: {text}")
+    found, begin = [], 1
+    for place, texts in groups:
+        end = begin + len(texts) - 1
+        found.append(
+            Markup(
+                '<g class="mark"><title>{0}</title><line x1="{1}" x2="{1}" y1="{2}" y2="{3}"/>'
+                '<text x="{1}" y="{2}" text-anchor="middle">{4}</text></g>'
+            ).format("\n".join(texts), place, TOP, HEIGHT - BOTTOM, f"{begin}" if begin == end else f"{begin}–{end}")
+        )
+        begin = end + 1
+    return found
+
+
+def _is_alone(values: Sequence[float | None], at: int) -> bool:
+    return not any(map(_is_number, (*values[max(0, at - 1) : at], *values[at + 1 : at + 2])))
 
 
 def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:

@@ -4,6 +4,7 @@ import html
 import re
 import shlex
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -61,6 +62,34 @@ async def test_a_model_shows_how_much_traffic_its_unpromoted_versions_may_get(co
         console.api.answers[path_of("GetModel")] = lambda _, model=model: registry_pb2.GetModelResponse(model=model)
         page = (await console.browser.get("/console/models/digits")).text
         assert ("at most 20 % of the traffic by splits and experiments" in page) is said
+
+
+async def test_home_a_model_and_a_version_show_traffic_over_the_time_that_the_address_says(console: ConsoleUnderTest):
+    await console.sign_in()
+    pages = {"/console/": "", "/console/models/digits": "models/digits"}
+    pages["/console/models/digits/versions/v1"] = "models/digits/versions/v1"
+    for page, parent in pages.items():
+        (request,) = await asked(console, f"{page}?hours=168", "GetTrafficTimeSeries")
+        length = request.range.end_time.ToDatetime() - request.range.start_time.ToDatetime()
+        assert (request.parent, length) == (parent, timedelta(days=7))
+
+
+async def test_a_version_was_promoted_where_the_chart_of_requests_is_marked(console: ConsoleUnderTest):
+    await console.sign_in()
+    series, event = monitor_pb2.GetTrafficTimeSeriesResponse(), registry_pb2.ModelEvent(version="v2", client="ada")
+    for minutes, failed in ((20, 0), (10, 3)):
+        part = series.parts.add(requests=10, model_errors=failed, caller_errors=1, p50_us=900, p99_us=2000)
+        part.range.start_time.FromDatetime(datetime.now(UTC) - timedelta(minutes=minutes))
+        part.range.end_time.FromDatetime(datetime.now(UTC) - timedelta(minutes=minutes - 10))
+    event.action = registry_pb2.ModelEvent.ACTION_STAGE_CHANGED
+    event.create_time.FromDatetime(datetime.now(UTC) - timedelta(minutes=10))
+    console.api.answers[path_of("GetTrafficTimeSeries")] = lambda _: series
+    console.api.answers[path_of("ListModelEvents")] = lambda _: registry_pb2.ListModelEventsResponse(events=[event])
+    page = (await console.browser.get("/console/models/digits")).text
+    for title in ("Requests a minute", "Errors, by who can mend them", "Time to answer"):
+        assert f'aria-label="{title} over time"' in page
+    assert "1: digits stage changed v2 by ada" in page
+    assert "of the model" in page
 
 
 async def test_jobs_are_found_by_their_name_their_files_and_who_made_them(console: ConsoleUnderTest):

@@ -108,8 +108,9 @@ async def test_a_report_has_alerts_traffic_drift_and_performance_of_its_time(con
             {"version": "v1", "code": 3, "count": 5},
         ]
     )
+    series = monitor_pb2.GetTrafficTimeSeriesResponse()
     for at in range(3):
-        part = traffic.parts.add(traffic=traffic.traffic)
+        part = series.parts.add(requests=7)
         part.range.start_time.FromDatetime(start + timedelta(hours=at))
         part.range.end_time.FromDatetime(start + timedelta(hours=at + 1))
     drift = monitor_pb2.Drift(
@@ -124,6 +125,7 @@ async def test_a_report_has_alerts_traffic_drift_and_performance_of_its_time(con
     answers: dict[str, Any] = {
         "ListAlerts": alert_pb2.ListAlertsResponse(alerts=[alert, old]),
         "GetTraffic": traffic,
+        "GetTrafficTimeSeries": series,
         "ListDrift": monitor_pb2.ListDriftResponse(drifts=[drift]),
         "GetPerformance": monitor_pb2.GetPerformanceResponse(),
     }
@@ -134,7 +136,7 @@ async def test_a_report_has_alerts_traffic_drift_and_performance_of_its_time(con
     told = " ".join(re.sub("<[^>]+>", " ", page.split("</style>")[1]).split())
     for text in (
         "p99 is high", "refused INVALID_ARGUMENT 5", "failed UNAVAILABLE 2", "Drift of v2", "pixel_7",
-        "1 of 1 columns changed", "Not judged: 1", "too few rows", "No outcomes yet", "Answers, by version",
+        "1 of 1 columns changed", "Not judged: 1", "too few rows", "No outcomes yet", "Requests a minute",
     ):  # fmt: skip
         assert text in told, text
     assert "long over" not in told

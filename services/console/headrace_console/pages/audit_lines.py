@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from headrace.autoscaler.v1 import autoscaler_pb2, policy_pb2
-from headrace.monitor.v1 import alert_pb2, experiment_pb2
+from headrace.monitor.v1 import alert_pb2, experiment_pb2, monitor_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.rollout.v1 import rollout_pb2
 from headrace.router.v1 import route_pb2
@@ -67,6 +67,32 @@ def of_rollout(name: str, events: Iterable[rollout_pb2.RolloutEvent]) -> Iterato
         detail = " at ".join(filter(None, (event.rollout.version, share)))
         page = f"/console/rollouts/{model}/{number}"
         yield _line(event.create_time.ToDatetime(UTC), model, what, detail, event.client or ITSELF, event.reason, page)
+
+
+def of_rollouts(found: Iterable[rollout_pb2.Rollout]) -> Iterator[AuditLine]:
+    """Yield the starts and ends of rollouts."""
+    for one in found:
+        model, number = model_of(one.name), last(one.name)
+        page, what = f"/console/rollouts/{model}/{number}", f"rollout {number}"
+        yield _line(one.create_time.ToDatetime(UTC), model, f"{what} started", one.version, "", "", page)
+        if one.HasField("end_time"):
+            state = word(one, "state")
+            yield _line(one.end_time.ToDatetime(UTC), model, f"{what} {state}", one.version, "", one.reason, page)
+
+
+def of_alerts(found: Iterable[alert_pb2.Alert]) -> Iterator[AuditLine]:
+    """Yield alerts, each when it was raised."""
+    for one in found:
+        about = one.subject or last(one.model)
+        detail = one.summary or one.signal
+        page = "/console/alerts" if one.subject else f"/console/alerts?model={about}"
+        yield AuditLine(one.open_time.ToDatetime(UTC), about, page, "alert", detail, "", "", page)
+
+
+def of_starts(found: Iterable[monitor_pb2.GetTrafficTimeSeriesResponse.DataPlaneStart]) -> Iterator[AuditLine]:
+    """Yield the starts of data planes."""
+    for one in found:
+        yield AuditLine(one.start_time.ToDatetime(UTC), f"data plane {one.data_plane}", "", "started", "", "", "")
 
 
 def of_experiments(model: str, found: Iterable[experiment_pb2.Experiment]) -> Iterator[AuditLine]:

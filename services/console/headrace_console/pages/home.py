@@ -15,9 +15,12 @@ from headrace_client.served_shares import marks
 from starlette.responses import Response
 
 from headrace_console.pages.alerts import MOST_ALERTS
+from headrace_console.pages.audit_lines import of_registry
 from headrace_console.pages.markup import last, moment
 from headrace_console.pages.pools import busy_of
+from headrace_console.pages.spans import HOURS
 from headrace_console.pages.tables import ROWS, Fetched
+from headrace_console.pages.timeline import timeline_of
 from headrace_console.pages.traffic import Traffic, summed
 from headrace_console.pages.visits import READ_S, Part, Visit, signed_in
 
@@ -58,8 +61,11 @@ async def home(visit: Visit) -> Response:
         visit.request.url.path,
         visit.query,
     )
-    traffic, marks_of, changes = await asyncio.gather(
-        _traffic(visit, table.rows), _marks(visit, table.rows), _changes(visit, found["recent"].value or [])
+    traffic, marks_of, changes, drawing = await asyncio.gather(
+        _traffic(visit, table.rows),
+        _marks(visit, table.rows),
+        _changes(visit, found["recent"].value or []),
+        timeline_of(visit),
     )
     command = "headrace models list" + (f" --contains {quote(wanted)}" if wanted else "")
     alerts: dict[str, int] = {}
@@ -75,6 +81,8 @@ async def home(visit: Visit) -> Response:
         alerts_of=alerts,
         busy=busy_of(visit, found["batchers"]),
         changes=changes,
+        timeline=drawing(line for one in changes for line in of_registry(one["model"], [one["event"]])),
+        choices=HOURS,
         wanted=wanted,
         nothing_yet=not (table.rows or wanted) and table.first,
         **found,

@@ -52,6 +52,7 @@ def environment() -> Environment:
         "commands": commands,
         "exact": exact,
         "explained": explained,
+        "hours": hours,
         "id": last,
         "measured": measured,
         "micros": micros,
@@ -142,6 +143,15 @@ def exact(value: float) -> str:
     """
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
+
+
+def hours(count: int) -> str:
+    """Return a number of hours as it follows "the last".
+
+    >>> hours(1), hours(24), hours(168), hours(720), hours(6)
+    ('hour', 'day', 'week', '30 days', '6 hours')
+    """
+    return {1: "hour", 24: "day", 168: "week", 720: "30 days"}.get(count, f"{count} hours")
 
 
 def micros(value: float | None) -> str:

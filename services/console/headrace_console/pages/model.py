@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from shlex import quote
+from typing import Any
 
 from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import approval_pb2, registry_pb2
@@ -12,10 +13,12 @@ from starlette.responses import Response
 
 from headrace_console.pages.gates import gate_text, gates_of
 from headrace_console.pages.markup import last
+from headrace_console.pages.spans import HOURS
 from headrace_console.pages.strategies import STRATEGIES
 from headrace_console.pages.tables import listed
+from headrace_console.pages.timeline import timeline_of
 from headrace_console.pages.traffic import Traffic, summed
-from headrace_console.pages.visits import READ_S, WRITE_S, Visit, signed_in
+from headrace_console.pages.visits import READ_S, WRITE_S, Part, Visit, signed_in
 
 _EVENTS = 8
 # Limit of the promotion requests shown, each with its obstacles; the command line lists all.
@@ -42,16 +45,7 @@ async def model_page(visit: Visit) -> Response:
     """Return the page of a model, with what became of a form."""
     name, client = visit.argument("model"), visit.client
     found = await client.models.get(name, timeout=READ_S)
-    parts = await visit.parts(
-        versions=("registry", client.versions.list(name, timeout=READ_S)),
-        route=("control plane", client.routes.get(name, timeout=READ_S)),
-        traffic=("monitor", _traffic(visit, name)),
-        alerts=("monitor", client.alerts.list(model=name, state=alert_pb2.Alert.STATE_OPEN, timeout=READ_S)),
-        rollouts=("rollout service", client.rollouts.list(model=name, running=True, timeout=READ_S)),
-        events=("registry", client.models.history(name, limit=_EVENTS, timeout=READ_S)),
-        waiting=("registry", _waiting(visit, name)),
-        policy=("registry", client.approvals.get_policy(name, timeout=READ_S)),
-    )
+    drawing, parts = await asyncio.gather(timeline_of(visit, name), _parts(visit, name))
     versions = parts["versions"].value or []
     route = parts["route"].value
     return visit.page(
@@ -60,6 +54,8 @@ async def model_page(visit: Visit) -> Response:
         f"headrace models show {quote(name)}",
         model=name,
         found=found,
+        timeline=drawing(()),
+        choices=HOURS,
         table=listed(versions, _COLUMNS, visit.query, visit.request.url.path, sort="-registered"),
         marks={} if route is None else marks(found.production_version, route.route),
         gates=gates_of(found),
@@ -67,6 +63,20 @@ async def model_page(visit: Visit) -> Response:
         strategies=STRATEGIES,
         form=visit.form,
         **parts,
+    )
+
+
+async def _parts(visit: Visit, name: str) -> dict[str, Part[Any]]:
+    client = visit.client
+    return await visit.parts(
+        versions=("registry", client.versions.list(name, timeout=READ_S)),
+        route=("control plane", client.routes.get(name, timeout=READ_S)),
+        traffic=("monitor", _traffic(visit, name)),
+        alerts=("monitor", client.alerts.list(model=name, state=alert_pb2.Alert.STATE_OPEN, timeout=READ_S)),
+        rollouts=("rollout service", client.rollouts.list(model=name, running=True, timeout=READ_S)),
+        events=("registry", client.models.history(name, limit=_EVENTS, timeout=READ_S)),
+        waiting=("registry", _waiting(visit, name)),
+        policy=("registry", client.approvals.get_policy(name, timeout=READ_S)),
     )
 
 

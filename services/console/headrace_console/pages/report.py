@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from shlex import quote
 
 from headrace.monitor.v1 import alert_pb2, monitor_pb2
-from headrace.router.v1 import predict_pb2
 from markupsafe import Markup
 from starlette.responses import Response
 
-from headrace_console import bars, charts
+from headrace_console import bars
 from headrace_console.pages.data import calibration, distributions_of, histogram, performance_scales
 from headrace_console.pages.drift_tests import looks_at
 from headrace_console.pages.markup import word
 from headrace_console.pages.spans import HOURS, hours_of, span_of
+from headrace_console.pages.timeline import BY_VERSION, figures
 from headrace_console.pages.traffic import FAULTS, code_name, source
 from headrace_console.pages.visits import READ_S, Visit, known, savable
 
 _REPORT_S = 30.0
-_MOST_ALERTS, _MOST_VERSIONS, _MOST_EVALUATIONS, _MOST_ROWS, _MOST_LINES = 200, 6, 200, 40, 6
-_ONLINE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE
+_MOST_ALERTS, _MOST_VERSIONS, _MOST_EVALUATIONS, _MOST_ROWS = 200, 6, 200, 40
 
 Row = monitor_pb2.GetTrafficResponse.Traffic
-TrafficPart = monitor_pb2.GetTrafficResponse.Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +46,12 @@ async def report(visit: Visit) -> Response:
     span = {"start": start, "end": end, "timeout": _REPORT_S}
     parts = await visit.parts(
         alerts=("monitor", client.alerts.list(model=model, limit=_MOST_ALERTS, timeout=READ_S)),
-        traffic=("monitor", client.monitor.traffic(model, over_time=True, **span)),
+        traffic=("monitor", client.monitor.traffic(model, **span)),
+        series=("monitor", client.monitor.traffic_time_series(model, **span)),
         performance=("monitor", known(client.monitor.performance(model, **span))),
     )
     traffic: monitor_pb2.GetTrafficResponse | None = parts["traffic"].value
+    series: monitor_pb2.GetTrafficTimeSeriesResponse | None = parts["series"].value
     versions = versions_of(traffic, parts["performance"].value or ())
     drifts = await asyncio.gather(*(_drift(visit, model, version, start, end) for version in versions))
     return visit.page(
@@ -67,7 +67,8 @@ async def report(visit: Visit) -> Response:
         open_alerts=alerts_in(parts["alerts"].value or (), start, end),
         traffic=parts["traffic"],
         rows=sorted(traffic.traffic if traffic else (), key=lambda row: -row.count)[:_MOST_ROWS],
-        pictures=pictures(traffic.parts) if traffic else (),
+        series=parts["series"],
+        pictures=figures(series.parts, (), end, BY_VERSION) if series else (),
         outcome=outcome,
         code_name=code_name,
         source=source,
@@ -115,65 +116,6 @@ def alerts_in(alerts: Iterable[alert_pb2.Alert], start: datetime, end: datetime)
 def outcome(row: Row) -> str:
     """Return what became of requests: `refused` is for the caller to mend, `failed` for the installation."""
     return "answered" if row.code == 0 else "failed" if row.code in FAULTS else "refused"
-
-
-def pictures(parts: Sequence[TrafficPart]) -> list[tuple[str, list[charts.Line], Markup]]:
-    """Return each chart of traffic over time: what it shows, its lines, the chart."""
-    if not parts:
-        return []
-    drawn = [
-        ("Answers, by version", _counts(parts, lambda row: row.version if row.code == 0 else None)),
-        ("Answers, by source", _counts(parts, lambda row: source(row.served_from) if row.code == 0 else None)),
-        ("Requests without an answer", _counts(parts, lambda row: outcome(row) if row.code else None)),
-    ]
-    times = [part.range.start_time.ToDatetime(UTC) for part in parts]
-    found = [(title, lines, charts.lines(lines, times, label=f"{title} over time")) for title, lines in drawn if lines]
-    version = _busiest(parts)
-    latency = _latency(parts, version) if version else []
-    if latency:
-        title = f"Time to compute an answer, version {version}"
-        found.append((title, latency, charts.lines(latency, times, label=title, unit=" ms")))
-    return found
-
-
-def _counts(parts: Sequence[TrafficPart], name_of: Callable[[Row], str | None]) -> list[charts.Line]:
-    """Return a line for each name, those with most first; what has no room is one of others."""
-    counted = [Counter[str]() for _ in parts]
-    for counts, part in zip(counted, parts, strict=True):
-        for row in part.traffic:
-            if (name := name_of(row)) is not None:
-                counts[name or "none"] += row.count
-    total = sum(counted, Counter[str]())
-    most = [name for name, _ in total.most_common(_MOST_LINES if len(total) <= _MOST_LINES else _MOST_LINES - 1)]
-    lines = [(name, [float(counts[name]) for counts in counted]) for name in most]
-    if rest := total.keys() - most:
-        others = [float(sum(counts[name] for name in rest)) for counts in counted]
-        lines.append((f"{len(rest)} others", others))
-    return [charts.Line(name, values, kind=f"p{at}") for at, (name, values) in enumerate(lines)]
-
-
-def _busiest(parts: Iterable[TrafficPart]) -> str:
-    computed = Counter[str]()
-    for part in parts:
-        for row in part.traffic:
-            computed[row.version] += row.count if _is_computed(row) else 0
-    return next((version for version, count in computed.most_common(1) if count), "")
-
-
-def _latency(parts: Sequence[TrafficPart], version: str) -> list[charts.Line]:
-    found = [
-        max((row for row in part.traffic if _is_computed(row) and row.version == version),
-            key=lambda row: row.count, default=None)
-        for part in parts
-    ]  # fmt: skip
-    return [
-        charts.Line(name, [getattr(row, field) / 1000 if row is not None else None for row in found], kind=kind)
-        for name, field, kind in (("p50", "p50_us", "p0"), ("p95", "p95_us", "p2"), ("p99", "p99_us", "p4"))
-    ]
-
-
-def _is_computed(row: Row) -> bool:
-    return row.code == 0 and row.served_from == _ONLINE
 
 
 async def _drift(visit: Visit, model: str, version: str, start: datetime, end: datetime) -> VersionDrift:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-HOURS = (24, 1, 168)
+HOURS = (24, 1, 168, 720)
 
 
 def hours_of(query: Mapping[str, str]) -> int:

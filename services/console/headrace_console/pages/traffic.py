@@ -25,13 +25,21 @@ _SLOWEST_COUNTS_FROM = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Answers of a model. p99_us: of the slowest source that answers more than a hundredth; None without answers."""
+    """Requests for a model. errors: of model or platform; refused: for callers to mend. p99_us: of the slowest source
+    that answers more than a hundredth; None without answers.
+    """
 
     count: int
     errors: int
+    refused: int
     p99_us: float | None
     sources: tuple[tuple[str, int], ...]
     versions: tuple[tuple[str, int], ...]
+
+    @property
+    def answered(self) -> int:
+        """Number of successful answers."""
+        return self.count - self.errors - self.refused
 
     @property
     def error_share(self) -> float | None:
@@ -47,7 +55,8 @@ def summed(traffic: Iterable[monitor_pb2.GetTrafficResponse.Traffic]) -> Traffic
     telling = [row.p99_us for row in well if row.count >= count * _SLOWEST_COUNTS_FROM]
     return Traffic(
         count=count,
-        errors=sum(row.count for row in rows if row.code != 0),
+        errors=sum(row.count for row in rows if row.code in FAULTS),
+        refused=sum(row.count for row in rows if row.code != 0 and row.code not in FAULTS),
         p99_us=max(telling, default=None),
         sources=_by_size((source(row.served_from), row.count) for row in well),
         versions=_by_size((row.version or "none", row.count) for row in rows),

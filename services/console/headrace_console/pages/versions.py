@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from shlex import quote
@@ -11,6 +12,8 @@ from starlette.responses import Response
 
 from headrace_console.pages.gates import gate_text
 from headrace_console.pages.markup import seconds, word
+from headrace_console.pages.spans import HOURS
+from headrace_console.pages.timeline import timeline_of
 from headrace_console.pages.visits import READ_S, Visit, signed_in
 
 _MEASUREMENTS = 20
@@ -31,7 +34,7 @@ async def version(visit: Visit) -> Response:
     }
     if not serves:  # a review locks the model: it waits for its writes, and they for it
         readings["review"] = ("registry", client.approvals.review(name, version_id, timeout=READ_S))
-    parts = await visit.parts(**readings)
+    drawing, parts = await asyncio.gather(timeline_of(visit, name, version_id), visit.parts(**readings))
     return visit.page(
         "version.html",
         f"{name} {version_id}",
@@ -39,6 +42,8 @@ async def version(visit: Visit) -> Response:
         model=name,
         version=found,
         serves=serves,
+        timeline=drawing(()),
+        choices=HOURS,
         gate_text=gate_text,
         steps=steps_of(found),
         **parts,
