@@ -52,9 +52,11 @@ def test_the_examples_of_a_command_are_commands_that_parse(
         "model.ubj",
         "model.pkl",
         "churn.pkl",
+        "city.cbm",
         "digits.pt2",
         "scripted.pt",
         "pipeline.yaml",
+        "rows.csv",
         "rows.json",
     )
     given = ("contract.json", "answers.parquet", "answers.jsonl", "routing.key", "rollout.yaml", "code.pem")

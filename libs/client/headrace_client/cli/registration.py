@@ -47,7 +47,9 @@ _TASKS = {
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.option("--metric", "metrics", type=NumberPair(), multiple=True, help="A measured quality; repeat for more.")
 @click.option("--parameter", "parameters", type=Pair(), multiple=True, help="A hyperparameter or other fact.")
-@click.option("--artifact", "artifacts", type=FilePair(), multiple=True, help="A further file (.json, .parquet).")
+@click.option(
+    "--artifact", "artifacts", type=FilePair(), multiple=True, help="A further file (.json, .parquet; .py of code)."
+)
 @contract_option("names, datatypes and shapes come from the model file")
 @click.option(
     "--allow-nan",
@@ -107,15 +109,16 @@ def register(
     request_id: str,
 ) -> None:
     """Register VERSION of MODEL from a FILE: ONNX, a pipeline (.yaml) with its graphs beside it, or of XGBoost (.json,
-    .ubj), LightGBM (.txt) or scikit-learn (.skops), or a pickle of any of these, of torch.export (.pt2), TorchScript or
-    a SavedModel, which are converted first; or from a folder of MLflow, which is one of these. The model is created
-    when it does not exist.
+    .ubj), LightGBM (.txt), CatBoost (.cbm, .json) or scikit-learn (.skops), or a pickle of any of these, of
+    torch.export (.pt2), TorchScript or a SavedModel, which are converted first; or from a folder of MLflow, which is
+    one of these. The model is created when it does not exist.
 
     With --contract TorchScript and a SavedModel are registered as they are, as AOTInductor (.pt2), a TensorRT plan and
     Python code (model.py, or its folder) always are: pools that have their runtime run them.
 
     A conversion runs in a process of its own, with the packages of the active virtual environment. Its answers are
-    compared with the framework's on the artifact validation.json, or on random rows.
+    compared with the framework's on the artifact validation.json (JSON, CSV, Parquet), or on random rows, and on edge
+    cases. With --as-code nothing is converted, and the framework serves it.
 
     Versions never change. Registering the same content again succeeds and changes nothing. The registry loads the model
     and runs a row through it: of zeros, or of the artifact validation.json where the model fails on zeros. Where that

@@ -44,7 +44,9 @@ _COMPARED_ROWS = 16
 @click.command()
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.option("--name", default="", help="Of the model; default that of the file.")
-@click.option("--artifact", "artifacts", type=FilePair(), multiple=True, help="A further file (.json, .parquet).")
+@click.option(
+    "--artifact", "artifacts", type=FilePair(), multiple=True, help="A further file (.json, .parquet; .py of code)."
+)
 @click.option("--metric", "metrics", type=NumberPair(), multiple=True, help="A measured quality; repeat for more.")
 @click.option("--allow-nan", metavar="INPUT", multiple=True, help="An input that may hold NaN; repeat.")
 @click.option("--label", "labels", multiple=True, help="Name of a class, in the order of the scores; repeat.")
@@ -76,7 +78,8 @@ def serve(
       headrace models serve model.onnx
       headrace models serve model.ubj --name tumour
       headrace models serve mlruns/churn --trust
-      headrace models serve churn.pkl --trust --artifact validation.json=rows.json
+      headrace models serve churn.pkl --trust --artifact validation.json=rows.csv
+      headrace models serve city.cbm --as-code --artifact validation.json=rows.csv
     """
     model = name or re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-") or "model"
     newest, production = _newest(client, model)
