@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from headrace_servicekit.ports import PortUnavailable, listening
 from headrace_servicekit.tls import Tls
 
 if TYPE_CHECKING:
-    from headrace_router.data.transports.rest.uvicorn_server import Server
+    import uvicorn
 
 # Importing the server takes a twelfth of the time in which a data plane starts (`python -X importtime`). It waits until
 # predictions are answered, but not longer than this: connections wait with it.
@@ -41,7 +41,7 @@ class HttpServer:
             raise PortUnavailable(host, port, port_setting, error.strerror or str(error)) from None
         self.port: int = self._socket.getsockname()[1]
         self._app, self._tls, self._grace_s, self._begun = app, tls, grace_s, begun
-        self._server: Server | None = None
+        self._server: uvicorn.Server | None = None
         self._ended = asyncio.Event()
         self._stopping = False
 
@@ -51,7 +51,7 @@ class HttpServer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(IMPORT_DELAY_S):
                     await self._begun()
-            self._server = (await asyncio.to_thread(_server_class))(self._app, tls=self._tls, grace_s=self._grace_s)
+            self._server = await asyncio.to_thread(_server_of, self._app, self._tls, self._grace_s)
             self._server.should_exit = self._stopping
             await self._server.serve(sockets=[self._socket])
         finally:
@@ -68,7 +68,28 @@ class HttpServer:
         await self._ended.wait()
 
 
-def _server_class() -> type[Server]:
-    from headrace_router.data.transports.rest.uvicorn_server import Server
+def _server_of(app: Any, tls: Tls | None, grace_s: float) -> uvicorn.Server:
+    """Return uvicorn for an app on this process's own event loop. Imports it."""
+    import uvicorn
 
-    return Server
+    class Server(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Leave signals to the process: it drains more than this server."""
+            yield
+
+    return Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=max(1, int(grace_s)),
+            ssl_certfile=None if tls is None else tls.cert,
+            ssl_keyfile=None if tls is None else tls.key,
+            ssl_ca_certs=None if tls is None or tls.ca is None else str(tls.ca),
+            ssl_cert_reqs=2 if tls is not None and tls.ca is not None else 0,
+        )
+    )
