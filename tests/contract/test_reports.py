@@ -12,7 +12,7 @@ from headrace_monitor.record.counters.convert import report_of
 from headrace_monitor.record.log import checks
 from headrace_router.data.answer.answer import ServedFrom
 from headrace_router.data.reporting.decisions.batches import Batch
-from headrace_router.data.reporting.decisions.recording import Record, new_drops
+from headrace_router.data.reporting.decisions.recorder import Record, new_drops
 from headrace_router.data.reporting.decisions.series import CounterReports, Source
 from headrace_router.data.telemetry.counters import Counters, Key
 

@@ -9,7 +9,7 @@ import uuid_utils
 from headrace.router.v1 import control_pb2, predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data.answer.answer import Answer, ServedFrom
-from headrace_router.data.reporting.decisions.recording import Record, Recorder, new_drops
+from headrace_router.data.reporting.decisions.recorder import Record, Recorder, new_drops
 from headrace_router.data.request.request import Call, Request, ResolvedRequest, Tensors
 from headrace_router.data.tables.served import ServedVersion
 from headrace_router.data.tables.table import Table, table_of

@@ -13,7 +13,7 @@ import pytest
 from headrace.router.v1 import predict_pb2
 from headrace_client.calls import Listen, Session
 from headrace_client.cli.output import Output
-from headrace_client.cli.prediction_views import StreamedParts
+from headrace_client.cli.predict import StreamedParts
 from headrace_client.errors import HeadraceError, Unavailable
 from headrace_client.operations.prediction import Prediction, predict_stream
 from headrace_client.retries import RetryPolicy

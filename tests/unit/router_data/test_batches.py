@@ -17,7 +17,7 @@ from headrace_router.data.reporting.decisions.batches import (
     Batch,
     chunks,
 )
-from headrace_router.data.reporting.decisions.recording import Record
+from headrace_router.data.reporting.decisions.recorder import Record
 
 from tests.kit.monitor.fake_ingest import Recorded, recorded
 from tests.kit.router.answer_sources import PRECOMPUTED

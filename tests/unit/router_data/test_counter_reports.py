@@ -7,7 +7,7 @@ from collections import Counter
 from headrace.router.v1 import predict_pb2
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace_router.data.answer.answer import ServedFrom
-from headrace_router.data.reporting.decisions.recording import new_drops
+from headrace_router.data.reporting.decisions.recorder import new_drops
 from headrace_router.data.reporting.decisions.series import QUIET_S, REPORT_BYTES, CounterReports, Source
 from headrace_router.data.tables.table import point_of
 from headrace_router.data.telemetry.counters import (

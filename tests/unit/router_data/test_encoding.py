@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace_router.data.reporting.decisions.buffer import SealedBatch
-from headrace_router.data.reporting.decisions.recording import Recorder, new_drops
+from headrace_router.data.reporting.decisions.recorder import Recorder, new_drops
 from headrace_router.data.reporting.decisions.sampling import Sampling
 from headrace_router.data.reporting.encoder import BATCH_BYTES, BATCH_ROWS, MAX_RECORD_BYTES, Encoder
 from headrace_servicekit.coordination.wakeup import Wakeup

@@ -10,7 +10,7 @@ from headrace.router.v1 import control_pb2, route_pb2
 from headrace.telemetry.v1 import telemetry_pb2
 from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.reporting.decisions.batches import Batch
-from headrace_router.data.reporting.decisions.recording import Record, Recorder, new_drops
+from headrace_router.data.reporting.decisions.recorder import Record, Recorder, new_drops
 from headrace_router.data.request.request import ResolvedRequest
 from headrace_router.data.tables.contract import Layout
 from headrace_router.data.tables.served import RecordedStep

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from headrace_router.buckets import BUCKETS, bucket_of
 from headrace_router.data.reporting.decisions.buffer import Buffer, SealedBatch
-from headrace_router.data.reporting.decisions.recording import RECORD_BYTES, WAKE_BYTES, Record, Recorder, new_drops
+from headrace_router.data.reporting.decisions.recorder import RECORD_BYTES, WAKE_BYTES, Record, Recorder, new_drops
 from headrace_router.data.reporting.decisions.sampling import CALM_S, SAVED_S, Sampling
 from headrace_router.data.tables.table import POINTS, point_of
 

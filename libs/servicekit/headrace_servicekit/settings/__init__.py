@@ -4,7 +4,7 @@ A service's class inherits `ServiceSettings` and those of its stores: `class Foo
 ServiceSettings)` with `model_config = settings_config("FOO_")`.
 """
 
-from headrace_servicekit.settings.service import ServiceSettings
+from headrace_servicekit.settings.service import ServiceSettings, TlsSettings
 from headrace_servicekit.settings.stores import HistorySettings, PostgresSettings, S3Settings, ValkeySettings
 from headrace_servicekit.settings.strict import (
     SettingsError,
@@ -14,7 +14,6 @@ from headrace_servicekit.settings.strict import (
     unknown_names,
     variable,
 )
-from headrace_servicekit.settings.tls import TlsSettings
 
 __all__ = [
     "HistorySettings",

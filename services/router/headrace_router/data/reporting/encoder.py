@@ -12,7 +12,7 @@ from headrace_servicekit.coordination.wakeup import Wakeup
 
 from headrace_router.data.reporting.decisions.batches import Batch, chunks, rows_of, size_of
 from headrace_router.data.reporting.decisions.buffer import SealedBatch
-from headrace_router.data.reporting.decisions.recording import (
+from headrace_router.data.reporting.decisions.recorder import (
     NOT_ENCODED,
     TOO_LARGE,
     RecordedPredictions,

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 from headrace_router.data.answer.answer import Answer, ServedFrom
 from headrace_router.data.pipelines.surroundings import StepExecution
 from headrace_router.data.reporting.decisions.buffer import Buffer
-from headrace_router.data.reporting.decisions.recording import Recorder, new_drops
+from headrace_router.data.reporting.decisions.recorder import Recorder, new_drops
 from headrace_router.data.reporting.decisions.sampling import Sampling
 from headrace_router.data.reporting.decisions.series import CounterReports, Source
 from headrace_router.data.reporting.encoder import Encoder

@@ -12,7 +12,7 @@ from headrace.router.v1 import predict_pb2, route_pb2
 from headrace.telemetry.v1 import telemetry_pb2
 
 from headrace_router.data.answer.answer import Answer
-from headrace_router.data.reporting.decisions.recording import Record, Row, predictions_of
+from headrace_router.data.reporting.decisions.recorder import Record, Row, predictions_of
 from headrace_router.data.reporting.decisions.redaction import redacted_outputs, sensitive_names, shown_inputs, without
 from headrace_router.data.tables.contract import Layout
 from headrace_router.data.tables.served import RecordedStep, ServedVersion

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
-from headrace_router.data.reporting.decisions.recording import BATCH_REFUSED, BUFFER_FULL
+from headrace_router.data.reporting.decisions.recorder import BATCH_REFUSED, BUFFER_FULL
 
 
 class SealedBatch:

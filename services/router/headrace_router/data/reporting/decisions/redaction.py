@@ -5,7 +5,7 @@ from __future__ import annotations
 from google.protobuf.message import DecodeError
 from headrace.router.v1 import predict_pb2
 
-from headrace_router.data.reporting.decisions.recording import Record
+from headrace_router.data.reporting.decisions.recorder import Record
 from headrace_router.data.tables.served import RecordedStep
 
 
