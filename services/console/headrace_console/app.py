@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from headrace_servicekit.calls import Call, make_call
+from headrace_servicekit.errors import ServiceError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -38,7 +39,7 @@ from headrace_console.pages import (
     versions,
 )
 from headrace_console.pages.markup import STATIC, asset
-from headrace_console.pages.visits import failure
+from headrace_console.pages.visits import failure, session_of
 from headrace_console.security import SecurityHeaders
 from headrace_console.signing_in import pages as signing_in
 
@@ -190,12 +191,16 @@ def _is_quiet(scope: Scope) -> bool:
     return scope["path"] == "/readyz" or scope["path"].startswith("/console/static/")
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    try:
+        session = await session_of(request) if error.status_code == 404 else None
+    except ServiceError:  # PostgreSQL is away; the page is refused all the same
+        session = None
     message = {404: "there is no such page", 405: "this page takes no such request"}.get(
         error.status_code, error.detail
     )
-    return failure(error.status_code, message)
+    return failure(error.status_code, message, session=session)
 
 
 async def _defect(request: Request, error: Exception) -> Response:

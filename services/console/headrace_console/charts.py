@@ -6,6 +6,7 @@ forbids.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,7 @@ _MOST, _LEAST = 1e300, 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Values by time on the x axis; None is a gap. low, high: bounds of a band around it."""
+    """Values by time on the x axis; None is a gap. low, high: bounds of a band around it; infinite ones: the edge."""
 
     name: str
     values: Sequence[float | None]
@@ -79,9 +80,9 @@ def lines(
     parts += _marks([(x(min(max(time, first), first + apart)), text) for time, text in marks])
     for line in drawn:
         band = [
-            (x(time), y(lo), y(hi))
+            (x(time), y(max(lo, low)), y(min(hi, high)))
             for time, lo, hi in zip(times, line.low, line.high, strict=False)
-            if _is_number(lo) and _is_number(hi)
+            if _is_bound(lo) and _is_bound(hi)
         ]
         if band:
             edge = [f"{px},{top}" for px, _, top in band] + [f"{px},{bottom}" for px, bottom, _ in reversed(band)]
@@ -199,6 +200,10 @@ def _marks(marks: Sequence[tuple[float, str]]) -> list[Markup]:
 
 def _is_alone(values: Sequence[float | None], at: int) -> bool:
     return not any(map(_is_number, (*values[max(0, at - 1) : at], *values[at + 1 : at + 2])))
+
+
+def _is_bound(value: float | None) -> TypeGuard[float]:
+    return value is not None and not math.isnan(value)
 
 
 def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:

@@ -398,3 +398,30 @@ async def test_a_model_without_a_shadow_says_how_to_get_one_and_a_model_that_is_
     assert "headrace routes shadow digits v2 --share 0.1" in without.text
     console.api.refusal[path_of("GetModel")] = (grpc.StatusCode.NOT_FOUND, "no such model")
     assert (await console.browser.get("/console/models/digits/shadow")).status_code == 404
+
+
+async def test_a_page_that_does_not_exist_leads_a_signed_in_person_to_others(console: ConsoleUnderTest):
+    assert "/console/rollouts" not in (await console.browser.get("/console/nothing")).text
+    await console.sign_in()
+    answer = await console.browser.get("/console/nothing")
+    assert answer.status_code == 404
+    assert 'href="/console/rollouts"' in answer.text
+
+
+async def test_a_model_is_rolled_back_only_to_a_version_that_was_in_production(console: ConsoleUnderTest):
+    await console.sign_in()
+    for versions, form in (([], False), (["v1"], True)):
+        model = registry_pb2.Model(name="models/digits", production_version="v2", rollback_versions=versions)
+        console.api.answers[path_of("GetModel")] = lambda _, model=model: registry_pb2.GetModelResponse(model=model)
+        page = (await console.browser.get("/console/models/digits")).text
+        assert ("/console/models/digits/roll-back" in page) is form
+        assert ("There is nothing to go back to" in page) is not form
+
+
+async def test_the_page_about_data_names_a_command_that_works_before_the_first_evaluation(console: ConsoleUnderTest):
+    await console.sign_in()
+    for drifts, command in (([], "headrace monitor performance digits"), ([{}], "headrace monitor drift digits v1")):
+        answer = monitor_pb2.ListDriftResponse(drifts=drifts)
+        console.api.answers[path_of("ListDrift")] = lambda _, answer=answer: answer
+        page = (await console.browser.get("/console/models/digits/data?version=v1")).text
+        assert f"<code>{command}</code></footer>" in page

@@ -26,6 +26,15 @@ def test_what_is_not_known_is_a_dash():
     assert (percent(None), percent(float("inf")), number(float("nan"))) == ("–", "–", "–")
 
 
+def test_a_band_without_a_bound_above_reaches_the_edge_of_the_chart():
+    times = [NOON, NOON + timedelta(hours=1), NOON + timedelta(hours=2)]
+    line = Line("effect", [1.0, 2.0, None], [0.0, 1.0, float("nan")], [float("inf"), 4.0, 5.0])
+    drawn = lines([line], times, label="effect")
+    edges = re.findall(r'<polygon class="band one" points="([^"]+)"', drawn)
+    assert [len(one.split()) for one in edges] == [4]
+    assert edges[0].startswith("84.0,10.0")
+
+
 def test_large_numbers_have_no_exponent():
     assert (number(12345.6), number(99999.5, 3), number(1.5e12)) == ("12,346", "100,000", "1,500,000,000,000")
 

@@ -53,7 +53,7 @@ def of_route(model: str, events: Iterable[route_pb2.RouteEvent]) -> Iterator[Aud
     for event in events:
         shares = ", ".join(f"{one.name}={one.weight:g}" for one in event.route.variants)
         what = f"route {word(event, 'kind')}, {word(event, 'outcome')}"
-        who = event.client or f"the registry, epoch {event.registry_epoch}"
+        who = event.client or "the registry"
         who += f" for {event.manager}" if event.manager else ""
         why = " · ".join(filter(None, (event.reason, event.outcome_reason)))
         yield _line(event.create_time.ToDatetime(UTC), model, what, shares, who, why, page)

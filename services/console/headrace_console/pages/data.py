@@ -60,9 +60,10 @@ async def data(visit: Visit) -> Response:
     return visit.page(
         "data.html",
         f"Data of {model}",
+        # Without an evaluation there is no drift to show.
         f"headrace monitor drift {quote(model)} {quote(version)}"
-        if version
-        else f"headrace models show {quote(model)}",
+        if latest
+        else f"headrace monitor performance {quote(model)}",
         model=model,
         version=version,
         versions=names,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from shlex import quote
@@ -163,6 +164,11 @@ def _effect(
     def values(name: str) -> list[float | None]:
         return [100 * getattr(one, name) if one is not None and one.HasField(name) else None for one in found]
 
-    line = charts.Line(variant, values("relative"), values("relative_low"), values("relative_high"))
+    # Without a bound above an interval is open, not missing.
+    low = values("relative_low")
+    high = [
+        math.inf if high is None and low[at] is not None else high for at, high in enumerate(values("relative_high"))
+    ]
+    line = charts.Line(variant, values("relative"), low, high)
     label = f"effect of {variant} on {metric} over time, in percent, with its confidence sequence"
     return charts.lines([line], times, label=label, rule=0.0, zero=False, unit=" %")

@@ -24,6 +24,15 @@ from headrace_console.figures import explained, number, percent
 
 # Signals and measures that are shares of one.
 _SHARES = frozenset(("accuracy", "conversion_rate", "error_rate", "error_rate_change", "estimated_accuracy"))
+# Of metrics that rollouts are judged by.
+_BAD_ANSWERS = {
+    "errors": "errors",
+    "timeouts": "missed deadlines",
+    "slo": "slower than the latency target",
+    "slower_p90": "slower than nine in ten of the baseline",
+    "slower_median": "slower than half of the baseline",
+    "invalid_outputs": "values outside the contract",
+}
 _DIGEST = re.compile("[0-9a-f]{16,}")
 # Commands in a remedy: between backticks, or on a separate line.
 _TYPED = re.compile(r"`(?P<within>[^`]+)`|^ +(?P<line>headrace .+)$", re.MULTILINE)
@@ -47,6 +56,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "ago": ago,
+        "bad_answers": bad_answers,
         "reads": reads,
         "bytes": size,
         "commands": commands,
@@ -120,6 +130,15 @@ def age(passed_s: float) -> str:
         if passed_s >= length:
             return f"{int(passed_s // length)} {unit} ago"
     return "now"
+
+
+def bad_answers(metric: str) -> str:
+    """Return what answers a metric of a rollout counts as bad.
+
+    >>> bad_answers("invalid_outputs"), bad_answers("clicks")
+    ('values outside the contract', 'clicks')
+    """
+    return _BAD_ANSWERS.get(metric, metric)
 
 
 def commands(sentence: str) -> Markup:

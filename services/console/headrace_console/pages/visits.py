@@ -177,8 +177,7 @@ def signed_in(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         console: Console = request.app.state.console
         session: Session | None = None
         try:
-            secret = CookieSecret.of(request.cookies.get(SESSION_COOKIE))
-            session = await console.sessions.find(secret)
+            session = await session_of(request)
             if session is None:
                 return _to_sign_in(request)
             visit = Visit(
@@ -200,6 +199,12 @@ def signed_in(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             return failure(http_status(error.code), error.public_message, error.reason or "", session=session)
 
     return endpoint
+
+
+async def session_of(request: Request) -> Session | None:
+    """Return the session of the browser; None for one that is not signed in. Raises Unavailable."""
+    console: Console = request.app.state.console
+    return await console.sessions.find(CookieSecret.of(request.cookies.get(SESSION_COOKIE)))
 
 
 def savable(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
