@@ -35,7 +35,7 @@ features, labels = load_iris(return_X_y=True)
 pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(features, labels)
 trees = XGBRegressor(n_estimators=5).fit(features, labels)
 mlflow.sklearn.save_model(pipeline, "pickled", serialization_format="cloudpickle")
-mlflow.sklearn.save_model(pipeline, "sklearn", serialization_format="skops")
+mlflow.sklearn.save_model(pipeline, "sklearn", serialization_format="skops", input_example=features[:3])
 mlflow.xgboost.save_model(trees, "xgboost")
 rows = features[::15]
 expected = dict.fromkeys(("pickled", "sklearn"), pipeline.predict_proba(rows))
@@ -72,6 +72,8 @@ def test_a_folder_of_mlflow_is_served_and_answers_as_it_did_there(
     assert read_mlflow(saved / folder).flavour == flavour
     served = headrace("models", "serve", str(saved / folder), "--name", headrace.model, "--python", python, *words)
     assert served["version"] == "v1"
+    # Those that were logged with the model, or as many random ones as are compared.
+    assert served["compared"]["rows"] == (3 if folder == "sklearn" else 16)
     rows = json.loads((saved / "rows.json").read_text())
     answer = headrace("predict", headrace.model, "--rows", json.dumps(rows))
     expected = np.array(json.loads((saved / "expected.json").read_text())[folder])
