@@ -20,6 +20,7 @@ PAGES = {
     "home": "",
     "model": "models/digits",
     "version": "models/digits/versions/v2",
+    "comparison": "models/digits/comparison",
     "route": "models/digits/route",
     "rollouts": "rollouts",
     "rollout": "rollouts#first",
@@ -34,6 +35,7 @@ PAGES = {
     "alerts": "alerts",
     "jobs": "jobs",
     "job": "jobs#first",
+    "usage": "usage",
     "search": "search?q=digits",
     "audit": "audit",
 }

@@ -23,6 +23,7 @@ from headrace_console.pages import (
     alerts,
     approvals,
     audit,
+    comparison,
     data,
     experiments,
     home,
@@ -36,6 +37,7 @@ from headrace_console.pages import (
     route,
     search,
     shadow,
+    usage,
     versions,
 )
 from headrace_console.pages.markup import STATIC, asset
@@ -66,6 +68,7 @@ def pages() -> list[Route]:
         _write(f"{of_model}/approvals", approvals.ask),
         _write(f"{of_model}/approvals/{{request}}", approvals.answer),
         _read(f"{of_model}/versions/{{version}}", versions.version),
+        _read(f"{of_model}/comparison", comparison.comparison),
         _read(f"{of_model}/route", route.route),
         _write(f"{of_model}/route", route.change),
         _read(f"{of_model}/rollouts", rollouts.rollouts),
@@ -97,6 +100,7 @@ def pages() -> list[Route]:
         _write("/jobs/{model}/{job}", jobs.act),
         _write("/jobs/{model}/{job}/publication", jobs.publish),
         _read("/live/jobs/{model}/{job}", jobs.follow),
+        _read("/usage", usage.usage),
         _read("/audit", audit.audit),
     ]
 

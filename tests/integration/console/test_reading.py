@@ -425,3 +425,22 @@ async def test_the_page_about_data_names_a_command_that_works_before_the_first_e
         console.api.answers[path_of("ListDrift")] = lambda _, answer=answer: answer
         page = (await console.browser.get("/console/models/digits/data?version=v1")).text
         assert f"<code>{command}</code></footer>" in page
+
+
+async def test_callers_are_those_of_the_model_that_the_address_names(console: ConsoleUnderTest):
+    await console.sign_in()
+    (of_all,) = await asked(console, "/console/usage", "GetUsage")
+    (of_one,) = await asked(console, "/console/usage?model=digits&hours=1", "GetUsage")
+    assert (of_all.model, of_one.model) == ("", "models/digits")
+    assert of_one.range.end_time.ToDatetime() - of_one.range.start_time.ToDatetime() == timedelta(hours=1)
+
+
+async def test_versions_that_the_address_names_are_side_by_side(console: ConsoleUnderTest):
+    await console.sign_in()
+    versions = [registry_pb2.ModelVersion(name=f"models/digits/versions/v{at}") for at in (1, 2, 3)]
+    for at, version in enumerate(versions):
+        version.metrics.add(name="accuracy", value=0.9 + at / 100)
+    answer = registry_pb2.ListModelVersionsResponse(versions=versions)
+    console.api.answers[path_of("ListModelVersions")] = lambda _: answer
+    page = (await console.browser.get("/console/models/digits/comparison?version=v1&version=v3")).text
+    assert re.findall(r'<td class="long">(0[.]9\d?)</td>', page) == ["0.9", "0.92"]
