@@ -31,6 +31,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, copy / name, follow_symlinks=False)
     make(copy, "only", "PARTS=core")
+    make(copy, "setup")
     yield copy
     make(copy, "down")
     shutil.rmtree(copy)

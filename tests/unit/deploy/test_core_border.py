@@ -10,6 +10,7 @@ import pytest
 
 from deploy.topology import sources
 from deploy.topology.__main__ import ROOT
+from tests.border.test_core_without_parts import TESTS
 
 CORE = (
     "front_door",
@@ -62,6 +63,12 @@ def test_no_module_of_the_core_imports_a_part(package: str):
         for name in imported(module.read_text())
         if is_of_a_part(name)
     }
+    assert not found
+
+
+def test_no_unit_test_of_the_core_imports_a_part():
+    tests = [file for folder in TESTS for file in (ROOT / "tests" / "unit" / folder).rglob("*.py")]
+    found = {(file.name, name) for file in tests for name in imported(file.read_text()) if is_of_a_part(name)}
     assert not found
 
 

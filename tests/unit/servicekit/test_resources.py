@@ -6,17 +6,17 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import pytest
-from headrace.monitor.v1 import alert_pb2
+from headrace.router.v1 import client_limits_pb2 as pb
 from headrace_servicekit.errors import InvalidArgument
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.resources import Kind, serve_kind
 
-ALERTS = alert_pb2.DESCRIPTOR.services_by_name["AlertService"]
-SILENCES = Kind(
-    alert_pb2.Silence,
-    "silences/{number}",
+SERVICE = pb.DESCRIPTOR.services_by_name["RateLimitService"]
+LIMITS = Kind(
+    pb.RateLimit,
+    "rateLimits/{rate_limit}",
     lambda message: message.model,
-    lambda model: alert_pb2.Silence(name="silences/7", model=model),
+    lambda model: pb.RateLimit(name="rateLimits/7", model=model),
 )
 
 
@@ -39,26 +39,26 @@ class Remembered:
 
 
 async def test_a_request_is_converted_decided_and_answered():
-    servicer, silences = SimpleNamespace(), Remembered()
-    serve_kind(servicer, ALERTS, SILENCES, silences)
-    request = alert_pb2.SilenceAlertsRequest(silence=alert_pb2.Silence(model="fraud"))
-    expected = alert_pb2.Silence(name="silences/7", model="fraud")
-    assert await servicer.SilenceAlerts(request, None) == alert_pb2.SilenceAlertsResponse(silence=expected)
-    listed = await servicer.ListSilences(alert_pb2.ListSilencesRequest(), None)
-    assert listed == alert_pb2.ListSilencesResponse(silences=[expected])
-    await servicer.DeleteSilence(alert_pb2.DeleteSilenceRequest(name="silences/7"), None)
-    assert (silences.models, silences.deleted) == (["fraud"], ["7"])
+    servicer, limits = SimpleNamespace(), Remembered()
+    serve_kind(servicer, SERVICE, LIMITS, limits)
+    request = pb.PutRateLimitRequest(rate_limit=pb.RateLimit(model="fraud"))
+    expected = pb.RateLimit(name="rateLimits/7", model="fraud")
+    assert await servicer.PutRateLimit(request, None) == pb.PutRateLimitResponse(rate_limit=expected)
+    listed = await servicer.ListRateLimits(pb.ListRateLimitsRequest(), None)
+    assert listed == pb.ListRateLimitsResponse(rate_limits=[expected])
+    await servicer.DeleteRateLimit(pb.DeleteRateLimitRequest(name="rateLimits/7"), None)
+    assert (limits.models, limits.deleted) == (["fraud"], ["7"])
 
 
 async def test_a_name_of_something_else_is_refused_before_anything_is_decided():
-    servicer, silences = SimpleNamespace(), Remembered()
-    serve_kind(servicer, ALERTS, SILENCES, silences)
+    servicer, limits = SimpleNamespace(), Remembered()
+    serve_kind(servicer, SERVICE, LIMITS, limits)
     with pytest.raises(InvalidArgument) as caught:
-        await servicer.DeleteSilence(alert_pb2.DeleteSilenceRequest(name="silences/x"), None)
+        await servicer.DeleteRateLimit(pb.DeleteRateLimitRequest(name="others/x"), None)
     assert [one.field for one in caught.value.violations] == ["name"]
-    assert silences.deleted == []
+    assert limits.deleted == []
 
 
 def test_a_service_without_an_rpc_of_the_kind_is_refused_at_once():
     with pytest.raises(ValueError, match=r"has of noises/\{number\} only: list, put"):
-        serve_kind(SimpleNamespace(), ALERTS, replace(SILENCES, pattern="noises/{number}"), Remembered())
+        serve_kind(SimpleNamespace(), SERVICE, replace(LIMITS, pattern="noises/{number}"), Remembered())
