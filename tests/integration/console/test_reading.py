@@ -444,3 +444,13 @@ async def test_versions_that_the_address_names_are_side_by_side(console: Console
     console.api.answers[path_of("ListModelVersions")] = lambda _: answer
     page = (await console.browser.get("/console/models/digits/comparison?version=v1&version=v3")).text
     assert re.findall(r'<td class="long">(0[.]9\d?)</td>', page) == ["0.9", "0.92"]
+
+
+async def test_predictions_of_a_version_are_looked_for_in_the_time_that_the_address_names(console: ConsoleUnderTest):
+    await console.sign_in()
+    page = "/console/predictions?model=digits&version=v1&start=2031-02-03T12:00&end=2031-02-03T13:30"
+    (query,) = await asked(console, page, "QueryPredictions")
+    assert "model = 'digits' AND version = 'v1'" in query.sql
+    assert query.range.start_time.ToDatetime() == datetime(2031, 2, 3, 12)  # noqa: DTZ001
+    assert query.range.end_time.ToDatetime() == datetime(2031, 2, 3, 13, 30)  # noqa: DTZ001
+    assert await asked(console, "/console/predictions", "QueryPredictions") == []

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from headrace_client.errors import HeadraceError, InvalidArgument, NotFound
 from headrace_client.operations.explanations import Explanation
 from starlette.responses import Response
 
+from headrace_console.pages.spans import time_of
 from headrace_console.pages.visits import READ_S, Part, Visit, signed_in
 
 _QUERY_S = 15.0
@@ -26,18 +29,31 @@ _COLUMNS = (
 
 @signed_in
 async def predictions(visit: Visit) -> Response:
-    """Find predictions by id, or by user or entity."""
-    wanted, model = visit.query.get("id", "").strip(), visit.query.get("model", "").strip()
-    context: dict[str, Any] = {"wanted": wanted, "model": model, "explained": None, "rows": None, "outcomes": None}
+    """Find predictions by id, or by user or entity, model, version and time."""
+    wanted, model, version = (visit.query.get(name, "").strip() for name in ("id", "model", "version"))
+    start, end = (time_of(visit.query.get(name, "")) for name in ("start", "end"))
+    context: dict[str, Any] = {
+        "wanted": wanted,
+        "model": model,
+        "version": version,
+        "start": start,
+        "end": end,
+        "explained": None,
+        "rows": None,
+        "outcomes": None,
+    }
     command = f"headrace explain {wanted}" if is_id(wanted) else "headrace explain --help"
     if is_id(wanted):
         context["explained"], (context["rows"], context["outcomes"]) = await asyncio.gather(
             _explained(visit, wanted), _logged(visit, wanted, model)
         )
-    elif wanted:
-        sql = _sql("entity_id", wanted, model)
-        context["rows"] = await _asked(visit, sql)
-        command = f"headrace monitor query {shlex.quote(sql)}"
+    elif wanted or model or version or start or end:
+        sql = search_sql(wanted, model, version)
+        context["rows"] = await _asked(visit, sql, start, end)
+        bounds = (
+            f" {option} {time:%Y-%m-%dT%H:%M:%SZ}" for option, time in (("--since", start), ("--until", end)) if time
+        )
+        command = f"headrace monitor query {shlex.quote(sql)}{''.join(bounds)}"
     explained = context["explained"]
     spans = waterfall_of(explained.value) if explained is not None and explained.value is not None else ([], 0.0)
     return visit.page(
@@ -67,14 +83,16 @@ async def _explained(visit: Visit, wanted: str) -> Part[Explanation]:
 
 async def _logged(visit: Visit, wanted: str, model: str) -> tuple[Part[list[dict[str, Any]]], ...]:
     """Return the rows of a prediction and its outcomes, one after the other: few queries may run at a time."""
-    rows = await _asked(visit, _sql("prediction_id", wanted, model))
+    rows = await _asked(visit, _sql([f"prediction_id = {quoted(wanted)}", *_of_model(model)]))
     outcomes = f"SELECT * FROM outcomes WHERE prediction_id = {quoted(wanted)} LIMIT 20"
     return rows, await _asked(visit, outcomes)
 
 
-async def _asked(visit: Visit, sql: str) -> Part[list[dict[str, Any]]]:
+async def _asked(
+    visit: Visit, sql: str, start: datetime | None = None, end: datetime | None = None
+) -> Part[list[dict[str, Any]]]:
     async def rows() -> list[dict[str, Any]]:
-        answer = await visit.client.monitor.query(sql, max_rows=_ROWS, timeout=_QUERY_S)
+        answer = await visit.client.monitor.query(sql, start=start, end=end, max_rows=_ROWS, timeout=_QUERY_S)
         return answer.table().to_pylist() if answer.arrow else []
 
     try:
@@ -89,11 +107,19 @@ def _sentence(error: HeadraceError) -> str:
     return f"The monitor finds nothing: {error.message}."
 
 
-def _sql(column: str, value: str, model: str) -> str:
-    of_model = f" AND model = {quoted(model)}" if model else ""
-    either = f"(entity_id = {quoted(value)} OR unit = {quoted(value)})"
-    where = either if column == "entity_id" else f"{column} = {quoted(value)}"
-    return f"SELECT {_COLUMNS} FROM predictions WHERE {where}{of_model} ORDER BY answer_time DESC LIMIT {_ROWS}"
+def search_sql(wanted: str, model: str, version: str) -> str:
+    """Return the query for the latest predictions. wanted: a user or an entity; each is empty for all of them."""
+    either = [f"(entity_id = {quoted(wanted)} OR unit = {quoted(wanted)})"] if wanted else []
+    return _sql([*either, *_of_model(model), *([f"version = {quoted(version)}"] if version else [])])
+
+
+def _of_model(model: str) -> list[str]:
+    return [f"model = {quoted(model)}"] if model else []
+
+
+def _sql(conditions: Sequence[str]) -> str:
+    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+    return f"SELECT {_COLUMNS} FROM predictions {where}ORDER BY answer_time DESC LIMIT {_ROWS}"
 
 
 def quoted(text: str) -> str:

@@ -20,11 +20,12 @@ def span_of(query: Mapping[str, str], now: datetime) -> tuple[datetime, datetime
     >>> (end - start).total_seconds() / 3600
     12.0
     """
-    end = _time(query.get("end", "")) or now
-    return _time(query.get("start", "")) or end - timedelta(hours=hours_of(query)), end
+    end = time_of(query.get("end", "")) or now
+    return time_of(query.get("start", "")) or end - timedelta(hours=hours_of(query)), end
 
 
-def _time(text: str) -> datetime | None:
+def time_of(text: str) -> datetime | None:
+    """Return a time in ISO 8601, in UTC without a zone; None for what is none."""
     try:
         time = datetime.fromisoformat(text)
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
