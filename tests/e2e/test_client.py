@@ -149,6 +149,8 @@ async def test_tables_are_answered_with_the_scope_predict_alone(headrace: Headra
             np.testing.assert_array_equal(client.predict(headrace.model, table).outputs["scores"], typed)
         many = pd.concat([frame] * 200)
         client.predict_stream(headrace.model, many, lambda first_row, _: streamed.append(first_row))
+        with pytest.raises(NotFound, match="model 'nothing-like-it' not found"):
+            client.predict("nothing-like-it", frame)
         with pytest.raises(InvalidArgument, match="it takes features"):
             client.predict(headrace.model, frame.drop(columns="a"))
     assert streamed == [0, 256]

@@ -5,6 +5,7 @@ There is no class per reason: reasons grow with every service, so programs branc
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -203,9 +204,12 @@ def from_rpc_error(error: Any) -> HeadraceError:
 def from_json(text: str) -> HeadraceError | None:
     """Return the exception of a REST error's body; None for what is none."""
     try:
-        status = json_format.Parse(text, status_pb2.Status(), ignore_unknown_fields=True)
+        # The Open Inference Protocol calls the message `error`.
+        body = json.loads(text)
+        document = {"message": body["error"], **body} if isinstance(body.get("error"), str) else body
+        status = json_format.ParseDict(document, status_pb2.Status(), ignore_unknown_fields=True)
         code = next(one for one in grpc.StatusCode if one.value[0] == status.code)
-    except (json_format.ParseError, StopIteration):
+    except (AttributeError, ValueError, RecursionError, json_format.ParseError, StopIteration):
         return None
     details = _Details.read(status.SerializeToString(), status.code)
     return _BY_CODE.get(code, HeadraceError)(
