@@ -4,12 +4,26 @@ A layout says how tensors become rows: `texts`, one tensor of them; `columns`, a
 else one tensor, of the columns `names` where the model knows them. `categories` are columns of codes or texts.
 """
 
+import contextlib
+import sys
+
 
 def scores(model, inputs, layout):
     """Return the scores of classes where a model has them, else what it predicts."""
+    with _alone():
+        return _scores(model, _rows(model, inputs, layout))
+
+
+def _alone():
+    """Keep joblib to this process: a pipeline with n_jobs would start others for each call, which confined ones may
+    not."""
+    joblib = sys.modules.get("joblib")
+    return contextlib.nullcontext() if joblib is None else joblib.parallel_config(backend="sequential")
+
+
+def _scores(model, rows):
     import numpy as np
 
-    rows = _rows(model, inputs, layout)
     if hasattr(model, "predict_proba"):
         return np.asarray(model.predict_proba(rows))
     if _module(model) == "catboost":
