@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from headrace_client import Client
 from headrace_console.charts import Line, lines
+from headrace_servicekit.testing import eventually
 
 from tests.kit.console.axe import axe, serious
 from tests.kit.console.browser import link, sign_in, two_versions, watched_page
@@ -36,6 +39,7 @@ PAGES = [
     "",
     f"models/{MODEL}",
     f"models/{MODEL}/versions/v1",
+    f"models/{MODEL}/comparison",
     f"models/{MODEL}/route",
     f"models/{MODEL}/rollouts",
     f"models/{MODEL}/shadow",
@@ -51,6 +55,8 @@ PAGES = [
     "pools/default/replay",
     "alerts",
     "jobs",
+    "usage",
+    f"usage?model={MODEL}",
     "audit",
     f"search?q={MODEL}",
 ]
@@ -160,6 +166,30 @@ def test_an_answer_is_explained_as_a_waterfall(stack: RunningStack, watched: Wat
     page.goto(f"{stack.url}/console/predictions?id={answer.prediction_id}")
     assert page.locator("svg.chart text", has_text="route").count() == 1
     assert "online" in page.locator("section", has=page.locator("#explained")).inner_text()
+    assert watched.errors == []
+
+
+def test_the_on_call_sees_when_it_began_and_what_happened_then(stack: RunningStack, watched: Watched, model: Client):
+    model.predict(MODEL, {"features": np.zeros((1, 4), np.float32)}, user_id="ada")
+    page = watched.page
+
+    cookies = {one.get("name", ""): one.get("value", "") for one in page.context.cookies()}
+
+    def drawn() -> bool:
+        first = httpx.get(f"{stack.url}/console/?hours=1", cookies=cookies, trust_env=False, timeout=30)
+        return "Requests a minute over time" in first.text
+
+    # A minute counts once it is twenty seconds old. Playwright has the loop of this thread.
+    with ThreadPoolExecutor() as beside:
+        beside.submit(asyncio.run, eventually(drawn, within=60, every=1)).result()
+    page.goto(f"{stack.url}/console/models/{MODEL}?hours=1")
+    assert page.locator("svg[aria-label^='Errors'] .mark").count() > 0
+    events = page.locator("details", has=page.locator(".events"))
+    if events.get_attribute("open") is None:
+        events.locator("summary").click()
+    assert "production" in events.inner_text()
+    page.get_by_role("link", name="side by side").click()
+    assert page.locator("tr.differs").count() > 0
     assert watched.errors == []
 
 

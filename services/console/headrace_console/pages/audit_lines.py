@@ -13,7 +13,7 @@ from headrace.rollout.v1 import rollout_pb2
 from headrace.router.v1 import route_pb2
 from headrace.scorer.v1 import scorer_pb2
 
-from headrace_console.pages.markup import last, model_of, word
+from headrace_console.pages.markup import last, model_of, signal, word
 
 ITSELF = "by itself"
 
@@ -84,7 +84,7 @@ def of_alerts(found: Iterable[alert_pb2.Alert]) -> Iterator[AuditLine]:
     """Yield alerts, each when it was raised."""
     for one in found:
         about = one.subject or last(one.model)
-        detail = one.summary or one.signal
+        detail = one.summary or signal(one.signal)
         page = "/console/alerts" if one.subject else f"/console/alerts?model={about}"
         yield AuditLine(one.open_time.ToDatetime(UTC), about, page, "alert", detail, "", "", page)
 

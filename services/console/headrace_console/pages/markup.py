@@ -33,6 +33,13 @@ _BAD_ANSWERS = {
     "slower_median": "slower than half of the baseline",
     "invalid_outputs": "values outside the contract",
 }
+_SIGNALS = {
+    "error_rate": "share of failed answers",
+    "error_rate_change": "rise of wrong answers",
+    "latency_p99_us": "p99 of the time to answer",
+    "dropped_predictions": "predictions missing in the log",
+    "lost_batches": "batches missing in the log",
+}
 _DIGEST = re.compile("[0-9a-f]{16,}")
 # Commands in a remedy: between backticks, or on a separate line.
 _TYPED = re.compile(r"`(?P<within>[^`]+)`|^ +(?P<line>headrace .+)$", re.MULTILINE)
@@ -71,6 +78,7 @@ def environment() -> Environment:
         "percent": percent,
         "seconds": seconds,
         "short": short,
+        "signal": signal,
         "time": time,
         "typed": shlex.quote,
         "word": word,
@@ -253,6 +261,15 @@ def short(text: str) -> str:
     ('0156dd29fbc1…', 'examples/digits/train.py')
     """
     return f"{text[:12]}…" if _DIGEST.fullmatch(text) else text
+
+
+def signal(name: str) -> str:
+    """Return a signal or a measure as people say it.
+
+    >>> signal("latency_p99_us"), signal("estimated_accuracy"), signal("error_rate")
+    ('p99 of the time to answer', 'estimated accuracy', 'share of failed answers')
+    """
+    return _SIGNALS.get(name, name.replace("_", " "))
 
 
 def word(message: Message, field: str) -> str:
