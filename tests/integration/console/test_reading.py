@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 from headrace.autoscaler.v1 import autoscaler_pb2
-from headrace.monitor.v1 import alert_pb2, monitor_pb2
+from headrace.monitor.v1 import alert_pb2, experiment_pb2, monitor_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.rollout.v1 import rollout_pb2
 from headrace.router.v1 import route_pb2
@@ -454,3 +454,19 @@ async def test_predictions_of_a_version_are_looked_for_in_the_time_that_the_addr
     assert query.range.start_time.ToDatetime() == datetime(2031, 2, 3, 12)  # noqa: DTZ001
     assert query.range.end_time.ToDatetime() == datetime(2031, 2, 3, 13, 30)  # noqa: DTZ001
     assert await asked(console, "/console/predictions", "QueryPredictions") == []
+
+
+async def test_running_experiments_of_a_model_are_listed_with_what_their_data_say_now(console: ConsoleUnderTest):
+    await console.sign_in()
+    running = experiment_pb2.Experiment.STATE_RUNNING
+    found = [experiment_pb2.Experiment(name=f"models/digits/experiments/e{at}", state=running) for at in range(6)]
+    found.append(experiment_pb2.Experiment(name="models/digits/experiments/over", end_reason="greedy harms"))
+    answer = experiment_pb2.ListExperimentsResponse(experiments=found)
+    said = experiment_pb2.AnalyseExperimentResponse(variant="personal", summary="clicked more")
+    console.api.answers[path_of("ListExperiments")] = lambda _: answer
+    console.api.answers[path_of("AnalyseExperiment")] = lambda _: said
+    assert len(await asked(console, "/console/models/digits/experiments", "AnalyseExperiment")) == 4
+    page = (await console.browser.get("/console/models/digits/experiments")).text
+    assert page.count("clicked more") == 4
+    assert "greedy harms" in page
+    assert await asked(console, "/console/experiments", "AnalyseExperiment") == []

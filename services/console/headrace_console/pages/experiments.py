@@ -20,6 +20,7 @@ from headrace_console.pages.visits import READ_S, WRITE_S, Part, Visit, savable,
 Point = experiment_pb2.GetExperimentHistoryResponse.Point
 
 _ANALYSIS_S = 30.0
+_MOST_VERDICTS, _VERDICT_S = 4, 5.0
 # The data are looked at, and a route is written.
 _CONCLUSION_S = 120.0
 # The API lists the experiments of one model; the page reads those of the most recently changed models.
@@ -52,7 +53,22 @@ async def experiments(visit: Visit) -> Response:
     # The command line lists those of one model: here of the latest one.
     one = model or (model_of(table.rows[0].name) if table.rows else next(iter(names), ""))
     command = f"headrace experiments list {quote(one)}" if one else "headrace experiments list --help"
-    return visit.page("experiments.html", title, command, model=model, table=table, problems=problems)
+    verdicts = await _verdicts(visit, table.rows) if model else {}
+    context = {"model": model, "table": table, "problems": problems, "verdicts": verdicts}
+    return visit.page("experiments.html", title, command, **context)
+
+
+async def _verdicts(
+    visit: Visit, found: Iterable[experiment_pb2.Experiment]
+) -> dict[str, Part[experiment_pb2.AnalyseExperimentResponse]]:
+    """Return what the data of running experiments say, by name: one after the other, as few queries run at a time."""
+    running = [one.name for one in found if one.state == experiment_pb2.Experiment.STATE_RUNNING]
+    return {
+        name: await visit.part(
+            "monitor", visit.client.experiments.analyse(model_of(name), last(name), timeout=_VERDICT_S)
+        )
+        for name in running[:_MOST_VERDICTS]
+    }
 
 
 @savable
