@@ -98,7 +98,7 @@ def _soak(options: argparse.Namespace) -> bool:
 
 
 def report(samples: Sequence[Memory], outcomes: Mapping[str, int], latencies: Sequence[float], per_s: float) -> str:
-    """Return what was seen as a sentence and a table, the process that grew most first."""
+    """Return what was seen as a sentence and a table: the processes that changed by a hundredth, the one that grew most first."""
     ordered = sorted(latencies)
     p50_ms, p99_ms = percentile(ordered, 0.5) * 1e3, percentile(ordered, 0.99) * 1e3
     errors = _errors(outcomes)
@@ -110,6 +110,8 @@ def report(samples: Sequence[Memory], outcomes: Mapping[str, int], latencies: Se
         "| --- | --- | --- | --- |",
     ]
     for name, share in sorted(growths(samples).items(), key=lambda one: -one[1]):
+        if name != "all" and abs(share) < 0.01:
+            continue
         first, last = (sum(one.values()) if name == "all" else one.get(name, 0.0) for one in (samples[0], samples[-1]))
         lines.append(f"| {name} | {first / 2**20:,.1f} | {last / 2**20:,.1f} | {share:.1%} |")
     return "\n".join(lines)

@@ -70,7 +70,6 @@ class Alike(NamedTuple):
 
     name: str
     default: str
-    unit: str
     meaning: str
 
 
@@ -95,7 +94,7 @@ def _prefixes(found: Mapping[type[StrictSettings], list[str]]) -> dict[Alike, li
 
 
 def _alike(settings: type[StrictSettings], one: Described) -> Alike:
-    return Alike(one.variable.removeprefix(prefix(settings)), _default(one), one.unit, one.meaning)
+    return Alike(one.variable.removeprefix(prefix(settings)), _default(one), one.meaning)
 
 
 def _common(common: Mapping[Alike, list[str]]) -> str:
@@ -107,12 +106,12 @@ def _common(common: Mapping[Alike, list[str]]) -> str:
         "`…` is a prefix: `…DATABASE_URL` is `REGISTRY_DATABASE_URL`, and so on. *Every service* is "
         + ", ".join(f"`{each}`" for each in services)
         + ".\n",
-        "| variable | default | unit | meaning | prefixes |",
-        "| --- | --- | --- | --- | --- |",
+        "| variable | default | meaning | prefixes |",
+        "| --- | --- | --- | --- |",
     ]
     for one, prefixes in common.items():
         named = "every service" if tuple(prefixes) == services else ", ".join(f"`{each}`" for each in prefixes)
-        lines.append(f"| `…{one.name}` | {one.default} | {one.unit} | {one.meaning} | {named} |")
+        lines.append(f"| `…{one.name}` | {one.default} | {one.meaning} | {named} |")
     return "\n".join(lines) + "\n"
 
 
@@ -121,9 +120,9 @@ def _section(settings: type[StrictSettings], services: list[str], common: Mappin
     lines = [
         f"\n## {prefix(settings).strip('_')}\n",
         f"Read by {' and '.join(services)}, besides the [common settings](#common-settings).\n",
-        "| variable | default | unit | meaning |",
-        "| --- | --- | --- | --- |",
-        *(f"| `{one.variable}` | {_default(one)} | {one.unit} | {one.meaning} |" for one in own),
+        "| variable | default | meaning |",
+        "| --- | --- | --- |",
+        *(f"| `{one.variable}` | {_default(one)} | {one.meaning} |" for one in own),
     ]
     return "\n".join(lines) + "\n"
 
@@ -133,7 +132,7 @@ def _default(one: Described) -> str:
         return "required"
     if one.default is None:
         return "unset"
-    return f"`{one.default.replace(f'{ROOT}/', '')}`" if one.default else "empty"
+    return f"`{one.default.replace(f'{ROOT}/', '')}` {one.unit}".rstrip() if one.default else "empty"
 
 
 def as_json() -> str:

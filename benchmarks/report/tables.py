@@ -77,18 +77,8 @@ def markdown(
             for name, seen in medians.items()
         ),
     ]
-    if "mixed" in medians:
-        memory = sorted(medians["mixed"].memory_mib.items(), key=lambda one: -one[1])
-        lines += ["", "| process, after the 80/20 run | MiB |", "| --- | --- |"]
-        lines += [f"| {name} | {mib:,.0f} |" for name, mib in memory]
     if curves:
         lines += ["", f"![Latency against offered load]({PLOT})"]
-    for one in curves:
-        lines += ["", f"| {one.title}: offered/s | answered/s | p50 ms | p99 ms |", "| --- | --- | --- | --- |"]
-        lines += [
-            f"| {point.offered:,.0f} | {point.requests_per_s:,.0f} | {point.p50_ms:.1f} | {point.p99_ms:.1f} |"
-            for point in one.points
-        ]
     return "\n".join(lines) + "\n"
 
 
