@@ -98,7 +98,7 @@ def _soak(options: argparse.Namespace) -> bool:
 
 
 def report(samples: Sequence[Memory], outcomes: Mapping[str, int], latencies: Sequence[float], per_s: float) -> str:
-    """Return what was seen as a sentence and a table: the processes that changed by a hundredth, the one that grew most first."""
+    """Return a sentence, and a table of the processes that changed by a hundredth, most growth first."""
     ordered = sorted(latencies)
     p50_ms, p99_ms = percentile(ordered, 0.5) * 1e3, percentile(ordered, 0.99) * 1e3
     errors = _errors(outcomes)
