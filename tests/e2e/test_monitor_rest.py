@@ -64,6 +64,10 @@ WRONG = {
         ("GET", "/v1/traffic?models=models/UP", None, "models[0]"),
         ("GET", f"/v1/traffic?models={MODEL.removeprefix('/v1/')}&{BACKWARDS}", None, "range"),
     ],
+    "GetTrafficTimeSeries": [
+        ("GET", "/v1/trafficTimeSeries?parent=models/UP", None, "parent"),
+        ("GET", f"/v1/trafficTimeSeries?{BACKWARDS}", None, "range"),
+    ],
     "FreezeReference": [
         ("POST", f"{MODEL}/versions/UP:freezeReference", {}, "name"),
         ("POST", f"{VERSION}:freezeReference", {"range": {"start_time": NEVER}}, "range"),
@@ -234,6 +238,9 @@ async def test_predictions_are_counted_logged_labelled_and_judged_by_rest(served
     listed = said(served.rest("GET", f"/v1/traffic?models=models/none&models=models/{LINEAR}&{since}"))["models"]
     assert [one["model"] for one in listed] == [f"models/{LINEAR}"]
     assert sum(int(one["count"]) for one in listed[0]["traffic"] if one["code"] == 0) >= PREDICTIONS
+    for parent in ("", f"parent=models/{LINEAR}&", f"parent=models/{LINEAR}/versions/v1&"):
+        parts = said(served.rest("GET", f"/v1/trafficTimeSeries?{parent}{since}"))["parts"]
+        assert sum(int(one["requests"]) for one in parts) >= PREDICTIONS
 
     async def logged() -> bool:
         wanted = ", ".join(f"'{one}'" for one in ids)
