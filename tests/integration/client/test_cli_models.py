@@ -96,7 +96,7 @@ def test_promoted_but_not_serving_is_said_and_has_a_code_of_its_own(run: Run) ->
 
 
 def test_register_sends_all_that_was_typed(run: Run, registry: FakeRegistry, tmp_path: Path) -> None:
-    (tmp_path / "validation.json").write_text("{}")
+    (tmp_path / "validation.json").write_text('{"inputs": {"image": [[0, 0, 0, 0]]}}')
     (tmp_path / "contract.json").write_text('{"inputs": [{"name": "image", "datatype": "FP32", "shape": ["4"]}]}')
     result = run(
         "models", "register", "digits", "v3", "model.onnx",
