@@ -160,6 +160,26 @@ async def test_tables_are_answered_with_the_scope_predict_alone(headrace: Headra
     assert answered["outputs"]["scores"] == typed.tolist()
 
 
+async def test_columns_are_taken_by_the_names_that_a_contract_has_whatever_their_order(headrace: Headrace) -> None:
+    file = headrace.folder / "contract.json"
+    names = ["age", "income", "height", "weight"]
+    inputs = [{"name": "features", "datatype": "FP32", "shape": [4], "columns": names}]
+    file.write_text(json.dumps({"inputs": inputs, "outputs": [{"name": "scores", "datatype": "FP32", "shape": [3]}]}))
+    model = headrace.file("a.onnx", onnx_models.linear())
+    headrace("models", "register", headrace.model, "v1", model, "--contract", str(file), *GOOD)
+    headrace("models", "promote", headrace.model, "v1")
+    rows = [[0.0, 1.0, 2.0, 3.0], [3.0, 2.0, 1.0, 0.5]]
+    shuffled = pd.DataFrame(rows, columns=names).reindex(columns=["weight", "age", "height", "income"])
+    with Client(headrace.stack.address, token=headrace.stack.token(scopes=["predict"])) as client:
+        wanted = client.predict(headrace.model, {"features": np.array(rows, np.float32)}).outputs["scores"]
+        for table in (shuffled, shuffled.to_dict("records")):
+            np.testing.assert_array_equal(client.predict(headrace.model, table).outputs["scores"], wanted)
+        with pytest.raises(InvalidArgument, match=r"inputs.length: .*no such column; it takes age, income"):
+            client.predict(headrace.model, shuffled.rename(columns={"height": "length"}))
+    answered = headrace("predict", headrace.model, "--rows", json.dumps(shuffled.to_dict("records")))
+    assert answered["outputs"]["scores"] == wanted.tolist()
+
+
 def test_a_token_shows_only_the_models_and_scopes_that_it_lists(headrace: Headrace) -> None:
     headrace("models", "register", headrace.model, "v1", headrace.file("a.onnx", onnx_models.linear()), *GOOD)
     with Client(headrace.stack.address, token=headrace.stack.token(models=["other-*"])) as client:

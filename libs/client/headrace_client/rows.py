@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,9 @@ def to_json_value(array: NDArray[Any]) -> Any:
 def _from_objects(rows: Sequence[Mapping[str, Any]], specs: Iterable[tensor_pb2.TensorSpec]) -> dict[str, Input]:
     known = {spec.name: spec for spec in specs}
     if len(known) == 1 and (only := next(iter(known.values()))).columns and all(only.name not in row for row in rows):
-        return {only.name: column(only, [_by_column(only, row, f"rows[{at}]") for at, row in enumerate(rows)], "rows")}
+        for at, row in enumerate(rows):
+            check_columns(only, row, f"rows[{at}]")
+        return {only.name: column(only, [[row[name] for name in only.columns] for row in rows], "rows")}
     for index, row in enumerate(rows):
         for name in row:
             if name not in known:
@@ -79,15 +81,14 @@ def _from_objects(rows: Sequence[Mapping[str, Any]], specs: Iterable[tensor_pb2.
     return inputs
 
 
-def _by_column(spec: tensor_pb2.TensorSpec, row: Mapping[str, Any], field: str) -> list[Any]:
-    """Return the values of a row by the names of columns that a contract has for its one input."""
-    for name in row:
+def check_columns(spec: tensor_pb2.TensorSpec, names: Collection[str], field: str) -> None:
+    """Check names against the columns that a contract has for an input. Raises InvalidArgument, with the name."""
+    for name in names:
         if name not in spec.columns:
             raise invalid(f"{field}.{name}", f"the model has no such column; it takes {', '.join(spec.columns)}")
     for name in spec.columns:
-        if name not in row:
+        if name not in names:
             raise invalid(f"{field}.{name}", "is missing")
-    return [row[name] for name in spec.columns]
 
 
 def column(spec: tensor_pb2.TensorSpec, values: ArrayLike, field: str) -> Input:

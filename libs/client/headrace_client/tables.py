@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from headrace.tensor.v1 import tensor_pb2
 from numpy.typing import NDArray
 
 from headrace_client.errors import invalid
-from headrace_client.rows import cast_to_contract, column, inputs_from_rows
+from headrace_client.rows import cast_to_contract, check_columns, column, inputs_from_rows
 from headrace_client.tensors import BFloat16, Input
 
 
@@ -32,8 +32,9 @@ Inputs = Mapping[str, Input] | Frame | Records | NDArray[Any]
 def typed_inputs(inputs: Inputs, contract: tensor_pb2.ServingContract) -> dict[str, Input]:
     """Return the tensors for inputs of any form, with the datatypes of the contract.
 
-    Columns of a frame are inputs by their names; where the model takes one array with as many values a row as the frame
-    has columns, they are its values in their order. Missing values become NaN. Raises InvalidArgument naming the input.
+    Columns of a frame are inputs by their names, or the columns that the contract names for its one input; where it
+    names none, they are the values of a row in their order. Missing values become NaN. Raises InvalidArgument naming
+    the input.
     """
     if isinstance(inputs, Mapping):
         return {
@@ -45,12 +46,16 @@ def typed_inputs(inputs: Inputs, contract: tensor_pb2.ServingContract) -> dict[s
     return inputs_from_rows(list(inputs), contract)
 
 
-def _from_columns(columns: Mapping[str, NDArray[Any]], contract: tensor_pb2.ServingContract) -> dict[str, Input]:
+def _from_columns(columns: Mapping[str, Sequence[Any]], contract: tensor_pb2.ServingContract) -> dict[str, Input]:
     names = {spec.name for spec in contract.inputs}
-    if not names & set(columns):
-        required = [spec for spec in contract.inputs if not spec.optional]
-        if len(required) == 1 and list(required[0].shape) in ([len(columns)], [-1]):
-            return {required[0].name: column(required[0], np.stack(list(columns.values()), axis=1), "inputs")}
+    required = [spec for spec in contract.inputs if not spec.optional]
+    if not names & set(columns) and len(required) == 1:
+        (only,) = required
+        if only.columns:
+            check_columns(only, columns, "inputs")
+            return {only.name: column(only, _joined(columns[name] for name in only.columns), "inputs")}
+        if list(only.shape) in ([len(columns)], [-1]):
+            return {only.name: column(only, _joined(columns.values()), "inputs")}
     if strange := [name for name in columns if name not in names]:
         raise invalid(f"inputs.{strange[0]}", f"is no input of the model; it takes {_described(contract)}")
     missing = [spec.name for spec in contract.inputs if not spec.optional and spec.name not in columns]
@@ -63,17 +68,21 @@ def _from_columns(columns: Mapping[str, NDArray[Any]], contract: tensor_pb2.Serv
     }
 
 
-def _values(series: Any) -> NDArray[Any]:
-    """Return the values of a column: numbers as they are, anything else as objects with None for missing values."""
+def _joined(columns: Iterable[Sequence[Any]]) -> NDArray[Any]:
+    """Return rows of columns: numbers where all of them are numbers."""
+    arrays = [one if isinstance(one, np.ndarray) else np.array(one, dtype=object) for one in columns]
+    return np.stack(arrays, axis=1)
+
+
+def _values(series: Any) -> Sequence[Any]:
+    """Return the values of a column: an array of numbers, or a list of anything else with None for missing values."""
     array = np.asarray(series)
     if array.dtype.kind in "biuf":
-        return array
-    objects = np.empty(len(array), object)
-    # pandas has four kinds of missing values, and none of them equals itself or is true.
-    objects[:] = [None if _missing(value) else value for value in array.tolist()]
-    return objects
+        return cast("Sequence[Any]", array)
+    return [None if _missing(value) else value for value in array.tolist()]
 
 
+# pandas has four kinds of missing values, and none of them equals itself or is true.
 def _missing(value: Any) -> bool:
     return (
         value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)

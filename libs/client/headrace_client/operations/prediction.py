@@ -143,21 +143,21 @@ def predict(
     """
     trailers: dict[str, str | bytes] = {}
 
-    def call(arrays: Mapping[str, Input] | None) -> Operation[predict_pb2.PredictResponse]:
+    def call(arrays: Mapping[str, Input] | None, left_s: float) -> Operation[predict_pb2.PredictResponse]:
         request = _request(model, arrays, user_id, entity_id, attributes, outputs, version, max_age, request_id)
         request.explain = explain
         return invoke(
             session,
             predict_pb2.PredictResponse,
             request,
-            timeout_s=timeout,
+            timeout_s=left_s,
             request_id=request.request_id,
             hedge_after_s=None if hedge_after is None else hedge_after.total_seconds(),
             headers=((TIMING_HEADER, "1"),) if timing else (),
             trailers=trailers.update if timing else None,
         )
 
-    answer = yield from with_types(session, model, version, inputs, call)
+    answer = yield from with_types(session, model, version, inputs, timeout, call)
     return Prediction.from_proto(answer, trailers)
 
 
@@ -197,19 +197,19 @@ def predict_stream(
             known.add(answer.first_row)
             received(answer.first_row, Prediction.from_proto(answer.response))
 
-    def call(arrays: Mapping[str, Input] | None) -> Operation[predict_pb2.PredictStreamResponse]:
+    def call(arrays: Mapping[str, Input] | None, left_s: float) -> Operation[predict_pb2.PredictStreamResponse]:
         request = _request(model, arrays, user_id, entity_id, attributes, outputs, version, max_age, request_id)
         return invoke(
             session,
             predict_pb2.PredictStreamResponse,
             predict_pb2.PredictStreamRequest(request=request),
-            timeout_s=timeout,
+            timeout_s=left_s,
             request_id=request.request_id,
             listen=lambda: once,
             repeatable=lambda: not in_parts,
         )
 
-    yield from with_types(session, model, version, inputs, call)
+    yield from with_types(session, model, version, inputs, timeout, call)
 
 
 def _request(

@@ -5,6 +5,7 @@ Everything is a document: JSON as REST has it, with the names of the fields of t
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from headrace_router.data.answer.refusals import (
     no_tables,
     version_not_found,
 )
-from headrace_router.data.tables.contract import Spec
+from headrace_router.data.tables.contract import Contract, Spec
 from headrace_router.data.tables.decisions.lookup_policy import Mode
 from headrace_router.data.tables.served import ServedVersion
 from headrace_router.data.tables.table import Table, Variant
@@ -91,6 +92,7 @@ class Catalog:
             "dynamic_batching": batching,
             "response_cache": {"enable": table.policy.mode is Mode.HYBRID and not contract.decoupled},
             **({"model_transaction_policy": {"decoupled": True}} if contract.decoupled else {}),
+            **_parameters(contract),
         }
 
     def statistics(self, model: str, version: str, caller: Identity) -> Document:
@@ -180,6 +182,12 @@ def _versions(table: Table) -> Iterator[tuple[str, str]]:
 
 def _tensor(spec: Spec) -> Document:
     return {"name": spec.name, "datatype": spec.datatype, "shape": [-1, *spec.shape]}
+
+
+def _parameters(contract: Contract) -> Document:
+    """Return what Triton's terms have no word for: the names of columns, by input, as JSON."""
+    columns = {spec.name: spec.columns for spec in contract.inputs if spec.columns}
+    return {"parameters": {"columns": {"string_value": json.dumps(columns)}}} if columns else {}
 
 
 def _configured(spec: Spec) -> Document:
