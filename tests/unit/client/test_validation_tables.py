@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import math
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from headrace_client.errors import InvalidArgument
@@ -14,11 +18,11 @@ INPUTS = {"inputs": {"age": [[41.0], [None]], "city": [["Oslo"], ["Rome, Lazio"]
 RECORDS = [{"age": 41.0, "city": "Oslo"}, {"city": "Rome, Lazio", "age": None}]
 
 
-def parquet() -> bytes:
+def parquet(records: list[dict[str, Any]]) -> bytes:
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
-    parquet.write_table(pyarrow.Table.from_pylist(RECORDS), made := io.BytesIO())
+    parquet.write_table(pyarrow.Table.from_pylist(records), made := io.BytesIO())
     return made.getvalue()
 
 
@@ -38,7 +42,23 @@ def test_tables_are_inputs_by_column(content: bytes) -> None:
 
 
 def test_a_table_in_parquet_is_inputs_by_column() -> None:
-    assert content_of(parquet()) == INPUTS
+    assert content_of(parquet(RECORDS)) == INPUTS
+    assert content_of(parquet([{**RECORDS[0]}, {**RECORDS[1], "age": math.nan}])) == INPUTS
+
+
+def test_a_column_of_csv_has_numbers_where_it_has_nothing_else() -> None:
+    made = content_of(b"id,code,age\n007,7,nan\nab1,8,\n")
+    assert made == {"inputs": {"id": [["007"], ["ab1"]], "code": [[7.0], [8.0]], "age": [[None], [None]]}}
+
+
+def test_decimals_become_numbers_and_what_json_cannot_hold_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(parquet([{"price": Decimal("1.5")}]))
+    with as_validation({"validation.json": path}) as given:
+        assert json.loads(given["validation.json"].read_text()) == {"inputs": {"price": [[1.5]]}}
+    path.write_bytes(parquet([{"born": datetime(2031, 1, 1, tzinfo=UTC)}]))
+    with pytest.raises(InvalidArgument, match="a value is a datetime"), as_validation({"validation.json": path}):
+        pass
 
 
 def test_rows_of_numbers_are_one_input_and_what_is_right_already_stays() -> None:
@@ -54,6 +74,7 @@ def test_rows_of_numbers_are_one_input_and_what_is_right_already_stays() -> None
         pytest.param(b"[]", "CSV with a header", id="no rows"),
         pytest.param(b'[{"a": 1}, {"b": 2}]', "row 1 has other names", id="other names"),
         pytest.param(b"a,b\n1\n", "line 2 has another number of values.*Parquet", id="a cut line"),
+        pytest.param(b"a,a\n1,2\n", "two columns are called 'a'", id="a name twice"),
         pytest.param(b"\xff\xfe", "not UTF-8.*Parquet", id="bytes"),
     ],
 )
