@@ -84,8 +84,8 @@ def test_a_folder_of_mlflow_is_served_in_a_minute_and_its_version_names_the_run(
     assert version["parameters"]["mlflow_flavour"] == "sklearn"
     # The same content is the same version; other facts are another one.
     assert headrace("models", "serve", str(folder), "--name", headrace.model, "--trust")["version"] == "v1"
-    told = ("--metric", "accuracy=0.9", "--label", "low", "--label", "high")
-    assert headrace("models", "serve", str(folder), "--name", headrace.model, "--trust", *told)["version"] == "v2"
+    figures = ("--metric", "accuracy=0.9", "--label", "low", "--label", "high")
+    assert headrace("models", "serve", str(folder), "--name", headrace.model, "--trust", *figures)["version"] == "v2"
 
 
 def test_a_folder_of_triton_answers_with_its_settings_and_what_is_dropped_is_said(headrace: Headrace) -> None:

@@ -37,8 +37,8 @@ def read_mlflow(folder: Path) -> MlflowModel:
     path = folder / DESCRIPTION
     text = text_of(path, "model", "a description of a model")
     with read_as("YAML", path, "model"):
-        told = yaml.safe_load(text)
-    flavours = told.get("flavors") if isinstance(told, dict) else None
+        document = yaml.safe_load(text)
+    flavours = document.get("flavors") if isinstance(document, dict) else None
     if not isinstance(flavours, dict):
         raise invalid("model", f"{path} names no flavours")
     flavour = next((name for name in _FILES if isinstance(flavours.get(name), dict)), None)
@@ -52,28 +52,28 @@ def read_mlflow(folder: Path) -> MlflowModel:
     file = inside(folder, flavours[flavour].get(_FILES[flavour]), f"{path}, flavour {flavour},")
     if not file.is_file():
         raise invalid("model", f"{path}, flavour {flavour}, names {file.name!r}, which is no file")
-    return MlflowModel(file, flavour, _text(told, "run_id"), _facts(told, flavour), _example(folder, told))
+    return MlflowModel(file, flavour, _text(document, "run_id"), _facts(document, flavour), _example(folder, document))
 
 
-def _example(folder: Path, told: Mapping[str, Any]) -> Path | None:
+def _example(folder: Path, document: Mapping[str, Any]) -> Path | None:
     """Return the example of inputs; one that is a sparse matrix is no rows."""
-    saved = told.get("saved_input_example_info")
+    saved = document.get("saved_input_example_info")
     if not isinstance(saved, dict) or saved.get("type") not in ("dataframe", "ndarray"):
         return None
     file = inside(folder, saved.get("artifact_path"), f"{folder / DESCRIPTION}, saved_input_example_info,")
     return file if file.is_file() else None
 
 
-def _facts(told: Mapping[str, Any], flavour: str) -> Mapping[str, str]:
+def _facts(document: Mapping[str, Any], flavour: str) -> Mapping[str, str]:
     facts = {
         "mlflow_flavour": flavour,
-        "mlflow_version": _text(told, "mlflow_version"),
-        "mlflow_model_uuid": _text(told, "model_uuid"),
-        "mlflow_model_id": _text(told, "model_id"),
+        "mlflow_version": _text(document, "mlflow_version"),
+        "mlflow_model_uuid": _text(document, "model_uuid"),
+        "mlflow_model_id": _text(document, "model_id"),
     }
     return {name: value for name, value in facts.items() if value}
 
 
-def _text(told: Mapping[str, Any], name: str) -> str:
-    value = told.get(name)
+def _text(document: Mapping[str, Any], name: str) -> str:
+    value = document.get(name)
     return str(value)[:200] if isinstance(value, str | int | float) else ""

@@ -110,11 +110,11 @@ async def test_a_time_series_has_every_part_of_the_time_of_what_the_caller_may_s
 
     async def seen(parent: str, metadata: Any = ()) -> tuple[int, int, dict[str, int]]:
         request = monitor_pb2.GetTrafficTimeSeriesRequest(parent=parent)
-        told = await stub.GetTrafficTimeSeries(request, timeout=10, metadata=metadata)
-        assert len(told.parts) in (60, 61)
-        assert [one.data_plane for one in told.data_plane_starts] == ["plane-0"]
-        versions = {one.name: one.count for part in told.parts for one in part.versions}
-        return sum(one.requests for one in told.parts), sum(one.caller_errors for one in told.parts), versions
+        series = await stub.GetTrafficTimeSeries(request, timeout=10, metadata=metadata)
+        assert len(series.parts) in (60, 61)
+        assert [one.data_plane for one in series.data_plane_starts] == ["plane-0"]
+        versions = {one.name: one.count for part in series.parts for one in part.versions}
+        return sum(one.requests for one in series.parts), sum(one.caller_errors for one in series.parts), versions
 
     fraud, outside = {"models/fraud/versions/v1": 3, "models/fraud/versions/v2": 1}, ((MODELS_HEADER, "fraud*"),)
     assert await seen("models/fraud") == (4, 1, fraud)

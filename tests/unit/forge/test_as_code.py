@@ -58,17 +58,17 @@ def as_code(path: Path, folder: Path, *sources: Path) -> dict:
 
 
 def test_a_class_of_ones_own_is_a_folder_of_code_with_rows_that_it_answers(pickled, tmp_path: Path) -> None:
-    told = as_code(*pickled[:1], tmp_path / "made", pickled[1])
+    coded = as_code(*pickled[:1], tmp_path / "made", pickled[1])
     version = tmp_path / "made" / "version"
     assert {one.name for one in version.iterdir()} == {
         *("model.py", "answering.py", "estimators.py", "as_code.json", "my_model.pkl")
     }
-    assert told["contract"]["inputs"] == [{"name": "features", "datatype": "FP64", "shape": [2]}]
-    assert told["contract"]["outputs"] == [
+    assert coded["contract"]["inputs"] == [{"name": "features", "datatype": "FP64", "shape": [2]}]
+    assert coded["contract"]["outputs"] == [
         {"name": "label", "datatype": "BYTES", "shape": []},
         {"name": "probabilities", "datatype": "FP32", "shape": [2]},
     ]
-    assert any(one.startswith("numpy==") for one in told["packages"])
+    assert any(one.startswith("numpy==") for one in coded["packages"])
     kept = json.loads((tmp_path / "made" / "validation.json").read_text())
     assert len(kept["inputs"]["features"]) == len(kept["outputs"]["label"]) == 64
     assert min(min(row) for row in kept["inputs"]["features"]) >= 0

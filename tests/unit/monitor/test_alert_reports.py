@@ -41,9 +41,9 @@ class Service:
 
     def reports(self, *alerts: Reported) -> list[Alert]:
         """Return what changed."""
-        state, told = AlertState({}, dict(self.open)), report(*alerts)
-        apply_report(told, state, self.before, NOON)
-        self.open, self.before = state.open, {told.key(one) for one in alerts}
+        state, reported = AlertState({}, dict(self.open)), report(*alerts)
+        apply_report(reported, state, self.before, NOON)
+        self.open, self.before = state.open, {reported.key(one) for one in alerts}
         return state.changed
 
 

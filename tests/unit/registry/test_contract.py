@@ -27,7 +27,7 @@ def fields(violations) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "declared",
     [
         pytest.param(CONTRACT, id="a plain one"),
         pytest.param(with_input(minimum=1.0, maximum=1.0), id="one value alone"),
@@ -46,12 +46,12 @@ def fields(violations) -> list[str]:
         ),
     ],
 )
-def test_a_contract_that_is_in_order_is_valid(told):
-    assert contract.violations(told, "contract") == []
+def test_a_contract_that_is_in_order_is_valid(declared):
+    assert contract.violations(declared, "contract") == []
 
 
 @each(
-    "told,field",
+    "declared,field",
     [
         pytest.param(Contract((), (SCORES,)), "contract.inputs", id="no inputs"),
         pytest.param(Contract((FEATURES,), ()), "contract.outputs", id="no outputs"),
@@ -89,8 +89,8 @@ def test_a_contract_that_is_in_order_is_valid(told):
         ),
     ],
 )
-def test_a_bad_contract_names_the_field(told, field):
-    assert field in fields(contract.violations(told, "contract"))
+def test_a_bad_contract_names_the_field(declared, field):
+    assert field in fields(contract.violations(declared, "contract"))
 
 
 @pytest.mark.parametrize("labels", [(), ("a", "b", "c")])
@@ -99,8 +99,8 @@ def test_labels_of_a_classifier_may_be_left_out_or_match_its_scores(labels):
 
 
 def test_one_score_may_have_two_labels():
-    told = replace(CONTRACT, outputs=(replace(SCORES, shape=(1,)),), task=Task.CLASSIFICATION, labels=("no", "yes"))
-    assert not contract.violations(told, "contract")
+    declared = replace(CONTRACT, outputs=(replace(SCORES, shape=(1,)),), task=Task.CLASSIFICATION, labels=("no", "yes"))
+    assert not contract.violations(declared, "contract")
 
 
 def test_the_signature_hash_covers_names_datatypes_and_shapes_only():
@@ -124,10 +124,10 @@ def test_the_signature_hash_does_not_depend_on_the_order_of_tensors():
 
 def test_hashes_stay_what_they_were_in_every_release():
     """They are kept in databases, name what batchers hold, and are computed anew only for new versions."""
-    told = with_input(name="größe")
+    declared = with_input(name="größe")
     file = Artifact("model.onnx", ArtifactType.ONNX, "a" * 64)
-    assert contract.signature_hash(told) == "3fc34670ba7b50db343f31228015c748543a88ecb95b153185f5a65ec5a6f6c9"
-    assert contract.digest(VersionRef("digits", "v1"), told, [file]) == (
+    assert contract.signature_hash(declared) == "3fc34670ba7b50db343f31228015c748543a88ecb95b153185f5a65ec5a6f6c9"
+    assert contract.digest(VersionRef("digits", "v1"), declared, [file]) == (
         "59890cdcc580e87031c81acb8240e3210a497a7ec33dddc16891b6b56008675a"
     )
 
@@ -150,7 +150,7 @@ def file_with(side: str, **changes) -> ModelFile:
 
 
 @each(
-    "told,file,field",
+    "declared,file,field",
     [
         pytest.param(with_input(name="x"), FILE, "version.contract.inputs[0].name", id="unknown name"),
         pytest.param(with_input(datatype="FP64"), FILE, "version.contract.inputs[0].datatype", id="datatype"),
@@ -178,12 +178,12 @@ def file_with(side: str, **changes) -> ModelFile:
         ),
     ],
 )
-def test_a_file_that_does_not_keep_the_contract_is_told_by_field(told, file, field):
-    assert fields(file_contract.mismatches(told, file, "version.contract"))[0] == field
+def test_a_file_that_does_not_keep_the_contract_is_told_by_field(declared, file, field):
+    assert fields(file_contract.mismatches(declared, file, "version.contract"))[0] == field
 
 
 @pytest.mark.parametrize(
-    ("told", "file"),
+    ("declared", "file"),
     [
         pytest.param(CONTRACT, FILE, id="the same"),
         pytest.param(CONTRACT, file_with("inputs", shape=(None, None)), id="narrower than the file"),
@@ -202,8 +202,8 @@ def test_a_file_that_does_not_keep_the_contract_is_told_by_field(told, file, fie
         ),
     ],
 )
-def test_a_file_that_keeps_the_contract_is_taken(told, file):
-    assert file_contract.mismatches(told, file, "version.contract") == []
+def test_a_file_that_keeps_the_contract_is_taken(declared, file):
+    assert file_contract.mismatches(declared, file, "version.contract") == []
 
 
 def test_the_contract_of_a_file_is_kept_by_the_file():
@@ -236,18 +236,18 @@ def test_a_file_states_how_it_declares_rows_and_what_has_none_is_executed_row_by
         return [(spec.shape, spec.batch_dimension) for spec in specs]
 
     file = ModelFile(ports(inputs), ports(outputs))
-    told = file_contract.of_file(file)
-    assert file_contract.mismatches(told, file, "contract") == []
-    told = file_contract.with_batch_dimensions(told, file)
-    assert said(told.inputs) == [(row, dimension) for _shape, row, dimension in inputs]
-    assert said(told.outputs) == [(row, dimension) for _shape, row, dimension in outputs]
-    assert told.row_by_row is row_by_row
+    declared = file_contract.of_file(file)
+    assert file_contract.mismatches(declared, file, "contract") == []
+    declared = file_contract.with_batch_dimensions(declared, file)
+    assert said(declared.inputs) == [(row, dimension) for _shape, row, dimension in inputs]
+    assert said(declared.outputs) == [(row, dimension) for _shape, row, dimension in outputs]
+    assert declared.row_by_row is row_by_row
 
 
 def test_a_contract_may_say_that_all_of_a_tensor_is_one_row():
-    told = with_input(shape=(-1, 4))
-    assert file_contract.mismatches(told, FILE, "contract") == []
-    assert file_contract.with_batch_dimensions(told, FILE).inputs[0].batch_dimension is NONE
+    declared = with_input(shape=(-1, 4))
+    assert file_contract.mismatches(declared, FILE, "contract") == []
+    assert file_contract.with_batch_dimensions(declared, FILE).inputs[0].batch_dimension is NONE
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_the_digest_tells_versions_apart_that_declare_rows_differently():
 
 
 @pytest.mark.parametrize(
-    ("told", "of_success", "of_failure"),
+    ("declared", "of_success", "of_failure"),
     [
         pytest.param(CONTRACT, True, True, id="the same"),
         pytest.param(with_input(nan_allowed=True, sensitive=True), True, True, id="other details"),
@@ -283,15 +283,15 @@ def test_the_digest_tells_versions_apart_that_declare_rows_differently():
         pytest.param(replace(CONTRACT, outputs=(replace(SCORES, shape=(-1,)),)), False, False, id="another output"),
     ],
 )
-def test_what_was_tried_at_the_upload_says_of_a_contract_what_it_has_in_common(told, of_success, of_failure):
-    assert file_contract.trial_applies(Trial(), told, CONTRACT) is of_success
-    assert file_contract.trial_applies(Trial("it fails"), told, CONTRACT) is of_failure
+def test_what_was_tried_at_the_upload_says_of_a_contract_what_it_has_in_common(declared, of_success, of_failure):
+    assert file_contract.trial_applies(Trial(), declared, CONTRACT) is of_success
+    assert file_contract.trial_applies(Trial("it fails"), declared, CONTRACT) is of_failure
 
 
 def test_a_tensor_without_a_datatype_is_that_of_the_file_with_what_is_said_beside_its_name():
-    told = Contract((TensorSpec("features", "", nan_allowed=True, columns=("a", "b", "c", "d")),))
-    assert not contract.is_stated(told)
-    found = file_contract.of_version(told, FILE)
+    declared = Contract((TensorSpec("features", "", nan_allowed=True, columns=("a", "b", "c", "d")),))
+    assert not contract.is_stated(declared)
+    found = file_contract.of_version(declared, FILE)
     assert found == with_input(nan_allowed=True, columns=("a", "b", "c", "d"))
     assert contract.violations(found, "contract") == file_contract.mismatches(found, FILE, "contract") == []
 

@@ -106,19 +106,21 @@ def predict(
         if inputs is None:
             error.message += f"; an entity alone takes `headrace routes lookup {model} --mode batch`"
         raise
-    told = _explanation(client, output, answer) if explain else None
+    explanation = _explanation(client, output, answer) if explain else None
     if output.as_json:
         timed = {"timing_ms": dict(answer.timing_ms)} if timing else {}
         output.document(
-            _document(answer) | timed | ({"explanation": message_json(told.message)} if told is not None else {})
+            _document(answer)
+            | timed
+            | ({"explanation": message_json(explanation.message)} if explanation is not None else {})
         )
         return
     _show_prediction(output, answer)
     if timing:
         _show_timing(output, answer)
-    if told is not None:
+    if explanation is not None:
         output.say("")
-        show(output, told)
+        show(output, explanation)
 
 
 def _explanation(client: Client, output: Output, answer: Prediction) -> Explanation | None:

@@ -151,9 +151,9 @@ def contract_option(default: str) -> Callable[[F], F]:
 def contract_in(path: Path) -> tensor_pb2.ServingContract:
     """Return the serving contract in a file. Raises InvalidArgument."""
     contract, remedy = tensor_pb2.ServingContract(), "`headrace models show MODEL VERSION --json` prints one"
-    told = object_of(path, "contract", remedy)
+    document = object_of(path, "contract", remedy)
     with read_as("a serving contract", path, "contract", remedy):
-        json_format.ParseDict(told, contract)
+        json_format.ParseDict(document, contract)
     return contract
 
 

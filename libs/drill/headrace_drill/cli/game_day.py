@@ -209,8 +209,8 @@ def show(
 ) -> None:
     """Print what came of a game day. refusal: why it could not be recorded."""
     if output.as_json:
-        told = {"passed": passed(phases), "phases": [document(phase) for phase in phases], "recorded": recorded}
-        output.document(told if refusal is None else {**told, **as_json(refusal, model)})
+        summary = {"passed": passed(phases), "phases": [document(phase) for phase in phases], "recorded": recorded}
+        output.document(summary if refusal is None else {**summary, **as_json(refusal, model)})
         return
     output.table(
         ("backend", "requests", "itself", "by fallback", "no answer", "wrong", "p50 ms", "p99 ms", "back after", ""),

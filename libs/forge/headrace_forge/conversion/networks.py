@@ -102,8 +102,8 @@ def from_savedmodel(path, given):
         found = signature(**{name: tensorflow.constant(value) for name, value in inputs.items()})
         return {name: found[name].numpy() for name in _outputs_of(content)}
 
-    told = {"framework": f"tensorflow {tensorflow.__version__}", "converter": converter, "generated": not given}
-    return content, inputs, answers, told
+    facts = {"framework": f"tensorflow {tensorflow.__version__}", "converter": converter, "generated": not given}
+    return content, inputs, answers, facts
 
 
 def _written(module, tensors, names=(), outputs=()):

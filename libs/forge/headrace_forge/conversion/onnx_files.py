@@ -69,5 +69,5 @@ def from_zipmap(path, given, opened):
             for name, values in found.items()
         }
 
-    told = {"framework": f"onnx {onnx.__version__}", "converter": "headrace", "generated": not given}
-    return content, inputs, answers, told
+    facts = {"framework": f"onnx {onnx.__version__}", "converter": "headrace", "generated": not given}
+    return content, inputs, answers, facts

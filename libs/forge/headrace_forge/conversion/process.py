@@ -76,13 +76,13 @@ def as_code(
     try:
         json_format.ParseDict(answer["contract"], contract)
         packages = tuple(str(one) for one in answer["packages"])
-        told = Coded(
+        coded = Coded(
             version, validation, contract, str(answer["framework"])[:100], _sha256(path), int(answer["rows"]), packages
         )
     except (KeyError, TypeError, ValueError, json_format.ParseError) as error:
         raise invalid("model", f"is not made code: the process that reads it answers nonsense ({error})") from None
     (version / REQUIREMENTS).write_text(requirements.locked(packages, python))
-    return told
+    return coded
 
 
 def _answer(python: str, arguments: Sequence[str], folder: Path, path: Path) -> Mapping[str, Any]:

@@ -95,9 +95,9 @@ class Source:
             trees = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
             return dict.fromkeys(places, 1 + max((one for tree in trees for one in tree["categories"]), default=0))
         if self.module == "lightgbm":
-            told = getattr(self.model, "booster_", self.model).dump_model()["feature_infos"]
+            features = getattr(self.model, "booster_", self.model).dump_model()["feature_infos"]
             names = list(getattr(self.model, "booster_", self.model).feature_name())
-            return {names.index(name): max(one["values"]) + 1 for name, one in told.items() if one["values"]}
+            return {names.index(name): max(one["values"]) + 1 for name, one in features.items() if one["values"]}
         return {}
 
     def convert(self, given):
@@ -272,7 +272,7 @@ def from_table(model, given, opened, answering, exported):
     proto, converter = source.convert(given)
     content = proto.SerializeToString()
     inputs = inputs_of(opened(content), given, source)
-    told = {
+    facts = {
         "framework": f"{PACKAGES[source.module]} {importlib.import_module(source.module).__version__}",
         "converter": f"{converter} {importlib.metadata.version(converter)}",
         "generated": not given,
@@ -280,4 +280,4 @@ def from_table(model, given, opened, answering, exported):
         "unknown": {"features": source.categories()} if source.columns is None else {},
         "columns": source.names if source.columns is None and source.names else [],
     }
-    return content, inputs, lambda rows: answering.scores(model, rows, source.layout()), told
+    return content, inputs, lambda rows: answering.scores(model, rows, source.layout()), facts

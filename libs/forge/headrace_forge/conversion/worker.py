@@ -153,13 +153,13 @@ def last_line(error):
 def convert(kind, path, folder, given, read):
     """Convert one file, and return what is said of it. read: the modules beside this one, by their names."""
     if kind in read["networks"].CONVERTERS:
-        content, inputs, answers, told = read["networks"].CONVERTERS[kind](path, given)
+        content, inputs, answers, facts = read["networks"].CONVERTERS[kind](path, given)
     elif kind == "zipmap":
-        content, inputs, answers, told = read["onnx_files"].from_zipmap(path, given, opened)
+        content, inputs, answers, facts = read["onnx_files"].from_zipmap(path, given, opened)
     else:
         model = read["estimators"].load(kind, path)
         exported = read["onnx_files"].of_catboost
-        content, inputs, answers, told = read["tables"].from_table(model, given, opened, read["answering"], exported)
+        content, inputs, answers, facts = read["tables"].from_table(model, given, opened, read["answering"], exported)
     session = opened(content)
     sizes = {port.name: port.shape for port in (*session.get_inputs(), *session.get_outputs())}
     names = [port.name for port in session.get_outputs()]
@@ -173,11 +173,11 @@ def convert(kind, path, folder, given, read):
     (folder / "model.onnx").write_bytes(content)
     (folder / "validation.json").write_text(kept(inputs, wanted, sizes))
     rows = len(next(iter(inputs.values())))
-    edge_cases, edge_difference, edge = on_edges(read["edges"], inputs, told.pop("unknown", {}), ask, answers)
+    edge_cases, edge_difference, edge = on_edges(read["edges"], inputs, facts.pop("unknown", {}), ask, answers)
     return {
         "columns": [],
         "hint": "",
-        **told,
+        **facts,
         "rows": rows,
         "difference": difference,
         "scale": scale,
@@ -191,10 +191,10 @@ def as_code(kind, path, folder, given, read):
     """Make a folder of code of one file, with rows and its answers to them; return what is said of it."""
     sys.path.insert(0, str(folder / "sources"))
     modules = (read[name] for name in ("estimators", "tables", "answering"))
-    inputs, found, told = read["as_code"].made(kind, path, folder, given, *modules)
+    inputs, found, facts = read["as_code"].made(kind, path, folder, given, *modules)
     sizes = dict.fromkeys((*inputs, *found), (None,))
     (folder / "validation.json").write_text(kept(inputs, found, sizes))
-    return {**told, "rows": len(next(iter(inputs.values()))), "generated": not given}
+    return {**facts, "rows": len(next(iter(inputs.values()))), "generated": not given}
 
 
 def main():

@@ -126,9 +126,9 @@ class MeasuredPool:
         done = self._client.versions.update_serving(self._model, self._version, settings, reason=why).version
         taken, serving = await_settings(self._client, self._model, self._version, done.serving_revision, _IN_FORCE_S)
         if not serving or not taken:
-            told = next((held.reason for _, held in serving if held.reason), "no batcher serves it")
+            reason = next((held.reason for _, held in serving if held.reason), "no batcher serves it")
             raise DeadlineExceeded(
-                f"settings {done.serving_revision} of {self._model} {self._version} are not in force: {told}"
+                f"settings {done.serving_revision} of {self._model} {self._version} are not in force: {reason}"
             )
 
     def curve(self, grid: Grid) -> ServiceCurve:

@@ -57,14 +57,14 @@ def budget() -> Iterator[None]:
 
 def load(path: str, contract: Contract) -> OnnxSession | Trial | None:
     """Load a file: the session, or why there is none; None where this runtime cannot say. Raises MemoryError."""
-    told = as_runtime(contract)
+    runtime_contract = as_runtime(contract)
     try:
-        onnx_session.check_datatypes(told)
+        onnx_session.check_datatypes(runtime_contract)
     except LoadError:
         return None  # a datatype that numpy has not; other runtimes have it
     with budget():
         try:
-            return onnx_session.load(path, told)
+            return onnx_session.load(path, runtime_contract)
         except LoadError as error:
             if says_no_memory(str(error)):
                 raise MemoryError from None
@@ -73,11 +73,11 @@ def load(path: str, contract: Contract) -> OnnxSession | Trial | None:
 
 def run(session: OnnxSession, contract: Contract, candidates: Iterable[runtime.Example]) -> Trial:
     """Run the first of some rows that the model answers as its contract says; without one, why not."""
-    told, problem = as_runtime(contract), ""
+    runtime_contract, problem = as_runtime(contract), ""
     with budget():
         for example in candidates:
             try:
-                _run(session, told, example, (1,) if contract.row_by_row else (1, 2))
+                _run(session, runtime_contract, example, (1,) if contract.row_by_row else (1, 2))
             except (ModelError, WrongOutput, shapes.WrongInput) as error:
                 if says_no_memory(str(error)):
                     return Trial(NO_MEMORY)

@@ -39,35 +39,35 @@ REQUEST = TypeAdapter(Request)
 
 def try_out(request: Request) -> Trial | None:
     """Return what became of running the model, None where this runtime cannot say."""
-    told = request.contract
+    contract = request.contract
     if request.model is None:
-        return Trial(unreadable=_unreadable(told, request.given))
+        return Trial(unreadable=_unreadable(contract, request.given))
     import onnx  # the service itself never loads the parser
 
     try:
-        loaded = trial.load(str(request.model), told)
+        loaded = trial.load(str(request.model), contract)
         if loaded is None or isinstance(loaded, Trial):
             return loaded
         categories = trial_rows.categories_of(onnx.load(request.model))
     except MemoryError:
         return Trial(trial.NO_MEMORY)
     # The row that is answered is kept with the version: none of values that must never be stored.
-    rows = None if any(spec.sensitive for spec in told.inputs) else request.given
-    given = () if rows is None else trial_rows.given(rows, trial.as_runtime(told))
-    tried = trial.run(loaded, told, itertools.chain(trial_rows.made_by_itself(told, categories), given))
+    rows = None if any(spec.sensitive for spec in contract.inputs) else request.given
+    given = () if rows is None else trial_rows.given(rows, trial.as_runtime(contract))
+    tried = trial.run(loaded, contract, itertools.chain(trial_rows.made_by_itself(contract, categories), given))
     if tried.problem or request.given is None:
         return tried
     try:
-        return replace(tried, difference=trial.compare(loaded, told, request.given))
+        return replace(tried, difference=trial.compare(loaded, contract, request.given))
     except UnreadableValidation as error:
         return replace(tried, unreadable=str(error))
 
 
-def _unreadable(told: Contract, given: Path | None) -> str:
+def _unreadable(contract: Contract, given: Path | None) -> str:
     """Return why expected outputs cannot be compared, empty where they can or there are none."""
     try:
         if given is not None:
-            expected_outputs.read(given, trial.as_runtime(told))
+            expected_outputs.read(given, trial.as_runtime(contract))
     except UnreadableValidation as error:
         return str(error)
     return ""

@@ -42,19 +42,19 @@ class Trials:
             given = await self._blob(version, lambda artifact: artifact.name == VALIDATION_FILE)
             stated = contract.is_stated(version.contract) and not contract.violations(version.contract, "")
             return await self._run(version.contract, None, given) if given is not None and stated else None
-        told, file = file_contract.of_version(version.contract, model.model_file), model.model_file
+        declared, file = file_contract.of_version(version.contract, model.model_file), model.model_file
         if file_contract.gaps(file, "") and not contract.is_stated(version.contract):
             return None
-        if contract.violations(told, "") or file_contract.mismatches(told, file, ""):
+        if contract.violations(declared, "") or file_contract.mismatches(declared, file, ""):
             return None
-        told = file_contract.with_batch_dimensions(told, file)
+        declared = file_contract.with_batch_dimensions(declared, file)
         given = await self._blob(version, lambda artifact: artifact.name == VALIDATION_FILE)
         found = file.trial
-        applies = found is not None and file_contract.trial_applies(found, told, file_contract.of_file(file))
+        applies = found is not None and file_contract.trial_applies(found, declared, file_contract.of_file(file))
         # Rows that are given may be answered where zeros are not, and may say what the answers should be.
         if found is not None and applies and given is None:
             return found
-        return await self._run(told, model, given)
+        return await self._run(declared, model, given)
 
     async def _blob(self, version: Version, wanted: Callable[[Artifact], bool]) -> Blob | None:
         artifact = next((one for one in version.artifacts if wanted(one)), None)
@@ -62,14 +62,14 @@ class Trials:
             return None
         return await self._store.touch_blob(artifact.sha256, artifact.type, self._clock.now())
 
-    async def _run(self, told: Contract, model: Blob | None, given: Blob | None) -> Trial | None:
+    async def _run(self, declared: Contract, model: Blob | None, given: Blob | None) -> Trial | None:
         with tempfile.TemporaryDirectory(dir=self._directory) as folder:
             try:
                 file = None if model is None else await self._fetch(model, Path(folder, "model.onnx"))
                 rows = None if given is None else await self._fetch(given, Path(folder, VALIDATION_FILE))
             except LookupError:  # registering it says what is missing
                 return None
-            return await self._try_out(Request(file, told, rows), 0 if model is None else model.size_bytes)
+            return await self._try_out(Request(file, declared, rows), 0 if model is None else model.size_bytes)
 
     async def _fetch(self, blob: Blob, path: Path) -> Path:
         with path.open("wb") as file:

@@ -45,10 +45,10 @@ def of_file(file: ModelFile) -> Contract:
 
 def stated(file: ModelFile) -> Contract | None:
     """Return the contract that a model file states by itself, None where it states none that can be served."""
-    told = of_file(file)
-    if gaps(file, "") or mismatches(told, file, "") or violations(told, ""):
+    made = of_file(file)
+    if gaps(file, "") or mismatches(made, file, "") or violations(made, ""):
         return None
-    return with_batch_dimensions(told, file)
+    return with_batch_dimensions(made, file)
 
 
 def of_version(declared: Contract, file: ModelFile) -> Contract:
@@ -86,13 +86,17 @@ def gaps(file: ModelFile, field: str) -> list[FieldViolation]:
 def with_batch_dimensions(contract: Contract, file: ModelFile) -> Contract:
     """Return a contract that a file keeps, with how the file declares the dimension for rows of each tensor."""
 
-    def told(specs: Sequence[TensorSpec], ports: Sequence[ModelPort]) -> tuple[TensorSpec, ...]:
+    def with_dimensions(specs: Sequence[TensorSpec], ports: Sequence[ModelPort]) -> tuple[TensorSpec, ...]:
         shapes = {port.name: port.shape for port in ports}
         return tuple(
             replace(spec, batch_dimension=_batch_dimension(len(spec.shape), shapes.get(spec.name))) for spec in specs
         )
 
-    return replace(contract, inputs=told(contract.inputs, file.inputs), outputs=told(contract.outputs, file.outputs))
+    return replace(
+        contract,
+        inputs=with_dimensions(contract.inputs, file.inputs),
+        outputs=with_dimensions(contract.outputs, file.outputs),
+    )
 
 
 def _batch_dimension(row_rank: int, shape: Sequence[int | None] | None) -> BatchDimension:
