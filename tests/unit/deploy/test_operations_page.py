@@ -68,7 +68,7 @@ def test_ports_that_are_named_are_those_of_the_list():
 
 
 def test_ports_of_the_wheel_stack_are_those_of_its_list():
-    section = PAGE.partition("In the wheel stack the first data plane")[2].partition("Who connects to whom")[0]
+    section = PAGE.partition("In the wheel stack the first data plane")[2].partition("Connections between")[0]
     first, replicas = section.split("Replicas there:")
     words = " ".join(replicas.split())
     named = set(map(int, re.findall(r"\b8[01]\d\d\b", first))) | set(range(8102, 8110))

@@ -81,7 +81,7 @@ def test_every_public_service_of_the_api_is_offered_by_somebody_and_nothing_else
 
 def test_the_picture_in_the_architecture_shows_these_calls():
     text = (topology.CHECKOUT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    section = text.partition("## Who connects to whom")[2].partition("\n## ")[0]
+    section = text.partition("## Connections")[2].partition("\n## ")[0]
     drawn = re.findall(r"^ {4}([a-z0-9-]+) -- (\d+) --> ([a-z0-9-]+)", section, flags=re.MULTILINE)
     assert len(drawn) == section.count(" --> ")
     listed = {(call.caller, str(SERVICES[call.callee].ports[call.port]), call.callee) for call in topology.calls()}
