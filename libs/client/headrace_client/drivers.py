@@ -196,7 +196,7 @@ async def _awaited_call(stub: Any, step: Call) -> Any:
         return answer, await call.trailing_metadata() if step.trailers is not None else ()
 
     if hedge is None:
-        return _told(step, *await once(step.timeout_s))
+        return _reported(step, *await once(step.timeout_s))
     tasks = {asyncio.ensure_future(once(step.timeout_s))}
     try:
         done, late = await asyncio.wait(tasks, timeout=hedge.after_s)
@@ -207,14 +207,14 @@ async def _awaited_call(stub: Any, step: Call) -> Any:
             ended, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             done |= ended
         winner = next((one for one in done if one.exception() is None), next(iter(done)))
-        return _told(step, *winner.result())
+        return _reported(step, *winner.result())
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _told(step: Call, answer: Any, trailers: Any) -> Any:
+def _reported(step: Call, answer: Any, trailers: Any) -> Any:
     """Return an answer after passing its trailing metadata to the callback."""
     if step.trailers is not None:
         step.trailers(dict(trailers or ()))

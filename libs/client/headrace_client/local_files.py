@@ -22,14 +22,14 @@ def read_as(what: str, path: Path, field: str, remedy: str = "") -> Iterator[Non
     except HeadraceError:
         raise
     except OSError as error:
-        raise invalid(field, _said(f"cannot read {path}: {error.strerror or error}", remedy)) from error
+        raise invalid(field, _with_remedy(f"cannot read {path}: {error.strerror or error}", remedy)) from error
     except UnicodeDecodeError as error:
         message = f"{path} is not {what}: it is not UTF-8 at byte {error.start}"
-        raise invalid(field, _said(message, remedy)) from error
+        raise invalid(field, _with_remedy(message, remedy)) from error
     except RecursionError as error:
-        raise invalid(field, _said(f"{path} is not {what}: it is nested too deeply", remedy)) from error
+        raise invalid(field, _with_remedy(f"{path} is not {what}: it is nested too deeply", remedy)) from error
     except Exception as error:  # libraries raise what they like for bytes that they did not expect
-        raise invalid(field, _said(f"{path} is not {what}: {_first_line(error)}", remedy)) from error
+        raise invalid(field, _with_remedy(f"{path} is not {what}: {_first_line(error)}", remedy)) from error
 
 
 def text_of(path: Path, field: str, what: str = "a text", remedy: str = "") -> str:
@@ -37,7 +37,7 @@ def text_of(path: Path, field: str, what: str = "a text", remedy: str = "") -> s
     with read_as(what, path, field, remedy):
         text = path.read_text(encoding="utf-8")
     if not text.strip():
-        raise invalid(field, _said(f"{path} is empty", remedy))
+        raise invalid(field, _with_remedy(f"{path} is empty", remedy))
     return text
 
 
@@ -47,7 +47,7 @@ def object_of(path: Path, field: str, remedy: str = "") -> dict[str, Any]:
     with read_as("JSON", path, field, remedy):
         found = json.loads(text)
     if not isinstance(found, dict):
-        raise invalid(field, _said(f"{path} holds no JSON object", remedy))
+        raise invalid(field, _with_remedy(f"{path} holds no JSON object", remedy))
     return found
 
 
@@ -59,8 +59,8 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def _said(told: str, remedy: str) -> str:
-    return f"{told}; {remedy}" if remedy else told
+def _with_remedy(message: str, remedy: str) -> str:
+    return f"{message}; {remedy}" if remedy else message
 
 
 def _first_line(error: Exception) -> str:

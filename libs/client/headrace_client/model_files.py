@@ -95,15 +95,15 @@ def files_of(path: Path, kept_as: str) -> ModelFiles:
         return _python(path)
     if path.is_dir():
         raise invalid("model", f"{path} is a folder, and a model of format {kept_as} is a file")
-    told = FORMATS[kept_as]
-    return ModelFiles(kept_as, {path.name if path.name in told.names else told.file: path})
+    model_format = FORMATS[kept_as]
+    return ModelFiles(kept_as, {path.name if path.name in model_format.names else model_format.file: path})
 
 
 def type_in(kept_as: str, name: str) -> registry_pb2.Artifact.Type | None:
     """Return how a file of that name is read in a version of a format; None where its name alone says it."""
-    told = FORMATS[kept_as]
-    if name == told.file or name in told.names:
-        return told.kind
+    model_format = FORMATS[kept_as]
+    if name == model_format.file or name in model_format.names:
+        return model_format.kind
     if kept_as == "python" and name == REQUIREMENTS:
         return Artifact.TYPE_REQUIREMENTS
     if kept_as == "python" and name.endswith(CODE_SUFFIX):

@@ -95,7 +95,7 @@ class _Reader:
 
     def _step(self, node: yaml.Node, name: str, step: pipeline_pb2.PipelineStep, field: str) -> None:
         combiner = pipeline_pb2.Combiner()
-        told = self._mapping(
+        keys = self._mapping(
             node,
             f"step '{name}'",
             {
@@ -117,14 +117,14 @@ class _Reader:
             },
             field,
         )
-        runs = [one for one in _RUNS if one in told]
+        runs = [one for one in _RUNS if one in keys]
         if len(runs) != 1:
             self._refuse(node, f"step '{name}' needs one of {', '.join(_RUNS)}; it has {' and '.join(runs) or 'none'}")
         elif runs == ["combine"]:
             step.combiner.CopyFrom(combiner)
         elif combiner.ByteSize():
             self._refuse(node, f"step '{name}': only what combines has quorum, weights, cases, default or attribute")
-        if "alias" in told and "model" not in told:
+        if "alias" in keys and "model" not in keys:
             self._refuse(node, f"step '{name}' has an alias of no model")
 
     def _model(self, node: yaml.Node, step: pipeline_pb2.PipelineStep) -> None:
@@ -245,8 +245,8 @@ class _Reader:
             known[name](value)
         return found
 
-    def _refuse(self, node: yaml.Node, told: str) -> None:
-        self.wrong.append(FieldViolation(f"{self._path.name}:{line_of(node)}", told))
+    def _refuse(self, node: yaml.Node, message: str) -> None:
+        self.wrong.append(FieldViolation(f"{self._path.name}:{line_of(node)}", message))
 
 
 # How the request calls what the file calls otherwise.

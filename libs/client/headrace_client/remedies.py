@@ -250,11 +250,11 @@ def remedy(error: HeadraceError, model: str = "", job: str = "", version: str = 
     model, version: that were spoken of, for errors that name none. job: the number of that which was.
     A command of a part that is not installed says how to add it.
     """
-    told = _told(error, model, job, version)
-    return "; ".join(filter(None, (told, parts.to_add(told))))
+    text = _of_error(error, model, job, version)
+    return "; ".join(filter(None, (text, parts.to_add(text))))
 
 
-def _told(error: HeadraceError, model: str, job: str, version: str) -> str:
+def _of_error(error: HeadraceError, model: str, job: str, version: str) -> str:
     version = error.metadata.get("version") or version
     if error.reason == "PROMOTION_GATE_FAILED" and any(one.field == _GAME_DAY for one in error.violations):
         return without_game_day(model or "MODEL", version or "VERSION")

@@ -29,26 +29,26 @@ def explain(client: Client, output: Output, answer: str) -> None:
       headrace predict digits --rows "[[0, 1, 2]]" --explain
       headrace explain my-request-17 --json
     """
-    told = _told(client, answer)
+    explanation = _explanation(client, answer)
     if output.as_json:
-        output.document(message_json(told.message))
+        output.document(message_json(explanation.message))
     else:
-        show(output, told)
+        show(output, explanation)
 
 
-def show(output: Output, told: Explanation) -> None:
+def show(output: Output, explanation: Explanation) -> None:
     """Print an explanation as facts and a timeline."""
-    output.say(f"[bold]{shown(timeline.heading(told))}[/]")
-    output.facts(timeline.facts(told))
+    output.say(f"[bold]{shown(timeline.heading(explanation))}[/]")
+    output.facts(timeline.facts(explanation))
     output.say("")
     output.table(
-        ("", f"0 ms {timeline.duration(told.total):>{timeline.WIDTH - 5}}", "took", "what"),
-        [(shown(line.name), line.bar, line.took, shown(line.what)) for line in timeline.bars(told)],
+        ("", f"0 ms {timeline.duration(explanation.total):>{timeline.WIDTH - 5}}", "took", "what"),
+        [(shown(line.name), line.bar, line.took, shown(line.what)) for line in timeline.bars(explanation)],
     )
     output.say(f"[dim]{timeline.LEGEND}[/]")
 
 
-def _told(client: Client, answer: str) -> Explanation:
+def _explanation(client: Client, answer: str) -> Explanation:
     """Return the explanation of an id, whose form says what it most probably is."""
     if not _may_name_a_prediction(answer):
         return client.explain(request_id=answer)

@@ -13,7 +13,7 @@ from headrace_client.client import Client
 from headrace_client.errors import invalid
 from headrace_client.pipeline_files import COMBINERS, REQUEST, is_pipeline, read_pipeline
 
-_KINDS = {told: name for name, told in COMBINERS.items()}
+_KINDS = {kind: name for name, kind in COMBINERS.items()}
 _SHAPES = {"model": ('["', '"]'), "graph": ('[["', '"]]'), "combiner": ('{{"', '"}}')}
 
 

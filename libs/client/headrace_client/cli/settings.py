@@ -157,18 +157,18 @@ def _show(
             document["in_force"] = taken
         output.document(document)
         return
-    told = version.serving
-    device = registry_pb2.ServingSettings.Device.Name(told.device).removeprefix("DEVICE_").lower()
+    settings = version.serving
+    device = registry_pb2.ServingSettings.Device.Name(settings.device).removeprefix("DEVICE_").lower()
     output.facts(
         [
             ("revision", str(version.serving_revision)),
-            ("max batch rows", str(told.max_batch_rows)),
-            ("preferred", ", ".join(map(str, told.preferred_batch_rows)) or "none"),
-            ("max wait", f"{told.max_wait.ToMicroseconds() / 1000:g} ms"),
-            ("instances", str(told.instances)),
+            ("max batch rows", str(settings.max_batch_rows)),
+            ("preferred", ", ".join(map(str, settings.preferred_batch_rows)) or "none"),
+            ("max wait", f"{settings.max_wait.ToMicroseconds() / 1000:g} ms"),
+            ("instances", str(settings.instances)),
             ("device", "where the pool runs" if device == "unspecified" else device),
-            ("warm", "always in memory" if told.warm else "while it is asked for"),
-            ("padded to", _padding(told.padding)),
+            ("warm", "always in memory" if settings.warm else "while it is asked for"),
+            ("padded to", _padding(settings.padding)),
         ]
     )
     if not serving:

@@ -27,44 +27,50 @@ class Bar(NamedTuple):
     what: str
 
 
-def heading(told: Explanation) -> str:
+def heading(explanation: Explanation) -> str:
     """Return what became of the request, in a line."""
-    took = duration(told.total)
-    if told.served_from is None:
-        reason = f" [{told.reason}]" if told.reason else ""
-        return f"{told.model or 'a model without a name'}: {_CODES.get(told.code, told.code)}{reason} after {took}"
+    took = duration(explanation.total)
+    if explanation.served_from is None:
+        reason = f" [{explanation.reason}]" if explanation.reason else ""
+        code = _CODES.get(explanation.code, explanation.code)
+        return f"{explanation.model or 'a model without a name'}: {code}{reason} after {took}"
     degraded = (
-        f", degraded: {told.degraded_reason or told.fallback_step}"
-        if told.fallback_step or told.degraded_reason
+        f", degraded: {explanation.degraded_reason or explanation.fallback_step}"
+        if explanation.fallback_step or explanation.degraded_reason
         else ""
     )
-    return f"{told.model}: answered from {told.served_from} in {took}{degraded}"
+    return f"{explanation.model}: answered from {explanation.served_from} in {took}{degraded}"
 
 
-def facts(told: Explanation) -> list[tuple[str, str]]:
+def facts(explanation: Explanation) -> list[tuple[str, str]]:
     """Return names and values, as markup; the printing code leaves out empty values."""
+    received = f"{explanation.received:%Y-%m-%d %H:%M:%S}.{explanation.received.microsecond // 1000:03}Z"
     return [
-        ("prediction", shown(told.prediction_id)),
-        ("request", shown(told.request_id)),
-        ("asked", shown(f"{told.received:%Y-%m-%d %H:%M:%S}.{told.received.microsecond // 1000:03}Z by {told.client}")),
-        ("data plane", shown(told.data_plane)),
-        ("decided", shown(_decided(told))),
-        ("answered", shown(_answered(told))),
-        ("published", shown(_published(told))),
-        ("look-up", shown(_looked_up(told))),
+        ("prediction", shown(explanation.prediction_id)),
+        ("request", shown(explanation.request_id)),
+        ("asked", shown(f"{received} by {explanation.client}")),
+        ("data plane", shown(explanation.data_plane)),
+        ("decided", shown(_decided(explanation))),
+        ("answered", shown(_answered(explanation))),
+        ("published", shown(_published(explanation))),
+        ("look-up", shown(_looked_up(explanation))),
         (
             "degraded",
-            shown(f"by {told.fallback_step or 'itself'}: {told.degraded_reason}" if told.degraded_reason else ""),
+            shown(
+                f"by {explanation.fallback_step or 'itself'}: {explanation.degraded_reason}"
+                if explanation.degraded_reason
+                else ""
+            ),
         ),
-        ("without", shown(", ".join(told.message.missing_steps))),
+        ("without", shown(", ".join(explanation.message.missing_steps))),
     ]
 
 
-def bars(told: Explanation) -> list[Bar]:
+def bars(explanation: Explanation) -> list[Bar]:
     """Return the timeline: deciding, then everything that was tried, each where and as long as it was."""
-    total = max(told.total, timedelta(microseconds=1))
-    lines = [Bar("deciding", _bar([(told.route, ROUTE)], timedelta(), total), duration(told.route), "")]
-    for attempt in told.attempts:
+    total = max(explanation.total, timedelta(microseconds=1))
+    lines = [Bar("deciding", _bar([(explanation.route, ROUTE)], timedelta(), total), duration(explanation.route), "")]
+    for attempt in explanation.attempts:
         parts = [
             (attempt.queue, QUEUE),
             (attempt.compute, COMPUTE),
@@ -83,38 +89,38 @@ def duration(value: timedelta) -> str:
     return f"{milliseconds / 1000:.2f} s" if milliseconds >= 10_000 else f"{milliseconds:.2f} ms"
 
 
-def _decided(told: Explanation) -> str:
-    if not told.generation:
+def _decided(explanation: Explanation) -> str:
+    if not explanation.generation:
         return ""
-    by = f"generation {told.generation} of the route"
-    if not told.variant_version:
+    by = f"generation {explanation.generation} of the route"
+    if not explanation.variant_version:
         return by
-    if not told.variant:
-        return f"version {told.variant_version}, which the caller named; {by}"
-    bucket = f"bucket {told.bucket}" if told.bucket is not None else "the only one"
-    why = f"rule {told.rule}" if told.rule else bucket
-    return f"variant {told.variant} ({why}) → {told.variant_version}; {by}"
+    if not explanation.variant:
+        return f"version {explanation.variant_version}, which the caller named; {by}"
+    bucket = f"bucket {explanation.bucket}" if explanation.bucket is not None else "the only one"
+    why = f"rule {explanation.rule}" if explanation.rule else bucket
+    return f"variant {explanation.variant} ({why}) → {explanation.variant_version}; {by}"
 
 
-def _answered(told: Explanation) -> str:
-    if told.served_from is None:
+def _answered(explanation: Explanation) -> str:
+    if explanation.served_from is None:
         return ""
-    age = f", {_age(told.age)} old" if told.age else ""
-    if not told.version:
+    age = f", {_age(explanation.age)} old" if explanation.age else ""
+    if not explanation.version:
         return f"values that the route gives{age}"
-    return f"version {told.version}{age}, digest {told.digest[:16]}"
+    return f"version {explanation.version}{age}, digest {explanation.digest[:16]}"
 
 
-def _published(told: Explanation) -> str:
-    origin = told.message.origin
+def _published(explanation: Explanation) -> str:
+    origin = explanation.message.origin
     by = f" by {origin.run}" if origin.run else ""
     manifest = f", manifest {origin.manifest_digest[:16]}" if origin.manifest_digest else ""
-    return f"{told.message.publish}{by}{manifest}" if told.message.publish else ""
+    return f"{explanation.message.publish}{by}{manifest}" if explanation.message.publish else ""
 
 
-def _looked_up(told: Explanation) -> str:
-    shared = "computed for another request with the same key" if told.shared_execution else ""
-    return "; ".join(part for part in (told.lookup_outcome, shared) if part)
+def _looked_up(explanation: Explanation) -> str:
+    shared = "computed for another request with the same key" if explanation.shared_execution else ""
+    return "; ".join(part for part in (explanation.lookup_outcome, shared) if part)
 
 
 def _what(attempt: Attempt) -> str:

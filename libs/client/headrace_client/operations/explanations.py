@@ -108,34 +108,34 @@ class Explanation:
     message: predict_pb2.ExplainResponse = field(repr=False, compare=False)
 
     @classmethod
-    def from_proto(cls, told: predict_pb2.ExplainResponse) -> Explanation:
+    def from_proto(cls, response: predict_pb2.ExplainResponse) -> Explanation:
         """Return the explanation of a message."""
         return cls(
-            prediction_id=told.prediction_id,
-            request_id=told.request_id,
-            received=told.receive_time.ToDatetime(UTC),
-            client=told.client,
-            data_plane=told.data_plane,
-            model=told.model,
-            generation=told.generation,
-            rule=told.rule,
-            bucket=told.bucket if told.HasField("bucket") else None,
-            variant=told.variant,
-            variant_version=told.variant_version,
-            version=told.version,
-            digest=told.digest,
-            served_from=SERVED_FROM.get(told.served_from, ServedFrom.UNKNOWN) if told.served_from else None,
-            age=timedelta(milliseconds=told.age_ms),
-            lookup_outcome=told.lookup_outcome,
-            shared_execution=told.shared_execution,
-            fallback_step=told.fallback_step,
-            degraded_reason=told.degraded_reason,
-            attempts=tuple(map(Attempt.from_proto, told.attempts)),
-            code=told.code,
-            reason=told.reason,
-            route=timedelta(microseconds=told.route_us),
-            total=timedelta(microseconds=told.total_us),
-            message=told,
+            prediction_id=response.prediction_id,
+            request_id=response.request_id,
+            received=response.receive_time.ToDatetime(UTC),
+            client=response.client,
+            data_plane=response.data_plane,
+            model=response.model,
+            generation=response.generation,
+            rule=response.rule,
+            bucket=response.bucket if response.HasField("bucket") else None,
+            variant=response.variant,
+            variant_version=response.variant_version,
+            version=response.version,
+            digest=response.digest,
+            served_from=SERVED_FROM.get(response.served_from, ServedFrom.UNKNOWN) if response.served_from else None,
+            age=timedelta(milliseconds=response.age_ms),
+            lookup_outcome=response.lookup_outcome,
+            shared_execution=response.shared_execution,
+            fallback_step=response.fallback_step,
+            degraded_reason=response.degraded_reason,
+            attempts=tuple(map(Attempt.from_proto, response.attempts)),
+            code=response.code,
+            reason=response.reason,
+            route=timedelta(microseconds=response.route_us),
+            total=timedelta(microseconds=response.total_us),
+            message=response,
         )
 
 
@@ -150,5 +150,5 @@ def explain(
     if bool(prediction_id) == bool(request_id):
         raise invalid("prediction_id", "give it, or a request_id, and not both")
     request = predict_pb2.ExplainRequest(prediction_id=prediction_id, request_id=request_id)
-    told = yield from invoke(session, predict_pb2.ExplainResponse, request, timeout_s=timeout)
-    return Explanation.from_proto(told)
+    response = yield from invoke(session, predict_pb2.ExplainResponse, request, timeout_s=timeout)
+    return Explanation.from_proto(response)

@@ -63,21 +63,21 @@ def show(
       headrace usage show --since 7d --by client,model,version --price 3
       headrace usage show --client research --by model,class --json
     """
-    told = client.usage.report(start=since, end=until, model=model, client=of)
+    report = client.usage.report(start=since, end=until, model=model, client=of)
     if output.as_json:
-        output.document(message_json(told))
+        output.document(message_json(report))
         return
-    if not told.usage:
+    if not report.usage:
         output.say("nothing executed in that time; `headrace usage show --since 7d`")
         return
     summed: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
-    for one in told.usage:
+    for one in report.usage:
         sums = summed[tuple(_cell(one, column) for column in by)]
         for at, value in enumerate((one.compute_s, one.requests, one.rows)):
             sums[at] += value
     header = (*by, "seconds", "share", "requests", "rows", *(("cost",) if price else ()))
-    output.table(header, _lines(summed, told.compute_s, price))
-    output.note(f"{told.compute_s:,.1f} s of executions, {when(told.start_time)} to {when(told.end_time)}")
+    output.table(header, _lines(summed, report.compute_s, price))
+    output.note(f"{report.compute_s:,.1f} s of executions, {when(report.start_time)} to {when(report.end_time)}")
 
 
 def _lines(summed: dict[tuple[str, ...], list[float]], total_s: float, price: float) -> Sequence[Sequence[str]]:
@@ -125,11 +125,11 @@ def idle(
       headrace usage idle
       headrace usage idle --since 30d --price 3 --target 0.8
     """
-    told = client.usage.idle_time(start=since, end=until, price_per_hour=price, target_utilisation=target)
+    report = client.usage.idle_time(start=since, end=until, price_per_hour=price, target_utilisation=target)
     if output.as_json:
-        output.document(message_json(told))
+        output.document(message_json(report))
         return
-    if not told.pools:
+    if not report.pools:
         output.say("no batcher was there in that time")
         return
     header = ("pool", "replicas", "hours", "busy", "idle hours", "enough", "hours less", *(("saved",) if price else ()))
@@ -144,14 +144,14 @@ def idle(
             f"{one.spared_hours:,.1f}",
             *((f"{one.saved:,.2f}",) if price else ()),
         )
-        for one in told.pools
+        for one in report.pools
     ]
     output.table(header, lines)
-    for one in told.pools:
+    for one in report.pools:
         output.say(f"[bold]{shown(one.pool)}[/]: {shown(one.advice)}")
         for line in smaller_forms(one, price):
             output.say(f"  {line}")
-    if told.smaller_forms_unknown:
+    if report.smaller_forms_unknown:
         output.note("[yellow]the registry could not be asked for smaller forms of all versions[/]")
 
 
