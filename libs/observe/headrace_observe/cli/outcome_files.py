@@ -141,10 +141,10 @@ def _time(value: Any) -> datetime | None:
     if value in (None, ""):
         return None
     try:
-        told = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
         if isinstance(value, date) and not isinstance(value, datetime):
-            told = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - the zone comes below
-        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+            moment = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - the zone comes below
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise invalid(_TIME, f"{value!r} is no time; write 2031-02-03T04:05:06Z (UTC without a zone)") from None
 

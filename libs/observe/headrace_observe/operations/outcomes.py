@@ -74,12 +74,12 @@ def record_outcome(
 ) -> Operation[Recorded]:
     """Record what became of one prediction. Raises InvalidArgument where it cannot be."""
     outcome = Outcome(value, prediction_id, entity_id, kind, row, observed_at)
-    told = yield from record_outcomes(session, model, [outcome], timeout=timeout)
-    if told.rejected:
-        violations = [FieldViolation(one.field, one.description) for one in told.rejected]
+    recorded = yield from record_outcomes(session, model, [outcome], timeout=timeout)
+    if recorded.rejected:
+        violations = [FieldViolation(one.field, one.description) for one in recorded.rejected]
         message = f"{violations[0].field}: {violations[0].description}"
         raise InvalidArgument(message, reason="OUTCOME_REJECTED", violations=violations)
-    return told
+    return recorded
 
 
 def record_outcomes(

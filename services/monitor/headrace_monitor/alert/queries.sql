@@ -8,7 +8,7 @@ select * from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::
 on conflict (model, version, signal, window_end, window_start) do nothing;
 
 -- name: lock
--- Whoever changes rules, alerts or what is told of them waits here for its turn, until the transaction ends.
+-- A transaction that changes rules, alerts or notifications waits here until the one before it ends.
 select pg_advisory_xact_lock($1);
 
 -- name: try_lock
@@ -211,6 +211,6 @@ select * from webhooks order by name;
 -- name: narrow_webhook
 update webhooks set (at_least, retrain_only) = ($2, $3) where name = $1;
 
--- name: told
+-- name: sent_notifications
 -- What was sent of these alerts, delivered or not.
 select webhook, alert, once from deliveries where alert = any($1::bigint[]);

@@ -35,7 +35,7 @@ async def notify(connection: Any, alerts: Sequence[Alert], silences: Sequence[Si
     if not receivers or not alerts:
         return 0
     by_id = {alert.id: alert for alert in alerts}
-    sent = [_notification(row) for row in await connection.fetch(_SQL["told"], list(by_id))]
+    sent = [_notification(row) for row in await connection.fetch(_SQL["sent_notifications"], list(by_id))]
     news = missing_notifications(alerts, receivers, silences, sent, now)
     return await enqueue(
         connection,

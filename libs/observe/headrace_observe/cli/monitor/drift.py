@@ -109,19 +109,19 @@ def evaluate(
       headrace monitor drift digits v2 --since 24h --all
       headrace monitor drift digits v2 --since 2031-02-03T04:00:00Z --until 2031-02-03T05:00:00Z --json
     """
-    told = client.monitor.drift(model, version, start=since, end=until, level=level)
+    evaluation = client.monitor.drift(model, version, start=since, end=until, level=level)
     if output.as_json:
-        output.document(message_json(told))
+        output.document(message_json(evaluation))
         return
     output.facts(
         [
-            ("evaluated", f"{told.rows:,} rows, {range_text(told.range)}"),
-            ("against", _SOURCES.get(told.reference, "")),
-            ("severity", SEVERITIES[told.severity]),
-            ("alarms", f"{sum(one.alarm for one in told.reports):,} of {len(told.reports):,} tests"),
+            ("evaluated", f"{evaluation.rows:,} rows, {range_text(evaluation.range)}"),
+            ("against", _SOURCES.get(evaluation.reference, "")),
+            ("severity", SEVERITIES[evaluation.severity]),
+            ("alarms", f"{sum(one.alarm for one in evaluation.reports):,} of {len(evaluation.reports):,} tests"),
         ]
     )
-    reports = sorted(told.reports, key=lambda one: (-one.alarm, -one.severity, one.column))
+    reports = sorted(evaluation.reports, key=lambda one: (-one.alarm, -one.severity, one.column))
     picked = [one for one in reports if everything or one.alarm or one.severity > monitor_pb2.SEVERITY_NONE]
     output.say("")
     if picked:
@@ -130,13 +130,16 @@ def evaluate(
     inconclusive = [one for one in reports if one.inconclusive]
     if not picked and reports:
         output.say(f"nothing beyond its tolerance; --all shows every test ({len(inconclusive):,} were inconclusive)")
-    if told.advice:
-        output.say(f"\n{shown(told.advice)}")
-    if told.slices:
+    if evaluation.advice:
+        output.say(f"\n{shown(evaluation.advice)}")
+    if evaluation.slices:
         output.say("\nwhere it is:")
         output.table(
             ("slice", "rows", "effect", "explains"),
-            [(shown(one.name), f"{one.rows:,}", value_text(one.effect), f"{one.share:.0%}") for one in told.slices],
+            [
+                (shown(one.name), f"{one.rows:,}", value_text(one.effect), f"{one.share:.0%}")
+                for one in evaluation.slices
+            ],
         )
 
 
@@ -164,8 +167,10 @@ def set_tolerance(
       headrace monitor drift set digits v2 --test ks --column age
     """
     client.monitor.set_drift_tolerance(model, test, tolerance, column=column)
-    told = client.monitor.drift_tolerances(model, version)
-    _show_tolerances(output, told, [one for one in told.tolerances if one.test == test and column in ("", one.column)])
+    response = client.monitor.drift_tolerances(model, version)
+    _show_tolerances(
+        output, response, [one for one in response.tolerances if one.test == test and column in ("", one.column)]
+    )
 
 
 @drift.command()
@@ -180,17 +185,17 @@ def tolerances(client: Client, output: Output, model: str, version: str) -> None
       headrace monitor drift tolerances digits v2
       headrace monitor drift tolerances digits v2 --json
     """
-    told = client.monitor.drift_tolerances(model, version)
-    _show_tolerances(output, told, list(told.tolerances))
+    response = client.monitor.drift_tolerances(model, version)
+    _show_tolerances(output, response, list(response.tolerances))
 
 
 def _show_tolerances(
-    output: Output, told: monitor_pb2.ListDriftTolerancesResponse, picked: list[monitor_pb2.DriftTolerance]
+    output: Output, response: monitor_pb2.ListDriftTolerancesResponse, picked: list[monitor_pb2.DriftTolerance]
 ) -> None:
     if output.as_json:
-        output.document({"window_rows": str(told.window_rows), "tolerances": [message_json(one) for one in picked]})
+        output.document({"window_rows": str(response.window_rows), "tolerances": [message_json(one) for one in picked]})
         return
-    traffic = f"{told.window_rows:,} rows a window" if told.window_rows else "no evaluation yet"
+    traffic = f"{response.window_rows:,} rows a window" if response.window_rows else "no evaluation yet"
     output.say(f"found by nine of ten scheduled evaluations, at {traffic}:\n")
     output.table(
         ("column", "test", "tolerance", "set", "found from", "as a shift", ""), [_tolerance(one) for one in picked]
@@ -279,21 +284,23 @@ def freeze(
     _show(output, client.monitor.freeze_reference(model, version, start=since, end=until, seasonal=seasonal))
 
 
-def _show(output: Output, told: monitor_pb2.Reference) -> None:
+def _show(output: Output, reference: monitor_pb2.Reference) -> None:
     if output.as_json:
-        output.document(message_json(told))
+        output.document(message_json(reference))
         return
     output.facts(
         [
-            ("made from", _SOURCES.get(told.source, "")),
-            ("of", range_text(told.range) if told.HasField("range") else ""),
-            ("frozen", when(told.freeze_time)),
-            ("columns", f"{len(told.columns):,} can be judged, {len(told.unfit):,} cannot"),
+            ("made from", _SOURCES.get(reference.source, "")),
+            ("of", range_text(reference.range) if reference.HasField("range") else ""),
+            ("frozen", when(reference.freeze_time)),
+            ("columns", f"{len(reference.columns):,} can be judged, {len(reference.unfit):,} cannot"),
         ]
     )
     output.say("")
-    rows = [(shown(one.name), shown(one.kind), f"{one.rows:,}", "") for one in told.columns]
-    rows += [(shown(one.name), "-", "-", f"[yellow]cannot be judged[/]: {shown(one.reason)}") for one in told.unfit]
+    rows = [(shown(one.name), shown(one.kind), f"{one.rows:,}", "") for one in reference.columns]
+    rows += [
+        (shown(one.name), "-", "-", f"[yellow]cannot be judged[/]: {shown(one.reason)}") for one in reference.unfit
+    ]
     output.table(("column", "kind", "rows", ""), rows)
 
 

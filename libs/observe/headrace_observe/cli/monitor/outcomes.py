@@ -102,13 +102,13 @@ def record(
     sending = _Sending(rows)
     with output.counting(f"recording for {model}") as progress:
         try:
-            told = client.outcomes.record(
+            recorded = client.outcomes.record(
                 model, sending.good(), entity_window=entity_window, progress=lambda sent: progress(sent, total)
             )
         except HeadraceError:
             output.note("[dim]run the command again: what is recorded counts once[/]")
             raise
-    _show(output, sending.finished(told))
+    _show(output, sending.finished(recorded))
     if sending.bad:
         click.get_current_context().exit(WRONG_REQUEST)
 
@@ -129,10 +129,10 @@ class _Sending:
                 self.lines.append(row.line)
                 yield row.outcome
 
-    def finished(self, told: Recorded) -> _Report:
-        counts = Counter(told.counts)
+    def finished(self, recorded: Recorded) -> _Report:
+        counts = Counter(recorded.counts)
         counts["rejected"] += len(self.bad)
-        self.bad = sorted(self.bad + [(self.lines[one.index], one.field, one.description) for one in told.rejected])
+        self.bad = sorted(self.bad + [(self.lines[one.index], one.field, one.description) for one in recorded.rejected])
         return _Report(counts, self.bad)
 
 
@@ -142,14 +142,14 @@ class _Report:
     rejected: list[tuple[int, str, str]]
 
 
-def _show(output: Output, told: _Report) -> None:
+def _show(output: Output, report: _Report) -> None:
     if output.as_json:
-        listed = [{"line": line, "field": field, "description": words} for line, field, words in told.rejected]
-        output.document({"counts": {name: told.counts[name] for name in _WORDS}, "rejected": listed})
+        listed = [{"line": line, "field": field, "description": words} for line, field, words in report.rejected]
+        output.document({"counts": {name: report.counts[name] for name in _WORDS}, "rejected": listed})
         return
-    said = [f"{told.counts[name]:,} {words}" for name, words in _WORDS.items() if told.counts[name]]
+    said = [f"{report.counts[name]:,} {words}" for name, words in _WORDS.items() if report.counts[name]]
     output.say(", ".join(said) or "no rows")
-    for line, where, words in told.rejected[:_LISTED]:
+    for line, where, words in report.rejected[:_LISTED]:
         output.say(f"  [red]line {line}[/] {shown(f'{where}: ' if where else '')}{shown(words)}")
-    if len(told.rejected) > _LISTED:
-        output.say(f"  and {len(told.rejected) - _LISTED:,} more; --json lists all")
+    if len(report.rejected) > _LISTED:
+        output.say(f"  and {len(report.rejected) - _LISTED:,} more; --json lists all")

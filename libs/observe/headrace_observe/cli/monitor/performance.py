@@ -40,29 +40,29 @@ def performance(
       headrace monitor performance digits --version v2 --slice-by country --since 7d
       headrace monitor performance churn --threshold 0.8 --json
     """
-    told = client.monitor.performance(
+    reports = client.monitor.performance(
         model, version=version, start=since, end=until, slice_by=slice_by, threshold=threshold
     )
     if output.as_json:
-        output.document({"performance": [message_json(one) for one in told]})
+        output.document({"performance": [message_json(one) for one in reports]})
         return
-    if not told:
+    if not reports:
         output.say(
             f"no predictions of {shown(model)} in that time; more: --since 24h. Labels: headrace monitor outcomes "
             f"record {shown(model)} FILE"
         )
         return
     names = ("version", "variant", *((shown(slice_by),) if slice_by else ()))
-    rows = [(*_heading(one, bool(slice_by)), *line) for one in told for line in _measures(one)]
+    rows = [(*_heading(one, bool(slice_by)), *line) for one in reports for line in _measures(one)]
     output.table((*names, "labelled", "measure", "value", "95 % interval", "of"), _once(rows, len(names) + 1))
-    watched = {one.version: one.concept_drift for one in told if one.HasField("concept_drift")}
+    watched = {one.version: one.concept_drift for one in reports if one.HasField("concept_drift")}
     if watched:
         output.say("\nconcept drift, by the labels that have come so far:")
         output.table(
             ("version", "severity", "what labels say"),
             [(shown(version), SEVERITIES[one.severity], shown(one.summary)) for version, one in watched.items()],
         )
-    worse = [(shown(one.version), each) for one in told for each in one.slices]
+    worse = [(shown(one.version), each) for one in reports for each in one.slices]
     if worse:
         output.say("\nwhere errors have become more than in the seven days before:")
         output.table(

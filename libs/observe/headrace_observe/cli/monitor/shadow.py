@@ -47,15 +47,15 @@ def shadow(
       headrace monitor shadow digits v3
       headrace monitor shadow digits v3 --since 7d --html shadow.html
     """
-    told = client.monitor.shadow_report(model, shadow_version, start=since, end=until)
+    report = client.monitor.shadow_report(model, shadow_version, start=since, end=until)
     if file is not None:
         write_page(file, client.monitor.render_shadow_report(model, shadow_version, start=since, end=until))
     if output.as_json:
-        output.document(message_json(told))
+        output.document(message_json(report))
         return
-    if not told.comparisons:
+    if not report.comparisons:
         output.say(f"nothing of {shown(model)} was compared in that time; its route needs a `shadowing`")
-    for one in told.comparisons:
+    for one in report.comparisons:
         _show(output, one)
     if file is not None:
         output.say(f"wrote {shown(str(file))}; open it in a browser")
@@ -84,8 +84,13 @@ def _facts(one: monitor_pb2.ShadowComparison) -> list[tuple[str, str]]:
     if one.nan_rows:
         facts.append(("NaN of the shadow alone", f"[red]{one.nan_rows:,} rows[/]"))
     if one.HasField("difference"):
-        for name, told in (("difference", one.difference), ("relative difference", one.relative_difference)):
-            facts.append((f"{name}, p50 p95 p99", "  ".join(number(value) for value in (told.p50, told.p95, told.p99))))
+        for name, quantiles in (("difference", one.difference), ("relative difference", one.relative_difference)):
+            facts.append(
+                (
+                    f"{name}, p50 p95 p99",
+                    "  ".join(number(value) for value in (quantiles.p50, quantiles.p95, quantiles.p99)),
+                )
+            )
         facts.append(("largest difference", number(one.largest_difference)))
     if one.HasField("rank_correlation"):
         facts.append(("rank correlation", f"{one.rank_correlation:.4f}"))

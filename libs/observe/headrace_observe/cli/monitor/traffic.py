@@ -39,20 +39,20 @@ def traffic(
     if over_time:
         _show_over_time(output, client.monitor.traffic_time_series(model, start=since, end=until))
         return
-    told = client.monitor.traffic(model, start=since, end=until)
+    report = client.monitor.traffic(model, start=since, end=until)
     if output.as_json:
-        output.document(message_json(told))
+        output.document(message_json(report))
         return
-    total = sum(one.count for one in told.traffic)
+    total = sum(one.count for one in report.traffic)
     if not total:
         output.say(f"no answers of {shown(model)} in that time; `headrace monitor traffic {shown(model)} --since 24h`")
     else:
         header = ("version", "variant", "answered", "code", "count", "share", "p50", "p95", "p99", "mean")
-        output.table(header, [_line(one, total) for one in sorted(told.traffic, key=lambda one: -one.count)])
-    if told.dropped_predictions or told.lost_batches:
+        output.table(header, [_line(one, total) for one in sorted(report.traffic, key=lambda one: -one.count)])
+    if report.dropped_predictions or report.lost_batches:
         output.note(
-            f"[yellow]not in the log[/]: {told.dropped_predictions:,} predictions that data planes dropped, "
-            f"{told.lost_batches:,} batches that were lost (of all models)"
+            f"[yellow]not in the log[/]: {report.dropped_predictions:,} predictions that data planes dropped, "
+            f"{report.lost_batches:,} batches that were lost (of all models)"
         )
 
 

@@ -27,9 +27,9 @@ def severity_of(name: str | None) -> monitor_pb2.Severity:
     return _BY_NAME[name] if name else monitor_pb2.SEVERITY_UNSPECIFIED
 
 
-def range_text(told: monitor_pb2.TimeRange) -> str:
+def range_text(period: monitor_pb2.TimeRange) -> str:
     """Return a time as people read it."""
-    start, end = when(told.start_time), when(told.end_time)
+    start, end = when(period.start_time), when(period.end_time)
     return f"{start or 'the begin'} to {end or 'now'}" if start or end else ""
 
 

@@ -53,7 +53,7 @@ class Analyst:
             return replace(whole, slices=tuple(slices(experiment, parts, sum(whole.assigned.values()))))
 
         found = await asyncio.to_thread(said)
-        await self._tell(experiment, found)
+        await self._report_alarm(experiment, found)
         return found
 
     async def history(self, model: str, id_: str) -> list[Verdict]:
@@ -77,7 +77,7 @@ class Analyst:
         sql = selection.units_sql(experiment, parts=parts, part=part)
         await self._tables.ask(experiment, now, sql, _MAX_UNITS, take)
 
-    async def _tell(self, experiment: Experiment, found: Verdict) -> None:
+    async def _report_alarm(self, experiment: Experiment, found: Verdict) -> None:
         kind = ALARMS.get(found.analysis.state)
         if kind is not None and experiment.state is State.RUNNING and kind not in experiment.reported:
             await self._store.report(experiment, kind, found.summary, found.analysis.variant or "")

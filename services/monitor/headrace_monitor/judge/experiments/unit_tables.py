@@ -154,9 +154,9 @@ class UnitTables:
             query_folder(self._scratch) as folder,
             QueryProcess.running(_ENGINE, job, self._limits, folder) as process,
         ):
-            known = (await process.told())["watermark"]
+            known = (await process.next_report())["watermark"]
             await self._give(process, experiment, start, Watermark(**known) if known else None, folder)
-            await process.told()
+            await process.next_report()
             os.utime(path)
             # Who reads slowly keeps others from these units.
             async with asyncio.timeout(self._answer_s):
@@ -184,7 +184,7 @@ class UnitTables:
         for some in portions(files, min(_BYTES_AT_ONCE, sources.cache.max_bytes)):
             paths = await self._link(some, folder)
             await process.give({"files": [os.fspath(each) for each in paths]})
-            await process.told()
+            await process.next_report()
             for each in paths:
                 each.unlink()
         outcomes = folder / "outcomes.csv"

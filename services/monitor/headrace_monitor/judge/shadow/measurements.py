@@ -48,9 +48,9 @@ class ShadowMeasurements:
             for pair, one in found.items():
                 by_shadow.setdefault(pair.shadow_version, []).append(one)
             for version, parts in by_shadow.items():
-                await self._tell(model, version, measures(merged(parts)))
+                await self._report(model, version, measures(merged(parts)))
 
-    async def _tell(self, model: str, version: str, metrics: dict[str, float]) -> None:
+    async def _report(self, model: str, version: str, metrics: dict[str, float]) -> None:
         if not metrics or self._reported.get((model, version)) == metrics:
             return
         contract = await self._contracts.get(model, version)

@@ -33,10 +33,10 @@ class MinuteObserver:
 
     async def step(self) -> None:
         """Observe all minutes that are due. Raises Unavailable; the next step does what is left."""
-        while await self._tell() == STEP_MINUTES:
+        while await self._observe() == STEP_MINUTES:
             pass
 
-    async def _tell(self) -> int:
+    async def _observe(self) -> int:
         """Observe some minutes; return how many."""
         async with self._database.transaction() as connection:
             now = self._clock.now()
@@ -44,14 +44,14 @@ class MinuteObserver:
             until = await connection.fetchval(_SQL["observed"])
             spans = due(until, now)[:STEP_MINUTES]
             for span in spans:
-                await self._tell_minute(connection, span)
+                await self._observe_minute(connection, span)
             if spans:
                 until = spans[-1].end
                 await connection.execute(_SQL["set_observed"], until)
         self._metrics.observed.set(until.timestamp())
         return len(spans)
 
-    async def _tell_minute(self, connection: Any, span: Span) -> None:
+    async def _observe_minute(self, connection: Any, span: Span) -> None:
         rows = await connection.fetch(_SQL["tallies_of_minute"], span.start)
         signals = signals_of(await asyncio.to_thread(_sums, rows), span)
         dropped, lost = await dropped_in(connection, span), await self._losses.lost_batches(connection, span)

@@ -89,15 +89,15 @@ class QueryProcess:
 
     async def reading(self) -> ViewUse:
         """Return what the query reads. Raises InvalidArgument for what is not one SELECT."""
-        message = await self.told()
+        message = await self.next_report()
         found = message["scope"]
         return ViewUse(
             frozenset(message["views"]),
             Scope(_names(found["models"]), _names(found["versions"]), _time(found["start"]), _time(found["end"])),
         )
 
-    async def told(self) -> dict[str, Any]:
-        """Return what the process says before it gets its sources. Raises what `answer` raises."""
+    async def next_report(self) -> dict[str, Any]:
+        """Return the next report of the process, before it gets its sources. Raises what `answer` raises."""
         kind, content = await self._next()
         if kind is not Kind.READING:
             raise _failed(content) if kind is Kind.FAILED else _gone()
