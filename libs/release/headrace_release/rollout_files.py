@@ -127,5 +127,5 @@ class _Reader:
         except ValueError:
             self._refuse(node, path, f"'{value}' is no {'whole number of this size' if whole else 'number'}")
 
-    def _refuse(self, node: yaml.Node, path: str, told: str) -> None:
-        self.wrong.append(FieldViolation(f"{self._file}:{line_of(node)}", f"{path.removeprefix('policy.')}: {told}"))
+    def _refuse(self, node: yaml.Node, path: str, message: str) -> None:
+        self.wrong.append(FieldViolation(f"{self._file}:{line_of(node)}", f"{path.removeprefix('policy.')}: {message}"))

@@ -87,7 +87,7 @@ class Store:
                 raise progress.already_running(rollout.model, running)
             arguments = (rollout.id, rollout.model, rollout_json(rollout), sequence)
             await connection.execute(_QUERIES["insert"], *arguments, request.client, request.id, request.fingerprint)
-            await _tell(connection, rollout, began.events, now)
+            await _record_events(connection, rollout, began.events, now)
             await connection.execute(_QUERIES["wake_leader"])
             return rollout
 
@@ -188,11 +188,11 @@ async def _save(connection: Any, before: Rollout, after: Transition, now: dateti
     arguments = (rollout.id, before.revision, not rollout.state.over, rollout_json(rollout), sequence)
     if await connection.fetchval(_QUERIES["update"], *arguments) is None:
         raise Aborted(f"{rollout.name} changed meanwhile: read it again", reason="ROLLOUT_CHANGED")
-    await _tell(connection, rollout, after.events, now)
+    await _record_events(connection, rollout, after.events, now)
     return rollout
 
 
-async def _tell(connection: Any, rollout: Rollout, events: Sequence[Event], now: datetime) -> None:
+async def _record_events(connection: Any, rollout: Rollout, events: Sequence[Event], now: datetime) -> None:
     """Store events of a rollout, enqueue their notifications and wake the watchers."""
     document = rollout_json(rollout)
     webhooks = await webhooks_of(connection, rollout.model) if events else []

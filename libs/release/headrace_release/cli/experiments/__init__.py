@@ -127,7 +127,7 @@ def create(
         if duration is not None:
             field.FromTimedelta(duration)
     created = client.experiments.create(wanted)
-    _tell(output, created, f"is written down; `headrace experiments start {model} {experiment}`")
+    _show_changed(output, created, f"is written down; `headrace experiments start {model} {experiment}`")
     warn_of_long(client, output, model, created)
 
 
@@ -164,7 +164,7 @@ def start(client: Client, output: Output, model: str, experiment: str) -> None:
       headrace experiments start shop ranking
     """
     client.experiments.run(model, experiment)
-    _tell(
+    _show_changed(
         output,
         client.experiments.get(model, experiment),
         f"runs; `headrace experiments watch {model} {experiment}` follows it",
@@ -185,7 +185,7 @@ def shares(client: Client, output: Output, model: str, experiment: str, weights:
     """
     moved = client.experiments.run(model, experiment, dict(weights))
     changed = client.experiments.get(model, experiment)
-    _tell(output, changed, f"has other shares from now on; {moved:.1%} of the units have another variant")
+    _show_changed(output, changed, f"has other shares from now on; {moved:.1%} of the units have another variant")
 
 
 @experiments.command()
@@ -221,7 +221,7 @@ def end(client: Client, output: Output, model: str, experiment: str, reason: str
       headrace experiments end shop ranking --reason "new is better"
     """
     client.experiments.conclude(model, experiment, reason=reason, keep_route=True)
-    _tell(output, client.experiments.get(model, experiment), "has ended; the route is as it was, and anybody's")
+    _show_changed(output, client.experiments.get(model, experiment), "has ended; the route is as it was, and anybody's")
 
 
 def _bound(wanted: pb.Experiment, field: str, given: dict[str, float]) -> None:
@@ -232,7 +232,7 @@ def _bound(wanted: pb.Experiment, field: str, given: dict[str, float]) -> None:
         raise click.UsageError(f"{option}: the experiment has no metric {', '.join(given)}")
 
 
-def _tell(output: Output, experiment: pb.Experiment, what: str) -> None:
+def _show_changed(output: Output, experiment: pb.Experiment, what: str) -> None:
     if output.as_json:
         output.document(message_json(experiment))
     else:
