@@ -132,11 +132,11 @@ def measured(client: Client, models: tuple[str, ...], pool: str) -> Needs:
     online = 0.0
     for model in models:
         for hour in range(24):
-            told = client.monitor.traffic(
+            report = client.monitor.traffic(
                 model, start=end - timedelta(hours=24 - hour), end=end - timedelta(hours=23 - hour)
             )
-            by_hour[hour] += sum(one.count for one in told.traffic)
-            online += sum(one.count for one in told.traffic if one.served_from in _ONLINE)
+            by_hour[hour] += sum(one.count for one in report.traffic)
+            online += sum(one.count for one in report.traffic if one.served_from in _ONLINE)
     total = sum(by_hour)
     if not total:
         raise PreconditionFailed(f"nothing was asked of {', '.join(models)} in the last day", reason="NO_TRAFFIC")
