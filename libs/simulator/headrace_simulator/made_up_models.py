@@ -115,15 +115,15 @@ class MadeUpModels:
         name = _pb.ModelStatisticsRequest.FromString(request).name
         answer = _pb.ModelStatisticsResponse()
         for one in [self._loaded(name)] if name else self._models.values():
-            told = answer.model_stats.add(
+            statistics = answer.model_stats.add(
                 name=one.model.name, version="1", inference_count=one.rows, execution_count=one.executions
             )
-            told.inference_stats.success.count = one.executions
-            told.inference_stats.success.ns = one.queue_ns + one.compute_ns
-            told.inference_stats.fail.count = one.failures
-            told.inference_stats.queue.count, told.inference_stats.queue.ns = one.executions, one.queue_ns
-            told.inference_stats.compute_infer.count = one.executions
-            told.inference_stats.compute_infer.ns = one.compute_ns
+            statistics.inference_stats.success.count = one.executions
+            statistics.inference_stats.success.ns = one.queue_ns + one.compute_ns
+            statistics.inference_stats.fail.count = one.failures
+            statistics.inference_stats.queue.count, statistics.inference_stats.queue.ns = one.executions, one.queue_ns
+            statistics.inference_stats.compute_infer.count = one.executions
+            statistics.inference_stats.compute_infer.ns = one.compute_ns
         return answer
 
     async def _repository_index(self, request: bytes) -> Any:

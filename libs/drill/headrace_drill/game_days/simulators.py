@@ -45,8 +45,8 @@ class Simulators:
 
     async def hits(self, name: str) -> int:
         """Return how many calls a fault has met, everywhere. Raises HeadraceError."""
-        told = await asyncio.gather(*(self._call("GET", one, "/faults") for one in self._addresses))
-        faults = [fault for document in told for fault in document.get("faults", ())]
+        documents = await asyncio.gather(*(self._call("GET", one, "/faults") for one in self._addresses))
+        faults = [fault for document in documents for fault in document.get("faults", ())]
         return sum(fault.get("hits", 0) for fault in faults if fault.get("name") == name)
 
     async def clear(self, name: str) -> None:
@@ -84,8 +84,8 @@ class Simulators:
 def _refusal(address: str, error: urllib.error.HTTPError) -> HeadraceError:
     """Return what a simulator refused, as it says it."""
     try:
-        told = json.loads(error.read(_MAX_BYTES))["error"]
-        field, message = str(told["field"]), str(told["message"])
+        refusal = json.loads(error.read(_MAX_BYTES))["error"]
+        field, message = str(refusal["field"]), str(refusal["message"])
     except (OSError, ValueError, LookupError, TypeError):
         field, message = "simulator", f"answers {error.code} {error.reason}"
     if error.code == 404:
