@@ -30,10 +30,10 @@ class Worker:
         self._answer = answer
         self._running: dict[int, asyncio.Task[None]] = {}
 
-    async def run(self, told: asyncio.StreamReader) -> None:
+    async def run(self, commands: asyncio.StreamReader) -> None:
         """Run commands until their stream ends, then cancel unfinished ones."""
         async with asyncio.TaskGroup() as tasks:
-            while line := await told.readline():
+            while line := await commands.readline():
                 order = json.loads(line)
                 number = order["id"]
                 if "cancel" in order:
@@ -85,12 +85,12 @@ class LateBlobs:
 
 
 async def main(place: Place) -> None:
-    told = asyncio.StreamReader(limit=LINE_BYTES)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
+    commands = asyncio.StreamReader(limit=LINE_BYTES)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     async with AsyncExitStack() as resources:
         blobs = LateBlobs(place, resources)
         cache = BlobCache(Path(place.root), blobs, max_bytes=place.max_bytes, fetch_timeout_s=place.fetch_timeout_s)
-        await Worker(cache, _answer).run(told)
+        await Worker(cache, _answer).run(commands)
 
 
 def _answer(answer: dict[str, Any]) -> None:

@@ -67,7 +67,7 @@ class Fetcher:
         number = next(self._numbers)
         done = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            await _tell(process, {"id": number, **order})
+            await _send(process, {"id": number, **order})
             async with asyncio.timeout(timeout_s):
                 error = await done
         except TimeoutError:
@@ -75,7 +75,7 @@ class Fetcher:
             raise ArtifactError(f"the process that fetches files did not answer within {timeout_s:g} s") from None
         except asyncio.CancelledError:
             with contextlib.suppress(ArtifactError):
-                await _tell(process, {"id": number, "cancel": True})
+                await _send(process, {"id": number, "cancel": True})
             raise
         finally:
             self._waiting.pop(number, None)
@@ -115,7 +115,7 @@ class Fetcher:
                 done.set_result(f"the process that fetches files ended (exit code {code})")
 
 
-async def _tell(process: asyncio.subprocess.Process, order: dict[str, Any]) -> None:
+async def _send(process: asyncio.subprocess.Process, order: dict[str, Any]) -> None:
     assert process.stdin is not None
     try:
         process.stdin.write(json.dumps(order).encode() + b"\n")

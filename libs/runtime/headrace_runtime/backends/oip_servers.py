@@ -44,7 +44,7 @@ class OipServers:
             await self.unload(name)
 
     async def load(self, files: ModelFiles) -> None:
-        target, names = await asyncio.to_thread(_told, files.path)
+        target, names = await asyncio.to_thread(_server_of, files.path)
         known = self._servers.get(files.name)
         if known is not None and (known.target, known.names) == (target, names):
             await _find(known, files)  # keep the link: calls may be in flight on it
@@ -105,7 +105,7 @@ async def _find(server: _Server, files: ModelFiles) -> None:
         raise LoadError(f"server '{server.target}' does not answer: {error}") from None
 
 
-def _told(path: Path) -> tuple[str, ServerNames]:
+def _server_of(path: Path) -> tuple[str, ServerNames]:
     """Return the address in a server file, and what the version is called there. Raises LoadError."""
     try:
         server = json.loads(path.read_bytes())

@@ -55,10 +55,10 @@ def _capabilities():
 
 def _stay_who_we_are(user, group):
     """Give the namespace its one user: who has none makes no files, those that folders are bound to among them."""
-    for name, told in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+    for name, content in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         try:
             with open(f"/proc/self/{name}", "w") as opened:
-                opened.write(told)
+                opened.write(content)
         except OSError:
             return
 
