@@ -1,4 +1,4 @@
--- Who is told. A service adds columns that say of what.
+-- Receivers of notifications. A service adds columns that say of what.
 create table webhooks (
     name text primary key,
     url text not null,
@@ -9,8 +9,8 @@ create table webhooks (
     last_success_time timestamptz
 );
 
--- What a webhook is to be told, written with what it tells of. topic: what belongs together is told in order. once: at
--- most one of these is told of a topic. claims and claimed_until: of `headrace_servicekit.coordination.claims`.
+-- Notifications for a webhook, written with the change. topic: those of one topic are sent in order. once: at
+-- most one of each is sent per topic. claims and claimed_until: of `headrace_servicekit.coordination.claims`.
 create table deliveries (
     number bigint generated always as identity primary key,
     id uuid not null unique,

@@ -60,5 +60,5 @@ on conflict (name) do update set (url, secret, format, model)
 select count(*), count(*) filter (where client = $1) from webhooks where format <> 'open_lineage';
 
 -- name: delete_webhook
--- With everything that it was not told yet.
+-- With everything that was not sent to it yet.
 delete from webhooks where name = $1;
