@@ -102,15 +102,15 @@ def _dump(settings: StackSettings, database: str, folder: Path) -> None:
 
 def _put_back(settings: StackSettings, database: str, folder: Path, service: Component) -> None:
     """Put a dump in the place of all that a database holds, at once, and bring it to the schema of this code."""
-    told, sql = _of_postgres(settings, database), settings.run / f"{database}.sql"
+    environment, sql = _of_postgres(settings, database), settings.run / f"{database}.sql"
     try:
         written = ("--no-owner", "--no-privileges", f"--file={sql}", str(folder / _file(database)))
-        _finish((str(postgres.binaries() / "pg_restore"), *written), told)
+        _finish((str(postgres.binaries() / "pg_restore"), *written), environment)
         # As the role of the database, which has its name: what is put back belongs to it. pg_restore's own --clean
         # drops what the dump has, and fails where something refers to it that the dump does not know.
         emptied = f'set role "{database}"; drop owned by "{database}" cascade'
         options = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", f"--command={emptied}")
-        _finish((str(postgres.binaries() / "psql"), *options, f"--file={sql}"), told)
+        _finish((str(postgres.binaries() / "psql"), *options, f"--file={sql}"), environment)
     finally:
         sql.unlink(missing_ok=True)
     _module(service, "migrate")
@@ -129,8 +129,8 @@ def _of_postgres(settings: StackSettings, database: str) -> dict[str, str]:
 
 def _module(component: Component, command: str, *arguments: str) -> None:
     """Run a command with a service's settings, except the ports, which the service occupies."""
-    told = {name: value for name, value in component.environment.items() if not name.endswith("_PORT")}
-    _finish((*component.command, command, *arguments), told)
+    environment = {name: value for name, value in component.environment.items() if not name.endswith("_PORT")}
+    _finish((*component.command, command, *arguments), environment)
 
 
 def _finish(command: tuple[str, ...], environment: dict[str, str]) -> None:

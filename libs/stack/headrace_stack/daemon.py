@@ -50,13 +50,13 @@ async def run(settings: StackSettings, only: Sequence[str], *, while_held: bool)
     if alone is None:
         return 3
     adopt_orphans()
-    told = snapshot.SnapshotFile(settings.snapshot)
+    snapshot_file = snapshot.SnapshotFile(settings.snapshot)
     endpoints.publish(settings)
     supervisor = Supervisor(
         topology.chosen(settings, only),
         log_directory=settings.logs,
         base_port=settings.ports.base,
-        report=told,
+        report=snapshot_file,
         replicas=settings.replicas,
         data_plane=settings.data_plane,
         parts=tuple(dict.fromkeys(service.part for service in settings.services.values())),
@@ -65,15 +65,15 @@ async def run(settings: StackSettings, only: Sequence[str], *, while_held: bool)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, supervisor.stop)
-    beside = [asyncio.create_task(told.again())]
+    background = [asyncio.create_task(snapshot_file.again())]
     if while_held:
-        beside.append(asyncio.create_task(_stop_when_unused(settings, supervisor)))
+        background.append(asyncio.create_task(_stop_when_unused(settings, supervisor)))
     control = ControlSocket(supervisor, Scaler(settings, supervisor, only))
     try:
         async with control.listening(settings.control_socket):
             last = await supervisor.run()
     finally:
-        for task in beside:
+        for task in background:
             task.cancel()
         kill_descendants()
         if not settings.durable:

@@ -216,7 +216,7 @@ def _service(name: str, entry: Any) -> Service:
             **{
                 **entry,
                 "name": name,
-                "calls": tuple(_call(name, told) for told in entry.get("calls", ())),
+                "calls": tuple(_call(name, call) for call in entry.get("calls", ())),
                 "published": tuple(entry.get("published", ())),
                 "offers": tuple(entry.get("offers", ())),
                 "scaled": Scaled(entry.get("scaled", Scaled.SINGLE)),

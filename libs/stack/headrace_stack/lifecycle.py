@@ -111,14 +111,14 @@ def change(settings: StackSettings, console: Console, request: Mapping[str, obje
 async def _asked(settings: StackSettings, console: Console, request: dict[str, object]) -> dict[str, Any]:
     """Return the supervisor's answer. Show components that start or stop, not those that already run."""
     asking = asyncio.create_task(control.ask(settings.control_socket, request))
-    begin, told = time.monotonic(), _states(settings)
+    begin, before = time.monotonic(), _states(settings)
     while True:
         is_done = asking.done()
         now = _states(settings)
         for name, state in now.items():
-            if told.get(name) is not state:
+            if before.get(name) is not state:
                 console.print(f"{time.monotonic() - begin:6.1f} s  {name} {state.lower()}", highlight=False)
-        told = now
+        before = now
         if is_done:
             break
         await asyncio.wait([asking], timeout=_POLL_S)

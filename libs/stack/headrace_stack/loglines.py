@@ -57,14 +57,14 @@ def readable(name: str, text: str, width: int = 16) -> str:
     if fields is None:
         return f"{_NO_TIME}  {name:<{width}}  {_printable(text)}"
     level = str(fields.get("level", "info"))
-    told = "".join(
+    details = "".join(
         f"  {_printable(key)}={_value(value)}"
         for key, value in fields.items()
         if key not in _IN_FRONT and value not in (None, "")
     )
     event = _printable(str(fields.get("event", "")))
     loud = "" if level == "info" else f"{_printable(level).upper()} "
-    lines = [f"{_time(fields)}  {name:<{width}}  {loud}{event}{told}"]
+    lines = [f"{_time(fields)}  {name:<{width}}  {loud}{event}{details}"]
     lines += [f"    {_printable(line)}" for line in str(fields.get("exception") or "").splitlines()]
     line = "\n".join(lines)
     return click.style(line, fg=_STYLES[level]) if level in _STYLES else line

@@ -45,7 +45,7 @@ def components(settings: StackSettings) -> tuple[Component, ...]:
         *batchers,
         *(monitor(settings, number) for number in range(replicas.monitors) if MONITOR in services),
         *(
-            _plain(settings, one.name, number, _told_besides(settings, one.name))
+            _plain(settings, one.name, number, _own_settings(settings, one.name))
             for one in described
             if one.name not in _OF_THEIR_OWN
             for number in range(replicas_of(replicas, one.name))
@@ -114,7 +114,7 @@ def monitor(settings: StackSettings, number: int = 0) -> Component:
     return _plain(settings, MONITOR, number, _SOON)
 
 
-def _told_besides(settings: StackSettings, name: str) -> Mapping[str, object]:
+def _own_settings(settings: StackSettings, name: str) -> Mapping[str, object]:
     """Return the settings that only this service has."""
     if name == AUTOSCALER:
         # What scales: us, on our control socket.

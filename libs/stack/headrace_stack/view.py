@@ -14,7 +14,7 @@ from headrace_stack.snapshot import Phase, Snapshot, State
 
 _DETAIL_LENGTH = 240
 # Without a table, print the pending component at this interval.
-_WAITING_TOLD_EVERY_S = 30.0
+_WAITING_SHOWN_EVERY_S = 30.0
 _STYLE = {State.READY: "green", State.FAILED: "bold red", State.RESTARTING: "yellow", State.STARTING: "cyan"}
 
 
@@ -74,8 +74,8 @@ class Progress:
         self._console = console
         self._finished = finished
         self._live = Live(console=console, transient=True) if console.is_terminal else None
-        self._told: set[str] = set()
-        self._waiting_told_s = 0.0
+        self._shown: set[str] = set()
+        self._waiting_shown_s = 0.0
 
     def __enter__(self) -> "Progress":
         if self._live is not None:
@@ -91,14 +91,14 @@ class Progress:
             self._live.update(table(seen, elapsed_s))
             return
         for status in seen.components:
-            if status.state is self._finished and status.name not in self._told:
-                self._told.add(status.name)
+            if status.state is self._finished and status.name not in self._shown:
+                self._shown.add(status.name)
                 self._console.print(f"{elapsed_s:6.1f} s  {status.name} {status.state.lower()}", highlight=False)
-        if elapsed_s - self._waiting_told_s >= _WAITING_TOLD_EVERY_S:
-            self._waiting_told_s = elapsed_s
-            self._tell_waiting(seen, elapsed_s)
+        if elapsed_s - self._waiting_shown_s >= _WAITING_SHOWN_EVERY_S:
+            self._waiting_shown_s = elapsed_s
+            self._show_waiting(seen, elapsed_s)
 
-    def _tell_waiting(self, seen: Snapshot, elapsed_s: float) -> None:
+    def _show_waiting(self, seen: Snapshot, elapsed_s: float) -> None:
         for status in seen.components:
             if status.state in (State.STARTING, State.RESTARTING, State.STOPPING):
                 doing = f"{status.name} is still {status.state.lower()}: {status.detail}"[:_DETAIL_LENGTH]

@@ -67,12 +67,14 @@ def _first(described: Service) -> list[str]:
 
 
 def _stores(settings: StackSettings, described: Service, stores: tuple[str, ...]) -> dict[str, object]:
-    told: dict[str, object] = {}
+    environment: dict[str, object] = {}
     if postgres.NAME in stores and described.database:
-        told["DATABASE_URL"], told["DATABASE_PASSFILE"] = postgres.of_service(settings, described.database)
+        environment["DATABASE_URL"], environment["DATABASE_PASSFILE"] = postgres.of_service(
+            settings, described.database
+        )
     if s3.NAME in stores:
-        told |= {"S3_ENDPOINT": s3.endpoint(settings), "S3_CREDENTIALS_FILE": s3.credentials_file(settings)}
-        told |= described.buckets
+        environment |= {"S3_ENDPOINT": s3.endpoint(settings), "S3_CREDENTIALS_FILE": s3.credentials_file(settings)}
+        environment |= described.buckets
     if valkey.NAME in stores:
-        told |= {"VALKEY_URL": valkey.url(settings)}
-    return told
+        environment |= {"VALKEY_URL": valkey.url(settings)}
+    return environment
