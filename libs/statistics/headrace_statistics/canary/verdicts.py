@@ -63,7 +63,7 @@ def verdict(policy: Policy, state: JudgementState, now: float) -> Verdict:
     evidence = {metric: evidence_of(policy, state, metric) for metric in state.metrics}
     threshold = math.log(1 / policy.alpha)
 
-    def told(
+    def conclude(
         action: Action, reason: Reason, metric: Metric | None, log_evidence: float, needed: float, text: str
     ) -> Verdict:
         requests = state.alone_requests if state.alone else state.canary_requests
@@ -72,22 +72,22 @@ def verdict(policy: Policy, state: JudgementState, now: float) -> Verdict:
     worst = state.peak_metric
     if worst is not None and state.peak >= threshold:
         text = _rise_sentence(evidence[worst], state.metrics[worst].expected, alone=state.alone)
-        return told(Action.ROLLBACK, Reason.WORSE, worst, state.peak, threshold, text)
+        return conclude(Action.ROLLBACK, Reason.WORSE, worst, state.peak, threshold, text)
     if (silence := _silence(policy, state, now)) is not None:
         action, reason, text = silence
-        return told(action, reason, None, state.missed, threshold, text)
+        return conclude(action, reason, None, state.missed, threshold, text)
     waiting = [one for one in evidence.values() if one.in_favour < one.needed_in_favour]
     if waiting:
         slowest = min(waiting, key=lambda one: one.in_favour)
         text = _of_waiting(policy, state, slowest)
-        return told(Action.HOLD, Reason.EVIDENCE, slowest.metric, slowest.in_favour, slowest.needed_in_favour, text)
+        return conclude(Action.HOLD, Reason.EVIDENCE, slowest.metric, slowest.in_favour, slowest.needed_in_favour, text)
     least = min(evidence.values(), key=lambda one: one.in_favour)
     left_s = state.stage_time + policy.dwell_s - now
     if left_s > 0:
         text = f"not worse than the baseline so far; the step lasts another {_duration(left_s)}"
-        return told(Action.HOLD, Reason.DWELL, None, least.in_favour, least.needed_in_favour, text)
+        return conclude(Action.HOLD, Reason.DWELL, None, least.in_favour, least.needed_in_favour, text)
     text = f"not worse than the baseline by more than the margin, on {', '.join(evidence)}, and the dwell is over"
-    return told(Action.PROMOTE, Reason.PROVEN, least.metric, least.in_favour, least.needed_in_favour, text)
+    return conclude(Action.PROMOTE, Reason.PROVEN, least.metric, least.in_favour, least.needed_in_favour, text)
 
 
 def _silence(policy: Policy, state: JudgementState, now: float) -> tuple[Action, Reason, str] | None:
