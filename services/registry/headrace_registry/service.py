@@ -62,7 +62,7 @@ async def start(runtime: Runtime[RegistrySettings]) -> None:
     inspection = Inspection(onnx, FormatProcess(timeout_s=settings.onnx_check_timeout_s))
     fuse = FusionProcess(timeout_s=settings.onnx_check_timeout_s, max_bytes=settings.max_artifact_bytes)
     metrics = serve(runtime, store, blobs, inspection, onnx.try_out, fuse)
-    outbox = Outbox(connections, rows.told, hold=settings.webhook_hold)
+    outbox = Outbox(connections, rows.delivered_event, hold=settings.webhook_hold)
     guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
     keep_lineage_receiver(runtime, settings, connections, there)
     webhooks, kind = webhook_pb2_grpc.RegistryWebhookServiceServicer(), webhook_kind("registryWebhooks")

@@ -71,15 +71,17 @@ def _runs(message: pipeline_pb2.PipelineStep, field: str) -> ModelStep | GraphSt
         case "graph":
             return GraphStep(message.graph)
         case "combiner":
-            told = message.combiner
-            kind = KINDS.get(told.kind)
+            combiner = message.combiner
+            kind = KINDS.get(combiner.kind)
             if kind is None:
                 known = ", ".join(f"KIND_{kind.name}" for kind in Kind)
                 raise invalid(
-                    f"{field}.combiner.kind", f"{told.kind} is not one of {known}", reason=compositions.REASON
+                    f"{field}.combiner.kind", f"{combiner.kind} is not one of {known}", reason=compositions.REASON
                 )
-            cases = dict(told.cases)
-            return Combiner(kind, tuple(told.weights), told.quorum, told.attribute, cases, told.default_input)
+            cases = dict(combiner.cases)
+            return Combiner(
+                kind, tuple(combiner.weights), combiner.quorum, combiner.attribute, cases, combiner.default_input
+            )
         case _:
             raise invalid(f"{field}.runs", "set one of model, graph and combiner", reason=compositions.REASON)
 
@@ -120,15 +122,15 @@ def _to_step(step: Step, digest: str) -> pipeline_pb2.PipelineStep:
                 message.model.alias = alias
         case GraphStep(artifact):
             message.graph = artifact
-        case Combiner() as told:
+        case Combiner() as combiner:
             message.combiner.CopyFrom(
                 _Combiner(
-                    kind=f"KIND_{told.kind.name}",
-                    weights=told.weights,
-                    quorum=told.quorum,
-                    attribute=told.attribute,
-                    cases=told.cases,
-                    default_input=told.default_input,
+                    kind=f"KIND_{combiner.kind.name}",
+                    weights=combiner.weights,
+                    quorum=combiner.quorum,
+                    attribute=combiner.attribute,
+                    cases=combiner.cases,
+                    default_input=combiner.default_input,
                 )
             )
     return message

@@ -86,8 +86,8 @@ def tensor_schema(spec: TensorSpec, *, answered: bool = False) -> Schema:
             schema |= {"minItems": size, "maxItems": size}
         if at == 0 and spec.columns:
             schema["description"] = "In this order: " + ", ".join(spec.columns)
-    told = schema.get("description", "")
-    schema["description"] = f"{spec.datatype}. {told}" if told else spec.datatype
+    description = schema.get("description", "")
+    schema["description"] = f"{spec.datatype}. {description}" if description else spec.datatype
     if spec.minimum is not None or spec.maximum is not None:
         schema["x-expected-range"] = [spec.minimum, spec.maximum]
     return schema

@@ -58,9 +58,9 @@ def misfits(settings: ServingSettings, contract: Contract, field: str) -> list[F
             FieldViolation(place, f"output '{texts[0]}' has texts of sizes that vary, which cannot be cut back")
         )
     for spec in varying.values():
-        told = _unfit(spec, settings.padding.values.get(spec.name, 0.0))
-        if told:
-            found.append(FieldViolation(f"{place}.values[{spec.name}]", told))
+        fault = _unfit(spec, settings.padding.values.get(spec.name, 0.0))
+        if fault:
+            found.append(FieldViolation(f"{place}.values[{spec.name}]", fault))
     return found
 
 

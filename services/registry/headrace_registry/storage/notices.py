@@ -18,7 +18,7 @@ from headrace_registry.storage.store import Transaction
 _CODE_VERSION = installed("headrace-registry")
 
 
-async def tell(connection: Any, transaction: Transaction, model: Model, events: Sequence[Event]) -> None:
+async def enqueue_events(connection: Any, transaction: Transaction, model: Model, events: Sequence[Event]) -> None:
     """Add events of lines of a model's history to the outbox. connection: that of the transaction."""
     webhooks = await webhooks_of(connection, model.name)
     notices = [

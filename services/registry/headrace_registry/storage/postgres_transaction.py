@@ -183,7 +183,7 @@ class PostgresTransaction:
             ],
         )
         if events:
-            await notices.tell(self._connection, self, model, events)
+            await notices.enqueue_events(self._connection, self, model, events)
         await self._connection.execute(
             _SQL["save_model"],
             *(model.name, model.description, TEXTS.write(model.labels)),

@@ -114,8 +114,8 @@ def event(row: Any) -> Event:
     )
 
 
-def told(row: Any) -> outbox_events.Event:
-    """Return what a row of deliveries tells."""
+def delivered_event(row: Any) -> outbox_events.Event:
+    """Return the event that a row of deliveries has."""
     return event_of(row["id"], *NOTICE.read(row["body"]), row["create_time"])
 
 
