@@ -5,7 +5,7 @@ import math
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_router.control.decisions.fallback_steps import MAX_ENTITY_CHARS, Constant, EntityTable, FallbackStep
-from headrace_router.control.decisions.version_fit import MAX_TOLD, Contract, Output, given_violations
+from headrace_router.control.decisions.version_fit import MAX_VIOLATIONS, Contract, Output, given_violations
 
 from tests.kit.rows import each
 
@@ -77,7 +77,7 @@ def test_a_table_names_its_entity_and_tells_no_more_than_people_read():
     step = FallbackStep("t", EntityTable(table.SerializeToString(deterministic=True), 100))
     found = wrong(step, output())
     assert found[0] == "entity_table.rows[e000].outputs[y]"
-    assert len(found) == MAX_TOLD
+    assert len(found) == MAX_VIOLATIONS
     assert wrong(step, output(shape=())) == []
 
 

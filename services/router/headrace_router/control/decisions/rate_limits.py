@@ -43,7 +43,7 @@ def rate_limit_violations(limit: RateLimit) -> Iterator[FieldViolation]:
     """Yield what is wrong with a rate limit."""
     yield from scope_violations("rate_limit", limit.client, limit.model)
     if not LOWEST <= limit.requests_per_second <= HIGHEST:  # not of what is no number either
-        told = f"must be between {LOWEST:g} and {HIGHEST:,.0f}; `headrace token deny` keeps a client out altogether"
-        yield FieldViolation("rate_limit.requests_per_second", told)
+        bounds = f"must be between {LOWEST:g} and {HIGHEST:,.0f}; `headrace token deny` keeps a client out altogether"
+        yield FieldViolation("rate_limit.requests_per_second", bounds)
     if not 0 <= limit.burst <= MAX_BURST:
         yield FieldViolation("rate_limit.burst", f"must be between 0, which is one second's worth, and {MAX_BURST:,}")

@@ -22,7 +22,7 @@ from headrace_router.control.decisions.fallback_steps import (
 from headrace_router.control.decisions.resolve import Resolution
 
 # A table of ten thousand rows may be wrong in each: people read the first ones.
-MAX_TOLD = 16
+MAX_VIOLATIONS = 16
 
 _INTEGERS = {
     "BOOL": (0, 1),
@@ -58,7 +58,7 @@ class Contract:
 def fallback_violations(
     steps: Sequence[FallbackStep], resolved: Resolution, contracts: Mapping[str, Contract]
 ) -> list[FieldViolation]:
-    """Return what keeps fallbacks from standing for any version that the variants serve, at most MAX_TOLD of it.
+    """Return what keeps fallbacks from standing for any version that the variants serve, at most MAX_VIOLATIONS of it.
 
     contracts: of all that is resolved, by digest.
     """
@@ -79,7 +79,7 @@ def fallback_violations(
     for position, step in enumerate(steps):
         given = given_violations(step, served)
         found += [FieldViolation(f"route.fallback[{position}].{field}", why) for field, why in given]
-    return found[:MAX_TOLD]
+    return found[:MAX_VIOLATIONS]
 
 
 def given_violations(step: FallbackStep, served: Mapping[str, Contract]) -> list[tuple[str, str]]:
@@ -93,13 +93,13 @@ def given_violations(step: FallbackStep, served: Mapping[str, Contract]) -> list
         if contract.outputs not in reported:  # most versions of a model have the same outputs
             reported.add(contract.outputs)
             found += _checked(step.source, version, contract.outputs)
-    return found[:MAX_TOLD]
+    return found[:MAX_VIOLATIONS]
 
 
 # A table of ten thousand rows takes tens of milliseconds, and each purge and commit sends it again.
 @functools.lru_cache(maxsize=32)
 def _checked(source: Source, version: str, outputs: tuple[Output, ...]) -> tuple[tuple[str, str], ...]:
-    return tuple(itertools.islice(_source_violations(source, version, outputs), MAX_TOLD))
+    return tuple(itertools.islice(_source_violations(source, version, outputs), MAX_VIOLATIONS))
 
 
 def _source_violations(source: Source, version: str, outputs: Iterable[Output]) -> Iterator[tuple[str, str]]:

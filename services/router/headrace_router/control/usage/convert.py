@@ -50,7 +50,7 @@ def report(request: usage_pb2.ReportUsageRequest) -> Report:
         wrong.append(FieldViolation("uses", f"{len(request.uses)} uses; at most {MAX_USES}"))
     else:
         for index, one in enumerate(request.uses):
-            wrong.extend(FieldViolation(f"uses[{index}].{field}", told) for field, told in _wrong(one))
+            wrong.extend(FieldViolation(f"uses[{index}].{field}", description) for field, description in _wrong(one))
     refuse(wrong)
     summed: dict[tuple[str, str, str, int], Counter[str]] = {}
     for one in request.uses:
@@ -222,7 +222,9 @@ def page(request: usage_pb2.TakeOverRequest) -> Page:
     if request.page < 1:
         wrong.append(FieldViolation("page", f"{request.page} is below 1"))
     for index, one in enumerate(request.usage_hours):
-        wrong.extend(FieldViolation(f"usage_hours[{index}].use.{field}", told) for field, told in _wrong(one.use))
+        wrong.extend(
+            FieldViolation(f"usage_hours[{index}].use.{field}", description) for field, description in _wrong(one.use)
+        )
     for field, rows in (("usage_hours", request.usage_hours), ("pool_hours", request.pool_hours)):
         if not all(0 <= one.hour_s <= _LAST_HOUR_S for one in rows):
             wrong.append(FieldViolation(field, "has an hour that is not between the years 1970 and 9999"))

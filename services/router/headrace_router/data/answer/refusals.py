@@ -25,8 +25,10 @@ BUDGET_SPENT = "BUDGET_SPENT"
 
 def model_missing() -> ServiceError:
     """Return the error for a request that names no model."""
-    told = "a model must be named"
-    return InvalidArgument(f"model: {told}", reason="MODEL_MISSING", violations=[FieldViolation("model", told)])
+    description = "a model must be named"
+    return InvalidArgument(
+        f"model: {description}", reason="MODEL_MISSING", violations=[FieldViolation("model", description)]
+    )
 
 
 def no_tables() -> ServiceError:
@@ -131,9 +133,11 @@ def answer_cut_off(pool: str) -> ServiceError:
 
 def pool_starting(pool: str, ready_in_s: float) -> ServiceError:
     """Return the error for a request that has less time than a pool needs that starts from zero."""
-    told = f"it is expected to answer in {math.ceil(ready_in_s)} s" if ready_in_s else "that takes longer than before"
+    expected = (
+        f"it is expected to answer in {math.ceil(ready_in_s)} s" if ready_in_s else "that takes longer than before"
+    )
     return Unavailable(
-        f"pool '{pool}' has no batcher and is being started: {told}",
+        f"pool '{pool}' has no batcher and is being started: {expected}",
         reason="POOL_STARTING",
         metadata={"pool": pool},
         retry_after_s=max(ready_in_s, RETRY_AFTER_S),
@@ -165,20 +169,20 @@ def deadline_exceeded() -> ServiceError:
 
 def entity_missing() -> ServiceError:
     """Return the error for a request without entity to a route that only looks up what was computed beforehand."""
-    told = "this route answers from precomputed answers, which are found by entity"
+    description = "this route answers from precomputed answers, which are found by entity"
     return InvalidArgument(
-        f"entity_id: {told}", reason="ENTITY_MISSING", violations=[FieldViolation("entity_id", told)]
+        f"entity_id: {description}", reason="ENTITY_MISSING", violations=[FieldViolation("entity_id", description)]
     )
 
 
 def not_precomputed(*, too_old: bool, rows: int = 1) -> ServiceError:
     """Return the error for an entity without an answer, from a route that computes none."""
-    told = "no precomputed answer for this entity"
+    description = "no precomputed answer for this entity"
     if rows != 1:
-        told = f"precomputed answers have one row, the request has {rows}"
+        description = f"precomputed answers have one row, the request has {rows}"
     elif too_old:
-        told = "the precomputed answer for this entity is older than may be given"
-    return NotFound(f"{told}, and the route computes none", reason="NOT_PRECOMPUTED")
+        description = "the precomputed answer for this entity is older than may be given"
+    return NotFound(f"{description}, and the route computes none", reason="NOT_PRECOMPUTED")
 
 
 def store_unavailable() -> ServiceError:

@@ -90,8 +90,8 @@ class AnswersInParts:
             parts.add_metric(key, count)
             size.add_metric(key, self._bytes[key])
         yield from (parts, size)
-        told = "Answers in parts that ended, by status."
-        ended = CounterMetricFamily("headrace_router_answers_in_parts", told, labels=(*labels, "code"))
+        description = "Answers in parts that ended, by status."
+        ended = CounterMetricFamily("headrace_router_answers_in_parts", description, labels=(*labels, "code"))
         for names, count in self._ended.items():
             ended.add_metric(names, count)
         yield ended

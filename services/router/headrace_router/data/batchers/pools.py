@@ -44,8 +44,8 @@ WATCH_EVERY_S = 0.25
 class Pools:
     """All pools of one data plane. Everything but `run` is called on the loop and never waits.
 
-    connect: opens a channel to an address. resolve: all addresses of a target. changed: told, at each change, whether
-    every pool has a batcher that takes requests. queue_limits: for batchers that are away for a moment.
+    connect: opens a channel to an address. resolve: all addresses of a target. changed: called at each change with
+    whether every pool has a batcher that takes requests. queue_limits: for batchers that are away for a moment.
     """
 
     def __init__(

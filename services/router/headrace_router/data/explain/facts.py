@@ -37,7 +37,7 @@ def explanation(
     """Return what is kept. data_plane: its id. ended_at: the same moment as `outcome.ended`."""
     variant, found = trace.variant, trace.found if not outcome.code else None
     total_s = outcome.ended - trace.started
-    told = predict_pb2.ExplainResponse(
+    response = predict_pb2.ExplainResponse(
         prediction_id=outcome.prediction_id,
         request_id=request.request_id or call.request_id,
         client=call.caller.client,
@@ -50,32 +50,32 @@ def explanation(
         parts=trace.parts,
         parts_bytes=trace.part_bytes,
     )
-    told.receive_time.FromMicroseconds(int(ended_at.timestamp() * 1e6) - _us(total_s))
+    response.receive_time.FromMicroseconds(int(ended_at.timestamp() * 1e6) - _us(total_s))
     if trace.table is not None:
-        told.generation = trace.table.generation
+        response.generation = trace.table.generation
     if variant is not None:
-        told.rule, told.variant, told.variant_version = variant.rule, variant.name, variant.served.version
+        response.rule, response.variant, response.variant_version = variant.rule, variant.name, variant.served.version
         if trace.table is not None and variant.name and not variant.rule:
-            _set_bucket(told, trace, request, call)
+            _set_bucket(response, trace, request, call)
     if found is not None:
-        _tell_found(told, found)
+        _set_answer(response, found)
         if found.served_from is ServedFrom.PRECOMPUTED and found.served is not None and trace.table is not None:
-            _tell_publish(told, trace.table.kept.get(found.served.digest), found.served)
-    told.attempts.extend(_attempts(trace, found, outcome))
-    return told
+            _set_publish(response, trace.table.kept.get(found.served.digest), found.served)
+    response.attempts.extend(_attempts(trace, found, outcome))
+    return response
 
 
-def _set_bucket(told: predict_pb2.ExplainResponse, trace: Trace, request: Request, call: Call) -> None:
+def _set_bucket(response: predict_pb2.ExplainResponse, trace: Trace, request: Request, call: Call) -> None:
     assert trace.table is not None
     bucket = trace.table.bucket(
         user_id=request.user_id, entity_id=request.entity_id, request_id=request.request_id or call.request_id
     )
     if bucket is not None:
-        told.bucket = bucket
+        response.bucket = bucket
 
 
-def _tell_found(told: predict_pb2.ExplainResponse, found: Answer) -> None:
-    told.MergeFrom(
+def _set_answer(response: predict_pb2.ExplainResponse, found: Answer) -> None:
+    response.MergeFrom(
         predict_pb2.ExplainResponse(
             served_from=_SERVED_FROM[found.served_from],
             age_ms=found.age_ms,
@@ -87,17 +87,17 @@ def _tell_found(told: predict_pb2.ExplainResponse, found: Answer) -> None:
         )
     )
     if found.served is not None:
-        told.version, told.digest = found.served.version, found.served.digest
+        response.version, response.digest = found.served.version, found.served.digest
 
 
-def _tell_publish(told: predict_pb2.ExplainResponse, stored: StoredVersion | None, served: ServedVersion) -> None:
+def _set_publish(response: predict_pb2.ExplainResponse, stored: StoredVersion | None, served: ServedVersion) -> None:
     """Say which generation of answers a precomputed one is from, and what computed it."""
     if stored is None:
         return
-    told.publish = f"models/{told.model}/versions/{served.version}/publishes/{stored.generation}"
+    response.publish = f"models/{response.model}/versions/{served.version}/publishes/{stored.generation}"
     if stored.run or stored.manifest:
-        told.origin.run, told.origin.manifest_digest = stored.run, stored.manifest
-        told.origin.version_digest = served.digest
+        response.origin.run, response.origin.manifest_digest = stored.run, stored.manifest
+        response.origin.version_digest = served.digest
 
 
 def _attempts(trace: Trace, found: Answer | None, outcome: Outcome) -> Iterator[predict_pb2.ExplainResponse.Attempt]:

@@ -26,11 +26,11 @@ class Explaining:
         try:
             request = predict_pb2.ExplainRequest.FromString(data)
         except DecodeError:
-            told = f"the request is not a valid message of {METHOD}"
-            raise InvalidArgument(told, reason="MALFORMED_MESSAGE") from None
+            message = f"the request is not a valid message of {METHOD}"
+            raise InvalidArgument(message, reason="MALFORMED_MESSAGE") from None
         if bool(request.prediction_id) == bool(request.request_id):
-            told = "give either prediction_id or request_id"
-            raise InvalidArgument(told, reason="ID_MISSING", violations=[FieldViolation("prediction_id", told)])
+            message = "give either prediction_id or request_id"
+            raise InvalidArgument(message, reason="ID_MISSING", violations=[FieldViolation("prediction_id", message)])
         if request.prediction_id:
             found = await self._explanations.of_prediction(request.prediction_id, caller)
         else:

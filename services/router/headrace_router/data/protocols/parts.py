@@ -30,8 +30,8 @@ def parts_of(request: predict_pb2.PredictRequest, most_rows: int) -> Iterator[Pa
     """
     check_count("inputs", len(request.inputs))
     if len(request.raw_input_contents) != len(request.inputs):
-        told = f"{len(request.raw_input_contents)} items for {len(request.inputs)} inputs"
-        raise _wrong("raw_input_contents", told)
+        description = f"{len(request.raw_input_contents)} items for {len(request.inputs)} inputs"
+        raise _wrong("raw_input_contents", description)
     for index, tensor in enumerate(request.inputs):
         if len(tensor.shape) > MAX_DIMENSIONS:
             raise _wrong(f"inputs[{index}].shape", f"{len(tensor.shape)} dimensions are more than {MAX_DIMENSIONS}")
@@ -69,8 +69,8 @@ def _cut(index: int, tensor: tensor_pb2.Tensor, content: bytes, rows: int, most_
     if tensor.datatype == "BYTES":
         per_row = math.prod(tensor.shape[1:])
         if not 0 <= per_row * most_rows <= MAX_BYTES_ELEMENTS:
-            told = f"{per_row} texts in a row are more than {MAX_BYTES_ELEMENTS} in a part of {most_rows} rows"
-            raise _wrong(f"inputs[{index}].shape", told)
+            description = f"{per_row} texts in a row are more than {MAX_BYTES_ELEMENTS} in a part of {most_rows} rows"
+            raise _wrong(f"inputs[{index}].shape", description)
         return _texts(index, content, [size * per_row for size in sizes])
     if len(content) % rows:
         raise _wrong(f"raw_input_contents[{index}]", f"{len(content)} bytes are no {rows} rows of one size")

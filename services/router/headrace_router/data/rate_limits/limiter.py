@@ -126,11 +126,11 @@ class RateLimiter:
             return
         if now >= share.closed_until:
             requests = self._requests
-            told = None if requests is None or requests.late else await requests.token(one)
-            if told is None:
+            granted = None if requests is None or requests.late else await requests.token(one)
+            if granted is None:
                 self._decide_alone(one)
                 return
-            if told:
+            if granted:
                 taken.append(one)
                 return
             now = self._now()

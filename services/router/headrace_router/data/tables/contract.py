@@ -145,8 +145,8 @@ def check(contract: Contract, described: Described, max_rows: int) -> Layout:
             wrong.append(FieldViolation(f"inputs[{index}].name", f"unknown input '{name}'; known: {_listed(specs)}"))
             continue
         if datatype != spec.datatype:
-            told = f"input '{name}' is {datatype or 'without datatype'}, not {spec.datatype}"
-            wrong.append(FieldViolation(f"inputs[{index}].datatype", told))
+            description = f"input '{name}' is {datatype or 'without datatype'}, not {spec.datatype}"
+            wrong.append(FieldViolation(f"inputs[{index}].datatype", description))
         elif fault := _shape_fault(spec, shape, max_rows):
             wrong.append(FieldViolation(f"inputs[{index}].shape", fault))
     given = {str(one[0]): index for index, one in enumerate(described)}
@@ -185,8 +185,10 @@ def rows_fault(name: str, rows: int, max_rows: int) -> str:
 def check_contents(layout: Layout, described: Described, contents: Sequence[bytes]) -> None:
     """Check the lengths of the raw values. Raises InvalidArgument that names every violation."""
     if len(contents) != len(layout.lengths):
-        told = f"{len(contents)} items for {len(layout.lengths)} inputs: give one per input, in the order of `inputs`"
-        raise invalid([FieldViolation("raw_input_contents", told)])
+        description = (
+            f"{len(contents)} items for {len(layout.lengths)} inputs: give one per input, in the order of `inputs`"
+        )
+        raise invalid([FieldViolation("raw_input_contents", description)])
     wrong: list[FieldViolation] = []
     for index, (content, length) in enumerate(zip(contents, layout.lengths, strict=True)):
         if length == ANY_LENGTH:
@@ -239,12 +241,12 @@ def _first_seen(described: Described) -> list[tuple[str, int]]:
 
 def _shape_fault(spec: Spec, shape: Sequence[str | int], max_rows: int) -> str:
     wanted = ["rows", *("any" if size == -1 else str(size) for size in spec.shape)]
-    told = f"input '{spec.name}' has shape {shown(shape)}, not [{', '.join(wanted)}]"
+    description = f"input '{spec.name}' has shape {shown(shape)}, not [{', '.join(wanted)}]"
     if len(shape) != len(spec.shape) + 1:
-        return told
+        return description
     rows, *sizes = (int(size) for size in shape)
     if any(size != want and want != -1 for size, want in zip(sizes, spec.shape, strict=True)):
-        return told
+        return description
     if any(size < 0 for size in sizes):
         return f"input '{spec.name}' has a negative dimension: {shown(shape)}"
     if fault := rows_fault(spec.name, rows, max_rows):

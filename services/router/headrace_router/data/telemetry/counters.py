@@ -137,8 +137,8 @@ class Counters:
             bounds = zip(map(str, BOUNDS_S), map(float, seen.up_to(BOUNDS_S)), strict=True)
             durations.add_metric(names, [*bounds, ("+Inf", float(count))], seen.sum_s)
             for share, duration_s in zip(QUANTILES, seen.quantiles(QUANTILES), strict=True):
-                told = {**dict(zip(LABELS, names, strict=True)), "quantile": str(share)}
-                quantiles.add_sample(quantiles.name, told, duration_s)
+                labels = {**dict(zip(LABELS, names, strict=True)), "quantile": str(share)}
+                quantiles.add_sample(quantiles.name, labels, duration_s)
             quantiles.add_metric(names, count, seen.sum_s)
         yield from (requests, durations, quantiles)
 

@@ -22,7 +22,8 @@ async def answer_in_parts(
     """Answer every part. A place is free again when its answers are written, so who does not read waits.
 
     parts: each with the position of its first row. begin: returns when one more may begin. predict: gives what it is
-    told the answers, one unless the version itself answers in parts. The first error ends all, in an ExceptionGroup.
+    called with the answers, one unless the version itself answers in parts. The first error ends all, in an
+    ExceptionGroup.
     """
     room, writing = asyncio.Semaphore(MOST_PARTS), asyncio.Lock()
 

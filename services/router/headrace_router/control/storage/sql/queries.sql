@@ -98,10 +98,10 @@ with ours as (
     on conflict (id) do update
     set acknowledged = greatest(data_planes.acknowledged, excluded.acknowledged), seen_at = now()
     returning id
-), told as materialized (
+), notified as materialized (
     select pg_notify('router_control', '') from written where coalesce((select acknowledged from before), -1) < $2
 )
-select exists (select from written) and (select count(*) from told) >= 0 as noted;
+select exists (select from written) and (select count(*) from notified) >= 0 as noted;
 
 -- name: data_planes
 select id, acknowledged, first_seen, now() - seen_at as unseen from data_planes;

@@ -157,11 +157,11 @@ class StoreClock:
         """Return the present."""
         return self._loop_time() * 1000 + self._offset_ms
 
-    def read(self, told_ms: float, asked_at: float, answered_at: float) -> None:
+    def read(self, store_ms: float, asked_at: float, answered_at: float) -> None:
         """Take a reading of the store's clock, made between two times of the loop's clock."""
         round_trip_s = answered_at - asked_at
         known = self._read_at is not None and answered_at - self._read_at < KEEP_S
         if known and round_trip_s > GOOD_ROUND_TRIP_S:
             return
-        self._offset_ms = told_ms - (asked_at + round_trip_s / 2) * 1000
+        self._offset_ms = store_ms - (asked_at + round_trip_s / 2) * 1000
         self._read_at = answered_at

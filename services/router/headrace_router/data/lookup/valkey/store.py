@@ -44,8 +44,8 @@ LAST_LOOK_S = 0.001
 class Valkey:
     """The store (`lookup.store.Store`). `run` keeps the connection; until it stands, nothing is found or kept.
 
-    timeout_s: longest wait of a request. password: read at each connection; empty for none. changed: told whether the
-    store answers, at each change.
+    timeout_s: longest wait of a request. password: read at each connection; empty for none. changed: called with
+    whether the store answers, at each change.
     """
 
     def __init__(
@@ -276,7 +276,7 @@ class Mget:
         self.gets = []
         for get in gets:
             if get.patient or not self.released:
-                _tell(get, None if values is None else values[at : at + len(get.keys)])
+                _deliver(get, None if values is None else values[at : at + len(get.keys)])
             at += len(get.keys)
 
     def release(self) -> None:
@@ -285,10 +285,10 @@ class Mget:
             self.released = True
             for get in self.gets:
                 if not get.patient:
-                    _tell(get, None)
+                    _deliver(get, None)
 
 
-def _tell(get: Get, values: Sequence[bytes | None] | None) -> None:
+def _deliver(get: Get, values: Sequence[bytes | None] | None) -> None:
     try:
         get.on_values(values)
     except Exception:  # one that cannot take its values must not strand those behind it

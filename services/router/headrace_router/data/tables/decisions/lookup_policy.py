@@ -80,9 +80,9 @@ def stored_of(
     incarnation: str, digests: Iterable[str], protos: Iterable[control_pb2.StoredAnswers]
 ) -> dict[str, StoredVersion]:
     """Return the stored answers of each version, by digest."""
-    told = {proto.digest: proto for proto in protos}
+    by_digest = {proto.digest: proto for proto in protos}
     nothing = control_pb2.StoredAnswers()
-    return {digest: _kept(incarnation, digest, told.get(digest, nothing)) for digest in digests}
+    return {digest: _kept(incarnation, digest, by_digest.get(digest, nothing)) for digest in digests}
 
 
 def _kept(incarnation: str, digest: str, proto: control_pb2.StoredAnswers) -> StoredVersion:

@@ -39,8 +39,8 @@ class OverLimit(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric family. Called by prometheus_client."""
-        told = "Requests beyond the rate of their client; refused unless the limit is not enforced."
-        yield CounterMetricFamily("headrace_router_requests_over_limit", told, value=self._callers.over_limit)
+        description = "Requests beyond the rate of their client; refused unless the limit is not enforced."
+        yield CounterMetricFamily("headrace_router_requests_over_limit", description, value=self._callers.over_limit)
 
 
 class EnvoyTransport(NamedTuple):
