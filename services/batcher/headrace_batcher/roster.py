@@ -62,7 +62,7 @@ class Roster:
         state = self._states[handle]
         if state.ready != ready:
             self._states[handle] = Announcement(handle, state.digest, ready)
-            self._tell(lambda listener: listener.announce(self._states[handle]))
+            self._notify(lambda listener: listener.announce(self._states[handle]))
 
     def remove(self, handle: int) -> None:
         """Forget a version: its handle is unknown from now on."""
@@ -96,8 +96,8 @@ class Roster:
     def drain(self) -> None:
         """Tell every stream, and those that come, that this process is about to stop."""
         self.draining = True
-        self._tell(lambda listener: listener.drain())
+        self._notify(lambda listener: listener.drain())
 
-    def _tell(self, what: Callable[[Listener], None]) -> None:
+    def _notify(self, what: Callable[[Listener], None]) -> None:
         for listener in tuple(self._listeners):
             what(listener)

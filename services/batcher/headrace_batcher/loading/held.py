@@ -162,7 +162,7 @@ class Held:
         counters = self.counters
         return VersionStatus(
             self.wanted.digest,
-            self._told_phase,
+            self._reported_phase,
             self.reason or self.refusal,
             self.rank is not None,
             rows=self.batcher.rows,
@@ -178,7 +178,7 @@ class Held:
         )
 
     @property
-    def _told_phase(self) -> Phase:
+    def _reported_phase(self) -> Phase:
         if self.on_demand and self.phase is not Phase.DRAINING:
             return Phase.READY
         return Phase.LOADING if self.stalled else self.phase

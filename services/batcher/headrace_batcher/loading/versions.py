@@ -107,12 +107,12 @@ class Versions:
         self._began = now()
         self._demand: Sequence[Wanted] = ()
         self._settled = False
-        self._was_told = False
+        self._has_demand = False
         self._backend_up = False
 
     def want(self, wanted: Sequence[Wanted]) -> None:
         """Replace the demand; the most needed first."""
-        self._demand, self._was_told = tuple(wanted), True
+        self._demand, self._has_demand = tuple(wanted), True
         self._wakeup.wake()
 
     def backend_up(self) -> None:
@@ -177,7 +177,7 @@ class Versions:
         tried = {
             held.wanted.digest for held in self._holding if held.on_demand or held.phase in (Phase.READY, Phase.FAILED)
         }
-        missing = readiness.lacking(self._demand if self._was_told else None, tried, self._now() - self._began)
+        missing = readiness.lacking(self._demand if self._has_demand else None, tried, self._now() - self._began)
         if missing is not None:
             raise Unavailable(missing)
         self._settled = True
