@@ -137,7 +137,7 @@ def _default(one: Described) -> str:
 
 def as_json() -> str:
     """Return deploy/settings.json: by class, the services that read it and its settings."""
-    told = [
+    document = [
         {
             "prefix": prefix(each),
             "services": services,
@@ -148,7 +148,7 @@ def as_json() -> str:
         }
         for each, services in classes().items()
     ]
-    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> int:

@@ -73,12 +73,12 @@ def _routes(project: str, services: Sequence[str]) -> list[dict[str, Any]]:
         },
         "route": {"cluster": "docker", "timeout": f"{_STOP_S}s"},
     }
-    told = {
+    message = {
         "inline_string": json.dumps(
             {"message": f"only containers of project {project} may be listed, started, stopped"}
         )
     }
-    refused = {"match": {"prefix": "/"}, "direct_response": {"status": 403, "body": told}}
+    refused = {"match": {"prefix": "/"}, "direct_response": {"status": 403, "body": message}}
     return [listed, changed, refused]
 
 

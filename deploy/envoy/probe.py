@@ -32,12 +32,12 @@ def _encrypted(connection: socket.socket) -> socket.socket:
 def main() -> int:
     """Say in one line what is wrong; return the exit code."""
     try:
-        told = problem(int(os.environ.get("FRONT_DOOR_PORT", "8080")), tls=bool(os.environ.get("FRONT_DOOR_TLS_CERT")))
+        fault = problem(int(os.environ.get("FRONT_DOOR_PORT", "8080")), tls=bool(os.environ.get("FRONT_DOOR_TLS_CERT")))
     except OSError as error:
-        told = str(error)
-    if told is not None:
-        sys.stderr.write(told + "\n")
-    return 0 if told is None else 1
+        fault = str(error)
+    if fault is not None:
+        sys.stderr.write(fault + "\n")
+    return 0 if fault is None else 1
 
 
 if __name__ == "__main__":

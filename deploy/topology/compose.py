@@ -33,8 +33,8 @@ def _networks(services: Topology, service: Service) -> str:
         return f"[{', '.join(names)}]"
     # Those names are on this network only: no client on `edge` bypasses the token check.
     aliases = ", ".join(dict.fromkeys(service.hosts.values()))
-    told = {name: f"{{aliases: [{aliases}]}}" if name == "calls" else "{}" for name in names}
-    return f"{{{', '.join(f'{name}: {of}' for name, of in told.items())}}}"
+    options = {name: f"{{aliases: [{aliases}]}}" if name == "calls" else "{}" for name in names}
+    return f"{{{', '.join(f'{name}: {of}' for name, of in options.items())}}}"
 
 
 def jobs(services: Topology) -> str:

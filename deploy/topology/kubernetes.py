@@ -70,9 +70,9 @@ def outside_settings(services: Topology) -> str:
     """Return what of components/outside-stores/kustomization.yaml tells services where the stores are."""
     lines = ["configMapGenerator:"]
     for service in own(services):
-        if told := [*_outside(services, service)]:
+        if literals := [*_outside(services, service)]:
             lines += [f"  - name: {service.name}", "    behavior: merge", "    literals:"]
-            lines += [f"      - {name}={value}" for name, value in told]
+            lines += [f"      - {name}={value}" for name, value in literals]
     return _text(lines)
 
 

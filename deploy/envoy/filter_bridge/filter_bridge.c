@@ -135,17 +135,17 @@ static void release(Stream *s) {
   free(s);
 }
 
-/* Take what is told apart; it is kept for good, for names and values point into it. */
-static bool configured(char *told) {
+/* Parse the configuration in place; it is never freed, for names and values point into it. */
+static bool configured(char *config) {
   uint32_t most_requests;
-  char *bounds = strsep(&told, "\n"), *wanted = strsep(&told, "\n"), *rest = strsep(&told, "\n");
+  char *bounds = strsep(&config, "\n"), *wanted = strsep(&config, "\n"), *rest = strsep(&config, "\n");
   if (!rest || sscanf(bounds, "%u %u %zu %zu", &most_requests, &state.most_unfinished, &state.most_bytes,
                         &state.most_body) != 4) return false;
   for (char *word; (word = strsep(&wanted, " ")) && state.wanted_count < MOST_WANTED;)
     state.wanted[state.wanted_count++] = (Bytes){word, strlen(word)};
   state.rest_refusal = (Bytes){rest, strlen(rest)};
   state.refusal_count = 0;
-  for (char *value; (value = strsep(&told, "\n")) && state.refusal_count < MOST_REFUSAL;) {
+  for (char *value; (value = strsep(&config, "\n")) && state.refusal_count < MOST_REFUSAL;) {
     char *key = strsep(&value, " ");
     if (value) state.refusal[state.refusal_count++] = (Header){key, strlen(key), value, strlen(value)};
   }
@@ -162,13 +162,13 @@ static bool configured(char *told) {
 
 /* Open the queue and return the eventfd that is readable while there may be something to take; -1 when it cannot be.
  *
- * Told in lines: the most requests that wait, and that are not whole; the most bytes of all, and those of one body; the
- * names of the wanted headers; the body of REST's answer when there is no room; then `name value` for each header of gRPC's.
- * Of requests that are not whole yet, that which began first is passed on as it is when there is one more: others come
- * within milliseconds. */
-int bridge_open(const char *told) {
+ * The configuration, in lines: the most requests that wait, and that are not whole; the most bytes of all, and those of
+ * one body; the names of the wanted headers; the body of REST's answer when there is no memory left; then `name value`
+ * for each header of gRPC's. Of requests that are not whole yet, that which began first is passed on as it is when
+ * there is one more: others come within milliseconds. */
+int bridge_open(const char *config) {
   pthread_mutex_lock(&state.lock);
-  if (state.event < 0 && configured(strdup(told))) state.event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (state.event < 0 && configured(strdup(config))) state.event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   pthread_mutex_unlock(&state.lock);
   return state.event;
 }
@@ -443,9 +443,9 @@ static void pass_on(void *filter, Stream *s, uint32_t flags) {
 
 const char *envoy_dynamic_module_on_program_init(void) { return "v0.1.0"; }
 
-/* Everything is told by Python (bridge_open): without it, every request is refused. */
-const void *HOOK(config_new)(void *config, Bytes name, Bytes told) {
-  (void)config, (void)name, (void)told;
+/* Python configures everything (bridge_open): without it, every request is refused. */
+const void *HOOK(config_new)(void *config, Bytes name, Bytes settings) {
+  (void)config, (void)name, (void)settings;
   return &state;
 }
 

@@ -78,13 +78,13 @@ def identity(settings: FrontDoorSettings) -> Json:
 
 def identity_script(settings: FrontDoorSettings) -> str:
     """Return the whole Lua script: its parameters, then code."""
-    told = {
+    constants = {
         "OPEN": dict.fromkeys(inference.OPEN_PATHS, ""),
         "AUDIENCE": settings.audience,
         "SKEW_S": settings.token_clock_skew_s,
         "MOST_TOKEN_BYTES": MAX_TOKEN_BYTES,
     }
-    generated = "\n".join(f"local {name} = {lua_value(value)}" for name, value in told.items())
+    generated = "\n".join(f"local {name} = {lua_value(value)}" for name, value in constants.items())
     return "\n\n".join((generated, *(script.read_text() for script in _IDENTITY_SCRIPTS)))
 
 

@@ -66,8 +66,8 @@ def enabled(match: Json) -> str:
 
 
 def _asgi_filter() -> Json:
-    told = {"app": f"{APP}:app", "interface": "asgi", "root_path": "", "loop": "uvloop"}
-    value = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": json.dumps(told)}
+    config = {"app": f"{APP}:app", "interface": "asgi", "root_path": "", "loop": "uvloop"}
+    value = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": json.dumps(config)}
     return {
         "name": FILTER,
         "typed_config": typed(
@@ -81,7 +81,7 @@ def _asgi_filter() -> Json:
 
 def environment(settings: EnvoySettings, *, behind_a_front_door: bool) -> dict[str, str]:
     """Return Envoy's environment: Python's path, the data plane's token issuer, our limits. Raises NotLoadable."""
-    told = {
+    edge_settings = {
         "ISSUER": settings.issuer,
         "AUDIENCE": settings.audience,
         "JWKS_FILE": settings.jwks_file,
@@ -108,7 +108,7 @@ def environment(settings: EnvoySettings, *, behind_a_front_door: bool) -> dict[s
         **os.environ,
         # On its routes these are its own to keep: no filter of ours does.
         **{f"{DATA_PREFIX}{name}": str(value) for name, value in bounds.items() if value is not None},
-        **{f"{EDGE_PREFIX}{name}": str(value) for name, value in told.items() if value is not None},
+        **{f"{EDGE_PREFIX}{name}": str(value) for name, value in edge_settings.items() if value is not None},
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONHOME": f"{sys.prefix}{os.pathsep}{sys.exec_prefix}",
         "PYTHONUNBUFFERED": "1",

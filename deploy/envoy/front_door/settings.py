@@ -107,12 +107,12 @@ class FrontDoorSettings(EnvoySettings):
     @field_validator("targets")
     @classmethod
     def _are_services(cls, value: str) -> str:
-        told = split_targets(value)
-        for name, addresses in told.items():
+        targets = split_targets(value)
+        for name, addresses in targets.items():
             if not addresses:
                 raise ValueError(f"{name} needs at least one host:port")
             _check_addresses(addresses)
-        if strange := told.keys() - offered.ports().keys():
+        if strange := targets.keys() - offered.ports().keys():
             known = ", ".join(offered.ports())
             raise ValueError(f"{', '.join(sorted(strange))} offers nothing here; those that do are {known}")
         return value
