@@ -29,6 +29,14 @@ def test_buckets_cover_a_time_without_gaps(length: timedelta) -> None:
     assert doctest.testmod(buckets).failed == 0
 
 
+def test_a_time_before_1970_has_one_bucket() -> None:
+    end = datetime(1970, 1, 1, tzinfo=UTC)
+    now = datetime(2031, 2, 3, tzinfo=UTC)
+    for start in (datetime(1, 1, 1, tzinfo=UTC), end - timedelta(hours=1)):
+        (bucket,) = buckets_of(Span(start, end), now, minutes=timedelta(days=2), limit=48)
+        assert bucket.start == end
+
+
 async def test_twenty_minutes_of_four_hours_are_shown_by_the_minute() -> None:
     noon = datetime(2031, 2, 3, 12, tzinfo=UTC)
     first, last = noon - timedelta(minutes=100), noon - timedelta(minutes=80)

@@ -26,7 +26,8 @@ def buckets_of(span: Span, now: datetime, *, minutes: timedelta, limit: int) -> 
     size = next(fit, timedelta(days=-(-length // (DAY * (limit - 1)))))
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     start = epoch + (max(span.start, epoch) - epoch) // size * size
-    count = -(-(span.end - start) // size)
+    # A time that ends before 1970 has one bucket, with nothing in it.
+    count = max(1, -(-(span.end - start) // size))
     return tuple(Span(start + at * size, later(start, (at + 1) * size)) for at in range(count))
 
 
