@@ -29,6 +29,8 @@ PRECOMPUTED_SERVICE = "headrace.router.v1.PrecomputedService"
 RATE_LIMIT_SERVICE = "headrace.router.v1.RateLimitService"
 BUDGET_SERVICE = "headrace.router.v1.BudgetService"
 USAGE_SERVICE = "headrace.router.v1.UsageService"
+# What callers of 0.1.0 ask for.
+FORMER_USAGE_SERVICE = "headrace.monitor.v1.UsageService"
 # Data planes answer both; their health knows the first.
 PREDICTION_SERVICE, INFERENCE_SERVICE = "headrace.router.v1.RouterService", "inference.GRPCInferenceService"
 
@@ -138,7 +140,9 @@ async def installation_of(runtime: Runtime[ControlSettings], tls: Tls | None) ->
     async def own() -> bool:
         return runtime.health.status("") == SERVING
 
-    asks: dict[str, Ask] = dict.fromkeys((ROUTE_SERVICE, RATE_LIMIT_SERVICE, BUDGET_SERVICE, USAGE_SERVICE), own)
+    asks: dict[str, Ask] = dict.fromkeys(
+        (ROUTE_SERVICE, RATE_LIMIT_SERVICE, BUDGET_SERVICE, USAGE_SERVICE, FORMER_USAGE_SERVICE), own
+    )
     if runtime.settings.valkey_url:
         asks[PRECOMPUTED_SERVICE] = own
     targets = {REGISTRY_SERVICE: runtime.settings.registry_target, **parse_targets(runtime.settings.health_targets)}

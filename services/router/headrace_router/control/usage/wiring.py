@@ -12,6 +12,7 @@ from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 
+from headrace_router.control.edge.health import FORMER_USAGE_SERVICE
 from headrace_router.control.settings import ControlSettings
 from headrace_router.control.state.client_limits import ClientLimitFeed
 from headrace_router.control.storage.rate_limits import RateLimitStore
@@ -22,8 +23,6 @@ from headrace_router.control.usage.servicer import BudgetServicer, RateLimitServ
 from headrace_router.control.usage.store import UsageStore
 
 EXPIRE_S = 3600.0
-# The monitor of 0.1.0 served all three by one name.
-FORMER = "headrace.monitor.v1.UsageService"
 SERVICES = tuple(f"headrace.router.v1.{name}" for name in ("UsageService", "BudgetService", "RateLimitService"))
 
 
@@ -42,7 +41,8 @@ class ClientLimits:
         limited = RateLimitServicer(rate_limits, self.feed)
         client_limits_pb2_grpc.add_RateLimitServiceServicer_to_server(limited, server)
         for service in SERVICES:
-            server.also_serve_as(FORMER, service)
+            # The monitor of 0.1.0 served all three by one name.
+            server.also_serve_as(FORMER_USAGE_SERVICE, service)
 
     def start(self, migrated: asyncio.Event) -> None:
         """Follow the database, and expire old usage."""
