@@ -109,13 +109,13 @@ async def _kept(
     job = {"path": path, "table": asdict(table), "sql": moments_sql(experiment), "max_rows": MAX_ROWS}
     measured, arrow = Measured(), b""
     async with QueryProcess.running(ENGINE, job, limits, folder) as process:
-        assert ((await process.told())["watermark"] is None) == fresh
+        assert ((await process.next_report())["watermark"] is None) == fresh
         await process.give({"fresh": fresh})
         for each in log:
             await process.give({"files": [os.fspath(each)]})
-            await process.told()
+            await process.next_report()
         await process.give({"watermark": {"at": 1}, "outcomes": os.fspath(outcomes), "ended": False})
-        await process.told()
+        await process.next_report()
         arrow = b"".join([piece async for piece in process.rows() if isinstance(piece, bytes)])
     return measured.end(experiment, arrow)
 
