@@ -16,10 +16,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PutPolicyRequest(_message.Message):
-    __slots__ = ("policy",)
+    __slots__ = ("policy", "validate_only")
     POLICY_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     policy: _policy_pb2.ScalingPolicy
-    def __init__(self, policy: _Optional[_Union[_policy_pb2.ScalingPolicy, _Mapping]] = ...) -> None: ...
+    validate_only: bool
+    def __init__(self, policy: _Optional[_Union[_policy_pb2.ScalingPolicy, _Mapping]] = ..., validate_only: _Optional[bool] = ...) -> None: ...
 
 class PutPolicyResponse(_message.Message):
     __slots__ = ("policy",)

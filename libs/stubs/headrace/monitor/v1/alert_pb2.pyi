@@ -86,10 +86,12 @@ class Alert(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Alert.State, str]] = ..., rule: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[str] = ..., signal: _Optional[str] = ..., severity: _Optional[_Union[_monitor_pb2.Severity, str]] = ..., summary: _Optional[str] = ..., value: _Optional[float] = ..., open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resolve_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., freeze: _Optional[bool] = ..., retrain: _Optional[bool] = ..., silenced: _Optional[bool] = ..., subject: _Optional[str] = ...) -> None: ...
 
 class PutAlertRuleRequest(_message.Message):
-    __slots__ = ("rule",)
+    __slots__ = ("rule", "validate_only")
     RULE_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     rule: AlertRule
-    def __init__(self, rule: _Optional[_Union[AlertRule, _Mapping]] = ...) -> None: ...
+    validate_only: bool
+    def __init__(self, rule: _Optional[_Union[AlertRule, _Mapping]] = ..., validate_only: _Optional[bool] = ...) -> None: ...
 
 class PutAlertRuleResponse(_message.Message):
     __slots__ = ("rule",)

@@ -29,7 +29,7 @@ from headrace.router.v1 import client_limits_pb2 as headrace_dot_router_dot_v1_d
 from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/router/v1/budget.proto\x12\x12headrace.router.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a&headrace/router/v1/client_limits.proto\x1a\'headrace/validation/v1/validation.proto\"\xa9\x02\n\x06\x42udget\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x31\n\x06period\x18\x04 \x01(\x0e\x32!.headrace.router.v1.Budget.Period\x12)\n\tcompute_s\x18\x05 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amB\x12.\n\x0erefuse_above_s\x18\x06 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amB\"d\n\x06Period\x12\x16\n\x12PERIOD_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPERIOD_HOUR\x10\x01\x12\x0e\n\nPERIOD_DAY\x10\x02\x12\x0f\n\x0bPERIOD_WEEK\x10\x03\x12\x10\n\x0cPERIOD_MONTH\x10\x04\">\n\x10PutBudgetRequest\x12*\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1a.headrace.router.v1.Budget\"?\n\x11PutBudgetResponse\x12*\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1a.headrace.router.v1.Budget\"\x14\n\x12ListBudgetsRequest\"\x9f\x03\n\x13ListBudgetsResponse\x12\x44\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x33.headrace.router.v1.ListBudgetsResponse.SpentBudget\x1a\xd8\x01\n\x0bSpentBudget\x12*\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1a.headrace.router.v1.Budget\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\x05spent\x18\x04 \x03(\x0b\x32\x30.headrace.router.v1.ListBudgetsResponse.Spending\x1ag\n\x08Spending\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x11\n\tcompute_s\x18\x02 \x01(\x01\x12\x38\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32(.headrace.router.v1.BudgetOverrun.Action\"#\n\x13\x44\x65leteBudgetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteBudgetResponse2\xd3\x03\n\rBudgetService\x12\xa6\x01\n\tPutBudget\x12$.headrace.router.v1.PutBudgetRequest\x1a%.headrace.router.v1.PutBudgetResponse\"L\xca\xc1\x18\x1d\n\rbudgets.write\x1a\x0c\x62udget.model\x82\xd3\xe4\x93\x02%\x1a\x1b/v1/{budget.name=budgets/*}:\x06\x62udget\x12\x83\x01\n\x0bListBudgets\x12&.headrace.router.v1.ListBudgetsRequest\x1a\'.headrace.router.v1.ListBudgetsResponse\"#\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/budgets\x12\x92\x01\n\x0c\x44\x65leteBudget\x12\'.headrace.router.v1.DeleteBudgetRequest\x1a(.headrace.router.v1.DeleteBudgetResponse\"/\xca\xc1\x18\x0f\n\rbudgets.write\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=budgets/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/router/v1/budget.proto\x12\x12headrace.router.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a&headrace/router/v1/client_limits.proto\x1a\'headrace/validation/v1/validation.proto\"\xa9\x02\n\x06\x42udget\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x31\n\x06period\x18\x04 \x01(\x0e\x32!.headrace.router.v1.Budget.Period\x12)\n\tcompute_s\x18\x05 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amB\x12.\n\x0erefuse_above_s\x18\x06 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\xa2\x94\x1amB\"d\n\x06Period\x12\x16\n\x12PERIOD_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPERIOD_HOUR\x10\x01\x12\x0e\n\nPERIOD_DAY\x10\x02\x12\x0f\n\x0bPERIOD_WEEK\x10\x03\x12\x10\n\x0cPERIOD_MONTH\x10\x04\"U\n\x10PutBudgetRequest\x12*\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1a.headrace.router.v1.Budget\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"?\n\x11PutBudgetResponse\x12*\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1a.headrace.router.v1.Budget\"\x14\n\x12ListBudgetsRequest\"\x9f\x03\n\x13ListBudgetsResponse\x12\x44\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x33.headrace.router.v1.ListBudgetsResponse.SpentBudget\x1a\xd8\x01\n\x0bSpentBudget\x12*\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1a.headrace.router.v1.Budget\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\x05spent\x18\x04 \x03(\x0b\x32\x30.headrace.router.v1.ListBudgetsResponse.Spending\x1ag\n\x08Spending\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x11\n\tcompute_s\x18\x02 \x01(\x01\x12\x38\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32(.headrace.router.v1.BudgetOverrun.Action\"#\n\x13\x44\x65leteBudgetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteBudgetResponse2\xd3\x03\n\rBudgetService\x12\xa6\x01\n\tPutBudget\x12$.headrace.router.v1.PutBudgetRequest\x1a%.headrace.router.v1.PutBudgetResponse\"L\xca\xc1\x18\x1d\n\rbudgets.write\x1a\x0c\x62udget.model\x82\xd3\xe4\x93\x02%\x1a\x1b/v1/{budget.name=budgets/*}:\x06\x62udget\x12\x83\x01\n\x0bListBudgets\x12&.headrace.router.v1.ListBudgetsRequest\x1a\'.headrace.router.v1.ListBudgetsResponse\"#\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/budgets\x12\x92\x01\n\x0c\x44\x65leteBudget\x12\'.headrace.router.v1.DeleteBudgetRequest\x1a(.headrace.router.v1.DeleteBudgetResponse\"/\xca\xc1\x18\x0f\n\rbudgets.write\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=budgets/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,21 +51,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BUDGET_PERIOD']._serialized_start=430
   _globals['_BUDGET_PERIOD']._serialized_end=530
   _globals['_PUTBUDGETREQUEST']._serialized_start=532
-  _globals['_PUTBUDGETREQUEST']._serialized_end=594
-  _globals['_PUTBUDGETRESPONSE']._serialized_start=596
-  _globals['_PUTBUDGETRESPONSE']._serialized_end=659
-  _globals['_LISTBUDGETSREQUEST']._serialized_start=661
-  _globals['_LISTBUDGETSREQUEST']._serialized_end=681
-  _globals['_LISTBUDGETSRESPONSE']._serialized_start=684
-  _globals['_LISTBUDGETSRESPONSE']._serialized_end=1099
-  _globals['_LISTBUDGETSRESPONSE_SPENTBUDGET']._serialized_start=778
-  _globals['_LISTBUDGETSRESPONSE_SPENTBUDGET']._serialized_end=994
-  _globals['_LISTBUDGETSRESPONSE_SPENDING']._serialized_start=996
-  _globals['_LISTBUDGETSRESPONSE_SPENDING']._serialized_end=1099
-  _globals['_DELETEBUDGETREQUEST']._serialized_start=1101
-  _globals['_DELETEBUDGETREQUEST']._serialized_end=1136
-  _globals['_DELETEBUDGETRESPONSE']._serialized_start=1138
-  _globals['_DELETEBUDGETRESPONSE']._serialized_end=1160
-  _globals['_BUDGETSERVICE']._serialized_start=1163
-  _globals['_BUDGETSERVICE']._serialized_end=1630
+  _globals['_PUTBUDGETREQUEST']._serialized_end=617
+  _globals['_PUTBUDGETRESPONSE']._serialized_start=619
+  _globals['_PUTBUDGETRESPONSE']._serialized_end=682
+  _globals['_LISTBUDGETSREQUEST']._serialized_start=684
+  _globals['_LISTBUDGETSREQUEST']._serialized_end=704
+  _globals['_LISTBUDGETSRESPONSE']._serialized_start=707
+  _globals['_LISTBUDGETSRESPONSE']._serialized_end=1122
+  _globals['_LISTBUDGETSRESPONSE_SPENTBUDGET']._serialized_start=801
+  _globals['_LISTBUDGETSRESPONSE_SPENTBUDGET']._serialized_end=1017
+  _globals['_LISTBUDGETSRESPONSE_SPENDING']._serialized_start=1019
+  _globals['_LISTBUDGETSRESPONSE_SPENDING']._serialized_end=1122
+  _globals['_DELETEBUDGETREQUEST']._serialized_start=1124
+  _globals['_DELETEBUDGETREQUEST']._serialized_end=1159
+  _globals['_DELETEBUDGETRESPONSE']._serialized_start=1161
+  _globals['_DELETEBUDGETRESPONSE']._serialized_end=1183
+  _globals['_BUDGETSERVICE']._serialized_start=1186
+  _globals['_BUDGETSERVICE']._serialized_end=1653
 # @@protoc_insertion_point(module_scope)

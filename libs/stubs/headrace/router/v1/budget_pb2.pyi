@@ -43,10 +43,12 @@ class Budget(_message.Message):
     def __init__(self, name: _Optional[str] = ..., client: _Optional[str] = ..., model: _Optional[str] = ..., period: _Optional[_Union[Budget.Period, str]] = ..., compute_s: _Optional[float] = ..., refuse_above_s: _Optional[float] = ...) -> None: ...
 
 class PutBudgetRequest(_message.Message):
-    __slots__ = ("budget",)
+    __slots__ = ("budget", "validate_only")
     BUDGET_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     budget: Budget
-    def __init__(self, budget: _Optional[_Union[Budget, _Mapping]] = ...) -> None: ...
+    validate_only: bool
+    def __init__(self, budget: _Optional[_Union[Budget, _Mapping]] = ..., validate_only: _Optional[bool] = ...) -> None: ...
 
 class PutBudgetResponse(_message.Message):
     __slots__ = ("budget",)

@@ -28,7 +28,7 @@ from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_acce
 from headrace.validation.v1 import validation_pb2 as headrace_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&headrace/router/v1/client_limits.proto\x12\x12headrace.router.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a\'headrace/validation/v1/validation.proto\"\xae\x02\n\tRateLimit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x33\n\x13requests_per_second\x18\x04 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x65\xcd\xcd\x41\x12\x1c\n\x05\x62urst\x18\x05 \x01(\x03\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\x12\x13\n\x0bshadow_mode\x18\x06 \x01(\x08\x12\x34\n\x06outage\x18\x07 \x01(\x0e\x32$.headrace.router.v1.RateLimit.Outage\"V\n\x06Outage\x12\x16\n\x12OUTAGE_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTAGE_LOCAL\x10\x01\x12\x0f\n\x0bOUTAGE_OPEN\x10\x02\x12\x11\n\rOUTAGE_CLOSED\x10\x03\"H\n\x13PutRateLimitRequest\x12\x31\n\nrate_limit\x18\x01 \x01(\x0b\x32\x1d.headrace.router.v1.RateLimit\"I\n\x14PutRateLimitResponse\x12\x31\n\nrate_limit\x18\x01 \x01(\x0b\x32\x1d.headrace.router.v1.RateLimit\"\x17\n\x15ListRateLimitsRequest\"L\n\x16ListRateLimitsResponse\x12\x32\n\x0brate_limits\x18\x01 \x03(\x0b\x32\x1d.headrace.router.v1.RateLimit\"&\n\x16\x44\x65leteRateLimitRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x19\n\x17\x44\x65leteRateLimitResponse\"\xe0\x01\n\rBudgetOverrun\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x38\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32(.headrace.router.v1.BudgetOverrun.Action\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x41\x43TION_LOWER\x10\x01\x12\x11\n\rACTION_REFUSE\x10\x02\x32\x86\x04\n\x10RateLimitService\x12\xbe\x01\n\x0cPutRateLimit\x12\'.headrace.router.v1.PutRateLimitRequest\x1a(.headrace.router.v1.PutRateLimitResponse\"[\xca\xc1\x18!\n\rbudgets.write\x1a\x10rate_limit.model\x82\xd3\xe4\x93\x02\x30\x1a\"/v1/{rate_limit.name=rateLimits/*}:\nrate_limit\x12\x8f\x01\n\x0eListRateLimits\x12).headrace.router.v1.ListRateLimitsRequest\x1a*.headrace.router.v1.ListRateLimitsResponse\"&\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/rateLimits\x12\x9e\x01\n\x0f\x44\x65leteRateLimit\x12*.headrace.router.v1.DeleteRateLimitRequest\x1a+.headrace.router.v1.DeleteRateLimitResponse\"2\xca\xc1\x18\x0f\n\rbudgets.write\x82\xd3\xe4\x93\x02\x19*\x17/v1/{name=rateLimits/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&headrace/router/v1/client_limits.proto\x12\x12headrace.router.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\x1a\'headrace/validation/v1/validation.proto\"\xae\x02\n\tRateLimit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x33\n\x13requests_per_second\x18\x04 \x01(\x01\x42\x16\xd2\xc1\x18\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x65\xcd\xcd\x41\x12\x1c\n\x05\x62urst\x18\x05 \x01(\x03\x42\r\xd2\xc1\x18\t\t\x00\x00\x00\x00\x00\x00\x00\x00\x12\x13\n\x0bshadow_mode\x18\x06 \x01(\x08\x12\x34\n\x06outage\x18\x07 \x01(\x0e\x32$.headrace.router.v1.RateLimit.Outage\"V\n\x06Outage\x12\x16\n\x12OUTAGE_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTAGE_LOCAL\x10\x01\x12\x0f\n\x0bOUTAGE_OPEN\x10\x02\x12\x11\n\rOUTAGE_CLOSED\x10\x03\"_\n\x13PutRateLimitRequest\x12\x31\n\nrate_limit\x18\x01 \x01(\x0b\x32\x1d.headrace.router.v1.RateLimit\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"I\n\x14PutRateLimitResponse\x12\x31\n\nrate_limit\x18\x01 \x01(\x0b\x32\x1d.headrace.router.v1.RateLimit\"\x17\n\x15ListRateLimitsRequest\"L\n\x16ListRateLimitsResponse\x12\x32\n\x0brate_limits\x18\x01 \x03(\x0b\x32\x1d.headrace.router.v1.RateLimit\"&\n\x16\x44\x65leteRateLimitRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x19\n\x17\x44\x65leteRateLimitResponse\"\xe0\x01\n\rBudgetOverrun\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x38\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32(.headrace.router.v1.BudgetOverrun.Action\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x41\x43TION_LOWER\x10\x01\x12\x11\n\rACTION_REFUSE\x10\x02\x32\x86\x04\n\x10RateLimitService\x12\xbe\x01\n\x0cPutRateLimit\x12\'.headrace.router.v1.PutRateLimitRequest\x1a(.headrace.router.v1.PutRateLimitResponse\"[\xca\xc1\x18!\n\rbudgets.write\x1a\x10rate_limit.model\x82\xd3\xe4\x93\x02\x30\x1a\"/v1/{rate_limit.name=rateLimits/*}:\nrate_limit\x12\x8f\x01\n\x0eListRateLimits\x12).headrace.router.v1.ListRateLimitsRequest\x1a*.headrace.router.v1.ListRateLimitsResponse\"&\xca\xc1\x18\x0c\n\nusage.read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/rateLimits\x12\x9e\x01\n\x0f\x44\x65leteRateLimit\x12*.headrace.router.v1.DeleteRateLimitRequest\x1a+.headrace.router.v1.DeleteRateLimitResponse\"2\xca\xc1\x18\x0f\n\rbudgets.write\x82\xd3\xe4\x93\x02\x19*\x17/v1/{name=rateLimits/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,21 +50,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RATELIMIT_OUTAGE']._serialized_start=416
   _globals['_RATELIMIT_OUTAGE']._serialized_end=502
   _globals['_PUTRATELIMITREQUEST']._serialized_start=504
-  _globals['_PUTRATELIMITREQUEST']._serialized_end=576
-  _globals['_PUTRATELIMITRESPONSE']._serialized_start=578
-  _globals['_PUTRATELIMITRESPONSE']._serialized_end=651
-  _globals['_LISTRATELIMITSREQUEST']._serialized_start=653
-  _globals['_LISTRATELIMITSREQUEST']._serialized_end=676
-  _globals['_LISTRATELIMITSRESPONSE']._serialized_start=678
-  _globals['_LISTRATELIMITSRESPONSE']._serialized_end=754
-  _globals['_DELETERATELIMITREQUEST']._serialized_start=756
-  _globals['_DELETERATELIMITREQUEST']._serialized_end=794
-  _globals['_DELETERATELIMITRESPONSE']._serialized_start=796
-  _globals['_DELETERATELIMITRESPONSE']._serialized_end=821
-  _globals['_BUDGETOVERRUN']._serialized_start=824
-  _globals['_BUDGETOVERRUN']._serialized_end=1048
-  _globals['_BUDGETOVERRUN_ACTION']._serialized_start=979
-  _globals['_BUDGETOVERRUN_ACTION']._serialized_end=1048
-  _globals['_RATELIMITSERVICE']._serialized_start=1051
-  _globals['_RATELIMITSERVICE']._serialized_end=1569
+  _globals['_PUTRATELIMITREQUEST']._serialized_end=599
+  _globals['_PUTRATELIMITRESPONSE']._serialized_start=601
+  _globals['_PUTRATELIMITRESPONSE']._serialized_end=674
+  _globals['_LISTRATELIMITSREQUEST']._serialized_start=676
+  _globals['_LISTRATELIMITSREQUEST']._serialized_end=699
+  _globals['_LISTRATELIMITSRESPONSE']._serialized_start=701
+  _globals['_LISTRATELIMITSRESPONSE']._serialized_end=777
+  _globals['_DELETERATELIMITREQUEST']._serialized_start=779
+  _globals['_DELETERATELIMITREQUEST']._serialized_end=817
+  _globals['_DELETERATELIMITRESPONSE']._serialized_start=819
+  _globals['_DELETERATELIMITRESPONSE']._serialized_end=844
+  _globals['_BUDGETOVERRUN']._serialized_start=847
+  _globals['_BUDGETOVERRUN']._serialized_end=1071
+  _globals['_BUDGETOVERRUN_ACTION']._serialized_start=1002
+  _globals['_BUDGETOVERRUN_ACTION']._serialized_end=1071
+  _globals['_RATELIMITSERVICE']._serialized_start=1074
+  _globals['_RATELIMITSERVICE']._serialized_end=1592
 # @@protoc_insertion_point(module_scope)

@@ -42,10 +42,12 @@ class RateLimit(_message.Message):
     def __init__(self, name: _Optional[str] = ..., client: _Optional[str] = ..., model: _Optional[str] = ..., requests_per_second: _Optional[float] = ..., burst: _Optional[int] = ..., shadow_mode: _Optional[bool] = ..., outage: _Optional[_Union[RateLimit.Outage, str]] = ...) -> None: ...
 
 class PutRateLimitRequest(_message.Message):
-    __slots__ = ("rate_limit",)
+    __slots__ = ("rate_limit", "validate_only")
     RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     rate_limit: RateLimit
-    def __init__(self, rate_limit: _Optional[_Union[RateLimit, _Mapping]] = ...) -> None: ...
+    validate_only: bool
+    def __init__(self, rate_limit: _Optional[_Union[RateLimit, _Mapping]] = ..., validate_only: _Optional[bool] = ...) -> None: ...
 
 class PutRateLimitResponse(_message.Message):
     __slots__ = ("rate_limit",)

@@ -316,20 +316,22 @@ class ListRoutesResponse(_message.Message):
     def __init__(self, routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateRouteRequest(_message.Message):
-    __slots__ = ("route", "reason", "request_id", "manager", "release", "force")
+    __slots__ = ("route", "reason", "request_id", "manager", "release", "force", "validate_only")
     ROUTE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     MANAGER_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     FORCE_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     route: Route
     reason: str
     request_id: str
     manager: str
     release: bool
     force: bool
-    def __init__(self, route: _Optional[_Union[Route, _Mapping]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., manager: _Optional[str] = ..., release: _Optional[bool] = ..., force: _Optional[bool] = ...) -> None: ...
+    validate_only: bool
+    def __init__(self, route: _Optional[_Union[Route, _Mapping]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., manager: _Optional[str] = ..., release: _Optional[bool] = ..., force: _Optional[bool] = ..., validate_only: _Optional[bool] = ...) -> None: ...
 
 class UpdateRouteResponse(_message.Message):
     __slots__ = ("route", "status", "moved_share")
