@@ -23,6 +23,7 @@ from headrace_servicekit.resource_names import ids
 
 Value = TypeVar("Value")
 _HTTP: Any = annotations_pb2.http
+_OPTIONS = {"validate_only"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Kind(Generic[Value]):
 class UseCases(Protocol[Value]):
     """What callers may do with the resources of a kind."""
 
-    async def put(self, one: Value, caller: Identity, /) -> Value:
-        """Write one; return it as it is stored."""
+    async def put(self, one: Value, caller: Identity, /, **options: Any) -> Value:
+        """Write one; return it as it is stored. options: `validate_only`, of those whose request has it."""
         ...
 
     async def list(self, caller: Identity, /) -> Sequence[Value]:
@@ -83,9 +84,11 @@ def _fields(message: Descriptor, kind: Kind[Any]) -> tuple[str, str]:
 def _put(method: MethodDescriptor, kind: Kind[Value], use_cases: UseCases[Value]) -> Any:
     answer, field = message_factory.GetMessageClass(method.output_type), _fields(method.output_type, kind)[0]
     asked = _fields(method.input_type, kind)[0]
+    known = _OPTIONS & set(method.input_type.fields_by_name)
 
     async def put(request: Any, context: Any) -> Message:
-        stored = await use_cases.put(kind.value_of(getattr(request, asked)), identity())
+        options = {one: getattr(request, one) for one in known}
+        stored = await use_cases.put(kind.value_of(getattr(request, asked)), identity(), **options)
         return answer(**{field: kind.message_of(stored)})
 
     return put

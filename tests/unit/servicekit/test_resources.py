@@ -27,8 +27,9 @@ class Remembered:
     models: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
 
-    async def put(self, one: str, caller: Identity) -> str:
-        self.models.append(one)
+    async def put(self, one: str, caller: Identity, *, validate_only: bool) -> str:
+        if not validate_only:
+            self.models.append(one)
         return one
 
     async def list(self, caller: Identity) -> list[str]:
@@ -43,6 +44,9 @@ async def test_a_request_is_converted_decided_and_answered():
     serve_kind(servicer, SERVICE, LIMITS, limits)
     request = pb.PutRateLimitRequest(rate_limit=pb.RateLimit(model="fraud"))
     expected = pb.RateLimit(name="rateLimits/7", model="fraud")
+    checked = pb.PutRateLimitRequest(rate_limit=request.rate_limit, validate_only=True)
+    assert await servicer.PutRateLimit(checked, None) == pb.PutRateLimitResponse(rate_limit=expected)
+    assert limits.models == []
     assert await servicer.PutRateLimit(request, None) == pb.PutRateLimitResponse(rate_limit=expected)
     listed = await servicer.ListRateLimits(pb.ListRateLimitsRequest(), None)
     assert listed == pb.ListRateLimitsResponse(rate_limits=[expected])

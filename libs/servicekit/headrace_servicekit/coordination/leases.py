@@ -77,12 +77,12 @@ class LeaderLease:
             await self._fetchval("release", self._name, self._holder, fence)
 
     @asynccontextmanager
-    async def transaction(self, *, begin: str = BEGIN) -> AsyncIterator[Any]:
+    async def transaction(self, *, begin: str = BEGIN, validate_only: bool = False) -> AsyncIterator[Any]:
         """Lend a transaction in which this process leads to the end. Raises Aborted, reason NOT_LEADING."""
         fence = self.fence
         if fence is None:
             raise self._not_leading()
-        async with self._connections.transaction(begin=begin) as connection:
+        async with self._connections.transaction(begin=begin, validate_only=validate_only) as connection:
             if await connection.fetchval(_SQL["check_fence"], self._name, self._holder, fence) is None:
                 if self.fence == fence:
                     self.fence = None

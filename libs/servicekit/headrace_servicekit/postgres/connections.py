@@ -87,8 +87,8 @@ class Address:
 class Transactions(Protocol):
     """What reads and writes a database: `Connections`, or a lease on which the same writes are a leader's."""
 
-    def transaction(self, *, begin: str = BEGIN) -> AbstractAsyncContextManager[Any]:
-        """Lend a connection inside a transaction."""
+    def transaction(self, *, begin: str = BEGIN, validate_only: bool = False) -> AbstractAsyncContextManager[Any]:
+        """Lend a connection inside a transaction, which is rolled back with validate_only."""
         ...
 
     async def repeatable(self, act: Callable[[Any], Awaitable[T]]) -> T:
@@ -119,15 +119,18 @@ class Connections:
             pool.terminate()
 
     @asynccontextmanager
-    async def transaction(self, *, begin: str = BEGIN) -> AsyncIterator[Any]:
-        """Lend a connection inside a transaction. A broken connection is replaced before it begins, never after."""
+    async def transaction(self, *, begin: str = BEGIN, validate_only: bool = False) -> AsyncIterator[Any]:
+        """Lend a connection inside a transaction. A broken connection is replaced before it begins, never after.
+
+        validate_only: roll back at the end: what the block would write is checked by the database and not stored.
+        """
         with self._translated():
             async with self._turns.turn(within_s=ACQUIRE_TIMEOUT_S):
                 connection = await self._working(lambda candidate: candidate.execute(begin))
                 bordered = _Bordered(connection, self.reading)
                 try:
                     yield bordered
-                    await bordered.execute("commit")
+                    await bordered.execute("rollback" if validate_only else "commit")
                 except (ServiceError, asyncpg.PostgresError) as error:
                     if isinstance(error, _Unreadable):
                         _drop(connection)

@@ -40,9 +40,9 @@ class MigratedDatabase(Connections):
         self.there.set()
 
     @asynccontextmanager
-    async def transaction(self, *, begin: str = BEGIN) -> AsyncIterator[Any]:
+    async def transaction(self, *, begin: str = BEGIN, validate_only: bool = False) -> AsyncIterator[Any]:
         self._check_there()
-        async with super().transaction(begin=begin) as connection:
+        async with super().transaction(begin=begin, validate_only=validate_only) as connection:
             yield connection
 
     async def repeatable(self, act: Callable[[Any], Awaitable[T]]) -> T:
