@@ -49,6 +49,16 @@ async def test_a_transaction_that_raises_leaves_nothing(store):
         assert await transaction.claim("ann", "1", b"f", NOW) is None
 
 
+async def test_a_transaction_that_only_validates_leaves_nothing(store):
+    before = await store.position()
+    async with store.transaction(validate_only=True) as transaction:
+        model = await transaction.open_model("digits", NOW)
+        await transaction.save(replace(model, epoch=1), [event(1)])
+        assert await transaction.lock_model("digits") is not None, "within it the write is there"
+    assert await store.model("digits") is None
+    assert await store.position() == before
+
+
 async def test_a_remembered_answer_comes_back_with_its_fingerprint(store):
     model = await make_model(store)
     outcome = Outcome(model, full_version())

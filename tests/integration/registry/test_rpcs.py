@@ -42,6 +42,25 @@ async def test_a_model_is_created_once(registry):
     assert (error.code, error.reason) == (Code.ALREADY_EXISTS, "MODEL_EXISTS")
 
 
+async def test_a_write_that_only_validates_is_refused_like_a_write_and_leaves_nothing(registry):
+    draft = registry_pb2.Model(name="models/digits", description="x")
+    check = registry_pb2.CreateModelRequest(model=draft, request_id="r", validate_only=True)
+    assert (await registry.stub.CreateModel(check)).model.description == "x"
+    assert not (await registry.stub.ListModels(registry_pb2.ListModelsRequest())).models
+    made = (await registry.stub.CreateModel(registry_pb2.CreateModelRequest(model=draft, request_id="r"))).model
+    assert made.epoch == 1, "the request id was not used"
+    assert await reason_of(registry.stub.CreateModel(check)) == "MODEL_EXISTS"
+
+    other = registry_pb2.Model(name="models/digits", description="y", etag=made.etag)
+    await registry.stub.UpdateModel(registry_pb2.UpdateModelRequest(model=other, validate_only=True))
+    assert await registry.model("digits") == made
+    other.etag = "old"
+    stale = registry_pb2.UpdateModelRequest(model=other, validate_only=True)
+    assert await reason_of(registry.stub.UpdateModel(stale)) == "ETAG_MISMATCH"
+    events = await registry.stub.ListModelEvents(registry_pb2.ListModelEventsRequest(parent="models/digits"))
+    assert [one.action for one in events.events] == [Event.ACTION_MODEL_CREATED]
+
+
 async def test_an_update_that_changes_nothing_leaves_the_epoch_alone(registry):
     model = registry_pb2.Model(name="models/digits", description="x")
     await registry.stub.CreateModel(registry_pb2.CreateModelRequest(model=model))

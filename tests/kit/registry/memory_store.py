@@ -46,11 +46,13 @@ class MemoryStore:
         self._changed = Wakeup()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[MemoryTransaction]:
+    async def transaction(self, *, validate_only: bool = False) -> AsyncIterator[MemoryTransaction]:
         async with self._writing:
             tables = self._tables.copy()
             transaction = MemoryTransaction(tables, self.incarnation, self._clock)
             yield transaction
+            if validate_only:
+                return
             self._tables = tables
         if transaction.changed:
             self._changed.wake()

@@ -25,7 +25,13 @@ def write_of(method: str, request) -> Write:
             *validation.text_violations(request.request_id, "request_id", validation.MAX_REQUEST_ID_CHARS),
         ]
     )
-    return Write(identity().client, reason, request.request_id, writes.fingerprint(method, request))
+    return Write(
+        identity().client,
+        reason,
+        request.request_id,
+        writes.fingerprint(method, request),
+        validate_only=getattr(request, "validate_only", False),
+    )
 
 
 def model_query(request: registry_pb2.ListModelsRequest) -> ModelQuery:

@@ -23,12 +23,16 @@ class Encoded(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Who writes and why. request_id: empty when the write is not to be repeated. fingerprint: of its content."""
+    """Who writes and why. request_id: empty when the write is not to be repeated. fingerprint: of its content.
+
+    validate_only: the write is checked and rolled back.
+    """
 
     client: str
     reason: str = ""
     request_id: str = ""
     fingerprint: bytes = b""
+    validate_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,11 @@ def fingerprint(method: str, request: Encoded) -> bytes:
 async def once(store: Store, write: Write, now: datetime, act: Callable[[Transaction], Awaitable[Outcome]]) -> Outcome:
     """Run a write in a transaction, or return what it answered before under the same request id.
 
-    A write that fails is not remembered. Raises AlreadyExists, reason REQUEST_ID_REUSED, for other content.
+    A write that fails, or only validates, is not remembered. Raises AlreadyExists, reason REQUEST_ID_REUSED, for other
+    content.
     """
-    async with store.transaction() as transaction:
-        if not write.request_id:
+    async with store.transaction(validate_only=write.validate_only) as transaction:
+        if write.validate_only or not write.request_id:
             return await act(transaction)
         earlier = await transaction.claim(write.client, write.request_id, write.fingerprint, now)
         if earlier is not None:

@@ -55,9 +55,9 @@ class PostgresStore:
             self._migrated = True
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+    async def transaction(self, *, validate_only: bool = False) -> AsyncIterator[PostgresTransaction]:
         self._check_prepared()
-        async with self._connections.transaction() as connection:
+        async with self._connections.transaction(validate_only=validate_only) as connection:
             yield PostgresTransaction(connection)
 
     async def model(self, name: str) -> Model | None:

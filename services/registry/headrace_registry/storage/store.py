@@ -170,8 +170,8 @@ class Transaction(Protocol):
 class Store(Protocol):
     """Models, versions, history and blobs. Every method raises Unavailable while the storage is down."""
 
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Return a context that commits when it ends well and leaves nothing when it raises."""
+    def transaction(self, *, validate_only: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        """Return a context that commits when it ends well and leaves nothing when it raises, or with validate_only."""
         ...
 
     async def model(self, name: str) -> Model | None:
