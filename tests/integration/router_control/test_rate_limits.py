@@ -17,9 +17,12 @@ from tests.kit.router.control_plane import Plane, control_plane
 OF_A_ONLY = ((CLIENT_HEADER, "eve"), (MODELS_HEADER, "a*"))
 
 
-async def put(plane: Plane, name: str = "l", *, metadata: Any = None, **fields: Any) -> pb.RateLimit:
+async def put(
+    plane: Plane, name: str = "l", *, metadata: Any = None, validate_only: bool = False, **fields: Any
+) -> pb.RateLimit:
     made = {"client": "ada", "model": "a", "requests_per_second": 10.0, **fields}
-    request = pb.PutRateLimitRequest(rate_limit=pb.RateLimit(name=f"rateLimits/{name}", **made))
+    limit = pb.RateLimit(name=f"rateLimits/{name}", **made)
+    request = pb.PutRateLimitRequest(rate_limit=limit, validate_only=validate_only)
     return (await plane.rate_limits.PutRateLimit(request, timeout=patience(20), metadata=metadata)).rate_limit
 
 
@@ -78,4 +81,7 @@ async def test_of_more_than_there_may_be_the_next_is_refused(plane, monkeypatch:
     monkeypatch.setattr(rate_limits, "MAX_RATE_LIMITS", 2)
     for name in ("x", "y", "x"):
         await put(plane, name)
+    await put(plane, "x", requests_per_second=3.0, validate_only=True)
+    assert {one.requests_per_second for one in await listed(plane)} == {10.0}, "a check changes nothing"
+    assert await reason_of(put(plane, "z", validate_only=True)) == "TOO_MANY_RATE_LIMITS"
     assert await reason_of(put(plane, "z")) == "TOO_MANY_RATE_LIMITS"

@@ -34,6 +34,27 @@ async def test_of_writers_with_one_etag_one_succeeds(plane: Plane, registry: Reg
     assert len(lost) == 19
 
 
+async def test_a_write_that_only_validates_is_refused_like_a_write_and_leaves_nothing(
+    plane: Plane, registry: RegistryFeed
+):
+    await plane.serve(registry, "v2")
+    before = await plane.get()
+    checked = await plane.write(split(90, 10), request_id="r1", validate_only=True)
+    assert checked.moved_share == pytest.approx(0.1)
+    assert [one.name for one in checked.route.variants] == ["control", "treatment"]
+    assert checked.status.generation == before.status.generation
+    assert (await plane.get()).route == before.route
+    events = await plane.routes.ListRouteEvents(route_pb2.ListRouteEventsRequest(parent="routes/digits"))
+    assert route_pb2.RouteEvent.KIND_DECLARED not in {one.kind for one in events.events}
+    written = (await plane.write(split(80, 20), request_id="r1")).route
+    assert await reason_of(plane.write(split(70, 30, "old"), validate_only=True)) == "ETAG_MISMATCH"
+    missing = split(90, 10, written.etag)
+    missing.variants[1].version = "v9"
+    assert await reason_of(plane.write(missing, validate_only=True)) == "VERSION_NOT_FOUND"
+    missing.name = "routes/fraud"
+    assert await reason_of(plane.write(missing, validate_only=True)) == "MODEL_NOT_FOUND"
+
+
 async def test_bad_routes_name_the_field(plane: Plane, registry: RegistryFeed):
     await plane.serve(registry, "v2")
     error = await refused(plane.write(split(90, -1)))

@@ -46,10 +46,11 @@ class Usage:
         assert answer.compute_s == pytest.approx(sum(one.compute_s for one in answer.usage))
         return used
 
-    async def put(self, name="b", **fields):
+    async def put(self, name="b", *, validate_only=False, **fields):
         made = {"client": "ada", "model": "*", "period": DAY, "compute_s": 1.0, **fields}
         budget = budget_pb2.Budget(name=f"budgets/{name}", **made)
-        return await self.budgets.PutBudget(budget_pb2.PutBudgetRequest(budget=budget), timeout=patience(20))
+        request = budget_pb2.PutBudgetRequest(budget=budget, validate_only=validate_only)
+        return await self.budgets.PutBudget(request, timeout=patience(20))
 
     async def overruns(self) -> dict[tuple[str, str], int]:
         """Return what a data plane that begins to watch is sent."""
@@ -189,11 +190,14 @@ async def _is(usage: Usage, expected: dict) -> bool:
 
 async def test_budgets_of_models_that_a_caller_may_not_see_are_neither_shown_nor_touched(usage):
     await usage.put("all")
+    await usage.put("checked", validate_only=True)
     await usage.put("of-b", model="b")
     await usage.put("of-a", model="a")
 
     shown = await usage.budgets.ListBudgets(budget_pb2.ListBudgetsRequest(), timeout=patience(20), metadata=OF_A_ONLY)
     assert [one.budget.name for one in shown.budgets] == ["budgets/of-a"]
+    every = await usage.budgets.ListBudgets(budget_pb2.ListBudgetsRequest(), timeout=patience(20))
+    assert "budgets/checked" not in {one.budget.name for one in every.budgets}
     for name in ("of-b", "all"):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await usage.budgets.DeleteBudget(

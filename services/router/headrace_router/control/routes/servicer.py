@@ -105,12 +105,14 @@ class RouteServicer(route_pb2_grpc.RouteServiceServicer):
             request_id=convert.text(request.request_id, "request_id", convert.MAX_REQUEST_ID_CHARS),
             fingerprint=_fingerprint(request),
         )
-        record = await self._writing.update(wanted, context.time_remaining)
-        state = self._existing(record.model)
+        if request.validate_only:
+            change = await self._writing.check(wanted, context.time_remaining)
+        else:
+            change = (await self._writing.update(wanted, context.time_remaining)).change
         return route_pb2.UpdateRouteResponse(
-            route=answers.route_to_proto(record.change.route, answers.serving_by(record.change.table)),
-            status=self._status(state),
-            moved_share=record.change.moved_share,
+            route=answers.route_to_proto(change.route, answers.serving_by(change.table)),
+            status=self._status(self._existing(route.model)),
+            moved_share=change.moved_share,
         )
 
     async def AssignUnit(self, request, context):

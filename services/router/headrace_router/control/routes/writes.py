@@ -15,7 +15,7 @@ from headrace_servicekit.identity import model_not_found
 from headrace_router.control.decisions.changes import route_written
 from headrace_router.control.decisions.named import newly_named
 from headrace_router.control.decisions.routes import Route
-from headrace_router.control.decisions.states import RouteState, Step, Writer
+from headrace_router.control.decisions.states import Change, RouteState, Step, Writer
 from headrace_router.control.routes.contracts import Contracts
 from headrace_router.control.routes.controller import Controller
 from headrace_router.control.state.view import View
@@ -76,12 +76,21 @@ class Writing:
         await self._waits.acknowledged(record.generation or 0, time_left())
         return record
 
-    async def _begin(self, wanted: Declaration, left_s: float | None) -> UUID:
-        model, now = wanted.route.model, self._clock.now()
+    async def check(self, wanted: Declaration, time_left: Callable[[], float | None]) -> Change:
+        """Return the change that `update` would begin, and begin none. Raises what `update` raises before it begins."""
+        await self._view.freshen()
+        await self._catch_up(wanted.route.model, time_left())
+        await self._contracts.learn(wanted.route)
+        return self._decision(wanted, uuid4())(self._known(wanted.route.model)).began[-1]
+
+    def _known(self, model: str) -> RouteState:
         known = self._view.mirror.state(model)
         if known is None:
             raise model_not_found(model)
-        change = uuid4()
+        return known
+
+    def _decision(self, wanted: Declaration, change: UUID) -> Callable[[RouteState], Step]:
+        now = self._clock.now()
         route = replace(wanted.route, etag=secrets.token_hex(8), updated_at=now, updated_by=wanted.writer.client)
 
         def decide(state: RouteState) -> Step:
@@ -95,6 +104,11 @@ class Writing:
                 fits=self._contracts.fits,
             )
 
+        return decide
+
+    async def _begin(self, wanted: Declaration, left_s: float | None) -> UUID:
+        model, change = wanted.route.model, uuid4()
+        known, decide = self._known(model), self._decision(wanted, change)
         request = (
             Request(wanted.writer.client, wanted.request_id, wanted.fingerprint, change) if wanted.request_id else None
         )

@@ -26,9 +26,9 @@ class RateLimitStore:
         rows = await self._connections.repeatable(lambda connection: connection.fetch(_SQL["rate_limits"]))
         return [_rate_limit(row) for row in rows]
 
-    async def put(self, limit: RateLimit, caller: Identity) -> None:
+    async def put(self, limit: RateLimit, caller: Identity, *, validate_only: bool = False) -> None:
         """Make a rate limit, or replace the one of its name that the caller may see."""
-        async with self._connections.transaction() as connection:
+        async with self._connections.transaction(validate_only=validate_only) as connection:
             await lock(connection, _SQL["rate_limit"], limit.name, caller)
             if await connection.fetchval(_SQL["count_other_rate_limits"], limit.name) >= MAX_RATE_LIMITS:
                 raise ResourceExhausted(

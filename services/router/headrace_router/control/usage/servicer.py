@@ -72,7 +72,7 @@ class BudgetServicer(budget_pb2_grpc.BudgetServiceServicer):
         budget = convert.budget(request.budget)
         if not sees(identity(), budget.model):
             raise model_not_found(budget.model)
-        await self._store.put(budget, identity())
+        await self._store.put(budget, identity(), validate_only=request.validate_only)
         await self._feed.read()
         return budget_pb2.PutBudgetResponse(budget=convert.to_budget(budget))
 
@@ -103,7 +103,7 @@ class RateLimitServicer(client_limits_pb2_grpc.RateLimitServiceServicer):
         limit = rate_limit(request.rate_limit)
         if not sees(identity(), limit.model):
             raise model_not_found(limit.model)
-        await self._store.put(limit, identity())
+        await self._store.put(limit, identity(), validate_only=request.validate_only)
         await self._feed.read()
         return client_limits_pb2.PutRateLimitResponse(rate_limit=to_rate_limit(limit))
 

@@ -155,9 +155,9 @@ class UsageStore:
             known = self._settled[period] = settled, _with({}, await _sums(connection, settled))
         return _with(known[1], await _sums(connection, Span(settled.end, end)))
 
-    async def put(self, budget: Budget, caller: Identity) -> None:
+    async def put(self, budget: Budget, caller: Identity, *, validate_only: bool = False) -> None:
         """Make a budget, or replace the one of its name that the caller may see."""
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(validate_only=validate_only) as connection:
             await lock(connection, _SQL["budget"], budget.name, caller)
             if await connection.fetchval(_SQL["count_other_budgets"], budget.name) >= MAX_BUDGETS:
                 raise ResourceExhausted(
