@@ -111,6 +111,13 @@ async def test_nothing_of_a_transaction_that_fails_is_kept(rig):
     assert (await rig.store.rules(), await rig.store.silences()) == ([], [])
 
 
+async def test_a_transaction_that_only_validates_leaves_nothing(rig):
+    async with rig.store.transaction(validate_only=True) as transaction:
+        await transaction.put_rule(rule(), "ann")
+        assert await transaction.rule("errors") is not None, "within it the rule is there"
+    assert await rig.store.rules() == []
+
+
 async def test_one_transaction_at_a_time_runs_and_others_may_wait_or_leave_it(rig):
     order: list[str] = []
 

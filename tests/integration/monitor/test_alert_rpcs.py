@@ -61,6 +61,9 @@ async def test_a_rule_comes_back_as_it_was_put_and_bad_ones_are_refused_by_their
             min_rows=50,
         )
         rule.hold.seconds, rule.window.seconds = 120, 600
+        check = alert_pb2.PutAlertRuleRequest(rule=rule, validate_only=True)
+        assert (await alerts.stub.PutAlertRule(check, timeout=10)).rule == rule
+        assert await rules(alerts) == DEFAULTS
         answer = await alerts.stub.PutAlertRule(alert_pb2.PutAlertRuleRequest(rule=rule), timeout=10)
         assert answer.rule == rule
         bad: list[tuple[dict[str, Any], list[str]]] = [

@@ -47,12 +47,13 @@ class MemoryAlerts:
             transaction.put_webhook(webhook)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[MemoryAlertTransaction]:
+    async def transaction(self, *, validate_only: bool = False) -> AsyncIterator[MemoryAlertTransaction]:
         async with self._turn:
             transaction = MemoryAlertTransaction(deepcopy(self._contents), self._now())
             yield transaction
-            self._contents = transaction.contents
-            self._changed.set()
+            if not validate_only:
+                self._contents = transaction.contents
+                self._changed.set()
 
     @asynccontextmanager
     async def transaction_if_free(self) -> AsyncIterator[MemoryAlertTransaction | None]:

@@ -91,13 +91,13 @@ class Rules:
     def __init__(self, store: AlertStore) -> None:
         self._store = store
 
-    async def put(self, rule: Rule, caller: Identity) -> Rule:
+    async def put(self, rule: Rule, caller: Identity, *, validate_only: bool = False) -> Rule:
         """Make a rule or replace the one of its name; alerts that it no longer speaks of are resolved.
 
         It judges what is observed from now on: what waits is judged before, by the rules that were there.
         """
         refuse(rule_violations(rule), reason="ALERT_RULE_INVALID")
-        async with self._store.transaction() as transaction:
+        async with self._store.transaction(validate_only=validate_only) as transaction:
             while await evaluate_pending(transaction):
                 pass
             before = await transaction.rule(rule.name)

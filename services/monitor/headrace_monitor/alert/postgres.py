@@ -182,11 +182,12 @@ class PostgresAlerts:
         self._connections, self._metrics = connections, metrics
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[PostgresAlertTransaction]:
-        async with self._connections.transaction() as connection:
+    async def transaction(self, *, validate_only: bool = False) -> AsyncIterator[PostgresAlertTransaction]:
+        async with self._connections.transaction(validate_only=validate_only) as connection:
             transaction = await self._turn(connection)
             yield transaction
-        self._metrics.delivery("dead", transaction.dropped)
+        if not validate_only:
+            self._metrics.delivery("dead", transaction.dropped)
 
     @asynccontextmanager
     async def transaction_if_free(self) -> AsyncIterator[PostgresAlertTransaction | None]:

@@ -134,8 +134,8 @@ class AlertTransaction(Protocol):
 class AlertStore(Protocol):
     """Rules, alerts and silences. Every method raises Unavailable while the store is away."""
 
-    def transaction(self) -> AbstractAsyncContextManager[AlertTransaction]:
-        """Wait for a turn, and lend the transaction."""
+    def transaction(self, *, validate_only: bool = False) -> AbstractAsyncContextManager[AlertTransaction]:
+        """Wait for a turn, and lend the transaction; with validate_only it leaves nothing."""
         ...
 
     def transaction_if_free(self) -> AbstractAsyncContextManager[AlertTransaction | None]:
