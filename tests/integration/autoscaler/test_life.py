@@ -104,16 +104,19 @@ async def test_of_two_writers_the_one_who_has_not_read_is_refused(postgres_url: 
         async with service_process("headrace_autoscaler", settings, port, parts=PARTS) as (_, channel):
             stub = stub_of(channel)
 
-            async def put(**fields: Any) -> policy_pb2.ScalingPolicy:
-                request = autoscaler_pb2.PutPolicyRequest(policy=message(**fields))
+            async def put(*, validate_only: bool = False, **fields: Any) -> policy_pb2.ScalingPolicy:
+                request = autoscaler_pb2.PutPolicyRequest(policy=message(**fields), validate_only=validate_only)
                 return (await stub.PutPolicy(request, timeout=10)).policy
 
+            assert (await put(validate_only=True)).revision
+            assert not (await stub.ListPools(autoscaler_pb2.ListPoolsRequest(), timeout=10)).pools
             first = await put()
             assert (await put(etag=first.etag)).revision == first.revision, "the same again changes nothing"
             second = await put(etag=first.etag, max_replicas=9)
-            with pytest.raises(AioRpcError) as stale:
-                await put(etag=first.etag, max_replicas=10)
-            assert stale.value.code() is grpc.StatusCode.ABORTED
+            for validate_only in (True, False):
+                with pytest.raises(AioRpcError) as stale:
+                    await put(etag=first.etag, max_replicas=10, validate_only=validate_only)
+                assert stale.value.code() is grpc.StatusCode.ABORTED
             request = autoscaler_pb2.DeletePolicyRequest(name="pools/default/policy", etag=second.etag)
             await stub.DeletePolicy(request, timeout=10)
             await stub.DeletePolicy(autoscaler_pb2.DeletePolicyRequest(name="pools/default/policy"), timeout=10)

@@ -52,7 +52,9 @@ class AutoscalerServicer(autoscaler_pb2_grpc.AutoscalerServiceServicer):
 
     async def PutPolicy(self, request, context):
         pool, declared = pool_of(request.policy.name, "policy.name", "policy"), policy_of(request.policy)
-        row = await self._pools.put_policy(pool, declared.document(), identity().client, request.policy.etag)
+        row = await self._pools.put_policy(
+            *(pool, declared.document(), identity().client, request.policy.etag), validate_only=request.validate_only
+        )
         return autoscaler_pb2.PutPolicyResponse(policy=convert.to_policy(row.policy))
 
     async def DryRunPolicy(self, request, context):

@@ -24,13 +24,15 @@ class Pools:
     def __init__(self, connections: Connections, *, most: int) -> None:
         self._connections, self._most = connections, most
 
-    async def put_policy(self, pool: str, document: str, client: str, etag: str) -> PoolRow:
+    async def put_policy(
+        self, pool: str, document: str, client: str, etag: str, *, validate_only: bool = False
+    ) -> PoolRow:
         """Set the policy of a pool. etag: expected etag of the current policy; empty skips the check.
 
         The document that is in force changes nothing. Raises Aborted, reason ETAG_MISMATCH, and ResourceExhausted,
         reason TOO_MANY_POLICIES.
         """
-        async with self._connections.transaction() as connection:
+        async with self._connections.transaction(validate_only=validate_only) as connection:
             sequence = await connection.fetchval(QUERIES["next_sequences"], 1)  # writers are one after the other
             current = await _locked(connection, pool)
             _check_etag(pool, current, etag)
