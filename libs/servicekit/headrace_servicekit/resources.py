@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from google.api import annotations_pb2
 from google.protobuf import message_factory
@@ -39,8 +39,8 @@ class Kind(Generic[Value]):
 class UseCases(Protocol[Value]):
     """What callers may do with the resources of a kind."""
 
-    async def put(self, one: Value, caller: Identity, /, **options: Any) -> Value:
-        """Write one; return it as it is stored. options: `validate_only`, of those whose request has it."""
+    async def put(self, one: Value, caller: Identity, /) -> Value:
+        """Write one; return it as it is stored. Where the request has `validate_only` it is a keyword of this too."""
         ...
 
     async def list(self, caller: Identity, /) -> Sequence[Value]:
@@ -84,11 +84,11 @@ def _fields(message: Descriptor, kind: Kind[Any]) -> tuple[str, str]:
 def _put(method: MethodDescriptor, kind: Kind[Value], use_cases: UseCases[Value]) -> Any:
     answer, field = message_factory.GetMessageClass(method.output_type), _fields(method.output_type, kind)[0]
     asked = _fields(method.input_type, kind)[0]
-    known = _OPTIONS & set(method.input_type.fields_by_name)
+    known, use_case = _OPTIONS & set(method.input_type.fields_by_name), cast("Any", use_cases.put)
 
     async def put(request: Any, context: Any) -> Message:
         options = {one: getattr(request, one) for one in known}
-        stored = await use_cases.put(kind.value_of(getattr(request, asked)), identity(), **options)
+        stored = await use_case(kind.value_of(getattr(request, asked)), identity(), **options)
         return answer(**{field: kind.message_of(stored)})
 
     return put

@@ -27,7 +27,7 @@ class Remembered:
     models: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
 
-    async def put(self, one: str, caller: Identity, *, validate_only: bool) -> str:
+    async def put(self, one: str, caller: Identity, *, validate_only: bool = False) -> str:
         if not validate_only:
             self.models.append(one)
         return one
