@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from headrace_client.cli.failures import REFUSED
+from headrace_client.cli.failures import REFUSED, as_block, as_json
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, shown
 from headrace_client.client import Client
@@ -25,10 +25,13 @@ _files = click.argument(
 
 @click.command()
 @_files
-@click.option("--check", is_flag=True, help=f"End with {REFUSED} where anything would change, as CI wants it.")
+@click.option("--check", is_flag=True, help=f"Exit with {REFUSED} where anything would change, as CI wants it.")
 @connected
 def plan(client: Client, output: Output, files: tuple[Path, ...], check: bool) -> None:
     """Show what has to change so that the installation is as FILEs describe it; nothing is changed.
+
+    Each change is validated by its service as `headrace apply` would write it. The plan shows why a change is refused,
+    and exits with 4 then. A route of a model that the same plan makes cannot be validated before the model is there.
 
     A file has the sections models, routes, alert_rules, budgets, rate_limits and pools (scaling policies); in each,
     resources by their ids, with the fields that the API has. What is not stated stays as it is; null takes a field
@@ -59,7 +62,10 @@ def plan(client: Client, output: Output, files: tuple[Path, ...], check: bool) -
         for one in changes:
             _show(output, one)
         output.say(f"[bold]{len(changes)}[/] to change" if changes else "everything is as described")
-    if changes and check:
+    refused = sum(one.refused is not None for one in changes)
+    if refused:
+        output.say(f"[bold red]{refused}[/] of them would be refused")
+    if refused or (changes and check):
         click.get_current_context().exit(REFUSED)
 
 
@@ -80,7 +86,7 @@ def apply(client: Client, output: Output, files: tuple[Path, ...], reason: str, 
       headrace apply production.yaml --reason "quarterly budgets"
       headrace apply models.yaml routes.yaml --yes --json
     """
-    changes = client.state.plan(read_state(files))
+    changes = client.state.plan(read_state(files), check=False)
     if not output.as_json:
         for one in changes:
             _show(output, one)
@@ -103,6 +109,10 @@ def _show(output: Output, one: Change) -> None:
         output.say(f"  {shown(line)}")
     for note in one.notes:
         output.say(f"  [dim]{shown(note)}[/]")
+    if one.waits_for:
+        output.say(f"  [dim]validated once {shown(one.waits_for)} is made[/]")
+    if one.refused is not None:
+        output.say(as_block(one.refused, one.resource.name, one.resource.id))
 
 
 def _document(one: Change) -> dict[str, Any]:
@@ -113,4 +123,6 @@ def _document(one: Change) -> dict[str, Any]:
         "differences": list(one.lines),
         "notes": list(one.notes),
         "moved_share": one.moved_share,
+        "waits_for": one.waits_for,
+        "refused": None if one.refused is None else as_json(one.refused, one.resource.id)["error"],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from google.protobuf.message import Message
@@ -13,7 +13,16 @@ from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import budget_pb2, client_limits_pb2, route_pb2
 from headrace_client.calls import Operation, Session, invoke
-from headrace_client.errors import HeadraceError, NotFound
+from headrace_client.errors import (
+    Aborted,
+    AlreadyExists,
+    HeadraceError,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    PreconditionFailed,
+    ResourceExhausted,
+)
 from headrace_client.operations.declarations import READY_TIMEOUT_S
 
 from headrace_describe.state_differences import differences, wanted
@@ -22,11 +31,16 @@ from headrace_describe.state_files import Resource
 DEFAULT_TIMEOUT_S = 30.0
 # Sections whose resources the API lists, and gives none alone.
 _LISTED = frozenset(("alert_rules", "budgets", "rate_limits"))
+_REFUSALS = (InvalidArgument, NotFound, AlreadyExists, PreconditionFailed, Aborted, PermissionDenied)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one resource becomes. present: None where there is none. lines: what differs. notes: what follows."""
+    """What one resource becomes. present: None where there is none. lines: what differs. notes: what follows.
+
+    refused: what the service answers to the write. waits_for: the resource that another change makes first; until it
+    is there this change cannot be checked. Empty for none.
+    """
 
     resource: Resource
     present: Message | None
@@ -34,15 +48,17 @@ class Change:
     lines: tuple[str, ...]
     notes: tuple[str, ...] = ()
     moved_share: float | None = None
+    refused: HeadraceError | None = None
+    waits_for: str = ""
 
 
 def plan_changes(
-    session: Session, resources: Sequence[Resource], *, timeout: float = DEFAULT_TIMEOUT_S
+    session: Session, resources: Sequence[Resource], *, check: bool = True, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[list[Change]]:
     """Return the changes that bring an installation to its description; change nothing.
 
-    For a route this is its dry run: which units move, which versions must load, which conflicts there are; for a pool
-    the decision. Raises HeadraceError, also for a resource that would be refused.
+    For a route this is its dry run: which units move and which versions must load; for a pool the decision. check: have
+    each write validated by its service; a change that would be refused has the reason. Raises HeadraceError.
     """
     listed: dict[str, dict[str, Message]] = {}
     found: list[Change] = []
@@ -58,8 +74,20 @@ def plan_changes(
         made = wanted(resource, present)
         lines = tuple(differences(present, made, resource.stated))
         if lines or present is None:
-            found.append((yield from _looked_at(session, Change(resource, present, made, lines), timeout)))
+            change = Change(resource, present, made, lines, waits_for=_awaited(resource, found))
+            if check and not change.waits_for:
+                change = replace(change, refused=(yield from _refusal(session, change, timeout)))
+            if change.refused is None and not change.waits_for:
+                change = yield from _with_notes(session, change, timeout)
+            found.append(change)
     return found
+
+
+def _awaited(resource: Resource, before: Sequence[Change]) -> str:
+    """Return the model of a route that an earlier change makes; empty where the model is there or in no file."""
+    made = {change.resource.name for change in before if change.present is None}
+    model = f"models/{resource.id}"
+    return model if resource.kind.section == "routes" and model in made else ""
 
 
 def apply_change(
@@ -69,32 +97,49 @@ def apply_change(
 
     A model, route or pool that changed since the plan is not overwritten: ABORTED. Raises HeadraceError.
     """
+    answer, request = _write(change, reason=reason)
+    yield from invoke(session, answer, request, timeout_s=timeout)
+
+
+def _write(change: Change, *, reason: str = "", validate_only: bool = False) -> tuple[type[Message], Message]:
+    """Return the RPC that makes a change, by the type of its answer, and its request."""
     made: Any = change.wanted
     again = str(uuid.uuid4())
+    if isinstance(made, registry_pb2.Model) and change.present is None:
+        return registry_pb2.CreateModelResponse, registry_pb2.CreateModelRequest(
+            model=made, request_id=again, validate_only=validate_only
+        )
     if isinstance(made, registry_pb2.Model):
-        if change.present is None:
-            created = registry_pb2.CreateModelRequest(model=made, request_id=again)
-            yield from invoke(session, registry_pb2.CreateModelResponse, created, timeout_s=timeout)
-        else:
-            updated = registry_pb2.UpdateModelRequest(model=made, reason=reason, request_id=again)
-            yield from invoke(session, registry_pb2.UpdateModelResponse, updated, timeout_s=timeout)
-    elif isinstance(made, route_pb2.Route):
-        routed = route_pb2.UpdateRouteRequest(route=made, reason=reason, request_id=again)
-        yield from invoke(session, route_pb2.UpdateRouteResponse, routed, timeout_s=timeout)
-    elif isinstance(made, alert_pb2.AlertRule):
-        yield from invoke(
-            session, alert_pb2.PutAlertRuleResponse, alert_pb2.PutAlertRuleRequest(rule=made), timeout_s=timeout
+        return registry_pb2.UpdateModelResponse, registry_pb2.UpdateModelRequest(
+            model=made, reason=reason, request_id=again, validate_only=validate_only
         )
-    elif isinstance(made, budget_pb2.Budget):
-        yield from invoke(
-            session, budget_pb2.PutBudgetResponse, budget_pb2.PutBudgetRequest(budget=made), timeout_s=timeout
+    if isinstance(made, route_pb2.Route):
+        return route_pb2.UpdateRouteResponse, route_pb2.UpdateRouteRequest(
+            route=made, reason=reason, request_id=again, validate_only=validate_only
         )
-    elif isinstance(made, client_limits_pb2.RateLimit):
-        limited = client_limits_pb2.PutRateLimitRequest(rate_limit=made)
-        yield from invoke(session, client_limits_pb2.PutRateLimitResponse, limited, timeout_s=timeout)
-    else:
-        put = autoscaler_pb2.PutPolicyRequest(policy=made)
-        yield from invoke(session, autoscaler_pb2.PutPolicyResponse, put, timeout_s=timeout)
+    if isinstance(made, alert_pb2.AlertRule):
+        return alert_pb2.PutAlertRuleResponse, alert_pb2.PutAlertRuleRequest(rule=made, validate_only=validate_only)
+    if isinstance(made, budget_pb2.Budget):
+        return budget_pb2.PutBudgetResponse, budget_pb2.PutBudgetRequest(budget=made, validate_only=validate_only)
+    if isinstance(made, client_limits_pb2.RateLimit):
+        limited = client_limits_pb2.PutRateLimitRequest(rate_limit=made, validate_only=validate_only)
+        return client_limits_pb2.PutRateLimitResponse, limited
+    put = autoscaler_pb2.PutPolicyRequest(policy=made, validate_only=validate_only)
+    return autoscaler_pb2.PutPolicyResponse, put
+
+
+def _refusal(session: Session, change: Change, timeout: float) -> Operation[HeadraceError | None]:
+    """Return why the write of a change would be refused; None where it would not be. Raises other HeadraceErrors."""
+    answer, request = _write(change, validate_only=True)
+    try:
+        yield from invoke(session, answer, request, timeout_s=timeout)
+    except _REFUSALS as error:
+        return error
+    except ResourceExhausted as error:
+        if not error.reason.startswith("TOO_MANY_"):  # this caller's rate, not the number of resources
+            raise
+        return error
+    return None
 
 
 def _all(session: Session, section: str, timeout: float) -> Operation[dict[str, Message]]:
@@ -144,25 +189,18 @@ def _present(session: Session, resource: Resource, timeout: float) -> Operation[
         return None
 
 
-def _looked_at(session: Session, change: Change, timeout: float) -> Operation[Change]:
+def _with_notes(session: Session, change: Change, timeout: float) -> Operation[Change]:
     """Return a change with what follows from it."""
     made: Any = change.wanted
     notes: list[str] = []
     if isinstance(made, route_pb2.Route):
-        try:
-            tried: Any = yield from invoke(
-                session, route_pb2.DryRunRouteResponse, route_pb2.DryRunRouteRequest(route=made), timeout_s=timeout
-            )
-        except NotFound as error:  # of a model, or version, that is to be made first
-            return Change(change.resource, change.present, made, change.lines, (str(error),))
+        tried: Any = yield from invoke(
+            session, route_pb2.DryRunRouteResponse, route_pb2.DryRunRouteRequest(route=made), timeout_s=timeout
+        )
         notes.append(f"{tried.moved_share:.1%} of users get another variant, {tried.moved_version_share:.1%} a version")
         if tried.waits_for:
             notes.append(f"waits: {tried.waits_for}")
-        if tried.managed_by:
-            notes.append(f"refused while {tried.managed_by} manages the route")
-        if tried.unpromoted_excess:
-            notes.append(f"refused: {tried.unpromoted_excess}")
-        return Change(change.resource, change.present, made, change.lines, tuple(notes), tried.moved_share)
+        return replace(change, notes=tuple(notes), moved_share=tried.moved_share)
     if change.resource.kind.section == "pools":
         decided: Any = yield from invoke(
             session,
@@ -174,7 +212,7 @@ def _looked_at(session: Session, change: Change, timeout: float) -> Operation[Ch
         notes.append(f"replicas: {was} -> {will} ({decided.decision.rule})")
     elif isinstance(made, registry_pb2.Model) and change.present is not None:
         notes.extend((yield from _gates(session, made, timeout)))
-    return Change(change.resource, change.present, made, change.lines, tuple(notes))
+    return replace(change, notes=tuple(notes))
 
 
 def _gates(session: Session, model: Any, timeout: float) -> Operation[list[str]]:
