@@ -54,8 +54,24 @@ async def by_rest(address: str, token: str, model: str) -> dict[str, Any]:
         except httpx.HTTPStatusError as error:
             found["unknown"] = str(error)
     async with InferenceRESTClient(RESTConfig(protocol="v1", retries=0)) as client:
-        answer = await client.infer(url, {"instances": ROW.tolist()}, model_name=model, headers=dict(headers))
+        instances = {"instances": ROW.tolist()}
+        answer = await client.infer(url, instances, model_name=model, headers=dict(headers))
         found["v1"] = answer["predictions"]
+        below = f"{url}/kserve"
+        answer = await client.infer(below, instances, model_name=model, headers=dict(headers))
+        found["below_kserve"] = answer["predictions"]
+        found["below_kserve_ready"] = [
+            await client.is_server_live(below, headers=headers),
+            await client.is_model_ready(below, model, headers=headers),
+        ]
+        try:
+            await client.is_model_ready(below, "no-such-model", headers=headers)
+        except httpx.HTTPStatusError as error:
+            found["below_kserve_unknown"] = str(error)
+        try:
+            await client.is_model_ready(below, model)
+        except httpx.HTTPStatusError as error:
+            found["below_kserve_without_token"] = str(error)
     return found
 
 

@@ -114,6 +114,24 @@ def test_nothing_else_is_open(door: Edge):
         assert door.refused(SERVICE + name, None).code is grpc.StatusCode.UNAUTHENTICATED
 
 
+@pytest.mark.parametrize(
+    ("verb", "path", "reached"),
+    [
+        ("POST", "/kserve/v1/models/digits:predict", "/v1/models/digits:predict"),
+        ("GET", "/kserve/v1/models/digits", "/v2/models/digits/ready"),
+    ],
+)
+def test_kserves_first_protocol_reaches_the_data_plane_with_its_scope_only(
+    door: Edge, verb: str, path: str, reached: str
+):
+    client = f"kserve-{verb.lower()}"
+    door.http(verb, path, door.issuer.token(sub=client))
+    assert [call.path for call in door.behind.reached_by(client)] == [reached]
+    refused = door.http(verb, path, door.issuer.token(sub=client, scopes=[]))
+    assert (refused.status_code, "SCOPE_MISSING" in refused.text) == (403, True)
+    assert door.http(verb, path).status_code == 401
+
+
 def test_what_a_call_is_about_passes_and_who_calls_does_not(door: Edge):
     said = dict.fromkeys(routes.OUR_HEADERS, "1")
     claimed = {"x-headrace-models": "*", "x-headrace-edge": "1", "x-headrace-user-id-2": "1", "x-headrace-client": "me"}

@@ -60,6 +60,10 @@ def test_kserves_rest_client_infers_in_json_and_in_binary_and_by_its_first_proto
     for how in ("json", "binary", "options"):
         assert_scores(kserve["rest"][how])
     np.testing.assert_allclose(np.ravel(kserve["rest"]["v1"]), SCORES, rtol=1e-5)
+    np.testing.assert_allclose(np.ravel(kserve["rest"]["below_kserve"]), SCORES, rtol=1e-5)
+    assert kserve["rest"]["below_kserve_ready"] == [True, True]
+    assert "404" in kserve["rest"]["below_kserve_unknown"]
+    assert "401" in kserve["rest"]["below_kserve_without_token"]
     assert kserve["rest"]["ready"] == READY
     assert "model 'no-such-model' not found" in kserve["rest"]["unknown"]
 

@@ -156,13 +156,17 @@ def _inference() -> dict[str, Json]:
     infer = _path({"safe_regex": {"regex": inference.REST_INFER_REGEX}})
     below = [_path(exact(inference.REST_ROOT)), _path({"prefix": f"{inference.REST_ROOT}/"})]
     reads = {"and_rules": {"rules": [{"or_rules": {"rules": below}}, {"not_rule": infer}]}}
+    asked, predicted = (
+        _regexes(inference.KSERVE_LIVE_REGEX, inference.KSERVE_READY_REGEX),
+        inference.KSERVE_PREDICT_REGEX,
+    )
     return {
         "inference-predict": {
-            "permissions": [*_paths(map(inference.path, inference.PREDICT_METHODS)), infer],
+            "permissions": [*_paths(map(inference.path, inference.PREDICT_METHODS)), infer, *_regexes(predicted)],
             "principals": [has_scope(PREDICT_SCOPE)],
         },
         "inference-read": {
-            "permissions": [*_paths(map(inference.path, inference.READ_METHODS)), reads],
+            "permissions": [*_paths(map(inference.path, inference.READ_METHODS)), reads, *asked],
             "principals": [has_scope(scope) for scope in inference.READ_SCOPES],
         },
         "inference-health": {"permissions": _paths(inference.OPEN_PATHS), "principals": [{"any": True}]},
@@ -173,8 +177,12 @@ def _paths(paths: Iterable[str]) -> list[Json]:
     return [_path(exact(path)) for path in paths]
 
 
+def _regexes(*regexes: str) -> list[Json]:
+    return [_path({"safe_regex": {"regex": regex}}) for regex in regexes]
+
+
 def _rest_predictions() -> list[Json]:
-    regexes = [_path({"safe_regex": {"regex": regex}}) for regex in (PREDICT_PATH_REGEX, PREDICT_STREAM_REGEX)]
+    regexes = _regexes(PREDICT_PATH_REGEX, PREDICT_STREAM_REGEX)
     post = {"header": header_is(":method", exact="POST")}
     return [{"and_rules": {"rules": [path, post]}} for path in (_path(exact(PREDICT_PATH)), *regexes)]
 

@@ -179,7 +179,7 @@ def _scopes(api: Api) -> tuple[Rule, ...]:
     )  # fmt: skip
     served = [method.path for method in inference.methods()]
     asks = Rule(
-        f"({refused}) && ({_BELOW_V2} || request.url_path in {served!r})",
+        f"({refused}) && ({_BELOW_V2} || {_BELOW_KSERVE} || request.url_path in {served!r})",
         error_for(
             Code.PERMISSION_DENIED, f"the token does not have the scope '{PREDICT_SCOPE}'", reason="SCOPE_MISSING",
             metadata={"scope": PREDICT_SCOPE},
@@ -190,6 +190,8 @@ def _scopes(api: Api) -> tuple[Rule, ...]:
 
 
 _BELOW_V2 = f"(request.url_path == '{inference.REST_ROOT}' || request.url_path.startsWith('{inference.REST_ROOT}/'))"
+
+_BELOW_KSERVE = f"request.url_path.matches('^{inference.KSERVE_ROOT}(/|$)')"
 
 
 def _for_rest(rule: Rule) -> Json:

@@ -27,6 +27,14 @@ REST_ROOT = "/v2"
 REST_HEALTH_PATHS = (f"{REST_ROOT}/health/live", f"{REST_ROOT}/health/ready")
 REST_INFER_REGEX = f"{REST_ROOT}/models/[^/]+(/versions/[^/]+)?/infer"
 
+# KServe's first protocol. Without the prefix `GET /v1/models/NAME` is the registry's model.
+KSERVE_ROOT = "/kserve"
+KSERVE_LIVE_REGEX = f"{KSERVE_ROOT}/?"
+KSERVE_READY_REGEX = f"{KSERVE_ROOT}/v1/models/([^/:]+)"
+KSERVE_READY_PATH = rf"{REST_ROOT}/models/\1/ready"
+KSERVE_PREDICT_REGEX = f"{KSERVE_ROOT}(/v1/models/[^/]+:predict)"
+KSERVE_PREDICT_PATH = r"\1"
+
 
 def path(name: str) -> str:
     """Return the path of a gRPC method."""

@@ -85,6 +85,7 @@ def _routes(settings: FrontDoorSettings, api: Api) -> list[Json]:
         *(_rest_read(settings, {"path": path}, of_anybody=True) for path in inference.REST_HEALTH_PATHS),
         _rest_read(settings, {"path": inference.REST_ROOT}),
         _rest_read(settings, {"prefix": f"{inference.REST_ROOT}/"}),
+        *_kserve(settings),
         _transcoded(settings),
         *(_pages(path, service) for path, service in offered.pages().items() if settings.has(service)),
         *absent.routes(settings, {**_NOT_ON_PAGES, BUFFER: _no_buffer()}),
@@ -211,6 +212,27 @@ def _rest_read(settings: FrontDoorSettings, path: Json, *, of_anybody: bool = Fa
         "typed_per_filter_config": {TRANSCODER: _DISABLED, **(_HARDLY_A_BODY if of_anybody else {})},
         **longest(settings.predict_timeout_max_s),
     }
+
+
+def _kserve(settings: FrontDoorSettings) -> list[Json]:
+    """Return the routes of KServe's first protocol, which the data plane answers below other paths."""
+    predict = _rest_predict(settings, {"safe_regex": {"regex": inference.KSERVE_PREDICT_REGEX}}, "kserve-predict")
+    ready = _rest_read(settings, {"safe_regex": {"regex": inference.KSERVE_READY_REGEX}})
+    return [
+        _rewritten(predict, inference.KSERVE_PREDICT_REGEX, inference.KSERVE_PREDICT_PATH),
+        {**_rewritten(ready, inference.KSERVE_READY_REGEX, inference.KSERVE_READY_PATH), "name": "kserve-ready"},
+        {
+            "name": "kserve-live",
+            "match": {"safe_regex": {"regex": inference.KSERVE_LIVE_REGEX}},
+            "direct_response": {"status": 200, "body": {"inline_string": '{"status":"alive"}'}},
+            "response_headers_to_add": [{"header": {"key": "content-type", "value": "application/json"}}],
+            "typed_per_filter_config": {TRANSCODER: _DISABLED},
+        },
+    ]
+
+
+def _rewritten(route: Json, regex: str, path: str) -> Json:
+    return {**route, "route": {**route["route"], "regex_rewrite": {"pattern": {"regex": regex}, "substitution": path}}}
 
 
 def _not_posted(path: Json) -> Json:

@@ -49,6 +49,11 @@ def test_every_method_of_tritons_client_has_a_route(all_routes: list[Json]):
         ("GET", "/v2/health/live", "rest-inference"),
         ("POST", "/v2/repository/index", "rest-inference"),
         ("GET", "/v2x", "nothing"),
+        ("POST", "/kserve/v1/models/digits:predict", "kserve-predict"),
+        ("GET", "/kserve/v1/models/digits", "kserve-ready"),
+        ("GET", "/kserve", "kserve-live"),
+        ("GET", "/kserve/v1/models/digits/versions", "nothing"),
+        ("POST", "/kserve/v1/models/digits:explain", "nothing"),
     ],
 )
 def test_which_route_a_path_takes(all_routes: list[Json], verb: str, path: str, name: str):
