@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
+import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ CODE = Path(graph.__file__).with_name("model.py")
 ACTS = {"well": 0, "fork": 1, "eat": 2, "sleep": 3, "tell": 4, "read": 5, "call": 6}
 HOSTILE = '''
 import os
+import shutil
 import socket
 import sys
 import time
@@ -63,14 +66,35 @@ class TritonPythonModel:
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a private key and the file of public ones, made as the documents say."""
+    """A folder with a private key and the policy that asks for it, made as the documents say."""
     folder = tmp_path_factory.mktemp("keys")
     for command in (
-        ("genpkey", "-algorithm", "ed25519", "-out", "code.pem"),
-        ("pkey", "-in", "code.pem", "-pubout", "-out", "code-keys.pem"),
+        ("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "release.pem"),
+        ("ec", "-in", "release.pem", "-pubout", "-out", "release.pub"),
     ):
         subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True, timeout=30)
+    public = (folder / "release.pub").read_text()
+    (folder / "policy.toml").write_text(
+        f"[signers.release]\npublic_key = '''{public}'''\n[require]\ncode = ['release']\nproduction = ['release']\n"
+    )
     return folder
+
+
+def signed(keys: Path, folder: Path, files: Mapping[str, Path]) -> tuple[str, str]:
+    """Sign files, under the names that they have in a version, by the command of model-signing."""
+    to_sign = folder / f"sign-{len(list(folder.glob('sign-*')))}"
+    to_sign.mkdir()
+    for name, file in files.items():
+        shutil.copy(file, to_sign / name)
+    out = to_sign.with_suffix(".sig")
+    command = [Path(sys.executable).with_name("model_signing"), "sign", "key", to_sign]
+    subprocess.run(
+        [*command, "--private_key", keys / "release.pem", "--signature", out],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    return "--signature", str(out)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +102,7 @@ def taking_code(keys: Path) -> Iterator[RunningStack]:
     told = {
         "REGISTRY_ALLOW_CODE": "true",
         "BATCHER_ALLOW_CODE": "true",
-        "REGISTRY_CODE_KEYS_FILE": str(keys / "code-keys.pem"),
+        "REGISTRY_SIGNING_POLICY_FILE": str(keys / "policy.toml"),
     }
     os.environ.update(told)
     try:
@@ -104,10 +128,19 @@ def test_the_handler_answers_alike_as_signed_code_and_as_a_graph(headrace: Headr
 
     unsigned = headrace.run("models", "register", "handler", "v1", str(CODE), *contract, *weights, *GOOD)
     assert unsigned.exit_code != 0
-    assert "--sign-key" in unsigned.stderr
-    signed = ("--sign-key", str(keys / "code.pem"))
-    headrace("models", "register", "handler", "v1", str(CODE), *contract, *weights, *signed, *GOOD)
-    headrace("models", "register", "handler", "v2", str(headrace.folder / "model.onnx"), *contract, *GOOD)
+    assert "--signature" in unsigned.stderr
+    files = {"model.py": CODE, "weights.json": headrace.folder / "weights.json"}
+    by_key = signed(keys, headrace.folder, files)
+    headrace("models", "register", "handler", "v1", str(CODE), *contract, *weights, *by_key, *GOOD)
+    model = headrace.folder / "model.onnx"
+    by_key = signed(keys, headrace.folder, {"model.onnx": model})
+    tampered = headrace.folder / "tampered.onnx"
+    tampered.write_bytes(graph.graph(graph.weights(seed=2)).SerializeToString())
+    refused = headrace.run("models", "register", "handler", "v2", str(tampered), *contract, *by_key, *GOOD)
+    assert "is of another 'model.onnx'" in refused.stderr
+    headrace("models", "register", "handler", "v2", str(model), *contract, *by_key, *GOOD)
+    headrace("models", "register", "handler", "v3", str(tampered), *contract, *GOOD)
+    assert "has no signature" in headrace.run("models", "promote", "handler", "v3").stderr
 
     draw = np.random.default_rng(1)
     sizes = {one.name: list(one.shape) for one in graph.contract().inputs}
@@ -128,11 +161,13 @@ async def test_code_that_misbehaves_is_contained_and_others_keep_answering(headr
     told = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1]}]}
     told["outputs"] = [{"name": "y", "datatype": "FP32", "shape": [1]}]
     (folder / "hostile.json").write_text(json.dumps(told))
-    signed = ("--contract", str(folder / "hostile.json"), "--sign-key", str(keys / "code.pem"))
-    headrace("models", "register", model, "v1", str(folder / "model.py"), *signed, *GOOD)
+    contract = ("--contract", str(folder / "hostile.json"))
+    by_key = signed(keys, folder, {"model.py": folder / "model.py"})
+    headrace("models", "register", model, "v1", str(folder / "model.py"), *contract, *by_key, *GOOD)
     headrace("models", "promote", model, "v1")
     neighbour = onnx_models.linear(4, 3)
-    headrace("models", "register", "neighbour", "v1", headrace.file("neighbour.onnx", neighbour), *GOOD)
+    file = headrace.file("neighbour.onnx", neighbour)
+    headrace("models", "register", "neighbour", "v1", file, *signed(keys, folder, {"model.onnx": Path(file)}), *GOOD)
     headrace("models", "promote", "neighbour", "v1")
 
     def neighbour_answers() -> bool:
@@ -173,6 +208,5 @@ def test_a_bomb_and_requirements_that_are_not_locked_are_refused_where_they_are_
     code.mkdir()
     (code / "model.py").write_bytes(CODE.read_bytes())
     (code / "requirements.txt").write_text("numpy\n")
-    signed = ("--contract", str(contract), "--sign-key", str(keys / "code.pem"))
-    refused = headrace.run("models", "register", "loose", "v1", str(code), *signed, *GOOD)
+    refused = headrace.run("models", "register", "loose", "v1", str(code), "--contract", str(contract), *GOOD)
     assert "line 1: 'numpy' has no exact version" in refused.stderr

@@ -85,8 +85,11 @@ _BY_REASON = {
     "PIPELINE_INVALID": "correct the step or edge that the field names: `headrace models graph` draws a pipeline",
     "CODE_NOT_ALLOWED": "ask the operator for REGISTRY_ALLOW_CODE=true and BATCHER_ALLOW_CODE=true (locally: two lines "
     "of the file headrace.env, then `make down up`), or register the model as ONNX",
-    "CODE_NOT_SIGNED": "`headrace models register … --sign-key FILE` with a key that the operator has allowed "
-    "(REGISTRY_CODE_KEYS_FILE)",
+    "NOT_SIGNED": "sign the version's files (`model_signing sign key FOLDER --private_key KEY`), and register another "
+    "version with `--signature FILE`",
+    "SIGNATURE_INVALID": "sign exactly the files of the version again, under the names that they have in it",
+    "SIGNER_NOT_TRUSTED": "sign with an accepted key, or ask the operator to add it to REGISTRY_SIGNING_POLICY_FILE",
+    "SIGNER_REVOKED": "sign the files with a key that is valid, and register another version",
     "MODEL_EXISTS": "`headrace models show MODEL` shows it, and `headrace models register MODEL` adds a version to it",
     "TOO_MANY_ALIASES": "`headrace models show MODEL` lists them: remove one with `headrace models alias … --delete`",
     "SERVER_NOT_ALLOWED": "ask the operator to allow the server's address, or register the model's files",

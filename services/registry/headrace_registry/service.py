@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from headrace.registry.v1 import approval_pb2_grpc, registry_pb2_grpc, webhook_pb2, webhook_pb2_grpc
+from headrace_runtime.signatures import policy_file
 from headrace_servicekit.outbox.messages import webhook_kind
 from headrace_servicekit.outbox.outbox import Outbox
 from headrace_servicekit.outbox.webhooks import Webhooks
@@ -19,12 +20,12 @@ from headrace_servicekit.s3 import Place
 from headrace_registry.api.approval_servicer import ApprovalServicer
 from headrace_registry.api.servicer import RegistryServicer
 from headrace_registry.artifacts.blobs import Blobs
-from headrace_registry.artifacts.code_signatures import read_keys
 from headrace_registry.artifacts.content import FormatProcess, Inspection, OnnxProcess
 from headrace_registry.artifacts.downloads import Downloads
 from headrace_registry.artifacts.format_policy import FormatPolicy
 from headrace_registry.artifacts.fusion import Fuse, FusionProcess
 from headrace_registry.artifacts.s3 import S3Blobs
+from headrace_registry.artifacts.signatures import Signatures
 from headrace_registry.artifacts.signed_uploads import StagedUploads
 from headrace_registry.artifacts.trials import Trials, TryOut
 from headrace_registry.artifacts.uploads import UploadLimits, Uploads
@@ -82,13 +83,13 @@ def serve(
     """Offer RegistryService and ApprovalService over these stores; return their instruments."""
     settings, clock = runtime.settings, runtime.clock
     metrics = Metrics(runtime.metrics)
-    keys = None if settings.code_keys_file is None else read_keys(settings.code_keys_file)
+    signatures = Signatures(blobs, policy_file.followed(runtime, settings.signing_policy_file))
     uploads = Uploads(store, blobs, inspection, UploadLimits.of(settings), clock)
     staged = StagedUploads(store, blobs, uploads, clock)
     runtime.every("staged", EXPIRE_EVERY_S, partial(expire_uploads, staged))
     feed = feed_of(store, clock, max_watches=settings.max_watches)
     metrics.follow(watches=lambda: feed.watches, uploads=lambda: uploads.active)
-    catalog, promotions = Catalog(store, clock), Promotions(store, clock)
+    catalog, promotions = Catalog(store, clock), Promotions(store, clock, signatures)
     approvals = Approvals(store, promotions, clock)
     runtime.every("requests", SWEEP_EVERY_S, RequestExpiry(store).sweep)
     servicer = RegistryServicer(
@@ -99,7 +100,7 @@ def serve(
         serving=ServingUpdates(store, clock),
         holds=Holds(store, clock),
         policy=FormatPolicy(
-            *(store, blobs, clock), allow_code=settings.allow_code, targets=settings.oip_targets, keys=keys
+            *(store, blobs, clock, signatures), allow_code=settings.allow_code, targets=settings.oip_targets
         ),
         measuring=Measurements(store, clock),
         composing=Composing(store, blobs, uploads, fuse, clock, directory=settings.upload_dir),

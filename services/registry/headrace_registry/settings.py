@@ -47,10 +47,10 @@ class RegistrySettings(LineageSettings, S3Settings, PostgresSettings, ServiceSet
         description="Whether versions of the formats PYTHON and PT2, which are code, may be registered. Batchers run "
         "them only with `BATCHER_ALLOW_CODE`.",
     )
-    code_keys_file: Path | None = Field(
+    signing_policy_file: Path | None = Field(
         default=None,
-        description="Ed25519 public keys (PEM, one after the other), read at the start. Where it is set, versions that "
-        "are code need a signature by one of them; unset means none is asked for.",
+        description="TOML file that says whose signatures count and which stages need one; a change takes effect in "
+        "seconds. Unset: signatures are not checked.",
     )
     oip_targets: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

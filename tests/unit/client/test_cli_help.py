@@ -59,7 +59,7 @@ def test_the_examples_of_a_command_are_commands_that_parse(
         "rows.csv",
         "rows.json",
     )
-    given = ("contract.json", "answers.parquet", "answers.jsonl", "routing.key", "rollout.yaml", "code.pem")
+    given = ("contract.json", "answers.parquet", "answers.jsonl", "routing.key", "rollout.yaml", "model.sig")
     for name in (*models, *given, *outcomes):
         (tmp_path / name).write_bytes(b"something")
     for folder in ("mlruns/churn", "handler", "models/digits", "models/recommendation_model"):

@@ -136,6 +136,5 @@ def test_commands_that_are_named_exist():
 
 
 def _sources() -> list[Path]:
-    return [
-        path for folder in ("services", "libs/servicekit", "deploy/envoy") for path in (CHECKOUT / folder).rglob("*.py")
-    ]
+    folders = ("services", "libs/servicekit", "libs/runtime", "deploy/envoy")
+    return [path for folder in folders for path in (CHECKOUT / folder).rglob("*.py")]

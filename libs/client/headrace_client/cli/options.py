@@ -137,12 +137,12 @@ def request_id_option(function: Command) -> Command:
     )(function)
 
 
-def sign_key_option(function: Command) -> Command:
-    """Add --sign-key, for registries that take signed code only."""
+def signature_option(function: Command) -> Command:
+    """Add --signature, for registries with a signing policy."""
     return click.option(
-        "--sign-key",
+        "--signature",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Ed25519 private key (PEM) by which a version that is code is signed.",
+        help="Signature of the version's files by OpenSSF model signing (`model_signing sign key|certificate`).",
     )(function)
 
 

@@ -15,7 +15,7 @@ from headrace_client.cli.options import (
     connected,
     model_argument,
     request_id_option,
-    sign_key_option,
+    signature_option,
     version_argument,
 )
 from headrace_client.cli.output import Output, message_json
@@ -74,7 +74,7 @@ _TASKS = {
     "--skip-trial", is_flag=True, help="Register a model that the registry cannot run: the pool has another runtime."
 )
 @accept_difference_option
-@sign_key_option
+@signature_option
 @conversion_options
 @request_id_option
 @connected
@@ -104,7 +104,7 @@ def register(
     device: str | None,
     skip_trial: bool,
     accept_difference: bool,
-    sign_key: Path | None,
+    signature: Path | None,
     conversion: Conversion,
     request_id: str,
 ) -> None:
@@ -137,7 +137,7 @@ def register(
       headrace models register digits v3 digits.pt2 --trust
       headrace models register digits v4 scripted.pt --trust --artifact validation.json=rows.json
       headrace models register handler v1 handler/ --contract contract.json
-      headrace models register handler v2 handler/ --contract contract.json --sign-key code.pem
+      headrace models register handler v2 handler/ --contract contract.json --signature model.sig
     """
     with (
         source_of(output, file, dict(artifacts), conversion, stated=contract is not None) as source,
@@ -157,7 +157,7 @@ def register(
             description=description,
             skip_trial=skip_trial,
             accept_difference=accept_difference,
-            sign_key=sign_key,
+            signature=signature,
             kept_as=source.kept_as,
             progress=progress,
             request_id=request_id,

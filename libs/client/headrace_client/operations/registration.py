@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.calls import Operation, Session, invoke
-from headrace_client.code_signatures import SIGNATURE_FILE, signature_of
 from headrace_client.errors import FieldViolation, InvalidArgument, invalid
 from headrace_client.local_files import read_as
 from headrace_client.model_files import FORMATS, ModelFiles, files_of, type_in
@@ -31,6 +29,8 @@ CODE_MESSAGE_BYTES = 8 * 1024 * 1024
 # Called with the artifact's name, the bytes sent so far and all there are; a retry begins again at 0.
 Stored = registry_pb2.UploadArtifactResponse | registry_pb2.UploadCodeResponse | registry_pb2.StreamCodeResponse
 Progress = Callable[[str, int, int], None]
+
+SIGNATURE_FILE = "signature.json"
 
 _TYPES = {
     ".onnx": registry_pb2.Artifact.TYPE_ONNX,
@@ -96,7 +96,7 @@ def register_version(
     accept_difference: bool = False,
     kept_as: str = "onnx",
     files: ModelFiles | None = None,
-    sign_key: Path | str | None = None,
+    signature: Path | str | None = None,
     progress: Progress | None = None,
     request_id: str = "",
     timeout: float = UPLOAD_TIMEOUT_S,
@@ -110,10 +110,10 @@ def register_version(
     Runtime cannot run it. accept_difference: also one whose answers differ from the `outputs` in `validation.json`; the
     version says so by the metric `accepts_difference`. kept_as: format of the model, `python` for a folder with
     model.py; every format but ONNX needs a contract that states its tensors. files: those of the model where they are
-    known already, in the place of `file` and `kept_as`. sign_key: Ed25519 private key (PEM) by which a version that is
-    code is signed. timeout: seconds for each file. Raises AlreadyExists when the name is taken by other content,
-    InvalidArgument, reason MODEL_DOES_NOT_RUN, when the model fails on a row of zeros and on those of the artifact
-    `validation.json`, reason OUTPUTS_DIFFER when it does not answer them as expected there.
+    known already, in the place of `file` and `kept_as`. signature: bundle of OpenSSF model signing over all files of
+    the version (`model_signing sign`). timeout: seconds for each file. Raises AlreadyExists when the name is taken by
+    other content, InvalidArgument, reason MODEL_DOES_NOT_RUN, when the model fails on a row of zeros and on those of
+    the artifact `validation.json`, reason OUTPUTS_DIFFER when it does not answer them as expected there.
     """
     pipeline = read_pipeline(Path(file)) if is_pipeline(Path(file)) else None
     own = pipeline.graphs if pipeline is not None else (files or files_of(Path(file), kept_as)).files
@@ -121,22 +121,13 @@ def register_version(
     for name in own:
         if artifacts and name in artifacts:
             raise invalid(f"artifacts.{name}", "is the model itself; give further files other names")
-    everything = {**own, **(artifacts or {})}
+    everything = {**own, **(artifacts or {}), **({SIGNATURE_FILE: signature} if signature is not None else {})}
     # A wrong name is found before the first byte is sent.
     types = {name: type_in(kept_as, name) or artifact_type(name) for name in everything}
     uploaded = []
     for name, path in everything.items():
         stored = yield from upload(session, Path(path), name=name, progress=progress, timeout=timeout, kind=types[name])
         uploaded.append(registry_pb2.Artifact(name=name, type=types[name], sha256=stored.sha256))
-    if sign_key is not None:
-        digests = {one.name: one.sha256 for one in uploaded}
-        signature = signature_of(Path(sign_key), model, version, kept_as, digests)
-        with tempfile.NamedTemporaryFile(suffix=".json") as file_of_it:
-            file_of_it.write(signature)
-            file_of_it.flush()
-            stored = yield from upload(session, Path(file_of_it.name), name=SIGNATURE_FILE, timeout=timeout)
-        kind = artifact_type(SIGNATURE_FILE)
-        uploaded.append(registry_pb2.Artifact(name=SIGNATURE_FILE, type=kind, sha256=stored.sha256))
     reported = {**(metrics or {}), **({"accepts_difference": 1.0} if accept_difference else {})}
     declared = registry_pb2.ModelVersion(
         name=f"models/{model}/versions/{version}",

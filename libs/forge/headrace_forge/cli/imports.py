@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import click
-from headrace_client.cli.options import connected, request_id_option, sign_key_option
+from headrace_client.cli.options import connected, request_id_option, signature_option
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.sources import contract_in, contract_option
 from headrace_client.cli.values import NumberPair
@@ -36,7 +36,7 @@ def import_() -> None:
 @click.option("--metric", "metrics", type=NumberPair(), multiple=True, help="A measured quality; repeat for more.")
 @contract_option("it is that of config.pbtxt, or of an ONNX file")
 @click.option("--skip-trial", is_flag=True, help="Register a model that the registry cannot run.")
-@sign_key_option
+@signature_option
 @request_id_option
 @connected
 def triton(
@@ -48,7 +48,7 @@ def triton(
     metrics: tuple[tuple[str, float], ...],
     contract: Path | None,
     skip_trial: bool,
-    sign_key: Path | None,
+    signature: Path | None,
     request_id: str,
 ) -> None:
     """Register the newest version in a model's FOLDER of Triton: config.pbtxt, and folders whose names are numbers.
@@ -75,7 +75,7 @@ def triton(
             metrics=dict(metrics),
             parameters={"imported_from": "triton", "triton_version": found.version},
             skip_trial=skip_trial,
-            sign_key=sign_key,
+            signature=signature,
             progress=progress,
             request_id=request_id,
         )

@@ -3,44 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from headrace_runtime.signatures.bundle import MAX_BYTES, SIGNATURE_FILE
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed, refuse
 from headrace_servicekit.resource_names import invalid
 
-from headrace_registry.artifacts import code_signatures
 from headrace_registry.artifacts.blobs import Blobs, recorded
-from headrace_registry.artifacts.code_signatures import MAX_SIGNATURE_BYTES, SIGNATURE_FILE
+from headrace_registry.artifacts.signatures import CODE, Signatures, is_code
 from headrace_registry.decisions import formats
 from headrace_registry.decisions.files import ArtifactType
-from headrace_registry.decisions.models import Format, Version
+from headrace_registry.decisions.models import Format, Stage, Version
 from headrace_registry.storage.store import Store
 
-CODE = frozenset({ArtifactType.PYTHON, ArtifactType.REQUIREMENTS, ArtifactType.PT2, ArtifactType.OPAQUE})
-"""Types of files that are code, or say what code is installed: what AOTInductor packs is a shared library, and what
-code reads may be a pickle."""
 MAX_SERVER_BYTES = 4096
 _SERVER_FIELDS = frozenset({"target", "model", "version"})
 
 
 class FormatPolicy:
     """allow_code: whether versions that are code may be registered. targets: `host:port` of servers that versions may
-    name. keys: by which such versions must be signed, by their ids; None asks for no signature."""
+    name."""
 
     def __init__(
         self,
         store: Store,
         blobs: Blobs,
         clock: Clock,
+        signatures: Signatures,
         *,
         allow_code: bool,
         targets: Collection[str],
-        keys: Mapping[str, Ed25519PublicKey] | None = None,
     ) -> None:
         self._store, self._blobs, self._clock = store, blobs, clock
-        self._allow_code, self._targets, self._keys = allow_code, targets, keys
+        self._signatures, self._allow_code, self._targets = signatures, allow_code, targets
 
     def check_upload(self, kind: ArtifactType, *, as_code: bool, field: str = "type") -> None:
         """Raise unless a file of a type may come by this way. as_code: by that for code. field: of the request."""
@@ -58,11 +54,11 @@ class FormatPolicy:
     async def check(self, version: Version) -> None:
         """Raise PreconditionFailed for a version that the installation does not allow, InvalidArgument for a server
         file that does not say which server."""
-        if CODE.intersection(formats.FILES[version.format].model.values()):
+        if is_code(version):
             self._check_code()
-            if self._keys is not None:
-                content, field = await self._json(version, SIGNATURE_FILE, MAX_SIGNATURE_BYTES)
-                code_signatures.check(version, content, self._keys, field)
+        if self._signatures.checked:
+            content, _ = await self._json(version, SIGNATURE_FILE, MAX_BYTES)
+            self._signatures.check_content(version, Stage.REGISTERED, content)
         if version.format is Format.OIP:
             await self._check_server(version)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import PreconditionFailed
 
+from headrace_registry.artifacts.signatures import Signatures
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Entry, Write
 from headrace_registry.decisions import approvals, compositions, formats, gates, lifecycle, signature
@@ -68,10 +69,10 @@ class Plan:
 
 
 class Promotions:
-    """Promotions and rollbacks over a store."""
+    """Promotions and rollbacks over a store. signatures: None where no signing policy applies."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: Store, clock: Clock, signatures: Signatures | None = None) -> None:
+        self._store, self._clock, self._signatures = store, clock, signatures
 
     async def report_pools(self, pools: Sequence[PoolFormats]) -> None:
         """Replace what is known of the pools that promoted versions must run in. Raises Unavailable."""
@@ -93,7 +94,8 @@ class Promotions:
         allow_incompatible: whether it may break the signature of the version in production; history tells how it does.
         validate_only: check, and change nothing.
         Raises NotFound, Aborted (ETAG_MISMATCH), PreconditionFailed (STAGE_MOVE_ILLEGAL, VERSION_COLLECTED,
-        SIGNATURE_INCOMPATIBLE, PROMOTION_GATE_FAILED, NO_POOL_FOR_FORMAT, ROLLOUT_RUNNING, APPROVAL_REQUIRED).
+        SIGNATURE_INCOMPATIBLE, PROMOTION_GATE_FAILED, NO_POOL_FOR_FORMAT, ROLLOUT_RUNNING, APPROVAL_REQUIRED,
+        NOT_SIGNED, SIGNATURE_INVALID, SIGNER_NOT_TRUSTED, SIGNER_REVOKED).
         """
 
         async def act(transaction: Transaction) -> Outcome:
@@ -153,6 +155,8 @@ class Promotions:
         breaks: tuple[str, ...] = ()
         if change.moves and target is not Stage.ARCHIVED:
             lifecycle.check_kept(version)
+        if change.moves and self._signatures is not None:
+            await self._signatures.check(version, target)
         if change.moves and target is Stage.PRODUCTION:
             present = await production_of(transaction, model)
             breaks = signature.breaks(version, present, allowed=allow_incompatible)
@@ -168,7 +172,8 @@ class Promotions:
     async def roll_back(self, name: str, etag: str, write: Write, rollouts: RolloutRule = NO_ROLLOUT) -> Outcome:
         """Put the production version before the present one back; return it and the model after it.
 
-        Raises NotFound, Aborted (ETAG_MISMATCH), PreconditionFailed (NOTHING_TO_ROLL_BACK_TO, ROLLOUT_RUNNING).
+        Raises NotFound, Aborted (ETAG_MISMATCH), PreconditionFailed (NOTHING_TO_ROLL_BACK_TO, ROLLOUT_RUNNING, and of
+        its signature as `promote`).
         """
 
         async def act(transaction: Transaction) -> Outcome:
@@ -177,6 +182,8 @@ class Promotions:
             await self._check_rollouts(transaction, name, rollouts)
             target = VersionRef(name, lifecycle.rollback_target(model))
             version = await writes.existing(transaction, target)
+            if self._signatures is not None:
+                await self._signatures.check(version, Stage.PRODUCTION)
             return await self._apply(transaction, Plan(lifecycle.roll_back(model, version.stage), version), write)
 
         return await writes.once(self._store, write, self._clock.now(), act)

@@ -340,9 +340,12 @@ class RegistryServiceServicer:
         INVALID_ARGUMENT naming the field when the contract does not match the model file (names, datatypes, shapes), reason
         CONTRACT_MISMATCH; and with FAILED_PRECONDITION, reason ARTIFACT_NOT_UPLOADED, when an artifact is not there, or
         PARENT_VERSION_NOT_FOUND when the version in `lineage.parent_version` is not; a version that is code with
-        CODE_NOT_ALLOWED unless the installation allows code, and with CODE_NOT_SIGNED where it asks for signatures and the
-        version's `signature.json` is not one of a key that it knows; one of format OIP with SERVER_NOT_ALLOWED unless its
+        CODE_NOT_ALLOWED unless the installation allows code; one of format OIP with SERVER_NOT_ALLOWED unless its
         settings name the server's address.
+
+        `signature.json` is a bundle of OpenSSF model signing over all other files, by a key or a certificate. Where the
+        installation has a signing policy, it must hold: FAILED_PRECONDITION, reason NOT_SIGNED, SIGNATURE_INVALID,
+        SIGNER_NOT_TRUSTED or SIGNER_REVOKED. PromoteModelVersion and RollbackModel check it again for their stage.
 
         Of a pipeline every step and edge is checked: INVALID_ARGUMENT, reason PIPELINE_INVALID, naming the edge, for cycles,
         unknown tensors and datatypes or shapes that do not fit; NOT_FOUND, reason MODEL_NOT_FOUND, VERSION_NOT_FOUND or

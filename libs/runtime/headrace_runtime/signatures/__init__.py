@@ -1,0 +1,1 @@
+"""Signatures of versions: bundles of OpenSSF model signing, and the policy of whose are accepted where."""
