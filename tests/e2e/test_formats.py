@@ -88,6 +88,28 @@ def test_a_folder_of_mlflow_is_served_in_a_minute_and_its_version_names_the_run(
     assert headrace("models", "serve", str(folder), "--name", headrace.model, "--trust", *figures)["version"] == "v2"
 
 
+def test_the_signature_of_a_folder_of_mlflow_is_the_contract_that_its_file_is_checked_against(
+    headrace: Headrace,
+) -> None:
+    folder = headrace.folder / "signed"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(onnx_models.linear(4, 3).content)
+
+    def sign(width: int) -> None:
+        sides = {
+            side: json.dumps([{"name": name, "type": "tensor", "tensor-spec": {"dtype": "float32", "shape": shape}}])
+            for side, name, shape in (("inputs", "features", [-1, width]), ("outputs", "scores", [-1, 3]))
+        }
+        (folder / "MLmodel").write_text(f"flavors: {{onnx: {{data: model.onnx}}}}\nsignature: {json.dumps(sides)}\n")
+
+    sign(5)
+    error = headrace("models", "register", headrace.model, "v1", str(folder), code=2)["error"]
+    assert [one["field"] for one in error["violations"]] == ["version.contract.inputs[0].shape"]
+    sign(4)
+    version = headrace("models", "register", headrace.model, "v1", str(folder))["version"]
+    assert version["contract"]["inputs"][0]["shape"] == ["4"]
+
+
 def test_a_folder_of_triton_answers_with_its_settings_and_what_is_dropped_is_said(headrace: Headrace) -> None:
     tiny, folder = onnx_models.linear(4, 3), headrace.folder / "scores"
     (folder / "3").mkdir(parents=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import yaml
 from headrace_client.errors import invalid
 from headrace_client.local_files import read_as, text_of
 from headrace_client.model_files import inside
+
+from headrace_forge.mlflow_signatures import Signature, signature_of
 
 DESCRIPTION = "MLmodel"
 # Flavours that are converted, or taken as they are, by the member that names their file; in the order of preference.
@@ -30,6 +32,7 @@ class MlflowModel:
     run: str
     parameters: Mapping[str, str]
     example: Path | None = None
+    signature: Signature = field(default_factory=Signature)
 
 
 def read_mlflow(folder: Path) -> MlflowModel:
@@ -52,7 +55,9 @@ def read_mlflow(folder: Path) -> MlflowModel:
     file = inside(folder, flavours[flavour].get(_FILES[flavour]), f"{path}, flavour {flavour},")
     if not file.is_file():
         raise invalid("model", f"{path}, flavour {flavour}, names {file.name!r}, which is no file")
-    return MlflowModel(file, flavour, _text(document, "run_id"), _facts(document, flavour), _example(folder, document))
+    signature = signature_of(document.get("signature"), str(path))
+    facts, example = _facts(document, flavour), _example(folder, document)
+    return MlflowModel(file, flavour, _text(document, "run_id"), facts, example, signature)
 
 
 def _example(folder: Path, document: Mapping[str, Any]) -> Path | None:

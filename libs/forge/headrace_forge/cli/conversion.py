@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,9 +19,12 @@ from headrace_client.recognition import AS_CODE, PROGRAMS, Kind
 
 from headrace_forge.conversion import process
 from headrace_forge.conversion.process import Converted
-from headrace_forge.mlflow_folders import read_mlflow
+from headrace_forge.mlflow_folders import MlflowModel, read_mlflow
+from headrace_forge.mlflow_signatures import names_of_values
 
 _INSTEAD = "--as-code serves it as it is"
+# The flavour of MLflow whose file is not converted.
+_AS_IT_IS = "onnx"
 
 
 @contextmanager
@@ -35,10 +39,12 @@ def converted(
     """Give what to register of a file of a framework, or of a folder of MLflow (kind: None). Raises InvalidArgument."""
     if kind is None:
         logged = read_mlflow(path)
-        if logged.example is not None:
-            artifacts = {VALIDATION_FILE: logged.example, **artifacts}
-        with source_of(output, logged.file, artifacts, conversion, stated=stated) as source:
-            yield replace(source, parameters={**logged.parameters, **source.parameters}, run=logged.run)
+        with (
+            _with_rows(logged, artifacts) as rows,
+            source_of(output, logged.file, rows, conversion, stated=stated) as source,
+        ):
+            parameters = {**logged.parameters, **source.parameters}
+            yield replace(_signed(source, logged), parameters=parameters, run=logged.run)
         return
     if kind in PROGRAMS and not conversion.trust:
         raise click.UsageError(f"{path} is {_program(kind)}: --trust, if you know its maker")
@@ -67,6 +73,34 @@ def converted(
             "conversion_max_abs_diff": f"{made.difference:.6g}",
         }
         yield Source(made.onnx, {**artifacts, VALIDATION_FILE: made.validation}, facts, made.columns)
+
+
+@contextmanager
+def _with_rows(logged: MlflowModel, artifacts: Mapping[str, Path]) -> Iterator[Mapping[str, Path]]:
+    """Yield artifacts with rows to compare with: the user's, those that were logged, or some of the signature."""
+    if logged.example is not None:
+        yield {VALIDATION_FILE: logged.example, **artifacts}
+        return
+    rows = logged.signature.rows()
+    if rows is None or VALIDATION_FILE in artifacts or logged.flavour == _AS_IT_IS:
+        yield artifacts
+        return
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        (file := Path(folder, VALIDATION_FILE)).write_text(json.dumps(rows))
+        yield {**artifacts, VALIDATION_FILE: file}
+
+
+def _signed(source: Source, logged: MlflowModel) -> Source:
+    """Return a source with what the signature says of its tensors. Raises InvalidArgument where the model differs.
+
+    What a signature says of a file that is not converted is checked by the registry, which reads it.
+    """
+    if logged.flavour == _AS_IT_IS:
+        return replace(source, contract=logged.signature.contract())
+    given = json.loads(source.artifacts[VALIDATION_FILE].read_bytes())["inputs"]
+    columns = tuple(source.contract.inputs[0].columns) if source.contract is not None else source.columns
+    names = names_of_values(logged.signature, given, columns)
+    return source if source.contract is not None else replace(source, columns=names)
 
 
 @contextmanager

@@ -250,6 +250,20 @@ def texts(vectorizer):
     return np.array(texts, dtype=object)
 
 
+def of_known_texts(model, given):
+    """Return rows whose texts are those that the encoders of a ColumnTransformer know, where they know some."""
+    known = {}
+    for part in (step for _, step in getattr(model, "steps", [("", model)])):
+        for _, encoder, columns in getattr(part, "transformers_", ()):
+            for step in (one for _, one in getattr(encoder, "steps", [("", encoder)])):
+                for name, values in zip(columns, getattr(step, "categories_", ()), strict=False):
+                    known[str(name)] = [value for value in values if isinstance(value, str)]
+    return {
+        name: [[known[name][at % len(known[name])]] for at in range(len(rows))] if known.get(name) else rows
+        for name, rows in given.items()
+    }
+
+
 def side_by_side(given, source):
     """Return columns of rows as one tensor, in the order of the model."""
     names = source.names or list(given)

@@ -202,13 +202,17 @@ def main():
     read = {name: beside(name) for name in _BESIDE}
     os.chdir(folder)
     rows_file = folder / "rows.json"
-    given = json.loads(rows_file.read_bytes())["inputs"] if rows_file.exists() else {}
+    document = json.loads(rows_file.read_bytes()) if rows_file.exists() else {}
+    given = document.get("inputs", {})
     try:
         beside("confinement").confine(CPU_S)
         # What frameworks print is not the answer.
         with contextlib.redirect_stdout(sys.stderr):
             make = as_code if sys.argv[4:] == ["--as-code"] else convert
+            if generated := document.get("generated"):
+                given = read["tables"].of_known_texts(read["estimators"].load(kind, path, known=False), given)
             answer = make(kind, path, folder, given, read)
+            answer["generated"] = bool(generated) or answer.get("generated", False)
     except ImportError as error:
         lacks = f"needs packages that {sys.executable} does not have ({error})"
         answer = {"failed": f"{lacks}: pip install {_INSTALL[kind]}"}
