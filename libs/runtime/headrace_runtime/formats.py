@@ -35,6 +35,8 @@ MODEL_FILES: Mapping[Format, tuple[str, ...]] = {
 """Names that the file of a model may have, by format; a version has one of them."""
 
 REQUIREMENTS = "requirements.txt"
+SIGNATURE_FILE = "signature.json"
+"""A bundle of OpenSSF model signing over all other files of a version."""
 
 PT2_NAME = re.compile(r"(INPUT|OUTPUT)__\d+|(ARGS|KWARGS|RESULT)(\[[^\]]+\])*")
 """What Triton calls a tensor of AOTInductor: by its position, or by the call. A contract has such names, or its own."""

@@ -8,7 +8,7 @@ import itertools
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 import grpc
@@ -16,6 +16,7 @@ import grpc.aio
 import structlog
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace.router.v1 import usage_pb2, usage_pb2_grpc
+from headrace_runtime.artifacts.cache import Artifacts
 from headrace_runtime.backends.backend import Backend
 from headrace_runtime.backends.triton_process import TritonProcess
 from headrace_servicekit.client import channel
@@ -25,6 +26,7 @@ from headrace_servicekit.tls import Tls
 
 from headrace_batcher.backend import load_budget
 from headrace_batcher.batching.usage import ClientUse, Usage
+from headrace_batcher.decisions.version_state import Wanted
 from headrace_batcher.in_process.backend import cheapest
 from headrace_batcher.loading.gpu import LOOK_EVERY_S, GpuWatch
 from headrace_batcher.loading.held import Held
@@ -32,6 +34,21 @@ from headrace_batcher.loading.memory import MemoryWatch
 from headrace_batcher.settings import BatcherSettings
 
 log = structlog.get_logger()
+
+
+def signature_check(
+    runtime: Runtime[BatcherSettings], artifacts: Artifacts
+) -> Callable[[Wanted], Awaitable[None]] | None:
+    """Return what raises LoadError for a version that may not be loaded, None without a signing policy."""
+    if runtime.settings.signing_policy_file is None:
+        return None
+    # Late: cryptography takes a tenth of a second and 16 MB, which a batcher without a policy does not need.
+    from headrace_runtime.signatures import policy_file
+
+    from headrace_batcher.loading.signatures import Signatures
+
+    policy = policy_file.followed(runtime, runtime.settings.signing_policy_file)
+    return None if policy is None else Signatures(artifacts, policy).check
 
 
 async def memory_watch(settings: BatcherSettings, triton: TritonProcess | None, gpus: GpuWatch) -> MemoryWatch | None:

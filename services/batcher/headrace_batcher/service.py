@@ -64,6 +64,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         usage=usage,
         bounds=LoadBounds(settings.loads_at_once, settings.load_timeout_s),
         warm_for_s=settings.warm_for_s,
+        check_signature=optional.signature_check(runtime, artifacts),
     )
     inside = await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
     control = control_pb2_grpc.ControlServiceStub(inside)

@@ -119,6 +119,11 @@ class BatcherSettings(S3Settings, ServiceSettings):
         description="Whether versions that are code run here: of format PYTHON in processes that can do little else "
         "than answer, of format PT2 inside Triton.",
     )
+    signing_policy_file: Path | None = Field(
+        default=None,
+        description="TOML file that says whose signatures count; its rules `serving` and `code` are checked before a "
+        "version is loaded. Unset: signatures are not checked.",
+    )
     code_memory_bytes: int = Field(
         default=1024**3, gt=0, description="Memory that a process of a Python version may take, beyond an empty one."
     )

@@ -23,7 +23,6 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 MAX_BYTES = 256 * 1024
-SIGNATURE_FILE = "signature.json"
 ALONE = "."
 """How a signature of one file names that file."""
 
@@ -69,6 +68,8 @@ def key_hint(key: ec.EllipticCurvePublicKey) -> str:
 
 def read(content: bytes) -> Bundle:
     """Return a bundle. Raises BundleError."""
+    if len(content) > MAX_BYTES:
+        raise BundleError(f"is longer than {MAX_BYTES} bytes")
     try:
         document = json.loads(content)
         material, envelope = document["verificationMaterial"], document["dsseEnvelope"]

@@ -53,7 +53,8 @@ class Wanted:
     when it can. validation: SHA-256 of the file with expected outputs, empty without one. change: that waits for it,
     empty without one; a different one retries a failed version. kept_as: the format that it runs as here; model_file:
     the name of that file; others: further files that it needs, name and SHA-256. serving_revision: number of the
-    settings that its limits are of. pinned: it is never evicted. padding: of rows of different sizes.
+    settings that its limits are of. pinned: it is never evicted. padding: of rows of different sizes. signature: the
+    SHA-256 of its signature, empty without one; files: all others that it has, name and SHA-256.
     """
 
     model: str
@@ -74,6 +75,8 @@ class Wanted:
     others: tuple[tuple[str, str], ...] = ()
     pinned: bool = False
     padding: Padding | None = None
+    signature: str = ""
+    files: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -83,7 +86,7 @@ class Wanted:
     @property
     def all_sha256(self) -> tuple[str, ...]:
         """Return what all of its files are known by."""
-        return (self.sha256, *(sha256 for _, sha256 in self.others))
+        return (self.sha256, *(sha256 for _, sha256 in self.others), *filter(None, (self.signature,)))
 
 
 @dataclass(frozen=True, slots=True)

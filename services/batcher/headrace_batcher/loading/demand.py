@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
 from headrace_runtime import contract, expected_outputs
-from headrace_runtime.formats import MODEL_FILES, Format, from_number, runs
+from headrace_runtime.formats import MODEL_FILES, SIGNATURE_FILE, Format, from_number, runs
 from headrace_servicekit.peers import Peer
 
 from headrace_batcher.decisions.padded_sizes import Padding
@@ -65,6 +65,8 @@ def from_proto(wanted: control_pb2.WantedVersion, bounds: Limits, offered: Colle
         tuple((one.name, one.sha256) for one in version.artifacts if _is_needed(one, kept_as, model)),
         version.serving.warm,
         _padding(version.serving.padding),
+        next((one.sha256 for one in version.artifacts if one.name == SIGNATURE_FILE), ""),
+        tuple((one.name, one.sha256) for one in version.artifacts if one.name != SIGNATURE_FILE),
     )
 
 

@@ -12,7 +12,7 @@ from headrace_runtime.artifacts.cache import ArtifactError, Artifacts
 from headrace_runtime.backends.backend import Backend, BackendLost, LoadError
 
 from headrace_batcher.decisions import eviction
-from headrace_batcher.decisions.version_state import Memory, Need, Phase
+from headrace_batcher.decisions.version_state import Memory, Need, Phase, Wanted
 from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.memory import Room
 
@@ -38,6 +38,7 @@ class Loader:
     """Loads and unloads; who does when is decided elsewhere.
 
     memory: None when it is not bounded. end_model: ends at once what executes a version; None where nothing can.
+    check_signature: raises LoadError for a version that may not be loaded; None where there is no signing policy.
     opened: called when a version's file is there, from when on its attempt counts. warm_for_s: how long what has
     answered is not evicted.
     """
@@ -52,6 +53,7 @@ class Loader:
         end_model: Callable[[str], object] | None = None,
         opened: Callable[[], None] = lambda: None,
         warm_for_s: float = math.inf,
+        check_signature: Callable[[Wanted], Awaitable[None]] | None = None,
     ) -> None:
         self._backend = backend
         self._artifacts = artifacts
@@ -60,6 +62,7 @@ class Loader:
         self._sleep = sleep
         self._end_model = end_model
         self._opened = opened
+        self._check_signature = check_signature
         self._warm_for_s = warm_for_s
         # What loading a version took in memory, for the next time.
         self._costs: dict[str, int] = {}
@@ -135,7 +138,9 @@ class Loader:
             await self._memory.read()
 
     async def _fetch(self, held: Held, *, gently: bool) -> tuple[Path, Mapping[str, Path]]:
-        """Return where the file of a version's model is, and those beside it. Raises ArtifactError."""
+        """Return where the file of a version's model is, and those beside it. Raises ArtifactError, LoadError."""
+        if self._check_signature is not None:
+            await self._check_signature(held.wanted)
         if not self._backend.load_control:
             return Path(), {}
         path = await self._artifacts.fetch(held.wanted.sha256, gently=gently)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from headrace_runtime.artifacts.cache import Artifacts
@@ -66,6 +66,7 @@ class Versions:
         drain_s: float = DRAIN_S,
         bounds: LoadBounds = USUAL,
         warm_for_s: float = WARM_FOR_S,
+        check_signature: Callable[[Wanted], Awaitable[None]] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wakeup = Wakeup()
@@ -74,6 +75,7 @@ class Versions:
             end_model=end_model,
             opened=self._wakeup.wake,
             warm_for_s=warm_for_s,
+            check_signature=check_signature,
         )
         self._unload_after_s = unload_after_s
         self._drain_s = drain_s

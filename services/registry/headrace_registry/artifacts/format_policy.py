@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
-from headrace_runtime.signatures.bundle import MAX_BYTES, SIGNATURE_FILE
+from headrace_runtime.formats import SIGNATURE_FILE
+from headrace_runtime.signatures.bundle import MAX_BYTES
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed, refuse
 from headrace_servicekit.resource_names import invalid

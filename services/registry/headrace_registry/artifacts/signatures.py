@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 
-from headrace_runtime.signatures.bundle import SIGNATURE_FILE
+from headrace_runtime.formats import SIGNATURE_FILE
 from headrace_runtime.signatures.policy import Use
 from headrace_runtime.signatures.policy_file import PolicyFile
 from headrace_servicekit.errors import Unavailable
