@@ -22,7 +22,6 @@ from headrace_client.cli.views import show_model, show_version, stage, unpromote
 from headrace_client.cli.webhooks import WebhookKind, webhook_commands
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
-from headrace_client.measured_histories import shortened
 from headrace_client.operations.explanations import way_name
 from headrace_client.served_shares import marks
 
@@ -143,10 +142,7 @@ def history(client: Client, output: Output, model: str, limit: int) -> None:
         return
     output.table(
         ("when", "what", "version", "who", "why"),
-        [
-            (when(event.create_time), _what(event), event.version, shown(event.client), _why(event, measured))
-            for event, measured in shortened(events)
-        ],
+        [(when(event.create_time), _what(event), event.version, shown(event.client), _why(event)) for event in events],
     )
 
 
@@ -279,8 +275,7 @@ def _what(event: registry_pb2.ModelEvent) -> str:
     return f"{action}: {event.alias}" if event.alias else action
 
 
-def _why(event: registry_pb2.ModelEvent, measured: int) -> str:
-    """Return the reason of an event, and what it broke for callers. measured: changes of a measurement before it."""
-    tried = f"{measured} settings measured" if measured else ""
+def _why(event: registry_pb2.ModelEvent) -> str:
+    """Return the reason of an event, and what it broke for callers."""
     broke = f"broke {'; '.join(event.signature_breaks)}" if event.signature_breaks else ""
-    return shown(" · ".join(part for part in (event.reason, tried, broke) if part))
+    return shown(" · ".join(part for part in (event.reason, broke) if part))

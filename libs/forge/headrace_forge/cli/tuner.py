@@ -14,7 +14,8 @@ from headrace_client.validation_rows import rows_of
 from headrace_scaling.simulation.service_curves import ServiceCurve
 
 from headrace_forge.tuning import search
-from headrace_forge.tuning.pool import MeasuredPool, as_proto, of_proto, rate
+from headrace_forge.tuning.copies import copy_of
+from headrace_forge.tuning.pool import MeasuredPool, as_proto, of_proto, put, rate
 from headrace_forge.tuning.search import Grid, Run, SearchResult, Settings
 
 
@@ -26,7 +27,7 @@ from headrace_forge.tuning.search import Grid, Run, SearchResult, Settings
 @click.option("--max-rows", type=click.IntRange(1, 4096), default=128, show_default=True, help="Largest batch tried.")
 @click.option("--max-instances", type=click.IntRange(1, 64), default=4, show_default=True, help="Most copies tried.")
 @click.option("--runs", type=click.IntRange(1, 1000), help="Most runs; default a tenth of the settings there are.")
-@click.option("--apply", "applied", is_flag=True, help="Serve by the best settings; without, those before come back.")
+@click.option("--apply", "applied", is_flag=True, help="Serve by the best settings; without, nothing changes.")
 @reason_option
 @connected
 def tune(
@@ -45,10 +46,11 @@ def tune(
 ) -> None:
     """Find how batches of VERSION of MODEL should be formed so that most requests are answered within an objective.
 
-    The pool that serves the version is measured with an open loop, at more than it can answer: first how long an
-    execution takes by its rows, then few settings that this and the runs before point at, and at last the best of
-    them and those in force, in turn. Other callers of the version meet this load and these settings: tune a version
-    that has no callers, or at a quiet hour.
+    A copy of the version, under a model of its own that is deleted at the end, is measured on the pool that serves the
+    version, with an open loop at more than it can answer: first how long an execution takes by its rows, then few
+    settings that this and the runs before point at, and at last the best of them and those in force, in turn. Other
+    models of the pool share its machines with this load: tune at a quiet hour. The token needs registry.write,
+    registry.promote, routes.write and predict for models whose names begin with MODEL.
 
     \b
     Examples:
@@ -57,28 +59,23 @@ def tune(
     """
     model, version = named_version(model, version)
     before = client.versions.get(model, version)
-    pool = MeasuredPool(client, model, version, rows_of(client, model, before))
-    grid = _grid(max_rows, max_instances)
+    rows, grid = rows_of(client, model, before), _grid(max_rows, max_instances)
     objective_s, present = slo_p99_ms / 1000, of_proto(before.serving)
-    kept = False
-    try:
-        with output.waiting("measuring how long executions take") as describe:
-            curve = pool.curve(grid)
-            per_s = rate(curve, grid, objective_s, max_rate)
+    with output.waiting("loading a copy of the version") as describe, copy_of(client, model, before) as copy:
+        pool = MeasuredPool(client, copy, version, rows)
+        describe("measuring how long executions take")
+        curve = pool.curve(grid)
+        per_s = rate(curve, grid, objective_s, max_rate)
 
-            def measure(settings: Settings) -> Run:
-                describe(f"measuring {_told(settings)} at {per_s:.0f}/s")
-                whole = _whole(before.serving) if settings == present else None
-                return pool.run(settings, per_s, seconds, objective_s, whole)
+        def measure(settings: Settings) -> Run:
+            describe(f"measuring {_told(settings)} at {per_s:.0f}/s")
+            whole = _whole(before.serving) if settings == present else None
+            return pool.run(settings, per_s, seconds, objective_s, whole)
 
-            found = search.beside(search.search(curve, measure, objective_s, grid, runs), present, measure)
-        applied = applied and found.best != found.present
-        if applied:
-            pool.put(as_proto(found.best.settings), reason or f"tune: p99 within {slo_p99_ms:g} ms")
-            kept = True
-    finally:
-        if not kept:
-            client.versions.update_serving(model, version, _whole(before.serving), reason="tune: as before")
+        found = search.beside(search.search(curve, measure, objective_s, grid, runs), present, measure)
+    applied = applied and found.best != found.present
+    if applied:
+        put(client, model, version, as_proto(found.best.settings), reason or f"tune: p99 within {slo_p99_ms:g} ms")
     _show(output, model, version, found, curve, grid, slo_p99_ms=slo_p99_ms, applied=applied)
 
 
@@ -92,7 +89,7 @@ def _grid(max_rows: int, max_instances: int) -> Grid:
 
 
 def _whole(settings: registry_pb2.ServingSettings) -> registry_pb2.ServingSettings:
-    """Return settings as they were, every field set."""
+    """Return settings as they are, every field set."""
     whole = registry_pb2.ServingSettings()
     whole.CopyFrom(settings)
     if not whole.preferred_batch_rows:
@@ -161,7 +158,7 @@ def _show(
     else:
         words = f"--max-batch-rows {best.settings.max_batch_rows} --max-wait {best.settings.max_wait_ms:g}ms"
         output.note(
-            f"[dim]as before; to apply: headrace models settings {model}@{version} {words} "
+            f"[dim]unchanged; to apply: headrace models settings {model}@{version} {words} "
             f"--instances {best.settings.instances}[/]"
         )
 

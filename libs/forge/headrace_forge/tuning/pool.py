@@ -15,7 +15,6 @@ from headrace.registry.v1 import registry_pb2
 from headrace_client.cli.settings import await_settings
 from headrace_client.client import AsyncClient, Client
 from headrace_client.errors import DeadlineExceeded, HeadraceError
-from headrace_client.measured_histories import MEASURING
 from headrace_client.operations.registration import Serving, serving_settings
 from headrace_client.tensors import Input
 from headrace_scaling.simulation.service_curves import ServiceCurve
@@ -28,6 +27,7 @@ _CURVE_REQUESTS = 9
 _NEVER_STORED = timedelta(0)
 _MIN_S = 1e-6
 _IN_FORCE_S = 120.0
+_MEASURING = "tune: measuring"
 # Beyond what the model thinks can be answered: goodput under too much is what is looked for.
 _MORE = 1.5
 
@@ -121,19 +121,13 @@ class MeasuredPool:
     def __init__(self, client: Client, model: str, version: str, rows: Mapping[str, np.ndarray]) -> None:
         self._client, self._model, self._version, self._rows = client, model, version, rows
 
-    def put(self, settings: registry_pb2.ServingSettings, why: str) -> None:
-        """Put settings into force. Raises DeadlineExceeded where no batcher takes them."""
-        done = self._client.versions.update_serving(self._model, self._version, settings, reason=why).version
-        taken, serving = await_settings(self._client, self._model, self._version, done.serving_revision, _IN_FORCE_S)
-        if not serving or not taken:
-            reason = next((held.reason for _, held in serving if held.reason), "no batcher serves it")
-            raise DeadlineExceeded(
-                f"settings {done.serving_revision} of {self._model} {self._version} are not in force: {reason}"
-            )
+    def _put(self, settings: registry_pb2.ServingSettings) -> None:
+        if not put(self._client, self._model, self._version, settings, _MEASURING):
+            raise DeadlineExceeded(f"{self._model} {self._version} cannot be measured: no batcher serves it")
 
     def curve(self, grid: Grid) -> ServiceCurve:
         """Return how long executions take by their rows."""
-        self.put(as_proto(Settings(max(grid.max_batch_rows), 0.0, 1)), MEASURING)
+        self._put(as_proto(Settings(max(grid.max_batch_rows), 0.0, 1)))
         return self._with(lambda caller: service_curve(caller, grid.max_batch_rows))
 
     def run(
@@ -145,7 +139,7 @@ class MeasuredPool:
         whole: registry_pb2.ServingSettings | None = None,
     ) -> Run:
         """Put settings into force, and return what is answered by them. whole: what these are called settings of."""
-        self.put(whole or as_proto(settings), MEASURING)
+        self._put(whole or as_proto(settings))
         seen = self._with(lambda caller: open_loop(caller, per_s=per_s, seconds=seconds, objective_s=objective_s))
         return Run(settings, seen.goodput_per_s, seen.p99_ms, seen.sent_per_s)
 
@@ -155,6 +149,17 @@ class MeasuredPool:
                 return await what(Caller(client, self._model, self._version, self._rows))
 
         return asyncio.run(go())
+
+
+def put(client: Client, model: str, version: str, settings: registry_pb2.ServingSettings, why: str) -> bool:
+    """Put settings into force; return whether a batcher serves the version. Raises DeadlineExceeded where one does not
+    take them."""
+    done = client.versions.update_serving(model, version, settings, reason=why).version
+    taken, serving = await_settings(client, model, version, done.serving_revision, _IN_FORCE_S)
+    if not taken:
+        reason = next((held.reason for _, held in serving if held.reason), "a batcher has others")
+        raise DeadlineExceeded(f"settings {done.serving_revision} of {model} {version} are not in force: {reason}")
+    return bool(serving)
 
 
 def rate(curve: ServiceCurve, grid: Grid, objective_s: float, most: float) -> float:

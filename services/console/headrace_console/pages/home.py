@@ -10,7 +10,6 @@ from typing import Any
 
 from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import registry_pb2
-from headrace_client.measured_histories import shortened
 from headrace_client.served_shares import marks
 from starlette.responses import Response
 
@@ -127,7 +126,7 @@ async def _changes(visit: Visit, recent: Sequence[registry_pb2.Model]) -> list[d
     found = [
         {"model": name, "event": event}
         for name, history in zip(names, histories, strict=True)
-        for event, _measured in shortened(history.value or ())
+        for event in history.value or ()
         if (moment(event.create_time) or since) > since
     ]
     found.sort(key=lambda one: one["event"].create_time.ToDatetime(), reverse=True)
