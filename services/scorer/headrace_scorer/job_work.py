@@ -11,6 +11,7 @@ from datetime import datetime
 from importlib.metadata import version as installed
 
 import structlog
+from headrace_runtime.signatures.policy import Unsigned
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.errors import NotFound, PreconditionFailed, ServiceError, Unavailable
@@ -92,9 +93,12 @@ class JobWork:
         return await self._run(job, shards) if shards else await self._commit(job)
 
     async def _gone(self, job: Job) -> Job | None:
-        """Fail a job whose version is no more; keep it otherwise."""
+        """Fail a job whose version is no more, or may not be loaded by the signing policy; keep it otherwise."""
         try:
             await self._registry.hold(job, HOLD)
+            await self._registry.check_signed(job)
+        except Unsigned as error:
+            return await self._fail(job, error.reason, error.public_message)
         except (NotFound, PreconditionFailed) as error:
             message = f"{error.public_message}: register the version again, then create a new job"
             return await self._fail(job, "VERSION_GONE", message)

@@ -10,6 +10,10 @@ from typing import Any, TypeVar
 import grpc.aio
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
+from headrace_runtime.formats import SIGNATURE_FILE
+from headrace_runtime.signatures.bundle import MAX_BYTES
+from headrace_runtime.signatures.policy import Use
+from headrace_runtime.signatures.policy_file import PolicyFile
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import NotFound, PreconditionFailed
 
@@ -27,16 +31,17 @@ FIRST_HOLD = timedelta(minutes=10)
 
 
 class Registry:
-    """The registry. Every method raises the typed error that it answers."""
+    """The registry. Every method raises the typed error that it answers. policy: whose signatures count, None where
+    they are not checked."""
 
-    def __init__(self, channel: Any) -> None:
-        self._stub = registry_pb2_grpc.RegistryServiceStub(channel)
+    def __init__(self, channel: Any, policy: PolicyFile | None = None) -> None:
+        self._stub, self._policy = registry_pb2_grpc.RegistryServiceStub(channel), policy
 
     async def resolved(self, model: str, version: str, alias: str, engine: Engine = Engine.WORKERS) -> Version:
         """Return the version that is named, by its id, by an alias, or as the one in production.
 
-        Raises NotFound, reason ALIAS_NOT_FOUND or NO_PRODUCTION_VERSION; PreconditionFailed, reason VERSION_COLLECTED
-        or FORMAT_NOT_SCORED.
+        Raises NotFound, reason ALIAS_NOT_FOUND or NO_PRODUCTION_VERSION; PreconditionFailed, reason VERSION_COLLECTED,
+        FORMAT_NOT_SCORED, or of its signature (NOT_SIGNED, SIGNATURE_INVALID, SIGNER_NOT_TRUSTED, SIGNER_REVOKED).
         """
         if not version:
             version = await self._named(model, alias)
@@ -53,6 +58,7 @@ class Registry:
                 "answer a row: name another version",
                 reason="FORMAT_NOT_SCORED",
             )
+        await self._check_signed(model, found)
         file = next((one for one in found.artifacts if one.name == _FILE), None)
         stepwise = found.HasField("pipeline") and not found.pipeline.fuse
         contract = base64.b64encode(found.contract.SerializeToString(deterministic=True)).decode()
@@ -66,6 +72,38 @@ class Registry:
                 reason="FORMAT_NOT_SCORED",
             )
         return Version(version, found.digest, file.sha256, file.size_bytes, contract)
+
+    async def check_signed(self, job: Job) -> None:
+        """Raise PreconditionFailed for a job whose version may not be loaded by now, as `resolved`."""
+        if self._policy is not None:
+            name = f"models/{job.model}/versions/{job.version.id}"
+            request = registry_pb2.GetModelVersionRequest(name=name)
+            found = (await _answer(self._stub.GetModelVersion(request, timeout=CALL_S))).version
+            await self._check_signed(job.model, found, job.version.sha256)
+
+    async def _check_signed(self, model: str, found: registry_pb2.ModelVersion, sha256: str = "") -> None:
+        """sha256: of the model that will be loaded; empty means what the registry says."""
+        if self._policy is None:
+            return
+        files = {one.name: one.sha256 for one in found.artifacts}
+        content = await self._downloaded(found.name, SIGNATURE_FILE) if files.pop(SIGNATURE_FILE, "") else None
+        if sha256:
+            files[_FILE] = sha256
+        self._policy.policy.check(f"{model}@{found.name.rpartition('/')[2]}", files, content, Use.SERVING)
+
+    async def _downloaded(self, version: str, name: str) -> bytes:
+        """Return a small file of a version; what is longer than any signature is cut."""
+        request, content = registry_pb2.DownloadArtifactRequest(name=version, artifact=name), b""
+        call = self._stub.DownloadArtifact(request, timeout=CALL_S)
+        try:
+            async for piece in call:
+                content += piece.chunk
+                if len(content) > MAX_BYTES:
+                    call.cancel()
+                    break
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        return content
 
     async def hold(self, job: Job, ttl: timedelta) -> None:
         """Keep the version of a job from being removed for a time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from headrace.scorer.v1 import publications_pb2_grpc, schedules_pb2_grpc, scorer_pb2, scorer_pb2_grpc
+from headrace_runtime.signatures import policy_file
 from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import ChangeFeed, heed
 from headrace_servicekit.coordination.leases import LeaderLease
@@ -53,7 +54,8 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     runtime.migrated(connections)
     runtime.check("postgres", store.check)
 
-    registry = Registry(await runtime.enter(channel(settings.registry_target, tls=Tls.of(settings))))
+    policy = policy_file.followed(runtime, settings.signing_policy_file)
+    registry = Registry(await runtime.enter(channel(settings.registry_target, tls=Tls.of(settings))), policy)
     engine, outputs = Engine(settings), Outputs(settings)
 
     def work(lease: LeaderLease) -> JobWork:

@@ -27,6 +27,11 @@ class ScorerSettings(LineageSettings, S3Settings, PostgresSettings, ServiceSetti
         description="Buckets besides its own that jobs may read from and write to, separated by commas: all who may "
         "create jobs can read all of them.",
     )
+    signing_policy_file: Path | None = Field(
+        default=None,
+        description="TOML file that says whose signatures count; its rule `serving` is checked before a version is "
+        "loaded. Unset: signatures are not checked.",
+    )
     sources_file: Path | None = Field(
         default=None,
         description='JSON file with the systems besides S3 that jobs may read rows from, by name: `{"warehouse": '

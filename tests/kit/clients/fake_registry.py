@@ -91,6 +91,12 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
         self.uploads[sha256] = content
         return pb.UploadArtifactResponse(sha256=sha256, size_bytes=len(content))
 
+    def DownloadArtifact(
+        self, request: pb.DownloadArtifactRequest, context: Any
+    ) -> Iterator[pb.DownloadArtifactResponse]:
+        found = next(one for one in self._version(request.name).artifacts if one.name == request.artifact)
+        yield pb.DownloadArtifactResponse(chunk=self.uploads[found.sha256])
+
     def UploadCode(self, request: pb.UploadCodeRequest, context: Any) -> pb.UploadCodeResponse:
         self.requests.append(request)
         sha256 = hashlib.sha256(request.content).hexdigest()

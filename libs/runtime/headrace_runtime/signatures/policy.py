@@ -48,6 +48,10 @@ class Use(enum.StrEnum):
     SERVING = "serving"
 
 
+class Unsigned(PreconditionFailed):
+    """A version may not be used by its signature: NOT_SIGNED, SIGNATURE_INVALID, SIGNER_NOT_TRUSTED, SIGNER_REVOKED."""
+
+
 class PolicyError(ValueError):
     """A policy cannot be used; the message says which entry and why."""
 
@@ -94,8 +98,7 @@ class Policy:
         """Return which signer has signed a version, empty where none has and none must.
 
         version: as people know it. files: SHA-256 of its files by name, without the signature. content: of that, None
-        where the version has none. Raises PreconditionFailed (NOT_SIGNED, SIGNATURE_INVALID, SIGNER_NOT_TRUSTED,
-        SIGNER_REVOKED).
+        where the version has none. Raises Unsigned.
         """
         required = [use for use in uses if use in self.require]
         if content is None:
@@ -115,7 +118,7 @@ class Policy:
         return signer.name
 
     def _signer(self, signed: Bundle, version: str) -> Signer:
-        """Return who signed a bundle. Raises BundleError, PreconditionFailed."""
+        """Return who signed a bundle. Raises BundleError, Unsigned."""
         failure: BundleError | None = None
         for signer in self.signers.values():
             if not signer.claims(signed):
@@ -154,14 +157,14 @@ def check_files(signed: Bundle, files: Mapping[str, str]) -> None:
         raise BundleError(f"covers '{min(missing)}', which the version does not have")
 
 
-def _refused(reason: str, version: str, problem: str) -> PreconditionFailed:
+def _refused(reason: str, version: str, problem: str) -> Unsigned:
     remedy = {
         "NOT_SIGNED": "sign its files with `model_signing sign` and register them with `--signature FILE`",
         "SIGNATURE_INVALID": "sign exactly the files of the version again and register another version",
         "SIGNER_NOT_TRUSTED": "sign with an accepted key, or have the operator add this signer to the signing policy",
         "SIGNER_REVOKED": "sign the files with a key that is valid and register another version",
     }[reason]
-    return PreconditionFailed(f"version {version} {problem}; {remedy}", reason=reason, metadata={"version": version})
+    return Unsigned(f"version {version} {problem}; {remedy}", reason=reason, metadata={"version": version})
 
 
 def read(text: str) -> Policy:

@@ -9,9 +9,8 @@ from headrace_runtime.artifacts.cache import Artifacts
 from headrace_runtime.backends.backend import LoadError
 from headrace_runtime.formats import Format
 from headrace_runtime.signatures.bundle import MAX_BYTES
-from headrace_runtime.signatures.policy import Use
+from headrace_runtime.signatures.policy import Unsigned, Use
 from headrace_runtime.signatures.policy_file import PolicyFile
-from headrace_servicekit.errors import PreconditionFailed
 
 from headrace_batcher.decisions.version_state import Wanted
 
@@ -34,7 +33,7 @@ class Signatures:
         name, policy = f"{wanted.model}@{wanted.version}", self._policy.policy
         try:
             await asyncio.to_thread(policy.check, name, dict(wanted.files), content, *uses)
-        except PreconditionFailed as error:
+        except Unsigned as error:
             raise LoadError(f"{error.reason}: {error.public_message}") from None
 
 
