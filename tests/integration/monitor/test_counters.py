@@ -53,8 +53,8 @@ class EndingDatabase(Database):
     statements_left: int | None = None
 
     @asynccontextmanager
-    async def transaction(self, *, begin: str = BEGIN) -> AsyncIterator[Any]:
-        async with super().transaction(begin=begin) as connection:
+    async def transaction(self, *, begin: str = BEGIN, validate_only: bool = False) -> AsyncIterator[Any]:
+        async with super().transaction(begin=begin, validate_only=validate_only) as connection:
             yield _Ending(self, connection)
             self.spend(connection)
 

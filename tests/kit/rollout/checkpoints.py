@@ -72,9 +72,9 @@ class CheckedLease(LeaderLease):
         self._points = points
 
     @asynccontextmanager
-    async def transaction(self, *, begin: str = BEGIN) -> AsyncIterator[Any]:
+    async def transaction(self, *, begin: str = BEGIN, validate_only: bool = False) -> AsyncIterator[Any]:
         await self._points.passed()
-        async with super().transaction(begin=begin) as connection:
+        async with super().transaction(begin=begin, validate_only=validate_only) as connection:
             yield connection
         await self._points.passed()
 

@@ -62,8 +62,8 @@ class MortalStore(MemoryStore):
     dies_in: int | None = None
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
-        async with super().transaction() as transaction:
+    async def transaction(self, *, validate_only: bool = False) -> AsyncIterator[Any]:
+        async with super().transaction(validate_only=validate_only) as transaction:
             yield Mortal(transaction, self)
 
 

@@ -48,10 +48,10 @@ class InterruptedStore(MemoryStore):
         self.interruptions: list[Callable[[], Awaitable[object]]] = []
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[MemoryTransaction]:
+    async def transaction(self, *, validate_only: bool = False) -> AsyncIterator[MemoryTransaction]:
         if self.interruptions:
             await self.interruptions.pop(0)()
-        async with super().transaction() as transaction:
+        async with super().transaction(validate_only=validate_only) as transaction:
             yield transaction
 
 
