@@ -148,8 +148,8 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
     async def UpdateServingSettings(self, request, context):
         ref, declared = names.version_ref(request.name, "name"), convert.declared_serving(request.serving, "serving")
-        write, check = write_of("UpdateServingSettings", request), request.validate_only
-        outcome = await self._serving.update(ref, declared, request.etag, write, validate_only=check)
+        write = write_of("UpdateServingSettings", request)
+        outcome = await self._serving.update(ref, declared, request.etag, write)
         return registry_pb2.UpdateServingSettingsResponse(
             version=answers.to_version(outcome.subject), model=answers.to_model(outcome.model)
         )
@@ -172,7 +172,6 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
                 write,
                 allow_incompatible=allowed,
                 rollouts=rollouts,
-                validate_only=request.validate_only,
             )
         return registry_pb2.PromoteModelVersionResponse(
             version=answers.to_version(outcome.subject), model=answers.to_model(outcome.model)

@@ -22,12 +22,9 @@ class ServingUpdates:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
 
-    async def update(
-        self, ref: VersionRef, declared: Declared, etag: str, write: Write, *, validate_only: bool = False
-    ) -> Outcome:
+    async def update(self, ref: VersionRef, declared: Declared, etag: str, write: Write) -> Outcome:
         """Replace what is declared of the settings; return the version and its model after that.
 
-        validate_only: check, and change nothing; the version is what it would be.
         Raises NotFound, Aborted (ETAG_MISMATCH), InvalidArgument, PreconditionFailed (VERSION_COLLECTED).
         """
 
@@ -44,12 +41,10 @@ class ServingUpdates:
                 return Outcome(model, version)
             change = ServingChange(version.serving_revision + 1, version.serving, after)
             changed = replace(version, serving=after, serving_revision=change.revision)
-            if validate_only:
+            if write.validate_only:
                 return Outcome(model, changed)
             await transaction.set_serving(ref, after, change.revision)
             entry = Entry(Action.SERVING_CHANGED, ref.version, serving_change=change)
             return Outcome(await writes.save(transaction, model, write, [entry]), changed)
 
-        # A check is no write: the id of the write that follows it is not used up.
-        once = replace(write, request_id="") if validate_only else write
-        return await writes.once(self._store, once, self._clock.now(), act)
+        return await writes.once(self._store, write, self._clock.now(), act)

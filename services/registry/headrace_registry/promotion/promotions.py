@@ -87,12 +87,10 @@ class Promotions:
         *,
         allow_incompatible: bool = False,
         rollouts: RolloutRule = NO_ROLLOUT,
-        validate_only: bool = False,
     ) -> Outcome:
         """Move a version to a stage; return it and its model after the move.
 
         allow_incompatible: whether it may break the signature of the version in production; history tells how it does.
-        validate_only: check, and change nothing.
         Raises NotFound, Aborted (ETAG_MISMATCH), PreconditionFailed (STAGE_MOVE_ILLEGAL, VERSION_COLLECTED,
         SIGNATURE_INCOMPATIBLE, PROMOTION_GATE_FAILED, NO_POOL_FOR_FORMAT, ROLLOUT_RUNNING, APPROVAL_REQUIRED,
         NOT_SIGNED, SIGNATURE_INVALID, SIGNER_NOT_TRUSTED, SIGNER_REVOKED).
@@ -101,7 +99,7 @@ class Promotions:
         async def act(transaction: Transaction) -> Outcome:
             model = await writes.locked(transaction, ref.model)
             check_etag(model, etag)
-            if validate_only:
+            if write.validate_only:
                 mandate = await self._mandate(transaction, model, ref, target, rollouts)
                 allow = allow_incompatible or mandate.allows_incompatible
                 plan = await self.planned(transaction, model, ref, target, allow, rollouts)
@@ -109,9 +107,7 @@ class Promotions:
                 return Outcome(model, plan.version)
             return await self.promote_in(transaction, model, ref, target, write, allow_incompatible, rollouts)
 
-        # A check is no write: the id of the write that follows it is not used up.
-        once = replace(write, request_id="") if validate_only else write
-        return await writes.once(self._store, once, self._clock.now(), act)
+        return await writes.once(self._store, write, self._clock.now(), act)
 
     async def promote_in(
         self,
