@@ -90,7 +90,8 @@ class Databases:
             await migrate(connection, migrations)
         finally:
             await connection.close()
-        with suppress(asyncpg.DuplicateDatabaseError):
+        # The catalogue's index reports the name where another process commits it at the same moment.
+        with suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
             await self._execute(f'alter database "{made}" rename to "{name}"')
         await self._drop(made)
         return name
