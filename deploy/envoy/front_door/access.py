@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from headrace_servicekit.identity import CLIENT_HEADER
+from headrace_servicekit.identity import CLIENT_HEADER, SCOPE_CLAIMS
 
 from front_door import inference
 from front_door.api import Api
@@ -58,6 +58,8 @@ def token_check(settings: FrontDoorSettings, jwks: str) -> Json:
         # The identity script judges it too; services do not get it (`routes.TOKEN_REMOVED`).
         "forward": True,
         "payload_in_metadata": "claims",
+        # One text of scopes becomes the list of them.
+        "normalize_payload_in_metadata": {"space_delimited_claims": list(SCOPE_CLAIMS)},
         "jwt_cache_config": {"jwt_cache_size": 1000, "jwt_max_token_size": MAX_TOKEN_BYTES},
     }
     return typed(
@@ -147,8 +149,9 @@ def scopes(api: Api) -> Json:
 
 
 def has_scope(scope: str) -> Json:
-    """Return the principal whose token lists a scope."""
-    return _claim("scopes", {"list_match": {"one_of": {"string_match": exact(scope)}}})
+    """Return the principal whose token has a scope, in any of the claims that scopes stand in."""
+    value = {"list_match": {"one_of": {"string_match": exact(scope)}}}
+    return {"or_ids": {"ids": [_claim(claim, value) for claim in SCOPE_CLAIMS]}}
 
 
 def _inference() -> dict[str, Json]:

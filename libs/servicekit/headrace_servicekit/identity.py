@@ -10,6 +10,7 @@ import contextvars
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from headrace_servicekit.errors import NotFound, ServiceError, Unauthenticated
 
@@ -19,6 +20,9 @@ CLIENT_HEADER = "x-headrace-client"
 MODELS_HEADER = "x-headrace-models"
 # Unix time until which the caller's token is good. Answers that are streams end then.
 EXPIRY_HEADER = "x-headrace-token-expiry"
+
+# Claims in which identity providers put scopes: the union of them counts.
+SCOPE_CLAIMS = ("scopes", "scope", "scp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,17 @@ def parse_expiry(value: str | None) -> float | None:
         return None if value is None else float(value)
     except ValueError:
         raise Unauthenticated(f"header {EXPIRY_HEADER} is no time", reason="IDENTITY_MALFORMED") from None
+
+
+def scopes_of(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Return the scopes that a token's claims have: each a list of texts, or one text with spaces between the scopes
+    (RFC 8693, section 4.2)."""
+    found: set[str] = set()
+    for name in SCOPE_CLAIMS:
+        value = claims.get(name)
+        scopes = value.split(" ") if isinstance(value, str) else value if isinstance(value, list) else ()
+        found.update(scope for scope in scopes if isinstance(scope, str) and scope)
+    return frozenset(found)
 
 
 def model_not_found(model: str) -> ServiceError:

@@ -18,14 +18,14 @@ LEAVES = st.one_of(
     st.booleans(),
     NUMBERS,
     st.text(max_size=6),
-    st.sampled_from([AUDIENCE, f"http://{AUDIENCE}", "*", "a-*"]),
+    st.sampled_from([AUDIENCE, f"http://{AUDIENCE}", "*", "a-*", "predict registry.read", "registry.read"]),
 )
 JSON = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
 )
 # What a list of texts goes wrong by.
 LISTS = st.lists(st.one_of(st.none(), st.sampled_from(["zz", "a-*", "", "a,b", AUDIENCE]), NUMBERS), max_size=4)
-NAMES = ("aud", "sub", "models", "scopes", "exp", "nbf", "iat", "jti", "name")
+NAMES = ("aud", "sub", "models", "scopes", "scope", "scp", "exp", "nbf", "iat", "jti", "name")
 
 
 @st.composite

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from headrace_client.issuer import AUDIENCE, ISSUER
 
 from tests.kit.identity.issuer import Issuer
+from tests.kit.identity.provider_claims import PROVIDERS
 from tests.kit.identity.token_variants import (
     Row,
     appended,
@@ -275,11 +276,21 @@ def _scopes() -> Iterator[Row]:
                         ("at the end of 300", ["x"] * 300 + both)):  # fmt: skip
         yield of_claims(f"scopes is a list {name}", None, scopes=value)
     for name, value in (
-        ("absent", ...), ("null", None), ("a text", " ".join(both)), ("an object", dict.fromkeys(both, True)),
-        ("empty", []),
+        ("absent", ...), ("null", None), ("an object", dict.fromkeys(both, True)), ("empty", []), ("an empty text", ""),
+        ("a text with commas", ",".join(both)), ("a text with tabs", "\t".join(both)),
+        ("a list of a text", [" ".join(both)]),
         ("a list in a list", [both]), ("near", ["predict*", "PREDICT", "predict ", "registry", "*"]), ("true", True),
     ):  # fmt: skip
         yield of_claims(f"scopes is {name}", NO_SCOPE, scopes=value)
+    for name in ("scopes", "scope", "scp"):
+        yield of_claims(f"{name} is a text", None, **{"scopes": ..., name: " ".join(both)})
+        yield of_claims(f"{name} is a text with more spaces", None, **{"scopes": ..., name: "  ".join(["", *both, ""])})
+        yield of_claims(f"{name} is a list", None, **{"scopes": ..., name: both})
+    yield of_claims("scopes in three claims", None, scopes=["other"], scope="predict", scp=["registry.read"])
+    yield of_claims("scope holds what scopes lacks", None, scopes=[], scope=" ".join(both))
+    yield of_claims("scope is null", None, scope=None, scp={"predict": True})
+    for provider, given in PROVIDERS.items():
+        yield of_claims(f"a token as {provider} issues it", None, scopes=..., **given)
 
 
 ROWS = tuple(_rows())

@@ -50,7 +50,7 @@ def _encoded(part: bytes | str | dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def of_claims(name: str, refused: str | None, **changes: Any) -> Row:
+def of_claims(name: str, refused: str | None, /, **changes: Any) -> Row:
     return Row(name, refused, lambda issuer: f"Bearer {signed(issuer, claims(**changes))}")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from headrace_servicekit.errors import Unauthenticated, Unavailable
+from headrace_servicekit.identity import scopes_of
 
 from headrace_console.sessions.cookie_secrets import CookieSecret
 from headrace_console.sessions.sessions import Login, RenewalRefused
@@ -126,15 +127,15 @@ class OpenIdSignIn:
     async def _login(self, tokens: Mapping[str, Any], id_token: str) -> Login:
         token = _text(tokens, "access_token")
         claims = await self.provider.verified(token, self.audience, "access token")
-        scopes, models = claims.get("scopes"), claims.get("models")
-        if not isinstance(scopes, list) or not (models is None or isinstance(models, list)):
-            message = "the access token lists no scopes: docs/tokens.md says what a token must be"
+        scopes, models = scopes_of(claims), claims.get("models")
+        if not scopes or not (models is None or isinstance(models, list)):
+            message = "the access token has no scope: docs/tokens.md says what a token must be"
             raise Unauthenticated(message, reason="TOKEN_INVALID")
         return Login(
             subject=str(claims["sub"]),
             access_token=token,
             expire_s=float(claims["exp"]),
-            scopes=tuple(sorted(map(str, scopes))),
+            scopes=tuple(sorted(scopes)),
             models=None if models is None else tuple(sorted(map(str, models))),
             refresh_token=str(tokens.get("refresh_token") or ""),
             id_token=id_token,

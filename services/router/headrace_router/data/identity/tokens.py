@@ -12,7 +12,7 @@ from typing import Any
 import jwt
 import orjson
 from headrace_servicekit.errors import ServiceError, Unauthenticated
-from headrace_servicekit.identity import Identity, parse_identity
+from headrace_servicekit.identity import Identity, parse_identity, scopes_of
 
 # What identity providers sign with. Which of them a token may have been signed with is said by the key.
 ALGORITHMS = ("ES256", "RS256")
@@ -122,7 +122,7 @@ def verify(token: bytes, keys: Keys, rules: Rules, now: float) -> Token:
         _time(claims, "iat", 0.0)
     if "nbf" in claims and _time(claims, "nbf", 0.0) > now + rules.skew_s:
         raise invalid()
-    return Token(_identity(claims), _scopes(claims), expires_at)
+    return Token(_identity(claims), scopes_of(claims), expires_at)
 
 
 def missing() -> ServiceError:
@@ -216,10 +216,3 @@ def _identity(claims: Mapping[str, Any]) -> Identity:
     ):
         raise invalid()
     return parse_identity(subject, ",".join(models) or ",")
-
-
-def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
-    scopes = claims.get("scopes")
-    if not isinstance(scopes, list):
-        return frozenset()
-    return frozenset(scope for scope in scopes if isinstance(scope, str))
