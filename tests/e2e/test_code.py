@@ -3,11 +3,9 @@
 import asyncio
 import json
 import os
-import shutil
 import subprocess
-import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +26,6 @@ CODE = Path(graph.__file__).with_name("model.py")
 ACTS = {"well": 0, "fork": 1, "eat": 2, "sleep": 3, "tell": 4, "read": 5, "call": 6}
 HOSTILE = '''
 import os
-import shutil
 import socket
 import sys
 import time
@@ -80,21 +77,11 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def signed(keys: Path, folder: Path, files: Mapping[str, Path]) -> tuple[str, str]:
-    """Sign files, under the names that they have in a version, by the command of model-signing."""
-    to_sign = folder / f"sign-{len(list(folder.glob('sign-*')))}"
-    to_sign.mkdir()
-    for name, file in files.items():
-        shutil.copy(file, to_sign / name)
-    out = to_sign.with_suffix(".sig")
-    command = [Path(sys.executable).with_name("model_signing"), "sign", "key", to_sign]
-    subprocess.run(
-        [*command, "--private_key", keys / "release.pem", "--signature", out],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    return "--signature", str(out)
+def signed(headrace: Headrace, keys: Path, model: Path, *artifacts: str) -> tuple[str, str]:
+    """Sign a version as it will be registered."""
+    out = str(headrace.folder / f"{len(list(headrace.folder.glob('*.sig')))}.sig")
+    headrace("models", "sign", str(model), *artifacts, "--key", str(keys / "release.pem"), "--output", out)
+    return "--signature", out
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +116,10 @@ def test_the_handler_answers_alike_as_signed_code_and_as_a_graph(headrace: Headr
     unsigned = headrace.run("models", "register", "handler", "v1", str(CODE), *contract, *weights, *GOOD)
     assert unsigned.exit_code != 0
     assert "--signature" in unsigned.stderr
-    files = {"model.py": CODE, "weights.json": headrace.folder / "weights.json"}
-    by_key = signed(keys, headrace.folder, files)
+    by_key = signed(headrace, keys, CODE, *weights)
     headrace("models", "register", "handler", "v1", str(CODE), *contract, *weights, *by_key, *GOOD)
     model = headrace.folder / "model.onnx"
-    by_key = signed(keys, headrace.folder, {"model.onnx": model})
+    by_key = signed(headrace, keys, model)
     tampered = headrace.folder / "tampered.onnx"
     tampered.write_bytes(graph.graph(graph.weights(seed=2)).SerializeToString())
     refused = headrace.run("models", "register", "handler", "v2", str(tampered), *contract, *by_key, *GOOD)
@@ -162,12 +148,12 @@ async def test_code_that_misbehaves_is_contained_and_others_keep_answering(headr
     told["outputs"] = [{"name": "y", "datatype": "FP32", "shape": [1]}]
     (folder / "hostile.json").write_text(json.dumps(told))
     contract = ("--contract", str(folder / "hostile.json"))
-    by_key = signed(keys, folder, {"model.py": folder / "model.py"})
+    by_key = signed(headrace, keys, folder / "model.py")
     headrace("models", "register", model, "v1", str(folder / "model.py"), *contract, *by_key, *GOOD)
     headrace("models", "promote", model, "v1")
     neighbour = onnx_models.linear(4, 3)
     file = headrace.file("neighbour.onnx", neighbour)
-    headrace("models", "register", "neighbour", "v1", file, *signed(keys, folder, {"model.onnx": Path(file)}), *GOOD)
+    headrace("models", "register", "neighbour", "v1", file, *signed(headrace, keys, Path(file)), *GOOD)
     headrace("models", "promote", "neighbour", "v1")
 
     def neighbour_answers() -> bool:

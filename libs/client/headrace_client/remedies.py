@@ -85,9 +85,12 @@ _BY_REASON = {
     "PIPELINE_INVALID": "correct the step or edge that the field names: `headrace models graph` draws a pipeline",
     "CODE_NOT_ALLOWED": "ask the operator for REGISTRY_ALLOW_CODE=true and BATCHER_ALLOW_CODE=true (locally: two lines "
     "of the file headrace.env, then `make down up`), or register the model as ONNX",
-    "NOT_SIGNED": "sign the version's files (`model_signing sign key FOLDER --private_key KEY`), and register another "
-    "version with `--signature FILE`",
-    "SIGNATURE_INVALID": "sign exactly the files of the version again, under the names that they have in it",
+    "NOT_SIGNED": "sign the version's files (`headrace models sign FILE --key KEY`), and register another version with "
+    "`--signature FILE`",
+    "SIGNATURE_INVALID": "sign exactly the files of the version again, under the names that they have in it: "
+    "`headrace models sign` takes what `headrace models register` does",
+    "MODEL_SIGNING_MISSING": "`pip install 'headrace-client[signing]'`",
+    "CERTIFICATE_EXPIRED": "sign the files again with a certificate that is valid, and register another version",
     "SIGNER_NOT_TRUSTED": "sign with an accepted key, or ask the operator to add it to REGISTRY_SIGNING_POLICY_FILE",
     "SIGNER_REVOKED": "sign the files with a key that is valid, and register another version",
     "MODEL_EXISTS": "`headrace models show MODEL` shows it, and `headrace models register MODEL` adds a version to it",

@@ -60,7 +60,8 @@ def test_the_examples_of_a_command_are_commands_that_parse(
         "rows.json",
     )
     given = ("contract.json", "answers.parquet", "answers.jsonl", "routing.key", "rollout.yaml", "model.sig")
-    for name in (*models, *given, *outcomes):
+    keys = ("release.pem", "release.pub", "ann.pem", "ann.crt", "intermediate.crt", "authority.crt")
+    for name in (*models, *given, *outcomes, *keys):
         (tmp_path / name).write_bytes(b"something")
     for folder in ("mlruns/churn", "handler", "models/digits", "models/recommendation_model"):
         (tmp_path / folder).mkdir(parents=True)

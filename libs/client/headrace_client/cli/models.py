@@ -16,6 +16,7 @@ from headrace_client.cli.promotion import promote, rollback
 from headrace_client.cli.registration import register
 from headrace_client.cli.serve import serve
 from headrace_client.cli.settings import serving_batchers, settings
+from headrace_client.cli.signing import sign, verify
 from headrace_client.cli.values import Gate
 from headrace_client.cli.views import gates as gates_text
 from headrace_client.cli.views import show_model, show_version, stage, unpromoted
@@ -39,6 +40,8 @@ def models() -> None:
 
 
 models.add_command(register)
+models.add_command(sign)
+models.add_command(verify)
 models.add_command(serve)
 models.add_command(graph)
 models.add_command(settings)

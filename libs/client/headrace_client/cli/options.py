@@ -142,7 +142,7 @@ def signature_option(function: Command) -> Command:
     return click.option(
         "--signature",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Signature of the version's files by OpenSSF model signing (`model_signing sign key|certificate`).",
+        help="Signature of the version's files by OpenSSF model signing, as `headrace models sign` writes it.",
     )(function)
 
 

@@ -16,6 +16,7 @@ from google.protobuf import json_format
 from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.cli.output import Output
+from headrace_client.errors import invalid
 from headrace_client.local_files import object_of, read_as
 from headrace_client.model_files import FORMATS, zipped
 from headrace_client.pipeline_files import is_pipeline
@@ -103,18 +104,47 @@ def source_of(
 def _source_of(
     output: Output, path: Path, artifacts: Mapping[str, Path], conversion: Conversion, stated: bool
 ) -> Iterator[Source]:
-    if is_pipeline(path):
-        yield Source(path, artifacts)
-        return
-    kind = None if is_mlflow(path) else recognise(path)
-    if kind is not None and kind in TAKEN and (stated or kind not in CONVERTED_TOO):
-        with _as_file(path, kind) as taken:
-            if kind is not Kind.ONNX:
-                output.note(f"[dim]format[/]  {kind.value}: {FORMATS[kind.value].runs}")
-            yield Source(taken, artifacts, kept_as=kind.value)
+    kind = _kind_of(path)
+    if _is_taken(path, kind, stated):
+        with _taken(path, kind, artifacts) as source:
+            if source.kept_as != Kind.ONNX:
+                output.note(f"[dim]format[/]  {source.kept_as}: {FORMATS[source.kept_as].runs}")
+            yield source
         return
     with _converter(path)(output, path, kind, artifacts, conversion, stated) as source:
         yield source
+
+
+@contextmanager
+def unconverted(path: Path, artifacts: Mapping[str, Path]) -> Iterator[Source]:
+    """Yield a file as it is registered without conversion, with its contract stated where it has none.
+
+    Raises InvalidArgument for one that is converted first.
+    """
+    kind = _kind_of(path)
+    if not _is_taken(path, kind, stated=True):
+        raise invalid("FILE", f"{path} is converted when it is registered: export it to ONNX first, and name that")
+    with as_validation(artifacts) as rows, _taken(path, kind, rows) as source:
+        yield source
+
+
+def _kind_of(path: Path) -> Kind | None:
+    """Return what a model file is; None for a pipeline, and for a folder of MLflow."""
+    return None if is_pipeline(path) or is_mlflow(path) else recognise(path)
+
+
+def _is_taken(path: Path, kind: Kind | None, stated: bool) -> bool:
+    """Return whether a file is registered as it is."""
+    return is_pipeline(path) or (kind is not None and kind in TAKEN and (stated or kind not in CONVERTED_TOO))
+
+
+@contextmanager
+def _taken(path: Path, kind: Kind | None, artifacts: Mapping[str, Path]) -> Iterator[Source]:
+    if kind is None:
+        yield Source(path, artifacts)
+        return
+    with _as_file(path, kind) as taken:
+        yield Source(taken, artifacts, kept_as=kind.value)
 
 
 def is_mlflow(path: Path) -> bool:

@@ -31,6 +31,8 @@ Stored = registry_pb2.UploadArtifactResponse | registry_pb2.UploadCodeResponse |
 Progress = Callable[[str, int, int], None]
 
 SIGNATURE_FILE = "signature.json"
+EMPTY_CODE = b"\n"
+"""What is registered of an empty file of code: an empty module is one, and the registry keeps no empty files."""
 
 _TYPES = {
     ".onnx": registry_pb2.Artifact.TYPE_ONNX,
@@ -118,10 +120,7 @@ def register_version(
     pipeline = read_pipeline(Path(file)) if is_pipeline(Path(file)) else None
     own = pipeline.graphs if pipeline is not None else (files or files_of(Path(file), kept_as)).files
     kept_as = kept_as if files is None else files.kept_as
-    for name in own:
-        if artifacts and name in artifacts:
-            raise invalid(f"artifacts.{name}", "is the model itself; give further files other names")
-    everything = {**own, **(artifacts or {}), **({SIGNATURE_FILE: signature} if signature is not None else {})}
+    everything = {**together(own, artifacts or {}), **({SIGNATURE_FILE: signature} if signature is not None else {})}
     # A wrong name is found before the first byte is sent.
     types = {name: type_in(kept_as, name) or artifact_type(name) for name in everything}
     uploaded = []
@@ -158,6 +157,14 @@ def register_version(
     except InvalidArgument as error:
         raise (error if pipeline is None else pipeline.located(error)) from None
     return answer.version
+
+
+def together(own: Mapping[str, Path], artifacts: Mapping[str, Path | str]) -> dict[str, Path | str]:
+    """Return the files of a version: those of its model, and further ones. Raises InvalidArgument for a name twice."""
+    for name in own:
+        if name in artifacts:
+            raise invalid(f"artifacts.{name}", "is the model itself; give further files other names")
+    return {**own, **artifacts}
 
 
 def upload(
@@ -215,7 +222,7 @@ def _upload_code(
     with read_as("source", path, f"artifacts.{name}"):
         content = path.read_bytes()
     if not content:
-        content = b"\n"  # an empty module is one, and the registry keeps no empty files
+        content = EMPTY_CODE
     request = registry_pb2.UploadCodeRequest(type=kind, content=content)
     try:
         return (yield from invoke(session, registry_pb2.UploadCodeResponse, request, timeout_s=timeout))
