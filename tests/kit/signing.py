@@ -62,22 +62,25 @@ def key_in(folder: Path, name: str, curve: ec.EllipticCurve | None = None) -> Ke
     return _written(folder, name, ec.generate_private_key(curve or ec.SECP256R1()))
 
 
-def authority(above: Authority | None = None) -> Authority:
-    """Return a new root, or an authority below one."""
+def authority(above: Authority | None = None, begin: datetime.datetime = BEGIN) -> Authority:
+    """Return a new root, or an authority below one. begin: of its 30 days."""
     key, name = ec.generate_private_key(ec.SECP384R1()), "Root" if above is None else "Intermediate"
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuer, by = (subject, key) if above is None else (above.name, above.key)
-    pem = _certificate(subject, issuer, key.public_key(), by, authority=True).public_bytes(PEM).decode()
+    pem = _certificate(subject, issuer, key.public_key(), by, authority=True, begin=begin).public_bytes(PEM).decode()
     return Authority(pem if above is None else above.root, pem, key, subject)
 
 
-def certified(folder: Path, name: str, by: Authority, email: str, *, sign: bool = True) -> Key:
-    """Write a new private key with its certificate. sign: whether the certificate allows signatures."""
+def certified(
+    folder: Path, name: str, by: Authority, email: str, *, sign: bool = True, begin: datetime.datetime = BEGIN
+) -> Key:
+    """Write a new private key with its certificate. sign: whether the certificate allows signatures. begin: of its 30
+    days."""
     key, subject = (
         ec.generate_private_key(ec.SECP256R1()),
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
     )
-    certificate = _certificate(subject, by.name, key.public_key(), by.key, email=email, sign=sign)
+    certificate = _certificate(subject, by.name, key.public_key(), by.key, email=email, sign=sign, begin=begin)
     (folder / f"{name}.crt").write_bytes(certificate.public_bytes(PEM))
     (folder / f"{name}.chain").write_text(by.chain)
     written = _written(folder, name, key)
@@ -127,6 +130,7 @@ def _certificate(
     authority: bool = False,
     email: str = "",
     sign: bool = True,
+    begin: datetime.datetime = BEGIN,
 ) -> x509.Certificate:
     usages = dict.fromkeys(
         ("content_commitment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only"), False
@@ -144,8 +148,8 @@ def _certificate(
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(BEGIN)
-        .not_valid_after(BEGIN + datetime.timedelta(days=30))
+        .not_valid_before(begin)
+        .not_valid_after(begin + datetime.timedelta(days=30))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)

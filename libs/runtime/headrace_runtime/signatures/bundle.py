@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from cryptography import x509
@@ -35,6 +36,10 @@ _HASHES = {256: hashes.SHA256, 384: hashes.SHA384, 521: hashes.SHA512}
 
 class BundleError(Exception):
     """A bundle is malformed, or does not hold; the message says how."""
+
+
+class ExpiredError(BundleError):
+    """A bundle's certificate had expired when its version was registered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +103,12 @@ def verify_key(bundle: Bundle, key: ec.EllipticCurvePublicKey) -> None:
         raise BundleError("was changed: its signature does not hold") from None
 
 
-def verify_certificate(bundle: Bundle, roots: Sequence[x509.Certificate]) -> None:
+def verify_certificate(bundle: Bundle, roots: Sequence[x509.Certificate], seen: datetime | None = None) -> None:
     """Raise BundleError unless the bundle's certificate comes from one of some roots, may sign, and has signed.
 
     Certificates are judged at the time when the signer's became valid, as the package does it: a bundle has no trusted
-    time, and one that is older than its certificate's end still holds.
+    time, and one that is older than its certificate's end still holds. seen: when the signature was seen first, None
+    where that is not known; a certificate that had expired by then may have signed at any time.
     """
     own, *between = bundle.certificates
     anything, optional = verification.ExtensionPolicy.permit_all(), verification.Criticality.AGNOSTIC
@@ -124,6 +130,9 @@ def verify_certificate(bundle: Bundle, roots: Sequence[x509.Certificate]) -> Non
         raise BundleError("has a certificate with unreadable extensions") from None
     if not _may_sign(own):
         raise BundleError("has a certificate whose key usage is neither digitalSignature nor codeSigning")
+    if seen is not None and own.not_valid_after_utc < seen:
+        ended = f"{own.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
+        raise ExpiredError(f"has a certificate that expired at {ended}, before the version was registered")
     key = own.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise BundleError("has a certificate of a key that is not of an elliptic curve")

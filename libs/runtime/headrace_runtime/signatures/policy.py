@@ -25,6 +25,7 @@ import enum
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from cryptography import x509
@@ -35,7 +36,7 @@ from headrace_servicekit.errors import PreconditionFailed
 from headrace_servicekit.identity import matches
 
 from headrace_runtime.signatures import bundle
-from headrace_runtime.signatures.bundle import ALONE, Bundle, BundleError
+from headrace_runtime.signatures.bundle import ALONE, Bundle, BundleError, ExpiredError
 
 
 class Use(enum.StrEnum):
@@ -49,7 +50,8 @@ class Use(enum.StrEnum):
 
 
 class Unsigned(PreconditionFailed):
-    """A version may not be used by its signature: NOT_SIGNED, SIGNATURE_INVALID, SIGNER_NOT_TRUSTED, SIGNER_REVOKED."""
+    """A version may not be used by its signature: NOT_SIGNED, SIGNATURE_INVALID, CERTIFICATE_EXPIRED,
+    SIGNER_NOT_TRUSTED, SIGNER_REVOKED."""
 
 
 class PolicyError(ValueError):
@@ -74,12 +76,12 @@ class Signer:
         names = bundle.identities(signed.certificates[0]) if signed.certificates else ()
         return any(matches((self.identity,), name) for name in names)
 
-    def verify(self, signed: Bundle) -> None:
-        """Raise BundleError unless a bundle that says so is by this signer."""
+    def verify(self, signed: Bundle, seen: datetime | None = None) -> None:
+        """Raise BundleError unless a bundle that says so is by this signer. seen: when it was seen first."""
         if self.key is not None:
             bundle.verify_key(signed, self.key)
         else:
-            bundle.verify_certificate(signed, self.roots)
+            bundle.verify_certificate(signed, self.roots, seen)
 
     def revocation(self, signed: Bundle) -> str:
         """Return why a bundle of this signer counts no more, empty where it does."""
@@ -94,11 +96,13 @@ class Policy:
     signers: Mapping[str, Signer] = field(default_factory=dict)
     require: Mapping[Use, tuple[str, ...]] = field(default_factory=dict)
 
-    def check(self, version: str, files: Mapping[str, str], content: bytes | None, *uses: Use) -> str:
+    def check(
+        self, version: str, files: Mapping[str, str], content: bytes | None, *uses: Use, seen: datetime | None = None
+    ) -> str:
         """Return which signer has signed a version, empty where none has and none must.
 
         version: as people know it. files: SHA-256 of its files by name, without the signature. content: of that, None
-        where the version has none. Raises Unsigned.
+        where the version has none. seen: when it was registered, None where that is not known. Raises Unsigned.
         """
         required = [use for use in uses if use in self.require]
         if content is None:
@@ -107,8 +111,10 @@ class Policy:
             return ""
         try:
             signed = bundle.read(content)
-            signer = self._signer(signed, version)
+            signer = self._signer(signed, version, seen)
             check_files(signed, files)
+        except ExpiredError as error:
+            raise _refused("CERTIFICATE_EXPIRED", version, f"has a signature that {error}") from None
         except BundleError as error:
             raise _refused("SIGNATURE_INVALID", version, f"has a signature that {error}") from None
         for use in required:
@@ -117,14 +123,14 @@ class Policy:
                 raise _refused("SIGNER_NOT_TRUSTED", version, message)
         return signer.name
 
-    def _signer(self, signed: Bundle, version: str) -> Signer:
+    def _signer(self, signed: Bundle, version: str, seen: datetime | None) -> Signer:
         """Return who signed a bundle. Raises BundleError, Unsigned."""
         failure: BundleError | None = None
         for signer in self.signers.values():
             if not signer.claims(signed):
                 continue
             try:
-                signer.verify(signed)
+                signer.verify(signed, seen)
             except BundleError as error:
                 failure = failure or error
                 continue
@@ -159,8 +165,9 @@ def check_files(signed: Bundle, files: Mapping[str, str]) -> None:
 
 def _refused(reason: str, version: str, problem: str) -> Unsigned:
     remedy = {
-        "NOT_SIGNED": "sign its files with `model_signing sign` and register them with `--signature FILE`",
+        "NOT_SIGNED": "sign its files with `headrace models sign` and register them with `--signature FILE`",
         "SIGNATURE_INVALID": "sign exactly the files of the version again and register another version",
+        "CERTIFICATE_EXPIRED": "sign the files again with a certificate that is valid",
         "SIGNER_NOT_TRUSTED": "sign with an accepted key, or have the operator add this signer to the signing policy",
         "SIGNER_REVOKED": "sign the files with a key that is valid and register another version",
     }[reason]

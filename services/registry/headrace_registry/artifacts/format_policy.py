@@ -59,7 +59,9 @@ class FormatPolicy:
             self._check_code()
         if self._signatures.checked:
             content, _ = await self._json(version, SIGNATURE_FILE, MAX_BYTES)
-            self._signatures.check_content(version, Stage.REGISTERED, content)
+            earlier = await self._store.version(version.ref)  # which registering the same again returns
+            seen = self._clock.now() if earlier is None else earlier.create_time
+            self._signatures.check_content(version, Stage.REGISTERED, content, seen)
         if version.format is Format.OIP:
             await self._check_server(version)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from datetime import datetime
 
 from headrace_runtime.formats import SIGNATURE_FILE
 from headrace_runtime.signatures.policy import Use
@@ -37,20 +38,22 @@ class Signatures:
         """Whether this installation has a signing policy."""
         return self._policy is not None
 
-    def check_content(self, version: Version, stage: Stage, content: bytes | None) -> None:
-        """Raise PreconditionFailed as `Policy.check`. content: of the version's signature, None without one."""
+    def check_content(self, version: Version, stage: Stage, content: bytes | None, seen: datetime) -> None:
+        """Raise PreconditionFailed as `Policy.check`. content: of the version's signature, None without one. seen: when
+        the version was registered."""
         use = _STAGES.get(stage)
         if self._policy is None or use is None:
             return
         uses = (use, Use.CODE) if is_code(version) else (use,)
-        self._policy.policy.check(f"{version.ref.model}@{version.ref.version}", _files(version), content, *uses)
+        name = f"{version.ref.model}@{version.ref.version}"
+        self._policy.policy.check(name, _files(version), content, *uses, seen=seen)
 
     async def check(self, version: Version, stage: Stage) -> None:
         """Raise PreconditionFailed for a version that may not enter a stage, Unavailable while S3 is away."""
         if self._policy is None or stage not in _STAGES:
             return
         sha256 = next((one.sha256 for one in version.artifacts if one.name == SIGNATURE_FILE), None)
-        self.check_content(version, stage, None if sha256 is None else await self._read(sha256))
+        self.check_content(version, stage, None if sha256 is None else await self._read(sha256), version.create_time)
 
     async def _read(self, sha256: str) -> bytes:
         content = self._cached.get(sha256)

@@ -93,7 +93,7 @@ class Promotions:
         allow_incompatible: whether it may break the signature of the version in production; history tells how it does.
         Raises NotFound, Aborted (ETAG_MISMATCH), PreconditionFailed (STAGE_MOVE_ILLEGAL, VERSION_COLLECTED,
         SIGNATURE_INCOMPATIBLE, PROMOTION_GATE_FAILED, NO_POOL_FOR_FORMAT, ROLLOUT_RUNNING, APPROVAL_REQUIRED,
-        NOT_SIGNED, SIGNATURE_INVALID, SIGNER_NOT_TRUSTED, SIGNER_REVOKED).
+        NOT_SIGNED, SIGNATURE_INVALID, CERTIFICATE_EXPIRED, SIGNER_NOT_TRUSTED, SIGNER_REVOKED).
         """
 
         async def act(transaction: Transaction) -> Outcome:

@@ -345,7 +345,8 @@ class RegistryServiceServicer:
 
         `signature.json` is a bundle of OpenSSF model signing over all other files, by a key or a certificate. Where the
         installation has a signing policy, it must hold: FAILED_PRECONDITION, reason NOT_SIGNED, SIGNATURE_INVALID,
-        SIGNER_NOT_TRUSTED or SIGNER_REVOKED. PromoteModelVersion and RollbackModel check it again for their stage.
+        CERTIFICATE_EXPIRED, SIGNER_NOT_TRUSTED or SIGNER_REVOKED. PromoteModelVersion and RollbackModel check it again for
+        their stage.
 
         Of a pipeline every step and edge is checked: INVALID_ARGUMENT, reason PIPELINE_INVALID, naming the edge, for cycles,
         unknown tensors and datatypes or shapes that do not fit; NOT_FOUND, reason MODEL_NOT_FOUND, VERSION_NOT_FOUND or
